@@ -1,0 +1,25 @@
+"""The engine of Upscale8K. It knows no node and no ComfyUI; this file holds no code, because every path leads through it.
+
+The rooms, and the arrows between them (held by ``tests/test_architecture.py``)::
+
+      __init__.py  (ComfyUI's door)            runtime/__main__.py  (the command line's door)
+           │                                        │
+           ▼                                        ▼
+         nodes/ ────── the catalog, as a value ──► cli ──► graph ──► errors
+           │                                        └────► host, bench, models
+           ▼
+      upscale ──► models     images     bench     host
+           └────────┬──────────┘
+                    ▼
+                 frames ──► errors
+
+* ``errors``    everything that can go wrong, on one screen.
+* ``host``      the questions that have different answers in ComfyUI and on a command line.
+* ``frames``    the values all rooms share: sizes, regions, the one place where axes and depths change.
+* ``graph``     a workflow file becomes a prompt, a list of problems, a plan, a run. Standard library and networkx only.
+* ``images``    picture files in and out: depth, alpha, profile, orientation.
+* ``models``    which weights exist, where they are, whether they are what they claim, and loading them.
+* ``upscale``   tiles planned with integers, the loop, and one file per backend.
+* ``bench``     the benchmark and the peers it is compared with.
+* ``cli``       the command line.
+"""

@@ -1,0 +1,237 @@
+"""The questions that have different answers inside ComfyUI and on a command line.
+
+``LocalHost`` answers them with folders and a ``Progress`` given by the command line; ``nodes/comfy_host.py`` answers
+them with ComfyUI's own functions. Everything else in the engine is the same in both homes.
+
+All paths that a workflow names stay inside the folder they are meant for: they are resolved with symbolic links
+followed, and anything that ends up outside is refused.
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+import time
+from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+from .errors import Cancelled, MediaError, OutputError
+
+Folder = Literal["input", "output", "temp"]
+FOLDERS: tuple[Folder, ...] = ("input", "output", "temp")
+
+WEIGHT_SUFFIXES = (".safetensors", ".sft", ".pth", ".pt", ".ckpt", ".bin")
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".exr", ".jxl", ".bmp", ".gif")
+
+
+class Progress(Protocol):
+    """How far one piece of work has come, in steps of its own unit."""
+
+    def advance(self, steps: int = 1) -> None:
+        """Count ``steps`` as done. Raises ``Cancelled`` when the person asked to stop."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Show a sentence beside the bar: a warning, or what was decided."""
+        ...
+
+
+class Host(Protocol):
+    """Both homes answer these; nodes ask nothing else of the world."""
+
+    def input_files(self, suffixes: tuple[str, ...]) -> list[str]:
+        """Names of the files directly in the input folder with one of these suffixes, sorted."""
+        ...
+
+    def find_input(self, name: str) -> Path:
+        """The file that a workflow names, as ``name.png``, ``sub/name.png`` or ``name.png [output]``.
+
+        Raises ``MediaError`` when it does not exist or would lie outside its folder.
+        """
+        ...
+
+    def folder(self, folder: Folder) -> Path:
+        """The root of one of the three folders."""
+        ...
+
+    def output_path(self, folder: Folder, prefix: str, suffix: str, *, width: int = 0, height: int = 0) -> Path:
+        """A path that does not exist yet: ``prefix`` with its tokens replaced, a counter, and ``suffix``.
+
+        Raises ``OutputError`` when it would lie outside the folder or the folder cannot be made.
+        """
+        ...
+
+    def model_folders(self) -> tuple[Path, ...]:
+        """Where weights may lie, first match wins."""
+        ...
+
+    def device(self) -> str:
+        """The torch device to work on: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ..."""
+        ...
+
+    def progress(self, total: int, unit: str) -> AbstractContextManager[Progress]:
+        """A progress display for ``total`` steps called ``unit`` (``tile``, ``frame``, ``MB``)."""
+        ...
+
+    def raise_if_cancelled(self) -> None:
+        """Raise ``Cancelled`` (or ComfyUI's own interrupt) when the person asked to stop."""
+        ...
+
+
+_ANNOTATION = re.compile(r"\s*\[(input|output|temp)\]$")
+
+
+def split_annotation(name: str) -> tuple[str, Folder]:
+    """``"x.png [output]"`` -> ``("x.png", "output")``; without a bracket it is a file of the input folder."""
+    match = _ANNOTATION.search(name)
+    if match is None:
+        return name, "input"
+    folder = next(folder for folder in FOLDERS if folder == match.group(1))
+    return name[: match.start()], folder
+
+
+def contained(root: Path, name: str) -> Path | None:
+    """``root/name`` with links followed, or None when that would lie outside ``root``."""
+    if "\0" in name:
+        return None
+    root = root.resolve()
+    path = (root / name).resolve()
+    return path if path.is_relative_to(root) else None
+
+
+def expand_tokens(prefix: str, *, width: int = 0, height: int = 0, now: time.struct_time | None = None) -> str:
+    """Replace ComfyUI's server-side tokens: ``%width% %height% %year% %month% %day% %hour% %minute% %second%``."""
+    now = now or time.localtime()
+    tokens = {
+        "width": str(width),
+        "height": str(height),
+        "year": str(now.tm_year),
+        "month": f"{now.tm_mon:02}",
+        "day": f"{now.tm_mday:02}",
+        "hour": f"{now.tm_hour:02}",
+        "minute": f"{now.tm_min:02}",
+        "second": f"{now.tm_sec:02}",
+    }
+    return re.sub(r"%(\w+)%", lambda match: tokens.get(match.group(1), match.group(0)), prefix)
+
+
+def next_counter(folder: Path, stem: str) -> int:
+    """One more than the highest number that follows ``stem_`` among the files of ``folder``, as ComfyUI counts."""
+    highest = 0
+    start = f"{stem}_"
+    for path in folder.iterdir():
+        if path.name.startswith(start):
+            digits = re.match(r"\d+(?=[_.]|$)", path.name[len(start) :])
+            highest = max(highest, int(digits.group())) if digits else highest
+    return highest + 1
+
+
+class SilentProgress:
+    """Counts nothing and shows nothing; the default of a host without a display."""
+
+    def __enter__(self) -> SilentProgress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        return None
+
+    def advance(self, steps: int = 1) -> None:
+        return None
+
+    def say(self, text: str) -> None:
+        return None
+
+
+def _silent(total: int, unit: str) -> AbstractContextManager[Progress]:
+    return SilentProgress()
+
+
+@dataclass
+class LocalHost:
+    """The answers of a command line: three folders, the models folders, a device and a display."""
+
+    input_dir: Path = field(default_factory=lambda: Path("input"))
+    output_dir: Path = field(default_factory=lambda: Path("output"))
+    models_dirs: tuple[Path, ...] = ()
+    device_name: str = "cpu"
+    show_progress: Callable[[int, str], AbstractContextManager[Progress]] = _silent
+    cancelled: bool = False
+    """Set by the command line's signal handler; read between tiles."""
+    _temp: tempfile.TemporaryDirectory[str] | None = None
+
+    def folder(self, folder: Folder) -> Path:
+        if folder == "input":
+            return self.input_dir
+        if folder == "output":
+            return self.output_dir
+        if self._temp is None:
+            self._temp = tempfile.TemporaryDirectory(prefix="upscale8k-")
+        return Path(self._temp.name)
+
+    def input_files(self, suffixes: tuple[str, ...]) -> list[str]:
+        return _names(self.input_dir, suffixes)
+
+    def find_input(self, name: str) -> Path:
+        plain, folder = split_annotation(name)
+        root = self.folder(folder)
+        path = contained(root, plain)
+        if path is None:
+            raise MediaError(
+                f"{name!r} lies outside the {folder} folder {root}.",
+                "A workflow may only name files inside it; copy the file there or pass --input-dir.",
+                path=root / plain.replace("\0", ""),
+            )
+        if not path.is_file():
+            raise MediaError(
+                f"{name!r} is not in the {folder} folder {root}.",
+                "Copy the file there, or name its folder with --input-dir.",
+                path=path,
+            )
+        return path
+
+    def output_path(self, folder: Folder, prefix: str, suffix: str, *, width: int = 0, height: int = 0) -> Path:
+        root = self.folder(folder)
+        prefix = expand_tokens(prefix, width=width, height=height)
+        # ComfyUI takes "video/" to mean an empty name whose counter never grows, and overwrites; we name the file.
+        if not prefix or prefix.endswith(("/", "\\")):
+            prefix += "Upscale8K"
+        path = contained(root, prefix)
+        if path is None or path == root.resolve():
+            raise OutputError(
+                f"The file name prefix {prefix!r} leads outside the {folder} folder {root}.",
+                "Use a plain name, or sub/name for a folder inside it.",
+                path=root,
+            )
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            counter = next_counter(path.parent, path.name)
+        except OSError as error:
+            raise OutputError(
+                f"The folder {path.parent} cannot be used: {error.strerror}.",
+                "Make it writable, or choose another with --output-dir.",
+                path=path.parent,
+            ) from error
+        return path.with_name(f"{path.name}_{counter:05}_{suffix}")
+
+    def model_folders(self) -> tuple[Path, ...]:
+        return self.models_dirs
+
+    def device(self) -> str:
+        return self.device_name
+
+    def progress(self, total: int, unit: str) -> AbstractContextManager[Progress]:
+        return self.show_progress(total, unit)
+
+    def raise_if_cancelled(self) -> None:
+        if self.cancelled:
+            raise Cancelled("Stopped.")
+
+
+def _names(folder: Path, suffixes: Iterable[str]) -> list[str]:
+    if not folder.is_dir():
+        return []
+    wanted = tuple(suffixes)
+    return sorted(path.name for path in folder.iterdir() if path.is_file() and path.name.lower().endswith(wanted))

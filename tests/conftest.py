@@ -1,0 +1,40 @@
+"""What every test has: the checkout as package ``upscale8k``, the way the command line and ComfyUI import it."""
+
+import os
+import sys
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def _load_pack() -> None:
+    spec = spec_from_file_location("_upscale8k_bootstrap", ROOT / "runtime" / "bootstrap.py")
+    assert spec and spec.loader
+    bootstrap = module_from_spec(spec)
+    spec.loader.exec_module(bootstrap)
+    bootstrap.load_pack()
+
+
+_load_pack()
+assert "upscale8k" in sys.modules
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Skip what needs a GPU where there is none, unless the run says that there must be one."""
+    marked = [item for item in items if item.get_closest_marker("cuda")]
+    if not marked or os.environ.get("REQUIRE_CUDA") == "1":
+        return
+    import torch
+
+    if not torch.cuda.is_available():
+        for item in marked:
+            item.add_marker(pytest.mark.skip(reason="no NVIDIA GPU here (REQUIRE_CUDA=1 makes this a failure)"))
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout."""
+    return ROOT
