@@ -25,6 +25,7 @@ FOLDERS: tuple[Folder, ...] = ("input", "output", "temp")
 
 WEIGHT_SUFFIXES = (".safetensors", ".sft", ".pth", ".pt", ".ckpt", ".bin")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".exr", ".jxl", ".bmp", ".gif")
+WRITABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".exr", ".jxl")
 
 
 class Progress(Protocol):
@@ -64,12 +65,23 @@ class Host(Protocol):
         """
         ...
 
+    def output_file(self, folder: Folder, name: str) -> Path:
+        """The path of exactly ``name`` in the folder, whether it exists or not.
+
+        Raises ``OutputError`` when it would lie outside the folder or the folder cannot be made.
+        """
+        ...
+
     def model_folders(self) -> tuple[Path, ...]:
         """Where weights may lie, first match wins."""
         ...
 
     def device(self) -> str:
         """The torch device to work on: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ..."""
+        ...
+
+    def backend(self) -> str:
+        """The backend that was forced for the whole run, or ``auto``."""
         ...
 
     def progress(self, total: int, unit: str) -> AbstractContextManager[Progress]:
@@ -157,6 +169,7 @@ class LocalHost:
     output_dir: Path = field(default_factory=lambda: Path("output"))
     models_dirs: tuple[Path, ...] = ()
     device_name: str = "cpu"
+    backend_name: str = "auto"
     show_progress: Callable[[int, str], AbstractContextManager[Progress]] = _silent
     cancelled: bool = False
     """Set by the command line's signal handler; read between tiles."""
@@ -172,7 +185,7 @@ class LocalHost:
         return Path(self._temp.name)
 
     def input_files(self, suffixes: tuple[str, ...]) -> list[str]:
-        return _names(self.input_dir, suffixes)
+        return input_names(self.input_dir, suffixes)
 
     def find_input(self, name: str) -> Path:
         plain, folder = split_annotation(name)
@@ -193,34 +206,41 @@ class LocalHost:
         return path
 
     def output_path(self, folder: Folder, prefix: str, suffix: str, *, width: int = 0, height: int = 0) -> Path:
-        root = self.folder(folder)
         prefix = expand_tokens(prefix, width=width, height=height)
         # ComfyUI takes "video/" to mean an empty name whose counter never grows, and overwrites; we name the file.
         if not prefix or prefix.endswith(("/", "\\")):
             prefix += "Upscale8K"
-        path = contained(root, prefix)
+        path = self.output_file(folder, prefix)
+        return path.with_name(f"{path.name}_{next_counter(path.parent, path.name):05}_{suffix}")
+
+    def output_file(self, folder: Folder, name: str) -> Path:
+        root = self.folder(folder)
+        path = contained(root, name)
         if path is None or path == root.resolve():
             raise OutputError(
-                f"The file name prefix {prefix!r} leads outside the {folder} folder {root}.",
+                f"The file name {name!r} leads outside the {folder} folder {root}.",
                 "Use a plain name, or sub/name for a folder inside it.",
                 path=root,
             )
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            counter = next_counter(path.parent, path.name)
+            next(path.parent.iterdir(), None)
         except OSError as error:
             raise OutputError(
                 f"The folder {path.parent} cannot be used: {error.strerror}.",
                 "Make it writable, or choose another with --output-dir.",
                 path=path.parent,
             ) from error
-        return path.with_name(f"{path.name}_{counter:05}_{suffix}")
+        return path
 
     def model_folders(self) -> tuple[Path, ...]:
         return self.models_dirs
 
     def device(self) -> str:
         return self.device_name
+
+    def backend(self) -> str:
+        return self.backend_name
 
     def progress(self, total: int, unit: str) -> AbstractContextManager[Progress]:
         return self.show_progress(total, unit)
@@ -230,7 +250,8 @@ class LocalHost:
             raise Cancelled("Stopped.")
 
 
-def _names(folder: Path, suffixes: Iterable[str]) -> list[str]:
+def input_names(folder: Path, suffixes: Iterable[str]) -> list[str]:
+    """Names of the files directly in ``folder`` that end in one of ``suffixes`` (lower case), sorted."""
     if not folder.is_dir():
         return []
     wanted = tuple(suffixes)

@@ -1,0 +1,55 @@
+"""One file per machine that can run a model, behind one small interface. ``null`` repeats pixels and needs no torch.
+
+``open_backend`` imports only the file that was asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from ...errors import WorkflowError
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from ...models.facts import UpscaleModel
+
+Precision = Literal["auto", "fp32", "fp16", "bf16"]
+PRECISIONS: tuple[Precision, ...] = ("auto", "fp32", "fp16", "bf16")
+BACKENDS = ("auto", "torch", "null")
+
+
+class Backend(Protocol):
+    """A model made ready on a device."""
+
+    warnings: list[str]
+    """Sentences about what had to be done differently; the caller shows and clears them."""
+
+    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Upscale ``batch`` (N, h, w, C) in 0..1 to (N, h * scale, w * scale, C) in 0..1, both float32 in host memory.
+
+        Raises ``OutOfMemory`` when this shape does not fit; a smaller one may.
+        """
+        ...
+
+    def close(self) -> None:
+        """Give the device's memory back."""
+        ...
+
+
+def open_backend(name: str, model: UpscaleModel, device: str, precision: Precision) -> Backend:
+    """Make ``model`` ready on ``device``.
+
+    Raises ``WorkflowError`` for an unknown name or a precision that the model is not safe in, ``HardwareMissing`` for a
+    device that is not there.
+    """
+    if name in ("auto", "torch"):
+        from .torch import TorchBackend
+
+        return TorchBackend(model, device, precision)
+    if name == "null":
+        from .null import NullBackend
+
+        return NullBackend(model.scale)
+    raise WorkflowError(f"There is no backend called {name!r}.", f"Use one of: {', '.join(BACKENDS)}.")

@@ -1,0 +1,61 @@
+"""The only file that knows ComfyUI. Its modules are imported when a question is asked, never at load."""
+
+# ComfyUI's modules exist only inside ComfyUI and carry no types.
+# pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from ..runtime.host import Folder, LocalHost, Progress, input_names
+
+
+class ComfyHost(LocalHost):
+    """ComfyUI's folders, device, progress bar and interrupt; names and counters follow the rules of ``LocalHost``."""
+
+    def folder(self, folder: Folder) -> Path:
+        import folder_paths
+
+        return Path(folder_paths.get_directory_by_type(folder))
+
+    def input_files(self, suffixes: tuple[str, ...]) -> list[str]:
+        return input_names(self.folder("input"), suffixes)
+
+    def model_folders(self) -> tuple[Path, ...]:
+        import folder_paths
+
+        return tuple(Path(path) for path in folder_paths.get_folder_paths("upscale_models"))
+
+    def device(self) -> str:
+        from comfy import model_management
+
+        return str(model_management.get_torch_device())
+
+    def raise_if_cancelled(self) -> None:
+        from comfy import model_management
+
+        model_management.throw_exception_if_processing_interrupted()
+
+    @contextmanager
+    def progress(self, total: int, unit: str) -> Iterator[Progress]:
+        from comfy.utils import ProgressBar
+
+        yield _Bar(ProgressBar(total), self)
+
+
+class _Bar:
+    def __init__(self, bar: Any, host: ComfyHost) -> None:
+        self._bar = bar
+        self._host = host
+
+    def advance(self, steps: int = 1) -> None:
+        self._host.raise_if_cancelled()
+        self._bar.update(steps)
+
+    def say(self, text: str) -> None:
+        import logging
+
+        logging.getLogger("upscale8k").warning("%s", text)

@@ -1,0 +1,63 @@
+"""The node that loads a model."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..runtime.errors import ModelError
+from ..runtime.models.locate import locate, selector_names
+
+if TYPE_CHECKING:
+    from ..runtime.host import Host
+
+
+class UpscaleModel:
+    """Loads weights by catalog id or file name."""
+
+    host: ClassVar[Host]
+    CATEGORY = "8K/models"
+    DESCRIPTION = (
+        "Loads a super-resolution model: Real-ESRGAN weights that came with this pack, or any file in models/upscale_models "
+        "that spandrel reads (Real-ESRGAN, BSRGAN, SwinIR, DAT, HAT and about forty more). Nothing is downloaded here."
+    )
+    SEARCH_ALIASES: ClassVar = ["upscale model", "esrgan", "realesrgan", "swinir", "bsrgan", "super resolution", "load upscaler"]
+    RETURN_TYPES = ("UPSCALE_MODEL",)
+    RETURN_NAMES = ("upscale_model",)
+    OUTPUT_TOOLTIPS = ("For TiledUpscale, and for any other node that takes an upscale model.",)
+    FUNCTION = "run"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "model": (
+                    selector_names(cls.host.model_folders()),
+                    {
+                        "default": "realesr-animevideov3",
+                        "tooltip": "realesrgan-x4plus for photographs, realesrgan-x4plus-anime for drawings, realesr-animevideov3 "
+                        "when it must be fast. `python -m runtime models` lists what else can be pulled.",
+                    },
+                )
+            }
+        }
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, model: str) -> bool | str:
+        try:
+            locate(model, cls.host.model_folders())
+        except ModelError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def IS_CHANGED(cls, model: str) -> str:
+        path = locate(model, cls.host.model_folders()).path
+        return f"{path}:{path.stat().st_mtime_ns}"
+
+    def run(self, model: str) -> tuple[Any]:
+        from ..runtime.models.load import load
+
+        return (load(locate(model, self.host.model_folders())),)
+
+
+NODES: dict[str, tuple[type, str]] = {"UpscaleModel": (UpscaleModel, "Upscale Model")}

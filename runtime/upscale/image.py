@@ -1,0 +1,150 @@
+"""The loop: a picture goes through a model in tiles, and comes out at the wanted size in one buffer."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import OutOfMemory, UnsupportedModel
+from ..frames.geometry import Region, Size
+from ..models.facts import UpscaleModel
+from .alpha import fill_transparent, keep_within_neighbours
+from .backends import Backend
+from .canvas import Canvas, DirectCanvas, ReducingCanvas, reduce_picture
+from .merge import lay
+from .target import Route
+from .tiles import Tile, Tiling, batches, plan, split
+
+Pixels = NDArray[np.float32]
+
+
+class Watch(Protocol):
+    """Where the loop reports to, between batches of tiles."""
+
+    def advance(self, steps: int = 1) -> None:
+        """So many source pixels are done. May raise, which is how a run is cancelled."""
+        ...
+
+    def say(self, text: str) -> None:
+        """Something that the person should know: a decision, a warning."""
+        ...
+
+
+def work(size: Size, channels: int, steps: Route, scale: int) -> int:
+    """How many source pixels go through the model on this route: what ``Watch.advance`` adds up to."""
+    planes = 2 if channels in (2, 4) else 1
+    return planes * sum((size * scale**done).pixels for done in range(steps.passes))
+
+
+def upscale_picture(
+    pixels: Pixels,
+    model: UpscaleModel,
+    backend: Backend,
+    tiling: Tiling,
+    steps: Route,
+    *,
+    out: Pixels,
+    watch: Watch,
+    linear: bool = False,
+) -> None:
+    """Upscale ``pixels`` (H, W, C) in 0..1 into ``out`` (h, w, C), whose size is that of ``steps``.
+
+    C is one of 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. Grey stays grey. Alpha is straight coverage: the colour under
+    transparent pixels is filled in from its surroundings first, so that nothing bleeds over an edge, and alpha goes through
+    the model by itself where it is not constant. ``linear`` makes the final reduction in linear light.
+    Raises ``UnsupportedModel`` for a model that is not RGB to RGB, ``OutOfMemory`` when not even the smallest tile fits.
+    """
+    if model.input_channels != 3 or model.output_channels != 3:
+        raise UnsupportedModel(
+            f"This model takes {model.input_channels} and gives {model.output_channels} channels, not 3 and 3.",
+            "Choose a model for colour pictures.",
+        )
+    height, width, channels = pixels.shape
+    if steps.passes == 0 and steps.final != steps.reached:
+        watch.say(f"The source ({width}x{height}) is larger than the target: it is reduced to {steps.final}, not upscaled.")
+    job = _Job(model.scale, backend, tiling, linear, watch)
+    colours = 1 if channels in (1, 2) else 3
+    if channels == colours:
+        job.run(pixels, steps, out)
+    else:
+        _upscale_with_alpha(pixels, job, steps, out)
+
+
+def _upscale_with_alpha(pixels: Pixels, job: _Job, steps: Route, out: Pixels) -> None:
+    colour, alpha = pixels[:, :, :-1], np.ascontiguousarray(pixels[:, :, -1:])
+    job.run(fill_transparent(colour, alpha[:, :, 0]), steps, out[:, :, :-1])
+    job.run(alpha, steps, out[:, :, -1:], flat_tiles_as_they_are=True)
+    keep_within_neighbours(out[:, :, -1], alpha[:, :, 0])
+
+
+@dataclass
+class _Job:
+    scale: int
+    backend: Backend
+    tiling: Tiling
+    linear: bool
+    watch: Watch
+
+    def run(self, pixels: Pixels, steps: Route, out: Pixels, *, flat_tiles_as_they_are: bool = False) -> None:
+        """All passes over one picture of 1 or 3 channels, into ``out``."""
+        linear = self.linear and not flat_tiles_as_they_are  # coverage is linear as it is
+        if steps.passes == 0:
+            out[:] = pixels if steps.final == steps.reached else reduce_picture(pixels, steps.final, linear=linear)
+            return
+        for _ in range(steps.passes - 1):
+            height, width, channels = pixels.shape
+            passed: Pixels = np.zeros((height * self.scale, width * self.scale, channels), np.float32)
+            self._pass(pixels, DirectCanvas(passed), flat_tiles_as_they_are)
+            pixels = passed
+        direct = steps.final == steps.reached
+        canvas = DirectCanvas(out) if direct else ReducingCanvas(steps.reached, out, linear=linear)
+        self._pass(pixels, canvas, flat_tiles_as_they_are)
+
+    def _pass(self, pixels: Pixels, canvas: Canvas, flat_as_is: bool) -> None:
+        height, width = pixels.shape[:2]
+        size, top = Size(width, height), 0
+        while top < height:
+            row = plan(size, self.tiling, top=top)
+            pending = tuple(tile for tile in row if tile.core.y == top)
+            bottom = pending[0].core.bottom
+            while pending:
+                group = next(batches(pending, self.tiling.batch))
+                try:
+                    results = self._upscaled(pixels, group, flat_as_is)
+                except OutOfMemory:
+                    smaller = self.tiling.smaller()
+                    if smaller is None:
+                        raise
+                    self._go_on_with(smaller)
+                    # What is finished stays; what is left of this row is cut smaller, later rows are planned anew.
+                    pending = tuple(piece for tile in pending for piece in split(tile.core, size, self.tiling))
+                    continue
+                for tile, upscaled in zip(group, results, strict=True):
+                    lay(canvas, tile, upscaled, self.tiling, size, self.scale)
+                self.watch.advance(sum(tile.core.size.pixels for tile in group))
+                pending = pending[len(group) :]
+            canvas.finish_rows((bottom - self.tiling.fade if bottom < height else height) * self.scale)
+            top = bottom
+
+    def _go_on_with(self, smaller: Tiling) -> None:
+        self.watch.say(
+            f"Out of memory with {self.tiling.batch} x {self.tiling.tile} px tiles; "
+            f"going on with {smaller.batch} x {smaller.tile} px."
+        )
+        self.tiling = smaller
+
+    def _upscaled(self, pixels: Pixels, group: tuple[Tile, ...], flat_as_is: bool) -> Iterable[Pixels]:
+        shown = [pixels[tile.padded.rows, tile.padded.columns] for tile in group]
+        if flat_as_is and all(tile.min() == tile.max() for tile in shown):
+            return [tile.repeat(self.scale, 0).repeat(self.scale, 1) for tile in shown]
+        grey = pixels.shape[2] == 1
+        batch = np.stack([np.broadcast_to(tile, (*tile.shape[:2], 3)) if grey else tile for tile in shown])
+        upscaled = self.backend.run(batch)
+        for warning in self.backend.warnings:
+            self.watch.say(warning)
+        self.backend.warnings.clear()
+        return upscaled.mean(axis=3, keepdims=True) if grey else upscaled
