@@ -34,25 +34,21 @@ class ComfyHost(LocalHost):
 
         return str(model_management.get_torch_device())
 
-    def raise_if_cancelled(self) -> None:
-        from comfy import model_management
-
-        model_management.throw_exception_if_processing_interrupted()
-
     @contextmanager
     def progress(self, total: int, unit: str) -> Iterator[Progress]:
         from comfy.utils import ProgressBar
 
-        yield _Bar(ProgressBar(total), self)
+        yield _Bar(ProgressBar(total))
 
 
 class _Bar:
-    def __init__(self, bar: Any, host: ComfyHost) -> None:
+    def __init__(self, bar: Any) -> None:
         self._bar = bar
-        self._host = host
 
     def advance(self, steps: int = 1) -> None:
-        self._host.raise_if_cancelled()
+        from comfy import model_management
+
+        model_management.throw_exception_if_processing_interrupted()
         self._bar.update(steps)
 
     def say(self, text: str) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..runtime.host import PICTURE_SUFFIXES, WRITABLE_SUFFIXES
+from ..runtime.errors import WorkflowError
+from ..runtime.frames.geometry import Size
+from ..runtime.host import PICTURE_SUFFIXES, WRITABLE_SUFFIXES, expand_tokens
 from ..runtime.upscale.backends import BACKENDS, PRECISIONS
 from ..runtime.upscale.target import NAMES, final_size
+from .core import embedded_text, file_is_there, numbered, shown
 
 if TYPE_CHECKING:
     from ..runtime.host import Host
@@ -106,9 +110,6 @@ class TiledUpscale:
 
     @classmethod
     def VALIDATE_INPUTS(cls, target: str) -> bool | str:
-        from ..runtime.errors import WorkflowError
-        from ..runtime.frames.geometry import Size
-
         try:
             final_size(Size(1, 1), 1, target)
         except WorkflowError as error:
@@ -193,7 +194,7 @@ class ImageIn:
     def run(self, image: str, max_megapixels: int = 1000) -> tuple[Any, Any]:
         from ..runtime.images.tensor import read_image
 
-        return read_image(self.host.find_input(image), max_pixels=max_megapixels * 1_000_000)
+        return read_image(self.host.find_input(image), max_pixels=max(max_megapixels * 1_000_000, self.host.input_pixels()))
 
 
 class ImageOut:
@@ -268,8 +269,18 @@ class ImageOut:
             quality=quality,
             text=embedded_text(prompt, extra_pnginfo),
         )
-        find = self.host.output_path if if_exists == NUMBER else self.host.output_file
-        return {"ui": {"images": write_images(images, source, wanted, find)}}
+        find = numbered(self.host, "output") if if_exists == NUMBER else _exactly(self.host)
+        return {"ui": {"images": shown(self.host, "output", write_images(images, source, wanted, find))}}
+
+
+def _exactly(host: Host) -> Any:
+    """Where the pictures of one batch go: the very name for the first, a number after it for the others."""
+
+    def find(stem: str, suffix: str, index: int, *, width: int, height: int) -> Path:
+        stem = expand_tokens(stem, width=width, height=height)
+        return host.output_file("output", f"{stem}{suffix}" if index == 0 else f"{stem}_{index:05}{suffix}")
+
+    return find
 
 
 NODES: dict[str, tuple[type, str]] = {

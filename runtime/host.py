@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from .errors import Cancelled, MediaError, OutputError
+from .errors import MediaError, OutputError
 
 Folder = Literal["input", "output", "temp"]
 FOLDERS: tuple[Folder, ...] = ("input", "output", "temp")
@@ -32,7 +32,7 @@ class Progress(Protocol):
     """How far one piece of work has come, in steps of its own unit."""
 
     def advance(self, steps: int = 1) -> None:
-        """Count ``steps`` as done. Raises ``Cancelled`` when the person asked to stop."""
+        """Count ``steps`` as done. Inside ComfyUI this raises its interrupt when the person asked to stop."""
         ...
 
     def say(self, text: str) -> None:
@@ -77,7 +77,11 @@ class Host(Protocol):
         ...
 
     def device(self) -> str:
-        """The torch device to work on: ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ..."""
+        """The torch device to work on: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ..."""
+        ...
+
+    def input_pixels(self) -> int:
+        """The largest picture, in pixels, that a node decodes unless it was told otherwise."""
         ...
 
     def backend(self) -> str:
@@ -86,10 +90,6 @@ class Host(Protocol):
 
     def progress(self, total: int, unit: str) -> AbstractContextManager[Progress]:
         """A progress display for ``total`` steps called ``unit`` (``tile``, ``frame``, ``MB``)."""
-        ...
-
-    def raise_if_cancelled(self) -> None:
-        """Raise ``Cancelled`` (or ComfyUI's own interrupt) when the person asked to stop."""
         ...
 
 
@@ -163,16 +163,19 @@ def _silent(total: int, unit: str) -> AbstractContextManager[Progress]:
 
 @dataclass
 class LocalHost:
-    """The answers of a command line: three folders, the models folders, a device and a display."""
+    """The answers of a command line: three folders, the models folders, a device and a display.
+
+    A file that is not in ``input_dir`` is looked for in the ``shipped_inputs``: the media beside a workflow file.
+    """
 
     input_dir: Path = field(default_factory=lambda: Path("input"))
     output_dir: Path = field(default_factory=lambda: Path("output"))
+    shipped_inputs: tuple[Path, ...] = ()
     models_dirs: tuple[Path, ...] = ()
-    device_name: str = "cpu"
+    device_name: str = "auto"
     backend_name: str = "auto"
+    max_pixels: int = 1_000_000_000
     show_progress: Callable[[int, str], AbstractContextManager[Progress]] = _silent
-    cancelled: bool = False
-    """Set by the command line's signal handler; read between tiles."""
     _temp: tempfile.TemporaryDirectory[str] | None = None
 
     def folder(self, folder: Folder) -> Path:
@@ -185,7 +188,8 @@ class LocalHost:
         return Path(self._temp.name)
 
     def input_files(self, suffixes: tuple[str, ...]) -> list[str]:
-        return input_names(self.input_dir, suffixes)
+        folders = (self.input_dir, *self.shipped_inputs)
+        return sorted({name for folder in folders for name in input_names(folder, suffixes)})
 
     def find_input(self, name: str) -> Path:
         plain, folder = split_annotation(name)
@@ -197,6 +201,8 @@ class LocalHost:
                 "A workflow may only name files inside it; copy the file there or pass --input-dir.",
                 path=root / plain.replace("\0", ""),
             )
+        if not path.is_file() and folder == "input":
+            path = next((there for root in self.shipped_inputs if (there := contained(root, plain)) and there.is_file()), path)
         if not path.is_file():
             raise MediaError(
                 f"{name!r} is not in the {folder} folder {root}.",
@@ -242,12 +248,11 @@ class LocalHost:
     def backend(self) -> str:
         return self.backend_name
 
+    def input_pixels(self) -> int:
+        return self.max_pixels
+
     def progress(self, total: int, unit: str) -> AbstractContextManager[Progress]:
         return self.show_progress(total, unit)
-
-    def raise_if_cancelled(self) -> None:
-        if self.cancelled:
-            raise Cancelled("Stopped.")
 
 
 def input_names(folder: Path, suffixes: Iterable[str]) -> list[str]:

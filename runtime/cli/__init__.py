@@ -1,0 +1,45 @@
+"""The command line: ``python -m runtime COMMAND``. stdout carries results, stderr carries progress and messages.
+
+Exit codes: 0 done, 1 failed in a node, 2 bad workflow, input or arguments, 130 cancelled. May enter: ``errors``, ``graph``,
+``host``, ``models`` (its light files; what loads torch is imported when a command needs it), ``bench`` and ``nodes``.
+
+* ``commands``  the surface: every command and option.
+* ``session``   one run: a host, a catalog, a prompt that passed the check, its events.
+* ``display``   progress for a terminal, a log file or a program.
+* ``models``    the table of models, pull, verify, import.
+* ``pictures``  ``upscale``: which files, and where they go.
+"""
+
+from __future__ import annotations
+
+import signal
+import sys
+from collections.abc import Sequence
+
+from ..errors import Cancelled, Upscale8KError
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; the exit code. Every error ends here, as a sentence and the next step."""
+    arguments = list(sys.argv[1:] if argv is None else argv)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` stops a run as cleanly as Ctrl-C does
+    from .commands import app
+
+    try:
+        return app(arguments)
+    except KeyboardInterrupt:
+        return _failed(Cancelled("Stopped."), arguments)
+    except Upscale8KError as error:
+        return _failed(error, arguments)
+    except BrokenPipeError:
+        sys.stderr.close()  # whoever read stdout has gone; there is nobody to tell
+        return 1
+
+
+def _failed(error: Upscale8KError, arguments: Sequence[str]) -> int:
+    if "--traceback" in arguments:
+        import traceback
+
+        traceback.print_exception(error)
+    print(f"Error: {error}" if error.exit_code != Cancelled.exit_code else str(error), file=sys.stderr)
+    return error.exit_code

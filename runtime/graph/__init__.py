@@ -1,0 +1,14 @@
+"""Workflows: read, converted, checked, planned and run. No value on a wire is ever looked into.
+
+::
+
+    read(path) -> Document             any file that holds a workflow
+    convert(ui, definitions)           what the canvas saved -> the API prompt that runs
+    apply(prompt, "NODE.INPUT=VALUE")  one value changed
+    check(prompt, catalog)             every problem at once, ComfyUI's rules
+    plan(prompt, catalog)              a deterministic order that keeps few results alive
+    execute(plan, catalog)             events; results die after their last reader
+
+The catalog of node classes is passed in as a value, ``{class id: class}`` in ComfyUI's V1 contract. This room imports only
+``runtime.errors``, networkx (in ``plan``, when it is called) and the standard library.
+"""

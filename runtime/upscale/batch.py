@@ -13,6 +13,7 @@ from ..frames.geometry import Size
 from ..models.facts import UpscaleModel
 from ..models.load import Descriptor
 from .backends import Precision, open_backend
+from .device import resolve
 from .budget import AUTO, MODEL_HALO, Memory, bytes_per_pixel, choose_tiling
 from .image import Watch, upscale_picture, work
 from .target import route
@@ -49,13 +50,14 @@ def upscale_batch(
     count, height, width, channels = images.shape
     size = Size(width, height)
     steps = route(size, model.scale, settings.target)
-    gpu = settings.device != "cpu"
+    device = resolve(settings.device)
+    gpu = device.type != "cpu"
     half = gpu and settings.precision != "fp32" and model.half_safe
-    memory = Memory(_free_memory(settings.device), bytes_per_pixel(model, half=half))
+    memory = Memory(_free_memory(device), bytes_per_pixel(model, half=half))
     tiling = choose_tiling(model, memory, tile=settings.tile, halo=settings.halo, batch=settings.batch, gpu=gpu)
     out = torch.zeros((count, steps.final.height, steps.final.width, channels), dtype=torch.float32)
     with (
-        closing(open_backend(settings.backend, model, settings.device, settings.precision)) as backend,
+        closing(open_backend(settings.backend, model, str(device), settings.precision)) as backend,
         progress(max(work(size, channels, steps, model.scale), 1) * count, "px") as watch,
     ):
         for image, result in zip(images, out, strict=True):
@@ -64,8 +66,8 @@ def upscale_batch(
     return out
 
 
-def _free_memory(device: str) -> int:
-    if device.startswith("cuda"):
-        free = torch.cuda.mem_get_info(torch.device(device))[0]
+def _free_memory(device: torch.device) -> int:
+    if device.type == "cuda":
+        free = torch.cuda.mem_get_info(device)[0]
         return min(int(free * _GPU_MEMORY_SHARE), _GPU_MEMORY_MOST)
     return min(int(psutil.virtual_memory().available * _HOST_MEMORY_SHARE), _HOST_MEMORY_MOST)

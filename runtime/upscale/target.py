@@ -39,7 +39,7 @@ def final_size(source: Size, scale: int, target: str) -> Size:
     text = target.strip()
     if text.lower() == MODEL_SCALE:
         return source * scale
-    if factor := _FACTOR.fullmatch(text):
+    if (factor := _FACTOR.fullmatch(text)) and Fraction(factor.group(1)):
         return _checked(_scaled(source, Fraction(factor.group(1))), target)
     if text.upper() in BOXES:
         box = BOXES[text.upper()]
@@ -81,6 +81,6 @@ def _nearest(value: Fraction) -> int:
 
 
 def _checked(size: Size, target: str) -> Size:
-    if max(size.width, size.height) > LARGEST_SIDE or size.width * size.height < 1:
+    if max(size.width, size.height) > LARGEST_SIDE:
         raise WorkflowError(f"{target!r} would make a picture of {size} pixels.", f"No side may exceed {LARGEST_SIDE} pixels.")
     return size

@@ -14,8 +14,9 @@ import torch
 from numpy.typing import NDArray
 from spandrel import ImageModelDescriptor
 
-from ...errors import HardwareMissing, OutOfMemory, WorkflowError
+from ...errors import OutOfMemory, WorkflowError
 from ...models.facts import UpscaleModel
+from ..device import resolve
 from . import Precision
 
 _DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
@@ -27,7 +28,7 @@ class TorchBackend:
     def __init__(self, model: UpscaleModel, device: str, precision: Precision) -> None:
         self.warnings: list[str] = []
         self._model = model
-        self._device = _device(device)
+        self._device = resolve(device)
         self._dtype = _DTYPES[_precision(precision, model, self._device)]
         self._net = self._placed(self._dtype)
         self._full_precision: ImageModelDescriptor[Any] | None = None
@@ -70,17 +71,6 @@ class TorchBackend:
     def _release(self) -> None:
         if self._device.type == "cuda":
             torch.cuda.empty_cache()
-
-
-def _device(name: str) -> torch.device:
-    device = torch.device(name)
-    if device.type == "cuda" and not torch.cuda.is_available():
-        raise HardwareMissing(
-            f"The device {name} was asked for, but torch sees no CUDA GPU here.",
-            "Use --device cpu, or install an NVIDIA driver and a CUDA build of torch.",
-            feature="cuda",
-        )
-    return device
 
 
 def _precision(wanted: Precision, model: UpscaleModel, device: torch.device) -> Precision:

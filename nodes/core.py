@@ -1,0 +1,291 @@
+"""ComfyUI's built-in image nodes, for the headless runner only: same ids, inputs and pixels as ComfyUI 0.30.
+
+Inside ComfyUI its own classes answer to these ids; ours never register over them there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..runtime.errors import MediaError, ModelError
+from ..runtime.host import PICTURE_SUFFIXES
+from ..runtime.models.locate import locate, selector_names
+
+if TYPE_CHECKING:
+    from ..runtime.host import Folder, Host
+
+MAX_RESOLUTION = 16384  # ComfyUI's own limit on the sizes that its nodes accept
+METHODS = ["nearest-exact", "bilinear", "area", "bicubic", "lanczos"]
+
+
+def file_is_there(host: Host, name: str) -> bool | str:
+    """What VALIDATE_INPUTS answers for an input file: True, or the sentence that says what is wrong with it."""
+    try:
+        host.find_input(name)
+    except MediaError as error:
+        return str(error)
+    return True
+
+
+def embedded_text(prompt: Any, extra_pnginfo: dict[str, Any] | None) -> dict[str, Any]:
+    """What a saved picture carries so that it can be dropped on the canvas or given back to the runner."""
+    return {**({"prompt": prompt} if prompt is not None else {}), **(extra_pnginfo or {})}
+
+
+def numbered(host: Host, folder: Folder) -> Any:
+    """Where the pictures of one batch go: ComfyUI's counter, and ``%batch_num%``."""
+
+    def find(stem: str, suffix: str, index: int, *, width: int, height: int) -> Path:
+        named = stem.replace("%batch_num%", str(index))
+        return host.output_path(folder, named, suffix, width=width, height=height)
+
+    return find
+
+
+def shown(host: Host, folder: Folder, paths: Sequence[Path]) -> list[dict[str, str]]:
+    """Files as ComfyUI's ``ui`` names them, relative to their folder."""
+    root = host.folder(folder).resolve()
+    inside = [path.resolve().relative_to(root) for path in paths]
+    return [
+        {"filename": path.name, "subfolder": "" if path.parent == Path() else path.parent.as_posix(), "type": folder}
+        for path in inside
+    ]
+
+
+class LoadImage:
+    """A picture of the input folder, decoded as ComfyUI decodes it."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image"
+    DESCRIPTION = "Loads a picture from the input folder as RGB, and its transparency as a mask (1 is transparent)."
+    SEARCH_ALIASES: ClassVar = ["load image", "open image", "import image", "image input", "upload image", "read image"]
+    RETURN_TYPES = ("IMAGE", "MASK")
+    FUNCTION = "load_image"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        files = cls.host.input_files(PICTURE_SUFFIXES)
+        return {"required": {"image": (files, {"image_upload": True, "tooltip": "A file of the input folder."})}}
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, image: str) -> bool | str:
+        return file_is_there(cls.host, image)
+
+    def load_image(self, image: str) -> tuple[Any, Any]:
+        from ..runtime.images.tensor import load_like_comfyui
+
+        return load_like_comfyui(self.host.find_input(image), max_pixels=self.host.input_pixels())
+
+
+class SaveImage:
+    """8-bit PNG files that carry the workflow."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image"
+    DESCRIPTION = "Saves 8-bit PNG files to the output folder, with the workflow inside."
+    SEARCH_ALIASES: ClassVar = ["save", "save image", "export image", "output image", "write image", "download"]
+    RETURN_TYPES = ("IMAGE",)
+    RETURN_NAMES = ("images",)
+    FUNCTION = "save_images"
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "images": ("IMAGE", {"tooltip": "The images to save."}),
+                "filename_prefix": (
+                    "STRING",
+                    {"default": "ComfyUI", "tooltip": "sub/name makes a folder; %width%, %height%, %year% and so on are filled in."},
+                ),
+            },
+            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
+        }
+
+    def save_images(
+        self, images: Any, filename_prefix: str = "ComfyUI", prompt: Any = None, extra_pnginfo: Any = None
+    ) -> dict[str, Any]:
+        from ..runtime.images.tensor import save_like_comfyui
+
+        text = embedded_text(prompt, extra_pnginfo)
+        saved = save_like_comfyui(images, filename_prefix, text, numbered(self.host, "output"))
+        return {"ui": {"images": shown(self.host, "output", saved)}, "result": (images,)}
+
+
+class PreviewImage:
+    """As SaveImage, into the folder for temporary files."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image"
+    DESCRIPTION = "Saves the images to the temporary folder, for a look; gone when the run ends."
+    SEARCH_ALIASES: ClassVar = ["preview", "preview image", "show image", "view image", "display image", "image viewer"]
+    RETURN_TYPES = ("IMAGE",)
+    RETURN_NAMES = ("images",)
+    FUNCTION = "save_images"
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"images": ("IMAGE",)}, "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"}}
+
+    def save_images(self, images: Any, prompt: Any = None, extra_pnginfo: Any = None) -> dict[str, Any]:
+        from ..runtime.images.tensor import save_like_comfyui
+
+        text = embedded_text(prompt, extra_pnginfo)
+        saved = save_like_comfyui(images, "ComfyUI_temp", text, numbered(self.host, "temp"))
+        return {"ui": {"images": shown(self.host, "temp", saved)}, "result": (images,)}
+
+
+class UpscaleModelLoader:
+    """A model file by its name in models/upscale_models."""
+
+    host: ClassVar[Host]
+    CATEGORY = "loaders"
+    DESCRIPTION = "Loads an upscale model by file name; a name of the catalog is understood too."
+    RETURN_TYPES = ("UPSCALE_MODEL",)
+    FUNCTION = "load_model"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"model_name": (selector_names(cls.host.model_folders()), {"tooltip": "The model's file."})}}
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, model_name: str) -> bool | str:
+        try:
+            locate(model_name, cls.host.model_folders())
+        except ModelError as error:
+            return str(error)
+        return True
+
+    def load_model(self, model_name: str) -> tuple[Any]:
+        from ..runtime.models.load import load
+
+        return (load(locate(model_name, self.host.model_folders())),)
+
+
+class ImageUpscaleWithModel:
+    """ComfyUI's own way to upscale, pixel for pixel; TiledUpscale is the better one."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image/upscaling"
+    DESCRIPTION = "Upscales by the model's scale in tiles of 512 with 32 pixels of feathered overlap, exactly as ComfyUI does."
+    SEARCH_ALIASES: ClassVar = ["upscale", "upscaler", "upsc", "enlarge image", "super resolution", "hires", "superres"]
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "upscale"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"upscale_model": ("UPSCALE_MODEL",), "image": ("IMAGE",)}}
+
+    def upscale(self, upscale_model: Any, image: Any) -> tuple[Any]:
+        from ..runtime.upscale.like_comfyui import upscale_with_model
+
+        return (upscale_with_model(image, upscale_model, self.host.device(), self.host.progress),)
+
+
+def _side(least: int = 0, default: int = 512) -> tuple[str, dict[str, Any]]:
+    return ("INT", {"default": default, "min": least, "max": MAX_RESOLUTION, "step": 1, "tooltip": "In pixels."})
+
+
+class ImageScale:
+    """To a width and height."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image/upscaling"
+    DESCRIPTION = "Resizes to a width and height; 0 keeps the aspect."
+    SEARCH_ALIASES: ClassVar = ["resize", "resize image", "scale image", "image resize", "zoom", "zoom in", "change size"]
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "upscale"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "image": ("IMAGE",),
+                "upscale_method": (METHODS, {"tooltip": "None of them is antialiased when it makes a picture smaller."}),
+                "width": _side(),
+                "height": _side(),
+                "crop": (["disabled", "center"], {"tooltip": "center cuts the picture to the new aspect first."}),
+            }
+        }
+
+    def upscale(self, image: Any, upscale_method: Any, width: int, height: int, crop: str) -> tuple[Any]:
+        from ..runtime.upscale.like_comfyui import scale
+
+        return (scale(image, width, height, upscale_method, crop=crop == "center"),)
+
+
+class ImageScaleBy:
+    """By a factor."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image/upscaling"
+    DESCRIPTION = "Resizes both sides by a factor."
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "upscale"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        factor = {"default": 1.0, "min": 0.01, "max": 8.0, "step": 0.01, "tooltip": "2.0 doubles both sides."}
+        return {"required": {"image": ("IMAGE",), "upscale_method": (METHODS,), "scale_by": ("FLOAT", factor)}}
+
+    def upscale(self, image: Any, upscale_method: Any, scale_by: float) -> tuple[Any]:
+        from ..runtime.upscale.like_comfyui import scale_by as scaled
+
+        return (scaled(image, scale_by, upscale_method),)
+
+
+class ImageCrop:
+    """A rectangle of a picture."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image/transform"
+    DESCRIPTION = "Cuts out a rectangle; what lies beyond the border is left out."
+    SEARCH_ALIASES: ClassVar = ["trim"]
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "crop"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        corner = _side(0, 0)
+        return {"required": {"image": ("IMAGE",), "width": _side(1), "height": _side(1), "x": corner, "y": corner}}
+
+    def crop(self, image: Any, width: int, height: int, x: int, y: int) -> tuple[Any]:
+        from ..runtime.upscale.like_comfyui import crop
+
+        return (crop(image, x, y, width, height),)
+
+
+class ImageBatch:
+    """Two pictures become one batch."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image/batch"
+    DESCRIPTION = "Joins two batches; the second takes the size of the first."
+    SEARCH_ALIASES: ClassVar = ["combine images", "merge images", "stack images"]
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "batch"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"image1": ("IMAGE",), "image2": ("IMAGE",)}}
+
+    def batch(self, image1: Any, image2: Any) -> tuple[Any]:
+        from ..runtime.upscale.like_comfyui import batch
+
+        return (batch(image1, image2),)
+
+
+NODES: dict[str, tuple[type, str]] = {
+    "LoadImage": (LoadImage, "Load Image"),
+    "SaveImage": (SaveImage, "Save Image"),
+    "PreviewImage": (PreviewImage, "Preview Image"),
+    "UpscaleModelLoader": (UpscaleModelLoader, "Load Upscale Model"),
+    "ImageUpscaleWithModel": (ImageUpscaleWithModel, "Upscale Image (using Model)"),
+    "ImageScale": (ImageScale, "Upscale Image"),
+    "ImageScaleBy": (ImageScaleBy, "Upscale Image By"),
+    "ImageCrop": (ImageCrop, "Image Crop"),
+    "ImageBatch": (ImageBatch, "Batch Images"),
+}

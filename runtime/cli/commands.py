@@ -1,0 +1,278 @@
+"""Every command and option. A command reads its arguments, makes one call and prints the result."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from ... import nodes
+from ..errors import WorkflowError
+from ..graph.definitions import describe_all
+from ..host import LocalHost
+from . import models as model_commands
+from . import pictures
+from .display import MODES, Display, Mode, open_display
+from .session import Places, own_models_dir, prepare, run, shipped
+
+_typer = typer.Typer(
+    name="upscale8k",
+    help="8K super-resolution of images: runs ComfyUI workflows without ComfyUI.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+_models = typer.Typer(help="What models are here, and getting more.", invoke_without_command=True)
+_bench = typer.Typer(help="Time and memory, side by side with the peers.", no_args_is_help=True)
+_typer.add_typer(_models, name="models")
+_typer.add_typer(_bench, name="bench")
+
+Workflow = Annotated[Path, typer.Argument(help="A workflow saved from the canvas, an API prompt, or a picture that carries one.")]
+Set = Annotated[list[str] | None, typer.Option("--set", metavar="NODE.INPUT=VALUE", help="Change a value; NODE is an id, title or class.")]
+InputDir = Annotated[Path | None, typer.Option("--input-dir", help="Where input files lie (default: ./input).")]
+OutputDir = Annotated[Path | None, typer.Option("--output-dir", help="Where results go (default: ./output).")]
+ModelsDir = Annotated[list[Path] | None, typer.Option("--models-dir", help="Where weights lie; may be given more than once.")]
+ExtraPaths = Annotated[Path | None, typer.Option("--extra-model-paths", help="ComfyUI's extra_model_paths.yaml.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N, mps or xpu.")]
+BackendName = Annotated[str, typer.Option("--backend", help="auto, torch or null (repeats pixels, for a dry run).")]
+ProgressMode = Annotated[str, typer.Option("--progress", help=" | ".join(MODES))]
+Download = Annotated[bool, typer.Option("--download", help="Pull models that the workflow names and that are not here.")]
+MaxPixels = Annotated[int | None, typer.Option("--max-pixels", min=1, help="Largest picture that is decoded (default: 1000000000).")]
+Traceback = Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")]
+
+
+def app(arguments: Sequence[str]) -> int:
+    """Run the command line on these arguments; the exit code. Raises ``Upscale8KError`` and ``KeyboardInterrupt``."""
+    import click
+
+    try:
+        result: object = typer.main.get_command(_typer)(list(arguments), prog_name="python -m runtime", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return 2
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except click.Abort as error:
+        raise KeyboardInterrupt from error
+    return result if isinstance(result, int) else 0
+
+
+@_typer.command("run")
+def run_command(
+    workflow: Workflow,
+    settings: Set = None,
+    input_dir: InputDir = None,
+    output_dir: OutputDir = None,
+    models_dir: ModelsDir = None,
+    extra_model_paths: ExtraPaths = None,
+    device: Device = "auto",
+    backend: BackendName = "auto",
+    progress: ProgressMode = "auto",
+    download: Download = False,
+    max_pixels: MaxPixels = None,
+    traceback: Traceback = False,
+) -> None:
+    """Run a workflow. Prints the files that it wrote."""
+    display = open_display(_mode(progress))
+    places = Places(input_dir, output_dir, tuple(models_dir or ()), extra_model_paths, device, backend, max_pixels)
+    host = places.host(display, workflow)
+    catalog = nodes.catalog(host)
+    if download:
+        _pull_missing(workflow, settings or [], catalog, host, display)
+    for path in run(prepare(workflow, settings or [], catalog).accepted(), catalog, host, display):
+        typer.echo(path)
+
+
+@_typer.command("check")
+def check_command(
+    workflow: Workflow,
+    settings: Set = None,
+    input_dir: InputDir = None,
+    models_dir: ModelsDir = None,
+    extra_model_paths: ExtraPaths = None,
+    traceback: Traceback = False,
+) -> None:
+    """Name every problem of a workflow at once. Exit code 0 or 2."""
+    places = Places(input_dir=input_dir, models_dirs=tuple(models_dir or ()), extra_model_paths=extra_model_paths)
+    catalog = nodes.catalog(places.host(open_display("none"), workflow))
+    prepared = prepare(workflow, settings or [], catalog).accepted()
+    typer.echo(f"{workflow}: {len(prepared.prompt)} nodes, no problem.")
+
+
+@_typer.command("convert")
+def convert_command(
+    workflows: Annotated[list[Path], typer.Argument(help="Workflows saved from the canvas, or folders of them.")],
+    out: Annotated[Path | None, typer.Option("-o", "--output", help="A file, or a folder for many.")] = None,
+    object_info: Annotated[Path | None, typer.Option("--object-info", help="ComfyUI's /object_info, for nodes that are not here.")] = None,
+    traceback: Traceback = False,
+) -> int:
+    """Convert workflows from the canvas format to the API format, as the canvas itself would."""
+    from .conversion import convert_all
+
+    definitions = _read_object_info(object_info) if object_info else describe_all(nodes.catalog(LocalHost()), nodes.TITLES)
+    failures = convert_all(workflows, out, definitions)
+    for path, error in failures:
+        typer.echo(f"{path}: {error}", err=True)
+    return max((error.exit_code for _, error in failures), default=0)
+
+
+@_typer.command("nodes")
+def nodes_command(
+    as_json: Annotated[bool, typer.Option("--json", help="In the shape of ComfyUI's /object_info.")] = False,
+    models_dir: ModelsDir = None,
+) -> None:
+    """List the nodes that a workflow may use here."""
+    catalog = nodes.catalog(LocalHost(models_dirs=Places(models_dirs=tuple(models_dir or ())).model_folders()))
+    described = describe_all(catalog, nodes.TITLES)
+    if as_json:
+        typer.echo(json.dumps(described, indent=2))
+        return
+    for node_id, node in described.items():
+        typer.echo(f"{node_id:24} {node['category']:18} {node['description']}")
+
+
+@_typer.command("upscale")
+def upscale_command(
+    source: Annotated[str, typer.Argument(metavar="IN", help="A picture, a folder of pictures, or a quoted glob.")],
+    out: Annotated[Path, typer.Option("-o", "--output", help="The result, or a folder for results.")],
+    to: Annotated[str, typer.Option("--to", help="8k, 4k, 16k, 2x, 4x, WIDTHxHEIGHT or 'model scale'.")] = "8k",
+    model: Annotated[str, typer.Option("-m", "--model", help="A catalog id or a file name.")] = "realesr-animevideov3",
+    batch: Annotated[int, typer.Option("-b", "--batch", min=1, help="Tiles that go through the model together.")] = 1,
+    tile: Annotated[int, typer.Option("--tile", min=0, help="Side of a tile in source pixels; 0 chooses.")] = 0,
+    models_dir: ModelsDir = None,
+    extra_model_paths: ExtraPaths = None,
+    device: Device = "auto",
+    backend: BackendName = "auto",
+    progress: ProgressMode = "auto",
+    download: Download = False,
+    max_pixels: MaxPixels = None,
+    traceback: Traceback = False,
+) -> None:
+    """Upscale pictures; depth, alpha and colour profile are kept. Prints the files that it wrote."""
+    display = open_display(_mode(progress))
+    workflow = shipped("image_any.json")
+    settings = [f"UpscaleModel.model={model}", f"TiledUpscale.target={to}", f"TiledUpscale.batch={batch}", f"TiledUpscale.tile={tile}"]
+    for job in pictures.jobs(source, out):
+        places = Places(
+            job.source.resolve().parent,
+            job.result.parent,
+            tuple(models_dir or ()),
+            extra_model_paths,
+            device,
+            backend,
+            max_pixels,
+        )
+        host = places.host(display, workflow)
+        catalog = nodes.catalog(host)
+        one = [*settings, f"ImageIn.image={job.source.resolve().name}", f"ImageOut.filename={job.result.name}"]
+        if download:
+            _pull_missing(workflow, one, catalog, host, display)
+        for path in run(prepare(workflow, one, catalog).accepted(), catalog, host, display):
+            typer.echo(path)
+
+
+@_models.callback()
+def models_callback(context: typer.Context) -> None:
+    """What models are here, and getting more."""
+    if context.invoked_subcommand is None:
+        models_list_command()
+
+
+@_models.command("list")
+def models_list_command(
+    as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False,
+    models_dir: ModelsDir = None,
+    extra_model_paths: ExtraPaths = None,
+) -> None:
+    """Show the models that are here and those that can be pulled."""
+    folders = Places(models_dirs=tuple(models_dir or ()), extra_model_paths=extra_model_paths).model_folders()
+    if as_json:
+        typer.echo(json.dumps(model_commands.as_json(folders), indent=2))
+        return
+    from rich.console import Console
+
+    Console().print(model_commands.table(folders))
+
+
+@_models.command("pull")
+def models_pull_command(
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Catalog ids.")],
+    models_dir: Annotated[Path | None, typer.Option("--models-dir", help="Where to put them.")] = None,
+    progress: ProgressMode = "auto",
+    traceback: Traceback = False,
+) -> None:
+    """Download official weights and check them. Prints where they are."""
+    display = open_display(_mode(progress))
+    for name in names:
+        typer.echo(model_commands.fetch(name, models_dir or own_models_dir(), display))
+
+
+@_models.command("verify")
+def models_verify_command(models_dir: ModelsDir = None, traceback: Traceback = False) -> int:
+    """Compare the files that are here with the hashes of the official ones."""
+    from ..models.verify import verify
+
+    verdicts = verify(Places(models_dirs=tuple(models_dir or ())).model_folders())
+    for verdict in verdicts:
+        typer.echo(f"{verdict.path}: {verdict.what}")
+    return 0 if all(verdict.good for verdict in verdicts) else 1
+
+
+@_models.command("import")
+def models_import_command(
+    file: Annotated[Path, typer.Argument(help="Weights that you downloaded yourself.")],
+    models_dir: Annotated[Path | None, typer.Option("--models-dir", help="Where to put them.")] = None,
+    traceback: Traceback = False,
+) -> None:
+    """Take a file into the models folder, after a look at what it is."""
+    from ..models.verify import import_file
+
+    imported = import_file(file, models_dir or own_models_dir())
+    typer.echo(imported.what, err=True)
+    typer.echo(imported.path)
+
+
+@_bench.command("image")
+def bench_image_command(
+    comfyui: Annotated[Path, typer.Option("--comfyui", help="A ComfyUI checkout, the peer.")],
+    model: Annotated[str, typer.Option("-m", "--model", help="Catalog id or file name.")] = "realesr-animevideov3",
+    size: Annotated[str, typer.Option("--size", help="Of the picture that is upscaled.")] = "1920x1080",
+    runs: Annotated[int, typer.Option("--runs", min=1, help="Counted runs of each, taken in turn.")] = 3,
+    threads: Annotated[int, typer.Option("--threads", min=0, help="For both; 0 is all cores.")] = 0,
+    as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False,
+    traceback: Traceback = False,
+) -> None:
+    """Upscale one picture with ComfyUI's own node and with ours, in turn; prints medians and their ratio."""
+    from ..bench.image import compare
+
+    typer.echo(compare(comfyui, model, size, runs=runs, threads=threads, as_json=as_json))
+
+
+def _mode(text: str) -> Mode:
+    found = next((mode for mode in MODES if mode == text), None)
+    if found is None:
+        raise WorkflowError(f"{text!r} is no way to show progress.", f"Use one of: {', '.join(MODES)}.")
+    return found
+
+
+def _pull_missing(workflow: Path, settings: Sequence[str], catalog: dict[str, type], host: LocalHost, display: Display) -> None:
+    prepared = prepare(workflow, settings, catalog)
+    for entry in model_commands.missing(prepared.prompt, catalog, host.models_dirs):
+        display.say(f"{entry.id} is not here; downloading it because of --download.")
+        model_commands.fetch(entry.id, host.models_dirs[0], display)
+
+
+def _read_object_info(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise WorkflowError(f"{path} cannot be read as ComfyUI's object_info: {error}.", "Save it from /object_info.", path=path) from error
+    if not isinstance(content, dict):
+        raise WorkflowError(f"{path} is not ComfyUI's object_info: it holds a list.", "Save it from /object_info.", path=path)
+    return content
+
+

@@ -1,0 +1,181 @@
+"""Progress with an ETA: a live bar on a terminal, plain lines in a log, JSON lines for a program, or nothing.
+
+All of it goes to stderr. A run has one node at work at a time, so there is one bar at a time.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Literal
+
+from ..host import Progress
+
+Mode = Literal["auto", "rich", "plain", "json", "none"]
+MODES: tuple[Mode, ...] = ("auto", "rich", "plain", "json", "none")
+
+_PLAIN_INTERVAL_SECONDS = 5.0
+_JSON_INTERVAL_SECONDS = 0.5
+
+
+class Display(ABC):
+    """Shows what is going on. ``label`` is the node that works now."""
+
+    label = ""
+
+    def node(self, label: str) -> None:
+        """A node begins to work."""
+        self.label = label
+
+    @abstractmethod
+    def say(self, text: str) -> None:
+        """A sentence: a warning, or what was decided."""
+
+    @abstractmethod
+    def show(self, done: int, total: int, unit: str, seconds: float) -> None:
+        """So much of the node's work is done after so many seconds."""
+
+    def clear(self) -> None:
+        """The piece of work has ended, well or not."""
+
+    @contextmanager
+    def progress(self, total: int, unit: str) -> Iterator[Progress]:
+        """What ``LocalHost.show_progress`` is."""
+        count = _Count(self, total, unit)
+        count.advance(0)
+        try:
+            yield count
+        finally:
+            self.clear()
+
+
+class _Count:
+    def __init__(self, display: Display, total: int, unit: str) -> None:
+        self._display = display
+        self._total = total
+        self._unit = unit
+        self._done = 0
+        self._began = time.monotonic()
+
+    def advance(self, steps: int = 1) -> None:
+        self._done += steps
+        self._display.show(self._done, self._total, self._unit, time.monotonic() - self._began)
+
+    def say(self, text: str) -> None:
+        self._display.say(text)
+
+
+class Silent(Display):
+    """Only sentences, no progress."""
+
+    def say(self, text: str) -> None:
+        print(text, file=sys.stderr)
+
+    def show(self, done: int, total: int, unit: str, seconds: float) -> None:
+        return None
+
+
+class Plain(Display):
+    """A line now and then, for logs."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def node(self, label: str) -> None:
+        super().node(label)
+        self._next = 0.0
+
+    def say(self, text: str) -> None:
+        print(f"{self.label}: {text}" if self.label else text, file=sys.stderr, flush=True)
+
+    def show(self, done: int, total: int, unit: str, seconds: float) -> None:
+        if time.monotonic() >= self._next or done >= total:
+            self._next = time.monotonic() + _PLAIN_INTERVAL_SECONDS
+            self.say(f"{100 * done // total:3} %, {_clock(seconds)} elapsed, {_clock(eta(done, total, seconds))} left")
+
+
+class JsonLines(Display):
+    """One JSON object a line: ``progress``, ``message`` and ``node`` events."""
+
+    def __init__(self) -> None:
+        self._next = 0.0
+
+    def node(self, label: str) -> None:
+        super().node(label)
+        self._next = 0.0
+        self._print({"event": "node", "node": label})
+
+    def say(self, text: str) -> None:
+        self._print({"event": "message", "node": self.label, "text": text})
+
+    def show(self, done: int, total: int, unit: str, seconds: float) -> None:
+        if time.monotonic() >= self._next or done >= total:
+            self._next = time.monotonic() + _JSON_INTERVAL_SECONDS
+            left = eta(done, total, seconds)
+            event = {"event": "progress", "node": self.label, "done": done, "total": total, "unit": unit}
+            times = {"elapsed_seconds": round(seconds, 2), "eta_seconds": None if left is None else round(left, 2)}
+            self._print({**event, **times})
+
+    def _print(self, event: dict[str, object]) -> None:
+        print(json.dumps(event), file=sys.stderr, flush=True)
+
+
+class Live(Display):
+    """A bar that moves."""
+
+    def __init__(self) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+        self._console = Console(stderr=True)
+        # The estimate is ours: tiles are few and long, and rich would wait for more of them before it says anything.
+        self._bar = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TaskProgressColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[left]}", style="progress.remaining"),
+            console=self._console,
+            transient=True,
+        )
+        self._task: TaskID | None = None
+
+    def say(self, text: str) -> None:
+        self._console.print(f"{self.label}: {text}" if self.label else text, highlight=False, markup=False)
+
+    def show(self, done: int, total: int, unit: str, seconds: float) -> None:
+        if self._task is None:
+            self._task = self._bar.add_task(self.label, total=total, left="")
+            self._bar.start()
+        self._bar.update(self._task, completed=done, total=total, left=f"{_clock(eta(done, total, seconds))} left")
+
+    def clear(self) -> None:
+        if self._task is not None:
+            self._bar.stop()
+            self._bar.remove_task(self._task)
+            self._task = None
+
+
+def open_display(mode: Mode) -> Display:
+    """The display for ``--progress``; ``auto`` is a bar on a terminal and lines anywhere else."""
+    if mode == "auto":
+        mode = "rich" if sys.stderr.isatty() else "plain"
+    makers: dict[Mode, type[Display]] = {"rich": Live, "plain": Plain, "json": JsonLines, "none": Silent}
+    return makers[mode]()
+
+
+def eta(done: int, total: int, seconds: float) -> float | None:
+    """Seconds that are left at the pace so far; None before there is a pace."""
+    return seconds * (total - done) / done if done > 0 else None
+
+
+def _clock(seconds: float | None) -> str:
+    if seconds is None:
+        return "?:??"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

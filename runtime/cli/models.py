@@ -1,0 +1,112 @@
+"""``models``: the table, and pull, verify and import."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ModelNotFound
+from ..models.catalog import CatalogEntry, catalog, find_entry
+from ..models.listing import Row, listing
+from ..models.locate import locate
+from .display import Display
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from rich.table import Table
+
+_MEGABYTE = 1_000_000
+
+
+def table(folders: Sequence[Path]) -> Table:
+    """What is here and what can be pulled, for a person."""
+    from rich import box
+    from rich.table import Table
+
+    shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in ("Model", "Scale", "Size", "Licence", "Here", "Good for"):
+        shown.add_column(heading, justify="right" if heading in ("Scale", "Size") else "left", no_wrap=heading != "Good for")
+    for row in listing(folders):
+        shown.add_row(*_cells(row), style="" if row.path else "dim")
+    return shown
+
+
+def _cells(row: Row) -> tuple[str, ...]:
+    scale = f"{row.scale}x" if row.scale else ""
+    size = f"{row.bytes / _MEGABYTE:.1f} MB" if row.bytes else "?"
+    here = {"folder": "yes", "dependency": "yes (shipped)", "pull": "models pull"}[row.state]
+    return row.id, scale, size, row.licence or "", here, row.good_for
+
+
+def as_json(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """The same, for a program."""
+    return [
+        {
+            "id": row.id,
+            "title": row.title,
+            "scale": row.scale,
+            "bytes": row.bytes,
+            "licence": row.licence,
+            "state": row.state,
+            "path": str(row.path) if row.path else None,
+            "good_for": row.good_for,
+            "bad_for": row.bad_for,
+        }
+        for row in listing(folders)
+    ]
+
+
+def fetch(name: str, folder: Path, display: Display) -> Path:
+    """Pull a model of the catalog. Raises ``ModelNotFound`` for a name that the catalog does not have."""
+    entry = find_entry(name)
+    if entry is None:
+        raise ModelNotFound(f"There is no model called {name!r} to pull.", f"Choose one of: {', '.join(catalog())}.", model=name)
+    from ..models.pull import pull
+
+    display.node(f"Pull {entry.id}")
+    with _bytes_shown(display) as report:
+        pulled = pull(entry, folder, report)
+    if pulled.warning:
+        display.say(pulled.warning)
+    return pulled.path
+
+
+@contextmanager
+def _bytes_shown(display: Display) -> Iterator[Any]:
+    import time
+
+    began = time.monotonic()
+
+    def report(here: int, total: int | None) -> None:
+        if total:
+            display.show(here, total, "bytes", time.monotonic() - began)
+
+    try:
+        yield report
+    finally:
+        display.clear()
+
+
+def missing(prompt: Mapping[str, Mapping[str, Any]], loaders: Mapping[str, type], folders: Sequence[Path]) -> list[CatalogEntry]:
+    """Models of the catalog that a prompt names in its loader nodes and that are not here, each once."""
+    wanted: dict[str, CatalogEntry] = {}
+    for node in prompt.values():
+        produced = getattr(loaders.get(node["class_type"]), "RETURN_TYPES", ())
+        if "UPSCALE_MODEL" not in produced:
+            continue
+        for value in node["inputs"].values():
+            entry = find_entry(value) if isinstance(value, str) else None
+            if entry and not _is_here(value, folders):
+                wanted[entry.id] = entry
+    return list(wanted.values())
+
+
+def _is_here(name: str, folders: Sequence[Path]) -> bool:
+    try:
+        locate(name, folders)
+    except ModelNotFound:
+        return False
+    return True

@@ -1,0 +1,131 @@
+"""One run of a workflow: a host, the catalog bound to it, a prompt that passed the check, and its events."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ... import nodes
+from ..errors import Problem, WorkflowError, WorkflowRejected
+from ..graph.check import check
+from ..graph.convert import convert
+from ..graph.definitions import describe_all
+from ..graph.document import Document, read
+from ..graph.execute import Blocked, Finished, Started, execute
+from ..graph.overrides import apply
+from ..graph.plan import plan
+from ..host import LocalHost
+from ..models.extra_model_paths import folders_from_yaml
+from .display import Display
+
+PACK_ROOT = Path(__file__).resolve().parent.parent.parent
+WORKFLOWS = PACK_ROOT / "workflows"
+
+
+@dataclass(frozen=True)
+class Places:
+    """What the command line says about folders and devices."""
+
+    input_dir: Path | None = None
+    output_dir: Path | None = None
+    models_dirs: tuple[Path, ...] = ()
+    extra_model_paths: Path | None = None
+    device: str = "auto"
+    backend: str = "auto"
+    max_pixels: int | None = None
+
+    def model_folders(self) -> tuple[Path, ...]:
+        """Ours first, then those of a ComfyUI that this checkout is a custom node of, then those of the YAML file."""
+        own = self.models_dirs or (own_models_dir(),)
+        comfyui = PACK_ROOT.parent.parent if PACK_ROOT.parent.name == "custom_nodes" else None
+        found = [*own]
+        if comfyui:
+            found.append(comfyui / "models" / "upscale_models")
+        extra = self.extra_model_paths or (comfyui and comfyui / "extra_model_paths.yaml")
+        if extra and (self.extra_model_paths or extra.is_file()):
+            found += folders_from_yaml(extra)
+        return tuple(found)
+
+    def host(self, display: Display, workflow: Path) -> LocalHost:
+        """The host for running ``workflow``; media that lie beside it can be used without copying them."""
+        return LocalHost(
+            input_dir=self.input_dir or Path("input"),
+            output_dir=self.output_dir or Path("output"),
+            shipped_inputs=(workflow.resolve().parent / "media",),
+            models_dirs=self.model_folders(),
+            device_name=self.device,
+            backend_name=self.backend,
+            show_progress=display.progress,
+            **({"max_pixels": self.max_pixels} if self.max_pixels else {}),
+        )
+
+
+def own_models_dir() -> Path:
+    """Where ``models pull`` puts weights unless told otherwise."""
+    return Path(os.environ.get("UPSCALE8K_MODELS_DIR") or PACK_ROOT / "models")
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A workflow in API form, and everything that is wrong with it."""
+
+    prompt: dict[str, dict[str, Any]]
+    document: Document
+    problems: list[Problem] = field(default_factory=list[Problem])
+
+    def accepted(self) -> Prepared:
+        """Itself; raises ``WorkflowRejected`` with every problem when there is any."""
+        if self.problems:
+            raise WorkflowRejected(self.problems, path=self.document.path)
+        return self
+
+
+def to_prompt(document: Document, definitions: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
+    """The document as an API prompt, and what could not be converted."""
+    if document.prompt is not None:
+        return document.prompt, []
+    conversion = convert(document.ui or {}, definitions)
+    return conversion.prompt, conversion.problems
+
+
+def prepare(path: Path, settings: Sequence[str], catalog: Mapping[str, type]) -> Prepared:
+    """Read, convert, apply ``--set`` and check. Raises ``WorkflowError`` for a file that is no workflow."""
+    document = read(path)
+    prompt, problems = to_prompt(document, describe_all(catalog, nodes.TITLES))
+    for assignment in settings:
+        prompt = apply(prompt, assignment, catalog)
+    checked = check(prompt, catalog)
+    reported = {problem.node_id for problem in problems}
+    problems += [problem for problem in checked.problems if problem.node_id is None or problem.node_id not in reported]
+    return Prepared(checked.prompt, document, problems)
+
+
+def run(prepared: Prepared, catalog: Mapping[str, type], host: LocalHost, display: Display) -> list[Path]:
+    """Run a prepared workflow; the files that it wrote, in order. Raises the first error of a node."""
+    extra_pnginfo = {"workflow": prepared.document.ui} if prepared.document.ui else None
+    written: list[Path] = []
+    for event in execute(plan(prepared.prompt, catalog), catalog, extra_pnginfo=extra_pnginfo):
+        if isinstance(event, Started):
+            display.node(event.title or event.class_type)
+        elif isinstance(event, Blocked):
+            display.say(event.message)
+        elif isinstance(event, Finished):
+            written += _files(event.ui, host)
+    return written
+
+
+def shipped(name: str) -> Path:
+    """A workflow that comes with the project."""
+    path = WORKFLOWS / name
+    if not path.is_file():
+        raise WorkflowError(f"The workflow {name} that this command runs is not here ({path}).", "Install Upscale8K again.")
+    return path
+
+
+def _files(ui: Mapping[str, list[Any]], host: LocalHost) -> list[Path]:
+    """Results that stay: what went to the temporary folder is gone when the run ends."""
+    images = [image for image in ui.get("images", []) if image.get("type") == "output"]
+    return [host.folder("output") / image["subfolder"] / image["filename"] for image in images]

@@ -1,0 +1,199 @@
+"""A workflow as the canvas saved it: nodes, sockets and links, version 0.4 and version 1, read once into one shape.
+
+Only what decides the result is kept. Groups, colours, positions, native reroutes (``extra.reroutes``) and
+``floatingLinks`` are drawing: a link carries its true ends. Two sayings of the file are not believed, because the
+canvas itself does not believe them: ``target_slot`` of a link (the input that names the link is right) and the absence
+of a widget's socket (unlinked ones are left out on saving).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar, cast
+
+from ..errors import WorkflowError
+
+SUBGRAPH_INPUT = "-10"
+SUBGRAPH_OUTPUT = "-20"
+RESAVE_HINT = "Open it in ComfyUI and save it again."
+T = TypeVar("T")
+MUTED = 2
+BYPASSED = 4
+
+
+@dataclass(frozen=True)
+class Link:
+    id: str
+    origin: str
+    origin_slot: int
+    target: str
+    target_slot: int
+
+
+@dataclass(frozen=True)
+class Socket:
+    """One input of a node. ``widget`` is the name of the widget it belongs to."""
+
+    name: str
+    type: str
+    link: str | None = None
+    widget: str | None = None
+
+
+@dataclass(frozen=True)
+class Node:
+    """One node as it was saved. ``values`` is ``widgets_values``: a list, a dict by name, or None."""
+
+    id: str
+    type: str
+    mode: int
+    title: str | None
+    inputs: tuple[Socket, ...]
+    output_types: tuple[str, ...]
+    values: list[Any] | dict[str, Any] | None
+    properties: Mapping[str, Any]
+
+    @property
+    def muted(self) -> bool:
+        return self.mode == MUTED
+
+    @property
+    def bypassed(self) -> bool:
+        return self.mode == BYPASSED
+
+
+@dataclass(frozen=True)
+class Port:
+    """One input or output of a subgraph."""
+
+    name: str
+    type: str
+    links: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Graph:
+    """The root of a workflow (``id`` is empty) or one subgraph definition."""
+
+    id: str
+    name: str
+    nodes: Mapping[str, Node]
+    links: Mapping[str, Link]
+    inputs: tuple[Port, ...] = ()
+    outputs: tuple[Port, ...] = ()
+
+    @cached_property
+    def readers(self) -> Mapping[str, tuple[Node, Socket]]:
+        """link id -> the node and the socket that name it."""
+        return {socket.link: (node, socket) for node in self.nodes.values() for socket in node.inputs if socket.link}
+
+    @cached_property
+    def links_from(self) -> Mapping[tuple[str, int], tuple[Link, ...]]:
+        """(node id, output slot) -> the links that leave it."""
+        leaving: dict[tuple[str, int], list[Link]] = {}
+        for link in self.links.values():
+            leaving.setdefault((link.origin, link.origin_slot), []).append(link)
+        return {end: tuple(links) for end, links in leaving.items()}
+
+
+@dataclass(frozen=True)
+class Canvas:
+    root: Graph
+    definitions: Mapping[str, Graph] = field(default_factory=dict[str, Graph])
+
+
+def read_canvas(ui: Mapping[str, Any]) -> Canvas:
+    """Read a UI-saved workflow. Raises ``WorkflowError`` naming the node or link that ComfyUI would not write so."""
+    return Canvas(_graph(ui, ""), {definition.id: definition for definition in _definitions(ui)})
+
+
+def _definitions(ui: Mapping[str, Any]) -> Iterator[Graph]:
+    """All subgraph definitions; they may hold further ones of their own."""
+    for raw in _subgraphs(ui):
+        yield _graph(raw, str(raw["id"]))
+        yield from _definitions(raw)
+
+
+def _subgraphs(raw: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
+    definitions: Mapping[str, Any] = raw.get("definitions") or {}
+    return definitions.get("subgraphs") or ()
+
+
+def _graph(raw: Mapping[str, Any], graph_id: str) -> Graph:
+    links = {link.id: link for link in _each("link", _link, [link for link in raw.get("links") or () if link is not None])}
+    nodes = {node.id: node for node in _each("node", _node, raw["nodes"])}
+    return Graph(
+        id=graph_id,
+        name=str(raw.get("name") or ""),
+        nodes=nodes,
+        links=links,
+        inputs=_ports(raw.get("inputs"), links, SUBGRAPH_INPUT),
+        outputs=_ports(raw.get("outputs"), links, SUBGRAPH_OUTPUT),
+    )
+
+
+def _each(kind: str, read: Callable[[Any], T], items: Sequence[Any]) -> Iterator[T]:
+    """Read every item, or say which one is damaged."""
+    for position, item in enumerate(items):
+        try:
+            yield read(item)
+        except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+            shown = f" (id {item['id']})" if isinstance(item, dict) and "id" in item else ""
+            what = f"The {kind} at position {position}{shown} of the workflow is damaged."
+            raise WorkflowError(what, RESAVE_HINT) from error
+
+
+def _link(raw: Any) -> Link:
+    if isinstance(raw, dict):
+        fields = cast("dict[str, Any]", raw)
+        values = [fields[key] for key in ("id", "origin_id", "origin_slot", "target_id", "target_slot")]
+    else:
+        values = list(cast("Sequence[Any]", raw))
+    link = Link(str(values[0]), str(values[1]), int(values[2]), str(values[3]), int(values[4]))
+    if link.origin_slot < 0:
+        raise ValueError(link.origin_slot)
+    return link
+
+
+def _node(raw: Mapping[str, Any]) -> Node:
+    values = raw.get("widgets_values")
+    title = raw.get("title")
+    return Node(
+        id=str(raw["id"]),
+        type=str(raw["type"]),
+        mode=int(raw.get("mode") or 0),
+        title=title if isinstance(title, str) else None,
+        inputs=tuple(map(_socket, raw.get("inputs") or ())),
+        output_types=tuple(_type(output.get("type")) for output in raw.get("outputs") or ()),
+        values=cast("list[Any] | dict[str, Any]", values) if isinstance(values, list | dict) else None,
+        properties=cast("dict[str, Any]", raw.get("properties") or {}),
+    )
+
+
+def _socket(raw: Mapping[str, Any]) -> Socket:
+    link = raw.get("link")
+    widget: Mapping[str, Any] | None = raw.get("widget")
+    name = str(widget["name"]) if widget else None
+    return Socket(str(raw["name"]), _type(raw.get("type")), None if link is None else str(link), name)
+
+
+def _type(raw: Any) -> str:
+    if isinstance(raw, list):
+        return ",".join(map(str, cast("list[Any]", raw)))
+    return "*" if raw in (None, 0, -1) else str(raw)
+
+
+def _ports(raw: Any, links: Mapping[str, Link], end: str) -> tuple[Port, ...]:
+    """Inputs or outputs of a subgraph, each with its links in the order in which they were drawn."""
+    ports: list[Port] = []
+    for slot, port in enumerate(cast("Sequence[Mapping[str, Any]]", raw or ())):
+        named = [str(link) for link in port.get("linkIds") or () if str(link) in links]
+        found = [
+            link.id
+            for link in links.values()
+            if (link.origin, link.origin_slot) == (end, slot) or (link.target, link.target_slot) == (end, slot)
+        ]
+        ports.append(Port(str(port["name"]), _type(port.get("type")), tuple(dict.fromkeys([*named, *found]))))
+    return tuple(ports)

@@ -1,0 +1,140 @@
+"""A workflow file, whatever it is: saved by the canvas, exported for the API, or carried inside a picture.
+
+Nothing here interprets the workflow. ``read`` says what kind it is, or why the file is none, naming the next step.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from ..errors import WorkflowError
+from .embedded import FILM_SUFFIXES, embedded_texts, is_picture
+
+SIZE_LIMIT = 256 * 2**20
+"""No workflow is as large as this; a file that is, is something else by mistake."""
+EXPORT_HINT = "Save the workflow in ComfyUI (Workflow > Save, or Export (API)) and pass that file."
+
+
+@dataclass(frozen=True)
+class Document:
+    """``ui`` holds a canvas workflow, ``prompt`` an API prompt; exactly one of them is not None."""
+
+    path: Path
+    kind: Literal["ui", "api"]
+    ui: dict[str, Any] | None = None
+    prompt: dict[str, Any] | None = None
+
+
+def read(path: Path) -> Document:
+    """Read a workflow file: UI or API format as JSON, or a PNG, JPEG or WebP that carries either.
+
+    Raises ``WorkflowError`` (with ``path``) for everything that is no workflow.
+    """
+    data = _bytes(path)
+    if path.suffix.lower() in FILM_SUFFIXES:
+        raise WorkflowError(f"{path} is a film; a workflow inside one cannot be read here.", EXPORT_HINT, path=path)
+    if is_picture(data):
+        return _from_picture(path, data)
+    return _document(path, _parse(path, _decode(path, data)))
+
+
+def _bytes(path: Path) -> bytes:
+    try:
+        if path.is_dir():
+            raise WorkflowError(f"{path} is a folder, not a workflow file.", "Name one file inside it.", path=path)
+        if path.stat().st_size > SIZE_LIMIT:
+            raise WorkflowError(f"{path} is larger than {SIZE_LIMIT >> 20} MB, so it is no workflow.", EXPORT_HINT, path=path)
+        data = path.read_bytes()
+    except FileNotFoundError as error:
+        raise WorkflowError(f"There is no file {path}.", "Check the path.", path=path) from error
+    except (OSError, ValueError) as error:
+        raise WorkflowError(f"{path} cannot be read: {error}.", "Check the path and its permissions.", path=path) from error
+    if not data.strip():
+        raise WorkflowError(f"{path} is empty.", EXPORT_HINT, path=path)
+    return data
+
+
+def _decode(path: Path, data: bytes) -> str:
+    try:
+        return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise WorkflowError(f"{path} is no text: byte {error.start} is not UTF-8.", EXPORT_HINT, path=path) from error
+
+
+def _parse(path: Path, text: str) -> Any:
+    try:
+        # JavaScript has no NaN in JSON: Python tools write it, and the canvas reads it as null.
+        return json.loads(text, parse_constant=lambda _: None)
+    except json.JSONDecodeError as error:
+        where = f"line {error.lineno}, column {error.colno}"
+        raise WorkflowError(f"{path} is not JSON: {error.msg} at {where}.", EXPORT_HINT, path=path) from error
+    except (RecursionError, ValueError) as error:
+        raise WorkflowError(
+            f"{path} is no workflow: its JSON is nested too deeply or holds absurd numbers.", EXPORT_HINT, path=path
+        ) from error
+
+
+def _from_picture(path: Path, data: bytes) -> Document:
+    try:
+        texts = embedded_texts(data)
+    except (ValueError, IndexError, KeyError) as error:
+        raise WorkflowError(f"{path} is a damaged picture: {error}.", EXPORT_HINT, path=path) from error
+    for key in ("workflow", "prompt"):
+        if key in texts:
+            return _document(path, _parse(path, texts[key]))
+    raise WorkflowError(f"{path} is a picture that carries no workflow.", EXPORT_HINT, path=path)
+
+
+def _document(path: Path, root: Any) -> Document:
+    if not isinstance(root, dict):
+        raise WorkflowError(f"{path} is no workflow: its JSON is a {_json_name(root)}, not an object.", EXPORT_HINT, path=path)
+    fields = cast("dict[str, Any]", root)
+    inner = fields.get("prompt")
+    if isinstance(inner, dict) and is_api_prompt(cast("dict[str, Any]", inner)):  # the envelope of POST /prompt
+        return Document(path, "api", prompt=cast("dict[str, Any]", inner))
+    if is_ui_workflow(fields):
+        return Document(path, "ui", ui=fields)
+    if is_api_prompt(fields):
+        return Document(path, "api", prompt=fields)
+    raise WorkflowError(f"{path} is no workflow: {_looks_like(fields)}.", EXPORT_HINT, path=path)
+
+
+def is_ui_workflow(root: Mapping[str, Any]) -> bool:
+    """A canvas workflow has a list of nodes, each with an id and a type."""
+    nodes = root.get("nodes")
+    if not isinstance(nodes, list):
+        return False
+    return all(isinstance(node, dict) and "id" in node and "type" in node for node in cast("list[Any]", nodes))
+
+
+def is_api_prompt(root: Mapping[str, Any]) -> bool:
+    """An API prompt maps node ids to objects with ``class_type`` and ``inputs``."""
+    return bool(root) and all(_is_api_node(node) for node in root.values())
+
+
+def _is_api_node(node: Any) -> bool:
+    fields = cast("dict[str, Any]", node) if isinstance(node, dict) else {}
+    return isinstance(fields.get("class_type"), str) and isinstance(fields.get("inputs"), dict)
+
+
+def _looks_like(root: Mapping[str, Any]) -> str:
+    if not root:
+        return "it is an empty object"
+    broken = [key for key, node in root.items() if not _is_api_node(node)]
+    if len(broken) < len(root):
+        return f"its node {broken[0]!r} has no class_type or no inputs"
+    if "nodes" in root:
+        return "its `nodes` are not a list of objects with id and type"
+    if isinstance(root.get("last_node_id"), int) or "links" in root:
+        return "it has no `nodes`"
+    return f"it has the keys {', '.join(map(repr, list(root)[:5]))}, and neither `nodes` nor nodes with a class_type"
+
+
+def _json_name(value: Any) -> str:
+    if value is None:
+        return "null"
+    return {list: "list", str: "string", bool: "boolean", int: "number", float: "number"}[type(value)]

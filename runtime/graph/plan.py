@@ -1,0 +1,111 @@
+"""The order of a run, decided before it starts, and when each result may go.
+
+An 8K picture is 400 MB, so the order is chosen to keep few of them alive: of all nodes that could run next, the one
+nearest to an output goes first, and what nobody reads later is released at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..errors import WorkflowError
+from .definitions import is_output
+from .prompts import Prompt, cycle_text, edges, find_cycles, label_of, natural_key, title_of
+
+if TYPE_CHECKING:
+    import networkx as nx
+
+    DiGraph = nx.DiGraph[str]
+
+
+@dataclass(frozen=True)
+class Step:
+    """Run one node. Of its results keep the slots in ``keep``; afterwards let go of the results in ``release``."""
+
+    node_id: str
+    class_type: str
+    title: str | None
+    keep: frozenset[int]
+    release: tuple[tuple[str, int], ...]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """``steps`` in the order of the run. ``graph`` has an arrow from every node to each of its readers."""
+
+    prompt: Prompt
+    graph: DiGraph
+    steps: tuple[Step, ...]
+    outputs: tuple[str, ...]
+
+
+def plan(prompt: Prompt, catalog: Mapping[str, type], outputs: Sequence[str] | None = None) -> Plan:
+    """Plan a prompt that has passed ``check``. ``outputs`` limits the run to what these nodes need.
+
+    Raises ``WorkflowError`` when nothing is to be run, when a node or a class is missing, or when links run in a circle.
+    """
+    import networkx as nx  # noqa: PLC0415  It takes 0.6 s, and whoever only checks a workflow need not wait for it.
+
+    wanted = _outputs(prompt, catalog, outputs)
+    needed = _needed(prompt, wanted)
+    graph: DiGraph = nx.DiGraph()
+    graph.add_nodes_from(needed)
+    graph.add_edges_from((edge.origin, node_id) for node_id, node in needed.items() for edge in edges(node))
+    distance: Mapping[str, float] = nx.multi_source_dijkstra_path_length(graph.reverse(copy=False), set(wanted))
+
+    def nearest_output_first(node_id: str) -> tuple[object, ...]:
+        return distance[node_id], natural_key(node_id)
+
+    order: list[str] = list(nx.lexicographical_topological_sort(graph, key=nearest_output_first))
+    return Plan(prompt, graph, _steps(prompt, order), tuple(wanted))
+
+
+def _outputs(prompt: Prompt, catalog: Mapping[str, type], outputs: Sequence[str] | None) -> list[str]:
+    for node_id in outputs or ():
+        if node_id not in prompt:
+            raise WorkflowError(f"There is no node {node_id} to run.", "Name one that is in the workflow.", node_id=node_id)
+    if outputs is not None:
+        found = list(dict.fromkeys(outputs))
+    else:
+        found = [node_id for node_id, node in prompt.items() if is_output(catalog.get(node["class_type"], object))]
+    if not found:
+        raise WorkflowError("No node of the workflow writes or shows anything.", "Add a node such as SaveImage.")
+    return sorted(found, key=natural_key)
+
+
+def _needed(prompt: Prompt, outputs: Sequence[str]) -> Prompt:
+    """The outputs and everything they depend on, which must be there and free of circles."""
+    needed: Prompt = {}
+    pending = list(outputs)
+    while pending:
+        node_id = pending.pop()
+        if node_id in needed:
+            continue
+        needed[node_id] = prompt[node_id]
+        for edge in edges(prompt[node_id]):
+            if edge.origin not in prompt:
+                what = f"{label_of(prompt, node_id)} reads node {edge.origin}, which is not in the workflow."
+                raise WorkflowError(what, "Link it to a node that is there.", node_id=node_id, input_name=edge.name)
+            pending.append(edge.origin)
+    for cycle in find_cycles(needed):
+        what = f"The links run in a circle: {cycle_text(prompt, cycle)}."
+        raise WorkflowError(what, "Take one of them out.", node_id=cycle[0])
+    return needed
+
+
+def _steps(prompt: Prompt, order: Sequence[str]) -> tuple[Step, ...]:
+    last_reader: dict[tuple[str, int], str] = {}
+    for node_id in order:
+        last_reader.update({(edge.origin, edge.slot): node_id for edge in edges(prompt[node_id])})
+    release: dict[str, list[tuple[str, int]]] = {}
+    keep: dict[str, set[int]] = {}
+    for result, reader in last_reader.items():
+        release.setdefault(reader, []).append(result)
+        keep.setdefault(result[0], set()).add(result[1])
+    return tuple(_step(node_id, prompt[node_id], keep.get(node_id, set()), release.get(node_id, [])) for node_id in order)
+
+
+def _step(node_id: str, node: Mapping[str, Any], keep: set[int], release: list[tuple[str, int]]) -> Step:
+    return Step(node_id, node["class_type"], title_of(node), frozenset(keep), tuple(release))

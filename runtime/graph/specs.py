@@ -1,0 +1,113 @@
+"""One declared input of a node class, read from ComfyUI's V1 notation ``name: (type, options)``.
+
+The same shape serves ``INPUT_TYPES()`` of a class and the ``input`` field of ComfyUI's ``/object_info``: lists and tuples
+are both understood, and a list in the place of the type is a combo box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, cast
+
+COMBO = "COMBO"
+DYNAMIC_COMBO = "COMFY_DYNAMICCOMBO_V3"
+AUTOGROW = "COMFY_AUTOGROW_V3"
+MATCH_TYPE = "COMFY_MATCHTYPE_V3"
+ANY_TYPE = "*"
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """``type`` is the name on the wire (``COMBO`` for a list of choices); ``options`` is the class's own mapping.
+
+    Some packs use a ``str`` subclass with its own ``__ne__`` as a type that fits everything, so ``type`` is kept as it is.
+    """
+
+    name: str
+    type: str
+    options: Mapping[str, Any]
+    required: bool = True
+
+    @property
+    def choices(self) -> Sequence[Any] | None:
+        """What a combo box offers, or None when this is no combo box or its choices are not a list."""
+        offered = self.options.get("options") if self.type == COMBO else None
+        return cast("Sequence[Any]", offered) if isinstance(offered, list | tuple) else None
+
+
+def parse_spec(name: str, raw: object, required: bool = True) -> InputSpec:
+    """Read ``(type, options)``, ``[type]`` or a bare type name."""
+    fields = cast("Sequence[Any]", raw) if isinstance(raw, list | tuple) and raw else cast("Sequence[Any]", (raw,))
+    kind = fields[0]
+    given = fields[1] if len(fields) > 1 else None
+    options: Mapping[str, Any] = cast("Mapping[str, Any]", given) if isinstance(given, Mapping) else {}
+    if isinstance(kind, list | tuple):
+        return InputSpec(name, COMBO, {**options, "options": kind}, required)
+    return InputSpec(name, kind if isinstance(kind, str) else str(kind), options, required)
+
+
+def parse_specs(declared: Mapping[str, Any], order: Mapping[str, Any] | None = None, prefix: str = "") -> list[InputSpec]:
+    """The required, then the optional inputs, in ``input_order`` where there is one; ``prefix`` is put before each name."""
+    return [
+        parse_spec(prefix + name, group[name], category == "required")
+        for category in ("required", "optional")
+        for group in (cast("Mapping[str, Any]", declared.get(category) or {}),)
+        for name in _ordered(group, (order or {}).get(category))
+    ]
+
+
+def _ordered(group: Mapping[str, Any], order: object) -> Iterator[str]:
+    first = [name for name in cast("Sequence[Any]", order) if name in group] if isinstance(order, list | tuple) else []
+    yield from dict.fromkeys([*first, *group])
+
+
+def dynamic_children(spec: InputSpec, key: object) -> list[InputSpec]:
+    """The inputs that a dynamic combo box shows when ``key`` is chosen, named ``parent.child``."""
+    for option in cast("Sequence[Mapping[str, Any]]", spec.options.get("options") or ()):
+        if option.get("key") == key:
+            return parse_specs(option.get("inputs") or {}, prefix=f"{spec.name}.")
+    return []
+
+
+def dynamic_keys(spec: InputSpec) -> list[Any]:
+    """What a dynamic combo box offers."""
+    return [option.get("key") for option in cast("Sequence[Mapping[str, Any]]", spec.options.get("options") or ())]
+
+
+@dataclass(frozen=True)
+class Autogrow:
+    """The template of a group of inputs that grows as it is connected: ``group.image0``, ``group.image1``, ..."""
+
+    group: str
+    inputs: tuple[InputSpec, ...]
+    names: tuple[str, ...]
+    per_input: bool
+    least: int
+
+    def at(self, ordinal: int) -> list[InputSpec]:
+        """The inputs of one step of growth; empty past the last allowed one."""
+        if ordinal >= len(self.names):
+            return []
+        return [
+            InputSpec(self._name(spec, ordinal), spec.type, spec.options, spec.required and ordinal < self.least)
+            for spec in self.inputs
+        ]
+
+    def _name(self, spec: InputSpec, ordinal: int) -> str:
+        return f"{self.group}.{f'{spec.name}{ordinal}' if self.per_input else self.names[ordinal]}"
+
+    def all(self) -> list[InputSpec]:
+        """Every input the group may ever have."""
+        return [spec for ordinal in range(len(self.names)) for spec in self.at(ordinal)]
+
+
+def autogrow(spec: InputSpec) -> Autogrow:
+    """Read the template of an autogrow input. At most 100 steps, as in ComfyUI."""
+    template = cast("Mapping[str, Any]", spec.options.get("template") or {})
+    inputs = tuple(parse_specs(template.get("input") or {}))
+    prefix = str(template.get("prefix") or "")
+    given = template.get("names")
+    count = min(int(template.get("max", 100)), 100)
+    names = tuple(map(str, cast("Sequence[Any]", given))) if given else tuple(f"{prefix}{index}" for index in range(count))
+    return Autogrow(spec.name, inputs, names, not given and len(inputs) > 1, int(template.get("min", 1)))

@@ -1,0 +1,316 @@
+"""One decoder per format, each chosen by what it does with deep, odd and broken files (tests/images/test_read.py).
+
+* OpenImageIO: PNG, JPEG, TIFF, EXR, JPEG XL. Every depth, and an error wherever a file ends early. Its traps, closed here:
+  TIFF compressions it was not built with come back as zeros, CIELAB as if it were RGB.
+* Pillow: WebP, GIF, BMP (the fourth byte of a plain 32-bit BMP is padding, which OpenImageIO takes for alpha), 8-bit AVIF.
+* OpenCV: AVIF of 10 and 12 bits, which Pillow cuts to 8.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import OpenImageIO as oiio
+
+from . import gif, metadata, png, srgb_profile
+from .header import PILLOW_READERS, Header, Unsupported, open_oiio
+from .picture import Bits, Floats, Transfer
+from .quantize import Pixels, full_scale, strips, to_floats
+
+
+@dataclass
+class Decoded:
+    """What a decoder found; the pixels lie as they are stored, ``orientation`` says how they are meant."""
+
+    pixels: Floats
+    bits: Bits
+    orientation: int = 1
+    transfer: Transfer = "srgb"
+    icc: bytes | None = None
+    exif: bytes | None = None
+    resolution: tuple[float, float] | None = None
+    chromaticities: tuple[float, ...] | None = None
+
+
+def decode(path: Path, header: Header) -> Decoded:
+    """Decode the first picture of a file, or raise whatever the decoder raises."""
+    match header.format:
+        case "png":
+            return _png(path)
+        case "jpeg":
+            return _jpeg(path)
+        case "tiff":
+            return _tiff(path)
+        case "exr":
+            return _exr(path)
+        case "jxl":
+            return _jxl(path)
+        case "gif":
+            gif.check(path)
+            return _pillow(path, header)
+        case "avif":
+            return _avif(path, header)
+        case "webp" | "bmp":
+            return _pillow(path, header)
+
+
+# --- OpenImageIO ----------------------------------------------------------------------------------------------------
+
+
+def _png(path: Path) -> Decoded:
+    chunks = png.check(path)
+    source = open_oiio(path)
+    decoded = _integers(source, _channels(source.spec()))
+    decoded.icc = png.profile(chunks[b"iCCP"]) if b"iCCP" in chunks else None
+    decoded.exif = chunks.get(b"eXIf")
+    decoded.orientation = metadata.orientation(decoded.exif)
+    decoded.resolution = png.pixels_per_inch(chunks[b"pHYs"]) if b"pHYs" in chunks else None
+    return decoded
+
+
+def _jpeg(path: Path) -> Decoded:
+    source = open_oiio(path)
+    decoded = _integers(source, _channels(source.spec()))
+    with PILLOW_READERS["jpeg"](path) as image:
+        _take_pillow_metadata(decoded, image.info)
+    return decoded
+
+
+def _tiff(path: Path) -> Decoded:
+    source = open_oiio(path)
+    spec = source.spec()
+    _refuse_odd_tiff(spec)
+    is_float = spec.format.basetype in _FLOATS
+    decoded = _floats(source, _channels(spec)) if is_float else _integers(source, _channels(spec))
+    decoded.icc = _profile(spec)
+    decoded.transfer = "linear" if is_float and (not decoded.icc or srgb_profile.is_linear(decoded.icc)) else "srgb"
+    decoded.exif = metadata.from_tiff(spec)
+    decoded.orientation = spec.get_int_attribute("Orientation", 1)
+    decoded.resolution = _pixels_per_inch(spec)
+    return decoded
+
+
+def _exr(path: Path) -> Decoded:
+    source = open_oiio(path)
+    spec = source.spec()
+    if spec.deep:
+        raise Unsupported("it holds deep pixels, several per place", "Flatten it first.")
+    if spec.format.basetype not in _FLOATS:
+        raise Unsupported(f"its channels are {spec.format}", "Save them as half or float.")
+    decoded = _floats(source, _exr_channels(spec))
+    decoded.pixels = _in_display_window(decoded.pixels, spec)
+    decoded.transfer = "linear"
+    chromaticities: Any = spec.getattribute("chromaticities")
+    decoded.chromaticities = tuple(float(value) for value in chromaticities) if chromaticities is not None else None
+    return decoded
+
+
+def _jxl(path: Path) -> Decoded:
+    source = open_oiio(path)
+    spec = source.spec()
+    is_float = spec.format.basetype in _FLOATS
+    decoded = _floats(source, _channels(spec)) if is_float else _integers(source, _channels(spec))
+    decoded.icc = _profile(spec)
+    decoded.transfer = "linear" if spec.get_string_attribute("oiio:ColorSpace").startswith("lin") else "srgb"
+    return decoded
+
+
+_FLOATS = (oiio.HALF, oiio.FLOAT, oiio.DOUBLE)
+_DEPTHS: dict[Any, Bits] = {oiio.UINT8: 8, oiio.UINT16: 16}
+# By TIFF's numbers: none, CCITT RLE, Group 3, Group 4, LZW, JPEG, Deflate (twice), PackBits.
+_TIFF_COMPRESSIONS = (1, 2, 3, 4, 5, 7, 8, 32946, 32773)
+_TIFF_COLOURS = {8: "CIELAB", 9: "ICCLAB", 10: "ITULAB", 32803: "a colour filter array (camera raw)", 34892: "linear raw"}
+
+
+def _integers(source: oiio.ImageInput, channels: list[int]) -> Decoded:
+    spec = source.spec()
+    bits = _DEPTHS.get(spec.format.basetype)
+    if bits is None:
+        raise Unsupported(f"its samples are {spec.format}", "Save it with 8 or 16-bit unsigned integers, or floats.")
+    return Decoded(_read(source, channels), bits)
+
+
+def _floats(source: oiio.ImageInput, channels: list[int]) -> Decoded:
+    decoded = Decoded(_read(source, channels), 32)
+    for rows in strips(decoded.pixels.shape):
+        if not np.isfinite(decoded.pixels[rows]).all():
+            raise Unsupported(
+                "it holds values that are not numbers (NaN or infinite)", "Repair them in the program that made it."
+            )
+    return decoded
+
+
+def _read(source: oiio.ImageInput, channels: list[int]) -> Floats:
+    """All rows of the wanted channels as floats, alpha straight; the integers of the file exist for one strip at a time."""
+    spec = source.spec()
+    try:
+        pixels = np.empty((spec.height, spec.width, len(channels)), np.float32)
+        straighten = len(channels) in (2, 4) and not spec.get_int_attribute("oiio:UnassociatedAlpha") and _is_associated(source)
+        top = 0
+        for strip in _strips_of(source, spec):
+            target = pixels[top : top + strip.shape[0]]
+            to_floats(strip[:, :, channels] if len(channels) < strip.shape[2] else strip, out=target)
+            if straighten:
+                _unassociate(target, limit=1.0 if full_scale(strip) > 1 else math.inf)
+            top += strip.shape[0]
+    finally:
+        source.close()
+    return pixels
+
+
+def _strips_of(source: oiio.ImageInput, spec: oiio.ImageSpec) -> Iterator[Pixels]:
+    step = spec.tile_height or max(1, (4 << 20) // (spec.width * spec.nchannels))
+    for top in range(spec.y, spec.y + spec.height, step):
+        bottom = min(top + step, spec.y + spec.height)
+        if spec.tile_width:
+            found: Any = source.read_tiles(spec.x, spec.x + spec.width, top, bottom, 0, 1, 0, spec.nchannels, spec.format)
+        else:
+            found = source.read_scanlines(top, bottom, 0, 0, spec.nchannels, spec.format)
+        if found is None or source.has_error:
+            raise ValueError(source.geterror())
+        strip = cast(npt.NDArray[Any], found)
+        yield strip.reshape(bottom - top, spec.width, spec.nchannels)
+
+
+def _is_associated(source: oiio.ImageInput) -> bool:
+    """JPEG XL is told apart by its reader, which is asked for straight alpha and gives it."""
+    return source.format_name() in ("tiff", "openexr")
+
+
+def _unassociate(pixels: Floats, limit: float) -> None:
+    """Divide colour by alpha, in place; where alpha is 0 colour stays as it is."""
+    alpha = pixels[:, :, -1:]
+    colour = pixels[:, :, :-1]
+    np.divide(colour, alpha, out=colour, where=alpha > 0)
+    np.minimum(colour, np.float32(limit), out=colour)
+
+
+def _channels(spec: oiio.ImageSpec) -> list[int]:
+    """Grey or RGB first, then alpha where the file says that a channel is alpha; others are left out."""
+    colours = 3 if spec.nchannels - (spec.alpha_channel >= 0) >= 3 else 1
+    alpha = [spec.alpha_channel] if spec.alpha_channel >= colours else []
+    return [*range(colours), *alpha]
+
+
+def _exr_channels(spec: oiio.ImageSpec) -> list[int]:
+    """R, G, B and A, or Y and A: of the unnamed layer, or of the only layer that has them."""
+    names = list(cast(tuple[str, ...], spec.channelnames))  # pyright: ignore[reportUnknownMemberType]
+    layers = {name[: -len(name.split(".")[-1])] for name in names}
+    found = [wanted for layer in sorted(layers) if (wanted := _layer(names, layer))]
+    if found and ("" in layers and _layer(names, "")):
+        return _layer(names, "")
+    if len(found) != 1:
+        raise Unsupported(
+            f"none or several of its layers have R, G, B or Y channels ({', '.join(names[:12])})", "Save one by itself."
+        )
+    return found[0]
+
+
+def _layer(names: list[str], layer: str) -> list[int]:
+    for colours in ("RGB", "Y"):
+        wanted = [f"{layer}{colour}" for colour in colours]
+        if all(name in names for name in wanted):
+            alpha = [f"{layer}A"] if f"{layer}A" in names else []
+            return [names.index(name) for name in [*wanted, *alpha]]
+    return []
+
+
+def _in_display_window(pixels: Floats, spec: oiio.ImageSpec) -> Floats:
+    """The picture that a viewer shows: outside of the stored pixels it is black and transparent, overscan is cut off."""
+    left, top = spec.x - spec.full_x, spec.y - spec.full_y
+    height, width = pixels.shape[:2]
+    if (left, top, width, height) == (0, 0, spec.full_width, spec.full_height):
+        return pixels
+    shown = np.zeros((spec.full_height, spec.full_width, pixels.shape[2]), np.float32)
+    rows = slice(max(top, 0), min(top + height, spec.full_height))
+    columns = slice(max(left, 0), min(left + width, spec.full_width))
+    if rows.start < rows.stop and columns.start < columns.stop:
+        shown[rows, columns] = pixels[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+    return shown
+
+
+def _refuse_odd_tiff(spec: oiio.ImageSpec) -> None:
+    compression = spec.get_int_attribute("tiff:Compression", 1)
+    if compression not in _TIFF_COMPRESSIONS:
+        name = spec.get_string_attribute("compression") or "unknown"
+        raise Unsupported(f"its compression is {name} (number {compression})", "Save it with LZW or Deflate.")
+    colour = _TIFF_COLOURS.get(spec.get_int_attribute("tiff:PhotometricInterpretation", 2))
+    if colour:
+        raise Unsupported(f"its colours are {colour}", "Save it as RGB.")
+
+
+def _profile(spec: oiio.ImageSpec) -> bytes | None:
+    profile: Any = spec.getattribute("ICCProfile")
+    return bytes(profile) if profile is not None else None
+
+
+def _pixels_per_inch(spec: oiio.ImageSpec) -> tuple[float, float] | None:
+    factor = {"in": 1.0, "cm": 2.54}.get(spec.get_string_attribute("ResolutionUnit"))
+    x, y = spec.get_float_attribute("XResolution"), spec.get_float_attribute("YResolution")
+    return (x * factor, y * factor) if factor and x > 0 and y > 0 else None
+
+
+# --- Pillow and OpenCV ----------------------------------------------------------------------------------------------
+
+
+def _pillow(path: Path, header: Header) -> Decoded:
+    with PILLOW_READERS[header.format](path) as image:
+        image.load()
+        wanted = _MODES.get(image.mode, "RGBA" if "transparency" in image.info else "RGB")
+        samples = np.asarray(image if image.mode == wanted else image.convert(wanted))
+        decoded = Decoded(_as_floats(samples, 255), 8)
+        _take_pillow_metadata(decoded, image.info)
+    return decoded
+
+
+_MODES = {"1": "L", "L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA"}
+
+
+def _avif(path: Path, header: Header) -> Decoded:
+    decoded = _pillow(path, header)
+    depth = _avif_depth(path)
+    if depth > 8:
+        samples = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+        if samples is None:
+            raise Unsupported(f"its {depth} bits cannot be decoded", "Save it with 8 bits, or as PNG.")
+        order = {3: [2, 1, 0], 4: [2, 1, 0, 3]}.get(samples.shape[2] if samples.ndim == 3 else 1, [0])
+        samples = samples.reshape(*samples.shape[:2], -1)
+        decoded.pixels = _as_floats(samples[:, :, order], (1 << depth) - 1)
+        decoded.bits = 16
+    return decoded
+
+
+def _avif_depth(path: Path) -> int:
+    """8, 10 or 12, by the AV1 configuration box (AV1-ISOBMFF 1.3, 2.3.3: high_bitdepth, twelve_bit)."""
+    with path.open("rb") as file:
+        head = file.read(64 << 10)
+    at = head.find(b"av1C\x81")
+    flags = head[at + 6] if 0 <= at < len(head) - 6 else 0
+    if not flags & 0x40:
+        return 8
+    return 12 if flags & 0x20 else 10
+
+
+def _as_floats(samples: npt.NDArray[Any], top: int) -> Floats:
+    samples = samples.reshape(*samples.shape[:2], -1)
+    pixels = np.empty(samples.shape, np.float32)
+    for rows in strips(pixels.shape):
+        np.divide(samples[rows], np.float32(top), out=pixels[rows], dtype=np.float32)
+    return pixels
+
+
+def _take_pillow_metadata(decoded: Decoded, info: Any) -> None:
+    exif, icc, dpi = info.get("exif"), info.get("icc_profile"), info.get("dpi")
+    decoded.exif = exif.removeprefix(b"Exif\0\0") if isinstance(exif, bytes) else None
+    decoded.orientation = metadata.orientation(decoded.exif)
+    decoded.icc = icc if isinstance(icc, bytes) else None
+    if isinstance(dpi, tuple) and len(cast(tuple[Any, ...], dpi)) == 2:
+        x, y = (float(value) for value in cast(tuple[Any, Any], dpi))
+        decoded.resolution = (x, y) if x > 0 and y > 0 else None

@@ -1,0 +1,202 @@
+"""What LoadImage and SaveImage of ComfyUI 0.30 do, number for number, so that a file gives the same pixels in both homes.
+
+ComfyUI decodes through FFmpeg. That is not what ``read`` does: JPEG and grey differ by some 1/255, 16 bits by 3e-4. A workflow
+that was tuned in one home must not change in the other, so these quirks are kept. Its silence about broken files is not:
+what ComfyUI fills up with grey or leaves out is an error here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from os import PathLike
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import av.error
+import av.filter
+import numpy as np
+import numpy.typing as npt
+from PIL import ImageOps, ImageSequence
+
+from ..errors import MediaError
+from ..frames.geometry import Size
+from . import gif, png
+from .decode import decode
+from .encode import Job, write_png
+from .header import MAX_PIXELS, PILLOW_READERS, Header, check_size, damaged, decoding, read_header
+from .picture import Floats
+from .quantize import NOT_NUMBERS, Pixels, strips, to_floats
+from .write import replacing
+
+Samples = npt.NDArray[Any]
+
+# Frames in these formats become 8-bit integers and are divided by 255; FFmpeg turns all others into floats itself.
+_EIGHT_BIT = ("yuvj420p", "yuvj422p", "yuvj444p", "rgb24", "rgba", "pal8")
+_ALIGNMENT = 32
+_NO_ALPHA_MASK = (64, 64)
+
+
+def load_image(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) -> tuple[Floats, Floats]:
+    """A picture file as LoadImage gives it: every frame of a GIF, APNG or WebP, always three channels.
+
+    Returns:
+        ``images`` (B, H, W, 3), 0..1 for integer files, and ``masks`` (B, H, W), 1 - alpha; without alpha zeros (B, 64, 64).
+
+    Raises:
+        MediaError: as ``read``, and for JPEG XL, which ComfyUI does not read. ``max_pixels`` counts all frames together.
+    """
+    place = Path(path)
+    header = read_header(place, max_pixels)
+    if header.format == "jxl":
+        raise MediaError(f"{place.name} is JPEG XL, which LoadImage does not read.", "Save it as PNG or TIFF.", path=place)
+    with decoding(place):
+        _check_whole(place, header)
+        frames = list(_within_limit(place, _ffmpeg_frames(place), max_pixels))
+        if not frames and header.format in PILLOW_READERS:
+            frames = list(_within_limit(place, _pillow_frames(place, header), max_pixels))
+    if not frames:
+        raise damaged(place, "no picture came out of it")
+    return _batch(place, frames)
+
+
+def _check_whole(path: Path, header: Header) -> None:
+    """Decode once with the strict decoder, or walk the file where that says more; FFmpeg shows half pictures as whole ones."""
+    if header.format == "png":
+        png.check(path)
+    elif header.format == "gif":
+        gif.check(path)
+    else:
+        decode(path, header)
+
+
+def _ffmpeg_frames(path: Path) -> Iterator[Samples]:
+    """Frames as (H, W, 3 or 4), uint8 or float32; none where FFmpeg cannot decode the file (animated WebP)."""
+    convert: _Converter | None = None
+    broken = False
+    with av.open(str(path.absolute())) as container:
+        stream = container.streams.video[0]
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.error.InvalidDataError:
+                broken = True
+                continue
+            for frame in frames:
+                convert = convert or _Converter(frame, stream)
+                yield convert(frame)
+    if broken and convert:
+        raise ValueError("one of its frames cannot be decoded")
+
+
+class _Converter:
+    """What LoadImage makes of a decoded frame; the first frame decides for all."""
+
+    def __init__(self, first: av.VideoFrame, stream: av.VideoStream) -> None:
+        self._stream = stream
+        name = first.format.name
+        has_alpha = name == "pal8" or any(component.is_alpha for component in first.format.components)
+        if name in _EIGHT_BIT:
+            self._format = "rgba" if has_alpha else "rgb24"
+        else:
+            self._format = "gbrapf32le" if has_alpha else "gbrpf32le"
+        self._pad: _Padding | None = None
+
+    def __call__(self, frame: av.VideoFrame) -> Samples:
+        turned = round(frame.rotation // 90) if frame.rotation else 0
+        samples = np.rot90(self._samples(frame), k=turned, axes=(0, 1))
+        return np.ascontiguousarray(samples)
+
+    def _samples(self, frame: av.VideoFrame) -> Samples:
+        # swscale's float output depends on what lies behind the end of a row unless the width is a multiple of 32.
+        if not self._format.endswith("f32le") or frame.width % _ALIGNMENT == 0:
+            return cast(Samples, frame.to_ndarray(format=self._format))
+        self._pad = self._pad or _Padding(frame, self._stream)
+        padded = cast(Samples, self._pad(frame).to_ndarray(format=self._format))
+        return padded[: frame.height, : frame.width]
+
+
+class _Padding:
+    """A filter that pads frames to multiples of 32 on the right and below, repeating the last pixel."""
+
+    def __init__(self, like: av.VideoFrame, stream: av.VideoStream) -> None:
+        width, height = (-(-side // _ALIGNMENT) * _ALIGNMENT for side in (like.width, like.height))
+        border = f"left=0:right={width - like.width}:top=0:bottom={height - like.height}:mode=smear"
+        self._graph = av.filter.Graph()  # kept: its ends do not keep it alive, and crash without it
+        self._source = self._graph.add_buffer(like.width, like.height, like.format, time_base=stream.time_base)
+        pad = self._graph.add("pad", f"{width}:{height}:0:0")
+        smear = self._graph.add("fillborders", border)
+        self._sink = self._graph.add("buffersink")
+        for left, right in ((self._source, pad), (pad, smear), (smear, self._sink)):
+            left.link_to(right)
+        self._graph.configure()
+
+    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
+        self._source.push(frame)
+        return cast(av.VideoFrame, self._sink.pull())
+
+
+def _pillow_frames(path: Path, header: Header) -> Iterator[Samples]:
+    """The fall-back: all frames through Pillow, those of another size than the first left out."""
+    size: tuple[int, int] | None = None
+    with PILLOW_READERS[header.format](path) as file:
+        for frame in ImageSequence.Iterator(file):
+            image = ImageOps.exif_transpose(frame)
+            size = size or image.size
+            if image.size == size:
+                yield np.array(image.convert("RGBA" if "A" in image.getbands() else "RGB"))
+
+
+def _within_limit(path: Path, frames: Iterator[Samples], max_pixels: int) -> Iterator[Samples]:
+    for count, frame in enumerate(frames, 1):
+        check_size(path, Size(frame.shape[1], frame.shape[0] * count), max_pixels)
+        yield frame
+
+
+def _batch(path: Path, frames: list[Samples]) -> tuple[Floats, Floats]:
+    shape = frames[0].shape
+    if any(frame.shape != shape for frame in frames):
+        raise MediaError(f"{path.name} holds frames of different sizes.", "Save them as files of their own.", path=path)
+    images = np.empty((len(frames), *shape[:2], 3), np.float32)
+    has_alpha = shape[2] == 4
+    masks = (
+        np.empty((len(frames), *shape[:2]), np.float32) if has_alpha else np.zeros((len(frames), *_NO_ALPHA_MASK), np.float32)
+    )
+    for index, frame in enumerate(frames):
+        to_floats(frame[:, :, :3], out=images[index])
+        if has_alpha:
+            np.subtract(np.float32(1), to_floats(frame[:, :, 3]), out=masks[index])
+    return images, masks
+
+
+def to_png_8bit(image: Floats) -> npt.NDArray[np.uint8]:
+    """(H, W, C) float32 as SaveImage makes integers of it: 255 * x, clipped, cut off and not rounded (0.3 becomes 76).
+
+    Raises:
+        ValueError: a value is NaN.
+    """
+    out = np.empty(image.shape, np.uint8)
+    for rows in strips(image.shape):
+        out[rows] = _cut_off(image[rows])
+    return out
+
+
+def save_png(path: str | PathLike[str], image: Floats, text: Mapping[str, str] | None = None) -> Path:
+    """Write (H, W, C) float32 as an 8-bit PNG with SaveImage's pixels and text chunks; one channel is grey.
+
+    Raises:
+        OutputError: as ``write``.
+    """
+    place = Path(path)
+    job = Job(image, 8, None, text=text or {}, to_integers=_cut_off)
+    with replacing(place) as part:
+        write_png(job, part)
+    return place
+
+
+def _cut_off(strip: Pixels, bits: int = 8) -> npt.NDArray[np.uint8]:
+    assert bits == 8
+    scaled = strip * np.float32(255)
+    if np.isnan(scaled).any():
+        raise ValueError(NOT_NUMBERS)
+    return np.clip(scaled, 0, 255, out=scaled).astype(np.uint8)

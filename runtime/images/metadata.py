@@ -1,0 +1,86 @@
+"""EXIF blocks: what stands in one, and one made ready to be written beside new pixels."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import OpenImageIO as oiio
+from PIL import Image
+
+_ORIENTATION = 0x0112
+_EXIF_IFD = 0x8769
+_PIXEL_SIZE = (0xA002, 0xA003)
+# What EXIF and TIFF both have and an archive cares for: the EXIF tag and OpenImageIO's name for it.
+_SHARED = {
+    0x010E: "ImageDescription",
+    0x010F: "Make",
+    0x0110: "Model",
+    0x0131: "Software",
+    0x0132: "DateTime",
+    0x013B: "Artist",
+    0x8298: "Copyright",
+}
+
+
+def orientation(block: bytes | None) -> int:
+    """The orientation in an EXIF block; 1 (upright) where there is none."""
+    value: Any = _parse(block).get(_ORIENTATION) if block else None
+    return value if isinstance(value, int) else 1
+
+
+def for_new_pixels(block: bytes | None) -> bytes | None:
+    """The block without what no longer holds: orientation, pixel size, thumbnail. None where nothing is left or readable."""
+    if not block:
+        return None
+    try:
+        exif = _parse(block)
+        exif.pop(_ORIENTATION, None)
+        inner = exif.get_ifd(_EXIF_IFD)
+        for tag in _PIXEL_SIZE:
+            inner.pop(tag, None)
+        return _bytes(exif) if len(exif) else None
+    except Exception:  # a broken EXIF block is no reason to refuse a whole picture
+        return None
+
+
+def with_text(block: bytes | None, text: Mapping[str, str]) -> bytes | None:
+    """The block with ComfyUI's WebP convention: ``prompt:...`` as Model (0x0110), the others as Make (0x010F) and downwards."""
+    if not text:
+        return block
+    exif = _parse(block) if block else Image.Exif()
+    if "prompt" in text:
+        exif[0x0110] = f"prompt:{text['prompt']}"
+    others = [(key, value) for key, value in text.items() if key != "prompt"]
+    for tag, (key, value) in zip(range(0x010F, 0, -1), others, strict=False):
+        exif[tag] = f"{key}:{value}"
+    return _bytes(exif)
+
+
+def to_tiff(block: bytes | None) -> dict[str, str]:
+    """The tags of an EXIF block that a TIFF file holds as well, by OpenImageIO's names."""
+    exif = _parse(block) if block else Image.Exif()
+    return {name: value for tag, name in _SHARED.items() if isinstance(value := exif.get(tag), str)}
+
+
+def from_tiff(spec: oiio.ImageSpec) -> bytes | None:
+    """The same tags of a TIFF file as an EXIF block."""
+    exif = Image.Exif()
+    for tag, name in _SHARED.items():
+        if value := spec.get_string_attribute(name):
+            exif[tag] = value
+    return _bytes(exif) if len(exif) else None
+
+
+def _parse(block: bytes) -> Image.Exif:
+    exif = Image.Exif()
+    try:
+        exif.load(block)
+        len(exif)
+    except Exception:
+        return Image.Exif()
+    return exif
+
+
+def _bytes(exif: Image.Exif) -> bytes:
+    return exif.tobytes().removeprefix(b"Exif\0\0")

@@ -1,0 +1,57 @@
+"""ComfyUI's ``extra_model_paths.yaml``: further folders with upscale models."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import cast
+
+from ..errors import ModelError
+
+KEY = "upscale_models"
+
+
+def folders_from_yaml(path: Path) -> list[Path]:
+    """The folders that ``path`` adds for upscale models, in ComfyUI's order: those of an ``is_default`` section first.
+
+    A section's ``base_path`` may hold ``~`` and environment variables; relative paths start at the file's own folder.
+    Raises ``ModelError`` when the file cannot be read or is not such a file, or when PyYAML is not installed.
+    """
+    folders: list[Path] = []
+    for folder, is_default in _folders(_sections(path), path.resolve().parent):
+        if is_default:
+            folders.insert(0, folder)
+        elif folder not in folders:
+            folders.append(folder)
+    return list(dict.fromkeys(folders))
+
+
+def _sections(path: Path) -> dict[object, object]:
+    try:
+        import yaml
+    except ModuleNotFoundError as error:
+        raise ModelError(f"Reading {path} needs PyYAML.", "Install it with: pip install pyyaml", path=path) from error
+    try:
+        content: object = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise ModelError(f"{path} cannot be read: {error}", "Compare it with ComfyUI's example file.", path=path) from error
+    if content is None:
+        return {}
+    if not isinstance(content, dict):
+        raise ModelError(f"{path} holds no sections.", "Compare it with ComfyUI's example file.", path=path)
+    return cast("dict[object, object]", content)
+
+
+def _folders(sections: dict[object, object], origin: Path) -> Iterator[tuple[Path, bool]]:
+    for section in sections.values():
+        if not isinstance(section, dict):
+            continue
+        values = cast("dict[object, object]", section)
+        paths = values.get(KEY)
+        if not isinstance(paths, str):
+            continue
+        base = origin / os.path.expandvars(Path(str(values.get("base_path") or "")).expanduser())
+        for line in paths.splitlines():
+            if line.strip():
+                yield Path(os.path.normpath(base / line.strip())), bool(values.get("is_default", False))

@@ -1,0 +1,71 @@
+"""The table of models: what is here, what can be pulled."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from .catalog import CatalogEntry, catalog
+from .locate import Located, available
+
+State = Literal["folder", "dependency", "pull"]
+"""In a models folder, in a package that came as a dependency, or to be had with ``models pull``."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of ``models list``. What nobody knows of a file that is not in the catalog is None or empty."""
+
+    id: str
+    """What ``-m`` and the selectors take."""
+    title: str
+    scale: int | None
+    licence: str | None
+    bytes: int | None
+    """On disk; of the official file while it is not here."""
+    state: State
+    path: Path | None
+    good_for: str
+    bad_for: str
+    entry: CatalogEntry | None
+
+
+def listing(folders: Sequence[Path]) -> list[Row]:
+    """Every known model in the catalog's order, then the other files in ``folders``."""
+    here = available(folders)
+    by_id = {found.name: found for found in here}
+    rows = [_entry_row(entry, by_id.get(entry.id)) for entry in catalog().values()]
+    shown = {row.path for row in rows}
+    return rows + [_file_row(found) for found in here if found.path not in shown]
+
+
+def _entry_row(entry: CatalogEntry, found: Located | None) -> Row:
+    return Row(
+        id=entry.id,
+        title=entry.title,
+        scale=entry.scale,
+        licence=entry.licence,
+        bytes=found.path.stat().st_size if found else entry.bytes,
+        state=found.source if found else "pull",
+        path=found.path if found else None,
+        good_for=entry.good_for,
+        bad_for=entry.bad_for,
+        entry=entry,
+    )
+
+
+def _file_row(found: Located) -> Row:
+    return Row(
+        id=found.name,
+        title=found.path.stem,
+        scale=None,
+        licence=None,
+        bytes=found.path.stat().st_size,
+        state="folder",
+        path=found.path,
+        good_for="",
+        bad_for="",
+        entry=None,
+    )

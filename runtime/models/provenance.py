@@ -1,0 +1,42 @@
+"""Where loaded weights came from; travels on the descriptor, so that it survives the wire between two nodes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .catalog import CatalogEntry
+from .locate import Source
+
+CHUNK = 1 << 20
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The file that weights were read from. ``entry`` is what its name claims, ``official`` whether its bytes agree."""
+
+    path: Path
+    source: Source
+    sha256: str
+    entry: CatalogEntry | None
+
+    @property
+    def official(self) -> bool:
+        return self.entry is not None and self.sha256 == self.entry.sha256
+
+    @property
+    def licence(self) -> str | None:
+        return self.entry.licence if self.entry else None
+
+
+def sha256_of(path: Path, progress: Callable[[int], object] | None = None) -> str:
+    """SHA-256 of a file in lower-case hexadecimal; ``progress`` is told the bytes of each piece read. Raises ``OSError``."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while piece := file.read(CHUNK):
+            digest.update(piece)
+            if progress:
+                progress(len(piece))
+    return digest.hexdigest()

@@ -1,0 +1,154 @@
+"""What ComfyUI 0.30's own image nodes compute, for the headless runner: the same file gives the same pixels in both homes.
+
+Written from their behaviour, not improved: whoever wants better results uses TiledUpscale. Pictures are (B, H, W, C) float32.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from itertools import product
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.nn.functional import interpolate, pad
+
+from ..errors import OutOfMemory
+from ..models.load import Descriptor
+from .device import resolve
+from .image import Watch
+
+_TILE, _OVERLAP, _SMALLEST_TILE = 512, 32, 128
+
+Method = Literal["nearest-exact", "bilinear", "area", "bicubic", "lanczos"]
+
+
+@torch.inference_mode()
+def upscale_with_model(
+    images: Tensor, model: Descriptor, device: str, progress: Callable[[int, str], AbstractContextManager[Watch]]
+) -> Tensor:
+    """ImageUpscaleWithModel: tiles of 512 with 32 pixels of overlap, a linear feather on all four sides, fp32.
+
+    Halves the tile down to 128 when memory runs out, then raises ``OutOfMemory``.
+    """
+    place = resolve(device)
+    model.to(place)
+    pictures = images.movedim(-1, 1).to(place)
+    tile = _TILE
+    while True:
+        try:
+            with progress(len(pictures) * _tile_count(pictures, tile), "tile") as watch:
+                upscaled = torch.stack([_feathered(picture[None], model, tile, watch)[0] for picture in pictures])
+            return upscaled.movedim(1, -1).clamp(0.0, 1.0)
+        except torch.OutOfMemoryError as error:
+            tile //= 2
+            if tile < _SMALLEST_TILE:
+                raise OutOfMemory(
+                    f"Not even a tile of {_SMALLEST_TILE} pixels fits in the memory of {device}.",
+                    "Use TiledUpscale, which goes smaller, or --device cpu.",
+                    device=device,
+                    tile=_SMALLEST_TILE,
+                ) from error
+
+
+def _tile_count(pictures: Tensor, tile: int) -> int:
+    return len(_positions(pictures.shape[2], tile)) * len(_positions(pictures.shape[3], tile))
+
+
+def _positions(length: int, tile: int) -> list[int]:
+    return list(range(0, length - _OVERLAP, tile - _OVERLAP)) if length > tile else [0]
+
+
+def _feathered(picture: Tensor, model: Descriptor, tile: int, watch: Watch) -> Tensor:
+    height, width = picture.shape[2:]
+    scale = model.scale
+    if height <= tile and width <= tile:
+        upscaled = model(picture.float()).cpu()
+        watch.advance()
+        return upscaled
+    total = torch.zeros(1, 3, height * scale, width * scale)
+    weight = torch.zeros(1, 1, height * scale, width * scale)
+    for y, x in product(_positions(height, tile), _positions(width, tile)):
+        upscaled = model(picture[:, :, y : y + tile, x : x + tile].float()).cpu()
+        mask = _mask(upscaled.shape[2], upscaled.shape[3], _OVERLAP * scale)
+        rows = slice(y * scale, y * scale + upscaled.shape[2])
+        columns = slice(x * scale, x * scale + upscaled.shape[3])
+        total[:, :, rows, columns] += upscaled * mask
+        weight[:, :, rows, columns] += mask
+        watch.advance()
+    return total.div_(weight)
+
+
+def _mask(height: int, width: int, feather: int) -> Tensor:
+    mask = torch.ones(height, width)
+    for axis, length in enumerate((height, width)):
+        if feather < length:
+            ramp = torch.ones(length)
+            ramp[:feather] = torch.arange(1, feather + 1) / feather
+            shape = (-1, 1) if axis == 0 else (1, -1)
+            mask = mask * ramp.view(shape) * ramp.flip(0).view(shape)
+    return mask
+
+
+def resize(images: Tensor, width: int, height: int, method: Method, *, crop: bool = False) -> Tensor:
+    """``common_upscale``: torch's interpolation without antialiasing, or Pillow's Lanczos on 8-bit truncated values.
+
+    ``crop`` cuts the middle of the picture to the new aspect first. Bicubic may leave 0..1, as it does there.
+    """
+    pictures = images.movedim(-1, 1)
+    if crop:
+        pictures = _cropped(pictures, width / height)
+    if method == "lanczos":
+        return torch.stack([_lanczos(picture, width, height) for picture in pictures.movedim(1, -1)])
+    return interpolate(pictures, size=(height, width), mode=method).movedim(1, -1)
+
+
+def scale(images: Tensor, width: int, height: int, method: Method, *, crop: bool = False) -> Tensor:
+    """ImageScale: a width or height of 0 follows from the aspect; both 0 leave the picture as it is."""
+    old_height, old_width = images.shape[1:3]
+    if width == 0 and height == 0:
+        return images
+    width = width or max(1, round(old_width * height / old_height))
+    height = height or max(1, round(old_height * width / old_width))
+    return resize(images, width, height, method, crop=crop)
+
+
+def scale_by(images: Tensor, factor: float, method: Method) -> Tensor:
+    """ImageScaleBy: sides rounded half to even."""
+    height, width = images.shape[1:3]
+    return resize(images, round(width * factor), round(height * factor), method)
+
+
+def crop(images: Tensor, x: int, y: int, width: int, height: int) -> Tensor:
+    """ImageCrop: the corner is kept inside the picture, the rest is cut at its border."""
+    x, y = min(x, images.shape[2] - 1), min(y, images.shape[1] - 1)
+    return images[:, y : y + height, x : x + width]
+
+
+def batch(first: Tensor, second: Tensor) -> Tensor:
+    """ImageBatch: a missing alpha is opaque, the second picture takes the first one's size."""
+    missing = first.shape[-1] - second.shape[-1]
+    if missing > 0:
+        second = pad(second, (0, 1), value=1.0)
+    elif missing < 0:
+        first = pad(first, (0, 1), value=1.0)
+    if first.shape[1:] != second.shape[1:]:
+        second = resize(second, first.shape[2], first.shape[1], "bilinear", crop=True)
+    return torch.cat([first, second])
+
+
+def _cropped(pictures: Tensor, aspect: float) -> Tensor:
+    height, width = pictures.shape[2:]
+    x = round((width - width * (aspect / (width / height))) / 2) if width / height > aspect else 0
+    y = round((height - height * ((width / height) / aspect)) / 2) if width / height < aspect else 0
+    return pictures[:, :, y : height - y, x : width - x]
+
+
+def _lanczos(picture: Tensor, width: int, height: int) -> Tensor:
+    pixels = np.clip(255.0 * picture.cpu().numpy(), 0, 255).astype(np.uint8)
+    channels = pixels.shape[2]
+    image = Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels).resize((width, height), Image.Resampling.LANCZOS)
+    return torch.from_numpy(np.asarray(image).astype(np.float32) / 255.0).reshape(height, width, channels)

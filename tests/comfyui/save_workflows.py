@@ -1,0 +1,210 @@
+"""Build the shipped workflows on the real canvas and save them: ``python tests/comfyui/save_workflows.py [NAME...]``.
+
+A workflow below says which nodes stand in which column, what is set on them and how they are wired. ComfyUI's frontend
+adds them, sizes them and writes workflows/NAME.json; each file is opened again and must come back without a complaint.
+With ``--screenshots FOLDER`` a picture of each lands there. The same description saves the same bytes.
+"""
+
+import argparse
+import json
+import shutil
+import sys
+import tempfile
+import uuid
+from dataclasses import dataclass, field
+from itertools import combinations
+from pathlib import Path
+
+from peer.canvas import Browser, Canvas, browser_problem
+from peer.server import ComfyUI, Json
+from peer.tree import CHECKOUT, problem, tree
+
+WORKFLOWS = CHECKOUT / "workflows"
+GAP_X, GAP_Y = 80, 50  # between columns, and between nodes of one column, title bars included
+GROUP_PADDING = (20, 60, 20, 20)  # left, top (with the group's own title), right, bottom
+
+
+@dataclass(frozen=True)
+class Node:
+    """A node: its class id, the widgets that differ from their defaults, and how it looks."""
+
+    type: str
+    values: Json = field(default_factory=dict)
+    title: str | None = None
+    size: tuple[int, int] | None = None  # at least; a node is never smaller than what is on it
+    color: tuple[str, str] | None = None  # title bar, body
+
+
+@dataclass(frozen=True)
+class Sketch:
+    """A workflow. ``columns`` names nodes from left to right and top to bottom; a wire is (node, output, node, input);
+    a group is a title and the nodes that it frames."""
+
+    nodes: dict[str, Node]
+    columns: list[list[str]]
+    wires: list[tuple[str, str, str, str]]
+    groups: dict[str, list[str]] = field(default_factory=dict)
+
+
+def note(text: str, size: tuple[int, int]) -> Node:
+    """A note in the muted colour that ComfyUI gives notes."""
+    return Node("MarkdownNote", {"text": text}, title="Read me", size=size, color=("#432", "#653"))
+
+
+def image_sketch(text: str, *, model: str, target: str, prefix: str) -> Sketch:
+    """A picture, a model, one upscale, one file."""
+    return Sketch(
+        nodes={
+            "note": note(text, (420, 260)),
+            "load": Node("LoadImage", {"image": "sample.png"}, size=(320, 340)),
+            "model": Node("UpscaleModel", {"model": model}, size=(320, 0)),
+            "upscale": Node("TiledUpscale", {"target": target}, size=(340, 0)),
+            "save": Node("SaveImage", {"filename_prefix": prefix}, size=(420, 420)),
+        },
+        columns=[["note"], ["load", "model"], ["upscale"], ["save"]],
+        wires=[
+            ("load", "IMAGE", "upscale", "image"),
+            ("model", "upscale_model", "upscale", "upscale_model"),
+            ("upscale", "image", "save", "images"),
+        ],
+    )
+
+
+IMAGE_8K_NOTE = """## A picture to 8K
+
+1. Choose a picture in **Load Image**.
+2. Press **Run**. The result lands in `output/Upscale8K/`.
+
+**Tiled Upscale** fits the picture into 7680 x 4320 and keeps its proportions; `target` offers other sizes. It works in \
+tiles that meet without seams, so GPU memory does not grow with the picture. Out of memory? Set a smaller `tile`.
+
+**Upscale Model**: `realesrgan-x4plus` for photographs, `realesrgan-x4plus-anime` for drawings, \
+`realesr-animevideov3` when it must be fast.
+
+Without ComfyUI: `python -m runtime run workflows/image_8k.json`
+"""
+
+IMAGE_4X_NOTE = """## A picture four times as large
+
+1. Choose a picture in **Load Image**.
+2. Press **Run**. The result lands in `output/Upscale8K/`.
+
+`realesr-animevideov3` is the fastest model here; choose `realesrgan-x4plus` for photographs. With `target` at \
+**model scale** the picture grows by what the model gives, and nothing is reduced afterwards.
+
+Without ComfyUI: `python -m runtime run workflows/image_4x.json`
+"""
+
+SKETCHES = {
+    "image_8k": image_sketch(IMAGE_8K_NOTE, model="realesrgan-x4plus", target="8K", prefix="Upscale8K/image_8k"),
+    "image_4x": image_sketch(IMAGE_4X_NOTE, model="realesr-animevideov3", target="model scale", prefix="Upscale8K/image_4x"),
+}
+
+
+def draw(canvas: Canvas, name: str, sketch: Sketch) -> None:
+    """Put the sketch on an empty canvas, laid out by the sizes that the frontend gives its nodes."""
+    placed = sorted(name for column in sketch.columns for name in column)
+    assert placed == sorted(sketch.nodes), f"{name}: the columns do not hold each node once"
+    canvas.load({"id": str(uuid.uuid5(uuid.NAMESPACE_URL, f"upscale8k/{name}")), "version": 0.4, "nodes": [], "links": []})
+    ids = {}
+    for key in (key for column in sketch.columns for key in column):
+        ids[key] = canvas.add(sketch.nodes[key].type, sketch.nodes[key].values, **looks(sketch.nodes[key]))
+    for origin, output, target, input in sketch.wires:
+        canvas.connect(ids[origin], output, ids[target], input)
+    canvas.settle()
+    left = 0.0
+    for column in sketch.columns:
+        top = right = 0.0
+        for key in column:
+            _, _, width, height = box_of(canvas, ids[key])
+            canvas.move(ids[key], left, top)
+            top, right = top + height + GAP_Y, max(right, left + width)
+        left = right + GAP_X
+    for title, members in sketch.groups.items():
+        canvas.group(title, frame([box_of(canvas, ids[key]) for key in members]))
+
+
+def looks(node: Node) -> Json:
+    title_bar, body = node.color or (None, None)
+    wanted = {"title": node.title, "size": node.size and list(node.size), "color": title_bar, "bgcolor": body}
+    return {name: value for name, value in wanted.items() if value}
+
+
+def box_of(canvas: Canvas, node: int) -> tuple[float, float, float, float]:
+    (box,) = [one["box"] for one in canvas.boxes() if one["id"] == node]
+    return tuple(box)
+
+
+def frame(boxes: list[tuple[float, float, float, float]]) -> tuple[float, float, float, float]:
+    """The area around all boxes, with room for the group's title."""
+    left, top, right, bottom = GROUP_PADDING
+    x, y = min(box[0] for box in boxes) - left, min(box[1] for box in boxes) - top
+    width = max(box[0] + box[2] for box in boxes) + right - x
+    height = max(box[1] + box[3] for box in boxes) + bottom - y
+    return (x, y, width, height)
+
+
+def overlaps(canvas: Canvas) -> list[str]:
+    """The pairs of nodes that cover each other."""
+
+    def meet(one: list[float], other: list[float]) -> bool:
+        return all(one[axis] < other[axis] + other[axis + 2] and other[axis] < one[axis] + one[axis + 2] for axis in (0, 1))
+
+    return [f"{a['type']} and {b['type']}" for a, b in combinations(canvas.boxes(), 2) if meet(a["box"], b["box"])]
+
+
+def save(canvas: Canvas, name: str, screenshots: Path | None) -> None:
+    """Write workflows/NAME.json when what was drawn is tidy and opens again as itself."""
+    draw(canvas, name, SKETCHES[name])
+    canvas.fit()
+    drawn = canvas.to_prompt()
+    part = WORKFLOWS / f"{name}.json.part"
+    canvas.save(part)
+    canvas.load(json.loads(part.read_text(encoding="utf-8")))
+    complaints = canvas.errors() + [f"overlap: {pair}" for pair in overlaps(canvas)]
+    complaints += [] if canvas.to_prompt() == drawn else ["it does not open as it was drawn"]
+    if complaints:
+        part.unlink()
+        sys.exit(f"{name} was not saved:\n" + "\n".join(complaints))
+    part.rename(WORKFLOWS / f"{name}.json")
+    print(WORKFLOWS / f"{name}.json")
+    if screenshots:
+        canvas.screenshot(screenshots / f"{name}.png")
+        print(screenshots / f"{name}.png")
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description="Save the shipped workflows from the real canvas.")
+    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(SKETCHES)}; all when none is named")
+    parser.add_argument("--screenshots", type=Path, metavar="FOLDER", help="where a picture of each canvas goes")
+    arguments = parser.parse_args()
+    if unknown := set(arguments.names) - set(SKETCHES):
+        parser.error(f"no workflow {', '.join(sorted(unknown))}; there are {', '.join(SKETCHES)}")
+    if reason := problem() or browser_problem():
+        sys.exit(reason)
+    if arguments.screenshots:
+        arguments.screenshots.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as scratch:
+        save_all(arguments.names or list(SKETCHES), Path(scratch) / "comfyui", arguments.screenshots)
+
+
+def save_all(names: list[str], base: Path, screenshots: Path | None) -> None:
+    server = ComfyUI(tree(), base, pack=CHECKOUT, pack_name="upscale8k")
+    for sample in (WORKFLOWS / "media").iterdir():
+        shutil.copy(sample, server.input)
+    try:
+        server.start()
+        browser = Browser()
+        try:
+            for name in names:
+                canvas = Canvas(browser, server)
+                save(canvas, name, screenshots)
+                canvas.close()
+        finally:
+            browser.close()
+    finally:
+        server.stop()
+
+
+if __name__ == "__main__":
+    main()

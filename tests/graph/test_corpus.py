@@ -1,0 +1,70 @@
+"""The converter against prompts recorded from ComfyUI's own frontend, where the recordings lie beside the checkout."""
+
+import json
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from upscale8k.runtime.graph.convert import convert
+from upscale8k.runtime.graph.document import read
+
+CORPUS = Path(__file__).resolve().parents[3] / "shared" / "conformance"
+# The frontend takes the value of a promoted primitive from the wrong widget of its target ("gemini-3-pro-image-preview" as
+# an aspect ratio), because at that moment the primitive has no widget yet. We send the primitive's own value.
+FRONTEND_IS_WRONG = {"templates_graphic_design_recomposer.json.ui.json"}
+
+pytestmark = pytest.mark.skipif(not CORPUS.is_dir(), reason="the recorded corpus ../shared/conformance is not here")
+
+
+@pytest.fixture(scope="module")
+def score() -> ModuleType:
+    spec = spec_from_file_location("score", CORPUS / "score.py")
+    assert spec and spec.loader
+    module = module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def object_info() -> dict[str, Any]:
+    return json.loads((CORPUS / "object_info.json").read_text(encoding="utf-8"))
+
+
+@pytest.mark.parametrize("folder", ["ui_to_api", "fuzz"])
+def test_every_recorded_workflow_converts_to_the_graph_that_the_frontend_sent(
+    folder: str, score: ModuleType, object_info: dict[str, Any]
+) -> None:
+    paths = sorted((CORPUS / folder).glob("*.ui.json"))
+    assert paths
+    different = set()
+    for path in paths:
+        expected = json.loads(path.with_name(path.name.replace(".ui.json", ".api.json")).read_text(encoding="utf-8"))
+        ui = read(path).ui
+        assert ui is not None
+        conversion = convert(ui, object_info)
+        assert conversion.problems == []
+        if sorted(score.hashes(expected).values()) != sorted(score.hashes(conversion.prompt).values()):
+            different.add(path.name)
+    assert different <= FRONTEND_IS_WRONG
+
+
+def test_the_gan_upscale_blueprint_keeps_the_ids_that_the_frontend_gives(object_info: dict[str, Any]) -> None:
+    """The blueprint lies on a canvas as node 13, so its inner nodes are 13:1, 13:2, 13:10 and 13:11 in the recording."""
+    ui = read(CORPUS / "ui_to_api" / "Video_Upscale_GAN_x4_.json.ui.json").ui
+    assert ui is not None
+    recorded = json.loads((CORPUS / "ui_to_api" / "Video_Upscale_GAN_x4_.json.api.json").read_text(encoding="utf-8"))
+    assert convert(ui, object_info).prompt.keys() == recorded.keys()
+
+
+def test_permuted_target_slots_and_native_reroutes_change_nothing(object_info: dict[str, Any]) -> None:
+    for path in sorted((CORPUS / "fuzz").glob("*.ui.json"))[:25]:
+        ui = read(path).ui
+        assert ui is not None
+        before = convert(ui, object_info).prompt
+        for link in ui["links"]:
+            link[4] += 7
+        ui.setdefault("extra", {})["reroutes"] = [{"id": 1, "pos": [0, 0], "linkIds": [link[0] for link in ui["links"]]}]
+        ui["floatingLinks"] = [{"id": 900, "origin_id": 1, "origin_slot": 0, "target_id": -1, "target_slot": -1, "type": "*"}]
+        assert convert(ui, object_info).prompt == before

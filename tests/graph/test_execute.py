@@ -1,0 +1,287 @@
+"""What ComfyUI's executor does with lists, blockers, hidden inputs and failures; and when results die."""
+
+import gc
+import weakref
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+import pytest
+from upscale8k.runtime.errors import Cancelled, MediaError, NodeError, WorkflowError
+from upscale8k.runtime.graph.calls import ExecutionBlocker, call_node
+from upscale8k.runtime.graph.check import check
+from upscale8k.runtime.graph.execute import Blocked, Event, Finished, Started, execute
+from upscale8k.runtime.graph.plan import plan
+
+
+def node(
+    function: Any, returns: tuple[str, ...] = ("X",), required: Mapping[str, Any] | None = None, **attributes: Any
+) -> type:
+    """A V1 node class around a function."""
+    declared = {"required": dict(required or {}), "hidden": attributes.pop("hidden", {})}
+    body = {"FUNCTION": "run", "RETURN_TYPES": returns, "run": lambda self, **kwargs: function(**kwargs)}
+    return type("Node", (), body | {"INPUT_TYPES": classmethod(lambda cls: declared)} | attributes)
+
+
+def run(prompt: dict[str, Any], catalog: Mapping[str, type], **more: Any) -> list[Event]:
+    return list(execute(plan(prompt, catalog), catalog, **more))
+
+
+def shown(events: list[Event]) -> dict[str, Any]:
+    return {event.node_id: event.ui for event in events if isinstance(event, Finished)}
+
+
+NUMBERS = node(lambda: ([1, 2, 3],), OUTPUT_IS_LIST=(True,))
+SHOW = node(lambda value: {"ui": {"seen": [value]}}, (), {"value": ("*",)}, OUTPUT_NODE=True)
+
+
+def test_events_come_in_order_with_titles() -> None:
+    prompt = {
+        "1": {"class_type": "One", "inputs": {}, "_meta": {"title": "The one"}},
+        "2": {"class_type": "Show", "inputs": {"value": ["1", 0]}},
+    }
+    events = run(prompt, {"One": node(lambda: (1,)), "Show": SHOW})
+    assert [(type(event), event.node_id, event.title) for event in events] == [
+        (Started, "1", "The one"),
+        (Finished, "1", "The one"),
+        (Started, "2", None),
+        (Finished, "2", None),
+    ]
+    assert shown(events) == {"1": {}, "2": {"seen": [1]}}
+
+
+# ---------------------------------------------------------------------- lists
+
+
+def test_a_node_is_called_for_each_element_and_short_lists_repeat_their_last() -> None:
+    added = node(lambda a, b: (a + b,), required={"a": ("X",), "b": ("X",)})
+    assert call_node(added, {"a": [1, 2, 3], "b": [10, 20]}).slots == [[11, 22, 23]]
+
+
+def test_a_node_that_asks_for_lists_gets_them_whole() -> None:
+    joined = node(lambda a, b: ((a, b),), INPUT_IS_LIST=True)
+    assert call_node(joined, {"a": [1, 2], "b": [3]}).slots == [[([1, 2], [3])]]
+
+
+def test_lists_on_an_output_are_joined_and_slots_beyond_the_declaration_dropped() -> None:
+    split = node(lambda a: ([a, -a], a, "dropped"), ("X", "X", "X"), OUTPUT_IS_LIST=(True, False))
+    assert call_node(split, {"a": [1, 2]}).slots == [[1, -1, 2, -2], [1, 2]]
+
+
+def test_no_inputs_and_only_empty_lists_are_one_call_without_arguments() -> None:
+    assert call_node(node(lambda **kwargs: (kwargs,)), {}).slots == [[{}]]
+    assert call_node(node(lambda **kwargs: (kwargs,)), {"a": []}).slots == [[{}]]
+
+
+def test_an_empty_list_beside_a_full_one_is_an_error_that_names_it() -> None:
+    with pytest.raises(NodeError, match="input b gets an empty list"):
+        call_node(node(lambda a, b: (a,)), {"a": [1], "b": []})
+
+
+def test_the_ui_of_several_calls_is_joined() -> None:
+    node_class = node(lambda a: {"ui": {"images": [a], "animated": (True,)}, "result": (a,)})
+    results = call_node(node_class, {"a": [1, 2]})
+    assert results.ui == {"images": [1, 2], "animated": [True, True]}
+    assert results.slots == [[1, 2]]
+
+
+@pytest.mark.parametrize("answer", [None, 5, "text", {"result": None}])
+def test_an_answer_of_no_known_form_is_a_fault_of_the_node(answer: Any) -> None:
+    with pytest.raises(NodeError, match="where a tuple is expected"):
+        call_node(node(lambda: answer), {})
+
+
+def test_an_async_node_is_awaited() -> None:
+    async def later() -> tuple[int]:
+        return (7,)
+
+    assert call_node(node(later), {}).slots == [[7]]
+
+
+def test_a_node_that_expands_is_refused_with_its_name() -> None:
+    prompt = {"1": {"class_type": "E", "inputs": {}}}
+    with pytest.raises(WorkflowError, match=r"node 1 \(E\): It asks to be replaced"):
+        run(prompt, {"E": node(lambda: {"expand": {}, "result": ()}, OUTPUT_NODE=True)})
+
+
+# ---------------------------------------------------------------------- blockers
+
+
+def test_a_blocker_stops_one_element_and_what_depends_on_it() -> None:
+    odd = node(lambda n: (n if n % 2 else ExecutionBlocker("even"),))
+    prompt = {
+        "1": {"class_type": "Numbers", "inputs": {}},
+        "2": {"class_type": "Odd", "inputs": {"n": ["1", 0]}},
+        "3": {"class_type": "Show", "inputs": {"value": ["2", 0]}},
+    }
+    events = run(prompt, {"Numbers": NUMBERS, "Odd": odd, "Show": SHOW})
+    assert shown(events)["3"] == {"seen": [1, 3]}
+    assert [(event.node_id, event.message) for event in events if isinstance(event, Blocked)] == [("3", "even")]
+
+
+def test_a_blocked_node_blocks_its_own_readers_in_silence() -> None:
+    prompt = {
+        "1": {"class_type": "Block", "inputs": {}},
+        "2": {"class_type": "Pass", "inputs": {"value": ["1", 1]}},
+        "3": {"class_type": "Show", "inputs": {"value": ["2", 0]}},
+    }
+    catalog = {"Block": node(lambda: ExecutionBlocker("stop"), ("X", "X")), "Pass": node(lambda value: (value,)), "Show": SHOW}
+    events = run(prompt, catalog)
+    assert [event.node_id for event in events if isinstance(event, Blocked)] == ["2"]
+    assert shown(events)["3"] == {}
+
+
+def test_one_blocker_in_a_list_blocks_a_node_that_takes_lists() -> None:
+    results = call_node(node(lambda a: (a,), INPUT_IS_LIST=True), {"a": [1, ExecutionBlocker("no")]})
+    assert results.slots == [[ExecutionBlocker(None)]]
+    assert results.blocked == ["no"]
+
+
+def test_a_blocker_on_a_list_output_is_one_element() -> None:
+    listed = node(lambda a: ([a, a] if a else ExecutionBlocker(),), OUTPUT_IS_LIST=(True,))
+    assert call_node(listed, {"a": [1, 0]}).slots == [[1, 1, ExecutionBlocker(None)]]
+
+
+# ---------------------------------------------------------------------- what a node is given
+
+
+def test_undeclared_links_are_passed_undeclared_constants_are_not() -> None:
+    prompt = {
+        "1": {"class_type": "One", "inputs": {}},
+        "2": {"class_type": "Show", "inputs": {"value": 5, "stray": 6, "more": ["1", 0], "raw": ["1", 0]}},
+    }
+    show = node(
+        lambda **kwargs: {"ui": {"seen": [kwargs]}}, (), {"value": ("INT",), "raw": ("*", {"rawLink": True})}, OUTPUT_NODE=True
+    )
+    events = run(prompt, {"One": node(lambda: (1,)), "Show": show})
+    assert shown(events)["2"] == {"seen": [{"value": 5, "more": 1, "raw": ["1", 0]}]}
+
+
+def test_a_literal_list_is_never_taken_for_a_link() -> None:
+    prompt = {"1": {"class_type": "Show", "inputs": {"value": {"__value__": ["1", 0]}}}}
+    checked = check(prompt, {"Show": SHOW})
+    assert checked.problems == []
+    assert shown(run(checked.prompt, {"Show": SHOW}))["1"] == {"seen": [["1", 0]]}
+
+
+def test_a_slot_that_the_node_did_not_fill_arrives_as_none() -> None:
+    prompt = {"1": {"class_type": "One", "inputs": {}}, "2": {"class_type": "Show", "inputs": {"value": ["1", 1]}}}
+    assert shown(run(prompt, {"One": node(lambda: (1,), ("X", "X")), "Show": SHOW}))["2"] == {"seen": [None]}
+
+
+def test_hidden_inputs_are_filled_under_any_name() -> None:
+    hidden = {"p": "PROMPT", "e": "EXTRA_PNGINFO", "me": "UNIQUE_ID", "d": "DYNPROMPT", "key": "API_KEY_COMFY_ORG"}
+    prompt = {"7": {"class_type": "H", "inputs": {}}}
+    show = node(lambda **kwargs: {"ui": {"seen": [kwargs]}}, (), hidden=hidden, OUTPUT_NODE=True)
+    (seen,) = shown(run(prompt, {"H": show}, extra_pnginfo={"workflow": {"nodes": []}}))["7"]["seen"]
+    assert (seen["p"], seen["e"], seen["me"], seen["key"]) == (prompt, {"workflow": {"nodes": []}}, "7", None)
+    view = seen["d"]
+    assert (view.get_node("7"), view.has_node("8"), view.all_node_ids(), view.get_original_prompt()) == (
+        prompt["7"],
+        False,
+        {"7"},
+        prompt,
+    )
+
+
+# ---------------------------------------------------------------------- failures
+
+
+def failing(error: BaseException) -> tuple[dict[str, Any], dict[str, type]]:
+    def fail() -> None:
+        raise error
+
+    return {"4": {"class_type": "Bad", "inputs": {}, "_meta": {"title": "Mine"}}}, {"Bad": node(fail, OUTPUT_NODE=True)}
+
+
+def test_an_error_of_ours_passes_through_with_the_nodes_name() -> None:
+    error = MediaError("x.png is not here.", "Copy it.")
+    with pytest.raises(MediaError) as caught:
+        run(*failing(error))
+    assert caught.value is error
+    assert str(error) == 'node 4 (Bad "Mine"): x.png is not here. Copy it.'
+
+
+def test_a_foreign_error_becomes_ours_with_its_cause() -> None:
+    error = ZeroDivisionError("by zero")
+    with pytest.raises(NodeError, match=r'node 4 \(Bad "Mine"\): ZeroDivisionError: by zero') as caught:
+        run(*failing(error))
+    assert caught.value.__cause__ is error
+
+
+def test_ctrl_c_is_a_cancellation() -> None:
+    with pytest.raises(Cancelled) as caught:
+        run(*failing(KeyboardInterrupt()))
+    assert caught.value.exit_code == 130
+
+
+def test_nothing_runs_after_the_first_failure() -> None:
+    prompt, catalog = failing(ValueError("x"))
+    prompt["9"] = {"class_type": "Show", "inputs": {"value": 1}}
+    events = execute(plan(prompt, catalog | {"Show": SHOW}), catalog | {"Show": SHOW})
+    assert isinstance(next(events), Started)
+    with pytest.raises(NodeError):
+        next(events)
+    assert list(events) == []
+
+
+# ---------------------------------------------------------------------- memory
+
+
+class Picture:
+    """Stands for 400 MB."""
+
+
+class Chain:
+    """Makes a new picture from the last, and counts the pictures that are alive when it starts."""
+
+    RETURN_TYPES = ("IMAGE", "MASK")
+    FUNCTION = "run"
+    born: ClassVar[list[weakref.ref[Picture]]] = []
+    alive: ClassVar[list[int]] = []
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {}, "optional": {"image": ("IMAGE",)}}
+
+    def run(self, image: Picture | None = None) -> tuple[Picture, Picture]:
+        del image
+        self.alive.append(sum(ref() is not None for ref in self.born))
+        pictures = (Picture(), Picture())
+        self.born.extend(map(weakref.ref, pictures))
+        return pictures
+
+
+class Sink(Chain):
+    OUTPUT_NODE = True
+
+
+def test_a_result_dies_after_its_last_reader_and_an_unread_one_at_once() -> None:
+    Chain.born.clear()
+    Chain.alive.clear()
+    prompt = {
+        str(n): {"class_type": "Sink" if n == 5 else "Chain", "inputs": {"image": [str(n - 1), 0]} if n > 1 else {}}
+        for n in range(1, 6)
+    }
+    catalog = {"Chain": Chain, "Sink": Sink}
+    gc.disable()  # reference counts alone must do it
+    try:
+        for event in execute(plan(prompt, catalog), catalog):
+            if isinstance(event, Started) and event.node_id == "4":
+                assert [ref() is not None for ref in Chain.born] == [False, False, False, False, True, False]
+        assert Chain.alive == [0, 1, 1, 1, 1]
+        assert not any(ref() for ref in Chain.born)
+    finally:
+        gc.enable()
+
+
+def test_closing_a_run_in_the_middle_releases_everything() -> None:
+    Chain.born.clear()
+    catalog = {"Chain": Chain, "Sink": Sink}
+    events = execute(
+        plan({"1": {"class_type": "Chain", "inputs": {}}, "2": {"class_type": "Sink", "inputs": {"image": ["1", 0]}}}, catalog),
+        catalog,
+    )
+    assert [type(next(events)) for _ in range(2)] == [Started, Finished]
+    assert Chain.born[0]() is not None
+    events.close()  # type: ignore[attr-defined]
+    assert not any(ref() for ref in Chain.born)

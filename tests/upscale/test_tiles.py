@@ -1,0 +1,102 @@
+"""Plans are integers: thousands of them can be checked against their promises."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from upscale8k.runtime.frames.geometry import Region, Size
+from upscale8k.runtime.upscale.tiles import SMALLEST_TILE, Tiling, alignment, batches, plan, split
+
+SIZES = st.builds(Size, st.integers(1, 700), st.integers(1, 700))
+TILINGS = st.builds(
+    Tiling, st.integers(1, 300), st.integers(0, 100), st.integers(1, 5), st.sampled_from([1, 2, 4, 8, 16, 24])
+)
+
+
+@settings(max_examples=300, deadline=None)
+@given(SIZES, TILINGS)
+def test_cores_cover_every_pixel_exactly_once(size: Size, tiling: Tiling) -> None:
+    covered = np.zeros((size.height, size.width), np.uint8)
+    for tile in plan(size, tiling):
+        covered[tile.core.rows, tile.core.columns] += 1
+    assert covered.min() == covered.max() == 1
+
+
+@settings(max_examples=300, deadline=None)
+@given(SIZES, TILINGS)
+def test_a_padded_region_has_the_whole_halo_unless_the_picture_ends(size: Size, tiling: Tiling) -> None:
+    for tile in plan(size, tiling):
+        assert tile.padded.x == max(tile.core.x - tiling.aligned_halo, 0)
+        assert tile.padded.y == max(tile.core.y - tiling.aligned_halo, 0)
+        assert tile.padded.right == min(tile.core.right + tiling.aligned_halo, size.width)
+        assert tile.padded.bottom == min(tile.core.bottom + tiling.aligned_halo, size.height)
+
+
+@settings(max_examples=300, deadline=None)
+@given(SIZES, TILINGS)
+def test_cuts_and_origins_lie_on_the_models_grid(size: Size, tiling: Tiling) -> None:
+    for tile in plan(size, tiling):
+        for value in (tile.core.x, tile.core.y, tile.padded.x, tile.padded.y):
+            assert value % tiling.align == 0
+
+
+@settings(max_examples=300, deadline=None)
+@given(SIZES, TILINGS)
+def test_tiles_are_even_and_no_larger_than_asked(size: Size, tiling: Tiling) -> None:
+    tiles = plan(size, tiling)
+    for sides in ({tile.core.width for tile in tiles}, {tile.core.height for tile in tiles}):
+        assert max(sides) <= max(tiling.tile // tiling.align, 1) * tiling.align
+        assert max(sides) - min(sides) < 2 * tiling.align
+
+
+@settings(max_examples=200, deadline=None)
+@given(SIZES, TILINGS, st.data())
+def test_what_is_left_of_a_picture_is_covered_by_a_smaller_tiling(size: Size, tiling: Tiling, data: st.DataObject) -> None:
+    top = data.draw(st.integers(0, (size.height - 1) // tiling.align)) * tiling.align
+    smaller = tiling.smaller() or tiling
+    covered = np.zeros((size.height, size.width), np.uint8)
+    for tile in plan(size, smaller, top=top):
+        covered[tile.core.rows, tile.core.columns] += 1
+    assert not covered[:top].any()
+    assert (covered[top:] == 1).all()
+
+
+def test_1080p_is_cut_without_a_sliver() -> None:
+    # ComfyUI's fixed 512 px tiles leave a last row of 120 px here.
+    heights = {tile.core.height for tile in plan(Size(1920, 1080), Tiling(512, 18))}
+    assert heights == {360}
+
+
+def test_batches_keep_the_order_and_never_mix_shapes_or_rows() -> None:
+    tiles = plan(Size(500, 300), Tiling(100, 10))
+    groups = list(batches(tiles, 4))
+    assert [tile for group in groups for tile in group] == list(tiles)
+    for group in groups:
+        assert len(group) <= 4
+        assert len({(tile.core.y, tile.padded.size) for tile in group}) == 1
+    assert max(len(group) for group in groups) == 3  # the three inner tiles of a row
+
+
+def test_smaller_gives_up_the_batch_first_and_ends() -> None:
+    steps = []
+    tiling: Tiling | None = Tiling(100, 10, batch=4)
+    while tiling:
+        steps.append((tiling.batch, tiling.tile))
+        tiling = tiling.smaller()
+    assert steps == [(4, 100), (2, 100), (1, 100), (1, 50), (1, SMALLEST_TILE)]
+
+
+def test_the_grid_serves_window_and_multiple() -> None:
+    assert alignment(8, 1) == 8
+    assert alignment(8, 12) == 24
+
+
+def test_a_region_off_the_grid_is_refused() -> None:
+    with pytest.raises(ValueError, match="multiples of 8"):
+        split(Region(4, 0, 20, 20), Size(100, 100), Tiling(32, 8, align=8))
+
+
+@pytest.mark.parametrize("wrong", [{"tile": 0}, {"halo": -1}, {"batch": 0}, {"align": 0}, {"tile": 16, "merge": "half-sine"}])
+def test_impossible_tilings_are_refused(wrong: dict) -> None:
+    with pytest.raises(ValueError, match="tiling|cross-faded"):
+        Tiling(**{"tile": 64, "halo": 8, **wrong})
