@@ -7,7 +7,6 @@ With ``--screenshots FOLDER`` a picture of each lands there. The same descriptio
 
 import argparse
 import json
-import shutil
 import sys
 import tempfile
 import uuid
@@ -78,8 +77,8 @@ IMAGE_8K_NOTE = """## A picture to 8K
 **Tiled Upscale** fits the picture into 7680 x 4320 and keeps its proportions; `target` offers other sizes. It works in \
 tiles that meet without seams, so GPU memory does not grow with the picture. Out of memory? Set a smaller `tile`.
 
-**Upscale Model**: `realesrgan-x4plus` for photographs, `realesrgan-x4plus-anime` for drawings, \
-`realesr-animevideov3` when it must be fast.
+**Upscale Model**: `realesr-animevideov3` is set because it needs a minute where there is no GPU. Choose \
+`realesrgan-x4plus` for photographs and `realesrgan-x4plus-anime` for drawings; both look better and take longer.
 
 Without ComfyUI: `python -m runtime run workflows/image_8k.json`
 """
@@ -95,9 +94,40 @@ IMAGE_4X_NOTE = """## A picture four times as large
 Without ComfyUI: `python -m runtime run workflows/image_4x.json`
 """
 
+IMAGE_ANY_NOTE = """## Any picture, nothing lost
+
+**Image In** reads PNG, JPEG, WebP, TIFF, AVIF, EXR and JPEG XL at their full depth, with alpha and colour profile. \
+**Image Out** writes the result as the source was: 16 bits stay 16 bits, grey stays grey, the profile goes along. A suffix \
+in the file name, such as `%name%.tiff`, chooses another format.
+
+`python -m runtime upscale IN -o OUT` is this workflow with its values set.
+"""
+
+
+def any_sketch() -> Sketch:
+    """A picture file of any kind, its facts carried from Image In to Image Out."""
+    return Sketch(
+        nodes={
+            "note": note(IMAGE_ANY_NOTE, (420, 240)),
+            "load": Node("ImageIn", {"image": "sample.png"}, size=(320, 340)),
+            "model": Node("UpscaleModel", {"model": "realesr-animevideov3"}, size=(320, 0)),
+            "upscale": Node("TiledUpscale", {"target": "8K"}, size=(340, 0)),
+            "save": Node("ImageOut", {"filename": "Upscale8K/%name%", "if_exists": "replace"}, size=(420, 420)),
+        },
+        columns=[["note"], ["load", "model"], ["upscale"], ["save"]],
+        wires=[
+            ("load", "image", "upscale", "image"),
+            ("load", "source", "save", "source"),
+            ("model", "upscale_model", "upscale", "upscale_model"),
+            ("upscale", "image", "save", "images"),
+        ],
+    )
+
+
 SKETCHES = {
-    "image_8k": image_sketch(IMAGE_8K_NOTE, model="realesrgan-x4plus", target="8K", prefix="Upscale8K/image_8k"),
+    "image_8k": image_sketch(IMAGE_8K_NOTE, model="realesr-animevideov3", target="8K", prefix="Upscale8K/image_8k"),
     "image_4x": image_sketch(IMAGE_4X_NOTE, model="realesr-animevideov3", target="model scale", prefix="Upscale8K/image_4x"),
+    "image_any": any_sketch(),
 }
 
 
@@ -190,8 +220,7 @@ def main() -> None:
 
 def save_all(names: list[str], base: Path, screenshots: Path | None) -> None:
     server = ComfyUI(tree(), base, pack=CHECKOUT, pack_name="upscale8k")
-    for sample in (WORKFLOWS / "media").iterdir():
-        shutil.copy(sample, server.input)
+    server.take_samples(WORKFLOWS / "media")
     try:
         server.start()
         browser = Browser()

@@ -4,7 +4,8 @@ import re
 
 import pytest
 
-from .peer.server import ComfyUI
+from .peer.canvas import Canvas
+from .peer.server import ComfyUI, NodeFailed
 
 pytestmark = pytest.mark.comfyui
 
@@ -36,3 +37,25 @@ def test_every_node_of_ours_is_in_our_category(comfyui: ComfyUI) -> None:
 @pytest.mark.parametrize("name", CORE)
 def test_core_nodes_stay_comfyuis_own(comfyui: ComfyUI, name: str) -> None:
     assert comfyui.object_info()[name]["python_module"] in ("nodes", "comfy_extras.nodes_upscale_model")
+
+
+def test_the_canvas_shows_how_far_an_upscale_is_and_its_stop_button_ends_it(comfyui: ComfyUI, canvas: Canvas) -> None:
+    """To 16K on a CPU takes far longer than the time that the server is given to stop."""
+    picture = canvas.add("EmptyImage", {"width": 512, "height": 512})
+    model = canvas.add("UpscaleModel", {"model": "realesrgan-x4plus"})
+    upscale = canvas.add("TiledUpscale", {"target": "16K", "tile": 64})
+    save = canvas.add("SaveImage")
+    canvas.connect(picture, "IMAGE", upscale, "image")
+    canvas.connect(model, "upscale_model", upscale, "upscale_model")
+    canvas.connect(upscale, "image", save, "images")
+    prompt_id = canvas.press_run()
+    (bar,) = canvas.progress()
+    assert bar["node_id"] == str(upscale)
+    assert 0 < bar["value"] < bar["max"]
+    canvas.press_stop()
+    with pytest.raises(NodeFailed) as stopped:
+        comfyui.wait(prompt_id, timeout=60)
+    messages = dict(stopped.value.entry["status"]["messages"])
+    assert messages["execution_interrupted"]["node_id"] == str(upscale)
+    assert list(comfyui.output.iterdir()) == []
+    assert canvas.errors() == []

@@ -4,7 +4,6 @@ The frontend's own conversion and the server's own pixels are the reference for 
 """
 
 import json
-import shutil
 from pathlib import Path
 
 import numpy
@@ -19,21 +18,30 @@ pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
 
 WORKFLOW = Path("workflows") / "image_4x.json"
 SHIPPED = ("image_4x.json", "image_8k.json")
-SIZE = (96, 80)
+SIZE = (96, 80)  # small, whatever the shipped sample is
 SCALE = 4
+EMPTY: Json = {"version": 0.4, "nodes": [], "links": []}
 
 
-def class_of(prompt: Json, name: str) -> str:
-    (node,) = [node for node, content in prompt.items() if content["class_type"] == name]
-    return node
+def headless(root: Path, comfyui: ComfyUI, output: Path, *settings: str) -> tuple[Path, str]:
+    """The file that our command line writes for the workflow, reading ComfyUI's input folder, and what it prints."""
+    changes = [part for setting in settings for part in ("--set", setting)]
+    folders = ("--input-dir", comfyui.input, "--output-dir", output, "--device", "cpu", "--progress", "none")
+    printed = runtime(root, "run", WORKFLOW, *changes, *folders)
+    return only_png(output), printed
+
+
+def load_image(prompt: Json) -> int:
+    """The id of the node that loads the picture."""
+    (node,) = [node for node, content in prompt.items() if content["class_type"] == "LoadImage"]
+    return int(node)
 
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_our_conversion_of_a_shipped_workflow_is_the_frontends(
     root: Path, comfyui: ComfyUI, canvas: Canvas, tmp_path: Path, name: str
 ) -> None:
-    for sample in (root / "workflows" / "media").iterdir():
-        shutil.copy(sample, comfyui.input)
+    comfyui.take_samples(root / "workflows" / "media")
     canvas.refresh()
     canvas.load(json.loads((root / "workflows" / name).read_text(encoding="utf-8")))
     assert canvas.errors() == []
@@ -43,8 +51,7 @@ def test_our_conversion_of_a_shipped_workflow_is_the_frontends(
 
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_shipped_workflow_is_what_the_canvas_saves(root: Path, comfyui: ComfyUI, canvas: Canvas, name: str) -> None:
-    for sample in (root / "workflows" / "media").iterdir():
-        shutil.copy(sample, comfyui.input)
+    comfyui.take_samples(root / "workflows" / "media")
     canvas.refresh()
     shipped = json.loads((root / "workflows" / name).read_text(encoding="utf-8"))
     canvas.load(shipped)
@@ -56,23 +63,37 @@ def test_a_shipped_workflow_is_what_the_canvas_saves(root: Path, comfyui: ComfyU
 def test_the_command_line_gives_the_pixels_that_comfyui_gives(
     root: Path, comfyui: ComfyUI, canvas: Canvas, tmp_path: Path
 ) -> None:
-    make_picture(comfyui.input / "small.png", *SIZE)
+    make_picture(comfyui.input / "sample.png", *SIZE)
     canvas.refresh()
     canvas.load(json.loads((root / WORKFLOW).read_text(encoding="utf-8")))
-    canvas.set(int(class_of(canvas.to_prompt(), "LoadImage")), {"image": "small.png"})
-    prompt = canvas.to_prompt()
+    ran = canvas.to_prompt()
     canvas.queue()
     assert canvas.errors() == []
     theirs = only_png(comfyui.output)
     assert pixels(theirs).shape == (SIZE[1] * SCALE, SIZE[0] * SCALE, 3)
 
-    folders = ("--input-dir", comfyui.input, "--output-dir", tmp_path, "--device", "cpu", "--progress", "none")
-    printed = runtime(root, "run", WORKFLOW, "--set", "LoadImage.image=small.png", *folders)
-    ours = only_png(tmp_path)
+    ours, printed = headless(root, comfyui, tmp_path)
     assert str(ours) in printed
     assert ours.relative_to(tmp_path) == theirs.relative_to(comfyui.output)
     assert numpy.array_equal(pixels(ours), pixels(theirs))
 
+    canvas.load(EMPTY)
     canvas.drop(ours)
-    assert canvas.to_prompt() == prompt
     assert canvas.errors() == []
+    assert canvas.to_prompt() == ran
+
+
+def test_a_picture_made_with_a_changed_value_drops_back_with_that_value(
+    root: Path, comfyui: ComfyUI, canvas: Canvas, tmp_path: Path
+) -> None:
+    for name in ("sample.png", "small.png"):
+        make_picture(comfyui.input / name, *SIZE)
+    canvas.refresh()
+    canvas.load(json.loads((root / WORKFLOW).read_text(encoding="utf-8")))
+    canvas.set(load_image(canvas.to_prompt()), {"image": "small.png"})
+    changed = canvas.to_prompt()
+
+    ours, _ = headless(root, comfyui, tmp_path, "LoadImage.image=small.png")
+    canvas.load(EMPTY)
+    canvas.drop(ours)
+    assert canvas.to_prompt() == changed

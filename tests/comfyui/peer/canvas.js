@@ -31,8 +31,12 @@ globalThis.peer = (() => {
     if (Array.isArray(choices) && !choices.includes(value)) {
       throw new Error(`${target.type}.${name} offers ${JSON.stringify(choices)}, not ${JSON.stringify(value)}`)
     }
-    widget.value = value
-    widget.callback?.(widget.value, window.app.canvas, target)
+    if (typeof widget.setValue === 'function') {
+      widget.setValue(value, { node: target, canvas: window.app.canvas }) // what a click does
+    } else {
+      widget.value = value // a text box
+      widget.callback?.(value)
+    }
   }
 
   return {
@@ -50,6 +54,11 @@ globalThis.peer = (() => {
       window.app.canvas.ds.fitToBounds([left, top, right - left, bottom - top], { zoom: 0.8 })
     },
     idle: () => store('execution').isIdle,
+    // How far the running nodes say they are, as the bars on the canvas show it.
+    progress: () => {
+      const states = Object.values(store('execution').nodeProgressStates)
+      return states.filter((one) => one.state === 'running' && one.value > 0)
+    },
     opened: () => window.app.extensionManager.workflow.activeWorkflow?.path,
     command: (id) => window.app.extensionManager.command.execute(id),
     load: (workflow) => window.app.loadGraphData(workflow),

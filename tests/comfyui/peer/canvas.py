@@ -185,18 +185,31 @@ class Canvas:
 
     def queue(self) -> Json:
         """Run what is on the canvas and return its history entry. Raises as ``ComfyUI.queue`` does."""
+        entry = self._server.wait(self.press_run())
+        self._await("peer.idle()")
+        return entry
 
-        def press_run() -> Json:
+    def press_run(self) -> str:
+        """Send what is on the canvas and return the prompt's id. Raises ``PromptRejected``."""
+
+        def press() -> Json:
             with self._page.expect_response(lambda answer: answer.url.endswith("/api/prompt")) as answer:
                 self._page.evaluate("peer.command('Comfy.QueuePrompt')")
             return answer.value.json()
 
-        answer = self._browser.do(press_run)
+        answer = self._browser.do(press)
         if "error" in answer:
             raise PromptRejected(answer)
-        entry = self._server.wait(answer["prompt_id"])
-        self._await("peer.idle()")
-        return entry
+        return answer["prompt_id"]
+
+    def press_stop(self) -> None:
+        """Cancel what runs."""
+        self._ask("peer.command('Comfy.Interrupt')")
+
+    def progress(self) -> list[Json]:
+        """Wait for a bar on a node, and return them all: ``node_id``, ``value`` and ``max`` of each."""
+        self._await("peer.progress().length")
+        return self._ask("peer.progress()")
 
     def errors(self) -> list[str]:
         """Everything that the page holds against the workflow: dialogs, messages, missing nodes, models and files, node

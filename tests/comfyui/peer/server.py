@@ -1,6 +1,7 @@
 """One ComfyUI server process with folders of its own, asked over HTTP."""
 
 import json
+import mimetypes
 import os
 import re
 import shutil
@@ -152,13 +153,16 @@ class ComfyUI:
 
         Raises ``PromptRejected`` when validation refuses it, ``NodeFailed`` when a node does.
         """
+        return self.wait(self.submit(prompt, extra_data), timeout=timeout)
+
+    def submit(self, prompt: Json, extra_data: Json | None = None) -> str:
+        """Put a prompt into the queue and return its id. Raises ``PromptRejected``."""
         body = {"prompt": prompt, "client_id": uuid.uuid4().hex, "extra_data": extra_data or {}}
         try:
-            answer = self._ask_json("/prompt", body)
+            return self._ask_json("/prompt", body)["prompt_id"]
         except HTTPError as error:
             with error:
                 raise PromptRejected(json.loads(error.read())) from None
-        return self.wait(answer["prompt_id"], timeout=timeout)
 
     def wait(self, prompt_id: str, *, timeout: float = 300) -> Json:
         """The history entry of a queued prompt, when it is done. Raises ``NodeFailed`` or TimeoutError."""
@@ -172,6 +176,13 @@ class ComfyUI:
             else:
                 raise NodeFailed(entry)
         raise TimeoutError(f"ComfyUI did not finish prompt {prompt_id} within {timeout:.0f} s:\n{self.log()[-2000:]}")
+
+    def take_samples(self, folder: Path) -> None:
+        """Copy the pictures and films of a folder into input/."""
+        for file in folder.iterdir():
+            kind, _ = mimetypes.guess_type(file.name)
+            if kind and kind.startswith(("image/", "video/")):
+                shutil.copy(file, self.input)
 
     def forget(self) -> None:
         """Be as after a start: input/ and output/ empty, no results cached, no model held."""
