@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,13 +29,25 @@ class ComfyHost(LocalHost):
 
         return tuple(Path(path) for path in folder_paths.get_folder_paths("upscale_models"))
 
+    def share_model(self, model: Any) -> Any:
+        """Core's ImageUpscaleWithModel asks a model for its patcher, which is how ComfyUI moves weights to the GPU."""
+        from comfy import model_management, model_patcher
+
+        if getattr(model, "patcher", None) is None:
+            model.patcher = model_patcher.CoreModelPatcher(
+                model.model,
+                load_device=model_management.get_torch_device(),
+                offload_device=model_management.unet_offload_device(),
+            )
+        return model
+
     def device(self) -> str:
         from comfy import model_management
 
         return str(model_management.get_torch_device())
 
     @contextmanager
-    def progress(self, total: int, unit: str) -> Iterator[Progress]:
+    def progress(self, total: int, unit: str) -> Generator[Progress]:
         from comfy.utils import ProgressBar
 
         yield _Bar(ProgressBar(total))

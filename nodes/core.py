@@ -98,7 +98,10 @@ class SaveImage:
                 "images": ("IMAGE", {"tooltip": "The images to save."}),
                 "filename_prefix": (
                     "STRING",
-                    {"default": "ComfyUI", "tooltip": "sub/name makes a folder; %width%, %height%, %year% and so on are filled in."},
+                    {
+                        "default": "ComfyUI",
+                        "tooltip": "sub/name makes a folder; %width%, %height%, %year% and so on are filled in.",
+                    },
                 ),
             },
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},

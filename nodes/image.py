@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ..runtime.errors import WorkflowError
 from ..runtime.frames.geometry import Size
@@ -11,6 +11,7 @@ from ..runtime.host import PICTURE_SUFFIXES, WRITABLE_SUFFIXES, expand_tokens
 from ..runtime.upscale.backends import BACKENDS, PRECISIONS
 from ..runtime.upscale.target import NAMES, final_size
 from .core import embedded_text, file_is_there, numbered, shown
+from .inputs import choice, integer, text, wire
 
 if TYPE_CHECKING:
     from ..runtime.host import Host
@@ -18,6 +19,34 @@ if TYPE_CHECKING:
 AS_SOURCE = "as source"
 LANCZOS, LANCZOS_LINEAR = "lanczos", "lanczos, linear light"
 NUMBER, REPLACE = "number", "replace"
+DEPTHS: dict[str, Literal[8, 16, 32]] = {"8": 8, "16": 16, "32": 32}
+
+TARGET_TOOLTIP = (
+    "4K, 8K and 16K are boxes that the picture is fitted into, its proportions kept (turned for a portrait). A factor "
+    "multiplies both sides. A workflow file may also say WIDTHxHEIGHT or 2.5x."
+)
+TILE_TOOLTIP = (
+    "Side of a tile in source pixels, without its halo; 0 chooses by model and memory. Smaller tiles need less memory; the "
+    "picture stays the same."
+)
+HALO_TOOLTIP = (
+    "Real picture around each tile that the model sees and that is cut off again; -1 is what the model needs. Less is faster "
+    "and begins to show seams."
+)
+BATCH_TOOLTIP = "Tiles that go through the model together. More can be faster on a GPU, never on a CPU."
+PRECISION_TOOLTIP = (
+    "auto is fp16 on a GPU where the model is safe in it, fp32 otherwise. A tile that overflows in fp16 is computed again in "
+    "fp32."
+)
+REDUCE_TOOLTIP = (
+    "How the last, exact reduction is made when the model overshoots the target. Linear light keeps the brightness of fine "
+    "bright detail."
+)
+FILENAME_TOOLTIP = (
+    "Below the output folder. %name% is the source's name; %width%, %height%, %year%, %month%, %day%, %hour%, %minute% and "
+    "%second% are filled in. A suffix such as .tiff chooses the format."
+)
+IF_EXISTS_TOOLTIP = "number adds _00001_ and counts up; replace writes exactly this name."
 
 
 class TiledUpscale:
@@ -26,10 +55,10 @@ class TiledUpscale:
     host: ClassVar[Host]
     CATEGORY = "8K/image"
     DESCRIPTION = (
-        "Upscales a picture of any size with any upscale model, in tiles that meet without seams, to the model's scale or to an "
-        "exact size such as 8K. Runs the model again when one pass is not enough, then reduces once, exactly. Keeps alpha."
+        "Upscales a picture of any size with any upscale model, in tiles that meet without seams, to the model's scale or to "
+        "an exact size such as 8K. Runs the model again when one pass is not enough, then reduces once, exactly. Keeps alpha."
     )
-    SEARCH_ALIASES: ClassVar = ["upscale", "8k", "4k", "tiled", "tile", "enlarge", "super resolution", "hires", "esrgan", "ultimate upscale"]
+    SEARCH_ALIASES: ClassVar = ["upscale", "8k", "4k", "tile", "enlarge", "super resolution", "hires", "esrgan"]
     RETURN_TYPES = ("IMAGE",)
     RETURN_NAMES = ("image",)
     OUTPUT_TOOLTIPS = ("The picture at its new size; as many channels as came in.",)
@@ -39,72 +68,17 @@ class TiledUpscale:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "image": ("IMAGE", {"tooltip": "Grey, RGB or RGBA; every picture of a batch is upscaled by itself."}),
-                "upscale_model": ("UPSCALE_MODEL", {"tooltip": "From Upscale Model, or from ComfyUI's own Load Upscale Model."}),
-                "target": (
-                    list(NAMES),
-                    {
-                        "default": "8K",
-                        "tooltip": "4K, 8K and 16K are boxes that the picture is fitted into, its proportions kept (turned for a "
-                        "portrait). A factor multiplies both sides. A workflow file may also say WIDTHxHEIGHT or 2.5x.",
-                    },
-                ),
+                "image": wire("IMAGE", "Grey, RGB or RGBA; every picture of a batch is upscaled by itself."),
+                "upscale_model": wire("UPSCALE_MODEL", "From Upscale Model, or from ComfyUI's own Load Upscale Model."),
+                "target": choice(NAMES, "8K", TARGET_TOOLTIP),
             },
             "optional": {
-                "tile": (
-                    "INT",
-                    {
-                        "default": 0,
-                        "min": 0,
-                        "max": 4096,
-                        "step": 32,
-                        "tooltip": "Side of a tile in source pixels, without its halo; 0 chooses by model and memory. Less memory with "
-                        "smaller tiles; the picture stays the same.",
-                    },
-                ),
-                "halo": (
-                    "INT",
-                    {
-                        "default": -1,
-                        "min": -1,
-                        "max": 512,
-                        "tooltip": "Real picture around each tile that the model sees and that is cut off again; -1 is what the model "
-                        "needs. Smaller is faster and begins to show seams.",
-                        "advanced": True,
-                    },
-                ),
-                "batch": (
-                    "INT",
-                    {
-                        "default": 1,
-                        "min": 1,
-                        "max": 64,
-                        "tooltip": "Tiles that go through the model together. More can be faster on a GPU, never on a CPU.",
-                        "advanced": True,
-                    },
-                ),
-                "precision": (
-                    list(PRECISIONS),
-                    {
-                        "default": "auto",
-                        "tooltip": "auto is fp16 on a GPU where the model is safe in it, fp32 otherwise. A tile that overflows in fp16 is "
-                        "computed again in fp32.",
-                        "advanced": True,
-                    },
-                ),
-                "reduce": (
-                    [LANCZOS, LANCZOS_LINEAR],
-                    {
-                        "default": LANCZOS,
-                        "tooltip": "How the last, exact reduction is made when the model overshoots the target. Linear light keeps the "
-                        "brightness of fine bright detail.",
-                        "advanced": True,
-                    },
-                ),
-                "backend": (
-                    list(BACKENDS),
-                    {"default": "auto", "tooltip": "What runs the model; null repeats pixels, for dry runs.", "advanced": True},
-                ),
+                "tile": integer(0, 0, 4096, TILE_TOOLTIP, step=32),
+                "halo": integer(-1, -1, 512, HALO_TOOLTIP, advanced=True),
+                "batch": integer(1, 1, 64, BATCH_TOOLTIP, advanced=True),
+                "precision": choice(PRECISIONS, "auto", PRECISION_TOOLTIP, advanced=True),
+                "reduce": choice([LANCZOS, LANCZOS_LINEAR], LANCZOS, REDUCE_TOOLTIP, advanced=True),
+                "backend": choice(BACKENDS, "auto", "What runs the model; null repeats pixels, for dry runs.", advanced=True),
             },
         }
 
@@ -150,8 +124,8 @@ class ImageIn:
     host: ClassVar[Host]
     CATEGORY = "8K/image"
     DESCRIPTION = (
-        "Reads a picture of any depth: PNG, JPEG, WebP, TIFF, AVIF, EXR, JPEG XL. Alpha stays in the picture as a fourth channel. "
-        "The source output remembers depth, grey, colour profile and name, for Image Out."
+        "Reads a picture of any depth: PNG, JPEG, WebP, TIFF, AVIF, EXR, JPEG XL. Alpha stays in the picture as a fourth "
+        "channel. The source output remembers depth, grey, colour profile and name, for Image Out."
     )
     SEARCH_ALIASES: ClassVar = ["load image", "open image", "16 bit", "tiff", "exr", "import"]
     RETURN_TYPES = ("IMAGE", "IMAGE_SOURCE")
@@ -161,25 +135,12 @@ class ImageIn:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
+        files = cls.host.input_files(PICTURE_SUFFIXES)
+        file = (files, {"image_upload": True, "tooltip": "A file of the input folder; sub/name is understood too."})
+        limit = "A file that claims to be larger is refused before it is decoded."
         return {
-            "required": {
-                "image": (
-                    cls.host.input_files(PICTURE_SUFFIXES),
-                    {"image_upload": True, "tooltip": "A file of the input folder; sub/name is understood too."},
-                )
-            },
-            "optional": {
-                "max_megapixels": (
-                    "INT",
-                    {
-                        "default": 1000,
-                        "min": 1,
-                        "max": 100_000,
-                        "tooltip": "A file that claims to be larger is refused before it is decoded.",
-                        "advanced": True,
-                    },
-                )
-            },
+            "required": {"image": file},
+            "optional": {"max_megapixels": integer(1000, 1, 100_000, limit, advanced=True)},
         }
 
     @classmethod
@@ -203,8 +164,8 @@ class ImageOut:
     host: ClassVar[Host]
     CATEGORY = "8K/image"
     DESCRIPTION = (
-        "Writes pictures as PNG, JPEG, WebP, TIFF, AVIF, EXR or JPEG XL, rounded and never cut short: the file appears under its name "
-        "when it is whole. With a source connected it keeps that file's depth, grey, alpha and colour profile."
+        "Writes pictures as PNG, JPEG, WebP, TIFF, AVIF, EXR or JPEG XL, rounded and never cut short: a file has its name when "
+        "it is whole. With a source connected it keeps that file's depth, grey, alpha and colour profile."
     )
     SEARCH_ALIASES: ClassVar = ["save image", "export", "16 bit", "tiff", "exr", "png", "jpeg", "webp", "avif"]
     RETURN_TYPES = ()
@@ -213,37 +174,20 @@ class ImageOut:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        formats = [suffix.removeprefix(".") for suffix in WRITABLE_SUFFIXES]
+        formats = [AS_SOURCE, *(suffix.removeprefix(".") for suffix in WRITABLE_SUFFIXES)]
         return {
             "required": {
-                "images": ("IMAGE", {"tooltip": "One file each."}),
-                "filename": (
-                    "STRING",
-                    {
-                        "default": "Upscale8K/%name%",
-                        "tooltip": "Below the output folder. %name% is the source's name; %width%, %height%, %year%, %month%, %day%, "
-                        "%hour%, %minute% and %second% are filled in. A suffix such as .tiff chooses the format.",
-                    },
-                ),
+                "images": wire("IMAGE", "One file each."),
+                "filename": text("Upscale8K/%name%", FILENAME_TOOLTIP),
             },
             "optional": {
-                "source": ("IMAGE_SOURCE", {"tooltip": "From Image In: depth, grey, profile and name of the original."}),
-                "format": (
-                    [AS_SOURCE, *formats],
-                    {"default": AS_SOURCE, "tooltip": "A suffix in the file name goes before this; PNG where nothing says otherwise."},
+                "source": wire("IMAGE_SOURCE", "From Image In: depth, grey, profile and name of the original."),
+                "format": choice(
+                    formats, AS_SOURCE, "A suffix in the file name goes before this; PNG where nothing says otherwise."
                 ),
-                "bit_depth": (
-                    [AS_SOURCE, "8", "16", "32"],
-                    {"default": AS_SOURCE, "tooltip": "32 is floating point, for EXR and TIFF. 8 where nothing says otherwise."},
-                ),
-                "quality": (
-                    "INT",
-                    {"default": 95, "min": 1, "max": 100, "tooltip": "For JPEG, WebP, AVIF and JPEG XL; 100 is lossless where it can be."},
-                ),
-                "if_exists": (
-                    [NUMBER, REPLACE],
-                    {"default": NUMBER, "tooltip": "number adds _00001_ and counts up; replace writes exactly this name.", "advanced": True},
-                ),
+                "bit_depth": choice([AS_SOURCE, *DEPTHS], AS_SOURCE, "32 is floating point. 8 where nothing says otherwise."),
+                "quality": integer(95, 1, 100, "For JPEG, AVIF, WebP and JPEG XL; at 100 the last two are lossless."),
+                "if_exists": choice([NUMBER, REPLACE], NUMBER, IF_EXISTS_TOOLTIP, advanced=True),
             },
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
         }
@@ -265,7 +209,7 @@ class ImageOut:
         wanted = Wanted(
             filename=filename,
             suffix=None if format == AS_SOURCE else f".{format}",
-            bits=None if bit_depth == AS_SOURCE else int(bit_depth),
+            bits=DEPTHS.get(bit_depth),
             quality=quality,
             text=embedded_text(prompt, extra_pnginfo),
         )

@@ -6,9 +6,15 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..runtime.errors import ModelError
 from ..runtime.models.locate import locate, selector_names
+from .inputs import choice
 
 if TYPE_CHECKING:
     from ..runtime.host import Host
+
+MODEL_TOOLTIP = (
+    "realesrgan-x4plus for photographs, realesrgan-x4plus-anime for drawings, realesr-animevideov3 when it must be fast. "
+    "`python -m runtime models` lists what else can be pulled."
+)
 
 
 class UpscaleModel:
@@ -20,7 +26,15 @@ class UpscaleModel:
         "Loads a super-resolution model: Real-ESRGAN weights that came with this pack, or any file in models/upscale_models "
         "that spandrel reads (Real-ESRGAN, BSRGAN, SwinIR, DAT, HAT and about forty more). Nothing is downloaded here."
     )
-    SEARCH_ALIASES: ClassVar = ["upscale model", "esrgan", "realesrgan", "swinir", "bsrgan", "super resolution", "load upscaler"]
+    SEARCH_ALIASES: ClassVar = [
+        "upscale model",
+        "esrgan",
+        "realesrgan",
+        "swinir",
+        "bsrgan",
+        "super resolution",
+        "load upscaler",
+    ]
     RETURN_TYPES = ("UPSCALE_MODEL",)
     RETURN_NAMES = ("upscale_model",)
     OUTPUT_TOOLTIPS = ("For TiledUpscale, and for any other node that takes an upscale model.",)
@@ -28,18 +42,8 @@ class UpscaleModel:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {
-            "required": {
-                "model": (
-                    selector_names(cls.host.model_folders()),
-                    {
-                        "default": "realesr-animevideov3",
-                        "tooltip": "realesrgan-x4plus for photographs, realesrgan-x4plus-anime for drawings, realesr-animevideov3 "
-                        "when it must be fast. `python -m runtime models` lists what else can be pulled.",
-                    },
-                )
-            }
-        }
+        names = selector_names(cls.host.model_folders())
+        return {"required": {"model": choice(names, "realesr-animevideov3", MODEL_TOOLTIP)}}
 
     @classmethod
     def VALIDATE_INPUTS(cls, model: str) -> bool | str:
@@ -57,7 +61,7 @@ class UpscaleModel:
     def run(self, model: str) -> tuple[Any]:
         from ..runtime.models.load import load
 
-        return (load(locate(model, self.host.model_folders())),)
+        return (self.host.share_model(load(locate(model, self.host.model_folders()))),)
 
 
 NODES: dict[str, tuple[type, str]] = {"UpscaleModel": (UpscaleModel, "Upscale Model")}

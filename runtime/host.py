@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Any, Literal, Protocol
 
 from .errors import MediaError, OutputError
 
@@ -76,6 +76,10 @@ class Host(Protocol):
         """Where weights may lie, first match wins."""
         ...
 
+    def share_model(self, model: Any) -> Any:
+        """Make a loaded model fit for other nodes of this home, and return it."""
+        ...
+
     def device(self) -> str:
         """The torch device to work on: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ..."""
         ...
@@ -101,8 +105,8 @@ def split_annotation(name: str) -> tuple[str, Folder]:
     match = _ANNOTATION.search(name)
     if match is None:
         return name, "input"
-    folder = next(folder for folder in FOLDERS if folder == match.group(1))
-    return name[: match.start()], folder
+    folders: dict[str, Folder] = {folder: folder for folder in FOLDERS}
+    return name[: match.start()], folders[match.group(1)]
 
 
 def contained(root: Path, name: str) -> Path | None:
@@ -241,6 +245,9 @@ class LocalHost:
 
     def model_folders(self) -> tuple[Path, ...]:
         return self.models_dirs
+
+    def share_model(self, model: Any) -> Any:
+        return model
 
     def device(self) -> str:
         return self.device_name

@@ -20,13 +20,23 @@ ARROWS = {  # room: the rooms it may import. An arrow that is not written here i
     "runtime/host": {"runtime/errors"},
     "runtime/images": GROUND,
     "runtime/models": GROUND,
-    "runtime/upscale": GROUND | {"runtime/models"},
-    "runtime/bench": {"runtime/errors"},
+    "runtime/packs": {"runtime/errors", "runtime/graph", "runtime/host"},
+    "runtime/upscale": GROUND | {"runtime/images", "runtime/models"},
+    "runtime/bench": {"runtime/errors", "runtime/models"},
     "runtime/cli": {f"runtime/{room}" for room in ("errors", "graph", "host", "models", "bench")} | {"nodes"},
     "nodes": GROUND | {f"runtime/{room}" for room in ("host", "images", "models", "upscale")},
 }
 # A node's file may be read without torch: the catalog is what `check` and `nodes` need, and they answer at once.
-LIGHT = ["runtime.errors", "runtime.host", "runtime.graph", "runtime.frames.geometry", "runtime.upscale.tiles", "nodes", "runtime.cli"]
+LIGHT = [
+    "runtime.errors",
+    "runtime.host",
+    "runtime.graph",
+    "runtime.packs",
+    "runtime.frames.geometry",
+    "runtime.upscale.tiles",
+    "nodes",
+    "runtime.cli",
+]
 HEAVY = ("torch", "torchvision", "numpy", "av", "cv2", "spandrel", "OpenImageIO", "PIL", "openvino")
 SOURCES = sorted(path for top in ("runtime", "nodes") for path in (ROOT / top).rglob("*.py")) + [ROOT / "__init__.py"]
 
@@ -66,7 +76,11 @@ def test_nobody_imports_the_pack_by_an_absolute_name(path: Path) -> None:
 def test_a_room_stays_light(room: str) -> None:
     """Import every module of a room in a fresh interpreter; none of the heavy libraries may come along."""
     place = ROOT.joinpath(*room.split("."))
-    names = [room] if not place.is_dir() else [room, *(f"{room}.{path.stem}" for path in sorted(place.glob("*.py")) if path.stem != "__init__")]
+    names = (
+        [room]
+        if not place.is_dir()
+        else [room, *(f"{room}.{path.stem}" for path in sorted(place.glob("*.py")) if path.stem != "__init__")]
+    )
     script = (
         "import importlib, sys; from runtime.bootstrap import load_pack; load_pack();"
         f"[importlib.import_module('upscale8k.' + name) for name in {names!r}];"
@@ -77,7 +91,17 @@ def test_a_room_stays_light(room: str) -> None:
 
 
 def test_the_top_level_holds_only_what_its_owner_allows() -> None:
-    allowed = {"__init__.py", "nodes", "runtime", "workflows", "models", "tests", "locales", "pyproject.toml", "requirements.txt"}
+    allowed = {
+        "__init__.py",
+        "nodes",
+        "runtime",
+        "workflows",
+        "models",
+        "tests",
+        "locales",
+        "pyproject.toml",
+        "requirements.txt",
+    }
     allowed |= {"README.md", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md", "Makefile"}
     tracked = subprocess.run(["git", "ls-files"], cwd=ROOT, capture_output=True, text=True, check=False).stdout.splitlines()
     assert {name.split("/")[0] for name in tracked if not name.startswith(".")} <= allowed

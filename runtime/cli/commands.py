@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -13,6 +13,7 @@ from ... import nodes
 from ..errors import WorkflowError
 from ..graph.definitions import describe_all
 from ..host import LocalHost
+from ..models.locate import locate
 from . import models as model_commands
 from . import pictures
 from .display import MODES, Display, Mode, open_display
@@ -30,8 +31,12 @@ _bench = typer.Typer(help="Time and memory, side by side with the peers.", no_ar
 _typer.add_typer(_models, name="models")
 _typer.add_typer(_bench, name="bench")
 
-Workflow = Annotated[Path, typer.Argument(help="A workflow saved from the canvas, an API prompt, or a picture that carries one.")]
-Set = Annotated[list[str] | None, typer.Option("--set", metavar="NODE.INPUT=VALUE", help="Change a value; NODE is an id, title or class.")]
+Workflow = Annotated[
+    Path, typer.Argument(help="A workflow saved from the canvas, an API prompt, or a picture that carries one.")
+]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NODE.INPUT=VALUE", help="Change a value; NODE is an id, title or class.")
+]
 InputDir = Annotated[Path | None, typer.Option("--input-dir", help="Where input files lie (default: ./input).")]
 OutputDir = Annotated[Path | None, typer.Option("--output-dir", help="Where results go (default: ./output).")]
 ModelsDir = Annotated[list[Path] | None, typer.Option("--models-dir", help="Where weights lie; may be given more than once.")]
@@ -40,7 +45,9 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N, 
 BackendName = Annotated[str, typer.Option("--backend", help="auto, torch or null (repeats pixels, for a dry run).")]
 ProgressMode = Annotated[str, typer.Option("--progress", help=" | ".join(MODES))]
 Download = Annotated[bool, typer.Option("--download", help="Pull models that the workflow names and that are not here.")]
-MaxPixels = Annotated[int | None, typer.Option("--max-pixels", min=1, help="Largest picture that is decoded (default: 1000000000).")]
+MaxPixels = Annotated[
+    int | None, typer.Option("--max-pixels", min=1, help="Largest picture that is decoded (default: 1000000000).")
+]
 Traceback = Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")]
 
 
@@ -107,7 +114,9 @@ def check_command(
 def convert_command(
     workflows: Annotated[list[Path], typer.Argument(help="Workflows saved from the canvas, or folders of them.")],
     out: Annotated[Path | None, typer.Option("-o", "--output", help="A file, or a folder for many.")] = None,
-    object_info: Annotated[Path | None, typer.Option("--object-info", help="ComfyUI's /object_info, for nodes that are not here.")] = None,
+    object_info: Annotated[
+        Path | None, typer.Option("--object-info", help="ComfyUI's /object_info, for nodes that are not here.")
+    ] = None,
     traceback: Traceback = False,
 ) -> int:
     """Convert workflows from the canvas format to the API format, as the canvas itself would."""
@@ -155,7 +164,12 @@ def upscale_command(
     """Upscale pictures; depth, alpha and colour profile are kept. Prints the files that it wrote."""
     display = open_display(_mode(progress))
     workflow = shipped("image_any.json")
-    settings = [f"UpscaleModel.model={model}", f"TiledUpscale.target={to}", f"TiledUpscale.batch={batch}", f"TiledUpscale.tile={tile}"]
+    settings = [
+        f"UpscaleModel.model={model}",
+        f"TiledUpscale.target={to}",
+        f"TiledUpscale.batch={batch}",
+        f"TiledUpscale.tile={tile}",
+    ]
     for job in pictures.jobs(source, out):
         places = Places(
             job.source.resolve().parent,
@@ -249,14 +263,16 @@ def bench_image_command(
     """Upscale one picture with ComfyUI's own node and with ours, in turn; prints medians and their ratio."""
     from ..bench.image import compare
 
-    typer.echo(compare(comfyui, model, size, runs=runs, threads=threads, as_json=as_json))
+    located = locate(model, Places().model_folders())
+    compared = compare(comfyui, located, size, runs=runs, threads=threads, say=open_display("none").say)
+    typer.echo(compared.as_json() if as_json else compared.as_text())
 
 
 def _mode(text: str) -> Mode:
-    found = next((mode for mode in MODES if mode == text), None)
-    if found is None:
-        raise WorkflowError(f"{text!r} is no way to show progress.", f"Use one of: {', '.join(MODES)}.")
-    return found
+    for mode in MODES:
+        if mode == text:
+            return mode
+    raise WorkflowError(f"{text!r} is no way to show progress.", f"Use one of: {', '.join(MODES)}.")
 
 
 def _pull_missing(workflow: Path, settings: Sequence[str], catalog: dict[str, type], host: LocalHost, display: Display) -> None:
@@ -268,11 +284,11 @@ def _pull_missing(workflow: Path, settings: Sequence[str], catalog: dict[str, ty
 
 def _read_object_info(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
-        raise WorkflowError(f"{path} cannot be read as ComfyUI's object_info: {error}.", "Save it from /object_info.", path=path) from error
+        raise WorkflowError(
+            f"{path} cannot be read as ComfyUI's object_info: {error}.", "Save it from /object_info.", path=path
+        ) from error
     if not isinstance(content, dict):
         raise WorkflowError(f"{path} is not ComfyUI's object_info: it holds a list.", "Save it from /object_info.", path=path)
-    return content
-
-
+    return cast("dict[str, Any]", content)

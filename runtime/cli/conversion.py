@@ -40,15 +40,17 @@ def _files(source: Path) -> list[Path]:
 
 
 def _api_name(file: Path) -> str:
-    return f"{file.name.removesuffix('.json').removesuffix('.ui')}.api.json" if file.suffix == ".json" else f"{file.stem}.api.json"
+    return (
+        f"{file.name.removesuffix('.json').removesuffix('.ui')}.api.json" if file.suffix == ".json" else f"{file.stem}.api.json"
+    )
 
 
 def _converted(file: Path, definitions: Mapping[str, Any]) -> dict[str, Any]:
     document = read(file)
-    prompt, problems = to_prompt(document, definitions)
-    if problems:
-        raise WorkflowRejected(problems, path=file)
-    return prompt
+    conversion = to_prompt(document, definitions)
+    if conversion.problems:
+        raise WorkflowRejected(conversion.problems, path=file)
+    return conversion.prompt
 
 
 def _write(target: Path | None, prompt: dict[str, Any]) -> None:
@@ -63,4 +65,6 @@ def _write(target: Path | None, prompt: dict[str, Any]) -> None:
         part.replace(target)
     except OSError as error:
         part.unlink(missing_ok=True)
-        raise OutputError(f"{target} cannot be written: {error.strerror}.", "Choose another place with -o.", path=target) from error
+        raise OutputError(
+            f"{target} cannot be written: {error.strerror}.", "Choose another place with -o.", path=target
+        ) from error

@@ -9,7 +9,7 @@ import json
 import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from typing import Literal
 
@@ -39,11 +39,11 @@ class Display(ABC):
     def show(self, done: int, total: int, unit: str, seconds: float) -> None:
         """So much of the node's work is done after so many seconds."""
 
-    def clear(self) -> None:
+    def clear(self) -> None:  # noqa: B027  most displays have nothing to clear
         """The piece of work has ended, well or not."""
 
     @contextmanager
-    def progress(self, total: int, unit: str) -> Iterator[Progress]:
+    def progress(self, total: int, unit: str) -> Generator[Progress]:
         """What ``LocalHost.show_progress`` is."""
         count = _Count(self, total, unit)
         count.advance(0)

@@ -14,7 +14,7 @@ from ..models.locate import locate
 from .display import Display
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Generator
 
     from rich.table import Table
 
@@ -63,7 +63,9 @@ def fetch(name: str, folder: Path, display: Display) -> Path:
     """Pull a model of the catalog. Raises ``ModelNotFound`` for a name that the catalog does not have."""
     entry = find_entry(name)
     if entry is None:
-        raise ModelNotFound(f"There is no model called {name!r} to pull.", f"Choose one of: {', '.join(catalog())}.", model=name)
+        raise ModelNotFound(
+            f"There is no model called {name!r} to pull.", f"Choose one of: {', '.join(catalog())}.", model=name
+        )
     from ..models.pull import pull
 
     display.node(f"Pull {entry.id}")
@@ -75,7 +77,7 @@ def fetch(name: str, folder: Path, display: Display) -> Path:
 
 
 @contextmanager
-def _bytes_shown(display: Display) -> Iterator[Any]:
+def _bytes_shown(display: Display) -> Generator[Callable[[int, int | None], None]]:
     import time
 
     began = time.monotonic()
@@ -90,7 +92,9 @@ def _bytes_shown(display: Display) -> Iterator[Any]:
         display.clear()
 
 
-def missing(prompt: Mapping[str, Mapping[str, Any]], loaders: Mapping[str, type], folders: Sequence[Path]) -> list[CatalogEntry]:
+def missing(
+    prompt: Mapping[str, Mapping[str, Any]], loaders: Mapping[str, type], folders: Sequence[Path]
+) -> list[CatalogEntry]:
     """Models of the catalog that a prompt names in its loader nodes and that are not here, each once."""
     wanted: dict[str, CatalogEntry] = {}
     for node in prompt.values():

@@ -30,9 +30,12 @@ def jobs(source: str, out: Path) -> list[Job]:
     if path.is_dir():
         found = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES)
     else:
-        found = sorted(Path(file) for file in glob.glob(source, recursive=True) if Path(file).suffix.lower() in PICTURE_SUFFIXES)
+        named = (Path(file) for file in glob.glob(source, recursive=True))  # noqa: PTH207  a pattern may be absolute
+        found = sorted(file for file in named if file.suffix.lower() in PICTURE_SUFFIXES)
     if not found:
-        raise MediaError(f"{source}: no such picture, and no pictures there.", f"Known kinds: {', '.join(PICTURE_SUFFIXES)}.", path=path)
+        raise MediaError(
+            f"{source}: no such picture, and no pictures there.", f"Known kinds: {', '.join(PICTURE_SUFFIXES)}.", path=path
+        )
     if _names_a_file(out):
         raise WorkflowError(f"{source} names {len(found)} pictures, but {out} is one file.", "Give a folder with -o.")
     return _distinct([_checked(Job(file, out / _result_name(file))) for file in found])
@@ -42,7 +45,9 @@ def _names_a_file(out: Path) -> bool:
     if out.is_dir() or not out.suffix:
         return False
     if out.suffix.lower() not in WRITABLE_SUFFIXES:
-        raise OutputError(f"{out}: {out.suffix} is no format that can be written.", f"Use {', '.join(WRITABLE_SUFFIXES)}.", path=out)
+        raise OutputError(
+            f"{out}: {out.suffix} is no format that can be written.", f"Use {', '.join(WRITABLE_SUFFIXES)}.", path=out
+        )
     return True
 
 
@@ -52,7 +57,9 @@ def _result_name(source: Path) -> str:
 
 def _checked(job: Job) -> Job:
     if job.result.resolve() == job.source.resolve():
-        raise OutputError(f"{job.source} would be replaced by its own result.", "Choose another file or folder with -o.", path=job.result)
+        raise OutputError(
+            f"{job.source} would be replaced by its own result.", "Choose another file or folder with -o.", path=job.result
+        )
     return job
 
 
@@ -61,7 +68,9 @@ def _distinct(found: list[Job]) -> list[Job]:
     for job in found:
         if job.result in seen:
             raise OutputError(
-                f"{seen[job.result]} and {job.source} would both become {job.result}.", "Upscale them one by one.", path=job.result
+                f"{seen[job.result]} and {job.source} would both become {job.result}.",
+                "Upscale them one by one.",
+                path=job.result,
             )
         seen[job.result] = job.source
     return found

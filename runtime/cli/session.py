@@ -11,7 +11,7 @@ from typing import Any
 from ... import nodes
 from ..errors import Problem, WorkflowError, WorkflowRejected
 from ..graph.check import check
-from ..graph.convert import convert
+from ..graph.convert import Conversion, convert
 from ..graph.definitions import describe_all
 from ..graph.document import Document, read
 from ..graph.execute import Blocked, Finished, Started, execute
@@ -59,7 +59,7 @@ class Places:
             device_name=self.device,
             backend_name=self.backend,
             show_progress=display.progress,
-            **({"max_pixels": self.max_pixels} if self.max_pixels else {}),
+            max_pixels=self.max_pixels or LocalHost.max_pixels,
         )
 
 
@@ -74,7 +74,14 @@ class Prepared:
 
     prompt: dict[str, dict[str, Any]]
     document: Document
+    changed: bool
+    """Whether ``--set`` made it another workflow than the document."""
     problems: list[Problem] = field(default_factory=list[Problem])
+
+    @property
+    def extra_pnginfo(self) -> dict[str, Any] | None:
+        """What results carry for the canvas; it prefers this to the prompt, so it must be the graph that made them."""
+        return {"workflow": self.document.ui} if self.document.ui and not self.changed else None
 
     def accepted(self) -> Prepared:
         """Itself; raises ``WorkflowRejected`` with every problem when there is any."""
@@ -83,31 +90,30 @@ class Prepared:
         return self
 
 
-def to_prompt(document: Document, definitions: Mapping[str, Any]) -> tuple[dict[str, dict[str, Any]], list[Problem]]:
+def to_prompt(document: Document, definitions: Mapping[str, Any]) -> Conversion:
     """The document as an API prompt, and what could not be converted."""
     if document.prompt is not None:
-        return document.prompt, []
-    conversion = convert(document.ui or {}, definitions)
-    return conversion.prompt, conversion.problems
+        return Conversion(document.prompt, [], {})
+    return convert(document.ui or {}, definitions)
 
 
 def prepare(path: Path, settings: Sequence[str], catalog: Mapping[str, type]) -> Prepared:
     """Read, convert, apply ``--set`` and check. Raises ``WorkflowError`` for a file that is no workflow."""
     document = read(path)
-    prompt, problems = to_prompt(document, describe_all(catalog, nodes.TITLES))
+    conversion = to_prompt(document, describe_all(catalog, nodes.TITLES))
+    prompt = conversion.prompt
     for assignment in settings:
         prompt = apply(prompt, assignment, catalog)
-    checked = check(prompt, catalog)
-    reported = {problem.node_id for problem in problems}
-    problems += [problem for problem in checked.problems if problem.node_id is None or problem.node_id not in reported]
-    return Prepared(checked.prompt, document, problems)
+    checked = check(prompt, catalog, packs=conversion.packs)
+    reported = {(problem.node_id, problem.kind) for problem in conversion.problems}
+    problems = conversion.problems + [found for found in checked.problems if (found.node_id, found.kind) not in reported]
+    return Prepared(checked.prompt, document, bool(settings), problems)
 
 
 def run(prepared: Prepared, catalog: Mapping[str, type], host: LocalHost, display: Display) -> list[Path]:
     """Run a prepared workflow; the files that it wrote, in order. Raises the first error of a node."""
-    extra_pnginfo = {"workflow": prepared.document.ui} if prepared.document.ui else None
     written: list[Path] = []
-    for event in execute(plan(prepared.prompt, catalog), catalog, extra_pnginfo=extra_pnginfo):
+    for event in execute(plan(prepared.prompt, catalog), catalog, extra_pnginfo=prepared.extra_pnginfo):
         if isinstance(event, Started):
             display.node(event.title or event.class_type)
         elif isinstance(event, Blocked):

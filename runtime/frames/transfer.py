@@ -1,4 +1,7 @@
-"""The sRGB transfer function (IEC 61966-2-1) on float32 arrays, element by element."""
+"""The sRGB transfer function, IEC 61966-2-1:1999 (with amendment 1), on float32 arrays, element by element.
+
+The curve goes on above 1 as it stands, and below 0 as its mirror image, as in scRGB; the two functions are inverse everywhere.
+"""
 
 from __future__ import annotations
 
@@ -7,12 +10,19 @@ from numpy.typing import NDArray
 
 Values = NDArray[np.float32]
 
-
-def srgb_to_linear(encoded: Values) -> Values:
-    """Linear light of encoded values in 0..1: ``v / 12.92`` up to 0.04045, ``((v + 0.055) / 1.055) ** 2.4`` above."""
-    return np.where(encoded <= 0.04045, encoded / 12.92, ((np.maximum(encoded, 0.0) + 0.055) / 1.055) ** 2.4).astype(np.float32)
+_LINEAR_KNEE = 0.0031308
+_ENCODED_KNEE = 0.04045
 
 
 def linear_to_srgb(linear: Values) -> Values:
-    """The inverse: ``12.92 * v`` up to 0.0031308, ``1.055 * v ** (1 / 2.4) - 0.055`` above."""
-    return np.where(linear <= 0.0031308, linear * 12.92, 1.055 * np.maximum(linear, 0.0) ** (1 / 2.4) - 0.055).astype(np.float32)
+    """Encode linear light: ``12.92 * v`` up to 0.0031308, ``1.055 * v ** (1 / 2.4) - 0.055`` above."""
+    size = np.abs(linear)
+    curve = np.float32(1.055) * size ** np.float32(1 / 2.4) - np.float32(0.055)
+    return np.copysign(np.where(size <= _LINEAR_KNEE, np.float32(12.92) * size, curve), linear)
+
+
+def srgb_to_linear(encoded: Values) -> Values:
+    """Decode to linear light: ``v / 12.92`` up to 0.04045, ``((v + 0.055) / 1.055) ** 2.4`` above."""
+    size = np.abs(encoded)
+    curve = ((size + np.float32(0.055)) / np.float32(1.055)) ** np.float32(2.4)
+    return np.copysign(np.where(size <= _ENCODED_KNEE, size / np.float32(12.92), curve), encoded)

@@ -7,13 +7,13 @@ one list for each output slot.
 
 from __future__ import annotations
 
-import asyncio
-import inspect
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any, cast
 
-from ..errors import NodeError, WorkflowError
+from ..errors import NodeError
 
 Inputs = dict[str, list[Any]]
 
@@ -25,34 +25,63 @@ class ExecutionBlocker:
     message: str | None = None
 
 
+@dataclass(frozen=True)
+class CurrentCall:
+    """The call that is being made, for code below a node that must know; ``graphs`` numbers the graphs it builds."""
+
+    node_id: str
+    index: int
+    graphs: Iterator[int] = field(default_factory=count)
+
+
+current_call: ContextVar[CurrentCall | None] = ContextVar("upscale8k_current_call", default=None)
+
+
+@dataclass(frozen=True)
+class Prevented:
+    """A call that was not made, because a blocker was among its inputs."""
+
+    message: str | None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What one call returned, taken apart. ``result`` is None when it says nothing about its outputs."""
+
+    result: Sequence[Any] | None = None
+    ui: Mapping[str, Any] | None = None
+    expand: Mapping[str, Mapping[str, Any]] | None = None
+    blocked: str | None = None
+
+
 @dataclass
 class Results:
-    """``slots[i]`` is the list on output ``i``. ``blocked`` holds the messages of blockers that prevented a call."""
+    """``slots[i]`` is the list on output ``i``."""
 
     slots: list[list[Any]] = field(default_factory=list[list[Any]])
     ui: dict[str, list[Any]] = field(default_factory=dict[str, list[Any]])
-    blocked: list[str] = field(default_factory=list[str])
 
 
-def call_node(cls: type, inputs: Inputs) -> Results:
-    """Make every call of one node. Raises what the node raises, ``NodeError`` when it answers in no form ComfyUI knows."""
-    node = cls()
-    function = getattr(node, cast("str", cast("Any", cls).FUNCTION))
-    results = Results()
-    answers: list[Sequence[Any]] = []
-    uis: list[Mapping[str, Any]] = []
-    for arguments in _calls(inputs, bool(getattr(cls, "INPUT_IS_LIST", False))):
-        blocker = _blocker(arguments, bool(getattr(cls, "INPUT_IS_LIST", False)))
+def call_each(
+    function: Callable[..., Any], inputs: Inputs, start: Callable[[Any], Any], *, as_lists: bool, node_id: str
+) -> list[Any]:
+    """Call a function for each element of its inputs. Every answer goes through ``start``, which may make it a task."""
+    answers: list[Any] = []
+    for index, arguments in enumerate(_calls(inputs, as_lists)):
+        blocker = _blocker(arguments, as_lists)
         if blocker is not None:
-            results.blocked += [blocker.message] if blocker.message is not None else []
-            answers.append(_replicated(cls, ExecutionBlocker()))
+            answers.append(Prevented(blocker.message))
             continue
-        answer = function(**arguments)
-        del arguments
-        _sort(cls, asyncio.run(answer) if inspect.iscoroutine(answer) else answer, answers, uis)
-    results.slots = _merge(cls, answers)
-    results.ui = {key: [item for ui in uis for item in ui.get(key, ())] for key in (uis[0] if uis else ())}
-    return results
+        token = current_call.set(CurrentCall(node_id, index))
+        try:
+            answers.append(start(function(**arguments)))
+        finally:
+            current_call.reset(token)
+    return answers
+
+
+def takes_lists(cls: type) -> bool:
+    return bool(getattr(cls, "INPUT_IS_LIST", False))
 
 
 def _calls(inputs: Inputs, as_lists: bool) -> Iterator[dict[str, Any]]:
@@ -81,40 +110,46 @@ def _blocker(arguments: Mapping[str, Any], as_lists: bool) -> ExecutionBlocker |
     return None
 
 
+def take_apart(cls: type, answer: Any) -> Answer:
+    """Read what one call returned: a tuple, a dict of ``ui``, ``result`` and ``expand``, or a blocker."""
+    if isinstance(answer, Prevented):
+        return Answer(_replicated(cls, ExecutionBlocker()), blocked=answer.message)
+    if not isinstance(answer, dict):
+        return Answer(_as_sequence(cls, answer))
+    fields = cast("dict[str, Any]", answer)
+    result = _as_sequence(cls, fields["result"]) if "result" in fields else () if "expand" in fields else None
+    return Answer(result, fields.get("ui"), fields.get("expand"))
+
+
+def _as_sequence(cls: type, result: Any) -> Sequence[Any]:
+    if isinstance(result, ExecutionBlocker):
+        return _replicated(cls, result)
+    if not isinstance(result, tuple | list):
+        raise NodeError(f"It returned {type(result).__name__} where a tuple is expected.", "This is a fault of the node.")
+    return cast("Sequence[Any]", result)
+
+
 def _replicated(cls: type, blocker: ExecutionBlocker) -> Sequence[Any]:
     return (blocker,) * len(cast("Sequence[Any]", getattr(cls, "RETURN_TYPES", ())))
 
 
-def _sort(cls: type, answer: Any, answers: list[Sequence[Any]], uis: list[Mapping[str, Any]]) -> None:
-    """Take apart what one call returned: a tuple, ``{"ui": ..., "result": ...}``, or a blocker."""
-    result = answer
-    if isinstance(answer, dict):
-        fields = cast("dict[str, Any]", answer)
-        if "expand" in fields:
-            what = "It asks to be replaced by other nodes while it runs."
-            raise WorkflowError(what, "Run this workflow in ComfyUI, or take the node out.")
-        if "ui" in fields:
-            uis.append(fields["ui"])
-        if "result" not in fields:
-            return
-        result = fields["result"]
-    if isinstance(result, ExecutionBlocker):
-        result = _replicated(cls, result)
-    if not isinstance(result, tuple | list):
-        raise NodeError(f"It returned {type(result).__name__} where a tuple is expected.", "This is a fault of the node.")
-    answers.append(cast("Sequence[Any]", result))
+def merge(cls: type, answers: Sequence[Answer]) -> Results:
+    """The answers of all calls of one node, sorted into its output slots."""
+    uis = [answer.ui for answer in answers if answer.ui is not None]
+    ui = {key: [item for one in uis for item in one.get(key, ())] for key in (uis[0] if uis else ())}
+    return Results(_slots(cls, [answer.result for answer in answers if answer.result is not None]), ui)
 
 
-def _merge(cls: type, answers: Sequence[Sequence[Any]]) -> list[list[Any]]:
+def _slots(cls: type, results: Sequence[Sequence[Any]]) -> list[list[Any]]:
     """One list for each output slot; slots declared in ``OUTPUT_IS_LIST`` are joined, except around a blocker."""
-    if not answers:
+    if not results:
         return []
-    flags = cast("Sequence[bool]", getattr(cls, "OUTPUT_IS_LIST", [False] * len(answers[0])))
+    flags = cast("Sequence[bool]", getattr(cls, "OUTPUT_IS_LIST", [False] * len(results[0])))
     slots: list[list[Any]] = []
-    for slot, is_list in zip(range(len(answers[0])), flags, strict=False):
+    for slot, is_list in zip(range(len(results[0])), flags, strict=False):
         merged: list[Any] = []
-        for answer in answers:
-            joined = is_list and not isinstance(answer[slot], ExecutionBlocker)
-            merged += answer[slot] if joined else [answer[slot]]
+        for result in results:
+            joined = is_list and not isinstance(result[slot], ExecutionBlocker)
+            merged += result[slot] if joined else [result[slot]]
         slots.append(merged)
     return slots

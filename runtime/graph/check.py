@@ -27,6 +27,7 @@ from .prompts import (
     hidden_inputs,
     is_link,
     natural_key,
+    reachable,
     title_of,
     unwrap,
 )
@@ -44,16 +45,22 @@ class Checked:
     problems: list[Problem]
 
 
-def check(prompt: Mapping[str, Any], catalog: Mapping[str, type], *, packs: Mapping[str, str] | None = None) -> Checked:
+def check(
+    prompt: Mapping[str, Any],
+    catalog: Mapping[str, type],
+    *,
+    packs: Mapping[str, str] | None = None,
+    outputs: Sequence[str] | None = None,
+) -> Checked:
     """Check an API prompt against a catalog of V1 node classes.
 
-    ``packs`` names the pack of classes that are not in the catalog. The given prompt is not changed. As in ComfyUI, nodes
-    that no output needs are checked for their class alone.
+    ``packs`` names the pack of classes that are not in the catalog; ``outputs`` limits the check to what these nodes need.
+    The given prompt is not changed. As in ComfyUI, nodes that no output needs are checked for their class alone.
     """
     problems = list(_shape_problems(prompt))
     if problems:
         return Checked({}, problems)
-    return _Checker(copy.deepcopy(dict(prompt)), catalog, packs or {}).run()
+    return _Checker(copy.deepcopy(dict(prompt)), catalog, packs or {}).run(outputs)
 
 
 def _shape_problems(prompt: Mapping[str, Any]) -> Iterator[Problem]:
@@ -72,34 +79,24 @@ class _Checker:
         self.packs = packs
         self.problems: list[Problem] = []
 
-    def run(self) -> Checked:
+    def run(self, wanted: Sequence[str] | None) -> Checked:
         for node_id, node in self.prompt.items():
             if node["class_type"] not in self.catalog:
                 self._report_unknown(node_id, node["class_type"])
-        outputs = [node_id for node_id, node in self.prompt.items() if self._is_output(node)]
+        outputs = [node_id for node_id, node in self.prompt.items() if self._is_output(node)] if wanted is None else wanted
         if not outputs and not self.problems:
             what = "No node of the workflow writes or shows anything."
             self.problems.append(Problem("prompt_no_outputs", what, "Add a node such as SaveImage behind the last one."))
-        reachable = sorted(self._reachable(outputs), key=natural_key)
-        for node_id in reachable:
+        needed = sorted(reachable(self.prompt, outputs), key=natural_key)
+        for node_id in needed:
             if self.prompt[node_id]["class_type"] in self.catalog:
                 self._check_node(node_id)
-        self._report_cycles({node_id: self.prompt[node_id] for node_id in reachable})
+        self._report_cycles({node_id: self.prompt[node_id] for node_id in needed})
         return Checked(self.prompt, self.problems)
 
     def _is_output(self, node: Mapping[str, Any]) -> bool:
         cls = self.catalog.get(node["class_type"])
         return cls is not None and is_output(cls)
-
-    def _reachable(self, outputs: Sequence[str]) -> set[str]:
-        found: set[str] = set()
-        pending = list(outputs)
-        while pending:
-            node_id = pending.pop()
-            if node_id in self.prompt and node_id not in found:
-                found.add(node_id)
-                pending += [edge.origin for edge in edges(self.prompt[node_id])]
-        return found
 
     def _report(self, node_id: str, kind: str, what: str, hint: str = "", input_name: str | None = None) -> None:
         node = self.prompt[node_id]
@@ -113,8 +110,8 @@ class _Checker:
         hint += "Replace the node by one that `nodes` lists, or mute it before saving."
         self._report(node_id, "missing_node_type", f"There is no node class {class_type!r} here.", hint)
 
-    def _report_cycles(self, reachable: Prompt) -> None:
-        for cycle in find_cycles(reachable):
+    def _report_cycles(self, needed: Prompt) -> None:
+        for cycle in find_cycles(needed):
             what = f"Its result depends on itself: {cycle_text(self.prompt, cycle)}."
             self._report(cycle[0], "dependency_cycle", what, "Take one of these links out.")
 
@@ -187,10 +184,10 @@ class _Checker:
         given |= {name: node_id for name, kind in hidden_inputs(cls).items() if kind == "UNIQUE_ID"}
         arguments = {name: value for name, value in given.items() if name in wanted or "**" in wanted}
         named = list(arguments)
-        if not named:
-            return
         if "input_types" in wanted:
             arguments["input_types"] = dict(received)
+        if not arguments:
+            return
         try:
             answer = cast("Any", cls).VALIDATE_INPUTS(**arguments)
             answer = asyncio.run(answer) if inspect.iscoroutine(answer) else answer

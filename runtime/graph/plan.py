@@ -1,18 +1,18 @@
-"""The order of a run, decided before it starts, and when each result may go.
+"""The order of a run, decided before it starts.
 
 An 8K picture is 400 MB, so the order is chosen to keep few of them alive: of all nodes that could run next, the one
-nearest to an output goes first, and what nobody reads later is released at once.
+nearest to an output goes first. What nobody reads later is released at once (``values``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from ..errors import WorkflowError
+from ..errors import Problem, WorkflowError
 from .definitions import is_output
-from .prompts import Prompt, cycle_text, edges, find_cycles, label_of, natural_key, title_of
+from .prompts import Prompt, cycle_text, edges, find_cycles, label_of, natural_key, reachable
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -21,23 +21,15 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Step:
-    """Run one node. Of its results keep the slots in ``keep``; afterwards let go of the results in ``release``."""
-
-    node_id: str
-    class_type: str
-    title: str | None
-    keep: frozenset[int]
-    release: tuple[tuple[str, int], ...]
-
-
-@dataclass(frozen=True)
 class Plan:
-    """``steps`` in the order of the run. ``graph`` has an arrow from every node to each of its readers."""
+    """``order`` is that of a run in which every input is wanted; one that is lazy leaves nodes out, none comes earlier.
+
+    ``graph`` has an arrow from every node to each of its readers.
+    """
 
     prompt: Prompt
     graph: DiGraph
-    steps: tuple[Step, ...]
+    order: tuple[str, ...]
     outputs: tuple[str, ...]
 
 
@@ -46,7 +38,7 @@ def plan(prompt: Prompt, catalog: Mapping[str, type], outputs: Sequence[str] | N
 
     Raises ``WorkflowError`` when nothing is to be run, when a node or a class is missing, or when links run in a circle.
     """
-    import networkx as nx  # noqa: PLC0415  It takes 0.6 s, and whoever only checks a workflow need not wait for it.
+    import networkx as nx  # It takes 0.6 s, and whoever only checks a workflow need not wait for it.
 
     wanted = _outputs(prompt, catalog, outputs)
     needed = _needed(prompt, wanted)
@@ -58,8 +50,20 @@ def plan(prompt: Prompt, catalog: Mapping[str, type], outputs: Sequence[str] | N
     def nearest_output_first(node_id: str) -> tuple[object, ...]:
         return distance[node_id], natural_key(node_id)
 
-    order: list[str] = list(nx.lexicographical_topological_sort(graph, key=nearest_output_first))
-    return Plan(prompt, graph, _steps(prompt, order), tuple(wanted))
+    order: Iterator[str] = nx.lexicographical_topological_sort(graph, key=nearest_output_first)
+    return Plan(prompt, graph, tuple(order), tuple(wanted))
+
+
+def good_outputs(prompt: Prompt, catalog: Mapping[str, type], problems: Sequence[Problem]) -> list[str]:
+    """The outputs of a checked prompt that can run although others have problems; empty when none can."""
+    faulty = {problem.node_id for problem in problems}
+    if None in faulty:
+        return []
+    return [
+        output
+        for output, node in prompt.items()
+        if is_output(catalog.get(node["class_type"], object)) and not faulty & reachable(prompt, [output])
+    ]
 
 
 def _outputs(prompt: Prompt, catalog: Mapping[str, type], outputs: Sequence[str] | None) -> list[str]:
@@ -93,19 +97,3 @@ def _needed(prompt: Prompt, outputs: Sequence[str]) -> Prompt:
         what = f"The links run in a circle: {cycle_text(prompt, cycle)}."
         raise WorkflowError(what, "Take one of them out.", node_id=cycle[0])
     return needed
-
-
-def _steps(prompt: Prompt, order: Sequence[str]) -> tuple[Step, ...]:
-    last_reader: dict[tuple[str, int], str] = {}
-    for node_id in order:
-        last_reader.update({(edge.origin, edge.slot): node_id for edge in edges(prompt[node_id])})
-    release: dict[str, list[tuple[str, int]]] = {}
-    keep: dict[str, set[int]] = {}
-    for result, reader in last_reader.items():
-        release.setdefault(reader, []).append(result)
-        keep.setdefault(result[0], set()).add(result[1])
-    return tuple(_step(node_id, prompt[node_id], keep.get(node_id, set()), release.get(node_id, [])) for node_id in order)
-
-
-def _step(node_id: str, node: Mapping[str, Any], keep: set[int], release: list[tuple[str, int]]) -> Step:
-    return Step(node_id, node["class_type"], title_of(node), frozenset(keep), tuple(release))

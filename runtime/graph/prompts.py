@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeGuard, cast
 
 from ..errors import node_label
@@ -42,6 +42,18 @@ def edges(node: Mapping[str, Any]) -> Iterator[Edge]:
             yield Edge(name, value[0], int(value[1]))
 
 
+def reachable(prompt: Mapping[str, Mapping[str, Any]], node_ids: Iterable[str]) -> set[str]:
+    """These nodes and everything they depend on, as far as it is there."""
+    found: set[str] = set()
+    pending = list(node_ids)
+    while pending:
+        node_id = pending.pop()
+        if node_id in prompt and node_id not in found:
+            found.add(node_id)
+            pending += [edge.origin for edge in edges(prompt[node_id])]
+    return found
+
+
 def title_of(node: Mapping[str, Any]) -> str | None:
     """The title that the canvas showed, if the prompt still knows it."""
     meta = node.get("_meta")
@@ -77,9 +89,9 @@ def declared_inputs(cls: type, inputs: Mapping[str, Any]) -> dict[str, InputSpec
     return found
 
 
-def hidden_inputs(cls: type) -> Mapping[str, str]:
+def hidden_inputs(cls: type) -> Mapping[str, Any]:
     """name -> what the class asks the runner for: ``PROMPT``, ``EXTRA_PNGINFO``, ``UNIQUE_ID``, ``DYNPROMPT``, ..."""
-    return cast("Mapping[str, str]", cast("Any", cls).INPUT_TYPES().get("hidden") or {})
+    return cast("Mapping[str, Any]", cast("Any", cls).INPUT_TYPES().get("hidden") or {})
 
 
 def find_cycles(prompt: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:

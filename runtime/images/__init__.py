@@ -2,14 +2,15 @@
 linear light); a file that is damaged is an error and never half a picture; nothing half-written stands under its final name.
 
 * ``picture``       what a file holds, as one value.
-* ``transfer``      sRGB encoding and linear light.
+* ``transfer``      whole pictures between sRGB encoding and linear light.
 * ``read``          any picture file -> ``Picture``.
 * ``write``         pixels -> any picture file.
 * ``like_comfyui``  what ComfyUI's own LoadImage and SaveImage do, number for number.
+* ``tensor``        between files and ComfyUI's IMAGE; the only file here that knows torch.
 * ``alpha``         colour under transparent pixels, before it can bleed into the edges.
 
-Below them: ``header`` (which format, how large, before a pixel is decoded), ``png``, ``gif`` and ``jxl`` (the structure of
-these files), ``decode``, ``encode``, ``quantize``, ``orientation``, ``metadata``, ``srgb_profile``.
+Below them: ``header`` (which format, how large, before a pixel is decoded), ``png``, ``webp``, ``gif``, ``jxl`` (the structure
+of these files), ``decode``, ``encode``, ``quantize``, ``orientation``, ``metadata``, ``icc_profile``, ``refusal``.
 
-May enter: ``errors`` and ``frames``. numpy arrays in and out; torch stays out.
+May enter: ``errors`` and ``frames``. numpy arrays in and out.
 """

@@ -1,8 +1,8 @@
 """One decoder per format, each chosen by what it does with deep, odd and broken files (tests/images/test_read.py).
 
-* OpenImageIO: PNG, JPEG, TIFF, EXR, JPEG XL. Every depth, and an error wherever a file ends early. Its traps, closed here:
-  TIFF compressions it was not built with come back as zeros, CIELAB as if it were RGB.
-* Pillow: WebP, GIF, BMP (the fourth byte of a plain 32-bit BMP is padding, which OpenImageIO takes for alpha), 8-bit AVIF.
+* OpenImageIO: PNG, JPEG, WebP, TIFF, EXR, JPEG XL. Every depth, and an error wherever a file ends early. Its traps, closed
+  here: TIFF compressions it was not built with come back as zeros, CIELAB as if it were RGB.
+* Pillow: GIF, BMP (the fourth byte of a plain 32-bit BMP is padding, which OpenImageIO takes for alpha), 8-bit AVIF.
 * OpenCV: AVIF of 10 and 12 bits, which Pillow cuts to 8.
 """
 
@@ -19,10 +19,11 @@ import numpy as np
 import numpy.typing as npt
 import OpenImageIO as oiio
 
-from . import gif, metadata, png, srgb_profile
-from .header import PILLOW_READERS, Header, Unsupported, open_oiio
-from .picture import Bits, Floats, Transfer
+from . import gif, metadata, png, webp
+from .header import PILLOW_READERS, Header, open_oiio
+from .picture import Bits, Floats
 from .quantize import Pixels, full_scale, strips, to_floats
+from .refusal import Refusal
 
 
 @dataclass
@@ -32,7 +33,6 @@ class Decoded:
     pixels: Floats
     bits: Bits
     orientation: int = 1
-    transfer: Transfer = "srgb"
     icc: bytes | None = None
     exif: bytes | None = None
     resolution: tuple[float, float] | None = None
@@ -57,7 +57,9 @@ def decode(path: Path, header: Header) -> Decoded:
             return _pillow(path, header)
         case "avif":
             return _avif(path, header)
-        case "webp" | "bmp":
+        case "webp":
+            return _webp(path)
+        case "bmp":
             return _pillow(path, header)
 
 
@@ -83,6 +85,16 @@ def _jpeg(path: Path) -> Decoded:
     return decoded
 
 
+def _webp(path: Path) -> Decoded:
+    chunks = webp.check(path)
+    source = open_oiio(path)
+    decoded = _integers(source, _channels(source.spec()))
+    decoded.icc = chunks.get(b"ICCP")
+    decoded.exif = chunks[b"EXIF"].removeprefix(b"Exif\0\0") if b"EXIF" in chunks else None
+    decoded.orientation = metadata.orientation(decoded.exif)
+    return decoded
+
+
 def _tiff(path: Path) -> Decoded:
     source = open_oiio(path)
     spec = source.spec()
@@ -90,7 +102,6 @@ def _tiff(path: Path) -> Decoded:
     is_float = spec.format.basetype in _FLOATS
     decoded = _floats(source, _channels(spec)) if is_float else _integers(source, _channels(spec))
     decoded.icc = _profile(spec)
-    decoded.transfer = "linear" if is_float and (not decoded.icc or srgb_profile.is_linear(decoded.icc)) else "srgb"
     decoded.exif = metadata.from_tiff(spec)
     decoded.orientation = spec.get_int_attribute("Orientation", 1)
     decoded.resolution = _pixels_per_inch(spec)
@@ -101,12 +112,11 @@ def _exr(path: Path) -> Decoded:
     source = open_oiio(path)
     spec = source.spec()
     if spec.deep:
-        raise Unsupported("it holds deep pixels, several per place", "Flatten it first.")
+        raise Refusal("it holds deep pixels, several per place", "Flatten it first.")
     if spec.format.basetype not in _FLOATS:
-        raise Unsupported(f"its channels are {spec.format}", "Save them as half or float.")
+        raise Refusal(f"its channels are {spec.format}", "Save them as half or float.")
     decoded = _floats(source, _exr_channels(spec))
     decoded.pixels = _in_display_window(decoded.pixels, spec)
-    decoded.transfer = "linear"
     chromaticities: Any = spec.getattribute("chromaticities")
     decoded.chromaticities = tuple(float(value) for value in chromaticities) if chromaticities is not None else None
     return decoded
@@ -118,7 +128,6 @@ def _jxl(path: Path) -> Decoded:
     is_float = spec.format.basetype in _FLOATS
     decoded = _floats(source, _channels(spec)) if is_float else _integers(source, _channels(spec))
     decoded.icc = _profile(spec)
-    decoded.transfer = "linear" if spec.get_string_attribute("oiio:ColorSpace").startswith("lin") else "srgb"
     return decoded
 
 
@@ -133,7 +142,7 @@ def _integers(source: oiio.ImageInput, channels: list[int]) -> Decoded:
     spec = source.spec()
     bits = _DEPTHS.get(spec.format.basetype)
     if bits is None:
-        raise Unsupported(f"its samples are {spec.format}", "Save it with 8 or 16-bit unsigned integers, or floats.")
+        raise Refusal(f"its samples are {spec.format}", "Save it with 8 or 16-bit unsigned integers, or floats.")
     return Decoded(_read(source, channels), bits)
 
 
@@ -141,9 +150,7 @@ def _floats(source: oiio.ImageInput, channels: list[int]) -> Decoded:
     decoded = Decoded(_read(source, channels), 32)
     for rows in strips(decoded.pixels.shape):
         if not np.isfinite(decoded.pixels[rows]).all():
-            raise Unsupported(
-                "it holds values that are not numbers (NaN or infinite)", "Repair them in the program that made it."
-            )
+            raise Refusal("it holds values that are not numbers (NaN or infinite)", "Repair them in the program that made it.")
     return decoded
 
 
@@ -207,7 +214,7 @@ def _exr_channels(spec: oiio.ImageSpec) -> list[int]:
     if found and ("" in layers and _layer(names, "")):
         return _layer(names, "")
     if len(found) != 1:
-        raise Unsupported(
+        raise Refusal(
             f"none or several of its layers have R, G, B or Y channels ({', '.join(names[:12])})", "Save one by itself."
         )
     return found[0]
@@ -240,10 +247,10 @@ def _refuse_odd_tiff(spec: oiio.ImageSpec) -> None:
     compression = spec.get_int_attribute("tiff:Compression", 1)
     if compression not in _TIFF_COMPRESSIONS:
         name = spec.get_string_attribute("compression") or "unknown"
-        raise Unsupported(f"its compression is {name} (number {compression})", "Save it with LZW or Deflate.")
+        raise Refusal(f"its compression is {name} (number {compression})", "Save it with LZW or Deflate.")
     colour = _TIFF_COLOURS.get(spec.get_int_attribute("tiff:PhotometricInterpretation", 2))
     if colour:
-        raise Unsupported(f"its colours are {colour}", "Save it as RGB.")
+        raise Refusal(f"its colours are {colour}", "Save it as RGB.")
 
 
 def _profile(spec: oiio.ImageSpec) -> bytes | None:
@@ -279,7 +286,7 @@ def _avif(path: Path, header: Header) -> Decoded:
     if depth > 8:
         samples = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
         if samples is None:
-            raise Unsupported(f"its {depth} bits cannot be decoded", "Save it with 8 bits, or as PNG.")
+            raise Refusal(f"its {depth} bits cannot be decoded", "Save it with 8 bits, or as PNG.")
         order = {3: [2, 1, 0], 4: [2, 1, 0, 3]}.get(samples.shape[2] if samples.ndim == 3 else 1, [0])
         samples = samples.reshape(*samples.shape[:2], -1)
         decoded.pixels = _as_floats(samples[:, :, order], (1 << depth) - 1)

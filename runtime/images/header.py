@@ -10,34 +10,26 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import OpenImageIO as oiio
-from PIL import AvifImagePlugin, BmpImagePlugin, GifImagePlugin, ImageFile, JpegImagePlugin, WebPImagePlugin
+from PIL import AvifImagePlugin, BmpImagePlugin, GifImagePlugin, ImageFile, JpegImagePlugin
 
 from ..errors import MediaError, Upscale8KError
 from ..frames.geometry import Size
-from . import jxl, png
+from . import jxl, png, webp
 from .picture import Format
+from .refusal import Refusal
 
 MAX_PIXELS = 1_000_000_000
 """Pictures above this are refused before they are decoded: 12 GB of float RGB. ``--max-pixels`` moves it."""
 
 READABLE = "PNG, JPEG, WebP, TIFF, AVIF, EXR, JPEG XL, BMP or GIF"
 
-# By class and never by Image.open: its limit of 179 megapixels is below 8K doubled, and is one number for the whole process.
+# By class and never by Image.open: its limit of 179 megapixels is below 8K doubled, and is one number for a whole process.
 PILLOW_READERS: dict[Format, type[ImageFile.ImageFile]] = {
     "jpeg": JpegImagePlugin.JpegImageFile,
-    "webp": WebPImagePlugin.WebPImageFile,
     "avif": AvifImagePlugin.AvifImageFile,
     "bmp": BmpImagePlugin.BmpImageFile,
     "gif": GifImagePlugin.GifImageFile,
 }
-
-
-class Unsupported(ValueError):
-    """A file that is whole, but of a kind that the decoders do not read right."""
-
-    def __init__(self, what: str, hint: str) -> None:
-        super().__init__(what)
-        self.hint = hint
 
 
 @dataclass(frozen=True)
@@ -111,7 +103,7 @@ def decoding(path: Path) -> Generator[None, None, None]:
             yield
     except (Upscale8KError, MemoryError):
         raise
-    except Unsupported as error:
+    except Refusal as error:
         raise MediaError(f"{path.name} cannot be read: {error}.", error.hint, path=path) from error
     except Exception as error:  # decoders meet hostile bytes with any of a dozen types
         raise damaged(path, str(error)) from error
@@ -128,6 +120,8 @@ def _size(path: Path, found: Format) -> Size:
         return png.size(path)
     if found == "jxl":
         return jxl.size(path)
+    if found == "webp":
+        return webp.size(path)
     if found in PILLOW_READERS:
         with PILLOW_READERS[found](path) as image:
             return Size(*image.size)
@@ -145,8 +139,8 @@ def open_oiio(path: Path) -> oiio.ImageInput:
     wishes.attribute("oiio:UnassociatedAlpha", 1)
     source: oiio.ImageInput | None = oiio.ImageInput.open(str(path), wishes)
     if source is None:
-        oiio.geterror()
-        raise ValueError("its header cannot be read")
+        reason = oiio.geterror()
+        raise ValueError("its header cannot be read" if "could not find a format reader" in reason else reason)
     return source
 
 

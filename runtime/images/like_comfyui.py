@@ -7,7 +7,8 @@ what ComfyUI fills up with grey or leaves out is an error here.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
 from typing import Any, cast
@@ -17,7 +18,7 @@ import av.error
 import av.filter
 import numpy as np
 import numpy.typing as npt
-from PIL import ImageOps, ImageSequence
+from PIL import ImageOps, ImageSequence, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from ..errors import MediaError
 from ..frames.geometry import Size
@@ -26,7 +27,8 @@ from .decode import decode
 from .encode import Job, write_png
 from .header import MAX_PIXELS, PILLOW_READERS, Header, check_size, damaged, decoding, read_header
 from .picture import Floats
-from .quantize import NOT_NUMBERS, Pixels, strips, to_floats
+from .quantize import Pixels, strips, to_floats
+from .refusal import Refusal, not_numbers
 from .write import replacing
 
 Samples = npt.NDArray[Any]
@@ -35,6 +37,11 @@ Samples = npt.NDArray[Any]
 _EIGHT_BIT = ("yuvj420p", "yuvj422p", "yuvj444p", "rgb24", "rgba", "pal8")
 _ALIGNMENT = 32
 _NO_ALPHA_MASK = (64, 64)
+_FALL_BACK = PILLOW_READERS | {
+    "png": PngImagePlugin.PngImageFile,
+    "tiff": TiffImagePlugin.TiffImageFile,
+    "webp": WebPImagePlugin.WebPImageFile,
+}
 
 
 def load_image(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) -> tuple[Floats, Floats]:
@@ -52,8 +59,9 @@ def load_image(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) -> tu
         raise MediaError(f"{place.name} is JPEG XL, which LoadImage does not read.", "Save it as PNG or TIFF.", path=place)
     with decoding(place):
         _check_whole(place, header)
+    with decoding(place), _ffmpeg_limits():
         frames = list(_within_limit(place, _ffmpeg_frames(place), max_pixels))
-        if not frames and header.format in PILLOW_READERS:
+        if not frames:
             frames = list(_within_limit(place, _pillow_frames(place, header), max_pixels))
     if not frames:
         raise damaged(place, "no picture came out of it")
@@ -68,6 +76,16 @@ def _check_whole(path: Path, header: Header) -> None:
         gif.check(path)
     else:
         decode(path, header)
+
+
+@contextmanager
+def _ffmpeg_limits() -> Generator[None, None, None]:
+    """The file was found whole: what FFmpeg refuses from here on is not the file's fault."""
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        reason = f"FFmpeg, which decodes for LoadImage, cannot do this kind of picture ({error.strerror})"
+        raise Refusal(reason, "Save it as an 8-bit RGB PNG of at least 16x16 pixels.") from error
 
 
 def _ffmpeg_frames(path: Path) -> Iterator[Samples]:
@@ -123,7 +141,7 @@ class _Padding:
         width, height = (-(-side // _ALIGNMENT) * _ALIGNMENT for side in (like.width, like.height))
         border = f"left=0:right={width - like.width}:top=0:bottom={height - like.height}:mode=smear"
         self._graph = av.filter.Graph()  # kept: its ends do not keep it alive, and crash without it
-        self._source = self._graph.add_buffer(like.width, like.height, like.format, time_base=stream.time_base)
+        self._source = self._graph.add_buffer(None, like.width, like.height, like.format, time_base=stream.time_base)
         pad = self._graph.add("pad", f"{width}:{height}:0:0")
         smear = self._graph.add("fillborders", border)
         self._sink = self._graph.add("buffersink")
@@ -138,8 +156,10 @@ class _Padding:
 
 def _pillow_frames(path: Path, header: Header) -> Iterator[Samples]:
     """The fall-back: all frames through Pillow, those of another size than the first left out."""
+    if header.format not in _FALL_BACK:
+        return
     size: tuple[int, int] | None = None
-    with PILLOW_READERS[header.format](path) as file:
+    with _FALL_BACK[header.format](path) as file:
         for frame in ImageSequence.Iterator(file):
             image = ImageOps.exif_transpose(frame)
             size = size or image.size
@@ -198,5 +218,5 @@ def _cut_off(strip: Pixels, bits: int = 8) -> npt.NDArray[np.uint8]:
     assert bits == 8
     scaled = strip * np.float32(255)
     if np.isnan(scaled).any():
-        raise ValueError(NOT_NUMBERS)
+        raise not_numbers()
     return np.clip(scaled, 0, 255, out=scaled).astype(np.uint8)

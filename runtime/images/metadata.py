@@ -25,7 +25,10 @@ _SHARED = {
 
 def orientation(block: bytes | None) -> int:
     """The orientation in an EXIF block; 1 (upright) where there is none."""
-    value: Any = _parse(block).get(_ORIENTATION) if block else None
+    try:
+        value: Any = _parse(block).get(_ORIENTATION) if block else None
+    except Exception:  # a broken EXIF block is no reason to refuse a whole picture
+        return 1
     return value if isinstance(value, int) else 1
 
 
@@ -40,7 +43,7 @@ def for_new_pixels(block: bytes | None) -> bytes | None:
         for tag in _PIXEL_SIZE:
             inner.pop(tag, None)
         return _bytes(exif) if len(exif) else None
-    except Exception:  # a broken EXIF block is no reason to refuse a whole picture
+    except Exception:  # as above
         return None
 
 

@@ -33,7 +33,7 @@ class Picture:
     format: Format
     """What the file is by its content, whatever it is called."""
     transfer: Transfer = "srgb"
-    """``linear`` for EXR and for float files without a profile that says otherwise; else ``srgb``: as stored, for a display."""
+    """``linear`` light, or ``srgb``: encoded for a display, by that curve or by the similar one of the profile."""
     icc: bytes | None = None
     """The ICC profile of the pixels, byte for byte."""
     exif: bytes | None = None

@@ -9,6 +9,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from ..frames.geometry import Size
+from .refusal import Refusal
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEADER_BYTES = 33
@@ -50,6 +51,8 @@ def _chunks(file: BufferedReader, remaining: int) -> Iterator[tuple[bytes, bytes
         if len(head) < 8 or (length := int.from_bytes(head[:4])) > remaining:
             raise ValueError("the file ends before its last chunk")
         kind = head[4:]
+        if not kind.isalpha():
+            raise ValueError(f"there is no PNG chunk at byte {file.tell() - 8}")
         remaining -= length
         payload, checksum = _payload(file, kind, length)
         if checksum != int.from_bytes(file.read(4)) and kind[0:1].isupper():
@@ -112,7 +115,7 @@ def _text_chunk(key: str, value: str) -> bytes:
     """tEXt where Latin-1 can say it (ComfyUI's JSON is ASCII), else iTXt in UTF-8."""
     name = key.encode("latin-1")
     if not 1 <= len(name) <= 79:
-        raise ValueError(f"a PNG keyword has 1 to 79 characters, not {len(name)}: {key[:80]!r}")
+        raise Refusal(f"a PNG keyword has 1 to 79 characters, not {len(name)}: {key[:80]!r}", "Shorten it.")
     try:
         return chunk(b"tEXt", name + b"\0" + value.encode("latin-1"))
     except UnicodeEncodeError:

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from .picture import Floats
+from .refusal import not_numbers
 
 Pixels: TypeAlias = npt.NDArray[Any]
 """float32 0..1, or uint8 or uint16 over their whole range."""
 
-NOT_NUMBERS = "the picture holds values that are not numbers (NaN or infinite)"
 _STRIP_SAMPLES = 4 * 1024 * 1024  # 16 MiB of float32: a few rows at 8K, and numpy's own cost per call is far away
 
 
@@ -38,15 +38,16 @@ def to_integers(strip: Pixels, bits: int) -> Pixels:
     """Clip to 0..1 and round half up: floor(x * max + 0.5). Integers of the wanted depth come back untouched.
 
     Raises:
-        ValueError: a value is NaN or infinite.
+        Refusal: a value is NaN or infinite.
     """
     dtype = np.uint8 if bits == 8 else np.uint16
     if strip.dtype == dtype:
         return strip
     floats = to_floats(strip)
     if not np.isfinite(floats).all():
-        raise ValueError(NOT_NUMBERS)
-    top = np.float32(np.iinfo(dtype).max)
-    scaled = floats * top
-    scaled += np.float32(0.5)
+        raise not_numbers()
+    top = float(np.iinfo(dtype).max)
+    # In double: the product of a float32 and 65535 has 40 bits, and rounded to 24 first it would be rounded twice.
+    scaled = np.multiply(floats, top, dtype=np.float64)
+    scaled += 0.5
     return np.clip(scaled, 0, top, out=scaled).astype(dtype)

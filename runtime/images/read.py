@@ -5,7 +5,7 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
-from . import metadata, srgb_profile
+from . import icc_profile, metadata
 from .decode import decode
 from .header import MAX_PIXELS, decoding, read_header
 from .orientation import upright
@@ -17,7 +17,7 @@ def read(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Picture:
 
     Of several pages, frames or EXR parts the first is read. Numbers are kept as stored: no colour conversion, except CMYK to
     RGB (by the plain formula), YCbCr and palettes to RGB, and associated alpha to straight. An EXR is what its display window
-    shows. A float TIFF is linear light, unless its ICC profile has a curve.
+    shows. Whether numbers are linear light is what their profile says; without one, EXR and float files are.
 
     Raises:
         MediaError: missing, empty, a folder, not a picture, more than ``max_pixels`` pixels (checked before decoding),
@@ -27,13 +27,15 @@ def read(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Picture:
     header = read_header(place, max_pixels)
     with decoding(place):
         found = decode(place, header)
+        exif = metadata.for_new_pixels(found.exif)
+    icc = found.icc if found.icc and icc_profile.fits(found.icc, found.pixels.shape[2]) else None
     return Picture(
         pixels=upright(found.pixels, found.orientation),
         bits=found.bits,
         format=header.format,
-        transfer=found.transfer,
-        icc=found.icc if found.icc and srgb_profile.fits(found.icc, found.pixels.shape[2]) else None,
-        exif=metadata.for_new_pixels(found.exif),
+        transfer=icc_profile.stored_transfer(icc, exr=header.format == "exr", floating=found.bits == 32),
+        icc=icc,
+        exif=exif,
         resolution=_turned(found.resolution, found.orientation),
         chromaticities=found.chromaticities,
     )

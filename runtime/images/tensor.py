@@ -78,7 +78,7 @@ def read_image(path: Path, *, max_pixels: int) -> tuple[torch.Tensor, ImageSourc
         picture.chromaticities,
     )
     source = ImageSource(path.stem, path.suffix.lower(), grey, peak, facts)
-    return torch.from_numpy(np.ascontiguousarray(pixels))[None], source
+    return torch.as_tensor(np.ascontiguousarray(pixels))[None], source
 
 
 def write_images(images: torch.Tensor, source: ImageSource | None, wanted: Wanted, find: FindOutput) -> list[Path]:
@@ -130,7 +130,8 @@ def _write(path: Path, pixels: Floats, source: ImageSource | None, wanted: Wante
 
 def _nearest_depth(bits: Bits, container: Container) -> Bits:
     """The source's depth, or the deepest that the format has below it, or its least."""
-    return max((depth for depth in container.bits if depth <= bits), default=min(container.bits))
+    below: list[Bits] = [depth for depth in container.bits if depth <= bits]
+    return below[-1] if below else container.bits[0]
 
 
 def _colours(picture: Picture) -> int:
@@ -140,7 +141,7 @@ def _colours(picture: Picture) -> int:
 def load_like_comfyui(path: Path, *, max_pixels: int) -> tuple[torch.Tensor, torch.Tensor]:
     """ComfyUI's LoadImage: IMAGE (B, H, W, 3) and MASK (B, H, W), or (B, 64, 64) of zeros without alpha."""
     images, masks = load_image(path, max_pixels=max_pixels)
-    return torch.from_numpy(images), torch.from_numpy(masks)
+    return torch.as_tensor(images), torch.as_tensor(masks)
 
 
 def save_like_comfyui(images: torch.Tensor, prefix: str, text: Mapping[str, Any], find: FindOutput) -> list[Path]:

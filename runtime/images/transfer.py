@@ -1,4 +1,4 @@
-"""sRGB encoding and linear light, IEC 61966-2-1:1999 (with amendment 1), inverse to each other.
+"""Pictures between sRGB encoding and linear light, inverse to each other; the curve is in ``frames.transfer``.
 
 Upscaling models are trained on sRGB-encoded pixels. A linear picture (EXR) goes through ``to_display``, the model, and
 ``from_display`` (``write`` does the last step itself when it is told ``transfer="srgb"``).
@@ -15,35 +15,21 @@ from collections.abc import Callable
 
 import numpy as np
 
+from ..frames.transfer import linear_to_srgb, srgb_to_linear
 from .picture import Floats
 from .quantize import strips
-
-_LINEAR_KNEE = 0.0031308
-_ENCODED_KNEE = 0.04045
 
 
 def to_display(pixels: Floats, *, peak: float = 1.0, out: Floats | None = None) -> Floats:
     """Encode linear light (H, W, C) as sRGB; alpha (the last of 2 or 4 channels) stays. ``out`` may be ``pixels`` itself."""
-    scale = 1.0 / float(_encode(np.array([peak], np.float32))[0])
-    return _by_strips(pixels, out, lambda colour: _encode(colour) * np.float32(scale))
+    scale = 1.0 / float(linear_to_srgb(np.array([peak], np.float32))[0])
+    return _by_strips(pixels, out, lambda colour: linear_to_srgb(colour) * np.float32(scale))
 
 
 def from_display(pixels: Floats, *, peak: float = 1.0, out: Floats | None = None) -> Floats:
     """Decode sRGB (H, W, C) to linear light; the inverse of ``to_display`` with the same ``peak``."""
-    scale = float(_encode(np.array([peak], np.float32))[0])
-    return _by_strips(pixels, out, lambda colour: _decode(colour * np.float32(scale)))
-
-
-def _encode(linear: Floats) -> Floats:
-    size = np.abs(linear)
-    curve = np.float32(1.055) * size ** np.float32(1 / 2.4) - np.float32(0.055)
-    return np.copysign(np.where(size <= _LINEAR_KNEE, np.float32(12.92) * size, curve), linear)
-
-
-def _decode(encoded: Floats) -> Floats:
-    size = np.abs(encoded)
-    curve = ((size + np.float32(0.055)) / np.float32(1.055)) ** np.float32(2.4)
-    return np.copysign(np.where(size <= _ENCODED_KNEE, size / np.float32(12.92), curve), encoded)
+    scale = float(linear_to_srgb(np.array([peak], np.float32))[0])
+    return _by_strips(pixels, out, lambda colour: srgb_to_linear(colour * np.float32(scale)))
 
 
 def _by_strips(pixels: Floats, out: Floats | None, curve: Callable[[Floats], Floats]) -> Floats:

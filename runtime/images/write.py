@@ -5,7 +5,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,10 +13,11 @@ import numpy as np
 
 from ..errors import OutputError, Upscale8KError
 from ..frames.geometry import Size
-from . import encode, srgb_profile
+from . import encode, icc_profile
 from .encode import Job
 from .picture import Bits, Floats, Transfer
 from .quantize import Pixels
+from .refusal import Refusal
 from .transfer import from_display, to_display
 
 
@@ -75,9 +76,9 @@ def write(
         pixels: (H, W, C), C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA, alpha straight. float32 0..1 (above and below too for
             32 bits and EXR), or uint8 or uint16 over their whole range. Floats are clipped and become floor(x * max + 0.5).
         bits: depth of the file. 8, 16 (EXR: half), 32 (floating point). Default: 8, or 16 for uint16 pixels and for EXR.
-        transfer: what ``pixels`` hold. A file without a profile is given the encoding its kind is read with (EXR and 32 bits:
-            linear light, others: sRGB), converted where needed; pixels with a profile are stored as they are, except in EXR.
-        icc: profile of the pixels. EXR has none: there sRGB is let go (it is what linear EXR means), any other is refused.
+        transfer: what ``pixels`` hold. They are converted where the file holds the other: by the tone curve of ``icc``, and
+            without one EXR and 32 bits are linear light, all others sRGB.
+        icc: profile of the pixels. EXR has none: there sRGB is let go (its primaries are what EXR means), others are refused.
         exif: an EXIF block as in ``Picture.exif``. Not in EXR and JPEG XL; TIFF takes the tags that it has itself.
         resolution: pixels per inch. PNG, JPEG, TIFF.
         chromaticities: EXR.
@@ -99,7 +100,7 @@ def write(
         raise ValueError(f"pixels are (H, W, 1..4) float32, uint8 or uint16, not {pixels.dtype} {pixels.shape}")
     depth = bits or (16 if pixels.dtype == np.uint16 or container is _EXR else 8)
     _check_fits(place, container, pixels, depth)
-    if container is _EXR and icc and not (srgb_profile.is_srgb(icc) or srgb_profile.is_linear(icc)):
+    if container is _EXR and icc and not icc_profile.is_srgb(icc):
         raise OutputError(
             f"{place.name} would lose its colours: EXR holds no ICC profile.", "Write a TIFF with bits=32 instead.", path=place
         )
@@ -112,7 +113,7 @@ def write(
         resolution,
         chromaticities,
         text or {},
-        _to_stored(container, depth, icc, transfer),
+        _to_stored(transfer, icc_profile.stored_transfer(icc, exr=container is _EXR, floating=depth == 32)),
     )
     with replacing(place) as part:
         container.encoder(job, part)
@@ -140,18 +141,21 @@ def replacing(path: Path) -> Generator[Path, None, None]:
     except (Upscale8KError, MemoryError):
         raise
     except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written: {error.strerror or error}.", _HINTS.get(error.errno or 0, ""), path=path
-        ) from error
-    except Exception as error:  # an encoder's refusal comes in any of a dozen types
-        reason = " ".join(str(error).split()).rstrip(".") or "the encoder gave no reason"
-        raise OutputError(
-            f"{path} cannot be written: {reason}.", "Is the disk full?" if "rite" in reason else "", path=path
-        ) from error
+        reason = _one_line(error.strerror or str(error))
+        raise OutputError(f"{path} cannot be written: {reason}.", _HINTS.get(error.errno or 0, _ANY_DISK), path=path) from error
+    except Exception as error:  # what an encoder says comes in any of a dozen types
+        hint = error.hint if isinstance(error, Refusal) else "Write another format, PNG for one."
+        raise OutputError(f"{path} cannot be written: {_one_line(str(error))}.", hint, path=path) from error
     finally:
-        part.unlink(missing_ok=True)
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
+def _one_line(reason: str) -> str:
+    return " ".join(reason.split()).rstrip(".") or "the encoder gave no reason"
+
+
+_ANY_DISK = "Check that the disk has room and may be written."
 _HINTS = {
     errno.ENOSPC: "Make room on the disk, or name another.",
     errno.EDQUOT: "Make room on the disk, or name another.",
@@ -221,8 +225,7 @@ def _quality(path: Path, container: Container, quality: int | None, lossless: bo
     return quality or (95 if lossless is False else container.quality)
 
 
-def _to_stored(container: Container, bits: Bits, icc: bytes | None, transfer: Transfer) -> Callable[[Floats], Floats] | None:
-    stored = "linear" if container is _EXR or bits == 32 else "srgb"
-    if transfer == stored or (icc and container is not _EXR):
+def _to_stored(given: Transfer, stored: Transfer) -> Callable[[Floats], Floats] | None:
+    if given == stored:
         return None
     return from_display if stored == "linear" else to_display

@@ -46,6 +46,7 @@ def load(located: Located) -> Descriptor:
     """The model in a file: evaluation mode, float32, no gradients, on the CPU when it is read.
 
     The same file gives the same object while it is one of the last ``KEPT_MODELS``; it is then where its last user moved it.
+    Whoever wants another precision converts a copy of ``descriptor.model``: rounded weights do not become exact again.
 
     Raises ``ModelNotFound`` when the file is gone, ``ModelDamaged`` when it is not whole or holds code, ``UnsupportedModel``
     when it holds no single-image super-resolution model that spandrel knows.
@@ -73,7 +74,11 @@ def provenance_of(descriptor: object) -> Provenance | None:
 
 
 def _load(located: Located) -> Descriptor:
-    provenance = Provenance(located.path, located.source, sha256_of(located.path), located.entry)
+    try:
+        digest = sha256_of(located.path)
+    except OSError as error:
+        raise _damaged(located.path, f"cannot be read ({error.strerror})") from error
+    provenance = Provenance(located.path, located.source, digest, located.entry)
     descriptor = _recognise(read_state_dict(located.path, provenance), located.path)
     descriptor.eval().float()
     descriptor.model.requires_grad_(False)

@@ -197,8 +197,9 @@ def _append(response: requests.Response, part: _Part, progress: Progress, total:
 
 def _expect_complete(response: requests.Response, entry: CatalogEntry, part: _Part) -> None:
     """The server has nothing after what is here: that is all of the file, or no part of it."""
-    total = response.headers.get("Content-Range", "").removeprefix("bytes */")
-    if (int(total) if total.isdecimal() else entry.bytes) != part.size:
+    stated = response.headers.get("Content-Range", "").removeprefix("bytes */")
+    total = entry.bytes or (int(stated) if stated.isdecimal() else None)
+    if total != part.size:
         part.delete()
         raise _Refused("what was there from before is no part of this file")
 

@@ -66,7 +66,8 @@ def _verdict(entry: CatalogEntry, found: Located, digest: str) -> Verdict:
     if digest == entry.sha256:
         return "unconfirmed" if entry.sha256_evidence == "unconfirmed" else "official"
     if found.source == "dependency":
-        return "dependency" if digest == _shipped_hash(found.path) else "different"
+        shipped = _shipped_hash(found.path)
+        return "other-form" if shipped is None else "dependency" if digest == shipped else "different"
     return "different" if found.path.name.casefold() == entry.file.casefold() else "other-form"
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 
 import psutil
@@ -12,13 +12,14 @@ import torch
 from ..frames.geometry import Size
 from ..models.facts import UpscaleModel
 from ..models.load import Descriptor
+from .allocator import reused_memory
 from .backends import Precision, open_backend
-from .device import resolve
 from .budget import AUTO, MODEL_HALO, Memory, bytes_per_pixel, choose_tiling
+from .device import resolve
 from .image import Watch, upscale_picture, work
 from .target import route
 
-_HOST_MEMORY_SHARE, _HOST_MEMORY_MOST = 0.25, 2_000_000_000
+_HOST_MEMORY_SHARE, _HOST_MEMORY_MOST = 0.25, 2_100_000_000
 _GPU_MEMORY_SHARE, _GPU_MEMORY_MOST = 0.6, 6_000_000_000
 
 
@@ -54,9 +55,10 @@ def upscale_batch(
     gpu = device.type != "cpu"
     half = gpu and settings.precision != "fp32" and model.half_safe
     memory = Memory(_free_memory(device), bytes_per_pixel(model, half=half))
-    tiling = choose_tiling(model, memory, tile=settings.tile, halo=settings.halo, batch=settings.batch, gpu=gpu)
+    tiling = choose_tiling(model, memory, tile=settings.tile, halo=settings.halo, batch=settings.batch)
     out = torch.zeros((count, steps.final.height, steps.final.width, channels), dtype=torch.float32)
     with (
+        nullcontext() if gpu else reused_memory(),
         closing(open_backend(settings.backend, model, str(device), settings.precision)) as backend,
         progress(max(work(size, channels, steps, model.scale), 1) * count, "px") as watch,
     ):

@@ -10,9 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import OutOfMemory, UnsupportedModel
-from ..frames.geometry import Region, Size
+from ..frames.geometry import Size
+from ..images.alpha import fill_transparent
 from ..models.facts import UpscaleModel
-from .alpha import fill_transparent, keep_within_neighbours
+from .alpha import keep_within_neighbours
 from .backends import Backend
 from .canvas import Canvas, DirectCanvas, ReducingCanvas, reduce_picture
 from .merge import lay
@@ -75,8 +76,8 @@ def upscale_picture(
 
 
 def _upscale_with_alpha(pixels: Pixels, job: _Job, steps: Route, out: Pixels) -> None:
-    colour, alpha = pixels[:, :, :-1], np.ascontiguousarray(pixels[:, :, -1:])
-    job.run(fill_transparent(colour, alpha[:, :, 0]), steps, out[:, :, :-1])
+    alpha = np.ascontiguousarray(pixels[:, :, -1:])
+    job.run(fill_transparent(pixels), steps, out[:, :, :-1])
     job.run(alpha, steps, out[:, :, -1:], flat_tiles_as_they_are=True)
     keep_within_neighbours(out[:, :, -1], alpha[:, :, 0])
 

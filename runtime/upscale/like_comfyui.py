@@ -151,4 +151,4 @@ def _lanczos(picture: Tensor, width: int, height: int) -> Tensor:
     pixels = np.clip(255.0 * picture.cpu().numpy(), 0, 255).astype(np.uint8)
     channels = pixels.shape[2]
     image = Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels).resize((width, height), Image.Resampling.LANCZOS)
-    return torch.from_numpy(np.asarray(image).astype(np.float32) / 255.0).reshape(height, width, channels)
+    return torch.as_tensor(np.asarray(image).astype(np.float32) / 255.0).reshape(height, width, channels)

@@ -76,5 +76,3 @@ def weighted_rows(band: Pixels, top: int, taps: Taps, out: Pixels) -> None:
     np.multiply(band[taps.first - top], taps.weights[0], out=out)
     for row, weight in zip(band[taps.first - top + 1 : taps.end - top], taps.weights[1:], strict=True):
         out += row * weight
-
-

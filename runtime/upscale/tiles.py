@@ -20,7 +20,8 @@ Merge = Literal["crop", "half-sine"]
 """How neighbouring tiles meet: cut in the middle of the overlap, or cross-faded there.
 
 Cutting is the better of the two whenever the halo reaches the model's effective receptive field (measured at 64 px of
-overlap: 51.8 dB against 51.0 for RRDB-23, 138.5 against 138.2 for SRVGG-16); a cross-fade hides what a halo too narrow leaves."""
+overlap: 51.8 dB against 51.0 for RRDB-23, 138.5 against 138.2 for SRVGG-16); a cross-fade hides what too narrow a halo leaves.
+"""
 
 SMALLEST_TILE = 32
 """A core below this side costs more in halo than it can save in memory."""

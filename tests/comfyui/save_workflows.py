@@ -37,12 +37,13 @@ class Node:
 @dataclass(frozen=True)
 class Sketch:
     """A workflow. ``columns`` names nodes from left to right and top to bottom; a wire is (node, output, node, input);
-    a group is a title and the nodes that it frames."""
+    a group is a title and the nodes that it frames; ``lower`` moves a node down, where a wire would run behind it."""
 
     nodes: dict[str, Node]
     columns: list[list[str]]
     wires: list[tuple[str, str, str, str]]
     groups: dict[str, list[str]] = field(default_factory=dict)
+    lower: dict[str, int] = field(default_factory=dict)
 
 
 def note(text: str, size: tuple[int, int]) -> Node:
@@ -121,6 +122,7 @@ def any_sketch() -> Sketch:
             ("model", "upscale_model", "upscale", "upscale_model"),
             ("upscale", "image", "save", "images"),
         ],
+        lower={"upscale": 100},
     )
 
 
@@ -147,6 +149,7 @@ def draw(canvas: Canvas, name: str, sketch: Sketch) -> None:
         top = right = 0.0
         for key in column:
             _, _, width, height = box_of(canvas, ids[key])
+            top += sketch.lower.get(key, 0)
             canvas.move(ids[key], left, top)
             top, right = top + height + GAP_Y, max(right, left + width)
         left = right + GAP_X

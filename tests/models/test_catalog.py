@@ -8,8 +8,21 @@ from spandrel import MAIN_REGISTRY
 from upscale8k.runtime.models.catalog import catalog, find_entry
 
 # ARCHITECTURE.md: saved workflows hold these for ever.
-IDS = """realesrgan-x4plus realesrgan-x2plus realesrgan-x4plus-anime realesr-animevideov3 realesr-general-x4v3
-realesr-general-wdn-x4v3 swinir-m-x4 swinir-l-x4 swinir-classical-x4 swinir-lightweight-x4 bsrgan-x4 bsrgan-x2 bsrnet-x4""".split()
+IDS = [
+    "realesrgan-x4plus",
+    "realesrgan-x2plus",
+    "realesrgan-x4plus-anime",
+    "realesr-animevideov3",
+    "realesr-general-x4v3",
+    "realesr-general-wdn-x4v3",
+    "swinir-m-x4",
+    "swinir-l-x4",
+    "swinir-classical-x4",
+    "swinir-lightweight-x4",
+    "bsrgan-x4",
+    "bsrgan-x2",
+    "bsrnet-x4",
+]
 
 
 def test_the_catalog_has_exactly_the_promised_ids() -> None:

@@ -194,6 +194,12 @@ def test_a_file_that_went_away_is_not_found(tmp_path: Path) -> None:
         load(in_folder(tmp_path / "gone.pth"))
 
 
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "folder.pth").mkdir()
+    with pytest.raises(ModelDamaged, match=r"folder\.pth cannot be read"):
+        load(in_folder(tmp_path / "folder.pth"))
+
+
 def test_another_kind_of_network_is_unsupported_and_its_keys_are_named(tmp_path: Path) -> None:
     path = tmp_path / "lora.safetensors"
     save_file({f"lora_unet_{index}.alpha": torch.ones(1) for index in range(8)}, path)

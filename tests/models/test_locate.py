@@ -114,7 +114,9 @@ def test_the_error_is_also_the_one_that_python_knows(first: Path) -> None:
         locate("nothing-like-it.pth", [first, first / "missing"])
 
 
-@pytest.mark.parametrize("name", ["../secret.pth", "sub/../../secret.pth", "..\\secret.pth", "C:\\secret.pth", "x\0.pth", "", "."])
+@pytest.mark.parametrize(
+    "name", ["../secret.pth", "sub/../../secret.pth", "..\\secret.pth", "C:\\secret.pth", "x\0.pth", "", "."]
+)
 def test_a_name_never_leads_out_of_its_folder(first: Path, name: str) -> None:
     weights(first.parent, "secret.pth")
     with pytest.raises(ModelNotFound):

@@ -96,7 +96,14 @@ def test_the_key_names_are_the_official_ones() -> None:
     # As in basicsr's RRDBNet with num_block=6: 6 * 3 * 5 dense convolutions and 6 around them, each with a bias.
     assert len(state) == 2 * (6 * 3 * 5 + 6)
     assert state["body.5.rdb3.conv5.weight"].shape == (64, 192, 3, 3)
-    assert {"conv_first.weight", "conv_body.bias", "conv_up1.weight", "conv_up2.bias", "conv_hr.weight", "conv_last.bias"} <= set(state)
+    assert {
+        "conv_first.weight",
+        "conv_body.bias",
+        "conv_up1.weight",
+        "conv_up2.bias",
+        "conv_hr.weight",
+        "conv_last.bias",
+    } <= set(state)
     assert all(tensor.dtype == torch.float32 for tensor in state.values())
     assert MAIN_REGISTRY.load(state).architecture.id == "ESRGAN"
 

@@ -47,10 +47,19 @@ def realesrganer(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Any], An
         import torch
 
         # spandrel names the modules by their place; the authors' classes, by their role. The order is the same.
-        net = RRDBNet(num_in_ch=3, num_out_ch=3, num_feat=64, num_block=descriptor.model.hyperparameters["num_blocks"], num_grow_ch=32, scale=4)
+        net = RRDBNet(
+            num_in_ch=3,
+            num_out_ch=3,
+            num_feat=64,
+            num_block=descriptor.model.hyperparameters["num_blocks"],
+            num_grow_ch=32,
+            scale=4,
+        )
         tensors = zip(net.state_dict(), descriptor.model.state_dict().values(), strict=True)
         path = tmp_path_factory.mktemp("reference") / "official.pth"
         torch.save({"params_ema": dict(tensors)}, path)
-        return realesrgan.RealESRGANer(scale=4, model_path=str(path), model=net, tile=0, pre_pad=0, half=False, device=torch.device("cpu"))
+        return realesrgan.RealESRGANer(
+            scale=4, model_path=str(path), model=net, tile=0, pre_pad=0, half=False, device=torch.device("cpu")
+        )
 
     return make

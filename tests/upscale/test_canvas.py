@@ -1,5 +1,7 @@
 """The reduction is exact: it equals Pillow's, and it does not show where the bands were."""
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -14,7 +16,9 @@ PICTURE = RNG.random((301, 203, 3), dtype=np.float32)
 
 def pillow(pixels: np.ndarray, size: Size) -> np.ndarray:
     planes = [
-        np.asarray(Image.fromarray(np.ascontiguousarray(pixels[:, :, c])).resize((size.width, size.height), Image.Resampling.LANCZOS))
+        np.asarray(
+            Image.fromarray(np.ascontiguousarray(pixels[:, :, c])).resize((size.width, size.height), Image.Resampling.LANCZOS)
+        )
         for c in range(pixels.shape[2])
     ]
     return np.stack(planes, axis=2).clip(0, 1)
@@ -31,7 +35,7 @@ def test_bands_leave_no_trace_to_the_last_bit(cuts: list[int], final: Size) -> N
     out = np.zeros((final.height, final.width, 3), np.float32)
     canvas = ReducingCanvas(Size(203, 301), out)
     edges = [0, *sorted(cuts), 301]
-    for top, bottom in zip(edges, edges[1:], strict=False):
+    for top, bottom in pairwise(edges):
         canvas.put(Region(0, top, 203, bottom - top), PICTURE[top:bottom])
         canvas.finish_rows(bottom)
     np.testing.assert_array_equal(out, reduce_picture(PICTURE, final))

@@ -6,12 +6,12 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from upscale8k.runtime.frames.geometry import Size
 from upscale8k.runtime.models.facts import UpscaleModel
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
 from upscale8k.runtime.upscale.image import upscale_picture
 from upscale8k.runtime.upscale.target import route
 from upscale8k.runtime.upscale.tiles import Tiling
-from upscale8k.runtime.frames.geometry import Size
 
 
 class Silent:

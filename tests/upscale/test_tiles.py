@@ -8,9 +8,7 @@ from upscale8k.runtime.frames.geometry import Region, Size
 from upscale8k.runtime.upscale.tiles import SMALLEST_TILE, Tiling, alignment, batches, plan, split
 
 SIZES = st.builds(Size, st.integers(1, 700), st.integers(1, 700))
-TILINGS = st.builds(
-    Tiling, st.integers(1, 300), st.integers(0, 100), st.integers(1, 5), st.sampled_from([1, 2, 4, 8, 16, 24])
-)
+TILINGS = st.builds(Tiling, st.integers(1, 300), st.integers(0, 100), st.integers(1, 5), st.sampled_from([1, 2, 4, 8, 16, 24]))
 
 
 @settings(max_examples=300, deadline=None)
@@ -98,5 +96,5 @@ def test_a_region_off_the_grid_is_refused() -> None:
 
 @pytest.mark.parametrize("wrong", [{"tile": 0}, {"halo": -1}, {"batch": 0}, {"align": 0}, {"tile": 16, "merge": "half-sine"}])
 def test_impossible_tilings_are_refused(wrong: dict) -> None:
-    with pytest.raises(ValueError, match="tiling|cross-faded"):
+    with pytest.raises(ValueError, match=r"tiling|cross-faded"):
         Tiling(**{"tile": 64, "halo": 8, **wrong})

@@ -35,7 +35,7 @@ class TorchBackend:
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         try:
-            tiles = torch.from_numpy(batch).to(self._device).permute(0, 3, 1, 2)  # (N, h, w, C) -> (N, C, h, w)
+            tiles = torch.as_tensor(batch).to(self._device).permute(0, 3, 1, 2)  # (N, h, w, C) -> (N, C, h, w)
             upscaled = self._net(tiles.to(self._dtype))
             if self._dtype is not torch.float32 and not _plausible(tiles, upscaled):
                 upscaled = self._again(tiles)
@@ -56,7 +56,9 @@ class TorchBackend:
 
     def _again(self, tiles: torch.Tensor) -> torch.Tensor:
         if self._full_precision is None:
-            self.warnings.append("A tile overflowed in half precision and was computed again in fp32; --precision fp32 avoids this.")
+            self.warnings.append(
+                "A tile overflowed in half precision and was computed again in fp32; --precision fp32 avoids this."
+            )
             self._full_precision = self._placed(torch.float32)
         return self._full_precision(tiles)
 

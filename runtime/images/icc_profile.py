@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import struct
 
+from .picture import Transfer
+
 _GREY, _RGB = b"GRAY", b"RGB "
 
 
@@ -17,13 +19,26 @@ def is_srgb(icc: bytes) -> bool:
     return any("sRGB".encode(encoding) in icc for encoding in ("ascii", "utf-16-be")) and not is_linear(icc)
 
 
+def stored_transfer(icc: bytes | None, *, exr: bool, floating: bool) -> Transfer:
+    """What the numbers of a file mean: what its profile says; without one linear light in EXR and float files, else sRGB."""
+    if icc and not exr:
+        return "linear" if is_linear(icc) else "srgb"
+    return "linear" if exr or floating else "srgb"
+
+
 def is_linear(icc: bytes) -> bool:
-    """Whether the tone curve of red or grey is a straight line: ``curv`` empty or gamma 1, ``para`` type 0 with gamma 1."""
+    """Whether the tone curve of red or grey is y = x: ``curv`` empty or of gamma 1, ``para`` of gamma 1 and no shift."""
     curve = _tag(icc, b"rTRC") or _tag(icc, b"kTRC")
     if curve[:4] == b"curv":
         entries = int.from_bytes(curve[8:12])
         return entries == 0 or (entries == 1 and curve[12:14] == b"\x01\x00")
-    return curve[:4] == b"para" and curve[8:10] == b"\0\0" and curve[12:16] == b"\0\x01\0\0"
+    if curve[:4] != b"para":
+        return False
+    kind = int.from_bytes(curve[8:10])
+    return curve[12:16] == _ONE and (kind == 0 or curve[16:24] == _ONE + _ZERO)
+
+
+_ONE, _ZERO = b"\0\x01\0\0", bytes(4)  # s15Fixed16Number
 
 
 def _tag(icc: bytes, signature: bytes) -> bytes:

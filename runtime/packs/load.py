@@ -1,0 +1,140 @@
+"""A pack of ComfyUI nodes, imported by its path as ComfyUI imports it."""
+
+from __future__ import annotations
+
+import asyncio
+import inspect
+import sys
+from collections.abc import Coroutine, Mapping
+from dataclasses import dataclass, field
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from types import ModuleType
+from typing import Any, cast
+
+from ..errors import Upscale8KError, WorkflowError
+from ..graph.prompts import declared_inputs
+from ..host import Host
+from .current import current, stack
+from .modules import stand_in
+from .v3 import V3_BASE, as_v1
+
+
+@dataclass(frozen=True)
+class Pack:
+    """``nodes`` in ComfyUI's V1 contract, and what became of the others.
+
+    ``refused`` are ids that belong to core nodes, which no pack may replace; ``unusable`` are those that cannot even say
+    what their inputs are, with the reason as a sentence.
+    """
+
+    name: str
+    nodes: dict[str, type] = field(default_factory=dict[str, type])
+    titles: dict[str, str] = field(default_factory=dict[str, str])
+    refused: tuple[str, ...] = ()
+    unusable: dict[str, str] = field(default_factory=dict[str, str])
+
+
+def load_pack(folder: Path, host: Host, core: Mapping[str, type] | None = None) -> Pack:
+    """Import a pack: a folder with ``__init__.py``, or one ``.py`` file. ``core`` are the nodes it may not replace.
+
+    Raises ``WorkflowError`` that names the pack and what it lacks. Call it, and run its nodes, inside ``stand_in``.
+    """
+    folder = folder.resolve()
+    name = folder.stem if folder.suffix == ".py" else folder.name
+    with stand_in(host, core):
+        module = _imported(folder, name)
+        try:
+            classes, titles = _declared(module)
+        except Exception as error:
+            raise _unusable(name, error) from error
+        refused = sorted(set(classes) & set(current().core if stack else core or {}))
+        pack = Pack(name, refused=tuple(refused))
+        for node_id in [node_id for node_id in classes if node_id not in refused]:
+            try:
+                pack.nodes[node_id] = _usable(classes[node_id], name)
+                pack.titles[node_id] = titles.get(node_id) or node_id
+            except Upscale8KError as error:
+                pack.unusable[node_id] = error.what
+            except Exception as error:
+                pack.unusable[node_id] = f"Its declaration fails with {type(error).__name__}: {error}."
+    if stack:
+        current().catalog.update(pack.nodes)
+    return pack
+
+
+def _usable(cls: type, pack: str) -> type:
+    """The class in the V1 contract, after it has declared its inputs once. Raises what its declaration raises."""
+    node: Any = as_v1(cls) if issubclass(cls, V3_BASE) else cls
+    declared_inputs(node, {})
+    if not callable(getattr(node, node.FUNCTION)):
+        raise WorkflowError(f"Its function {node.FUNCTION} cannot be called.")
+    node.RELATIVE_PYTHON_MODULE = f"custom_nodes.{pack}"
+    return node
+
+
+def _imported(folder: Path, name: str) -> ModuleType:
+    start = folder if folder.suffix == ".py" else folder / "__init__.py"
+    if not start.is_file():
+        raise WorkflowError(f"{folder} is no ComfyUI pack: {start} is not there.", "Name the pack's own folder.", path=folder)
+    # The path as the module's name, without dots: relative imports work, and no two packs meet.
+    module_name = str(folder.with_suffix("") if folder.suffix == ".py" else folder).replace(".", "_x_")
+    spec = spec_from_file_location(module_name, start)
+    if spec is None or spec.loader is None:
+        raise WorkflowError(f"{start} cannot be imported.", "Name the pack's own folder.", path=folder)
+    module = module_from_spec(spec)
+    sys.modules[module_name] = module
+    try:
+        spec.loader.exec_module(module)
+    except BaseException as error:
+        _forget(module_name)
+        if isinstance(error, Exception | SystemExit):
+            raise _unusable(name, error) from error
+        raise
+    return module
+
+
+def _forget(module_name: str) -> None:
+    for found in [found for found in sys.modules if found == module_name or found.startswith(f"{module_name}.")]:
+        del sys.modules[found]
+
+
+def _unusable(name: str, error: BaseException) -> WorkflowError:
+    if isinstance(error, Upscale8KError):
+        return WorkflowError(f"The pack {name} cannot be loaded: {error.what}", error.hint)
+    if isinstance(error, ModuleNotFoundError):
+        what = f"The pack {name} cannot be loaded: it needs the Python package {error.name}."
+        return WorkflowError(what, "Install what its requirements.txt asks for.")
+    return WorkflowError(f"The pack {name} cannot be loaded: {type(error).__name__}: {error}", "This is a fault of the pack.")
+
+
+def _declared(module: ModuleType) -> tuple[dict[str, type], dict[str, str]]:
+    """``NODE_CLASS_MAPPINGS`` where there are any, else what ``comfy_entrypoint`` answers; and the titles."""
+    mappings: Mapping[str, type] | None = getattr(module, "NODE_CLASS_MAPPINGS", None)
+    if mappings is not None:
+        titles: Mapping[str, str] = getattr(module, "NODE_DISPLAY_NAME_MAPPINGS", None) or {}
+        return dict(mappings), {node_id: str(title) for node_id, title in titles.items()}
+    entrypoint = getattr(module, "comfy_entrypoint", None)
+    if entrypoint is None:
+        raise WorkflowError("it has neither NODE_CLASS_MAPPINGS nor comfy_entrypoint.", "It may hold no nodes at all.")
+    return asyncio.run(_from_entrypoint(entrypoint))
+
+
+async def _from_entrypoint(entrypoint: Any) -> tuple[dict[str, type], dict[str, str]]:
+    extension = await _awaited(entrypoint())
+    await _awaited(extension.on_load())
+    classes: dict[str, type] = {}
+    titles: dict[str, str] = {}
+    for cls in await _awaited(extension.get_node_list()):
+        try:
+            schema = cls.define_schema()
+        except Exception:  # whoever asks for its inputs gets to know
+            classes[cls.__name__] = cls
+            continue
+        classes[schema.node_id] = cls
+        titles[schema.node_id] = schema.display_name or schema.node_id
+    return classes, titles
+
+
+async def _awaited(answer: Any) -> Any:
+    return await cast("Coroutine[Any, Any, Any]", answer) if inspect.isawaitable(answer) else answer

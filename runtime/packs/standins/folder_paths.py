@@ -1,0 +1,189 @@
+"""``folder_paths``: where inputs, outputs and models are, answered by the host."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from pathlib import Path
+from typing import Any
+
+from ...errors import MediaError, ModelNotFound, OutputError
+from ...host import FOLDERS, WEIGHT_SUFFIXES, contained, expand_tokens, next_counter, split_annotation
+from ..absent import Absent, plain
+from ..current import host
+
+supported_pt_extensions: set[str] = {*WEIGHT_SUFFIXES, ".pt2", ".pkl"}
+
+_added: dict[str, list[str]] = {}
+
+
+class _ModelFolders(dict[str, tuple[list[str], set[str]]]):
+    """name -> (folders, suffixes). Packs read it, and add to it."""
+
+    def __missing__(self, name: str) -> tuple[list[str], set[str]]:
+        return [*_added.get(name, []), *_own_folders(name)], supported_pt_extensions
+
+    def __contains__(self, name: object) -> bool:
+        return super().__contains__(name) or (isinstance(name, str) and bool(self[name][0]))
+
+    def get(self, name: str, default: Any = None) -> Any:
+        found = self[name]
+        return found if found[0] else default
+
+
+folder_names_and_paths = _ModelFolders()
+
+
+def __getattr__(name: str) -> Any:
+    if name == "models_dir":
+        return str(_models_dir())
+    if name == "base_path":
+        return str(_models_dir().parent)
+    return Absent(f"folder_paths.{plain('folder_paths', name)}")
+
+
+def _models_dir() -> Path:
+    folders = host().model_folders()
+    first = folders[0] if folders else Path("models")
+    return first.parent if first.name == "upscale_models" else first
+
+
+def _own_folders(name: str) -> list[str]:
+    if name == "upscale_models":
+        return [str(folder) for folder in host().model_folders()]
+    return [str(_models_dir() / name)]
+
+
+def get_input_directory() -> str:
+    return str(host().folder("input").resolve())
+
+
+def get_output_directory() -> str:
+    return str(host().folder("output").resolve())
+
+
+def get_temp_directory() -> str:
+    return str(host().folder("temp").resolve())
+
+
+def get_user_directory() -> str:
+    """Settings of packs; they last as long as the run."""
+    path = host().folder("temp") / "user"
+    path.mkdir(parents=True, exist_ok=True)
+    return str(path)
+
+
+def get_system_user_directory(name: str = "system") -> str:
+    return str(Path(get_user_directory()) / f"__{name}")
+
+
+def get_directory_by_type(type_name: str) -> str | None:
+    return next((str(host().folder(folder).resolve()) for folder in FOLDERS if folder == type_name), None)
+
+
+def annotated_filepath(name: str) -> tuple[str, str | None]:
+    """``x.png [output]`` -> ``("x.png", the output folder)``."""
+    plain_name, folder = split_annotation(name)
+    return plain_name, None if plain_name == name else get_directory_by_type(folder)
+
+
+def get_annotated_filepath(name: str, default_dir: str | None = None) -> str:
+    plain_name, folder = annotated_filepath(name)
+    root = Path(folder or default_dir or get_input_directory())
+    path = contained(root, plain_name)
+    if path is None:
+        raise MediaError(f"{name!r} lies outside the folder {root}.", "A workflow may only name files inside it.", path=root)
+    if folder is None and default_dir is None and not path.is_file():
+        try:
+            return str(host().find_input(name))  # the media beside the workflow
+        except MediaError:
+            return str(path)
+    return str(path)
+
+
+def exists_annotated_filepath(name: str) -> bool:
+    try:
+        return Path(get_annotated_filepath(name)).exists()
+    except MediaError:
+        return False
+
+
+def is_within_directory(directory: str, target: str) -> bool:
+    return contained(Path(directory), target) is not None
+
+
+def filter_files_extensions(files: Collection[str], extensions: Collection[str]) -> list[str]:
+    return sorted(name for name in files if not extensions or Path(name).suffix.lower() in extensions)
+
+
+_CONTENT_SUFFIXES = {
+    "image": {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jxl", ".exr"},
+    "video": {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts"},
+    "audio": {".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac"},
+    "model": {".glb", ".gltf", ".obj", ".fbx", ".stl", ".ply"},
+}
+
+
+def filter_files_content_types(files: list[str], content_types: Iterable[str]) -> list[str]:
+    """The files whose suffix is that of a picture, a film, a sound or a 3D model, in their order."""
+    suffixes = set[str]().union(*(_CONTENT_SUFFIXES.get(kind, ()) for kind in content_types))
+    return [name for name in files if Path(name).suffix.lower() in suffixes]
+
+
+def add_model_folder_path(folder_name: str, full_folder_path: str, is_default: bool = False) -> None:
+    folders = _added.setdefault(folder_name, [])
+    if full_folder_path not in folders:
+        folders.insert(0 if is_default else len(folders), full_folder_path)
+
+
+def get_folder_paths(folder_name: str) -> list[str]:
+    return list(folder_names_and_paths[folder_name][0])
+
+
+def recursive_search(directory: str, excluded_dir_names: list[str] | None = None) -> tuple[list[str], dict[str, float]]:
+    """Every file below a folder, by its path inside it, and the times of the folders."""
+    root = Path(directory)
+    if not root.is_dir():
+        return [], {}
+    excluded = set(excluded_dir_names or ())
+    inside = [path for path in root.rglob("*") if not excluded & set(path.relative_to(root).parts)]
+    files = [str(path.relative_to(root)) for path in inside if path.is_file()]
+    return files, {str(path): path.stat().st_mtime for path in [root, *inside] if path.is_dir()}
+
+
+def get_filename_list(folder_name: str) -> list[str]:
+    folders, suffixes = folder_names_and_paths[folder_name]
+    found = [recursive_search(folder, [".git"])[0] for folder in folders]
+    return sorted({name for files in found for name in filter_files_extensions(files, suffixes)})
+
+
+def get_full_path(folder_name: str, filename: str) -> str | None:
+    paths = (contained(Path(folder), filename) for folder in get_folder_paths(folder_name))
+    return next((str(path) for path in paths if path is not None and path.is_file()), None)
+
+
+def get_full_path_or_raise(folder_name: str, filename: str) -> str:
+    path = get_full_path(folder_name, filename)
+    if path is None:
+        places = ", ".join(get_folder_paths(folder_name)) or "no folder"
+        raise ModelNotFound(f"{filename!r} is not in {places}.", "Copy the file there.", model=filename)
+    return path
+
+
+def get_input_subfolders() -> list[str]:
+    root = Path(get_input_directory())
+    return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_dir()) if root.is_dir() else []
+
+
+def get_save_image_path(
+    filename_prefix: str, output_dir: str, image_width: int = 0, image_height: int = 0
+) -> tuple[str, str, int, str, str]:
+    """(folder, file name, counter, subfolder, prefix) for ``f"{file name}_{counter:05}_.png"`` in the folder."""
+    prefix = expand_tokens(filename_prefix, width=image_width, height=image_height)
+    path = contained(Path(output_dir), prefix)
+    if path is None:
+        what = f"The file name {filename_prefix!r} leads outside the folder {output_dir}."
+        raise OutputError(what, "Use a plain name, or sub/name for a folder inside it.", path=Path(output_dir))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    subfolder = path.parent.relative_to(Path(output_dir).resolve())
+    counter = next_counter(path.parent, path.name)
+    return str(path.parent), path.name, counter, "" if subfolder == Path() else str(subfolder), prefix

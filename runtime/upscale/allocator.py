@@ -1,0 +1,36 @@
+"""Keeps the C library from returning memory to the system between two layers of a network.
+
+Every layer of a large tile allocates tens of megabytes. glibc takes blocks of that size straight from the kernel and gives them
+back at once, so each layer pays for mapping and clearing its pages anew: on two cores that was 28 % of the time of SRVGG-16 on
+512 px tiles (11.5 against 8.3 microseconds per pixel) and 16 % of RRDB-23 on 256 px. Elsewhere than on glibc nothing is done.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import platform
+import sys
+from collections.abc import Generator
+from contextlib import contextmanager
+
+# malloc.h, and the values that glibc's own adjustment ends at on 64-bit systems once a large block was freed.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_ADJUSTED_MMAP_THRESHOLD = 32 << 20
+_LARGE = (1 << 31) - 1
+
+
+@contextmanager
+def reused_memory() -> Generator[None]:
+    """Inside, freed blocks are kept and used again; afterwards everything that is free goes back to the system."""
+    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+        yield
+        return
+    libc = ctypes.CDLL(None)
+    libc.mallopt(_M_MMAP_THRESHOLD, _LARGE)
+    libc.mallopt(_M_TRIM_THRESHOLD, _LARGE)
+    try:
+        yield
+    finally:
+        libc.mallopt(_M_MMAP_THRESHOLD, _ADJUSTED_MMAP_THRESHOLD)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2 * _ADJUSTED_MMAP_THRESHOLD)
+        libc.malloc_trim(0)

@@ -1,0 +1,150 @@
+"""Stands where the tests of ComfyUI expect its server: the same messages, from our executor in this process.
+
+Only how the tests reach a server is replaced: ``subprocess`` and ``time.sleep`` in their modules, and the methods of their
+client that open a connection. What they run and what they assert is theirs.
+"""
+
+import json
+import os
+import sys
+import time
+import urllib.error
+from collections.abc import Iterator
+from email.message import Message
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from types import ModuleType, SimpleNamespace
+from typing import Any, ClassVar
+
+import pytest
+import torch
+from upscale8k import nodes
+from upscale8k.runtime.graph.cache import ResultCache
+from upscale8k.runtime.graph.check import check
+from upscale8k.runtime.graph.events import Cached, Event, Failed, Finished, Started
+from upscale8k.runtime.graph.execute import execute
+from upscale8k.runtime.graph.plan import good_outputs, plan
+from upscale8k.runtime.host import LocalHost
+from upscale8k.runtime.packs.load import load_pack
+from upscale8k.runtime.packs.modules import stand_in
+
+VERSION = "0.30.0"
+
+
+def tree() -> Path:
+    """The ComfyUI tree; without it the whole module that asks is skipped, or fails where the run requires it."""
+    cached = Path(__file__).resolve().parents[2] / ".cache" / f"comfyui-{VERSION}"
+    folder = Path(os.environ.get("UPSCALE8K_COMFYUI") or cached)
+    if not (folder / "tests" / "execution" / "test_execution.py").is_file():
+        reason = f"ComfyUI {VERSION} is not in {folder}. Get it with: python tests/comfyui/obtain.py"
+        if os.environ.get("UPSCALE8K_REQUIRE_COMFYUI") == "1":
+            pytest.fail(f"UPSCALE8K_REQUIRE_COMFYUI=1, but: {reason}", pytrace=False)
+        pytest.skip(reason, allow_module_level=True)
+    return folder
+
+
+class RebatchImages:
+    """Core's node: pictures of any batches in batches of one size, as a list."""
+
+    INPUT_IS_LIST = True
+    OUTPUT_IS_LIST = (True,)
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "rebatch"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"images": ("IMAGE",), "batch_size": ("INT", {"default": 1, "min": 1, "max": 4096})}}
+
+    def rebatch(self, images: list[torch.Tensor], batch_size: list[int]) -> tuple[list[torch.Tensor]]:
+        return (list(torch.cat(images).split(batch_size[0])),)
+
+
+class Server:
+    """What ``python main.py ...`` starts: the nodes, and the results of earlier prompts."""
+
+    running: ClassVar["Server"]
+
+    def __init__(self, arguments: list[str]) -> None:
+        self.temp = TemporaryDirectory()
+        self.host = LocalHost(output_dir=Path(arguments[arguments.index("--output-directory") + 1]), _temp=self.temp)
+        self.core = {**nodes.catalog(self.host), "RebatchImages": RebatchImages}
+        pack = tree() / "tests" / "execution" / "testing_nodes" / "testing-pack"
+        with stand_in(self.host, self.core):
+            self.catalog = {**self.core, **load_pack(pack, self.host, self.core).nodes}
+        self.cache = None if "--cache-none" in arguments else ResultCache()
+        self.history: dict[str, dict[str, Any]] = {}
+        Server.running = self
+
+    def kill(self) -> None:
+        self.temp.cleanup()
+
+    def post(self, prompt: dict[str, Any], targets: list[str] | None) -> tuple[str, list[str]]:
+        """Run a prompt to its end. Returns its id and the messages; a refusal is HTTP 400, as from the server."""
+        with stand_in(self.host, self.core):
+            return self._run(prompt, targets)
+
+    def _run(self, prompt: dict[str, Any], targets: list[str] | None) -> tuple[str, list[str]]:
+        checked = check(prompt, self.catalog, outputs=targets)
+        outputs = good_outputs(checked.prompt, self.catalog, checked.problems)
+        outputs = [output for output in outputs if targets is None or output in targets]
+        if not outputs or any(problem.kind == "missing_node_type" for problem in checked.problems):
+            reason = "\n".join(map(str, checked.problems))
+            raise urllib.error.HTTPError("/prompt", 400, reason, Message(), None)
+        prompt_id = f"prompt-{len(self.history)}"
+        shown = self.history.setdefault(prompt_id, {})
+        planned = plan(checked.prompt, self.catalog, outputs)
+        events = execute(planned, self.catalog, cache=self.cache, keep_going=True)
+        return prompt_id, [json.dumps(message) for message in self._messages(prompt_id, events, shown)]
+
+    def _messages(self, prompt_id: str, events: Iterator[Event], shown: dict[str, Any]) -> Iterator[dict[str, Any]]:
+        for event in events:
+            if isinstance(event, Finished | Cached) and event.ui:
+                shown[event.node_id] = event.ui
+            if isinstance(event, Started):
+                yield {"type": "executing", "data": {"node": event.node_id, "prompt_id": prompt_id}}
+            elif isinstance(event, Cached):
+                yield {"type": "execution_cached", "data": {"nodes": [event.node_id], "prompt_id": prompt_id}}
+            elif isinstance(event, Failed):
+                what = {"node_id": event.node_id, "node_type": event.class_type, "exception_message": str(event.error)}
+                yield {"type": "execution_error", "data": {"prompt_id": prompt_id, **what}}
+                break
+        yield {"type": "executing", "data": {"node": None, "prompt_id": prompt_id}}
+
+
+def connect(self: Any, listen: str = "", port: int = 0, client_id: str = "") -> None:
+    self.messages = []
+    self.ws = SimpleNamespace(recv=lambda: self.messages.pop(0))
+
+
+def queue_prompt(self: Any, prompt: dict[str, Any], partial_execution_targets: list[str] | None = None) -> dict[str, str]:
+    prompt_id, self.messages[:] = Server.running.post(json.loads(json.dumps(prompt)), partial_execution_targets)
+    return {"prompt_id": prompt_id}
+
+
+def get_history(self: Any, prompt_id: str) -> dict[str, Any]:
+    return {prompt_id: {"outputs": json.loads(json.dumps(Server.running.history[prompt_id]))}}
+
+
+def get_image(self: Any, filename: str, subfolder: str, folder_type: Any) -> bytes:
+    return (Server.running.host.folder(folder_type) / subfolder / filename).read_bytes()
+
+
+def upstream(name: str) -> ModuleType:
+    """A test module of ComfyUI, ``test_execution`` or another beside it, that talks to ``Server``."""
+    path = tree() / "tests" / "execution" / f"{name}.py"
+    spec = spec_from_file_location(f"comfyui_{name}", path)
+    assert spec and spec.loader
+    module: Any = module_from_spec(spec)
+    borrowed = {"websocket": ModuleType("websocket")}
+    if name != "test_execution":
+        borrowed["tests.execution.test_execution"] = upstream("test_execution")
+    with stand_in(LocalHost()), pytest.MonkeyPatch.context() as patch:
+        for borrowed_name, borrowed_module in borrowed.items():
+            patch.setitem(sys.modules, borrowed_name, borrowed_module)
+        spec.loader.exec_module(module)
+    module.subprocess = SimpleNamespace(Popen=Server)
+    module.time = SimpleNamespace(time=time.time, sleep=lambda seconds: None)
+    for method in (connect, queue_prompt, get_history, get_image):
+        setattr(module.ComfyClient, method.__name__, method)
+    return module

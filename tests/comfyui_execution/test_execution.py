@@ -1,0 +1,5 @@
+"""ComfyUI's own test_execution.py."""
+
+from .adapter import upstream
+
+TestExecution = upstream("test_execution").TestExecution

@@ -1,0 +1,317 @@
+"""A server on this machine plays the author's; what it is asked for and what it does wrong is the test."""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pytest
+import requests
+from requests.adapters import BaseAdapter
+from upscale8k.runtime.errors import Cancelled, ModelDamaged, ModelError, OutputError
+from upscale8k.runtime.models.catalog import CatalogEntry, catalog
+from upscale8k.runtime.models.pull import https_session, pull
+
+CONTENT = bytes(range(256)) * 12_000  # 3 MB: several pieces
+
+
+@dataclass
+class Server:
+    """What the server has and how it misbehaves; ``asked`` are the Range and If-Range headers of each request."""
+
+    content: bytes = CONTENT
+    etag: str = '"v1"'
+    ranges: bool = True
+    lengths: bool = True
+    breaks_after: list[int] = field(default_factory=list)
+    asked: list[tuple[str | None, str | None]] = field(default_factory=list)
+    url: str = ""
+
+
+class Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    state: Server
+
+    def log_message(self, *_: object) -> None:
+        """Keep the test's output clean."""
+
+    def do_GET(self) -> None:
+        state, wanted, mark = self.state, self.headers.get("Range"), self.headers.get("If-Range")
+        state.asked.append((wanted, mark))
+        if self.path == "/missing":
+            self.send_error(404)
+            return
+        start = int(re.fullmatch(r"bytes=(\d+)-", wanted).group(1)) if wanted else 0
+        partial = bool(wanted) and state.ranges and mark in (None, state.etag)
+        if partial and start >= len(state.content):
+            self.send_response(416)
+            self.send_header("Content-Range", f"bytes */{len(state.content)}")
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return
+        body = state.content[start:] if partial else state.content
+        self.send_response(206 if partial else 200)
+        if partial:
+            self.send_header("Content-Range", f"bytes {start}-{len(state.content) - 1}/{len(state.content)}")
+        if state.etag:
+            self.send_header("ETag", state.etag)
+        if state.lengths:
+            self.send_header("Content-Length", str(len(body)))
+        self.send_header("Connection", "close")
+        self.end_headers()
+        self.close_connection = True
+        with suppress(ConnectionError):  # of a client that has seen enough
+            self.wfile.write(body[: state.breaks_after.pop(0)] if state.breaks_after else body)
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    state = Server()
+    handler = type("BoundHandler", (Handler,), {"state": state})
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as httpd:
+        httpd.daemon_threads = True
+        thread = Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        state.url = f"http://127.0.0.1:{httpd.server_port}/file.pth"
+        yield state
+        httpd.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def plain_http() -> Iterator[requests.Session]:
+    """The explicit parameter without which nothing but HTTPS is spoken."""
+    with requests.Session() as session:
+        session.trust_env = False
+        yield session
+
+
+@pytest.fixture
+def entry(server: Server) -> CatalogEntry:
+    digest = hashlib.sha256(CONTENT).hexdigest()
+    return replace(catalog()["bsrgan-x4"], urls=(server.url,), bytes=len(CONTENT), sha256=digest)
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    return tmp_path / "models"
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def leave_part(models: Path, content: bytes, etag: str | None = '"v1"') -> None:
+    models.mkdir()
+    (models / "BSRGAN.pth.part").write_bytes(content)
+    if etag is not None:
+        (models / "BSRGAN.pth.part.etag").write_text(etag)
+
+
+def test_a_file_is_downloaded_whole_under_its_official_name(
+    entry: CatalogEntry, models: Path, plain_http: requests.Session
+) -> None:
+    steps: list[tuple[int, int | None]] = []
+    pulled = pull(entry, models, lambda here, total: steps.append((here, total)), session=plain_http)
+    assert (pulled.path, pulled.warning) == (models / "BSRGAN.pth", "")
+    assert pulled.path.read_bytes() == CONTENT
+    assert names(models) == ["BSRGAN.pth"]
+    assert steps[0] == (0, len(CONTENT))
+    assert steps[-1] == (len(CONTENT), len(CONTENT))
+    assert steps == sorted(steps)
+
+
+def test_a_server_that_states_no_length_is_believed_when_the_hash_is_right(
+    entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
+) -> None:
+    server.lengths = False
+    assert pull(entry, models, session=plain_http).path.read_bytes() == CONTENT
+
+
+def test_an_interrupted_download_goes_on_where_it_ended(
+    entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
+) -> None:
+    leave_part(models, CONTENT[:1_000_000])
+    assert pull(entry, models, session=plain_http).path.read_bytes() == CONTENT
+    assert server.asked == [("bytes=1000000-", '"v1"')]
+    assert names(models) == ["BSRGAN.pth"]
+
+
+def test_a_broken_connection_is_taken_up_again_at_once(
+    entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
+) -> None:
+    server.breaks_after = [2_000_000]
+    assert pull(entry, models, session=plain_http).path.read_bytes() == CONTENT
+    assert [wanted is not None for wanted, _ in server.asked] == [False, True]
+
+
+def test_a_file_that_changed_at_the_author_begins_anew(
+    entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
+) -> None:
+    leave_part(models, b"old" * 100_000, '"v0"')
+    assert pull(entry, models, session=plain_http).path.read_bytes() == CONTENT
+    assert server.asked == [("bytes=300000-", '"v0"')]
+
+
+def test_a_server_without_ranges_begins_anew(
+    entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
+) -> None:
+    server.ranges = False
+    leave_part(models, CONTENT[:1_000_000])
+    assert pull(entry, models, session=plain_http).path.read_bytes() == CONTENT
+
+
+def test_a_part_that_was_complete_is_only_checked(
+    entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
+) -> None:
+    leave_part(models, CONTENT)
+    assert pull(entry, models, session=plain_http).path.read_bytes() == CONTENT
+
+
+def test_a_part_longer_than_the_file_is_thrown_away(entry: CatalogEntry, models: Path, plain_http: requests.Session) -> None:
+    leave_part(models, CONTENT + b"more")
+    assert pull(entry, models, session=plain_http).path.read_bytes() == CONTENT
+
+
+@pytest.mark.parametrize("begin", [0, 1_000_000])
+def test_a_wrong_hash_leaves_nothing(
+    entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session, begin: int
+) -> None:
+    server.content = CONTENT[:-1] + b"!"
+    leave_part(models, CONTENT[:begin])
+    with pytest.raises(ModelDamaged, match=hashlib.sha256(server.content).hexdigest()):
+        pull(entry, models, session=plain_http)
+    assert names(models) == []
+
+
+@pytest.fixture(params=[True, False], ids=["length stated", "length unknown"])
+def wrongly_sized(request: pytest.FixtureRequest, server: Server) -> Server:
+    server.lengths = request.param
+    return server
+
+
+@pytest.mark.parametrize("content", [CONTENT[:-1], CONTENT + b"!", b"<html>not here</html>"], ids=["short", "long", "page"])
+def test_a_wrong_size_is_refused(
+    entry: CatalogEntry, models: Path, wrongly_sized: Server, plain_http: requests.Session, content: bytes
+) -> None:
+    wrongly_sized.content = content
+    with pytest.raises(ModelError, match=r"BSRGAN\.pth could not be downloaded") as caught:
+        pull(entry, models, session=plain_http)
+    assert "python -m runtime models import BSRGAN.pth" in caught.value.hint
+    assert "BSRGAN.pth" not in names(models)
+
+
+def test_the_addresses_are_tried_in_order(
+    entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
+) -> None:
+    missing = server.url.replace("/file.pth", "/missing")
+    pulled = pull(replace(entry, urls=(missing, server.url)), models, session=plain_http)
+    assert pulled.path.read_bytes() == CONTENT
+    assert len(server.asked) == 2
+
+
+def test_when_no_address_works_each_is_named_with_its_reason(
+    entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
+) -> None:
+    missing, nobody = server.url.replace("/file.pth", "/missing"), "http://127.0.0.1:1/file.pth"
+    with pytest.raises(ModelError, match=r"/missing: 404 .*127\.0\.0\.1:1"):
+        pull(replace(entry, urls=(missing, nobody)), models, session=plain_http)
+
+
+def test_plain_http_is_refused_by_default(entry: CatalogEntry, models: Path, server: Server) -> None:
+    with pytest.raises(ModelError, match="not HTTPS"):
+        pull(entry, models)
+    assert server.asked == []
+
+
+class Redirect(BaseAdapter):
+    """Answers every request with a redirect to ``target``, as a server with a certificate would."""
+
+    def __init__(self, target: str) -> None:
+        super().__init__()
+        self.target = target
+
+    def send(self, request: requests.PreparedRequest, **_: object) -> requests.Response:
+        response = requests.Response()
+        response.status_code, response.url, response.request = 302, str(request.url), request
+        response.headers["Location"] = self.target
+        response._content = b""
+        response.raw = None
+        return response
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+def test_a_redirect_from_https_to_plain_http_is_refused(entry: CatalogEntry, models: Path, server: Server) -> None:
+    with https_session() as session:
+        session.mount("https://", Redirect(server.url))
+        with pytest.raises(ModelError, match="not HTTPS"):
+            pull(replace(entry, urls=("https://author.invalid/file.pth",)), models, session=session)
+    assert server.asked == []
+
+
+def test_a_file_that_is_here_already_is_not_downloaded_again(
+    entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
+) -> None:
+    first = pull(entry, models, session=plain_http)
+    assert pull(entry, models, session=plain_http) == first
+    assert len(server.asked) == 1
+
+
+def test_another_file_of_that_name_is_not_overwritten(
+    entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
+) -> None:
+    models.mkdir()
+    (models / "BSRGAN.pth").write_bytes(b"precious")
+    with pytest.raises(ModelError, match="exists and is not the official file"):
+        pull(entry, models, session=plain_http)
+    assert (models / "BSRGAN.pth").read_bytes() == b"precious"
+
+
+@pytest.mark.parametrize(("sha256", "says"), [(None, "the only sha256 that is stated"), ("0" * 64, "either may be right")])
+def test_a_hash_that_nobody_confirms_gives_a_warning_and_no_verdict(
+    entry: CatalogEntry, models: Path, plain_http: requests.Session, sha256: str | None, says: str
+) -> None:
+    unsure = replace(entry, sha256=sha256 or entry.sha256, sha256_evidence="unconfirmed", bytes=None)
+    pulled = pull(unsure, models, session=plain_http)
+    assert pulled.path.read_bytes() == CONTENT
+    assert says in pulled.warning
+    assert says in pull(unsure, models, session=plain_http).warning
+
+
+def test_cancelling_keeps_what_has_come_for_the_next_time(
+    entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
+) -> None:
+    def cancel(here: int, total: int | None) -> None:
+        if here > 1_000_000:
+            raise Cancelled("Stopped.")
+
+    with pytest.raises(Cancelled):
+        pull(entry, models, cancel, session=plain_http)
+    assert names(models) == ["BSRGAN.pth.part", "BSRGAN.pth.part.etag"]
+    pull(entry, models, session=plain_http)
+    assert server.asked[1][0] is not None
+    assert names(models) == ["BSRGAN.pth"]
+
+
+def test_a_folder_that_cannot_be_made_is_named(entry: CatalogEntry, models: Path, plain_http: requests.Session) -> None:
+    models.write_text("a file where the folder should be")
+    with pytest.raises(OutputError, match="cannot be written"):
+        pull(entry, models, session=plain_http)
+
+
+def test_a_disk_without_room_is_said_before_anything_is_asked(
+    entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Usage:
+        free = 1_000_000
+
+    monkeypatch.setattr("shutil.disk_usage", lambda folder: Usage)
+    with pytest.raises(OutputError, match=r"needs 2 MB more, but .* has 0 MB left"):
+        pull(entry, models, session=plain_http)
+    assert server.asked == []
