@@ -22,9 +22,10 @@ ARROWS = {  # room: the rooms it may import. An arrow that is not written here i
     "runtime/models": GROUND,
     "runtime/packs": {"runtime/errors", "runtime/graph", "runtime/host"},
     "runtime/upscale": GROUND | {"runtime/images", "runtime/models"},
+    "runtime/video": GROUND,
     "runtime/bench": {"runtime/errors", "runtime/models"},
     "runtime/cli": {f"runtime/{room}" for room in ("errors", "graph", "host", "models", "bench")} | {"nodes"},
-    "nodes": GROUND | {f"runtime/{room}" for room in ("host", "images", "models", "upscale")},
+    "nodes": GROUND | {f"runtime/{room}" for room in ("host", "images", "models", "upscale", "video")},
 }
 # A node's file may be read without torch: the catalog is what `check` and `nodes` need, and they answer at once.
 LIGHT = [

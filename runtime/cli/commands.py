@@ -10,7 +10,7 @@ from typing import Annotated, Any, cast
 import typer
 
 from ... import nodes
-from ..errors import WorkflowError
+from ..errors import Cancelled, WorkflowError
 from ..graph.definitions import describe_all
 from ..host import LocalHost
 from ..models.locate import locate
@@ -51,20 +51,22 @@ MaxPixels = Annotated[
 Traceback = Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")]
 
 
+# Newer versions of typer carry a click of their own; what a wrong option raises is reached through typer with both.
+_UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
+
+
 def app(arguments: Sequence[str]) -> int:
     """Run the command line on these arguments; the exit code. Raises ``Upscale8KError`` and ``KeyboardInterrupt``."""
-    import click
-
+    command = typer.main.get_command(_typer)
     try:
-        result: object = typer.main.get_command(_typer)(list(arguments), prog_name="python -m runtime", standalone_mode=False)
-    except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
-        return 2
-    except click.ClickException as error:
+        result: object = command(list(arguments), prog_name="python -m runtime", standalone_mode=False)
+    except _UsageError as error:
         error.show()
         return error.exit_code
-    except click.Abort as error:
+    except typer.Abort as error:
         raise KeyboardInterrupt from error
+    if result == Cancelled.exit_code:  # what newer versions make of Ctrl-C
+        raise KeyboardInterrupt
     return result if isinstance(result, int) else 0
 
 

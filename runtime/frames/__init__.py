@@ -1,4 +1,8 @@
-"""The values all rooms share. Promises: integers are pixels, axes are named, and axes and bit depths change only here.
+"""The values all rooms share. Promises: integers are pixels, axes are named, times are exact fractions.
 
-May enter: ``errors``. numpy and torch stay out of ``geometry``, so planning needs neither.
+* ``geometry``  ``Size`` and ``Region``; no numpy, so planning needs none.
+* ``transfer``  the curve between light and code, once.
+* ``stream``    ``VideoInfo``, ``Frame``, ``FrameStream``: a film as a recipe.
+
+May enter: ``errors``.
 """

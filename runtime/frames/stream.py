@@ -1,0 +1,103 @@
+"""A film as a value: what it is, and a recipe for its frames that can be opened as often as somebody wants them.
+
+Nothing is decoded until a sink opens the recipe, and then one frame after the other; memory does not grow with the film.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .geometry import Size
+
+Samples = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+@dataclass(frozen=True)
+class Colour:
+    """How numbers mean colours, in FFmpeg's own words (``ffprobe``'s color_space, color_range, color_transfer, color_primaries)."""
+
+    matrix: str = "bt709"
+    range: Literal["tv", "pc"] = "tv"
+    transfer: str = "bt709"
+    primaries: str = "bt709"
+    guessed: tuple[str, ...] = ()
+    """Which of the four the file does not say: they follow the usual rule (BT.601 below 720 lines, BT.709 from there on)."""
+
+    @property
+    def hdr(self) -> bool:
+        """PQ (HDR10) or HLG."""
+        return self.transfer in ("smpte2084", "arib-std-b67")
+
+
+@dataclass(frozen=True)
+class VideoInfo:
+    """What is known of a film before a frame is decoded."""
+
+    size: Size
+    """As shown: rotation applied, pixels not yet made square."""
+    frame_rate: Fraction
+    """Average frames per second; single frames may lie elsewhere."""
+    time_base: Fraction
+    """Seconds per unit of ``Frame.pts``."""
+    frame_count: int | None
+    """None when only decoding could tell."""
+    frame_count_from: Literal["header", "duration", "files", "unknown"]
+    duration: Fraction | None
+    """Seconds."""
+    colour: Colour
+    bits: int
+    """Per component: 8, 10, 12 or 16."""
+    pixel_aspect: Fraction = Fraction(1)
+    source: Path | None = None
+    """The file whose sound, subtitles, chapters and tags go along; None for pictures."""
+    start: Fraction = Fraction(0)
+    """Seconds into ``source`` at which this film begins; with ``end`` it is the part of sound and subtitles to take."""
+    end: Fraction | None = None
+    audio_streams: int = 0
+    subtitle_streams: int = 0
+    identity: str = ""
+    """A fingerprint of the source and of every step so far: equal identities give equal frames. Resuming relies on it."""
+
+
+@dataclass(frozen=True, eq=False)
+class Frame:
+    """A picture and its time, which never part.
+
+    ``pixels`` is (H, W, 3) R'G'B' in full range, as the source's transfer encodes it: uint8, or uint16 over 0..65535. They are
+    lent: whoever keeps a frame beyond the next one copies it.
+    """
+
+    pixels: Samples
+    pts: int
+    duration: int
+    """In units of ``time_base``; 0 when it is not known."""
+    time_base: Fraction
+
+    @property
+    def seconds(self) -> Fraction:
+        return self.pts * self.time_base
+
+
+@dataclass(frozen=True, eq=False)
+class FrameStream:
+    """A recipe: ``open()`` decodes anew each time; closing the iterator early stops whatever works behind it."""
+
+    info: VideoInfo
+    open: Callable[[], Iterator[Frame]]
+
+    def map(self, change: Callable[[Frame], Frame], identity: str, **info: Any) -> FrameStream:
+        """The same film with every frame changed. ``identity`` names the change and its settings; ``info`` what it makes of it."""
+        changed = replace(self.info, identity=f"{self.info.identity} | {identity}", **info)
+
+        def frames() -> Iterator[Frame]:
+            for frame in self.open():
+                yield change(frame)
+
+        return FrameStream(changed, frames)
