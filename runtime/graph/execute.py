@@ -10,7 +10,7 @@ import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from ..errors import Cancelled, NodeError, Upscale8KError, WorkflowError
@@ -154,7 +154,8 @@ class _Run:
                 return []
             answers = [take_apart(work.cls, settled(answer)) for answer in work.answers]
             if any(answer.expand is not None for answer in answers):
-                work.expanded = answers
+                work.answers.clear()
+                work.expanded = [replace(answer, expand=answer.expand and {}) for answer in answers]
                 return self._expand(node_id, answers)
             return self._finish(node_id, work, answers)
 
@@ -169,12 +170,12 @@ class _Run:
 
     def _finish(self, node_id: str, work: _Work, answers: Sequence[Answer]) -> list[Event]:
         results = merge(work.cls, answers)
+        named = self._named(node_id)
         self._leave(node_id)
         key = self.keys[node_id] if self.cache is not None else None
         if self.cache is not None and key is not None:
             self.cache.keep(key, results)
         self.schedule.finish(node_id, results.slots)
-        named = self._named(node_id)
         messages = [answer.blocked for answer in answers if answer.blocked is not None]
         echoes = self.schedule.echoes.pop(node_id, [])
         return [

@@ -10,7 +10,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from ..errors import NodeError, node_label
-from .prompts import Prompt, title_of
+from .prompts import Prompt, is_link, title_of
+
+_SMALL = (str, int, float, bool, type(None))
 
 
 class LivePrompt:
@@ -21,6 +23,7 @@ class LivePrompt:
         self._added: Prompt = {}
         self._parents: dict[str, str] = {}
         self._shown_as: dict[str, str] = {}
+        self._emptied: set[str] = set()
 
     def add(self, node_id: str, node: Mapping[str, Any], parent: str) -> None:
         """Add one node of an expansion. Raises ``NodeError`` when it is no node."""
@@ -28,8 +31,25 @@ class LivePrompt:
         if not isinstance(node.get("class_type"), str) or not isinstance(inputs, dict):
             raise NodeError(f"It added a node {node_id} without class_type or inputs.", "This is a fault of the node.")
         self._added[node_id] = {**node, "inputs": inputs}
+        self._emptied.discard(node_id)
         self._parents[node_id] = parent
         self._shown_as[node_id] = str(node.get("override_display_id") or parent)
+
+    def let_go(self, node_id: str) -> None:
+        return
+
+        """An added node is done and nobody can see it any more: the pictures among its literals must not outlive it."""
+        if node_id not in self._added:
+            return
+        inputs = self._added[node_id]["inputs"]
+        small = {name: value for name, value in inputs.items() if is_link(value) or isinstance(value, _SMALL)}
+        if len(small) < len(inputs):
+            self._emptied.add(node_id)
+            self._added[node_id]["inputs"] = small
+
+    def can_run(self, node_id: str) -> bool:
+        """Whether it is there, with everything that it was given."""
+        return self.has_node(node_id) and node_id not in self._emptied
 
     def get_original_prompt(self) -> Prompt:
         return self._original

@@ -139,6 +139,8 @@ class Schedule:
         """File the results of a node that ran, and let go of what it read."""
         self.values.keep(node_id, slots)
         self._leave(node_id)
+        if not self.values.is_claimed(node_id):
+            self._live.let_go(node_id)
         for waiter in self._waiters.pop(node_id, ()):
             joined = self._joined.get(waiter)
             if joined is not None and joined.awaits is not None:
@@ -209,7 +211,7 @@ class Schedule:
 
     def _class(self, node_id: str) -> type:
         """The class of a node. Raises ``NodeError`` when an added node is not there or of no known class."""
-        if not self._live.has_node(node_id):
+        if not self._live.can_run(node_id):
             raise NodeError(f"It added nodes that read node {node_id}, which is not there.", "This is a fault of the node.")
         class_type = self._live.get_node(node_id)["class_type"]
         if class_type not in self._catalog:
@@ -248,7 +250,12 @@ class Schedule:
         while pending:
             node_id = pending.pop()
             joined = self._joined.get(node_id)
-            if joined is None or joined.running or node_id in self._roots or self.values.is_claimed(node_id):
+            if self.values.is_claimed(node_id):
+                continue
+            if joined is None:
+                self._live.let_go(node_id)
+                continue
+            if joined.running or node_id in self._roots:
                 continue
             self._leave(node_id)
             pending += self.values.release(node_id)

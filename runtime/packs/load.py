@@ -43,11 +43,7 @@ def load_pack(folder: Path, host: Host, core: Mapping[str, type] | None = None) 
     folder = folder.resolve()
     name = folder.stem if folder.suffix == ".py" else folder.name
     with stand_in(host, core):
-        module = _imported(folder, name)
-        try:
-            classes, titles = _declared(module)
-        except Exception as error:
-            raise _unusable(name, error) from error
+        classes, titles = _imported(folder, name)
         refused = sorted(set(classes) & set(current().core if stack else core or {}))
         pack = Pack(name, refused=tuple(refused))
         for node_id in [node_id for node_id in classes if node_id not in refused]:
@@ -73,7 +69,8 @@ def _usable(cls: type, pack: str) -> type:
     return node
 
 
-def _imported(folder: Path, name: str) -> ModuleType:
+def _imported(folder: Path, name: str) -> tuple[dict[str, type], dict[str, str]]:
+    """The classes that a pack declares, and their titles."""
     start = folder if folder.suffix == ".py" else folder / "__init__.py"
     if not start.is_file():
         raise WorkflowError(f"{folder} is no ComfyUI pack: {start} is not there.", "Name the pack's own folder.", path=folder)
@@ -86,12 +83,12 @@ def _imported(folder: Path, name: str) -> ModuleType:
     sys.modules[module_name] = module
     try:
         spec.loader.exec_module(module)
+        return _declared(module)
     except BaseException as error:
         _forget(module_name)
         if isinstance(error, Exception | SystemExit):
             raise _unusable(name, error) from error
         raise
-    return module
 
 
 def _forget(module_name: str) -> None:

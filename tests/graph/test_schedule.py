@@ -239,6 +239,42 @@ def test_a_circle_of_added_nodes_is_blamed_on_their_maker() -> None:
         run(of_one("Grow"), catalog)
 
 
+def test_a_loop_of_any_length_holds_the_pictures_of_one_round() -> None:
+    """Loops hand their values on as literals of the nodes that they add."""
+    born: list[weakref.ref[Picture]] = []
+    alive: list[int] = []
+
+    def develop(picture: Any) -> tuple[Picture]:
+        alive.append(sum(ref() is not None for ref in born))
+        fresh = Picture()
+        born.append(weakref.ref(fresh))
+        return (fresh,)
+
+    def loop(picture: Picture, rounds: int, me: str, prompt: Any) -> Any:
+        if rounds == 0:
+            return (picture,)
+        graph = {
+            f"{me}.d": {"class_type": "Develop", "inputs": {"picture": picture}},
+            f"{me}.l": {"class_type": "Loop", "inputs": {"picture": [f"{me}.d", 0], "rounds": rounds - 1}},
+        }
+        return {"expand": graph, "result": ([f"{me}.l", 0],)}
+
+    hidden = {"me": "UNIQUE_ID", "prompt": "DYNPROMPT"}
+    catalog = {
+        "Develop": node(develop, required={"picture": ("*",)}),
+        "Loop": node(loop, required={"picture": ("*",), "rounds": ("INT",)}, hidden=hidden),
+        "Show": node(lambda value: {"ui": {}}, (), OUTPUT_NODE=True),
+    }
+    prompt = of_one("Loop", picture=["0", 0], rounds=40) | {"0": {"class_type": "Develop", "inputs": {"picture": 0}}}
+    gc.disable()
+    try:
+        assert len(started(run(prompt, catalog))) == 3 + 2 * 40
+        assert max(alive) <= 2
+        assert not any(ref() for ref in born)
+    finally:
+        gc.enable()
+
+
 # ---------------------------------------------------------------------- any plain graph
 
 

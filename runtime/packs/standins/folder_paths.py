@@ -13,24 +13,42 @@ from ..current import host
 
 supported_pt_extensions: set[str] = {*WEIGHT_SUFFIXES, ".pt2", ".pkl"}
 
-_added: dict[str, list[str]] = {}
+_WEIGHTS = frozenset(
+    {
+        *("checkpoints", "loras", "vae", "text_encoders", "diffusion_models", "clip_vision", "style_models", "embeddings"),
+        *("vae_approx", "controlnet", "gligen", "upscale_models", "latent_upscale_models", "hypernetworks", "photomaker"),
+        *("classifiers", "model_patches", "audio_encoders"),
+    }
+)
+_LATER_NAMES = {"unet": "diffusion_models", "clip": "text_encoders"}
 
 
 class _ModelFolders(dict[str, tuple[list[str], set[str]]]):
-    """name -> (folders, suffixes). Packs read it, and add to it."""
+    """name -> (folders, suffixes). Packs read it, and add to it; ComfyUI's own names follow the models of the host."""
 
-    def __missing__(self, name: str) -> tuple[list[str], set[str]]:
-        return [*_added.get(name, []), *_own_folders(name)], supported_pt_extensions
+    def __init__(self) -> None:
+        super().__init__()
+        self._own_of: Path | None = None
+
+    def __getitem__(self, name: str) -> tuple[list[str], set[str]]:
+        if self._own_of != _models_dir():
+            self._own_of = _models_dir()
+            self.update({own: (_own_folders(own), supported_pt_extensions) for own in _WEIGHTS})
+        return super().__getitem__(name)
 
     def __contains__(self, name: object) -> bool:
-        return super().__contains__(name) or (isinstance(name, str) and bool(self[name][0]))
+        return name in _WEIGHTS or super().__contains__(name)
 
     def get(self, name: str, default: Any = None) -> Any:
-        found = self[name]
-        return found if found[0] else default
+        return self[name] if name in self else default  # noqa: SIM401 # this is that method
 
 
 folder_names_and_paths = _ModelFolders()
+
+
+def map_legacy(folder_name: str) -> str:
+    """The name that ComfyUI gives a folder today."""
+    return _LATER_NAMES.get(folder_name, folder_name)
 
 
 def __getattr__(name: str) -> Any:
@@ -130,13 +148,16 @@ def filter_files_content_types(files: list[str], content_types: Iterable[str]) -
 
 
 def add_model_folder_path(folder_name: str, full_folder_path: str, is_default: bool = False) -> None:
-    folders = _added.setdefault(folder_name, [])
+    """A folder of a name that is new may hold files of any kind."""
+    name = map_legacy(folder_name)
+    folders = folder_names_and_paths[name][0] if name in folder_names_and_paths else []
+    folder_names_and_paths.setdefault(name, (folders, set()))
     if full_folder_path not in folders:
         folders.insert(0 if is_default else len(folders), full_folder_path)
 
 
 def get_folder_paths(folder_name: str) -> list[str]:
-    return list(folder_names_and_paths[folder_name][0])
+    return list(folder_names_and_paths[map_legacy(folder_name)][0])
 
 
 def recursive_search(directory: str, excluded_dir_names: list[str] | None = None) -> tuple[list[str], dict[str, float]]:
@@ -151,7 +172,7 @@ def recursive_search(directory: str, excluded_dir_names: list[str] | None = None
 
 
 def get_filename_list(folder_name: str) -> list[str]:
-    folders, suffixes = folder_names_and_paths[folder_name]
+    folders, suffixes = folder_names_and_paths[map_legacy(folder_name)]
     found = [recursive_search(folder, [".git"])[0] for folder in folders]
     return sorted({name for files in found for name in filter_files_extensions(files, suffixes)})
 
