@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..runtime.errors import MediaError, ModelError
+from ..runtime.errors import MediaError, ModelError, OutputError
 from ..runtime.host import PICTURE_SUFFIXES
 from ..runtime.models.locate import locate, selector_names
 
@@ -25,6 +25,16 @@ def file_is_there(host: Host, name: str) -> bool | str:
     try:
         host.find_input(name)
     except MediaError as error:
+        return str(error)
+    return True
+
+
+def output_is_possible(host: Host, name: str | None) -> bool | str:
+    """What VALIDATE_INPUTS answers for the name of a result: True, or why no file of that name could be written."""
+    try:
+        if name is not None:
+            host.check_output("output", name)
+    except OutputError as error:
         return str(error)
     return True
 
@@ -60,7 +70,15 @@ class LoadImage:
     host: ClassVar[Host]
     CATEGORY = "image"
     DESCRIPTION = "Loads a picture from the input folder as RGB, and its transparency as a mask (1 is transparent)."
-    SEARCH_ALIASES: ClassVar = ["load image", "open image", "import image", "image input", "upload image", "read image"]
+    SEARCH_ALIASES: ClassVar = [
+        "load image",
+        "open image",
+        "import image",
+        "image input",
+        "upload image",
+        "read image",
+        "image loader",
+    ]
     RETURN_TYPES = ("IMAGE", "MASK")
     FUNCTION = "load_image"
 
@@ -107,6 +125,10 @@ class SaveImage:
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
         }
 
+    @classmethod
+    def VALIDATE_INPUTS(cls, filename_prefix: str | None) -> bool | str:
+        return output_is_possible(cls.host, filename_prefix)
+
     def save_images(
         self, images: Any, filename_prefix: str = "ComfyUI", prompt: Any = None, extra_pnginfo: Any = None
     ) -> dict[str, Any]:
@@ -145,7 +167,7 @@ class UpscaleModelLoader:
     """A model file by its name in models/upscale_models."""
 
     host: ClassVar[Host]
-    CATEGORY = "loaders"
+    CATEGORY = "model/loaders"
     DESCRIPTION = "Loads an upscale model by file name; a name of the catalog is understood too."
     RETURN_TYPES = ("UPSCALE_MODEL",)
     FUNCTION = "load_model"
@@ -174,7 +196,16 @@ class ImageUpscaleWithModel:
     host: ClassVar[Host]
     CATEGORY = "image/upscaling"
     DESCRIPTION = "Upscales by the model's scale in tiles of 512 with 32 pixels of feathered overlap, exactly as ComfyUI does."
-    SEARCH_ALIASES: ClassVar = ["upscale", "upscaler", "upsc", "enlarge image", "super resolution", "hires", "superres"]
+    SEARCH_ALIASES: ClassVar = [
+        "upscale",
+        "upscaler",
+        "upsc",
+        "enlarge image",
+        "super resolution",
+        "hires",
+        "superres",
+        "increase resolution",
+    ]
     RETURN_TYPES = ("IMAGE",)
     FUNCTION = "upscale"
 
@@ -247,6 +278,7 @@ class ImageCrop:
     CATEGORY = "image/transform"
     DESCRIPTION = "Cuts out a rectangle; what lies beyond the border is left out."
     SEARCH_ALIASES: ClassVar = ["trim"]
+    DEPRECATED = True
     RETURN_TYPES = ("IMAGE",)
     FUNCTION = "crop"
 
@@ -268,6 +300,7 @@ class ImageBatch:
     CATEGORY = "image/batch"
     DESCRIPTION = "Joins two batches; the second takes the size of the first."
     SEARCH_ALIASES: ClassVar = ["combine images", "merge images", "stack images"]
+    DEPRECATED = True
     RETURN_TYPES = ("IMAGE",)
     FUNCTION = "batch"
 
@@ -289,6 +322,6 @@ NODES: dict[str, tuple[type, str]] = {
     "ImageUpscaleWithModel": (ImageUpscaleWithModel, "Upscale Image (using Model)"),
     "ImageScale": (ImageScale, "Upscale Image"),
     "ImageScaleBy": (ImageScaleBy, "Upscale Image By"),
-    "ImageCrop": (ImageCrop, "Image Crop"),
-    "ImageBatch": (ImageBatch, "Batch Images"),
+    "ImageCrop": (ImageCrop, "Crop Image (DEPRECATED)"),
+    "ImageBatch": (ImageBatch, "Batch Images (DEPRECATED)"),
 }

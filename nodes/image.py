@@ -10,7 +10,7 @@ from ..runtime.frames.geometry import Size
 from ..runtime.host import PICTURE_SUFFIXES, WRITABLE_SUFFIXES, expand_tokens
 from ..runtime.upscale.backends import BACKENDS, PRECISIONS
 from ..runtime.upscale.target import NAMES, final_size
-from .core import embedded_text, file_is_there, numbered, shown
+from .core import embedded_text, file_is_there, numbered, output_is_possible, shown
 from .inputs import choice, integer, text, wire
 
 if TYPE_CHECKING:
@@ -155,7 +155,7 @@ class ImageIn:
     def run(self, image: str, max_megapixels: int = 1000) -> tuple[Any, Any]:
         from ..runtime.images.tensor import read_image
 
-        return read_image(self.host.find_input(image), max_pixels=max(max_megapixels * 1_000_000, self.host.input_pixels()))
+        return read_image(self.host.find_input(image), max_pixels=self.host.input_pixels(max_megapixels * 1_000_000))
 
 
 class ImageOut:
@@ -192,6 +192,10 @@ class ImageOut:
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
         }
 
+    @classmethod
+    def VALIDATE_INPUTS(cls, filename: str | None) -> bool | str:
+        return output_is_possible(cls.host, filename)
+
     def run(
         self,
         images: Any,
@@ -222,6 +226,7 @@ def _exactly(host: Host) -> Any:
 
     def find(stem: str, suffix: str, index: int, *, width: int, height: int) -> Path:
         stem = expand_tokens(stem, width=width, height=height)
+        stem += "Upscale8K" if not stem or stem.endswith(("/", "\\")) else ""
         return host.output_file("output", f"{stem}{suffix}" if index == 0 else f"{stem}_{index:05}{suffix}")
 
     return find

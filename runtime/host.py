@@ -9,6 +9,7 @@ followed, and anything that ends up outside is refused.
 
 from __future__ import annotations
 
+import os
 import re
 import tempfile
 import time
@@ -26,6 +27,10 @@ FOLDERS: tuple[Folder, ...] = ("input", "output", "temp")
 WEIGHT_SUFFIXES = (".safetensors", ".sft", ".pth", ".pt", ".ckpt", ".bin")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".exr", ".jxl", ".bmp", ".gif")
 WRITABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".exr", ".jxl")
+
+
+MAX_PIXELS = 1_000_000_000
+"""The largest picture that is decoded where nobody says otherwise: 12 GB of float RGB."""
 
 
 class Progress(Protocol):
@@ -58,6 +63,13 @@ class Host(Protocol):
         """The root of one of the three folders."""
         ...
 
+    def check_output(self, folder: Folder, name: str) -> None:
+        """Raise the ``OutputError`` that a result of this name or prefix would end in, and make nothing.
+
+        Asked before the work begins, so that nobody waits an hour for a result that has no place to go.
+        """
+        ...
+
     def output_path(self, folder: Folder, prefix: str, suffix: str, *, width: int = 0, height: int = 0) -> Path:
         """A path that does not exist yet: ``prefix`` with its tokens replaced, a counter, and ``suffix``.
 
@@ -84,8 +96,8 @@ class Host(Protocol):
         """The torch device to work on: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ..."""
         ...
 
-    def input_pixels(self) -> int:
-        """The largest picture, in pixels, that a node decodes unless it was told otherwise."""
+    def input_pixels(self, own: int = MAX_PIXELS) -> int:
+        """The largest picture, in pixels, that is decoded: what was said for the whole run, else the node's ``own`` limit."""
         ...
 
     def backend(self) -> str:
@@ -110,12 +122,34 @@ def split_annotation(name: str) -> tuple[str, Folder]:
 
 
 def contained(root: Path, name: str) -> Path | None:
-    """``root/name`` with links followed, or None when that would lie outside ``root``."""
-    if "\0" in name:
+    """``root/name`` with links followed, or None when that would lie outside ``root`` or can be no path at all."""
+    try:
+        root = root.resolve()
+        path = (root / name).resolve()
+    except (OSError, ValueError, RuntimeError):  # too long, NUL or half a surrogate pair, links in a circle
         return None
-    root = root.resolve()
-    path = (root / name).resolve()
-    return path if path.is_relative_to(root) else None
+    return path if "\0" not in name and path.is_relative_to(root) else None
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except OSError:  # a name that is too long, a folder that may not be entered
+        return False
+
+
+def _expect_usable(folder: Path) -> None:
+    """Raise ``OutputError`` when files could not be made in ``folder``, or the folder itself could not."""
+    there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
+    if not there.is_dir():
+        reason = f"{there} is a file" if there == folder else f"{there} is a file, and no folder can be made in it"
+    elif not os.access(there, os.R_OK | os.W_OK | os.X_OK):
+        reason = f"{there} may not be read and written"
+    else:
+        return
+    raise OutputError(
+        f"The folder {folder} cannot be used: {reason}.", "Make it writable, or choose another with --output-dir.", path=folder
+    )
 
 
 def expand_tokens(prefix: str, *, width: int = 0, height: int = 0, now: time.struct_time | None = None) -> str:
@@ -132,6 +166,11 @@ def expand_tokens(prefix: str, *, width: int = 0, height: int = 0, now: time.str
         "second": f"{now.tm_sec:02}",
     }
     return re.sub(r"%(\w+)%", lambda match: tokens.get(match.group(1), match.group(0)), prefix)
+
+
+def _named(prefix: str) -> str:
+    """ComfyUI takes ``video/`` to mean an empty name whose counter never grows, and overwrites; this gives the file a name."""
+    return f"{prefix}Upscale8K" if not prefix or prefix.endswith(("/", "\\")) else prefix
 
 
 def next_counter(folder: Path, stem: str) -> int:
@@ -170,6 +209,7 @@ class LocalHost:
     """The answers of a command line: three folders, the models folders, a device and a display.
 
     A file that is not in ``input_dir`` is looked for in the ``shipped_inputs``: the media beside a workflow file.
+    ``close`` deletes the temporary folder, if any node asked for it.
     """
 
     input_dir: Path = field(default_factory=lambda: Path("input"))
@@ -178,7 +218,7 @@ class LocalHost:
     models_dirs: tuple[Path, ...] = ()
     device_name: str = "auto"
     backend_name: str = "auto"
-    max_pixels: int = 1_000_000_000
+    max_pixels: int | None = None
     show_progress: Callable[[int, str], AbstractContextManager[Progress]] = _silent
     _temp: tempfile.TemporaryDirectory[str] | None = None
 
@@ -191,40 +231,58 @@ class LocalHost:
             self._temp = tempfile.TemporaryDirectory(prefix="upscale8k-")
         return Path(self._temp.name)
 
+    def close(self) -> None:
+        if self._temp is not None:
+            self._temp.cleanup()
+            self._temp = None
+
     def input_files(self, suffixes: tuple[str, ...]) -> list[str]:
         folders = (self.input_dir, *self.shipped_inputs)
         return sorted({name for folder in folders for name in input_names(folder, suffixes)})
 
     def find_input(self, name: str) -> Path:
         plain, folder = split_annotation(name)
-        root = self.folder(folder)
+        root = self.folder(folder).absolute()
         path = contained(root, plain)
         if path is None:
             raise MediaError(
-                f"{name!r} lies outside the {folder} folder {root}.",
-                "A workflow may only name files inside it; copy the file there or pass --input-dir.",
-                path=root / plain.replace("\0", ""),
+                f"{name!r} is no place inside the {folder} folder {root}.",
+                "A workflow may only name files inside it: copy the file there, or pass --input-dir.",
+                path=root,
             )
-        if not path.is_file() and folder == "input":
-            path = next((there for root in self.shipped_inputs if (there := contained(root, plain)) and there.is_file()), path)
-        if not path.is_file():
+        if not _is_file(path) and folder == "input":
+            path = next((there for root in self.shipped_inputs if (there := contained(root, plain)) and _is_file(there)), path)
+        if not _is_file(path):
+            missing = "" if root.is_dir() else ", which does not exist"
             raise MediaError(
-                f"{name!r} is not in the {folder} folder {root}.",
+                f"{name!r} is not in the {folder} folder {root}{missing}.",
                 "Copy the file there, or name its folder with --input-dir.",
                 path=path,
             )
         return path
 
+    def check_output(self, folder: Folder, name: str) -> None:
+        _expect_usable(self._output_place(folder, _named(expand_tokens(name))).parent)
+
     def output_path(self, folder: Folder, prefix: str, suffix: str, *, width: int = 0, height: int = 0) -> Path:
-        prefix = expand_tokens(prefix, width=width, height=height)
-        # ComfyUI takes "video/" to mean an empty name whose counter never grows, and overwrites; we name the file.
-        if not prefix or prefix.endswith(("/", "\\")):
-            prefix += "Upscale8K"
-        path = self.output_file(folder, prefix)
+        path = self.output_file(folder, _named(expand_tokens(prefix, width=width, height=height)))
         return path.with_name(f"{path.name}_{next_counter(path.parent, path.name):05}_{suffix}")
 
     def output_file(self, folder: Folder, name: str) -> Path:
-        root = self.folder(folder)
+        path = self._output_place(folder, name)
+        _expect_usable(path.parent)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise OutputError(
+                f"The folder {path.parent} cannot be made: {error.strerror}.",
+                "Choose another with --output-dir.",
+                path=path.parent,
+            ) from error
+        return path
+
+    def _output_place(self, folder: Folder, name: str) -> Path:
+        root = self.folder(folder).absolute()
         path = contained(root, name)
         if path is None or path == root.resolve():
             raise OutputError(
@@ -232,15 +290,6 @@ class LocalHost:
                 "Use a plain name, or sub/name for a folder inside it.",
                 path=root,
             )
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            next(path.parent.iterdir(), None)
-        except OSError as error:
-            raise OutputError(
-                f"The folder {path.parent} cannot be used: {error.strerror}.",
-                "Make it writable, or choose another with --output-dir.",
-                path=path.parent,
-            ) from error
         return path
 
     def model_folders(self) -> tuple[Path, ...]:
@@ -255,8 +304,8 @@ class LocalHost:
     def backend(self) -> str:
         return self.backend_name
 
-    def input_pixels(self) -> int:
-        return self.max_pixels
+    def input_pixels(self, own: int = MAX_PIXELS) -> int:
+        return self.max_pixels or own
 
     def progress(self, total: int, unit: str) -> AbstractContextManager[Progress]:
         return self.show_progress(total, unit)
@@ -264,7 +313,8 @@ class LocalHost:
 
 def input_names(folder: Path, suffixes: Iterable[str]) -> list[str]:
     """Names of the files directly in ``folder`` that end in one of ``suffixes`` (lower case), sorted."""
-    if not folder.is_dir():
-        return []
     wanted = tuple(suffixes)
-    return sorted(path.name for path in folder.iterdir() if path.is_file() and path.name.lower().endswith(wanted))
+    try:
+        return sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(wanted) and path.is_file())
+    except OSError:  # not there or not readable: a workflow that names a file of it gets told so
+        return []

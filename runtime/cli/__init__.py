@@ -14,7 +14,9 @@ from __future__ import annotations
 
 import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 
 from ..errors import Cancelled, Upscale8KError
 
@@ -22,18 +24,28 @@ from ..errors import Cancelled, Upscale8KError
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit code. Every error ends here, as a sentence and the next step."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # `kill` stops a run as cleanly as Ctrl-C does
-    from .commands import app
-
     try:
-        return app(arguments)
+        with _kill_is_ctrl_c():
+            from .commands import app
+
+            return app(arguments)
     except KeyboardInterrupt:
         return _failed(Cancelled("Stopped."), arguments)
     except Upscale8KError as error:
         return _failed(error, arguments)
-    except BrokenPipeError:
-        sys.stderr.close()  # whoever read stdout has gone; there is nobody to tell
-        return 1
+
+
+@contextmanager
+def _kill_is_ctrl_c() -> Generator[None]:
+    """``kill`` stops a run as cleanly as Ctrl-C does. Only the main thread may say so to Python."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _failed(error: Upscale8KError, arguments: Sequence[str]) -> int:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any, cast
 
 import typer
 
 from ... import nodes
-from ..errors import Cancelled, WorkflowError
+from ..errors import Cancelled, MediaError, ModelDamaged, NodeError, OutputError, Upscale8KError, WorkflowError
 from ..graph.definitions import describe_all
 from ..host import LocalHost
 from ..models.locate import locate
@@ -88,11 +90,7 @@ def run_command(
     """Run a workflow. Prints the files that it wrote."""
     display = open_display(_mode(progress))
     places = Places(input_dir, output_dir, tuple(models_dir or ()), extra_model_paths, device, backend, max_pixels)
-    host = places.host(display, workflow)
-    catalog = nodes.catalog(host)
-    if download:
-        _pull_missing(workflow, settings or [], catalog, host, display)
-    for path in run(prepare(workflow, settings or [], catalog).accepted(), catalog, host, display):
+    for path in _run(workflow, settings or [], places, display, download=download):
         typer.echo(path)
 
 
@@ -101,12 +99,13 @@ def check_command(
     workflow: Workflow,
     settings: Set = None,
     input_dir: InputDir = None,
+    output_dir: OutputDir = None,
     models_dir: ModelsDir = None,
     extra_model_paths: ExtraPaths = None,
     traceback: Traceback = False,
 ) -> None:
     """Name every problem of a workflow at once. Exit code 0 or 2."""
-    places = Places(input_dir=input_dir, models_dirs=tuple(models_dir or ()), extra_model_paths=extra_model_paths)
+    places = Places(input_dir, output_dir, tuple(models_dir or ()), extra_model_paths)
     catalog = nodes.catalog(places.host(open_display("none"), workflow))
     prepared = prepare(workflow, settings or [], catalog).accepted()
     typer.echo(f"{workflow}: {len(prepared.prompt)} nodes, no problem.")
@@ -126,9 +125,9 @@ def convert_command(
 
     definitions = _read_object_info(object_info) if object_info else describe_all(nodes.catalog(LocalHost()), nodes.TITLES)
     failures = convert_all(workflows, out, definitions)
-    for path, error in failures:
-        typer.echo(f"{path}: {error}", err=True)
-    return max((error.exit_code for _, error in failures), default=0)
+    for error in failures:
+        typer.echo(f"Error: {error}", err=True)
+    return max((error.exit_code for error in failures), default=0)
 
 
 @_typer.command("nodes")
@@ -162,33 +161,48 @@ def upscale_command(
     download: Download = False,
     max_pixels: MaxPixels = None,
     traceback: Traceback = False,
-) -> None:
-    """Upscale pictures; depth, alpha and colour profile are kept. Prints the files that it wrote."""
+) -> int:
+    """Upscale pictures; depth, alpha and colour profile are kept. Prints the files that it wrote.
+
+    Of several pictures one that is bad never stops the rest.
+    """
     display = open_display(_mode(progress))
-    workflow = shipped("image_any.json")
     settings = [
         f"UpscaleModel.model={model}",
         f"TiledUpscale.target={to}",
         f"TiledUpscale.batch={batch}",
         f"TiledUpscale.tile={tile}",
     ]
-    for job in pictures.jobs(source, out):
-        places = Places(
-            job.source.resolve().parent,
-            job.result.parent,
-            tuple(models_dir or ()),
-            extra_model_paths,
-            device,
-            backend,
-            max_pixels,
-        )
-        host = places.host(display, workflow)
+    places = Places(None, None, tuple(models_dir or ()), extra_model_paths, device, backend, max_pixels)
+    found = pictures.jobs(source, out)
+    exit_code = 0
+    for job in found:
+        try:
+            for path in _upscaled(job, settings, places, display, download=download):
+                typer.echo(path)
+        except (MediaError, NodeError) as error:
+            if len(found) == 1 or _disk_failed(error):
+                raise
+            typer.echo(f"Error: {error}", err=True)
+            exit_code = max(exit_code, error.exit_code)
+    return exit_code
+
+
+def _run(workflow: Path, settings: list[str], places: Places, display: Display, *, download: bool) -> list[Path]:
+    with closing(places.host(display, workflow)) as host:
         catalog = nodes.catalog(host)
-        one = [*settings, f"ImageIn.image={job.source.resolve().name}", f"ImageOut.filename={job.result.name}"]
         if download:
-            _pull_missing(workflow, one, catalog, host, display)
-        for path in run(prepare(workflow, one, catalog).accepted(), catalog, host, display):
-            typer.echo(path)
+            _pull_missing(workflow, settings, catalog, host, display)
+        return run(prepare(workflow, settings, catalog).accepted(), catalog, host, display)
+
+
+def _upscaled(job: pictures.Job, settings: list[str], places: Places, display: Display, *, download: bool) -> list[Path]:
+    """Run the shipped workflow on one picture; the file that it wrote."""
+    workflow = shipped("image_any.json")
+    original = job.source.resolve()
+    places = replace(places, input_dir=original.parent, output_dir=job.result.parent)
+    settings = [*settings, f"ImageIn.image={original.name}", f"ImageOut.filename={job.result.name}"]
+    return _run(workflow, settings, places, display, download=download)
 
 
 @_models.callback()
@@ -235,7 +249,7 @@ def models_verify_command(models_dir: ModelsDir = None, traceback: Traceback = F
     verdicts = verify(Places(models_dirs=tuple(models_dir or ())).model_folders())
     for verdict in verdicts:
         typer.echo(f"{verdict.path}: {verdict.what}")
-    return 0 if all(verdict.good for verdict in verdicts) else 1
+    return 0 if all(verdict.good for verdict in verdicts) else ModelDamaged.exit_code
 
 
 @_models.command("import")
@@ -275,6 +289,11 @@ def _mode(text: str) -> Mode:
         if mode == text:
             return mode
     raise WorkflowError(f"{text!r} is no way to show progress.", f"Use one of: {', '.join(MODES)}.")
+
+
+def _disk_failed(error: Upscale8KError) -> bool:
+    """Whether a result found no room or no way to the disk, which the next will not either."""
+    return isinstance(error, OutputError) and isinstance(error.__cause__, OSError)
 
 
 def _pull_missing(workflow: Path, settings: Sequence[str], catalog: dict[str, type], host: LocalHost, display: Display) -> None:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,23 +13,31 @@ from ..graph.document import read
 from .session import to_prompt
 
 
-def convert_all(sources: Sequence[Path], out: Path | None, definitions: Mapping[str, Any]) -> list[tuple[Path, Upscale8KError]]:
-    """Convert to ``out``: a file for one workflow, a folder for many, stdout for None. Returns what failed, with its error.
+def convert_all(sources: Sequence[Path], out: Path | None, definitions: Mapping[str, Any]) -> list[Upscale8KError]:
+    """Convert to ``out``: a file for one workflow, a folder for many, stdout for None. Returns what went wrong, by file.
 
     Into a folder ``NAME.ui.json`` and ``NAME.json`` become ``NAME.api.json``.
     """
     files = [file for source in sources for file in _files(source)]
     many = len(files) > 1 or any(source.is_dir() for source in sources)
     into_folder = out is not None and (many or out.is_dir() or not out.suffix)
+    if not files:
+        raise WorkflowError(f"There are no workflows (*.json) in {sources[0]}.", "Name a file, or a folder that holds some.")
     if many and not into_folder:
         raise WorkflowError(f"{len(files)} workflows need a folder to go to.", "Give one with -o.")
-    failures: list[tuple[Path, Upscale8KError]] = []
+    failures: list[Upscale8KError] = []
+    written: dict[Path, Path] = {}
     for file in files:
         try:
             target = out / _api_name(file) if out and into_folder else out
-            _write(target, _converted(file, definitions))
+            prompt = _converted(file, definitions)
+            if target is None:
+                print(json.dumps(prompt, indent=2), flush=True)
+            else:
+                _expect_new(target, file, written.setdefault(target, file))
+                _write(target, prompt)
         except Upscale8KError as error:
-            failures.append((file, error))
+            failures.append(error)
     return failures
 
 
@@ -37,6 +45,13 @@ def _files(source: Path) -> list[Path]:
     if not source.is_dir():
         return [source]
     return sorted(file for file in source.glob("*.json") if not file.name.endswith(".api.json"))
+
+
+def _expect_new(target: Path, file: Path, first: Path) -> None:
+    if first != file:
+        raise OutputError(f"{file} would replace {target}, which was made from {first}.", "Convert it by itself.", path=target)
+    if target.exists() and target.samefile(file):
+        raise OutputError(f"{file} would be replaced by its own result.", "Choose another place with -o.", path=target)
 
 
 def _api_name(file: Path) -> str:
@@ -53,18 +68,16 @@ def _converted(file: Path, definitions: Mapping[str, Any]) -> dict[str, Any]:
     return conversion.prompt
 
 
-def _write(target: Path | None, prompt: dict[str, Any]) -> None:
-    text = json.dumps(prompt, indent=2)
-    if target is None:
-        sys.stdout.write(f"{text}\n")
-        return
+def _write(target: Path, prompt: dict[str, Any]) -> None:
     part = target.with_name(f"{target.name}.part")
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(text, encoding="utf-8")
+        part.write_text(json.dumps(prompt, indent=2), encoding="utf-8")
         part.replace(target)
     except OSError as error:
-        part.unlink(missing_ok=True)
         raise OutputError(
             f"{target} cannot be written: {error.strerror}.", "Choose another place with -o.", path=target
         ) from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)

@@ -27,18 +27,23 @@ def jobs(source: str, out: Path) -> list[Job]:
     if path.is_file():
         result = out if _names_a_file(out) else out / _result_name(path)
         return [_checked(Job(path, result))]
-    if path.is_dir():
-        found = sorted(file for file in path.iterdir() if file.suffix.lower() in PICTURE_SUFFIXES)
-    else:
-        named = (Path(file) for file in glob.glob(source, recursive=True))  # noqa: PTH207  a pattern may be absolute
-        found = sorted(file for file in named if file.suffix.lower() in PICTURE_SUFFIXES)
+    found = _pictures(source)
     if not found:
         raise MediaError(
             f"{source}: no such picture, and no pictures there.", f"Known kinds: {', '.join(PICTURE_SUFFIXES)}.", path=path
         )
-    if _names_a_file(out):
+    if out.is_file() or (out.suffix.lower() in WRITABLE_SUFFIXES and not out.is_dir()):
         raise WorkflowError(f"{source} names {len(found)} pictures, but {out} is one file.", "Give a folder with -o.")
     return _distinct([_checked(Job(file, out / _result_name(file))) for file in found])
+
+
+def _pictures(source: str) -> list[Path]:
+    path = Path(source)
+    named = path.iterdir() if path.is_dir() else map(Path, glob.glob(source, recursive=True))  # noqa: PTH207  may be absolute
+    try:
+        return sorted(file for file in named if file.suffix.lower() in PICTURE_SUFFIXES and file.is_file())
+    except OSError as error:
+        raise MediaError(f"{source} cannot be read: {error.strerror}.", "Check its permissions.", path=path) from error
 
 
 def _names_a_file(out: Path) -> bool:
@@ -46,7 +51,9 @@ def _names_a_file(out: Path) -> bool:
         return False
     if out.suffix.lower() not in WRITABLE_SUFFIXES:
         raise OutputError(
-            f"{out}: {out.suffix} is no format that can be written.", f"Use {', '.join(WRITABLE_SUFFIXES)}.", path=out
+            f"{out}: {out.suffix} is no format that can be written.",
+            f"Use {', '.join(WRITABLE_SUFFIXES)}, or make the folder first.",
+            path=out,
         )
     return True
 
@@ -56,7 +63,7 @@ def _result_name(source: Path) -> str:
 
 
 def _checked(job: Job) -> Job:
-    if job.result.resolve() == job.source.resolve():
+    if job.result.exists() and job.result.samefile(job.source):
         raise OutputError(
             f"{job.source} would be replaced by its own result.", "Choose another file or folder with -o.", path=job.result
         )

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ... import nodes
+from ...nodes.image import BACKENDS
 from ..errors import Problem, WorkflowError, WorkflowRejected
 from ..graph.check import check
 from ..graph.convert import Conversion, convert
@@ -17,12 +19,15 @@ from ..graph.document import Document, read
 from ..graph.execute import Blocked, Finished, Started, execute
 from ..graph.overrides import apply
 from ..graph.plan import plan
+from ..graph.prompts import Prompt
 from ..host import LocalHost
 from ..models.extra_model_paths import folders_from_yaml
 from .display import Display
 
 PACK_ROOT = Path(__file__).resolve().parent.parent.parent
 WORKFLOWS = PACK_ROOT / "workflows"
+SHIPPED_MEDIA = WORKFLOWS / "media"
+_DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu)(:\d+)?")
 
 
 @dataclass(frozen=True)
@@ -37,6 +42,12 @@ class Places:
     backend: str = "auto"
     max_pixels: int | None = None
 
+    def __post_init__(self) -> None:
+        if self.backend not in BACKENDS:
+            raise WorkflowError(f"There is no backend called {self.backend!r}.", f"Use one of: {', '.join(BACKENDS)}.")
+        if not _DEVICE.fullmatch(self.device):
+            raise WorkflowError(f"{self.device!r} is not a device.", "Use auto, cpu, cuda, cuda:N, mps or xpu.")
+
     def model_folders(self) -> tuple[Path, ...]:
         """Ours first, then those of a ComfyUI that this checkout is a custom node of, then those of the YAML file."""
         own = self.models_dirs or (own_models_dir(),)
@@ -47,19 +58,21 @@ class Places:
         extra = self.extra_model_paths or (comfyui and comfyui / "extra_model_paths.yaml")
         if extra and (self.extra_model_paths or extra.is_file()):
             found += folders_from_yaml(extra)
-        return tuple(found)
+        return tuple(folder.absolute() for folder in found)
 
     def host(self, display: Display, workflow: Path) -> LocalHost:
-        """The host for running ``workflow``; media that lie beside it can be used without copying them."""
+        """The host for running ``workflow``. Media that lie beside it can be used without copying them, and so can ours: a
+        result of a shipped workflow is a workflow too, and lies elsewhere.
+        """
         return LocalHost(
             input_dir=self.input_dir or Path("input"),
             output_dir=self.output_dir or Path("output"),
-            shipped_inputs=(workflow.resolve().parent / "media",),
+            shipped_inputs=(workflow.resolve().parent / "media", SHIPPED_MEDIA),
             models_dirs=self.model_folders(),
             device_name=self.device,
             backend_name=self.backend,
             show_progress=display.progress,
-            max_pixels=self.max_pixels or LocalHost.max_pixels,
+            max_pixels=self.max_pixels,
         )
 
 
@@ -91,10 +104,13 @@ class Prepared:
 
 
 def to_prompt(document: Document, definitions: Mapping[str, Any]) -> Conversion:
-    """The document as an API prompt, and what could not be converted."""
+    """The document as an API prompt, and what could not be converted. Raises ``WorkflowError`` that names the file."""
     if document.prompt is not None:
         return Conversion(document.prompt, [], {})
-    return convert(document.ui or {}, definitions)
+    try:
+        return convert(document.ui or {}, definitions)
+    except WorkflowError as error:
+        raise WorkflowError(f"{document.path}: {error.what}", error.hint, path=document.path) from error
 
 
 def prepare(path: Path, settings: Sequence[str], catalog: Mapping[str, type]) -> Prepared:
@@ -103,11 +119,20 @@ def prepare(path: Path, settings: Sequence[str], catalog: Mapping[str, type]) ->
     conversion = to_prompt(document, describe_all(catalog, nodes.TITLES))
     prompt = conversion.prompt
     for assignment in settings:
-        prompt = apply(prompt, assignment, catalog)
+        prompt = _set(prompt, assignment, catalog)
     checked = check(prompt, catalog, packs=conversion.packs)
     reported = {(problem.node_id, problem.kind) for problem in conversion.problems}
     problems = conversion.problems + [found for found in checked.problems if (found.node_id, found.kind) not in reported]
     return Prepared(checked.prompt, document, bool(settings), problems)
+
+
+def _set(prompt: Prompt, assignment: str, catalog: Mapping[str, type]) -> Prompt:
+    try:
+        return apply(prompt, assignment, catalog)
+    except WorkflowError as error:
+        raise WorkflowError(
+            f"--set {assignment}: {error.what}", error.hint, node_id=error.node_id, input_name=error.input_name
+        ) from error
 
 
 def run(prepared: Prepared, catalog: Mapping[str, type], host: LocalHost, display: Display) -> list[Path]:

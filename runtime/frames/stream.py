@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +22,7 @@ Samples = NDArray[np.uint8] | NDArray[np.uint16]
 
 @dataclass(frozen=True)
 class Colour:
-    """How numbers mean colours, in FFmpeg's own words (``ffprobe``'s color_space, color_range, color_transfer, color_primaries)."""
+    """How numbers mean colours, in the words of ``ffprobe`` (color_space, color_range, color_transfer, color_primaries)."""
 
     matrix: str = "bt709"
     range: Literal["tv", "pc"] = "tv"
@@ -91,13 +92,24 @@ class FrameStream:
 
     info: VideoInfo
     open: Callable[[], Iterator[Frame]]
+    open_at: Callable[[int], Iterator[Frame]] | None = None
+    """The same film from this frame number on: earlier frames are at most decoded. None: there is no short cut."""
+
+    def frames(self, first: int = 0) -> Iterator[Frame]:
+        """The film from frame ``first`` on (0 is the very first one), by the shortest way there is."""
+        if first == 0:
+            return self.open()
+        return self.open_at(first) if self.open_at else islice(self.open(), first, None)
 
     def map(self, change: Callable[[Frame], Frame], identity: str, **info: Any) -> FrameStream:
-        """The same film with every frame changed. ``identity`` names the change and its settings; ``info`` what it makes of it."""
+        """The same film with every frame changed. ``identity`` names the change and its settings; ``info`` what it makes of it.
+
+        ``change`` sees no frame that ``open_at`` skips.
+        """
         changed = replace(self.info, identity=f"{self.info.identity} | {identity}", **info)
 
-        def frames() -> Iterator[Frame]:
-            for frame in self.open():
+        def frames(first: int = 0) -> Iterator[Frame]:
+            for frame in self.frames(first):
                 yield change(frame)
 
-        return FrameStream(changed, frames)
+        return FrameStream(changed, frames, frames)

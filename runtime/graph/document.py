@@ -49,8 +49,10 @@ def _bytes(path: Path) -> bytes:
         if path.stat().st_size > SIZE_LIMIT:
             raise WorkflowError(f"{path} is larger than {SIZE_LIMIT >> 20} MB, so it is no workflow.", EXPORT_HINT, path=path)
         data = path.read_bytes()
+    except WorkflowError:
+        raise
     except FileNotFoundError as error:
-        raise WorkflowError(f"There is no file {path}.", "Check the path.", path=path) from error
+        raise WorkflowError(f"There is no file {path.absolute()}.", "Check the path.", path=path) from error
     except (OSError, ValueError) as error:
         raise WorkflowError(f"{path} cannot be read: {error}.", "Check the path and its permissions.", path=path) from error
     if not data.strip():

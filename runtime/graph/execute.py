@@ -131,9 +131,9 @@ class _Run:
         check = getattr(node, "check_lazy_status", None)
         if check is None:
             return False
-        inputs = self._inputs(node_id)
         missing = {edge.name for edge in self.schedule.links(node_id) if not self.schedule.is_evaluated(node_id, edge)}
         with self._named_errors(node_id):
+            inputs = self._inputs(node_id)
             answers = self.tasks.finish(self._called(node_id, check, inputs))
             lists = [cast("list[Any]", answer) for answer in answers if isinstance(answer, list)]
             asked = {str(name) for names in lists for name in names if name not in inputs or name in missing}

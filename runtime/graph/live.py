@@ -36,8 +36,6 @@ class LivePrompt:
         self._shown_as[node_id] = str(node.get("override_display_id") or parent)
 
     def let_go(self, node_id: str) -> None:
-        return
-
         """An added node is done and nobody can see it any more: the pictures among its literals must not outlive it."""
         if node_id not in self._added:
             return

@@ -22,13 +22,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """``order`` is that of a run in which every input is wanted; one that is lazy leaves nodes out, none comes earlier.
-
-    ``graph`` has an arrow from every node to each of its readers.
-    """
+    """``order`` is that of a run in which every input is wanted; one that is lazy leaves nodes out, none comes earlier."""
 
     prompt: Prompt
-    graph: DiGraph
     order: tuple[str, ...]
     outputs: tuple[str, ...]
 
@@ -42,6 +38,10 @@ def plan(prompt: Prompt, catalog: Mapping[str, type], outputs: Sequence[str] | N
 
     wanted = _outputs(prompt, catalog, outputs)
     needed = _needed(prompt, wanted)
+    for node_id, node in needed.items():
+        if node["class_type"] not in catalog:
+            what = f"{label_of(prompt, node_id)} is of a class that is not here."
+            raise WorkflowError(what, "Run `check` to see what is missing.", node_id=node_id)
     graph: DiGraph = nx.DiGraph()
     graph.add_nodes_from(needed)
     graph.add_edges_from((edge.origin, node_id) for node_id, node in needed.items() for edge in edges(node))
@@ -51,7 +51,7 @@ def plan(prompt: Prompt, catalog: Mapping[str, type], outputs: Sequence[str] | N
         return distance[node_id], natural_key(node_id)
 
     order: Iterator[str] = nx.lexicographical_topological_sort(graph, key=nearest_output_first)
-    return Plan(prompt, graph, tuple(order), tuple(wanted))
+    return Plan(prompt, tuple(order), tuple(wanted))
 
 
 def good_outputs(prompt: Prompt, catalog: Mapping[str, type], problems: Sequence[Problem]) -> list[str]:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple, TypeGuard, cast
 
-from ..errors import node_label
+from ..errors import NodeError, Upscale8KError, node_label
 from .specs import AUTOGROW, DYNAMIC_COMBO, InputSpec, autogrow, dynamic_children, parse_specs
 
 Prompt = dict[str, dict[str, Any]]
@@ -77,7 +77,7 @@ def natural_key(node_id: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
 def declared_inputs(cls: type, inputs: Mapping[str, Any]) -> dict[str, InputSpec]:
     """name -> the inputs that a class declares, given what is chosen in its dynamic combo boxes."""
     found: dict[str, InputSpec] = {}
-    pending = parse_specs(cast("Any", cls).INPUT_TYPES())
+    pending = parse_specs(input_types(cls))
     while pending:
         spec = pending.pop(0)
         if spec.type == AUTOGROW:
@@ -91,7 +91,18 @@ def declared_inputs(cls: type, inputs: Mapping[str, Any]) -> dict[str, InputSpec
 
 def hidden_inputs(cls: type) -> Mapping[str, Any]:
     """name -> what the class asks the runner for: ``PROMPT``, ``EXTRA_PNGINFO``, ``UNIQUE_ID``, ``DYNPROMPT``, ..."""
-    return cast("Mapping[str, Any]", cast("Any", cls).INPUT_TYPES().get("hidden") or {})
+    return cast("Mapping[str, Any]", input_types(cls).get("hidden") or {})
+
+
+def input_types(cls: type) -> Mapping[str, Any]:
+    """What a class declares. It may read folders, and fail: raises ``NodeError`` then."""
+    try:
+        return cast("Mapping[str, Any]", cast("Any", cls).INPUT_TYPES())
+    except Upscale8KError:
+        raise
+    except Exception as error:
+        what = f"The node class {cls.__name__} cannot say what its inputs are: {type(error).__name__}: {error}."
+        raise NodeError(what, "This is a fault of the node.") from error
 
 
 def find_cycles(prompt: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:

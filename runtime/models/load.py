@@ -125,12 +125,14 @@ def _refuse_torchscript(path: Path) -> None:
 
 def _read_pickle(path: Path) -> StateDict:
     try:
-        content: object = torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch about newer pickle protocols; what it cannot read is an error next
+            content: object = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         named = re.search(r"GLOBAL ([\w.]+)", str(error))
         if named:
             raise _code(path, f"asks for {named.group(1)}, which is code and not a tensor") from error
-        raise _damaged(path, "is cut off, damaged, or holds more than tensors") from error
+        raise _damaged(path, "is cut off, damaged, or holds more than tensors, which is never run") from error
     except Exception as error:  # on damaged bytes torch's reader raises whatever they lead it to, struct.error too
         raise _damaged(path, "is cut off or damaged, or no torch checkpoint") from error
     if not isinstance(content, dict):

@@ -6,22 +6,34 @@ import numpy as np
 from numpy.typing import NDArray
 
 Pixels = NDArray[np.float32]
+Indices = NDArray[np.intp]
 
 
 def keep_within_neighbours(upscaled: Pixels, alpha: Pixels) -> None:
-    """Clip ``upscaled`` (h, w) in place to the range of the 3 x 3 source pixels around each of its pixels.
+    """Clip ``upscaled`` (h, w) in place to the range of the source pixels that each of its pixels covers, and their neighbours.
 
-    A model may ring or drift in flat areas; what was opaque must stay opaque, and what was empty empty.
+    A model or a reduction may ring or drift in flat areas; what was opaque must stay opaque, and what was empty empty.
     """
-    low, high = _neighbourhood(alpha, np.minimum), _neighbourhood(alpha, np.maximum)
     (height, width), (source_height, source_width) = upscaled.shape, alpha.shape
-    columns = [column * source_width // width for column in range(width)]
-    for row in range(height):
-        source = row * source_height // height
-        np.clip(upscaled[row], low[source, columns], high[source, columns], out=upscaled[row])
+    first_columns, end_columns = _neighbourhoods(width, source_width)
+    first_rows, end_rows = _neighbourhoods(height, source_height)
+    seen, low, high = (-1, -1), alpha[0], alpha[0]
+    for row, rows in enumerate(zip(first_rows.tolist(), end_rows.tolist(), strict=True)):
+        if rows != seen:  # several rows of an enlarged picture lie in one of the source
+            around = alpha[slice(*rows)]
+            low = _over(np.minimum, around.min(axis=0), first_columns, end_columns)
+            high = _over(np.maximum, around.max(axis=0), first_columns, end_columns)
+            seen = rows
+        np.clip(upscaled[row], low, high, out=upscaled[row])
 
 
-def _neighbourhood(values: Pixels, choose: np.ufunc) -> Pixels:
-    padded = np.pad(values, 1, mode="edge")
-    across = choose(choose(padded[:, :-2], padded[:, 1:-1]), padded[:, 2:])
-    return choose(choose(across[:-2], across[1:-1]), across[2:])
+def _neighbourhoods(count: int, source: int) -> tuple[Indices, Indices]:
+    """First and end of the source pixels under each of ``count`` pixels, one more on both sides."""
+    index = np.arange(count)
+    return np.maximum(index * source // count - 1, 0), np.minimum(-(-(index + 1) * source // count) + 1, source)
+
+
+def _over(choose: np.ufunc, values: Pixels, first: Indices, end: Indices) -> Pixels:
+    """``choose`` reduced over ``values[first[i] : end[i]]`` for every i."""
+    beyond = np.append(values, values[-1:])  # an end may be the length itself
+    return choose.reduceat(beyond, np.stack([first, end], axis=1).ravel())[::2]

@@ -6,21 +6,20 @@ from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
 
-import psutil
 import torch
 
+from ..errors import WorkflowError
 from ..frames.geometry import Size
 from ..models.facts import UpscaleModel
 from ..models.load import Descriptor
 from .allocator import reused_memory
 from .backends import Precision, open_backend
 from .budget import AUTO, MODEL_HALO, Memory, bytes_per_pixel, choose_tiling
-from .device import resolve
+from .device import resolve, resolve_precision
 from .image import Watch, upscale_picture, work
+from .memory import free_memory
 from .target import route
-
-_HOST_MEMORY_SHARE, _HOST_MEMORY_MOST = 0.25, 2_100_000_000
-_GPU_MEMORY_SHARE, _GPU_MEMORY_MOST = 0.6, 6_000_000_000
+from .tiles import Tiling
 
 
 @dataclass(frozen=True)
@@ -37,6 +36,17 @@ class Settings:
     backend: str = "auto"
 
 
+def tiling_for(model: UpscaleModel, settings: Settings) -> Tiling:
+    """What ``settings`` say, and for the rest what suits the model and fits in the memory that is free now.
+
+    Raises what ``resolve``, ``resolve_precision`` and ``choose_tiling`` raise.
+    """
+    device = resolve(settings.device)
+    half = resolve_precision(settings.precision, model, device) != torch.float32
+    memory = Memory(free_memory(device), bytes_per_pixel(model, half=half))
+    return choose_tiling(model, memory, tile=settings.tile, halo=settings.halo, batch=settings.batch)
+
+
 def upscale_batch(
     images: torch.Tensor,
     descriptor: Descriptor,
@@ -45,31 +55,24 @@ def upscale_batch(
 ) -> torch.Tensor:
     """``images`` (B, H, W, C) in 0..1 to (B, h, w, C) float32 on the CPU, one by one into one buffer.
 
-    C is 1 to 4 (grey, grey and alpha, RGB, RGBA). Raises what ``target.route``, ``open_backend`` and ``upscale_picture`` raise.
+    C is 1 to 4 (grey, grey and alpha, RGB, RGBA). Raises ``WorkflowError`` for another C, and what ``target.route``,
+    ``open_backend`` and ``upscale_picture`` raise.
     """
     model = UpscaleModel.of(descriptor)
     count, height, width, channels = images.shape
+    if channels not in (1, 2, 3, 4):
+        raise WorkflowError(f"The image has {channels} channels.", "Give grey, grey with alpha, RGB or RGBA: 1 to 4 channels.")
     size = Size(width, height)
     steps = route(size, model.scale, settings.target)
     device = resolve(settings.device)
-    gpu = device.type != "cpu"
-    half = gpu and settings.precision != "fp32" and model.half_safe
-    memory = Memory(_free_memory(device), bytes_per_pixel(model, half=half))
-    tiling = choose_tiling(model, memory, tile=settings.tile, halo=settings.halo, batch=settings.batch)
+    tiling = tiling_for(model, settings)
     out = torch.zeros((count, steps.final.height, steps.final.width, channels), dtype=torch.float32)
     with (
-        nullcontext() if gpu else reused_memory(),
+        reused_memory() if device.type == "cpu" else nullcontext(),
         closing(open_backend(settings.backend, model, str(device), settings.precision)) as backend,
-        progress(max(work(size, channels, steps, model.scale), 1) * count, "px") as watch,
+        progress(work(size, channels, steps, model.scale) * count, "px") as watch,
     ):
         for image, result in zip(images, out, strict=True):
             pixels = image.detach().float().cpu().numpy()
             upscale_picture(pixels, model, backend, tiling, steps, out=result.numpy(), watch=watch, linear=settings.linear)
     return out
-
-
-def _free_memory(device: torch.device) -> int:
-    if device.type == "cuda":
-        free = torch.cuda.mem_get_info(device)[0]
-        return min(int(free * _GPU_MEMORY_SHARE), _GPU_MEMORY_MOST)
-    return min(int(psutil.virtual_memory().available * _HOST_MEMORY_SHARE), _HOST_MEMORY_MOST)

@@ -7,6 +7,7 @@ pixels a side (SRVGG-16, torch 2.13 in channels_last, fp32, two cores, with ``al
 from __future__ import annotations
 
 from dataclasses import dataclass
+from math import ceil
 
 from ..errors import WorkflowError
 from ..models.facts import UpscaleModel
@@ -51,8 +52,9 @@ def choose_tiling(model: UpscaleModel, memory: Memory, *, tile: int = AUTO, halo
     align = alignment(model.window, model.multiple)
     halo = model.halo if halo == MODEL_HALO else halo
     side = tile if tile != AUTO else _best_side(halo, memory.pixels // batch)
+    least = ceil(SMALLEST_TILE / align) * align
     merge = "half-sine" if model.exact_halo is None and halo > 0 else "crop"
-    return Tiling(max(side // align * align, align), halo, batch, align, merge)
+    return Tiling(max(side // align * align, least), halo, batch, align, merge)
 
 
 def _best_side(halo: int, pixels: int) -> int:

@@ -1,23 +1,25 @@
 """Where finished tiles go: straight into the final buffer, or through one exact reduction on their way there.
 
 A canvas is told of tiles in row order and of each finished row of tiles. It never holds a whole picture beside the
-final buffer: the reducing canvas keeps the upscaled rows that are not finished, and the narrow rows that are still needed.
+final buffer: the reducing canvas keeps one row of upscaled tiles, reduces it a strip at a time, and keeps of the narrowed
+rows those that are still needed.
 """
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ..frames.geometry import Region, Size
 from ..frames.transfer import linear_to_srgb, srgb_to_linear
+from ..images.quantize import strips, to_integers
 from .resample import lanczos_taps, reduce_width, weighted_rows
 
 Pixels = NDArray[np.float32]
-
-_BAND = 512  # rows; a band of an 8K picture is 47 MB
+Result = NDArray[Any]
+"""(h, w, C): float32 in 0..1, or uint16 over its whole range."""
 
 
 class Canvas(Protocol):
@@ -36,18 +38,26 @@ class Canvas(Protocol):
 
 
 class DirectCanvas:
-    """The upscaled picture is the result: each tile is written once, rows are clipped to 0..1 as they are finished."""
+    """The upscaled picture is the result: each tile is written once, rows are clipped to 0..1 as they are finished.
 
-    def __init__(self, out: Pixels) -> None:
+    An ``out`` of uint16 takes rounded values, and no weights: what is added up must be float.
+    """
+
+    def __init__(self, out: Result) -> None:
         self._out = out
         self._finished = 0
 
     def put(self, region: Region, pixels: Pixels, weights: Pixels | None = None) -> None:
-        _put(self._out[region.rows, region.columns], pixels, weights)
+        place = self._out[region.rows, region.columns]
+        if place.dtype == np.float32:
+            _put(place, pixels, weights)
+        else:
+            _store(place, pixels)
 
     def finish_rows(self, bottom: int) -> None:
         rows = self._out[self._finished : bottom]
-        np.clip(rows, 0.0, 1.0, out=rows)
+        if rows.dtype == np.float32:
+            np.clip(rows, 0.0, 1.0, out=rows)
         self._finished = bottom
 
 
@@ -55,10 +65,11 @@ class ReducingCanvas:
     """Reduces upscaled rows to the final size as they are finished: Lanczos-3, antialiased, in float32, clipped to 0..1.
 
     ``linear`` reduces in linear light (by the sRGB transfer function, IEC 61966-2-1), as optics would; otherwise in the
-    encoded values, as most tools do. A fourth channel is coverage, which is linear as it is.
+    encoded values, as most tools do. A fourth channel is coverage, which is linear as it is. An ``out`` of uint16 takes
+    rounded values.
     """
 
-    def __init__(self, source: Size, out: Pixels, *, linear: bool = False) -> None:
+    def __init__(self, source: Size, out: Result, *, linear: bool = False) -> None:
         height, self._width = out.shape[:2]
         self._out = out
         self._linear = linear
@@ -70,20 +81,31 @@ class ReducingCanvas:
         self._narrow_top = 0
 
     def put(self, region: Region, pixels: Pixels, weights: Pixels | None = None) -> None:
-        missing = region.bottom - self._raw_top - len(self._raw)
-        if missing > 0:
-            self._raw = np.concatenate([self._raw, np.zeros((missing, *self._raw.shape[1:]), np.float32)])
-        _put(self._raw[region.y - self._raw_top : region.bottom - self._raw_top, region.columns], pixels, weights)
+        rows = region.bottom - self._raw_top
+        if rows > len(self._raw):
+            raw = np.zeros((rows, *self._raw.shape[1:]), np.float32)
+            raw[: len(self._raw)] = self._raw
+            self._raw = raw
+        _put(self._raw[region.y - self._raw_top : rows, region.columns], pixels, weights)
 
     def finish_rows(self, bottom: int) -> None:
-        self._narrow = np.concatenate([self._narrow, self._narrowed(self._raw[: bottom - self._raw_top])])
-        self._raw = self._raw[bottom - self._raw_top :].copy()
+        finished = self._raw[: bottom - self._raw_top]
+        for rows in strips(finished.shape):
+            self._reduce(finished[rows])
+        self._raw = self._raw[len(finished) :].copy()
         self._raw_top = bottom
-        first = self._made
-        while self._made < len(self._taps) and self._taps[self._made].end <= bottom:
-            weighted_rows(self._narrow, self._narrow_top, self._taps[self._made], self._out[self._made])
-            self._made += 1
-        self._encode(self._out[first : self._made])
+
+    def _reduce(self, rows: Pixels) -> None:
+        """Take the next upscaled rows, and make every row of the result that they complete."""
+        self._narrow = np.concatenate([self._narrow, self._narrowed(rows)])
+        bottom = self._narrow_top + len(self._narrow)
+        complete = [taps for taps in self._taps[self._made :] if taps.end <= bottom]
+        made: Pixels = np.empty((len(complete), *self._narrow.shape[1:]), np.float32)
+        for taps, row in zip(complete, made, strict=True):
+            weighted_rows(self._narrow, self._narrow_top, taps, row)
+        self._encode(made)
+        _store(self._out[self._made : self._made + len(made)], made)
+        self._made += len(made)
         self._forget()
 
     def _narrowed(self, rows: Pixels) -> Pixels:
@@ -104,16 +126,25 @@ class ReducingCanvas:
             self._narrow_top = top
 
 
-def reduce_picture(pixels: Pixels, final: Size, *, linear: bool = False) -> Pixels:
-    """``pixels`` (H, W, C) in 0..1, reduced to ``final`` in bands of rows."""
-    height, width, channels = pixels.shape
-    out: Pixels = np.zeros((final.height, final.width, channels), np.float32)
+def reduce_picture(pixels: Pixels, out: Result, *, linear: bool = False) -> None:
+    """``pixels`` (H, W, C) in 0..1 reduced to the size of ``out`` (h, w, C), a strip of rows at a time; copied at equal size."""
+    height, width = pixels.shape[:2]
+    if pixels.shape == out.shape:
+        _store(out, pixels)
+        return
     canvas = ReducingCanvas(Size(width, height), out, linear=linear)
-    for top in range(0, height, _BAND):
-        band = Region(0, top, width, min(_BAND, height - top))
-        canvas.put(band, pixels[band.rows])
-        canvas.finish_rows(band.bottom)
-    return out
+    for rows in strips(pixels.shape):
+        canvas.put(Region(0, rows.start, width, rows.stop - rows.start), pixels[rows])
+        canvas.finish_rows(rows.stop)
+
+
+def _store(place: Result, values: Pixels) -> None:
+    """Values in 0..1 as they are, or rounded to the integers of ``place``."""
+    if place.dtype == np.float32:
+        place[:] = values
+        return
+    for rows in strips(values.shape):
+        place[rows] = to_integers(values[rows], 16)
 
 
 def _put(place: Pixels, pixels: Pixels, weights: Pixels | None) -> None:

@@ -1,10 +1,12 @@
-"""Which device the word ``auto`` means, and whether the one that was asked for is here."""
+"""Which device and which precision the word ``auto`` means, and whether what was asked for is possible."""
 
 from __future__ import annotations
 
 import torch
 
 from ..errors import HardwareMissing, WorkflowError
+from ..models.facts import UpscaleModel
+from .backends import Precision
 
 
 def resolve(name: str) -> torch.device:
@@ -25,6 +27,23 @@ def resolve(name: str) -> torch.device:
             feature=device.type,
         )
     return device
+
+
+def resolve_precision(wanted: Precision, model: UpscaleModel, device: torch.device) -> torch.dtype:
+    """``auto`` is fp16 on an NVIDIA or AMD GPU where the model is safe in it, fp32 otherwise.
+
+    Raises ``WorkflowError`` for a precision that the model is not safe in.
+    """
+    if wanted == "auto":
+        return torch.float16 if device.type == "cuda" and model.half_safe else torch.float32
+    if wanted == "fp16" and not model.half_safe:
+        raise WorkflowError(f"{model.architecture} overflows in fp16.", "Choose the precision auto, fp32 or bf16.")
+    if wanted == "bf16" and not model.bfloat16_safe:
+        raise WorkflowError(f"{model.architecture} is not made for bf16.", "Choose the precision auto or fp32.")
+    return _DTYPES[wanted]
+
+
+_DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 def _is_here(kind: str, index: int = 0) -> bool:

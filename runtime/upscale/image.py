@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -10,15 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import OutOfMemory, UnsupportedModel
-from ..frames.geometry import Size
+from ..frames.geometry import Region, Size
 from ..images.alpha import fill_transparent
 from ..models.facts import UpscaleModel
 from .alpha import keep_within_neighbours
 from .backends import Backend
-from .canvas import Canvas, DirectCanvas, ReducingCanvas, reduce_picture
+from .canvas import Canvas, DirectCanvas, ReducingCanvas, Result, reduce_picture
 from .merge import lay
 from .target import Route
-from .tiles import Tile, Tiling, batches, plan, split
+from .tiles import Tile, Tiling, batches, first_row, split
 
 Pixels = NDArray[np.float32]
 
@@ -27,7 +27,7 @@ class Watch(Protocol):
     """Where the loop reports to, between batches of tiles."""
 
     def advance(self, steps: int = 1) -> None:
-        """So many source pixels are done. May raise, which is how a run is cancelled."""
+        """So many pixels of ``work`` are done. May raise, which is how a run is cancelled."""
         ...
 
     def say(self, text: str) -> None:
@@ -36,9 +36,12 @@ class Watch(Protocol):
 
 
 def work(size: Size, channels: int, steps: Route, scale: int) -> int:
-    """How many source pixels go through the model on this route: what ``Watch.advance`` adds up to."""
+    """How many pixels go in on this route, over all passes: what ``Watch.advance`` adds up to.
+
+    A picture that is only copied or reduced counts once.
+    """
     planes = 2 if channels in (2, 4) else 1
-    return planes * sum((size * scale**done).pixels for done in range(steps.passes))
+    return planes * sum((size * scale**done).pixels for done in range(max(steps.passes, 1)))
 
 
 def upscale_picture(
@@ -48,15 +51,18 @@ def upscale_picture(
     tiling: Tiling,
     steps: Route,
     *,
-    out: Pixels,
+    out: Result,
     watch: Watch,
     linear: bool = False,
+    unchanged: Callable[[Region], bool] = lambda _: False,
 ) -> None:
     """Upscale ``pixels`` (H, W, C) in 0..1 into ``out`` (h, w, C), whose size is that of ``steps``.
 
     C is one of 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. Grey stays grey. Alpha is straight coverage: the colour under
     transparent pixels is filled in from its surroundings first, so that nothing bleeds over an edge, and alpha goes through
     the model by itself where it is not constant. ``linear`` makes the final reduction in linear light.
+    ``out`` is float32 in 0..1, or uint16 for a picture without alpha. A tile whose padded region is ``unchanged`` is left as
+    it stands in ``out``; that is only right for one pass without a reduction or a cross-fade.
     Raises ``UnsupportedModel`` for a model that is not RGB to RGB, ``OutOfMemory`` when not even the smallest tile fits.
     """
     if model.input_channels != 3 or model.output_channels != 3:
@@ -67,7 +73,7 @@ def upscale_picture(
     height, width, channels = pixels.shape
     if steps.passes == 0 and steps.final != steps.reached:
         watch.say(f"The source ({width}x{height}) is larger than the target: it is reduced to {steps.final}, not upscaled.")
-    job = _Job(model.scale, backend, tiling, linear, watch)
+    job = _Job(model.scale, backend, tiling, linear, watch, unchanged)
     colours = 1 if channels in (1, 2) else 3
     if channels == colours:
         job.run(pixels, steps, out)
@@ -75,7 +81,7 @@ def upscale_picture(
         _upscale_with_alpha(pixels, job, steps, out)
 
 
-def _upscale_with_alpha(pixels: Pixels, job: _Job, steps: Route, out: Pixels) -> None:
+def _upscale_with_alpha(pixels: Pixels, job: _Job, steps: Route, out: Result) -> None:
     alpha = np.ascontiguousarray(pixels[:, :, -1:])
     job.run(fill_transparent(pixels), steps, out[:, :, :-1])
     job.run(alpha, steps, out[:, :, -1:], flat_tiles_as_they_are=True)
@@ -89,19 +95,21 @@ class _Job:
     tiling: Tiling
     linear: bool
     watch: Watch
+    unchanged: Callable[[Region], bool]
 
-    def run(self, pixels: Pixels, steps: Route, out: Pixels, *, flat_tiles_as_they_are: bool = False) -> None:
+    def run(self, pixels: Pixels, steps: Route, out: Result, *, flat_tiles_as_they_are: bool = False) -> None:
         """All passes over one picture of 1 or 3 channels, into ``out``."""
         linear = self.linear and not flat_tiles_as_they_are  # coverage is linear as it is
         if steps.passes == 0:
-            out[:] = pixels if steps.final == steps.reached else reduce_picture(pixels, steps.final, linear=linear)
+            reduce_picture(pixels, out, linear=linear)
+            self.watch.advance(steps.reached.pixels)
             return
         for _ in range(steps.passes - 1):
             height, width, channels = pixels.shape
             passed: Pixels = np.zeros((height * self.scale, width * self.scale, channels), np.float32)
             self._pass(pixels, DirectCanvas(passed), flat_tiles_as_they_are)
             pixels = passed
-        direct = steps.final == steps.reached
+        direct = steps.final == steps.reached and (out.dtype == np.float32 or not self.tiling.fade)
         canvas = DirectCanvas(out) if direct else ReducingCanvas(steps.reached, out, linear=linear)
         self._pass(pixels, canvas, flat_tiles_as_they_are)
 
@@ -109,9 +117,9 @@ class _Job:
         height, width = pixels.shape[:2]
         size, top = Size(width, height), 0
         while top < height:
-            row = plan(size, self.tiling, top=top)
-            pending = tuple(tile for tile in row if tile.core.y == top)
-            bottom = pending[0].core.bottom
+            row = first_row(size, self.tiling, top)
+            bottom = row[0].core.bottom
+            pending = tuple(tile for tile in row if not self.unchanged(tile.padded))
             while pending:
                 group = next(batches(pending, self.tiling.batch))
                 try:

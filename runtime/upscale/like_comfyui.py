@@ -16,10 +16,11 @@ from PIL import Image
 from torch import Tensor
 from torch.nn.functional import interpolate, pad
 
-from ..errors import OutOfMemory
+from ..errors import OutOfMemory, WorkflowError
 from ..models.load import Descriptor
 from .device import resolve
 from .image import Watch
+from .memory import is_out_of_memory
 
 _TILE, _OVERLAP, _SMALLEST_TILE = 512, 32, 128
 
@@ -32,8 +33,14 @@ def upscale_with_model(
 ) -> Tensor:
     """ImageUpscaleWithModel: tiles of 512 with 32 pixels of overlap, a linear feather on all four sides, fp32.
 
-    Halves the tile down to 128 when memory runs out, then raises ``OutOfMemory``.
+    Halves the tile down to 128 when memory runs out, then raises ``OutOfMemory``. Raises ``WorkflowError`` for a picture with
+    another number of channels than the model has.
     """
+    if images.shape[-1] != model.input_channels:
+        raise WorkflowError(
+            f"The model takes {model.input_channels} channels, the picture has {images.shape[-1]}.",
+            "Use TiledUpscale, which also takes grey and keeps alpha.",
+        )
     place = resolve(device)
     model.to(place)
     pictures = images.movedim(-1, 1).to(place)
@@ -41,9 +48,12 @@ def upscale_with_model(
     while True:
         try:
             with progress(len(pictures) * _tile_count(pictures, tile), "tile") as watch:
-                upscaled = torch.stack([_feathered(picture[None], model, tile, watch)[0] for picture in pictures])
+                # Slices, not pictures: the strides of a batch of one decide which convolution is taken, and its last bits.
+                upscaled = torch.cat([_feathered(picture, model, tile, watch) for picture in pictures.split(1)])
             return upscaled.movedim(1, -1).clamp(0.0, 1.0)
-        except torch.OutOfMemoryError as error:
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
             tile //= 2
             if tile < _SMALLEST_TILE:
                 raise OutOfMemory(
@@ -97,10 +107,17 @@ def resize(images: Tensor, width: int, height: int, method: Method, *, crop: boo
     """``common_upscale``: torch's interpolation without antialiasing, or Pillow's Lanczos on 8-bit truncated values.
 
     ``crop`` cuts the middle of the picture to the new aspect first. Bicubic may leave 0..1, as it does there.
+    Raises ``WorkflowError`` where no pixel would be left.
     """
     pictures = images.movedim(-1, 1)
-    if crop:
+    if width and height and crop:
         pictures = _cropped(pictures, width / height)
+    if not (width and height and pictures.numel()):
+        raise WorkflowError(
+            f"A picture of {images.shape[2]}x{images.shape[1]} pixels cannot be made {width}x{height}"
+            f"{' after a crop to that aspect' if crop else ''}: no pixel would be left.",
+            "Ask for a larger size.",
+        )
     if method == "lanczos":
         return torch.stack([_lanczos(picture, width, height) for picture in pictures.movedim(1, -1)])
     return interpolate(pictures, size=(height, width), mode=method).movedim(1, -1)
@@ -129,8 +146,15 @@ def crop(images: Tensor, x: int, y: int, width: int, height: int) -> Tensor:
 
 
 def batch(first: Tensor, second: Tensor) -> Tensor:
-    """ImageBatch: a missing alpha is opaque, the second picture takes the first one's size."""
+    """ImageBatch: a missing alpha is opaque, the second picture takes the first one's size.
+
+    Raises ``WorkflowError`` when the numbers of channels differ by more than an alpha.
+    """
     missing = first.shape[-1] - second.shape[-1]
+    if abs(missing) > 1:
+        raise WorkflowError(
+            f"Pictures of {first.shape[-1]} and {second.shape[-1]} channels cannot be joined.", "Make both RGB or RGBA."
+        )
     if missing > 0:
         second = pad(second, (0, 1), value=1.0)
     elif missing < 0:

@@ -82,6 +82,12 @@ def plan(size: Size, tiling: Tiling, *, top: int = 0) -> tuple[Tile, ...]:
     return split(Region(0, top, size.width, size.height - top), size, tiling)
 
 
+def first_row(size: Size, tiling: Tiling, top: int) -> tuple[Tile, ...]:
+    """The tiles of ``plan(size, tiling, top=top)`` that begin at ``top``; the loop plans a row when it comes to it."""
+    _, bottom = next(_cuts(top, size.height, tiling))
+    return split(Region(0, top, size.width, bottom - top), size, tiling)
+
+
 def split(region: Region, size: Size, tiling: Tiling) -> tuple[Tile, ...]:
     """Cut a region of a picture into even tiles, row by row from the top left.
 

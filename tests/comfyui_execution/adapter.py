@@ -29,19 +29,17 @@ from upscale8k.runtime.host import LocalHost
 from upscale8k.runtime.packs.load import load_pack
 from upscale8k.runtime.packs.modules import stand_in
 
-VERSION = "0.30.0"
+from ..comfyui.peer.tree import OBTAIN, tree, tree_problem
 
 
-def tree() -> Path:
-    """The ComfyUI tree; without it the whole module that asks is skipped, or fails where the run requires it."""
-    cached = Path(__file__).resolve().parents[2] / ".cache" / f"comfyui-{VERSION}"
-    folder = Path(os.environ.get("UPSCALE8K_COMFYUI") or cached)
-    if not (folder / "tests" / "execution" / "test_execution.py").is_file():
-        reason = f"ComfyUI {VERSION} is not in {folder}. Get it with: python tests/comfyui/obtain.py"
+def tests_of_comfyui() -> Path:
+    """Their folder; without it the whole module that asks is skipped, or fails where the run requires it."""
+    reason = tree_problem(tree())
+    if reason:
         if os.environ.get("UPSCALE8K_REQUIRE_COMFYUI") == "1":
-            pytest.fail(f"UPSCALE8K_REQUIRE_COMFYUI=1, but: {reason}", pytrace=False)
-        pytest.skip(reason, allow_module_level=True)
-    return folder
+            pytest.fail(f"UPSCALE8K_REQUIRE_COMFYUI=1, but: {reason} Get it with: {OBTAIN}", pytrace=False)
+        pytest.skip(f"{reason} Get it with: {OBTAIN}", allow_module_level=True)
+    return tree() / "tests" / "execution"
 
 
 class RebatchImages:
@@ -69,7 +67,7 @@ class Server:
         self.temp = TemporaryDirectory()
         self.host = LocalHost(output_dir=Path(arguments[arguments.index("--output-directory") + 1]), _temp=self.temp)
         self.core = {**nodes.catalog(self.host), "RebatchImages": RebatchImages}
-        pack = tree() / "tests" / "execution" / "testing_nodes" / "testing-pack"
+        pack = tests_of_comfyui() / "testing_nodes" / "testing-pack"
         with stand_in(self.host, self.core):
             self.catalog = {**self.core, **load_pack(pack, self.host, self.core).nodes}
         self.cache = None if "--cache-none" in arguments else ResultCache()
@@ -132,7 +130,7 @@ def get_image(self: Any, filename: str, subfolder: str, folder_type: Any) -> byt
 
 def upstream(name: str) -> ModuleType:
     """A test module of ComfyUI, ``test_execution`` or another beside it, that talks to ``Server``."""
-    path = tree() / "tests" / "execution" / f"{name}.py"
+    path = tests_of_comfyui() / f"{name}.py"
     spec = spec_from_file_location(f"comfyui_{name}", path)
     assert spec and spec.loader
     module: Any = module_from_spec(spec)

@@ -171,6 +171,13 @@ def test_other_mistakes_of_nodes_that_no_output_needs_do_not_matter() -> None:
     assert found(loaded() | prompt_of(n7=("Load", {"count": 900}))) == []
 
 
+def test_only_what_the_wanted_outputs_need_is_checked() -> None:
+    prompt = loaded(image="z.png") | {"8": {"class_type": "Save", "inputs": {}}}
+    assert {problem.node_id for problem in check(prompt, CATALOG).problems} > {"8"}
+    assert {problem.node_id for problem in check(prompt, CATALOG, outputs=["8"]).problems} == {"8"}
+    assert [problem.kind for problem in check(prompt, CATALOG, outputs=[]).problems] == ["prompt_no_outputs"]
+
+
 def test_a_workflow_without_an_output_does_nothing() -> None:
     assert found(prompt_of(n1=("Load", LOAD))) == [("prompt_no_outputs", None, None)]
     assert found({}) == [("prompt_no_outputs", None, None)]
@@ -259,6 +266,16 @@ def test_a_check_that_takes_types_replaces_the_check_of_types() -> None:
     prompt["2"]["inputs"]["image"] = ["1", 1]
     assert found(prompt) == []
     assert Judge.asked == [{"image": "MASK"}]
+
+
+def test_a_check_that_takes_nothing_but_types_is_asked_too() -> None:
+    class OnlyTypes(Judge):
+        @classmethod
+        def VALIDATE_INPUTS(cls, input_types: Any) -> Any:
+            return f"not {input_types['image']}"
+
+    problems = check(judged("OnlyTypes", 1), CATALOG | {"OnlyTypes": OnlyTypes}).problems
+    assert [problem.what for problem in problems] == ["not IMAGE"]
 
 
 @pytest.mark.parametrize(

@@ -210,6 +210,15 @@ def test_with_keep_going_a_failure_costs_only_what_depends_on_it() -> None:
     assert shown(events) == {"9": {"seen": [1]}}
 
 
+def test_a_class_that_cannot_declare_its_inputs_is_named() -> None:
+    def input_types(cls: type) -> None:
+        raise FileNotFoundError("fonts")
+
+    broken = node(lambda: (), OUTPUT_NODE=True, INPUT_TYPES=classmethod(input_types))
+    with pytest.raises(NodeError, match="The node class Node cannot say what its inputs are: FileNotFoundError: fonts"):
+        run({"1": {"class_type": "Broken", "inputs": {}}}, {"Broken": broken})
+
+
 def test_with_keep_going_ctrl_c_still_stops() -> None:
     with pytest.raises(Cancelled):
         run(*failing(KeyboardInterrupt()), keep_going=True)

@@ -6,8 +6,8 @@ import networkx as nx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from upscale8k.runtime.errors import WorkflowError
-from upscale8k.runtime.graph.plan import plan
+from upscale8k.runtime.errors import Problem, WorkflowError
+from upscale8k.runtime.graph.plan import good_outputs, plan
 
 
 class Node:
@@ -68,6 +68,20 @@ def test_a_circle_is_refused_by_its_path() -> None:
 def test_what_cannot_be_planned_is_refused(links: Any, outputs: set[str], wanted: list[str] | None, says: str) -> None:
     with pytest.raises(WorkflowError, match=says):
         order(links, outputs, wanted)
+
+
+def test_the_outputs_without_problems_above_them_are_good() -> None:
+    prompt = prompt_of({"1": [], "2": [("1", 0)], "3": [], "4": [("3", 0)], "5": [("2", 0), ("3", 0)]}, {"2", "4", "5"})
+    assert good_outputs(prompt, CATALOG, []) == ["2", "4", "5"]
+    assert good_outputs(prompt, CATALOG, [Problem("value_not_in_list", "x", node_id="3")]) == ["2"]
+    assert good_outputs(prompt, CATALOG, [Problem("invalid_prompt", "x")]) == []
+
+
+def test_a_node_of_an_unknown_class_is_refused() -> None:
+    prompt = prompt_of({"1": [], "2": [("1", 0)]}, {"2"})
+    prompt["1"]["class_type"] = "Nowhere"
+    with pytest.raises(WorkflowError, match=r"node 1 \(Nowhere\) is of a class that is not here"):
+        plan(prompt, CATALOG)
 
 
 @st.composite

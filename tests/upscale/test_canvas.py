@@ -14,6 +14,12 @@ RNG = np.random.default_rng(20)
 PICTURE = RNG.random((301, 203, 3), dtype=np.float32)
 
 
+def reduced(pixels: np.ndarray, final: Size, *, linear: bool = False) -> np.ndarray:
+    out = np.zeros((final.height, final.width, pixels.shape[2]), np.float32)
+    reduce_picture(pixels, out, linear=linear)
+    return out
+
+
 def pillow(pixels: np.ndarray, size: Size) -> np.ndarray:
     planes = [
         np.asarray(
@@ -26,7 +32,7 @@ def pillow(pixels: np.ndarray, size: Size) -> np.ndarray:
 
 @pytest.mark.parametrize("final", [Size(101, 150), Size(202, 300), Size(203, 77), Size(50, 301), Size(1, 1), Size(203, 301)])
 def test_reduction_equals_pillows_lanczos(final: Size) -> None:
-    np.testing.assert_allclose(reduce_picture(PICTURE, final), pillow(PICTURE, final), atol=5e-7)
+    np.testing.assert_allclose(reduced(PICTURE, final), pillow(PICTURE, final), atol=5e-7)
 
 
 @settings(max_examples=40, deadline=None)
@@ -38,7 +44,7 @@ def test_bands_leave_no_trace_to_the_last_bit(cuts: list[int], final: Size) -> N
     for top, bottom in pairwise(edges):
         canvas.put(Region(0, top, 203, bottom - top), PICTURE[top:bottom])
         canvas.finish_rows(bottom)
-    np.testing.assert_array_equal(out, reduce_picture(PICTURE, final))
+    np.testing.assert_array_equal(out, reduced(PICTURE, final))
 
 
 def test_linear_light_keeps_the_light_of_a_fine_checkerboard() -> None:
@@ -46,23 +52,21 @@ def test_linear_light_keeps_the_light_of_a_fine_checkerboard() -> None:
     board = np.indices((64, 64)).sum(axis=0) % 2
     pixels = np.repeat(board[:, :, None], 3, axis=2).astype(np.float32)
     middle = (slice(3, -3), slice(3, -3))
-    assert reduce_picture(pixels, Size(16, 16), linear=True)[middle].mean() == pytest.approx(0.7354, abs=2e-3)
-    assert reduce_picture(pixels, Size(16, 16))[middle].mean() == pytest.approx(0.5, abs=2e-3)
+    assert reduced(pixels, Size(16, 16), linear=True)[middle].mean() == pytest.approx(0.7354, abs=2e-3)
+    assert reduced(pixels, Size(16, 16))[middle].mean() == pytest.approx(0.5, abs=2e-3)
 
 
 def test_linear_light_leaves_alpha_as_it_is() -> None:
     pixels = RNG.random((40, 40, 4), dtype=np.float32)
-    np.testing.assert_array_equal(
-        reduce_picture(pixels, Size(20, 20), linear=True)[:, :, 3], reduce_picture(pixels, Size(20, 20))[:, :, 3]
-    )
+    np.testing.assert_array_equal(reduced(pixels, Size(20, 20), linear=True)[:, :, 3], reduced(pixels, Size(20, 20))[:, :, 3])
 
 
 def test_overshoot_is_clipped() -> None:
     step = np.zeros((40, 40, 1), np.float32)
     step[:, 20:] = 1
-    reduced = reduce_picture(step, Size(20, 20))
-    assert reduced.min() == 0
-    assert reduced.max() == 1
+    result = reduced(step, Size(20, 20))
+    assert result.min() == 0
+    assert result.max() == 1
 
 
 def test_a_direct_canvas_clips_what_a_model_overshoots() -> None:
@@ -71,3 +75,10 @@ def test_a_direct_canvas_clips_what_a_model_overshoots() -> None:
     canvas.put(Region(0, 0, 2, 2), np.array([[[-0.5], [0.25]], [[1.5], [1.0]]], np.float32))
     canvas.finish_rows(2)
     assert out.ravel().tolist() == [0.0, 0.25, 1.0, 1.0]
+
+
+def test_a_result_in_16_bits_is_the_rounded_float_result() -> None:
+    final = Size(101, 150)
+    integers = np.zeros((final.height, final.width, 3), np.uint16)
+    reduce_picture(PICTURE, integers)
+    np.testing.assert_array_equal(integers, np.floor(reduced(PICTURE, final).astype(np.float64) * 65535 + 0.5))

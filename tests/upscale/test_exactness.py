@@ -92,7 +92,8 @@ def test_an_exact_target_is_the_reduction_of_the_untiled_picture(weights: Callab
     from upscale8k.runtime.upscale.canvas import reduce_picture
 
     descriptor, crop = weights("realesr-animevideov3"), photograph[100:180, 100:220]
-    expected = reduce_picture(untiled(descriptor, crop), Size(300, 200))
+    expected = np.zeros((200, 300, 3), np.float32)
+    reduce_picture(untiled(descriptor, crop), expected)
     np.testing.assert_array_equal(upscaled(descriptor, crop, Tiling(50, 18), "2.5x"), expected)
 
 

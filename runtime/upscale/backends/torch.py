@@ -7,19 +7,17 @@ another node may use it at the same time. In half precision a second copy in fp3
 from __future__ import annotations
 
 from copy import deepcopy
-from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from spandrel import ImageModelDescriptor
 
-from ...errors import OutOfMemory, WorkflowError
+from ...errors import OutOfMemory
 from ...models.facts import UpscaleModel
-from ..device import resolve
+from ...models.load import Descriptor
+from ..device import resolve, resolve_precision
+from ..memory import is_out_of_memory
 from . import Precision
-
-_DTYPES: dict[Precision, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
 
 
 class TorchBackend:
@@ -29,22 +27,23 @@ class TorchBackend:
         self.warnings: list[str] = []
         self._model = model
         self._device = resolve(device)
-        self._dtype = _DTYPES[_precision(precision, model, self._device)]
+        self._dtype = resolve_precision(precision, model, self._device)
+        self._finite = True
         self._net = self._placed(self._dtype)
-        self._full_precision: ImageModelDescriptor[Any] | None = None
+        if self._dtype is not torch.float32:
+            self._net.model.register_forward_hook(self._look_for_overflow)
+        self._full_precision: Descriptor | None = None
 
     def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         try:
-            tiles = torch.as_tensor(batch).to(self._device).permute(0, 3, 1, 2)  # (N, h, w, C) -> (N, C, h, w)
-            upscaled = self._net(tiles.to(self._dtype))
-            if self._dtype is not torch.float32 and not _plausible(tiles, upscaled):
-                upscaled = self._again(tiles)
-            return upscaled.permute(0, 2, 3, 1).float().cpu().numpy()  # (N, C, H, W) -> (N, H, W, C)
-        except (torch.OutOfMemoryError, MemoryError) as error:
+            return self._run(batch)
+        except (RuntimeError, MemoryError) as error:
+            if not is_out_of_memory(error):
+                raise
             self._release()
             raise OutOfMemory(
                 f"A tile of {batch.shape[2]}x{batch.shape[1]} pixels does not fit in the memory of {self._device}.",
-                "Close other programs that use it, or run with --device cpu.",
+                "Close other programs that use it" + (", or run with --device cpu." if self._device.type != "cpu" else "."),
                 device=str(self._device),
                 tile=max(batch.shape[1:3]),
             ) from error
@@ -54,15 +53,28 @@ class TorchBackend:
         self._full_precision = None
         self._release()
 
+    def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        tiles = torch.as_tensor(batch).to(self._device).permute(0, 3, 1, 2)  # (N, h, w, C) -> (N, C, h, w)
+        self._finite = True
+        upscaled = self._net(tiles.to(self._dtype))
+        if self._dtype is not torch.float32 and not (self._finite and _plausible(tiles, upscaled)):
+            upscaled = self._again(tiles)
+        return upscaled.permute(0, 2, 3, 1).float().cpu().numpy()  # (N, C, H, W) -> (N, H, W, C)
+
+    def _look_for_overflow(self, net: torch.nn.Module, inputs: object, output: torch.Tensor | tuple[torch.Tensor, ...]) -> None:
+        """Called with what the network itself gives: spandrel cuts infinity off to 1, where it looks like white."""
+        result = output if isinstance(output, torch.Tensor) else output[0]
+        self._finite = self._finite and bool(torch.isfinite(result).all())
+
     def _again(self, tiles: torch.Tensor) -> torch.Tensor:
         if self._full_precision is None:
             self.warnings.append(
-                "A tile overflowed in half precision and was computed again in fp32; --precision fp32 avoids this."
+                "A tile overflowed in half precision and was computed again in fp32; the precision fp32 avoids this."
             )
             self._full_precision = self._placed(torch.float32)
         return self._full_precision(tiles)
 
-    def _placed(self, dtype: torch.dtype) -> ImageModelDescriptor[Any]:
+    def _placed(self, dtype: torch.dtype) -> Descriptor:
         source = self._model.descriptor
         # ComfyUI hangs its memory manager on the descriptor; the copy must not take that along.
         patcher = getattr(source, "patcher", None)
@@ -75,19 +87,7 @@ class TorchBackend:
             torch.cuda.empty_cache()
 
 
-def _precision(wanted: Precision, model: UpscaleModel, device: torch.device) -> Precision:
-    if wanted == "auto":
-        return "fp16" if device.type == "cuda" and model.half_safe else "fp32"
-    if wanted == "fp16" and not model.half_safe:
-        raise WorkflowError(f"{model.architecture} overflows in fp16.", "Choose the precision auto, fp32 or bf16.")
-    if wanted == "bf16" and not model.bfloat16_safe:
-        raise WorkflowError(f"{model.architecture} is not made for bf16.", "Choose the precision auto or fp32.")
-    return wanted
-
-
 def _plausible(tiles: torch.Tensor, upscaled: torch.Tensor) -> bool:
-    """Finite, and no black tile where the picture was not black: both are how half precision fails."""
-    if not bool(torch.isfinite(upscaled).all()):
-        return False
+    """No black tile where the picture was not black: the other way in which half precision fails."""
     black = upscaled.amax(dim=(1, 2, 3)) == 0
     return not bool((black & (tiles.amax(dim=(1, 2, 3)) > 0.1)).any())

@@ -168,6 +168,8 @@ class MultiType:
     """Takes any of several types."""
 
     class Input(AnyInput):
+        io_type = "COMFY_MULTITYPED_V3"
+
         def __init__(self, id: str | AnyInput, types: Sequence[Any], *_: Any, **more: Any) -> None:
             widget = id if isinstance(id, AnyInput) else None
             super().__init__(widget.id if widget else cast("str", id), **more)
@@ -291,6 +293,42 @@ BoundingBox = Custom("BOUNDING_BOX")
 Curve = Custom("CURVE")
 Mesh = Custom("MESH")
 Voxel = Custom("VOXEL")
+WanCameraEmbedding = Custom("WAN_CAMERA_EMBEDDING")
+BackgroundRemoval = Custom("BACKGROUND_REMOVAL")
+Gligen = Custom("GLIGEN")
+LatentUpscaleModel = Custom("LATENT_UPSCALE_MODEL")
+LoraModel = Custom("LORA_MODEL")
+LossMap = Custom("LOSS_MAP")
+Splat = Custom("SPLAT")
+File3DAny = Custom("FILE_3D")
+File3DGLB = Custom("FILE_3D_GLB")
+File3DGLTF = Custom("FILE_3D_GLTF")
+File3DFBX = Custom("FILE_3D_FBX")
+File3DOBJ = Custom("FILE_3D_OBJ")
+File3DSTL = Custom("FILE_3D_STL")
+File3DUSDZ = Custom("FILE_3D_USDZ")
+File3DPLY = Custom("FILE_3D_PLY")
+File3DSPLAT = Custom("FILE_3D_SPLAT")
+File3DSPZ = Custom("FILE_3D_SPZ")
+File3DKSPLAT = Custom("FILE_3D_KSPLAT")
+File3DSplatAny = Custom("FILE_3D_SPLAT_ANY")
+File3DPointCloudAny = Custom("FILE_3D_POINT_CLOUD_ANY")
+HookKeyframes = Custom("HOOK_KEYFRAMES")
+TimestepsRange = Custom("TIMESTEPS_RANGE")
+LatentOperation = Custom("LATENT_OPERATION")
+Load3DCamera = Custom("LOAD3D_CAMERA")
+Load3DModelInfo = Custom("LOAD3D_MODEL_INFO")
+Load3D = Custom("LOAD_3D")
+Load3DAnimation = Custom("LOAD_3D_ANIMATION")
+Photomaker = Custom("PHOTOMAKER")
+ModelPatch = Custom("MODEL_PATCH")
+AudioEncoder = Custom("AUDIO_ENCODER")
+AudioEncoderOutput = Custom("AUDIO_ENCODER_OUTPUT")
+Tracks = Custom("TRACKS")
+Colors = Custom("COLORS")
+BoundingBoxes = Custom("BOUNDING_BOXES")
+Histogram = Custom("HISTOGRAM")
+Range = Custom("RANGE")
 
 
 @dataclass

@@ -1,0 +1,151 @@
+"""A film goes through a model frame by frame: a recipe in, a recipe out, one result buffer for all of it.
+
+Work is not done twice. A frame whose pixels equal the one before is handed on again, and of any other frame only the tiles
+whose surroundings changed are computed: the buffer still holds the rest. Both give the very same numbers as computing anew,
+because a tile's result depends on its padded pixels alone.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..frames.geometry import Region
+from ..frames.stream import Frame, FrameStream, Samples
+from ..models.facts import UpscaleModel
+from ..models.load import Descriptor
+from .allocator import reused_memory
+from .backends import open_backend
+from .batch import Settings, tiling_for
+from .device import resolve
+from .image import upscale_picture
+from .target import Route, route
+from .tiles import Tiling
+
+
+@dataclass
+class Reuse:
+    """How much of a film was not computed because it was there already."""
+
+    frames: int = 0
+    repeated_frames: int = 0
+    pixels: int = 0
+    computed_pixels: int = 0
+
+    def __str__(self) -> str:
+        saved = 1 - self.computed_pixels / self.pixels if self.pixels else 0.0
+        return f"{self.repeated_frames} of {self.frames} frames repeated the one before; {saved:.0%} of the work was reused."
+
+
+def upscale_stream(stream: FrameStream, descriptor: Descriptor, settings: Settings, say: Callable[[str], None]) -> FrameStream:
+    """``stream`` at the size that ``settings.target`` asks for; frames are uint16, whatever came in.
+
+    Nothing is computed until the result is opened. Raises what ``target.route`` and ``UpscaleModel.of`` raise.
+    """
+    model = UpscaleModel.of(descriptor)
+    steps = route(stream.info.size, model.scale, settings.target)
+    tiling = tiling_for(model, settings)
+    info = replace(
+        stream.info, size=steps.final, bits=16, identity=f"{stream.info.identity} | {_identity(model, settings, tiling, steps)}"
+    )
+
+    def frames(first: int = 0) -> Iterator[Frame]:
+        return _frames(stream, first, model, settings, tiling, steps, say)
+
+    return FrameStream(info, frames, frames)
+
+
+def _frames(
+    stream: FrameStream,
+    first: int,
+    model: UpscaleModel,
+    settings: Settings,
+    tiling: Tiling,
+    steps: Route,
+    say: Callable[[str], None],
+) -> Generator[Frame]:
+    device = resolve(settings.device)
+    reuse = Reuse()
+    result = np.zeros((steps.final.height, steps.final.width, 3), np.uint16)
+    previous: Samples | None = None
+    # A tile of one pass that is written straight to its place can be left standing; after a reduction it cannot be found again.
+    keeps_tiles = steps.passes == 1 and steps.reached == steps.final and tiling.fade == 0
+    with (
+        reused_memory() if device.type == "cpu" else nullcontext(),
+        closing(open_backend(settings.backend, model, str(device), settings.precision)) as backend,
+        closing(_closable(stream.frames(first))) as source,
+    ):
+        for frame in source:
+            reuse.frames += 1
+            reuse.pixels += steps.passes * stream.info.size.pixels
+            if previous is not None and np.array_equal(previous, frame.pixels):
+                reuse.repeated_frames += 1
+            else:
+                changed = _Changed(previous if keeps_tiles else None, frame.pixels, reuse, say)
+                pixels = frame.pixels.astype(np.float32) / np.float32(np.iinfo(frame.pixels.dtype).max)
+                upscale_picture(
+                    pixels,
+                    model,
+                    backend,
+                    tiling,
+                    steps,
+                    out=result,
+                    watch=changed,
+                    linear=settings.linear,
+                    unchanged=changed.unchanged,
+                )
+                previous = frame.pixels.copy()
+            yield Frame(result, frame.pts, frame.duration, frame.time_base)
+    say(str(reuse))
+
+
+class _Changed:
+    """Tells the loop which tiles look as they did in the frame before, and counts the others."""
+
+    def __init__(self, previous: Samples | None, current: Samples, reuse: Reuse, say: Callable[[str], None]) -> None:
+        self._previous = previous
+        self._current = current
+        self._reuse = reuse
+        self._say = say
+
+    def say(self, text: str) -> None:
+        self._say(text)
+
+    def advance(self, steps: int = 1) -> None:
+        self._reuse.computed_pixels += steps
+
+    def unchanged(self, padded: Region) -> bool:
+        if self._previous is None:
+            return False
+        area = (padded.rows, padded.columns)
+        return bool(np.array_equal(self._previous[area], self._current[area]))
+
+
+def _closable(frames: Iterator[Frame]) -> Generator[Frame]:
+    """A generator around any iterator, so that leaving early reaches whatever works behind it."""
+    try:
+        yield from frames
+    finally:
+        close = getattr(frames, "close", None)
+        if close:
+            close()
+
+
+def _identity(model: UpscaleModel, settings: Settings, tiling: Tiling, steps: Route) -> str:
+    """Everything that the pixels of the result depend on."""
+    sha256 = model.provenance.sha256 if model.provenance else _weights_hash(model)
+    numbers = f"{sha256} {settings.backend} {settings.precision} {settings.linear}"
+    return f"upscale {steps.final} {numbers} tile {tiling.tile} halo {tiling.aligned_halo} {tiling.merge}"
+
+
+def _weights_hash(model: UpscaleModel) -> str:
+    """For a model that another loader brought: a hash of its tensors."""
+    digest = hashlib.sha256()
+    for name, tensor in sorted(model.descriptor.model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()

@@ -1,0 +1,200 @@
+"""Segments to a film: packets copied, times laid anew, the source's sound, subtitles, chapters and tags beside them."""
+
+from __future__ import annotations
+
+import heapq
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+import av
+from av.container import InputContainer
+from av.video.stream import VideoStream
+
+from ..errors import MediaError, OutputError
+from ..frames.stream import VideoInfo
+from .container import open_container
+from .encoders import MUXERS, Container
+from .journal import Segment, sync
+from .muxer import AnyPacket, Muxer, open_output
+from .pixels_out import Tags
+from .probe import exact
+from .segments import Plan, exact_times
+from .tracks import Tracks, Window
+
+if TYPE_CHECKING:  # see muxer
+    from av.container.core import Chapter
+
+# Tags that speak of the old file, not of the film.
+_OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "creation_time", "duration", "rotate"}
+_IN_ORDER = {"max_interleave_delta": "1"}
+"""Packets come in order already: FFmpeg need not hold ten seconds of them back when a subtitle track is silent."""
+
+
+@dataclass(frozen=True)
+class Film:
+    """What a joined film is made of beside its segments."""
+
+    info: VideoInfo
+    plan: Plan
+    container: Container
+    sound: Literal["copy", "none"]
+    subtitles: Literal["copy", "none"]
+    tags: Mapping[str, str]
+
+
+def join(film: Film, segments: list[tuple[Path, Segment]], path: Path, say: Callable[[str], None]) -> int:
+    """Write ``path`` and give its size in bytes. It is called ``.part`` until it is whole and on the disk."""
+    part = path.with_name(path.name + ".part")
+    try:
+        with ExitStack() as stack:
+            source = _open_source(film.info, stack)
+            out = stack.enter_context(open_output(part, MUXERS[film.container], _options(film)))
+            _mux(film, segments, source, out, say)
+        sync(part)
+        size = part.stat().st_size
+        part.replace(path)
+        sync(path.parent)
+    except BaseException:
+        part.unlink(missing_ok=True)
+        raise
+    return size
+
+
+def _open_source(info: VideoInfo, stack: ExitStack) -> InputContainer | None:
+    if info.source is None:
+        return None
+    try:
+        return stack.enter_context(open_container(info.source))
+    except MediaError as error:
+        raise MediaError(
+            f"All frames are done, but their sound cannot be read: {error.what}",
+            "Bring the file back and run the same command again, or run it with audio and subtitles set to none.",
+            path=info.source,
+        ) from error
+
+
+def _options(film: Film) -> dict[str, str]:
+    if film.container in ("mp4", "mov"):
+        return {**_IN_ORDER, **exact_times(film.info.time_base), "movflags": "+faststart+use_metadata_tags"}
+    return dict(_IN_ORDER)
+
+
+def _mux(
+    film: Film,
+    segments: list[tuple[Path, Segment]],
+    source: InputContainer | None,
+    out: Muxer,
+    say: Callable[[str], None],
+) -> None:
+    picture = _picture_stream(film, segments[0][0], out)
+    packets = [_picture_packets(film, segments, picture)]
+    if source:
+        window = _window(film.info, source)
+        tracks = Tracks(source, out, film.container, window, sound=film.sound, subtitles=film.subtitles, say=say)
+        packets.append(tracks.packets())
+        out.metadata.update({name: text for name, text in source.metadata.items() if name.lower() not in _OWN_TAGS})
+        out.set_chapters(_chapters(source, window))
+    out.metadata.update(film.tags)
+    out.start_encoding()
+    for packet in heapq.merge(*packets, key=_time):
+        out.mux(packet)
+
+
+def _picture_stream(film: Film, first: Path, out: Muxer) -> VideoStream:
+    with av.open(str(first)) as segment:
+        stream = out.add_stream_from_template(segment.streams.video[0], opaque=True)
+    assert isinstance(stream, VideoStream)
+    context = stream.codec_context
+    if film.plan.encoding.tag:
+        context.codec_tag = film.plan.encoding.tag
+    context.framerate = film.plan.frame_rate
+    context.sample_aspect_ratio = film.info.pixel_aspect
+    stream.time_base = film.info.time_base
+    Tags.of(film.plan.colour).put(context)
+    return stream
+
+
+def _picture_packets(film: Film, segments: list[tuple[Path, Segment]], out: VideoStream) -> Iterator[AnyPacket]:
+    """The packets of all segments, with the times of the journal.
+
+    Decoding times are laid anew over the whole film: frame i (in decoding order) is decoded at the i-th time shown, moved
+    back by the largest reordering of any segment. They always rise and never come after the frame is shown, which times put
+    together from separate encoders would not promise for a variable frame rate.
+    """
+    times = [pts for _, segment in segments for pts in segment.pts]
+    delay = max(segment.reorder for _, segment in segments)
+    step = max(1, times[1] - times[0]) if len(times) > 1 else 1
+    unit = film.info.time_base
+    extra: bytes | None = None
+    number = 0
+    for path, segment in segments:
+        with av.open(str(path)) as file:
+            stream = file.streams.video[0]
+            extra = _same_parameters(path, stream, extra)
+            for packet in cast("Iterator[AnyPacket]", file.demux(stream)):
+                if packet.pts is None or not packet.size:
+                    continue
+                pts = segment.pts[0] + round(packet.pts * exact(packet.time_base) / unit)
+                packet.pts = pts
+                packet.dts = times[number - delay] if number >= delay else times[0] - (delay - number) * step
+                packet.duration = _duration(times, pts, segments[-1][1].duration, film)
+                packet.time_base = unit
+                packet.stream = out
+                number += 1
+                yield packet
+    if number != len(times):
+        raise OutputError(
+            f"{len(times)} frames were finished, and {number} are in the segments.", "Run it again without resuming."
+        )
+
+
+def _same_parameters(path: Path, stream: VideoStream, first: bytes | None) -> bytes:
+    """A film has one set of codec parameters; all segments come from the same encoder with the same settings."""
+    extra = bytes(stream.codec_context.extradata or b"")
+    if first is not None and extra != first:
+        raise OutputError(
+            f"{path.name} was made by another encoder than the segments before it.", "Run it again without resuming.", path=path
+        )
+    return extra
+
+
+def _duration(times: list[int], pts: int, last: int, film: Film) -> int:
+    following = bisect_right(times, pts)
+    if following < len(times):
+        return times[following] - pts
+    return last or max(1, round(1 / film.plan.frame_rate / film.info.time_base))
+
+
+def _time(packet: AnyPacket) -> float:
+    ticks = packet.dts if packet.dts is not None else packet.pts or 0
+    return float(ticks * exact(packet.time_base))
+
+
+def _window(info: VideoInfo, source: InputContainer) -> Window:
+    return Window(info.start or None, info.end, info.start)
+
+
+def _chapters(source: InputContainer, window: Window) -> list[Chapter]:
+    """Those that lie in the window, cut to it."""
+    kept: list[Chapter] = []
+    for chapter in source.chapters():
+        unit = exact(chapter["time_base"])
+        start, end = chapter["start"] * unit, chapter["end"] * unit
+        if (window.start is not None and end <= window.start) or (window.end is not None and start >= window.end):
+            continue
+        start = max(start, window.start or start) - window.shift
+        end = min(end, window.end or end) - window.shift
+        kept.append(
+            {
+                "id": len(kept) + 1,
+                "start": round(start / unit),
+                "end": round(end / unit),
+                "time_base": unit,
+                "metadata": dict(chapter["metadata"]),
+            }
+        )
+    return kept

@@ -1,0 +1,197 @@
+"""What is already done of a film, on the disk, so that a killed run goes on where it was.
+
+Beside ``NAME.mp4`` lies a folder ``NAME.mp4.parts`` while the film is being made::
+
+    journal.jsonl      one line for what was asked, one for each finished segment, one when there is no frame left
+    000000.mp4 ...     finished segments; each was called ``.part`` until it was whole and on the disk
+    lock               held by the run at work; the system lets go of it when that run dies
+
+A line is written after what it speaks of has reached the disk (fsync), and reaches the disk itself before anything else
+happens. A line that is cut off, and a segment whose bytes are not those of its line, end what can be used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+from ..errors import OutputError
+
+JOURNAL = "journal.jsonl"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A finished segment."""
+
+    file: str
+    first: int
+    """Number of its first frame in the film."""
+    pts: tuple[int, ...]
+    """The time of every frame in display order, in the film's time base."""
+    duration: int
+    """Of the last frame; 0 when it is not known."""
+    reorder: int
+    """How many frames at most are decoded before the one that is shown first."""
+    bytes: int
+    sha256: str
+
+    @property
+    def frames(self) -> int:
+        return len(self.pts)
+
+
+@dataclass(frozen=True)
+class Progress:
+    """What a journal holds."""
+
+    asked: Mapping[str, Any]
+    segments: tuple[Segment, ...] = ()
+    complete: bool = False
+
+    @property
+    def frames(self) -> int:
+        return sum(segment.frames for segment in self.segments)
+
+
+def digest(path: Path) -> str:
+    """sha256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sync(path: Path) -> None:
+    """Have a file or a folder reach the disk; a folder's entries too where the system can do that."""
+    if path.is_dir() and sys.platform == "win32":
+        return
+    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+class Parts:
+    """The folder of a film in the making."""
+
+    def __init__(self, target: Path) -> None:
+        self.folder = target.with_name(target.name + ".parts")
+        self._journal = self.folder / JOURNAL
+
+    @contextmanager
+    def locked(self) -> Generator[None]:
+        """Nobody else may work on the same film meanwhile. A folder without a finished segment does not stay behind.
+
+        Raises ``OutputError`` when somebody does.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with (self.folder / "lock").open("a+b") as file:
+            if not _lock(file):
+                name = self.folder.name.removesuffix(".parts")
+                raise OutputError(
+                    f"Another run is writing {name} just now.", "Wait for it, or choose another name.", path=self.folder
+                )
+            try:
+                yield
+            finally:
+                if not any(self.folder.glob("*.mp4")):
+                    self.remove()
+
+    def read(self) -> Progress | None:
+        """What can be used, each segment checked against its hash; None without a journal."""
+        lines = list(_lines(self._journal))
+        if not lines or lines[0].get("format") != _FORMAT:
+            return None
+        segments: list[Segment] = []
+        for line in lines[1:]:
+            if "complete" in line:
+                return Progress(lines[0]["asked"], tuple(segments), complete=True)
+            segment = _segment(line)
+            if segment is None or segment.first != sum(done.frames for done in segments) or not self._whole(segment):
+                break
+            segments.append(segment)
+        return Progress(lines[0]["asked"], tuple(segments))
+
+    def begin(self, progress: Progress) -> None:
+        """Write the journal anew with this much, and remove every file that it does not name."""
+        lines = [{"format": _FORMAT, "asked": progress.asked}, *(asdict(segment) for segment in progress.segments)]
+        lines += [{"complete": progress.frames}] if progress.complete else []
+        part = self._journal.with_name(JOURNAL + ".part")
+        part.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        sync(part)
+        part.replace(self._journal)
+        sync(self.folder)
+        kept = {JOURNAL, "lock", *(segment.file for segment in progress.segments)}
+        for path in self.folder.iterdir():
+            if path.name not in kept and path.is_file():
+                path.unlink()
+
+    def add(self, segment: Segment) -> None:
+        self._append(asdict(segment))
+
+    def complete(self, frames: int) -> None:
+        self._append({"complete": frames})
+
+    def path(self, segment: Segment) -> Path:
+        return self.folder / segment.file
+
+    def remove(self) -> None:
+        """The film is whole: nothing of this is needed any more."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _append(self, line: Mapping[str, Any]) -> None:
+        with self._journal.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _whole(self, segment: Segment) -> bool:
+        path = self.folder / segment.file
+        return path.is_file() and path.stat().st_size == segment.bytes and digest(path) == segment.sha256
+
+
+def _lines(path: Path) -> Iterator[dict[str, Any]]:
+    if not path.is_file():
+        return
+    for raw in path.read_bytes().split(b"\n"):
+        try:
+            line: object = json.loads(raw)
+        except ValueError:
+            return
+        if not isinstance(line, dict):
+            return
+        yield cast("dict[str, Any]", line)
+
+
+def _segment(line: Mapping[str, Any]) -> Segment | None:
+    """The segment that a line speaks of; None for a line that is not one, or that names a file elsewhere."""
+    with suppress(TypeError, ValueError):
+        fields: dict[str, Any] = {**line, "pts": tuple(int(pts) for pts in line["pts"])}
+        segment = Segment(**fields)
+        if segment.pts and Path(segment.file).name == segment.file:
+            return segment
+    return None
+
+
+def _lock(file: IO[bytes]) -> bool:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

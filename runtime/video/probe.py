@@ -1,0 +1,232 @@
+"""What a film is, told before it is read: from its header and from the first picture that decodes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal, Protocol, cast
+
+import av
+from av.buffer import Buffer
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+
+from ..frames.geometry import Size
+from ..frames.stream import Colour, VideoInfo
+from .colour_codes import MATRICES, colour_from
+from .container import open_container, undecodable, video_stream
+from .orientation import Orientation, from_display_matrix
+from .pixels_in import PixelFormat, Siting, pixel_format, supported_matrix
+from .siting import siting
+
+_EDGE = 1 << 20
+"""Bytes at either end of a file that make its fingerprint."""
+_PLACES, _PICTURES_PER_PLACE = 4, 6
+_PACKETS_TO_FIRST_PICTURE = 2000
+_DOLBY_VISION_TAGS = {"dvh1", "dvhe", "dva1", "dvav", "dav1"}
+_MPEG_TICKS = Fraction(1, 90000)
+
+
+class _Rational(Protocol):
+    @property
+    def numerator(self) -> int: ...
+    @property
+    def denominator(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class Source:
+    """A film that was looked at: what everybody may know, and what only the reader needs."""
+
+    path: Path
+    info: VideoInfo
+    coded: Size
+    """As decoded, before it is turned."""
+    pixels: PixelFormat
+    siting: Siting
+    orientation: Orientation
+    clock_zero: Fraction
+    """Seconds on the source's clock at which the film begins; MPEG-TS and MPEG-PS rarely begin at 0."""
+    decode_times: bool
+    """The container stores no times to show pictures at (AVI), so those to decode them at count."""
+    turned_oddly: bool
+    """Its display matrix asks for a turn that is no multiple of 90 degrees."""
+
+
+def probe(path: Path) -> VideoInfo:
+    """The film's size as shown, times, colour, streams and fingerprint.
+
+    ``frame_count`` is the header's where there is one (MP4, MOV, AVI; Matroska with statistics tags), else duration times rate.
+    Raises ``MediaError`` for what is missing, no film, truncated, encrypted, or in a codec or pixel format that cannot be read.
+    """
+    return look(path).info
+
+
+def is_interlaced(path: Path) -> bool:
+    """Whether the codec marks pictures as two fields, at the beginning or at one of three places further in."""
+    with open_container(path) as container:
+        stream = video_stream(container, path)
+        length = _duration(container, stream)
+        for place in range(_PLACES if length else 1):
+            if place and length:
+                zero = Fraction(container.start_time or 0, av.time_base)
+                _seek(container, int((zero + length * place / _PLACES) * av.time_base))
+            if any(picture.interlaced_frame for picture in _pictures(container, stream, _PICTURES_PER_PLACE)):
+                return True
+    return False
+
+
+def look(path: Path) -> Source:
+    """Everything about a film that its header and first picture tell. Raises as ``probe`` does."""
+    with open_container(path) as container:
+        stream = video_stream(container, path)
+        picture = next(iter(_pictures(container, stream, 1)), None)
+        if picture is None:
+            raise undecodable(path, f"none of its pictures can be decoded ({stream.codec_context.name})")
+        pixels = _pixels(path, picture)
+        matrix = _display_matrix(picture)
+        turn = from_display_matrix(matrix) if matrix else Orientation()
+        orientation = turn or Orientation()
+        coded = Size(picture.width, picture.height)
+        colour = _colour(path, stream, picture, pixels)
+        return Source(
+            path,
+            _info(path, container, stream, bits=pixels.bits, colour=colour, coded=coded, orientation=orientation),
+            coded,
+            pixels,
+            siting(picture, pixels, stream.codec_context.name),
+            orientation,
+            Fraction(container.start_time or 0, av.time_base),
+            container.format.name == "avi",
+            turn is None,
+        )
+
+
+def _info(
+    path: Path,
+    container: InputContainer,
+    stream: VideoStream,
+    *,
+    bits: int,
+    colour: Colour,
+    coded: Size,
+    orientation: Orientation,
+) -> VideoInfo:
+    rate = frame_rate(stream)
+    duration = _duration(container, stream)
+    aspect = exact(stream.sample_aspect_ratio) or Fraction(1)
+    count, source = _frame_count(stream, duration, rate)
+    return VideoInfo(
+        size=orientation.size(coded),
+        frame_rate=rate,
+        time_base=time_base(stream),
+        frame_count=count,
+        frame_count_from=source,
+        duration=duration,
+        colour=colour,
+        bits=bits,
+        pixel_aspect=1 / aspect if orientation.transpose else aspect,
+        source=path,
+        audio_streams=len(container.streams.audio),
+        subtitle_streams=len(container.streams.subtitles),
+        identity=fingerprint(path),
+    )
+
+
+def exact(value: _Rational | None) -> Fraction:
+    """PyAV's rational as a fraction: 0 for None (PyAV 18) and for 0/1 or 0/0 (PyAV 19)."""
+    return Fraction(value.numerator, value.denominator) if value and value.denominator else Fraction(0)
+
+
+def time_base(stream: VideoStream) -> Fraction:
+    """Seconds per tick of the stream's clock; 1/90000 when the container has no clock."""
+    return exact(stream.time_base) or _MPEG_TICKS
+
+
+def frame_rate(stream: VideoStream) -> Fraction:
+    """The average rate, else what FFmpeg makes of the time stamps, else 25."""
+    return exact(stream.average_rate) or exact(stream.guessed_rate) or exact(stream.base_rate) or Fraction(25)
+
+
+def fingerprint(path: Path) -> str:
+    """Length, first and last MiB of the file under one SHA-256; the date of the file does not matter."""
+    length = path.stat().st_size
+    digest = hashlib.sha256(str(length).encode())
+    with path.open("rb") as file:
+        digest.update(file.read(_EDGE))
+        file.seek(max(0, length - _EDGE))
+        digest.update(file.read(_EDGE))
+    return f"{length}:{digest.hexdigest()}"
+
+
+def _duration(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    if stream.duration:
+        return stream.duration * time_base(stream)
+    return Fraction(container.duration, av.time_base) if container.duration and container.duration > 0 else None
+
+
+def _frame_count(
+    stream: VideoStream, duration: Fraction | None, rate: Fraction
+) -> tuple[int | None, Literal["header", "duration", "unknown"]]:
+    counted = [value for key, value in stream.metadata.items() if key.upper().startswith("NUMBER_OF_FRAMES")]
+    if stream.frames > 0:
+        return stream.frames, "header"
+    if counted and counted[0].isdecimal():  # mkvmerge's statistics tags
+        return int(counted[0]), "header"
+    return (max(1, round(duration * rate)), "duration") if duration else (None, "unknown")
+
+
+def _pictures(container: InputContainer, stream: VideoStream, count: int) -> list[av.VideoFrame]:
+    """Up to ``count`` pictures from where the container stands, past packets that do not decode."""
+    pictures: list[av.VideoFrame] = []
+    packets = iter(container.demux(stream))
+    for _ in range(_PACKETS_TO_FIRST_PICTURE):
+        try:
+            pictures += next(packets).decode()
+        except StopIteration:
+            break
+        except FFmpegError:
+            continue
+        if len(pictures) >= count:
+            break
+    return pictures[:count]
+
+
+def _seek(container: InputContainer, microseconds: int) -> None:
+    try:
+        container.seek(microseconds)
+    except FFmpegError:
+        return
+
+
+def _pixels(path: Path, picture: av.VideoFrame) -> PixelFormat:
+    found = pixel_format(picture.format.name)
+    if found is None:
+        raise undecodable(path, f"its pixel format {picture.format.name} cannot be converted")
+    return found
+
+
+def _display_matrix(picture: av.VideoFrame) -> bytes | None:
+    found = cast(Mapping[str, Buffer], picture.side_data).get("DISPLAYMATRIX")
+    return bytes(found) if found is not None else None
+
+
+def _colour(path: Path, stream: VideoStream, picture: av.VideoFrame, pixels: PixelFormat) -> Colour:
+    if stream.codec_tag in _DOLBY_VISION_TAGS and picture.colorspace not in MATRICES:
+        raise undecodable(path, "its colours are Dolby Vision without an HDR10 or SDR base")
+    colour = colour_from(
+        matrix=picture.colorspace,
+        range_=picture.color_range,
+        transfer=picture.color_trc,
+        primaries=picture.color_primaries,
+        coded=Size(picture.width, picture.height),
+        bits=pixels.bits,
+        kind=pixels.kind,
+    )
+    if not supported_matrix(colour):
+        raise undecodable(path, f"its colour matrix {colour.matrix} cannot be converted")
+    return colour

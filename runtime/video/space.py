@@ -1,0 +1,102 @@
+"""Whether a film fits on the disk: an estimate before, what the first segments say later."""
+
+from __future__ import annotations
+
+import shutil
+from fractions import Fraction
+from pathlib import Path
+from typing import Protocol
+
+from ..errors import OutputError
+from ..frames.geometry import Size
+from .encoders import Encoding
+from .journal import Segment
+
+_COPIES = 2
+"""The segments, and the film that is joined from them, lie on the disk together for a while."""
+_RESERVE = 32 << 20
+_UNSURE = 4
+"""How far content can lie below the estimate for a quality setting: a still title against grain."""
+
+
+class Say(Protocol):
+    def __call__(self, text: str) -> None: ...
+
+
+def size_text(count: float) -> str:
+    """1536000 -> ``1.5 MB``."""
+    for unit in ("bytes", "kB", "MB", "GB"):
+        if count < 1000:
+            return f"{count:.0f} bytes" if unit == "bytes" else f"{count:.1f} {unit}"
+        count /= 1000
+    return f"{count:.1f} TB"
+
+
+def estimated_bytes(encoding: Encoding, size: Size, frames: int, frame_rate: Fraction) -> float:
+    """Of the finished film's picture track."""
+    if encoding.bitrate:
+        return float(encoding.bitrate / 8 * frames / frame_rate)
+    return encoding.encoder.bits_per_pixel * size.pixels * frames / 8
+
+
+def check_before(folder: Path, encoding: Encoding, size: Size, frames: int, frame_rate: Fraction, say: Say) -> None:
+    """Say what the film will take. Raises ``OutputError`` when it cannot fit even if it turns out small."""
+    expected = estimated_bytes(encoding, size, frames, frame_rate)
+    free = shutil.disk_usage(folder).free
+    least = _COPIES * expected / (1 if encoding.bitrate else _UNSURE)
+    if least > free:
+        raise _too_small(folder, least, free, "at least ")
+    text = (
+        f"The film will take roughly {size_text(expected)}, and as much again until it is joined; {size_text(free)} are free."
+    )
+    if _COPIES * expected > free:
+        text += " That may not be enough."
+    say(text)
+
+
+class SpaceWatch:
+    """Called after every segment with what it took."""
+
+    def __init__(self, folder: Path, frames: int | None, done: list[Segment], say: Say) -> None:
+        self._folder, self._frames, self._say = folder, frames, say
+        self._bytes = sum(segment.bytes for segment in done)
+        self._done = sum(segment.frames for segment in done)
+        self._measured = 0
+        self._warned = False
+
+    def __call__(self, segment: Segment) -> None:
+        """Raises ``OutputError`` when the rest will not fit, going by half of what the film took so far, or not even the next
+        segment will."""
+        self._bytes += segment.bytes
+        self._done += segment.frames
+        self._measured += 1
+        free = shutil.disk_usage(self._folder).free
+        if free < 2 * segment.bytes + _RESERVE:
+            raise _too_small(self._folder, 2 * segment.bytes + _RESERVE, free, "for the next part ")
+        if self._frames is None or self._measured < 2:
+            return
+        # The final file needs room for all of the film, the segments for what is still missing.
+        rest = self._bytes / self._done * max(0, self._frames - self._done)
+        needed = rest * _COPIES + self._bytes
+        if needed / 2 > free:
+            raise _too_small(self._folder, needed, free, "about ")
+        if needed > free and not self._warned:
+            self._warned = True
+            self._say(f"The disk may become too small: about {size_text(needed)} are needed and {size_text(free)} are free.")
+
+
+def check_join(folder: Path, segments: list[Segment]) -> None:
+    """Raises ``OutputError`` when the joined film will not fit beside its segments."""
+    needed = sum(segment.bytes for segment in segments) + _RESERVE // 8
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise _too_small(folder, needed, free, "for joining the film ")
+
+
+def _too_small(folder: Path, needed: float, free: float, how: str) -> OutputError:
+    return OutputError(
+        f"The disk of {folder.name.removesuffix('.parts')} is too small: {how}{size_text(needed)} are needed and "
+        f"{size_text(free)} are free.",
+        "Free some space or write to another disk. What is finished is kept: the same command goes on from there.",
+        path=folder,
+    )

@@ -1,0 +1,73 @@
+"""When each picture is shown: the source's own times where they can be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+
+import av
+
+from .probe import exact
+
+
+@dataclass
+class Trouble:
+    """What went wrong on the way and was lived with."""
+
+    broken_packets: int = 0
+    times_filled: int = 0
+    interlaced: int = 0
+
+    def sentences(self, name: str) -> list[str]:
+        told: list[str] = []
+        if self.broken_packets:
+            count = _counted(self.broken_packets, "packet")
+            told.append(f"{name}: {count} could not be decoded and left out; the frames around them keep their times.")
+        if self.times_filled:
+            count = _counted(self.times_filled, "frame")
+            told.append(f"{name}: {count} had no usable time; the frames before gave it.")
+        if self.interlaced:
+            told.append(f"{name}: {_counted(self.interlaced, 'frame')} further in were interlaced and read as they are.")
+        return told
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}"
+
+
+@dataclass(frozen=True)
+class Timed:
+    """A picture and its time in ticks of the stream's clock; ``duration`` 0 when it is not known."""
+
+    pts: int
+    duration: int
+    picture: av.VideoFrame
+
+
+def in_time(
+    pictures: Iterable[av.VideoFrame], base: Fraction, rate: Fraction, trouble: Trouble, *, decode_times: bool
+) -> Iterator[Timed]:
+    """Give every picture a time later than that of the one before.
+
+    A time that is missing or does not go forward is replaced by the last good one plus as many steps as it is frames behind;
+    a step is the last distance between two good ones, or 1 / ``rate``. With ``decode_times`` the decoder's clock counts
+    instead of the packets': AVI stores none, and FFmpeg's guess of presentation times runs backwards there as soon as frames
+    are reordered.
+    """
+    last: int | None = None
+    step, anchor, since = 1 / rate / base, Fraction(0), -1
+    for picture in pictures:
+        scale = (exact(picture.time_base) or base) / base
+        own = picture.dts if decode_times else picture.pts
+        pts = None if own is None else round(own * scale)
+        if pts is not None and (last is None or pts > last):
+            step = pts - anchor if since == 0 else step
+            anchor, since = Fraction(pts), 0
+        else:
+            trouble.times_filled += not decode_times  # AVI has no time for the pictures that its decoder holds back
+            since += 1
+            filled = round(anchor + since * step)
+            pts = filled if last is None else max(last + 1, filled)
+        last = pts
+        yield Timed(pts, round(picture.duration * scale), picture)

@@ -1,0 +1,79 @@
+"""Whether a file is shorter than its container says, before anybody spends a night on it."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+from typing import BinaryIO
+
+_SEGMENT, _EBML = 0x18538067, 0x1A45DFA3
+_UNBOUNDED = (1 << 56) - 1
+
+
+def announced_length(path: Path) -> int | None:
+    """How many bytes the outermost boxes of an MP4, MOV, Matroska, WebM or AVI file announce; None when they do not say."""
+    with path.open("rb") as file:
+        head = file.read(12)
+        file.seek(0)
+        if head[:4] == b"RIFF":
+            return 8 + int(struct.unpack_from("<I", head, 4)[0])
+        if int.from_bytes(head[:4], "big") == _EBML:
+            return _matroska_end(file)
+        if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
+            return _boxes_end(file, path.stat().st_size)
+    return None
+
+
+def _boxes_end(file: BinaryIO, length: int) -> int | None:
+    """The end of the last top-level box, ISO/IEC 14496-12 section 4.2. None when what follows a whole box is no box."""
+    end = 0
+    for start, size in _boxes(file):
+        end = start + size
+        if end > length:
+            return end
+    return end or None
+
+
+def _boxes(file: BinaryIO) -> Iterator[tuple[int, int]]:
+    start = 0
+    while True:
+        file.seek(start)
+        header = file.read(16)
+        if len(header) < 8 or not header[4:8].isalnum():
+            return
+        size = int(struct.unpack_from(">I", header)[0])
+        if size == 1 and len(header) == 16:  # the true size follows as 64 bits
+            size = int(struct.unpack_from(">Q", header, 8)[0])
+        if size < 8:  # 0 is "to the end of the file"
+            return
+        yield start, size
+        start += size
+
+
+def _matroska_end(file: BinaryIO) -> int | None:
+    """The end of the segment, RFC 8794 sections 4 to 6. Live recordings announce none."""
+    while True:
+        identifier = _vint(file, keep_marker=True)
+        size = _vint(file, keep_marker=False)
+        if identifier is None or size is None:
+            return None
+        if identifier == _SEGMENT:
+            return None if size == _UNBOUNDED else file.tell() + size
+        file.seek(size, 1)
+
+
+def _vint(file: BinaryIO, *, keep_marker: bool) -> int | None:
+    first = file.read(1)
+    if not first or not first[0]:
+        return None
+    length = 9 - first[0].bit_length()
+    rest = file.read(length - 1)
+    if len(rest) != length - 1:
+        return None
+    value = int.from_bytes(first + rest, "big")
+    if keep_marker:
+        return value
+    bits = 7 * length
+    value &= (1 << bits) - 1
+    return _UNBOUNDED if value == (1 << bits) - 1 else value

@@ -1,0 +1,80 @@
+"""Ctrl-C and ``kill``: exit code 130, a word, and nothing half-written."""
+
+import json
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from .conftest import Place, noise
+
+Runtime = Callable[..., "subprocess.Popen[str]"]
+PATIENCE = 120.0
+
+
+def until_work_began(process: "subprocess.Popen[str]") -> None:
+    """Read its JSON lines until a piece of the work is done and more is left."""
+    assert process.stderr
+    for line in process.stderr:
+        event = json.loads(line)
+        if event["event"] == "progress" and 0 < event["done"] < event["total"]:
+            return
+    pytest.fail(f"It ended with {process.wait()} before it could be stopped.")
+
+
+def test_ctrl_c_between_two_tiles(place: Place, root: Path, runtime: Runtime) -> None:
+    workflow = root / "workflows/image_8k.json"
+    folders = [f"--{name}-dir={place.folder / name}" for name in ("input", "output", "models")]
+    process = runtime("run", workflow, *folders, "--progress", "json", "--device", "cpu", "--set", "TiledUpscale.tile=64")
+    until_work_began(process)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, err
+    assert out == ""
+    assert err.splitlines()[-1] == 'node 4 (TiledUpscale "Tiled Upscale"): Stopped.'
+    assert "Traceback" not in err
+    assert list((place.folder / "output").iterdir()) == []
+
+
+def test_kill_while_a_file_is_being_written(place: Place, runtime: Runtime) -> None:
+    """Noise, so that the encoder has work to do; the signal comes when the unfinished file is there."""
+    place.picture("large.png", noise(3000, 4000))
+    inputs = {"images": ["1", 0], "filename": "result.webp", "quality": 100}
+    prompt = {
+        "1": {"class_type": "LoadImage", "inputs": {"image": "large.png"}},
+        "2": {"class_type": "ImageOut", "inputs": inputs},
+    }
+    folders = [f"--{name}-dir={place.folder / name}" for name in ("input", "output", "models")]
+    process = runtime("run", place.save(prompt), *folders)
+    part = place.folder / "output/result_00001_.webp.part"
+    waited_until = time.monotonic() + PATIENCE
+    while not part.exists():
+        assert process.poll() is None, process.communicate()
+        assert time.monotonic() < waited_until
+        time.sleep(0.002)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130, err
+    assert out == ""
+    assert err.splitlines()[-1] == "node 2 (ImageOut): Stopped."
+    assert list((place.folder / "output").iterdir()) == []
+
+
+def test_kill_is_what_it_was_after_a_command(place: Place) -> None:
+    """The command line may be called from another program."""
+    before = signal.getsignal(signal.SIGTERM)
+    place("nodes")
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_a_reader_that_goes_away_is_no_traceback(runtime: Runtime) -> None:
+    process = runtime("nodes", "--json")
+    assert process.stdout and process.stderr
+    process.stdout.read(1)
+    process.stdout.close()
+    assert "Traceback" not in process.stderr.read()
+    process.stderr.close()
+    process.wait(timeout=PATIENCE)

@@ -1,0 +1,13 @@
+"""A home for nodes: three folders and nothing in them."""
+
+from pathlib import Path
+
+import pytest
+from upscale8k.runtime.host import LocalHost
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> LocalHost:
+    for name in ("input", "output"):
+        (tmp_path / name).mkdir()
+    return LocalHost(input_dir=tmp_path / "input", output_dir=tmp_path / "output", device_name="cpu")

@@ -1,0 +1,170 @@
+"""What every node declares: complete, consistent, and for ComfyUI's own ids what ComfyUI declares."""
+
+import inspect
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from upscale8k.nodes import CORE, OURS, TITLES, catalog
+from upscale8k.runtime.host import LocalHost
+
+ALL = {**CORE, **OURS}
+SECTIONS = ("required", "optional", "hidden")
+
+# Where our built-ins may say something else than ComfyUI 0.30, and why.
+ALLOWED = {
+    ("LoadImage", "image", "options"): "the files of another folder",
+    ("UpscaleModelLoader", "model_name", "options"): "the models of another folder, and the ids of our catalog",
+    ("UpscaleModelLoader", "model_name", "multiselect"): "false is what a list of names means anyway",
+}
+
+
+def inputs(node: Any, *sections: str) -> dict[str, tuple[Any, dict[str, Any]]]:
+    """Inputs by name: type and options."""
+    declared = node.INPUT_TYPES()
+    return {
+        name: (spec[0], spec[1] if len(spec) > 1 else {})
+        for section in sections
+        for name, spec in declared.get(section, {}).items()
+    }
+
+
+@pytest.mark.parametrize("node_id", OURS)
+def test_our_nodes_explain_themselves(node_id: str, host: LocalHost) -> None:
+    node = catalog(host)[node_id]
+    assert node.CATEGORY.startswith("8K/")
+    assert node.DESCRIPTION.endswith(".")
+    assert len(node.DESCRIPTION) > 40
+    assert len(set(node.SEARCH_ALIASES)) == len(node.SEARCH_ALIASES) > 0
+    for name, (_, options) in inputs(node, "required", "optional").items():
+        assert options.get("tooltip", "").endswith("."), name
+    tooltips = getattr(node, "OUTPUT_TOOLTIPS", ())
+    assert len(tooltips) == len(node.RETURN_TYPES)
+    assert all(tooltip.endswith(".") for tooltip in tooltips)
+
+
+@pytest.mark.parametrize("node_id", ALL)
+def test_titles_and_outputs_are_whole(node_id: str, host: LocalHost) -> None:
+    node = catalog(host)[node_id]
+    assert TITLES[node_id]
+    assert node.DESCRIPTION
+    assert isinstance(node.RETURN_TYPES, tuple)
+    for aligned in ("RETURN_NAMES", "OUTPUT_TOOLTIPS", "OUTPUT_IS_LIST"):
+        assert len(getattr(node, aligned, node.RETURN_TYPES)) == len(node.RETURN_TYPES)
+    assert node.RETURN_TYPES or node.OUTPUT_NODE
+
+
+def test_no_two_nodes_have_one_title() -> None:
+    assert len(set(TITLES.values())) == len(TITLES) == len(ALL)
+
+
+@pytest.mark.parametrize("node_id", ALL)
+def test_defaults_lie_in_their_ranges(node_id: str, host: LocalHost) -> None:
+    for name, (kind, options) in inputs(catalog(host)[node_id], "required", "optional").items():
+        if isinstance(kind, list):
+            assert len(set(kind)) == len(kind), name
+            assert "default" not in options or options["default"] in kind, name
+        elif kind in ("INT", "FLOAT"):
+            assert type(options["default"]) is {"INT": int, "FLOAT": float}[kind], name
+            assert options["min"] <= options["default"] <= options["max"], name
+            if kind == "INT":
+                assert (options["default"] - options["min"]) % options.get("step", 1) == 0, name
+        elif kind in ("STRING", "BOOLEAN"):
+            assert type(options["default"]) is {"STRING": str, "BOOLEAN": bool}[kind], name
+        else:
+            assert kind.isupper(), name
+            assert "default" not in options, name
+
+
+@pytest.mark.parametrize("node_id", ALL)
+def test_the_function_takes_what_is_declared(node_id: str, host: LocalHost) -> None:
+    node = catalog(host)[node_id]
+    parameters = dict(inspect.signature(getattr(node, node.FUNCTION)).parameters)
+    parameters.pop("self")
+    assert set(parameters) == set(inputs(node, *SECTIONS))
+    required = inputs(node, "required")
+    for name, parameter in parameters.items():
+        if parameter.default is inspect.Parameter.empty:
+            assert name in required, f"{name} may be missing and has no default"
+        else:
+            declared = inputs(node, "required", "optional").get(name, (None, {}))[1].get("default")
+            assert parameter.default == declared, name
+
+
+@pytest.mark.parametrize("node_id", ALL)
+def test_what_comfyui_asks_before_a_run_names_inputs_of_the_node(node_id: str, host: LocalHost) -> None:
+    node = catalog(host)[node_id]
+    for question in ("VALIDATE_INPUTS", "IS_CHANGED"):
+        if hasattr(node, question):
+            asked = set(inspect.signature(getattr(node, question)).parameters)
+            assert asked <= set(inputs(node, "required", "optional")), question
+
+
+def comparable(spec: Any) -> tuple[str, dict[str, Any]]:
+    """A declared input in one form for both generations of nodes; tooltips are each home's own."""
+    kind, options = spec[0], dict(spec[1]) if len(spec) > 1 else {}
+    options.pop("tooltip", None)
+    if isinstance(kind, list):
+        return "COMBO", {**options, "options": kind}
+    return kind, options
+
+
+def differences(ours: Any, theirs: dict[str, Any]) -> set[tuple[str, str]]:
+    """(input, what) for everything that is not the same; an empty input name is the node itself."""
+    found = {("", "output") for _ in range(1) if list(ours.RETURN_TYPES) != theirs["output"]}
+    if list(getattr(ours, "RETURN_NAMES", ours.RETURN_TYPES)) != theirs["output_name"]:
+        found.add(("", "output_name"))
+    for key, attribute, default in (("output_node", "OUTPUT_NODE", False), ("category", "CATEGORY", "")):
+        if getattr(ours, attribute, default) != theirs[key]:
+            found.add(("", key))
+    if bool(getattr(ours, "DEPRECATED", False)) != bool(theirs.get("deprecated")):
+        found.add(("", "deprecated"))
+    for section in SECTIONS:
+        mine, core = ours.INPUT_TYPES().get(section, {}), theirs["input"].get(section, {})
+        if list(mine) != list(core):
+            found.add(("", f"order of {section}"))
+        for name in set(mine) & set(core):
+            if section == "hidden":
+                found |= {(name, "type") for _ in range(1) if mine[name] != core[name]}
+                continue
+            (kind, options), (core_kind, core_options) = comparable(mine[name]), comparable(core[name])
+            found |= {(name, "type") for _ in range(1) if kind != core_kind}
+            keys = set(options) | set(core_options)
+            found |= {(name, key) for key in keys if options.get(key) != core_options.get(key)}
+    return found
+
+
+@pytest.mark.parametrize("node_id", CORE)
+def test_a_core_id_is_declared_as_in_comfyui(node_id: str, host: LocalHost, root: Path) -> None:
+    exported = root.parent / "shared" / "conformance" / "object_info.json"
+    if not exported.is_file():
+        pytest.skip(f"there is no object_info.json of ComfyUI 0.30 in {exported.parent}")
+    theirs = json.loads(exported.read_text(encoding="utf-8"))[node_id]
+    found = {(node_id, *difference) for difference in differences(catalog(host)[node_id], theirs)}
+    assert found <= set(ALLOWED), "a workflow from the canvas would be read differently here"
+    assert TITLES[node_id] == theirs["display_name"]
+
+
+def test_two_catalogs_in_one_process_do_not_mix(tmp_path: Path) -> None:
+    homes = {}
+    for name, grey in (("first", 10), ("second", 200)):
+        folder = tmp_path / name
+        folder.mkdir()
+        Image.new("RGB", (32, 32), (grey, grey, grey)).save(folder / f"{name}.png")
+        Image.new("RGB", (32, 32), (grey, grey, grey)).save(folder / "same.png")
+        homes[name] = catalog(LocalHost(input_dir=folder, output_dir=tmp_path))
+    for name, grey in (("first", 10), ("second", 200), ("first", 10)):
+        node = homes[name]["LoadImage"]
+        assert node.INPUT_TYPES()["required"]["image"][0] == sorted([f"{name}.png", "same.png"])
+        assert (node.VALIDATE_INPUTS(image="first.png") is True) == (name == "first")
+        image, _ = node().load_image("same.png")
+        np.testing.assert_allclose(image.numpy(), grey / 255, atol=1e-7)
+    assert homes["first"]["LoadImage"] is not homes["second"]["LoadImage"]
+
+
+def test_inside_comfyui_the_core_ids_stay_comfyuis(host: LocalHost) -> None:
+    assert set(catalog(host, with_core=False)) == set(OURS)
+    assert not set(OURS) & set(CORE)

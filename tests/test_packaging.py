@@ -1,0 +1,105 @@
+"""What is published: one list of dependencies in two files, complete metadata, and a wheel that holds the package whole."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
+
+ROOT = Path(__file__).resolve().parent.parent
+PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+CODE = ("nodes", "runtime")
+DATA = {"upscale8k.models", "upscale8k.workflows", "upscale8k.workflows.media"}
+NOT_OURS = (".git", ".cache", ".venv", "__pycache__", "build", "dist", "*.egg-info", "tests", ".hypothesis", "output", "input")
+
+
+def modules() -> set[str]:
+    """Every Python file of the package, relative to the checkout."""
+    return {path.relative_to(ROOT).as_posix() for top in CODE for path in (ROOT / top).rglob("*.py")} | {"__init__.py"}
+
+
+def test_both_lists_of_dependencies_are_one() -> None:
+    """ComfyUI's manager reads requirements.txt, pip reads pyproject.toml."""
+    lines = (line.split("#")[0].strip() for line in (ROOT / "requirements.txt").read_text(encoding="utf-8").splitlines())
+    assert [line for line in lines if line] == PROJECT["project"]["dependencies"]
+
+
+def test_no_dependency_has_an_upper_bound() -> None:
+    """Inside ComfyUI these libraries are ComfyUI's; a bound of ours would take its torch away."""
+    for line in PROJECT["project"]["dependencies"]:
+        assert {bound.operator for bound in Requirement(line).specifier} == {">="}, line
+
+
+def test_the_registry_gets_what_it_asks_for() -> None:
+    project, comfy = PROJECT["project"], PROJECT["tool"]["comfy"]
+    assert re.fullmatch(r"[a-z][a-z0-9-]{0,99}", project["name"])
+    assert "comfyui" not in project["name"]
+    assert project["license"] == "MIT"
+    Version(project["version"])
+    assert project["description"]
+    assert project["urls"]["Repository"].startswith("https://")
+    assert comfy["PublisherId"]
+    assert comfy["DisplayName"] == "Upscale8K"
+    assert (ROOT / project["readme"]).is_file()
+
+
+def test_every_folder_with_code_is_a_package_of_the_wheel() -> None:
+    """A new room that is not in [tool.setuptools] packages works in a checkout and is missing after pip install."""
+    folders = {Path(name).parent.as_posix() for name in modules()}
+    wanted = {"upscale8k" if folder == "." else f"upscale8k.{folder.replace('/', '.')}" for folder in folders}
+    assert set(PROJECT["tool"]["setuptools"]["packages"]) == wanted | DATA
+
+
+def test_every_package_has_its_door_sign() -> None:
+    for folder in {Path(name).parent for name in modules()}:
+        assert (ROOT / folder / "__init__.py").is_file(), f"{folder} has no __init__.py"
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel, built from a copy because the build leaves folders behind. Needs no network: setuptools is here."""
+    copy = tmp_path_factory.mktemp("build") / "checkout"
+    shutil.copytree(ROOT, copy, ignore=shutil.ignore_patterns(*NOT_OURS))
+    out = copy.parent / "wheels"
+    out.mkdir()
+    script = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
+    done = subprocess.run([sys.executable, "-c", script, out], cwd=copy, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert not re.search("Deprecat|would be ignored", done.stderr), done.stderr
+    (built,) = out.glob("*.whl")
+    return built
+
+
+def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
+    shipped = {"models/catalog.toml"} | {path.relative_to(ROOT).as_posix() for path in (ROOT / "workflows").glob("*.json")}
+    media = (ROOT / "workflows/media").iterdir()
+    shipped |= {path.relative_to(ROOT).as_posix() for path in media if path.is_file()}
+    with zipfile.ZipFile(wheel) as archive:
+        names = set(archive.namelist())
+        (entry_points,) = [archive.read(name).decode() for name in names if name.endswith(".dist-info/entry_points.txt")]
+    inside = {name for name in names if ".dist-info/" not in name}
+    assert inside == {f"upscale8k/{name}" for name in modules() | shipped}
+    assert entry_points.split() == ["[console_scripts]", "upscale8k", "=", "upscale8k.runtime.cli:main"]
+    assert any(name.endswith("LICENSE") for name in names)
+
+
+def test_the_installed_package_runs_under_its_own_name(wheel: Path, tmp_path: Path) -> None:
+    """A wheel of pure Python is installed by unpacking it. The catalog, the workflows and their media come along."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    workflow = tmp_path / "site/upscale8k/workflows/image_any.json"
+    script = f"import sys; from upscale8k.runtime.cli import main; sys.exit(main(['check', {str(workflow)!r}]))"
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{workflow}: 4 nodes, no problem.\n"

@@ -1,0 +1,125 @@
+"""A film is the pictures that TiledUpscale makes of its frames, and what repeats is not computed again."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from upscale8k.runtime.frames.geometry import Size
+from upscale8k.runtime.frames.stream import Colour, Frame, FrameStream, VideoInfo
+from upscale8k.runtime.host import SilentProgress
+from upscale8k.runtime.upscale.backends.torch import TorchBackend
+from upscale8k.runtime.upscale.batch import Settings, upscale_batch
+from upscale8k.runtime.upscale.film import upscale_stream
+
+RNG = np.random.default_rng(3)
+
+
+def film(pictures: list[np.ndarray]) -> FrameStream:
+    height, width = pictures[0].shape[:2]
+    base = Fraction(1, 1000)
+    info = VideoInfo(Size(width, height), Fraction(25), base, len(pictures), "header", None, Colour(), 8, identity="test film")
+
+    def frames() -> Iterator[Frame]:
+        for index, picture in enumerate(pictures):
+            yield Frame(picture, 40 * index, 40, base)
+
+    return FrameStream(info, frames)
+
+
+def noise(height: int = 40, width: int = 90) -> np.ndarray:
+    return RNG.integers(0, 256, (height, width, 3), np.uint8)
+
+
+@pytest.fixture
+def model(weights: Any) -> Any:
+    return weights("realesr-animevideov3")
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The pixels of every batch that goes through the network."""
+    seen: list[int] = []
+    run = TorchBackend.run
+
+    def counted(self: TorchBackend, batch: np.ndarray) -> np.ndarray:
+        seen.append(batch.shape[0] * batch.shape[1] * batch.shape[2])
+        return run(self, batch)
+
+    monkeypatch.setattr(TorchBackend, "run", counted)
+    return seen
+
+
+@pytest.mark.parametrize("target", ["model scale", "3x"])
+def test_every_frame_is_the_picture_that_the_image_node_makes(target: str, model: Any) -> None:
+    pictures = [noise(), noise(), noise()]
+    settings = Settings(target, "cpu", tile=32)
+    upscaled = upscale_stream(film(pictures), model, settings, lambda _: None)
+    for picture, frame in zip(pictures, upscaled.open(), strict=True):
+        image = torch.as_tensor(picture[None].astype(np.float32) / 255)
+        expected = upscale_batch(image, model, settings, lambda total, unit: SilentProgress())[0].numpy()
+        np.testing.assert_array_equal(frame.pixels, np.floor(expected.astype(np.float64) * 65535 + 0.5))
+
+
+def test_times_and_facts_go_along(model: Any) -> None:
+    upscaled = upscale_stream(film([noise(), noise()]), model, Settings("2x", "cpu"), lambda _: None)
+    assert upscaled.info.size == Size(180, 80)
+    assert upscaled.info.bits == 16
+    assert [(frame.pts, frame.duration) for frame in upscaled.open()] == [(0, 40), (40, 40)]
+
+
+def test_it_can_be_opened_twice_and_closed_early(model: Any) -> None:
+    upscaled = upscale_stream(film([noise(), noise()]), model, Settings("model scale", "cpu"), lambda _: None)
+    first = upscaled.open()
+    kept = next(first).pixels.copy()
+    first.close()
+    assert [np.array_equal(frame.pixels, kept) for frame in upscaled.open()] == [True, False]
+
+
+def test_a_repeated_frame_is_not_computed_again(model: Any, calls: list[int]) -> None:
+    picture, other = noise(), noise()
+    said: list[str] = []
+    pictures = [picture, picture.copy(), other, other.copy(), other.copy(), picture]
+    results = [
+        frame.pixels.copy()
+        for frame in upscale_stream(film(pictures), model, Settings("model scale", "cpu"), said.append).open()
+    ]
+    assert len(calls) == 3
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[5])
+    assert not np.array_equal(results[1], results[2])
+    assert said[-1] == "3 of 6 frames repeated the one before; 50% of the work was reused."
+
+
+def test_only_tiles_that_see_a_change_are_computed_and_the_result_is_the_same_to_the_last_bit(
+    model: Any, calls: list[int]
+) -> None:
+    first = noise(64, 200)
+    second = first.copy()
+    second[5, 190] ^= 255  # seen by the last tile alone: its neighbour's halo ends 18 px beyond the cut at 150
+    settings = Settings("model scale", "cpu", tile=64)
+    results = [frame.pixels.copy() for frame in upscale_stream(film([first, second]), model, settings, lambda _: None).open()]
+    assert len(calls) == 4 + 1
+    calls.clear()
+    (alone,) = [frame.pixels.copy() for frame in upscale_stream(film([second]), model, settings, lambda _: None).open()]
+    np.testing.assert_array_equal(results[1], alone)
+
+
+def test_the_identity_tells_every_setting_that_changes_pixels(model: Any, weights: Any) -> None:
+    def identity(descriptor: Any = model, **changed: Any) -> str:
+        settings = Settings(**{"target": "2x", "device": "cpu", "tile": 64, **changed})
+        return upscale_stream(film([noise()]), descriptor, settings, lambda _: None).info.identity
+
+    others = [
+        identity(target="4x"),
+        identity(halo=4),
+        identity(precision="bf16"),
+        identity(linear=True),
+        identity(backend="null"),
+    ]
+    others.append(identity(weights("realesrgan-x4plus-anime")))
+    assert len({identity(), *others}) == 7
+    assert identity() == identity()
+    assert identity().startswith("test film | ")
