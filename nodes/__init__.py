@@ -9,17 +9,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import core, image, models
+from . import core, core_images, core_values, core_video, image, models, video
 
 if TYPE_CHECKING:
     from ..runtime.host import Host
 
-CATEGORY_OF_OURS = "8K"
-
-OURS: dict[str, tuple[type, str]] = {**models.NODES, **image.NODES}
+OURS: dict[str, tuple[type, str]] = {**models.NODES, **image.NODES, **video.NODES}
 """Node id to class and display name. Ids are forever: saved workflows hold them."""
 
-CORE: dict[str, tuple[type, str]] = core.NODES
+CORE: dict[str, tuple[type, str]] = {**core.NODES, **core_values.NODES, **core_images.NODES, **core_video.NODES}
 """ComfyUI's built-ins that shared workflows use, for the headless runner only."""
 
 TITLES = {node_id: title for node_id, (_, title) in {**CORE, **OURS}.items()}

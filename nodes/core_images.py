@@ -508,8 +508,8 @@ class SaveImageAdvanced:
     def save(
         self,
         images: Any,
+        format: str,
         filename_prefix: str = "ComfyUI",
-        format: str = "png",
         prompt: Any = None,
         extra_pnginfo: Any = None,
         **shown_inputs: Any,

@@ -172,8 +172,8 @@ class CustomCombo:
         """Any: only the canvas knows the list."""
         return True
 
-    def choose(self, choice: str, index: int = 0) -> tuple[str, int]:
-        return choice, index
+    def choose(self, choice: str, index: int | None = None) -> tuple[str, int]:
+        return choice, index or 0
 
 
 class StringConcatenate:

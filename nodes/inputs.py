@@ -23,6 +23,11 @@ def integer(default: int, least: int, most: int, tooltip: str, **more: Any) -> I
     return "INT", {"default": default, "min": least, "max": most, "tooltip": tooltip, **more}
 
 
+def seconds(default: float, tooltip: str, **more: Any) -> Input:
+    """A time from the beginning, to the millisecond."""
+    return "FLOAT", {"default": default, "min": 0.0, "max": 1e6, "step": 0.001, "round": 0.001, "tooltip": tooltip, **more}
+
+
 def text(default: str, tooltip: str, **more: Any) -> Input:
     """One line of text."""
     return "STRING", {"default": default, "tooltip": tooltip, **more}

@@ -26,6 +26,7 @@ FOLDERS: tuple[Folder, ...] = ("input", "output", "temp")
 
 WEIGHT_SUFFIXES = (".safetensors", ".sft", ".pth", ".pt", ".ckpt", ".bin")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".exr", ".jxl", ".bmp", ".gif")
+VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".wmv", ".flv")
 WRITABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".exr", ".jxl")
 
 
@@ -246,8 +247,8 @@ class LocalHost:
         path = contained(root, plain)
         if path is None:
             raise MediaError(
-                f"{name!r} is no place inside the {folder} folder {root}.",
-                "A workflow may only name files inside it: copy the file there, or pass --input-dir.",
+                f"{name!r} lies outside the {folder} folder {root}.",
+                f"A workflow may only name files inside the {folder} folder: copy the file there, or pass --input-dir.",
                 path=root,
             )
         if not _is_file(path) and folder == "input":

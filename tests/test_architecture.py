@@ -24,7 +24,7 @@ ARROWS = {  # room: the rooms it may import. An arrow that is not written here i
     "runtime/upscale": GROUND | {"runtime/images", "runtime/models"},
     "runtime/video": GROUND,
     "runtime/bench": {"runtime/errors", "runtime/models"},
-    "runtime/cli": {f"runtime/{room}" for room in ("errors", "graph", "host", "models", "bench")} | {"nodes"},
+    "runtime/cli": {f"runtime/{room}" for room in ("errors", "graph", "host", "models", "bench", "packs")} | {"nodes"},
     "nodes": GROUND | {f"runtime/{room}" for room in ("host", "images", "models", "upscale", "video")},
 }
 # A node's file may be read without torch: the catalog is what `check` and `nodes` need, and they answer at once.
@@ -39,7 +39,7 @@ LIGHT = [
     "runtime.cli",
 ]
 HEAVY = ("torch", "torchvision", "numpy", "av", "cv2", "spandrel", "OpenImageIO", "PIL", "openvino")
-SOURCES = sorted(path for top in ("runtime", "nodes") for path in (ROOT / top).rglob("*.py")) + [ROOT / "__init__.py"]
+SOURCES = [ROOT / "__init__.py", *sorted(path for top in ("runtime", "nodes") for path in (ROOT / top).rglob("*.py"))]
 
 
 def room_of(path: Path) -> str:

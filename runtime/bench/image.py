@@ -73,7 +73,7 @@ def compare(comfyui: Path, model: Located, size: str, *, runs: int, threads: int
 
     Raises ``WorkflowError`` when the folder is no ComfyUI or the size is none, ``Upscale8KError`` when a run fails.
     """
-    match = re.fullmatch(r"(\d+)x(\d+)", size)
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", size)
     if match is None:
         raise WorkflowError(f"{size!r} is no size.", "Write WIDTHxHEIGHT, for instance 1920x1080.")
     version = _version(comfyui)
@@ -111,7 +111,8 @@ def _job(folder: Path, peer: str, comfyui: Path, weights: Path, threads: int) ->
 def _run(peer: str, job: Path) -> dict[str, float]:
     done = subprocess.run([sys.executable, str(CHILD), peer, str(job)], capture_output=True, text=True, check=False)
     if done.returncode:
-        raise Upscale8KError(f"{PEERS[peer]} did not run: {done.stderr.strip()[-600:]}", "Are its requirements installed here?")
+        reason = (done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1]
+        raise Upscale8KError(f"{PEERS[peer]} did not run: {reason}.", "Are its requirements installed here?")
     return json.loads(done.stdout.strip().splitlines()[-1])
 
 

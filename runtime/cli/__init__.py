@@ -3,11 +3,12 @@
 Exit codes: 0 done, 1 failed in a node, 2 bad workflow, input or arguments, 130 cancelled. May enter: ``errors``, ``graph``,
 ``host``, ``models`` (its light files; what loads torch is imported when a command needs it), ``bench`` and ``nodes``.
 
-* ``commands``  the surface: every command and option.
-* ``session``   one run: a host, a catalog, a prompt that passed the check, its events.
-* ``display``   progress for a terminal, a log file or a program.
-* ``models``    the table of models, pull, verify, import.
-* ``pictures``  ``upscale``: which files, and where they go.
+* ``commands``    the surface: every command and option.
+* ``session``     one run: a host, a catalog, a prompt that passed the check, its events.
+* ``display``     progress for a terminal, a log file or a program.
+* ``conversion``  ``convert``: files and folders, and where they go.
+* ``models``      the table of models, pull, verify, import.
+* ``pictures``    ``upscale``: which files, and where they go.
 """
 
 from __future__ import annotations

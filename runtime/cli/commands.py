@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import replace
@@ -19,12 +20,11 @@ from ..models.locate import locate
 from . import models as model_commands
 from . import pictures
 from .display import MODES, Display, Mode, open_display
-from .session import Places, own_models_dir, prepare, run, shipped
+from .session import Places, opened_catalog, own_models_dir, prepare, run, shipped
 
 _typer = typer.Typer(
     name="upscale8k",
     help="8K super-resolution of images: runs ComfyUI workflows without ComfyUI.",
-    no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -46,6 +46,10 @@ ExtraPaths = Annotated[Path | None, typer.Option("--extra-model-paths", help="Co
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N, mps or xpu.")]
 BackendName = Annotated[str, typer.Option("--backend", help="auto, torch or null (repeats pixels, for a dry run).")]
 ProgressMode = Annotated[str, typer.Option("--progress", help=" | ".join(MODES))]
+Packs = Annotated[
+    list[Path] | None,
+    typer.Option("--nodes", metavar="PACK", help="A ComfyUI node pack to use; it runs with your rights. May be repeated."),
+]
 Download = Annotated[bool, typer.Option("--download", help="Pull models that the workflow names and that are not here.")]
 MaxPixels = Annotated[
     int | None, typer.Option("--max-pixels", min=1, help="Largest picture that is decoded (default: 1000000000).")
@@ -61,7 +65,7 @@ def app(arguments: Sequence[str]) -> int:
     """Run the command line on these arguments; the exit code. Raises ``Upscale8KError`` and ``KeyboardInterrupt``."""
     command = typer.main.get_command(_typer)
     try:
-        result: object = command(list(arguments), prog_name="python -m runtime", standalone_mode=False)
+        result: object = command(list(arguments) or ["--help"], prog_name="python -m runtime", standalone_mode=False)
     except _UsageError as error:
         error.show()
         return error.exit_code
@@ -69,6 +73,8 @@ def app(arguments: Sequence[str]) -> int:
         raise KeyboardInterrupt from error
     if result == Cancelled.exit_code:  # what newer versions make of Ctrl-C
         raise KeyboardInterrupt
+    if not arguments:
+        return _UsageError.exit_code
     return result if isinstance(result, int) else 0
 
 
@@ -83,6 +89,7 @@ def run_command(
     device: Device = "auto",
     backend: BackendName = "auto",
     progress: ProgressMode = "auto",
+    packs: Packs = None,
     download: Download = False,
     max_pixels: MaxPixels = None,
     traceback: Traceback = False,
@@ -90,7 +97,7 @@ def run_command(
     """Run a workflow. Prints the files that it wrote."""
     display = open_display(_mode(progress))
     places = Places(input_dir, output_dir, tuple(models_dir or ()), extra_model_paths, device, backend, max_pixels)
-    for path in _run(workflow, settings or [], places, display, download=download):
+    for path in _run(workflow, settings or [], places, display, download=download, packs=packs or ()):
         typer.echo(path)
 
 
@@ -102,12 +109,14 @@ def check_command(
     output_dir: OutputDir = None,
     models_dir: ModelsDir = None,
     extra_model_paths: ExtraPaths = None,
+    packs: Packs = None,
     traceback: Traceback = False,
 ) -> None:
     """Name every problem of a workflow at once. Exit code 0 or 2."""
     places = Places(input_dir, output_dir, tuple(models_dir or ()), extra_model_paths)
-    catalog = nodes.catalog(places.host(open_display("none"), workflow))
-    prepared = prepare(workflow, settings or [], catalog).accepted()
+    display = open_display("none")
+    with opened_catalog(places.host(display, workflow), packs or (), display.say) as catalog:
+        prepared = prepare(workflow, settings or [], catalog).accepted()
     typer.echo(f"{workflow}: {len(prepared.prompt)} nodes, no problem.")
 
 
@@ -188,9 +197,10 @@ def upscale_command(
     return exit_code
 
 
-def _run(workflow: Path, settings: list[str], places: Places, display: Display, *, download: bool) -> list[Path]:
-    with closing(places.host(display, workflow)) as host:
-        catalog = nodes.catalog(host)
+def _run(
+    workflow: Path, settings: list[str], places: Places, display: Display, *, download: bool, packs: Sequence[Path] = ()
+) -> list[Path]:
+    with closing(places.host(display, workflow)) as host, opened_catalog(host, packs, display.say) as catalog:
         if download:
             _pull_missing(workflow, settings, catalog, host, display)
         return run(prepare(workflow, settings, catalog).accepted(), catalog, host, display)
@@ -225,7 +235,9 @@ def models_list_command(
         return
     from rich.console import Console
 
-    Console().print(model_commands.table(folders))
+    console = Console(width=None if sys.stdout.isatty() else 160, markup=False, emoji=False)
+    for table in model_commands.tables(folders, console.width):
+        console.print(table)
 
 
 @_models.command("pull")

@@ -134,11 +134,11 @@ class Live(Display):
         self._console = Console(stderr=True)
         # The estimate is ours: tiles are few and long, and rich would wait for more of them before it says anything.
         self._bar = Progress(
-            TextColumn("{task.description}"),
+            TextColumn("{task.description}", markup=False),
             BarColumn(),
             TaskProgressColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[left]}", style="progress.remaining"),
+            TextColumn("{task.fields[left]}", style="progress.remaining", markup=False),
             console=self._console,
             transient=True,
         )

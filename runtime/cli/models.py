@@ -19,26 +19,37 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 _MEGABYTE = 1_000_000
+_HEADINGS = ("Model", "Scale", "Size", "Licence", "Here")
+_WIDE = 120
+"""Columns of a screen from which on everything fits into one table."""
 
 
-def table(folders: Sequence[Path]) -> Table:
-    """What is here and what can be pulled, for a person."""
+def tables(folders: Sequence[Path], width: int) -> list[Table]:
+    """What is here and what can be pulled, for a person; what each is good for goes into a second table on a narrow screen."""
+    rows = listing(folders)
+    if width >= _WIDE:
+        return [_table((*_HEADINGS, "Good for"), rows, lambda row: (*_facts(row), row.good_for))]
+    known = [row for row in rows if row.good_for]
+    return [_table(_HEADINGS, rows, _facts), _table(("Model", "Good for"), known, lambda row: (row.id, row.good_for))]
+
+
+def _table(headings: Sequence[str], rows: Sequence[Row], cells: Callable[[Row], tuple[str, ...]]) -> Table:
     from rich import box
     from rich.table import Table
 
     shown = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for heading in ("Model", "Scale", "Size", "Licence", "Here", "Good for"):
+    for heading in headings:
         shown.add_column(heading, justify="right" if heading in ("Scale", "Size") else "left", no_wrap=heading != "Good for")
-    for row in listing(folders):
-        shown.add_row(*_cells(row), style="" if row.path else "dim")
+    for row in rows:
+        shown.add_row(*cells(row), style="" if row.path else "dim")
     return shown
 
 
-def _cells(row: Row) -> tuple[str, ...]:
+def _facts(row: Row) -> tuple[str, ...]:
     scale = f"{row.scale}x" if row.scale else ""
-    size = f"{row.bytes / _MEGABYTE:.1f} MB" if row.bytes else "?"
+    size = f"{row.bytes / _MEGABYTE:.1f} MB" if row.bytes is not None else "?"
     here = {"folder": "yes", "dependency": "yes (shipped)", "pull": "models pull"}[row.state]
-    return row.id, scale, size, row.licence or "", here, row.good_for
+    return row.id, scale, size, row.licence or "", here
 
 
 def as_json(folders: Sequence[Path]) -> list[dict[str, Any]]:

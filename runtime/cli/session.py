@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -79,6 +80,31 @@ class Places:
 def own_models_dir() -> Path:
     """Where ``models pull`` puts weights unless told otherwise."""
     return Path(os.environ.get("UPSCALE8K_MODELS_DIR") or PACK_ROOT / "models")
+
+
+@contextmanager
+def opened_catalog(host: LocalHost, packs: Sequence[Path], say: Callable[[str], None]) -> Generator[dict[str, type]]:
+    """The catalog bound to ``host`` and the nodes of other people's packs, for use inside: ComfyUI's modules are stood in for.
+
+    Raises ``WorkflowError`` for a folder that is no pack or lacks something.
+    """
+    core = nodes.catalog(host)
+    if not packs:
+        yield core
+        return
+    from ..packs.load import load_pack
+    from ..packs.modules import stand_in
+
+    with stand_in(host, core):
+        catalog = dict(core)
+        for folder in packs:
+            pack = load_pack(folder, host, core)
+            catalog.update(pack.nodes)
+            if pack.refused:
+                say(f"{pack.name} also declares {', '.join(pack.refused)}; the nodes that are here already are used.")
+            for node_id, reason in pack.unusable.items():
+                say(f"{pack.name}: {node_id} cannot be used. {reason}")
+        yield catalog
 
 
 @dataclass(frozen=True)

@@ -29,12 +29,24 @@ class Colour:
     transfer: str = "bt709"
     primaries: str = "bt709"
     guessed: tuple[str, ...] = ()
-    """Which of the four the file does not say: they follow the usual rule (BT.601 below 720 lines, BT.709 from there on)."""
+    """Which of the four the file does not say: the usual rule gave them (BT.709 from 720 lines or 1280 columns on)."""
 
     @property
     def hdr(self) -> bool:
         """PQ (HDR10) or HLG."""
         return self.transfer in ("smpte2084", "arib-std-b67")
+
+
+@dataclass(frozen=True)
+class MasteringDisplay:
+    """The screen that an HDR film was made on, SMPTE ST 2086: CIE 1931 x and y, and cd/m2."""
+
+    red: tuple[Fraction, Fraction]
+    green: tuple[Fraction, Fraction]
+    blue: tuple[Fraction, Fraction]
+    white: tuple[Fraction, Fraction]
+    darkest: Fraction
+    brightest: Fraction
 
 
 @dataclass(frozen=True)
@@ -59,10 +71,16 @@ class VideoInfo:
     source: Path | None = None
     """The file whose sound, subtitles, chapters and tags go along; None for pictures."""
     start: Fraction = Fraction(0)
-    """Seconds into ``source`` at which this film begins; with ``end`` it is the part of sound and subtitles to take."""
+    """Where on the clock of ``source``, in seconds, the zero of ``Frame.pts`` lies. With ``end`` it is the part of sound and
+    subtitles to take. 0 leaves every time as it stands, even those of a source whose clock begins later (MPEG-TS)."""
     end: Fraction | None = None
+    """Where on the clock of ``source``, in seconds, the last frame ends; None for the end of the file."""
     audio_streams: int = 0
     subtitle_streams: int = 0
+    mastering_display: MasteringDisplay | None = None
+    """HDR10: what the file says of the screen it was made on."""
+    content_light: tuple[int, int] | None = None
+    """HDR10: the brightest pixel and the brightest frame's average (MaxCLL and MaxFALL of CTA-861.3), in cd/m2."""
     identity: str = ""
     """A fingerprint of the source and of every step so far: equal identities give equal frames. Resuming relies on it."""
 

@@ -294,7 +294,7 @@ class _Run:
             stopped.node = label
             raise stopped from error
         except Exception as error:
-            failed = NodeError(f"{type(error).__name__}: {error}", "Run again with --traceback to see where.")
+            failed = NodeError(f"{type(error).__name__}: {error}".rstrip(".") + ".", "Run again with --traceback to see where.")
             failed.node = label
             raise failed from error
 

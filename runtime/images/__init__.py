@@ -6,7 +6,9 @@ linear light); a file that is damaged is an error and never half a picture; noth
 * ``read``          any picture file -> ``Picture``.
 * ``write``         pixels -> any picture file.
 * ``like_comfyui``  what ComfyUI's own LoadImage and SaveImage do, number for number.
-* ``tensor``        between files and ComfyUI's IMAGE; the only file here that knows torch.
+* ``tensor``        between files and ComfyUI's IMAGE. It, ``batches`` and ``save_advanced`` know torch, no other file here.
+* ``batches``       what ComfyUI's own nodes do with batches, alpha and lists of tiles, bit for bit.
+* ``save_advanced`` what ComfyUI's SaveImageAdvanced writes.
 * ``alpha``         colour under transparent pixels, before it can bleed into the edges.
 
 Below them: ``header`` (which format, how large, before a pixel is decoded), ``png``, ``webp``, ``gif``, ``jxl`` (the structure

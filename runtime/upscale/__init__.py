@@ -9,7 +9,7 @@ buffer for the result, finished tiles survive a lack of memory, and the person i
 * ``merge``, ``canvas``, ``resample``   a tile's way into the result, through one exact reduction where that is needed.
 * ``alpha``         what may come out at the edges of transparency.
 * ``backends``      what runs a model, one file each; ``allocator`` makes the CPU's faster.
-* ``like_comfyui``  ComfyUI's own image nodes, pixel for pixel.
+* ``like_comfyui``  ComfyUI's own image nodes, pixel for pixel; ``resize_like_comfyui`` those that resize.
 
 May enter: ``errors``, ``frames``, ``images`` and ``models``.
 """

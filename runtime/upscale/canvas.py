@@ -127,7 +127,7 @@ class ReducingCanvas:
 
 
 def reduce_picture(pixels: Pixels, out: Result, *, linear: bool = False) -> None:
-    """``pixels`` (H, W, C) in 0..1 reduced to the size of ``out`` (h, w, C), a strip of rows at a time; copied at equal size."""
+    """``pixels`` (H, W, C) in 0..1 reduced to the size of ``out`` (h, w, C), a strip of rows at a time, or copied."""
     height, width = pixels.shape[:2]
     if pixels.shape == out.shape:
         _store(out, pixels)

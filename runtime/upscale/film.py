@@ -22,7 +22,7 @@ from .allocator import reused_memory
 from .backends import open_backend
 from .batch import Settings, tiling_for
 from .device import resolve
-from .image import upscale_picture
+from .image import upscale_picture, work
 from .target import Route, route
 from .tiles import Tiling
 
@@ -81,7 +81,7 @@ def _frames(
     ):
         for frame in source:
             reuse.frames += 1
-            reuse.pixels += steps.passes * stream.info.size.pixels
+            reuse.pixels += work(stream.info.size, 3, steps, model.scale)
             if previous is not None and np.array_equal(previous, frame.pixels):
                 reuse.repeated_frames += 1
             else:

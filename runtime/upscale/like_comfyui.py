@@ -49,7 +49,8 @@ def upscale_with_model(
         try:
             with progress(len(pictures) * _tile_count(pictures, tile), "tile") as watch:
                 # Slices, not pictures: the strides of a batch of one decide which convolution is taken, and its last bits.
-                upscaled = torch.cat([_feathered(picture, model, tile, watch) for picture in pictures.split(1)])
+                singles = [pictures[index : index + 1] for index in range(len(pictures))]
+                upscaled = torch.cat([_feathered(picture, model, tile, watch) for picture in singles])
             return upscaled.movedim(1, -1).clamp(0.0, 1.0)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Literal
 
 import cv2
 import numpy as np
@@ -19,6 +20,9 @@ Widen = Callable[[Samples], NDArray[np.uint16]]
 
 _REACH = 2
 """Chroma samples on each side that a kernel may touch."""
+
+
+_ONE = np.ones(1, np.float32)
 
 
 @dataclass(frozen=True)
@@ -55,16 +59,26 @@ def full_size_rows(chroma: Samples, how: Subsampling, first: int, last: int, wid
 
     ``widened`` brings the samples to 16 bits. The result may be up to ``how.across - 1`` samples wider than the picture.
     """
-    top, bottom = first // how.down, -(-last // how.down)
-    above = max(0, top - _REACH)
     if how.across == how.down == 1:
         return widened(chroma[first:last])
+    top, bottom = first // how.down, -(-last // how.down)
+    above = max(0, top - _REACH)
     rows = widened(chroma[above : bottom + _REACH])
-    kept = slice(top - above, bottom - above)
-    large = np.empty(((bottom - top) * how.down, chroma.shape[1] * how.across), np.uint16)
-    for y in range(how.down):
-        for x in range(how.across):
-            column, row = _kernel(y, how.down, how.centred_down), _kernel(x, how.across, how.centred_across)
-            phase = cv2.sepFilter2D(rows, -1, row, column, borderType=cv2.BORDER_REPLICATE)
-            large[y :: how.down, x :: how.across] = phase[kept]
-    return large[: last - first]
+    tall = _interleaved(rows, [_kernel(y, how.down, how.centred_down) for y in range(how.down)], 0)
+    whole = _interleaved(tall, [_kernel(x, how.across, how.centred_across) for x in range(how.across)], 1)
+    start = (top - above) * how.down
+    return whole[start : start + last - first]
+
+
+def _interleaved(samples: NDArray[np.uint16], kernels: list[NDArray[np.float32]], axis: Literal[0, 1]) -> NDArray[np.uint16]:
+    """``samples`` convolved along ``axis`` with each kernel in turn; the results alternate along that axis."""
+    if len(kernels) == 1:
+        return samples
+    height, width = samples.shape
+    large = np.empty((height * len(kernels), width) if axis == 0 else (height, width * len(kernels)), np.uint16)
+    for phase, kernel in enumerate(kernels):
+        across, down = (_ONE, kernel) if axis == 0 else (kernel, _ONE)
+        place = large[phase :: len(kernels)] if axis == 0 else large[:, phase :: len(kernels)]
+        untouched = kernel[_REACH] == 1
+        place[:] = samples if untouched else cv2.sepFilter2D(samples, -1, across, down, borderType=cv2.BORDER_REPLICATE)
+    return large

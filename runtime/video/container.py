@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import av
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ..errors import MediaError
@@ -47,7 +49,6 @@ _PICTURES = {
     b"\xff\x0a": "JPEG XL",
 }
 _PICTURE_BRANDS = (b"avif", b"heic", b"heix", b"mif1", b"jxl ")
-_ENCRYPTED = {"encv", "drmi", "drms"}
 _CONVERT = "If another program plays it, convert it first: ffmpeg -i {name} -c:v libx264 -crf 12 -c:a copy out.mkv"
 
 
@@ -75,13 +76,23 @@ def video_stream(container: InputContainer, path: Path) -> VideoStream:
     if stream is None:
         holds = "sound but no picture" if container.streams.audio else "no picture stream"
         raise MediaError(f"{path.name} holds {holds}.", "Choose a file with a video stream.", path=path)
-    if stream.codec_tag in _ENCRYPTED:
-        raise MediaError(f"{path.name} is encrypted (copy protection).", "Choose a file without copy protection.", path=path)
     if not stream.codec_context:
-        raise MediaError(
-            f"{path.name}: there is no decoder for its video codec ({stream.codec_tag}).", _convert_hint(path), path=path
-        )
+        raise undecodable(path, "there is no decoder for its video codec")
     return stream
+
+
+def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """What lies ahead of ``stream`` in the file; the last packet is empty and makes the decoder give what it still holds."""
+    try:
+        yield from container.demux(stream)
+    except IndexError:  # PyAV looks for streams that only appeared on the way (MPEG-TS) after it gave our last packet
+        return
+
+
+def refuse_encrypted(packet: Packet[VideoStream], path: Path) -> None:
+    """Raise ``MediaError`` for a packet that cannot be decoded without a key (ISO/IEC 23001-7)."""
+    if packet.has_sidedata("encryption_info"):
+        raise MediaError(f"{path.name} is encrypted (copy protection).", "Choose a file without copy protection.", path=path)
 
 
 def undecodable(path: Path, why: str) -> MediaError:

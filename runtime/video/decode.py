@@ -10,10 +10,11 @@ from itertools import chain
 import av
 from av.container import InputContainer
 from av.error import FFmpegError, InvalidDataError
+from av.error import MemoryError as NoMemory
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from .container import open_container, video_stream
+from .container import open_container, packets, video_stream
 from .probe import Source
 from .timing import Trouble
 
@@ -71,7 +72,9 @@ def _pictures(container: InputContainer, stream: VideoStream, trouble: Trouble) 
     for packet in _packets(container, stream, trouble):
         try:
             pictures = packet.decode()
-        except InvalidDataError:
+        except NoMemory:
+            raise
+        except FFmpegError:  # whatever a decoder says against a packet, the file itself was read
             trouble.broken_packets += 1
             continue
         yield from pictures
@@ -82,7 +85,7 @@ def _packets(container: InputContainer, stream: VideoStream, trouble: Trouble) -
     in_a_row = 0
     while in_a_row < _BROKEN_IN_A_ROW:
         try:
-            for packet in container.demux(stream):
+            for packet in packets(container, stream):
                 in_a_row = 0
                 yield packet
             return

@@ -1,11 +1,29 @@
 """Which encoder writes what: codec, container, depth and chroma as data, and what each encoder is told.
 
-At 8K the model is the slow part and the encoder's memory the large one, so presets are fast and look-ahead is short.
-Measured with PyAV 18.1 (x265 4.1, SVT-AV1 3.1) on two cores of a virtual machine: 48 frames of 3840x2160 10 bit 4:2:0 (a moving photo with
-grain), ``crf`` as in the table below, one process each; seconds of wall time per frame, and the growth of the process's peak
-resident memory over what it held before the encoder was opened.
+At 8K the model is the slow part and the encoder's memory the large one. Presets are fast for the first reason; for the second,
+pictures above ``LARGE`` are encoded with little or nothing held back (no B-frames and no look-ahead for x265, low delay for
+SVT-AV1). What that costs and saves: 48 frames of 3840x2160, 4:2:0 in 10 bits (a photo that moves, with noise), two segments,
+through ``write_video`` with PyAV 18.1 on two cores of a virtual machine; memory is the growth of the process's peak resident
+size, queue and all, and follows the number of pixels (8K: four times). Making the test frames is not counted, and the machine
+was shared: read the times as ratios. PSNR is against the photo without its noise.
 
-    MEASURED
+=====================  =====================================  =====================================
+                       as up to 4K                            as above ``LARGE``, here at 4K
+encoder, preset, crf   s/frame   memory   bit/pixel  PSNR     s/frame   memory   bit/pixel  PSNR
+=====================  =====================================  =====================================
+x265 ultrafast 20      0.47      1.96 GB  0.010      40.7     0.61      0.96 GB  0.027      40.9
+x265 superfast 20      0.65      1.94 GB  0.010      40.7     0.72      0.96 GB  0.028      40.9
+x265 veryfast 20       0.99      1.96 GB  0.016      41.0     1.59      0.96 GB  0.060      41.2
+x265 medium 20         1.07      1.94 GB  0.016      41.0     3.10      1.11 GB  0.061      41.2
+SVT-AV1 12 28          0.19      2.00 GB  0.014      41.6     0.15      0.57 GB  0.018      41.1
+SVT-AV1 10 28          0.19      1.94 GB  0.014      41.6     0.22      0.59 GB  0.018      41.3
+SVT-AV1 8 28           0.21      1.99 GB  0.014      41.6     0.18      0.84 GB  0.017      41.5
+x264 veryfast 18       0.11      1.33 GB  0.038      41.0     (2 B-frames and 4 of look-ahead are kept: half the memory)
+ProRes 422 HQ          1.63      0.50 GB  3.728      41.1     the same
+=====================  =====================================  =====================================
+
+Without look-ahead x265 spends more bits at the same crf, not more for the same quality: measured at 1920x1080 superfast,
+crf 20 with look-ahead gives 0.0171 bit/pixel at 40.98 dB, crf 24 without it 0.0155 at 40.77. So large pictures get crf 24.
 """
 
 from __future__ import annotations
@@ -22,12 +40,16 @@ from av.error import FFmpegError
 
 from ..errors import HardwareMissing, OutputError
 from ..frames.geometry import Size
+from ..frames.stream import MasteringDisplay
 
 Codec = Literal["hevc", "h264", "av1", "prores", "ffv1", "vp9"]
 Container = Literal["mp4", "mkv", "mov", "webm"]
 Bits = Literal[8, 10, 16]
 Chroma = Literal["4:2:0", "4:4:4"]
 Hardware = Literal["nvenc", "qsv", "amf", "videotoolbox"]
+
+LARGE = 12_000_000
+"""Pixels above which memory comes before the size of the file: 4K lies below, 5K and 8K above."""
 
 MUXERS: Mapping[Container, str] = {"mp4": "mp4", "mkv": "matroska", "mov": "mov", "webm": "webm"}
 """FFmpeg's names of the containers."""
@@ -58,6 +80,10 @@ class Wish:
     preset: str
     keyframes: int
     """At least every so many frames one that needs no other."""
+    large: bool
+    """No picture may be held back."""
+    mastering_display: MasteringDisplay | None = None
+    content_light: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -69,11 +95,15 @@ class Encoder:
     options: Callable[[Wish], dict[str, str]]
     crf: int | None
     """The quality where none is asked for; None: it has no such scale."""
+    crf_large: int | None = None
+    """The same for pictures above ``LARGE``; None: the same number."""
     crf_limit: int = 51
     preset: str = ""
     presets: tuple[str, ...] = ()
     even: bool = True
     """Subsampled chroma is for even widths and heights only."""
+    tells_hdr: bool = False
+    """It can write what HDR10 says of the screen and the brightest pixel."""
     bits_per_pixel: float = 0.1
     """What a pixel takes at the default quality, roughly, for the estimate of disk space."""
 
@@ -109,10 +139,9 @@ def _rate(wish: Wish) -> dict[str, str]:
 
 
 def _x265(wish: Wish) -> dict[str, str]:
-    # Every picture that x265 holds back costs 100 MB and more at 8K: look-ahead, B-frames and frame threads hold them.
-    parameters = {
-        "rc-lookahead": 10,
-        "bframes": 3,
+    parameters: dict[str, int | str] = {
+        "rc-lookahead": 0 if wish.large else 10,
+        "bframes": 0 if wish.large else 3,
         "frame-threads": 1,
         "pools": cores(),
         "open-gop": 0,
@@ -121,27 +150,52 @@ def _x265(wish: Wish) -> dict[str, str]:
         "info": 0,
         "log-level": "none",
     }
+    if wish.mastering_display:
+        parameters["master-display"] = _screen(wish.mastering_display, 50_000, 10_000)
+    if wish.content_light:
+        parameters["max-cll"] = f"{wish.content_light[0]},{wish.content_light[1]}"
     text = ":".join(f"{name}={value}" for name, value in parameters.items())
     return {"preset": wish.preset, "x265-params": text, **_rate(wish)}
 
 
+def _screen(display: MasteringDisplay, chromaticity: int, luminance: int) -> str:
+    """x265's and SVT-AV1's way to write SMPTE ST 2086, in so many steps per unit."""
+
+    def point(name: str, place: tuple[Fraction, Fraction]) -> str:
+        return f"{name}({_steps(place[0], chromaticity)},{_steps(place[1], chromaticity)})"
+
+    colours = zip("GBR", (display.green, display.blue, display.red), strict=True)
+    limits = f"L({_steps(display.brightest, luminance)},{_steps(display.darkest, luminance)})"
+    return "".join(point(name, place) for name, place in colours) + point("WP", display.white) + limits
+
+
+def _steps(value: Fraction, unit: int) -> str:
+    return str(round(value * unit)) if unit > 1 else f"{float(value):.6f}"
+
+
 def _x264(wish: Wish) -> dict[str, str]:
+    # Slices instead of pictures side by side: a thread then holds no picture of its own. Without any look-ahead x264 needs
+    # five times the bits for the same crf.
+    holding = "sliced-threads=1:rc-lookahead=4:bframes=2" if wish.large else "rc-lookahead=10:bframes=3"
     return {
         "preset": wish.preset,
-        "rc-lookahead": "10",
-        "bf": "3",
         "g": str(wish.keyframes),
-        "x264-params": f"open-gop=0:threads={cores()}:sync-lookahead=0",
+        "x264-params": f"open-gop=0:threads={min(cores(), 8)}:sync-lookahead=0:{holding}",
         **_rate(wish),
     }
 
 
 def _svt_av1(wish: Wish) -> dict[str, str]:
-    # Key frames instead of forward ones close the group; a low level of parallelism keeps fewer pictures at work.
+    # Key frames instead of forward ones close the group; each level of parallelism holds more pictures.
+    text = f"lp={min(cores(), 2)}:pred-struct=1" if wish.large else f"lp={min(cores(), 3)}"
+    if wish.mastering_display:
+        text += f":mastering-display={_screen(wish.mastering_display, 1, 1)}"
+    if wish.content_light:
+        text += f":content-light={wish.content_light[0]},{wish.content_light[1]}"
     return {
         "preset": wish.preset,
         "g": str(wish.keyframes),
-        "svtav1-params": f"irefresh-type=2:lp={min(cores(), 4)}:lookahead=10",
+        "svtav1-params": f"irefresh-type=2:lookahead=0:{text}",
         **_rate(wish),
     }
 
@@ -152,8 +206,8 @@ def _vp9(wish: Wish) -> dict[str, str]:
         "cpu-used": wish.preset,
         "row-mt": "1",
         "tile-columns": "4",
-        "threads": str(cores()),
-        "lag-in-frames": "10",
+        "threads": str(min(cores(), 16)),
+        "lag-in-frames": "0" if wish.large else "10",
         "g": str(wish.keyframes),
         **_rate(wish),
     }
@@ -199,10 +253,12 @@ _YUV420: dict[tuple[Bits, Chroma], str] = {(8, "4:2:0"): "yuv420p", (10, "4:2:0"
 _CARD: dict[tuple[Bits, Chroma], str] = {(8, "4:2:0"): "nv12", (10, "4:2:0"): "p010le"}
 
 SOFTWARE: Mapping[Codec, Encoder] = {
-    "hevc": Encoder("libx265", _YUV, _x265, 20, 51, "superfast", _X26X_PRESETS, bits_per_pixel=0.06),
-    "h264": Encoder("libx264", _YUV, _x264, 18, 51, "veryfast", _X26X_PRESETS, bits_per_pixel=0.1),
-    "av1": Encoder("libsvtav1", _YUV420, _svt_av1, 28, 63, "10", tuple(map(str, range(14))), bits_per_pixel=0.05),
-    "vp9": Encoder("libvpx-vp9", _YUV, _vp9, 28, 63, "5", tuple(map(str, range(9))), even=False, bits_per_pixel=0.06),
+    "hevc": Encoder("libx265", _YUV, _x265, 20, 24, 51, "superfast", _X26X_PRESETS, tells_hdr=True, bits_per_pixel=0.06),
+    "h264": Encoder("libx264", _YUV, _x264, 18, None, 51, "veryfast", _X26X_PRESETS, bits_per_pixel=0.1),
+    "av1": Encoder(
+        "libsvtav1", _YUV420, _svt_av1, 28, None, 63, "10", tuple(map(str, range(14))), tells_hdr=True, bits_per_pixel=0.05
+    ),
+    "vp9": Encoder("libvpx-vp9", _YUV, _vp9, 28, None, 63, "5", tuple(map(str, range(9))), even=False, bits_per_pixel=0.06),
     # ProRes has no 4:2:0: what is asked for as 4:2:0 keeps more.
     "prores": Encoder(
         "prores_ks",
@@ -254,7 +310,7 @@ def encoder_for(codec: Codec, hardware: Hardware | None) -> Encoder:
             feature=name,
         )
     options, preset, presets = _CARDS[hardware]
-    return Encoder(name, _CARD, options, _CARD_CRF[codec], 51, preset, presets, bits_per_pixel=0.1)
+    return Encoder(name, _CARD, options, _CARD_CRF[codec], None, 51, preset, presets, bits_per_pixel=0.1)
 
 
 @cache
@@ -280,11 +336,14 @@ def choose(
     bits: Bits,
     chroma: Chroma,
     *,
+    size: Size,
     keyframes: int,
     hardware: Hardware | None = None,
     crf: int | None = None,
     bitrate: int | None = None,
     preset: str = "",
+    mastering_display: MasteringDisplay | None = None,
+    content_light: tuple[int, int] | None = None,
 ) -> Encoding:
     """Decide on the encoder and what it is told.
 
@@ -296,7 +355,18 @@ def choose(
         known = f"Presets of {encoder.name}: {', '.join(encoder.presets)}." if encoder.presets else "Leave the preset empty."
         raise OutputError(f"{encoder.name} has no preset {preset}.", known)
     notes = ["ProRes has no 4:2:0: the film is written as 4:2:2."] if codec == "prores" and chroma == "4:2:0" else []
-    wish = Wish(_quality(encoder, crf, bitrate, notes), bitrate, preset or encoder.preset, keyframes)
+    if (mastering_display or content_light) and not encoder.tells_hdr:
+        notes.append(f"{encoder.name} does not write what HDR10 says of brightness: use HEVC or AV1 to keep it.")
+    large = size.pixels > LARGE
+    wish = Wish(
+        _quality(encoder, crf, bitrate, notes, large=large),
+        bitrate,
+        preset or encoder.preset,
+        keyframes,
+        large,
+        mastering_display,
+        content_light,
+    )
     return Encoding(
         encoder,
         codec,
@@ -326,14 +396,16 @@ def _check_names(codec: Codec, container: Container, crf: int | None, bitrate: i
         raise OutputError(f"A bitrate of {bitrate} bits per second is too low.", "The number is bits per second, not megabits.")
 
 
-def _quality(encoder: Encoder, crf: int | None, bitrate: int | None, notes: list[str]) -> int | None:
+def _quality(encoder: Encoder, crf: int | None, bitrate: int | None, notes: list[str], *, large: bool) -> int | None:
     if encoder.crf is None:
         if crf is not None or bitrate is not None:
             notes.append(f"{encoder.name} has neither crf nor bitrate: they are left out.")
         return None
     if crf is not None and not 0 <= crf <= encoder.crf_limit:
         raise OutputError(f"crf {crf} is outside of what {encoder.name} knows.", f"Choose 0 (best) to {encoder.crf_limit}.")
-    return None if bitrate else encoder.crf if crf is None else crf
+    if bitrate or crf is not None:
+        return crf
+    return encoder.crf_large if large and encoder.crf_large is not None else encoder.crf
 
 
 def _pixel_format(encoder: Encoder, codec: Codec, bits: Bits, chroma: Chroma) -> str:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 
+from av.error import FFmpegError
+
 from ..errors import WorkflowError
 from ..frames.stream import VideoInfo
-from .container import open_container, video_stream
+from .container import open_container, packets, video_stream
 from .probe import Source
 from .timing import Timed
 
@@ -48,12 +51,8 @@ def _check(source: Source, start: Fraction, duration: Fraction | None, frame_cap
     def refuse(name: str, what: str, hint: str) -> WorkflowError:
         return WorkflowError(what, hint, path=source.path, input_name=name)
 
-    length = source.info.duration
     if start < 0:
         raise refuse("start", f"start is {float(start):g} s.", "Give 0 or more seconds.")
-    if length is not None and start >= length > 0:
-        what = f"start is {float(start):g} s, but {source.path.name} lasts {float(length):g} s."
-        raise refuse("start", what, "Choose an earlier start.")
     if duration is not None and duration <= 0:
         raise refuse("duration", f"duration is {float(duration):g} s.", "Give more than 0 seconds, or leave it out.")
     if frame_cap is not None and frame_cap < 1:
@@ -131,11 +130,14 @@ def _time_after(source: Source, first: int | None, frames: int) -> int | None:
     times: list[int] = []
     with open_container(source.path) as container:
         stream = video_stream(container, source.path)
-        if first is not None:
-            container.seek(max(0, first - round(1 / source.info.time_base)), stream=stream)
-        for packet in container.demux(stream):
-            if packet.pts is not None and (first is None or packet.pts >= first):
-                times.append(packet.pts)
-            if len(times) > frames + _REORDERED:
-                break
+        with suppress(FFmpegError):  # what cannot jump is read from its beginning
+            if first is not None:
+                container.seek(max(0, first - round(1 / source.info.time_base)), stream=stream)
+        with suppress(FFmpegError):  # a broken file is told of when it is read
+            for packet in packets(container, stream):
+                time = packet.dts if source.decode_times else packet.pts
+                if time is not None and (first is None or time >= first):
+                    times.append(time)
+                if len(times) > frames + _REORDERED:
+                    break
     return sorted(times)[frames] if len(times) > frames else None

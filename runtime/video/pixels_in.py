@@ -30,7 +30,7 @@ from ..frames.stream import Colour, Samples
 from .chroma import Subsampling, full_size_rows
 from .colour_codes import LUMA_WEIGHTS
 
-_BAND = 240
+_BAND = 120
 """Rows worked on at a time: a multiple of every chroma factor, small enough to stay in the cache."""
 _PLANAR = re.compile(r"(yuva?j?4\d\dp(\d+le)?|gray(\d+le)?|gbra?p(\d+le)?)$")
 _FLOAT = re.compile(r"f(16|32)")

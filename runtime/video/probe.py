@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
 from typing import Literal, Protocol, cast
@@ -18,7 +18,8 @@ from av.video.stream import VideoStream
 from ..frames.geometry import Size
 from ..frames.stream import Colour, VideoInfo
 from .colour_codes import MATRICES, colour_from
-from .container import open_container, undecodable, video_stream
+from .container import open_container, packets, refuse_encrypted, undecodable, video_stream
+from .hdr import content_light, mastering_display
 from .orientation import Orientation, from_display_matrix
 from .pixels_in import PixelFormat, Siting, pixel_format, supported_matrix
 from .siting import siting
@@ -75,7 +76,7 @@ def is_interlaced(path: Path) -> bool:
             if place and length:
                 zero = Fraction(container.start_time or 0, av.time_base)
                 _seek(container, int((zero + length * place / _PLACES) * av.time_base))
-            if any(picture.interlaced_frame for picture in _pictures(container, stream, _PICTURES_PER_PLACE)):
+            if any(picture.interlaced_frame for picture in _pictures(path, container, stream, _PICTURES_PER_PLACE)):
                 return True
     return False
 
@@ -84,44 +85,49 @@ def look(path: Path) -> Source:
     """Everything about a film that its header and first picture tell. Raises as ``probe`` does."""
     with open_container(path) as container:
         stream = video_stream(container, path)
-        picture = next(iter(_pictures(container, stream, 1)), None)
+        picture = next(iter(_pictures(path, container, stream, 1)), None)
         if picture is None:
             raise undecodable(path, f"none of its pictures can be decoded ({stream.codec_context.name})")
         pixels = _pixels(path, picture)
-        matrix = _display_matrix(picture)
-        turn = from_display_matrix(matrix) if matrix else Orientation()
-        orientation = turn or Orientation()
         coded = Size(picture.width, picture.height)
-        colour = _colour(path, stream, picture, pixels)
+        turn = _orientation(picture)
+        info = _info(path, container, stream, pixels.bits, _colour(path, stream, picture, pixels))
         return Source(
-            path,
-            _info(path, container, stream, bits=pixels.bits, colour=colour, coded=coded, orientation=orientation),
-            coded,
-            pixels,
-            siting(picture, pixels, stream.codec_context.name),
-            orientation,
-            Fraction(container.start_time or 0, av.time_base),
-            container.format.name == "avi",
-            turn is None,
+            path=path,
+            info=_as_shown(info, picture, turn or Orientation()),
+            coded=coded,
+            pixels=pixels,
+            siting=siting(picture, pixels, stream.codec_context.name),
+            orientation=turn or Orientation(),
+            clock_zero=Fraction(container.start_time or 0, av.time_base),
+            decode_times=container.format.name == "avi",
+            turned_oddly=turn is None,
         )
 
 
-def _info(
-    path: Path,
-    container: InputContainer,
-    stream: VideoStream,
-    *,
-    bits: int,
-    colour: Colour,
-    coded: Size,
-    orientation: Orientation,
-) -> VideoInfo:
+def _orientation(picture: av.VideoFrame) -> Orientation | None:
+    matrix = _side_data(picture, "DISPLAYMATRIX")
+    return from_display_matrix(matrix) if matrix else Orientation()
+
+
+def _as_shown(info: VideoInfo, picture: av.VideoFrame, turn: Orientation) -> VideoInfo:
+    """What only the picture tells, and its turn applied."""
+    display, light = _side_data(picture, "MASTERING_DISPLAY_METADATA"), _side_data(picture, "CONTENT_LIGHT_LEVEL")
+    return replace(
+        info,
+        size=turn.size(Size(picture.width, picture.height)),
+        pixel_aspect=1 / info.pixel_aspect if turn.transpose else info.pixel_aspect,
+        mastering_display=mastering_display(display) if display else None,
+        content_light=content_light(light) if light else None,
+    )
+
+
+def _info(path: Path, container: InputContainer, stream: VideoStream, bits: int, colour: Colour) -> VideoInfo:
     rate = frame_rate(stream)
     duration = _duration(container, stream)
-    aspect = exact(stream.sample_aspect_ratio) or Fraction(1)
     count, source = _frame_count(stream, duration, rate)
     return VideoInfo(
-        size=orientation.size(coded),
+        size=Size(stream.width, stream.height),
         frame_rate=rate,
         time_base=time_base(stream),
         frame_count=count,
@@ -129,7 +135,7 @@ def _info(
         duration=duration,
         colour=colour,
         bits=bits,
-        pixel_aspect=1 / aspect if orientation.transpose else aspect,
+        pixel_aspect=exact(stream.sample_aspect_ratio) or Fraction(1),
         source=path,
         audio_streams=len(container.streams.audio),
         subtitle_streams=len(container.streams.subtitles),
@@ -148,8 +154,9 @@ def time_base(stream: VideoStream) -> Fraction:
 
 
 def frame_rate(stream: VideoStream) -> Fraction:
-    """The average rate, else what FFmpeg makes of the time stamps, else 25."""
-    return exact(stream.average_rate) or exact(stream.guessed_rate) or exact(stream.base_rate) or Fraction(25)
+    """The average rate; what the codec says where the container has no clock, for then the average is a default; else 25."""
+    average, guessed = exact(stream.average_rate), exact(stream.guessed_rate)
+    return (average or guessed or Fraction(25)) if stream.start_time is not None else (guessed or average or Fraction(25))
 
 
 def fingerprint(path: Path) -> str:
@@ -180,13 +187,15 @@ def _frame_count(
     return (max(1, round(duration * rate)), "duration") if duration else (None, "unknown")
 
 
-def _pictures(container: InputContainer, stream: VideoStream, count: int) -> list[av.VideoFrame]:
+def _pictures(path: Path, container: InputContainer, stream: VideoStream, count: int) -> list[av.VideoFrame]:
     """Up to ``count`` pictures from where the container stands, past packets that do not decode."""
     pictures: list[av.VideoFrame] = []
-    packets = iter(container.demux(stream))
+    coming = packets(container, stream)
     for _ in range(_PACKETS_TO_FIRST_PICTURE):
         try:
-            pictures += next(packets).decode()
+            packet = next(coming)
+            refuse_encrypted(packet, path)
+            pictures += packet.decode()
         except StopIteration:
             break
         except FFmpegError:
@@ -210,13 +219,13 @@ def _pixels(path: Path, picture: av.VideoFrame) -> PixelFormat:
     return found
 
 
-def _display_matrix(picture: av.VideoFrame) -> bytes | None:
-    found = cast(Mapping[str, Buffer], picture.side_data).get("DISPLAYMATRIX")
+def _side_data(picture: av.VideoFrame, name: str) -> bytes | None:
+    found = cast(Mapping[str, Buffer], picture.side_data).get(name)
     return bytes(found) if found is not None else None
 
 
 def _colour(path: Path, stream: VideoStream, picture: av.VideoFrame, pixels: PixelFormat) -> Colour:
-    if stream.codec_tag in _DOLBY_VISION_TAGS and picture.colorspace not in MATRICES:
+    if stream.codec_context.codec_tag in _DOLBY_VISION_TAGS and picture.colorspace not in MATRICES:
         raise undecodable(path, "its colours are Dolby Vision without an HDR10 or SDR base")
     colour = colour_from(
         matrix=picture.colorspace,

@@ -12,7 +12,7 @@ from typing import Literal
 import av
 from av.error import FFmpegError
 
-from ..errors import MediaError
+from ..errors import MediaError, WorkflowError
 from ..frames.geometry import Size
 from ..frames.stream import Frame, FrameStream
 from .decode import decoded
@@ -57,6 +57,7 @@ def open_video(
     """
     source = look(path)
     what = excerpt(source, start, duration, frame_cap, every_nth)
+    _refuse_behind_the_end(source, start, what)
     if deinterlace == "refuse" and is_interlaced(path):
         raise MediaError(
             f"{path.name} is interlaced: each picture is two half pictures taken one after the other.",
@@ -80,6 +81,17 @@ def open_video(
     return FrameStream(info, frames, frames)
 
 
+def _refuse_behind_the_end(source: Source, start: Fraction, what: Excerpt) -> None:
+    """A duration may be an estimate (MPEG-PS), so a frame is looked for before a start behind it is refused."""
+    length = source.info.duration
+    if not start or length is None or start < length:
+        return
+    with closing(decoded(source, what.first, Trouble())) as pictures:
+        if next(chosen(_timed(source, pictures, Trouble()), what), None) is None:
+            text = f"start is {float(start):g} s, but {source.path.name} lasts {float(length):g} s."
+            raise WorkflowError(text, "Choose an earlier start.", path=source.path, input_name="start")
+
+
 def _say_what_is_lost(source: Source, say: Callable[[str], None]) -> None:
     name = source.path.name
     if source.pixels.alpha:
@@ -97,7 +109,7 @@ def _read(source: Source, what: Excerpt, deinterlace: Deinterlace, first: int) -
 
     Frames before ``first`` are decoded but not converted.
     """
-    trouble, place = Trouble(), _Place(source)
+    trouble, place = Trouble(), _Place(source, progressive=deinterlace == "refuse")
     convert = Converter(source.pixels, source.info.colour, source.siting)
     count = 0
     try:
@@ -125,8 +137,9 @@ def _timed(source: Source, pictures: Iterable[av.VideoFrame], trouble: Trouble) 
 class _Place:
     """How far reading has come, to be named when something is wrong there."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: Source, *, progressive: bool) -> None:
         self._source = source
+        self._progressive = progressive
         self._number = 0
         self._seconds = source.clock_zero
 
@@ -139,7 +152,7 @@ class _Place:
             self._number += 1
             self._seconds = frame.pts * self._source.info.time_base
             self._check(frame.picture)
-            trouble.interlaced += frame.picture.interlaced_frame
+            trouble.interlaced += self._progressive and frame.picture.interlaced_frame
             yield frame
 
     def _check(self, picture: av.VideoFrame) -> None:

@@ -19,6 +19,7 @@ _REASONS = {
     errno.EACCES: ("Writing there is not allowed", "Choose another folder, or change its permissions."),
     errno.EPERM: ("Writing there is not allowed", "Choose another folder, or change its permissions."),
     errno.EROFS: ("That disk is read-only", "Choose another folder."),
+    errno.EEXIST: ("A part of the path is not a folder", "Choose another folder."),
     errno.ENOTDIR: ("A part of the path is not a folder", "Choose another folder."),
     errno.ENAMETOOLONG: ("The name is too long", "Choose a shorter one."),
 }

@@ -3,8 +3,11 @@
 The encoder works in a thread of its own beside whoever makes the frames. Every segment has a fresh encoder, so that what it
 holds depends on its own frames only: a run that goes on after a kill writes the same bytes as one that was never killed.
 
-Memory at 8K: the producer packs a lent picture into planes at once and hands over a copy, of which at most ``AHEAD_BYTES``
-wait (and always at least one), so two pictures of 100 MB (10 bit 4:2:0) are alive besides what the encoder itself holds.
+Memory at 8K: the producer packs a lent picture into planes at once, so it never keeps one, and hands the planes over. Of
+these at most ``AHEAD_BYTES`` and ``AHEAD_PICTURES`` wait (but always one may), so that with the picture being encoded two of
+100 MB (10 bit 4:2:0) are alive besides what the encoder itself holds.
+
+What a kill costs: the segment in work, and the pictures that wait.
 """
 
 from __future__ import annotations
@@ -33,6 +36,7 @@ from .probe import exact
 from .refusal import translated
 
 AHEAD_BYTES = 128 << 20
+AHEAD_PICTURES = 4
 
 
 @dataclass(frozen=True)
@@ -62,10 +66,9 @@ class Picture:
 
 
 class _Queue:
-    """Pictures between two threads, bounded in bytes; one that is larger than the bound passes alone."""
+    """Pictures between two threads, bounded in bytes and number; one that is larger than the bound passes alone."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self) -> None:
         self._held = 0
         self._items: deque[Picture | None] = deque()
         self._changed = Condition()
@@ -75,7 +78,7 @@ class _Queue:
         """Wait for room. False when nobody takes any more."""
         size = item.bytes if item else 0
         with self._changed:
-            while self._items and self._held + size > self._limit and not self._closed:
+            while self._full(size) and not self._closed:
                 self._changed.wait(0.2)  # a limit, so that Ctrl-C comes through on every system
             if self._closed:
                 return False
@@ -83,6 +86,9 @@ class _Queue:
             self._held += size
             self._changed.notify_all()
             return True
+
+    def _full(self, size: int) -> bool:
+        return len(self._items) >= AHEAD_PICTURES or (bool(self._items) and self._held + size > AHEAD_BYTES)
 
     def take(self) -> Picture | None:
         """The next one; None at the end, or at once after ``close``."""
@@ -119,7 +125,7 @@ class SegmentWriter:
         self._plan, self._parts = plan, parts
         self._first, self._number = first, number
         self._finished = finished
-        self._queue = _Queue(AHEAD_BYTES)
+        self._queue = _Queue()
         self._error: BaseException | None = None
         self._thread = Thread(target=self._work, name="video encoder", daemon=True)
 

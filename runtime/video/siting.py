@@ -6,11 +6,10 @@ needs any more, and the red that swscale makes of it tells whether the chroma sa
 
 from __future__ import annotations
 
-from typing import Literal
-
 import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from numpy.typing import NDArray
 
 from .pixels_in import PixelFormat, Siting, samples
 
@@ -20,30 +19,43 @@ _SAID_BY_DECODER = {"h264", "hevc"}
 """FFmpeg's decoders of these always say where chroma lies. From others, "in the middle" may also mean "not said"."""
 _RAMP, _STEP = 16, 6
 """Chroma samples in the ramp, codes (of 8 bits) per sample."""
+_LUMA = 120
 
 
-def _offset(picture: av.VideoFrame, bits: int, axis: Literal[0, 1]) -> float:
-    """How far along ``axis`` the chroma samples lie behind the first of their luma samples, in chroma samples (0 or 0.25)."""
-    unit = 2 ** (bits - 8)
-    luma, cb, cr = (samples(plane, plane.width, plane.height, bits) for plane in picture.planes[:3])
-    luma[:], cb[:] = 120 * unit, 128 * unit
-    middle = cr.shape[axis] // 2
-    steps = np.array([max(-_RAMP // 2, min(_RAMP // 2, i - middle)) for i in range(cr.shape[axis])])
-    ramp = (128 + _STEP * steps) * unit
-    cr[:] = ramp[:, None] if axis == 0 else ramp
-    flags = Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT
+def _offsets(picture: av.VideoFrame, format_: PixelFormat) -> tuple[float, float]:
+    """How far the chroma samples lie behind the first of their luma samples, in chroma samples (0 or 0.25): across, down.
+
+    Cr becomes a ramp from left to right, which shows in red; Cb one from top to bottom, which shows in blue.
+    """
+    unit = 2 ** (format_.bits - 8)
+    luma, cb, cr = (samples(plane, plane.width, plane.height, format_.bits) for plane in picture.planes[:3])
+    luma[:], cb[:], cr[:] = _LUMA * unit, _ramp(cb.shape[0], unit)[:, None], _ramp(cr.shape[1], unit)
     shown = picture.reformat(
         format="gbrp",
-        interpolation=flags,
+        interpolation=Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT,
         src_colorspace=Colorspace.ITU709,
         dst_colorspace=Colorspace.ITU709,
         src_color_range=ColorRange.MPEG,
         dst_color_range=ColorRange.JPEG,
     )
-    blue, red = (samples(shown.planes[i], shown.width, shown.height, 8).astype(float) for i in (1, 2))
-    lines = (red - blue).mean(1) if axis == 0 else (red - blue).mean(0)
-    slope = (lines[2 * middle + 4] - lines[2 * middle - 4]) / 4
-    return float(-lines[2 * middle] / slope)
+    _, blue, red = (samples(plane, plane.width, plane.height, 8) for plane in shown.planes)
+    row, column = red[red.shape[0] // 2].astype(float), blue[:, blue.shape[1] // 2].astype(float)
+    across = _lag(row, cr.shape[1] // 2) if format_.across == 2 else 0.0
+    down = _lag(column, cb.shape[0] // 2) if format_.down == 2 else 0.0
+    return across, down
+
+
+def _ramp(length: int, unit: int) -> NDArray[np.uint16]:
+    """Neutral in the middle, ``_STEP`` codes more with every sample."""
+    distances = (max(-_RAMP // 2, min(_RAMP // 2, i - length // 2)) for i in range(length))
+    return np.array([(128 + _STEP * distance) * unit for distance in distances], np.uint16)
+
+
+def _lag(line: NDArray[np.float64], middle: int) -> float:
+    """By how many chroma samples the ramp in ``line`` comes later than its samples' numbers say."""
+    slope = (line[2 * middle + 4] - line[2 * middle - 4]) / 4
+    neutral = (_LUMA - 16) / 219 * 255
+    return float((neutral - line[2 * middle]) / slope)
 
 
 def siting(picture: av.VideoFrame, format_: PixelFormat, codec: str) -> Siting:
@@ -58,8 +70,7 @@ def siting(picture: av.VideoFrame, format_: PixelFormat, codec: str) -> Siting:
     if min(picture.width // format_.across, picture.height // format_.down) <= _RAMP:
         return Siting()
     picture.make_writable()
-    across = format_.across == 2 and _offset(picture, format_.bits, 1) > 0.125
-    down = format_.down == 2 and _offset(picture, format_.bits, 0) > 0.125
+    across, down = (lag > 0.125 for lag in _offsets(picture, format_))
     if across and codec not in _SAID_BY_DECODER:
         return Siting()
     return Siting(centred_across=across, centred_down=down)

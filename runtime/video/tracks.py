@@ -46,6 +46,14 @@ class Window:
     def holds(self, time: Fraction) -> bool:
         return (self.start is None or time >= self.start) and (self.end is None or time < self.end)
 
+    def part(self, time: Fraction, duration: Fraction) -> tuple[Fraction, Fraction] | None:
+        """What of a line shown from ``time`` on lies in the window: (time, duration), not yet moved."""
+        first = time if self.start is None else max(time, self.start)
+        last = time + duration if self.end is None else min(time + duration, self.end)
+        if last > first:
+            return first, last - first
+        return (time, duration) if duration <= 0 and self.holds(time) else None
+
 
 class Track:
     """One stream of the source and what becomes of its packets."""
@@ -71,6 +79,20 @@ class Track:
     def rest(self) -> Iterator[AnyPacket]:
         """What is still held back at the end."""
         yield from ()
+
+
+class TextCopied(Track):
+    """Subtitle packets; a line that is on the screen where the window begins or ends is shown for the part inside."""
+
+    def packets(self, packet: AnyPacket) -> Iterator[AnyPacket]:
+        unit = exact(packet.time_base)
+        part = None if packet.pts is None else self.window.part(packet.pts * unit, (packet.duration or 0) * unit)
+        if part is None or not packet.size:
+            return
+        packet.pts = packet.dts = round((part[0] - self.window.shift) / unit)
+        packet.duration = round(part[1] / unit)
+        packet.stream = self.out
+        yield packet
 
 
 class SoundEncoded(Track):
@@ -106,17 +128,17 @@ class TextConverted(Track):
 
     def packets(self, packet: AnyPacket) -> Iterator[AnyPacket]:
         unit = exact(packet.time_base)
-        if packet.pts is None or not self.window.holds(packet.pts * unit):
+        part = None if packet.pts is None else self.window.part(packet.pts * unit, (packet.duration or 0) * unit)
+        if part is None:
             return
-        pts, duration = packet.pts * unit - self.window.shift, (packet.duration or 0) * unit
         try:
             coded = recode_subtitle(self._source, self._out, packet)
         except FFmpegError:
             return
         if coded is None:
             return
-        coded.pts = coded.dts = round(pts / _SUBTITLE_UNIT)
-        coded.duration = round(duration / _SUBTITLE_UNIT)
+        coded.pts = coded.dts = round((part[0] - self.window.shift) / _SUBTITLE_UNIT)
+        coded.duration = round(part[1] / _SUBTITLE_UNIT)
         coded.time_base = _SUBTITLE_UNIT
         coded.stream = self._out
         yield coded
@@ -178,7 +200,7 @@ class Tracks:
             self._say(f"Sound track {stream.index} is in a codec that is not known here: it is left out.")
             return None
         if holds(self._container, stream):
-            return Track(stream, self._out.add_stream_from_template(stream, opaque=True), self._window)
+            return Track(stream, self._copied_sound(stream), self._window)
         name, spoken = _SOUND[self._container]
         context = stream.codec_context
         rate = context.sample_rate if context.sample_rate in _RATES[name] else 48000
@@ -193,10 +215,17 @@ class Tracks:
         )
         return SoundEncoded(stream, out, self._window)
 
+    def _copied_sound(self, stream: AudioStream) -> Stream:
+        out = self._out.add_stream_from_template(stream, opaque=True)
+        layout = stream.codec_context.layout
+        if isinstance(out, AudioStream) and layout.name.endswith(" channels") and layout.nb_channels in _LAYOUTS:
+            out.codec_context.layout = _LAYOUTS[layout.nb_channels]  # Matroska does not say, and MP4 must for PCM
+        return out
+
     def _subtitles(self, stream: SubtitleStream) -> Track | None:
         name = stream.codec_context.name if stream.codec_context else "unknown"
         if stream.codec_context and holds(self._container, stream):
-            return Track(stream, self._out.add_stream_from_template(stream, opaque=True), self._window)
+            return TextCopied(stream, self._out.add_stream_from_template(stream, opaque=True), self._window)
         if name not in _TEXT_CODECS:
             self._say(
                 f"Subtitle track {stream.index} ({name}) does not go into {self._container}: it is left out. mkv keeps it."

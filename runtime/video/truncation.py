@@ -8,36 +8,37 @@ from pathlib import Path
 from typing import BinaryIO
 
 _SEGMENT, _EBML = 0x18538067, 0x1A45DFA3
+_UNKNOWN_RIFF = 0xFFFFFFFF
 _UNBOUNDED = (1 << 56) - 1
 
 
 def announced_length(path: Path) -> int | None:
     """How many bytes the outermost boxes of an MP4, MOV, Matroska, WebM or AVI file announce; None when they do not say."""
+    length = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(12)
         file.seek(0)
         if head[:4] == b"RIFF":
-            return 8 + int(struct.unpack_from("<I", head, 4)[0])
+            size = int(struct.unpack_from("<I", head, 4)[0])
+            return None if size == _UNKNOWN_RIFF else 8 + size
         if int.from_bytes(head[:4], "big") == _EBML:
-            return _matroska_end(file)
+            return _matroska_end(file, length)
         if head[4:8] in (b"ftyp", b"moov", b"mdat", b"wide", b"free", b"skip"):
-            return _boxes_end(file, path.stat().st_size)
+            return _boxes_end(file, length)
     return None
 
 
 def _boxes_end(file: BinaryIO, length: int) -> int | None:
     """The end of the last top-level box, ISO/IEC 14496-12 section 4.2. None when what follows a whole box is no box."""
     end = 0
-    for start, size in _boxes(file):
+    for start, size in _boxes(file, length):
         end = start + size
-        if end > length:
-            return end
     return end or None
 
 
-def _boxes(file: BinaryIO) -> Iterator[tuple[int, int]]:
+def _boxes(file: BinaryIO, length: int) -> Iterator[tuple[int, int]]:
     start = 0
-    while True:
+    while start < length:
         file.seek(start)
         header = file.read(16)
         if len(header) < 8 or not header[4:8].isalnum():
@@ -51,7 +52,7 @@ def _boxes(file: BinaryIO) -> Iterator[tuple[int, int]]:
         start += size
 
 
-def _matroska_end(file: BinaryIO) -> int | None:
+def _matroska_end(file: BinaryIO, length: int) -> int | None:
     """The end of the segment, RFC 8794 sections 4 to 6. Live recordings announce none."""
     while True:
         identifier = _vint(file, keep_marker=True)
@@ -60,6 +61,8 @@ def _matroska_end(file: BinaryIO) -> int | None:
             return None
         if identifier == _SEGMENT:
             return None if size == _UNBOUNDED else file.tell() + size
+        if file.tell() + size > length:
+            return file.tell() + size
         file.seek(size, 1)
 
 

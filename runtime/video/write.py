@@ -47,7 +47,7 @@ class Settings:
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     """Tags of the file, such as ComfyUI's ``prompt`` and ``workflow`` (JSON). They win over the source's own."""
     segment_seconds: Fraction = Fraction(1)
-    """What a kill costs at most; also the distance of key frames, up to 300 frames."""
+    """What a kill costs, with a few pictures on their way; also the distance of key frames, up to 300 frames."""
 
 
 class Watch(Protocol):
@@ -146,11 +146,14 @@ class _Job:
             settings.container,
             settings.bits,
             settings.chroma,
+            size=info.size,
             keyframes=min(frames, _LONGEST_GROUP),
             hardware=settings.hardware,
             crf=settings.crf,
             bitrate=settings.bitrate,
             preset=settings.preset,
+            mastering_display=info.mastering_display,
+            content_light=info.content_light,
         )
         for note in encoding.notes:
             notes(note)
@@ -182,7 +185,7 @@ class _Job:
             "size": str(self.info.size),
             "encoder": encoding.encoder.name,
             "pixel format": encoding.pixel_format,
-            "encoder settings": {name: _portable(value) for name, value in encoding.options.items()},
+            "encoder settings": {name: _portable(value) for name, value in encoding.options.items() if name != "threads"},
             "bitrate": encoding.bitrate,
             "colour": [plan.colour.matrix, plan.colour.range, plan.colour.transfer, plan.colour.primaries],
             "pixel aspect": str(plan.pixel_aspect),

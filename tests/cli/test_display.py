@@ -44,6 +44,7 @@ def test_none_is_nothing(place: Place, prompt: Prompt) -> None:
 
 
 def test_a_bar_leaves_nothing_behind_on_stdout(place: Place, prompt: Prompt) -> None:
+    prompt["3"]["_meta"]["title"] = "[/red] :smile: [bold]"  # no markup of the bar's
     answer = place("run", place.save(prompt), *SMALL_TILES, "--progress", "rich")
     assert (answer.code, answer.out) == (0, "output/result_00001_.png\n")
 

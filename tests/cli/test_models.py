@@ -1,5 +1,6 @@
 """``models`` and ``nodes``: tables for people and JSON for programs. No test asks the network for anything."""
 
+import io
 import json
 from pathlib import Path
 from types import SimpleNamespace
@@ -18,11 +19,29 @@ def test_the_table_says_what_is_here_and_what_can_be_pulled(place: Place) -> Non
     assert "BSD-3-Clause" in lines["realesr-animevideov3"]
     assert "yes (shipped)" in lines["realesr-animevideov3"]
     assert "models pull" in lines["swinir-l-x4"]
-    assert place("models").out.splitlines()[1] == answer.out.splitlines()[1]
+    assert place("models").out.split()[:6] == ["Model", "Scale", "Size", "Licence", "Here", "Good"]
 
 
-def test_the_list_for_programs(place: Place) -> None:
+@pytest.mark.parametrize("width", [80, 119, 120, 200])
+def test_the_table_fits_the_screen_and_cuts_nothing_off(place: Place, width: int) -> None:
+    from rich.console import Console
+    from upscale8k.runtime.cli.models import tables
+
+    console = Console(width=width, file=io.StringIO())
+    for table in tables((Path("models"),), console.width):
+        console.print(table)
+    shown = console.file.getvalue()
+    assert max(len(line) for line in shown.splitlines()) <= width
+    assert "…" not in shown
+    for row in json.loads(place("models", "list", "--json", "--models-dir", "models").out):
+        assert row["id"] in shown
+        assert set(row["good_for"].split()) <= set(shown.split())
+
+
+def test_files_of_ones_own_are_listed_by_name(place: Place) -> None:
     torch.save(Compact(num_feat=4, num_conv=2).state_dict(), "models/mine.pth")
+    Path("models/old [bold].pth").write_bytes(b"")
+    assert "old [bold].pth " in place("models", "list", "--models-dir", "models").out
     rows = {row["id"]: row for row in json.loads(place("models", "list", "--json", "--models-dir", "models").out)}
     assert rows["realesrgan-x4plus"]["state"] == "dependency"
     assert rows["realesrgan-x4plus"]["scale"] == 4

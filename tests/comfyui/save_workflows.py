@@ -126,10 +126,42 @@ def any_sketch() -> Sketch:
     )
 
 
+VIDEO_8K_NOTE = """## A film to 8K
+
+1. Choose a film in **Video In**. Nothing is loaded: frames are decoded when needed.
+2. Press **Run**. The result lands in `output/Upscale8K/`, HEVC with 10 bits, the sound copied from the source.
+
+Memory does not grow with the film. Stop it whenever you like: the same workflow goes on after the last whole second. Frames \
+and tiles that repeat are not computed again.
+
+Without ComfyUI: `python -m runtime run workflows/video_8k.json`
+"""
+
+
+def video_sketch() -> Sketch:
+    """A film, a model, one upscale, one file; a recipe until the last node asks for frames."""
+    return Sketch(
+        nodes={
+            "note": note(VIDEO_8K_NOTE, (420, 240)),
+            "load": Node("VideoIn", {"video": "sample.mp4"}, size=(320, 340)),
+            "model": Node("UpscaleModel", {"model": "realesr-animevideov3"}, size=(320, 0)),
+            "upscale": Node("TiledUpscaleVideo", {"target": "8K"}, size=(340, 0)),
+            "save": Node("VideoOut", {"filename_prefix": "Upscale8K/video_8k"}, size=(420, 0)),
+        },
+        columns=[["note"], ["load", "model"], ["upscale"], ["save"]],
+        wires=[
+            ("load", "video", "upscale", "video"),
+            ("model", "upscale_model", "upscale", "upscale_model"),
+            ("upscale", "video", "save", "video"),
+        ],
+    )
+
+
 SKETCHES = {
     "image_8k": image_sketch(IMAGE_8K_NOTE, model="realesr-animevideov3", target="8K", prefix="Upscale8K/image_8k"),
     "image_4x": image_sketch(IMAGE_4X_NOTE, model="realesr-animevideov3", target="model scale", prefix="Upscale8K/image_4x"),
     "image_any": any_sketch(),
+    "video_8k": video_sketch(),
 }
 
 

@@ -1,5 +1,6 @@
 """A home for nodes: three folders and nothing in them."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,9 @@ from upscale8k.runtime.host import LocalHost
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> LocalHost:
+def host(tmp_path: Path) -> Iterator[LocalHost]:
     for name in ("input", "output"):
         (tmp_path / name).mkdir()
-    return LocalHost(input_dir=tmp_path / "input", output_dir=tmp_path / "output", device_name="cpu")
+    host = LocalHost(input_dir=tmp_path / "input", output_dir=tmp_path / "output", device_name="cpu")
+    yield host
+    host.close()

@@ -63,7 +63,8 @@ for number, (name, module, inputs) in enumerate(json.loads((folder / "cases.json
     inputs = {key: given(value) for key, value in inputs.items()}
     try:
         if hasattr(cls, "GET_SCHEMA"):
-            cls.hidden = types.SimpleNamespace(unique_id=None, prompt={"1": {"a": "\\u00e9"}}, extra_pnginfo={"workflow": {"b": 1}})
+            carried = {"prompt": {"1": {"a": "\\u00e9"}}, "extra_pnginfo": {"workflow": {"b": 1}}}
+            cls.hidden = types.SimpleNamespace(unique_id=None, **carried)
             _, _, v3 = _io.get_finalized_class_inputs(cls.INPUT_TYPES(), inputs)
             inputs = _io.build_nested_inputs(inputs, v3)
             output = cls.execute(**inputs)
@@ -156,7 +157,7 @@ def comparable(declared: Any, *, named: bool = False) -> Any:
         if isinstance(kind, list | tuple):
             return comparable(["COMBO", {**(declared[1] if len(declared) > 1 else {}), "options": list(kind)}])
         if len(declared) == 1 and isinstance(kind, str) and kind.isupper():
-            return [kind, {}]  # ("IMAGE",) and ("IMAGE", {}) say the same
+            return [kind, []]  # ("IMAGE",) and ("IMAGE", {}) say the same
         return [comparable(one) for one in declared]
     if isinstance(declared, dict):
         items = [

@@ -1,7 +1,5 @@
 """More of ComfyUI's image nodes: declared as there, and with its pixels."""
 
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,21 +22,6 @@ from .core_peer import Case, call, declarations, differences, run_core, same
 
 TITLES = {name: title for name, (_, title) in NODES.items()}
 METHODS = ("nearest-exact", "bilinear", "area", "bicubic", "lanczos")
-
-
-@pytest.fixture
-def host(host: LocalHost) -> Iterator[LocalHost]:
-    """With a temporary folder that is gone when the test is."""
-    with tempfile.TemporaryDirectory() as folder:
-        yield replace_folder(host, Path(folder))
-
-
-def replace_folder(host: LocalHost, temp: Path) -> LocalHost:
-    class Home(LocalHost):
-        def folder(self, folder: Any) -> Path:
-            return temp if folder == "temp" else super().folder(folder)
-
-    return Home(input_dir=host.input_dir, output_dir=host.output_dir, device_name="cpu")
 
 
 def bound(host: LocalHost) -> dict[str, type]:

@@ -29,7 +29,8 @@ def picture(planes: Sequence[NDArray[Any]], pixel_format: str) -> av.VideoFrame:
 def numbered(count: int, width: int = 64, height: int = 48) -> list[av.VideoFrame]:
     """Grey pictures, each of one value, which tells its number: 20 + 2 * number, from 0 again after 100."""
     chroma = np.full((-(-height // 2), -(-width // 2)), 128)
-    return [picture([np.full((height, width), 20 + 2 * (i % 100)), chroma, chroma], "yuv420p") for i in range(count)]
+    levels = [20 + 2 * (i % 100) for i in range(count)]
+    return [picture([np.full((height, width), level), chroma, chroma], "yuv420p") for level in levels]
 
 
 def write(
@@ -42,13 +43,13 @@ def write(
     time_base: Fraction | None = None,
     options: dict[str, str] | None = None,
     tags: dict[str, str] | None = None,
-    sound: bool = False,
+    sound: str | None = None,
     rotation: int = 0,
     aspect: Fraction | None = None,
     container_options: dict[str, str] | None = None,
     format_: str | None = None,
 ) -> Path:
-    """A film of these frames. ``tags``: matrix, range, transfer, primaries by FFmpeg's names; what is missing stays untagged."""
+    """A film of these frames. ``tags``: matrix, range, transfer, primaries by FFmpeg's names; what is missing is not tagged."""
     frames = list(frames)
     base = time_base or 1 / Fraction(rate)
     with av.open(str(path), "w", options=container_options or {}, format=format_) as out:
@@ -60,7 +61,7 @@ def write(
         _tag(stream.codec_context, tags or {})
         if rotation:
             stream.set_display_rotation(rotation)
-        audio = out.add_stream("pcm_s16le", rate=8000, layout="mono") if sound else None
+        audio = out.add_stream(sound, rate=16000, layout="mono") if sound else None
         for number, frame in enumerate(frames):
             frame.pts = pts[number] if pts else number
             frame.time_base = base
@@ -68,8 +69,8 @@ def write(
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
         if audio:
-            tone = av.AudioFrame.from_ndarray(np.zeros((1, 800), np.int16), format="s16", layout="mono")
-            tone.sample_rate, tone.pts = 8000, 0
+            tone = av.AudioFrame.from_ndarray(np.zeros((1, 1152), np.int16), format="s16", layout="mono")
+            tone.sample_rate, tone.pts = 16000, 0
             out.mux(audio.encode(tone))
             out.mux(audio.encode(None))
     return path

@@ -79,7 +79,16 @@ def film(
             lent[:] = 0  # lent pixels are gone by then
 
     known = VideoInfo(
-        size, Fraction(30000, 1001), TICKS, count, "header", None, colour or Colour(), 8, identity=identity, **info  # type: ignore[arg-type]
+        size,
+        Fraction(30000, 1001),
+        TICKS,
+        count,
+        "header",
+        None,
+        colour or Colour(),
+        8,
+        identity=identity,
+        **info,  # type: ignore[arg-type]
     )
     return FrameStream(known, frames, frames)
 
@@ -113,7 +122,7 @@ def parts_folder(path: Path) -> Path:
 def make_source(
     path: Path, *, seconds: int = 2, sound: str = "aac", text: str | None = "subrip", sounds: int = 1, offset: int = 0
 ) -> Path:
-    """A clip with picture, sound tracks, a subtitle track, two chapters and tags. ``offset``: milliseconds all of it starts at."""
+    """A clip with picture, sound tracks, a subtitle track, two chapters and tags, ``offset`` milliseconds late."""
     formats = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov", ".ts": "mpegts"}
     with av.open(str(path), "w", format=formats[path.suffix]) as out:
         video = out.add_stream("mpeg4", rate=30)
@@ -153,18 +162,17 @@ def _subtitle_stream(out: OutputContainer, text: str) -> SubtitleStream:
     stream.codec_context.time_base = stream.time_base = Fraction(1, 1000)
     stream.codec_context.subtitle_header = (
         b"[Script Info]\r\nScriptType: v4.00+\r\n\r\n[V4+ Styles]\r\n"
-        b"Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, Underline, "
-        b"StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, MarginR, MarginV, "
-        b"Encoding\r\nStyle: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,0\r\n\r\n"
+        b"Format: Name, Fontname, Fontsize, PrimaryColour, SecondaryColour, OutlineColour, BackColour, Bold, Italic, "
+        b"Underline, StrikeOut, ScaleX, ScaleY, Spacing, Angle, BorderStyle, Outline, Shadow, Alignment, MarginL, "
+        b"MarginR, MarginV, Encoding\r\n"
+        b"Style: Default,Arial,16,&Hffffff,&Hffffff,&H0,&H0,0,0,0,0,100,100,0,0,1,1,0,2,10,10,10,0\r\n\r\n"
         b"[Events]\r\nFormat: Layer, Start, End, Style, Name, MarginL, MarginR, MarginV, Effect, Text\r\n"
     )
     stream.metadata["language"] = "eng"
     return stream
 
 
-def _add_line(
-    out: OutputContainer, stream: SubtitleStream, start: int, length: int, line: str
-) -> None:
+def _add_line(out: OutputContainer, stream: SubtitleStream, start: int, length: int, line: str) -> None:
     dialogue = f"0,0,Default,,0,0,0,,{line}".encode()
     packet = stream.codec_context.encode_subtitle(SubtitleSet.create(dialogue, 0, length))
     packet.pts = packet.dts = start
@@ -172,9 +180,7 @@ def _add_line(
     out.mux(packet)
 
 
-def _fill_sound(
-    out: OutputContainer, track: AudioStream, seconds: int, pitch: int, offset: int
-) -> None:
+def _fill_sound(out: OutputContainer, track: AudioStream, seconds: int, pitch: int, offset: int) -> None:
     for block in range(seconds * 48000 // 1024):
         at = np.arange(block * 1024, (block + 1) * 1024) / 48000
         wave = (np.sin(2 * np.pi * pitch * at) * 8000).astype(np.int16)

@@ -73,7 +73,9 @@ def test_flat_patches_are_the_published_equations(tmp_path: Path, matrix: str, r
     assert np.abs(inside).max() < 0.52  # half a code is rounding; the rest is float32
 
 
-@pytest.mark.parametrize(("matrix", "range_", "name"), [*product(KR_KB, ("tv", "pc"), ("yuv444p", "yuv444p10le", "yuv444p12le"))])
+@pytest.mark.parametrize(
+    ("matrix", "range_", "name"), [*product(KR_KB, ("tv", "pc"), ("yuv444p", "yuv444p10le", "yuv444p12le"))]
+)
 def test_rounding_has_no_bias(tmp_path: Path, matrix: str, range_: str, name: str) -> None:
     bits = int(name[7:9] or 8)
     codes = quantised(np.random.default_rng(3).random((256, 256, 3)), matrix, range_, bits)
@@ -86,7 +88,10 @@ def test_rounding_has_no_bias(tmp_path: Path, matrix: str, range_: str, name: st
 @pytest.mark.parametrize(
     ("matrix", "bars"),
     [  # 75 % colour bars in 8-bit Y' Cb Cr, as in ITU-R BT.1729 and Poynton, "Digital Video and HD", chapter 29
-        ("bt709", [(180, 128, 128), (168, 44, 136), (145, 147, 44), (133, 63, 52), (63, 193, 204), (51, 109, 212), (28, 212, 120)]),
+        (
+            "bt709",
+            [(180, 128, 128), (168, 44, 136), (145, 147, 44), (133, 63, 52), (63, 193, 204), (51, 109, 212), (28, 212, 120)],
+        ),
         (
             "smpte170m",
             [(180, 128, 128), (162, 44, 142), (131, 156, 44), (112, 72, 58), (84, 184, 198), (65, 100, 212), (35, 212, 114)],
@@ -117,7 +122,7 @@ def test_values_outside_the_range_are_clipped_not_wrapped(tmp_path: Path, name: 
 def test_chroma_is_interpolated_from_where_the_film_says_it_lies(
     tmp_path: Path, location: int, across: float, down: float
 ) -> None:
-    """H.264's chroma_sample_loc_type (H.264, figure E-1): 0 left, 1 centre, 2 top left, in chroma samples after the luma one."""
+    """H.264's chroma_sample_loc_type (figure E-1): 0 left, 1 centre, 2 top left; distances in chroma samples."""
     for axis, offset in ((1, across), (0, down)):
         luma, grey = np.full((64, 64), 120), np.full((32, 32), 128)
         ramp = np.broadcast_to(np.arange(32) * 3 + 80, (32, 32))

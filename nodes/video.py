@@ -1,0 +1,253 @@
+"""Films: read, upscaled and written frame by frame, so that memory does not grow with their length."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ..runtime.host import VIDEO_SUFFIXES
+from ..runtime.upscale.backends import BACKENDS, PRECISIONS
+from ..runtime.upscale.target import NAMES
+from .core import embedded_text, file_is_there, shown
+from .image import (
+    BATCH_TOOLTIP,
+    HALO_TOOLTIP,
+    LANCZOS,
+    LANCZOS_LINEAR,
+    PRECISION_TOOLTIP,
+    REDUCE_TOOLTIP,
+    TARGET_TOOLTIP,
+    TILE_TOOLTIP,
+    TiledUpscale,
+)
+from .inputs import choice, integer, seconds, text, wire
+
+if TYPE_CHECKING:
+    from ..runtime.host import Host
+
+CODECS = ["hevc", "av1", "h264", "prores", "ffv1", "vp9"]
+CONTAINERS = ["mp4", "mkv", "mov", "webm"]
+DEINTERLACE = ["refuse", "bwdif", "keep"]
+HARDWARE = ["none", "nvenc", "qsv", "amf", "videotoolbox"]
+
+DEINTERLACE_TOOLTIP = (
+    "What to do with an interlaced film: refuse it, make full pictures of its half pictures (bwdif), or keep the lines as they "
+    "are."
+)
+CODEC_TOOLTIP = (
+    "hevc for 8K that players and televisions know, av1 for smaller files, h264 up to 4K, prores for editing, ffv1 without any "
+    "loss."
+)
+NULL_TOOLTIP = "What runs the model; null repeats pixels, for dry runs."
+PREFIX_TOOLTIP = "Below the output folder; %width%, %height%, %year% and so on are filled in."
+CHROMA_TOOLTIP = "4:4:4 keeps colour at full resolution, for masters."
+PRESET_TOOLTIP = "The encoder's own word for its speed; empty is what suits 8K."
+AUDIO_TOOLTIP = "copy takes the packets as they are wherever the container holds them."
+CRF_TOOLTIP = "Quality: lower is better and larger; -1 is what suits the codec. Without meaning for ProRes and FFV1."
+SEGMENT_TOOLTIP = "A run that is stopped goes on after the last whole segment; this is how long one is."
+
+
+class VideoIn:
+    """A film of the input folder, as a recipe: nothing is decoded before somebody wants frames."""
+
+    host: ClassVar[Host]
+    CATEGORY = "8K/video"
+    DESCRIPTION = (
+        "Opens a film of any length without loading it: frames are decoded one after the other when Video Out asks for them. "
+        "Colours are read by what the file says of its matrix and range; variable frame times are kept."
+    )
+    SEARCH_ALIASES: ClassVar = ["load video", "video input", "open video", "movie", "film", "stream"]
+    RETURN_TYPES = ("VIDEO",)
+    RETURN_NAMES = ("video",)
+    OUTPUT_TOOLTIPS = ("For Tiled Upscale Video; ComfyUI's own video nodes take it too.",)
+    FUNCTION = "run"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        files = cls.host.input_files(VIDEO_SUFFIXES)
+        return {
+            "required": {"video": (files, {"video_upload": True, "tooltip": "A file of the input folder."})},
+            "optional": {
+                "start": seconds(0.0, "Where to begin, in seconds; exact, wherever the key frames lie."),
+                "duration": seconds(0.0, "How much to take, in seconds; 0 is all the rest."),
+                "frame_cap": integer(0, 0, 10_000_000, "Stop after so many frames; 0 is no limit."),
+                "every_nth": integer(1, 1, 1000, "Take one frame in so many; times are kept.", advanced=True),
+                "deinterlace": choice(DEINTERLACE, "refuse", DEINTERLACE_TOOLTIP, advanced=True),
+            },
+        }
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, video: str) -> bool | str:
+        return file_is_there(cls.host, video)
+
+    @classmethod
+    def IS_CHANGED(cls, video: str, **_: Any) -> str:
+        path = cls.host.find_input(video)
+        return f"{path}:{path.stat().st_mtime_ns}"
+
+    def run(
+        self,
+        video: str,
+        start: float = 0.0,
+        duration: float = 0.0,
+        frame_cap: int = 0,
+        every_nth: int = 1,
+        deinterlace: Any = "refuse",
+    ) -> tuple[Any]:
+        from ..runtime.video.value import open_value
+
+        path = self.host.find_input(video)
+        return (open_value(path, self.host.progress, start, duration, frame_cap or None, every_nth, deinterlace),)
+
+
+class TiledUpscaleVideo:
+    """Any film to any size; still a recipe."""
+
+    host: ClassVar[Host]
+    CATEGORY = "8K/video"
+    DESCRIPTION = (
+        "Upscales a film frame by frame, in tiles without seams, to the model's scale or to an exact size such as 8K. Frames "
+        "and tiles that repeat are not computed again. The work is done when Video Out writes the file."
+    )
+    SEARCH_ALIASES: ClassVar = ["upscale video", "8k video", "video super resolution", "enlarge video", "film"]
+    RETURN_TYPES = ("VIDEO",)
+    RETURN_NAMES = ("video",)
+    OUTPUT_TOOLTIPS = ("The film at its new size.",)
+    FUNCTION = "run"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "video": wire("VIDEO", "From Video In, or from ComfyUI's own Load Video."),
+                "upscale_model": wire("UPSCALE_MODEL", "From Upscale Model, or from ComfyUI's own Load Upscale Model."),
+                "target": choice(NAMES, "8K", TARGET_TOOLTIP),
+            },
+            "optional": {
+                "tile": integer(0, 0, 4096, TILE_TOOLTIP, step=32),
+                "halo": integer(-1, -1, 512, HALO_TOOLTIP, advanced=True),
+                "batch": integer(1, 1, 64, BATCH_TOOLTIP, advanced=True),
+                "precision": choice(PRECISIONS, "auto", PRECISION_TOOLTIP, advanced=True),
+                "reduce": choice([LANCZOS, LANCZOS_LINEAR], LANCZOS, REDUCE_TOOLTIP, advanced=True),
+                "backend": choice(BACKENDS, "auto", NULL_TOOLTIP, advanced=True),
+            },
+        }
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, target: str) -> bool | str:
+        return TiledUpscale.VALIDATE_INPUTS(target)
+
+    def run(
+        self,
+        video: Any,
+        upscale_model: Any,
+        target: str,
+        tile: int = 0,
+        halo: int = -1,
+        batch: int = 1,
+        precision: Any = "auto",
+        reduce: str = LANCZOS,
+        backend: str = "auto",
+    ) -> tuple[Any]:
+        from ..runtime.upscale.batch import Settings
+        from ..runtime.upscale.film import upscale_stream
+        from ..runtime.video.value import map_value
+
+        forced = self.host.backend()
+        settings = Settings(
+            target=target,
+            tile=tile,
+            halo=halo,
+            batch=batch,
+            precision=precision,
+            linear=reduce == LANCZOS_LINEAR,
+            backend=backend if forced == "auto" else forced,
+            device=self.host.device(),
+        )
+        upscaled = map_value(
+            video, self.host.progress, lambda stream, say: upscale_stream(stream, upscale_model, settings, say)
+        )
+        return (upscaled,)
+
+
+class VideoOut:
+    """A film to a file, in constant memory; a run that was stopped goes on where it was."""
+
+    host: ClassVar[Host]
+    CATEGORY = "8K/video"
+    DESCRIPTION = (
+        "Writes a film: decoding, upscaling and encoding run beside each other. Sound, subtitles, chapters and tags are copied "
+        "from the source. Stopped or killed, the same workflow goes on after the last whole segment."
+    )
+    SEARCH_ALIASES: ClassVar = ["save video", "export video", "video combine", "h265", "hevc", "encode", "mp4"]
+    RETURN_TYPES = ()
+    FUNCTION = "run"
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "video": wire("VIDEO", "From Tiled Upscale Video, or any other video."),
+                "filename_prefix": text("Upscale8K/video", PREFIX_TOOLTIP),
+            },
+            "optional": {
+                "container": choice(CONTAINERS, "mp4", "mkv holds everything; mp4 is what players expect."),
+                "codec": choice(CODECS, "hevc", CODEC_TOOLTIP),
+                "bit_depth": choice(["8", "10"], "10", "10 bits keep skies free of bands; h264 players often want 8."),
+                "chroma": choice(["4:2:0", "4:4:4"], "4:2:0", CHROMA_TOOLTIP, advanced=True),
+                "crf": integer(-1, -1, 63, CRF_TOOLTIP),
+                "preset": text("", PRESET_TOOLTIP, advanced=True),
+                "hardware": choice(HARDWARE, "none", "An encoder of the graphics card: faster, larger files.", advanced=True),
+                "audio": choice(["copy", "none"], "copy", AUDIO_TOOLTIP),
+                "segment_seconds": integer(1, 1, 3600, SEGMENT_TOOLTIP, advanced=True),
+            },
+            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
+        }
+
+    def run(
+        self,
+        video: Any,
+        filename_prefix: str,
+        container: Any = "mp4",
+        codec: Any = "hevc",
+        bit_depth: str = "10",
+        chroma: Any = "4:2:0",
+        crf: int = -1,
+        preset: str = "",
+        hardware: Any = "none",
+        audio: Any = "copy",
+        segment_seconds: int = 1,
+        prompt: Any = None,
+        extra_pnginfo: Any = None,
+    ) -> dict[str, Any]:
+        from ..runtime.video.value import write_value
+        from ..runtime.video.write import Settings
+
+        settings = Settings(
+            codec=codec,
+            container=container,
+            bits=10 if bit_depth == "10" else 8,
+            chroma=chroma,
+            crf=None if crf < 0 else crf,
+            preset=preset,
+            hardware=None if hardware == "none" else hardware,
+            audio=audio,
+            metadata={key: json.dumps(value) for key, value in embedded_text(prompt, extra_pnginfo).items()},
+            segment_seconds=Fraction(segment_seconds),
+        )
+
+        def find(width: int, height: int) -> Path:
+            return self.host.output_path("output", filename_prefix, f".{container}", width=width, height=height)
+
+        path = write_value(video, self.host.progress, settings, find)
+        return {"ui": {"images": shown(self.host, "output", [path]), "animated": (True,)}}
+
+
+NODES: dict[str, tuple[type, str]] = {
+    "VideoIn": (VideoIn, "Video In"),
+    "TiledUpscaleVideo": (TiledUpscaleVideo, "Tiled Upscale Video"),
+    "VideoOut": (VideoOut, "Video Out"),
+}
