@@ -6,10 +6,10 @@ The rooms, and the arrows between them (held by ``tests/test_architecture.py``):
            │                                        │
            ▼                                        ▼
          nodes/ ────── the catalog, as a value ──► cli ──► graph ──► errors
-           │                                        └────► host, bench, models
+           │                                        └────► packs, host, bench, models
            ▼
-      upscale ──► models     images     bench     host
-           └────────┬──────────┘
+      upscale ──► models, images     video     host
+           └────────┬──────────────────┘
                     ▼
                  frames ──► errors
 
@@ -17,9 +17,11 @@ The rooms, and the arrows between them (held by ``tests/test_architecture.py``):
 * ``host``      the questions that have different answers in ComfyUI and on a command line.
 * ``frames``    the values all rooms share: sizes, regions, the one place where axes and depths change.
 * ``graph``     a workflow file becomes a prompt, a list of problems, a plan, a run. Standard library and networkx only.
+* ``packs``     other people's ComfyUI packs, through stand-ins for the modules that they import.
 * ``images``    picture files in and out: depth, alpha, profile, orientation.
 * ``models``    which weights exist, where they are, whether they are what they claim, and loading them.
 * ``upscale``   tiles planned with integers, the loop, and one file per backend.
+* ``video``     films in and out, one frame at a time: colour, time, segments, sound.
 * ``bench``     the benchmark and the peers it is compared with.
 * ``cli``       the command line.
 """

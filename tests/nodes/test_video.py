@@ -1,0 +1,99 @@
+"""A film through the three nodes, as a workflow runs them: what is written is what every frame becomes."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from upscale8k.runtime.cli import main
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+RNG = np.random.default_rng(5)
+FRAMES = [RNG.integers(0, 256, (36, 64, 3), np.uint8) for _ in range(10)]
+
+
+@pytest.fixture
+def films(tmp_path: Path) -> Path:
+    """A folder with clip.mkv: ten frames of noise without loss, at uneven times."""
+    folder = tmp_path / "films"
+    folder.mkdir()
+    with av.open(str(folder / "clip.mkv"), "w") as out:
+        stream = out.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 36, "bgr0"
+        stream.codec_context.time_base = Fraction(1, 1000)
+        for index, pixels in enumerate(FRAMES):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="bgr0")
+            frame.pts, frame.time_base = index * 40 + index % 3, Fraction(1, 1000)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return folder
+
+
+def workflow(folder: Path, **out: Any) -> Path:
+    prompt = {
+        "1": {"class_type": "VideoIn", "inputs": {"video": "clip.mkv"}},
+        "2": {"class_type": "UpscaleModel", "inputs": {"model": "realesr-animevideov3"}},
+        "3": {"class_type": "TiledUpscaleVideo", "inputs": {"video": ["1", 0], "upscale_model": ["2", 0], "target": "4x"}},
+        "4": {"class_type": "VideoOut", "inputs": {"video": ["3", 0], "filename_prefix": "film", **out}},
+    }
+    path = folder / "workflow.json"
+    path.write_text(json.dumps(prompt), encoding="utf-8")
+    return path
+
+
+def arguments(films: Path, tmp_path: Path, **out: Any) -> list[str]:
+    places = ["--input-dir", str(films), "--output-dir", str(tmp_path / "out"), "--backend", "null", "--device", "cpu"]
+    return ["run", str(workflow(films, **out)), *places]
+
+
+def decoded(path: Path) -> tuple[list[np.ndarray], list[Fraction]]:
+    with av.open(str(path)) as film:
+        frames = list(film.decode(video=0))
+    return [frame.to_ndarray(format="rgb24") for frame in frames], [Fraction(frame.pts) * frame.time_base for frame in frames]
+
+
+def test_a_film_without_loss_is_every_frame_upscaled_at_its_own_time(films: Path, tmp_path: Path) -> None:
+    assert main(arguments(films, tmp_path, codec="ffv1", container="mkv", bit_depth="8", chroma="4:4:4")) == 0
+    pictures, times = decoded(tmp_path / "out" / "film_00001_.mkv")
+    assert times == [Fraction(index * 40 + index % 3, 1000) for index in range(10)]
+    for picture, source in zip(pictures, FRAMES, strict=True):
+        np.testing.assert_array_equal(picture, source.repeat(4, axis=0).repeat(4, axis=1))
+
+
+def test_a_run_that_is_killed_goes_on_and_ends_in_the_same_film(films: Path, tmp_path: Path) -> None:
+    ask = arguments(films, tmp_path, codec="ffv1", container="mkv", bit_depth="8", chroma="4:4:4")
+    stopped = subprocess.Popen([sys.executable, "-m", "runtime", *ask], cwd=ROOT, env={**os.environ, "PYTHONUNBUFFERED": "1"})
+    parts = tmp_path / "out" / "film_00001_.mkv.parts"
+    deadline = time.monotonic() + 120
+    while not parts.is_dir() and stopped.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    stopped.send_signal(signal.SIGKILL)
+    stopped.wait()
+    assert main(ask) == 0
+    pictures, _ = decoded(tmp_path / "out" / "film_00001_.mkv")
+    assert len(pictures) == 10
+    np.testing.assert_array_equal(pictures[9], FRAMES[9].repeat(4, axis=0).repeat(4, axis=1))
+    assert not parts.exists()
+    assert main(ask) == 0  # the next run is another film
+    assert (tmp_path / "out" / "film_00002_.mkv").is_file()
+
+
+def test_the_file_carries_the_prompt(films: Path, tmp_path: Path) -> None:
+    assert main(arguments(films, tmp_path, codec="h264", bit_depth="8")) == 0
+    with av.open(str(tmp_path / "out" / "film_00001_.mp4")) as film:
+        assert json.loads(film.metadata["prompt"])["3"]["class_type"] == "TiledUpscaleVideo"
+
+
+def test_a_film_that_is_none_gets_a_sentence(films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (films / "clip.mkv").write_text("no film")
+    assert main(arguments(films, tmp_path)) == 2
+    assert "clip.mkv" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
