@@ -14,18 +14,14 @@ Writing:
 * ``encoders``  which encoder makes what, and what each costs.
 * ``segments``  closed pieces of the film, written one after the other.
 * ``journal``   what was asked and what is done, so that a killed run goes on.
-* ``join``      the pieces become one file, by stream copy.
-* ``tracks``    packets of sound and subtitles, copied.
+* ``join``      segments to a film; ``tracks`` copies sound, subtitles and attachments.
 
-As ComfyUI does it:
-
-* ``like_comfyui``  the VIDEO of ComfyUI's own nodes, its frames bit for bit and its files byte for byte; below it
-  ``like_comfyui_decode`` and ``like_comfyui_encode``. ``like_comfyui`` is torch's only place here, beside ``value``.
-* ``value``     a film on the VIDEO wire: a recipe that behaves as ComfyUI's own VIDEO does.
+On the wire: ``value`` is ComfyUI's VIDEO; ``like_comfyui`` and its neighbours do what ComfyUI's own nodes do.
 
 Below them, for reading: ``container`` and ``truncation`` (what a file is, and whether all of it is there), ``decode`` (exact
 places, broken packets), ``timing``, ``excerpt``, ``deinterlace``, ``pixels_in``, ``chroma`` and ``siting`` (to R'G'B'),
-``orientation``, ``hdr``, ``prefetch`` (the thread that works ahead); for both: ``colour_codes`` (H.273).
+``orientation``, ``hdr``, ``prefetch`` (the thread that works ahead); for writing: ``pixels_out``, ``muxer``, ``space``,
+``refusal``; for both: ``colour_codes`` (H.273).
 
 May enter: ``errors`` and ``frames``.
 """
