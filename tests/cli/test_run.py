@@ -116,7 +116,7 @@ def test_a_failure_inside_a_node_is_exit_code_1_and_named(
     monkeypatch.setattr(LoadImage, "load_image", fails)
     answer = place.run(prompt)
     assert answer.code == 1
-    assert answer.err == "Error: node 1 (LoadImage): ZeroDivisionError: by nought Run again with --traceback to see where.\n"
+    assert answer.err == "Error: node 1 (LoadImage): ZeroDivisionError: by nought. Run again with --traceback to see where.\n"
     assert "in fails" in place.run(prompt, "--traceback").err
 
 
