@@ -46,7 +46,10 @@ def test_our_conversion_of_a_shipped_workflow_is_the_frontends(
     canvas.load(json.loads((root / "workflows" / name).read_text(encoding="utf-8")))
     assert canvas.errors() == []
     runtime(root, "convert", root / "workflows" / name, "-o", tmp_path / "api.json")
-    assert json.loads((tmp_path / "api.json").read_text(encoding="utf-8")) == canvas.to_prompt()
+    expected = canvas.to_prompt()
+    for node in expected.values():
+        node["inputs"].pop("video-preview", None)  # there once the canvas plays the film, an input of no node
+    assert json.loads((tmp_path / "api.json").read_text(encoding="utf-8")) == expected
 
 
 @pytest.mark.parametrize("name", SHIPPED)
