@@ -11,7 +11,7 @@ from PIL import Image
 from upscale8k.runtime.errors import MediaError, OutputError
 from upscale8k.runtime.images.like_comfyui import load_image, save_png, to_png_8bit
 
-COMFYUI = os.environ.get("UPSCALE8K_COMFYUI", "")
+COMFYUI = os.environ.get("UPSCALE8K_COMFYUI") or str(Path(__file__).resolve().parents[2] / ".cache" / "comfyui-0.30.0")
 
 # Runs in a process of its own: core's LoadImage on every file of a folder, results beside them as NAME.npz.
 CORE = """
@@ -103,7 +103,7 @@ def files(tmp_path_factory: pytest.TempPathFactory, rgb, rgba, write_oiio) -> Pa
 def core(files: Path, tmp_path_factory: pytest.TempPathFactory, saved_image: np.ndarray) -> Path:
     """The folder of files with core's results beside them."""
     if not (Path(COMFYUI) / "nodes.py").is_file():
-        pytest.skip("UPSCALE8K_COMFYUI does not name a ComfyUI 0.30 checkout")
+        pytest.skip(f"ComfyUI 0.30 is not in {COMFYUI}: python tests/comfyui/obtain.py, or set UPSCALE8K_COMFYUI")
     folder = tmp_path_factory.mktemp("core")
     shutil.copytree(files, folder, dirs_exist_ok=True)
     saved = tmp_path_factory.mktemp("saved") / "image.npy"
