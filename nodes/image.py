@@ -49,6 +49,18 @@ FILENAME_TOOLTIP = (
 IF_EXISTS_TOOLTIP = "number adds _00001_ and counts up; replace writes exactly this name."
 
 
+def tiling_inputs() -> dict[str, Any]:
+    """How a picture or a film goes through a model: the same choices for both."""
+    return {
+        "tile": integer(0, 0, 4096, TILE_TOOLTIP, step=32),
+        "halo": integer(-1, -1, 512, HALO_TOOLTIP, advanced=True),
+        "batch": integer(1, 1, 64, BATCH_TOOLTIP, advanced=True),
+        "precision": choice(PRECISIONS, "auto", PRECISION_TOOLTIP, advanced=True),
+        "reduce": choice([LANCZOS, LANCZOS_LINEAR], LANCZOS, REDUCE_TOOLTIP, advanced=True),
+        "backend": choice(BACKENDS, "auto", "What runs the model; null repeats pixels, for dry runs.", advanced=True),
+    }
+
+
 class TiledUpscale:
     """Any picture to any size, in tiles whose seams cannot be seen."""
 
@@ -72,14 +84,7 @@ class TiledUpscale:
                 "upscale_model": wire("UPSCALE_MODEL", "From Upscale Model, or from ComfyUI's own Load Upscale Model."),
                 "target": choice(NAMES, "8K", TARGET_TOOLTIP),
             },
-            "optional": {
-                "tile": integer(0, 0, 4096, TILE_TOOLTIP, step=32),
-                "halo": integer(-1, -1, 512, HALO_TOOLTIP, advanced=True),
-                "batch": integer(1, 1, 64, BATCH_TOOLTIP, advanced=True),
-                "precision": choice(PRECISIONS, "auto", PRECISION_TOOLTIP, advanced=True),
-                "reduce": choice([LANCZOS, LANCZOS_LINEAR], LANCZOS, REDUCE_TOOLTIP, advanced=True),
-                "backend": choice(BACKENDS, "auto", "What runs the model; null repeats pixels, for dry runs.", advanced=True),
-            },
+            "optional": tiling_inputs(),
         }
 
     @classmethod

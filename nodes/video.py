@@ -8,20 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..runtime.host import VIDEO_SUFFIXES
-from ..runtime.upscale.backends import BACKENDS, PRECISIONS
 from ..runtime.upscale.target import NAMES
 from .core import embedded_text, file_is_there, shown
-from .image import (
-    BATCH_TOOLTIP,
-    HALO_TOOLTIP,
-    LANCZOS,
-    LANCZOS_LINEAR,
-    PRECISION_TOOLTIP,
-    REDUCE_TOOLTIP,
-    TARGET_TOOLTIP,
-    TILE_TOOLTIP,
-    TiledUpscale,
-)
+from .image import LANCZOS, LANCZOS_LINEAR, TARGET_TOOLTIP, TiledUpscale, tiling_inputs
 from .inputs import choice, integer, seconds, text, wire
 
 if TYPE_CHECKING:
@@ -40,7 +29,6 @@ CODEC_TOOLTIP = (
     "hevc for 8K that players and televisions know, av1 for smaller files, h264 up to 4K, prores for editing, ffv1 without any "
     "loss."
 )
-NULL_TOOLTIP = "What runs the model; null repeats pixels, for dry runs."
 PREFIX_TOOLTIP = "Below the output folder; %width%, %height%, %year% and so on are filled in."
 CHROMA_TOOLTIP = "4:4:4 keeps colour at full resolution, for masters."
 PRESET_TOOLTIP = "The encoder's own word for its speed; empty is what suits 8K."
@@ -125,14 +113,7 @@ class TiledUpscaleVideo:
                 "upscale_model": wire("UPSCALE_MODEL", "From Upscale Model, or from ComfyUI's own Load Upscale Model."),
                 "target": choice(NAMES, "8K", TARGET_TOOLTIP),
             },
-            "optional": {
-                "tile": integer(0, 0, 4096, TILE_TOOLTIP, step=32),
-                "halo": integer(-1, -1, 512, HALO_TOOLTIP, advanced=True),
-                "batch": integer(1, 1, 64, BATCH_TOOLTIP, advanced=True),
-                "precision": choice(PRECISIONS, "auto", PRECISION_TOOLTIP, advanced=True),
-                "reduce": choice([LANCZOS, LANCZOS_LINEAR], LANCZOS, REDUCE_TOOLTIP, advanced=True),
-                "backend": choice(BACKENDS, "auto", NULL_TOOLTIP, advanced=True),
-            },
+            "optional": tiling_inputs(),
         }
 
     @classmethod
