@@ -18,14 +18,17 @@ ARROWS = {  # room: the rooms it may import. An arrow that is not written here i
     "runtime/frames": {"runtime/errors"},
     "runtime/graph": {"runtime/errors"},
     "runtime/host": {"runtime/errors"},
+    "runtime/hardware": {"runtime/errors"},
     "runtime/images": GROUND,
+    "runtime/metrics": GROUND | {"runtime/images"},
     "runtime/models": GROUND,
     "runtime/packs": {"runtime/errors", "runtime/graph", "runtime/host"},
-    "runtime/upscale": GROUND | {"runtime/images", "runtime/models"},
+    "runtime/upscale": GROUND | {"runtime/hardware", "runtime/images", "runtime/models"},
     "runtime/video": GROUND,
     "runtime/bench": {"runtime/errors", "runtime/models"},
-    "runtime/cli": {f"runtime/{room}" for room in ("errors", "graph", "host", "models", "bench", "packs")} | {"nodes"},
-    "nodes": GROUND | {f"runtime/{room}" for room in ("host", "images", "models", "upscale", "video")},
+    "runtime/cli": {f"runtime/{room}" for room in ("errors", "graph", "host", "hardware", "models", "bench", "packs")}
+    | {"nodes"},
+    "nodes": GROUND | {f"runtime/{room}" for room in ("hardware", "host", "images", "metrics", "models", "upscale", "video")},
 }
 # A node's file may be read without torch: the catalog is what `check` and `nodes` need, and they answer at once.
 LIGHT = [
@@ -37,6 +40,7 @@ LIGHT = [
     "runtime.upscale.tiles",
     "nodes",
     "runtime.cli",
+    "runtime.cli.commands",
 ]
 HEAVY = ("torch", "torchvision", "numpy", "av", "cv2", "spandrel", "OpenImageIO", "PIL", "openvino")
 SOURCES = [ROOT / "__init__.py", *sorted(path for top in ("runtime", "nodes") for path in (ROOT / top).rglob("*.py"))]

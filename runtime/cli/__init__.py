@@ -1,9 +1,9 @@
 """The command line: ``python -m runtime COMMAND``. stdout carries results, stderr carries progress and messages.
 
 Exit codes: 0 done, 1 failed in a node, 2 bad workflow, input or arguments, 130 cancelled. May enter: ``errors``, ``graph``,
-``host``, ``models`` (its light files; what loads torch is imported when a command needs it), ``bench`` and ``nodes``.
+``host``, ``hardware``, ``models`` (its light files; what loads torch is imported when a command needs it), ``bench`` and ``nodes``.
 
-* ``commands``    the surface: every command and option.
+* ``commands``    the surface: every command and option, a file per family.
 * ``session``     one run: a host, a catalog, a prompt that passed the check, its events.
 * ``display``     progress for a terminal, a log file or a program.
 * ``conversion``  ``convert``: files and folders, and where they go.

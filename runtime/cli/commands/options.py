@@ -1,0 +1,42 @@
+"""Options that several commands share: their names, their words."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ...errors import WorkflowError
+from ..display import MODES, Mode
+
+Workflow = Annotated[
+    Path, typer.Argument(help="A workflow saved from the canvas, an API prompt, or a picture that carries one.")
+]
+Set = Annotated[
+    list[str] | None, typer.Option("--set", metavar="NODE.INPUT=VALUE", help="Change a value; NODE is an id, title or class.")
+]
+InputDir = Annotated[Path | None, typer.Option("--input-dir", help="Where input files lie (default: ./input).")]
+OutputDir = Annotated[Path | None, typer.Option("--output-dir", help="Where results go (default: ./output).")]
+ModelsDir = Annotated[list[Path] | None, typer.Option("--models-dir", help="Where weights lie; may be given more than once.")]
+ExtraPaths = Annotated[Path | None, typer.Option("--extra-model-paths", help="ComfyUI's extra_model_paths.yaml.")]
+Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N, mps or xpu.")]
+BackendName = Annotated[str, typer.Option("--backend", help="auto, torch or null (repeats pixels, for a dry run).")]
+ProgressMode = Annotated[str, typer.Option("--progress", help=" | ".join(MODES))]
+Packs = Annotated[
+    list[Path] | None,
+    typer.Option("--nodes", metavar="PACK", help="A ComfyUI node pack to use; it runs with your rights. May be repeated."),
+]
+Download = Annotated[bool, typer.Option("--download", help="Pull models that the workflow names and that are not here.")]
+MaxPixels = Annotated[
+    int | None, typer.Option("--max-pixels", min=1, help="Largest picture that is decoded (default: 1000000000).")
+]
+Traceback = Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")]
+
+
+def mode(text: str) -> Mode:
+    """The way to show progress that ``--progress`` names. Raises ``WorkflowError``."""
+    for known in MODES:
+        if known == text:
+            return known
+    raise WorkflowError(f"{text!r} is no way to show progress.", f"Use one of: {', '.join(MODES)}.")
