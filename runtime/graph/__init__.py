@@ -8,7 +8,8 @@
     check(prompt, catalog)             every problem at once, ComfyUI's rules
     plan(prompt, catalog)              a deterministic order that keeps few results alive
     good_outputs(prompt, catalog, ...) what can run although something else has problems
-    execute(plan, catalog)             events; results die after their last reader, or go into a ResultCache
+    execute(plan, catalog)             events; results die after their last reader, or go into a Cache
+    foresee(plan, catalog, cache)      what a run would call, and what it need not
 
 The catalog of node classes is passed in as a value, ``{class id: class}`` in ComfyUI's V1 contract. This room imports only
 ``runtime.errors``, networkx (in ``plan``, when it is called) and the standard library.

@@ -1,30 +1,88 @@
-"""Results of earlier runs, kept in memory by whoever runs several.
+"""Results of earlier runs: what the executor asks of a cache, and one that keeps them in memory.
 
-Nothing is kept across runs unless a ``ResultCache`` is given to ``execute``. It then holds the results of every node of
-the last run, and a run that is given it again skips the nodes whose key is unchanged. Objects of node classes live as long
-as their node is in the workflow. A cache belongs to one catalog.
+Nothing is kept across runs unless a cache is given to ``execute``. A cache has an entry for each key (``keys``), and
+answers with something that can be loaded later, so that a result is in memory only from when a node wants it. A cache
+belongs to one catalog.
 """
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Protocol
+
 from .calls import Results
 
 
+class Found(Protocol):
+    """The results of a node that an earlier run left behind."""
+
+    @property
+    def ui(self) -> Mapping[str, list[Any]]:
+        """What the node showed."""
+        ...
+
+    def load(self) -> Results | None:
+        """The results; None when they turn out to be damaged or gone, and the node has to run after all."""
+        ...
+
+
+class Cache(Protocol):
+    def version(self, cls: type, literals: Mapping[str, Any], changed: Any, /) -> Any:
+        """What decides the result of a node besides its inputs, as JSON: anything else means that it may differ every time.
+
+        ``changed`` is what ``IS_CHANGED`` says, None for a class without one.
+        """
+        ...
+
+    def find(self, key: str) -> Found | None: ...
+
+    def keep(self, key: str, cls: type, results: Results) -> Results:
+        """Keep results as far as they can be kept. Returns what the run goes on with: what a later run will be given."""
+        ...
+
+    def node(self, node_id: str, cls: type) -> object | None:
+        """The object of a node if it outlives a run, else None."""
+        ...
+
+    def close(self) -> None:
+        """The run has ended."""
+        ...
+
+
+@dataclass(frozen=True)
+class _Held:
+    results: Results
+
+    @property
+    def ui(self) -> Mapping[str, list[Any]]:
+        return self.results.ui
+
+    def load(self) -> Results:
+        return self.results
+
+
 class ResultCache:
+    """Holds the results of every node of the last run. The objects of nodes live as long as their node is in the workflow."""
+
     def __init__(self) -> None:
         self._results: dict[str, Results] = {}
         self._nodes: dict[tuple[str, type], object] = {}
         self._used_keys: set[str] = set()
         self._used_nodes: set[tuple[str, type]] = set()
 
-    def get(self, key: str) -> Results | None:
+    def version(self, cls: type, literals: Mapping[str, Any], changed: Any) -> Any:
+        return changed
+
+    def find(self, key: str) -> Found | None:
         """The results of the node with this key, which are kept for another run."""
         self._used_keys.add(key)
-        return self._results.get(key)
+        return _Held(self._results[key]) if key in self._results else None
 
-    def keep(self, key: str, results: Results) -> None:
+    def keep(self, key: str, cls: type, results: Results) -> Results:
         self._used_keys.add(key)
         self._results[key] = results
+        return results
 
     def node(self, node_id: str, cls: type) -> object:
         """The object of a node: the same one for the same node in every run."""
@@ -33,8 +91,8 @@ class ResultCache:
             self._nodes[node_id, cls] = cls()
         return self._nodes[node_id, cls]
 
-    def forget_unused(self) -> None:
-        """At the end of a run: let go of what it had no use for."""
+    def close(self) -> None:
+        """Let go of what the run had no use for."""
         self._results = {key: results for key, results in self._results.items() if key in self._used_keys}
         self._nodes = {name: node for name, node in self._nodes.items() if name in self._used_nodes}
         self._used_keys.clear()

@@ -34,12 +34,13 @@ class Link:
 
 @dataclass(frozen=True)
 class Socket:
-    """One input of a node. ``widget`` is the name of the widget it belongs to."""
+    """One input of a node. ``widget`` is the name of the widget it belongs to, ``label`` what a person calls it."""
 
     name: str
     type: str
     link: str | None = None
     widget: str | None = None
+    label: str | None = None
 
 
 @dataclass(frozen=True)
@@ -109,6 +110,11 @@ def read_canvas(ui: Mapping[str, Any]) -> Canvas:
     return Canvas(_graph(ui, ""), {definition.id: definition for definition in _definitions(ui)})
 
 
+def read_nodes(raw: Sequence[Any]) -> list[Node]:
+    """Nodes as a file lists them. Raises ``WorkflowError`` naming the damaged one."""
+    return list(_each("node", _node, raw))
+
+
 def _definitions(ui: Mapping[str, Any]) -> Iterator[Graph]:
     """All subgraph definitions; they may hold further ones of their own."""
     for raw in _subgraphs(ui):
@@ -176,7 +182,8 @@ def _socket(raw: Mapping[str, Any]) -> Socket:
     link = raw.get("link")
     widget: Mapping[str, Any] | None = raw.get("widget")
     name = str(widget["name"]) if widget else None
-    return Socket(str(raw["name"]), _type(raw.get("type")), None if link is None else str(link), name)
+    label = str(raw["label"]) if raw.get("label") else None
+    return Socket(str(raw["name"]), _type(raw.get("type")), None if link is None else str(link), name, label)
 
 
 def _type(raw: Any) -> str:

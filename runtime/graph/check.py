@@ -35,6 +35,8 @@ from .specs import ANY_TYPE, COMBO, DYNAMIC_COMBO, MATCH_TYPE, InputSpec, dynami
 
 _COERCIONS: Mapping[str, Callable[[Any], Any]] = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
 _NEAREST = 3
+_GUESSES = 200
+"""Unknown classes for which a known one is suggested: it takes a while for each."""
 
 
 @dataclass(frozen=True)
@@ -78,13 +80,14 @@ class _Checker:
         self.catalog = catalog
         self.packs = packs
         self.problems: list[Problem] = []
+        self.meant: dict[str, list[str]] = {}
 
     def run(self, wanted: Sequence[str] | None) -> Checked:
         for node_id, node in self.prompt.items():
             if node["class_type"] not in self.catalog:
                 self._report_unknown(node_id, node["class_type"])
-        outputs = [node_id for node_id, node in self.prompt.items() if self._is_output(node)] if wanted is None else wanted
-        if not outputs and not self.problems:
+        outputs = [node_id for node_id, node in self.prompt.items() if self._may_be_output(node)] if wanted is None else wanted
+        if not outputs:
             what = "No node of the workflow writes or shows anything."
             self.problems.append(Problem("prompt_no_outputs", what, "Add a node such as SaveImage behind the last one."))
         needed = sorted(reachable(self.prompt, outputs), key=natural_key)
@@ -94,16 +97,19 @@ class _Checker:
         self._report_cycles({node_id: self.prompt[node_id] for node_id in needed})
         return Checked(self.prompt, self.problems)
 
-    def _is_output(self, node: Mapping[str, Any]) -> bool:
+    def _may_be_output(self, node: Mapping[str, Any]) -> bool:
+        """An output, or a node of a class that nobody knows: what it reads can be checked all the same."""
         cls = self.catalog.get(node["class_type"])
-        return cls is not None and is_output(cls)
+        return cls is None or is_output(cls)
 
     def _report(self, node_id: str, kind: str, what: str, hint: str = "", input_name: str | None = None) -> None:
         node = self.prompt[node_id]
         self.problems.append(Problem(kind, what, hint, node_id, node["class_type"], title_of(node), input_name))
 
     def _report_unknown(self, node_id: str, class_type: str) -> None:
-        near = difflib.get_close_matches(class_type, self.catalog, 1)
+        if class_type not in self.meant and len(self.meant) < _GUESSES:
+            self.meant[class_type] = difflib.get_close_matches(class_type, self.catalog, 1)
+        near = self.meant.get(class_type)
         pack = self.packs.get(class_type)
         hint = f"Did you mean {near[0]!r}? " if near else ""
         hint += f"It belongs to the pack {pack}. " if pack else ""

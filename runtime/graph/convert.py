@@ -2,7 +2,8 @@
 
 Known differences, all of them meant: inner nodes keep the ids of the file where ComfyUI renumbers ids that collide; a
 ``null`` typed into a subgraph keeps the inner value, and a primitive that is promoted out of one its own; an output of a
-subgraph that is wired straight to one of its inputs works; a node of a type that is not known is reported.
+subgraph that is wired straight to one of its inputs works; a node of a type that is not known is reported; group nodes of
+older files keep their links, values and modes where the frontend loses them (``ungroup``).
 """
 
 from __future__ import annotations
@@ -11,14 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from random import Random
-from typing import Any
+from typing import Any, cast
 
 from ..errors import Problem, WorkflowError
 from .canvas import RESAVE_HINT, Node, read_canvas
+from .group_nodes import group_name, read_group_nodes
 from .links import Links, Output, PromotedValue, is_virtual
 from .prompts import Prompt
 from .scopes import LiveNode, Scope, Scopes
 from .text import as_text, choose, replace_tokens
+from .ungroup import Ungrouped, ungroup
 from .widgets import ABSENT, UPLOAD_BUTTON, in_prompt
 
 SAVE_CLASSES = frozenset(
@@ -73,7 +76,8 @@ def convert(
     the branches of ``{red|blue}``. Raises ``WorkflowError`` when the file is damaged or its links run in a circle.
     """
     try:
-        return _Converter(Scopes(read_canvas(ui), definitions), now or datetime.now().astimezone(), Random(seed)).run()
+        ungrouped = ungroup(read_canvas(ui), read_group_nodes(ui), definitions)
+        return _Converter(ungrouped, definitions, now or datetime.now().astimezone(), Random(seed)).run()
     except WorkflowError:
         raise
     except RecursionError as error:
@@ -86,14 +90,18 @@ def convert(
 
 
 class _Converter:
-    def __init__(self, scopes: Scopes, now: datetime, random: Random) -> None:
-        self.scopes = scopes
+    def __init__(
+        self, ungrouped: Ungrouped, definitions: Mapping[str, Mapping[str, Any]], now: datetime, random: Random
+    ) -> None:
+        self.refused = ungrouped.refused
+        self.scopes = Scopes(ungrouped.canvas, definitions)
         self.opened = self.scopes.open()
         self.links = Links(self.scopes, self.opened)
         self.now = now
         self.random = random
         self.problems: list[Problem] = []
         self.packs: dict[str, str] = {}
+        self.scopes.apply_primitives(self.opened, self._replaced)
 
     def run(self) -> Conversion:
         prompt: Prompt = {}
@@ -129,9 +137,12 @@ class _Converter:
             if isinstance(value, str) and spec and spec.options.get("dynamicPrompts"):
                 value = choose(value, self.random)
             elif isinstance(value, str) and name == "filename_prefix" and live.node.type in SAVE_CLASSES:
-                value = replace_tokens(value, self._widget_text, self.now)
+                value = self._replaced(value)
             values[name] = in_prompt(spec, value)
         return values
+
+    def _replaced(self, text: str) -> str:
+        return replace_tokens(text, self._widget_text, self.now)
 
     def _widget_text(self, wanted: str, widget: str) -> str | None:
         """The value of a widget as text, for ``%Node.widget%``: by the node's S&R name, else by its title."""
@@ -152,12 +163,15 @@ class _Converter:
         pack = node.properties.get("cnr_id") or node.properties.get("aux_id")
         if pack:
             self.packs[node.type] = str(pack)
-        if node.type.startswith(("workflow>", "workflow/")):
-            kind, what = "legacy_group_node", f"{node.type[9:]!r} is a group node of an older ComfyUI."
-            hint = "Open the workflow in ComfyUI, which makes a subgraph of it, and save it again."
+        if (scope.graph.id, node.id) in self.refused:
+            reason = self.refused[scope.graph.id, node.id]
+            kind, what = "legacy_group_node", f"The group node {group_name(node.type)!r} cannot be converted: {reason}."
+            hint = "Open the workflow in ComfyUI, which makes a subgraph of it, look at its values, and save it again."
         else:
             kind, what = "missing_node_type", f"There is no node class {node.type!r} here."
             hint = f"It belongs to the pack {pack}. " if pack and pack != "comfy-core" else ""
+            hint += "It is one of ComfyUI's own that does not run here. " if pack == "comfy-core" else ""
+            hint += _models_named(node)
             hint += "Mute or delete the node, or replace it by one that `nodes` lists."
         self._report(kind, what, hint, scope, node)
 
@@ -167,6 +181,15 @@ class _Converter:
 
     def _report(self, kind: str, what: str, hint: str, scope: Scope, node: Node) -> None:
         self.problems.append(Problem(kind, what, hint, scope.execution_id(node), node.type, self._title(scope, node)))
+
+
+def _models_named(node: Node) -> str:
+    """The weights that a workflow says a node needs: ``properties.models``, which templates have."""
+    entries: object = node.properties.get("models")
+    models = cast("list[Any]", entries) if isinstance(entries, list) else []
+    named = [cast("dict[str, Any]", model) for model in models if isinstance(model, dict) and "name" in model]
+    texts = [f"{model['name']} ({model.get('directory') or 'models'})" for model in named]
+    return f"It needs {', '.join(texts)}. " if texts else ""
 
 
 def _in_browser_order(prompt: Prompt) -> Prompt:

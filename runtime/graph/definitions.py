@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
+from ..errors import WorkflowError
+
 
 def describe(class_id: str, cls: type, title: str | None = None) -> dict[str, Any]:
     """The ``/object_info`` entry of one V1 node class; ``title`` is its display name."""
@@ -44,3 +46,29 @@ def describe_all(catalog: Mapping[str, type], titles: Mapping[str, str]) -> dict
 def is_output(cls: type) -> bool:
     """True for classes whose nodes are the reason to run a workflow."""
     return getattr(cls, "OUTPUT_NODE", False) is True
+
+
+def declared_classes(object_info: Mapping[str, Mapping[str, Any]]) -> dict[str, type]:
+    """Classes that can be checked but not run, from ``/object_info`` entries.
+
+    Raises ``WorkflowError`` for an entry that ComfyUI does not write.
+    """
+    return {class_id: _declared_class(class_id, entry) for class_id, entry in object_info.items()}
+
+
+def _declared_class(class_id: str, entry: Any) -> type:
+    fields: Mapping[str, Any] = cast("Mapping[str, Any]", entry) if isinstance(entry, Mapping) else {}
+    declared: Any = fields.get("input")
+    outputs: Any = fields.get("output")
+    if not isinstance(declared, Mapping) or not isinstance(outputs, list):
+        raise WorkflowError(f"object_info describes {class_id!r} without input and output.", "Save it from /object_info.")
+
+    def input_types(_: type) -> Mapping[str, Any]:
+        return cast("Mapping[str, Any]", declared)
+
+    body: dict[str, Any] = {
+        "INPUT_TYPES": classmethod(input_types),
+        "RETURN_TYPES": tuple(cast("list[Any]", outputs)),
+        "OUTPUT_NODE": fields.get("output_node") is True,
+    }
+    return type(class_id, (), body)

@@ -15,7 +15,10 @@ from ..errors import WorkflowError
 from .embedded import FILM_SUFFIXES, embedded_texts, is_picture
 
 SIZE_LIMIT = 256 * 2**20
-"""No workflow is as large as this; a file that is, is something else by mistake."""
+"""No workflow is as large as this, not even a picture that carries one; a file that is, is something else by mistake."""
+TEXT_LIMIT = 64 * 2**20
+PIECES_LIMIT = 1_500_000
+"""Commas and opening brackets of a workflow. A large one of 1000 nodes has 200,000; each becomes an object in memory."""
 EXPORT_HINT = "Save the workflow in ComfyUI (Workflow > Save, or Export (API)) and pass that file."
 
 
@@ -39,6 +42,8 @@ def read(path: Path) -> Document:
         raise WorkflowError(f"{path} is a film; a workflow inside one cannot be read here.", EXPORT_HINT, path=path)
     if is_picture(data):
         return _from_picture(path, data)
+    if len(data) > TEXT_LIMIT:
+        raise WorkflowError(f"{path} is larger than {TEXT_LIMIT >> 20} MB, so it is no workflow.", EXPORT_HINT, path=path)
     return _document(path, _parse(path, _decode(path, data)))
 
 
@@ -68,6 +73,9 @@ def _decode(path: Path, data: bytes) -> str:
 
 
 def _parse(path: Path, text: str) -> Any:
+    if sum(map(text.count, ",[{")) > PIECES_LIMIT:
+        what = f"{path} is no workflow: it has more than {PIECES_LIMIT} values."
+        raise WorkflowError(what, EXPORT_HINT, path=path)
     try:
         # JavaScript has no NaN in JSON: Python tools write it, and the canvas reads it as null.
         return json.loads(text, parse_constant=lambda _: None)

@@ -14,19 +14,19 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from ..errors import Cancelled, NodeError, Upscale8KError, WorkflowError
-from .cache import ResultCache
-from .calls import Answer, Inputs, Results, call_each, merge, take_apart, takes_lists
+from .cache import Cache, Found
+from .calls import Answer, Inputs, call_each, merge, take_apart, takes_lists
 from .definitions import is_output
 from .events import Blocked, Cached, Event, Failed, Finished, Started
 from .inputs import gather, not_linked
 from .keys import Keys, Twins
 from .live import LivePrompt
 from .plan import Plan
-from .prompts import Edge, is_link
+from .prompts import Edge, edges, is_link
 from .schedule import Schedule
 from .tasks import Tasks, settled, unfinished
 
-__all__ = ["Blocked", "Cached", "Event", "Failed", "Finished", "Started", "execute"]
+__all__ = ["Blocked", "Cached", "Event", "Failed", "Finished", "Started", "execute", "foresee"]
 
 
 def execute(
@@ -34,12 +34,12 @@ def execute(
     catalog: Mapping[str, type],
     *,
     extra_pnginfo: Mapping[str, Any] | None = None,
-    cache: ResultCache | None = None,
+    cache: Cache | None = None,
     keep_going: bool = False,
 ) -> Iterator[Event]:
     """Run a plan whose prompt has passed ``check``; ``extra_pnginfo`` is normally ``{"workflow": the UI workflow}``.
 
-    With a ``cache``, results of an earlier run are used again and those of this run are left in it. The first error of a
+    With a ``cache``, results of earlier runs are used again and those of this run are left in it. The first error of a
     node is raised after its ``Failed`` event, naming the node in ``.node``: an ``Upscale8KError`` as it is, ``Cancelled``
     for Ctrl-C, anything else as ``NodeError`` with the cause chained. With ``keep_going`` only ``Cancelled`` is raised, and
     what does not depend on the failed node still runs. Results are released when the generator is closed.
@@ -47,6 +47,15 @@ def execute(
     run = _Run(plan, catalog, extra_pnginfo, cache)
     try:
         yield from run.events(keep_going)
+    finally:
+        run.close()
+
+
+def foresee(plan: Plan, catalog: Mapping[str, type], cache: Cache | None = None) -> tuple[list[str], list[str]]:
+    """What a run would do, without running anything: the nodes that it would call, in order, and those that it need not."""
+    run = _Run(plan, catalog, None, cache)
+    try:
+        return run.foreseen()
     finally:
         run.close()
 
@@ -63,7 +72,7 @@ class _Work:
 
 class _Run:
     def __init__(
-        self, plan: Plan, catalog: Mapping[str, type], extra_pnginfo: Mapping[str, Any] | None, cache: ResultCache | None
+        self, plan: Plan, catalog: Mapping[str, type], extra_pnginfo: Mapping[str, Any] | None, cache: Cache | None
     ) -> None:
         self.plan = plan
         self.catalog = catalog
@@ -71,9 +80,10 @@ class _Run:
         self.cache = cache
         self.live = LivePrompt(plan.prompt)
         self.tasks = Tasks()
-        self.keys = Keys(self.live, catalog, self._changed)
+        self.found: dict[str, Found | None] = {}
+        self.keys = Keys(self.live, catalog, self._version)
         self.shapes = Keys(self.live, catalog, lambda _: None)
-        self.schedule = Schedule(self.live, catalog, plan.order, Twins(self.keys, self.shapes), self._earlier)
+        self.schedule = Schedule(self.live, catalog, plan.order, Twins(self.keys, self.shapes), self._is_found)
         self.nodes: dict[str, object] = {}
         self.work: dict[str, _Work] = {}
         self.parked: set[str] = set()
@@ -85,6 +95,9 @@ class _Run:
             failure = None
             try:
                 if node_id not in self.work:
+                    if self._is_found(node_id):
+                        self._load(node_id)
+                        continue
                     if self._asks_for_more(node_id):
                         continue
                     yield Started(*self._named(node_id))
@@ -98,12 +111,25 @@ class _Run:
             yield (failure := self._fail(circle[0], self._circle_error(circle)))
             _go_on_after(failure.error, keep_going)
 
+    def foreseen(self) -> tuple[list[str], list[str]]:
+        needed: set[str] = set()
+        pending = list(self.plan.outputs)
+        while pending:
+            node_id = pending.pop()
+            if node_id not in needed:
+                needed.add(node_id)
+                pending += [] if self._is_found(node_id) else [edge.origin for edge in edges(self.live.get_node(node_id))]
+        order = [node_id for node_id in self.plan.order if node_id in needed]
+        found = [node_id for node_id in order if self._is_found(node_id)]
+        return [node_id for node_id in order if node_id not in found], found
+
     def close(self) -> None:
         self.tasks.close()
         self.work.clear()
         self.schedule.values.clear()
+        self.found.clear()
         if self.cache is not None:
-            self.cache.forget_unused()
+            self.cache.close()
 
     def _next(self) -> str | None:
         """The node to go on with. Tasks advance in between, and are waited for when nothing else can run."""
@@ -174,7 +200,7 @@ class _Run:
         self._leave(node_id)
         key = self.keys[node_id] if self.cache is not None else None
         if self.cache is not None and key is not None:
-            self.cache.keep(key, results)
+            results = self.cache.keep(key, work.cls, results)
         self.schedule.finish(node_id, results.slots)
         messages = [answer.blocked for answer in answers if answer.blocked is not None]
         echoes = self.schedule.echoes.pop(node_id, [])
@@ -183,6 +209,17 @@ class _Run:
             Finished(*named, time.perf_counter() - work.begun, results.ui),
             *(Cached(*self._named(echo), results.ui) for echo in echoes),
         ]
+
+    def _load(self, node_id: str) -> None:
+        """Use what an earlier run left behind, or run the node after all."""
+        found = self.found[node_id]
+        with self._named_errors(node_id):
+            results = found.load() if found is not None else None
+        if results is not None:
+            self.schedule.finish(node_id, results.slots)
+        else:
+            self.found[node_id] = None
+            self.schedule.revive(node_id)
 
     def _fail(self, node_id: str, error: Upscale8KError) -> Failed:
         error.node = error.node or self.live.label(node_id)
@@ -212,6 +249,7 @@ class _Run:
                 self.live.add(new_id, node, node_id)
                 self.keys.forget(new_id)
                 self.shapes.forget(new_id)
+                self.found.pop(new_id, None)
                 added.append(new_id)
         outputs = [new_id for new_id in added if is_output(self.catalog.get(self.live.get_node(new_id)["class_type"], object))]
         links = [(link[0], int(link[1])) for answer in answers for link in _links(answer)]
@@ -238,8 +276,9 @@ class _Run:
 
     def _node(self, node_id: str) -> object:
         """The object of a node, which is made once."""
-        if self.cache is not None:
-            return self.cache.node(node_id, self._class(node_id))
+        lasting = self.cache.node(node_id, self._class(node_id)) if self.cache is not None else None
+        if lasting is not None:
+            return lasting
         if node_id not in self.nodes:
             with self._named_errors(node_id):
                 self.nodes[node_id] = self._class(node_id)()
@@ -256,8 +295,16 @@ class _Run:
         as_lists = takes_lists(self._class(node_id))
         return call_each(function, inputs, self.tasks.start, as_lists=as_lists, node_id=node_id)
 
+    def _version(self, node_id: str) -> Any:
+        """What decides a node's result besides its inputs; NaN where that cannot be said: run it every time."""
+        changed = self._changed(node_id)
+        if self.cache is None:
+            return changed
+        literals = {name: value for name, value in self.live.get_node(node_id)["inputs"].items() if not is_link(value)}
+        return self.cache.version(self._class(node_id), literals, changed)
+
     def _changed(self, node_id: str) -> Any:
-        """What ``IS_CHANGED`` says of a node, which is given its literals only; NaN when it fails: run it every time."""
+        """What ``IS_CHANGED`` says of a node, which is given its literals only; NaN when it fails."""
         cls = self._class(node_id)
         function = getattr(cls, "IS_CHANGED", None)
         if function is None:
@@ -268,13 +315,18 @@ class _Run:
         except Exception:
             return float("nan")
 
-    def _earlier(self, node_id: str) -> Results | None:
-        key = self.keys[node_id] if self.cache is not None else None
-        return self.cache.get(key) if self.cache is not None and key is not None else None
+    def _is_found(self, node_id: str) -> bool:
+        """Whether an earlier run left the results of a node behind. It is asked once, and stays so."""
+        if self.cache is None:
+            return False
+        if node_id not in self.found:
+            key = self.keys[node_id]
+            self.found[node_id] = self.cache.find(key) if key is not None else None
+        return self.found[node_id] is not None
 
     def _cached(self, node_ids: Sequence[str]) -> list[Event]:
-        found = [(node_id, self._earlier(node_id)) for node_id in node_ids]
-        return [Cached(*self._named(node_id), results.ui) for node_id, results in found if results is not None]
+        found = [(node_id, self.found[node_id]) for node_id in node_ids if self._is_found(node_id)]
+        return [Cached(*self._named(node_id), dict(one.ui)) for node_id, one in found if one is not None]
 
     def _named(self, node_id: str) -> tuple[str, str, str | None, str]:
         class_type = self.live.get_node(node_id)["class_type"]

@@ -1,7 +1,7 @@
 """Which nodes must give equal results: a key from everything that decides the result of a node.
 
-It is the class, the literal inputs, what the class itself says has changed (``IS_CHANGED``), and the same of every node
-upstream. A node whose result may differ every time has no key, and nothing that reads it has one.
+It is the class, the literal inputs, what else decides the result (``IS_CHANGED``, and what a cache adds), and the same of every
+node upstream. A node whose result may differ every time has no key, and nothing that reads it has one.
 """
 
 from __future__ import annotations
@@ -106,5 +106,6 @@ class Twins:
     def forget(self, node_id: str) -> None:
         """Its results may be gone: it stands for no further node."""
         shape = self._shapes[node_id]
-        if shape is not None:
-            self._alike[shape].remove(node_id)
+        alike = self._alike.get(shape, []) if shape is not None else []
+        if node_id in alike:
+            alike.remove(node_id)

@@ -9,8 +9,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..errors import WorkflowError
-from .prompts import Prompt, declared_inputs, label_of, natural_key, title_of
+from .prompts import Prompt, declared_inputs, label_of, natural_key
 from .specs import COMBO, DYNAMIC_COMBO, InputSpec, dynamic_children, dynamic_keys
+from .targets import nodes_called
 from .widgets import ABSENT, default_value, is_widget
 
 _YES = frozenset({"true", "yes", "on", "1"})
@@ -42,7 +43,7 @@ def _find(prompt: Prompt, target: str, catalog: Mapping[str, type]) -> tuple[str
     found: dict[tuple[str, str], InputSpec] = {}
     nodes: list[str] = []
     for name, input_name in _splits(target):
-        for node_id in _nodes(prompt, name):
+        for node_id in nodes_called(prompt, name):
             nodes.append(node_id)
             spec = _declared(prompt[node_id], catalog).get(input_name)
             if spec is not None:
@@ -60,14 +61,6 @@ def _splits(target: str) -> Iterator[tuple[str, str]]:
     for position, character in enumerate(target):
         if character == "." and target[:position] and target[position + 1 :]:
             yield target[:position], target[position + 1 :]
-
-
-def _nodes(prompt: Prompt, name: str) -> list[str]:
-    """An id comes before a title, a title before a class."""
-    if name in prompt:
-        return [name]
-    titled = [node_id for node_id, node in prompt.items() if title_of(node) == name]
-    return titled or [node_id for node_id, node in prompt.items() if node.get("class_type") == name]
 
 
 def _declared(node: Mapping[str, Any], catalog: Mapping[str, type]) -> dict[str, InputSpec]:

@@ -110,21 +110,22 @@ def find_cycles(prompt: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
     cycles: list[list[str]] = []
     done: set[str] = set()
     for start in prompt:
-        path: list[str] = []
+        path: dict[str, None] = {}
         pending: list[Iterator[Edge]] = []
         if start not in done:
-            path.append(start)
+            path[start] = None
             pending.append(edges(prompt[start]))
         while pending:
             origin = next((edge.origin for edge in pending[-1] if edge.origin in prompt and edge.origin not in done), None)
             if origin is None:
                 pending.pop()
-                done.add(path.pop())
+                done.add(path.popitem()[0])
             elif origin in path:
                 # Read from the first node on, in the direction in which results flow.
-                cycles.append([origin, *reversed(path[path.index(origin) :])])
+                walk = list(path)
+                cycles.append([origin, *reversed(walk[walk.index(origin) :])])
             else:
-                path.append(origin)
+                path[origin] = None
                 pending.append(edges(prompt[origin]))
     return cycles
 

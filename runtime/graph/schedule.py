@@ -15,7 +15,6 @@ from dataclasses import dataclass, field
 from typing import Any, cast
 
 from ..errors import NodeError
-from .calls import Results
 from .inputs import lazy_inputs
 from .keys import Twins
 from .live import LivePrompt
@@ -41,7 +40,7 @@ class _Joined:
 
 
 class Schedule:
-    """``earlier`` answers the results that an earlier run left behind for a node, or None."""
+    """``is_found`` says whether an earlier run left the results of a node behind; such a node reads nothing and is loaded."""
 
     def __init__(
         self,
@@ -49,7 +48,7 @@ class Schedule:
         catalog: Mapping[str, type],
         order: Sequence[str],
         twins: Twins,
-        earlier: Callable[[str], Results | None],
+        is_found: Callable[[str], bool],
     ) -> None:
         self.values = Values()
         self.echoes: dict[str, list[str]] = {}
@@ -57,7 +56,7 @@ class Schedule:
         self._live = live
         self._catalog = catalog
         self._twins = twins
-        self._earlier = earlier
+        self._is_found = is_found
         self._ranks: dict[str, Rank] = {node_id: (place,) for place, node_id in enumerate(order)}
         self._joined: dict[str, _Joined] = {}
         self._waiters: dict[str, set[str]] = {}
@@ -67,7 +66,6 @@ class Schedule:
 
     def start(self, outputs: Sequence[str]) -> None:
         found = self._join(outputs, ())
-        self._fill_in(found)
         self._want_outputs(outputs)
         self._drop(found)
 
@@ -117,23 +115,27 @@ class Schedule:
             if links[name] in self._failed:
                 raise NodeError(f"It asks for the input {name}, whose node failed.", "See the failure above.")
             joined.asked.add(name)
-        joined.running = False
-        joined.awaits = None
-        self._want(node_id)
+        self._want_again(node_id)
 
     def expand(self, node_id: str, links: Sequence[Slot], outputs: Sequence[str]) -> None:
         """A node waits for the results of nodes that it added, instead of its inputs; ``outputs`` among them run as well."""
         found = self._join([*(origin for origin, _ in links), *outputs], self._ranks[node_id])
         joined = self._joined[node_id]
         joined.edges = tuple(Edge("", *link) for link in links)
-        joined.running = False
-        joined.awaits = None
         reads = {self.reads(edge) for edge in joined.edges}
         self.values.claim(node_id, reads)
-        self._fill_in(found)
         self._want_outputs(outputs)
-        self._want(node_id)
+        self._want_again(node_id)
         self._drop([*found, *self.values.release(node_id, but=reads)])
+
+    def revive(self, node_id: str) -> None:
+        """A node whose results were found, but are damaged, runs after all; so does what it reads."""
+        node = self._live.get_node(node_id)
+        found = self._join([edge.origin for edge in edges(node)], self._ranks[node_id])
+        self._joined[node_id] = self._as_joined(node_id)
+        self.values.claim(node_id, self._claims(node_id))
+        self._want_again(node_id)
+        self._drop(found)
 
     def finish(self, node_id: str, slots: Sequence[list[Any]]) -> None:
         """File the results of a node that ran, and let go of what it read."""
@@ -182,16 +184,20 @@ class Schedule:
     def _join(self, wanted: Iterable[str], rank: Rank) -> list[str]:
         """Let everything join that these nodes may ever read; what is new is returned, in the order of the ranks."""
         found = self._new(wanted, rank)
-        new = [node_id for node_id in found if self._earlier(node_id) is None and self._twins.find(node_id) == node_id]
+        new = [node_id for node_id in found if self._is_found(node_id) or self._twins.find(node_id) == node_id]
         for node_id in new:
-            node = self._live.get_node(node_id)
-            cls = self._class(node_id)
-            function = getattr(cls, cast("Any", cls).FUNCTION, None)
-            lazy = lazy_inputs(cls, node["inputs"])
-            self._joined[node_id] = _Joined(tuple(edges(node)), lazy, inspect.iscoroutinefunction(function))
+            self._joined[node_id] = self._as_joined(node_id)
         for node_id in new:
             self.values.claim(node_id, self._claims(node_id))
         return found
+
+    def _as_joined(self, node_id: str) -> _Joined:
+        if self._is_found(node_id):
+            return _Joined((), frozenset(), is_async=False)
+        node = self._live.get_node(node_id)
+        cls = self._class(node_id)
+        function = getattr(cls, cast("Any", cls).FUNCTION, None)
+        return _Joined(tuple(edges(node)), lazy_inputs(cls, node["inputs"]), inspect.iscoroutinefunction(function))
 
     def _new(self, wanted: Iterable[str], rank: Rank) -> list[str]:
         found: dict[str, None] = {}
@@ -202,7 +208,7 @@ class Schedule:
                 continue
             found[node_id] = None
             self._class(node_id)
-            if self._earlier(node_id) is None:
+            if not self._is_found(node_id):
                 read = [(self.reads(edge), edge.origin) for edge in edges(self._live.get_node(node_id))]
                 pending += [origin for slot, origin in read if slot not in self.values]
         for place, node_id in enumerate(found):
@@ -220,6 +226,8 @@ class Schedule:
 
     def _claims(self, node_id: str) -> set[Slot]:
         """What a node reads. One that sees the whole prompt may copy nodes above it, so it claims what they read too."""
+        if self._is_found(node_id):
+            return set()
         sees_all = "DYNPROMPT" in hidden_inputs(self._class(node_id)).values()
         slots: set[Slot] = set()
         seen = {node_id}
@@ -231,13 +239,6 @@ class Schedule:
             seen |= above
             pending += above
         return slots
-
-    def _fill_in(self, found: Sequence[str]) -> None:
-        """After all claims are made: the results that an earlier run left behind."""
-        for node_id in found:
-            earlier = self._earlier(node_id)
-            if earlier is not None:
-                self.values.keep(node_id, earlier.slots)
 
     def _leave(self, node_id: str) -> None:
         self._roots.discard(node_id)
@@ -265,11 +266,17 @@ class Schedule:
     def _want_outputs(self, outputs: Iterable[str]) -> None:
         for output in outputs:
             node_id = self._twins.of(output)
-            if node_id in self._joined:
+            if node_id in self._joined and not self._is_found(node_id):
                 self._roots.add(node_id)
                 self._want(node_id)
             if node_id != output:
                 self.echoes.setdefault(node_id, []).append(output)
+
+    def _want_again(self, node_id: str) -> None:
+        joined = self._joined[node_id]
+        joined.running = False
+        joined.awaits = None
+        self._want(node_id)
 
     def _want(self, node_id: str) -> None:
         """Make a node run, and everything that it must read."""

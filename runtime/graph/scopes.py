@@ -9,12 +9,13 @@ typed there: ``widgets_values`` in the order of the inputs that show a widget, t
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from ..errors import WorkflowError, node_label
 from .canvas import Canvas, Graph, Node, Port, Socket
+from .primitives import fitted, written
 from .sockets import live_sockets
 from .specs import DYNAMIC_COMBO
 from .widgets import Widgets, read_widgets, rechoose, widget_type
@@ -109,8 +110,6 @@ class Scopes:
                 if nodes > NODE_LIMIT:
                     raise WorkflowError(f"The workflow's subgraphs unfold to more than {NODE_LIMIT} nodes.", "Split it.")
                 scopes.append(self._open(scope, node, graph))
-        for scope in scopes:
-            self._apply_primitives(scope)
         return scopes
 
     def _open(self, parent: Scope, host: Node, graph: Graph) -> Scope:
@@ -217,26 +216,45 @@ class Scopes:
         live = self.live(graph, node)
         return name in live.widgets.values and any(socket.widget == name for socket in live.sockets)
 
-    def _apply_primitives(self, scope: Scope) -> None:
-        """A primitive writes its value into every widget that it is linked to directly."""
-        for node in scope.graph.nodes.values():
-            if node.type != PRIMITIVE:
-                continue
-            shown = [value for (node_id, _), value in scope.widgets.items() if node_id == node.id]
-            values = shown or (node.values if isinstance(node.values, list) else [])
-            for link in scope.graph.links_from.get((node.id, 0), ()) if values else ():
-                target = scope.graph.readers.get(link.id)
-                if target is not None:
-                    self._write(scope, target[0], link.id, values[0])
+    def apply_primitives(self, opened: Sequence[Scope], replace_text: Callable[[str], str]) -> None:
+        """Let every primitive write its value into the widgets that it is linked to directly.
 
-    def _write(self, scope: Scope, node: Node, link_id: str, value: Any) -> None:
-        live = self.live_in(scope, node)
-        name = next((socket.widget for socket in live.sockets if socket.link == link_id), None)
-        if name is None or name not in live.widgets.values:
+        ``replace_text`` is for primitives whose property says that ``%Node.widget%`` in their text is replaced.
+        """
+        for scope in opened:
+            for node in scope.graph.nodes.values():
+                if node.type == PRIMITIVE:
+                    self._apply_primitive(scope, node, replace_text)
+
+    def _apply_primitive(self, scope: Scope, primitive: Node, replace_text: Callable[[str], str]) -> None:
+        readers = [scope.graph.readers.get(link.id) for link in scope.graph.links_from.get((primitive.id, 0), ())]
+        found = [(node, self._widget_at(scope, node, socket)) for node, socket in filter(None, readers)]
+        targets = [(node, name, self.live_in(scope, node).widgets) for node, name in found if name is not None]
+        if not targets:
             return
-        kind = widget_type(live.widgets.specs[name]) if name in live.widgets.specs else ""
-        scope.widgets[node.id, name] = 0 if value is None and kind in ("INT", "FLOAT") else value
-        if kind == DYNAMIC_COMBO and live.definition is not None:
+        shown = [value for (node_id, _), value in scope.widgets.items() if node_id == primitive.id]
+        saved = shown or (primitive.values if isinstance(primitive.values, list) else [])
+        value = saved[0] if saved else targets[0][2].values[targets[0][1]]
+        value = fitted(value, [widgets.specs[name] for _, name, widgets in targets if name in widgets.specs])
+        if isinstance(value, str) and value and primitive.properties.get("Run widget replace on values"):
+            value = replace_text(value)
+        for node, name, widgets in targets:
+            self._write(scope, node, name, written(widgets.specs.get(name), value))
+
+    def _widget_at(self, scope: Scope, node: Node, socket: Socket) -> str | None:
+        """The widget that a socket belongs to, if the node has it."""
+        live = self.live_in(scope, node)
+        name = next((one.widget for one in live.sockets if one.link == socket.link), None)
+        return name if name in live.widgets.values else None
+
+    def _write(self, scope: Scope, node: Node, name: str, value: Any) -> None:
+        live = self.live_in(scope, node)
+        scope.widgets[node.id, name] = value
+        if (
+            name in live.widgets.specs
+            and widget_type(live.widgets.specs[name]) == DYNAMIC_COMBO
+            and live.definition is not None
+        ):
             widgets = rechoose(live.widgets, name, value)
             sockets = live_sockets(node, live.definition, widgets.values)
             scope.changed[node.id] = replace(live, widgets=widgets, sockets=sockets)

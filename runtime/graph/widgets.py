@@ -32,6 +32,9 @@ ABSENT: Any = object()
 """The value of a widget that has none: it is left out of the prompt."""
 UPLOAD_BUTTON = InputSpec("upload", "IMAGEUPLOAD", {"default": "image"})
 """What the canvas adds behind the inputs of a class with an upload. It is saved, but not sent."""
+AUTO_REFRESH = InputSpec("Auto-refresh after generation", "BOOLEAN", {"default": False})
+REFRESH_BUTTON = InputSpec("refresh", "BUTTON", {"default": "refresh"})
+"""What the canvas adds behind a combo box whose choices the server is asked for. The switch is saved, the button also sent."""
 
 
 def definition_specs(definition: Mapping[str, Any]) -> list[InputSpec]:
@@ -109,6 +112,12 @@ def read_widgets(class_id: str, definition: Mapping[str, Any], saved: list[Any] 
     return Widgets(reader.values, reader.specs, misfit)
 
 
+def place_values(specs: Sequence[InputSpec], saved: Sequence[Any]) -> Widgets:
+    """Give every saved value to its widget, where the widgets are those of no class."""
+    reader, misfit = _align(specs, list(saved))
+    return Widgets(reader.values, reader.specs, misfit)
+
+
 class _ByName:
     """Saved values as some packs store them: a dict by widget name."""
 
@@ -163,6 +172,11 @@ class _Reader:
         self.values[spec.name] = default_value(spec) if value is ABSENT else value
         self.specs[spec.name] = spec
         self.source.skip(spec)
+        remote: object = spec.options.get("remote")
+        if remote:
+            self.source.take(AUTO_REFRESH)
+        if isinstance(remote, dict) and cast("dict[str, Any]", remote).get("refresh_button"):
+            self._read_one(REFRESH_BUTTON)
         if widget_type(spec) == DYNAMIC_COMBO:
             self.read(dynamic_children(spec, self.values[spec.name]))
 

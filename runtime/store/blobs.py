@@ -1,0 +1,100 @@
+"""One tensor in one safetensors file that is named by the sha256 of its content.
+
+Written here and not by safetensors' own function, which copies the whole tensor first: an 8K picture is 400 MB, and a
+batch of them may be most of the memory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from itertools import count
+from pathlib import Path
+from typing import Any, cast
+
+from .codec import dtype_names
+
+SUFFIX = ".safetensors"
+_CHUNK = 16 * 2**20
+_NAME = "value"
+_numbers = count()
+
+
+class Blobs:
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+
+    def path(self, digest: str) -> Path:
+        return self.folder / digest[:2] / f"{digest}{SUFFIX}"
+
+    def size(self, tensor: Any) -> int:
+        """Bytes of the file that a tensor makes."""
+        return len(_header(tensor)) + tensor.numel() * tensor.element_size()
+
+    def keep(self, tensor: Any) -> str:
+        """Write a tensor without gaps unless it is there already; its digest. Raises ``OSError``."""
+        digest = hashlib.sha256()
+        for chunk in _chunks(tensor):
+            digest.update(chunk)
+        path = self.path(digest.hexdigest())
+        if not is_there(path, self.size(tensor)):
+            write_whole(path, _chunks(tensor))
+        return digest.hexdigest()
+
+    def load(self, digest: str) -> Any:
+        """The tensor of a digest. Raises ``OSError`` when it is gone, ``ValueError`` when its content is not what it was."""
+        path = self.path(digest)
+        if digest_of(path) != digest:
+            raise ValueError(f"{path} is damaged")
+        from safetensors import torch as tensors
+
+        return cast("Any", tensors).load_file(path)[_NAME]
+
+
+def is_there(path: Path, size: int) -> bool:
+    """Whether a file of this size is there; if so it counts as used now."""
+    try:
+        if path.stat().st_size != size:
+            return False
+        os.utime(path)
+    except OSError:
+        return False
+    return True
+
+
+def digest_of(path: Path) -> str:
+    """sha256 of a file, read in pieces. Raises ``OSError``."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def write_whole(path: Path, chunks: Iterator[Any]) -> None:
+    """A file that has its name when it is whole; several processes may write it at once. Raises ``OSError``."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}-{next(_numbers)}.part")
+    try:
+        with part.open("wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+        part.replace(path)
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _chunks(tensor: Any) -> Iterator[Any]:
+    yield _header(tensor)
+    import torch
+
+    content = memoryview(tensor.reshape(-1).view(torch.uint8).numpy())
+    for start in range(0, len(content), _CHUNK):
+        yield content[start : start + _CHUNK]
+
+
+def _header(tensor: Any) -> bytes:
+    size = tensor.numel() * tensor.element_size()
+    described = {"dtype": dtype_names()[tensor.dtype], "shape": list(tensor.shape), "data_offsets": [0, size]}
+    text = json.dumps({_NAME: described}).encode()
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text
