@@ -1,0 +1,100 @@
+"""Everything that an upscaler may add and nobody asked for, measured on one pair."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from ..errors import WorkflowError
+from ..frames.geometry import Size
+from .banding import Banding, measure_banding
+from .consistency import Consistency, measure_consistency
+from .enlargement import Enlargement
+from .halo import Halo, measure_halo
+from .noise import Noise, measure_noise
+from .pictures import Pixels
+from .seams import Seams, measure_seams
+from .spectrum import Spectrum, measure_spectrum
+
+VISIBLE_HALO = 0.25
+"""Share of the contrast of an edge: a cubic overshoots by 0.03, Lanczos by 0.05, a model that restores blurred edges by 0.2."""
+CONSISTENT_DB = 32.0
+SHARPENED_DB, SOFTENED_DB = 1.5, -3.0
+VISIBLE_NOISE = 1.5
+"""8-bit steps more than the reference has."""
+VISIBLE_STEP, VISIBLE_SHARE = 0.75, 0.05
+VISIBLE_SEAM = 0.5
+"""8-bit steps: along a straight line the eye averages. Photographs that were never cut read up to 0.4 by chance."""
+SEAM_RATIO = 1.3
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """Lengths in pixels of the reference, heights in 8-bit steps of luma. None: this pair gives no answer."""
+
+    size: Size
+    ratio: float
+    """How many times as wide as the reference the picture is."""
+    halo: Halo | None
+    consistency: Consistency
+    spectrum: Spectrum
+    noise: Noise | None
+    banding: Banding | None
+    seams: Seams | None
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """What a person would see, worst things by name; a single sentence when there is nothing."""
+        return tuple(_findings(self)) or ("No halo, noise, bands or seams that could be seen.",)
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON."""
+        spectrum = self.spectrum
+        derived = {"invented": spectrum.invented, "detail": spectrum.detail, "sharpening_db": spectrum.sharpening_db}
+        return {
+            **asdict(self),
+            "size": str(self.size),
+            "spectrum": {**asdict(spectrum), **derived},
+            "sentences": list(self.sentences),
+        }
+
+
+def measure_artifacts(reference: Pixels, picture: Pixels, tile: int = 0) -> Artifacts:
+    """All measures of one pair. ``tile`` is the tile of the upscaler in pixels of the reference; 0: seams are not looked for.
+
+    Raises ``WorkflowError`` for a tile below 0, and what ``paired`` raises.
+    """
+    if tile < 0:
+        raise WorkflowError(f"A tile of {tile} pixels means nothing.", "Give the tile of the upscaler, or 0 for none.")
+    enlargement = Enlargement.of(reference, picture)
+    return Artifacts(
+        enlargement.size,
+        enlargement.ratio,
+        measure_halo(enlargement),
+        measure_consistency(enlargement.pair),
+        measure_spectrum(enlargement),
+        measure_noise(enlargement),
+        measure_banding(enlargement),
+        measure_seams(enlargement, tile) if tile else None,
+    )
+
+
+def _findings(found: Artifacts) -> Iterator[str]:
+    halo, noise, banding, seams = found.halo, found.noise, found.banding, found.seams
+    if halo and halo.relative >= VISIBLE_HALO:
+        yield f"Halos: edges overshoot by {halo.height:.0f} steps, {halo.relative:.0%} of their contrast."
+    if found.consistency.psnr_db < CONSISTENT_DB:
+        error, decibels = found.consistency.rmse, found.consistency.psnr_db
+        yield f"Not the source: reduced again it differs by {error:.1f} steps ({decibels:.0f} dB)."
+    sharpening = found.spectrum.sharpening_db
+    if sharpening is not None and sharpening > SHARPENED_DB:
+        yield f"Oversharpened: the finest detail of the source is raised by {sharpening:.1f} dB."
+    if sharpening is not None and sharpening < SOFTENED_DB:
+        yield f"Soft: the finest detail of the source is lowered by {-sharpening:.1f} dB."
+    if noise and noise.picture - noise.reference > VISIBLE_NOISE:
+        yield f"Noise: {noise.picture:.1f} steps where the source is flat and has {noise.reference:.1f}."
+    if banding and banding.share >= VISIBLE_SHARE and banding.step >= VISIBLE_STEP:
+        yield f"Banding: steps of {banding.step:.1f} in {banding.share:.0%} of the smooth area."
+    if seams and seams.height >= VISIBLE_SEAM and seams.ratio >= SEAM_RATIO:
+        yield f"Seams: the tiles differ by {seams.height:.1f} steps at their edges."

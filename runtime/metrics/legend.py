@@ -1,0 +1,61 @@
+"""The scale under a map: which colour means which number."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw, ImageFont
+
+from .colours import coloured
+
+Floats = NDArray[np.float32]
+
+_LEAST_TEXT, _MOST_TEXT, _WIDTH_OVER_TEXT = 10, 64, 28
+_PAPER, _INK = (24, 24, 24), (235, 235, 235)
+
+
+def legend(width: int, colours: str, low: float, high: float, title: str) -> Floats:
+    """A bar to stand under a map: the title, the colours, and numbers from ``low`` to ``high``.
+
+    (its own height, width, 3) sRGB in 0..1. Text is at least 10 px high, and cut off where it does not fit.
+    """
+    text = min(max(width // _WIDTH_OVER_TEXT, _LEAST_TEXT), _MOST_TEXT)
+    gap = max(text // 3, 2)
+    image = Image.new("RGB", (width, 3 * text + 4 * gap), _PAPER)
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(text)
+    draw.text((gap, gap), title, _INK, font)
+    left, right = gap, max(width - gap, gap + 2)
+    ramp = coloured(np.linspace(0, 1, right - left, dtype=np.float32)[None], colours)
+    strip = Image.fromarray(np.round(ramp * 255).astype(np.uint8)).resize((right - left, text))
+    image.paste(strip, (left, text + 2 * gap))
+    for share, label in _ticks(low, high, width // (text * 4)):
+        _label(draw, left + share * (right - left - 1), 2 * text + 2 * gap, label, font, gap, width)
+    return np.asarray(image, np.float32) / np.float32(255)
+
+
+def round_up(value: float) -> float:
+    """The next of 1, 2, 5 times a power of ten: a number to end a scale with. 1 for zero."""
+    if value <= 0:
+        return 1.0
+    power = 10.0 ** np.floor(np.log10(value))
+    return float(next(step * power for step in (1, 2, 5, 10) if value <= step * power * (1 + 1e-9)))
+
+
+def _ticks(low: float, high: float, most: int) -> list[tuple[float, str]]:
+    count = next((count for count in (10, 5, 4, 2) if count < most), 1)
+    return [(index / count, f"{low + (high - low) * index / count:.4g}") for index in range(count + 1)]
+
+
+def _label(
+    draw: ImageDraw.ImageDraw,
+    x: float,
+    y: int,
+    label: str,
+    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
+    gap: int,
+    width: int,
+) -> None:
+    draw.line([(x, y), (x, y + gap)], _INK, max(gap // 4, 1))
+    half = draw.textlength(label, font) / 2
+    draw.text((min(max(x, half + gap), width - half - gap) - half, y + gap), label, _INK, font)

@@ -1,0 +1,99 @@
+"""Seams: whether the lines where tiles meet can be told from other lines of the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .enlargement import Enlargement
+from .luma import STEPS
+from .pictures import Floats
+
+_SEGMENT = 64
+"""Pixels of a line that are averaged: a seam goes on, texture does not."""
+
+_ELSEWHERE = tuple(index / 9 for index in range(1, 9))
+"""Where between two cuts the lines lie that they are compared with."""
+
+_KEPT = 0.9
+"""Segments with the greatest jumps are left out on both sides: real edges that happen to lie on a line."""
+
+
+_MOST = 1000.0
+
+
+@dataclass(frozen=True)
+class Seams:
+    """``height``: rms step from tile to tile, in 8-bit steps; ``ratio``: jumps on the grid over jumps elsewhere."""
+
+    height: float
+    ratio: float
+    cuts: int
+
+
+def measure_seams(enlargement: Enlargement, tile: int) -> Seams | None:
+    """``tile`` is the widest tile in pixels of the reference; as Tiled Upscale does, it is made smaller so that all are even.
+
+    None where the picture is a single tile. The jump over a line between pixels b and c of a, b, c, d is (c - b) - ((b - a) +
+    (d - c)) / 2: zero on any ramp, and the height of a step on it. Jumps are averaged over 64 pixels along the line; the
+    height is sqrt(mean square on the grid - mean square elsewhere), because texture and seam do not know of each other. The
+    comparison of lines on and off a grid is that of Z. Wang, H. R. Sheikh, A. C. Bovik, "No-reference perceptual quality
+    assessment of JPEG compressed images", ICIP 2002.
+    """
+    size, cells = enlargement.size, enlargement.cells
+    columns, other_columns = _lines(cells.width, size.width, tile)
+    rows, other_rows = _lines(cells.height, size.height, tile)
+    if not columns and not rows:
+        return None
+    across = _jumps_across(enlargement, [columns, other_columns])
+    on = [across[0], *_jumps_down(enlargement, rows)]
+    off = [across[1], *_jumps_down(enlargement, other_rows)]
+    grid, elsewhere = _mean_square(on), _mean_square(off)
+    ratio = min(sqrt(grid / elsewhere), _MOST) if elsewhere else (_MOST if grid else 1.0)
+    return Seams(sqrt(max(grid - elsewhere, 0)) * STEPS, ratio, len(columns) + len(rows))
+
+
+def _lines(cells: int, pixels: int, tile: int) -> tuple[list[int], list[int]]:
+    """The cuts, and lines between them, as the first pixel behind each; those too near to the border are left out.
+
+    All of them lie on borders of cells, as cuts do: an interpolation leaves a pattern of its own in every cell.
+    """
+    count = ceil(cells / tile)
+    on = [cells * index // count for index in range(count + 1)]
+    off = {round(a + (b - a) * share) for a, b in pairwise(on) for share in _ELSEWHERE} if count > 1 else set[int]()
+    groups = (on[1:-1], sorted(off - set(on)))
+    columns, others = ([round(cell * pixels / cells) for cell in group] for group in groups)
+    return [line for line in columns if 2 <= line <= pixels - 2], [line for line in others if 2 <= line <= pixels - 2]
+
+
+def _jumps_across(enlargement: Enlargement, groups: Sequence[Sequence[int]]) -> list[NDArray[np.float64]]:
+    """For vertical lines, per group: mean jumps of all segments."""
+    height = enlargement.size.height
+    found: list[list[NDArray[np.float64]]] = [[] for _ in groups]
+    for top in range(0, height, _SEGMENT):
+        plane = enlargement.picture_luma(top, min(top + _SEGMENT, height))
+        for lines, jumps in zip(groups, found, strict=True):
+            columns = np.asarray(lines, np.intp)
+            jumps.append(_jump(*(plane[:, columns + offset] for offset in (-2, -1, 0, 1))).mean(axis=0))
+    return [np.concatenate(jumps) for jumps in found]
+
+
+def _jumps_down(enlargement: Enlargement, lines: Sequence[int]) -> Iterator[NDArray[np.float64]]:
+    for line in lines:
+        jump = _jump(*enlargement.picture_luma(line - 2, line + 2))
+        starts = np.arange(0, len(jump), _SEGMENT)
+        yield np.add.reduceat(jump, starts) / np.diff(np.append(starts, len(jump)))
+
+
+def _jump(a: Floats, b: Floats, c: Floats, d: Floats) -> NDArray[np.float64]:
+    return np.asarray(1.5 * (c - b) - 0.5 * (d - a), np.float64)
+
+
+def _mean_square(jumps: Sequence[NDArray[np.float64]]) -> float:
+    squares = np.sort(np.square(np.concatenate(list(jumps))))
+    return float(squares[: max(ceil(len(squares) * _KEPT), 1)].mean()) if len(squares) else 0.0

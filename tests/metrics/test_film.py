@@ -1,0 +1,89 @@
+"""Two films, frame by frame."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from fractions import Fraction
+
+import numpy as np
+import pytest
+from upscale8k.runtime.errors import WorkflowError
+from upscale8k.runtime.frames.geometry import Size
+from upscale8k.runtime.frames.stream import Colour, Frame, FrameStream, VideoInfo
+from upscale8k.runtime.metrics.drift import drift_map
+from upscale8k.runtime.metrics.film import measure_film
+
+RNG = np.random.default_rng(13)
+FRAMES = [RNG.integers(0, 256, (24, 32, 3), np.uint8) for _ in range(5)]
+
+
+class Told:
+    """A display that keeps what it is told."""
+
+    def __init__(self) -> None:
+        self.done = 0
+        self.sentences: list[str] = []
+
+    def advance(self, steps: int = 1) -> None:
+        self.done += steps
+
+    def say(self, text: str) -> None:
+        self.sentences.append(text)
+
+
+def film(frames: Sequence[np.ndarray]) -> FrameStream:
+    tick = Fraction(1, 25)
+    size = Size(frames[0].shape[1], frames[0].shape[0]) if frames else Size(1, 1)
+    info = VideoInfo(size, Fraction(25), tick, len(frames), "header", len(frames) * tick, Colour(), 8)
+    return FrameStream(info, lambda: (Frame(pixels, index, 1, tick) for index, pixels in enumerate(frames)))
+
+
+def test_a_film_has_no_drift_from_its_own_repeated_pixels() -> None:
+    large = [pixels.repeat(2, 0).repeat(2, 1).astype(np.uint16) * 257 for pixels in FRAMES]
+    watch = Told()
+    drift, seen = measure_film(film(FRAMES), film(large), "full", watch)
+    assert (drift.frames, watch.done, watch.sentences) == (5, 5, [])
+    assert drift.de2000.maximum < 1e-3
+    assert seen.shape == (24, 32)
+
+
+def test_the_map_is_the_mean_over_the_frames_that_were_measured() -> None:
+    others = [np.roll(pixels, 1, axis=1) for pixels in FRAMES]
+    drift, seen = measure_film(film(FRAMES), film(others), "full", Told(), every_nth=2)
+    maps = [drift_map(FRAMES[index], others[index]) for index in (0, 2, 4)]
+    np.testing.assert_allclose(seen, np.mean([one for _, one in maps], axis=0), rtol=1e-5)
+    assert drift.frames == 3
+    assert drift.de2000.mean == pytest.approx(np.mean([one.de2000.mean for one, _ in maps]), rel=1e-6)
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_the_rest_of_a_longer_film_is_left_out_and_the_person_told(order: int) -> None:
+    watch = Told()
+    drift, _ = measure_film(*[film(FRAMES), film(FRAMES[:3])][::order], "full", watch)
+    assert drift.frames == 3
+    assert watch.sentences == ["One film is longer than the other: the first 3 frames were compared."]
+
+
+def test_both_films_are_closed_when_one_ends_or_breaks() -> None:
+    closed = []
+
+    def open_film() -> object:
+        try:
+            yield from film(FRAMES).open()
+        finally:
+            closed.append(True)
+
+    streams = [replace(film(FRAMES), open=open_film) for _ in range(2)]
+    measure_film(streams[0], film(FRAMES[:1]), "full", Told())
+    assert closed == [True]
+    with pytest.raises(WorkflowError, match="proportions"):
+        measure_film(*streams[:1], film([np.zeros((10, 90, 3), np.uint8)]), "full", Told())
+    assert closed == [True, True]
+
+
+def test_films_that_cannot_be_measured_get_a_sentence() -> None:
+    hdr = film(FRAMES)
+    hdr = replace(hdr, info=replace(hdr.info, colour=Colour(transfer="smpte2084")))
+    with pytest.raises(WorkflowError, match="HDR"):
+        measure_film(film(FRAMES), hdr, "full", Told())
+    with pytest.raises(WorkflowError, match="no frame"):
+        measure_film(film(FRAMES), film([]), "full", Told())
