@@ -1,0 +1,103 @@
+"""What a Linux container leaves of the machine: the limits of control groups, version 1 and 2.
+
+A limit of any group from this process's own up to the root counts, so all of them are read and the least wins. Inside a
+container the path that ``/proc/self/cgroup`` names often does not exist, because the group is mounted as the root; what
+is there of the path is read.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+_NO_LIMIT = 1 << 60
+"""Version 1 writes a number near 2^63 where there is no limit."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """None where nothing is limited."""
+
+    cores: float | None = None
+    """Processor time per second, which may be a fraction of a core."""
+    memory: int | None = None
+    """Bytes that all processes of the container may take."""
+    memory_free: int | None = None
+    """Of these, the bytes that are left or can be had back from the file cache."""
+
+
+def limits(root: Path = Path("/sys/fs/cgroup"), proc: Path = Path("/proc/self/cgroup")) -> Limits:
+    """The limits of this process; none on a system without control groups."""
+    paths = _paths(proc)
+    cores: list[float] = []
+    memory: list[tuple[int, int]] = []
+    for mount in (root, root / "unified"):
+        for folder in _ancestors(mount, paths.get("")):
+            cores += _quota_v2(folder)
+            memory += _memory(folder, ("memory.max", "memory.high"), "memory.current", "inactive_file")
+    for folder in _ancestors(root / "cpu", paths.get("cpu")):
+        cores += _quota_v1(folder)
+    for folder in _ancestors(root / "memory", paths.get("memory")):
+        memory += _memory(folder, ("memory.limit_in_bytes",), "memory.usage_in_bytes", "total_inactive_file")
+    return Limits(
+        cores=min(cores, default=None),
+        memory=min((limit for limit, _ in memory), default=None),
+        memory_free=min((free for _, free in memory), default=None),
+    )
+
+
+def _paths(proc: Path) -> dict[str, str]:
+    """The path of this process's group by controller; version 2 has one for all, under the empty name."""
+    found: dict[str, str] = {}
+    for line in _read(proc).splitlines():
+        _, _, rest = line.partition(":")
+        controllers, _, path = rest.partition(":")
+        found |= dict.fromkeys(controllers.split(","), path)
+    return found
+
+
+def _ancestors(mount: Path, path: str | None) -> Iterator[Path]:
+    """The folders from the mount down to the group, as far as they exist here."""
+    folder = mount
+    yield folder
+    for part in (path or "").strip("/").split("/"):
+        if part in ("", "..", "."):
+            continue
+        folder = folder / part
+        yield folder
+
+
+def _quota_v2(folder: Path) -> list[float]:
+    quota, _, period = _read(folder / "cpu.max").strip().partition(" ")
+    return _cores(quota, period)
+
+
+def _quota_v1(folder: Path) -> list[float]:
+    return _cores(_read(folder / "cpu.cfs_quota_us").strip(), _read(folder / "cpu.cfs_period_us").strip())
+
+
+def _cores(quota: str, period: str) -> list[float]:
+    """Empty for ``max`` and -1, which mean no limit."""
+    if not (quota.isdecimal() and period.isdecimal() and int(quota) and int(period)):
+        return []
+    return [int(quota) / int(period)]
+
+
+def _memory(folder: Path, limit_names: tuple[str, ...], used_name: str, cache_name: str) -> list[tuple[int, int]]:
+    """The limit of one group and what is free below it. The file cache is given back under pressure, so it counts as free."""
+    stated = (_read(folder / name).strip() for name in limit_names)
+    numbers = [int(text) for text in stated if text.isdecimal() and int(text) < _NO_LIMIT]
+    if not numbers:
+        return []
+    used = _read(folder / used_name).strip()
+    cached = dict(line.split(" ", 1) for line in _read(folder / "memory.stat").splitlines() if " " in line)
+    taken = (int(used) if used.isdecimal() else 0) - int(cached.get(cache_name, "0"))
+    return [(min(numbers), max(min(numbers) - max(taken, 0), 0))]
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="ascii", errors="replace")
+    except OSError:
+        return ""

@@ -1,0 +1,109 @@
+"""The processor, and how much of it this process may use. No library: py-cpuinfo takes over a second."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from .cgroup import Limits, limits
+
+CPUINFO = Path("/proc/cpuinfo")
+
+# What each instruction set that makes a network faster is called in /proc/cpuinfo: x86 "flags" and Arm "Features".
+_SETS = {
+    "AVX2": ("avx2",),
+    "AVX-512": ("avx512f",),
+    "VNNI": ("avx512_vnni", "avx_vnni"),
+    "AVX-512 BF16": ("avx512_bf16",),
+    "AVX-512 FP16": ("avx512_fp16",),
+    "AMX": ("amx_tile",),
+    "NEON": ("asimd",),
+    "SVE": ("sve",),
+    "Arm BF16": ("bf16",),
+    "I8MM": ("i8mm",),
+}
+
+
+@dataclass(frozen=True)
+class Cpu:
+    """``cores`` is what this process may keep busy: the least of the machine, its affinity and the container's quota."""
+
+    model: str
+    machine_cores: int
+    """Logical processors of the machine."""
+    cores: int
+    quota: float | None
+    """The container's share of processor time, in cores; None: no limit."""
+    sets: tuple[str, ...]
+    """Instruction sets that matter here: AVX2, AVX-512, VNNI, AMX, NEON, ..."""
+
+
+def cpu(limited: Limits | None = None, cpuinfo: Path = CPUINFO) -> Cpu:
+    """Never raises; an unknown processor has a generic name and no sets."""
+    limited = limits() if limited is None else limited
+    machine = os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else machine
+    cores = allowed if limited.cores is None else min(allowed, max(int(limited.cores), 1))
+    model, flags = _identity(cpuinfo)
+    return Cpu(model or platform.machine(), machine, cores, limited.cores, sets_of(flags))
+
+
+def sets_of(flags: Iterable[str]) -> tuple[str, ...]:
+    """The instruction sets that ``/proc/cpuinfo``'s words stand for."""
+    present = set(flags)
+    return tuple(name for name, words in _SETS.items() if present.intersection(words))
+
+
+def _identity(cpuinfo: Path) -> tuple[str, list[str]]:
+    if cpuinfo.is_file():
+        return _linux(cpuinfo.read_text(encoding="utf-8", errors="replace"))
+    if sys.platform == "darwin":
+        return _apple()
+    if sys.platform == "win32":
+        return _windows()
+    return platform.processor(), []
+
+
+def _linux(text: str) -> tuple[str, list[str]]:
+    """Model and flags of the first processor; Arm has no model there, but its features."""
+    facts: dict[str, str] = {}
+    for line in text.split("\n\n", 1)[0].splitlines():
+        name, _, value = line.partition(":")
+        facts[name.strip()] = value.strip()
+    flags = facts.get("flags") or facts.get("Features") or ""
+    return facts.get("model name", ""), flags.split()
+
+
+def _apple() -> tuple[str, list[str]]:
+    try:
+        asked = ["sysctl", "-n", "machdep.cpu.brand_string", "hw.optional.avx2_0", "hw.optional.arm.FEAT_BF16"]
+        done = subprocess.run(asked, capture_output=True, text=True, timeout=5, check=False)
+    except (OSError, subprocess.TimeoutExpired):
+        return platform.processor(), []
+    arm = platform.machine() == "arm64"
+    model, *numbers = done.stdout.splitlines() or [""]
+    flags = ["asimd"] if arm else ["avx2"] if "1" in numbers else []
+    return model, flags + (["bf16"] if arm and "1" in numbers else [])
+
+
+if sys.platform == "win32":
+
+    def _windows() -> tuple[str, list[str]]:
+        """The registry has the name; the kernel says what it supports (winnt.h: 40 is AVX2, 41 AVX-512F)."""
+        import ctypes
+        import winreg
+
+        with winreg.OpenKey(winreg.HKEY_LOCAL_MACHINE, r"HARDWARE\DESCRIPTION\System\CentralProcessor\0") as key:
+            model = str(winreg.QueryValueEx(key, "ProcessorNameString")[0]).strip()
+        supports = ctypes.windll.kernel32.IsProcessorFeaturePresent
+        return model, [flag for number, flag in ((40, "avx2"), (41, "avx512f")) if supports(number)]
+
+else:
+
+    def _windows() -> tuple[str, list[str]]:
+        return platform.processor(), []

@@ -1,0 +1,206 @@
+"""What is wrong with the libraries that are installed here, as sentences with the next step."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from .machine import Machine
+from .software import installed
+
+Level = Literal["ok", "note", "problem"]
+
+REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"
+TRIAL = Path(__file__).with_name("trial.py")
+_PATIENCE = 180
+_PYTHON = ((3, 11), (3, 14))
+_LINE = re.compile(r"^([A-Za-z0-9._-]+)>=([0-9.]+)$")
+_SAME_MODULE = {"opencv-python-headless": "cv2"}
+"""Packages of other names may give the same module: ComfyUI's own environment often has opencv-python."""
+_EXCLUDE_EACH_OTHER = (
+    ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
+    ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino"),
+)
+_TORCHVISION_AHEAD = 15
+"""torch 2.N belongs to torchvision 0.(N + 15), as the table in torchvision's README says."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """``ok`` is as it should be, ``note`` is worth knowing, ``problem`` keeps something from working."""
+
+    level: Level
+    what: str
+    hint: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.hint}".strip()
+
+
+def examine(machine: Machine) -> list[Finding]:
+    """Everything about Python, the libraries and the GPU; imports them in a process of its own, which takes some seconds."""
+    return [*python(sys.version_info[:2]), *requirements(), *clashes(), *gpus(machine), *trials(machine)]
+
+
+def python(version: tuple[int, int]) -> Iterator[Finding]:
+    """Whether this Python is one that Upscale8K runs on."""
+    least, beyond = _PYTHON
+    name = ".".join(str(number) for number in version)
+    if least <= version < beyond:
+        yield Finding("ok", f"Python {name}.")
+    else:
+        yield Finding("problem", f"Python {name} is not one that Upscale8K is made for.", "Use Python 3.11, 3.12 or 3.13.")
+
+
+def requirements(file: Path = REQUIREMENTS) -> Iterator[Finding]:
+    """Which of the required packages are missing or too old. A wheel has no such file: there pip has seen to it."""
+    if not file.is_file():
+        return
+    wanted = [found.groups() for line in file.read_text(encoding="utf-8").splitlines() if (found := _LINE.match(line.strip()))]
+    bad = False
+    for name, least in wanted:
+        version = installed(name)
+        module = _SAME_MODULE.get(name)
+        if version is None and (module is None or find_spec(module) is None):
+            bad = True
+            yield Finding("problem", f"The package {name} is not installed.", f'Install it with: pip install "{name}>={least}"')
+        elif version is not None and numbers(version) < numbers(least):
+            bad = True
+            yield Finding(
+                "problem", f"{name} {version} is too old: {least} is needed.", f'Update it with: pip install "{name}>={least}"'
+            )
+    if not bad:
+        yield Finding("ok", f"All {len(wanted)} required packages are here.")
+
+
+def clashes() -> Iterator[Finding]:
+    """Packages that overwrite each other's files, and a torchvision that belongs to another torch."""
+    for group in _EXCLUDE_EACH_OTHER:
+        here = [name for name in group if installed(name)]
+        if len(here) > 1:
+            yield Finding(
+                "note",
+                f"{' and '.join(here)} are installed together and overwrite each other's files.",
+                f"If importing one fails: pip uninstall {' '.join(here)}, then install the one you want.",
+            )
+    if installed("pynvml"):
+        yield Finding(
+            "note", "The abandoned package pynvml stands in front of nvidia-ml-py.", "Remove it with: pip uninstall pynvml"
+        )
+    torch, vision = installed("torch"), installed("torchvision")
+    if torch and vision:
+        yield pair(torch, vision)
+
+
+def pair(torch: str, torchvision: str) -> Finding:
+    """Whether the two belong together."""
+    major, minor = numbers(torch)[:2]
+    if major != 2:
+        return Finding("ok", f"torch {torch}, torchvision {torchvision}.")
+    wanted = (0, minor + _TORCHVISION_AHEAD)
+    if numbers(torchvision)[:2] != wanted:
+        return Finding(
+            "problem",
+            f"torchvision {torchvision} does not belong to torch {torch}.",
+            f'Install the one that does: pip install "torchvision=={wanted[0]}.{wanted[1]}.*"',
+        )
+    builds = [version.partition("+")[2] for version in (torch, torchvision)]
+    if all(builds) and builds[0] != builds[1]:
+        return Finding(
+            "problem",
+            f"torch {torch} and torchvision {torchvision} were built for different hardware.",
+            "Install both from the same index, as pytorch.org/get-started says.",
+        )
+    return Finding("ok", f"torch {torch} and torchvision {torchvision} belong together.")
+
+
+def gpus(machine: Machine) -> Iterator[Finding]:
+    """What NVML and torch's build say of the GPUs."""
+    for note in machine.notes:
+        yield Finding("problem", note)
+    cuda = re.match(r"CUDA (\d+)", machine.torch_build or "")
+    if machine.gpus and machine.cuda and cuda and int(cuda[1]) > int(machine.cuda.partition(".")[0]):
+        yield Finding(
+            "problem",
+            f"torch was built for {machine.torch_build}, but the driver {machine.driver} knows CUDA {machine.cuda} at most.",
+            "Update the NVIDIA driver, or install a torch for an older CUDA.",
+        )
+    if machine.gpus and not machine.notes:
+        yield Finding("ok", f"{', '.join(gpu.name for gpu in machine.gpus)}.")
+    elif not machine.gpus and not machine.notes:
+        yield Finding("ok", "No NVIDIA GPU was found: pictures are computed by the processor.")
+
+
+def trials(machine: Machine, script: Path = TRIAL) -> Iterator[Finding]:
+    """What importing each library really does, tried in a process of its own: a broken one may bring it down."""
+    usable = [gpu for gpu in machine.gpus if gpu.kind == "cuda" and gpu.usable]
+    extra = ["cuda"] if usable and (machine.torch_build or "").startswith("CUDA") else []
+    extra += ["nvenc"] if any(gpu.encoder for gpu in usable) else []
+    try:
+        done = subprocess.run(
+            [sys.executable, "-P", str(script), *extra], capture_output=True, text=True, timeout=_PATIENCE, check=False
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        yield Finding("problem", f"Trying the libraries did not end: {error}.", "Try again; then restart the computer.")
+        return
+    yield from told(done.stdout.splitlines(), done.returncode)
+
+
+def told(lines: Sequence[str], code: int) -> Iterator[Finding]:
+    """What the output of ``trial.py`` means."""
+    answers = [_json(line) for line in lines]
+    begun = [str(answer["trying"]) for answer in answers if "trying" in answer]
+    ended = [str(answer.get("ok") or answer.get("failed")) for answer in answers]
+    for answer in answers:
+        if "failed" in answer:
+            yield _failed(str(answer["failed"]), str(answer["error"]))
+        for title in answer.get("missing", []):
+            yield Finding(
+                "note", f"This build of PyAV cannot write {title}.", "Install PyAV from its own wheel: pip install av"
+            )
+    for name in begun:
+        if name not in ended:
+            yield Finding(
+                "problem", f"Importing {name} brought Python down (exit {code}).", f"Install it again: pip install -I {name}"
+            )
+    good = [f"{answer['ok']} {answer['version']}".strip() for answer in answers if "ok" in answer]
+    if good:
+        yield Finding("ok", f"Imported and tried: {', '.join(good)}.")
+
+
+_NEXT = {
+    "torch": "Install torch again, as pytorch.org/get-started says.",
+    "torchvision": "Install the torchvision that belongs to this torch.",
+    "cuda": "Update the driver, or install a torch that knows this GPU; until then use --device cpu.",
+    "nvenc": "Update the NVIDIA driver; until then leave the hardware of Video Out at none.",
+}
+
+
+def _failed(name: str, error: str) -> Finding:
+    what = {"cuda": "torch cannot compute on the GPU", "nvenc": "The GPU's video encoder does not open"}
+    first_line = error.splitlines()[0][:300]
+    package = {"cv2": "opencv-python-headless"}.get(name, name)
+    said = what.get(name, f"{name} does not work")
+    return Finding("problem", f"{said} ({first_line}).", _NEXT.get(name, f"Install it again: pip install -I {package}"))
+
+
+def _json(line: str) -> dict[str, Any]:
+    """A line of ours; a library may print its own between them."""
+    try:
+        answer: object = json.loads(line)
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", answer) if isinstance(answer, dict) else {}
+
+
+def numbers(version: str) -> tuple[int, ...]:
+    """``2.13.0+cu130`` as (2, 13, 0); what is no number ends it."""
+    found = re.match(r"\d+(\.\d+)*", version)
+    return tuple(int(number) for number in found[0].split(".")) if found else ()

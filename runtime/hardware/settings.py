@@ -1,0 +1,210 @@
+"""Which settings suit this machine now, each with its reason in a sentence. What is suggested obeys free memory, not total."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from .calibration import Calibration, subject
+from .footprint import HEAVIEST, Footprint, Network, spendable, tabled
+from .gpu import Gpu
+from .machine import Machine
+from .table import gigabytes
+from .tile import GOOD_ENOUGH, SIDES, best_side
+
+AUTO_BACKEND = "auto"
+MODEL_HALO = -1
+"""The halo that means: what the model needs."""
+
+_MOST_IN_BATCH = 4
+_MOST_WORKSPACE = 4096
+_QUEUE_LEAST, _QUEUE_MOST = 64_000_000, 512_000_000
+_CLEARLY_FASTER = 0.97
+
+
+@dataclass(frozen=True, kw_only=True)
+class UpscaleSettings:
+    """What goes over a wire of type ``UPSCALE_SETTINGS``. Lengths in input pixels without halo."""
+
+    batch_size: int
+    tile_size: int
+    fp16: bool
+    trtexec_workspace: int
+    """MB that the TensorRT builder may use; 0 where engines cannot run."""
+    backend: str
+    halo: int
+    queue_bytes: int
+    """What may wait between decoding, upscaling and encoding a film."""
+    encoder: str
+    """``hardware`` of Video Out: ``nvenc`` or ``none``."""
+    device: str
+    """What these settings are for."""
+    reasons: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def precision(self) -> str:
+        """What the inputs called precision say: ``auto`` keeps fp16 from models that are not safe in it."""
+        return "auto" if self.fp16 else "fp32"
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, the reasons last."""
+        values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "reasons"}
+        return {**values, "reasons": dict(self.reasons)}
+
+    def __str__(self) -> str:
+        return json.dumps(self.as_json(), indent=2)
+
+
+def recommend(
+    machine: Machine, network: Network | None = None, *, device: str = "auto", calibration: Calibration | None = None
+) -> UpscaleSettings:
+    """Settings for ``network`` (the heaviest model that comes with the pack when None) on ``device``.
+
+    Raises ``HardwareMissing`` for a device that is not here.
+    """
+    gpu = machine.gpu(device)
+    choice = _Choice(machine, network or HEAVIEST, network is None, gpu, device, calibration or {})
+    return choice.settings()
+
+
+class _Choice:
+    """One suggestion in the making. Each method decides one thing and says why."""
+
+    def __init__(
+        self, machine: Machine, network: Network, assumed: bool, gpu: Gpu | None, device: str, calibration: Calibration
+    ) -> None:
+        self._machine, self._network, self._assumed, self._gpu = machine, network, assumed, gpu
+        self._device, self._calibration = device, calibration
+        self._reasons: dict[str, str] = {}
+        self._free = machine.memory.available if gpu is None or gpu.free is None else gpu.free
+
+    def settings(self) -> UpscaleSettings:
+        fp16 = self._fp16()
+        backend = self._backend(fp16)
+        footprint = self._footprint(fp16, backend)
+        pixels = footprint.pixels(spendable(self._free, on_gpu=self._gpu is not None))
+        tile = self._tile(pixels, footprint)
+        return UpscaleSettings(
+            batch_size=self._batch(tile, pixels),
+            tile_size=tile,
+            fp16=fp16,
+            trtexec_workspace=self._workspace(),
+            backend=backend,
+            halo=self._halo(),
+            queue_bytes=self._queue(),
+            encoder=self._encoder(),
+            device=self._where(),
+            reasons=self._reasons,
+        )
+
+    def _where(self) -> str:
+        if self._gpu is None:
+            cpu = self._machine.cpu
+            why = "no GPU that torch could use was found" if self._device == "auto" else "it was asked for"
+            self._reasons["device"] = f"The processor, {cpu.model} with {cpu.cores} cores: {why}."
+            return "cpu"
+        why = "the first GPU" if self._device == "auto" else "the GPU that was asked for"
+        self._reasons["device"] = f"{self._gpu.name}, {why}."
+        return self._gpu.device if self._device == "auto" else self._device
+
+    def _fp16(self) -> bool:
+        if self._gpu is None:
+            fp16, why = False, "On a processor everything is computed in fp32."
+        elif not self._network.half_safe:
+            fp16, why = False, f"{self._network.title} is not safe in fp16."
+        elif self._gpu.kind in ("cuda", "rocm") and self._gpu.fast_in_half:
+            fp16, why = True, f"{self._gpu.name} computes in fp16 at half the memory; it changes a pixel by 2 of 255 at most."
+        else:
+            fp16, why = False, f"{self._gpu.name} is not known to be faster in fp16."
+        self._reasons["fp16"] = why
+        return fp16
+
+    def _measured(self, fp16: bool) -> dict[str, tuple[float, Footprint]]:
+        """Seconds per megapixel and memory of this network here, by backend."""
+        network, precision = self._network, "fp16" if fp16 else "fp32"
+        return {
+            what.backend: (entry.seconds_per_megapixel, entry.footprint)
+            for what, entry in self._calibration.items()
+            if what == subject(self._machine, self._device, network.architecture, network.scale, what.backend, precision)
+        }
+
+    def _backend(self, fp16: bool) -> str:
+        times = {backend: seconds for backend, (seconds, _) in self._measured(fp16).items()}
+        if self._assumed or len(times) < 2:
+            self._reasons["backend"] = "Each model's own: what is fastest for it here is measured when it is first used."
+            return AUTO_BACKEND
+        fastest = min(times, key=lambda backend: times[backend])
+        if "torch" in times and times[fastest] > times["torch"] * _CLEARLY_FASTER:
+            fastest = "torch"
+        told = ", ".join(f"{backend} {seconds:.1f} s" for backend, seconds in sorted(times.items(), key=lambda item: item[1]))
+        self._reasons["backend"] = f"Measured here, for a million pixels of {self._network.title}: {told}."
+        return fastest
+
+    def _footprint(self, fp16: bool, backend: str) -> Footprint:
+        measured = self._measured(fp16)
+        if backend in measured:
+            return measured[backend][1]
+        largest = max((line for _, line in measured.values()), key=lambda line: line.bytes_per_pixel, default=None)
+        return largest or tabled(self._network, half=fp16)
+
+    def _tile(self, pixels: int, footprint: Footprint) -> int:
+        tile = best_side(self._network.halo, pixels)
+        need = footprint.base + footprint.bytes_per_pixel * (tile + 2 * self._network.halo) ** 2
+        source = "measured here" if footprint.measured else "by the built-in table"
+        place = self._gpu.name if self._gpu and self._gpu.free is not None else "memory"
+        of = "" if not self._assumed else " (the heaviest model that comes with the pack)"
+        why = (
+            f"{gigabytes(self._free)} of {place} is free; a {tile} px tile with its halo takes about {gigabytes(need)} with "
+            f"{self._network.title}{of}, {source}. "
+        )
+        if (SIDES[0] + 2 * self._network.halo) ** 2 > pixels:
+            why += "That is more than should be taken: close other programs"
+            why += ", or use the device cpu." if self._gpu else "."
+        else:
+            why += f"A larger tile would save less than {GOOD_ENOUGH - 1:.0%} of the time, or does not fit."
+        self._reasons["tile_size"] = why
+        return tile
+
+    def _batch(self, tile: int, pixels: int) -> int:
+        if self._gpu is None:
+            self._reasons["batch_size"] = "On a processor one tile at a time is as fast as several, and takes less memory."
+            return 1
+        batch = max(1, min(pixels // (tile + 2 * self._network.halo) ** 2, _MOST_IN_BATCH))
+        self._reasons["batch_size"] = f"So many of these tiles fit in the memory that they may take; {_MOST_IN_BATCH} at most."
+        return batch
+
+    def _halo(self) -> int:
+        if self._assumed:
+            self._reasons["halo"] = "Each model's own: what it needs for seams that cannot be seen."
+            return MODEL_HALO
+        self._reasons["halo"] = f"What {self._network.title} needs for seams that cannot be seen."
+        return self._network.halo
+
+    def _workspace(self) -> int:
+        if self._gpu is None or self._gpu.kind != "cuda":
+            self._reasons["trtexec_workspace"] = "TensorRT engines run on NVIDIA GPUs only."
+            return 0
+        workspace = min(_MOST_WORKSPACE, spendable(self._free, on_gpu=True) >> 20)
+        self._reasons["trtexec_workspace"] = f"MB for the builder: at most {_MOST_WORKSPACE}, and at most 60 % of what is free."
+        return workspace
+
+    def _queue(self) -> int:
+        queue = max(_QUEUE_LEAST, min(_QUEUE_MOST, self._machine.memory.available // 16))
+        self._reasons["queue_bytes"] = (
+            f"A sixteenth of the {gigabytes(self._machine.memory.available)} of free memory, at most 512 MB: enough for the "
+            "encoder never to wait, however long the film."
+        )
+        return queue
+
+    def _encoder(self) -> str:
+        if self._gpu is not None and self._gpu.encoder:
+            self._reasons["encoder"] = (
+                f"{self._gpu.name} has a video encoder, which leaves the processor free; none gives smaller files of the same "
+                "quality."
+            )
+            return "nvenc"
+        what = "no GPU is used" if self._gpu is None else f"{self._gpu.name} has no video encoder that is known of"
+        self._reasons["encoder"] = f"Films are encoded by the processor: {what}."
+        return "none"

@@ -1,0 +1,61 @@
+"""The versions of what matters, read from what is installed: nothing is imported."""
+
+from __future__ import annotations
+
+import platform
+import re
+from importlib import metadata
+from importlib.util import find_spec
+from pathlib import Path
+
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "spandrel",
+    "numpy",
+    "av",
+    "opencv-python-headless",
+    "OpenImageIO",
+    "Pillow",
+    "openvino",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "tensorrt",
+    "tensorrt-rtx",
+    "ncnn",
+    "nvidia-ml-py",
+    "comfyui-frontend-package",
+)
+
+
+def installed(name: str) -> str | None:
+    """The version of a package; None when it is not here."""
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def versions() -> dict[str, str]:
+    """Python, Upscale8K itself where it was installed, and those of ``PACKAGES`` that are here."""
+    found = {name: version for name in ("upscale8k", *PACKAGES) if (version := installed(name))}
+    return {"python": platform.python_version(), **found}
+
+
+def torch_build() -> str | None:
+    """What torch was built for, as ``CUDA 13.0``, ``ROCm 6.4`` or ``CPU``; None where torch is not here or does not say.
+
+    Read from its ``version.py`` as text. The version number alone does not say it: on Windows a plain 2.9.0 is for the CPU.
+    """
+    found = find_spec("torch")
+    if found is None or not found.origin:
+        return None
+    try:
+        text = Path(found.origin).with_name("version.py").read_text(encoding="utf-8")
+    except OSError:
+        return None
+    for word, name in (("cuda", "CUDA"), ("hip", "ROCm")):
+        stated = re.search(rf"^{word}\b[^=\n]*= *['\"]([^'\"]+)['\"]", text, re.MULTILINE)
+        if stated:
+            return f"{name} {stated[1]}"
+    return "CPU" if re.search(r"^cuda\b", text, re.MULTILINE) else None
