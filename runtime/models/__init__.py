@@ -9,6 +9,8 @@ it is whole and has its confirmed hash (a warning says where none is confirmed),
 * ``load``               a file becomes spandrel's descriptor, the value on the wire.
 * ``facts``              what the tiled engine must know about any descriptor.
 * ``ncnn``               ncnn's two files become a state dict; ``converted`` keeps it.
+* ``export``             a loaded model becomes an ONNX file, checked against torch.
+* ``generated``          generated weights in the official layouts: for speed, tiling and loaders, never for pictures.
 * ``provenance``         where loaded weights came from; hashes of files.                  light
 * ``verify``             the verdict on what is here, and taking in files that somebody downloaded himself.
 * ``pull``               the explicit download: HTTPS, resumed, checked.                   light

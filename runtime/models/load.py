@@ -6,6 +6,7 @@ and what a file is is decided by its first bytes, so a web page saved as ``.pth`
 
 from __future__ import annotations
 
+import hashlib
 import pickle
 import re
 import warnings
@@ -73,15 +74,25 @@ def provenance_of(descriptor: object) -> Provenance | None:
     return found if isinstance(found, Provenance) else None
 
 
+def weights_hash(descriptor: Descriptor) -> str:
+    """SHA-256 of the file that weights were read from; of the tensors where another loader brought them."""
+    known = provenance_of(descriptor)
+    if known:
+        return known.sha256
+    digest = hashlib.sha256()
+    for name, tensor in sorted(descriptor.model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(tensor.detach().float().cpu().numpy().tobytes())
+    return digest.hexdigest()
+
+
 def _load(located: Located) -> Descriptor:
     try:
         digest = sha256_of(located.path)
     except OSError as error:
         raise _damaged(located.path, f"cannot be read ({error.strerror})") from error
     provenance = Provenance(located.path, located.source, digest, located.entry)
-    descriptor = _recognise(read_state_dict(located.path, provenance), located.path)
-    descriptor.eval().float()
-    descriptor.model.requires_grad_(False)
+    descriptor = recognise(read_state_dict(located.path, provenance), located.path)
     setattr(descriptor, _PROVENANCE, provenance)
     return descriptor
 
@@ -147,7 +158,12 @@ def _read_safetensors(path: Path) -> StateDict:
         raise _damaged(path, "is no safetensors file and no torch checkpoint, or only a part of one") from error
 
 
-def _recognise(content: StateDict, path: Path) -> Descriptor:
+def recognise(content: StateDict, path: Path | str) -> Descriptor:
+    """The network whose weights ``content`` is, wrapped or not: evaluation mode, float32, no gradients, on the CPU.
+
+    ``path`` is what an error names. Raises ``ModelDamaged`` and ``UnsupportedModel`` as ``load`` does.
+    """
+    path = Path(path)
     tensors = _tensors(content, path)
     try:
         with warnings.catch_warnings():
@@ -161,6 +177,8 @@ def _recognise(content: StateDict, path: Path) -> Descriptor:
     if not isinstance(found, ImageModelDescriptor) or found.purpose not in ("SR", "Restoration"):
         what = f"{path} is a {found.purpose} model ({found.architecture.name}), not one that upscales any picture."
         raise UnsupportedModel(what, "Choose a super-resolution model: python -m runtime models list", path=path)
+    found.eval().float()
+    found.model.requires_grad_(False)
     return found
 
 

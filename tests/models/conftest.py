@@ -17,9 +17,10 @@ Descriptor = ImageModelDescriptor[torch.nn.Module]
 DEPENDENCY_IDS = ["realesrgan-x4plus", "realesrgan-x4plus-anime", "realesr-animevideov3"]
 
 
-def thin_swinir(depths: list[int], **settings: object) -> torch.nn.Module:
+def thin_swinir(depths: list[int], upscale: int = 4, **settings: object) -> torch.nn.Module:
     heads = [1] * len(depths)
-    return SwinIR(img_size=64, window_size=8, embed_dim=4, depths=depths, num_heads=heads, upscale=4, mlp_ratio=2.0, **settings)
+    shape = {"img_size": 64, "window_size": 8, "embed_dim": 4, "mlp_ratio": 2.0, "upscale": upscale}
+    return SwinIR(depths=depths, num_heads=heads, **shape, **settings)
 
 
 def thin_rrdb(**settings: object) -> Callable[[], torch.nn.Module]:
@@ -34,15 +35,21 @@ _RRDB_23 = thin_rrdb(num_blocks=23)
 _SRVGG_32 = thin_srvgg(32)
 NETWORKS: dict[str, Callable[[], torch.nn.Module]] = {
     "realesrgan-x4plus": _RRDB_23,
+    "realesrnet-x4plus": _RRDB_23,
     "realesrgan-x2plus": thin_rrdb(num_blocks=23, in_nc=12, shuffle_factor=2),
     "realesrgan-x4plus-anime": thin_rrdb(num_blocks=6),
     "realesr-animevideov3": thin_srvgg(16),
     "realesr-general-x4v3": _SRVGG_32,
     "realesr-general-wdn-x4v3": _SRVGG_32,
     "swinir-m-x4": partial(thin_swinir, [6] * 6, upsampler="nearest+conv"),
+    "swinir-m-x2": partial(thin_swinir, [6] * 6, 2, upsampler="nearest+conv"),
     "swinir-l-x4": partial(thin_swinir, [6] * 9, upsampler="nearest+conv", resi_connection="3conv"),
     "swinir-classical-x4": partial(thin_swinir, [6] * 6, upsampler="pixelshuffle"),
+    "swinir-classical-x3": partial(thin_swinir, [6] * 6, 3, upsampler="pixelshuffle"),
+    "swinir-classical-x2": partial(thin_swinir, [6] * 6, 2, upsampler="pixelshuffle"),
     "swinir-lightweight-x4": partial(thin_swinir, [6] * 4, upsampler="pixelshuffledirect"),
+    "swinir-lightweight-x3": partial(thin_swinir, [6] * 4, 3, upsampler="pixelshuffledirect"),
+    "swinir-lightweight-x2": partial(thin_swinir, [6] * 4, 2, upsampler="pixelshuffledirect"),
     "bsrgan-x4": _RRDB_23,
     "bsrgan-x2": thin_rrdb(num_blocks=23, scale=2),
     "bsrnet-x4": _RRDB_23,

@@ -1,11 +1,15 @@
 """PyTorch: the reference that every other backend is measured against.
 
+On an NVIDIA GPU tiles come and go through pinned memory, the change of axes and depth is made there, and a shape that comes
+again and again is replayed as a CUDA graph. fp32 is fp32 there too, not TF32.
+
 The weights are a copy of the model's own in channels_last layout, so that the value on the wire stays as it was loaded and
 another node may use it at the same time. In half precision a second copy in fp32 is made only when a tile needs it.
 """
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 
 import numpy as np
@@ -13,11 +17,13 @@ import torch
 from numpy.typing import NDArray
 
 from ...errors import OutOfMemory
+from ...models.export import ANY_SIZE
 from ...models.facts import UpscaleModel
 from ...models.load import Descriptor
 from ..device import resolve, resolve_precision
 from ..memory import is_out_of_memory
 from . import Precision
+from .cuda_graph import Network, Output, Recorded
 
 
 class TorchBackend:
@@ -28,8 +34,12 @@ class TorchBackend:
         self._model = model
         self._device = resolve(device)
         self._dtype = resolve_precision(precision, model, self._device)
-        self._finite = True
+        self._finite: torch.Tensor | None = None
         self._net = self._placed(self._dtype)
+        self._call: Network = self._through
+        self._recorded: Recorded | None = None
+        if self._device.type == "cuda" and model.architecture in ANY_SIZE:
+            self._call = self._recorded = Recorded(self._through)
         if self._dtype is not torch.float32:
             self._net.model.register_forward_hook(self._look_for_overflow)
         self._full_precision: Descriptor | None = None
@@ -49,22 +59,32 @@ class TorchBackend:
             ) from error
 
     def close(self) -> None:
-        del self._net
+        if self._recorded:
+            self._recorded.close()
+        del self._net, self._call, self._recorded
         self._full_precision = None
+        self._finite = None
         self._release()
 
     def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        tiles = torch.as_tensor(batch).to(self._device).permute(0, 3, 1, 2)  # (N, h, w, C) -> (N, C, h, w)
-        self._finite = True
-        upscaled = self._net(tiles.to(self._dtype))
-        if self._dtype is not torch.float32 and not (self._finite and _plausible(tiles, upscaled)):
-            upscaled = self._again(tiles)
-        return upscaled.permute(0, 2, 3, 1).float().cpu().numpy()  # (N, C, H, W) -> (N, H, W, C)
+        with torch.inference_mode(), _real_fp32(self._device):
+            tiles = _uploaded(batch, self._device).permute(0, 3, 1, 2)  # (N, h, w, C) -> (N, C, h, w)
+            upscaled, finite = self._call(tiles.to(self._dtype))
+            if finite is not None and not (bool(finite) and plausible(tiles, upscaled)):
+                upscaled = self._again(tiles)
+            return _downloaded(upscaled.permute(0, 2, 3, 1).float())  # (N, C, H, W) -> (N, H, W, C)
+
+    def _through(self, tiles: torch.Tensor) -> Output:
+        """The result, and in half precision whether the network's own numbers were all finite, still on the device."""
+        return self._net(tiles), self._finite
 
     def _look_for_overflow(self, net: torch.nn.Module, inputs: object, output: torch.Tensor | tuple[torch.Tensor, ...]) -> None:
-        """Called with what the network itself gives: spandrel cuts infinity off to 1, where it looks like white."""
+        """Called with what the network itself gives: spandrel cuts infinity off to 1, where it looks like white.
+
+        Asking for the answer here would wait for the GPU, which a recording must not.
+        """
         result = output if isinstance(output, torch.Tensor) else output[0]
-        self._finite = self._finite and bool(torch.isfinite(result).all())
+        self._finite = torch.isfinite(result).all()
 
     def _again(self, tiles: torch.Tensor) -> torch.Tensor:
         if self._full_precision is None:
@@ -87,7 +107,31 @@ class TorchBackend:
             torch.cuda.empty_cache()
 
 
-def _plausible(tiles: torch.Tensor, upscaled: torch.Tensor) -> bool:
+def _uploaded(batch: NDArray[np.float32], device: torch.device) -> torch.Tensor:
+    tiles = torch.as_tensor(batch)
+    if device.type != "cuda":
+        return tiles.to(device)
+    return tiles.pin_memory().to(device, non_blocking=True)
+
+
+def _downloaded(upscaled: torch.Tensor) -> NDArray[np.float32]:
+    if upscaled.device.type != "cuda":
+        return upscaled.cpu().numpy()
+    # torch keeps pinned blocks for the next time, and asking for one waits for nothing.
+    landed = torch.empty(upscaled.shape, dtype=upscaled.dtype, pin_memory=True)
+    landed.copy_(upscaled, non_blocking=True)
+    torch.cuda.current_stream(upscaled.device).synchronize()
+    return landed.numpy()
+
+
+def _real_fp32(device: torch.device) -> AbstractContextManager[None]:
+    """torch lets cuDNN compute fp32 convolutions in TF32, which has the mantissa of fp16."""
+    if device.type != "cuda":
+        return nullcontext()
+    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=False)
+
+
+def plausible(tiles: torch.Tensor, upscaled: torch.Tensor) -> bool:
     """No black tile where the picture was not black: the other way in which half precision fails."""
     black = upscaled.amax(dim=(1, 2, 3)) == 0
     return not bool((black & (tiles.amax(dim=(1, 2, 3)) > 0.1)).any())

@@ -1,0 +1,113 @@
+"""What an engine is built from: a loaded model, exported only when it must be, or an ONNX file as it is."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from math import lcm
+from pathlib import Path
+from typing import Any
+
+from ..errors import HardwareMissing, ModelDamaged, ModelNotFound, UnsupportedModel, WorkflowError
+from ..models.export import ANY_SIZE, export_onnx
+from ..models.facts import DEFAULT_HALO, UpscaleModel
+from .shapes import Shapes, shapes_for, shapes_of_file
+
+
+@dataclass(frozen=True)
+class Source:
+    """``graph`` makes the ONNX bytes; everything else is known without it."""
+
+    title: str
+    weights: str
+    scale: int
+    multiple: int
+    precision: str
+    shapes: Shapes
+    graph: Callable[[], bytes]
+
+
+def from_model(model: UpscaleModel, weights: str, tile: int, *, half: bool, fixed: bool) -> Source:
+    """``weights`` is their hash. A network whose graph holds for one size gets an engine for one size.
+
+    Raises ``WorkflowError`` for half precision where the network overflows in it, or a tile that is too small.
+    """
+    if half and not model.half_safe:
+        raise WorkflowError(f"{model.architecture} overflows in fp16.", "Build it in full precision.")
+    fixed = fixed or model.architecture not in ANY_SIZE
+    shapes = shapes_for(tile, model.halo, lcm(model.window, model.multiple), fixed=fixed)
+    return Source(
+        title=model.provenance.path.name if model.provenance else model.architecture,
+        weights=weights,
+        scale=model.scale,
+        multiple=model.multiple,
+        precision="fp16" if half else "fp32",
+        shapes=shapes,
+        graph=lambda: export_onnx(model, size=shapes.most if fixed else None, half=half).content,
+    )
+
+
+def from_file(path: Path, tile: int, *, fixed: bool) -> Source:
+    """An ONNX file, ours or anybody's, that takes one picture (1, C, h, w); where ours are not in it, a halo of 64 is kept.
+
+    Raises ``ModelNotFound``, ``ModelDamaged`` when it is no ONNX file, ``UnsupportedModel`` when it is no upscaling model.
+    """
+    content, graph = _read(path)
+    noted = {entry.key.removeprefix("upscale8k."): entry.value for entry in graph.metadata_props}
+    given, half = _picture(graph, path)
+    multiple, halo = _number(noted, "multiple", 1), _number(noted, "halo", DEFAULT_HALO)
+    size = (given[2], given[3])
+    shapes = shapes_of_file(size, halo) if all(size) else shapes_for(tile, halo, multiple, fixed=fixed)
+    return Source(
+        title=path.name,
+        weights=hashlib.sha256(content).hexdigest(),
+        scale=_number(noted, "scale", 0),
+        multiple=multiple,
+        precision="fp16" if half else "fp32",
+        shapes=shapes,
+        graph=lambda: content,
+    )
+
+
+def _read(path: Path) -> tuple[bytes, Any]:
+    if find_spec("onnx") is None:
+        raise HardwareMissing("Reading ONNX needs the package onnx.", "Install it with: pip install onnx", feature="onnx")
+    onnx: Any = import_module("onnx")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise ModelNotFound(f"{path} cannot be read: {error.strerror}.", "Check the path.", path=path) from error
+    try:
+        graph = onnx.load_from_string(content)
+        onnx.checker.check_model(graph)
+    except Exception as error:  # protobuf and onnx raise classes of their own, which need their modules to be named
+        raise ModelDamaged(
+            f"{path} is no ONNX file, or only a part of one.", "Export it again: python -m runtime export", path=path
+        ) from error
+    return content, graph
+
+
+def _picture(graph: Any, path: Path) -> tuple[list[int], bool]:
+    """The axes of the one input, 0 where they are open, and whether it is in half precision."""
+    onnx: Any = import_module("onnx")
+    inputs = [value for value in graph.graph.input if value.name not in {weight.name for weight in graph.graph.initializer}]
+    axes = [int(axis.dim_value) for axis in inputs[0].type.tensor_type.shape.dim] if len(inputs) == 1 else []
+    kind = inputs[0].type.tensor_type.elem_type if inputs else 0
+    half, full = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
+    if len(axes) != 4 or axes[1] not in (1, 3) or kind not in (half, full):
+        raise UnsupportedModel(
+            f"{path} does not take one picture (N, 3, h, w) in fp32 or fp16.", "Choose a super-resolution model.", path=path
+        )
+    return axes, bool(kind == half)
+
+
+def _number(noted: dict[str, str], name: str, otherwise: int) -> int:
+    try:
+        value: object = json.loads(noted.get(name, ""))
+    except ValueError:
+        return otherwise
+    return value if isinstance(value, int) and value >= 0 else otherwise

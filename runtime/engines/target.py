@@ -1,0 +1,68 @@
+"""Which GPUs an engine is for."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from ..errors import HardwareMissing, WorkflowError
+from ..hardware.nvidia import nvidia
+from .flavour import Flavour
+
+_NAME = re.compile(r"sm_?(\d{2,3})", re.IGNORECASE)
+
+
+@dataclass(frozen=True)
+class Target:
+    """``capabilities`` as ``sm_89``, for which RTX builds. ``gpu`` and ``driver`` of this machine, for which the other does."""
+
+    capabilities: tuple[str, ...] = ()
+    gpu: str = ""
+    driver: str = ""
+
+    def __str__(self) -> str:
+        return ",".join(self.capabilities) if self.capabilities else f"{self.gpu}, driver {self.driver}"
+
+
+def target_for(asked: str, flavour: Flavour) -> Target:
+    """The GPUs that ``asked`` names (``sm_89,sm_120``), or the one that is here where it is empty.
+
+    Raises ``WorkflowError`` for what is no compute capability or one that this TensorRT does not build for, ``HardwareMissing``
+    where no GPU is here and none was named, or where this flavour cannot build for a GPU that is not here.
+    """
+    if asked.strip():
+        if not flavour.builds_without_a_gpu:
+            raise HardwareMissing(
+                "TensorRT builds only for the GPU that it runs on.",
+                "Leave --target out, or install TensorRT for RTX: pip install tensorrt-rtx",
+                feature="tensorrt-rtx",
+            )
+        return Target(capabilities=_capabilities(asked, flavour))
+    here = nvidia()
+    gpu = next((gpu for gpu in here.gpus if gpu.usable), None)
+    if gpu is None:
+        hint = "Name the GPU that it is for, for instance --target sm_89 (GeForce RTX 40)."
+        raise HardwareMissing(
+            f"There is no NVIDIA GPU here to build an engine for. {here.problem or ''}".strip(),
+            hint if flavour.builds_without_a_gpu else "Build it on the machine that it will run on.",
+            feature="cuda",
+        )
+    if flavour.builds_without_a_gpu and gpu.compute_capability:
+        return Target(_capabilities("sm_{}{}".format(*gpu.compute_capability), flavour), gpu.name, here.driver or "unknown")
+    return Target((), gpu.name, here.driver or "unknown")
+
+
+def _capabilities(asked: str, flavour: Flavour) -> tuple[str, ...]:
+    known = flavour.capabilities()
+    names: list[str] = []
+    for part in re.split(r"[,\s]+", asked.strip()):
+        match = _NAME.fullmatch(part)
+        if match is None:
+            raise WorkflowError(f"{part!r} is no compute capability.", f"Use some of: {', '.join(known)}.")
+        name = f"sm_{match.group(1)}"
+        if name not in known:
+            raise WorkflowError(
+                f"{flavour.title} {flavour.version} does not build for {name}.", f"It builds for: {', '.join(known)}."
+            )
+        names.append(name)
+    return tuple(sorted(set(names), key=lambda name: int(name[3:])))

@@ -1,0 +1,84 @@
+"""onnxruntime, on whatever its installed flavour can use: CUDA, DirectML or the CPU."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Any
+
+from ...errors import HardwareMissing, OutOfMemory, WorkflowError
+from ...models.facts import UpscaleModel
+from . import Precision
+from .graph import Batch, exported_graph, run_padded, threads
+
+_PROVIDERS = {"cuda": "CUDAExecutionProvider", "dml": "DmlExecutionProvider", "cpu": "CPUExecutionProvider"}
+_NO_MEMORY = ("bad allocation", "bad_alloc", "Failed to allocate memory", "out of memory", "8007000E")
+
+
+class OnnxRuntimeBackend:
+    """Runs a convolutional model by onnxruntime, in fp32."""
+
+    def __init__(self, model: UpscaleModel, device: str, precision: Precision) -> None:
+        if precision not in ("auto", "fp32"):
+            raise WorkflowError(f"The backend onnxruntime computes in fp32, not in {precision}.", "Choose the precision auto.")
+        self.warnings: list[str] = []
+        self._model = model
+        library = _library()
+        self._provider = _provider(device, library.get_available_providers())
+        options = library.SessionOptions()
+        options.intra_op_num_threads = threads()
+        options.log_severity_level = 3
+        graph = exported_graph(model, "onnxruntime")
+        self._session: Any = library.InferenceSession(graph, options, providers=[_with_options(self._provider, device)])
+
+    def run(self, batch: Batch) -> Batch:
+        return run_padded(batch, self._model, self._infer)
+
+    def close(self) -> None:
+        self._session = None
+
+    def _infer(self, planes: Batch) -> Batch:
+        try:
+            return self._session.run(None, {"input": planes})[0]
+        except Exception as error:  # its exceptions share no class of their own
+            if not any(sentence in str(error) for sentence in _NO_MEMORY):
+                raise
+            height, width = planes.shape[2:]
+            raise OutOfMemory(
+                f"A tile of {width}x{height} pixels does not fit in the memory of onnxruntime's {self._provider}.",
+                "Close other programs that use it.",
+                device=self._provider,
+                tile=max(height, width),
+            ) from error
+
+
+def _library() -> Any:
+    try:
+        return import_module("onnxruntime")
+    except ImportError as error:
+        raise HardwareMissing(
+            "The backend onnxruntime needs the package onnxruntime.",
+            "Install one of its flavours: pip install onnx onnxruntime (or onnxruntime-gpu, onnxruntime-directml)",
+            feature="onnxruntime",
+        ) from error
+
+
+def _provider(device: str, here: list[str]) -> str:
+    """The provider for a device. Raises ``HardwareMissing`` that names those of the installed flavour."""
+    kind = device.partition(":")[0]
+    kinds = ("cuda", "dml", "cpu") if kind == "auto" else (kind,)
+    found = next((_PROVIDERS[name] for name in kinds if _PROVIDERS.get(name) in here), None)
+    if found is None:
+        raise HardwareMissing(
+            f"This onnxruntime has no provider for the device {device}; it has {', '.join(here)}.",
+            "Install onnxruntime-gpu for NVIDIA GPUs, or use --device cpu.",
+            feature="onnxruntime",
+        )
+    return found
+
+
+def _with_options(provider: str, device: str) -> tuple[str, dict[str, str]]:
+    """CUDA's fp32 is TF32 unless it is told not to be."""
+    if provider == _PROVIDERS["cpu"]:
+        return provider, {}
+    options = {"device_id": device.partition(":")[2] or "0"}
+    return provider, options | ({"use_tf32": "0"} if provider == _PROVIDERS["cuda"] else {})
