@@ -1,6 +1,7 @@
 """Parts of ComfyUI that are not here. They can be imported, passed on, listed and subclassed; using one says what it is.
 
-Packs read lists of ComfyUI while they declare their nodes: outside of a call an absent list is empty.
+Packs read lists of ComfyUI while they declare their nodes: outside of a call an absent list is empty. They look into the
+inputs of its nodes while they are imported: until then these hold whatever is asked for, itself absent.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from typing import Any, NoReturn
 
 from ..errors import HardwareMissing
 from ..graph.calls import current_call
+from .current import importing, stack
 
 
 def refuse(name: str) -> NoReturn:
@@ -29,6 +31,20 @@ class _AbsentClass(type):
         return Absent(f"{cls.__name__}.{plain(cls.__name__, attribute)}")
 
 
+class UnknownInputs(dict[str, Any]):
+    """What an absent node would declare: a pack may look into it, and add to it, while it is imported."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__()
+        self._name = name
+
+    def __missing__(self, key: str) -> Any:
+        if key in ("required", "optional"):
+            self[key] = UnknownInputs(f"{self._name}[{key!r}]")
+            return self[key]
+        return Absent(f"{self._name}[{key!r}]")
+
+
 class Absent:
     """Anything below an absent module: ``comfy.samplers.KSampler``, and its attributes in turn."""
 
@@ -38,7 +54,9 @@ class Absent:
     def __getattr__(self, attribute: str) -> Any:
         return Absent(f"{self._name}.{plain(self._name, attribute)}")
 
-    def __call__(self, *_: Any, **__: Any) -> NoReturn:
+    def __call__(self, *_: Any, **__: Any) -> Any:
+        if importing.get() and self._name.endswith(".INPUT_TYPES"):
+            return UnknownInputs(self._name)
         refuse(self._name)
 
     def __iter__(self) -> Iterator[Any]:
@@ -53,7 +71,9 @@ class Absent:
     def __radd__(self, other: Any) -> Any:
         return type(other)((*other, *self))
 
-    def __getitem__(self, _: object) -> NoReturn:
+    def __getitem__(self, key: object) -> Absent:
+        if importing.get():
+            return Absent(f"{self._name}[{key!r}]")
         refuse(self._name)
 
     def __instancecheck__(self, _: object) -> bool:
@@ -71,7 +91,8 @@ class Absent:
         def refuse_to_start(*_: Any, **__: Any) -> NoReturn:
             refuse(name)
 
-        return (_AbsentClass(name.rpartition(".")[2], (), {"__init__": refuse_to_start}),)
+        declares = Absent(f"{name}.INPUT_TYPES")
+        return (_AbsentClass(name.rpartition(".")[2], (), {"__init__": refuse_to_start, "INPUT_TYPES": declares}),)
 
     def __repr__(self) -> str:
         return f"<{self._name} of ComfyUI, absent>"
@@ -96,5 +117,8 @@ class AbsentModule(ModuleType):
         super().__init__(name, "A part of ComfyUI that is not here.")
         self.__path__ = []
 
-    def __getattr__(self, attribute: str) -> Absent:
+    def __getattr__(self, attribute: str) -> Any:
+        """A node of core that is here after all is that node, whichever module of ComfyUI it is looked for in."""
+        if self.__name__.startswith("comfy_extras.") and stack and attribute in stack[-1].core:
+            return stack[-1].core[attribute]
         return Absent(f"{self.__name__}.{plain(self.__name__, attribute)}")

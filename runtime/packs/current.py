@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextvars import ContextVar
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from ..errors import HardwareMissing
 from ..host import Host
@@ -11,14 +13,18 @@ from ..host import Host
 
 @dataclass(frozen=True)
 class Current:
-    """``core`` are the nodes that no pack may overwrite; ``catalog`` also holds those of the packs loaded so far."""
+    """``core`` are the nodes that no pack may overwrite; ``catalog`` also holds those of the packs loaded so far, and
+    ``packs`` are the folders, or files, of these."""
 
     host: Host
     core: Mapping[str, type]
     catalog: dict[str, type] = field(default_factory=dict[str, type])
+    packs: list[Path] = field(default_factory=list[Path])
 
 
 stack: list[Current] = []
+importing: ContextVar[bool] = ContextVar("upscale8k_importing", default=False)
+"""Whether a pack is being imported, and has not yet been asked for its nodes."""
 
 
 def current() -> Current:

@@ -7,6 +7,7 @@ import inspect
 import sys
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, field
+from importlib.abc import Loader
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from types import ModuleType
@@ -15,7 +16,7 @@ from typing import Any, cast
 from ..errors import Upscale8KError, WorkflowError
 from ..graph.prompts import declared_inputs
 from ..host import Host
-from .current import current, stack
+from .current import current, importing, stack
 from .modules import stand_in
 from .v3 import V3_BASE, as_v1
 
@@ -43,6 +44,8 @@ def load_pack(folder: Path, host: Host, core: Mapping[str, type] | None = None) 
     folder = folder.resolve()
     name = folder.stem if folder.suffix == ".py" else folder.name
     with stand_in(host, core):
+        if stack:
+            current().packs.append(folder)
         classes, titles = _imported(folder, name)
         refused = sorted(set(classes) & set(current().core if stack else core or {}))
         pack = Pack(name, refused=tuple(refused))
@@ -82,13 +85,21 @@ def _imported(folder: Path, name: str) -> tuple[dict[str, type], dict[str, str]]
     module = module_from_spec(spec)
     sys.modules[module_name] = module
     try:
-        spec.loader.exec_module(module)
+        _execute(spec.loader, module)
         return _declared(module)
     except BaseException as error:
         _forget(module_name)
         if isinstance(error, Exception | SystemExit):
             raise _unusable(name, error) from error
         raise
+
+
+def _execute(loader: Loader, module: ModuleType) -> None:
+    token = importing.set(True)
+    try:
+        loader.exec_module(module)
+    finally:
+        importing.reset(token)
 
 
 def _forget(module_name: str) -> None:

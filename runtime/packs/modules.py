@@ -48,7 +48,8 @@ def stand_in(host: Host, core: Mapping[str, type] | None = None) -> Generator[No
         return
     outermost = not stack
     core = dict(stack[-1].core if core is None and stack else core or {})
-    stack.append(Current(host, core, dict(stack[-1].catalog) | core if stack else dict(core)))
+    catalog, packs = (dict(stack[-1].catalog) | core, stack[-1].packs) if stack else (dict(core), [])
+    stack.append(Current(host, core, catalog, packs))
     covered = _install() if outermost else {}
     try:
         with _inference_mode():

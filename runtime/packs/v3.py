@@ -8,7 +8,16 @@ from typing import Any, cast
 
 from ..errors import NodeError
 from ..graph.calls import ExecutionBlocker
-from .standins.comfy_api.latest.io import AnyInput, Autogrow, ComfyNode, DynamicCombo, HiddenHolder, NodeOutput, Schema
+from .standins.comfy_api.latest.io import (
+    AnyInput,
+    Autogrow,
+    ComfyNode,
+    DynamicCombo,
+    DynamicSlot,
+    HiddenHolder,
+    NodeOutput,
+    Schema,
+)
 
 V3_BASE = ComfyNode
 
@@ -53,7 +62,10 @@ def _overrides(cls: type[ComfyNode], name: str) -> bool:
 def _input_types(schema: Schema) -> dict[str, Any]:
     groups: dict[str, Any] = {"required": {}, "optional": {}}
     for one in schema.inputs:
-        groups["optional" if one.optional else "required"][one.id] = one.declared()
+        if isinstance(one, DynamicSlot.Input):
+            groups["optional"] |= one.all()
+        else:
+            groups["optional" if one.optional else "required"][one.id] = one.declared()
     hidden = {one.name: one.value for one in schema.all_hidden()}
     return {name: group for name, group in {**groups, "hidden": hidden}.items() if group}
 
@@ -89,7 +101,7 @@ def _without_hidden(cls: type[ComfyNode], function: Callable[..., Any]) -> Calla
 
 def _nested(declared: list[AnyInput], values: Mapping[str, Any]) -> dict[str, Any]:
     """``codec.crf`` of a dynamic input ``codec`` becomes ``{"codec": {"codec": key, "crf": ...}}``."""
-    groups = {one.id for one in declared if isinstance(one, DynamicCombo.Input | Autogrow.Input)}
+    groups = {one.id for one in declared if isinstance(one, DynamicCombo.Input | DynamicSlot.Input | Autogrow.Input)}
     nested: dict[str, Any] = {one.id: {} for one in declared if isinstance(one, Autogrow.Input)}
     for name, value in values.items():
         path = name.split(".")

@@ -1,6 +1,6 @@
 """Packs written to a folder as people clone them, and a host to load them with."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from textwrap import dedent
 from typing import Any
@@ -12,11 +12,13 @@ WritePack = Callable[..., Path]
 
 
 @pytest.fixture
-def host(tmp_path: Path) -> LocalHost:
+def host(tmp_path: Path) -> Iterator[LocalHost]:
     folders = {name: tmp_path / name for name in ("input", "output", "models")}
     for folder in folders.values():
         folder.mkdir()
-    return LocalHost(input_dir=folders["input"], output_dir=folders["output"], models_dirs=(folders["models"],))
+    host = LocalHost(input_dir=folders["input"], output_dir=folders["output"], models_dirs=(folders["models"],))
+    yield host
+    host.close()
 
 
 @pytest.fixture

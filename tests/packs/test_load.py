@@ -88,7 +88,7 @@ V3 = """
     class NeedsMore(io.ComfyNode):
         @classmethod
         def define_schema(cls):
-            return io.Schema("NeedsMore", inputs=[io.DynamicSlot.Input("tracks")])
+            return io.Schema("NeedsMore", inputs=[io.NotThereYet.Input("tracks")])
 
     class Extension(ComfyExtension):
         async def get_node_list(self):
@@ -122,7 +122,7 @@ def test_a_v3_pack_answers_in_the_v1_contract(write_pack: WritePack, host: Local
     pack = load_pack(write_pack(V3), host)
     assert sorted(pack.nodes) == ["Blocking", "Repeat"]
     assert pack.titles["Repeat"] == "Repeat a text"
-    assert "comfy_api.latest.io.DynamicSlot" in pack.unusable["NeedsMore"]
+    assert "comfy_api.latest.io.NotThereYet" in pack.unusable["NeedsMore"]
     repeat: Any = pack.nodes["Repeat"]
     assert (repeat.RETURN_TYPES, repeat.RETURN_NAMES, repeat.OUTPUT_NODE) == (("STRING",), ("REPEATED",), True)
     required = repeat.INPUT_TYPES()["required"]
@@ -214,6 +214,55 @@ def test_one_broken_node_does_not_cost_the_others(write_pack: WritePack, host: L
         pack.nodes["Derived"]()
 
 
+def test_a_pack_may_look_into_absent_nodes_while_it_is_imported(write_pack: WritePack, host: LocalHost) -> None:
+    init = (
+        V1
+        + """
+    import nodes
+    METHODS = ["none"] + nodes.LatentUpscaleBy.INPUT_TYPES()["required"]["upscale_method"][0]
+    if not hasattr(nodes, "FormatsOfThisPack"):
+        nodes.FormatsOfThisPack = {"any": 1}
+    class Offers(Add):
+        INPUT_TYPES = classmethod(lambda cls: {"required": {"how": (METHODS + list(nodes.FormatsOfThisPack),)}})
+    class Late(Add):
+        INPUT_TYPES = classmethod(lambda cls: nodes.LatentUpscaleBy.INPUT_TYPES())
+    NODE_CLASS_MAPPINGS |= {"Offers": Offers, "Late": Late}
+    """
+    )
+    pack = load_pack(write_pack(init, **{"adding.py": ADDING}), host)
+    offers: Any = pack.nodes["Offers"]
+    assert offers.INPUT_TYPES() == {"required": {"how": (["none", "any"],)}}
+    assert list(pack.unusable) == ["Late"]
+    assert pack.unusable["Late"].startswith("nodes.LatentUpscaleBy.INPUT_TYPES is a part of ComfyUI")
+
+
+def test_a_dynamic_slot_brings_its_inputs_along(write_pack: WritePack, host: LocalHost) -> None:
+    init = """
+    from comfy_api.latest import ComfyExtension, io
+
+    class Slots(io.ComfyNode):
+        @classmethod
+        def define_schema(cls):
+            slot = io.DynamicSlot.Input(io.String.Input("text"), [io.Int.Input("times", default=2)])
+            return io.Schema("Slots", is_output_node=True, inputs=[slot])
+
+        @classmethod
+        def execute(cls, text=None):
+            return io.NodeOutput(ui={"got": [text]})
+
+    class Extension(ComfyExtension):
+        async def get_node_list(self):
+            return [Slots]
+
+    async def comfy_entrypoint():
+        return Extension()
+    """
+    pack = load_pack(write_pack(init), host)
+    inputs = {"text": "a", "text.times": 3}
+    assert ui_of(pack, {"7": {"class_type": "Slots", "inputs": inputs}}, host)["7"] == {"got": [{"text": "a", "times": 3}]}
+    assert ui_of(pack, {"7": {"class_type": "Slots", "inputs": {}}}, host)["7"] == {"got": [None]}
+
+
 def test_an_absent_part_says_so_when_a_node_uses_it(write_pack: WritePack, host: LocalHost) -> None:
     init = """
     import comfy.model_patcher, latent_preview
@@ -228,12 +277,12 @@ def test_an_absent_part_says_so_when_a_node_uses_it(write_pack: WritePack, host:
         def run(self, what):
             if what == "call":
                 masks.GrowMask().expand_mask()
-            for sampler in comfy.samplers.KSampler.SAMPLERS:
+            for name in comfy.model_patcher.NAMES:
                 pass
     NODE_CLASS_MAPPINGS = {"Uses": Uses}
     """
     pack = load_pack(write_pack(init), host)
-    for what, name in {"call": "comfy_extras.nodes_mask.GrowMask", "list": "comfy.samplers.KSampler.SAMPLERS"}.items():
+    for what, name in {"call": "comfy_extras.nodes_mask.GrowMask", "list": "comfy.model_patcher.NAMES"}.items():
         prompt = {"4": {"class_type": "Uses", "inputs": {"what": what}}}
         with stand_in(host), pytest.raises(HardwareMissing, match=rf"node 4 \(Uses\): {name} is a part of ComfyUI"):
             list(execute(plan(prompt, pack.nodes), pack.nodes))

@@ -6,12 +6,16 @@ import inspect
 import operator
 import os
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import pytest
 import torch
-from upscale8k.runtime.errors import Cancelled, MediaError, ModelDamaged, OutputError
+from PIL import Image
+from upscale8k.nodes import catalog
+from upscale8k.runtime.errors import Cancelled, HardwareMissing, MediaError, ModelDamaged, OutputError
 from upscale8k.runtime.graph.calls import CurrentCall, current_call
 from upscale8k.runtime.host import LocalHost
 from upscale8k.runtime.packs.modules import stand_in
@@ -216,3 +220,58 @@ def test_the_device_is_the_one_of_the_command_line(host: LocalHost) -> None:
         management = importlib.import_module("comfy.model_management")
         assert management.get_torch_device() == torch.device("cpu")
         assert 0 < management.get_free_memory() <= management.get_total_memory()
+
+
+def test_packs_make_and_recognise_films(comfy: Any, tmp_path: Path) -> None:
+    latest: Any = comfy("comfy_api.latest")
+    components = latest.Types.VideoComponents(images=torch.rand(3, 32, 48, 3), frame_rate=Fraction(10))
+    made = latest.InputImpl.VideoFromComponents(components)
+    made.save_to(str(tmp_path / "film.mp4"), format=latest.Types.VideoContainer.MP4, codec=latest.Types.VideoCodec.H264)
+    read = comfy("comfy_api.input_impl").VideoFromFile(str(tmp_path / "film.mp4"))
+    with av.open(tmp_path / "film.mp4") as container:
+        assert len(list(container.decode(video=0))) == 3
+    assert read.get_dimensions() == (48, 32)
+    for film in (made, read):
+        assert isinstance(film, comfy("comfy_api.input").VideoInput)
+        assert isinstance(film, latest.InputImpl.VideoFromFile) == (film is read)
+    assert not isinstance(components, latest.Input.Video)
+
+
+def test_a_pack_may_write_a_film_class_of_its_own(comfy: Any) -> None:
+    latest: Any = comfy("comfy_api.latest")
+
+    class Film(latest.Input.Video):
+        def get_components(self) -> Any:
+            return latest.Types.VideoComponents(images=torch.zeros(5, 32, 48, 3), frame_rate=Fraction(2))
+
+    film = Film()
+    assert (film.get_dimensions(), film.get_frame_count(), film.get_duration()) == ((48, 32), 5, 2.5)
+
+
+def test_a_v3_node_saves_pictures_as_core_does(host: LocalHost) -> None:
+    with stand_in(host, catalog(host)):
+        ui: Any = importlib.import_module("comfy_api.latest").ui
+        saved = ui.ImageSaveHelper.get_save_images_ui(torch.full((2, 4, 6, 3), 0.3), "sub/name").as_dict()
+        shown = ui.PreviewImage(torch.zeros(1, 4, 6, 3)).as_dict()
+    names = [f"name_0000{number}_.png" for number in (1, 2)]
+    assert saved == {"images": [{"filename": name, "subfolder": "sub", "type": "output"} for name in names]}
+    assert [one["type"] for one in shown["images"]] == ["temp"]
+    with Image.open(host.output_dir / "sub" / names[1]) as picture:
+        assert picture.getpixel((5, 3)) == (76, 76, 76)
+
+
+def test_folders_that_packs_look_for_are_there(comfy: Any, host: LocalHost) -> None:
+    paths: Any = comfy("folder_paths")
+    assert paths.output_directory == str(host.output_dir.resolve())
+    assert [paths.get_filename_list(name) for name in ("configs", "diffusers", "detection")] == [[], [], []]
+    assert set(paths.folder_names_and_paths) >= {"checkpoints", "custom_nodes", "upscale_models"}
+    assert not hasattr(paths, "folder_of_a_later_comfyui")
+    assert not hasattr(comfy("nodes"), "FormatsOfSomePack")
+
+
+def test_sampler_names_are_there_and_sampling_is_not(comfy: Any) -> None:
+    samplers: Any = comfy("comfy.samplers")
+    assert {"euler", "dpmpp_2m", "ddim"} <= set(samplers.KSampler.SAMPLERS)
+    assert "karras" in samplers.KSampler.SCHEDULERS
+    with pytest.raises(HardwareMissing, match=r"comfy\.samplers\.KSampler is a part of ComfyUI"):
+        samplers.KSampler(None)

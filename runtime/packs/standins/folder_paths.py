@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from ...errors import MediaError, ModelNotFound, OutputError
 from ...host import FOLDERS, WEIGHT_SUFFIXES, contained, expand_tokens, next_counter, split_annotation
-from ..absent import Absent, plain
-from ..current import host
+from ..absent import Absent
+from ..current import current, host
 
 supported_pt_extensions: set[str] = {*WEIGHT_SUFFIXES, ".pt2", ".pkl"}
 
-_WEIGHTS = frozenset(
-    {
-        *("checkpoints", "loras", "vae", "text_encoders", "diffusion_models", "clip_vision", "style_models", "embeddings"),
-        *("vae_approx", "controlnet", "gligen", "upscale_models", "latent_upscale_models", "hypernetworks", "photomaker"),
-        *("classifiers", "model_patches", "audio_encoders"),
-    }
+_WEIGHTS = (
+    *("checkpoints", "loras", "vae", "text_encoders", "diffusion_models", "clip_vision", "style_models", "embeddings"),
+    *("vae_approx", "controlnet", "gligen", "upscale_models", "latent_upscale_models", "hypernetworks", "photomaker"),
+    *("model_patches", "audio_encoders", "background_removal", "frame_interpolation", "geometry_estimation"),
+    *("optical_flow", "detection"),
 )
+_OTHER_KINDS: dict[str, set[str]] = {"configs": {".yaml"}, "diffusers": {"folder"}, "classifiers": {""}, "datasets": set()}
+"""Folders of ComfyUI that hold other things than weights, and the suffixes of those."""
+_OWN = (*_WEIGHTS, *_OTHER_KINDS, "custom_nodes")
+_FURTHER = {"text_encoders": "clip", "diffusion_models": "unet", "controlnet": "t2i_adapter"}
 _LATER_NAMES = {"unet": "diffusion_models", "clip": "text_encoders"}
 
 
@@ -28,16 +31,39 @@ class _ModelFolders(dict[str, tuple[list[str], set[str]]]):
 
     def __init__(self) -> None:
         super().__init__()
-        self._own_of: Path | None = None
+        self._own_of: object = None
+
+    def follow(self) -> None:
+        """Give ComfyUI's own names the folders of this run."""
+        run = (_models_dir(), tuple(current().packs))
+        if self._own_of != run:
+            self._own_of = run
+            self.update({own: (_own_folders(own), _OTHER_KINDS.get(own, supported_pt_extensions)) for own in _WEIGHTS})
+            self.update({own: (_own_folders(own), suffixes) for own, suffixes in _OTHER_KINDS.items()})
+            self["custom_nodes"] = (_own_folders("custom_nodes"), set())
 
     def __getitem__(self, name: str) -> tuple[list[str], set[str]]:
-        if self._own_of != _models_dir():
-            self._own_of = _models_dir()
-            self.update({own: (_own_folders(own), supported_pt_extensions) for own in _WEIGHTS})
+        self.follow()
         return super().__getitem__(name)
 
     def __contains__(self, name: object) -> bool:
-        return name in _WEIGHTS or super().__contains__(name)
+        return name in _OWN or super().__contains__(name)
+
+    def __iter__(self) -> Iterator[str]:
+        self.follow()
+        return super().__iter__()
+
+    def keys(self) -> Any:
+        self.follow()
+        return super().keys()
+
+    def values(self) -> Any:
+        self.follow()
+        return super().values()
+
+    def items(self) -> Any:
+        self.follow()
+        return super().items()
 
     def get(self, name: str, default: Any = None) -> Any:
         return self[name] if name in self else default  # noqa: SIM401 # this is that method
@@ -51,12 +77,33 @@ def map_legacy(folder_name: str) -> str:
     return _LATER_NAMES.get(folder_name, folder_name)
 
 
+# What else the module of ComfyUI 0.30 holds. Packs ask with hasattr which ComfyUI they run in.
+_ABSENT = frozenset(
+    """
+    CacheHelper DANGEROUS_CONTENT_TYPES SYSTEM_USER_PREFIX cache_helper cached_filename_list_ extension_mimetypes_cache
+    get_filename_list_ is_dangerous_content_type renders_safely_as_image set_input_directory set_output_directory
+    set_temp_directory set_user_directory
+    """.split()  # noqa: SIM905 # read as a list of words
+)
+
+filename_list_cache: dict[str, Any] = {}
+"""ComfyUI keeps its lists of files here; no list is kept between two questions."""
+
+
 def __getattr__(name: str) -> Any:
-    if name == "models_dir":
-        return str(_models_dir())
-    if name == "base_path":
-        return str(_models_dir().parent)
-    return Absent(f"folder_paths.{plain('folder_paths', name)}")
+    answers = {
+        "models_dir": lambda: str(_models_dir()),
+        "base_path": lambda: str(_models_dir().parent),
+        "input_directory": get_input_directory,
+        "output_directory": get_output_directory,
+        "temp_directory": get_temp_directory,
+        "user_directory": get_user_directory,
+    }
+    if name in answers:
+        return answers[name]()
+    if name in _ABSENT:
+        return Absent(f"folder_paths.{name}")
+    raise AttributeError(f"module 'folder_paths' has no attribute {name!r}")
 
 
 def _models_dir() -> Path:
@@ -68,7 +115,11 @@ def _models_dir() -> Path:
 def _own_folders(name: str) -> list[str]:
     if name == "upscale_models":
         return [str(folder) for folder in host().model_folders()]
-    return [str(_models_dir() / name)]
+    if name == "custom_nodes":
+        return list(dict.fromkeys(str(pack.parent) for pack in current().packs)) or [str(_models_dir().parent / name)]
+    if name == "datasets":
+        return [str(_models_dir().parent / name)]
+    return [str(_models_dir() / folder) for folder in (name, _FURTHER.get(name)) if folder]
 
 
 def get_input_directory() -> str:
@@ -92,6 +143,11 @@ def get_user_directory() -> str:
 
 def get_system_user_directory(name: str = "system") -> str:
     return str(Path(get_user_directory()) / f"__{name}")
+
+
+def get_public_user_directory(user_id: str) -> str | None:
+    """None for the names of ComfyUI's own folders, which nobody may ask for over the web."""
+    return None if user_id.startswith("__") else str(Path(get_user_directory()) / Path(user_id).name)
 
 
 def get_directory_by_type(type_name: str) -> str | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ..absent import Absent, plain
+from ..absent import Absent
 from ..current import current
 
 MAX_RESOLUTION = 16384
@@ -12,12 +12,33 @@ EXTENSION_WEB_DIRS: dict[str, str] = {}
 LOADED_MODULE_DIRS: dict[str, str] = {}
 NODE_DISPLAY_NAME_MAPPINGS: dict[str, str] = {}
 
+# What else the module of ComfyUI 0.30 holds. Other names do not exist: packs ask with hasattr before they leave their own here.
+_ABSENT = frozenset(
+    """
+    CLIPLoader CLIPSetLastLayer CLIPTextEncode CLIPVisionEncode CLIPVisionLoader CheckpointLoader CheckpointLoaderSimple
+    ConditioningAverage ConditioningCombine ConditioningConcat ConditioningMultiply ConditioningSetArea
+    ConditioningSetAreaPercentage ConditioningSetAreaStrength ConditioningSetMask ConditioningSetTimestepRange
+    ConditioningZeroOut ControlNetApply ControlNetApplyAdvanced ControlNetLoader DiffControlNetLoader DiffusersLoader
+    DualCLIPLoader EmptyImage EmptyLatentImage GLIGENLoader GLIGENTextBoxApply ImageBatch ImageInvert ImagePadForOutpaint
+    ImageScale ImageScaleBy InpaintModelConditioning KSampler KSamplerAdvanced LatentBlend LatentComposite LatentCrop
+    LatentFlip LatentFromBatch LatentRotate LatentUpscale LatentUpscaleBy LoadImage LoadImageMask LoadImageOutput LoadLatent
+    LoraLoader LoraLoaderModelOnly PreviewImage RepeatLatentBatch SaveImage SaveLatent SetLatentNoiseMask StyleModelApply
+    StyleModelLoader UNETLoader VAEDecode VAEDecodeTiled VAEEncode VAEEncodeForInpaint VAEEncodeTiled VAELoader
+    common_ksampler get_module_name init_builtin_api_nodes init_builtin_extra_nodes init_external_custom_nodes
+    init_extra_nodes init_public_apis load_custom_node unCLIPCheckpointLoader unCLIPConditioning
+    """.split()  # noqa: SIM905 # read as a list of words
+)
+
 
 def __getattr__(name: str) -> Any:
     if name == "NODE_CLASS_MAPPINGS":
         return current().catalog
-    found = current().core.get(plain("nodes", name))
-    return found if found is not None else Absent(f"nodes.{name}")
+    found = current().core.get(name)
+    if found is not None:
+        return found
+    if name in _ABSENT:
+        return Absent(f"nodes.{name}")
+    raise AttributeError(f"module 'nodes' has no attribute {name!r}")
 
 
 def interrupt_processing(value: bool = True) -> None:

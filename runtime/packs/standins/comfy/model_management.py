@@ -15,6 +15,8 @@ def __getattr__(name: str) -> Any:
         import torch
 
         return torch.OutOfMemoryError
+    if name in ("total_vram", "total_ram"):
+        return get_total_memory(None if name == "total_vram" else _cpu()) / (1024 * 1024)
     return Absent(f"comfy.model_management.{plain('comfy.model_management', name)}")
 
 
@@ -34,8 +36,11 @@ class CPUState(Enum):
 
 
 vram_state = VRAMState.NORMAL_VRAM
+cpu_state = CPUState.GPU
+current_loaded_models: list[Any] = []
 DISABLE_SMART_MEMORY = False
 XFORMERS_IS_AVAILABLE = False
+xpu_available = npu_available = mlu_available = ixuca_available = directml_enabled = False
 
 
 class InterruptProcessingException(Cancelled):
@@ -102,6 +107,45 @@ def is_device_cuda(device: Any) -> bool:
     return is_device_type(device, "cuda")
 
 
+def is_device_xpu(device: Any) -> bool:
+    return is_device_type(device, "xpu")
+
+
+def get_autocast_device(dev: Any) -> str:
+    return getattr(dev, "type", "cuda")
+
+
+def _never(*_: Any, **__: Any) -> bool:
+    """What no device of ours is, or does."""
+    return False
+
+
+is_intel_xpu = is_ascend_npu = is_mlu = is_ixuca = is_directml_enabled = force_channels_last = xformers_enabled = _never
+xformers_enabled_vae = sage_attention_enabled = flash_attention_enabled = supports_fp8_compute = extended_fp16_support = _never
+force_upcast_attention_dtype = pin_memory = unpin_memory = _never
+
+
+def pytorch_attention_enabled() -> bool:
+    return True
+
+
+def is_amd() -> bool:
+    import torch
+
+    return is_device_cuda(get_torch_device()) and torch.version.hip is not None
+
+
+def is_oom(e: BaseException) -> bool:
+    import torch
+
+    return isinstance(e, torch.OutOfMemoryError)
+
+
+def raise_non_oom(e: BaseException) -> None:
+    if not is_oom(e):
+        raise e
+
+
 def cpu_mode() -> bool:
     return is_device_cpu(get_torch_device())
 
@@ -163,6 +207,86 @@ def should_use_fp16(*_: Any, **__: Any) -> bool:
 
 def should_use_bf16(*_: Any, **__: Any) -> bool:
     return False
+
+
+def intermediate_dtype(*_: Any, **__: Any) -> Any:
+    import torch
+
+    return torch.float32
+
+
+vae_dtype = text_encoder_dtype = unet_dtype = intermediate_dtype
+
+
+def unet_manual_cast(*_: Any, **__: Any) -> None:
+    """Full precision needs no cast."""
+
+
+def dtype_size(dtype: Any) -> int:
+    """Bytes of one value; 4 when no type is given."""
+    return getattr(dtype, "itemsize", 4)
+
+
+def supports_cast(device: Any, dtype: Any) -> bool:
+    import torch
+
+    return dtype in (torch.float32, torch.float16) or (dtype == torch.bfloat16 and not is_device_mps(device))
+
+
+def supports_dtype(device: Any, dtype: Any) -> bool:
+    """Whether it is right to compute with a type, not whether it is possible: the CPU computes with 32 bits."""
+    import torch
+
+    return dtype == torch.float32 or (not is_device_cpu(device) and dtype in (torch.float16, torch.bfloat16))
+
+
+def device_supports_non_blocking(device: Any) -> bool:
+    return not is_device_mps(device)
+
+
+def cast_to(
+    weight: Any,
+    dtype: Any = None,
+    device: Any = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+    stream: Any = None,
+    r: Any = None,
+) -> Any:
+    """The same values in another type or place, or written into ``r``; everything happens in one stream."""
+    if r is not None:
+        return r.copy_(weight, non_blocking=non_blocking)
+    return weight.to(device=device, dtype=dtype, non_blocking=non_blocking, copy=copy)
+
+
+def cast_to_device(tensor: Any, device: Any, dtype: Any, copy: bool = False) -> Any:
+    return cast_to(tensor, dtype, device, device_supports_non_blocking(device), copy)
+
+
+def synchronize() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def loaded_models(only_currently_used: bool = False) -> list[Any]:
+    """No model is kept."""
+    return []
+
+
+def cleanup_models_gc() -> None:
+    """No model is kept."""
+
+
+def minimum_inference_memory() -> float:
+    """Bytes that ComfyUI keeps free for the work itself."""
+    return 0.8 * 1024**3
+
+
+def extra_reserved_memory() -> float:
+    """Nothing is reserved for others."""
+    return 0.0
 
 
 def module_size(module: Any) -> int:

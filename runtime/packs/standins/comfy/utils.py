@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +14,7 @@ from ....errors import ModelDamaged
 from ....host import Progress
 from ...absent import absent_attributes
 from ...current import host
+from ...tiled import tile_count, tiled_scale_multidim
 
 __getattr__ = absent_attributes("comfy.utils")
 
@@ -58,6 +61,13 @@ def common_upscale(samples: Any, width: int, height: int, upscale_method: str, c
     """
     from torch.nn.functional import interpolate
 
+    if samples.ndim > 4:  # (B, C, ..., H, W): every picture by itself
+        batch, channels, *between = samples.shape[:-2]
+        flat = samples.reshape(batch, channels, -1, *samples.shape[-2:]).movedim(2, 1).flatten(0, 1)
+        resized = common_upscale(flat, width, height, upscale_method, crop)
+        return (
+            resized.reshape(batch, -1, channels, height, width).movedim(2, 1).reshape(batch, channels, *between, height, width)
+        )
     if crop == "center":
         samples = _cropped(samples, width / height)
     if upscale_method == "lanczos":
@@ -69,24 +79,27 @@ def common_upscale(samples: Any, width: int, height: int, upscale_method: str, c
 
 def _cropped(samples: Any, aspect: float) -> Any:
     height, width = samples.shape[-2:]
-    x = round((width - height * aspect) / 2) if width / height > aspect else 0
-    y = round((height - width / aspect) / 2) if width / height < aspect else 0
+    own = width / height
+    x = round((width - width * (aspect / own)) / 2) if own > aspect else 0
+    y = round((height - height * (own / aspect)) / 2) if own < aspect else 0
     return samples.narrow(-2, y, height - 2 * y).narrow(-1, x, width - 2 * x)
 
 
 def lanczos(samples: Any, width: int, height: int) -> Any:
-    """Pillow's Lanczos on 8-bit values, which ComfyUI truncates."""
+    """Pillow's Lanczos on 8-bit values, which ComfyUI truncates: (B, C, H, W), or (B, H, W) when C is 1 or absent."""
     import numpy as np
     import torch
     from PIL import Image
 
     def one(sample: Any) -> Any:
         pixels = np.clip(255.0 * sample.cpu().numpy(), 0, 255).astype(np.uint8)
-        picture = Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels)
-        resized = np.asarray(picture.resize((width, height), Image.Resampling.LANCZOS)).astype(np.float32) / 255.0
-        return torch.as_tensor(resized.reshape(height, width, -1))
+        resized = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
+        return torch.as_tensor(resized.astype(np.float32) / 255.0)
 
-    return torch.stack([one(sample) for sample in samples.movedim(1, -1)]).movedim(-1, 1).to(samples.device, samples.dtype)
+    grey = samples.ndim == 3 or samples.shape[1] == 1
+    pictures = samples.reshape(-1, *samples.shape[-2:]) if grey else samples.movedim(1, -1)
+    resized = torch.stack([one(picture) for picture in pictures])
+    return (resized if grey else resized.movedim(-1, 1)).to(samples.device, samples.dtype)
 
 
 def bislerp(samples: Any, width: int, height: int) -> Any:
@@ -148,11 +161,123 @@ def state_dict_prefix_replace(
 def repeat_to_batch_size(tensor: Any, batch_size: int, dim: int = 0) -> Any:
     """Cut a batch, or repeat it from its beginning, to a size."""
     count = tensor.shape[dim]
-    if count >= batch_size:
+    if count == batch_size:
+        return tensor
+    if count > batch_size:
         return tensor.narrow(dim, 0, batch_size)
     repeats = [1] * tensor.ndim
     repeats[dim] = math.ceil(batch_size / count)
     return tensor.repeat(repeats).narrow(dim, 0, batch_size)
+
+
+def _spread(count: int, wanted: int) -> list[int]:
+    """Which of ``count`` elements make a list of ``wanted``: both ends stay when it shrinks, each repeats when it grows."""
+    if wanted <= 1 or wanted == count:
+        return list(range(min(wanted, count)))
+    if wanted < count:
+        return [min(round(index * (count - 1) / (wanted - 1)), count - 1) for index in range(wanted)]
+    return [min(math.floor((index + 0.5) * count / wanted), count - 1) for index in range(wanted)]
+
+
+def resize_to_batch_size(tensor: Any, batch_size: int) -> Any:
+    """A batch with evenly chosen, or evenly repeated, elements."""
+    return tensor if tensor.shape[0] == batch_size else tensor[_spread(tensor.shape[0], batch_size)]
+
+
+def resize_list_to_batch_size(l: list[Any], batch_size: int) -> list[Any]:  # noqa: E741 # ComfyUI's name for it
+    return l if not l or len(l) == batch_size else [l[index] for index in _spread(len(l), batch_size)]
+
+
+def reshape_mask(input_mask: Any, output_shape: Sequence[int]) -> Any:
+    """A mask in the shape (B, C, ..., H, W) of what it covers."""
+    import torch
+
+    dimensions = len(output_shape) - 2
+    mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[dimensions]
+    if dimensions == 2:
+        input_mask = input_mask.reshape(-1, 1, *input_mask.shape[-2:])
+    elif dimensions == 3 and input_mask.ndim < 5:
+        input_mask = input_mask.reshape(1, 1, -1, *input_mask.shape[-2:])
+    mask = torch.nn.functional.interpolate(input_mask, size=tuple(output_shape[2:]), mode=mode)
+    if mask.shape[1] < output_shape[1]:
+        mask = mask.repeat(1, output_shape[1], *[1] * dimensions)[:, : output_shape[1]]
+    return repeat_to_batch_size(mask, output_shape[0])
+
+
+def weight_dtype(sd: Mapping[str, Any], prefix: str = "") -> Any:
+    """The type that most of the values below a prefix have; None when there are none."""
+    counts: Counter[Any] = Counter()
+    for key, value in sd.items():
+        if key.startswith(prefix):
+            counts[value.dtype] += value.numel()
+    return counts.most_common(1)[0][0] if counts else None
+
+
+def convert_sd_to(state_dict: dict[str, Any], dtype: Any) -> dict[str, Any]:
+    state_dict.update({key: value.to(dtype) for key, value in state_dict.items()})
+    return state_dict
+
+
+def state_dict_key_replace(state_dict: dict[str, Any], keys_to_replace: Mapping[str, str]) -> dict[str, Any]:
+    for old, new in keys_to_replace.items():
+        if old in state_dict:
+            state_dict[new] = state_dict.pop(old)
+    return state_dict
+
+
+def get_attr(obj: Any, attr: str) -> Any:
+    """``get_attr(model, "layer.weight")``."""
+    return attrgetter(attr)(obj)
+
+
+def resolve_attr(obj: Any, attr: str) -> tuple[Any, str]:
+    """The object that holds the last name of a dotted path, and that name."""
+    holder, _, name = attr.rpartition(".")
+    return (attrgetter(holder)(obj) if holder else obj), name
+
+
+def set_attr(obj: Any, attr: str, value: Any) -> Any:
+    """Returns what was there before."""
+    holder, name = resolve_attr(obj, attr)
+    before = getattr(holder, name, None)
+    setattr(holder, name, value)
+    return before
+
+
+def set_attr_param(obj: Any, attr: str, value: Any) -> Any:
+    import torch
+
+    return set_attr(obj, attr, torch.nn.Parameter(value, requires_grad=False))
+
+
+def copy_to_param(obj: Any, attr: str, value: Any) -> None:
+    get_attr(obj, attr).data.copy_(value)
+
+
+def tiled_scale(
+    samples: Any,
+    function: Callable[[Any], Any],
+    tile_x: int = 64,
+    tile_y: int = 64,
+    overlap: float = 8,
+    upscale_amount: float = 4,
+    out_channels: int = 3,
+    output_device: Any = "cpu",
+    pbar: ProgressBar | None = None,
+) -> Any:
+    """Pictures (B, C, H, W) through ``function`` in tiles that are blended over their overlap."""
+    tile = (tile_y, tile_x)
+    return tiled_scale_multidim(samples, function, tile, overlap, upscale_amount, out_channels, output_device, pbar=pbar)
+
+
+def get_tiled_scale_steps(width: int, height: int, tile_x: int, tile_y: int, overlap: int) -> int:
+    """How many tiles one picture has."""
+    return tile_count(height, tile_y, overlap) * tile_count(width, tile_x, overlap)
+
+
+def model_trange(*args: Any, **kwargs: Any) -> Any:
+    """A range; the command line shows the progress."""
+    return range(*args)
 
 
 def string_to_seed(data: bytes | str) -> int:

@@ -8,16 +8,37 @@ from .....graph.calls import current_call
 from ....absent import Absent, absent_attributes
 from ...comfy.utils import ProgressBar
 from . import io, ui
+from .video import OfTheEngine, VideoCodec, VideoContainer, VideoInput, film_class
 
 IO, UI = io, ui
-Input = Absent("comfy_api.latest.Input")
-InputImpl = Absent("comfy_api.latest.InputImpl")
-Types = Absent("comfy_api.latest.Types")
+ImageInput = MaskInput = AudioInput = LatentInput = Any
 Caching = Absent("comfy_api.latest.Caching")
 
 __all__ = ["IO", "UI", "Caching", "ComfyAPI", "ComfyAPISync", "ComfyExtension", "Input", "InputImpl", "Types", "io", "ui"]
 
-__getattr__ = absent_attributes("comfy_api.latest")
+_absent = absent_attributes("comfy_api.latest")
+
+
+def __getattr__(name: str) -> Any:
+    return film_class(name) or _absent(name)
+
+
+class Input:
+    """What stands on the wires, for annotations."""
+
+    Image = Mask = Audio = Latent = Any
+    Video = VideoInput
+
+
+class InputImpl(metaclass=OfTheEngine):
+    """``VideoFromFile`` and ``VideoFromComponents``: films, of a file or of pictures in memory."""
+
+
+class Types(metaclass=OfTheEngine):
+    """``VideoComponents``, and what is chosen when a film is saved."""
+
+    VideoCodec = VideoCodec
+    VideoContainer = VideoContainer
 
 
 class ComfyExtension:

@@ -252,6 +252,23 @@ class DynamicCombo:
             self.options["options"] = [option.as_dict() for option in options]
 
 
+class DynamicSlot:
+    """An input that brings further ones along when it is connected."""
+
+    class Input(AnyInput):
+        io_type = "COMFY_DYNAMICSLOT_V3"
+
+        def __init__(self, slot: AnyInput, inputs: Sequence[AnyInput], *_: Any, **more: Any) -> None:
+            super().__init__(slot.id, **{**slot.options, **more}, optional=True)
+            self.slot = slot
+            self.inputs = list(inputs)
+
+        def all(self) -> dict[str, tuple[str, dict[str, Any]]]:
+            """The slot, as an input of its own type that is connected or not there, and the others as ``slot.name``."""
+            slot = (self.slot.get_io_type(), {**self.options, "forceInput": True})
+            return {self.id: slot, **{f"{self.id}.{one.id}": one.declared() for one in self.inputs}}
+
+
 # Types that are a name, and nothing more is to be said about them here.
 Boolean = Custom("BOOLEAN")
 Int = Custom("INT")

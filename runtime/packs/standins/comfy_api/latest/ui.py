@@ -25,6 +25,45 @@ class SavedImages:
         return {"images": self.results, **({"animated": (True,)} if self.is_animated else {})}
 
 
+class SavedAudios:
+    def __init__(self, results: Sequence[SavedResult]) -> None:
+        self.results = list(results)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"audio": self.results}
+
+
+class ImageSaveHelper:
+    """Saves pictures (B, H, W, C) as core's SaveImage does; ``cls`` is the node, whose hidden inputs they carry."""
+
+    @staticmethod
+    def save_images(
+        images: Any, filename_prefix: str, folder_type: Any, cls: Any = None, compress_level: int = 4
+    ) -> list[SavedResult]:
+        found: Any = current().core.get("SaveImage")
+        if found is None:
+            refuse("comfy_api.latest.ui.ImageSaveHelper.save_images")
+        saver = type("Saver", (found,), {"type": str(getattr(folder_type, "value", folder_type))})()
+        hidden = getattr(cls, "hidden", None)
+        carried = {name: getattr(hidden, name, None) for name in ("prompt", "extra_pnginfo")}
+        shown = getattr(saver, saver.FUNCTION)(images=images, filename_prefix=filename_prefix, **carried)
+        return [SavedResult(**one) for one in shown["ui"]["images"]]
+
+    @staticmethod
+    def get_save_images_ui(images: Any, filename_prefix: str, cls: Any = None, compress_level: int = 4) -> SavedImages:
+        return SavedImages(ImageSaveHelper.save_images(images, filename_prefix, "output", cls, compress_level))
+
+
+class PreviewVideo:
+    """Films that were saved."""
+
+    def __init__(self, values: Sequence[Any], **_: Any) -> None:
+        self.values = list(values)
+
+    def as_dict(self) -> dict[str, Any]:
+        return {"images": self.values, "animated": (True,)}
+
+
 class PreviewText:
     def __init__(self, value: str, **_: Any) -> None:
         self.value = value

@@ -1,0 +1,14 @@
+"""``comfy_api.input``: the types on the wires, under an older name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import latest
+
+ImageInput = MaskInput = AudioInput = LatentInput = Any
+VideoInput = latest.VideoInput
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(latest, name)

@@ -1,0 +1,11 @@
+"""``comfy_api.input_impl``: films, under an older name."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from . import latest
+
+
+def __getattr__(name: str) -> Any:
+    return getattr(latest, name)
