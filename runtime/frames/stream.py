@@ -66,7 +66,7 @@ class VideoInfo:
     """Seconds."""
     colour: Colour
     bits: int
-    """Per component: 8, 10, 12 or 16."""
+    """Per component of the source: 8, 10, 12 or 16. Frames may have more."""
     pixel_aspect: Fraction = Fraction(1)
     source: Path | None = None
     """The file whose sound, subtitles, chapters and tags go along; None for pictures."""
@@ -98,6 +98,8 @@ class Frame:
     duration: int
     """In units of ``time_base``; 0 when it is not known."""
     time_base: Fraction
+    repeated: bool = False
+    """The pixels are those of the frame before, and whoever made them did not make them twice."""
 
     @property
     def seconds(self) -> Fraction:

@@ -9,6 +9,8 @@ linear light); a file that is damaged is an error and never half a picture; noth
 * ``tensor``        between files and ComfyUI's IMAGE. It, ``batches`` and ``save_advanced`` know torch, no other file here.
 * ``batches``       what ComfyUI's own nodes do with batches, alpha and lists of tiles, bit for bit.
 * ``save_advanced`` what ComfyUI's SaveImageAdvanced writes.
+* ``area``          reduced by area in linear light, or enlarged by a cubic, any rows of a picture alone.
+* ``film``          picture files as the frames of a film; ``preview`` is a small picture of a large one.
 * ``alpha``         colour under transparent pixels, before it can bleed into the edges.
 
 Below them: ``header`` (which format, how large, before a pixel is decoded), ``png``, ``webp``, ``gif``, ``jxl`` (the structure

@@ -8,8 +8,9 @@ buffer for the result, finished tiles survive a lack of memory, and the person i
 * ``budget``        which tile to use when nobody says; ``memory`` what there is, ``device`` where and in which precision.
 * ``merge``, ``canvas``, ``resample``   a tile's way into the result, through one exact reduction where that is needed.
 * ``alpha``         what may come out at the edges of transparency.
+* ``colour_fix``    takes away the colour drift that a model added.
 * ``backends``      what runs a model, one file each; ``allocator`` makes the CPU's faster.
 * ``like_comfyui``  ComfyUI's own image nodes, pixel for pixel; ``resize_like_comfyui`` those that resize.
 
-May enter: ``errors``, ``frames``, ``images`` and ``models``.
+May enter: ``errors``, ``frames``, ``images``, ``models`` and ``engines``.
 """

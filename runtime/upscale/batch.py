@@ -5,9 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
 from dataclasses import dataclass
+from typing import Protocol
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 
+from ..engines.stamp import read_stamp
+from ..engines.wire import engine_of
 from ..errors import WorkflowError
 from ..frames.geometry import Size
 from ..models.facts import UpscaleModel
@@ -15,11 +20,35 @@ from ..models.load import Descriptor
 from .allocator import reused_memory
 from .backends import Precision, open_backend
 from .budget import AUTO, MODEL_HALO, Memory, bytes_per_pixel, choose_tiling
+from .colour_fix import ColourFix, fix_colours
 from .device import resolve, resolve_precision
 from .image import Watch, upscale_picture, work
 from .memory import free_memory
 from .target import route
 from .tiles import Tiling
+
+
+class Viewer(Watch, Protocol):
+    """A watch that can show a picture, too."""
+
+    def preview(self, pixels: NDArray[np.float32], /) -> None:
+        """Show (h, w, C) as it stands now, or do nothing."""
+        ...
+
+
+@dataclass
+class _Shown:
+    """Shows the result after every step."""
+
+    watch: Viewer
+    result: NDArray[np.float32]
+
+    def advance(self, steps: int = 1) -> None:
+        self.watch.advance(steps)
+        self.watch.preview(self.result)
+
+    def say(self, text: str) -> None:
+        self.watch.say(text)
 
 
 @dataclass(frozen=True)
@@ -34,6 +63,7 @@ class Settings:
     precision: Precision = "auto"
     linear: bool = False
     backend: str = "auto"
+    color_fix: ColourFix = "off"
 
 
 def tiling_for(model: UpscaleModel, settings: Settings) -> Tiling:
@@ -44,14 +74,24 @@ def tiling_for(model: UpscaleModel, settings: Settings) -> Tiling:
     device = resolve(settings.device)
     half = resolve_precision(settings.precision, model, device) != torch.float32
     memory = Memory(free_memory(device), bytes_per_pixel(model, half=half))
-    return choose_tiling(model, memory, tile=settings.tile, halo=settings.halo, batch=settings.batch)
+    tile = settings.tile
+    if tile == AUTO and settings.backend in ("auto", "tensorrt"):
+        tile = engine_tile(model)
+    return choose_tiling(model, memory, tile=tile, halo=settings.halo, batch=settings.batch)
+
+
+def engine_tile(model: UpscaleModel) -> int:
+    """The tile that the engine on ``model`` was tuned for, ``AUTO`` where it carries none."""
+    engine = engine_of(model.descriptor)
+    stamp = read_stamp(engine.path) if engine else None
+    return stamp.tile if stamp else AUTO
 
 
 def upscale_batch(
     images: torch.Tensor,
     descriptor: Descriptor,
     settings: Settings,
-    progress: Callable[[int, str], AbstractContextManager[Watch]],
+    progress: Callable[[int, str], AbstractContextManager[Viewer]],
 ) -> torch.Tensor:
     """``images`` (B, H, W, C) in 0..1 to (B, h, w, C) float32 on the CPU, one by one into one buffer.
 
@@ -69,10 +109,12 @@ def upscale_batch(
     out = torch.zeros((count, steps.final.height, steps.final.width, channels), dtype=torch.float32)
     with (
         reused_memory() if device.type == "cpu" else nullcontext(),
-        closing(open_backend(settings.backend, model, str(device), settings.precision)) as backend,
+        closing(open_backend(settings.backend, model, settings.device, settings.precision)) as backend,
         progress(work(size, channels, steps, model.scale) * count, "px") as watch,
     ):
         for image, result in zip(images, out, strict=True):
             pixels = image.detach().float().cpu().numpy()
-            upscale_picture(pixels, model, backend, tiling, steps, out=result.numpy(), watch=watch, linear=settings.linear)
+            shown = _Shown(watch, result.numpy())
+            upscale_picture(pixels, model, backend, tiling, steps, out=shown.result, watch=shown, linear=settings.linear)
+            fix_colours(pixels, shown.result, settings.color_fix)
     return out

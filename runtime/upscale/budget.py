@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from ..errors import WorkflowError
+from ..hardware.tile import best_side
 from ..models.facts import UpscaleModel
 from .tiles import SMALLEST_TILE, Tiling, alignment
 
@@ -18,9 +19,6 @@ AUTO = 0
 
 MODEL_HALO = -1
 """The halo that means: what the model needs."""
-
-_SIDES = (96, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512, 640, 768, 1024)
-_GOOD_ENOUGH = 1.08  # a tile that costs this much more than the best one is taken when it is smaller
 
 
 @dataclass(frozen=True)
@@ -51,18 +49,7 @@ def choose_tiling(model: UpscaleModel, memory: Memory, *, tile: int = AUTO, halo
         raise WorkflowError(f"A tile of {tile} pixels is too small.", f"Use {AUTO} (automatic) or at least {SMALLEST_TILE}.")
     align = alignment(model.window, model.multiple)
     halo = model.halo if halo == MODEL_HALO else halo
-    side = tile if tile != AUTO else _best_side(halo, memory.pixels // batch)
+    side = tile if tile != AUTO else best_side(halo, memory.pixels // batch)
     least = ceil(SMALLEST_TILE / align) * align
     merge = "half-sine" if model.exact_halo is None and halo > 0 else "crop"
     return Tiling(max(side // align * align, least), halo, batch, align, merge)
-
-
-def _best_side(halo: int, pixels: int) -> int:
-    fitting = [side for side in _SIDES if (side + 2 * halo) ** 2 <= pixels] or [_SIDES[0]]
-    least = min(_cost(side, halo) for side in fitting)
-    return min(side for side in fitting if _cost(side, halo) <= least * _GOOD_ENOUGH)
-
-
-def _cost(side: int, halo: int) -> float:
-    """What a pixel costs in this tile against one in an endless tile: the halo is computed more than once."""
-    return ((side + 2 * halo) / side) ** 2

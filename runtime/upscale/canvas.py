@@ -22,6 +22,10 @@ Result = NDArray[Any]
 """(h, w, C): float32 in 0..1, or uint16 over its whole range."""
 
 
+_CACHED = 1 << 16
+"""Samples that are rounded at a time: what is made of them on the way stays in the cache, which more than halves the time."""
+
+
 class Canvas(Protocol):
     """Takes the upscaled pixels of a picture once, in tiles, from the top down."""
 
@@ -143,8 +147,9 @@ def _store(place: Result, values: Pixels) -> None:
     if place.dtype == np.float32:
         place[:] = values
         return
-    for rows in strips(values.shape):
-        place[rows] = to_integers(values[rows], 16)
+    step = max(1, _CACHED // (values.shape[1] * values.shape[2]))
+    for top in range(0, len(values), step):
+        place[top : top + step] = to_integers(values[top : top + step], 16)
 
 
 def _put(place: Pixels, pixels: Pixels, weights: Pixels | None) -> None:

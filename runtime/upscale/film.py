@@ -7,24 +7,27 @@ because a tile's result depends on its padded pixels alone.
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Generator, Iterator
 from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ..frames.geometry import Region
 from ..frames.stream import Frame, FrameStream, Samples
 from ..models.facts import UpscaleModel
-from ..models.load import Descriptor
+from ..models.load import Descriptor, weights_hash
 from .allocator import reused_memory
 from .backends import open_backend
+from .backends.choice import choose
 from .batch import Settings, tiling_for
+from .colour_fix import fix_colours
 from .device import resolve
 from .image import upscale_picture, work
 from .target import Route, route
 from .tiles import Tiling
+from .together import Together, frames_together, grouped
 
 
 @dataclass
@@ -49,9 +52,8 @@ def upscale_stream(stream: FrameStream, descriptor: Descriptor, settings: Settin
     model = UpscaleModel.of(descriptor)
     steps = route(stream.info.size, model.scale, settings.target)
     tiling = tiling_for(model, settings)
-    info = replace(
-        stream.info, size=steps.final, bits=16, identity=f"{stream.info.identity} | {_identity(model, settings, tiling, steps)}"
-    )
+    identity = f"{stream.info.identity} | {_identity(model, settings, tiling, steps)}"
+    info = replace(stream.info, size=steps.final, identity=identity)
 
     def frames(first: int = 0) -> Iterator[Frame]:
         return _frames(stream, first, model, settings, tiling, steps, say)
@@ -71,36 +73,54 @@ def _frames(
     device = resolve(settings.device)
     reuse = Reuse()
     result = np.zeros((steps.final.height, steps.final.width, 3), np.uint16)
+    # Tiles that stay in ``result`` must stay as the model made them: a corrected frame is a copy.
+    fixed = result if settings.color_fix == "off" else np.zeros_like(result)
     previous: Samples | None = None
     # A tile of one pass that is written straight to its place can be left standing; after a reduction it cannot be found again.
     keeps_tiles = steps.passes == 1 and steps.reached == steps.final and tiling.fade == 0
     with (
         reused_memory() if device.type == "cpu" else nullcontext(),
-        closing(open_backend(settings.backend, model, str(device), settings.precision)) as backend,
+        closing(open_backend(settings.backend, model, settings.device, settings.precision)) as backend,
         closing(_closable(stream.frames(first))) as source,
     ):
-        for frame in source:
-            reuse.frames += 1
-            reuse.pixels += work(stream.info.size, 3, steps, model.scale)
-            if previous is not None and np.array_equal(previous, frame.pixels):
-                reuse.repeated_frames += 1
-            else:
-                changed = _Changed(previous if keeps_tiles else None, frame.pixels, reuse, say)
-                pixels = frame.pixels.astype(np.float32) / np.float32(np.iinfo(frame.pixels.dtype).max)
-                upscale_picture(
-                    pixels,
-                    model,
-                    backend,
-                    tiling,
-                    steps,
-                    out=result,
-                    watch=changed,
-                    linear=settings.linear,
-                    unchanged=changed.unchanged,
-                )
-                previous = frame.pixels.copy()
-            yield Frame(result, frame.pts, frame.duration, frame.time_base)
+        together = Together(backend)
+        for group in grouped(source, frames_together(stream.info.size, tiling, steps)):
+            fresh = _fresh(group, previous)
+            together.show([_floats(frame) for frame, new in zip(group, fresh, strict=True) if new] if len(group) > 1 else [])
+            for frame, new in zip(group, fresh, strict=True):
+                reuse.frames += 1
+                reuse.pixels += work(stream.info.size, 3, steps, model.scale)
+                reuse.repeated_frames += not new
+                if new:
+                    changed = _Changed(previous if keeps_tiles else None, frame.pixels, reuse, say)
+                    pixels = _floats(frame)
+                    upscale_picture(
+                        pixels,
+                        model,
+                        together,
+                        tiling,
+                        steps,
+                        out=result,
+                        watch=changed,
+                        linear=settings.linear,
+                        unchanged=changed.unchanged,
+                    )
+                    if fixed is not result:
+                        np.copyto(fixed, result)
+                        fix_colours(pixels, fixed, settings.color_fix)
+                    previous = frame.pixels.copy()
+                yield Frame(fixed, frame.pts, frame.duration, frame.time_base, not new)
     say(str(reuse))
+
+
+def _fresh(group: list[Frame], previous: Samples | None) -> list[bool]:
+    """Which frames differ from the one before."""
+    before = [previous, *(frame.pixels for frame in group[:-1])]
+    return [pixels is None or not np.array_equal(pixels, frame.pixels) for pixels, frame in zip(before, group, strict=True)]
+
+
+def _floats(frame: Frame) -> NDArray[np.float32]:
+    return frame.pixels.astype(np.float32) / np.float32(np.iinfo(frame.pixels.dtype).max)
 
 
 class _Changed:
@@ -136,16 +156,14 @@ def _closable(frames: Iterator[Frame]) -> Generator[Frame]:
 
 
 def _identity(model: UpscaleModel, settings: Settings, tiling: Tiling, steps: Route) -> str:
-    """Everything that the pixels of the result depend on."""
-    sha256 = model.provenance.sha256 if model.provenance else _weights_hash(model)
-    numbers = f"{sha256} {settings.backend} {settings.precision} {settings.linear}"
-    return f"upscale {steps.final} {numbers} tile {tiling.tile} halo {tiling.aligned_halo} {tiling.merge}"
+    """Everything that was asked for and that the pixels of the result depend on.
 
-
-def _weights_hash(model: UpscaleModel) -> str:
-    """For a model that another loader brought: a hash of its tensors."""
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.descriptor.model.state_dict().items()):
-        digest.update(name.encode())
-        digest.update(tensor.detach().float().cpu().numpy().tobytes())
-    return digest.hexdigest()
+    Not a tile that was chosen by the memory free at that moment: to the rounding of floats it changes nothing, and a run
+    that was stopped must go on where less is free.
+    """
+    backend = settings.backend
+    if backend == "auto":
+        backend = choose(model, settings.device, settings.precision).backend
+    numbers = f"{weights_hash(model.descriptor)} {backend} {settings.precision} {settings.linear}"
+    fix = "" if settings.color_fix == "off" else f" colour fix {settings.color_fix}"
+    return f"upscale {steps.final} {numbers} tile {settings.tile or 'auto'} halo {tiling.aligned_halo} {tiling.merge}{fix}"

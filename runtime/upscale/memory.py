@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import psutil
 import torch
+
+from ..hardware.memory import memory
 
 _HOST_SHARE, _HOST_MOST = 0.25, 2_100_000_000
 _GPU_SHARE, _GPU_MOST = 0.6, 6_000_000_000
@@ -21,7 +22,7 @@ def free_memory(device: torch.device) -> int:
     """Bytes that the activations of one batch of tiles may take: a share of what is free, and never more than pays."""
     if device.type == "cuda":
         return min(int(torch.cuda.mem_get_info(device)[0] * _GPU_SHARE), _GPU_MOST)
-    return min(int(psutil.virtual_memory().available * _HOST_SHARE), _HOST_MOST)
+    return min(int(memory().available * _HOST_SHARE), _HOST_MOST)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -15,13 +15,15 @@ Writing:
 * ``segments``  closed pieces of the film, written one after the other.
 * ``journal``   what was asked and what is done, so that a killed run goes on.
 * ``join``      segments to a film; ``tracks`` copies sound, subtitles and attachments.
+* ``sequence_write``  ``FrameStream`` -> numbered pictures.
 
-On the wire: ``value`` is ComfyUI's VIDEO; ``like_comfyui`` and its neighbours do what ComfyUI's own nodes do.
+On the wire: ``value`` is ComfyUI's VIDEO, ``from_comfyui`` takes any other pack's; ``like_comfyui`` and its neighbours do what
+ComfyUI's own nodes do.
 
 Below them, for reading: ``container`` and ``truncation`` (what a file is, and whether all of it is there), ``decode`` (exact
 places, broken packets), ``timing``, ``excerpt``, ``deinterlace``, ``pixels_in``, ``chroma`` and ``siting`` (to R'G'B'),
-``orientation``, ``hdr``, ``prefetch`` (the thread that works ahead); for writing: ``pixels_out``, ``muxer``, ``space``,
-``refusal``; for both: ``colour_codes`` (H.273).
+``orientation``, ``hdr``, ``prefetch`` (the thread that works ahead); for writing: ``pixels_out``, ``muxer``, ``matroska`` (the
+shape of pixels), ``space``, ``refusal``; for both: ``colour_codes`` (H.273).
 
 May enter: ``errors`` and ``frames``.
 """

@@ -177,6 +177,10 @@ def _x264(wish: Wish) -> dict[str, str]:
     # Slices instead of pictures side by side: a thread then holds no picture of its own. Without any look-ahead x264 needs
     # five times the bits for the same crf.
     holding = "sliced-threads=1:rc-lookahead=4:bframes=2" if wish.large else "rc-lookahead=10:bframes=3"
+    if wish.mastering_display:
+        holding += f":mastering-display={_screen(wish.mastering_display, 50_000, 10_000)}"
+    if wish.content_light:
+        holding += f":cll={wish.content_light[0]},{wish.content_light[1]}"
     return {
         "preset": wish.preset,
         "g": str(wish.keyframes),
@@ -254,7 +258,7 @@ _CARD: dict[tuple[Bits, Chroma], str] = {(8, "4:2:0"): "nv12", (10, "4:2:0"): "p
 
 SOFTWARE: Mapping[Codec, Encoder] = {
     "hevc": Encoder("libx265", _YUV, _x265, 20, 24, 51, "superfast", _X26X_PRESETS, tells_hdr=True, bits_per_pixel=0.06),
-    "h264": Encoder("libx264", _YUV, _x264, 18, None, 51, "veryfast", _X26X_PRESETS, bits_per_pixel=0.1),
+    "h264": Encoder("libx264", _YUV, _x264, 18, None, 51, "veryfast", _X26X_PRESETS, tells_hdr=True, bits_per_pixel=0.1),
     "av1": Encoder(
         "libsvtav1", _YUV420, _svt_av1, 28, None, 63, "10", tuple(map(str, range(14))), tells_hdr=True, bits_per_pixel=0.05
     ),
@@ -291,6 +295,12 @@ _CARDS: Mapping[Hardware, tuple[Callable[[Wish], dict[str, str]], str, tuple[str
     "amf": (_amf, "balanced", ("speed", "balanced", "quality")),
     "videotoolbox": (_videotoolbox, "", ()),
 }
+_NEEDS = {
+    "nvenc": "an NVIDIA card that has an encoder, and its driver",
+    "qsv": "an Intel graphics chip, and its driver",
+    "amf": "an AMD graphics card, and its driver",
+    "videotoolbox": "macOS",
+}
 _CARD_CRF: Mapping[Codec, int] = {"hevc": 22, "h264": 20, "av1": 28}
 
 
@@ -304,13 +314,19 @@ def encoder_for(codec: Codec, hardware: Hardware | None) -> Encoder:
     name = f"{codec}_{hardware}"
     reason = _why_not(name) if codec in _CARD_CRF else f"there is no {hardware} encoder for {NAMES[codec]}"
     if reason:
+        here = ", ".join(hardware_encoders()) or "none"
         raise HardwareMissing(
             f"The hardware encoder {name} does not work here: {reason}.",
-            "Leave the hardware setting empty to encode on the processor.",
+            f"Hardware encoders that work here: {here}. Set hardware to none to encode on the processor.",
             feature=name,
         )
     options, preset, presets = _CARDS[hardware]
     return Encoder(name, _CARD, options, _CARD_CRF[codec], None, 51, preset, presets, bits_per_pixel=0.1)
+
+
+def hardware_encoders() -> list[str]:
+    """FFmpeg's names of those that this machine has, as far as opening each of them tells."""
+    return [name for codec in _CARD_CRF for hardware in _CARDS if not _why_not(name := f"{codec}_{hardware}")]
 
 
 @cache
@@ -326,7 +342,8 @@ def _why_not(name: str) -> str:
     except ValueError:  # UnknownCodecError is one
         return "this build of FFmpeg has none"
     except FFmpegError as error:
-        return error.strerror.lower() if error.strerror else "it does not open"
+        said = f" ({error.strerror.lower()})" if error.strerror else ""
+        return f"it needs {_NEEDS[name.partition('_')[2]]}{said}"
     return ""
 
 

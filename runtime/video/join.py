@@ -19,6 +19,7 @@ from ..frames.stream import VideoInfo
 from .container import open_container
 from .encoders import MUXERS, Container
 from .journal import Segment, sync
+from .matroska import write_pixel_aspect
 from .muxer import AnyPacket, Muxer, open_output
 from .pixels_out import Tags
 from .probe import exact
@@ -54,6 +55,9 @@ def join(film: Film, segments: list[tuple[Path, Segment]], path: Path, say: Call
             source = _open_source(film.info, stack)
             out = stack.enter_context(open_output(part, MUXERS[film.container], _options(film)))
             _mux(film, segments, source, out, say)
+        if film.info.pixel_aspect != 1 and film.container in ("mkv", "webm"):
+            size = film.plan.size
+            write_pixel_aspect(part, size.width, size.height, film.info.pixel_aspect, webm=film.container == "webm")
         sync(part)
         size = part.stat().st_size
         part.replace(path)

@@ -147,6 +147,23 @@ def decode(source: Source, window: Window, expected: int) -> Decoded:
     )
 
 
+def sound_between(source: Source, start: Fraction, end: Fraction | None) -> tuple[Floats | None, int]:
+    """The sound alone of a part of a film, (channels, samples), and its samples a second; None where there is none."""
+    window = Window(float(start), float(end - start) if end is not None else 0.0)
+    with opened(source) as container:
+        track = last_audio(container)
+        if track is None:
+            return None, 0
+        sound = _Sound(track, window)
+        if start:
+            container.seek(int(start * av.time_base))
+        for packet in container.demux(track):
+            if sound.done:
+                break
+            sound.take(packet)
+        return sound.result(), track.sample_rate or 1
+
+
 def _time_base(stream: VideoStream) -> Fraction:
     return stream.time_base or Fraction(1, av.time_base)
 

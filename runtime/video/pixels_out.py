@@ -11,6 +11,8 @@ and for 4:2:0 the mean of the two lines; it is applied before rounding. Edges ar
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import cast
 
@@ -23,9 +25,12 @@ from numpy.typing import NDArray
 from ..frames.geometry import Size
 from ..frames.stream import Colour, Samples
 from .colour_codes import LUMA_WEIGHTS, MATRICES, PRIMARIES, TRANSFERS
+from .encoders import cores
 
-_BAND = 64
+_BAND = 16
 """Rows worked on at a time: even, and small enough for the cache."""
+_MOST_THREADS = 8
+"""Each holds a few bands of its own; more gain nothing on memory that all of them share."""
 _RGB = {"bgr0": 8, "gbrp10le": 10, "gbrp16le": 16}
 _CARRIERS = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
 """Formats of hardware encoders, and the ones with the same samples that they are rearranged from."""
@@ -110,6 +115,9 @@ class Packer:
         self._across = 1 if "444" in carrier or carrier in _RGB else 2
         self._down = 2 if "420" in carrier else 1
         self._matrix = np.eye(3, 4) if carrier in _RGB else encoding_matrix(colour, self._bits)
+        self.bytes = 0
+        """What the last frame took."""
+        self._pool = ThreadPoolExecutor(min(cores(), _MOST_THREADS), "pack")
 
     def __call__(self, pixels: Samples) -> av.VideoFrame:
         """A frame that shares nothing with ``pixels``."""
@@ -122,33 +130,44 @@ class Packer:
         if self._format != self._carrier:
             frame = frame.reformat(format=self._format)  # the same samples in another order
             self._tags.put(frame)
+        self.bytes = sum(plane.buffer_size for plane in frame.planes)
         return frame
 
     def _fill_packed(self, frame: av.VideoFrame, pixels: Samples) -> None:
         into = _view(frame.planes[0], np.uint8)[:, : 4 * frame.width].reshape(frame.height, frame.width, 4)
-        for first, rows in self._bands(pixels):
+
+        def fill(first: int, rows: Samples) -> None:
             eight = rows if rows.dtype == np.uint8 else np.rint(rows / np.float32(257)).astype(np.uint8)
             into[first : first + len(rows), :, :3] = eight[:, :, ::-1]
             into[first : first + len(rows), :, 3] = 0
+
+        self._each_band(pixels, fill)
 
     def _fill_planes(self, frame: av.VideoFrame, pixels: Samples) -> None:
         dtype = np.uint8 if self._bits == 8 else np.uint16
         planes = [_view(plane, dtype) for plane in frame.planes]
         matrix = self._matrix.copy()
         matrix[:, :3] /= np.iinfo(pixels.dtype).max
-        for first, rows in self._bands(pixels):
+
+        def fill(first: int, rows: Samples) -> None:
             if self._carrier in _RGB:
                 self._pack_rgb(planes, first, rows)
             else:
                 self._pack_yuv(planes, first, rows, matrix)
 
-    def _bands(self, pixels: Samples) -> list[tuple[int, Samples]]:
-        bands: list[tuple[int, Samples]] = []
-        for first in range(0, self._stored.height, _BAND):
+        self._each_band(pixels, fill)
+
+    def _each_band(self, pixels: Samples, fill: Callable[[int, Samples], None]) -> None:
+        """``fill(first row, rows)`` for every band of the stored picture, side by side: numpy and OpenCV let go of the
+        interpreter while they compute, and no band needs another."""
+
+        def band(first: int) -> None:
             rows = pixels[first : first + _BAND]
             below, beside = min(_BAND, self._stored.height - first) - len(rows), self._stored.width - rows.shape[1]
-            bands.append((first, _extended(rows, (0, below), (0, beside)) if below or beside else rows))
-        return bands
+            fill(first, _extended(rows, (0, below), (0, beside)) if below or beside else rows)
+
+        for _ in self._pool.map(band, range(0, self._stored.height, _BAND)):
+            pass
 
     def _pack_rgb(self, planes: list[Samples], first: int, rows: Samples) -> None:
         full = 2**self._bits - 1
@@ -161,11 +180,11 @@ class Packer:
     def _pack_yuv(self, planes: list[Samples], first: int, rows: Samples, matrix: Coefficients) -> None:
         width = rows.shape[1]
         if self._across == 1:
-            codes = self._codes(rows.astype(np.uint16), matrix)
+            codes = self._codes(rows.astype(np.uint16, copy=False), matrix)
             for index, plane in enumerate(planes):
                 plane[first : first + len(rows), :width] = codes[:, :, index]
             return
-        planes[0][first : first + len(rows), :width] = self._codes(rows.astype(np.uint16), matrix[:1])
+        planes[0][first : first + len(rows), :width] = self._codes(rows.astype(np.uint16, copy=False), matrix[:1])
         sums = _left_sited(rows, self._down)
         matrix = np.column_stack([matrix[1:, :3] / (4 * self._down), matrix[1:, 3]])
         codes = self._codes(sums, matrix)

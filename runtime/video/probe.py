@@ -29,6 +29,7 @@ _EDGE = 1 << 20
 _PLACES, _PICTURES_PER_PLACE = 4, 6
 _PACKETS_TO_FIRST_PICTURE = 2000
 _DOLBY_VISION_TAGS = {"dvh1", "dvhe", "dva1", "dvav", "dav1"}
+_DYNAMIC = {"Dolby Vision": ("DOVI_METADATA", "DOVI_RPU_BUFFER"), "HDR10+": ("DYNAMIC_HDR_PLUS",)}
 _MPEG_TICKS = Fraction(1, 90000)
 
 
@@ -54,6 +55,8 @@ class Source:
     """Seconds on the source's clock at which the film begins; MPEG-TS and MPEG-PS rarely begin at 0."""
     decode_times: bool
     """The container stores no times to show pictures at (AVI), so those to decode them at count."""
+    dynamic: tuple[str, ...]
+    """What it says of brightness scene by scene, which belongs to its own pixels: Dolby Vision, HDR10+."""
     turned_oddly: bool
     """Its display matrix asks for a turn that is no multiple of 90 degrees."""
 
@@ -101,6 +104,7 @@ def look(path: Path) -> Source:
             orientation=turn or Orientation(),
             clock_zero=Fraction(container.start_time or 0, av.time_base),
             decode_times=container.format.name == "avi",
+            dynamic=tuple(name for name, kinds in _DYNAMIC.items() if any(_side_data(picture, kind) for kind in kinds)),
             turned_oddly=turn is None,
         )
 

@@ -96,6 +96,11 @@ def _say_what_is_lost(source: Source, say: Callable[[str], None]) -> None:
     name = source.path.name
     if source.pixels.alpha:
         say(f"{name} has an alpha channel; films are upscaled without it.")
+    if source.dynamic:
+        say(
+            f"{name} carries {' and '.join(source.dynamic)}: that belongs to its own pixels and is left out; what it says of "
+            "the whole film is kept."
+        )
     if source.turned_oddly:
         say(f"{name} asks to be turned by an angle that is no multiple of 90 degrees; it is read unturned.")
 

@@ -3,9 +3,9 @@
 The encoder works in a thread of its own beside whoever makes the frames. Every segment has a fresh encoder, so that what it
 holds depends on its own frames only: a run that goes on after a kill writes the same bytes as one that was never killed.
 
-Memory at 8K: the producer packs a lent picture into planes at once, so it never keeps one, and hands the planes over. Of
-these at most ``AHEAD_BYTES`` and ``AHEAD_PICTURES`` wait (but always one may), so that with the picture being encoded two of
-100 MB (10 bit 4:2:0) are alive besides what the encoder itself holds.
+Memory at 8K: the producer waits for room, packs a lent picture into planes at once, so that it never keeps one, and hands the
+planes over. At most ``AHEAD_BYTES`` of them are alive, the one being encoded included, but always one may be: on two cores that
+is one picture of 100 MB (10 bit 4:2:0) besides what the encoder itself holds, and the model works on the next one meanwhile.
 
 What a kill costs: the segment in work, and the pictures that wait.
 """
@@ -28,15 +28,17 @@ from av.video.stream import VideoStream
 from ..errors import OutputError
 from ..frames.geometry import Size
 from ..frames.stream import Colour
-from .encoders import Encoding
+from .encoders import Encoding, cores
 from .journal import Parts, Segment, digest, sync
 from .muxer import encode, open_output
 from .pixels_out import Tags
 from .probe import exact
 from .refusal import translated
 
-AHEAD_BYTES = 128 << 20
+AHEAD_BYTES = (64 << 20) * cores()
+"""More cores, more of them: there the encoder is what everybody waits for, and it must not wait for a picture."""
 AHEAD_PICTURES = 4
+"""How many wait at most, beside the one being encoded: a kill costs them."""
 
 
 @dataclass(frozen=True)
@@ -69,29 +71,33 @@ class _Queue:
     """Pictures between two threads, bounded in bytes and number; one that is larger than the bound passes alone."""
 
     def __init__(self) -> None:
-        self._held = 0
+        self._alive = 0
+        self._encoding = 0
         self._items: deque[Picture | None] = deque()
         self._changed = Condition()
         self._closed = False
 
-    def put(self, item: Picture | None) -> bool:
-        """Wait for room. False when nobody takes any more."""
-        size = item.bytes if item else 0
+    def wait_for_room(self, size: int) -> None:
+        """Until a picture of ``size`` bytes may be made, or nobody takes any more."""
         with self._changed:
             while self._full(size) and not self._closed:
                 self._changed.wait(0.2)  # a limit, so that Ctrl-C comes through on every system
+
+    def _full(self, size: int) -> bool:
+        return len(self._items) >= AHEAD_PICTURES or (self._alive > 0 and self._alive + size > AHEAD_BYTES)
+
+    def put(self, item: Picture | None) -> bool:
+        """False when nobody takes any more."""
+        with self._changed:
             if self._closed:
                 return False
             self._items.append(item)
-            self._held += size
+            self._alive += item.bytes if item else 0
             self._changed.notify_all()
             return True
 
-    def _full(self, size: int) -> bool:
-        return len(self._items) >= AHEAD_PICTURES or (bool(self._items) and self._held + size > AHEAD_BYTES)
-
     def take(self) -> Picture | None:
-        """The next one; None at the end, or at once after ``close``."""
+        """The next one, alive until ``done``; None at the end, or at once after ``close``."""
         with self._changed:
             while not self._items and not self._closed:
                 self._changed.wait()
@@ -100,9 +106,16 @@ class _Queue:
             item = self._items[0]
             if item:  # the end stays where it is, for whoever asks again
                 self._items.popleft()
-                self._held -= item.bytes
+                self._encoding = item.bytes
                 self._changed.notify_all()
             return item
+
+    def done(self) -> None:
+        """The picture that was taken is gone."""
+        with self._changed:
+            self._alive -= self._encoding
+            self._encoding = 0
+            self._changed.notify_all()
 
     def close(self) -> None:
         with self._changed:
@@ -133,6 +146,10 @@ class SegmentWriter:
         self._thread.start()
         return self
 
+    def wait_for_room(self, size: int) -> None:
+        """Until a picture of ``size`` bytes may be made; ask before every one."""
+        self._queue.wait_for_room(size)
+
     def put(self, picture: Picture) -> None:
         """Hand a picture over. Raises what went wrong in the encoder's thread, if something did."""
         if not self._queue.put(picture) and self._error:
@@ -156,30 +173,33 @@ class SegmentWriter:
     def _work(self) -> None:
         try:
             with translated(self._parts.folder):
-                while picture := self._queue.take():
-                    if not self._segment(picture):
-                        return
+                while self._segment():
+                    pass
         except BaseException as error:
             self._error = error
         finally:
             self._queue.close()
 
-    def _segment(self, picture: Picture | None) -> bool:
-        """Encode one segment from ``picture`` on. False when the work was called off meanwhile."""
-        assert picture is not None
-        file = SegmentFile(self._parts.folder / f"{self._number:06}.mp4", self._plan, picture.pts)
+    def _segment(self) -> bool:
+        """Encode one segment. False when there is no picture left, or the work was called off meanwhile."""
+        file: SegmentFile | None = None
         try:
-            while picture:
+            while picture := self._queue.take():
+                file = file or SegmentFile(self._parts.folder / f"{self._number:06}.mp4", self._plan, picture.pts)
                 file.add(picture)
+                del picture  # nobody may hold it when the next one is made
+                self._queue.done()
                 if len(file.pts) == self._plan.frames:
                     break
-                picture = self._queue.take()
+            if file is None:
+                return False
             if self._queue.closed:
                 file.drop()
                 return False
             segment = file.finish(self._first)
         except BaseException:
-            file.drop()
+            if file:
+                file.drop()
             raise
         self._parts.add(segment)
         self._first += segment.frames

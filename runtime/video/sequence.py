@@ -8,11 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from fractions import Fraction
 from itertools import pairwise
+from math import ceil
 from pathlib import Path
 
 import numpy as np
 
-from ..errors import MediaError, WorkflowError
+from ..errors import MediaError, OutputError, WorkflowError
 from ..frames.geometry import Size
 from ..frames.stream import Colour, Frame, FrameStream, Samples, VideoInfo
 from .prefetch import prefetch
@@ -21,6 +22,9 @@ ReadPicture = Callable[[Path], Samples]
 """A picture file as (H, W, 3) R'G'B' in full range, uint8 or uint16. Raises ``MediaError``."""
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".exr", ".jxl", ".avif", ".bmp")
+PICTURE_COLOUR = Colour("gbr", "pc", "iec61966-2-1", "bt709", guessed=("transfer", "primaries"))
+"""What pictures are taken as: sRGB in full range."""
+_NTSC = Fraction(1000, 1001)
 _NUMBER = re.compile(r"%(?:0(\d+))?d")
 _DIGITS = re.compile(r"(\d+)")
 _GAPS_NAMED = 5
@@ -40,9 +44,34 @@ def find(place: Path, *, say: Callable[[str], None] = lambda _: None) -> list[Pa
         raise MediaError(f"{folder} is {kind}.", "Give a folder of pictures, or a pattern such as frame_%05d.png.", path=folder)
     found = _matching(folder, place.name, pattern) if pattern else _only_series(folder)
     if not found:
-        raise MediaError(f"There is no picture {place.name if pattern else 'in'} {folder}.", _hint_for(place), path=place)
+        raise MediaError(f"There is no picture {place.name + ' ' if pattern else ''}in {folder}.", _hint_for(place), path=place)
     _say_gaps(found, say)
     return found
+
+
+def number_in(pattern: Path) -> re.Match[str]:
+    """The place of the number in ``frame_%05d.png``; group 1 holds its digits. Raises ``OutputError``."""
+    match = _NUMBER.search(pattern.name)
+    if match is None:
+        raise OutputError(
+            f"{pattern.name} names one picture, not a series of them.", "Put a number into it: frame_%05d.png.", path=pattern
+        )
+    return match
+
+
+def usual_rate(rate: float | Fraction) -> Fraction:
+    """Frames per second as a fraction: 23.976 and its like are the NTSC rates, 24000/1001. Raises ``WorkflowError``."""
+    if not 0 < rate < 100_000:
+        raise WorkflowError(
+            f"The frame rate is {float(rate):g}.", "Give more than 0 frames per second.", input_name="frame_rate"
+        )
+    ntsc = round(rate) * _NTSC
+    return ntsc if round(rate) >= 24 and abs(rate - ntsc) < Fraction(1, 200) else Fraction(rate).limit_denominator(1001)
+
+
+def pictures_between(rate: Fraction, start: Fraction, duration: Fraction | None) -> slice:
+    """The numbers of the pictures that begin from ``start`` on, up to but without ``start + duration`` (None: to the end)."""
+    return slice(ceil(start * rate), None if duration is None else ceil((start + duration) * rate))
 
 
 def open_sequence(paths: Sequence[Path], frame_rate: Fraction, read_picture: ReadPicture) -> FrameStream:
@@ -64,7 +93,7 @@ def open_sequence(paths: Sequence[Path], frame_rate: Fraction, read_picture: Rea
         frame_count=len(paths),
         frame_count_from="files",
         duration=len(paths) / frame_rate,
-        colour=Colour("gbr", "pc", "iec61966-2-1", "bt709", guessed=("transfer", "primaries")),
+        colour=PICTURE_COLOUR,
         bits=8 * dtype.itemsize,
         identity=_identity(paths),
     )
@@ -126,6 +155,11 @@ def _check(path: Path, pixels: Samples, size: Size, dtype: np.dtype[np.uint8] | 
     if own != size or pixels.dtype != dtype:
         is_, was = f"{own} with {8 * pixels.itemsize} bits", f"{size} with {8 * dtype.itemsize}"
         raise MediaError(f"{path.name} is {is_}, the pictures before it are {was}.", "Leave it out, or convert it.", path=path)
+
+
+def fingerprint(place: Path) -> str:
+    """What changes when the pictures of a folder or pattern do."""
+    return _identity(find(place))
 
 
 def _identity(paths: Sequence[Path]) -> str:

@@ -1,7 +1,7 @@
 """A film on ComfyUI's VIDEO wire: a recipe that behaves as ComfyUI's own VideoInput does, and is read frame by frame.
 
 ComfyUI asks for these methods by name (``comfy_api.latest`` Input.Video). Those that need only facts answer from ``VideoInfo``;
-``save_to`` streams; ``get_components``, which needs every frame in memory at once, says what that would take before it begins.
+``save_to`` streams; ``get_components``, which needs every frame in memory at once, says what that takes before it begins.
 """
 
 from __future__ import annotations
@@ -9,24 +9,34 @@ from __future__ import annotations
 import json
 import re
 import shutil
-import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
-from dataclasses import replace
+from contextlib import AbstractContextManager, closing, contextmanager
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, cast
 
 import psutil
 
-from ..errors import MediaError, OutOfMemory, WorkflowError
-from ..frames.stream import Frame, FrameStream
+from ..errors import OutOfMemory
+from ..frames.stream import Frame, FrameStream, Samples
+from .from_comfyui import Part, exact_seconds, folder_of, part_of
 from .journal import Parts
 from .read import Deinterlace, open_video
+from .sequence import ReadPicture, find, open_sequence, pictures_between, usual_rate
+from .sequence_write import SequenceSettings, unfinished_sequence, write_sequence
 from .write import Settings, Watch, write_video
 
-OpenProgress = Callable[[int, str], AbstractContextManager[Watch]]
+
+class Viewer(Watch, Protocol):
+    """A watch that can show a picture, too."""
+
+    def preview(self, pixels: Samples, /) -> None:
+        """Show a frame, or do nothing; nobody may keep it."""
+        ...
+
+
+OpenProgress = Callable[[int, str], AbstractContextManager[Viewer]]
 Say = Callable[[str], None]
 
 
@@ -40,7 +50,7 @@ class _Notes:
     def say(self, text: str) -> None:
         if self._say:
             self._say(text)
-        else:
+        elif text not in self._kept:
             self._kept.append(text)
 
     @contextmanager
@@ -57,13 +67,17 @@ class _Notes:
 
 
 class VideoValue:
-    """A film as a value: ``stream`` is the recipe, everything else is what ComfyUI's nodes ask a VIDEO."""
+    """A film as a value: ``stream`` is the recipe, everything else is what ComfyUI's nodes ask a VIDEO.
 
-    def __init__(self, stream: FrameStream, progress: OpenProgress, notes: _Notes) -> None:
-        self.stream = stream
+    It is made of the way to any part of it, so that a trimmed film reads, and upscales, its own frames only.
+    """
+
+    def __init__(self, part: Part, progress: OpenProgress, notes: _Notes) -> None:
+        self.part = part
+        self.stream = part(Fraction(0), None)
         self.notes = notes
         self._progress = progress
-        self._spooled: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: Path | None = None
 
     def get_dimensions(self) -> tuple[int, int]:
         return self.stream.info.size.width, self.stream.info.size.height
@@ -74,13 +88,16 @@ class VideoValue:
     def get_frame_count(self) -> int:
         """The number of frames, estimated from the duration where the file does not say it."""
         info = self.stream.info
-        return info.frame_count if info.frame_count is not None else max(round(self.get_duration() * info.frame_rate), 1)
+        return info.frame_count if info.frame_count is not None else max(round(self._duration() * info.frame_rate), 1)
 
     def get_duration(self) -> float:
+        return float(self._duration())
+
+    def _duration(self) -> Fraction:
         info = self.stream.info
         if info.duration is not None:
-            return float(info.duration)
-        return float(info.frame_count / info.frame_rate) if info.frame_count is not None else 0.0
+            return info.duration
+        return info.frame_count / info.frame_rate if info.frame_count is not None else Fraction(0)
 
     def get_bit_depth(self) -> int:
         return self.stream.info.bits
@@ -96,19 +113,30 @@ class VideoValue:
 
         None when there is less than that and ``strict_duration`` asks for all of it, or nothing at all.
         """
-        total, start = _exact(self.get_duration()), _exact(start_time)
-        start = max(total + start, Fraction(0)) if start < 0 else start
-        end = start + _exact(duration) if duration else total
-        if start >= total or (strict_duration and end > total):
+        total, first = self._duration(), exact_seconds(start_time)
+        first = max(total + first, Fraction(0)) if first < 0 else first
+        length = min(exact_seconds(duration) or total, total - first)
+        if first >= total or (strict_duration and length < exact_seconds(duration)):
             return None
-        return VideoValue(_between(self.stream, start, min(end, total)), self._progress, self.notes)
+
+        def part(start: Fraction, seconds: Fraction | None) -> FrameStream:
+            rest = length - start
+            return self.part(first + start, rest if seconds is None else min(seconds, rest))
+
+        return VideoValue(part, self._progress, self.notes)
 
     def save_to(
         self, path: str | BytesIO, format: Any = "auto", codec: Any = "auto", metadata: Any = None, **more: Any
     ) -> None:
-        """Encode to a file, as ComfyUI's SaveVideo asks: H.264 in MP4; ``crf`` and ``bit_depth`` are taken from ``more``."""
-        settings = Settings(codec="h264", bits=10 if (more.get("bit_depth") or 8) >= 10 else 8, crf=more.get("crf"))
-        settings = replace(settings, metadata=_tags(metadata))
+        """Encode to a file, as ComfyUI's SaveVideo asks: H.264 in MP4; ``crf`` and ``bit_depth`` are taken from ``more``.
+
+        HDR becomes 10 bits where nothing else is asked for: in 8 it would show bands.
+        """
+        bits = more.get("bit_depth") or (10 if self.stream.info.colour.hdr else 8)
+        crf = more.get("crf")
+        settings = Settings(
+            codec="h264", bits=10 if bits >= 10 else 8, crf=None if crf is None else round(crf), metadata=_tags(metadata)
+        )
         if isinstance(path, BytesIO):
             with Path(self._spool(settings)).open("rb") as file:
                 shutil.copyfileobj(file, path)
@@ -117,35 +145,58 @@ class VideoValue:
 
     def write(self, path: Path, settings: Settings, *, resume: bool = True) -> Any:
         """Encode to ``path`` with progress; the writer's report."""
+        with self._watched() as (stream, watch):
+            return write_video(stream, path, settings, watch, resume=resume)
+
+    def write_pictures(self, pattern: Path, settings: SequenceSettings) -> list[Path]:
+        """One picture file a frame, with progress; the first and the last."""
+        with self._watched() as (stream, watch):
+            return write_sequence(stream, pattern, settings, watch)
+
+    @contextmanager
+    def _watched(self) -> Generator[tuple[FrameStream, Viewer]]:
+        """The recipe, and who is told of how far it has come and shown what comes out of it."""
         with self._progress(self.get_frame_count(), "frame") as watch, self.notes.told_to(watch.say):
-            return write_video(self.stream, path, settings, watch, resume=resume)
+
+            def frames(first: int = 0) -> Iterator[Frame]:
+                reused = 0
+                with closing(cast("Generator[Frame]", self.stream.frames(first))) as coming:
+                    for frame in coming:
+                        reused += frame.repeated
+                        watch.tell(reused=reused)
+                        watch.preview(frame.pixels)
+                        yield frame
+
+            yield FrameStream(self.stream.info, frames, frames), watch
 
     def get_stream_source(self) -> str:
         """A file with this film, made once and kept as long as the value lives."""
-        return self._spool(Settings(codec="h264", bits=8))
+        return self._spool(Settings(codec="h264", bits=10 if self.stream.info.colour.hdr else 8))
 
     def _spool(self, settings: Settings) -> str:
-        if self._spooled is None:
-            self._spooled = tempfile.TemporaryDirectory(prefix="upscale8k-video-")
-        path = Path(self._spooled.name) / f"{settings.codec}-{settings.bits}-{settings.crf}.mp4"
+        self._folder = self._folder or folder_of(self)
+        path = self._folder / f"{settings.codec}-{settings.bits}-{settings.crf}.mp4"
         if not path.exists():
             self.write(path, settings, resume=False)
         return str(path)
 
-    def get_components(self) -> Any:
-        """Every frame as one float32 IMAGE. Raises ``OutOfMemory`` when that is more than there is."""
+    def memory_of_components(self) -> int:
+        """Bytes that ``get_components`` takes, as far as the file's header tells."""
         width, height = self.get_dimensions()
-        wanted = self.get_frame_count() * width * height * 3 * 4
-        free = psutil.virtual_memory().available
+        return self.get_frame_count() * width * height * 3 * 4
+
+    def get_components(self) -> Any:
+        """Every frame as one float32 IMAGE, and the sound. Raises ``OutOfMemory`` when that is more than there is."""
+        width, height = self.get_dimensions()
+        wanted, free = self.memory_of_components(), psutil.virtual_memory().available
+        takes = f"{self.get_frame_count()} frames of {width}x{height} take {wanted / 1e9:.1f} GB as IMAGE"
+        hint = "Connect the video to Tiled Upscale Video and Video Out, which take one frame at a time."
         if wanted > free * 0.8:
-            raise OutOfMemory(
-                f"{self.get_frame_count()} frames of {width}x{height} are {wanted / 1e9:.1f} GB as pictures, "
-                f"and {free / 1e9:.1f} GB are free.",
-                "Connect the video to Tiled Upscale Video and Video Out, which take one frame at a time.",
-                device="cpu",
-                tile=0,
-            )
-        return _components(self.stream)
+            raise OutOfMemory(f"{takes}, and {free / 1e9:.1f} GB of memory are free.", hint, device="cpu", tile=0)
+        with self._watched() as (stream, watch):
+            if wanted > free * 0.2:
+                watch.say(f"{takes}. {hint}")
+            return _components(stream, self.get_frame_count(), watch)
 
 
 def open_value(
@@ -159,94 +210,105 @@ def open_value(
 ) -> VideoValue:
     """A file as a VIDEO; times in seconds, a duration of 0 is all the rest. Raises what ``open_video`` raises."""
     notes = _Notes()
-    stream = open_video(
-        path,
-        start=_exact(start),
-        duration=_exact(duration) if duration else None,
-        frame_cap=frame_cap,
-        every_nth=every_nth,
-        deinterlace=deinterlace,
-        say=notes.say,
-    )
-    return VideoValue(stream, progress, notes)
+    begin, length = exact_seconds(start), exact_seconds(duration) if duration else None
+
+    def part(first: Fraction, seconds: Fraction | None) -> FrameStream:
+        limits = [limit for limit in (seconds, None if length is None else length - first) if limit is not None]
+        return open_video(
+            path,
+            start=begin + first,
+            duration=min(limits, default=None),
+            frame_cap=None if first else frame_cap,  # a later part ends by its own duration
+            every_nth=every_nth,
+            deinterlace=deinterlace,
+            say=notes.say,
+        )
+
+    return VideoValue(part, progress, notes)
+
+
+def open_pictures(
+    place: Path, frame_rate: float, read_picture: Callable[[Say], ReadPicture], progress: OpenProgress
+) -> VideoValue:
+    """A folder of pictures, or the pattern of their names, as a VIDEO. Raises what ``find`` and ``open_sequence`` raise."""
+    notes, rate = _Notes(), usual_rate(frame_rate)
+    paths = find(place, say=notes.say)
+    read = read_picture(notes.say)
+
+    def part(start: Fraction, duration: Fraction | None) -> FrameStream:
+        return open_sequence(paths[pictures_between(rate, start, duration)], rate, read)
+
+    return VideoValue(part, progress, notes)
 
 
 def map_value(value: Any, progress: OpenProgress, change: Callable[[FrameStream, Say], FrameStream]) -> VideoValue:
-    """Any VIDEO with its recipe changed."""
+    """Any VIDEO with its recipe changed. ``change`` is asked again for each part that somebody trims off."""
     notes = value.notes if isinstance(value, VideoValue) else _Notes()
-    return VideoValue(change(as_stream(value, notes.say), notes.say), progress, notes)
+    part = _part(value, notes)
+    return VideoValue(lambda start, duration: change(part(start, duration), notes.say), progress, notes)
 
 
-def write_value(value: Any, progress: OpenProgress, settings: Settings, find: Callable[[int, int], Path]) -> Path:
-    """Encode any VIDEO to the place that ``find(width, height)`` names, or go on with an unfinished one just before it."""
-    film = map_value(value, progress, lambda stream, _: stream)
-    path = _unfinished(find(*film.get_dimensions()))
+def write_value(value: Any, progress: OpenProgress, settings: Settings, find_place: Callable[[int, int], Path]) -> Path:
+    """Encode any VIDEO to the place that ``find_place(width, height)`` names, or go on with an unfinished one before it."""
+    film = _value(value, progress)
+    path = _earlier(find_place(*film.get_dimensions()), lambda before: Parts(before).folder.is_dir() and not before.exists())
     film.write(path, settings)
     return path
 
 
-def _unfinished(path: Path) -> Path:
+def write_pictures(
+    value: Any, progress: OpenProgress, settings: SequenceSettings, find_place: Callable[[int, int], Path], names: str
+) -> tuple[Path, list[Path]]:
+    """Any VIDEO as numbered pictures ``names`` in the folder that ``find_place(width, height)`` gives, or in the unfinished
+    one before it: the pattern of their paths, and the first and the last picture.
+    """
+    film = _value(value, progress)
+    folder = _earlier(find_place(*film.get_dimensions()), lambda before: unfinished_sequence(before / names))
+    return folder / names, film.write_pictures(folder / names, settings)
+
+
+def _earlier(path: Path, unfinished: Callable[[Path], bool]) -> Path:
     """A counter moves on when there is anything of that name, so a stopped run is looked for one number earlier."""
-    match = re.fullmatch(r"(.+_)(\d+)(_\.\w+)", path.name)
+    match = re.fullmatch(r"(.+_)(\d+)(_(?:\.\w+)?)", path.name)
     if match is None:
         return path
     before = path.with_name(f"{match.group(1)}{int(match.group(2)) - 1:0{len(match.group(2))}}{match.group(3)}")
-    return before if Parts(before).folder.is_dir() and not before.exists() else path
+    return before if unfinished(before) else path
 
 
-def as_stream(value: Any, say: Say) -> FrameStream:
-    """The recipe behind any VIDEO: ours, or one of ComfyUI's own, whose file is opened."""
+def _value(value: Any, progress: OpenProgress) -> VideoValue:
     if isinstance(value, VideoValue):
-        return value.stream
-    source = getattr(value, "get_stream_source", None)
-    if source is None:
-        raise WorkflowError(f"A VIDEO was expected, not {type(value).__name__}.", "Connect Video In or Load Video.")
-    found = source()
-    if not isinstance(found, str):
-        raise MediaError("This VIDEO exists in memory only.", "Save it with Save Video, then load the file with Video In.")
-    start, duration = value.get_active_trim_window()
-    return open_video(Path(found), start=_exact(start), duration=_exact(duration) if duration else None, say=say)
+        return value
+    notes = _Notes()
+    return VideoValue(_part(value, notes), progress, notes)
 
 
-def _exact(seconds: float) -> Fraction:
-    """To the microsecond: what a person typed, not its binary neighbour."""
-    return Fraction(seconds).limit_denominator(1_000_000)
+def _part(value: Any, notes: _Notes) -> Part:
+    return value.part if isinstance(value, VideoValue) else part_of(value, notes.say)
 
 
-def _between(stream: FrameStream, start: Fraction, end: Fraction) -> FrameStream:
-    info = stream.info
-    first = round(start / info.time_base)
-
-    def frames() -> Iterator[Frame]:
-        for frame in stream.open():
-            if frame.seconds >= end:
-                return
-            if frame.seconds >= start:
-                yield replace(frame, pts=frame.pts - first)
-
-    trimmed = replace(
-        info,
-        frame_count=None,
-        frame_count_from="unknown",
-        duration=end - start,
-        start=info.start + start,
-        end=info.start + end,
-        identity=f"{info.identity} | from {start} to {end}",
-    )
-    return FrameStream(trimmed, frames)
-
-
-def _components(stream: FrameStream) -> Any:
+def _components(stream: FrameStream, expected: int, watch: Watch) -> Any:
+    """One array is made for as many frames as are expected, and made larger in the rare case that there are more."""
     import numpy as np
     import torch
 
     from .like_comfyui import VideoComponents
+    from .like_comfyui_decode import sound_between
 
-    pictures = [
-        torch.as_tensor(frame.pixels.astype(np.float32) / np.float32(np.iinfo(frame.pixels.dtype).max))
-        for frame in stream.open()
-    ]
-    return VideoComponents(torch.stack(pictures), stream.info.frame_rate)
+    info = stream.info
+    frames = np.empty((expected, info.size.height, info.size.width, 3), np.float32)
+    count = 0
+    for frame in stream.open():
+        if count == len(frames):
+            frames = np.concatenate([frames, np.empty_like(frames[: count // 4 + 1])])
+        np.divide(frame.pixels, np.float32(np.iinfo(frame.pixels.dtype).max), out=frames[count])
+        count += 1
+        watch.advance(1)
+    audio = None
+    if info.source and info.audio_streams:
+        samples, rate = sound_between(info.source, info.start, info.end)
+        audio = {"waveform": torch.as_tensor(samples)[None], "sample_rate": rate} if samples is not None else None
+    return VideoComponents(torch.as_tensor(frames[:count]), info.frame_rate, audio)
 
 
 def _tags(metadata: Mapping[str, Any] | None) -> dict[str, str]:

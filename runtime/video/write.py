@@ -61,6 +61,10 @@ class Watch(Protocol):
         """Something that the person should know: a decision, a warning."""
         ...
 
+    def tell(self, **numbers: int) -> None:
+        """``bytes`` of finished segments, and how many frames an earlier run had finished (``resumed``), as they stand now."""
+        ...
+
 
 @dataclass(frozen=True)
 class Report:
@@ -116,6 +120,7 @@ def write_video(stream: FrameStream, path: Path, settings: Settings, watch: Watc
         with parts.locked():
             progress = _usable(parts, job.asked, notes, resume=resume)
             resumed = progress.frames
+            watch.tell(resumed=resumed)
             watch.advance(resumed)
             if resumed:
                 notes(f"Going on after {resumed} finished frames.")
@@ -162,11 +167,6 @@ class _Job:
             notes(
                 f"The film is {stored} instead of {info.size}: {NAMES[settings.codec]} with fewer colour samples holds only "
                 "even sizes, so the last column or row is repeated. Chroma 4:4:4 keeps the size."
-            )
-        if info.pixel_aspect != 1 and settings.container in ("mkv", "webm") and settings.codec not in ("hevc", "h264"):
-            notes(
-                f"The pixels are not square ({info.pixel_aspect}), which is not kept for {NAMES[settings.codec]} in "
-                f"{settings.container}: players will show the film too narrow or too wide. HEVC, or mp4 and mov, keep it."
             )
         colour = encoded_colour(info.colour, encoding.pixel_format, limited=settings.codec == "prores")
         rate = rate.limit_denominator(1_000_000)
@@ -246,8 +246,12 @@ def _make(job: _Job, parts: Parts, progress: Progress, watch: Watch) -> Progress
     segments = list(progress.segments)
     space = SpaceWatch(parts.folder, info.frame_count, segments, job.notes)
 
+    written = sum(segment.bytes for segment in segments)
+
     def finished(segment: Segment) -> None:
+        nonlocal written
         segments.append(segment)
+        written += segment.bytes
         space(segment)
 
     times = _Times(info, segments[-1].pts[-1] if segments else None)
@@ -258,9 +262,9 @@ def _make(job: _Job, parts: Parts, progress: Progress, watch: Watch) -> Progress
     ):
         for frame in frames:
             _check_frame(frame, info.size, job.path)
-            packed = packer(frame.pixels)
-            pts, duration = times(frame)
-            writer.put(Picture(packed, pts, duration, sum(plane.buffer_size for plane in packed.planes)))
+            writer.wait_for_room(packer.bytes)
+            writer.put(_picture(frame, packer, times))
+            watch.tell(bytes=written)
             watch.advance(1)
     if times.moved:
         job.notes(f"{times.moved} frames had a time that was not after the one before: they were moved.")
@@ -269,6 +273,12 @@ def _make(job: _Job, parts: Parts, progress: Progress, watch: Watch) -> Progress
         raise MediaError(f"{(info.source or job.path).name} has no frames.", "Look at it in a player.", path=info.source)
     parts.complete(made)
     return Progress(progress.asked, tuple(segments), complete=True)
+
+
+def _picture(frame: Frame, packer: Packer, times: _Times) -> Picture:
+    packed = packer(frame.pixels)
+    pts, duration = times(frame)
+    return Picture(packed, pts, duration, packer.bytes)
 
 
 @contextmanager

@@ -41,6 +41,9 @@ class Told:
     def say(self, text: str) -> None:
         self.sentences.append(text)
 
+    def preview(self, pixels: np.ndarray) -> None:
+        self.shown = pixels.shape
+
 
 @pytest.fixture(scope="module")
 def model(weights: Callable[[str], Any]) -> Any:
@@ -143,14 +146,12 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from runtime.bootstrap import load_pack
 load_pack()
-import numpy as np, resource, torch
+import numpy as np, torch
+from upscale8k.runtime.bench.peers import peak_resident_bytes as peak
 from upscale8k.runtime.host import SilentProgress
 from upscale8k.runtime.models.load import load
 from upscale8k.runtime.models.locate import locate
 from upscale8k.runtime.upscale.batch import Settings, upscale_batch
-
-def peak():
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 channels, target = int(sys.argv[2]), sys.argv[3]
 model = load(locate("realesr-animevideov3", ()))
@@ -165,7 +166,6 @@ print(peak() - before, result.numel() * 4)
 """
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no getrusage")
 @pytest.mark.parametrize(
     ("channels", "target", "size", "most"),
     [

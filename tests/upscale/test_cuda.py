@@ -29,3 +29,38 @@ def test_closing_gives_the_memory_back(weights: Callable, photograph: np.ndarray
     backend.run(photograph[None, :128, :128])
     backend.close()
     assert torch.cuda.memory_allocated() == before
+
+
+def test_recorded_and_plain_runs_give_the_same_bits(weights: Callable, photograph: np.ndarray) -> None:
+    model = UpscaleModel.of(weights("realesr-animevideov3"))
+    backend = TorchBackend(model, "cuda", "auto")
+    tiles = [photograph[None, top : top + 128, 100:228] for top in (0, 64, 128, 192, 256)]
+    plain = [TorchBackend(model, "cuda", "auto").run(tile) for tile in tiles]
+    for tile, expected in zip(tiles, plain, strict=True):  # the third and later ones are replayed
+        np.testing.assert_array_equal(backend.run(tile), expected)
+    assert backend._recorded is not None
+    assert backend._recorded._graph is not None
+    other = photograph[None, :96, :128]
+    np.testing.assert_array_equal(backend.run(other), TorchBackend(model, "cuda", "auto").run(other))
+
+
+def test_results_do_not_share_memory(weights: Callable, photograph: np.ndarray) -> None:
+    backend = TorchBackend(UpscaleModel.of(weights("realesr-animevideov3")), "cuda", "auto")
+    first = backend.run(photograph[None, :64, :64])
+    kept = first.copy()
+    for _ in range(4):
+        backend.run(photograph[None, 100:164, 100:164])
+    np.testing.assert_array_equal(first, kept)
+
+
+def test_fp32_is_not_tf32(weights: Callable, photograph: np.ndarray) -> None:
+    model = UpscaleModel.of(weights("realesrgan-x4plus-anime"))
+    crop = photograph[None, 100:164, 120:184]
+    gpu, cpu = TorchBackend(model, "cuda", "fp32").run(crop), TorchBackend(model, "cpu", "fp32").run(crop)
+    np.testing.assert_allclose(gpu, cpu, rtol=0, atol=1e-4)
+
+
+def test_openvino_and_auto_leave_the_gpu_to_torch(weights: Callable) -> None:
+    from upscale8k.runtime.upscale.backends.choice import choose
+
+    assert choose(UpscaleModel.of(weights("realesr-animevideov3")), "cuda", "auto").backend == "torch"

@@ -27,6 +27,7 @@ class Seen:
     limit: int | None = None
     frames: int = 0
     said: list[str] = field(default_factory=list)
+    numbers: dict[str, int] = field(default_factory=dict)
 
     def advance(self, frames: int = 1) -> None:
         self.frames += frames
@@ -35,6 +36,9 @@ class Seen:
 
     def say(self, text: str) -> None:
         self.said.append(text)
+
+    def tell(self, **numbers: int) -> None:
+        self.numbers.update(numbers)
 
 
 def picture(number: int, size: Size = SMALL, dtype: type = np.uint8) -> np.ndarray:

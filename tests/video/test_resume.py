@@ -48,8 +48,16 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from upscale8k.runtime.frames.stream import FrameStream
+from upscale8k.runtime.video import join
 from upscale8k.runtime.video.write import Settings, write_video
 from video.making import Seen, film, variable_times
+joined = join._picture_packets
+def slowly(*args):
+    for packet in joined(*args):
+        print("joining", flush=True)
+        time.sleep(0.004)
+        yield packet
+join._picture_packets = slowly
 recipe = film({count}, times=variable_times({count}))
 def frames(first=0):
     for frame in recipe.frames(first):
@@ -70,16 +78,17 @@ def child(root: Path, path: Path) -> "subprocess.Popen[str]":
     return subprocess.Popen([sys.executable, "-c", script], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def kill_after(process: "subprocess.Popen[str]", lines: int) -> int:
-    """Kill -9 as soon as so many frames were made. How many were, in the end."""
+def kill_after(process: "subprocess.Popen[str]", lines: int, what: str = "made") -> int:
+    """Kill -9 as soon as so many frames were made, or joined. How many were made, in the end."""
     assert process.stdout
-    made = 0
+    seen = {"made": 0, "joining": 0}
     for line in process.stdout:
-        made += line == "made\n"
-        if made == lines:
+        word = line.strip()
+        seen[word] = seen.get(word, 0) + 1
+        if word == what and seen[what] == lines:
             process.kill()
             break
-    made += sum(line == "made\n" for line in process.stdout)
+    made = seen["made"] + sum(line == "made\n" for line in process.stdout)
     process.stdout.close()
     assert process.stderr
     process.stderr.close()
@@ -87,12 +96,15 @@ def kill_after(process: "subprocess.Popen[str]", lines: int) -> int:
     return made
 
 
-@pytest.mark.parametrize("moment", [1, 11, 29, 47, COUNT])
+MOMENTS = [*(("made", frames) for frames in (1, 9, 11, 20, 29, 38, 47, COUNT)), ("joining", 1), ("joining", 40)]
+
+
+@pytest.mark.parametrize(("what", "moment"), MOMENTS, ids=[f"{what} {moment}" for what, moment in MOMENTS])
 def test_after_kill_9_the_same_frames_come_out_and_one_segment_at_most_is_done_again(
-    tmp_path: Path, root: Path, whole: Path, moment: int
+    tmp_path: Path, root: Path, whole: Path, what: str, moment: int
 ) -> None:
     path = tmp_path / "o.mp4"
-    made = kill_after(child(root, path), moment)
+    made = kill_after(child(root, path), moment, what)
     left = Parts(path).read()
     finished = left.frames if left else 0
     assert not path.exists()
@@ -102,11 +114,13 @@ def test_after_kill_9_the_same_frames_come_out_and_one_segment_at_most_is_done_a
     assert lines[-1].startswith("done"), errors
     resumed = int(lines[-1].split()[1])
     assert resumed == finished
+    assert resumed == COUNT or what == "made"
     assert lines.count("made") == COUNT - resumed
     assert made - resumed <= SEGMENT + AHEAD_PICTURES + 1  # the segment in work, and the frames on their way to it
     assert frame_hashes(path) == frame_hashes(whole)
     assert frame_times(path) == frame_times(whole)
     assert not parts_folder(path).exists()
+    assert [place.name for place in tmp_path.iterdir()] == ["o.mp4"]
 
 
 def test_killed_again_and_again_it_still_comes_to_the_same_end(tmp_path: Path, root: Path, whole: Path) -> None:

@@ -1,0 +1,163 @@
+"""Films that cannot be made, as a person meets it: a sentence, an exit code, nothing broken under the final name."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import pytest
+from upscale8k.runtime.cli import main
+from upscale8k.runtime.video.journal import Parts
+
+from .clips import numbered, overwrite, packets, shorten, write
+from .making import frame_times
+
+H264 = {"codec": "libx264", "options": {"g": "1", "preset": "ultrafast"}}
+
+
+def sound_alone(path: Path) -> None:
+    with av.open(str(path), "w", format="mp4") as out:
+        stream = out.add_stream("aac", rate=16000, layout="mono")
+        tone = av.AudioFrame.from_ndarray(np.zeros((1, 8192), np.int16), format="s16", layout="mono")
+        tone.sample_rate, tone.pts = 16000, 0
+        out.mux(stream.encode(tone))
+        out.mux(stream.encode(None))
+
+
+def half_of_it(path: Path) -> None:
+    shorten(write(path, numbered(30), **H264), path.stat().st_size // 2)
+
+
+def two_sizes(path: Path) -> None:
+    """Two H.264 recordings in one stream, as a capture card leaves them when its input changes."""
+    parts = [write(path.with_name(f"{size}.h264"), numbered(10, size, 48), format_="h264", **H264) for size in (64, 96)]
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+
+
+BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
+    "zero bytes": (lambda path: path.write_bytes(b""), "is empty"),
+    "text": (lambda path: path.write_text("not a film\n" * 100), "in.mp4"),
+    "noise": (lambda path: path.write_bytes(np.random.default_rng(1).bytes(50_000)), "in.mp4"),
+    "sound alone": (sound_alone, "no picture"),
+    "truncated": (half_of_it, "in.mp4"),
+    "two sizes": (two_sizes, "changes from"),
+}
+
+
+@pytest.fixture
+def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    for name in ("input", "output"):
+        (tmp_path / name).mkdir()
+    return tmp_path
+
+
+def workflow(video: str = "in.mp4", **out: Any) -> list[str]:
+    """The arguments of a run that repeats pixels."""
+    settings = {"codec": "h264", "bit_depth": "8", "preset": "ultrafast", "filename_prefix": "film", **out}
+    prompt = {
+        "1": {"class_type": "VideoIn", "inputs": {"video": video}},
+        "2": {"class_type": "UpscaleModel", "inputs": {"model": "realesr-animevideov3"}},
+        "3": {"class_type": "TiledUpscaleVideo", "inputs": {"video": ["1", 0], "upscale_model": ["2", 0], "target": "2x"}},
+        "4": {"class_type": "VideoOut", "inputs": {"video": ["3", 0], **settings}},
+    }
+    Path("workflow.json").write_text(json.dumps(prompt))
+    return ["run", "workflow.json", "--backend", "null", "--progress", "none"]
+
+
+def films() -> list[str]:
+    return sorted(str(path) for path in Path("output").rglob("*") if path.is_file())
+
+
+@pytest.mark.parametrize("what", BROKEN)
+def test_a_broken_film_is_a_sentence_and_leaves_nothing(place: Path, capsys: pytest.CaptureFixture[str], what: str) -> None:
+    make, words = BROKEN[what]
+    make(place / "input" / "in.mp4")
+    assert main(workflow()) == 2
+    said = capsys.readouterr()
+    assert words in said.err
+    assert "Traceback" not in said.err
+    assert said.out == ""
+    assert films() == []
+
+
+def test_a_wrong_ending_and_broken_packets_do_not_stop_a_film(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    film = write(place / "input" / "in.mp4", numbered(30), **H264)
+    for number in (7, 8, 20):
+        _, start, size = packets(film)[number]
+        overwrite(film, start, b"\xff" * size)
+    film.rename(place / "input" / "in.mkv")
+    assert main([*workflow("in.mkv"), "--progress", "plain"]) == 0
+    said = capsys.readouterr()
+    (path,) = films()
+    assert said.out.strip() == path
+    assert "3 packets could not be decoded and left out" in said.err
+    expected = [Fraction(number, 25) for number in range(30) if number not in (7, 8, 20)]
+    assert frame_times(Path(path)) == expected
+
+
+@pytest.mark.parametrize(
+    ("settings", "words"),
+    [
+        ({"codec": "theora"}, "theora"),
+        ({"codec": "hevc", "container": "webm"}, "HEVC does not go into webm"),
+        ({"preset": "warp"}, "Presets of libx264"),
+    ],
+    ids=["unknown encoder", "wrong container", "unknown preset"],
+)
+def test_an_encoder_that_cannot_be_is_refused_before_any_work(
+    place: Path, capsys: pytest.CaptureFixture[str], settings: dict[str, str], words: str
+) -> None:
+    write(place / "input" / "in.mp4", numbered(5), **H264)
+    assert main(workflow(**settings)) == 2
+    said = capsys.readouterr()
+    assert words in said.err
+    assert "Traceback" not in said.err
+    assert films() == []
+
+
+def test_an_output_folder_that_is_a_file_is_one_sentence(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write(place / "input" / "in.mp4", numbered(5), **H264)
+    (place / "output").rmdir()
+    (place / "output").write_text("a file")
+    assert main(workflow()) == 2
+    said = capsys.readouterr()
+    assert "output" in said.err
+    assert "Traceback" not in said.err
+    assert (place / "output").read_text() == "a file"
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
+def test_a_disk_that_takes_no_more_keeps_the_journal_and_the_same_command_goes_on(place: Path, root: Path) -> None:
+    rng = np.random.default_rng(6)
+    quiet = [np.full((48, 64, 3), number, np.uint8) for number in range(50)]
+    loud = [rng.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(25)]  # the third second does not fit
+    noise = [av.VideoFrame.from_ndarray(pixels).reformat(format="bgr0") for pixels in (*quiet, *loud)]
+    write(place / "input" / "in.mp4", noise, format_="matroska", tags={"range": "pc"})
+    arguments = workflow(codec="ffv1", container="mkv", chroma="4:4:4", preset="")
+    limited = f"""
+import resource, signal, sys
+sys.path.insert(0, {str(root)!r})
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (250_000, 250_000))
+from runtime.bootstrap import load_pack; load_pack()
+from upscale8k.runtime.cli import main
+sys.exit(main({arguments!r}))
+"""
+    done = subprocess.run([sys.executable, "-c", limited], capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 2, done.stderr
+    assert "larger than allowed there" in done.stderr
+    assert "Traceback" not in done.stderr
+    final = Path("output/film_00001_.mkv")
+    assert not final.exists()
+    progress = Parts(final).read()
+    assert progress is not None
+    assert progress.frames == 50
+    assert main(arguments) == 0
+    assert films() == [str(final)]
+    assert len(frame_times(final)) == 75

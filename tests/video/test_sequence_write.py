@@ -1,0 +1,177 @@
+"""A film as numbered pictures: exact, resumed after a kill, and refused where pictures cannot hold it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from fractions import Fraction
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from upscale8k.runtime.errors import OutputError
+from upscale8k.runtime.frames.stream import Colour
+from upscale8k.runtime.images.film import frame_reader, frame_writer
+from upscale8k.runtime.video.sequence import find, open_sequence
+from upscale8k.runtime.video.sequence_write import SequenceSettings, unfinished_sequence, write_sequence
+
+from .making import RGB, Seen, film, picture, variable_times
+
+SETTINGS = SequenceSettings(frame_writer({}))
+
+
+def pixels(path: Path) -> np.ndarray:
+    """As OpenCV reads it, in R'G'B' order."""
+    return cv2.imread(str(path), cv2.IMREAD_UNCHANGED)[:, :, ::-1]
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+@pytest.mark.parametrize(("suffix", "dtype", "bits"), [("png", np.uint8, 8), ("png", np.uint16, 16), ("tiff", np.uint16, 16)])
+def test_every_frame_is_a_picture_with_all_its_bits(tmp_path: Path, suffix: str, dtype: type, bits: int) -> None:
+    seen = Seen()
+    settings = SequenceSettings(frame_writer({}), bits, 1001)
+    first, last = write_sequence(film(5, dtype=dtype), tmp_path / f"f_%04d.{suffix}", settings, seen)
+    assert (first.name, last.name) == (f"f_1001.{suffix}", f"f_1005.{suffix}")
+    assert names(tmp_path) == [f"f_{1001 + number}.{suffix}" for number in range(5)]
+    for number in range(5):
+        np.testing.assert_array_equal(pixels(tmp_path / f"f_{1001 + number}.{suffix}"), picture(number, dtype=dtype))
+    assert seen.frames == 5
+    assert seen.numbers["resumed"] == 0
+
+
+def test_linear_exr_comes_back_to_within_a_step_of_half_floats(tmp_path: Path) -> None:
+    """Half floats have 11 significant bits, so a 16-bit code moves by up to 1/2048 of itself in linear light."""
+    write_sequence(film(2, dtype=np.uint16), tmp_path / "%d.exr", SequenceSettings(frame_writer({}), 16), Seen())
+    read = frame_reader(10**6, print)
+    frames = list(open_sequence(find(tmp_path / "%d.exr"), Fraction(24), read).open())
+    for number, frame in enumerate(frames):
+        was = picture(number, dtype=np.uint16).astype(int)
+        assert np.all(np.abs(frame.pixels.astype(int) - was) <= np.maximum(was / 2000, 16))
+
+
+def test_a_stopped_run_goes_on_behind_its_last_whole_picture(tmp_path: Path) -> None:
+    pattern = tmp_path / "%03d.png"
+    with pytest.raises(KeyboardInterrupt):
+        write_sequence(film(9), pattern, SETTINGS, Seen(limit=5))
+    assert unfinished_sequence(pattern)
+    kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.png")}
+    opened: list[int] = []
+    seen = Seen()
+    write_sequence(film(9, opened=opened), pattern, SETTINGS, seen)
+    resumed = seen.numbers["resumed"]
+    assert resumed == 5
+    assert opened == list(range(resumed, 9))
+    assert seen.said == [f"Going on after {resumed} finished pictures."]
+    for number in range(resumed):
+        assert (tmp_path / f"{number + 1:03}.png").stat().st_mtime_ns == kept[f"{number + 1:03}.png"]
+    assert names(tmp_path) == [f"{number:03}.png" for number in range(1, 10)]
+    for number in range(9):
+        np.testing.assert_array_equal(pixels(tmp_path / f"{number + 1:03}.png"), picture(number))
+
+
+def test_a_picture_that_is_gone_or_cut_off_is_made_again(tmp_path: Path) -> None:
+    pattern = tmp_path / "%d.png"
+    with pytest.raises(KeyboardInterrupt):
+        write_sequence(film(9), pattern, SETTINGS, Seen(limit=8))
+    (tmp_path / "2.png").write_bytes((tmp_path / "2.png").read_bytes()[:-1])
+    opened: list[int] = []
+    write_sequence(film(9, opened=opened), pattern, SETTINGS, Seen())
+    assert opened == list(range(1, 9))
+    np.testing.assert_array_equal(pixels(tmp_path / "2.png"), picture(1))
+
+
+@pytest.mark.parametrize(("change", "said"), [("source", "the source or model changed"), ("depth", "the depth changed")])
+def test_another_wish_starts_anew_and_says_why(tmp_path: Path, change: str, said: str) -> None:
+    pattern = tmp_path / "%d.png"
+    with pytest.raises(KeyboardInterrupt):
+        write_sequence(film(6), pattern, SETTINGS, Seen(limit=4))
+    opened: list[int] = []
+    seen = Seen()
+    made = film(6, identity="another" if change == "source" else "a film", opened=opened)
+    write_sequence(made, pattern, SequenceSettings(frame_writer({}), 16 if change == "depth" else 8), seen)
+    assert opened == list(range(6))
+    assert said in seen.said[0]
+
+
+def test_a_state_of_nonsense_is_no_state(tmp_path: Path) -> None:
+    (tmp_path / "#.png.unfinished").write_bytes(b"\x00nonsense")
+    write_sequence(film(2), tmp_path / "%d.png", SETTINGS, Seen())
+    assert names(tmp_path) == ["1.png", "2.png"]
+
+
+def test_older_pictures_behind_the_last_are_told(tmp_path: Path) -> None:
+    seen = Seen()
+    write_sequence(film(4), tmp_path / "%d.png", SETTINGS, Seen())
+    write_sequence(film(2), tmp_path / "%d.png", SETTINGS, seen)
+    assert seen.said == ["3.png and what follows it are from an earlier run."]
+
+
+def test_what_pictures_do_not_hold_is_said_or_refused(tmp_path: Path) -> None:
+    seen = Seen()
+    write_sequence(film(9, times=variable_times(9), audio_streams=1), tmp_path / "%d.png", SETTINGS, seen)
+    assert any("no sound" in text for text in seen.said)
+    assert any("even times" in text for text in seen.said)
+    hdr = film(2, colour=Colour("bt2020nc", "tv", "smpte2084", "bt2020"))
+    with pytest.raises(OutputError, match="HDR"):
+        write_sequence(hdr, tmp_path / "hdr" / "%d.png", SETTINGS, Seen())
+    assert not (tmp_path / "hdr").exists()
+    with pytest.raises(OutputError, match=r"one picture, not a series"):
+        write_sequence(film(2), tmp_path / "a.png", SETTINGS, Seen())
+    with pytest.raises(OutputError, match="JPEG holds 8 bits"):
+        write_sequence(film(2, colour=RGB), tmp_path / "j" / "%d.jpg", SequenceSettings(frame_writer({}), 16), Seen())
+    assert list((tmp_path / "j").iterdir()) == []
+
+
+def test_memory_does_not_grow_with_the_film(tmp_path: Path) -> None:
+    """What waits is bounded: with room for two pictures and a slow disk there are never more than three at a time."""
+    waiting = most = 0
+
+    def slow(path: Path, pixels: np.ndarray, bits: int) -> None:
+        nonlocal waiting
+        time.sleep(0.002)
+        path.write_bytes(b"x")
+        waiting -= 1
+
+    class Counting(Seen):
+        def advance(self, frames: int = 1) -> None:
+            nonlocal waiting, most
+            waiting += frames
+            most = max(most, waiting)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("upscale8k.runtime.video.sequence_write._AHEAD_BYTES", 2 * 96 * 80 * 3)
+        write_sequence(film(40), tmp_path / "%d.png", SequenceSettings(slow), Counting())
+    assert most <= 3
+
+
+KILLED = """
+import sys
+from pathlib import Path
+from upscale8k.runtime.images.film import frame_writer
+from upscale8k.runtime.video.sequence_write import SequenceSettings, write_sequence
+from making import Seen, film
+write_sequence(film(400), Path(sys.argv[1]) / "%05d.png", SequenceSettings(frame_writer({})), Seen())
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
+def test_kill_9_costs_nothing_that_is_whole(root: Path, tmp_path: Path) -> None:
+    script = f"import sys; sys.path.insert(0, {str(root)!r}); from runtime.bootstrap import load_pack; load_pack()\n"
+    script += f"sys.path.insert(0, {str(Path(__file__).parent)!r})\n{KILLED}"
+    process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)])
+    deadline = time.monotonic() + 60
+    while not (tmp_path / "00020.png").exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    seen = Seen()
+    write_sequence(film(400), tmp_path / "%05d.png", SETTINGS, seen)
+    assert seen.numbers["resumed"] >= 10
+    assert not list(tmp_path.glob("*.unfinished*"))
+    for number in (0, seen.numbers["resumed"] - 1, seen.numbers["resumed"], 399):
+        np.testing.assert_array_equal(pixels(tmp_path / f"{number + 1:05}.png"), picture(number))
