@@ -3,6 +3,11 @@ all, every run a fresh process, medians and their ratio printed, losses included
 
 * ``image``  one picture: ComfyUI's own upscaling node and ours.
 * ``child``  what each process of it runs; a script that knows both houses.
+* ``models`` every model here against the clock: size, tile, precision, backend; ``cost`` seconds and memory, ``machine`` where.
+  ``results`` its three files, of which ``table`` is the text and ``plot`` the picture.
+* ``rivals`` one picture through everybody who can upscale it on a CPU; ``rivals_child`` each process of it.
+* ``gpu``    an NVIDIA GPU: our way and ComfyUI's.
+* ``halo``   how wide a halo each architecture needs: error next to a cut, by halo.
 
-May enter: ``errors`` and ``models`` (to find the weights).
+May enter: ``errors``, ``frames``, ``hardware``, ``images``, ``models`` and ``upscale``.
 """

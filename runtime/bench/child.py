@@ -15,30 +15,20 @@ import json
 import sys
 import time
 from collections.abc import Callable
-from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Any
+
+peers: Any = importlib.import_module("peers")
 
 Steps = dict[str, Callable[..., Any]]
 """``load(name) -> image``, ``model() -> model``, ``upscale(model, image) -> image``, ``save(image)``."""
 
 
 def ours(job: dict[str, Any]) -> Steps:
-    """The nodes of this pack, through the catalog that the command line uses."""
-    path = Path(__file__).resolve().parent.parent / "bootstrap.py"
-    spec = spec_from_file_location("_bootstrap", path)
-    assert spec and spec.loader
-    bootstrap = module_from_spec(spec)
-    spec.loader.exec_module(bootstrap)
-    pack = bootstrap.load_pack().__name__
-    host_room = importlib.import_module(f"{pack}.runtime.host")
-    weights = Path(job["weights"])
-    host = host_room.LocalHost(
-        input_dir=Path(job["input_dir"]), output_dir=Path(job["output_dir"]), models_dirs=(weights.parent,), device_name="cpu"
-    )
-    nodes = importlib.import_module(f"{pack}.nodes").catalog(host)
+    """The nodes of this pack."""
+    nodes, weights = peers.our_nodes(job), Path(job["weights"])
     for room in ("images.tensor", "models.load", "upscale.batch", "upscale.backends.torch"):
-        importlib.import_module(f"{pack}.runtime.{room}")  # nodes import these when they run; the peer's has done so by now
+        peers.our_room(f"runtime.{room}")  # nodes import these when they run; the peer's has done so by now
     return {
         "load": lambda name: nodes["LoadImage"]().load_image(name)[0],
         "model": lambda: nodes["UpscaleModel"]().run(weights.name)[0],
@@ -48,14 +38,8 @@ def ours(job: dict[str, Any]) -> Steps:
 
 
 def comfyui(job: dict[str, Any]) -> Steps:
-    """ComfyUI's own nodes, on the CPU, in its own folder structure."""
-    sys.argv = ["main.py", "--cpu"]
-    sys.path.insert(0, job["comfyui"])
-    importlib.import_module("comfy.options").enable_args_parsing()  # before anything of it reads its options
-    folder_paths = importlib.import_module("folder_paths")
-    folder_paths.set_input_directory(job["input_dir"])
-    folder_paths.set_output_directory(job["output_dir"])
-    folder_paths.add_model_folder_path("upscale_models", str(Path(job["weights"]).parent))
+    """ComfyUI's own nodes."""
+    peers.open_comfyui(job)
     nodes = importlib.import_module("nodes")
     upscaling = importlib.import_module("comfy_extras.nodes_upscale_model")
     return {
@@ -79,17 +63,7 @@ def measure(steps: Steps, picture: str, threads: int) -> dict[str, float]:
         upscaled = time.perf_counter()
         steps["save"](result)
         saved = time.perf_counter()
-    return {"upscale": upscaled - ready, "job": saved - began, "peak": peak_resident_bytes()}
-
-
-def peak_resident_bytes() -> int:
-    """The high-water mark of this process."""
-    try:
-        import resource
-    except ImportError:  # Windows
-        return int(importlib.import_module("psutil").Process().memory_info().peak_wset)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+    return {"upscale": upscaled - ready, "job": saved - began, "peak": peers.peak_resident_bytes()}
 
 
 if __name__ == "__main__":

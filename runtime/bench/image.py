@@ -5,18 +5,14 @@ from __future__ import annotations
 import json
 import os
 import platform
-import re
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from ..errors import Upscale8KError, WorkflowError
 from ..models.locate import Located
+from .runs import comfyui_version, make_weights, run_child, width_and_height, write_job
 
 CHILD = Path(__file__).with_name("child.py")
 PEERS = {"comfyui": "ComfyUI ImageUpscaleWithModel", "ours": "Upscale8K TiledUpscale"}
@@ -73,47 +69,22 @@ def compare(comfyui: Path, model: Located, size: str, *, runs: int, threads: int
 
     Raises ``WorkflowError`` when the folder is no ComfyUI or the size is none, ``Upscale8KError`` when a run fails.
     """
-    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", size)
-    if match is None:
-        raise WorkflowError(f"{size!r} is no size.", "Write WIDTHxHEIGHT, for instance 1920x1080.")
-    version = _version(comfyui)
+    width, height = width_and_height(size)
+    version = comfyui_version(comfyui)
     with tempfile.TemporaryDirectory(prefix="upscale8k-bench-") as scratch:
         folder = Path(scratch)
-        _make_picture(folder / "picture.png", int(match.group(1)), int(match.group(2)))
-        weights = _make_weights(folder / "weights.safetensors", model)
+        _make_picture(folder / "picture.png", width, height)
+        weights = make_weights(folder / "weights.safetensors", model)
         found: dict[str, list[dict[str, float]]] = {peer: [] for peer in PEERS}
         for turn in range(runs + 1):
             for peer, name in PEERS.items():
                 say(f"{name}, {f'run {turn} of {runs}' if turn else 'warm-up'}")
-                figures = _run(peer, _job(folder, peer, comfyui, weights, threads))
+                job = write_job(folder, peer, comfyui, weights, threads, {"picture": "picture.png"})
+                figures = run_child(CHILD, peer, name, job)
                 say(f"  {figures['upscale']:.1f} s, {figures['peak'] / 1e6:.0f} MB")
                 if turn:
                     found[peer].append(figures)
         return Comparison(model.name, size, threads, found, version, _agreement(folder))
-
-
-def _job(folder: Path, peer: str, comfyui: Path, weights: Path, threads: int) -> Path:
-    output = folder / peer
-    output.mkdir(exist_ok=True)
-    job: dict[str, Any] = {
-        "comfyui": str(comfyui.resolve()),
-        "weights": str(weights),
-        "input_dir": str(folder),
-        "output_dir": str(output),
-        "picture": "picture.png",
-        "threads": threads,
-    }
-    path = folder / f"{peer}.json"
-    path.write_text(json.dumps(job), encoding="utf-8")
-    return path
-
-
-def _run(peer: str, job: Path) -> dict[str, float]:
-    done = subprocess.run([sys.executable, str(CHILD), peer, str(job)], capture_output=True, text=True, check=False)
-    if done.returncode:
-        reason = (done.stderr.strip().splitlines() or [f"it ended with code {done.returncode}"])[-1]
-        raise Upscale8KError(f"{PEERS[peer]} did not run: {reason}.", "Are its requirements installed here?")
-    return json.loads(done.stdout.strip().splitlines()[-1])
 
 
 def _make_picture(path: Path, width: int, height: int) -> None:
@@ -129,16 +100,6 @@ def _make_picture(path: Path, width: int, height: int) -> None:
     Image.fromarray((colours.clip(0, 1) * 255).astype(np.uint8)).save(path)
 
 
-def _make_weights(path: Path, model: Located) -> Path:
-    """The model in a file that every peer reads."""
-    from safetensors.torch import save_model  # pyright: ignore[reportUnknownVariableType]
-
-    from ..models.load import load
-
-    save_model(load(model).model, str(path))
-    return path
-
-
 def _agreement(folder: Path) -> float:
     import numpy as np
     from PIL import Image
@@ -147,12 +108,3 @@ def _agreement(folder: Path) -> float:
     pictures = [np.asarray(Image.open(sorted((folder / peer).glob("*.png"))[0])).astype(np.int16) for peer in PEERS]
     error = float(np.mean((pictures[0] - pictures[1]).astype(np.float32) ** 2))
     return 99.0 if error == 0 else float(10 * np.log10(255**2 / error))
-
-
-def _version(comfyui: Path) -> str:
-    try:
-        text = (comfyui / "comfyui_version.py").read_text(encoding="utf-8")
-    except OSError as error:
-        raise WorkflowError(f"{comfyui} is no ComfyUI checkout.", "Give its folder with --comfyui.", path=comfyui) from error
-    found = re.search(r'"([^"]+)"', text)
-    return found.group(1) if found else "unknown version"

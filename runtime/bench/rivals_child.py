@@ -1,0 +1,202 @@
+"""One measured run of one way to upscale a picture, in a process of its own; prints figures as JSON.
+
+Run by path, never imported: ``python rivals_child.py WHO JOB.json``. Everybody gets the same array and the same weights, which
+are loaded before the clock starts, and gives 8-bit pixels. Files are not part of it.
+"""
+
+# The peers are found at run time only, and most carry no types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportUnknownLambdaType=false
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+peers: Any = importlib.import_module("peers")
+
+Cuts = tuple[list[int], list[int]]
+Way = tuple[Callable[[Any], Any], Callable[[], Cuts]]
+"""(H, W, 3) float32 in 0..1 to (h, w, 3) in 0..1; and where it cut: columns and rows, in source pixels."""
+_NOWHERE: Cuts = ([], [])
+
+
+def ours(job: dict[str, Any]) -> Way:
+    """TiledUpscale, all settings as they come."""
+    return _node(job, "auto")
+
+
+def ours_torch(job: dict[str, Any]) -> Way:
+    """TiledUpscale, kept to torch."""
+    return _node(job, "torch")
+
+
+def _node(job: dict[str, Any], backend: str) -> Way:
+    torch = importlib.import_module("torch")
+    nodes, batch = peers.our_nodes(job), peers.our_room("runtime.upscale.batch")
+    model = nodes["UpscaleModel"]().run(Path(job["weights"]).name)[0]
+    facts = peers.our_room("runtime.models.facts").UpscaleModel.of(model)
+    tiles, geometry = peers.our_room("runtime.upscale.tiles"), peers.our_room("runtime.frames.geometry")
+    peers.our_room("runtime.upscale.backends.choice").choose(facts, "cpu", "auto")  # measures once in a machine's life
+
+    def run(pixels: Any) -> Any:
+        image = torch.from_numpy(pixels)[None]
+        return nodes["TiledUpscale"]().run(image, model, "model scale", backend=backend)[0][0].numpy()
+
+    def cuts() -> Cuts:
+        tiling = batch.tiling_for(facts, batch.Settings("model scale", "cpu", backend=backend))
+        cores = [tile.core for tile in tiles.plan(geometry.Size(*job["size"]), tiling)]
+        return sorted({core.x for core in cores} - {0}), sorted({core.y for core in cores} - {0})
+
+    return run, cuts
+
+
+def comfyui(job: dict[str, Any]) -> Way:
+    """ImageUpscaleWithModel: tiles of 512, 32 pixels of overlap."""
+    torch = importlib.import_module("torch")
+    peers.open_comfyui(job)
+    upscaling: Any = importlib.import_module("comfy_extras.nodes_upscale_model")
+    model = upscaling.UpscaleModelLoader.execute(Path(job["weights"]).name).args[0]
+
+    def cuts() -> Cuts:
+        columns, rows = (list(range(496, side - 32, 480)) if side > 512 else [] for side in job["size"])
+        return columns, rows
+
+    return (
+        lambda pixels: upscaling.ImageUpscaleWithModel.execute(model, torch.from_numpy(pixels)[None]).args[0][0].numpy(),
+        cuts,
+    )
+
+
+def realesrganer(job: dict[str, Any]) -> Way:
+    """The authors' own RealESRGANer, tile 256, padding 10."""
+    columns, rows = (list(range(256, side, 256)) for side in job["size"])
+    return _realesrganer(job, 256), lambda: (columns, rows)
+
+
+def realesrganer_untiled(job: dict[str, Any]) -> Way:
+    """The same without tiles."""
+    return _realesrganer(job, 0), lambda: _NOWHERE
+
+
+def _realesrganer(job: dict[str, Any], tile: int) -> Callable[[Any], Any]:
+    torch = importlib.import_module("torch")
+    name = "torchvision.transforms.functional_tensor"  # basicsr 1.4.2 imports it; torchvision 0.17 took it away
+    sys.modules.setdefault(name, types.SimpleNamespace(rgb_to_grayscale=None))  # type: ignore[arg-type]
+    realesrgan: Any = importlib.import_module("realesrgan")
+    net = _loaded(job).descriptor.model
+    held = Path(job["output_dir"]) / "weights.pth"
+    torch.save({"params": net.state_dict()}, held)
+    upsampler = realesrgan.RealESRGANer(
+        scale=4, model_path=str(held), model=net, tile=tile, tile_pad=10, pre_pad=0, half=False, device=torch.device("cpu")
+    )
+    return lambda pixels: upsampler.enhance(_bytes(pixels)[:, :, ::-1], outscale=4)[0][:, :, ::-1].astype(np.float32) / 255
+
+
+def onnxruntime(job: dict[str, Any]) -> Way:
+    """onnxruntime driven alone, the whole picture at once."""
+    library: Any = importlib.import_module("onnxruntime")
+    options = library.SessionOptions()
+    options.intra_op_num_threads = job["threads"]
+    session = library.InferenceSession(_graph(job), options, providers=["CPUExecutionProvider"])
+    return lambda pixels: _planes_back(session.run(None, {"input": _planes(pixels)})[0]), lambda: _NOWHERE
+
+
+def openvino(job: dict[str, Any]) -> Way:
+    """OpenVINO driven alone, compiled for this very picture, in fp32."""
+    library: Any = importlib.import_module("openvino")
+    core = library.Core()
+    graph = core.read_model(_graph(job))
+    graph.reshape([1, 3, job["size"][1], job["size"][0]])
+    hints = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": job["threads"]}
+    compiled = core.compile_model(graph, "CPU", hints)
+    return lambda pixels: _planes_back(compiled(_planes(pixels))[0]), lambda: _NOWHERE
+
+
+def ncnn(job: dict[str, Any]) -> Way:
+    """ncnn on the CPU, cut as realesrgan-ncnn does: tiles of 200 with 10 pixels around them."""
+    library: Any = importlib.import_module("ncnn")
+    net = library.Net()
+    net.opt.num_threads, net.opt.use_vulkan_compute = job["threads"], False
+    net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = net.opt.use_bf16_storage = False
+    net.load_param(str(Path(job["ncnn"]).with_suffix(".param")))
+    net.load_model(job["ncnn"])
+
+    def tile(pixels: Any) -> Any:
+        extractor = net.create_extractor()
+        planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        extractor.input(net.input_names()[0], library.Mat(planes))
+        return np.array(extractor.extract(net.output_names()[0])[1]).transpose(1, 2, 0).clip(0, 1)
+
+    def run(pixels: Any) -> Any:
+        height, width = pixels.shape[:2]
+        out = np.zeros((height * 4, width * 4, 3), np.float32)
+        for top in range(0, height, 200):
+            for left in range(0, width, 200):
+                bottom, right = min(top + 200, height), min(left + 200, width)
+                above, before = max(top - 10, 0), max(left - 10, 0)
+                seen = tile(pixels[above : min(bottom + 10, height), before : min(right + 10, width)])
+                rows = slice((top - above) * 4, (bottom - above) * 4)
+                out[top * 4 : bottom * 4, left * 4 : right * 4] = seen[rows, (left - before) * 4 : (right - before) * 4]
+        return out
+
+    columns, rows = (list(range(200, side, 200)) for side in job["size"])
+    return run, lambda: (columns, rows)
+
+
+def reference(job: dict[str, Any]) -> Way:
+    """torch in fp32, the whole picture at once: what all are compared with. It is not timed."""
+    torch = importlib.import_module("torch")
+    descriptor = _loaded(job).descriptor
+    return lambda pixels: _planes_back(descriptor(torch.from_numpy(_planes(pixels))).numpy()), lambda: _NOWHERE
+
+
+WAYS = (ours, ours_torch, comfyui, realesrganer, realesrganer_untiled, ncnn, onnxruntime, openvino, reference)
+
+
+def _loaded(job: dict[str, Any]) -> Any:
+    weights = Path(job["weights"])
+    located = peers.our_room("runtime.models.locate").locate(weights.name, (weights.parent,))
+    return peers.our_room("runtime.models.facts").UpscaleModel.of(peers.our_room("runtime.models.load").load(located))
+
+
+def _graph(job: dict[str, Any]) -> bytes:
+    return peers.our_room("runtime.models.export").export_onnx(_loaded(job)).content
+
+
+def _planes(pixels: Any) -> Any:
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])
+
+
+def _planes_back(planes: Any) -> Any:
+    return planes[0].transpose(1, 2, 0)
+
+
+def _bytes(pixels: Any) -> Any:
+    return np.floor(pixels.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def measure(who: str, job: dict[str, Any]) -> dict[str, Any]:
+    """Seconds of the upscaling alone, the peak resident memory of the process, and where it cut."""
+    importlib.import_module("torch").set_num_threads(job["threads"])
+    run, cuts = {way.__name__: way for way in WAYS}[who](job)
+    pixels = np.load(job["picture"])
+    began = time.perf_counter()
+    result = _bytes(run(pixels))
+    seconds = time.perf_counter() - began
+    peak = peers.peak_resident_bytes()
+    np.save(Path(job["output_dir"]) / "result.npy", result)
+    return {"seconds": seconds, "peak": peak, "cuts": cuts()}
+
+
+if __name__ == "__main__":
+    who, job_file = sys.argv[1:]
+    print(json.dumps(measure(who, json.loads(Path(job_file).read_text(encoding="utf-8")))))

@@ -1,0 +1,27 @@
+"""What needs no model: bicubic and Lanczos, by Pillow, on the encoded values as picture editors do it."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..frames.geometry import Size
+from .comparison import Contender
+
+Floats = NDArray[np.float32]
+
+BASELINES = (
+    Contender("bicubic", "Bicubic", baseline=True, good_for="a base line: no model, invents nothing"),
+    Contender("lanczos", "Lanczos", baseline=True, good_for="a base line: no model, sharper than bicubic, rings a little more"),
+)
+_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
+
+
+def enlarge(pixels: Floats, size: Size, name: str) -> Floats:
+    """``pixels`` (H, W, 3) at ``size``, in float32, clipped to 0..1. ``name`` is the id of one of ``BASELINES``."""
+    out = np.empty((size.height, size.width, pixels.shape[2]), np.float32)
+    for channel in range(pixels.shape[2]):
+        plane = Image.fromarray(np.ascontiguousarray(pixels[:, :, channel], np.float32))
+        out[:, :, channel] = np.asarray(plane.resize((size.width, size.height), _FILTERS[name]))
+    return np.clip(out, 0, 1, out=out)

@@ -1,0 +1,106 @@
+"""The values of a comparison: who takes part, what each made of each crop, and what that cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..frames.geometry import Size
+from ..metrics.artifacts import Artifacts
+from ..metrics.drift import Drift
+from .crops import Crop
+
+Floats = NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Contender:
+    """A model or a base line."""
+
+    id: str
+    """What ``-m`` takes; for a base line its name."""
+    title: str
+    baseline: bool = False
+    good_for: str = ""
+    licence: str = ""
+    problem: str = ""
+    """Why it cannot take part, with the next step; empty when it can."""
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Of upscaling one crop: everything from the pixels in memory to the pixels in memory."""
+
+    seconds: float
+    megapixels: float
+    """Of the result."""
+    peak_bytes: int | None
+    """What it took at its highest beyond what was held before: device memory on a GPU, resident memory otherwise. None where
+    that cannot be told."""
+    tile: int
+    """Side of a tile in source pixels; 0 when there were no tiles."""
+
+
+@dataclass(frozen=True, eq=False)
+class Rendered:
+    """What an upscaler gives: (h, w, 3) in 0..1 and the cost of it."""
+
+    picture: Floats
+    cost: Cost | None
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """One picture with all its numbers, against the crop that it was made from."""
+
+    picture: Floats
+    cost: Cost | None
+    drift: Drift
+    area_drift: Drift
+    """Of low frequencies only: the colour of areas, not of detail."""
+    artifacts: Artifacts
+
+
+@dataclass(frozen=True, eq=False)
+class Case:
+    """One crop. ``results`` has each contender that could run, by its id."""
+
+    crop: Crop
+    source: Floats
+    """(H, W, 3) in 0..1."""
+    results: dict[str, Measured]
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """Everything that the report shows."""
+
+    source: str
+    """Name of the picture."""
+    size: Size
+    """Of the whole picture."""
+    target: str
+    contenders: tuple[Contender, ...]
+    cases: tuple[Case, ...]
+    machine: str
+    """In one line."""
+    date: str
+    notes: tuple[str, ...] = ()
+    settings: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def able(self) -> tuple[Contender, ...]:
+        """Those that have a result for every crop."""
+        return tuple(one for one in self.contenders if all(one.id in case.results for case in self.cases))
+
+    @property
+    def base_lines_first(self) -> tuple[Contender, ...]:
+        """In the order in which pictures are looked at: from the plainest on."""
+        return tuple(sorted(self.able, key=lambda one: not one.baseline))
+
+    @property
+    def unable(self) -> tuple[Contender, ...]:
+        return tuple(one for one in self.contenders if one.problem)

@@ -1,0 +1,94 @@
+"""Figures of the benchmark against what is known beforehand."""
+
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from upscale8k.runtime.bench.cost import measured
+from upscale8k.runtime.bench.halo import profile
+from upscale8k.runtime.bench.models import Case, Earlier, Results, Row, cases, changes
+from upscale8k.runtime.bench.plot import plot
+from upscale8k.runtime.bench.table import table
+from upscale8k.runtime.errors import WorkflowError
+from upscale8k.runtime.models.catalog import catalog
+from upscale8k.runtime.models.facts import UpscaleModel
+from upscale8k.runtime.models.generated import generated
+
+CASE = Case("a|b<c>.pth", "64x64", 0, "fp32", "torch")
+
+
+def row(*seconds: float, case: Case = CASE) -> Row:
+    return Row(case, tile=64, megapixels=2.0, seconds=seconds, model_seconds=seconds, peak_bytes=5_000_000)
+
+
+def test_memory_and_time_of_known_work_are_read_back_twice_in_a_row() -> None:
+    for _ in range(2):
+        with measured(torch.device("cpu")) as cost:
+            held = np.ones(25_000_000)  # 200 MB
+            time.sleep(0.05)
+            del held
+        assert cost.peak_bytes == pytest.approx(200e6, rel=0.1)
+        assert cost.seconds >= 0.05
+        assert cost.device_bytes is None
+
+
+def test_a_row_knows_its_median_spread_and_speed() -> None:
+    one = row(1.0, 2.0, 4.0)
+    assert (one.median, one.spread, one.speed) == (2.0, 1.5, 1.0)
+
+
+def test_combinations_come_once_and_sizes_are_written_alike() -> None:
+    found = cases(["a"], ["64x64", " 64 x 64 "], [0, 32], ["auto"], ["torch"])
+    assert [(case.size, case.tile) for case in found] == [("64x64", 0), ("64x64", 32)]
+    with pytest.raises(WorkflowError, match="nothing to benchmark"):
+        cases(["a"], [], [0], ["auto"], ["torch"])
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "regression"),
+    [
+        ((1.0, 1.1), (1.5, 1.6), True),
+        ((1.0, 1.1), (1.05, 1.06), False),  # within a tenth
+        ((1.0, 2.0), (1.9, 2.4), False),  # runs overlap
+        ((1.5, 1.6), (1.0, 1.1), False),
+    ],
+)
+def test_a_regression_is_slower_by_a_tenth_in_every_run(
+    before: tuple[float, ...], now: tuple[float, ...], regression: bool
+) -> None:
+    earlier = Earlier("x.json", "then", "here", {CASE: before})
+    (change,) = changes([row(*now)], earlier, same_machine=True)
+    assert change.regression is regression
+    assert not changes([row(*now)], earlier, same_machine=False)[0].regression
+    assert changes([row(*now, case=Case("new", "64x64", 0, "fp32", "torch"))], earlier, same_machine=True) == ()
+
+
+def test_the_table_shows_every_row_and_escapes_names() -> None:
+    failed = Row(Case("gone", "64x64", 0, "fp16", "torch"), problem="It overflows.")
+    text = table(Results((row(1.0, 2.0, 4.0), failed), 1, "a machine", "today"))
+    assert "| a\\|b\\<c\\>.pth | 64x64 | 64 (auto) | fp32 | torch | 1.00 | 2.000 | 150% | 1.00 | 0.0 | 5 |" in text
+    assert "* gone, 64x64, tile auto, fp16, torch: It overflows." in text
+
+
+def test_a_bar_is_as_long_as_its_speed() -> None:
+    other = Case("half as fast", "64x64", 0, "fp32", "torch")
+    picture = np.asarray(plot(Results((row(1.0), row(2.0, case=other)), 1, "a machine", "today")))
+    blue = np.all(picture == (0x3A, 0x6E, 0xA5), axis=2)
+    lengths = sorted({int(line.sum()) for line in blue} - {0})
+    assert lengths[-1] == pytest.approx(2 * lengths[0], rel=0.05)
+
+
+def test_a_plot_of_nothing_says_so() -> None:
+    assert plot(Results((), 1, "a machine", "today")).height > 0
+
+
+def test_the_profile_of_swinir_ends_at_its_exact_halo(tmp_path: Path) -> None:
+    model = UpscaleModel.of(generated(catalog()["swinir-lightweight-x4"]))
+    found = profile("swinir-lightweight-x4", model, "generated", "cpu", halos=(0, 12, model.exact_halo or 0))
+    assert [error.halo for error in found.errors] == [0, 16, 104], "halos lie on the window's grid"
+    assert found.errors[0].worst_steps > 1
+    assert found.errors[-1].worst_steps < 1e-3
+    assert found.errors[0].seam_db < found.errors[1].seam_db < found.errors[-1].seam_db
+    assert "generated weights" in str(found)

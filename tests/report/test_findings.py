@@ -1,0 +1,79 @@
+"""Sentences and recommendations follow from numbers that are given."""
+
+from dataclasses import replace
+
+import pytest
+from upscale8k.runtime.report.comparison import Contender
+from upscale8k.runtime.report.findings import USES, advice, findings
+from upscale8k.runtime.report.summary import Summary
+
+PLAIN = Summary(
+    Contender("plain", "Plain"),
+    drift=0.5,
+    drift_p95=1.5,
+    area_drift=0.4,
+    halo=0.03,
+    consistency=41.0,
+    sharpening=0.0,
+    invented=2.0,
+    noise=0.0,
+    banding=0.0,
+    seams=None,
+    seconds=2.0,
+    speed=1.0,
+    peak_bytes=1000,
+)
+BASE = replace(PLAIN, contender=Contender("bicubic", "Bicubic", baseline=True), invented=1.0, speed=50.0)
+
+
+def words(**changes: float | None) -> str:
+    row = replace(PLAIN, **changes)
+    return "\n".join(findings(row, [row, BASE]))
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({"halo": 0.25}, "Edges overshoot by 25% of their contrast"),
+        ({"noise": 3.04}, "noisier than in the source by 3.0 steps"),
+        ({"noise": -2.0}, "cleaner than in the source by 2.0 steps"),
+        ({"banding": 0.2}, "20% of the smooth area has become steps"),
+        ({"seams": 1.5}, "Tiles differ by 1.50 steps"),
+        ({"sharpening": 4.0}, "raised by 4.0 dB: sharpened"),
+        ({"sharpening": -5.0}, "lowered by 5.0 dB: smoothed"),
+        ({"consistency": 20.0}, "20.0 dB: much was redrawn"),
+        ({"consistency": 35.0}, "35.0 dB: small things were redrawn"),
+        ({"invented": 8.0}, "8.0 steps, 8.0 times that of the base lines"),
+        ({"drift": 3.0}, "Of that only 0.40 is in areas"),
+    ],
+)
+def test_a_number_that_can_be_seen_is_said_and_one_that_cannot_is_not(changes: dict[str, float], sentence: str) -> None:
+    assert sentence in words(**changes)
+    assert sentence not in words()
+
+
+def test_numbers_that_could_not_be_measured_are_not_talked_about() -> None:
+    said = words(halo=None, noise=None, banding=None, sharpening=None, speed=None, seconds=None, peak_bytes=None)
+    assert "None" not in said
+    assert "nan" not in said
+
+
+def test_the_weights_of_every_use_add_up() -> None:
+    assert [sum(criterion.weight for criterion in use.criteria) for use in USES] == pytest.approx([1.0] * len(USES))
+
+
+def test_each_use_gets_the_model_that_is_good_at_it() -> None:
+    fast = replace(PLAIN, contender=Contender("fast", "Fast"), speed=100.0, noise=-2.0, drift=1.5, consistency=33.0)
+    true = replace(PLAIN, contender=Contender("true", "True"), speed=0.1, drift=0.2, consistency=45.0, halo=0.0)
+    bold = replace(PLAIN, contender=Contender("bold", "Bold"), speed=0.1, invented=9.0, noise=-4.0, drift=3.0, consistency=25.0)
+    picks = {one.use.name: one.best.contender.id for one in advice([fast, true, bold, BASE]) if one.best}
+    assert picks == {"Animation": "fast", "Photography": "true", "Restoration": "bold"}
+    for one in advice([fast, true, bold, BASE]):
+        assert [score for _, score in one.scores] == sorted((score for _, score in one.scores), reverse=True)
+        assert all(0 <= score <= 1 for _, score in one.scores)
+        assert "of 3)" in one.why
+
+
+def test_without_a_model_nothing_is_recommended_and_with_one_it_is_said() -> None:
+    assert [one.best for one in advice([BASE])] == [None] * len(USES)
+    assert {one.why for one in advice([PLAIN, BASE])} == {"The only model that ran."}
