@@ -14,6 +14,7 @@ demo: $(VENV)/.run-ready
 
 test: $(VENV)/.test-ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/comfyui/obtain.py || echo "The tests against the real ComfyUI will be skipped."
+	$(BIN)/python tests/packs/obtain.py || echo "The tests of public packs that are not here will be skipped."
 	$(BIN)/python -m pytest
 
 lint: $(VENV)/.test-ready

@@ -5,6 +5,9 @@ Outside ComfyUI use ``python -m runtime`` from a checkout, or ``upscale8k`` afte
 
 from __future__ import annotations
 
+WEB_DIRECTORY = "./nodes/web"
+"""What ComfyUI serves of this pack: scripts for the canvas, and the help page of each node under docs/."""
+
 _ANSWERED_BY_NODES = ("NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS")
 
 

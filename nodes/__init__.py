@@ -2,19 +2,27 @@
 
 Reading this catalog imports no torch: a node imports its engine room inside ``run``. A node asks the world only through
 its class attribute ``host``, which ``catalog`` fills in; so the same class serves ComfyUI and the command line, twice in one
-process if need be. May enter: every engine room; never ``cli``, ``graph`` or ``bench``.
+process if need be. May enter: every engine room; never ``cli`` or ``graph``.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import core, core_images, core_values, core_video, image, models, video
+from . import compare, core, core_images, core_values, core_video, engines, hardware, image, measure, models, video
 
 if TYPE_CHECKING:
     from ..runtime.host import Host
 
-OURS: dict[str, tuple[type, str]] = {**models.NODES, **image.NODES, **video.NODES}
+OURS: dict[str, tuple[type, str]] = {
+    **models.NODES,
+    **image.NODES,
+    **video.NODES,
+    **hardware.NODES,
+    **measure.NODES,
+    **engines.NODES,
+    **compare.NODES,
+}
 """Node id to class and display name. Ids are forever: saved workflows hold them."""
 
 CORE: dict[str, tuple[type, str]] = {**core.NODES, **core_values.NODES, **core_images.NODES, **core_video.NODES}

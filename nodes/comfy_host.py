@@ -5,12 +5,16 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from ..runtime.host import Folder, LocalHost, Progress, input_names
+
+PREVIEW_SIDE = 512
+PREVIEW_SECONDS = 1.0
 
 
 class ComfyHost(LocalHost):
@@ -54,8 +58,11 @@ class ComfyHost(LocalHost):
 
 
 class _Bar:
+    """ComfyUI's bar. A preview is small and rare: each may take a fiftieth of the time until the next."""
+
     def __init__(self, bar: Any) -> None:
         self._bar = bar
+        self._next_preview = 0.0
 
     def advance(self, steps: int = 1) -> None:
         from comfy import model_management
@@ -67,3 +74,16 @@ class _Bar:
         import logging
 
         logging.getLogger("upscale8k").warning("%s", text)
+
+    def tell(self, **numbers: int) -> None:
+        return None  # its bar has no room for them
+
+    def preview(self, pixels: Any) -> None:
+        began = time.monotonic()
+        if began < self._next_preview:
+            return
+        from ..runtime.images.preview import preview
+
+        self._bar.update_absolute(self._bar.current, preview=("JPEG", preview(pixels, PREVIEW_SIDE), PREVIEW_SIDE))
+        now = time.monotonic()
+        self._next_preview = now + max(PREVIEW_SECONDS, 50 * (now - began))

@@ -125,42 +125,48 @@ class SaveImage:
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
         }
 
+    # Packs derive their own savers and previews, and say with these where the files go.
+    type: Folder = "output"
+    prefix_append = ""
+    compress_level = 4
+
+    def __init__(self) -> None:
+        self.output_dir = str(self.host.folder(self.type).resolve())
+
     @classmethod
-    def VALIDATE_INPUTS(cls, filename_prefix: str | None) -> bool | str:
+    def VALIDATE_INPUTS(cls, filename_prefix: str | None = None) -> bool | str:
         return output_is_possible(cls.host, filename_prefix)
 
     def save_images(
         self, images: Any, filename_prefix: str = "ComfyUI", prompt: Any = None, extra_pnginfo: Any = None
     ) -> dict[str, Any]:
+        """``images`` (B, H, W, 3 or 4), or (B, H, W) grey."""
         from ..runtime.images.tensor import save_like_comfyui
 
-        text = embedded_text(prompt, extra_pnginfo)
-        saved = save_like_comfyui(images, filename_prefix, text, numbered(self.host, "output"))
-        return {"ui": {"images": shown(self.host, "output", saved)}, "result": (images,)}
+        pixels = images.unsqueeze(-1) if getattr(images, "ndim", 4) == 3 else images
+        prefix = self._inside_folder() + filename_prefix + self.prefix_append
+        saved = save_like_comfyui(pixels, prefix, embedded_text(prompt, extra_pnginfo), numbered(self.host, self.type))
+        return {"ui": {"images": shown(self.host, self.type, saved)}, "result": (images,)}
+
+    def _inside_folder(self) -> str:
+        """What comes before a prefix when a derived class writes into a folder inside of ours."""
+        root, folder = self.host.folder(self.type).resolve(), Path(self.output_dir).resolve()
+        inside = folder.relative_to(root) if folder.is_relative_to(root) else Path()
+        return "" if inside == Path() else f"{inside.as_posix()}/"
 
 
-class PreviewImage:
+class PreviewImage(SaveImage):
     """As SaveImage, into the folder for temporary files."""
 
-    host: ClassVar[Host]
-    CATEGORY = "image"
     DESCRIPTION = "Saves the images to the temporary folder, for a look; gone when the run ends."
     SEARCH_ALIASES: ClassVar = ["preview", "preview image", "show image", "view image", "display image", "image viewer"]
-    RETURN_TYPES = ("IMAGE",)
-    RETURN_NAMES = ("images",)
-    FUNCTION = "save_images"
-    OUTPUT_NODE = True
+    type: Folder = "temp"
+    prefix_append = "_temp"
+    compress_level = 1
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {"required": {"images": ("IMAGE",)}, "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"}}
-
-    def save_images(self, images: Any, prompt: Any = None, extra_pnginfo: Any = None) -> dict[str, Any]:
-        from ..runtime.images.tensor import save_like_comfyui
-
-        text = embedded_text(prompt, extra_pnginfo)
-        saved = save_like_comfyui(images, "ComfyUI_temp", text, numbered(self.host, "temp"))
-        return {"ui": {"images": shown(self.host, "temp", saved)}, "result": (images,)}
 
 
 class UpscaleModelLoader:
@@ -227,6 +233,8 @@ class ImageScale:
     """To a width and height."""
 
     host: ClassVar[Host]
+    upscale_methods: ClassVar = METHODS  # packs offer them too
+    crop_methods: ClassVar = ["disabled", "center"]
     CATEGORY = "image/upscaling"
     DESCRIPTION = "Resizes to a width and height; 0 keeps the aspect."
     SEARCH_ALIASES: ClassVar = ["resize", "resize image", "scale image", "image resize", "zoom", "zoom in", "change size"]
@@ -241,7 +249,7 @@ class ImageScale:
                 "upscale_method": (METHODS, {"tooltip": "None of them is antialiased when it makes a picture smaller."}),
                 "width": _side(),
                 "height": _side(),
-                "crop": (["disabled", "center"], {"tooltip": "center cuts the picture to the new aspect first."}),
+                "crop": (cls.crop_methods, {"tooltip": "center cuts the picture to the new aspect first."}),
             }
         }
 
@@ -255,6 +263,7 @@ class ImageScaleBy:
     """By a factor."""
 
     host: ClassVar[Host]
+    upscale_methods: ClassVar = METHODS
     CATEGORY = "image/upscaling"
     DESCRIPTION = "Resizes both sides by a factor."
     RETURN_TYPES = ("IMAGE",)

@@ -11,6 +11,7 @@ from ..runtime.host import PICTURE_SUFFIXES, WRITABLE_SUFFIXES, expand_tokens
 from ..runtime.upscale.backends import BACKENDS, PRECISIONS
 from ..runtime.upscale.target import NAMES, final_size
 from .core import embedded_text, file_is_there, numbered, output_is_possible, shown
+from .hardware import SETTINGS_TOOLTIP, tuned
 from .inputs import choice, integer, text, wire
 
 if TYPE_CHECKING:
@@ -33,7 +34,10 @@ HALO_TOOLTIP = (
     "Real picture around each tile that the model sees and that is cut off again; -1 is what the model needs. Less is faster "
     "and begins to show seams."
 )
-BATCH_TOOLTIP = "Tiles that go through the model together. More can be faster on a GPU, never on a CPU."
+BATCH_TOOLTIP = (
+    "Tiles that go through the model together; 0 is one, or what the settings suggest. More can be faster on a GPU, never on a "
+    "CPU."
+)
 PRECISION_TOOLTIP = (
     "auto is fp16 on a GPU where the model is safe in it, fp32 otherwise. A tile that overflows in fp16 is computed again in "
     "fp32."
@@ -47,6 +51,11 @@ FILENAME_TOOLTIP = (
     "%second% are filled in. A suffix such as .tiff chooses the format."
 )
 IF_EXISTS_TOOLTIP = "number adds _00001_ and counts up; replace writes exactly this name."
+COLOUR_FIXES = ["off", "mean", "low-frequency"]
+COLOUR_FIX_TOOLTIP = (
+    "Takes away the colour drift that a model adds. mean shifts the whole picture; low-frequency corrects every area by itself "
+    "and leaves the detail alone."
+)
 
 
 def tiling_inputs() -> dict[str, Any]:
@@ -54,10 +63,12 @@ def tiling_inputs() -> dict[str, Any]:
     return {
         "tile": integer(0, 0, 4096, TILE_TOOLTIP, step=32),
         "halo": integer(-1, -1, 512, HALO_TOOLTIP, advanced=True),
-        "batch": integer(1, 1, 64, BATCH_TOOLTIP, advanced=True),
+        "batch": integer(0, 0, 64, BATCH_TOOLTIP, advanced=True),
         "precision": choice(PRECISIONS, "auto", PRECISION_TOOLTIP, advanced=True),
         "reduce": choice([LANCZOS, LANCZOS_LINEAR], LANCZOS, REDUCE_TOOLTIP, advanced=True),
         "backend": choice(BACKENDS, "auto", "What runs the model; null repeats pixels, for dry runs.", advanced=True),
+        "settings": wire("UPSCALE_SETTINGS", SETTINGS_TOOLTIP),
+        "color_fix": choice(COLOUR_FIXES, "off", COLOUR_FIX_TOOLTIP),
     }
 
 
@@ -102,25 +113,30 @@ class TiledUpscale:
         target: str,
         tile: int = 0,
         halo: int = -1,
-        batch: int = 1,
+        batch: int = 0,
         precision: Any = "auto",
         reduce: str = LANCZOS,
         backend: str = "auto",
+        settings: Any = None,
+        color_fix: Any = "off",
     ) -> tuple[Any]:
         from ..runtime.upscale.batch import Settings, upscale_batch
 
         forced = self.host.backend()
-        settings = Settings(
+        forced_or_own = backend if forced == "auto" else forced
+        by = tuned(settings, upscale_model, tile=tile, batch=batch, precision=precision, backend=forced_or_own)
+        asked = Settings(
             target=target,
-            tile=tile,
+            tile=by.tile,
             halo=halo,
-            batch=batch,
-            precision=precision,
+            batch=by.batch,
+            precision=by.precision,
             linear=reduce == LANCZOS_LINEAR,
-            backend=backend if forced == "auto" else forced,
+            backend=by.backend,
             device=self.host.device(),
+            color_fix=color_fix,
         )
-        return (upscale_batch(image, upscale_model, settings, self.host.progress),)
+        return (upscale_batch(image, upscale_model, asked, self.host.progress),)
 
 
 class ImageIn:

@@ -7,10 +7,22 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..runtime.host import VIDEO_SUFFIXES
+from ..runtime.errors import MediaError
+from ..runtime.host import VIDEO_SUFFIXES, expand_tokens, is_series
 from ..runtime.upscale.target import NAMES
-from .core import embedded_text, file_is_there, shown
-from .image import LANCZOS, LANCZOS_LINEAR, TARGET_TOOLTIP, TiledUpscale, tiling_inputs
+from .core import embedded_text, file_is_there, output_is_possible, shown
+from .hardware import tuned
+from .image import (
+    AS_SOURCE,
+    DEPTHS,
+    LANCZOS,
+    LANCZOS_LINEAR,
+    NUMBER,
+    REPLACE,
+    TARGET_TOOLTIP,
+    TiledUpscale,
+    tiling_inputs,
+)
 from .inputs import choice, integer, seconds, text, wire
 
 if TYPE_CHECKING:
@@ -29,7 +41,16 @@ CODEC_TOOLTIP = (
     "hevc for 8K that players and televisions know, av1 for smaller files, h264 up to 4K, prores for editing, ffv1 without any "
     "loss."
 )
-PREFIX_TOOLTIP = "Below the output folder; %width%, %height%, %year% and so on are filled in."
+PREFIX_TOOLTIP = (
+    "Below the output folder; %width%, %height%, %year% and so on are filled in. A suffix such as .mkv goes before container."
+)
+PICTURES_TOOLTIP = "A folder of the input folder, or the names in one: shots/frame_%05d.png."
+NAMES_TOOLTIP = (
+    "Below the output folder; %05d is the number, with five digits. The suffix chooses the format: png, tiff, exr, jpg, webp, "
+    "avif, jxl."
+)
+IF_EXISTS_TOOLTIP = "number adds _00001_ and counts up; replace writes exactly this name."
+SERIES_EXISTS_TOOLTIP = "number adds _00001_ to the folder and counts up; replace writes exactly these names."
 CHROMA_TOOLTIP = "4:4:4 keeps colour at full resolution, for masters."
 PRESET_TOOLTIP = "The encoder's own word for its speed; empty is what suits 8K."
 AUDIO_TOOLTIP = "copy takes the packets as they are wherever the container holds them."
@@ -127,29 +148,32 @@ class TiledUpscaleVideo:
         target: str,
         tile: int = 0,
         halo: int = -1,
-        batch: int = 1,
+        batch: int = 0,
         precision: Any = "auto",
         reduce: str = LANCZOS,
         backend: str = "auto",
+        settings: Any = None,
+        color_fix: Any = "off",
     ) -> tuple[Any]:
         from ..runtime.upscale.batch import Settings
         from ..runtime.upscale.film import upscale_stream
         from ..runtime.video.value import map_value
 
         forced = self.host.backend()
-        settings = Settings(
+        forced_or_own = backend if forced == "auto" else forced
+        by = tuned(settings, upscale_model, tile=tile, batch=batch, precision=precision, backend=forced_or_own)
+        asked = Settings(
             target=target,
-            tile=tile,
+            tile=by.tile,
             halo=halo,
-            batch=batch,
-            precision=precision,
+            batch=by.batch,
+            precision=by.precision,
             linear=reduce == LANCZOS_LINEAR,
-            backend=backend if forced == "auto" else forced,
+            backend=by.backend,
             device=self.host.device(),
+            color_fix=color_fix,
         )
-        upscaled = map_value(
-            video, self.host.progress, lambda stream, say: upscale_stream(stream, upscale_model, settings, say)
-        )
+        upscaled = map_value(video, self.host.progress, lambda stream, say: upscale_stream(stream, upscale_model, asked, say))
         return (upscaled,)
 
 
@@ -184,9 +208,14 @@ class VideoOut:
                 "hardware": choice(HARDWARE, "none", "An encoder of the graphics card: faster, larger files.", advanced=True),
                 "audio": choice(["copy", "none"], "copy", AUDIO_TOOLTIP),
                 "segment_seconds": integer(1, 1, 3600, SEGMENT_TOOLTIP, advanced=True),
+                "if_exists": choice([NUMBER, REPLACE], NUMBER, IF_EXISTS_TOOLTIP, advanced=True),
             },
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
         }
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, filename_prefix: str | None) -> bool | str:
+        return output_is_possible(cls.host, filename_prefix)
 
     def run(
         self,
@@ -201,15 +230,17 @@ class VideoOut:
         hardware: Any = "none",
         audio: Any = "copy",
         segment_seconds: int = 1,
+        if_exists: str = NUMBER,
         prompt: Any = None,
         extra_pnginfo: Any = None,
     ) -> dict[str, Any]:
         from ..runtime.video.value import write_value
         from ..runtime.video.write import Settings
 
+        stem, suffix = _stem_and_suffix(filename_prefix, container)
         settings = Settings(
             codec=codec,
-            container=container,
+            container=_container(suffix),
             bits=10 if bit_depth == "10" else 8,
             chroma=chroma,
             crf=None if crf < 0 else crf,
@@ -221,14 +252,138 @@ class VideoOut:
         )
 
         def find(width: int, height: int) -> Path:
-            return self.host.output_path("output", filename_prefix, f".{container}", width=width, height=height)
+            if if_exists == NUMBER:
+                return self.host.output_path("output", stem, suffix, width=width, height=height)
+            return self.host.output_file("output", expand_tokens(stem, width=width, height=height) + suffix)
 
         path = write_value(video, self.host.progress, settings, find)
         return {"ui": {"images": shown(self.host, "output", [path]), "animated": (True,)}}
+
+
+def _stem_and_suffix(name: str, container: str) -> tuple[str, str]:
+    """A suffix in the name is the container, as the person wrote it."""
+    suffix = Path(name).suffix
+    return (name[: -len(suffix)], suffix) if _container(suffix) in CONTAINERS else (name, f".{container}")
+
+
+def _container(suffix: str) -> Any:
+    return suffix.removeprefix(".").lower()
+
+
+class SequenceIn:
+    """Numbered pictures of the input folder, as a film."""
+
+    host: ClassVar[Host]
+    CATEGORY = "8K/video"
+    DESCRIPTION = (
+        "Opens numbered pictures as a film, one after the other and at their full depth: PNG, TIFF, EXR, JPEG and others. "
+        "Numbers that are missing are reported."
+    )
+    SEARCH_ALIASES: ClassVar = ["image sequence", "load images", "frames", "png sequence", "exr sequence", "folder"]
+    RETURN_TYPES = ("VIDEO",)
+    RETURN_NAMES = ("video",)
+    OUTPUT_TOOLTIPS = ("For Tiled Upscale Video; ComfyUI's own video nodes take it too.",)
+    FUNCTION = "run"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        rate = {"default": 24.0, "min": 0.01, "max": 1000.0, "step": 0.001, "round": 0.001}
+        return {
+            "required": {
+                "pictures": text("frames/%05d.png", PICTURES_TOOLTIP),
+                "frame_rate": ("FLOAT", {**rate, "tooltip": "Pictures a second; 23.976 is 24000/1001."}),
+            }
+        }
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, pictures: str) -> bool | str:
+        try:
+            cls.host.find_series(pictures)
+        except MediaError as error:
+            return str(error)
+        return True
+
+    @classmethod
+    def IS_CHANGED(cls, pictures: str, frame_rate: float = 24.0) -> str:
+        from ..runtime.video.sequence import fingerprint
+
+        return f"{frame_rate}:{fingerprint(cls.host.find_series(pictures))}"
+
+    def run(self, pictures: str, frame_rate: float = 24.0) -> tuple[Any]:
+        from ..runtime.images.film import frame_reader
+        from ..runtime.video.value import open_pictures
+
+        limit = self.host.input_pixels()
+        place = self.host.find_series(pictures)
+        return (open_pictures(place, frame_rate, lambda say: frame_reader(limit, say), self.host.progress),)
+
+
+class SequenceOut:
+    """A film as numbered pictures, one file a frame; a run that was stopped goes on where it was."""
+
+    host: ClassVar[Host]
+    CATEGORY = "8K/video"
+    DESCRIPTION = (
+        "Writes a film as numbered pictures, for compositing and for masters: PNG or TIFF with 16 bits, EXR, and others. "
+        "Stopped or killed, the same workflow goes on after the last whole picture."
+    )
+    SEARCH_ALIASES: ClassVar = ["image sequence", "save images", "frames", "png sequence", "exr sequence", "extract frames"]
+    RETURN_TYPES = ()
+    FUNCTION = "run"
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "video": wire("VIDEO", "From Tiled Upscale Video, or any other video."),
+                "filename": text("Upscale8K/frames/%05d.png", NAMES_TOOLTIP),
+            },
+            "optional": {
+                "bit_depth": choice([AS_SOURCE, *DEPTHS], AS_SOURCE, "32 is floating point. A film of 10 bits becomes 16."),
+                "start_number": integer(1, 0, 100_000_000, "The number of the first picture."),
+                "if_exists": choice([NUMBER, REPLACE], NUMBER, SERIES_EXISTS_TOOLTIP, advanced=True),
+            },
+            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
+        }
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, filename: str | None) -> bool | str:
+        if filename is not None and not is_series(filename):
+            return f"{filename} names one picture, not a series of them. Put a number into it: frames/%05d.png."
+        return output_is_possible(cls.host, filename)
+
+    def run(
+        self,
+        video: Any,
+        filename: str,
+        bit_depth: str = AS_SOURCE,
+        start_number: int = 1,
+        if_exists: str = NUMBER,
+        prompt: Any = None,
+        extra_pnginfo: Any = None,
+    ) -> dict[str, Any]:
+        from ..runtime.images.film import frame_writer
+        from ..runtime.video.sequence_write import SequenceSettings
+        from ..runtime.video.value import write_pictures
+
+        text = {key: json.dumps(value) for key, value in embedded_text(prompt, extra_pnginfo).items()}
+        settings = SequenceSettings(frame_writer(text), DEPTHS.get(bit_depth), start_number)
+        folder, _, names = filename.replace("\\", "/").rpartition("/")
+
+        def find(width: int, height: int) -> Path:
+            if if_exists == NUMBER:
+                return self.host.output_path("output", folder, "", width=width, height=height)
+            return self.host.output_file("output", expand_tokens(filename, width=width, height=height)).parent
+
+        pattern, written = write_pictures(video, self.host.progress, settings, find, names)
+        return {"ui": {"images": shown(self.host, "output", written), "series": shown(self.host, "output", [pattern])}}
 
 
 NODES: dict[str, tuple[type, str]] = {
     "VideoIn": (VideoIn, "Video In"),
     "TiledUpscaleVideo": (TiledUpscaleVideo, "Tiled Upscale Video"),
     "VideoOut": (VideoOut, "Video Out"),
+    "SequenceIn": (SequenceIn, "Sequence In"),
+    "SequenceOut": (SequenceOut, "Sequence Out"),
 }

@@ -6,10 +6,10 @@ The rooms, and the arrows between them (held by ``tests/test_architecture.py``):
            │                                        │
            ▼                                        ▼
          nodes/ ────── the catalog, as a value ──► cli ──► graph ──► errors
-           │                                        └────► packs, host, bench, models
+           │                                        └────► packs, store, host, hardware, bench, models
            ▼
-      upscale ──► models, images     video     host
-           └────────┬──────────────────┘
+      upscale ──► models, images, engines, hardware     video     report ──► metrics
+           └────────┬────────────────────────────┴─────────┘
                     ▼
                  frames ──► errors
 
@@ -17,11 +17,16 @@ The rooms, and the arrows between them (held by ``tests/test_architecture.py``):
 * ``host``      the questions that have different answers in ComfyUI and on a command line.
 * ``frames``    the values all rooms share: sizes, regions, the one place where axes and depths change.
 * ``graph``     a workflow file becomes a prompt, a list of problems, a plan, a run. Standard library and networkx only.
+* ``store``     results of nodes on disk, for ``run --cache``.
 * ``packs``     other people's ComfyUI packs, through stand-ins for the modules that they import.
 * ``images``    picture files in and out: depth, alpha, profile, orientation.
+* ``metrics``   colour drift, difference maps and artifacts, in numbers and in pictures.
 * ``models``    which weights exist, where they are, whether they are what they claim, and loading them.
+* ``hardware``  what this machine is, what it has free, and the settings that follow from it.
+* ``engines``   weights as TensorRT engines: building them, and knowing a stale one.
 * ``upscale``   tiles planned with integers, the loop, and one file per backend.
 * ``video``     films in and out, one frame at a time: colour, time, segments, sound.
+* ``report``    models compared on one picture: crops, sheet, page, words.
 * ``bench``     the benchmark and the peers it is compared with.
 * ``cli``       the command line.
 """

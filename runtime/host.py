@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Literal, Protocol
 
 from .errors import MediaError, OutputError
@@ -27,6 +27,7 @@ FOLDERS: tuple[Folder, ...] = ("input", "output", "temp")
 WEIGHT_SUFFIXES = (".safetensors", ".sft", ".pth", ".pt", ".ckpt", ".bin")
 PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".exr", ".jxl", ".bmp", ".gif")
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".wmv", ".flv")
+WRITABLE_FILMS = (".mp4", ".mkv", ".mov", ".webm")
 WRITABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".exr", ".jxl")
 
 
@@ -45,6 +46,14 @@ class Progress(Protocol):
         """Show a sentence beside the bar: a warning, or what was decided."""
         ...
 
+    def tell(self, **numbers: int) -> None:
+        """Numbers to show beside the bar from now on, such as ``bytes`` written or ``reused`` frames."""
+        ...
+
+    def preview(self, pixels: Any) -> None:
+        """Show (H, W, C) of what is made as it stands now, or do nothing. It may be asked often: few of them are shown."""
+        ...
+
 
 class Host(Protocol):
     """Both homes answer these; nodes ask nothing else of the world."""
@@ -57,6 +66,13 @@ class Host(Protocol):
         """The file that a workflow names, as ``name.png``, ``sub/name.png`` or ``name.png [output]``.
 
         Raises ``MediaError`` when it does not exist or would lie outside its folder.
+        """
+        ...
+
+    def find_series(self, name: str) -> Path:
+        """The folder of pictures that a workflow names, or the pattern of their names in one: ``shots/frame_%05d.png``.
+
+        Raises ``MediaError`` when the folder does not exist or would lie outside its root.
         """
         ...
 
@@ -139,6 +155,18 @@ def _is_file(path: Path) -> bool:
         return False
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:
+        return False
+
+
+def is_series(name: str) -> bool:
+    """Whether a name stands for numbered pictures: ``frame_%05d.png``."""
+    return re.search(r"%(?:0\d+)?d", PurePath(name).name) is not None
+
+
 def _expect_usable(folder: Path) -> None:
     """Raise ``OutputError`` when files could not be made in ``folder``, or the folder itself could not."""
     there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
@@ -200,6 +228,12 @@ class SilentProgress:
     def say(self, text: str) -> None:
         return None
 
+    def tell(self, **numbers: int) -> None:
+        return None
+
+    def preview(self, pixels: Any) -> None:
+        return None
+
 
 def _silent(total: int, unit: str) -> AbstractContextManager[Progress]:
     return SilentProgress()
@@ -242,18 +276,27 @@ class LocalHost:
         return sorted({name for folder in folders for name in input_names(folder, suffixes)})
 
     def find_input(self, name: str) -> Path:
+        return self._find(*split_annotation(name), _is_file)
+
+    def find_series(self, name: str) -> Path:
         plain, folder = split_annotation(name)
+        place = PurePath(plain)
+        if is_series(plain):
+            return self._find(str(place.parent), folder, _is_folder) / place.name
+        return self._find(plain, folder, _is_folder)
+
+    def _find(self, name: str, folder: Folder, is_there: Callable[[Path], bool]) -> Path:
         root = self.folder(folder).absolute()
-        path = contained(root, plain)
+        path = contained(root, name)
         if path is None:
             raise MediaError(
                 f"{name!r} lies outside the {folder} folder {root}.",
                 f"A workflow may only name files inside the {folder} folder: copy the file there, or pass --input-dir.",
                 path=root,
             )
-        if not _is_file(path) and folder == "input":
-            path = next((there for root in self.shipped_inputs if (there := contained(root, plain)) and _is_file(there)), path)
-        if not _is_file(path):
+        if not is_there(path) and folder == "input":
+            path = next((there for root in self.shipped_inputs if (there := contained(root, name)) and is_there(there)), path)
+        if not is_there(path):
             missing = "" if root.is_dir() else ", which does not exist"
             raise MediaError(
                 f"{name!r} is not in the {folder} folder {root}{missing}.",

@@ -22,22 +22,37 @@ ARROWS = {  # room: the rooms it may import. An arrow that is not written here i
     "runtime/images": GROUND,
     "runtime/metrics": GROUND | {"runtime/images"},
     "runtime/models": GROUND,
-    "runtime/packs": {"runtime/errors", "runtime/graph", "runtime/host"},
-    "runtime/upscale": GROUND | {"runtime/hardware", "runtime/images", "runtime/models"},
+    "runtime/packs": {"runtime/errors", "runtime/graph", "runtime/host", "runtime/video"},
+    "runtime/store": {"runtime/errors", "runtime/graph", "runtime/host"},
+    "runtime/engines": {"runtime/errors", "runtime/hardware", "runtime/models"},
+    "runtime/upscale": GROUND | {f"runtime/{room}" for room in ("engines", "hardware", "images", "models")},
     "runtime/video": GROUND,
-    "runtime/bench": {"runtime/errors", "runtime/models"},
-    "runtime/cli": {f"runtime/{room}" for room in ("errors", "graph", "host", "hardware", "models", "bench", "packs")}
+    "runtime/bench": GROUND | {"runtime/hardware", "runtime/images", "runtime/models", "runtime/upscale"},
+    "runtime/report": GROUND | {"runtime/images", "runtime/metrics"},
+    "runtime/cli": {
+        f"runtime/{room}" for room in ("errors", "graph", "host", "hardware", "models", "engines", "bench", "packs", "store")
+    }
     | {"nodes"},
-    "nodes": GROUND | {f"runtime/{room}" for room in ("hardware", "host", "images", "metrics", "models", "upscale", "video")},
+    "nodes": GROUND
+    | {
+        f"runtime/{room}"
+        for room in ("bench", "engines", "hardware", "host", "images", "metrics", "models", "report", "upscale", "video")
+    },
 }
 # A node's file may be read without torch: the catalog is what `check` and `nodes` need, and they answer at once.
 LIGHT = [
     "runtime.errors",
     "runtime.host",
     "runtime.graph",
+    "runtime.hardware",
     "runtime.packs",
+    "runtime.store",
     "runtime.frames.geometry",
     "runtime.upscale.tiles",
+    "runtime.report.wishes",
+    "runtime.engines.stamp",
+    "runtime.engines.shapes",
+    "runtime.engines.target",
     "nodes",
     "runtime.cli",
     "runtime.cli.commands",

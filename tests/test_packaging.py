@@ -79,7 +79,9 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
-    shipped = {"models/catalog.toml"} | {path.relative_to(ROOT).as_posix() for path in (ROOT / "workflows").glob("*.json")}
+    patterns = ("models/catalog.toml", "workflows/*.json", "runtime/report/*.[cj]s*")
+    found = (path for pattern in patterns for path in ROOT.glob(pattern) if path.is_file())
+    shipped = {path.relative_to(ROOT).as_posix() for path in found}
     media = (ROOT / "workflows/media").iterdir()
     shipped |= {path.relative_to(ROOT).as_posix() for path in media if path.is_file()}
     with zipfile.ZipFile(wheel) as archive:

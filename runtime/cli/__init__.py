@@ -1,14 +1,20 @@
 """The command line: ``python -m runtime COMMAND``. stdout carries results, stderr carries progress and messages.
 
 Exit codes: 0 done, 1 failed in a node, 2 bad workflow, input or arguments, 130 cancelled. May enter: ``errors``, ``graph``,
-``host``, ``hardware``, ``models`` (its light files; what loads torch is imported when a command needs it), ``bench`` and ``nodes``.
+``host``, ``hardware``, ``models`` (its light files; what loads torch is imported when a command needs it), ``packs``, ``bench``
+and ``nodes``.
 
 * ``commands``    the surface: every command and option, a file per family.
-* ``session``     one run: a host, a catalog, a prompt that passed the check, its events.
+* ``session``     where a command finds things: folders, a host, the catalog of nodes bound to it.
+* ``prepared``    a workflow file as a prompt that may run; ``running`` runs it, ``dry_run`` only says what would happen.
+* ``checking``    ``check``, on many files; ``needs`` which pictures and weights a workflow names.
+* ``caching``     ``--cache``: the store of results, told what decides them here.
+* ``program``     what this program is called.
 * ``display``     progress for a terminal, a log file or a program.
 * ``conversion``  ``convert``: files and folders, and where they go.
 * ``models``      the table of models, pull, verify, import.
 * ``pictures``    ``upscale``: which files, and where they go.
+* ``doctor``      ``doctor``: what keeps it from working here.
 """
 
 from __future__ import annotations
@@ -20,6 +26,7 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 from ..errors import Cancelled, Upscale8KError
+from .program import worded
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,5 +61,5 @@ def _failed(error: Upscale8KError, arguments: Sequence[str]) -> int:
         import traceback
 
         traceback.print_exception(error)
-    print(f"Error: {error}" if error.exit_code != Cancelled.exit_code else str(error), file=sys.stderr)
+    print(worded(f"Error: {error}" if error.exit_code != Cancelled.exit_code else error), file=sys.stderr)
     return error.exit_code

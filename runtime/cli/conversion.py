@@ -6,11 +6,11 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..errors import OutputError, Upscale8KError, WorkflowError, WorkflowRejected
 from ..graph.document import read
-from .session import to_prompt
+from .prepared import to_prompt
 
 
 def convert_all(sources: Sequence[Path], out: Path | None, definitions: Mapping[str, Any]) -> list[Upscale8KError]:
@@ -18,11 +18,9 @@ def convert_all(sources: Sequence[Path], out: Path | None, definitions: Mapping[
 
     Into a folder ``NAME.ui.json`` and ``NAME.json`` become ``NAME.api.json``.
     """
-    files = [file for source in sources for file in _files(source)]
+    files = workflow_files(sources, but=".api.json")
     many = len(files) > 1 or any(source.is_dir() for source in sources)
     into_folder = out is not None and (many or out.is_dir() or not out.suffix)
-    if not files:
-        raise WorkflowError(f"There are no workflows (*.json) in {sources[0]}.", "Name a file, or a folder that holds some.")
     if many and not into_folder:
         raise WorkflowError(f"{len(files)} workflows need a folder to go to.", "Give one with -o.")
     failures: list[Upscale8KError] = []
@@ -41,10 +39,30 @@ def convert_all(sources: Sequence[Path], out: Path | None, definitions: Mapping[
     return failures
 
 
-def _files(source: Path) -> list[Path]:
-    if not source.is_dir():
-        return [source]
-    return sorted(file for file in source.glob("*.json") if not file.name.endswith(".api.json"))
+def workflow_files(sources: Sequence[Path], *, but: str | None = None) -> list[Path]:
+    """The files that are named, and the ``*.json`` of the folders that are, except those that end in ``but``.
+
+    Raises ``WorkflowError`` when there is none.
+    """
+    files = [file for source in sources for file in (sorted(source.glob("*.json")) if source.is_dir() else [source])]
+    found = [file for file in dict.fromkeys(files) if but is None or file in sources or not file.name.endswith(but)]
+    if not found:
+        raise WorkflowError(f"There are no workflows (*.json) in {sources[0]}.", "Name a file, or a folder that holds some.")
+    return found
+
+
+def read_object_info(path: Path | None) -> dict[str, Any]:
+    """What a server's ``/object_info`` answered, from a file; empty without one. Raises ``WorkflowError``."""
+    if path is None:
+        return {}
+    try:
+        content: Any = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        what = f"{path} cannot be read as ComfyUI's object_info: {error}."
+        raise WorkflowError(what, "Save it from /object_info.", path=path) from error
+    if not isinstance(content, dict):
+        raise WorkflowError(f"{path} is not ComfyUI's object_info: it holds a list.", "Save it from /object_info.", path=path)
+    return cast("dict[str, Any]", content)
 
 
 def _expect_new(target: Path, file: Path, first: Path) -> None:

@@ -11,6 +11,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Generator
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from typing import Literal
 
 from ..host import Progress
@@ -20,6 +21,41 @@ MODES: tuple[Mode, ...] = ("auto", "rich", "plain", "json", "none")
 
 _PLAIN_INTERVAL_SECONDS = 5.0
 _JSON_INTERVAL_SECONDS = 0.5
+
+
+@dataclass
+class Work:
+    """A piece of work under way."""
+
+    total: int
+    unit: str
+    done: int = 0
+    seconds: float = 0.0
+    numbers: dict[str, int] = field(default_factory=dict[str, int])
+    """What ``Progress.tell`` was told: ``resumed`` of an earlier run, ``reused``, ``bytes``."""
+
+    @property
+    def left(self) -> float | None:
+        """Seconds that are left at the pace so far; None before there is a pace. What an earlier run did has none."""
+        before = self.numbers.get("resumed", 0)
+        return eta(self.done - before, self.total - before, self.seconds)
+
+    @property
+    def rate(self) -> float | None:
+        """Frames a second; None for other units and before there is one."""
+        done = self.done - self.numbers.get("resumed", 0)
+        return done / self.seconds if self.unit == "frame" and done > 0 and self.seconds > 0 else None
+
+    @property
+    def details(self) -> str:
+        """Pace, size and the other numbers, as a person reads them; begins with a comma unless it is empty."""
+        known = [f"{self.rate:.3g} frames/s"] if self.rate is not None else []
+        known += [
+            f"{number / 1e6:.1f} MB" if name == "bytes" else f"{number} {name}"
+            for name, number in self.numbers.items()
+            if number
+        ]
+        return "".join(f", {one}" for one in known)
 
 
 class Display(ABC):
@@ -36,8 +72,8 @@ class Display(ABC):
         """A sentence: a warning, or what was decided."""
 
     @abstractmethod
-    def show(self, done: int, total: int, unit: str, seconds: float) -> None:
-        """So much of the node's work is done after so many seconds."""
+    def show(self, work: Work) -> None:
+        """So much of the node's work is done."""
 
     def clear(self) -> None:  # noqa: B027  most displays have nothing to clear
         """The piece of work has ended, well or not."""
@@ -56,17 +92,22 @@ class Display(ABC):
 class _Count:
     def __init__(self, display: Display, total: int, unit: str) -> None:
         self._display = display
-        self._total = total
-        self._unit = unit
-        self._done = 0
+        self._work = Work(total, unit)
         self._began = time.monotonic()
 
     def advance(self, steps: int = 1) -> None:
-        self._done += steps
-        self._display.show(self._done, self._total, self._unit, time.monotonic() - self._began)
+        self._work.done += steps
+        self._work.seconds = time.monotonic() - self._began
+        self._display.show(self._work)
 
     def say(self, text: str) -> None:
         self._display.say(text)
+
+    def tell(self, **numbers: int) -> None:
+        self._work.numbers.update(numbers)
+
+    def preview(self, pixels: object) -> None:
+        return None  # a terminal shows no pictures
 
 
 class Silent(Display):
@@ -75,7 +116,7 @@ class Silent(Display):
     def say(self, text: str) -> None:
         print(text, file=sys.stderr)
 
-    def show(self, done: int, total: int, unit: str, seconds: float) -> None:
+    def show(self, work: Work) -> None:
         return None
 
 
@@ -92,10 +133,11 @@ class Plain(Display):
     def say(self, text: str) -> None:
         print(f"{self.label}: {text}" if self.label else text, file=sys.stderr, flush=True)
 
-    def show(self, done: int, total: int, unit: str, seconds: float) -> None:
-        if time.monotonic() >= self._next or done >= total:
+    def show(self, work: Work) -> None:
+        if time.monotonic() >= self._next or work.done >= work.total:
             self._next = time.monotonic() + _PLAIN_INTERVAL_SECONDS
-            self.say(f"{100 * done // total:3} %, {_clock(seconds)} elapsed, {_clock(eta(done, total, seconds))} left")
+            percent = min(100, 100 * work.done // max(1, work.total))
+            self.say(f"{percent:3} %, {_clock(work.seconds)} elapsed, {_clock(work.left)} left{work.details}")
 
 
 class JsonLines(Display):
@@ -112,13 +154,14 @@ class JsonLines(Display):
     def say(self, text: str) -> None:
         self._print({"event": "message", "node": self.label, "text": text})
 
-    def show(self, done: int, total: int, unit: str, seconds: float) -> None:
-        if time.monotonic() >= self._next or done >= total:
+    def show(self, work: Work) -> None:
+        if time.monotonic() >= self._next or work.done >= work.total:
             self._next = time.monotonic() + _JSON_INTERVAL_SECONDS
-            left = eta(done, total, seconds)
-            event = {"event": "progress", "node": self.label, "done": done, "total": total, "unit": unit}
-            times = {"elapsed_seconds": round(seconds, 2), "eta_seconds": None if left is None else round(left, 2)}
-            self._print({**event, **times})
+            left = work.left
+            event = {"event": "progress", "node": self.label, "done": work.done, "total": work.total, "unit": work.unit}
+            times = {"elapsed_seconds": round(work.seconds, 2), "eta_seconds": None if left is None else round(left, 2)}
+            pace = {} if work.rate is None else {"frames_per_second": round(work.rate, 4)}
+            self._print({**event, **times, **pace, **work.numbers})
 
     def _print(self, event: dict[str, object]) -> None:
         print(json.dumps(event), file=sys.stderr, flush=True)
@@ -147,11 +190,12 @@ class Live(Display):
     def say(self, text: str) -> None:
         self._console.print(f"{self.label}: {text}" if self.label else text, highlight=False, markup=False)
 
-    def show(self, done: int, total: int, unit: str, seconds: float) -> None:
+    def show(self, work: Work) -> None:
         if self._task is None:
-            self._task = self._bar.add_task(self.label, total=total, left="")
+            self._task = self._bar.add_task(self.label, total=work.total, left="")
             self._bar.start()
-        self._bar.update(self._task, completed=done, total=total, left=f"{_clock(eta(done, total, seconds))} left")
+        left = f"{_clock(work.left)} left{work.details}"
+        self._bar.update(self._task, completed=work.done, total=work.total, left=left)
 
     def clear(self) -> None:
         if self._task is not None:

@@ -11,7 +11,7 @@ from ..errors import ModelNotFound
 from ..models.catalog import CatalogEntry, catalog, find_entry
 from ..models.listing import Row, listing
 from ..models.locate import locate
-from .display import Display
+from .display import Display, Work
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator
@@ -95,7 +95,7 @@ def _bytes_shown(display: Display) -> Generator[Callable[[int, int | None], None
 
     def report(here: int, total: int | None) -> None:
         if total:
-            display.show(here, total, "bytes", time.monotonic() - began)
+            display.show(Work(total, "bytes", here, time.monotonic() - began))
 
     try:
         yield report

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from upscale8k.runtime.cli.display import MODES, eta, open_display
+from upscale8k.runtime.cli.display import MODES, Work, eta, open_display
 
 from .conftest import Place, Prompt, noise
 
@@ -72,5 +72,17 @@ def test_what_is_left_goes_at_the_pace_so_far(done: int, total: int, seconds: fl
 def test_hours_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     display = open_display("plain")
     display.node("Film")
-    display.show(1, 3, "frame", 3725.0)
+    display.show(Work(3, "tile", 1, 3725.0))
     assert capsys.readouterr().err == "Film:  33 %, 1:02:05 elapsed, 2:04:10 left\n"
+
+
+def test_a_film_shows_its_pace_without_what_an_earlier_run_did(capsys: pytest.CaptureFixture[str]) -> None:
+    """110 of 200 frames are there after 5 seconds, but 100 of them were there before: 2 a second, 45 s for the other 90."""
+    work = Work(200, "frame", 110, 5.0, {"resumed": 100, "bytes": 1_500_000, "reused": 0})
+    display = open_display("plain")
+    display.show(work)
+    assert capsys.readouterr().err == " 55 %, 0:05 elapsed, 0:45 left, 2 frames/s, 100 resumed, 1.5 MB\n"
+    display = open_display("json")
+    display.show(work)
+    event = json.loads(capsys.readouterr().err)
+    assert (event["frames_per_second"], event["eta_seconds"], event["bytes"], event["resumed"]) == (2.0, 45.0, 1_500_000, 100)

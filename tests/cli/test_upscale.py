@@ -101,11 +101,11 @@ def test_many_pictures_do_not_fit_into_one_file(place: Place) -> None:
 @pytest.mark.parametrize(
     ("source", "out", "facts"),
     [
-        ("gone.png", "output", ["gone.png: no such picture", ".png"]),
+        ("gone.png", "output", ["gone.png: no such picture or film", ".png"]),
         ("output", "new", ["output: no such picture", ".jxl"]),
         ("input/*.gif", "new", ["input/*.gif: no such picture"]),
-        ("input/a.png", "output/a.xyz", [".xyz is no format that can be written", ".tiff"]),
-        ("input/a.png", "output/a.gif", [".gif is no format that can be written", ".png"]),
+        ("input/a.png", "output/a.xyz", [".xyz is no format that a picture can be written in", ".tiff"]),
+        ("input/a.png", "output/a.gif", [".gif is no format that a picture can be written in", ".png"]),
         ("input/a.png", "input/a.png/b.png", ["input/a.png is a file"]),
     ],
 )
@@ -119,7 +119,7 @@ def test_what_cannot_be_upscaled_is_said(place: Place, source: str, out: str, fa
         ("--to", "big", ["'big' is not a size", "8K"]),
         ("--to", "9999999x1", ["is not a size"]),
         ("--tile", 5000, ["The range is 0 to 4096"]),
-        ("-b", 65, ["The range is 1 to 64"]),
+        ("-b", 65, ["The range is 0 to 64"]),
         ("-m", "../a.pth", ["not the name of a file inside a models folder"]),
     ],
 )

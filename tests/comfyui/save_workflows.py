@@ -157,11 +157,171 @@ def video_sketch() -> Sketch:
     )
 
 
+VIDEO_ANY_NOTE = """## Any film, nothing lost
+
+**Video In** reads what FFmpeg reads; **Video Out** writes mp4, mkv, mov or webm with the source's sound, subtitles, chapters \
+and frame times. A suffix in the file name, such as `film.mkv`, chooses the container.
+
+`python -m runtime upscale in.mp4 -o out.mp4` is this workflow with its values set.
+"""
+
+FRAMES_ANY_NOTE = """## Numbered pictures to numbered pictures
+
+**Sequence In** opens a folder of the input folder, or names such as `frames/%05d.png`: PNG and TIFF with 8 or 16 bits, EXR \
+and others, one after the other. **Sequence Out** writes them at the depth of the source. Stopped, the same workflow goes on \
+after the last whole picture.
+
+`python -m runtime upscale "in/%05d.png" -o "out/%05d.png"` is this workflow with its values set.
+"""
+
+FRAMES_TO_VIDEO_NOTE = """## Numbered pictures to a film
+
+**Sequence In** opens a folder of the input folder, or names such as `frames/%05d.png`, at the `frame_rate` that you set. \
+**Video Out** writes the film.
+
+`python -m runtime upscale "in/%05d.png" -o out.mp4 --fps 24` is this workflow with its values set.
+"""
+
+VIDEO_TO_FRAMES_NOTE = """## A film to numbered pictures
+
+For compositing and for masters: **Sequence Out** writes each frame to a file of its own. `%05d` in the name is the number; \
+the suffix chooses PNG, TIFF, EXR or another format.
+
+`python -m runtime upscale in.mp4 -o "out/%05d.png"` is this workflow with its values set.
+"""
+
+FILM_IN = Node("VideoIn", {"video": "sample.mp4"}, size=(320, 340))
+FRAMES_IN = Node("SequenceIn", {"pictures": "sample_%05d.png"}, size=(320, 0))
+FILM_OUT = Node("VideoOut", {"filename_prefix": "Upscale8K/video", "if_exists": "replace"}, size=(420, 0))
+FRAMES_OUT = Node("SequenceOut", {"filename": "Upscale8K/frames/%05d.png", "if_exists": "replace"}, size=(420, 0))
+
+
+def any_film_sketch(text: str, source: Node, result: Node) -> Sketch:
+    """A film or its pictures in, a film or its pictures out."""
+    return Sketch(
+        nodes={
+            "note": note(text, (420, 240)),
+            "load": source,
+            "model": Node("UpscaleModel", {"model": "realesr-animevideov3"}, size=(320, 0)),
+            "upscale": Node("TiledUpscaleVideo", {"target": "8K"}, size=(340, 0)),
+            "save": result,
+        },
+        columns=[["note"], ["load", "model"], ["upscale"], ["save"]],
+        wires=[
+            ("load", "video", "upscale", "video"),
+            ("model", "upscale_model", "upscale", "upscale_model"),
+            ("upscale", "video", "save", "video"),
+        ],
+    )
+
+
+COMPARE_NOTE = """## Which model?
+
+1. Choose a picture in **Image In**.
+2. Press **Run**. `output/Upscale8K/comparison/` then holds the sheet, the maps, the analysis and `report.html`, a page of one \
+file with a slider between any two results.
+
+`crop` says which part is compared: `centre`, `texture`, `edges`, `faces`, `512x512+X+Y`, or several with commas. Bicubic and \
+Lanczos always take part. A model whose weights are missing is a row that says how to get them.
+
+`python -m runtime compare photo.jpg -o out/` is this workflow with its values set.
+"""
+
+BENCHMARK_NOTE = """## How fast is this machine?
+
+Press **Run**. Every model is warmed up, then timed several times, model only and end to end, with its peak memory. \
+`output/Upscale8K/benchmark/` then holds the table, the bars and `benchmark.json`.
+
+Name that file in `earlier` the next time, as `Upscale8K/benchmark/benchmark.json [output]`, and the table says what became \
+slower.
+
+`python -m runtime bench models -o out/` is this workflow with its values set.
+"""
+
+COLOR_DRIFT_NOTE = """## Are the colours true?
+
+**Color Drift** brings the result back to the size of the source and measures CIEDE2000 between the two: below 1.0 nobody sees \
+it, above 2.3 everybody does. Its heat map shows where. **Difference Map** shows what became lighter and what darker.
+
+Without ComfyUI: `python -m runtime run workflows/color_drift.json`
+"""
+
+
+def compare_sketch() -> Sketch:
+    """A picture, every model, one report."""
+    return Sketch(
+        nodes={
+            "note": note(COMPARE_NOTE, (420, 320)),
+            "load": Node("ImageIn", {"image": "sample.png"}, size=(320, 340)),
+            "report": Node("ComparisonReport", size=(460, 380)),
+            "words": Node("PreviewAny", title="Analysis", size=(640, 380)),
+        },
+        columns=[["note"], ["load"], ["report"], ["words"]],
+        wires=[
+            ("load", "image", "report", "image"),
+            ("load", "source", "report", "source"),
+            ("report", "analysis", "words", "source"),
+        ],
+    )
+
+
+def benchmark_sketch() -> Sketch:
+    """One node that times, and its table."""
+    return Sketch(
+        nodes={
+            "note": note(BENCHMARK_NOTE, (420, 300)),
+            "benchmark": Node("Benchmark", size=(460, 380)),
+            "words": Node("PreviewAny", title="Table", size=(640, 380)),
+        },
+        columns=[["note"], ["benchmark"], ["words"]],
+        wires=[("benchmark", "table", "words", "source")],
+    )
+
+
+def color_drift_sketch() -> Sketch:
+    """A picture, its enlargement, and what happened to the colours."""
+    return Sketch(
+        nodes={
+            "note": note(COLOR_DRIFT_NOTE, (420, 260)),
+            "load": Node("LoadImage", {"image": "sample.png"}, size=(320, 340)),
+            "model": Node("UpscaleModel", {"model": "realesr-animevideov3"}, size=(320, 0)),
+            "upscale": Node("TiledUpscale", {"target": "4x"}, size=(340, 0)),
+            "drift": Node("ColorDriftMetric", size=(340, 0)),
+            "diff": Node("DiffMap", {"kind": "signed"}, size=(340, 0)),
+            "heat": Node("SaveImage", {"filename_prefix": "Upscale8K/drift"}, title="Where colours drift", size=(420, 420)),
+            "verdict": Node("PreviewAny", title="Verdict", size=(420, 160)),
+            "signed": Node(
+                "SaveImage", {"filename_prefix": "Upscale8K/difference"}, title="Lighter and darker", size=(420, 420)
+            ),
+        },
+        columns=[["note"], ["load", "model"], ["upscale"], ["drift", "diff"], ["heat", "verdict", "signed"]],
+        wires=[
+            ("load", "IMAGE", "upscale", "image"),
+            ("model", "upscale_model", "upscale", "upscale_model"),
+            ("load", "IMAGE", "drift", "reference"),
+            ("upscale", "image", "drift", "upscaled"),
+            ("load", "IMAGE", "diff", "reference"),
+            ("upscale", "image", "diff", "image"),
+            ("drift", "heat_map", "heat", "images"),
+            ("drift", "verdict", "verdict", "source"),
+            ("diff", "map", "signed", "images"),
+        ],
+        lower={"upscale": 400},
+    )
+
+
 SKETCHES = {
     "image_8k": image_sketch(IMAGE_8K_NOTE, model="realesr-animevideov3", target="8K", prefix="Upscale8K/image_8k"),
     "image_4x": image_sketch(IMAGE_4X_NOTE, model="realesr-animevideov3", target="model scale", prefix="Upscale8K/image_4x"),
     "image_any": any_sketch(),
     "video_8k": video_sketch(),
+    "video_any": any_film_sketch(VIDEO_ANY_NOTE, FILM_IN, FILM_OUT),
+    "video_to_frames": any_film_sketch(VIDEO_TO_FRAMES_NOTE, FILM_IN, FRAMES_OUT),
+    "frames_any": any_film_sketch(FRAMES_ANY_NOTE, FRAMES_IN, FRAMES_OUT),
+    "frames_to_video": any_film_sketch(FRAMES_TO_VIDEO_NOTE, FRAMES_IN, FILM_OUT),
+    "compare_models": compare_sketch(),
+    "benchmark": benchmark_sketch(),
+    "color_drift": color_drift_sketch(),
 }
 
 

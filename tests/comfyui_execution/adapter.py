@@ -1,7 +1,7 @@
 """Stands where the tests of ComfyUI expect its server: the same messages, from our executor in this process.
 
-Only how the tests reach a server is replaced: ``subprocess`` and ``time.sleep`` in their modules, and the methods of their
-client that open a connection. What they run and what they assert is theirs.
+Only how the tests reach a server is replaced: ``subprocess``, ``urllib`` and ``time.sleep`` in their modules, and the methods
+of their client that open a connection. What they run and what they assert is theirs.
 """
 
 import json
@@ -9,16 +9,18 @@ import os
 import sys
 import time
 import urllib.error
+import urllib.parse
+import urllib.request
 from collections.abc import Iterator
 from email.message import Message
 from importlib.util import module_from_spec, spec_from_file_location
+from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import ModuleType, SimpleNamespace
 from typing import Any, ClassVar
 
 import pytest
-import torch
 from upscale8k import nodes
 from upscale8k.runtime.graph.cache import ResultCache
 from upscale8k.runtime.graph.check import check
@@ -42,22 +44,6 @@ def tests_of_comfyui() -> Path:
     return tree() / "tests" / "execution"
 
 
-class RebatchImages:
-    """Core's node: pictures of any batches in batches of one size, as a list."""
-
-    INPUT_IS_LIST = True
-    OUTPUT_IS_LIST = (True,)
-    RETURN_TYPES = ("IMAGE",)
-    FUNCTION = "rebatch"
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"images": ("IMAGE",), "batch_size": ("INT", {"default": 1, "min": 1, "max": 4096})}}
-
-    def rebatch(self, images: list[torch.Tensor], batch_size: list[int]) -> tuple[list[torch.Tensor]]:
-        return (list(torch.cat(images).split(batch_size[0])),)
-
-
 class Server:
     """What ``python main.py ...`` starts: the nodes, and the results of earlier prompts."""
 
@@ -66,7 +52,7 @@ class Server:
     def __init__(self, arguments: list[str]) -> None:
         self.temp = TemporaryDirectory()
         self.host = LocalHost(output_dir=Path(arguments[arguments.index("--output-directory") + 1]), _temp=self.temp)
-        self.core = {**nodes.catalog(self.host), "RebatchImages": RebatchImages}
+        self.core = nodes.catalog(self.host)
         pack = tests_of_comfyui() / "testing_nodes" / "testing-pack"
         with stand_in(self.host, self.core):
             self.catalog = {**self.core, **load_pack(pack, self.host, self.core).nodes}
@@ -112,6 +98,7 @@ class Server:
 
 def connect(self: Any, listen: str = "", port: int = 0, client_id: str = "") -> None:
     self.messages = []
+    self.server_address = "127.0.0.1:0"
     self.ws = SimpleNamespace(recv=lambda: self.messages.pop(0))
 
 
@@ -126,6 +113,20 @@ def get_history(self: Any, prompt_id: str) -> dict[str, Any]:
 
 def get_image(self: Any, filename: str, subfolder: str, folder_type: Any) -> bytes:
     return (Server.running.host.folder(folder_type) / subfolder / filename).read_bytes()
+
+
+def get_job(self: Any, job_id: str) -> dict[str, Any] | None:
+    """What the server's page about one prompt holds, of what runs have: the outputs that it showed."""
+    outputs = Server.running.history.get(job_id)
+    return None if outputs is None else {"status": "completed", "outputs": json.loads(json.dumps(outputs))}
+
+
+def urlopen(request: urllib.request.Request) -> BytesIO:
+    """``POST /prompt`` by a test itself, past its client."""
+    assert request.full_url.endswith("/prompt"), f"no test here asks a server for {request.full_url}"
+    assert isinstance(request.data, bytes)
+    prompt_id, _ = Server.running.post(json.loads(request.data)["prompt"], None)
+    return BytesIO(json.dumps({"prompt_id": prompt_id}).encode())
 
 
 def upstream(name: str) -> ModuleType:
@@ -143,6 +144,8 @@ def upstream(name: str) -> ModuleType:
         spec.loader.exec_module(module)
     module.subprocess = SimpleNamespace(Popen=Server)
     module.time = SimpleNamespace(time=time.time, sleep=lambda seconds: None)
-    for method in (connect, queue_prompt, get_history, get_image):
+    reached = SimpleNamespace(Request=urllib.request.Request, urlopen=urlopen)
+    module.urllib = SimpleNamespace(error=urllib.error, parse=urllib.parse, request=reached)
+    for method in (connect, queue_prompt, get_history, get_image, get_job):
         setattr(module.ComfyClient, method.__name__, method)
     return module

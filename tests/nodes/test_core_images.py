@@ -202,6 +202,44 @@ def test_files_have_cores_names_pixels_and_workflow(tmp_path: Path, host: LocalH
             assert our_spec.getattribute("chromaticities") == their_spec.getattribute("chromaticities")
 
 
+def test_grey_pictures_without_a_channel_axis_are_saved_as_in_core(tmp_path: Path, host: LocalHost) -> None:
+    images = picture(37, 61, 2).movedim(-1, 1)[0].contiguous()  # (2, 37, 61), as masks are
+    theirs_at = tmp_path / "core"
+    theirs_at.mkdir()
+    (core,) = run_core([("SaveImage", {"images": images, "filename_prefix": "grey"})], theirs_at)
+    saver: Any = catalog(host)["SaveImage"]
+    answer = saver().save_images(images=images, filename_prefix="grey")
+    assert answer["ui"] == core["ui"]
+    assert same(answer["result"][0], images)
+    for one in core["ui"]["images"]:
+        with (
+            Image.open(host.output_dir / one["filename"]) as ours,
+            Image.open(theirs_at / "output" / one["filename"]) as theirs,
+        ):
+            assert ours.mode == theirs.mode == "L"
+            assert ours.tobytes() == theirs.tobytes()
+
+
+def test_packs_say_where_a_derived_saver_writes(tmp_path: Path, host: LocalHost) -> None:
+    core: Any = catalog(host)["SaveImage"]
+
+    class Previewing(core):
+        def __init__(self) -> None:
+            self.output_dir = str(host.folder("temp"))
+            self.type = "temp"
+            self.prefix_append = "_temp_abcde"
+
+    class Below(core):
+        def __init__(self) -> None:
+            super().__init__()
+            self.output_dir = str(Path(self.output_dir) / "below")
+
+    (shown,) = Previewing().save_images(SQUARE, "x")["ui"]["images"]
+    assert shown == {"filename": "x_temp_abcde_00001_.png", "subfolder": "", "type": "temp"}
+    (below,) = Below().save_images(SQUARE, "x")["ui"]["images"]
+    assert below == {"filename": "x_00001_.png", "subfolder": "below", "type": "output"}
+
+
 def test_a_picture_that_is_no_number_leaves_no_file(host: LocalHost) -> None:
     node = bound(host)["SaveImageAdvanced"]
     for bits in ("8-bit", "16-bit"):

@@ -97,3 +97,75 @@ def test_a_film_that_is_none_gets_a_sentence(films: Path, tmp_path: Path, capsys
     assert main(arguments(films, tmp_path)) == 2
     assert "clip.mkv" in capsys.readouterr().err
     assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
+
+
+def both_ways(films: Path, tmp_path: Path, source: dict[str, Any], result: dict[str, Any]) -> list[str]:
+    """A workflow without a model: one node in, one out; the files that it writes."""
+    path = films / "plain.json"
+    path.write_text(json.dumps({"1": source, "2": {**result, "inputs": {"video": ["1", 0], **result["inputs"]}}}))
+    assert main(["run", str(path), "--input-dir", str(films), "--output-dir", str(tmp_path / "out"), "--progress", "none"]) == 0
+    return sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file())
+
+
+def film_in(**more: Any) -> dict[str, Any]:
+    return {"class_type": "VideoIn", "inputs": {"video": "clip.mkv", **more}}
+
+
+def test_pictures_of_a_film_make_the_same_film_again(films: Path, tmp_path: Path) -> None:
+    out = {"class_type": "SequenceOut", "inputs": {"filename": "shots/f_%04d.png"}}
+    names = [f"shots_00001_/f_{number:04}.png" for number in range(1, 11)]
+    assert both_ways(films, tmp_path, film_in(), out) == names
+    back = {"class_type": "SequenceIn", "inputs": {"pictures": "shots_00001_/f_%04d.png [output]", "frame_rate": 25.0}}
+    exact = {"codec": "ffv1", "container": "mkv", "bit_depth": "8", "chroma": "4:4:4", "filename_prefix": "back"}
+    both_ways(films, tmp_path, back, {"class_type": "VideoOut", "inputs": exact})
+    pictures, times = decoded(tmp_path / "out" / "back_00001_.mkv")
+    assert times == [Fraction(number, 25) for number in range(10)]
+    np.testing.assert_array_equal(np.stack(pictures), np.stack(FRAMES))
+
+
+def test_a_series_is_counted_up_or_replaced(films: Path, tmp_path: Path) -> None:
+    for how, folders in (
+        ("number", ["s_00001_"]),
+        ("number", ["s_00001_", "s_00002_"]),
+        ("replace", ["s", "s_00001_", "s_00002_"]),
+    ):
+        both_ways(
+            films, tmp_path, film_in(), {"class_type": "SequenceOut", "inputs": {"filename": "s/%d.png", "if_exists": how}}
+        )
+        assert sorted(path.name for path in (tmp_path / "out").iterdir()) == folders
+
+
+def test_a_suffix_in_the_name_goes_before_the_container(films: Path, tmp_path: Path) -> None:
+    inputs = {"filename_prefix": "a/film.MKV", "container": "mp4", "codec": "ffv1", "bit_depth": "8", "if_exists": "replace"}
+    assert both_ways(films, tmp_path, film_in(), {"class_type": "VideoOut", "inputs": inputs}) == ["a/film.MKV"]
+    with av.open(str(tmp_path / "out" / "a" / "film.MKV")) as film:
+        assert "matroska" in film.format.name
+
+
+@pytest.mark.parametrize(
+    ("source", "result", "fact"),
+    [
+        (
+            {"class_type": "SequenceIn", "inputs": {"pictures": "nowhere/%d.png", "frame_rate": 24.0}},
+            "s/%d.png",
+            "'nowhere' is not",
+        ),
+        (
+            {"class_type": "SequenceIn", "inputs": {"pictures": "../x/%d.png", "frame_rate": 24.0}},
+            "s/%d.png",
+            "outside the input",
+        ),
+        ({"class_type": "SequenceIn", "inputs": {"pictures": "%d.png", "frame_rate": 24.0}}, "s/%d.png", "There is no picture"),
+        (film_in(), "s/one.png", "names one picture"),
+        (film_in(), "../%d.png", "outside the output"),
+        (film_in(), "s/%d.xyz", "no ending that says a format"),
+    ],
+)
+def test_a_series_that_cannot_be_is_a_sentence(
+    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], source: dict[str, Any], result: str, fact: str
+) -> None:
+    out = {"class_type": "SequenceOut", "inputs": {"video": ["1", 0], "filename": result}}
+    path = films / "plain.json"
+    path.write_text(json.dumps({"1": source, "2": out}))
+    assert main(["run", str(path), "--input-dir", str(films), "--output-dir", str(tmp_path / "out"), "--progress", "none"]) == 2
+    assert fact in capsys.readouterr().err

@@ -38,3 +38,8 @@ with av.open(str(HERE / "sample.mp4"), "w") as film:
         film.mux(sound.encode(samples))
     film.mux(video.encode(None))
     film.mux(sound.encode(None))
+
+# And as four numbered pictures, small.
+for number in range(1, 5):
+    part = Image.open(HERE / "sample.png").crop((8 * number, 20, 8 * number + 384, 236))
+    part.resize((192, 108), Image.Resampling.LANCZOS).save(HERE / f"sample_{number:05}.png", optimize=True)

@@ -8,7 +8,9 @@ from typing import cast
 import typer
 
 from ...errors import Cancelled
-from . import bench, models, workflows
+from .. import program
+from . import bench, engines, hardware, models, workflows
+from .compare import compare
 from .upscale import upscale
 
 _typer = typer.Typer(
@@ -23,6 +25,11 @@ for _name, _command in {
     "convert": workflows.convert,
     "nodes": workflows.nodes_,
     "upscale": upscale,
+    "compare": compare,
+    "probe": hardware.probe,
+    "trt-build": engines.trt_build,
+    "export": engines.export,
+    "doctor": hardware.doctor,
 }.items():
     _typer.command(_name)(_command)
 _typer.add_typer(models.app, name="models")
@@ -37,7 +44,7 @@ def app(arguments: Sequence[str]) -> int:
     """Run the command line on these arguments; the exit code. Raises ``Upscale8KError`` and ``KeyboardInterrupt``."""
     command = typer.main.get_command(_typer)
     try:
-        result: object = command(list(arguments) or ["--help"], prog_name="python -m runtime", standalone_mode=False)
+        result: object = command(list(arguments) or ["--help"], prog_name=program.name(), standalone_mode=False)
     except _UsageError as error:
         error.show()
         return error.exit_code

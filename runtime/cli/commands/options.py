@@ -21,12 +21,30 @@ OutputDir = Annotated[Path | None, typer.Option("--output-dir", help="Where resu
 ModelsDir = Annotated[list[Path] | None, typer.Option("--models-dir", help="Where weights lie; may be given more than once.")]
 ExtraPaths = Annotated[Path | None, typer.Option("--extra-model-paths", help="ComfyUI's extra_model_paths.yaml.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N, mps or xpu.")]
-BackendName = Annotated[str, typer.Option("--backend", help="auto, torch or null (repeats pixels, for a dry run).")]
+BackendName = Annotated[
+    str, typer.Option("--backend", help="auto, torch, openvino, onnxruntime, tensorrt or null (repeats pixels, for a dry run).")
+]
 ProgressMode = Annotated[str, typer.Option("--progress", help=" | ".join(MODES))]
 Packs = Annotated[
     list[Path] | None,
     typer.Option("--nodes", metavar="PACK", help="A ComfyUI node pack to use; it runs with your rights. May be repeated."),
 ]
+ObjectInfo = Annotated[
+    Path | None, typer.Option("--object-info", metavar="FILE", help="ComfyUI's /object_info, for nodes that are not here.")
+]
+Outputs = Annotated[
+    list[str] | None,
+    typer.Option("--outputs", metavar="NODE", help="Run only what this output needs: an id, title or class. May be repeated."),
+]
+KeepGoing = Annotated[
+    bool, typer.Option("--keep-going", help="Finish what does not depend on a node that fails or is wrong; exit code 1 then.")
+]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, be read and be written; run nothing.")]
+CacheDir = Annotated[
+    Path | None, typer.Option("--cache", metavar="DIR", help="Keep results there, and run only what has changed since.")
+]
+CacheLimit = Annotated[float, typer.Option("--cache-limit", metavar="GB", min=0.001, help="Most that --cache may hold.")]
+AsJson = Annotated[bool, typer.Option("--json", help="One JSON object with every file and problem, for a program.")]
 Download = Annotated[bool, typer.Option("--download", help="Pull models that the workflow names and that are not here.")]
 MaxPixels = Annotated[
     int | None, typer.Option("--max-pixels", min=1, help="Largest picture that is decoded (default: 1000000000).")

@@ -1,8 +1,8 @@
-"""``upscale``: a shipped workflow with values set, on one file or many."""
+"""``upscale``: a shipped workflow with values set, on one picture or film, or on many."""
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -17,12 +17,14 @@ from .workflows import run_workflow
 
 
 def upscale(
-    source: Annotated[str, typer.Argument(metavar="IN", help="A picture, a folder of pictures, or a quoted glob.")],
-    out: Annotated[Path, typer.Option("-o", "--output", help="The result, or a folder for results.")],
+    source: Annotated[str, typer.Argument(metavar="IN", help="Picture, film, folder or quoted glob of them, or in/%05d.png.")],
+    out: Annotated[Path, typer.Option("-o", "--output", help="The result, a folder for results, or out/%05d.png.")],
     to: Annotated[str, typer.Option("--to", help="8k, 4k, 16k, 2x, 4x, WIDTHxHEIGHT or 'model scale'.")] = "8k",
     model: Annotated[str, typer.Option("-m", "--model", help="A catalog id or a file name.")] = "realesr-animevideov3",
-    batch: Annotated[int, typer.Option("-b", "--batch", min=1, help="Tiles that go through the model together.")] = 1,
+    batch: Annotated[int, typer.Option("-b", "--batch", min=0, help="Tiles through the model at a time; 0 chooses.")] = 0,
     tile: Annotated[int, typer.Option("--tile", min=0, help="Side of a tile in source pixels; 0 chooses.")] = 0,
+    fps: Annotated[float | None, typer.Option("--fps", help="Pictures a second, for numbered pictures (default: 24).")] = None,
+    more: options.Set = None,
     models_dir: options.ModelsDir = None,
     extra_model_paths: options.ExtraPaths = None,
     device: options.Device = "auto",
@@ -32,23 +34,19 @@ def upscale(
     max_pixels: options.MaxPixels = None,
     traceback: options.Traceback = False,
 ) -> int:
-    """Upscale pictures; depth, alpha and colour profile are kept. Prints the files that it wrote.
+    """Upscale pictures and films. Prints the files that it wrote.
 
-    Of several pictures one that is bad never stops the rest.
+    A picture keeps depth, alpha and colour profile, a film its times, colours, sound and subtitles. Of several one that is bad
+    never stops the rest. A film that was stopped goes on when the same command is given again.
     """
     display = open_display(options.mode(progress))
-    settings = [
-        f"UpscaleModel.model={model}",
-        f"TiledUpscale.target={to}",
-        f"TiledUpscale.batch={batch}",
-        f"TiledUpscale.tile={tile}",
-    ]
     places = Places(None, None, tuple(models_dir or ()), extra_model_paths, device, backend, max_pixels)
-    found = pictures.jobs(source, out)
+    found = pictures.jobs(source, out, fps)
+    chosen = _Chosen(to, model, batch, tile, tuple(more or ()))
     exit_code = 0
     for job in found:
         try:
-            for path in _upscaled(job, settings, places, display, download=download):
+            for path in _upscaled(job, chosen, places, display, download=download):
                 typer.echo(path)
         except (MediaError, NodeError) as error:
             if len(found) == 1 or _disk_failed(error):
@@ -58,13 +56,27 @@ def upscale(
     return exit_code
 
 
-def _upscaled(job: pictures.Job, settings: list[str], places: Places, display: Display, *, download: bool) -> list[Path]:
-    """Run the shipped workflow on one picture; the file that it wrote."""
-    workflow = shipped("image_any.json")
-    original = job.source.resolve()
-    places = replace(places, input_dir=original.parent, output_dir=job.result.parent)
-    settings = [*settings, f"ImageIn.image={original.name}", f"ImageOut.filename={job.result.name}"]
-    return run_workflow(workflow, settings, places, display, download=download)
+@dataclass(frozen=True)
+class _Chosen:
+    """What is asked for every picture and film."""
+
+    to: str
+    model: str
+    batch: int
+    tile: int
+    more: tuple[str, ...]
+
+    def settings(self, upscaler: str) -> list[str]:
+        values = {"target": self.to, "batch": self.batch, "tile": self.tile}
+        return [f"UpscaleModel.model={self.model}", *(f"{upscaler}.{name}={value}" for name, value in values.items())]
+
+
+def _upscaled(job: pictures.Job, chosen: _Chosen, places: Places, display: Display, *, download: bool) -> list[Path]:
+    """Run the shipped workflow on one picture or film; the files that it wrote."""
+    upscaler = "TiledUpscale" if job.workflow == "image_any.json" else "TiledUpscaleVideo"
+    settings = [*chosen.settings(upscaler), *job.settings, *chosen.more]
+    places = replace(places, input_dir=job.source.resolve().parent, output_dir=job.result.parent)
+    return run_workflow(shipped(job.workflow), settings, places, display, download=download)
 
 
 def _disk_failed(error: Upscale8KError) -> bool:

@@ -1,0 +1,25 @@
+"""Hints name the command that the person has: the module in a checkout, ``upscale8k`` after an installation."""
+
+import sys
+
+import pytest
+
+from .conftest import Place, Prompt
+
+
+@pytest.mark.parametrize(
+    ("started", "named"),
+    [
+        ("/checkout/runtime/__main__.py", "python -m runtime"),
+        ("/usr/bin/upscale8k", "upscale8k"),
+        ("upscale8k.exe", "upscale8k"),
+    ],
+)
+def test_a_hint_says_what_can_be_typed(
+    place: Place, prompt: Prompt, monkeypatch: pytest.MonkeyPatch, started: str, named: str
+) -> None:
+    monkeypatch.setattr(sys, "argv", [started])
+    prompt["2"]["inputs"]["model"] = "bsrgan-x4"
+    for answer in (place.run(prompt), place("check", "workflow.json", "--models-dir", "models")):
+        assert f"Get them with: {named} models pull bsrgan-x4" in answer.err
+    assert f"Usage: {named} " in place("run", "--nonsense").err

@@ -1,0 +1,173 @@
+"""``upscale`` on films and numbered pictures: the shipped workflows with values set."""
+
+import json
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+
+from .conftest import NULL, Place
+
+LARGER = ("--to", "4x", *NULL)
+FRAMES = [np.random.default_rng(number).integers(0, 256, (24, 32, 3), np.uint8) for number in range(4)]
+EXACT = ("--set", "VideoOut.codec=ffv1", "--set", "VideoOut.chroma=4:4:4", "--set", "VideoOut.bit_depth=8")
+
+
+def film(path: str) -> Path:
+    """Four frames of noise without loss, with a title."""
+    with av.open(path, "w", format="matroska") as out:
+        out.metadata["title"] = "Noise"
+        stream = out.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 32, 24, "bgr0"
+        for number, pixels in enumerate(FRAMES):
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="bgr0")
+            frame.pts, frame.time_base = number, Fraction(1, 25)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return Path(path)
+
+
+def series(folder: str, first: int = 1, dtype: type = np.uint8) -> None:
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    for number, pixels in enumerate(FRAMES, first):
+        cv2.imwrite(f"{folder}/{number:04}.png", pixels.astype(dtype) * (1 if dtype == np.uint8 else 257))
+
+
+def decoded(path: str) -> list[np.ndarray]:
+    with av.open(path) as container:
+        return [frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)]
+
+
+def larger(pixels: np.ndarray) -> np.ndarray:
+    return pixels.repeat(4, axis=0).repeat(4, axis=1)
+
+
+def assert_larger(found: list[np.ndarray]) -> None:
+    for after, before in zip(found, FRAMES, strict=True):
+        np.testing.assert_array_equal(after, larger(before))
+
+
+def test_a_film_becomes_a_film_of_the_name_that_was_asked_for(place: Place) -> None:
+    film("input/in.mkv")
+    answer = place("upscale", "input/in.mkv", "-o", "output/out.MKV", "-b", 4, *LARGER, *EXACT)
+    assert (answer.code, answer.out, answer.new) == (0, "output/out.MKV\n", ["output/out.MKV"])
+    assert_larger(decoded("output/out.MKV"))
+    with av.open("output/out.MKV") as container:
+        assert container.metadata["title"] == "Noise"
+        prompt = json.loads(container.metadata["PROMPT"])
+    assert {node["class_type"] for node in prompt.values()} == {"VideoIn", "UpscaleModel", "TiledUpscaleVideo", "VideoOut"}
+
+
+@pytest.mark.parametrize(("out", "codec"), [("o.mp4", "hevc"), ("o.mov", "hevc"), ("o.mkv", "hevc"), ("o.webm", "av1")])
+def test_the_suffix_chooses_the_container(place: Place, out: str, codec: str) -> None:
+    film("input/in.mkv")
+    assert place("upscale", "input/in.mkv", "-o", f"output/{out}", "--to", "4x", *NULL).new == [f"output/{out}"]
+    with av.open(f"output/{out}") as container:
+        stream = container.streams.video[0]
+        assert stream.codec.canonical_name == codec
+        assert (stream.width, stream.height) == (128, 96)
+
+
+def test_a_result_is_replaced_and_never_numbered(place: Place) -> None:
+    film("input/in.mkv")
+    for target, width in (("2x", 64), ("3x", 96)):
+        assert place("upscale", "input/in.mkv", "-o", "output/o.mkv", "--to", target, *NULL, *EXACT).code == 0
+        assert decoded("output/o.mkv")[0].shape[1] == width
+    assert sorted(path.name for path in Path("output").iterdir()) == ["o.mkv"]
+
+
+def test_a_folder_of_films_and_pictures_becomes_a_folder_and_a_bad_one_stops_nothing(place: Place) -> None:
+    film("input/b.mkv")
+    film("input/d.avi").rename("input/d.ts")  # what a file is called does not matter
+    Path("input/c.mp4").write_text("no film")
+    answer = place("upscale", "input", "-o", "output", *LARGER)
+    assert answer.code == 2
+    assert answer.new == answer.out.splitlines() == ["output/a.png", "output/b.mkv", "output/d.mkv"]
+    (line,) = [line for line in answer.err.splitlines() if line.startswith("Error: ")]
+    assert "c.mp4" in line
+
+
+def test_numbered_pictures_become_numbered_pictures_of_the_same_numbers_and_depth(place: Place) -> None:
+    series("input/shot", 1001, np.uint16)
+    answer = place("upscale", "input/shot/%04d.png", "-o", "output/up_%05d.tiff", *LARGER)
+    assert (answer.code, answer.out) == (0, "output/up_%05d.tiff\n")
+    assert answer.new == [f"output/up_{number:05}.tiff" for number in range(1001, 1005)]
+    for number, before in enumerate(FRAMES, 1001):
+        after = cv2.imread(f"output/up_{number:05}.tiff", cv2.IMREAD_UNCHANGED)
+        np.testing.assert_array_equal(after, larger(before).astype(np.uint16) * 257)
+
+
+def test_numbered_pictures_become_a_film_at_the_rate_that_is_asked_for(place: Place) -> None:
+    series("input/shot")
+    for source, out in (("input/shot/%04d.png", "one.mkv"), ("input/shot", "two.mkv")):
+        assert place("upscale", source, "-o", f"output/{out}", "--fps", 23.976, *LARGER, *EXACT).code == 0
+        assert_larger([picture[:, :, ::-1] for picture in decoded(f"output/{out}")])
+        with av.open(f"output/{out}") as container:
+            assert container.streams.video[0].average_rate == Fraction(24000, 1001)
+
+
+def test_a_film_becomes_numbered_pictures(place: Place) -> None:
+    film("input/in.mkv")
+    answer = place("upscale", "input/in.mkv", "-o", "output/f/%03d.png", *LARGER)
+    assert answer.new == [f"output/f/{number:03}.png" for number in range(1, 5)]
+    assert_larger([cv2.imread(path)[:, :, ::-1] for path in answer.new])
+
+
+def test_a_gap_in_the_numbers_is_told(place: Place) -> None:
+    series("input/shot")
+    Path("input/shot/0002.png").unlink()
+    answer = place("upscale", "input/shot/%04d.png", "-o", "output/%04d.png", *LARGER)
+    assert "1 number has no picture (2)" in answer.err
+    assert len(answer.new) == 3
+
+
+def test_a_picture_of_another_size_is_named_and_what_is_whole_is_kept(place: Place) -> None:
+    series("input/shot")
+    cv2.imwrite("input/shot/0003.png", FRAMES[0][:12])
+    answer = place("upscale", "input/shot/%04d.png", "-o", "output/%04d.png", *LARGER)
+    assert answer.code == 2
+    assert "0003.png is 32x12 with 8 bits, the pictures before it are 32x24 with 8" in answer.err
+    cv2.imwrite("input/shot/0003.png", FRAMES[2])
+    again = place("upscale", "input/shot/%04d.png", "-o", "output/%04d.png", *LARGER)
+    assert again.code == 0
+    assert sorted(path.name for path in Path("output").iterdir()) == ["0001.png", "0002.png", "0003.png", "0004.png"]
+
+
+@pytest.mark.parametrize(
+    ("source", "out", "facts"),
+    [
+        ("input/in.mkv", "output/o.avi", [".avi is no format that a film can be written in", ".mp4"]),
+        ("input/in.mkv", "output/o.png", [".png is no format that a film can be written in"]),
+        ("input/a.png", "output/o.mp4", [".mp4 is no format that a picture can be written in"]),
+        ("input/in.mkv", "input/in.mkv", ["would be replaced by its own result"]),
+        ("input/shot/%04d.png", "input/shot", ["lies among its own sources"]),
+        ("input/none/%04d.png", "output", ["none"]),
+        ("input/shot/x_%04d.png", "output", ["There is no picture x_%04d.png"]),
+        ("input/*.mkv", "output/o.mp4", ["names 2 pictures or films", "Give a folder"]),
+    ],
+)
+def test_what_does_not_go_together_is_a_sentence(place: Place, source: str, out: str, facts: list[str]) -> None:
+    film("input/in.mkv")
+    film("input/other.mkv")
+    series("input/shot")
+    place.refuses(place("upscale", source, "-o", out, *LARGER), *facts)
+
+
+def test_a_rate_is_for_numbered_pictures(place: Place) -> None:
+    film("input/in.mkv")
+    place.refuses(place("upscale", "input/in.mkv", "-o", "output/o.mp4", "--fps", 24, *NULL), "--fps is for numbered pictures")
+
+
+def test_progress_for_machines_tells_frames_pace_and_bytes(place: Place) -> None:
+    film("input/in.mkv")
+    said = place(
+        "upscale", "input/in.mkv", "-o", "output/o.mkv", "--to", "2x", "--backend", "null", *EXACT, "--progress", "json"
+    )
+    events = [json.loads(line) for line in said.err.splitlines()]
+    last = [event for event in events if event["event"] == "progress"][-1]
+    assert (last["done"], last["total"], last["unit"], last["reused"], last["resumed"]) == (4, 4, "frame", 0, 0)
+    assert last["frames_per_second"] > 0
+    assert last["eta_seconds"] == 0

@@ -1,0 +1,130 @@
+"""HW Probe on the canvas and without it, and what other nodes make of its settings."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from upscale8k.nodes import catalog
+from upscale8k.nodes import hardware as room
+from upscale8k.nodes.hardware import Tuned, calibrate_here, network_of, tuned
+from upscale8k.runtime.errors import ModelNotFound, WorkflowError
+from upscale8k.runtime.hardware.calibration import recall
+from upscale8k.runtime.hardware.machine import look
+from upscale8k.runtime.hardware.settings import UpscaleSettings
+from upscale8k.runtime.host import LocalHost
+
+OWN: dict[str, Any] = {"tile": 0, "batch": 0, "precision": "auto", "backend": "auto"}
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("UPSCALE8K_CACHE_DIR", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def settings(**more: Any) -> UpscaleSettings:
+    values: dict[str, Any] = {"batch_size": 3, "tile_size": 320, "fp16": False, "trtexec_workspace": 0, "backend": "torch"}
+    return UpscaleSettings(**{**values, "halo": 18, "queue_bytes": 1, "encoder": "none", "device": "cpu", **more})
+
+
+def test_it_shows_a_table_and_gives_settings(host: LocalHost) -> None:
+    told = catalog(host)["HWProbe"]().run()
+    (table,) = told["ui"]["text"]
+    assert "Processor" in table
+    suggested, text = told["result"]
+    assert suggested.device == "cpu", "the device that the host works on"
+    assert json.loads(text) == suggested.as_json()
+    assert {"batch_size", "tile_size", "fp16", "trtexec_workspace"} <= set(json.loads(text))
+
+
+def test_settings_are_for_the_model_that_is_connected(host: LocalHost) -> None:
+    nodes = catalog(host)
+    (model,) = nodes["UpscaleModel"]().run("realesr-animevideov3")
+    suggested, _ = nodes["HWProbe"]().run(model)["result"]
+    assert suggested.halo == 18  # SRVGG-16: one pixel for each of its 18 convolutions
+    assert "animevideov3" in suggested.reasons["tile_size"]
+    assert "heaviest" not in suggested.reasons["tile_size"]
+
+
+def test_it_is_asked_again_only_when_the_machine_changes(host: LocalHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    node = catalog(host)["HWProbe"]
+    before = node.IS_CHANGED(calibrate=False, upscale_model=None)
+    blocks = bytearray(50_000_000)
+    assert node.IS_CHANGED() == before
+    del blocks
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    monkeypatch.setattr("upscale8k.runtime.hardware.machine.torch_build", lambda: "another")
+    assert node.IS_CHANGED() != before
+
+
+@pytest.mark.parametrize(
+    ("own", "wired", "expected"),
+    [
+        (OWN, None, Tuned(0, 1, "auto", "auto")),
+        ({**OWN, "batch": 4}, None, Tuned(0, 4, "auto", "auto")),
+        (OWN, settings(), Tuned(320, 3, "fp32", "torch")),
+        (OWN, settings(fp16=True, backend="auto"), Tuned(320, 3, "auto", "auto")),
+        ({"tile": 64, "batch": 1, "precision": "bf16", "backend": "null"}, settings(), Tuned(64, 1, "bf16", "null")),
+    ],
+)
+def test_own_values_go_before_settings(own: dict[str, Any], wired: object, expected: Tuned) -> None:
+    assert tuned(wired, object(), **own) == expected
+
+
+def test_an_engine_keeps_the_tile_that_it_was_built_for(host: LocalHost, tmp_path: Path) -> None:
+    from upscale8k.runtime.engines.wire import Engine, with_engine
+
+    (model,) = catalog(host)["UpscaleModel"]().run("realesr-animevideov3")
+    carrier = with_engine(model, Engine(tmp_path / "any.trt"))
+    assert tuned(settings(), carrier, **OWN) == Tuned(0, 3, "fp32", "auto")
+
+
+@pytest.mark.parametrize("wrong", ["{}", {"tile_size": 3}, 5])
+def test_a_value_that_is_no_settings_is_refused(wrong: object) -> None:
+    with pytest.raises(WorkflowError, match="Connect the first output of HW Probe"):
+        tuned(wrong, object(), **OWN)
+
+
+def test_upscaling_takes_the_settings_and_changes_no_pixel(host: LocalHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """64 px tiles by settings: the picture is the same as in one piece, within rounding."""
+    import upscale8k.runtime.upscale.batch as engine
+
+    seen = []
+    choose = engine.choose_tiling
+    monkeypatch.setattr(engine, "choose_tiling", lambda *given, **more: seen.append(more) or choose(*given, **more))
+    nodes = catalog(host)
+    image = torch.rand((1, 96, 96, 3), generator=torch.Generator().manual_seed(1))
+    (model,) = nodes["UpscaleModel"]().run("realesr-animevideov3")
+    upscale = nodes["TiledUpscale"]()
+    (plain,) = upscale.run(image, model, "model scale")
+    (told,) = upscale.run(image, model, "model scale", settings=settings(tile_size=64, batch_size=2))
+    assert [(each["tile"], each["batch"], each["halo"]) for each in seen] == [(0, 1, -1), (64, 2, -1)]
+    assert float((plain - told).abs().max()) < 1e-5
+
+
+def test_measuring_here_is_kept_and_used(host: LocalHost, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "_MEASURED", {"realesr-animevideov3": (32, 48), "no-such-model": (32, 48)})
+    said: list[str] = []
+    calibrate_here(look(), "cpu", host.model_folders(), said.append)
+    assert any("bytes per pixel" in line for line in said)
+    assert any("no-such-model" in line for line in said)
+    kept = recall()
+    assert {(what.architecture, what.scale, what.precision) for what in kept} == {("Compact", 4, "fp32")}
+    assert "torch" in {what.backend for what in kept}
+    assert list(cache.iterdir()) == [cache / "calibration.json"]
+    said.clear()
+    monkeypatch.setattr(room, "_MEASURED", {"realesr-animevideov3": (32, 48)})
+    calibrate_here(look(), "cpu", host.model_folders(), said.append, again=False)
+    assert said == [], "what is known is not measured again"
+    nodes = catalog(host)
+    (model,) = nodes["UpscaleModel"]().run("realesr-animevideov3")
+    suggested, _ = nodes["HWProbe"]().run(model, calibrate=True)["result"]
+    assert "measured here" in suggested.reasons["tile_size"]
+
+
+def test_a_model_is_known_by_its_catalog_id() -> None:
+    assert (network_of("swinir-l-x4").architecture, network_of("realesrgan-x2plus").halo) == ("SwinIR", 128)
+    with pytest.raises(ModelNotFound, match="is not in the catalog"):
+        network_of("nonsense")
