@@ -1,4 +1,4 @@
-# make demo   set up an environment in .venv and upscale the sample picture to 8K
+# make demo   set up an environment in .venv and upscale the sample film to 8K
 # make test   set it up for tests, ComfyUI 0.30.0 as a peer included where it can be had, and run them all
 # make lint   ruff          make types   basedpyright
 
@@ -10,7 +10,7 @@ PIP := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint tests/c
 .PHONY: demo test lint types clean
 
 demo: $(VENV)/.run-ready
-	$(BIN)/python -m runtime run workflows/image_8k.json
+	$(BIN)/python -m runtime run workflows/video_8k.json
 
 test: $(VENV)/.test-ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/comfyui/obtain.py || echo "The tests against the real ComfyUI will be skipped."
