@@ -182,7 +182,8 @@ def test_the_node_that_writes_shows_a_bar_and_pictures_of_what_it_writes(peer: C
     bars = [said["data"]["nodes"] for said in heard.messages if said["type"] == "progress_state"]
     values = [nodes["out"]["value"] for nodes in bars if "out" in nodes]
     assert values == sorted(values)
-    assert any(0 < value < values[-1] for value in values)
+    # ComfyUI passes on the first step, the last one, and between them at most ten a second.
+    assert values[0] < values[-1] >= len(FRAMES)  # this film has no count in its header
     assert heard.pictures
     assert all(jpeg.startswith(b"\xff\xd8\xff") for jpeg in heard.pictures)
 

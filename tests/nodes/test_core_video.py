@@ -159,22 +159,32 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.fixture(scope="module")
-def core(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with core's answers and files."""
-    results = tmp_path_factory.mktemp("core")
+Answers = tuple[Path, dict[str, Any], dict[str, np.ndarray]]
+
+
+def _cores(clips: Path, results: Path) -> Path:
     command = [sys.executable, "-c", CORE, str(tree()), str(clips), str(results), str(Path(__file__).parent)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
     assert done.returncode == 0, done.stderr[-3000:]
     return results
 
 
-@pytest.fixture(scope="module")
-def ours(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any], dict[str, np.ndarray]]:
-    results, arrays = tmp_path_factory.mktemp("ours"), {}
+def _ours(clips: Path, results: Path) -> Answers:
+    arrays: dict[str, np.ndarray] = {}
     pictures = torch.from_numpy(np.load(clips.parent / "pictures.npy"))
     notes = ask((VideoFromFile, VideoFromComponents, VideoComponents), clips, results, arrays, pictures)
     return results, json.loads(json.dumps(notes)), arrays
+
+
+@pytest.fixture(scope="module")
+def core(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with core's answers and files."""
+    return _cores(clips, tmp_path_factory.mktemp("core"))
+
+
+@pytest.fixture(scope="module")
+def ours(clips: Path, tmp_path_factory: pytest.TempPathFactory) -> Answers:
+    return _ours(clips, tmp_path_factory.mktemp("ours"))
 
 
 # ---------------------------------------------------------------- the value
@@ -200,16 +210,33 @@ def test_frames_and_sound_are_cores_bit_for_bit(core: Path, ours: Any) -> None:
 
 
 @pytest.mark.comfyui
-def test_files_are_cores_byte_for_byte(core: Path, ours: Any) -> None:
+def test_files_are_cores_byte_for_byte(clips: Path, core: Path, ours: Answers, tmp_path: Path) -> None:
     names = {path.name for path in core.glob("*.mp4") if path.stat().st_size}
     mine = {path.name for path in ours[0].iterdir()}
-    failed = {key for key, note in ours[1].items() if note == "error"}
+    failed = {f"{key}.mp4" for key, note in ours[1].items() if note == "error"}
     assert len(names) > 100
-    for name in sorted(mine | names):
-        if name.removesuffix(".mp4") in failed:
-            assert name not in mine  # nothing half-written; core leaves some of these
-        else:
-            assert (ours[0] / name).read_bytes() == (core / name).read_bytes(), name
+    assert not mine & failed  # nothing half-written; core leaves some of these
+    assert mine == names - failed
+    different = _different(ours[0], core, sorted(mine))
+    for attempt in range(3):
+        # x264 does not always repeat itself: of four runs of core alone, one gave other bytes for four of these files.
+        # A file that differs is therefore written anew by both, each from the beginning.
+        if not different:
+            break
+        folder = tmp_path / str(attempt) / "clips"
+        for part in (folder, folder.parent / "ours", folder.parent / "core"):
+            part.mkdir(parents=True)
+        shutil.copy(clips.parent / "pictures.npy", folder.parent)
+        for clip in clips.iterdir():
+            if any(name.startswith(f"{clip.name} ") for name in different):
+                shutil.copy(clip, folder)
+        again = _ours(folder, folder.parent / "ours")[0], _cores(folder, folder.parent / "core")
+        different = _different(*again, different)
+    assert different == []
+
+
+def _different(these: Path, those: Path, names: list[str]) -> list[str]:
+    return [name for name in names if (these / name).read_bytes() != (those / name).read_bytes()]
 
 
 def test_what_goes_wrong_is_a_sentence(clips: Path, tmp_path: Path) -> None:
