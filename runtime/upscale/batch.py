@@ -72,7 +72,7 @@ def tiling_for(model: UpscaleModel, settings: Settings) -> Tiling:
     Raises what ``resolve``, ``resolve_precision`` and ``choose_tiling`` raise.
     """
     device = resolve(settings.device)
-    half = resolve_precision(settings.precision, model, device) != torch.float32
+    half = resolve_precision(settings.precision, model, device) == torch.float16  # bf16 keeps fp32 where a tile is largest
     memory = Memory(free_memory(device), bytes_per_pixel(model, half=half))
     tile = settings.tile
     if tile == AUTO and settings.backend in ("auto", "tensorrt"):

@@ -4,7 +4,8 @@ On an NVIDIA GPU tiles come and go through pinned memory, the change of axes and
 again and again is replayed as a CUDA graph. fp32 is fp32 there too, not TF32.
 
 The weights are a copy of the model's own in channels_last layout, so that the value on the wire stays as it was loaded and
-another node may use it at the same time. In half precision a second copy in fp32 is made only when a tile needs it.
+another node may use it at the same time. In bf16 its ends and sums stay fp32, see ``bfloat16``. In half precision a second
+copy in fp32 is made only when a tile needs it.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ...models.load import Descriptor
 from ..device import resolve, resolve_precision
 from ..memory import is_out_of_memory
 from . import Precision
+from .bfloat16 import in_bfloat16
 from .cuda_graph import Network, Output, Recorded
 
 
@@ -33,9 +35,11 @@ class TorchBackend:
         self.warnings: list[str] = []
         self._model = model
         self._device = resolve(device)
-        self._dtype = resolve_precision(precision, model, self._device)
+        self._dtype = self._takes = resolve_precision(precision, model, self._device)
         self._finite: torch.Tensor | None = None
-        self._net = self._placed(self._dtype)
+        self._net = self._placed(torch.float32 if self._dtype is torch.bfloat16 else self._dtype)
+        if self._dtype is torch.bfloat16:
+            self._takes = in_bfloat16(self._net.model)
         self._call: Network = self._through
         self._recorded: Recorded | None = None
         if self._device.type == "cuda" and model.architecture in ANY_SIZE:
@@ -69,7 +73,7 @@ class TorchBackend:
     def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode(), _real_fp32(self._device):
             tiles = _uploaded(batch, self._device).permute(0, 3, 1, 2)  # (N, h, w, C) -> (N, C, h, w)
-            upscaled, finite = self._call(tiles.to(self._dtype))
+            upscaled, finite = self._call(tiles.to(self._takes))
             if finite is not None and not (bool(finite) and plausible(tiles, upscaled)):
                 upscaled = self._again(tiles)
             return _downloaded(upscaled.permute(0, 2, 3, 1).float())  # (N, C, H, W) -> (N, H, W, C)
