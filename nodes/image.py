@@ -10,16 +10,19 @@ from ..runtime.frames.geometry import Size
 from ..runtime.host import PICTURE_SUFFIXES, WRITABLE_SUFFIXES, expand_tokens
 from ..runtime.upscale.backends import BACKENDS, PRECISIONS
 from ..runtime.upscale.target import NAMES, final_size
+from ..runtime.upscale.tiles import SMALLEST_TILE
 from .core import embedded_text, file_is_there, numbered, output_is_possible, shown
 from .hardware import SETTINGS_TOOLTIP, tuned
 from .inputs import choice, integer, text, wire
 
 if TYPE_CHECKING:
     from ..runtime.host import Host
+    from ..runtime.upscale.batch import Settings
 
 AS_SOURCE = "as source"
 LANCZOS, LANCZOS_LINEAR = "lanczos", "lanczos, linear light"
 NUMBER, REPLACE = "number", "replace"
+LARGEST_TILE = 4096
 DEPTHS: dict[str, Literal[8, 16, 32]] = {"8": 8, "16": 16, "32": 32}
 
 TARGET_TOOLTIP = (
@@ -58,10 +61,22 @@ COLOUR_FIX_TOOLTIP = (
 )
 
 
+def upscale_is_possible(target: str | None, tile: int | None) -> bool | str:
+    """What VALIDATE_INPUTS answers: True, or the sentence that says what is wrong. None is what a wire will bring."""
+    if tile and not SMALLEST_TILE <= tile <= LARGEST_TILE:
+        return f"A tile of {tile} pixels is out of range. Use 0 (automatic), or {SMALLEST_TILE} to {LARGEST_TILE}."
+    try:
+        if target is not None:
+            final_size(Size(1, 1), 1, target)
+    except WorkflowError as error:
+        return str(error)
+    return True
+
+
 def tiling_inputs() -> dict[str, Any]:
     """How a picture or a film goes through a model: the same choices for both."""
     return {
-        "tile": integer(0, 0, 4096, TILE_TOOLTIP, step=32),
+        "tile": integer(0, 0, LARGEST_TILE, TILE_TOOLTIP, step=SMALLEST_TILE),
         "halo": integer(-1, -1, 512, HALO_TOOLTIP, advanced=True),
         "batch": integer(0, 0, 64, BATCH_TOOLTIP, advanced=True),
         "precision": choice(PRECISIONS, "auto", PRECISION_TOOLTIP, advanced=True),
@@ -70,6 +85,38 @@ def tiling_inputs() -> dict[str, Any]:
         "settings": wire("UPSCALE_SETTINGS", SETTINGS_TOOLTIP),
         "color_fix": choice(COLOUR_FIXES, "off", COLOUR_FIX_TOOLTIP),
     }
+
+
+def tiling_settings(
+    host: Host,
+    upscale_model: Any,
+    target: str,
+    tile: int,
+    halo: int,
+    batch: int,
+    precision: Any,
+    reduce: str,
+    backend: str,
+    settings: Any,
+    color_fix: Any,
+) -> Settings:
+    """What the engine is asked for: the choices of ``tiling_inputs``, and the settings that fill in what was left to them."""
+    from ..runtime.upscale.batch import Settings
+
+    forced = host.backend()
+    forced_or_own = backend if forced == "auto" else forced
+    by = tuned(settings, upscale_model, tile=tile, batch=batch, precision=precision, backend=forced_or_own)
+    return Settings(
+        target=target,
+        tile=by.tile,
+        halo=halo,
+        batch=by.batch,
+        precision=by.precision,
+        linear=reduce == LANCZOS_LINEAR,
+        backend=by.backend,
+        device=host.device(),
+        color_fix=color_fix,
+    )
 
 
 class TiledUpscale:
@@ -99,12 +146,8 @@ class TiledUpscale:
         }
 
     @classmethod
-    def VALIDATE_INPUTS(cls, target: str) -> bool | str:
-        try:
-            final_size(Size(1, 1), 1, target)
-        except WorkflowError as error:
-            return str(error)
-        return True
+    def VALIDATE_INPUTS(cls, target: str | None = None, tile: int | None = None) -> bool | str:
+        return upscale_is_possible(target, tile)
 
     def run(
         self,
@@ -120,21 +163,10 @@ class TiledUpscale:
         settings: Any = None,
         color_fix: Any = "off",
     ) -> tuple[Any]:
-        from ..runtime.upscale.batch import Settings, upscale_batch
+        from ..runtime.upscale.batch import upscale_batch
 
-        forced = self.host.backend()
-        forced_or_own = backend if forced == "auto" else forced
-        by = tuned(settings, upscale_model, tile=tile, batch=batch, precision=precision, backend=forced_or_own)
-        asked = Settings(
-            target=target,
-            tile=by.tile,
-            halo=halo,
-            batch=by.batch,
-            precision=by.precision,
-            linear=reduce == LANCZOS_LINEAR,
-            backend=by.backend,
-            device=self.host.device(),
-            color_fix=color_fix,
+        asked = tiling_settings(
+            self.host, upscale_model, target, tile, halo, batch, precision, reduce, backend, settings, color_fix
         )
         return (upscale_batch(image, upscale_model, asked, self.host.progress),)
 

@@ -11,17 +11,16 @@ from ..runtime.errors import MediaError
 from ..runtime.host import VIDEO_SUFFIXES, expand_tokens, is_series
 from ..runtime.upscale.target import NAMES
 from .core import embedded_text, file_is_there, output_is_possible, shown
-from .hardware import tuned
 from .image import (
     AS_SOURCE,
     DEPTHS,
     LANCZOS,
-    LANCZOS_LINEAR,
     NUMBER,
     REPLACE,
     TARGET_TOOLTIP,
-    TiledUpscale,
     tiling_inputs,
+    tiling_settings,
+    upscale_is_possible,
 )
 from .inputs import choice, integer, seconds, text, wire
 
@@ -138,8 +137,8 @@ class TiledUpscaleVideo:
         }
 
     @classmethod
-    def VALIDATE_INPUTS(cls, target: str) -> bool | str:
-        return TiledUpscale.VALIDATE_INPUTS(target)
+    def VALIDATE_INPUTS(cls, target: str | None = None, tile: int | None = None) -> bool | str:
+        return upscale_is_possible(target, tile)
 
     def run(
         self,
@@ -155,26 +154,13 @@ class TiledUpscaleVideo:
         settings: Any = None,
         color_fix: Any = "off",
     ) -> tuple[Any]:
-        from ..runtime.upscale.batch import Settings
         from ..runtime.upscale.film import upscale_stream
         from ..runtime.video.value import map_value
 
-        forced = self.host.backend()
-        forced_or_own = backend if forced == "auto" else forced
-        by = tuned(settings, upscale_model, tile=tile, batch=batch, precision=precision, backend=forced_or_own)
-        asked = Settings(
-            target=target,
-            tile=by.tile,
-            halo=halo,
-            batch=by.batch,
-            precision=by.precision,
-            linear=reduce == LANCZOS_LINEAR,
-            backend=by.backend,
-            device=self.host.device(),
-            color_fix=color_fix,
+        asked = tiling_settings(
+            self.host, upscale_model, target, tile, halo, batch, precision, reduce, backend, settings, color_fix
         )
-        upscaled = map_value(video, self.host.progress, lambda stream, say: upscale_stream(stream, upscale_model, asked, say))
-        return (upscaled,)
+        return (map_value(video, self.host.progress, lambda stream, say: upscale_stream(stream, upscale_model, asked, say)),)
 
 
 class VideoOut:

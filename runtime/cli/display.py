@@ -134,7 +134,7 @@ class Plain(Display):
         print(f"{self.label}: {text}" if self.label else text, file=sys.stderr, flush=True)
 
     def show(self, work: Work) -> None:
-        if time.monotonic() >= self._next or work.done >= work.total:
+        if time.monotonic() >= self._next or work.done == work.total:
             self._next = time.monotonic() + _PLAIN_INTERVAL_SECONDS
             percent = min(100, 100 * work.done // max(1, work.total))
             self.say(f"{percent:3} %, {_clock(work.seconds)} elapsed, {_clock(work.left)} left{work.details}")
@@ -155,7 +155,7 @@ class JsonLines(Display):
         self._print({"event": "message", "node": self.label, "text": text})
 
     def show(self, work: Work) -> None:
-        if time.monotonic() >= self._next or work.done >= work.total:
+        if time.monotonic() >= self._next or work.done == work.total:
             self._next = time.monotonic() + _JSON_INTERVAL_SECONDS
             left = work.left
             event = {"event": "progress", "node": self.label, "done": work.done, "total": work.total, "unit": work.unit}
@@ -214,7 +214,7 @@ def open_display(mode: Mode) -> Display:
 
 def eta(done: int, total: int, seconds: float) -> float | None:
     """Seconds that are left at the pace so far; None before there is a pace."""
-    return seconds * (total - done) / done if done > 0 else None
+    return seconds * max(0, total - done) / done if done > 0 else None
 
 
 def _clock(seconds: float | None) -> str:

@@ -11,17 +11,17 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import av
 import av.error
-import av.filter
 import numpy as np
 import numpy.typing as npt
 from PIL import ImageOps, ImageSequence, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from ..errors import MediaError
 from ..frames.geometry import Size
+from ..frames.like_comfyui import FrameConverter
 from . import gif, png
 from .decode import decode
 from .encode import Job, write_png
@@ -33,9 +33,6 @@ from .write import replacing
 
 Samples = npt.NDArray[Any]
 
-# Frames in these formats become 8-bit integers and are divided by 255; FFmpeg turns all others into floats itself.
-_EIGHT_BIT = ("yuvj420p", "yuvj422p", "yuvj444p", "rgb24", "rgba", "pal8")
-_ALIGNMENT = 32
 _NO_ALPHA_MASK = (64, 64)
 _FALL_BACK = PILLOW_READERS | {
     "png": PngImagePlugin.PngImageFile,
@@ -90,7 +87,7 @@ def _ffmpeg_limits() -> Generator[None, None, None]:
 
 def _ffmpeg_frames(path: Path) -> Iterator[Samples]:
     """Frames as (H, W, 3 or 4), uint8 or float32; none where FFmpeg cannot decode the file (animated WebP)."""
-    convert: _Converter | None = None
+    convert: FrameConverter | None = None
     broken = False
     with av.open(str(path.absolute())) as container:
         stream = container.streams.video[0]
@@ -101,57 +98,10 @@ def _ffmpeg_frames(path: Path) -> Iterator[Samples]:
                 broken = True
                 continue
             for frame in frames:
-                convert = convert or _Converter(frame, stream)
+                convert = convert or FrameConverter(frame, stream)
                 yield convert(frame)
     if broken and convert:
         raise ValueError("one of its frames cannot be decoded")
-
-
-class _Converter:
-    """What LoadImage makes of a decoded frame; the first frame decides for all."""
-
-    def __init__(self, first: av.VideoFrame, stream: av.VideoStream) -> None:
-        self._stream = stream
-        name = first.format.name
-        has_alpha = name == "pal8" or any(component.is_alpha for component in first.format.components)
-        if name in _EIGHT_BIT:
-            self._format = "rgba" if has_alpha else "rgb24"
-        else:
-            self._format = "gbrapf32le" if has_alpha else "gbrpf32le"
-        self._pad: _Padding | None = None
-
-    def __call__(self, frame: av.VideoFrame) -> Samples:
-        turned = round(frame.rotation // 90) if frame.rotation else 0
-        samples = np.rot90(self._samples(frame), k=turned, axes=(0, 1))
-        return np.ascontiguousarray(samples)
-
-    def _samples(self, frame: av.VideoFrame) -> Samples:
-        # swscale's float output depends on what lies behind the end of a row unless the width is a multiple of 32.
-        if not self._format.endswith("f32le") or frame.width % _ALIGNMENT == 0:
-            return cast(Samples, frame.to_ndarray(format=self._format))
-        self._pad = self._pad or _Padding(frame, self._stream)
-        padded = cast(Samples, self._pad(frame).to_ndarray(format=self._format))
-        return padded[: frame.height, : frame.width]
-
-
-class _Padding:
-    """A filter that pads frames to multiples of 32 on the right and below, repeating the last pixel."""
-
-    def __init__(self, like: av.VideoFrame, stream: av.VideoStream) -> None:
-        width, height = (-(-side // _ALIGNMENT) * _ALIGNMENT for side in (like.width, like.height))
-        border = f"left=0:right={width - like.width}:top=0:bottom={height - like.height}:mode=smear"
-        self._graph = av.filter.Graph()  # kept: its ends do not keep it alive, and crash without it
-        self._source = self._graph.add_buffer(None, like.width, like.height, like.format, time_base=stream.time_base)
-        pad = self._graph.add("pad", f"{width}:{height}:0:0")
-        smear = self._graph.add("fillborders", border)
-        self._sink = self._graph.add("buffersink")
-        for left, right in ((self._source, pad), (pad, smear), (smear, self._sink)):
-            left.link_to(right)
-        self._graph.configure()
-
-    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
-        self._source.push(frame)
-        return cast(av.VideoFrame, self._sink.pull())
 
 
 def _pillow_frames(path: Path, header: Header) -> Iterator[Samples]:

@@ -12,10 +12,10 @@ from contextlib import closing, nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ..frames.geometry import Region
 from ..frames.stream import Frame, FrameStream, Samples
+from ..images.quantize import to_floats
 from ..models.facts import UpscaleModel
 from ..models.load import Descriptor, weights_hash
 from .allocator import reused_memory
@@ -86,16 +86,16 @@ def _frames(
         together = Together(backend)
         for group in grouped(source, frames_together(stream.info.size, tiling, steps)):
             fresh = _fresh(group, previous)
-            together.show([_floats(frame) for frame, new in zip(group, fresh, strict=True) if new] if len(group) > 1 else [])
+            shown = [frame.pixels for frame, new in zip(group, fresh, strict=True) if new and len(group) > 1]
+            together.show([to_floats(pixels) for pixels in shown])
             for frame, new in zip(group, fresh, strict=True):
                 reuse.frames += 1
                 reuse.pixels += work(stream.info.size, 3, steps, model.scale)
                 reuse.repeated_frames += not new
                 if new:
                     changed = _Changed(previous if keeps_tiles else None, frame.pixels, reuse, say)
-                    pixels = _floats(frame)
                     upscale_picture(
-                        pixels,
+                        frame.pixels,
                         model,
                         together,
                         tiling,
@@ -107,7 +107,7 @@ def _frames(
                     )
                     if fixed is not result:
                         np.copyto(fixed, result)
-                        fix_colours(pixels, fixed, settings.color_fix)
+                        fix_colours(to_floats(frame.pixels), fixed, settings.color_fix)
                     previous = frame.pixels.copy()
                 yield Frame(fixed, frame.pts, frame.duration, frame.time_base, not new)
     say(str(reuse))
@@ -117,10 +117,6 @@ def _fresh(group: list[Frame], previous: Samples | None) -> list[bool]:
     """Which frames differ from the one before."""
     before = [previous, *(frame.pixels for frame in group[:-1])]
     return [pixels is None or not np.array_equal(pixels, frame.pixels) for pixels, frame in zip(before, group, strict=True)]
-
-
-def _floats(frame: Frame) -> NDArray[np.float32]:
-    return frame.pixels.astype(np.float32) / np.float32(np.iinfo(frame.pixels.dtype).max)
 
 
 class _Changed:

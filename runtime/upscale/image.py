@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ..errors import OutOfMemory, UnsupportedModel
 from ..frames.geometry import Region, Size
 from ..images.alpha import fill_transparent
+from ..images.quantize import to_floats
 from ..models.facts import UpscaleModel
 from .alpha import keep_within_neighbours
 from .backends import Backend
@@ -21,6 +22,8 @@ from .target import Route
 from .tiles import Tile, Tiling, batches, first_row, split
 
 Pixels = NDArray[np.float32]
+Picture = Pixels | NDArray[np.uint8] | NDArray[np.uint16]
+"""0..1, or the whole range of its integers; those become floats tile by tile, so that no second picture stands beside it."""
 
 
 class Watch(Protocol):
@@ -45,7 +48,7 @@ def work(size: Size, channels: int, steps: Route, scale: int) -> int:
 
 
 def upscale_picture(
-    pixels: Pixels,
+    pixels: Picture,
     model: UpscaleModel,
     backend: Backend,
     tiling: Tiling,
@@ -56,7 +59,7 @@ def upscale_picture(
     linear: bool = False,
     unchanged: Callable[[Region], bool] = lambda _: False,
 ) -> None:
-    """Upscale ``pixels`` (H, W, C) in 0..1 into ``out`` (h, w, C), whose size is that of ``steps``.
+    """Upscale ``pixels`` (H, W, C) into ``out`` (h, w, C), whose size is that of ``steps``.
 
     C is one of 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. Grey stays grey. Alpha is straight coverage: the colour under
     transparent pixels is filled in from its surroundings first, so that nothing bleeds over an edge, and alpha goes through
@@ -78,7 +81,7 @@ def upscale_picture(
     if channels == colours:
         job.run(pixels, steps, out)
     else:
-        _upscale_with_alpha(pixels, job, steps, out)
+        _upscale_with_alpha(_floats(pixels), job, steps, out)
 
 
 def _upscale_with_alpha(pixels: Pixels, job: _Job, steps: Route, out: Result) -> None:
@@ -97,11 +100,11 @@ class _Job:
     watch: Watch
     unchanged: Callable[[Region], bool]
 
-    def run(self, pixels: Pixels, steps: Route, out: Result, *, flat_tiles_as_they_are: bool = False) -> None:
+    def run(self, pixels: Picture, steps: Route, out: Result, *, flat_tiles_as_they_are: bool = False) -> None:
         """All passes over one picture of 1 or 3 channels, into ``out``."""
         linear = self.linear and not flat_tiles_as_they_are  # coverage is linear as it is
         if steps.passes == 0:
-            reduce_picture(pixels, out, linear=linear)
+            reduce_picture(_floats(pixels), out, linear=linear)
             self.watch.advance(steps.reached.pixels)
             return
         for _ in range(steps.passes - 1):
@@ -113,7 +116,7 @@ class _Job:
         canvas = DirectCanvas(out) if direct else ReducingCanvas(steps.reached, out, linear=linear)
         self._pass(pixels, canvas, flat_tiles_as_they_are)
 
-    def _pass(self, pixels: Pixels, canvas: Canvas, flat_as_is: bool) -> None:
+    def _pass(self, pixels: Picture, canvas: Canvas, flat_as_is: bool) -> None:
         height, width = pixels.shape[:2]
         size, top = Size(width, height), 0
         while top < height:
@@ -123,7 +126,7 @@ class _Job:
             while pending:
                 group = next(batches(pending, self.tiling.batch))
                 try:
-                    results = self._upscaled(pixels, group, flat_as_is)
+                    self._make(pixels, group, canvas, flat_as_is)
                 except OutOfMemory:
                     smaller = self.tiling.smaller()
                     if smaller is None:
@@ -132,12 +135,16 @@ class _Job:
                     # What is finished stays; what is left of this row is cut smaller, later rows are planned anew.
                     pending = tuple(piece for tile in pending for piece in split(tile.core, size, self.tiling))
                     continue
-                for tile, upscaled in zip(group, results, strict=True):
-                    lay(canvas, tile, upscaled, self.tiling, size, self.scale)
                 self.watch.advance(sum(tile.core.size.pixels for tile in group))
                 pending = pending[len(group) :]
             canvas.finish_rows((bottom - self.tiling.fade if bottom < height else height) * self.scale)
             top = bottom
+
+    def _make(self, pixels: Picture, group: tuple[Tile, ...], canvas: Canvas, flat_as_is: bool) -> None:
+        """One batch, in place. Its results are gone when the next one is made."""
+        size = Size(pixels.shape[1], pixels.shape[0])
+        for tile, upscaled in zip(group, self._upscaled(pixels, group, flat_as_is), strict=True):
+            lay(canvas, tile, upscaled, self.tiling, size, self.scale)
 
     def _go_on_with(self, smaller: Tiling) -> None:
         self.watch.say(
@@ -146,8 +153,8 @@ class _Job:
         )
         self.tiling = smaller
 
-    def _upscaled(self, pixels: Pixels, group: tuple[Tile, ...], flat_as_is: bool) -> Iterable[Pixels]:
-        shown = [pixels[tile.padded.rows, tile.padded.columns] for tile in group]
+    def _upscaled(self, pixels: Picture, group: tuple[Tile, ...], flat_as_is: bool) -> Iterable[Pixels]:
+        shown = [_floats(pixels[tile.padded.rows, tile.padded.columns]) for tile in group]
         if flat_as_is and all(tile.min() == tile.max() for tile in shown):
             return [tile.repeat(self.scale, 0).repeat(self.scale, 1) for tile in shown]
         grey = pixels.shape[2] == 1
@@ -157,3 +164,7 @@ class _Job:
             self.watch.say(warning)
         self.backend.warnings.clear()
         return upscaled.mean(axis=3, keepdims=True) if grey else upscaled
+
+
+def _floats(pixels: Picture) -> Pixels:
+    return to_floats(pixels) if pixels.dtype.kind == "u" else cast("Pixels", pixels)

@@ -14,7 +14,7 @@ Writing:
 * ``encoders``  which encoder makes what, and what each costs.
 * ``segments``  closed pieces of the film, written one after the other.
 * ``journal``   what was asked and what is done, so that a killed run goes on.
-* ``join``      segments to a film; ``tracks`` copies sound, subtitles and attachments.
+* ``join``      segments to a film; ``tracks`` copies sound and subtitles, ``attachments`` covers and fonts.
 * ``sequence_write``  ``FrameStream`` -> numbered pictures.
 
 On the wire: ``value`` is ComfyUI's VIDEO, ``from_comfyui`` takes any other pack's; ``like_comfyui`` and its neighbours do what

@@ -68,7 +68,7 @@ def open_container(path: Path) -> InputContainer:
 
 def video_stream(container: InputContainer, path: Path) -> VideoStream:
     """The picture stream that a player would choose, and which can be decoded; raises ``MediaError`` when there is none."""
-    streams = [stream for stream in container.streams.video if not _is_cover(stream)]
+    streams = [stream for stream in container.streams.video if not is_cover(stream)]
     best = container.streams.best("video")
     stream = next((stream for stream in streams if best is not None and stream.index == best.index), None) or next(
         iter(streams), None
@@ -99,7 +99,8 @@ def undecodable(path: Path, why: str) -> MediaError:
     return MediaError(f"{path.name}: {why}.", _convert_hint(path), path=path)
 
 
-def _is_cover(stream: VideoStream) -> bool:
+def is_cover(stream: VideoStream) -> bool:
+    """Whether it is one picture that goes with the film, not the film."""
     return bool(stream.disposition & (type(stream.disposition).attached_pic | type(stream.disposition).still_image))
 
 

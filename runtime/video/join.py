@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import io
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -12,27 +13,32 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import av
 from av.container import InputContainer
+from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from ..errors import MediaError, OutputError
 from ..frames.stream import VideoInfo
-from .container import open_container
+from .attachments import attach, timecode
+from .container import is_cover, open_container, video_stream
 from .encoders import MUXERS, Container
 from .journal import Segment, sync
 from .matroska import write_pixel_aspect
 from .muxer import AnyPacket, Muxer, open_output
 from .pixels_out import Tags
-from .probe import exact
+from .probe import exact, frame_rate
 from .segments import Plan, exact_times
-from .tracks import Tracks, Window
+from .tracks import Tracks, Window, describe
 
 if TYPE_CHECKING:  # see muxer
     from av.container.core import Chapter
 
 # Tags that speak of the old file, not of the film.
-_OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "creation_time", "duration", "rotate"}
+_OWN_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "creation_time", "duration", "rotate", "timecode"}
 _IN_ORDER = {"max_interleave_delta": "1"}
 """Packets come in order already: FFmpeg need not hold ten seconds of them back when a subtitle track is silent."""
+
+_FINE = 90_000
+"""Ticks per second that the file as a whole counts in, at least."""
 
 
 @dataclass(frozen=True)
@@ -83,7 +89,11 @@ def _open_source(info: VideoInfo, stack: ExitStack) -> InputContainer | None:
 
 def _options(film: Film) -> dict[str, str]:
     if film.container in ("mp4", "mov"):
-        return {**_IN_ORDER, **exact_times(film.info.time_base), "movflags": "+faststart+use_metadata_tags"}
+        times = exact_times(film.info.time_base)
+        # The start of a sound track is rounded down to this unit; it stays a whole multiple of the picture's.
+        unit = int(times["movie_timescale"])
+        times["movie_timescale"] = str(unit * -(-_FINE // unit))
+        return {**_IN_ORDER, **times, "movflags": "+faststart+use_metadata_tags"}
     return dict(_IN_ORDER)
 
 
@@ -97,6 +107,15 @@ def _mux(
     picture = _picture_stream(film, segments[0][0], out)
     packets = [_picture_packets(film, segments, picture)]
     if source:
+        path = film.info.source
+        assert path
+        films = [stream for stream in source.streams.video if not is_cover(stream)]  # there is none in the sound of an IMAGE
+        original = video_stream(source, path) if films else None
+        if original is not None:
+            describe(original, picture)
+        out.metadata.update(_timecode(film, segments[0][0], source, original, say))
+        for lost in attach(source, path, original, out, film.container):
+            say(lost)
         window = _window(film.info, source)
         tracks = Tracks(source, out, film.container, window, sound=film.sound, subtitles=film.subtitles, say=say)
         packets.append(tracks.packets())
@@ -106,6 +125,33 @@ def _mux(
     out.start_encoding()
     for packet in heapq.merge(*packets, key=_time):
         out.mux(packet)
+
+
+def _timecode(
+    film: Film, first: Path, source: InputContainer, original: VideoStream | None, say: Callable[[str], None]
+) -> dict[str, str]:
+    """The source's timecode as a tag, where it still holds and the container can count in it."""
+    text = timecode(source, original)
+    if text is None:
+        return {}
+    tag = {"timecode": text}
+    rate = frame_rate(original).limit_denominator(1_000_000) if original is not None else None
+    if film.info.start or rate != film.plan.frame_rate or not _takes(film, first, tag):
+        say(f"The timecode {text} is left out: it does not fit this film's beginning or rate.")
+        return {}
+    return tag
+
+
+def _takes(film: Film, first: Path, tags: Mapping[str, str]) -> bool:
+    """Whether the container accepts these tags: its header is written into memory to find out."""
+    try:
+        with open_output(io.BytesIO(), MUXERS[film.container], {}) as out:
+            _picture_stream(film, first, out)
+            out.metadata.update(tags)
+            out.start_encoding()
+    except (FFmpegError, ValueError):
+        return False
+    return True
 
 
 def _picture_stream(film: Film, first: Path, out: Muxer) -> VideoStream:

@@ -80,6 +80,15 @@ def sync(path: Path) -> None:
         os.close(handle)
 
 
+@contextmanager
+def alone(lock: Path, name: str) -> Generator[None]:
+    """Hold the file ``lock``, which the system lets go of when this process dies. Raises ``OutputError`` when somebody does."""
+    with lock.open("a+b") as file:
+        if not _lock(file):
+            raise OutputError(f"Another run is writing {name} just now.", "Wait for it, or choose another name.", path=lock)
+        yield
+
+
 class Parts:
     """The folder of a film in the making."""
 
@@ -94,12 +103,7 @@ class Parts:
         Raises ``OutputError`` when somebody does.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
-        with (self.folder / "lock").open("a+b") as file:
-            if not _lock(file):
-                name = self.folder.name.removesuffix(".parts")
-                raise OutputError(
-                    f"Another run is writing {name} just now.", "Wait for it, or choose another name.", path=self.folder
-                )
+        with alone(self.folder / "lock", self.folder.name.removesuffix(".parts")):
             try:
                 yield
             finally:

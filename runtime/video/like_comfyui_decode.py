@@ -16,7 +16,6 @@ from typing import Any, cast
 
 import av
 import av.error
-import av.filter
 import numpy as np
 import numpy.typing as npt
 from av.audio.stream import AudioStream
@@ -25,14 +24,11 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ..errors import MediaError, Upscale8KError
+from ..frames.like_comfyui import FrameConverter, Samples
 
 Source = Path | BytesIO
-Samples = npt.NDArray[Any]
 Floats = npt.NDArray[np.float32]
 
-# Frames in these formats become 8-bit integers and are divided by 255; FFmpeg turns all others into floats itself.
-_EIGHT_BIT = ("yuvj420p", "yuvj422p", "yuvj444p", "rgb24", "rgba", "pal8")
-_ALIGNMENT = 32
 _SPARE_FRAMES = 4  # beyond the estimate, so that a count that is off by one copies nothing
 
 _log = logging.getLogger(__name__)
@@ -194,7 +190,7 @@ class _Pictures:
         self._room = expected + _SPARE_FRAMES
         self._name = name
         self._count = 0
-        self._converter: _Converter | None = None
+        self._converter: FrameConverter | None = None
         self._frames: Floats | None = None
 
     def take(self, packet: Packet[Any]) -> None:
@@ -206,7 +202,7 @@ class _Pictures:
             if self._end is not None and frame.pts is not None and frame.pts >= self._end:
                 self.done = True
                 return
-            self._converter = self._converter or _Converter(frame, self._stream)
+            self._converter = self._converter or FrameConverter(frame, self._stream)
             self._add(self._converter(frame))
 
     def _add(self, samples: Samples) -> None:
@@ -231,52 +227,6 @@ class _Pictures:
         if frames.shape[-1] == 3:
             return frames, None
         return np.ascontiguousarray(frames[..., :3]), np.ascontiguousarray(frames[..., 3:])
-
-
-class _Converter:
-    """A decoded frame as (H, W, 3 or 4); the first frame decides on the format of all."""
-
-    def __init__(self, first: av.VideoFrame, stream: VideoStream) -> None:
-        name = first.format.name
-        alpha = name == "pal8" or any(component.is_alpha for component in first.format.components)
-        if name in _EIGHT_BIT:
-            self._format = "rgba" if alpha else "rgb24"
-        else:
-            self._format = "gbrapf32le" if alpha else "gbrpf32le"
-        self._stream = stream
-        self._pad: _Padding | None = None
-
-    def __call__(self, frame: av.VideoFrame) -> Samples:
-        turns = round(frame.rotation // 90) if frame.rotation else 0
-        return np.rot90(self._samples(frame), k=turns, axes=(0, 1))
-
-    def _samples(self, frame: av.VideoFrame) -> Samples:
-        # swscale's float output depends on what lies behind the end of a row unless the width is a multiple of 32.
-        if not self._format.endswith("f32le") or frame.width % _ALIGNMENT == 0:
-            return cast(Samples, frame.to_ndarray(format=self._format))
-        self._pad = self._pad or _Padding(frame, self._stream)
-        padded = cast(Samples, self._pad(frame).to_ndarray(format=self._format))
-        return padded[: frame.height, : frame.width]
-
-
-class _Padding:
-    """A filter that pads frames to multiples of 32 on the right and below, repeating the last pixel."""
-
-    def __init__(self, like: av.VideoFrame, stream: VideoStream) -> None:
-        width, height = (-(-side // _ALIGNMENT) * _ALIGNMENT for side in (like.width, like.height))
-        border = f"left=0:right={width - like.width}:top=0:bottom={height - like.height}:mode=smear"
-        self._graph = av.filter.Graph()  # kept: its ends do not keep it alive, and crash without it
-        self._source = self._graph.add_buffer(None, like.width, like.height, like.format, time_base=stream.time_base)
-        pad = self._graph.add("pad", f"{width}:{height}:0:0")
-        smear = self._graph.add("fillborders", border)
-        self._sink = self._graph.add("buffersink")
-        for left, right in ((self._source, pad), (pad, smear), (smear, self._sink)):
-            left.link_to(right)
-        self._graph.configure()
-
-    def __call__(self, frame: av.VideoFrame) -> av.VideoFrame:
-        self._source.push(frame)
-        return cast(av.VideoFrame, self._sink.pull())
 
 
 class _Sound:

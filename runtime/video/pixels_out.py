@@ -118,10 +118,13 @@ class Packer:
         self.bytes = 0
         """What the last frame took."""
         self._pool = ThreadPoolExecutor(min(cores(), _MOST_THREADS), "pack")
+        # A thread of its own has a heap of its own in glibc, and what is above 64 MB lies in none: a frame of 100 MB among the
+        # model's tensors, whose memory is kept (``upscale.allocator``), would leave a hole of its size.
+        self._allocator = ThreadPoolExecutor(1, "allocate")
 
     def __call__(self, pixels: Samples) -> av.VideoFrame:
         """A frame that shares nothing with ``pixels``."""
-        frame = av.VideoFrame(self._stored.width, self._stored.height, self._carrier)
+        frame = self._allocator.submit(av.VideoFrame, self._stored.width, self._stored.height, self._carrier).result()
         if self._carrier == "bgr0":
             self._fill_packed(frame, pixels)
         else:

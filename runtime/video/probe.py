@@ -30,6 +30,8 @@ _PLACES, _PICTURES_PER_PLACE = 4, 6
 _PACKETS_TO_FIRST_PICTURE = 2000
 _DOLBY_VISION_TAGS = {"dvh1", "dvhe", "dva1", "dvav", "dav1"}
 _DYNAMIC = {"Dolby Vision": ("DOVI_METADATA", "DOVI_RPU_BUFFER"), "HDR10+": ("DYNAMIC_HDR_PLUS",)}
+_LEAST_FRAME = 8
+"""Bytes; no codec and container together write less for a frame."""
 _MPEG_TICKS = Fraction(1, 90000)
 
 
@@ -129,7 +131,7 @@ def _as_shown(info: VideoInfo, picture: av.VideoFrame, turn: Orientation) -> Vid
 def _info(path: Path, container: InputContainer, stream: VideoStream, bits: int, colour: Colour) -> VideoInfo:
     rate = frame_rate(stream)
     duration = _duration(container, stream)
-    count, source = _frame_count(stream, duration, rate)
+    count, source = _frame_count(stream, duration, rate, path.stat().st_size)
     return VideoInfo(
         size=Size(stream.width, stream.height),
         frame_rate=rate,
@@ -181,14 +183,17 @@ def _duration(container: InputContainer, stream: VideoStream) -> Fraction | None
 
 
 def _frame_count(
-    stream: VideoStream, duration: Fraction | None, rate: Fraction
+    stream: VideoStream, duration: Fraction | None, rate: Fraction, size: int
 ) -> tuple[int | None, Literal["header", "duration", "unknown"]]:
     counted = [value for key, value in stream.metadata.items() if key.upper().startswith("NUMBER_OF_FRAMES")]
     if stream.frames > 0:
         return stream.frames, "header"
     if counted and counted[0].isdecimal():  # mkvmerge's statistics tags
         return int(counted[0]), "header"
-    return (max(1, round(duration * rate)), "duration") if duration else (None, "unknown")
+    count = max(1, round(duration * rate)) if duration else None
+    if count is None or count * _LEAST_FRAME > size:  # a clock that jumps makes a film of days out of seconds
+        return None, "unknown"
+    return count, "duration"
 
 
 def _pictures(path: Path, container: InputContainer, stream: VideoStream, count: int) -> list[av.VideoFrame]:

@@ -157,6 +157,7 @@ class _Place:
             self._number += 1
             self._seconds = frame.pts * self._source.info.time_base
             self._check(frame.picture)
+            trouble.damaged += frame.picture.is_corrupt
             trouble.interlaced += self._progressive and frame.picture.interlaced_frame
             yield frame
 

@@ -7,7 +7,9 @@ Memory at 8K: the producer waits for room, packs a lent picture into planes at o
 planes over. At most ``AHEAD_BYTES`` of them are alive, the one being encoded included, but always one may be: on two cores that
 is one picture of 100 MB (10 bit 4:2:0) besides what the encoder itself holds, and the model works on the next one meanwhile.
 
-What a kill costs: the segment in work, and the pictures that wait.
+What a kill costs: one segment at most, and the frame in the model's hands. No picture of the next segment is taken before the
+last one is on the disk; the model has made the next frame meanwhile, so this costs time only where the encoder is the slower one,
+and there the moment in which a segment is flushed.
 """
 
 from __future__ import annotations
@@ -37,8 +39,6 @@ from .refusal import translated
 
 AHEAD_BYTES = (64 << 20) * cores()
 """More cores, more of them: there the encoder is what everybody waits for, and it must not wait for a picture."""
-AHEAD_PICTURES = 4
-"""How many wait at most, beside the one being encoded: a kill costs them."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,14 @@ class Picture:
 
 
 class _Queue:
-    """Pictures between two threads, bounded in bytes and number; one that is larger than the bound passes alone."""
+    """Pictures between two threads, bounded in bytes; one that is larger than the bound passes alone.
 
-    def __init__(self) -> None:
+    At most ``frames`` of them were taken in and are not yet ``saved``.
+    """
+
+    def __init__(self, frames: int) -> None:
+        self._frames = frames
+        self._unsaved = 0
         self._alive = 0
         self._encoding = 0
         self._items: deque[Picture | None] = deque()
@@ -84,7 +89,7 @@ class _Queue:
                 self._changed.wait(0.2)  # a limit, so that Ctrl-C comes through on every system
 
     def _full(self, size: int) -> bool:
-        return len(self._items) >= AHEAD_PICTURES or (self._alive > 0 and self._alive + size > AHEAD_BYTES)
+        return self._unsaved >= self._frames or (self._alive > 0 and self._alive + size > AHEAD_BYTES)
 
     def put(self, item: Picture | None) -> bool:
         """False when nobody takes any more."""
@@ -93,6 +98,7 @@ class _Queue:
                 return False
             self._items.append(item)
             self._alive += item.bytes if item else 0
+            self._unsaved += item is not None
             self._changed.notify_all()
             return True
 
@@ -117,6 +123,12 @@ class _Queue:
             self._encoding = 0
             self._changed.notify_all()
 
+    def saved(self, frames: int) -> None:
+        """So many pictures are on the disk."""
+        with self._changed:
+            self._unsaved -= frames
+            self._changed.notify_all()
+
     def close(self) -> None:
         with self._changed:
             self._closed = True
@@ -138,7 +150,7 @@ class SegmentWriter:
         self._plan, self._parts = plan, parts
         self._first, self._number = first, number
         self._finished = finished
-        self._queue = _Queue()
+        self._queue = _Queue(plan.frames)
         self._error: BaseException | None = None
         self._thread = Thread(target=self._work, name="video encoder", daemon=True)
 
@@ -202,6 +214,7 @@ class SegmentWriter:
                 file.drop()
             raise
         self._parts.add(segment)
+        self._queue.saved(segment.frames)
         self._first += segment.frames
         self._number += 1
         self._finished(segment)

@@ -2,7 +2,7 @@
 
 While pictures are missing a file ``NAME.unfinished`` lies beside them (``frame_#.png.unfinished`` for ``frame_%05d.png``). Its
 first line says what was asked, and each other the length of one finished picture, in order: a run that asks the same goes on
-behind them, any other begins anew and says why.
+behind them, any other begins anew and says why. A second run for the same pictures is refused by a ``.lock`` beside it.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import takewhile
@@ -22,8 +22,10 @@ from typing import Any, Literal, cast
 from ..errors import MediaError, OutputError
 from ..frames.geometry import Size
 from ..frames.stream import Frame, FrameStream, Samples, VideoInfo
+from .journal import alone
 from .refusal import translated
 from .sequence import number_in
+from .space import PictureSpace
 from .write import Watch
 
 Depth = Literal[8, 16, 32]
@@ -58,7 +60,7 @@ def write_sequence(stream: FrameStream, pattern: Path, settings: SequenceSetting
     depth: Depth = settings.depth or own
     with translated(pattern):
         pattern.parent.mkdir(parents=True, exist_ok=True)
-        with _Done(series, _asked(stream.info, depth, settings.start_number), watch) as done:
+        with _alone(series), _Done(series, _asked(stream.info, depth, settings.start_number), watch) as done:
             _make(stream, series, done, _Writers(settings.write_picture, depth), watch)
     if not done.count:
         raise MediaError(f"{pattern.name}: the film has no frames.", "Look at it in a player.", path=stream.info.source)
@@ -67,16 +69,29 @@ def write_sequence(stream: FrameStream, pattern: Path, settings: SequenceSetting
     return [series.path(0), series.path(done.count - 1)] if done.count > 1 else [series.path(0)]
 
 
+@contextmanager
+def _alone(series: _Series) -> Generator[None]:
+    """Nobody else may write these pictures meanwhile. Raises ``OutputError`` when somebody does."""
+    with alone(series.lock, series.lock.name.removesuffix(_SUFFIX + ".lock")):
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows removes no open file; it does no harm
+                series.lock.unlink()
+
+
 def _make(stream: FrameStream, series: _Series, done: _Done, writers: _Writers, watch: Watch) -> None:
     """What is missing."""
     even = _Even(stream.info)
+    total = stream.info.frame_count
+    fits = PictureSpace(series.state.parent, None if total is None else total - done.count, watch.say)
     with writers, closing(_frames(stream, done.count)) as frames:
         try:
             for number, frame in enumerate(frames, done.count):
                 _check(frame, stream.info, number)
                 even.look(frame)
                 for finished in writers.put(series.path(number), frame.pixels):
-                    done.add(finished)
+                    fits(done.add(finished))
                 watch.tell(bytes=done.bytes)
                 watch.advance(1)
         finally:  # what is being written when a run is stopped need not be written again
@@ -106,6 +121,10 @@ class _Series:
     @property
     def state(self) -> Path:
         return self._pattern.with_name(f"{self._named('#')}{_SUFFIX}")
+
+    @property
+    def lock(self) -> Path:
+        return self.state.with_name(self.state.name + ".lock")
 
     def path(self, index: int) -> Path:
         digits = int(self._number[1] or 1)
@@ -212,8 +231,8 @@ class _Done:
         # A line that is cut off has no end.
         return cast("dict[str, Any]", found), [int(length) for length in lengths[:-1] if length.isdecimal()]
 
-    def add(self, path: Path) -> None:
-        """The next picture is finished."""
+    def add(self, path: Path) -> int:
+        """The next picture is finished; its length."""
         length = path.stat().st_size
         with self._series.state.open("a", encoding="utf-8") as file:
             file.write(f"{length}\n")
@@ -221,6 +240,7 @@ class _Done:
             os.fsync(file.fileno())
         self.count += 1
         self.bytes += length
+        return length
 
 
 def _has_length(path: Path, length: int) -> bool:

@@ -15,12 +15,13 @@ from .journal import Segment
 _COPIES = 2
 """The segments, and the film that is joined from them, lie on the disk together for a while."""
 _RESERVE = 32 << 20
+_PICTURES_THAT_TELL = 3
 _UNSURE = 4
 """How far content can lie below the estimate for a quality setting: a still title against grain."""
 
 
 class Say(Protocol):
-    def __call__(self, text: str) -> None: ...
+    def __call__(self, text: str, /) -> None: ...
 
 
 def size_text(count: float) -> str:
@@ -83,6 +84,33 @@ class SpaceWatch:
         if needed > free and not self._warned:
             self._warned = True
             self._say(f"The disk may become too small: about {size_text(needed)} are needed and {size_text(free)} are free.")
+
+
+class PictureSpace:
+    """Called after every picture of a series with what it took; ``missing`` are still to be made, None: nobody knows."""
+
+    def __init__(self, folder: Path, missing: int | None, say: Say) -> None:
+        self._folder, self._missing, self._say = folder, missing, say
+        self._bytes = self._done = 0
+        self._said = False
+
+    def __call__(self, length: int) -> None:
+        """Raises ``OutputError`` when the next ones will not fit, or, going by half of what they took so far, the rest."""
+        self._bytes += length
+        self._done += 1
+        free = shutil.disk_usage(self._folder).free
+        if free < 2 * length + _RESERVE:
+            raise _too_small(self._folder, 2 * length + _RESERVE, free, "for the next pictures ")
+        if self._missing is None or self._done < _PICTURES_THAT_TELL:
+            return
+        needed = self._bytes / self._done * max(0, self._missing - self._done)
+        if needed / 2 > free:
+            raise _too_small(self._folder, needed, free, "about ")
+        if not self._said:
+            self._said = True
+            all_of_it = self._bytes / self._done * self._missing
+            text = f"The pictures will take roughly {size_text(all_of_it)}; {size_text(free)} are free."
+            self._say(text + (" That may not be enough." if needed > free else ""))
 
 
 def check_join(folder: Path, segments: list[Segment]) -> None:

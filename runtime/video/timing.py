@@ -16,6 +16,7 @@ class Trouble:
     """What went wrong on the way and was lived with."""
 
     broken_packets: int = 0
+    damaged: int = 0
     times_filled: int = 0
     interlaced: int = 0
 
@@ -24,6 +25,10 @@ class Trouble:
         if self.broken_packets:
             count = _counted(self.broken_packets, "packet")
             told.append(f"{name}: {count} could not be decoded and left out; the frames around them keep their times.")
+        if self.damaged:
+            told.append(
+                f"{name}: {_counted(self.damaged, 'frame')} were damaged; the decoder filled in what it could not read."
+            )
         if self.times_filled:
             count = _counted(self.times_filled, "frame")
             told.append(f"{name}: {count} had no usable time; the frames before gave it.")

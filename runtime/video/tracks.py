@@ -1,4 +1,4 @@
-"""Sound, subtitles and attachments of the source: copied as packets, changed only where the container cannot hold them."""
+"""Sound and subtitles of the source: copied as packets, changed only where the container cannot hold them."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
+from math import ceil
 from typing import Literal
 
 import av
@@ -30,7 +31,13 @@ _TEXT_CODECS = {"subrip", "srt", "ass", "ssa", "webvtt", "mov_text", "text"}
 _BITRATE_PER_CHANNEL = 96_000
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 _RATES = {"aac": (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000, 64000, 88200, 96000), "libopus": (48000,)}
+_OWN_TAGS = {"duration", "encoder", "vendor_id", "rotate", "alpha_mode", "timecode"}
+"""Of a stream: what the new one has of its own."""
 _SUBTITLE_UNIT = Fraction(1, 1000)
+_APART = Fraction(1, 4000)
+"""Seconds from packet to packet at least: two that are nearer have the same time in a container that counts samples."""
+_SPLICE_SECONDS = 1
+"""A clock that runs back by more belongs to another recording."""
 
 
 @dataclass(frozen=True)
@@ -58,11 +65,16 @@ class Window:
 class Track:
     """One stream of the source and what becomes of its packets."""
 
+    moved = 0
+    """Packets whose time was not after that of the one before, which no container holds: they were moved behind it."""
+
     def __init__(self, source: Stream, out: Stream, window: Window) -> None:
         self.index = source.index
         self.out = out
         self.window = window
-        _describe(source, out)
+        self._last: int | None = None
+        self._step = 1
+        describe(source, out)
 
     def packets(self, packet: AnyPacket) -> Iterator[AnyPacket]:
         """What of the packet goes into the film, moved to the film's clock. Its bytes stay as they are."""
@@ -73,8 +85,21 @@ class Track:
         ticks = round(self.window.shift / unit)
         packet.pts = None if packet.pts is None else packet.pts - ticks
         packet.dts = None if packet.dts is None else packet.dts - ticks
+        self._order(packet)
         packet.stream = self.out
         yield packet
+
+    def _order(self, packet: AnyPacket, *, together: bool = False) -> None:
+        """Times run backwards where a recording lost packets (a little: the next packet is in time again) and where it was put
+        together of several (far: what follows is played on). ``together``: lines of text may begin at one time."""
+        time, unit = packet.dts if packet.dts is not None else packet.pts or 0, exact(packet.time_base)
+        apart = 0 if together else max(1, ceil(_APART / unit))
+        if self._last is not None and time < self._last + apart:
+            self.moved += 1
+            far = (self._last - time) * unit > _SPLICE_SECONDS
+            time = self._last + (max(apart, self._step) if far and not together else apart)
+            packet.pts = packet.dts = time
+        self._last, self._step = time, packet.duration or self._step
 
     def rest(self) -> Iterator[AnyPacket]:
         """What is still held back at the end."""
@@ -91,6 +116,7 @@ class TextCopied(Track):
             return
         packet.pts = packet.dts = round((part[0] - self.window.shift) / unit)
         packet.duration = round(part[1] / unit)
+        self._order(packet, together=True)
         packet.stream = self.out
         yield packet
 
@@ -101,6 +127,7 @@ class SoundEncoded(Track):
     def __init__(self, source: AudioStream, out: AudioStream, window: Window) -> None:
         super().__init__(source, out, window)
         self._out = out
+        self._next: Fraction | None = None
 
     def packets(self, packet: AnyPacket) -> Iterator[AnyPacket]:
         try:
@@ -108,12 +135,31 @@ class SoundEncoded(Track):
         except FFmpegError:
             return  # a broken packet: a gap in the sound, not the end of the film
         for frame in frames:
-            if not isinstance(frame, av.AudioFrame) or frame.pts is None:
+            if not isinstance(frame, av.AudioFrame):
                 continue
-            unit = exact(frame.time_base)
-            if self.window.holds(frame.pts * unit):
-                frame.pts -= round(self.window.shift / unit)
+            time = self._time(frame)
+            if time is not None and self.window.holds(time):
+                frame.time_base = Fraction(1, frame.sample_rate)
+                frame.pts = round((time - self.window.shift) * frame.sample_rate)
                 yield from encode(self._out, frame)
+
+    def _time(self, frame: av.AudioFrame) -> Fraction | None:
+        """Its time in seconds, or None to leave it out, because that time is taken.
+
+        It follows the frame before it when it has none, as the last of a codec that holds one back, when another recording
+        begins, and when it does but for the rounding of its clock: Matroska counts milliseconds.
+        """
+        unit, follows = exact(frame.time_base), self._next
+        own = follows if frame.pts is None else frame.pts * unit
+        if own is not None and follows is not None and own <= follows + unit:
+            behind = follows - own
+            self.moved += behind > unit
+            if unit < behind <= _SPLICE_SECONDS:
+                return None
+            own = follows
+        if own is not None:
+            self._next = own + Fraction(frame.samples, frame.sample_rate)
+        return own
 
     def rest(self) -> Iterator[AnyPacket]:
         yield from encode(self._out, None)
@@ -141,12 +187,13 @@ class TextConverted(Track):
         coded.duration = round(part[1] / _SUBTITLE_UNIT)
         coded.time_base = _SUBTITLE_UNIT
         coded.stream = self._out
+        self._order(coded, together=True)
         yield coded
 
 
-def _describe(source: Stream, out: Stream) -> None:
-    """Language, title and the like, and what a track is for."""
-    kept = {name: text for name, text in source.metadata.items() if name.lower() not in ("duration", "encoder", "vendor_id")}
+def describe(source: Stream, out: Stream) -> None:
+    """Give ``out`` the language, title and the like of ``source``, and what it is for."""
+    kept = {name: text for name, text in source.metadata.items() if name.lower() not in _OWN_TAGS}
     out.metadata.update(
         {name: text for name, text in kept.items() if not name.startswith(("NUMBER_OF_", "BPS", "_STATISTICS"))}
     )
@@ -176,8 +223,6 @@ class Tracks:
                 track = self._sound(stream)
             elif isinstance(stream, SubtitleStream) and subtitles == "copy":
                 track = self._subtitles(stream)
-            elif stream.type == "attachment" and container == "mkv":
-                out.add_stream_from_template(stream)
             if track:
                 self.found.append(track)
 
@@ -194,6 +239,8 @@ class Tracks:
             self._say(f"Sound and subtitles end where the source is damaged ({error.strerror}).")
         for track in self.found:
             yield from track.rest()
+            if track.moved:
+                self._say(f"Track {track.index}: {track.moved} packets had times that run backwards; they were moved.")
 
     def _sound(self, stream: AudioStream) -> Track | None:
         if not stream.codec_context:

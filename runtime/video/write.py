@@ -47,7 +47,7 @@ class Settings:
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     """Tags of the file, such as ComfyUI's ``prompt`` and ``workflow`` (JSON). They win over the source's own."""
     segment_seconds: Fraction = Fraction(1)
-    """What a kill costs, with a few pictures on their way; also the distance of key frames, up to 300 frames."""
+    """What a kill costs at most; also the distance of key frames, up to 300 frames."""
 
 
 class Watch(Protocol):

@@ -48,11 +48,13 @@ def write(
     aspect: Fraction | None = None,
     container_options: dict[str, str] | None = None,
     format_: str | None = None,
+    metadata: dict[str, str] | None = None,
 ) -> Path:
     """A film of these frames. ``tags``: matrix, range, transfer, primaries by FFmpeg's names; what is missing is not tagged."""
     frames = list(frames)
     base = time_base or 1 / Fraction(rate)
     with av.open(str(path), "w", options=container_options or {}, format=format_) as out:
+        out.metadata.update(metadata or {})
         stream = out.add_stream(codec, rate=Fraction(rate), options=options or {})
         stream.width, stream.height, stream.pix_fmt = frames[0].width, frames[0].height, frames[0].format.name
         stream.codec_context.time_base = base

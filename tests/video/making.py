@@ -68,6 +68,7 @@ def film(
     dtype: type = np.uint8,
     identity: str = "a film",
     opened: list[int] | None = None,
+    frame_rate: Fraction = Fraction(30000, 1001),
     **info: object,
 ) -> FrameStream:
     """``opened`` is told the number of every frame that is made."""
@@ -84,7 +85,7 @@ def film(
 
     known = VideoInfo(
         size,
-        Fraction(30000, 1001),
+        frame_rate,
         TICKS,
         count,
         "header",
@@ -109,7 +110,9 @@ def frame_times(path: Path) -> list[Fraction]:
 def frame_hashes(path: Path) -> list[str]:
     """Of the decoded samples, without the padding of lines."""
     with av.open(str(path)) as container:
-        return [hashlib.sha256(frame.to_ndarray().tobytes()).hexdigest() for frame in container.decode(video=0)]
+        frames = container.decode(video=0)
+        plain = (frame.reformat(format="gbrp") if frame.format.name == "bgr0" else frame for frame in frames)
+        return [hashlib.sha256(frame.to_ndarray().tobytes()).hexdigest() for frame in plain]
 
 
 def packets(path: Path, kind: str, which: int = 0) -> list[tuple[Fraction, bytes]]:

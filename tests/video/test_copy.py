@@ -4,15 +4,24 @@ import json
 from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
+from io import BytesIO
+from itertools import pairwise
 from pathlib import Path
 
 import av
+import numpy as np
 import pytest
+from PIL import Image
 from upscale8k.runtime.errors import MediaError
 from upscale8k.runtime.video.write import Settings, write_video
 
+from .clips import numbered
+from .clips import write as clip
 from .making import Seen, film, fraction, frame_times, make_source, packets
 
+_PNG = BytesIO()
+Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(_PNG, "png")
+PIXEL = _PNG.getvalue()
 SETTINGS = Settings("h264", "mp4", 8, preset="ultrafast")
 
 
@@ -191,3 +200,48 @@ def test_a_source_that_is_no_film_any_more_keeps_the_frames(tmp_path: Path) -> N
         write_video(film(5, source=tmp_path / "in.mkv"), tmp_path / "o.mp4", SETTINGS, Seen())
     assert (tmp_path / "o.mp4.parts" / "000000.mp4").exists()
     assert not (tmp_path / "o.mp4").exists()
+
+
+def test_sound_whose_times_run_backwards_does_not_cost_the_film(tmp_path: Path, sources: dict[str, Path]) -> None:
+    """A recording that lost packets: MP4 refuses equal times, and 1/90000 s is less than a sample."""
+    data = sources["ts"].read_bytes()
+    spliced = tmp_path / "spliced.ts"
+    spliced.write_bytes(data + data)
+    with av.open(str(spliced)) as found:
+        times = [packet.dts for packet in found.demux(found.streams.audio[0]) if packet.size and packet.dts is not None]
+    assert any(after <= before for before, after in pairwise(times))
+    seen = write(spliced, tmp_path / "o.mp4")
+    made = [time for time, _ in packets(tmp_path / "o.mp4", "audio")]
+    assert len(made) == len(times)
+    assert all(after > before for before, after in pairwise(made))
+    assert made[-1] - made[0] > 3
+    assert [text for text in seen.said if "times that run backwards" in text]
+
+
+def test_a_timecode_goes_along_where_the_container_can_count_in_it(tmp_path: Path) -> None:
+    frames = numbered(10)
+    for rate, kept in ((25, "01:00:00:00"), (1000, None)):
+        source = clip(tmp_path / f"{rate}.mkv", frames, rate=rate, metadata={"timecode": "01:00:00:00"})
+        path = tmp_path / f"{rate}.mp4"
+        seen = Seen()
+        write_video(film(10, source=source, frame_rate=Fraction(rate)), path, SETTINGS, seen)
+        with av.open(str(path)) as made:
+            assert made.streams.video[0].metadata.get("timecode") == kept
+        assert bool([text for text in seen.said if "timecode 01:00:00:00 is left out" in text]) == (kept is None)
+
+
+def test_a_cover_goes_into_matroska_and_elsewhere_it_is_said(tmp_path: Path, sources: dict[str, Path]) -> None:
+    with av.open(str(sources["aac"])) as template, av.open(str(tmp_path / "in.mkv"), "w") as out:
+        stream = out.add_stream_from_template(template.streams.video[0], opaque=True)
+        out.add_attachment("cover.png", "image/png", PIXEL)
+        for packet in template.demux(template.streams.video[0]):
+            if packet.size:
+                packet.stream = stream
+                out.mux(packet)
+    write(tmp_path / "in.mkv", tmp_path / "o.mkv")
+    with av.open(str(tmp_path / "o.mkv")) as made:
+        cover = made.streams.video[1]
+        assert cover.metadata["filename"] == "cover.png"
+        assert [bytes(packet) for packet in made.demux(cover) if packet.size] == [PIXEL]
+    seen = write(tmp_path / "in.mkv", tmp_path / "o.mp4")
+    assert [text for text in seen.said if "cover picture" in text and "left out" in text]

@@ -15,7 +15,7 @@ from upscale8k.runtime.cli import main
 from upscale8k.runtime.video.journal import Parts
 
 from .clips import numbered, overwrite, packets, shorten, write
-from .making import frame_times
+from .making import frame_hashes, frame_times
 
 H264 = {"codec": "libx264", "options": {"g": "1", "preset": "ultrafast"}}
 
@@ -161,3 +161,53 @@ sys.exit(main({arguments!r}))
     assert main(arguments) == 0
     assert films() == [str(final)]
     assert len(frame_times(final)) == 75
+
+
+FULL = """
+import os, sys
+sys.path.insert(0, {root!r})
+assert os.system("mount -t tmpfs -o size={size} none output") == 0
+from runtime.bootstrap import load_pack; load_pack()
+from upscale8k.runtime.cli import main
+from upscale8k.runtime.video import journal, space
+space._RESERVE = 0  # what is kept free is more than this whole disk
+space.check_before = lambda *_: None
+failed = main({arguments!r})
+kept = sorted(str(path.relative_to("output")) for path in __import__("pathlib").Path("output").rglob("*") if path.is_file())
+os.system("mount -o remount,size=64m output")
+print("first", failed, journal.Parts(__import__("pathlib").Path("output/film_00001_.mkv")).read().frames, *kept)
+done = main({arguments!r})
+os.system("cp output/*.mkv .")
+sys.exit(done)
+"""
+
+
+def may_mount() -> bool:
+    tried = ["unshare", "-rm", "sh", "-c", "mount -t tmpfs none /mnt"]
+    try:
+        return subprocess.run(tried, capture_output=True, check=False).returncode == 0
+    except OSError:
+        return False
+
+
+@pytest.mark.skipif(not may_mount(), reason="this system lets nobody mount a small disk of his own (unshare -rm)")
+def test_a_full_disk_is_a_sentence_and_with_room_the_film_is_that_of_a_run_nobody_stopped(place: Path, root: Path) -> None:
+    rng = np.random.default_rng(6)
+    pictures = [rng.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(75)]
+    noise = [av.VideoFrame.from_ndarray(pixels).reformat(format="bgr0") for pixels in pictures]
+    write(place / "input" / "in.mp4", noise, format_="matroska", tags={"range": "pc"})
+    arguments = workflow(codec="ffv1", container="mkv", chroma="4:4:4", preset="")
+    assert main(arguments) == 0
+    whole = frame_hashes(Path("output/film_00001_.mkv"))
+    Path("output/film_00001_.mkv").unlink()
+    script = FULL.format(root=str(root), arguments=arguments, size="1400k")
+    told = ["unshare", "-rm", sys.executable, "-c", script]
+    done = subprocess.run(told, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr
+    first = next(line for line in done.stdout.splitlines() if line.startswith("first")).split()
+    assert first[1] == "2"
+    assert int(first[2]) in (25, 50)
+    assert {name.rpartition("/")[2] for name in first[3:]} <= {"journal.jsonl", "lock", "000000.mp4", "000001.mp4"}
+    assert "The disk is full" in done.stderr or "disk is full" in done.stderr or "too small" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert frame_hashes(Path("film_00001_.mkv")) == whole

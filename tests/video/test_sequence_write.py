@@ -7,6 +7,7 @@ import sys
 import time
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -14,6 +15,8 @@ import pytest
 from upscale8k.runtime.errors import OutputError
 from upscale8k.runtime.frames.stream import Colour
 from upscale8k.runtime.images.film import frame_reader, frame_writer
+from upscale8k.runtime.video import sequence_write
+from upscale8k.runtime.video.journal import alone
 from upscale8k.runtime.video.sequence import find, open_sequence
 from upscale8k.runtime.video.sequence_write import SequenceSettings, unfinished_sequence, write_sequence
 
@@ -66,7 +69,7 @@ def test_a_stopped_run_goes_on_behind_its_last_whole_picture(tmp_path: Path) -> 
     resumed = seen.numbers["resumed"]
     assert resumed == 5
     assert opened == list(range(resumed, 9))
-    assert seen.said == [f"Going on after {resumed} finished pictures."]
+    assert seen.said[0] == f"Going on after {resumed} finished pictures."
     for number in range(resumed):
         assert (tmp_path / f"{number + 1:03}.png").stat().st_mtime_ns == kept[f"{number + 1:03}.png"]
     assert names(tmp_path) == [f"{number:03}.png" for number in range(1, 10)]
@@ -175,3 +178,34 @@ def test_kill_9_costs_nothing_that_is_whole(root: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.unfinished*"))
     for number in (0, seen.numbers["resumed"] - 1, seen.numbers["resumed"], 399):
         np.testing.assert_array_equal(pixels(tmp_path / f"{number + 1:05}.png"), picture(number))
+
+
+def test_two_runs_do_not_write_the_same_pictures(tmp_path: Path) -> None:
+    pattern = tmp_path / "f_%03d.png"
+    with alone(tmp_path / "f_#.png.unfinished.lock", "f"), pytest.raises(OutputError, match=r"Another run is writing f_#.png"):
+        write_sequence(film(3), pattern, SETTINGS, Seen())
+    write_sequence(film(3), pattern, SETTINGS, Seen())
+    assert names(tmp_path) == ["f_001.png", "f_002.png", "f_003.png"]
+
+
+@pytest.mark.parametrize("free", [40 << 20, 1 << 20])
+def test_pictures_that_will_not_fit_are_said_and_what_is_finished_is_gone_on_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int
+) -> None:
+    pattern = tmp_path / "%03d.png"
+    with monkeypatch.context() as full:
+        full.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
+        full.setattr(sequence_write, "_AHEAD_BYTES", 0)  # each picture is finished before the next is begun
+        if free < 32 << 20:
+            with pytest.raises(OutputError, match="is too small: for the next pictures") as raised:
+                write_sequence(film(20), pattern, SETTINGS, Seen())
+            assert "goes on from there" in raised.value.hint
+            assert not (tmp_path / "020.png").exists()
+        else:
+            seen = Seen()
+            write_sequence(film(20), tmp_path / "a" / "%03d.png", SETTINGS, seen)
+            assert [text for text in seen.said if "The pictures will take roughly" in text]
+    seen = Seen()
+    write_sequence(film(20), pattern, SETTINGS, seen)
+    assert (seen.numbers["resumed"] > 0) == (free < 32 << 20)
+    np.testing.assert_array_equal(pixels(tmp_path / "020.png"), picture(19))
