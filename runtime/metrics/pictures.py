@@ -22,8 +22,8 @@ Floats = NDArray[np.float32]
 Place = Literal["smaller", "reference", "output"]
 """At which of the two sizes a pair meets."""
 
-_STRIP_PIXELS = 1 << 19
-"""So many source pixels are in work at a time: CIEDE2000 needs a few dozen arrays of that size, 2 MB each."""
+_STRIP_PIXELS = 1 << 18
+"""So many source pixels are in work at a time: CIEDE2000 needs a few dozen arrays of that size, 1 MB each."""
 
 _NAMES = ("reference", "upscaled picture")
 _BACKDROP = np.float32(0.5)

@@ -25,7 +25,9 @@ Measured with real weights, against the untiled result, in the first 8 columns n
 * RRDB-23, two photographs: 70 dB, at most 0.6 of an 8-bit step beyond the halo.
 * DAT-light x2 and x4, 160x64 crops of three photographs, cut at column 96: 60 to 70 dB, at most 2.5 steps. A halo of 32
   gives 57 to 63 dB and 5.3 steps, none 47 to 57 dB and 17 steps. With a halo of 60, which puts the tile off the grid of
-  its windows, it is only 55 to 62 dB. Its channel attention looks at the whole tile, so no halo makes it exact.
+  its windows, it is only 55 to 62 dB. Its channel attention looks at the whole tile, so no halo makes it exact: on the
+  worst of three larger photographs (``bench halo DAT_light_x4.pth``) single pixels are off by 19 steps without a halo, 11
+  with 32, 10 with 64, 9 with 96 and 10 with 128, at 42, 54, 57, 60 and 65 dB.
 """
 SHALLOW_RRDB_BLOCKS = 6
 SHALLOW_RRDB_HALO = 48

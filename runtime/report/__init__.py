@@ -15,6 +15,7 @@ escaped; the page is one file that asks the network for nothing.
 * ``markdown``, ``page``, ``record``   the report to read, to look at, and for a program; ``page.css`` and ``page.js`` belong to
   the page.
 * ``files``       all of them into one folder.
+* ``before_after``  small pictures of a source and its result, for the slider on a node.
 
 May enter: ``errors``, ``frames``, ``images`` and ``metrics``. It runs no model itself.
 """

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import Cancelled, Upscale8KError, WorkflowError
+from ..errors import Cancelled, OutputError, Upscale8KError, WorkflowError
 from ..frames.geometry import Region, Size
 from ..metrics.artifacts import measure_artifacts
 from ..metrics.drift import measure_drift
@@ -36,11 +38,14 @@ class Watch(Protocol):
 def colours_of(image: Floats) -> tuple[Floats, str]:
     """(H, W, 3) of a picture with 1 to 4 channels, and what there is to say about it.
 
-    Raises ``WorkflowError`` for other channels and for NaN or infinity.
+    Raises ``WorkflowError`` for other channels, for no pixel, and for NaN or infinity.
     """
     channels = image.shape[2]
     if channels not in (1, 2, 3, 4):
         raise WorkflowError(f"The image has {channels} channels.", "Give grey, grey with alpha, RGB or RGBA: 1 to 4 channels.")
+    if image.size == 0:
+        size = f"{image.shape[1]}x{image.shape[0]}"
+        raise WorkflowError(f"The image is empty: {size} pixels.", "Choose a crop that holds at least one pixel.")
     if not np.isfinite(image).all():
         raise WorkflowError(
             "The image holds NaN or infinite values.", "Look at the node that made it: it has computed nonsense."
@@ -84,7 +89,7 @@ def _run(contender: Contender, cases: Sequence[Case], sizes: Sequence[Size], ups
     run = _baseline(sizes) if contender.baseline else upscale
     try:
         for case, rendered in zip(cases, run(contender, [case.source for case in cases]), strict=True):
-            case.results[contender.id] = measured(case.source, rendered)
+            case.results[contender.id] = _put_aside(measured(case.source, rendered))
             watch.advance()
     except Cancelled:
         raise
@@ -94,6 +99,22 @@ def _run(contender: Contender, cases: Sequence[Case], sizes: Sequence[Size], ups
         watch.say(f"{contender.id} is left out: {error}")
         return str(error)
     return ""
+
+
+def _put_aside(result: Measured) -> Measured:
+    """The same with its picture in a temporary file that is gone with its last reader: eight results at 8K are 3 GB."""
+    try:
+        with tempfile.TemporaryFile() as file:
+            np.ascontiguousarray(result.picture, np.float32).tofile(file)
+            kept = np.memmap(file, np.float32, "r", shape=result.picture.shape)
+    except OSError as error:
+        folder = Path(tempfile.gettempdir())
+        raise OutputError(
+            f"A result cannot be put aside in {folder}: {error.strerror or error}.",
+            "Make room there, or set TMPDIR to a folder on another disk.",
+            path=folder,
+        ) from error
+    return replace(result, picture=kept)
 
 
 def measured(source: Floats, rendered: Rendered) -> Measured:

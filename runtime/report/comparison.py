@@ -41,7 +41,7 @@ class Cost:
     """What it took at its highest beyond what was held before: device memory on a GPU, resident memory otherwise. None where
     that cannot be told."""
     tile: int
-    """Side of a tile in source pixels; 0 when there were no tiles."""
+    """Side of a tile in source pixels; 0 where no seam can be: there were no tiles, or they equal the whole exactly."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -129,7 +129,9 @@ def _largest_face(pixels: Floats) -> tuple[int, int] | None:
         feature: Any = import_module("skimage.feature")
     except ModuleNotFoundError as error:
         raise HardwareMissing(
-            "Finding faces needs scikit-image.", "Install it with: pip install scikit-image", feature="scikit-image"
+            "Finding faces needs scikit-image.",
+            "Install it with: pip install scikit-image (the extra `metrics`).",
+            feature="scikit-image",
         ) from error
     small, ratio = _searched(pixels)
     shortest = min(small.shape)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from ..metrics.artifacts import VISIBLE_SEAM
 from ..metrics.drift import verdict
 from .summary import COLUMNS, Column, Summary
 
@@ -15,7 +16,6 @@ _CRISP = 3.0
 _NOISE = 0.5
 _HALO_SEEN = 0.10
 _BANDS_SEEN = 0.05
-_SEAM_SEEN = 0.3
 
 
 def findings(row: Summary, rows: Sequence[Summary]) -> list[str]:
@@ -31,11 +31,10 @@ def _findings(row: Summary, rows: Sequence[Summary]) -> Iterator[str]:
     yield from _detail(row, rows)
     if row.halo is not None and row.halo >= _HALO_SEEN:
         yield f"Edges overshoot by {row.halo:.0%} of their contrast: halos can be seen."
-    if row.noise is not None and abs(row.noise) >= _NOISE:
-        yield _noise(row.noise)
+    yield from _noise(row, rows)
     if row.banding is not None and row.banding >= _BANDS_SEEN:
         yield f"{row.banding:.0%} of the smooth area has become steps: bands can be seen."
-    if row.seams is not None and row.seams >= _SEAM_SEEN:
+    if row.seams is not None and row.seams >= VISIBLE_SEAM:
         yield f"Tiles differ by {row.seams:.2f} steps at their edges: seams can be seen."
     if row.speed is not None:
         yield _speed(row, rows)
@@ -63,10 +62,18 @@ def _detail(row: Summary, rows: Sequence[Summary]) -> Iterator[str]:
         yield f"The finest detail of the source is lowered by {-row.sharpening:.1f} dB: smoothed."
 
 
-def _noise(noise: float) -> str:
-    if noise > 0:
-        return f"Flat areas are noisier than in the source by {noise:.1f} steps."
-    return f"Flat areas are cleaner than in the source by {-noise:.1f} steps: noise or grain was removed."
+def _noise(row: Summary, rows: Sequence[Summary]) -> Iterator[str]:
+    """Any enlargement draws a noisy pixel out over several, so only the base lines tell what a model did."""
+    plain = [other.noise for other in rows if other.contender.baseline and other.noise is not None]
+    if row.noise is None or row.contender.baseline:
+        return
+    if row.noise >= _NOISE:
+        yield f"Flat areas are noisier than in the source by {row.noise:.1f} steps."
+    elif plain and row.noise - max(plain) >= _NOISE:
+        more = row.noise - max(plain)
+        yield f"Flat areas are noisier than in a plain enlargement by {more:.1f} steps: grain was kept, or drawn sharper."
+    elif plain and min(plain) - row.noise >= _NOISE:
+        yield f"Flat areas are cleaner than in a plain enlargement by {min(plain) - row.noise:.1f} steps: noise was removed."
 
 
 def _speed(row: Summary, rows: Sequence[Summary]) -> str:
@@ -88,6 +95,8 @@ class Criterion:
     words: str
     good: Callable[[float], float]
     """Larger is better."""
+    telling: float
+    """A difference that tells one model from another, in what ``good`` gives: smaller ones count only for their part."""
 
 
 @dataclass(frozen=True)
@@ -118,31 +127,31 @@ USES = (
         "Animation",
         "clean flat areas, crisp lines, speed",
         (
-            Criterion("speed", 0.35, "speed", _logarithm),
-            Criterion("noise", 0.2, "clean areas", _less),
-            Criterion("invented", 0.2, "crispness", _more),
-            Criterion("halo", 0.15, "no halos", _less),
-            Criterion("drift", 0.1, "true colour", _less),
+            Criterion("speed", 0.35, "speed", _logarithm, 1.4),
+            Criterion("noise", 0.2, "clean areas", _less, 1.0),
+            Criterion("invented", 0.2, "crispness", _more, 3.0),
+            Criterion("halo", 0.15, "no halos", _less, 0.1),
+            Criterion("drift", 0.1, "true colour", _less, 1.0),
         ),
     ),
     Use(
         "Photography",
         "true colour, nothing redrawn, natural edges",
         (
-            Criterion("drift", 0.3, "true colour", _less),
-            Criterion("consistency", 0.3, "agreement with the source", _more),
-            Criterion("halo", 0.15, "no halos", _less),
-            Criterion("invented", 0.25, "crispness", _more),
+            Criterion("drift", 0.3, "true colour", _less, 1.0),
+            Criterion("consistency", 0.3, "agreement with the source", _more, 5.0),
+            Criterion("halo", 0.15, "no halos", _less, 0.1),
+            Criterion("invented", 0.25, "crispness", _more, 3.0),
         ),
     ),
     Use(
         "Restoration",
         "damage removed, detail put back",
         (
-            Criterion("invented", 0.35, "detail put back", _more),
-            Criterion("noise", 0.35, "noise removed", _less),
-            Criterion("area_drift", 0.2, "true colour of areas", _less),
-            Criterion("banding", 0.1, "no bands", _less),
+            Criterion("invented", 0.35, "detail put back", _more, 3.0),
+            Criterion("noise", 0.35, "noise removed", _less, 1.0),
+            Criterion("area_drift", 0.2, "true colour of areas", _less, 1.0),
+            Criterion("banding", 0.1, "no bands", _less, 0.05),
         ),
     ),
 )
@@ -161,8 +170,8 @@ class Advice:
 def advice(rows: Sequence[Summary]) -> list[Advice]:
     """For each of ``USES`` the best of the models, base lines left aside.
 
-    A criterion is scaled so that the worst of the models has 0 and the best 1 (all of them 1 where they are alike); a score is
-    the weighted mean of those that have a number.
+    Of a criterion the best of the models has 1 and the worst 0; where they are nearly alike, all have nearly 1, so that a
+    difference which nobody sees decides nothing. A score is the weighted mean of those that have a number.
     """
     models = [row for row in rows if not row.contender.baseline]
     return [_advice(use, models) for use in USES]
@@ -201,6 +210,6 @@ def _score(use: Use, row: Summary, models: Sequence[Summary]) -> float:
         if value is None or not known:
             continue
         least, most = min(known), max(known)
-        total += criterion.weight * (1.0 if most == least else (criterion.good(value) - least) / (most - least))
+        total += criterion.weight * (1 - (most - criterion.good(value)) / max(most - least, criterion.telling))
         weights += criterion.weight
     return total / weights if weights else 0.0

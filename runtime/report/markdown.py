@@ -115,8 +115,8 @@ def _words(comparison: Comparison, rows: Sequence[Summary]) -> Iterator[str]:
 def _foot(rows: Sequence[Summary]) -> Iterator[str]:
     yield "## How the recommendation is made\n"
     yield (
-        "Each number that counts for a use is scaled so that the worst of the models has 0 and the best has 1; the score is "
-        "their weighted mean. Base lines take no part. Bold numbers are the best of the models.\n"
+        "Of each number that counts for a use the best of the models has 1 and the worst 0; where they are nearly alike, all "
+        "have nearly 1. The score is their weighted mean. Base lines take no part. Bold numbers are the best of the models.\n"
     )
     yield "| Use | What counts |\n|---|---|"
     for one in advice(rows):

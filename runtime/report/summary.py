@@ -164,12 +164,19 @@ COLUMNS = (
         "steps",
         lambda value: f"{value:+.2f}",
         "low",
-        "In flat areas, against the source: above 0 noise was added, below 0 it was removed.",
+        "In flat areas, against the source. Any enlargement softens noise: compare with the base lines.",
     ),
     Column(
         "banding", "Banding", "%", lambda value: f"{100 * value:.1f}", "low", "Share of the smooth area that has become steps."
     ),
-    Column("seams", "Seams", "steps", _number(2), "low", "Steps from tile to tile. – where one tile was enough."),
+    Column(
+        "seams",
+        "Seams",
+        "steps",
+        _number(2),
+        "low",
+        "Steps from tile to tile; up to 0.4 by chance. – where tiles cannot differ.",
+    ),
     Column(
         "seconds",
         "Time",
@@ -182,7 +189,7 @@ COLUMNS = (
         "speed",
         "Speed",
         "Mpx/s",
-        lambda value: f"{value:.2f}" if value < 100 else f"{value:.0f}",
+        lambda value: f"{value:.2g}" if value < 0.1 else f"{value:.2f}" if value < 100 else f"{value:.0f}",
         "high",
         "Megapixels of the result per second.",
     ),

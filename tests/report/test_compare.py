@@ -23,6 +23,16 @@ def test_every_contender_gets_the_same_crop_and_the_base_lines_take_part(make: C
     np.testing.assert_array_equal(case.results["red"].picture, tinted(case.source))
 
 
+def test_results_wait_in_files_and_not_in_memory(make: Callable[..., Comparison]) -> None:
+    (case,) = make().cases
+    assert all(isinstance(result.picture, np.memmap) for result in case.results.values())
+
+
+def test_a_picture_without_a_pixel_is_refused() -> None:
+    with pytest.raises(WorkflowError, match="empty: 32x0 pixels"):
+        colours_of(np.empty((0, 32, 3), np.float32))
+
+
 def test_the_numbers_tell_the_tint(make: Callable[..., Comparison]) -> None:
     rows = {row.contender.id: row for row in summaries(make())}
     assert rows["red"].area_drift > 1.0

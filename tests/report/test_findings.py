@@ -36,7 +36,7 @@ def words(**changes: float | None) -> str:
     [
         ({"halo": 0.25}, "Edges overshoot by 25% of their contrast"),
         ({"noise": 3.04}, "noisier than in the source by 3.0 steps"),
-        ({"noise": -2.0}, "cleaner than in the source by 2.0 steps"),
+        ({"noise": -2.0}, "cleaner than in a plain enlargement by 2.0 steps"),
         ({"banding": 0.2}, "20% of the smooth area has become steps"),
         ({"seams": 1.5}, "Tiles differ by 1.50 steps"),
         ({"sharpening": 4.0}, "raised by 4.0 dB: sharpened"),
@@ -50,6 +50,22 @@ def words(**changes: float | None) -> str:
 def test_a_number_that_can_be_seen_is_said_and_one_that_cannot_is_not(changes: dict[str, float], sentence: str) -> None:
     assert sentence in words(**changes)
     assert sentence not in words()
+
+
+def test_an_enlargement_that_softens_noise_as_every_one_does_is_not_praised_for_it() -> None:
+    softened = replace(BASE, noise=-1.0)
+    assert "cleaner" not in "\n".join(findings(softened, [softened]))
+    like_it, grainy = replace(PLAIN, noise=-0.9), replace(PLAIN, noise=-0.2)
+    assert "Flat areas" not in "\n".join(findings(like_it, [like_it, softened]))
+    assert "noisier than in a plain enlargement by 0.8 steps" in "\n".join(findings(grainy, [grainy, softened]))
+
+
+def test_differences_that_nobody_sees_decide_nothing() -> None:
+    fast = replace(PLAIN, contender=Contender("fast", "Fast"), speed=1.0, noise=-0.70, halo=0.10, drift=1.9, invented=3.7)
+    slow = replace(PLAIN, contender=Contender("slow", "Slow"), speed=0.01, noise=-0.93, halo=0.16, drift=0.3, invented=6.0)
+    picks = {one.use.name: one.best.contender.id for one in advice([fast, slow, BASE]) if one.best}
+    assert picks["Animation"] == "fast"
+    assert picks["Photography"] == "slow"
 
 
 def test_numbers_that_could_not_be_measured_are_not_talked_about() -> None:
