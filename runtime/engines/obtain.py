@@ -12,7 +12,7 @@ from ..models.converted import cache_folder
 from .build import STEPS, Order, build
 from .flavour import Flavour
 from .source import Source
-from .stamp import Stamp, what_differs, write_engine
+from .stamp import Stamp, expect_place, what_differs, write_engine
 from .target import Target
 
 
@@ -39,12 +39,13 @@ def obtain(
     path: Path | None,
     progress: Callable[[int, str], AbstractContextManager[Watch]],
 ) -> Obtained:
-    """The engine at ``path``, or in the cache folder. Raises what the export, ``build`` and ``write_engine`` raise."""
+    """The engine at ``path``, or in the cache folder. Raises what the export, ``build`` and ``expect_place`` raise."""
     stamp = stamp_for(source, target, flavour, workspace)
     path = path or cache_folder() / "engines" / f"{Path(source.title).stem}-{stamp.key[:32]}.trt"
     differs = what_differs(path, stamp)
     if not differs:
         return Obtained(path, stamp, built=False)
+    expect_place(path)
     with progress(STEPS, "step") as watch:
         if path.exists():
             watch.say(f"The engine {path.name} is built anew: {', '.join(differs)}.")

@@ -83,11 +83,19 @@ def _read(path: Path) -> tuple[bytes, Any]:
         raise ModelNotFound(f"{path} cannot be read: {error.strerror}.", "Check the path.", path=path) from error
     try:
         graph = onnx.load_from_string(content)
-        onnx.checker.check_model(graph)
+        apart = any(weight.data_location == onnx.TensorProto.EXTERNAL for weight in graph.graph.initializer)
+        if not apart:
+            onnx.checker.check_model(graph)
     except Exception as error:  # protobuf and onnx raise classes of their own, which need their modules to be named
         raise ModelDamaged(
             f"{path} is no ONNX file, or only a part of one.", "Export it again: python -m runtime export", path=path
         ) from error
+    if apart:
+        raise UnsupportedModel(
+            f"{path} keeps its weights in another file.",
+            "Save it as one: python -c \"import onnx; onnx.save(onnx.load('many.onnx'), 'one.onnx')\"",
+            path=path,
+        )
     return content, graph
 
 

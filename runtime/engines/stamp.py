@@ -10,6 +10,7 @@ import hashlib
 import json
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from errno import EISDIR
 from pathlib import Path
 from typing import Any, cast
 
@@ -70,6 +71,19 @@ def stamp_path(engine: Path) -> Path:
     return engine.with_name(f"{engine.name}.json")
 
 
+def expect_place(path: Path) -> None:
+    """Raises ``OutputError`` where no engine can be written: asked before the minutes that building takes."""
+    part = _part(path)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(EISDIR, "It is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        part.touch()
+        part.unlink()
+    except OSError as error:
+        raise _unwritable(path, error) from error
+
+
 def write_engine(path: Path, content: bytes, stamp: Stamp) -> None:
     """The engine and then its stamp, each whole or not at all. Raises ``OutputError``."""
     facts = {"format": FORMAT, **asdict(stamp), "engine_bytes": len(content), "engine_sha256": _sha256(content)}
@@ -79,9 +93,11 @@ def write_engine(path: Path, content: bytes, stamp: Stamp) -> None:
         _replace(path, content)
         _replace(stamp_path(path), json.dumps(facts, indent=2).encode())
     except OSError as error:
-        raise OutputError(
-            f"The engine {path} cannot be written: {error.strerror}.", "Choose another place with -o.", path=path
-        ) from error
+        raise _unwritable(path, error) from error
+
+
+def _unwritable(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"The engine {path} cannot be written: {error.strerror}.", "Choose another place for it.", path=path)
 
 
 def read_stamp(engine: Path) -> Stamp | None:
@@ -124,8 +140,12 @@ def _facts(engine: Path) -> dict[str, Any]:
     return {}
 
 
+def _part(path: Path) -> Path:
+    return path.with_name(f"{path.name}.part")
+
+
 def _replace(path: Path, content: bytes) -> None:
-    part = path.with_name(f"{path.name}.part")
+    part = _part(path)
     try:
         part.write_bytes(content)
         part.replace(path)

@@ -34,14 +34,14 @@ def target_for(asked: str, flavour: Flavour) -> Target:
         if not flavour.builds_without_a_gpu:
             raise HardwareMissing(
                 "TensorRT builds only for the GPU that it runs on.",
-                "Leave --target out, or install TensorRT for RTX: pip install tensorrt-rtx",
+                "Leave target empty, or install TensorRT for RTX: pip install tensorrt-rtx",
                 feature="tensorrt-rtx",
             )
         return Target(capabilities=_capabilities(asked, flavour))
     here = nvidia()
     gpu = next((gpu for gpu in here.gpus if gpu.usable), None)
     if gpu is None:
-        hint = "Name the GPU that it is for, for instance --target sm_89 (GeForce RTX 40)."
+        hint = "For another machine, name its GPU as target, for instance sm_89 (GeForce RTX 40)."
         raise HardwareMissing(
             f"There is no NVIDIA GPU here to build an engine for. {here.problem or ''}".strip(),
             hint if flavour.builds_without_a_gpu else "Build it on the machine that it will run on.",

@@ -47,7 +47,8 @@ def with_engine_built(
         target = target_for(wanted.target, flavour)
     except HardwareMissing as missing:
         if not fallback:
-            raise
+            hint = f"{missing.hint} Or switch fallback on, and torch runs the model."
+            raise HardwareMissing(missing.what, hint, feature=missing.feature) from missing
         with progress(1, "step") as watch:
             watch.say(f"{missing.what} torch runs the model, as fallback asks.")
         return descriptor

@@ -71,7 +71,7 @@ def export_onnx(model: UpscaleModel, *, size: tuple[int, int] | None = None, hal
         raise WorkflowError(f"{model.architecture} overflows in fp16.", "Export it in full precision.")
     if size is None and model.architecture not in ANY_SIZE:
         raise WorkflowError(
-            f"The graph of a {model.architecture} network holds for one tile size only.", "Say which: --tile N with --static."
+            f"The graph of a {model.architecture} network holds for one tile size only.", "Say which: --tile N."
         )
     _expect_multiple(size, model)
     content = _exported(model, size or _example(model), fixed=size is not None, half=half)

@@ -1,40 +1,72 @@
-"""The table's arithmetic on made-up figures, and one tiny real run of everybody who is here."""
+"""The page's arithmetic on made-up figures, and one tiny real run of everybody who is here."""
 
 import json
-import xml.etree.ElementTree as ET
+from math import inf
 from pathlib import Path
 
 import numpy as np
 import pytest
-from upscale8k.runtime.bench.rivals import Row, Table, compare_everybody, seam_zone
+from PIL import Image
+from upscale8k.runtime.bench.rivals import Row, Table, compare_everybody, photograph, seam_zone
+from upscale8k.runtime.bench.rivals_page import section, write_page
+from upscale8k.runtime.cli.commands.bench import one_for_each
 from upscale8k.runtime.errors import HardwareMissing, WorkflowError
+from upscale8k.runtime.frames.geometry import Size
 from upscale8k.runtime.models.locate import locate
 
 TABLE = Table(
     "m",
     "640x480",
     2,
-    "a machine",
+    3,
     (
         Row("Upscale8K", (4.0, 2.0, 3.0), (1e8, 2e8, 3e8), 60.0, 55.5),
-        Row("faster", (1.5, 1.5, 1.5), (1e8, 1e8, 1e8), 99.0, None),
+        Row("faster", (1.5, 1.5), (1e8, 1e8), inf, None),
+        Row("slower", (6.0,), (5e8,), 40.0, 30.0),
         Row("absent", problem="it is not installed."),
     ),
 )
 
 
 def test_the_table_shows_losses_and_absences() -> None:
-    ours, faster, absent = TABLE.as_markdown().splitlines()[-3:]
-    assert ours == "| Upscale8K | 3.00 (2.00 to 4.00) | 1.00x | 200 | 60.0 | 55.5 |"
-    assert faster == "| faster | 1.50 (1.50 to 1.50) | 0.50x | 100 | 99.0 | no cuts |"
-    assert "did not run: it is not installed." in absent
-    assert json.loads(TABLE.as_json())["rows"][0]["seconds"] == [4.0, 2.0, 3.0]
+    lines = list(section(TABLE))
+    ours, faster, slower = (line for line in lines if line.startswith("| ") and "seconds" not in line)
+    assert ours == "| **Upscale8K** | 3.00 (2.00 to 4.00) | 3 | 1.00 | 200 | 60.0 | 55.5 |"
+    assert faster == "| faster | 1.50 (1.50 to 1.50) | 2 | 0.50 | 100 | equal | no cuts |"
+    assert slower == "| slower | 6.00 (6.00 to 6.00) | 1 | 2.00 | 500 | 40.0 | 30.0 |"
+    assert "Faster than Upscale8K as it comes: faster (2.00 times as fast)." in lines
+    assert "absent did not run: it is not installed." in lines
 
 
-def test_the_plot_has_a_bar_for_everyone_that_ran() -> None:
-    root = ET.fromstring(TABLE.as_svg())
-    widths = [float(bar.attrib["width"]) for bar in root if bar.tag.endswith("rect")][1:]
-    assert widths == [380.0, 190.0]
+def test_json_has_no_infinity() -> None:
+    rows = json.loads(json.dumps(TABLE.as_dict(), allow_nan=False))["rows"]
+    assert (rows[0]["seconds"], rows[1]["whole_db"], rows[2]["seam_db"]) == ([4.0, 2.0, 3.0], None, 30.0)
+
+
+def test_the_page_names_the_machine_and_shows_a_bar_for_everyone_that_ran(tmp_path: Path) -> None:
+    write_page(tmp_path / "b" / "page.md", [TABLE], "a machine", {"ComfyUI": "0.30.0"})
+    text = (tmp_path / "b" / "page.md").read_text()
+    assert "a machine; 20" in text
+    assert "ComfyUI 0.30.0." in text
+    assert "](page-m.png)" in text
+    plot = np.asarray(Image.open(tmp_path / "b" / "page-m.png").convert("RGB")).astype(int)
+    middles = [(plot[:, 566:1000] == colour).all(2).sum(1).max() for colour in ((0xFF, 0xB0, 0x42), (0x3A, 0x6E, 0xA5))]
+    longest = middles[1]  # of "slower", which fills the room
+    assert middles[0] == pytest.approx(longest / 2, abs=12)  # "Upscale8K": 3 s beside 6 s; its line is drawn over it
+
+
+@pytest.mark.parametrize(("sizes", "count", "expected"), [("8x8", 2, ["8x8", "8x8"]), ("8x8, 9x9", 2, ["8x8", "9x9"])])
+def test_a_size_for_all_or_one_for_each(sizes: str, count: int, expected: list[str]) -> None:
+    assert one_for_each(sizes, count) == expected
+    with pytest.raises(WorkflowError, match=r"2 sizes for 3 models"):
+        one_for_each("1x1,2x2", 3)
+
+
+def test_the_photograph_is_mirrored_to_any_size() -> None:
+    small, large = photograph(Size(100, 90)), photograph(Size(1000, 300))
+    assert (small.shape, large.shape) == ((90, 100, 3), (300, 1000, 3))
+    np.testing.assert_array_equal(small, large[:90, :100])
+    np.testing.assert_array_equal(large[:, 480:500], large[:, 460:480][:, ::-1])
 
 
 def test_a_seam_zone_is_a_band_on_each_side_of_each_cut() -> None:
@@ -52,9 +84,7 @@ def test_everybody_really_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("UPSCALE8K_CACHE_DIR", str(tmp_path))
     who = ("ours", "comfyui", "ncnn", "onnxruntime", "openvino")
     located = locate("realesr-animevideov3", ())
-    table = compare_everybody(
-        located, "208x40", comfyui=None, runs=1, threads=2, machine="here", say=lambda text: None, who=who
-    )
+    table = compare_everybody(located, "208x40", comfyui=None, runs=1, threads=2, say=lambda text: None, who=who)
     rows = dict(zip(who, table.rows, strict=True))
     assert rows["comfyui"].problem == "no ComfyUI was given with --comfyui"
     for name in ("ours", "onnxruntime", "openvino"):
@@ -70,7 +100,7 @@ def test_a_model_that_the_peers_are_not_set_up_for_is_refused(tmp_path: Path) ->
     located = locate("realesr-animevideov3", ())
     other = dataclasses.replace(located, entry=dataclasses.replace(located.entry, scale=2))
     with pytest.raises(WorkflowError, match="2x model"):
-        compare_everybody(other, "8x8", comfyui=None, runs=1, threads=1, machine="", say=lambda text: None)
+        compare_everybody(other, "8x8", comfyui=None, runs=1, threads=1, say=lambda text: None)
 
 
 def test_without_a_gpu_nothing_is_made_up(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """``trt-build`` and ``export``, from the command line's point of view."""
 
 import importlib.util
+import sys
 from pathlib import Path
 
 import pytest
@@ -57,3 +58,17 @@ def test_what_cannot_be_built_is_a_sentence(
     Path("page.onnx").write_text("<!doctype html>")
     assert main(["trt-build", *arguments]) == 2
     assert sentence in capsys.readouterr().err
+
+
+def test_the_shipped_workflow_says_what_is_missing(
+    root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("tensorrt", "tensorrt_rtx"):
+        monkeypatch.setitem(sys.modules, name, None)
+    workflow = str(root / "workflows" / "video_8k_trt.json")
+    assert main(["run", workflow, "--progress", "none", "--output-dir", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert said.startswith("Error: node 4 (TRTBuild")
+    assert "pip install tensorrt-rtx onnx" in said
+    assert "switch fallback on" in said
+    assert list(tmp_path.rglob("*.mp4*")) == []

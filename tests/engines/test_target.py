@@ -49,7 +49,7 @@ def test_rtx_refuses_a_data_centre_gpu_that_it_does_not_know(flavour: Callable[.
         target_for("", flavour())
 
 
-@pytest.mark.parametrize(("name", "step"), [("tensorrt_rtx", "--target sm_89"), ("tensorrt", "on the machine")])
+@pytest.mark.parametrize(("name", "step"), [("tensorrt_rtx", "as target, for instance sm_89"), ("tensorrt", "on the machine")])
 def test_without_a_gpu_the_next_step_is_said(
     name: Any, step: str, flavour: Callable[..., Flavour], gpu: Callable[..., None]
 ) -> None:

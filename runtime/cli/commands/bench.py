@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from ...errors import WorkflowError
 from ...models.locate import locate
 from ..display import open_display
 from ..session import Places, shipped
@@ -106,33 +107,44 @@ def halo(
 @app.command("peers")
 def peers(
     comfyui: Annotated[Path | None, typer.Option("--comfyui", help="A ComfyUI checkout, one of the peers.")] = None,
-    model: Annotated[str, typer.Option("-m", "--model", help="Catalog id of a 4x model.")] = "realesr-animevideov3",
-    size: Annotated[str, typer.Option("--size", help="Of the picture that is upscaled.")] = "640x480",
+    models: Annotated[
+        str, typer.Option("-m", "--models", help="Catalog ids of 4x models, with commas.")
+    ] = "realesr-animevideov3",
+    sizes: Annotated[str, typer.Option("--sizes", help="Of the picture: one for all, or one for each model.")] = "640x480",
     runs: Annotated[int, typer.Option("--runs", min=1, help="Counted runs of each, taken in turn.")] = 3,
     threads: Annotated[int, typer.Option("--threads", min=1, help="For everybody.")] = 2,
-    out: Annotated[Path | None, typer.Option("-o", "--output", help="Markdown; a plot of the same name as .svg.")] = None,
+    out: Annotated[
+        Path | None, typer.Option("-o", "--output", help="A page of Markdown; a plot of each model beside it.")
+    ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False,
     traceback: options.Traceback = False,
 ) -> None:
     """One picture through everybody who can upscale it on this CPU: time, memory, error where tiles meet."""
     from ...bench.machine import machine
-    from ...bench.rivals import compare_everybody
-    from ...models.export import write_whole
+    from ...bench.rivals import compare_everybody, versions_of_peers
+    from ...bench.rivals_page import section, write_page
 
-    located = locate(model, Places().model_folders())
-    table = compare_everybody(
-        located,
-        size,
-        comfyui=comfyui,
-        runs=runs,
-        threads=threads,
-        machine=machine("cpu")[0],
-        say=open_display("none").say,
-    )
+    found = [locate(name.strip(), Places().model_folders()) for name in models.split(",")]
+    versions, say = versions_of_peers(comfyui), open_display("none").say
+    tables = [
+        compare_everybody(model, size, comfyui=comfyui, runs=runs, threads=threads, say=say)
+        for model, size in zip(found, one_for_each(sizes, len(found)), strict=True)
+    ]
     if out:
-        write_whole(out, f"{table.as_markdown()}\n".encode())
-        write_whole(out.with_suffix(".svg"), table.as_svg().encode())
-    typer.echo(table.as_json() if as_json else table.as_markdown())
+        write_page(out, tables, machine("cpu")[0], versions)
+    if as_json:
+        typer.echo(json.dumps([table.as_dict() for table in tables], indent=2))
+    else:
+        typer.echo("\n\n".join("\n".join(section(table)) for table in tables))
+
+
+def one_for_each(sizes: str, count: int) -> list[str]:
+    """``sizes`` split at commas, the only one repeated. Raises ``WorkflowError`` for another number of them than ``count``."""
+    named = [size.strip() for size in sizes.split(",")]
+    named = named * count if len(named) == 1 else named
+    if len(named) != count:
+        raise WorkflowError(f"There are {len(named)} sizes for {count} models.", "Name one for all, or one for each.")
+    return named
 
 
 @app.command("gpu")

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from ...errors import WorkflowError
+from ...errors import UnsupportedModel, WorkflowError
+from ...models.catalog import WEIGHT_SUFFIXES
 from ...models.locate import locate
 from ..display import open_display
 from ..session import Places
@@ -91,6 +92,11 @@ def _model(name: str, models_dir: list[Path] | None) -> UpscaleModel:
     from ...models.load import load
 
     path = Path(name)
+    if path.is_file() and path.suffix.lower() not in WEIGHT_SUFFIXES:
+        kinds = ", ".join(WEIGHT_SUFFIXES)
+        raise UnsupportedModel(
+            f"{path} is no file of weights.", f"Give a catalog id or a file that ends in {kinds}.", path=path
+        )
     folders = Places(models_dirs=tuple(models_dir or ())).model_folders()
     if path.is_file():  # weights anywhere on the disk, as `export` and `trt-build` only read them
         name, folders = path.name, (path.resolve().parent,)
