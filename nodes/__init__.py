@@ -34,15 +34,25 @@ TITLES = {node_id: title for node_id, (_, title) in {**CORE, **OURS}.items()}
 def catalog(host: Host, *, with_core: bool = True) -> dict[str, type]:
     """Every node class, bound to a host. Inside ComfyUI the core ids are ComfyUI's own."""
     known = {**CORE, **OURS} if with_core else OURS
-    return {node_id: type(cls.__name__, (cls,), {"host": host}) for node_id, (cls, _) in known.items()}
+    return bound({node_id: cls for node_id, (cls, _) in known.items()}, host)
+
+
+def bound(classes: dict[str, type], host: Host) -> dict[str, type]:
+    """The classes with the host that they ask."""
+    return {node_id: type(cls.__name__, (cls,), {"host": host}) for node_id, cls in classes.items()}
 
 
 def __getattr__(name: str) -> Any:
     """What ComfyUI asks for; only then is there a ComfyUI to answer the nodes."""
     if name == "NODE_CLASS_MAPPINGS":
-        from .comfy_host import ComfyHost
+        from .comfy_host import ComfyHost, offer_blueprints
+        from .comfy_nodes import NODES
+        from .comfy_routes import register
 
-        return catalog(ComfyHost(), with_core=False)
+        host = ComfyHost()
+        offer_blueprints()
+        register(host)
+        return catalog(host, with_core=False) | bound(NODES, host)
     if name == "NODE_DISPLAY_NAME_MAPPINGS":
         return {node_id: TITLES[node_id] for node_id in OURS}
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,4 +1,4 @@
-"""The only file that knows ComfyUI. Its modules are imported when a question is asked, never at load."""
+"""ComfyUI as a home. Only the files called ``comfy_*`` know it; its modules are imported when asked for, never at load."""
 
 # ComfyUI's modules exist only inside ComfyUI and carry no types.
 # pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -13,8 +13,21 @@ from typing import Any
 
 from ..runtime.host import Folder, LocalHost, Progress, input_names
 
+BLUEPRINTS = Path(__file__).resolve().parent.parent / "workflows" / "blueprints"
 PREVIEW_SIDE = 512
 PREVIEW_SECONDS = 1.0
+
+
+def offer_blueprints() -> None:
+    """Let ComfyUI find our subgraph blueprints: it looks for subgraphs/*.json one level below each custom_nodes folder.
+
+    A folder named at registration is no longer looked through for nodes; ComfyUI lists these folders before it loads a pack.
+    """
+    try:
+        import folder_paths
+    except ModuleNotFoundError:
+        return  # the mappings are read without a ComfyUI around
+    folder_paths.add_model_folder_path("custom_nodes", str(BLUEPRINTS))
 
 
 class ComfyHost(LocalHost):

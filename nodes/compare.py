@@ -139,14 +139,16 @@ class _Runner:
         self._bar.say(f"{model.title}: {len(crops)} crop{'s' if len(crops) > 1 else ''}")
         descriptor = load(locate(model.id, self._host.model_folders()))
         device = resolve(self._settings.device)
-        tile = tiling_for(UpscaleModel.of(descriptor), self._settings).tile
+        facts = UpscaleModel.of(descriptor)
+        tiling = tiling_for(facts, self._settings)
+        exact = facts.exact_halo is not None and tiling.halo >= facts.exact_halo
         upscale_batch(torch.zeros(1, _WARM_UP, _WARM_UP, 3), descriptor, self._settings, _silent)
         for pixels in crops:
             batch = torch.from_numpy(pixels)[None]  # pyright: ignore[reportUnknownMemberType]
             with measured(device) as cost:
                 result = upscale_batch(batch, descriptor, self._settings, self._part)[0].numpy()
             megapixels = result.shape[0] * result.shape[1] / 1e6
-            used = tile if tile < max(pixels.shape[:2]) else 0
+            used = 0 if exact or tiling.tile >= max(pixels.shape[:2]) else tiling.tile
             yield Rendered(result, Cost(cost.seconds, megapixels, cost.peak_bytes, used))
 
     def _part(self, total: int, unit: str) -> AbstractContextManager[_Share]:
@@ -478,6 +480,9 @@ def _pictures(image: Any) -> list[tuple[Pixels, str]]:
     """Every picture of an IMAGE as RGB, with what there is to say about it."""
     from ..runtime.report.compare import colours_of
 
+    if image.ndim != 4 or not len(image):
+        shape = " x ".join(str(length) for length in image.shape)
+        raise WorkflowError(f"There is no picture in {shape}.", "Connect the output of a node that gives pictures.")
     return [colours_of(one.detach().float().cpu().numpy()) for one in image]
 
 

@@ -157,6 +157,44 @@ def video_sketch() -> Sketch:
     )
 
 
+VIDEO_8K_TRT_NOTE = """## A film to 8K, by TensorRT
+
+For NVIDIA GPUs. First install one of `pip install tensorrt-rtx onnx` (GeForce and RTX) and `pip install tensorrt onnx` \
+(any NVIDIA GPU).
+
+1. Choose a film in **Video In**.
+2. Press **Run**. **TRT Build** builds an engine, which takes minutes; every later run finds it and starts at once.
+
+Without TensorRT or an NVIDIA GPU **TRT Build** stops with what is missing. Switch `fallback` on to go on with torch instead. \
+`tile` is the largest tile that the engine takes; a smaller one needs less memory.
+
+Without ComfyUI: `python -m runtime run workflows/video_8k_trt.json`, with torch where TensorRT cannot run: \
+`--set TRTBuild.fallback=true`
+"""
+
+
+def engine_sketch() -> Sketch:
+    """A film whose model carries an engine."""
+    return Sketch(
+        nodes={
+            "note": note(VIDEO_8K_TRT_NOTE, (420, 340)),
+            "load": Node("VideoIn", {"video": "sample.mp4"}, size=(320, 340)),
+            "model": Node("UpscaleModel", {"model": "realesr-animevideov3"}, size=(320, 0)),
+            "engine": Node("TRTBuild", size=(320, 0)),
+            "upscale": Node("TiledUpscaleVideo", {"target": "8K"}, size=(340, 0)),
+            "save": Node("VideoOut", {"filename_prefix": "Upscale8K/video_8k_trt"}, size=(420, 0)),
+        },
+        columns=[["note"], ["load", "model"], ["engine"], ["upscale"], ["save"]],
+        wires=[
+            ("load", "video", "upscale", "video"),
+            ("model", "upscale_model", "engine", "upscale_model"),
+            ("engine", "upscale_model", "upscale", "upscale_model"),
+            ("upscale", "video", "save", "video"),
+        ],
+        lower={"engine": 454},
+    )
+
+
 VIDEO_ANY_NOTE = """## Any film, nothing lost
 
 **Video In** reads what FFmpeg reads; **Video Out** writes mp4, mkv, mov or webm with the source's sound, subtitles, chapters \
@@ -315,6 +353,7 @@ SKETCHES = {
     "image_4x": image_sketch(IMAGE_4X_NOTE, model="realesr-animevideov3", target="model scale", prefix="Upscale8K/image_4x"),
     "image_any": any_sketch(),
     "video_8k": video_sketch(),
+    "video_8k_trt": engine_sketch(),
     "video_any": any_film_sketch(VIDEO_ANY_NOTE, FILM_IN, FILM_OUT),
     "video_to_frames": any_film_sketch(VIDEO_TO_FRAMES_NOTE, FILM_IN, FRAMES_OUT),
     "frames_any": any_film_sketch(FRAMES_ANY_NOTE, FRAMES_IN, FRAMES_OUT),

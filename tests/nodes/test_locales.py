@@ -14,7 +14,9 @@ import pytest
 from upscale8k.nodes import OURS, TITLES, catalog
 from upscale8k.runtime.host import LocalHost
 
-LOCALES = Path(__file__).resolve().parents[2] / "locales"
+ROOT = Path(__file__).resolve().parents[2]
+LOCALES = ROOT / "locales"
+SCRIPTS = sorted((ROOT / "nodes" / "web" / "js").glob("*.js"))
 LANGUAGES = ("de", "ja", "zh")
 WRITE = "UPSCALE8K_WRITE_LOCALES"
 ADVICE = f"Texts of nodes changed. Make the files anew: {WRITE}=1 python -m pytest tests/nodes/test_locales.py"
@@ -81,6 +83,32 @@ def test_a_file_says_what_the_nodes_say(language: str, english: dict[str, Defini
     assert read(language) == wanted, ADVICE
 
 
+def said_by_scripts() -> dict[str, str]:
+    """Every text that our scripts on the canvas give to say(), as itself."""
+    found = [text for file in SCRIPTS for text in re.findall(r"\bsay\(\s*'([^']+)'", file.read_text(encoding="utf-8"))]
+    return {text: text for text in sorted(found)}
+
+
+@pytest.mark.parametrize("language", ["en", *LANGUAGES])
+def test_a_file_says_what_the_scripts_say(language: str) -> None:
+    """``main.json``, which the scripts read themselves; braces in it are theirs."""
+    texts = said_by_scripts()
+    assert len(texts) > 20
+    wanted = {"upscale8k": texts if language == "en" else translated(texts, read(language, "to_review.json"))}
+    file = LOCALES / language / "main.json"
+    if os.environ.get(WRITE) == "1":
+        file.write_text(json.dumps(wanted, ensure_ascii=False, indent=2) + "\n", encoding="utf-8")
+    assert read(language, "main.json") == wanted, ADVICE
+    assert list(wanted["upscale8k"]) == list(texts), f"to_review.json in {language} lacks texts of the scripts"
+
+
+def test_scripts_say_only_what_can_be_found() -> None:
+    """A text that is put together, or quoted otherwise, would stay English."""
+    for file in SCRIPTS:
+        calls = re.findall(r"(?<!function )\bsay\(\s*(.)", file.read_text(encoding="utf-8"))
+        assert set(calls) <= {"'"}, file.name
+
+
 @pytest.mark.parametrize("language", LANGUAGES)
 def test_titles_and_names_are_translated_and_most_tooltips(language: str, english: dict[str, Definition]) -> None:
     """A translator needs some days; a title without translation would stand among the others from the first."""
@@ -98,7 +126,7 @@ def test_translations_are_marked_as_not_reviewed_and_keep_what_is_no_language(la
     assert NOTE in known.pop("")
     for text, other in known.items():
         assert other.strip(), text
-        for word in re.findall(r"%\w+%|%0\dd|\.\w{3}\b|_00001_|`[^`]+`", text):
+        for word in re.findall(r"%\w+%|%0\dd|\.\w{3}\b|_00001_|`[^`]+`|\{\w+\}", text):
             assert word in other, f"{word} is missing in: {other}"
 
 

@@ -103,6 +103,13 @@ globalThis.peer = (() => {
       node(id).pos = [x, y + window.LiteGraph.NODE_TITLE_HEIGHT]
     },
 
+    nodes: () => graph().nodes.map((one) => one.id),
+
+    remove: (id) => graph().remove(node(id)),
+
+    // What the search box offers, by title.
+    results: () => texts('[role=option]').map((text) => text.split('\n')[0]),
+
     boxes: () => graph().nodes.map((one) => ({ id: one.id, type: one.type, box: box(one) })),
 
     drop: ({ name, type, base64 }) => {

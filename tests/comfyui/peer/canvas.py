@@ -22,7 +22,7 @@ from .server import ComfyUI, Json, PromptRejected
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser as Chromium
-    from playwright.sync_api import BrowserContext, Page, Playwright
+    from playwright.sync_api import BrowserContext, ConsoleMessage, Page, Playwright
 
 Result = TypeVar("Result")
 
@@ -41,6 +41,8 @@ FLAGS = (
 )
 WITHIN = 60_000.0  # milliseconds for one step of the page on a busy machine
 WINDOW = (1600, 1000)
+CLIPBOARD = ["clipboard-read", "clipboard-write"]
+EMPTY_PLACE = (250, 880)  # where tests put nothing
 
 
 def chromium() -> str | None:
@@ -81,7 +83,9 @@ class Browser:
 
     def context(self) -> BrowserContext:
         """A profile with nothing remembered, in the browser's thread."""
-        context = self._chromium.new_context(viewport={"width": WINDOW[0], "height": WINDOW[1]}, accept_downloads=True)
+        context = self._chromium.new_context(
+            viewport={"width": WINDOW[0], "height": WINDOW[1]}, accept_downloads=True, permissions=CLIPBOARD
+        )
         context.set_default_timeout(WITHIN)
         context.add_init_script(path=Path(__file__).with_name("canvas.js"))
         return context
@@ -102,14 +106,20 @@ class Canvas:
         self._browser, self._server = browser, server
         self._page: Page
         self._page_errors: list[str] = []
+        self._console: list[str] = []
         browser.do(self._open)
 
     def _open(self) -> None:
         self._page = self._browser.context().new_page()
         self._page.on("pageerror", lambda error: self._page_errors.append(f"page error: {error}"))
+        self._page.on("console", self._listen)
         self._page.goto(self._server.url)
         self._page.wait_for_function("window.app?.extensionManager && peer.ready()")
         self._page.evaluate("peer.command('Comfy.NewBlankWorkflow')")
+
+    def _listen(self, message: ConsoleMessage) -> None:
+        if message.type in ("warning", "error"):
+            self._console.append(f"{message.type}: {message.text} ({message.location.get('url', '')})")
 
     def _ask(self, call: str, value: object = None) -> Any:
         return self._browser.do(lambda: self._page.evaluate(f"(value) => {call}", value))
@@ -215,6 +225,60 @@ class Canvas:
         """Everything that the page holds against the workflow: dialogs, messages, missing nodes, models and files, node
         errors, and JavaScript that failed."""
         return [*self._ask("peer.errors()"), *self._page_errors]
+
+    def console(self) -> list[str]:
+        """The warnings and errors on the page's console so far, with the address of the script that wrote each."""
+        return list(self._console)
+
+    def search(self, alias: str, title: str) -> int:
+        """Add a node as a person does: double-click on the canvas, type, Enter, click. Returns its id.
+
+        Its title must be among what ``alias`` finds, and the first of what it finds itself; else this waits in vain.
+        """
+        before = set(self._ask("peer.nodes()"))
+
+        def choose() -> None:
+            words = self._page.locator("input[role=combobox]")
+            while not words.is_visible():  # a page that has just opened misses the first clicks
+                self._ready_for_clicks()
+                self._page.mouse.dblclick(*EMPTY_PLACE)
+                self._page.evaluate("peer.drawn()")
+            words.fill(alias)
+            self._page.wait_for_function("(title) => peer.results().includes(title)", arg=title)
+            words.fill(title)
+            self._page.wait_for_function("(title) => peer.results()[0] === title", arg=title)
+            words.press("Enter")
+            words.wait_for(state="hidden")
+            self._page.wait_for_function("(before) => peer.nodes().length > before", arg=len(before))
+            self._page.mouse.click(*EMPTY_PLACE)  # it hangs on the mouse until then
+
+        self._browser.do(choose)
+        (added,) = set(self._ask("peer.nodes()")) - before
+        return added
+
+    def _ready_for_clicks(self) -> None:
+        """Nothing lies over the canvas at the empty place, and the canvas has drawn what is there."""
+        self._page.wait_for_function("(place) => document.elementFromPoint(...place) === app.canvasEl", arg=EMPTY_PLACE)
+        self._page.evaluate("peer.drawn()")
+
+    def choose_from_menu(self, entry: str) -> None:
+        """Click with the right button on the empty canvas, then on an entry."""
+
+        def choose() -> None:
+            self._ready_for_clicks()
+            self._page.mouse.click(*EMPTY_PLACE, button="right")
+            self._page.get_by_text(entry, exact=True).click()
+
+        self._browser.do(choose)
+
+    def clipboard(self) -> str:
+        """The text on the clipboard, once there is some."""
+
+        def read() -> str:
+            self._page.wait_for_function("async () => (await navigator.clipboard.readText()).length > 0")
+            return self._page.evaluate("navigator.clipboard.readText()")
+
+        return self._browser.do(read)
 
     def settle(self) -> None:
         """Let the page load what nodes show and draw it, which is when some of them grow."""

@@ -1,0 +1,106 @@
+// Says on the node what went wrong there, and what to do next. ComfyUI's own window says that a node failed and shows a
+// traceback; our errors carry a sentence and the next step, and a person should not have to look for them.
+import { api } from '../../../scripts/api.js'
+import { app } from '../../../scripts/app.js'
+import { box, grow, isOurs, raise, removeBox } from './box_on_node.js'
+import { say } from './words.js'
+
+const BOX = 'upscale8k_problem'
+const HEIGHT = 76 // pixels
+const OUR_ERRORS = /\.runtime\.errors\.\w+$/
+const complaints = new Map() // node: the size it had before
+
+/** The node of an execution id: "13:2" is node 2 inside the subgraph node 13. */
+function nodeOf(id) {
+  let graph = app.rootGraph ?? app.graph
+  let node
+  for (const part of String(id).split('.')[0].split(':')) {
+    node = graph?.getNodeById(part) ?? graph?.getNodeById(Number(part))
+    graph = node?.subgraph
+  }
+  return node
+}
+
+function paper() {
+  const element = document.createElement('div')
+  element.setAttribute('role', 'alert')
+  Object.assign(element.style, {
+    boxSizing: 'border-box',
+    padding: '6px 8px',
+    overflow: 'auto',
+    font: '12px/1.35 sans-serif',
+    color: '#fff',
+    background: '#7a1f1f',
+    borderRadius: '4px',
+    userSelect: 'text',
+    overflowWrap: 'anywhere'
+  })
+  element.addEventListener('wheel', (event) => event.stopPropagation())
+  return element
+}
+
+function complain(node, text) {
+  if (!complaints.has(node)) complaints.set(node, [...node.size])
+  const widget = box(node, BOX, paper, () => HEIGHT)
+  widget.element.textContent = text
+  raise(node, widget)
+  grow(node, 320)
+  if (node.graph === app.canvas.graph) return
+  const summary = node.title // inside a subgraph that is closed
+  app.extensionManager.toast.add({ severity: 'error', summary, detail: text, life: 20000 })
+}
+
+function forget() {
+  for (const [node, size] of complaints) removeBox(node, BOX, size)
+  complaints.clear()
+}
+
+/** What ComfyUI holds against one input, as a sentence, with what the input is for. */
+function sentence(node, error) {
+  const { input_name: name, received_value: value, input_config: config } = error.extra_info ?? {}
+  const declared = node.constructor.nodeData?.input ?? {}
+  const [, options = {}] = declared.required?.[name] ?? declared.optional?.[name] ?? config ?? []
+  const more = options.tooltip ? ` ${options.tooltip}` : ''
+  switch (error.type) {
+    case 'custom_validation_failed':
+      return error.details.replace(`${name} - `, '')
+    case 'required_input_missing':
+      return say('Nothing is connected to {name}.', { name }) + more
+    case 'value_smaller_than_min':
+    case 'value_bigger_than_max':
+      return say('{name} is {value}; it may be {min} to {max}.', { name, value, min: options.min, max: options.max })
+    default:
+      return `${name ?? ''}: ${error.message}. ${error.details ?? ''}`
+  }
+}
+
+function complainOfInputs(nodeErrors) {
+  for (const [id, { errors }] of Object.entries(nodeErrors ?? {})) {
+    const node = nodeOf(id)
+    if (node && isOurs(node.constructor.nodeData)) {
+      complain(node, [...new Set(errors.map((error) => sentence(node, error)))].join('\n'))
+    }
+  }
+}
+
+app.registerExtension({
+  name: 'Upscale8K.ErrorsOnNode',
+  setup() {
+    const queuePrompt = api.queuePrompt
+    api.queuePrompt = async function () {
+      forget()
+      try {
+        const answer = await queuePrompt.apply(this, arguments)
+        complainOfInputs(answer?.node_errors)
+        return answer
+      } catch (error) {
+        complainOfInputs(error?.response?.node_errors)
+        throw error
+      }
+    }
+    api.addEventListener('execution_error', ({ detail }) => {
+      const node = nodeOf(detail.node_id)
+      if (node && OUR_ERRORS.test(detail.exception_type)) complain(node, detail.exception_message.trim())
+    })
+  }
+})

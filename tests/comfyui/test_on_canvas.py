@@ -1,0 +1,182 @@
+"""What our scripts show on the real canvas: sliders, messages, the headless command, and the window with models."""
+
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy
+import pytest
+
+from .films import film, make_film
+from .peer.canvas import Browser, Canvas
+from .peer.server import ComfyUI, Json, NodeFailed, PromptRejected
+from .pictures import make_picture, pixels
+
+pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
+
+EMPTY: Json = {"version": 0.4, "nodes": [], "links": []}
+WIDTH, HEIGHT, FRAMES = 400, 240, 9
+BOX = "window.app.rootGraph.getNodeById(value[0]).widgets.find((one) => one.name === 'upscale8k_' + value[1])?.element"
+PAIRS = f"""(async () => {{
+  const found = []
+  const element = {BOX}
+  const [before, after] = ['before', 'after'].map((name) => element.querySelector('.' + name))
+  do {{
+    await Promise.all([before.decode(), after.decode()])
+    found.push([element.querySelector('button').textContent, before.naturalWidth, after.naturalWidth])
+    element.querySelector('button').click()
+  }} while (!element.querySelector('button').textContent.includes('(1/'))
+  return found
+}})()"""
+MODELS = "document.querySelector('dialog.upscale8k-models table')"
+ROW = f"[...{MODELS}.querySelectorAll('tr')].find((one) => one.querySelector('small').textContent.startsWith(value + '.'))"
+
+
+@pytest.fixture(scope="module")
+def page(browser: Browser, comfyui_server: ComfyUI) -> Iterator[Canvas]:
+    """One page for all of them."""
+    canvas = Canvas(browser, comfyui_server)
+    yield canvas
+    canvas.close()
+
+
+@pytest.fixture
+def canvas(page: Canvas, comfyui: ComfyUI) -> Canvas:
+    """An empty graph; a picture and a film in the input folder."""
+    make_picture(comfyui.input / "small.png", WIDTH, HEIGHT)
+    make_film(comfyui.input / "small.mp4", WIDTH // 4, HEIGHT // 4, FRAMES)
+    page.refresh()
+    page.load(EMPTY)
+    return page
+
+
+def written(canvas: Canvas, node: int, values: Json) -> None:
+    """Give widgets values that no click would, as a workflow from elsewhere does."""
+    find = "window.app.rootGraph.getNodeById(value[0]).widgets.find((one) => one.name === value[1]).value = value[2]"
+    for name, value in values.items():
+        canvas._ask(find, [node, name, value])
+
+
+def upscaler(canvas: Canvas, values: Json, source: tuple[int, str], model: int | None) -> tuple[int, int]:
+    """A Tiled Upscale between ``source`` and an Image Out; the two."""
+    upscale, out = canvas.add("TiledUpscale", {"target": "model scale"}), canvas.add("ImageOut")
+    written(canvas, upscale, values)
+    canvas.connect(*source, upscale, "image")
+    canvas.connect(upscale, "image", out, "images")
+    if model is not None:
+        canvas.connect(model, "upscale_model", upscale, "upscale_model")
+    return upscale, out
+
+
+def said_on(canvas: Canvas, node: int) -> str | None:
+    """The message on a node."""
+    return canvas._ask(f"{BOX}?.textContent ?? null", [node, "problem"])
+
+
+def test_wrong_use_says_on_the_node_what_to_do(canvas: Canvas) -> None:
+    picture, model = canvas.add("EmptyImage", {"width": 32, "height": 32}), canvas.add("UpscaleModel")
+    missing = canvas.add("UpscaleModel")
+    written(canvas, missing, {"model": "realesrgan-x2plus"})
+    gone = canvas.add("ImageIn", {"image": "small.png"})
+    written(canvas, gone, {"image": "gone.png"})
+    source = (picture, "IMAGE")
+    no_size, _ = upscaler(canvas, {"target": "banana"}, source, missing)
+    small_tile, _ = upscaler(canvas, {"tile": 7}, source, model)
+    huge_tile, _ = upscaler(canvas, {"tile": 100_000}, source, model)
+    no_model, _ = upscaler(canvas, {}, source, None)
+    _, huge_quality = upscaler(canvas, {}, (gone, "image"), model)
+    written(canvas, huge_quality, {"quality": 900})
+    with pytest.raises(Exception, match="does not connect"):
+        canvas.connect(picture, "IMAGE", no_model, "upscale_model")
+
+    with pytest.raises(PromptRejected):
+        canvas.queue()
+    said = {
+        node: said_on(canvas, node) or "" for node in (missing, gone, no_size, small_tile, huge_tile, no_model, huge_quality)
+    }
+    assert "models pull realesrgan-x2plus" in said[missing]
+    assert said[gone].startswith("'gone.png' is not in the input folder")
+    assert "Copy the file there" in said[gone]
+    assert said[no_size].startswith("'banana' is not a size to upscale to. Use one of")
+    assert said[small_tile] == "A tile of 7 pixels is out of range. Use 0 (automatic), or 32 to 4096."
+    assert said[huge_tile] == "A tile of 100000 pixels is out of range. Use 0 (automatic), or 32 to 4096."
+    assert said[no_model].startswith("Nothing is connected to upscale_model. From Upscale Model")
+    assert said[huge_quality] == "quality is 900; it may be 1 to 100."
+    assert [said_on(canvas, node) for node in (picture, model)] == [None, None]
+
+
+def test_a_run_shows_sliders_and_its_command_gives_the_same_pixels(comfyui: ComfyUI, canvas: Canvas, tmp_path: Path) -> None:
+    source, model = canvas.add("ImageIn", {"image": "small.png"}), canvas.add("UpscaleModel", {"model": "realesr-animevideov3"})
+    upscale, out = upscaler(canvas, {"backend": "tensorrt"}, (source, "image"), model)
+    canvas.connect(source, "source", out, "source")
+    with pytest.raises(NodeFailed):
+        canvas.queue()
+    canvas._await(f"{BOX}", [upscale, "problem"])
+    assert said_on(canvas, upscale) == (
+        "The backend tensorrt needs a model that carries an engine. Put the node TRT Build between model and upscaler."
+    )
+    assert "TRT Build" not in str(canvas.save())
+
+    canvas.set(upscale, {"backend": "auto"})
+    frames = canvas.add("VideoIn", {"video": "small.mp4"})
+    larger = canvas.add("TiledUpscaleVideo", {"target": "model scale"})
+    movie = canvas.add("VideoOut", {"filename_prefix": "film", "codec": "ffv1", "container": "mkv", "bit_depth": "8"})
+    canvas.connect(frames, "video", larger, "video")
+    canvas.connect(model, "upscale_model", larger, "upscale_model")
+    canvas.connect(larger, "video", movie, "video")
+    canvas.queue()
+    assert said_on(canvas, upscale) is None
+    canvas._await(f"{BOX}", [movie, "compare"])
+    shown = canvas._ask(PAIRS, [upscale, "compare"])
+    assert shown == [["Detail (1/2)", 240, 960], ["Whole picture (2/2)", WIDTH, 1280]]
+    of_film = canvas._ask(PAIRS, [movie, "compare"])
+    times = enumerate(("0.10", "0.40", "0.70"), 1)
+    assert of_film == [[f"Whole picture {time} s ({number}/3)", WIDTH // 4, WIDTH] for number, time in times]
+
+    canvas.choose_from_menu("Copy headless command")
+    line = canvas.clipboard()
+    done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+    assert done.returncode == 0, done.stderr
+    pictures = sorted(comfyui.output.rglob("*.png"))
+    films = sorted(comfyui.output.rglob("*.mkv"))
+    assert {str(pictures[1]), str(films[1])} == set(done.stdout.splitlines())
+    numpy.testing.assert_array_equal(pixels(pictures[0]), pixels(pictures[1]))
+    numpy.testing.assert_array_equal(film(films[0])[0], film(films[1])[0])
+
+
+def test_the_model_list_ends_in_a_window_that_downloads_only_what_was_confirmed(comfyui: ComfyUI, canvas: Canvas) -> None:
+    model = canvas.add("UpscaleModel", {"model": "realesr-animevideov3"})
+    asked: list[Json] = []
+    answers = [(400, {"error": "There is no way there."}), (200, {"path": "x", "warning": ""})]
+
+    def answer(route: object) -> None:
+        asked.append(route.request.post_data_json)  # type: ignore[attr-defined]
+        status, content = answers[len(asked) - 1]
+        route.fulfill(status=status, json=content)  # type: ignore[attr-defined]
+
+    canvas._browser.do(lambda: canvas._page.route("**/upscale8k/models/download", answer))
+    canvas.set(model, {"model": "Get more models…"})
+    canvas._await(MODELS)
+    assert canvas.to_prompt()[str(model)]["inputs"] == {"model": "realesr-animevideov3"}
+    assert "Use" in canvas._ask(f"{ROW}.textContent", "realesrgan-x4plus")
+
+    wanted = "realesrgan-x2plus"
+    press = "document.querySelector('dialog:last-of-type footer button' + value).click()"
+    for button, seen in ((":first-child", 0), (".yes", 1), (".yes", 2)):
+        canvas._ask(f"{ROW}.querySelector('button').click()", wanted)
+        question = canvas._ask("document.querySelector('dialog:last-of-type').textContent")
+        assert "67.1 MB from github.com, licence BSD-3-Clause" in question
+        if seen == 2:
+            models = comfyui.models / "upscale_models"
+            models.mkdir(exist_ok=True)
+            (models / "RealESRGAN_x2plus.pth").write_bytes(b"as if it had come")
+        canvas._ask(press, button)
+        waited = "There is no way there." if seen == 1 else "Use" if seen == 2 else "Download"
+        canvas._await(f"((value) => {ROW}.textContent.includes('{waited}'))(value)", wanted)
+        assert len(asked) == seen
+    assert {one["id"] for one in asked} == {wanted}
+    canvas._ask(f"{ROW}.querySelector('button').click()", wanted)
+    canvas._await("window.app.rootGraph.nodes[0].widgets[0].value === value", wanted)
+    assert canvas.to_prompt()[str(model)]["inputs"] == {"model": wanted}
+    assert canvas._ask(MODELS) is None
+    (comfyui.models / "upscale_models" / "RealESRGAN_x2plus.pth").unlink()

@@ -1,0 +1,209 @@
+"""What the scripts on the canvas ask of the server: the headless command, and downloads that nobody but a person can start."""
+
+import asyncio
+import json
+import shlex
+import sys
+import time
+from pathlib import Path
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+import pytest
+from upscale8k.nodes import comfy_routes
+from upscale8k.nodes.comfy_routes import ALLOW, ROOT, Routes, command_line
+from upscale8k.runtime.errors import Cancelled, ModelDamaged
+from upscale8k.runtime.host import LocalHost
+
+pytest.importorskip("aiohttp", reason="aiohttp comes with ComfyUI")
+MODEL = "realesrgan-x2plus"
+
+
+class Server:
+    """As much of ComfyUI's server as the routes ask."""
+
+    def __init__(self) -> None:
+        self.sent: list[tuple[str, dict[str, Any], str | None]] = []
+
+    def send_sync(self, event: str, data: dict[str, Any], page: str | None) -> None:
+        self.sent.append((event, data, page))
+
+
+@pytest.fixture
+def listen(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """ComfyUI's arguments, for a server that only this machine reaches."""
+    args = SimpleNamespace(listen="127.0.0.1")
+    comfy, cli, server = ModuleType("comfy"), ModuleType("comfy.cli_args"), ModuleType("server")
+    cli.args = args  # type: ignore[attr-defined]
+    server.is_loopback = lambda address: address.startswith("127.")  # type: ignore[attr-defined]
+    for name, module in (("comfy", comfy), ("comfy.cli_args", cli), ("server", server)):
+        monkeypatch.setitem(sys.modules, name, module)
+    monkeypatch.delenv(ALLOW, raising=False)
+    return args
+
+
+@pytest.fixture
+def routes(tmp_path: Path, listen: SimpleNamespace) -> Routes:
+    return Routes(LocalHost(models_dirs=(tmp_path,)), Server())
+
+
+def post(content: Any, *, origin: str | None = "http://127.0.0.1:8188", kind: str = "application/json") -> Any:
+    async def body() -> Any:
+        return json.loads(content) if isinstance(content, str) else content
+
+    headers = {} if origin is None else {"Origin": origin}
+    return SimpleNamespace(method="POST", headers=headers, host="127.0.0.1:8188", content_type=kind, json=body)
+
+
+def answered(coroutine: Any) -> tuple[int, dict[str, Any]]:
+    answer = asyncio.run(coroutine)
+    return answer.status, json.loads(answer.text)
+
+
+def never(*_: Any) -> Any:
+    raise AssertionError("a download was begun")
+
+
+@pytest.mark.parametrize(
+    ("request_", "status"),
+    [
+        (post({"id": MODEL}, origin=None), 403),
+        (post({"id": MODEL}, origin="http://elsewhere.example"), 403),
+        (post({"id": MODEL}, origin="http://127.0.0.1:9999"), 403),
+        (post({"id": MODEL}, kind="text/plain"), 403),
+        (post({"id": "../../etc/passwd"}), 400),
+        (post({"id": "https://elsewhere.example/weights.pth"}), 400),
+        (post({}), 400),
+        (post(["id"]), 400),
+        (post(None), 400),
+        (post("{"), 400),
+    ],
+    ids=["no origin", "other site", "other port", "a form", "a path", "an address", "nothing", "a list", "null", "half a JSON"],
+)
+def test_what_is_no_click_on_a_page_of_this_server_downloads_nothing(
+    routes: Routes, monkeypatch: pytest.MonkeyPatch, request_: Any, status: int
+) -> None:
+    monkeypatch.setattr("upscale8k.runtime.models.pull.pull", never)
+    found, said = answered(routes.download(request_))
+    assert found == status
+    assert said["error"]
+
+
+@pytest.mark.parametrize(("address", "allow", "possible"), [
+    ("0.0.0.0,::", "", False),
+    ("127.0.0.1,192.168.1.5", "", False),
+    ("0.0.0.0,::", "1", True),
+    ("127.0.0.1", "", True),
+    ("127.0.0.1", "0", False),
+])  # fmt: skip
+def test_a_server_that_others_reach_downloads_only_when_its_owner_says_so(
+    routes: Routes, listen: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, address: str, allow: str, possible: bool
+) -> None:
+    listen.listen = address
+    monkeypatch.setenv(ALLOW, allow)
+    monkeypatch.setattr("upscale8k.runtime.models.pull.pull", lambda *_: SimpleNamespace(path=Path("there"), warning=""))
+    status, said = answered(routes.download(post({"id": MODEL})))
+    assert status == (200 if possible else 403)
+    assert ("error" in said) != possible
+    _, table = answered(routes.models(SimpleNamespace(method="GET", headers={})))
+    assert (table["refusal"] == "") == possible
+
+
+def test_a_download_tells_the_page_that_asked_how_far_it_is(
+    routes: Routes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def pull(entry: Any, folder: Path, progress: Any) -> Any:
+        progress(5, 10)
+        return SimpleNamespace(path=folder / entry.file, warning="")
+
+    monkeypatch.setattr("upscale8k.runtime.models.pull.pull", pull)
+    status, said = answered(routes.download(post({"id": MODEL, "client_id": "page"})))
+    assert (status, said["path"]) == (200, str(tmp_path / "RealESRGAN_x2plus.pth"))
+    server: Any = routes._server
+    assert server.sent == [("upscale8k.download", {"id": MODEL, "here": 5, "total": 10}, "page")]
+
+
+def test_what_is_wrong_with_a_download_reaches_the_page(routes: Routes, monkeypatch: pytest.MonkeyPatch) -> None:
+    def pull(*_: Any) -> Any:
+        raise ModelDamaged("What came is not the official file.", "It was deleted.")
+
+    monkeypatch.setattr("upscale8k.runtime.models.pull.pull", pull)
+    assert answered(routes.download(post({"id": MODEL}))) == (
+        400,
+        {"error": "What came is not the official file. It was deleted."},
+    )
+
+
+def test_stop_ends_a_download_and_another_can_begin(routes: Routes, monkeypatch: pytest.MonkeyPatch) -> None:
+    began = []
+
+    def pull(entry: Any, folder: Path, progress: Any) -> Any:
+        began.append(entry.id)
+        for here in range(2_000):
+            progress(here, None)
+            time.sleep(0.01)
+        raise AssertionError("it was not stopped")
+
+    monkeypatch.setattr("upscale8k.runtime.models.pull.pull", pull)
+
+    async def both() -> tuple[int, Any]:
+        first = asyncio.create_task(routes.download(post({"id": MODEL})))
+        while not began:
+            await asyncio.sleep(0.01)
+        second = await routes.download(post({"id": MODEL}))
+        await routes.stop(post({"id": MODEL}))
+        return second.status, json.loads((await first).text)
+
+    assert asyncio.run(both()) == (409, {"stopped": True})
+    assert answered(routes.stop(post({"id": MODEL}))) == (200, {"stopped": False})
+
+
+def test_the_table_says_what_is_here(routes: Routes, tmp_path: Path) -> None:
+    (tmp_path / "RealESRGAN_x2plus.pth").write_bytes(b"x")
+    status, said = answered(routes.models(SimpleNamespace(method="GET", headers={})))
+    here = {row["id"]: row["here"] for row in said["models"]}
+    assert (status, here[MODEL], here["bsrgan-x4"]) == (200, True, False)
+    assert said["folder"] == str(tmp_path)
+
+
+def test_the_command_names_every_folder_and_survives_a_shell(tmp_path: Path) -> None:
+    home = tmp_path / "a b'c$(d)"
+    host = LocalHost(input_dir=home / "in", output_dir=home / "out", models_dirs=(home / "m", home / "n"), device_name="cuda:1")
+    line = command_line(host, home / "my flow.json", [home / "pack"], windows=False)
+    there, _, words = line.partition(" && ")
+    assert shlex.split(there) == ["cd", str(ROOT)]
+    assert shlex.split(words)[1:] == [
+        *("-m", "runtime", "run", str(home / "my flow.json")),
+        *("--input-dir", str(home / "in"), "--output-dir", str(home / "out")),
+        *("--models-dir", str(home / "m"), "--models-dir", str(home / "n")),
+        *("--nodes", str(home / "pack"), "--device", "cuda:1"),
+    ]
+
+
+def test_on_windows_the_command_is_one_for_its_shell() -> None:
+    line = command_line(LocalHost(input_dir=Path("my input")), Path("flow.json"), windows=True)
+    assert line.startswith(f'cd /d "{ROOT}" && ')
+    assert '--input-dir "my input"' in line
+
+
+def test_without_a_server_there_is_nothing_to_register(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "server", raising=False)
+    comfy_routes.register(LocalHost())
+
+
+def test_a_second_registration_adds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    from aiohttp import web
+
+    module, server = ModuleType("server"), SimpleNamespace(routes=web.RouteTableDef())
+    module.PromptServer = SimpleNamespace(instance=server)  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "server", module)
+    for _ in range(2):
+        comfy_routes.register(LocalHost())
+    assert len(server.routes) == 4
+
+
+def test_a_stopped_download_is_no_error() -> None:
+    download = comfy_routes.Download(lambda here, total: None)
+    download.stopped = True
+    with pytest.raises(Cancelled):
+        download._progress(1, 2)
