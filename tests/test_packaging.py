@@ -13,6 +13,8 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
+from PIL import Image
+from upscale8k.nodes import OURS
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -48,7 +50,46 @@ def test_the_registry_gets_what_it_asks_for() -> None:
     assert project["urls"]["Repository"].startswith("https://")
     assert comfy["PublisherId"]
     assert comfy["DisplayName"] == "Upscale8K"
+    assert comfy["requires-comfyui"].startswith(">=")
     assert (ROOT / project["readme"]).is_file()
+
+
+def test_the_pictures_of_the_registry_have_its_sizes() -> None:
+    """An icon is square and at most 400 pixels wide; a banner is 21:9. The addresses are those of files in the repository."""
+    for key, fits in (("Icon", lambda size: size == (400, 400)), ("Banner", lambda size: size[0] * 9 == size[1] * 21)):
+        repository, branch, name = re.fullmatch(
+            r"https://raw\.githubusercontent\.com/([^/]+/[^/]+)/([^/]+)/(.+)", PROJECT["tool"]["comfy"][key]
+        ).groups()
+        assert PROJECT["project"]["urls"]["Repository"].endswith(repository)
+        assert branch == "main"
+        with Image.open(ROOT / name) as picture:
+            assert fits(picture.size), picture.size
+
+
+def archive() -> set[str]:
+    """What ``comfy node pack`` puts into its archive: what git knows, without what .comfyignore names."""
+
+    def listed(*options: str) -> set[str]:
+        command = ["git", "ls-files", "-z", "--cached", "--others", *options]
+        done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+        return {name for name in done.stdout.split("\0") if name and (ROOT / name).is_file()}
+
+    return listed("--exclude-standard") - listed("--ignored", "--exclude-from=.comfyignore")
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists(), reason="not a checkout")
+def test_the_archive_for_the_registry_holds_what_a_user_needs() -> None:
+    names = archive()
+    assert modules() <= names
+    assert {"pyproject.toml", "requirements.txt", "README.md", "LICENSE", "models/catalog.toml"} <= names
+    templates = {name.removesuffix(".json") for name in names if re.fullmatch(r"workflows/[^/]+\.json", name)}
+    assert {f"{name}.jpg" for name in templates} <= names
+    assert sum("/subgraphs/" in name for name in names) == 2
+    for language in ("en", "de", "ja", "zh"):
+        assert f"locales/{language}/nodeDefs.json" in names
+    assert {f"nodes/web/docs/{node}/en.md" for node in OURS} <= names
+    assert [name for name in names if name.startswith(("tests/", ".ci/"))] == []
+    assert sum((ROOT / name).stat().st_size for name in names) < 4_000_000
 
 
 def test_every_folder_with_code_is_a_package_of_the_wheel() -> None:

@@ -5,6 +5,8 @@ Not measured by us on a GPU yet; its logic is tested against a stand-in for Tens
 
 from __future__ import annotations
 
+from collections.abc import Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -26,28 +28,44 @@ class Session:
     _output: str
     _dtypes: tuple[torch.dtype, torch.dtype]
     _device: torch.device
+    _stream: torch.cuda.Stream
+    """Of its own: on the default stream TensorRT waits for the whole device at each call."""
 
     def run(self, planes: torch.Tensor) -> torch.Tensor:
         """``planes`` (1, C, h, w) on the device, of a size that the stamp allows, to (1, C, h * scale, w * scale).
 
         Raises ``OutOfMemory``, and ``ModelDamaged`` for an engine that refuses what its stamp allows.
         """
-        given = planes.to(self._dtypes[0]).contiguous()
-        if not self._context.set_input_shape(self._input, tuple(given.shape)):
-            raise ModelDamaged(f"The engine refuses {given.shape[3]}x{given.shape[2]} pixels.", "Build it again.")
-        result = torch.empty(tuple(self._context.get_tensor_shape(self._output)), dtype=self._dtypes[1], device=self._device)
-        self._context.set_tensor_address(self._input, given.data_ptr())
-        self._context.set_tensor_address(self._output, result.data_ptr())
-        stream = torch.cuda.current_stream(self._device)
-        if not self._context.execute_async_v3(stream.cuda_stream):
-            raise OutOfMemory(
-                f"The engine failed on a tile of {given.shape[3]}x{given.shape[2]} pixels.",
-                "Close other programs that use the GPU, or build it for a smaller tile.",
-                device=str(self._device),
-                tile=max(given.shape[2:]),
-            )
-        stream.synchronize()  # ``given`` and ``result`` must outlive the work
-        return result
+        with torch.cuda.device(self._device), self._memory(planes):
+            given = planes.to(self._dtypes[0]).contiguous()
+            if not self._context.set_input_shape(self._input, tuple(given.shape)):
+                raise ModelDamaged(f"The engine refuses {given.shape[3]}x{given.shape[2]} pixels.", "Build it again.")
+            shape = tuple(self._context.get_tensor_shape(self._output))
+            result = torch.empty(shape, dtype=self._dtypes[1], device=self._device)
+            self._context.set_tensor_address(self._input, given.data_ptr())
+            self._context.set_tensor_address(self._output, result.data_ptr())
+            self._stream.wait_stream(torch.cuda.current_stream(self._device))
+            if not self._context.execute_async_v3(self._stream.cuda_stream):
+                raise self._failed(planes)
+            self._stream.synchronize()  # ``given`` and ``result`` must outlive the work
+            return result
+
+    @contextmanager
+    def _memory(self, planes: torch.Tensor) -> Generator[None]:
+        """torch's own lack of memory, as ours."""
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            torch.cuda.empty_cache()
+            raise self._failed(planes) from error
+
+    def _failed(self, planes: torch.Tensor) -> OutOfMemory:
+        return OutOfMemory(
+            f"The engine failed on a tile of {planes.shape[3]}x{planes.shape[2]} pixels.",
+            "Close other programs that use the GPU, or build it for a smaller tile.",
+            device=str(self._device),
+            tile=max(planes.shape[2:]),
+        )
 
     def close(self) -> None:
         self._context = None
@@ -72,8 +90,9 @@ def open_session(path: Path, device: torch.device) -> Session:
             feature=flavour.name,
         )
     _expect_this_gpu(stamp, path, device)
-    engine = _deserialised(path, flavour)
-    return _session(engine, flavour, stamp, device)
+    with torch.cuda.device(device):  # an engine lies on the device that is current when it is read
+        torch.cuda.empty_cache()  # what torch keeps for later is not free to TensorRT
+        return _session(_deserialised(path, flavour), flavour, stamp, device)
 
 
 def _expect_this_gpu(stamp: Stamp, path: Path, device: torch.device) -> None:
@@ -102,8 +121,7 @@ def _session(engine: Any, flavour: Flavour, stamp: Stamp, device: torch.device) 
     names = [str(engine.get_tensor_name(index)) for index in range(engine.num_io_tensors)]
     (given,) = (name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT)
     (result,) = (name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.OUTPUT)
-    with torch.cuda.device(device):
-        context = engine.create_execution_context()
+    context = engine.create_execution_context()
     if context is None:
         raise OutOfMemory(
             "There is not enough memory on the GPU for this engine.",
@@ -113,4 +131,4 @@ def _session(engine: Any, flavour: Flavour, stamp: Stamp, device: torch.device) 
         )
     kinds = {trt.DataType.HALF: torch.float16, trt.DataType.FLOAT: torch.float32}
     dtypes = cast("tuple[torch.dtype, torch.dtype]", tuple(kinds[engine.get_tensor_dtype(name)] for name in (given, result)))
-    return Session(stamp, context, given, result, dtypes, device)
+    return Session(stamp, context, given, result, dtypes, device, torch.cuda.Stream(device))

@@ -8,8 +8,8 @@ planes over. At most ``AHEAD_BYTES`` of them are alive, the one being encoded in
 is one picture of 100 MB (10 bit 4:2:0) besides what the encoder itself holds, and the model works on the next one meanwhile.
 
 What a kill costs: one segment at most, and the frame in the model's hands. No picture of the next segment is taken before the
-last one is on the disk; the model has made the next frame meanwhile, so this costs time only where the encoder is the slower one,
-and there the moment in which a segment is flushed.
+last one is on the disk; the model has made the next frame meanwhile, so this costs time only where the encoder is the slower
+one, and there the moment in which a segment is flushed.
 """
 
 from __future__ import annotations

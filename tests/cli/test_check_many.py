@@ -44,7 +44,7 @@ def test_all_good_is_exit_code_0_and_an_empty_folder_is_a_sentence(place: Place,
 
 
 def test_json_says_everything_to_a_program(place: Place, prompt: Prompt) -> None:
-    prompt["3"]["inputs"] |= {"tile": 99_999, "upscale_model": ["1", 0]}
+    prompt["3"]["inputs"] |= {"halo": 99_999, "upscale_model": ["1", 0]}
     (place.folder / "bad.json").write_text("[]")
     answer = place("check", place.save(prompt), "bad.json", "--json", "--models-dir", "models")
     assert answer.code == 2
@@ -53,7 +53,7 @@ def test_json_says_everything_to_a_program(place: Place, prompt: Prompt) -> None
     assert files["bad.json"]["error"].startswith("bad.json is no workflow")
     problems = files["workflow.json"]["problems"]
     assert {(one["kind"], one["node_id"], one["input_name"]) for one in problems} == {
-        ("value_bigger_than_max", "3", "tile"),
+        ("value_bigger_than_max", "3", "halo"),
         ("return_type_mismatch", "3", "upscale_model"),
     }
     assert all(one["what"] and one["title"] == "The enlarger" for one in problems)

@@ -80,10 +80,16 @@ def test_a_cycle_is_named_by_its_path(place: Place, prompt: Prompt) -> None:
     place.refuses(place.run(prompt), "3 (TiledUpscale) -> 5 (ImageScaleBy) -> 3 (TiledUpscale)", "Take one of these links out")
 
 
-@pytest.mark.parametrize(("value", "sentence"), [(5000, "bigger than 4096"), (-1, "smaller than 0")])
+@pytest.mark.parametrize(("value", "sentence"), [(5000, "bigger than 512"), (-2, "smaller than -1")])
 def test_a_value_out_of_range_names_the_range(place: Place, prompt: Prompt, value: int, sentence: str) -> None:
+    prompt["3"]["inputs"]["halo"] = value
+    place.refuses(place.run(prompt), "node 3", "input halo", f"{value} is {sentence}", "The range is -1 to 512")
+
+
+@pytest.mark.parametrize("value", [5000, 31, 1, -1])
+def test_a_tile_that_is_none_names_what_is_possible(place: Place, prompt: Prompt, value: int) -> None:
     prompt["3"]["inputs"]["tile"] = value
-    place.refuses(place.run(prompt), "node 3", "input tile", f"{value} is {sentence}", "The range is 0 to 4096")
+    place.refuses(place.run(prompt), "node 3", f"A tile of {value} pixels is out of range", "0 (automatic), or 32 to 4096")
 
 
 def test_a_value_that_is_no_choice_names_the_choices(place: Place, prompt: Prompt) -> None:
@@ -93,7 +99,7 @@ def test_a_value_that_is_no_choice_names_the_choices(place: Place, prompt: Promp
 
 def test_a_size_that_is_none_names_what_is_possible(place: Place, prompt: Prompt) -> None:
     prompt["3"]["inputs"]["target"] = "huge"
-    place.refuses(place.run(prompt), "node 3", "input target", "'huge' is not a size", "8K", "5120x2880")
+    place.refuses(place.run(prompt), "node 3", "'huge' is not a size", "8K", "5120x2880")
 
 
 def test_every_problem_is_named_at_once(place: Place, prompt: Prompt) -> None:
@@ -155,7 +161,7 @@ def test_a_workflow_that_is_not_there_or_a_folder(place: Place) -> None:
         ("9.tile=3", ["No node", "node 1 (LoadImage)", "node 3 (TiledUpscale"]),
         ("3.sharpness=3", ["node 3 (TiledUpscale", "no input", "target, tile, halo"]),
         ("3.tile=wide", ["a whole number is needed", "INT"]),
-        ("The enlarger.tile=5000", ["node 3", "input tile", "The range is 0 to 4096"]),
+        ("The enlarger.tile=5000", ["node 3", "A tile of 5000 pixels", "32 to 4096"]),
         ("TiledUpscale.precision=fp13", ["node 3", "input precision", "'fp16'"]),
     ],
 )

@@ -118,7 +118,7 @@ def test_what_cannot_be_upscaled_is_said(place: Place, source: str, out: str, fa
     [
         ("--to", "big", ["'big' is not a size", "8K"]),
         ("--to", "9999999x1", ["is not a size"]),
-        ("--tile", 5000, ["The range is 0 to 4096"]),
+        ("--tile", 5000, ["A tile of 5000 pixels is out of range", "32 to 4096"]),
         ("-b", 65, ["The range is 0 to 64"]),
         ("-m", "../a.pth", ["not the name of a file inside a models folder"]),
     ],

@@ -84,8 +84,9 @@ def gpu(context: Context, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: here.capability)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA Test")
     monkeypatch.setattr(torch.cuda, "device", lambda device: torch.inference_mode(False))
-    stream = SimpleNamespace(cuda_stream=7, synchronize=lambda: None)
+    stream = SimpleNamespace(cuda_stream=7, wait_stream=lambda other: None, synchronize=lambda: None)
     monkeypatch.setattr(torch.cuda, "current_stream", lambda device: stream)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: stream)
     return here
 
 
@@ -141,6 +142,16 @@ def test_what_overflows_is_computed_again_by_torch(opened: Any, context: Context
 def test_a_tile_that_fails_makes_tiles_smaller(opened: Any, context: Context) -> None:
     context.succeeds = False
     with pytest.raises(OutOfMemory) as caught:
+        opened.run(np.zeros((1, 40, 50, 3), np.float32))
+    assert caught.value.tile == 50
+
+
+def test_a_card_without_room_for_the_result_makes_tiles_smaller(opened: Any, context: Context) -> None:
+    def full(name: str) -> tuple[int, ...]:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    context.get_tensor_shape = full  # type: ignore[method-assign]
+    with pytest.raises(OutOfMemory, match="tile of 50x40") as caught:
         opened.run(np.zeros((1, 40, 50, 3), np.float32))
     assert caught.value.tile == 50
 
