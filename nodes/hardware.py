@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from ..runtime.hardware.machine import Machine
     from ..runtime.host import Host
     from ..runtime.models.facts import UpscaleModel as ModelFacts
+    from ..runtime.upscale.backends import Precision
 
 MODEL_TOOLTIP = "The model that the settings are for; without one they suit the heaviest model that comes with the pack."
 CALIBRATE_TOOLTIP = (
@@ -180,7 +181,7 @@ def _measured(
     from ..runtime.upscale.device import resolve, resolve_precision
 
     place = resolve(device)
-    precision = "fp16" if resolve_precision("auto", model, place) == torch.float16 else "fp32"
+    precision: Precision = "fp16" if resolve_precision("auto", model, place) == torch.float16 else "fp32"
     sides = sides if place.type == "cpu" else _GPU_SIDES
     tiles = np.random.default_rng(8).random((1, max(sides), max(sides), 3), np.float32)
     for backend_name in (name for name in BACKENDS if name not in _NOT_MEASURED):
@@ -188,7 +189,7 @@ def _measured(
         if what in known:
             continue
         try:
-            opened = open_backend(backend_name, model, str(place), "auto")
+            opened = open_backend(backend_name, model, str(place), precision)
         except (HardwareMissing, ModelError, WorkflowError):  # not installed, not for this network, not on this device
             continue
         with closing(opened) as backend, reused_memory() if place.type == "cpu" else nullcontext():

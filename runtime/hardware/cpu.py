@@ -59,6 +59,14 @@ def sets_of(flags: Iterable[str]) -> tuple[str, ...]:
     return tuple(name for name, words in _SETS.items() if present.intersection(words))
 
 
+def computes_bf16(processor: Cpu) -> bool:
+    """Whether products of bf16 are made at once; without that each number is converted, which is slower than fp32.
+
+    Whatever has AMX has AVX-512 BF16 too.
+    """
+    return not {"AVX-512 BF16", "Arm BF16"}.isdisjoint(processor.sets)
+
+
 def _identity(cpuinfo: Path) -> tuple[str, list[str]]:
     if cpuinfo.is_file():
         return _linux(cpuinfo.read_text(encoding="utf-8", errors="replace"))

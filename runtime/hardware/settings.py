@@ -8,11 +8,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .calibration import Calibration, subject
+from .cpu import computes_bf16
 from .footprint import HEAVIEST, Footprint, Network, spendable, tabled
 from .gpu import Gpu
 from .machine import Machine
 from .table import gigabytes
-from .tile import GOOD_ENOUGH, SIDES, best_side
+from .tile import GOOD_ENOUGH, GOOD_ENOUGH_IN_BF16, SIDES, best_side
 
 AUTO_BACKEND = "auto"
 MODEL_HALO = -1
@@ -20,8 +21,13 @@ MODEL_HALO = -1
 
 _MOST_IN_BATCH = 4
 _MOST_WORKSPACE = 4096
-_QUEUE_LEAST, _QUEUE_MOST = 64_000_000, 512_000_000
+_QUEUE_PER_CORE, _QUEUE_MOST = 64 << 20, 512 << 20
 _CLEARLY_FASTER = 0.97
+_ON_A_PROCESSOR = {
+    False: "On a processor everything is computed in fp32: fp16 is slower there.",
+    True: "On a processor fp16 is slower than fp32. This one computes in bf16: precision auto measures once for each model "
+    "whether that is faster and at least 50 dB true to fp32.",
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,17 +42,20 @@ class UpscaleSettings:
     backend: str
     halo: int
     queue_bytes: int
-    """What may wait between decoding, upscaling and encoding a film."""
+    """What waits at most between upscaling and encoding a film; Video Out sees to that by itself."""
     encoder: str
-    """``hardware`` of Video Out: ``nvenc`` or ``none``."""
+    """What to choose as ``hardware`` of Video Out: ``nvenc`` or ``none``."""
     device: str
     """What these settings are for."""
     reasons: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def precision(self) -> str:
-        """What the inputs called precision say: ``auto`` keeps fp16 from models that are not safe in it."""
-        return "auto" if self.fp16 else "fp32"
+        """What the inputs called precision say: ``auto`` keeps fp16 from models that are not safe in it.
+
+        On a processor too: there it is fp32, or bf16 where the model was measured to be faster and true in it.
+        """
+        return "auto" if self.fp16 or self.device == "cpu" else "fp32"
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, the reasons last."""
@@ -109,9 +118,12 @@ class _Choice:
         self._reasons["device"] = f"{self._gpu.name}, {why}."
         return self._gpu.device if self._device == "auto" else self._device
 
+    def _has_bf16(self) -> bool:
+        return self._gpu is None and computes_bf16(self._machine.cpu)
+
     def _fp16(self) -> bool:
         if self._gpu is None:
-            fp16, why = False, "On a processor everything is computed in fp32."
+            fp16, why = False, _ON_A_PROCESSOR[self._has_bf16()]
         elif not self._network.half_safe:
             fp16, why = False, f"{self._network.title} is not safe in fp16."
         elif self._gpu.kind in ("cuda", "rocm") and self._gpu.fast_in_half:
@@ -132,7 +144,7 @@ class _Choice:
 
     def _backend(self, fp16: bool) -> str:
         times = {backend: seconds for backend, (seconds, _) in self._measured(fp16).items()}
-        if self._assumed or len(times) < 2:
+        if self._assumed or len(times) < 2 or self._has_bf16():
             self._reasons["backend"] = "Each model's own: what is fastest for it here is measured when it is first used."
             return AUTO_BACKEND
         fastest = min(times, key=lambda backend: times[backend])
@@ -147,10 +159,12 @@ class _Choice:
         if backend in measured:
             return measured[backend][1]
         largest = max((line for _, line in measured.values()), key=lambda line: line.bytes_per_pixel, default=None)
-        return largest or tabled(self._network, half=fp16)
+        network = self._network
+        return largest or tabled(network.architecture, network.scale, backend=backend, half=fp16, on_gpu=self._gpu is not None)
 
     def _tile(self, pixels: int, footprint: Footprint) -> int:
-        tile = best_side(self._network.halo, pixels)
+        good_enough = GOOD_ENOUGH_IN_BF16 if self._has_bf16() else GOOD_ENOUGH
+        tile = best_side(self._network.halo, pixels, good_enough)
         need = footprint.base + footprint.bytes_per_pixel * (tile + 2 * self._network.halo) ** 2
         source = "measured here" if footprint.measured else "by the built-in table"
         place = self._gpu.name if self._gpu and self._gpu.free is not None else "memory"
@@ -163,7 +177,7 @@ class _Choice:
             why += "That is more than should be taken: close other programs"
             why += ", or use the device cpu." if self._gpu else "."
         else:
-            why += f"A larger tile would save less than {GOOD_ENOUGH - 1:.0%} of the time, or does not fit."
+            why += f"A larger tile would save less than {good_enough - 1:.0%} of the time, or does not fit."
         self._reasons["tile_size"] = why
         return tile
 
@@ -191,12 +205,11 @@ class _Choice:
         return workspace
 
     def _queue(self) -> int:
-        queue = max(_QUEUE_LEAST, min(_QUEUE_MOST, self._machine.memory.available // 16))
         self._reasons["queue_bytes"] = (
-            f"A sixteenth of the {gigabytes(self._machine.memory.available)} of free memory, at most 512 MB: enough for the "
-            "encoder never to wait, however long the film."
+            f"What Video Out lets wait between model and encoder: {_QUEUE_PER_CORE >> 20} MB a core, at most "
+            f"{_QUEUE_MOST >> 20} MB and an eighth of the {gigabytes(self._machine.memory.available)} of free memory."
         )
-        return queue
+        return min(_QUEUE_PER_CORE * self._machine.cpu.cores, _QUEUE_MOST, self._machine.memory.available // 8)
 
     def _encoder(self) -> str:
         if self._gpu is not None and self._gpu.encoder:

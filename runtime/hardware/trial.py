@@ -1,6 +1,6 @@
 """Run as a program of its own, by path: imports what Upscale8K stands on and tries the one thing that breaks most often in it.
 
-Prints a JSON line before and after each library, so that a crash tells which one it was. Argument: ``nvidia`` where there is
+Prints a JSON line before and after each library, so that a crash tells which one it was. Argument: ``cuda`` where there is
 an NVIDIA GPU to try, ``nvenc`` where it has a video encoder.
 """
 

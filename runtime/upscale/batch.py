@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, closing, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import numpy as np
@@ -15,11 +15,14 @@ from ..engines.stamp import read_stamp
 from ..engines.wire import engine_of
 from ..errors import WorkflowError
 from ..frames.geometry import Size
+from ..hardware.footprint import tabled
+from ..hardware.tile import GOOD_ENOUGH, GOOD_ENOUGH_IN_BF16
 from ..models.facts import UpscaleModel
 from ..models.load import Descriptor
 from .allocator import reused_memory
 from .backends import Precision, open_backend
-from .budget import AUTO, MODEL_HALO, Memory, bytes_per_pixel, choose_tiling
+from .backends.choice import choose
+from .budget import AUTO, MODEL_HALO, Memory, choose_tiling
 from .colour_fix import ColourFix, fix_colours
 from .device import resolve, resolve_precision
 from .image import Watch, upscale_picture, work
@@ -66,14 +69,32 @@ class Settings:
     color_fix: ColourFix = "off"
 
 
+def settled(model: UpscaleModel, settings: Settings) -> tuple[Settings, str | None]:
+    """``settings`` with a backend and a precision in place of ``auto``, and what there is to say about that.
+
+    Once for a picture or a film, before it is cut into tiles. May measure; raises what ``choose`` raises.
+    """
+    choice = choose(model, settings.device, settings.precision, settings.backend)
+    return replace(settings, backend=choice.backend, precision=choice.precision), choice.sentence
+
+
 def tiling_for(model: UpscaleModel, settings: Settings) -> Tiling:
     """What ``settings`` say, and for the rest what suits the model and fits in the memory that is free now.
 
-    Raises what ``resolve``, ``resolve_precision`` and ``choose_tiling`` raise.
+    Raises what ``settled`` and ``choose_tiling`` raise.
     """
     device = resolve(settings.device)
-    half = resolve_precision(settings.precision, model, device) == torch.float16  # bf16 keeps fp32 where a tile is largest
-    memory = Memory(free_memory(device), bytes_per_pixel(model, half=half))
+    settings, _ = settled(model, settings)
+    dtype = resolve_precision(settings.precision, model, device)
+    known = tabled(
+        model.architecture,
+        model.scale,
+        backend=settings.backend,
+        half=dtype is torch.float16,  # bf16 keeps fp32 where a tile is largest
+        on_gpu=device.type != "cpu",
+    )
+    good_enough = GOOD_ENOUGH_IN_BF16 if dtype is torch.bfloat16 else GOOD_ENOUGH
+    memory = Memory(free_memory(device), known.bytes_per_pixel, good_enough)
     tile = settings.tile
     if tile == AUTO and settings.backend in ("auto", "tensorrt"):
         tile = engine_tile(model)
@@ -105,6 +126,7 @@ def upscale_batch(
     size = Size(width, height)
     steps = route(size, model.scale, settings.target)
     device = resolve(settings.device)
+    settings, sentence = settled(model, settings)
     tiling = tiling_for(model, settings)
     out = torch.zeros((count, steps.final.height, steps.final.width, channels), dtype=torch.float32)
     with (
@@ -112,6 +134,8 @@ def upscale_batch(
         closing(open_backend(settings.backend, model, settings.device, settings.precision)) as backend,
         progress(work(size, channels, steps, model.scale) * count, "px") as watch,
     ):
+        if sentence:
+            watch.say(sentence)
         for image, result in zip(images, out, strict=True):
             pixels = image.detach().float().cpu().numpy()
             shown = _Shown(watch, result.numpy())

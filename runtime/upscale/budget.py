@@ -1,7 +1,6 @@
 """Which tile to use when nobody says: the smallest that costs hardly more time than the best one that fits in memory.
 
-A larger tile computes less halo twice. The time per pixel that the model sees was measured to be the same from 128 to 512
-pixels a side (SRVGG-16, torch 2.13 in channels_last, fp32, two cores, with ``allocator``), so halo is all that counts.
+How much memory a tile takes stands in ``hardware.footprint``, how its side is chosen in ``hardware.tile``.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from ..errors import WorkflowError
-from ..hardware.tile import best_side
+from ..hardware.tile import GOOD_ENOUGH, best_side
 from ..models.facts import UpscaleModel
 from .tiles import SMALLEST_TILE, Tiling, alignment
 
@@ -23,20 +22,18 @@ MODEL_HALO = -1
 
 @dataclass(frozen=True)
 class Memory:
-    """What one tile may take: bytes that are free to use, and bytes per pixel that a model sees."""
+    """What one tile may take: bytes that are free to use, and bytes per pixel that a model sees.
+
+    ``good_enough``: a smaller tile is taken when it costs at most so many times the best one's time.
+    """
 
     free: int
-    bytes_per_pixel: int
+    bytes_per_pixel: float
+    good_enough: float = GOOD_ENOUGH
 
     @property
     def pixels(self) -> int:
-        return max(self.free // self.bytes_per_pixel, 1)
-
-
-def bytes_per_pixel(model: UpscaleModel, *, half: bool) -> int:
-    """Peak activation bytes per input pixel: measured for SRVGG and RRDB, the larger of the two for anything unknown."""
-    fp32 = 650 if model.architecture == "Compact" else 10_000 * max(model.scale, 2) ** 2 // 16
-    return fp32 // 2 if half else fp32
+        return max(int(self.free / self.bytes_per_pixel), 1)
 
 
 def choose_tiling(model: UpscaleModel, memory: Memory, *, tile: int = AUTO, halo: int = MODEL_HALO, batch: int = 1) -> Tiling:
@@ -49,7 +46,7 @@ def choose_tiling(model: UpscaleModel, memory: Memory, *, tile: int = AUTO, halo
         raise WorkflowError(f"A tile of {tile} pixels is too small.", f"Use {AUTO} (automatic) or at least {SMALLEST_TILE}.")
     align = alignment(model.window, model.multiple)
     halo = model.halo if halo == MODEL_HALO else halo
-    side = tile if tile != AUTO else best_side(halo, memory.pixels // batch)
+    side = tile if tile != AUTO else best_side(halo, memory.pixels // batch, memory.good_enough)
     least = ceil(SMALLEST_TILE / align) * align
     merge = "half-sine" if model.exact_halo is None and halo > 0 else "crop"
     return Tiling(max(side // align * align, least), halo, batch, align, merge)

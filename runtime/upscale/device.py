@@ -30,7 +30,9 @@ def resolve(name: str) -> torch.device:
 
 
 def resolve_precision(wanted: Precision, model: UpscaleModel, device: torch.device) -> torch.dtype:
-    """``auto`` is fp16 on an NVIDIA or AMD GPU where the model is safe in it, fp32 otherwise.
+    """``auto`` is fp16 on an NVIDIA or AMD GPU where the model is safe in it, fp32 otherwise: without measuring anything.
+
+    On a processor ``backends.choice`` then asks whether bf16 is worth it.
 
     Raises ``WorkflowError`` for a precision that the model is not safe in.
     """

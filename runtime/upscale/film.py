@@ -18,10 +18,9 @@ from ..frames.stream import Frame, FrameStream, Samples
 from ..images.quantize import to_floats
 from ..models.facts import UpscaleModel
 from ..models.load import Descriptor, weights_hash
-from .allocator import reused_memory
+from .allocator import keep, reused_memory
 from .backends import open_backend
-from .backends.choice import choose
-from .batch import Settings, tiling_for
+from .batch import Settings, settled, tiling_for
 from .colour_fix import fix_colours
 from .device import resolve
 from .image import upscale_picture, work
@@ -47,10 +46,14 @@ class Reuse:
 def upscale_stream(stream: FrameStream, descriptor: Descriptor, settings: Settings, say: Callable[[str], None]) -> FrameStream:
     """``stream`` at the size that ``settings.target`` asks for; frames are uint16, whatever came in.
 
-    Nothing is computed until the result is opened. Raises what ``target.route`` and ``UpscaleModel.of`` raise.
+    Nothing is computed until the result is opened, but what ``auto`` means may be measured. Raises what ``target.route``,
+    ``UpscaleModel.of`` and ``settled`` raise.
     """
     model = UpscaleModel.of(descriptor)
     steps = route(stream.info.size, model.scale, settings.target)
+    settings, sentence = settled(model, settings)
+    if sentence:
+        say(sentence)
     tiling = tiling_for(model, settings)
     identity = f"{stream.info.identity} | {_identity(model, settings, tiling, steps)}"
     info = replace(stream.info, size=steps.final, identity=identity)
@@ -79,7 +82,7 @@ def _frames(
     # A tile of one pass that is written straight to its place can be left standing; after a reduction it cannot be found again.
     keeps_tiles = steps.passes == 1 and steps.reached == steps.final and tiling.fade == 0
     with (
-        reused_memory() if device.type == "cpu" else nullcontext(),
+        reused_memory() if device.type == "cpu" else nullcontext(keep) as give_back,
         closing(open_backend(settings.backend, model, settings.device, settings.precision)) as backend,
         closing(_closable(stream.frames(first))) as source,
     ):
@@ -109,8 +112,10 @@ def _frames(
                         np.copyto(fixed, result)
                         fix_colours(to_floats(frame.pixels), fixed, settings.color_fix)
                     previous = frame.pixels.copy()
+                    give_back()
                 yield Frame(fixed, frame.pts, frame.duration, frame.time_base, not new)
-    say(str(reuse))
+    if reuse.computed_pixels < reuse.pixels:
+        say(str(reuse))
 
 
 def _fresh(group: list[Frame], previous: Samples | None) -> list[bool]:
@@ -152,14 +157,11 @@ def _closable(frames: Iterator[Frame]) -> Generator[Frame]:
 
 
 def _identity(model: UpscaleModel, settings: Settings, tiling: Tiling, steps: Route) -> str:
-    """Everything that was asked for and that the pixels of the result depend on.
+    """Everything that the pixels of the result depend on; ``settings`` are settled.
 
     Not a tile that was chosen by the memory free at that moment: to the rounding of floats it changes nothing, and a run
     that was stopped must go on where less is free.
     """
-    backend = settings.backend
-    if backend == "auto":
-        backend = choose(model, settings.device, settings.precision).backend
-    numbers = f"{weights_hash(model.descriptor)} {backend} {settings.precision} {settings.linear}"
+    numbers = f"{weights_hash(model.descriptor)} {settings.backend} {settings.precision} {settings.linear}"
     fix = "" if settings.color_fix == "off" else f" colour fix {settings.color_fix}"
     return f"upscale {steps.final} {numbers} tile {settings.tile or 'auto'} halo {tiling.aligned_halo} {tiling.merge}{fix}"

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import torch
 
+from ..hardware.footprint import spendable
 from ..hardware.memory import memory
-
-_HOST_SHARE, _HOST_MOST = 0.25, 2_100_000_000
-_GPU_SHARE, _GPU_MOST = 0.6, 6_000_000_000
 
 # torch has a type for a full GPU only; these say the same in a plain RuntimeError.
 _SENTENCES = (
@@ -21,8 +19,8 @@ _SENTENCES = (
 def free_memory(device: torch.device) -> int:
     """Bytes that the activations of one batch of tiles may take: a share of what is free, and never more than pays."""
     if device.type == "cuda":
-        return min(int(torch.cuda.mem_get_info(device)[0] * _GPU_SHARE), _GPU_MOST)
-    return min(int(memory().available * _HOST_SHARE), _HOST_MOST)
+        return spendable(torch.cuda.mem_get_info(device)[0], on_gpu=True)
+    return spendable(memory().available, on_gpu=False)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

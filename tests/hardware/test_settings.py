@@ -1,12 +1,14 @@
 """What is suggested: it obeys free memory, keeps the original's four keys, and says why."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from upscale8k.runtime.hardware.calibration import Measurement, subject
+from upscale8k.runtime.hardware.cpu import Cpu
 from upscale8k.runtime.hardware.footprint import HEAVIEST, Network, spendable, tabled
 from upscale8k.runtime.hardware.gpu import Gpu
 from upscale8k.runtime.hardware.settings import recommend
@@ -47,7 +49,8 @@ def test_what_is_suggested_fits_in_what_is_free(free: int, network: Network, car
     """Or it is the smallest tile there is, and the reason says what to do."""
     place = machine(gpu(free=free)) if card else machine(available=free)
     told = recommend(place, network)
-    rate = tabled(network, half=told.fp16).bytes_per_pixel
+    known = tabled(network.architecture, network.scale, backend=told.backend, half=told.fp16, on_gpu=card)
+    rate = known.bytes_per_pixel
     taken = told.batch_size * rate * (told.tile_size + 2 * network.halo) ** 2
     if taken > spendable(free, on_gpu=card):
         assert (told.tile_size, told.batch_size) == (SIDES[0], 1)
@@ -93,6 +96,18 @@ def test_half_precision_where_card_and_model_are_made_for_it(card: Gpu, network:
 def test_no_card_means_the_processor() -> None:
     told = recommend(machine())
     assert (told.device, told.fp16, told.batch_size, told.encoder, told.trtexec_workspace) == ("cpu", False, 1, "none", 0)
+
+
+@pytest.mark.parametrize("sets", [("AVX2",), ("AVX2", "AVX-512 BF16")])
+def test_on_a_processor_each_model_is_tried_in_bf16_where_that_has_instructions(sets: tuple[str, ...]) -> None:
+    place = replace(machine(), cpu=Cpu("Some CPU", 8, 8, None, sets))
+    times = {"torch": 1.0, "openvino": 0.5}
+    measured = {
+        subject(place, "cpu", "ESRGAN", 4, name, "fp32"): Measurement(10_000, 0, seconds) for name, seconds in times.items()
+    }
+    told = recommend(place, HEAVIEST, device="cpu", calibration=measured)
+    assert (told.fp16, told.precision) == (False, "auto")
+    assert ("bf16" in told.reasons["fp16"]) == (told.backend == "auto") == (len(sets) == 2)
 
 
 def test_the_card_that_was_asked_for_counts() -> None:

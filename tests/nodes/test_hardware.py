@@ -48,6 +48,13 @@ def test_settings_are_for_the_model_that_is_connected(host: LocalHost) -> None:
     assert "heaviest" not in suggested.reasons["tile_size"]
 
 
+def test_what_it_says_of_the_queue_is_what_video_out_does(host: LocalHost) -> None:
+    from upscale8k.runtime.video.segments import ahead_bytes
+
+    (suggested, _) = catalog(host)["HWProbe"]().run()["result"]
+    assert suggested.queue_bytes == pytest.approx(ahead_bytes(), rel=0.1)
+
+
 def test_it_is_asked_again_only_when_the_machine_changes(host: LocalHost, monkeypatch: pytest.MonkeyPatch) -> None:
     node = catalog(host)["HWProbe"]
     before = node.IS_CHANGED(calibrate=False, upscale_model=None)
@@ -64,7 +71,8 @@ def test_it_is_asked_again_only_when_the_machine_changes(host: LocalHost, monkey
     [
         (OWN, None, Tuned(0, 1, "auto", "auto")),
         ({**OWN, "batch": 4}, None, Tuned(0, 4, "auto", "auto")),
-        (OWN, settings(), Tuned(320, 3, "fp32", "torch")),
+        (OWN, settings(device="cuda"), Tuned(320, 3, "fp32", "torch")),
+        (OWN, settings(device="cpu"), Tuned(320, 3, "auto", "torch")),
         (OWN, settings(fp16=True, backend="auto"), Tuned(320, 3, "auto", "auto")),
         ({"tile": 64, "batch": 1, "precision": "bf16", "backend": "null"}, settings(), Tuned(64, 1, "bf16", "null")),
     ],
@@ -78,7 +86,7 @@ def test_an_engine_keeps_the_tile_that_it_was_built_for(host: LocalHost, tmp_pat
 
     (model,) = catalog(host)["UpscaleModel"]().run("realesr-animevideov3")
     carrier = with_engine(model, Engine(tmp_path / "any.trt"))
-    assert tuned(settings(), carrier, **OWN) == Tuned(0, 3, "fp32", "auto")
+    assert tuned(settings(), carrier, **OWN) == Tuned(0, 3, "auto", "auto")
 
 
 @pytest.mark.parametrize("wrong", ["{}", {"tile_size": 3}, 5])

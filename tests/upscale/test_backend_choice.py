@@ -8,16 +8,29 @@ from typing import Any
 
 import numpy as np
 import pytest
+from upscale8k.runtime.hardware.cpu import Cpu
 from upscale8k.runtime.models.facts import UpscaleModel
-from upscale8k.runtime.upscale.backends import choice, open_backend
+from upscale8k.runtime.upscale.backends import choice, open_backend, remembered, trial
 from upscale8k.runtime.upscale.backends.choice import choose
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
+from upscale8k.runtime.upscale.backends.trial import Contender, Result
+from upscale8k.runtime.upscale.batch import Settings, settled
+
+FP32, BF16, OPENVINO = Contender("torch", "fp32"), Contender("torch", "bf16"), Contender("openvino", "fp32")
+AMX = Cpu("Xeon", 2, 2, None, ("AVX2", "AVX-512", "AVX-512 BF16", "AMX"))
+OLD = Cpu("i7", 2, 2, None, ("AVX2",))
 
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("UPSCALE8K_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(remembered, "_here", {})
     return tmp_path / "cache" / "backends.json"
+
+
+@pytest.fixture
+def another_process(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    return lambda: monkeypatch.setattr(remembered, "_here", {})
 
 
 @pytest.fixture
@@ -26,113 +39,203 @@ def model(weights: Callable[[str], Any]) -> UpscaleModel:
 
 
 @pytest.fixture
-def measured(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """Lets the measurement say what a test wants, and counts how often it was made."""
-    monkeypatch.setattr(choice.openvino, "is_installed", lambda: True)
-    monkeypatch.setattr(choice.openvino, "version", lambda: "1")
+def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[list[Contender]]]:
+    """A processor, with OpenVINO or without, and what its trial measures; gives who was tried."""
 
-    def say(**seconds: float) -> list[str]:
-        calls: list[str] = []
-        monkeypatch.setattr(choice, "_measured", lambda model: calls.append("measured") or seconds)
-        return calls
+    def make(processor: Cpu = OLD, *, openvino: bool = True, **parts: float) -> list[list[Contender]]:
+        asked: list[list[Contender]] = []
+        found = {one: Result(parts.get(one.title.replace(" in ", "_"), 1.0), 60.0) for one in (FP32, BF16, OPENVINO)}
 
-    return say
+        def tried(model: UpscaleModel, contenders: list[Contender]) -> dict[Contender, Result]:
+            asked.append(contenders)
+            return {one: found[one] for one in contenders}
+
+        monkeypatch.setattr(choice, "cpu", lambda: processor)
+        monkeypatch.setattr(choice.openvino, "is_installed", lambda: openvino)
+        monkeypatch.setattr(choice.openvino, "version", lambda: "1")
+        monkeypatch.setattr(choice, "tried", tried)
+        return asked
+
+    return make
 
 
-def test_the_faster_one_is_taken_and_that_is_said_once(model: UpscaleModel, measured: Callable[..., list[str]]) -> None:
-    calls = measured(torch=1.0, openvino=0.5)
+def taken(model: UpscaleModel, *asked: Any) -> tuple[str, str]:
+    answer = choose(model, "cpu", *asked)
+    return answer.backend, answer.precision
+
+
+def test_the_faster_one_is_taken_and_that_is_said_once(model: UpscaleModel, machine: Callable) -> None:
+    asked = machine(openvino_fp32=0.5)
     first = choose(model, "cpu", "auto")
-    assert first.backend == "openvino"
-    assert "2.00 times as fast as torch" in first.sentence
+    assert (first.backend, first.precision) == ("openvino", "fp32")
+    assert "openvino in fp32 is 2.00 times as fast. Using openvino in fp32." in first.sentence
     again = choose(model, "cpu", "fp32")
     assert (again.backend, again.sentence) == ("openvino", None)
-    assert len(calls) == 1
+    assert len(asked) == 1
 
 
-def test_the_reference_stays_where_nothing_is_gained(model: UpscaleModel, measured: Callable[..., list[str]]) -> None:
-    measured(torch=1.0, openvino=0.99)
-    assert choose(model, "cpu", "auto").backend == "torch"
+def test_the_reference_stays_where_nothing_is_gained(model: UpscaleModel, machine: Callable) -> None:
+    machine(AMX, openvino_fp32=0.99, torch_bf16=0.75)
+    assert taken(model, "auto") == ("torch", "fp32")
 
 
-def test_the_first_answer_stands(model: UpscaleModel, measured: Callable[..., list[str]]) -> None:
+@pytest.mark.parametrize(("openvino", "expected"), [(0.5, ("torch", "bf16")), (0.3, ("openvino", "fp32"))])
+def test_bf16_is_taken_where_it_is_much_faster_than_the_fastest_in_fp32(
+    openvino: float, expected: tuple[str, str], model: UpscaleModel, machine: Callable
+) -> None:
+    machine(AMX, torch_bf16=0.25, openvino_fp32=openvino)
+    answer = choose(model, "cpu", "auto")
+    assert (answer.backend, answer.precision) == expected
+    assert ("60 dB below the picture; the precision fp32 avoids it" in answer.sentence) == (expected[1] == "bf16")
+
+
+def test_what_was_asked_for_is_not_tried_against_something_else(model: UpscaleModel, machine: Callable) -> None:
+    asked = machine(AMX, torch_bf16=0.2, openvino_fp32=0.1)
+    assert taken(model, "fp32") == ("openvino", "fp32")
+    assert taken(model, "auto", "torch") == ("torch", "bf16")
+    assert asked == [[FP32, OPENVINO], [FP32, BF16]]
+    assert taken(model, "fp32", "torch") == ("torch", "fp32")
+    assert taken(model, "bf16") == ("torch", "bf16")
+    assert taken(model, "auto", "onnxruntime") == ("onnxruntime", "auto")
+    assert len(asked) == 2
+
+
+def test_a_processor_without_bf16_is_not_tried_in_it(model: UpscaleModel, machine: Callable) -> None:
+    asked = machine(OLD, openvino=False)
+    assert taken(model, "auto") == ("torch", "fp32")
+    assert asked == []
+
+
+@pytest.mark.parametrize("why", ["architecture", "not safe"])
+def test_a_network_that_bf16_is_not_for_is_not_tried_in_it(why: str, model: UpscaleModel, machine: Callable) -> None:
+    asked = machine(AMX, openvino=False, torch_bf16=0.2)
+    other = replace(model, architecture="SwinIR") if why == "architecture" else replace(model, bfloat16_safe=False)
+    assert taken(other, "auto") == ("torch", "fp32")
+    assert asked == []
+
+
+def test_settings_are_settled_once_for_a_whole_job(model: UpscaleModel, machine: Callable) -> None:
+    machine(AMX, openvino=False, torch_bf16=0.2)
+    settings, sentence = settled(model, Settings("8K", "cpu", tile=96))
+    assert (settings.backend, settings.precision, settings.tile) == ("torch", "bf16", 96)
+    assert "torch in bf16 is 5.00 times as fast" in sentence
+    assert settled(model, settings) == (settings, None)
+
+
+def test_the_first_answer_stands(model: UpscaleModel, machine: Callable, another_process: Callable) -> None:
     """Two processes that measured at the same time agree afterwards."""
-    measured(torch=1.0, openvino=0.5)
+    machine(openvino_fp32=0.5)
     choose(model, "cpu", "auto")
-    assert choice._remembered(choice._key(model), "torch", {}) == "openvino"
+    another_process()
+    both = [FP32, OPENVINO]
+    assert remembered.keep(choice._key(model, both), FP32, {}, both) == OPENVINO
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"x": 1}', "\udcff", '{"KEY": 1}', '{"KEY": {"backend": "magic"}}'])
 def test_a_memory_that_is_nonsense_is_measured_anew(
-    text: str, model: UpscaleModel, measured: Callable[..., list[str]], cache: Path
+    text: str, model: UpscaleModel, machine: Callable, cache: Path, another_process: Callable
 ) -> None:
+    asked = machine(openvino_fp32=0.5)
+    key = choice._key(model, [FP32, OPENVINO])
     cache.parent.mkdir()
-    cache.write_text(text.replace("KEY", choice._key(model)), encoding="utf-8", errors="surrogateescape")
-    calls = measured(torch=1.0, openvino=0.5)
-    assert choose(model, "cpu", "auto").backend == "openvino"
-    assert choose(model, "cpu", "auto").backend == "openvino"
-    assert len(calls) == 1
-    assert json.loads(cache.read_text())[choice._key(model)]["backend"] == "openvino"
+    cache.write_text(text.replace("KEY", key), encoding="utf-8", errors="surrogateescape")
+    assert taken(model, "auto") == ("openvino", "fp32")
+    another_process()
+    assert taken(model, "auto") == ("openvino", "fp32")
+    assert len(asked) == 1
+    assert json.loads(cache.read_text())[key]["backend"] == "openvino"
 
 
-def test_a_memory_that_cannot_be_written_is_no_error(
-    model: UpscaleModel, measured: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+def test_a_memory_that_cannot_be_written_lasts_as_long_as_the_process(
+    model: UpscaleModel, machine: Callable, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
     monkeypatch.setenv("UPSCALE8K_CACHE_DIR", str(tmp_path / "file"))
-    measured(torch=1.0, openvino=0.5)
-    assert choose(model, "cpu", "auto").backend == "openvino"
+    asked = machine(openvino_fp32=0.5)
+    assert taken(model, "auto") == taken(model, "auto") == ("openvino", "fp32")
+    assert len(asked) == 1
+
+
+def test_who_could_not_be_tried_is_tried_by_the_next_process(
+    model: UpscaleModel, machine: Callable, monkeypatch: pytest.MonkeyPatch, another_process: Callable
+) -> None:
+    machine(openvino_fp32=0.5)
+    with monkeypatch.context() as today:
+        today.setattr(choice, "tried", lambda model, contenders: {FP32: Result(1.0, np.inf)})
+        assert choose(model, "cpu", "auto") == choice.Choice("torch", "fp32")
+    assert taken(model, "auto") == ("torch", "fp32"), "one run, one answer"
+    another_process()
+    assert taken(model, "auto") == ("openvino", "fp32")
 
 
 def test_another_number_of_threads_or_other_weights_is_another_question(
-    model: UpscaleModel, measured: Callable[..., list[str]], weights: Callable, monkeypatch: pytest.MonkeyPatch
+    model: UpscaleModel, weights: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    measured()
-    key = choice._key(model)
-    assert choice._key(UpscaleModel.of(weights("realesrgan-x4plus-anime"))) != key
+    key = choice._key(model, [FP32, BF16])
+    assert choice._key(UpscaleModel.of(weights("realesrgan-x4plus-anime")), [FP32, BF16]) != key
+    assert choice._key(model, [FP32]) != key
     monkeypatch.setattr(choice.torch, "get_num_threads", lambda: 99)
-    assert choice._key(model) != key
+    assert choice._key(model, [FP32, BF16]) != key
 
 
-@pytest.mark.parametrize("why", ["precision", "architecture", "not installed"])
-def test_torch_needs_no_measurement(
-    why: str, model: UpscaleModel, measured: Callable[..., list[str]], monkeypatch: pytest.MonkeyPatch
+class Off(TorchBackend):
+    """Torch with every number too large by ``by``."""
+
+    by = 0.0
+
+    def run(self, batch: Any) -> Any:
+        return super().run(batch) + np.float32(self.by)
+
+
+# 2e-4 is too much for fp32. In bf16 50 dB are allowed, which is an error of 10 ** (-50 / 20) = 0.00316 everywhere.
+@pytest.mark.parametrize(("who", "by", "offered"), [(OPENVINO, 2e-4, False), (BF16, 0.002, True), (BF16, 0.004, False)])
+def test_who_disagrees_is_not_offered(
+    who: Contender, by: float, offered: bool, model: UpscaleModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    calls = measured(torch=1.0, openvino=0.5)
-    if why == "not installed":
-        monkeypatch.setattr(choice.openvino, "is_installed", lambda: False)
-    asked = replace(model, architecture="SwinIR") if why == "architecture" else model
-    assert choose(asked, "cpu", "bf16" if why == "precision" else "auto").backend == "torch"
-    assert calls == []
+    def opened(contender: Contender, model: UpscaleModel) -> TorchBackend:
+        backend = Off(model, "cpu", "fp32")
+        backend.by = 0.0 if contender == FP32 else by
+        return backend
 
-
-def test_a_backend_that_disagrees_is_not_offered(model: UpscaleModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    class Wrong(TorchBackend):
-        def run(self, batch: Any) -> Any:
-            return super().run(batch) + np.float32(2e-4)
-
-    monkeypatch.setattr(
-        choice, "_opened", lambda name, model: (TorchBackend if name == "torch" else Wrong)(model, "cpu", "fp32")
-    )
-    assert choice._measured(model) == {"torch": 0.0}
+    monkeypatch.setattr(trial, "_opened", opened)
+    found = trial.tried(model, [FP32, who])
+    assert np.isfinite(found[who].part) == offered
+    assert found[FP32].part == 1
+    assert found[who].decibels == pytest.approx(-20 * np.log10(by), abs=0.1)
+    assert choice._best(found) == FP32 or offered
 
 
 def test_a_backend_that_fails_is_not_offered(model: UpscaleModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    def opened(name: str, model: UpscaleModel) -> Any:
-        if name != "torch":
+    def opened(contender: Contender, model: UpscaleModel) -> Any:
+        if contender != FP32:
             raise RuntimeError("no such instruction")
         return TorchBackend(model, "cpu", "fp32")
 
-    monkeypatch.setattr(choice, "_opened", opened)
-    assert choice._measured(model) == {"torch": 0.0}
+    monkeypatch.setattr(trial, "_opened", opened)
+    assert trial.tried(model, [FP32, OPENVINO]) == {FP32: Result(1.0, np.inf)}
 
 
-def test_the_real_measurement_settles_it(model: UpscaleModel, photograph: np.ndarray, cache: Path) -> None:
-    pytest.importorskip("openvino", reason="needs: pip install openvino onnx")
+def test_nobody_is_tried_without_the_photograph(model: UpscaleModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "PHOTOGRAPH", tmp_path / "gone.png")
+    assert trial.tried(model, [FP32, BF16]) == {FP32: Result(1.0, np.inf)}
+
+
+def test_the_real_measurement_settles_it(model: UpscaleModel, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On any processor: where bf16 is slow or wrong it is not taken."""
+    monkeypatch.setattr(choice, "cpu", lambda: AMX)
+    monkeypatch.setattr(choice.openvino, "is_installed", lambda: False)
     backend = open_backend("auto", model, "cpu", "auto")
     (sentence,) = backend.warnings
-    assert sentence.startswith("Tried once on this machine")
+    assert sentence.startswith("Tried once on this machine against torch in fp32: torch in bf16 is ")
     (entry,) = json.loads(cache.read_text()).values()
-    assert set(entry["seconds"]) == {"torch", "openvino"}
-    assert all(0 < seconds < 30 for seconds in entry["seconds"].values())
+    assert set(entry["parts"]) == {"torch in fp32", "torch in bf16"}
+    assert (entry["precision"] == "bf16") == (entry["parts"]["torch in bf16"] < 0.7)
+    assert settled(model, Settings("8K", "cpu"))[0].precision == entry["precision"]
     assert open_backend("auto", model, "cpu", "auto").warnings == []
-    assert type(open_backend("auto", model, "cpu", "auto")) is type(backend)
+
+
+def test_openvino_is_tried_for_real(model: UpscaleModel, cache: Path) -> None:
+    pytest.importorskip("openvino", reason="needs: pip install openvino onnx")
+    open_backend("auto", model, "cpu", "fp32")
+    (entry,) = json.loads(cache.read_text()).values()
+    assert set(entry["parts"]) == {"torch in fp32", "openvino in fp32"}

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from upscale8k.runtime.errors import WorkflowError
-from upscale8k.runtime.upscale.budget import Memory, bytes_per_pixel, choose_tiling
+from upscale8k.runtime.upscale.budget import Memory, choose_tiling
 from upscale8k.runtime.upscale.tiles import SMALLEST_TILE, Tiling
 
 from .test_device import MODEL
@@ -71,10 +71,3 @@ def test_only_a_network_whose_reach_is_unknown_is_cross_faded() -> None:
     assert choose_tiling(replace(MODEL, exact_halo=349, halo=64), PLENTY).merge == "crop"
     assert choose_tiling(replace(MODEL, exact_halo=None, halo=64), PLENTY).merge == "half-sine"
     assert choose_tiling(replace(MODEL, exact_halo=None), PLENTY, halo=0).merge == "crop"  # there is nothing to fade over
-
-
-def test_half_precision_needs_half() -> None:
-    for architecture in ("Compact", "ESRGAN", "unknown"):
-        model = replace(MODEL, architecture=architecture)
-        assert bytes_per_pixel(model, half=True) == bytes_per_pixel(model, half=False) // 2 > 0
-    assert bytes_per_pixel(replace(MODEL, scale=1), half=False) == bytes_per_pixel(replace(MODEL, scale=2), half=False)

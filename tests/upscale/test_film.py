@@ -109,7 +109,7 @@ def test_only_tiles_that_see_a_change_are_computed_and_the_result_is_the_same_to
 
 def test_the_identity_tells_every_setting_that_changes_pixels(model: Any, weights: Any) -> None:
     def identity(descriptor: Any = model, **changed: Any) -> str:
-        settings = Settings(**{"target": "2x", "device": "cpu", "tile": 64, **changed})
+        settings = Settings(**{"target": "2x", "device": "cpu", "tile": 64, "precision": "fp32", **changed})
         return upscale_stream(film([noise()]), descriptor, settings, lambda _: None).info.identity
 
     others = [

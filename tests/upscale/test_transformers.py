@@ -122,7 +122,7 @@ def through_the_nodes(content: dict[str, Any], name: str, picture: torch.Tensor,
     torch.save(content, models / catalog()[name].file)
     nodes = nodes_of(LocalHost(folder, folder, models_dirs=(models,), device_name="cpu"))
     (model,) = nodes["UpscaleModel"]().run(name)
-    (result,) = nodes["TiledUpscale"]().run(picture, model, "model scale", **settings)
+    (result,) = nodes["TiledUpscale"]().run(picture, model, "model scale", precision="fp32", **settings)
     return result
 
 

@@ -8,67 +8,112 @@ answer that was written down stands, also when two processes measured at the sam
 from __future__ import annotations
 
 import hashlib
-import json
 import platform
-import time
-from contextlib import closing, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from math import isinf
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from typing import Any, cast
 
-import numpy as np
 import torch
 
 from ...engines.wire import engine_of
-from ...models.converted import cache_folder
+from ...hardware.cpu import computes_bf16, cpu
 from ...models.export import ANY_SIZE
 from ...models.facts import UpscaleModel
 from ...models.load import weights_hash
-from ..allocator import reused_memory
-from ..device import resolve
-from . import Backend, Precision, openvino
+from ..device import resolve, resolve_precision
+from . import Precision, openvino, remembered
+from .trial import Contender, Result, tried
 
-_CANDIDATES = ("torch", "openvino")
-_AGREES = 1e-4
+REFERENCE = Contender("torch", "fp32")
+_HALF = Contender("torch", "bf16")
+_OPENVINO = Contender("openvino", "fp32")
 _WORTH_IT = 0.97
 """A backend must need less than this part of torch's time; otherwise torch, the reference, stays."""
-_SMALL, _LARGE = 48, 192
-_SECONDS = 0.4
-_TURNS = 3
+_WORTH_ROUNDING = 0.7
+"""The same for bf16 against the fastest in fp32: it is not there for a few per cent."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """``sentence`` says what was measured, where it was measured just now."""
+    """What to open. ``sentence`` says what was measured, where it was measured just now."""
 
     backend: str
+    precision: Precision
     sentence: str | None = None
 
 
-def choose(model: UpscaleModel, device: str, precision: Precision) -> Choice:
-    """What ``auto`` is for ``model``. Measures for a few seconds where that is not known; raises what ``resolve`` does."""
-    if engine_of(model.descriptor) is not None:
-        return Choice("tensorrt")
-    on_cpu = resolve(device).type == "cpu" and precision in ("auto", "fp32")
-    if not on_cpu or model.architecture not in ANY_SIZE or not openvino.is_installed():
-        return Choice("torch")
-    key = _key(model)
-    known = _recalled(key)
+def choose(model: UpscaleModel, device: str, precision: Precision, backend: str = "auto") -> Choice:
+    """What ``auto`` is for ``model``, for each of the two where it was asked for.
+
+    Measures for a few seconds where that is not known. Raises what ``resolve`` and ``resolve_precision`` raise.
+    """
+    if backend == "auto" and engine_of(model.descriptor) is not None:
+        return Choice("tensorrt", precision)
+    if backend not in ("auto", "torch"):
+        return Choice(backend, precision)
+    place = resolve(device)
+    settled = _NAMES[resolve_precision(precision, model, place)]
+    contenders = _contenders(model, backend, precision) if place.type == "cpu" else [REFERENCE]
+    if len(contenders) == 1 or settled != "fp32":
+        return Choice("torch", settled)
+    return _fastest(model, contenders)
+
+
+_NAMES: dict[torch.dtype, Precision] = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
+
+
+def _contenders(model: UpscaleModel, backend: str, precision: Precision) -> list[Contender]:
+    """What may run ``model`` on the processor, the reference first."""
+    contenders = [REFERENCE]
+    if model.architecture not in ANY_SIZE:
+        return contenders
+    if precision == "auto" and model.bfloat16_safe and computes_bf16(cpu()):
+        contenders.append(_HALF)
+    if backend == "auto" and openvino.is_installed():
+        contenders.append(_OPENVINO)
+    return contenders
+
+
+def _fastest(model: UpscaleModel, contenders: list[Contender]) -> Choice:
+    key = _key(model, contenders)
+    known = remembered.recall(key, contenders)
     if known:
-        return Choice(known)
-    seconds = _measured(model)
-    fastest = "openvino" if seconds.get("openvino", np.inf) < seconds["torch"] * _WORTH_IT else "torch"
-    settled = _remembered(key, fastest, seconds)
-    if len(seconds) == 1:
-        return Choice(settled)
-    ratio = seconds["torch"] / seconds["openvino"]
-    return Choice(settled, f"Tried once on this machine: OpenVINO is {ratio:.2f} times as fast as torch; using {settled}.")
+        return Choice(known.backend, known.precision)
+    results = tried(model, contenders)
+    standing = remembered.keep(key, _best(results), results, contenders)
+    return Choice(standing.backend, standing.precision, _told(standing, results))
 
 
-def _key(model: UpscaleModel) -> str:
+def _best(results: Mapping[Contender, Result]) -> Contender:
+    best = REFERENCE
+    for contender, worth_it in ((_OPENVINO, _WORTH_IT), (_HALF, _WORTH_ROUNDING)):
+        if contender in results and results[contender].part < results[best].part * worth_it:
+            best = contender
+    return best
+
+
+def _told(taken: Contender, results: Mapping[Contender, Result]) -> str | None:
+    found = [_compared(one, result) for one, result in results.items() if one != REFERENCE]
+    if not found:
+        return None
+    sentence = f"Tried once on this machine against {REFERENCE.title}: {', '.join(found)}. Using {taken.title}."
+    if taken != _HALF or taken not in results:
+        return sentence
+    return f"{sentence} Its rounding is {results[taken].decibels:.0f} dB below the picture; the precision fp32 avoids it."
+
+
+def _compared(contender: Contender, result: Result) -> str:
+    if isinf(result.part):
+        return f"{contender.title} is not true enough ({result.decibels:.0f} dB)"
+    return f"{contender.title} is {1 / result.part:.2f} times as fast"
+
+
+def _key(model: UpscaleModel, contenders: list[Contender]) -> str:
     """Everything that the answer depends on."""
-    facts = [_processor(), str(torch.get_num_threads()), torch.__version__, openvino.version(), weights_hash(model.descriptor)]
+    facts = [_processor(), str(torch.get_num_threads()), torch.__version__, weights_hash(model.descriptor)]
+    facts += [f"{one.title} {openvino.version() if one == _OPENVINO else ''}" for one in contenders]
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:32]
 
 
@@ -78,85 +123,3 @@ def _processor() -> str:
         named = [line.partition(":")[2].strip() for line in lines if line.startswith(("model name", "CPU part", "flags"))]
         return " ".join(dict.fromkeys(named)) or platform.machine()
     return f"{platform.machine()} {platform.processor()}"
-
-
-def _measured(model: UpscaleModel) -> dict[str, float]:
-    """Seconds that each backend needs for the same tile, the least of some turns; without a backend that disagrees or fails."""
-    with reused_memory(), closing(_opened("torch", model)) as reference:
-        small = _noise(_SMALL)
-        expected = reference.run(small)
-        began = time.perf_counter()
-        reference.run(small)
-        side = int(np.clip(_SMALL * (_SECONDS / (time.perf_counter() - began)) ** 0.5, _SMALL, _LARGE)) // 16 * 16
-        try:
-            other = _opened("openvino", model)
-        except Exception:  # whatever keeps it from working here, torch works
-            return {"torch": 0.0}
-        with closing(other):
-            if not np.abs(other.run(small) - expected).max() <= _AGREES:
-                return {"torch": 0.0}
-            return _timed({"torch": reference, "openvino": other}, _noise(side))
-
-
-def _timed(backends: dict[str, Backend], tile: Any) -> dict[str, float]:
-    seconds = dict.fromkeys(backends, np.inf)
-    for turn in range(_TURNS + 1):
-        for name, backend in backends.items():
-            began = time.perf_counter()
-            backend.run(tile)
-            if turn:
-                seconds[name] = min(seconds[name], time.perf_counter() - began)
-    return seconds
-
-
-def _opened(name: str, model: UpscaleModel) -> Backend:
-    from . import open_backend
-
-    return open_backend(name, model, "cpu", "fp32")
-
-
-def _noise(side: int) -> Any:
-    return np.random.default_rng(8).random((1, side, side, 3), dtype=np.float32)
-
-
-def _file() -> Path:
-    return cache_folder() / "backends.json"
-
-
-def _recalled(key: str) -> str | None:
-    """The backend that was written down, if the file can be read and says something that can be."""
-    with suppress(OSError, ValueError):
-        content: object = json.loads(_file().read_text(encoding="utf-8"))
-        entry = cast("dict[str, object]", content).get(key) if isinstance(content, dict) else None
-        name = cast("dict[str, object]", entry).get("backend") if isinstance(entry, dict) else None
-        return name if isinstance(name, str) and name in _CANDIDATES else None
-    return None
-
-
-def _remembered(key: str, backend: str, seconds: dict[str, float]) -> str:
-    """Write the answer down and return what stands: an answer that came first stays. A cache that cannot be written is none."""
-    standing = _recalled(key)
-    if standing:
-        return standing
-    with suppress(OSError):
-        _write({**_all(), key: {"backend": backend, "seconds": seconds}})
-    return backend
-
-
-def _all() -> dict[str, object]:
-    with suppress(OSError, ValueError):
-        content: object = json.loads(_file().read_text(encoding="utf-8"))
-        return cast("dict[str, object]", content) if isinstance(content, dict) else {}
-    return {}
-
-
-def _write(answers: dict[str, object]) -> None:
-    path = _file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8") as file:
-        json.dump(answers, file, indent=1)
-    part = Path(file.name)
-    try:
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)

@@ -4,8 +4,8 @@ On an NVIDIA GPU tiles come and go through pinned memory, the change of axes and
 again and again is replayed as a CUDA graph. fp32 is fp32 there too, not TF32.
 
 The weights are a copy of the model's own in channels_last layout, so that the value on the wire stays as it was loaded and
-another node may use it at the same time. In bf16 its ends and sums stay fp32, see ``bfloat16``. In half precision a second
-copy in fp32 is made only when a tile needs it.
+another node may use it at the same time. In bf16 its ends and sums stay fp32, see ``bfloat16``; on a CPU the last layers of
+ESRGAN are made in strips, see ``tail``. In fp16 a second copy in fp32 is made only when a tile needs it.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from ..memory import is_out_of_memory
 from . import Precision
 from .bfloat16 import in_bfloat16
 from .cuda_graph import Network, Output, Recorded
+from .tail import has_tail, tail_in_strips
 
 
 class TorchBackend:
@@ -38,13 +39,16 @@ class TorchBackend:
         self._dtype = self._takes = resolve_precision(precision, model, self._device)
         self._finite: torch.Tensor | None = None
         self._net = self._placed(torch.float32 if self._dtype is torch.bfloat16 else self._dtype)
+        in_strips = self._device.type == "cpu" and has_tail(self._net.model)
         if self._dtype is torch.bfloat16:
             self._takes = in_bfloat16(self._net.model)
+        if in_strips:
+            tail_in_strips(self._net.model)
         self._call: Network = self._through
         self._recorded: Recorded | None = None
         if self._device.type == "cuda" and model.architecture in ANY_SIZE:
             self._call = self._recorded = Recorded(self._through)
-        if self._dtype is not torch.float32:
+        if self._dtype is torch.float16:  # bf16 reaches as far as fp32
             self._net.model.register_forward_hook(self._look_for_overflow)
         self._full_precision: Descriptor | None = None
 
@@ -79,16 +83,17 @@ class TorchBackend:
             return _downloaded(upscaled.permute(0, 2, 3, 1).float())  # (N, C, H, W) -> (N, H, W, C)
 
     def _through(self, tiles: torch.Tensor) -> Output:
-        """The result, and in half precision whether the network's own numbers were all finite, still on the device."""
+        """The result, and in fp16 whether the network's own numbers were all finite, still on the device."""
         return self._net(tiles), self._finite
 
     def _look_for_overflow(self, net: torch.nn.Module, inputs: object, output: torch.Tensor | tuple[torch.Tensor, ...]) -> None:
         """Called with what the network itself gives: spandrel cuts infinity off to 1, where it looks like white.
 
-        Asking for the answer here would wait for the GPU, which a recording must not.
+        Asking for the answer here would wait for the GPU, which a recording must not. A sum takes one pass over the numbers,
+        and is finite only where each of them is.
         """
         result = output if isinstance(output, torch.Tensor) else output[0]
-        self._finite = torch.isfinite(result).all()
+        self._finite = torch.isfinite(result.sum(dtype=torch.float32))
 
     def _again(self, tiles: torch.Tensor) -> torch.Tensor:
         if self._full_precision is None:

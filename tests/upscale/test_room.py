@@ -1,0 +1,28 @@
+"""A result that the memory cannot hold is refused before the first tile."""
+
+from types import SimpleNamespace
+
+import pytest
+from upscale8k.runtime.errors import OutOfMemory
+from upscale8k.runtime.models.load import load
+from upscale8k.runtime.models.locate import locate
+from upscale8k.runtime.upscale import room
+
+
+def test_the_size_of_a_result_counts_every_picture_and_the_pass_before_the_last() -> None:
+    assert room.bytes_of_result((1, 1080, 1920, 3), 4, "8K") == 7680 * 4320 * 3 * 4
+    assert room.bytes_of_result((5, 1080, 1920, 4), 4, "8K") == 5 * 7680 * 4320 * 4 * 4
+    assert room.bytes_of_result((1, 100, 200, 3), 2, "8x") == (1600 * 800 + 800 * 400) * 3 * 4
+    assert room.bytes_of_result((1, 100, 200, 3), 4, "model scale") == 800 * 400 * 3 * 4
+
+
+@pytest.mark.parametrize(("free", "swap"), [(1_200_000_000, 0), (400_000_000, 800_000_000)])
+def test_what_is_larger_than_the_free_memory_is_refused_with_both_numbers(
+    monkeypatch: pytest.MonkeyPatch, free: int, swap: int
+) -> None:
+    model = load(locate("realesr-animevideov3", []))
+    monkeypatch.setattr(room, "memory", lambda: SimpleNamespace(available=free))
+    monkeypatch.setattr(room.psutil, "swap_memory", lambda: SimpleNamespace(free=swap))
+    room.expect_room((3, 1080, 1920, 3), model, "8K")
+    with pytest.raises(OutOfMemory, match=r"At 8K the result takes 1\.6 GB of memory, and 1\.2 GB are free\. Choose a smaller"):
+        room.expect_room((4, 1080, 1920, 3), model, "8K")

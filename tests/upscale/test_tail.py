@@ -1,0 +1,58 @@
+"""The last layers in strips give the very numbers of the whole at once."""
+
+from collections.abc import Callable
+
+import pytest
+import torch
+from spandrel.architectures.Compact import Compact
+from spandrel.architectures.ESRGAN import ESRGAN
+from upscale8k.runtime.models.facts import UpscaleModel
+from upscale8k.runtime.upscale.backends import tail
+from upscale8k.runtime.upscale.backends.bfloat16 import in_bfloat16
+from upscale8k.runtime.upscale.backends.tail import has_tail, tail_in_strips
+from upscale8k.runtime.upscale.backends.torch import TorchBackend
+
+
+@pytest.fixture
+def short_strips(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tail, "_PIXELS", 1)  # as few rows as there may be
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@pytest.mark.parametrize(("scale", "shuffle", "height"), [(4, None, 41), (2, None, 33), (2, 2, 70), (1, 4, 132), (4, None, 5)])
+@pytest.mark.usefixtures("short_strips")
+def test_strips_are_the_whole(scale: int, shuffle: int | None, height: int, dtype: torch.dtype) -> None:
+    torch.manual_seed(8)
+    inputs = 3 * (shuffle or 1) ** 2
+    doublings = scale * (shuffle or 1)
+    net = ESRGAN(in_nc=inputs, num_blocks=1, num_filters=8, scale=doublings, shuffle_factor=shuffle).eval()
+    picture = torch.rand(2, 3, height, 28)
+    takes = in_bfloat16(net) if dtype is torch.bfloat16 else torch.float32
+    with torch.inference_mode():
+        whole = net(picture.to(takes))
+        tail_in_strips(net)
+        strips = net(picture.to(takes))
+    assert strips.shape == whole.shape
+    # Other sizes may take other kernels, which add up in another order.
+    torch.testing.assert_close(strips.float(), whole.float(), rtol=0, atol=1e-6 if dtype is torch.float32 else 2e-2)
+
+
+def test_only_networks_with_such_a_tail_have_one() -> None:
+    assert has_tail(ESRGAN(num_blocks=1, num_filters=8, scale=4))
+    assert has_tail(ESRGAN(num_blocks=1, num_filters=8, scale=2, plus=True))
+    assert not has_tail(ESRGAN(num_blocks=1, num_filters=8, scale=1))
+    assert not has_tail(ESRGAN(num_blocks=1, num_filters=8, scale=8)), "three doublings see further"
+    assert not has_tail(ESRGAN(num_blocks=1, num_filters=8, scale=3)), "tripled at once"
+    assert not has_tail(Compact(num_conv=2))
+
+
+@pytest.mark.usefixtures("short_strips")
+def test_the_backend_works_in_strips(weights: Callable) -> None:
+    model = UpscaleModel.of(weights("realesrgan-x4plus-anime"))
+    picture = torch.rand(1, 3, 24, 20, generator=torch.Generator().manual_seed(8))
+    backend = TorchBackend(model, "cpu", "fp32")
+    assert isinstance(backend._net.model.model[2], tail._InStrips)
+    with torch.inference_mode():
+        expected = model.descriptor(picture)
+    made = backend.run(picture.permute(0, 2, 3, 1).contiguous().numpy())
+    torch.testing.assert_close(torch.from_numpy(made).permute(0, 3, 1, 2), expected, rtol=0, atol=1e-5)
