@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..runtime.errors import ModelNotFound, WorkflowError
 from ..runtime.frames.geometry import Size
+from ..runtime.metrics.scores import SCORE_WORDS, scores_in
 from ..runtime.models.catalog import find_entry
 from ..runtime.models.locate import known, locate
 from ..runtime.upscale.backends import BACKENDS, PRECISIONS
@@ -47,6 +48,10 @@ BENCHMARK_MODELS_TOOLTIP = (
 LABELS_TOOLTIP = "Names for the pictures in their order, with commas; without one a picture is called after its input."
 EARLIER_TOOLTIP = "The benchmark.json of an earlier run, in the input folder, or `Upscale8K/benchmark/benchmark.json [output]`."
 FOLDER_TOOLTIP = "Below the output folder. What an earlier run left there under the same names is replaced."
+SCORES_TOOLTIP = (
+    f"Numbers of other libraries beside ours: {SCORE_WORDS}, or all; with commas. They need `pip install upscale8k[scores]`; "
+    "one that is not here is left out and named in the report. Nothing is downloaded."
+)
 SHEET_INPUTS = 8
 _STEPS = 1000
 """What the bar counts for each crop of each model."""
@@ -215,12 +220,16 @@ class ComparisonReport:
                 "tile": integer(0, 0, 4096, TILE_TOOLTIP, step=32, advanced=True),
                 "precision": choice(PRECISIONS, "auto", "fp32 to compare models at their best.", advanced=True),
                 "backend": choice(BACKENDS, "auto", "What runs the models; null repeats pixels, for dry runs.", advanced=True),
+                "scores": text("", SCORES_TOOLTIP),
             },
         }
 
     @classmethod
-    def VALIDATE_INPUTS(cls, models: str | None, crop: str | None, target: str | None, folder: str | None) -> bool | str:
+    def VALIDATE_INPUTS(
+        cls, models: str | None, crop: str | None, target: str | None, folder: str | None, scores: str | None = ""
+    ) -> bool | str:
         answers = (
+            scores_are_known(scores),
             crop_is_understood(crop),
             target_is_common(target),
             output_is_possible(cls.host, folder and _in_folder(folder, "report.html")),
@@ -246,6 +255,7 @@ class ComparisonReport:
         tile: int = 0,
         precision: Any = "auto",
         backend: str = "auto",
+        scores: str = "",
     ) -> dict[str, Any]:
         from ..runtime.report.markdown import analysis
         from ..runtime.report.sheet import sheet
@@ -254,13 +264,13 @@ class ComparisonReport:
         forced = self.host.backend()
         by = backend if forced == "auto" else forced
         settings = Settings(target, self.host.device(), tile=tile, precision=precision, backend=by)
-        comparison = self._compared(_pictures(image), models, crop, settings, _file_name(source))
+        comparison = self._compared(_pictures(image), models, crop, settings, _file_name(source), scores)
         files = shown(self.host, "output", self._written(comparison, folder))
         words = analysis(comparison)
         return {"ui": {"images": files[:1], "series": files, "text": [words]}, "result": (_as_image(sheet(comparison)), words)}
 
     def _compared(
-        self, pictures: Sequence[tuple[Pixels, str]], models: str, crop: str, settings: Settings, name: str
+        self, pictures: Sequence[tuple[Pixels, str]], models: str, crop: str, settings: Settings, name: str, scores: str
     ) -> Comparison:
         from ..runtime.bench.machine import machine
         from ..runtime.report.baselines import BASELINES
@@ -275,7 +285,8 @@ class ComparisonReport:
         able = sum(not one.problem for one in wanted)
         steps = len(crops) * (able * _STEPS + (able + len(BASELINES)) * _STEPS_MEASURED)
         with self.host.progress(steps, "step") as bar:
-            contenders, cases = compare(crops, sizes, wanted, _Runner(self.host, settings, bar), _Measuring(bar))
+            runner, watch = _Runner(self.host, settings, bar), _Measuring(bar)
+            contenders, cases = compare(crops, sizes, wanted, runner, watch, scores_in(scores))
         return Comparison(
             source=name,
             size=size_of(pictures[0][0]),
@@ -285,7 +296,7 @@ class ComparisonReport:
             machine=line,
             date=_now(),
             notes=tuple(dict.fromkeys([*_dry_run(settings.backend), *(note for _, note in pictures if note)])),
-            settings={**asdict(settings), "crop": crop, "machine": facts},
+            settings={**asdict(settings), "crop": crop, "scores": scores, "machine": facts},
         )
 
     def _written(self, comparison: Comparison, folder: str) -> list[Path]:
@@ -442,6 +453,15 @@ def crop_is_understood(crop: str | None) -> bool | str:
 
     try:
         wishes(crop or "")
+    except WorkflowError as error:
+        return str(error)
+    return True
+
+
+def scores_are_known(scores: str | None) -> bool | str:
+    """What VALIDATE_INPUTS answers for a list of scores."""
+    try:
+        scores_in(scores or "")
     except WorkflowError as error:
         return str(error)
     return True

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     from ..runtime.host import Host
 
 _LARGEST = 2**63 - 1  # ComfyUI takes Python's sys.maxsize, which is this on every machine of 64 bits
-_TENSOR_EDGE, _USUAL_EDGE = 6, 3  # torch's ``edgeitems``: what PreviewAny shows of a large tensor, and torch's own default
+_TENSOR_EDGE = 6  # torch's ``edgeitems``: what PreviewAny shows of a large tensor
 
 
 class _Primitive:
@@ -115,6 +115,7 @@ def _as_text(value: Any) -> str:
 
 def _printed(value: Any) -> str:
     torch: Any = sys.modules.get("torch")  # where nobody imported it there is no tensor to print
+    usual = torch._tensor_str.PRINT_OPTS.edgeitems if torch else 0
     try:
         if torch:
             torch.set_printoptions(edgeitems=_TENSOR_EDGE)
@@ -123,7 +124,7 @@ def _printed(value: Any) -> str:
         return "source exists, but could not be serialized."
     finally:
         if torch:
-            torch.set_printoptions(edgeitems=_USUAL_EDGE)
+            torch.set_printoptions(edgeitems=usual)
 
 
 class ComfySwitchNode:

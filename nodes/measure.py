@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..runtime.errors import WorkflowError
 from ..runtime.metrics.choices import AT, COLOURS, KINDS, MODES
-from .inputs import choice, integer, wire
+from ..runtime.metrics.scores import scores_in
+from .compare import SCORES_TOOLTIP, scores_are_known
+from .inputs import choice, integer, text, wire
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -188,17 +190,27 @@ class ArtifactMetric:
                 "reference": wire("IMAGE", REFERENCE_TOOLTIP),
                 "upscaled": wire("IMAGE", UPSCALED_TOOLTIP),
             },
-            "optional": {"tile": integer(0, 0, 8192, TILE_TOOLTIP)},
+            "optional": {"tile": integer(0, 0, 8192, TILE_TOOLTIP), "scores": text("", SCORES_TOOLTIP)},
         }
 
-    def run(self, reference: Any, upscaled: Any, tile: int = 0) -> dict[str, Any]:
-        from ..runtime.metrics.batches import artifacts_of_batch
+    @classmethod
+    def VALIDATE_INPUTS(cls, scores: str | None = "") -> bool | str:
+        return scores_are_known(scores)
 
-        with self.host.progress(max(len(reference), len(upscaled)), "picture") as watch:
+    def run(self, reference: Any, upscaled: Any, tile: int = 0, scores: str = "") -> dict[str, Any]:
+        from ..runtime.metrics.batches import artifacts_of_batch, scores_of_batch
+
+        wanted = scores_in(scores)
+        with self.host.progress(max(len(reference), len(upscaled)) * (2 if wanted else 1), "picture") as watch:
             found = artifacts_of_batch(reference, upscaled, tile, watch.advance)
-            findings = "\n".join(dict.fromkeys(sentence for one in found for sentence in one.sentences))
+            scored = scores_of_batch(reference, upscaled, wanted, watch.advance) if wanted else []
+            sentences = [*(sentence for one in found for sentence in one.sentences), *(one.sentence for one in scored)]
+            findings = "\n".join(dict.fromkeys(sentence for sentence in sentences if sentence))
             watch.say(findings)
-        report = json.dumps([one.as_dict() for one in found], indent=2)
+        numbers = [one.as_dict() for one in found]
+        for entry, one in zip(numbers, scored, strict=False):
+            entry["scores"] = one.values
+        report = json.dumps(numbers, indent=2)
         return _shown(findings, (findings, report, *(_mean(found, number) for number in _NUMBERS)))
 
 

@@ -30,7 +30,7 @@ from ..models.generated import generated
 from ..models.load import Descriptor, load
 from ..models.locate import locate
 from ..upscale.backends import Backend, open_backend
-from ..upscale.batch import Settings, tiling_for
+from ..upscale.batch import Settings, settled, tiling_for
 from ..upscale.device import resolve
 from ..upscale.image import upscale_picture
 from ..upscale.target import MODEL_SCALE, Route, route
@@ -66,6 +66,7 @@ class Case:
     """As asked for; 0 chooses."""
     precision: str
     backend: str
+    """Both as asked for; ``auto`` chooses."""
 
     def __str__(self) -> str:
         tile = f"tile {self.tile}" if self.tile else "tile auto"
@@ -81,6 +82,9 @@ class Row:
     tile: int = 0
     """That was used."""
     halo: int = 0
+    precision: str = ""
+    backend: str = ""
+    """That were used."""
     megapixels: float = 0.0
     """Of the result."""
     prepare_seconds: float = 0.0
@@ -238,10 +242,13 @@ def _measure(case: Case, descriptor: Descriptor, made_up: bool, device: str, war
     size = _size(case.size)
     steps = route(size, model.scale, MODEL_SCALE)
     settings = Settings(MODEL_SCALE, device, tile=case.tile, precision=cast(Any, case.precision), backend=case.backend)
+    settings, sentence = settled(model, settings)
+    if sentence:
+        watch.say(sentence)
     tiling = tiling_for(model, settings)
     pixels = picture(size)
     began = perf_counter()
-    with closing(_Timed(open_backend(case.backend, model, str(resolve(device)), cast(Any, case.precision)))) as backend:
+    with closing(_Timed(open_backend(settings.backend, model, str(resolve(device)), settings.precision))) as backend:
         job = _Job(pixels, model, backend, tiling, steps, _Quiet(watch))
         for _ in range(warmups):
             job.run()
@@ -252,12 +259,14 @@ def _measure(case: Case, descriptor: Descriptor, made_up: bool, device: str, war
         made_up,
         tiling.tile,
         tiling.halo,
-        steps.final.pixels / 1e6,
-        prepared,
-        tuple(cost.seconds for cost in costs),
-        tuple(inside),
-        max(cost.peak_bytes for cost in costs),
-        max((cost.device_bytes for cost in costs if cost.device_bytes is not None), default=None),
+        settings.precision,
+        settings.backend,
+        megapixels=steps.final.pixels / 1e6,
+        prepare_seconds=prepared,
+        seconds=tuple(cost.seconds for cost in costs),
+        model_seconds=tuple(inside),
+        peak_bytes=max(cost.peak_bytes for cost in costs),
+        device_bytes=max((cost.device_bytes for cost in costs if cost.device_bytes is not None), default=None),
     )
 
 

@@ -7,6 +7,7 @@ from typing import Any
 from PIL import Image, ImageDraw, ImageFont
 
 from .models import Results, Row
+from .table import as_speed
 
 _WIDTH, _LABELS, _NUMBERS = 1400, 560, 170
 _ROW, _BAR, _PADDING, _TITLE, _TEXT = 44, 22, 28, 30, 18
@@ -45,7 +46,7 @@ def _bar(draw: ImageDraw.ImageDraw, row: Row, top: int, longest: float, fill: st
     slowest, fastest = (x(row.megapixels / seconds) for seconds in (max(row.seconds), min(row.seconds)))
     draw.line((slowest, middle, fastest, middle), _INK, 3)
     draw.line((x(row.model_speed), top - 3, x(row.model_speed), top + _BAR + 3), _BRIGHT, 4)
-    words = f"{row.speed:.2f}, {row.peak_bytes / 1e6:.0f} MB"
+    words = f"{as_speed(row.speed)}, {row.peak_bytes / 1e6:.0f} MB"
     draw.text((_WIDTH - _NUMBERS - _PADDING + 14, top + 2), words, _INK, _font(_TEXT))
 
 

@@ -9,6 +9,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.util import find_spec
 from math import inf, isinf
 from pathlib import Path
 from typing import Any, cast
@@ -27,8 +28,8 @@ CHILD = Path(__file__).with_name("rivals_child.py")
 SAMPLE = Path(__file__).parents[2] / "workflows" / "media" / "sample.png"
 NAMES = {
     "ours": "Upscale8K",
-    "ours_fp32": "Upscale8K, fp32",
-    "ours_torch": "Upscale8K, fp32 by torch",
+    "ours_fp32": "Upscale8K, kept to fp32",
+    "ours_torch": "Upscale8K, kept to fp32 and torch",
     "comfyui": "ComfyUI ImageUpscaleWithModel",
     "realesrganer": "RealESRGANer, tile 256 pad 10",
     "realesrganer_untiled": "RealESRGANer, untiled",
@@ -40,6 +41,16 @@ NAMES = {
 }
 PACKAGES = ("torch", "realesrgan", "realesrgan-ncnn-py", "ncnn", "onnxruntime", "openvino")
 """Whose versions matter."""
+_MODULES = {
+    "realesrganer": "realesrgan",
+    "realesrganer_untiled": "realesrgan",
+    "realesrgan_ncnn_py": "realesrgan_ncnn_py",
+    "ncnn": "ncnn",
+    "onnxruntime": "onnxruntime",
+    "openvino": "openvino",
+    "openvino_own": "openvino",
+}
+"""What a peer imports."""
 PATIENCE = 60.0
 """Seconds of counted runs after which a peer is not run again."""
 _NCNN_PY = {"realesr-animevideov3": 2, "realesrgan-x4plus-anime": 3, "realesrgan-x4plus": 4}
@@ -171,7 +182,9 @@ class _Counted:
         zone = seam_zone(result.shape[:2], self._figures[-1]["cuts"])
         seconds = tuple(float(figures["seconds"]) for figures in self._figures)
         peaks = tuple(float(figures["peak"]) for figures in self._figures)
-        return Row(NAMES[self._name], seconds, peaks, _psnr(wrong), _psnr(wrong[zone]) if zone.any() else None)
+        how = self._figures[-1]["how"]
+        name = f"{NAMES[self._name]}: {how}" if how else NAMES[self._name]
+        return Row(name, seconds, peaks, _psnr(wrong), _psnr(wrong[zone]) if zone.any() else None)
 
 
 def seam_zone(shape: tuple[int, int], cuts: Sequence[Sequence[int]], scale: int = 4) -> NDArray[np.bool_]:
@@ -203,6 +216,8 @@ def _missing(name: str, comfyui: Path | None, job: Mapping[str, object]) -> str 
         return "no ComfyUI was given with --comfyui"
     if name in ("ncnn", "realesrgan_ncnn_py") and not job[name]:
         return "there is no ncnn file of these weights"
+    if name in _MODULES and find_spec(_MODULES[name]) is None:
+        return f"{_MODULES[name].replace('_', '-')} is not installed here"
     return None
 
 

@@ -51,7 +51,9 @@ def _node(job: dict[str, Any], backend: str, precision: str) -> Way:
     model = nodes["UpscaleModel"]().run(Path(job["weights"]).name)[0]
     facts = peers.our_room("runtime.models.facts").UpscaleModel.of(model)
     tiles, geometry = peers.our_room("runtime.upscale.tiles"), peers.our_room("runtime.frames.geometry")
-    peers.our_room("runtime.upscale.backends.choice").choose(facts, "cpu", precision)  # measures once in a machine's life
+    choose = peers.our_room("runtime.upscale.backends.choice").choose
+    choice = choose(facts, "cpu", precision, backend)  # measures once in a machine's life
+    job["how"] = f"{choice.backend} in {choice.precision}"
     settings = batch.Settings("model scale", "cpu", backend=backend, precision=precision)
 
     def run(pixels: Any) -> Any:
@@ -214,7 +216,7 @@ def _bytes(pixels: Any) -> Any:
 
 
 def measure(who: str, job: dict[str, Any]) -> dict[str, Any]:
-    """Seconds of the upscaling alone, the peak resident memory of the process, and where it cut."""
+    """Seconds of the upscaling alone, the peak resident memory of the process, where it cut, and what ``auto`` was."""
     if hasattr(os, "sched_setaffinity"):  # for those that cannot be told a number of threads
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: job["threads"]])
     importlib.import_module("torch").set_num_threads(job["threads"])
@@ -225,7 +227,7 @@ def measure(who: str, job: dict[str, Any]) -> dict[str, Any]:
     seconds = time.perf_counter() - began
     peak = peers.peak_resident_bytes()
     np.save(Path(job["output_dir"]) / "result.npy", result)
-    return {"seconds": seconds, "peak": peak, "cuts": cuts()}
+    return {"seconds": seconds, "peak": peak, "cuts": cuts(), "how": job.get("how", "")}
 
 
 if __name__ == "__main__":

@@ -51,14 +51,19 @@ def _cells(row: Row) -> Iterator[str]:
     yield _plain(case.model) + (" \\*" if row.generated else "")
     yield case.size
     yield f"{row.tile}" if case.tile else f"{row.tile} (auto)"
-    yield case.precision
-    yield case.backend
-    yield f"{row.speed:.2f}"
+    yield _used(case.precision, row.precision)
+    yield _used(case.backend, row.backend)
+    yield as_speed(row.speed)
     yield f"{row.median:.3f}"
     yield f"{row.spread:.0%}"
-    yield f"{row.model_speed:.2f}"
+    yield as_speed(row.model_speed)
     yield f"{row.prepare_seconds:.1f}"
     yield f"{row.peak_bytes / 1e6:.0f}" + (f" ({row.device_bytes / 1e6:.0f} by the driver)" if row.device_bytes else "")
+
+
+def _used(asked: str, used: str) -> str:
+    """What was asked for, and what that was."""
+    return asked if used in ("", asked) else f"{asked}: {used}"
 
 
 def _problems(results: Results) -> Iterator[str]:
@@ -93,3 +98,8 @@ def _change(change: Change) -> str:
 def _plain(text: str) -> str:
     """A name of a file or a machine, so that it changes nothing in the table."""
     return " ".join(text.split()).translate({ord(sign): f"\\{sign}" for sign in "\\`*_[]<>|~#!"})
+
+
+def as_speed(value: float) -> str:
+    """Megapixels per second with two digits at least: slow models differ too."""
+    return f"{value:.2g}" if value < 0.1 else f"{value:.2f}"

@@ -1,12 +1,13 @@
 """The command line: ``python -m runtime COMMAND``. stdout carries results, stderr carries progress and messages.
 
-Exit codes: 0 done, 1 failed in a node, 2 bad workflow, input or arguments, 130 cancelled. May enter: ``errors``, ``graph``,
-``host``, ``hardware``, ``models`` (its light files; what loads torch is imported when a command needs it), ``packs``, ``bench``
-and ``nodes``.
+Exit codes: 0 done, 1 failed in a node, 2 bad workflow, input or arguments, 130 cancelled. What loads torch is imported when a
+command needs it. May enter: ``errors``, ``graph``, ``host``, ``hardware``, ``models``, ``engines``, ``packs``, ``store``,
+``bench`` and ``nodes``.
 
 * ``commands``    the surface: every command and option, a file per family.
 * ``session``     where a command finds things: folders, a host, the catalog of nodes bound to it.
 * ``prepared``    a workflow file as a prompt that may run; ``running`` runs it, ``dry_run`` only says what would happen.
+* ``film_tags``   the workflow that a film carries.
 * ``checking``    ``check``, on many files; ``needs`` which pictures and weights a workflow names.
 * ``caching``     ``--cache``: the store of results, told what decides them here.
 * ``program``     what this program is called.

@@ -10,6 +10,7 @@ from typing import Any, cast
 
 from ..errors import OutputError, Upscale8KError, WorkflowError, WorkflowRejected
 from ..graph.document import read
+from .film_tags import film_tags
 from .prepared import to_prompt
 
 
@@ -79,7 +80,7 @@ def _api_name(file: Path) -> str:
 
 
 def _converted(file: Path, definitions: Mapping[str, Any]) -> dict[str, Any]:
-    document = read(file)
+    document = read(file, film_tags)
     conversion = to_prompt(document, definitions)
     if conversion.problems:
         raise WorkflowRejected(conversion.problems, path=file)

@@ -28,6 +28,7 @@ class Work:
     """A piece of work under way."""
 
     total: int
+    """0: nobody knows."""
     unit: str
     done: int = 0
     seconds: float = 0.0
@@ -35,8 +36,23 @@ class Work:
     """What ``Progress.tell`` was told: ``resumed`` of an earlier run, ``reused``, ``bytes``."""
 
     @property
+    def known(self) -> bool:
+        """Whether there is a total to go by; one that was passed was an estimate."""
+        return 0 < self.total >= self.done
+
+    @property
+    def share(self) -> str:
+        """How much is done: a percentage, or where nobody knows the total, how many."""
+        if self.known:
+            return f"{100 * self.done // self.total:3} %"
+        return f"{self.done} {self.unit}{'s' if self.done != 1 else ''}"
+
+    @property
     def left(self) -> float | None:
-        """Seconds that are left at the pace so far; None before there is a pace. What an earlier run did has none."""
+        """Seconds that are left at the pace so far; None before there is a pace or without a total. What an earlier run did
+        has none."""
+        if not self.known:
+            return None
         before = self.numbers.get("resumed", 0)
         return eta(self.done - before, self.total - before, self.seconds)
 
@@ -80,7 +96,7 @@ class Display(ABC):
 
     @contextmanager
     def progress(self, total: int, unit: str) -> Generator[Progress]:
-        """What ``LocalHost.show_progress`` is."""
+        """What ``LocalHost.show_progress`` is. ``total`` 0: nobody knows how much it will be."""
         count = _Count(self, total, unit)
         count.advance(0)
         try:
@@ -136,8 +152,8 @@ class Plain(Display):
     def show(self, work: Work) -> None:
         if time.monotonic() >= self._next or work.done == work.total:
             self._next = time.monotonic() + _PLAIN_INTERVAL_SECONDS
-            percent = min(100, 100 * work.done // max(1, work.total))
-            self.say(f"{percent:3} %, {_clock(work.seconds)} elapsed, {_clock(work.left)} left{work.details}")
+            left = f", {_clock(work.left)} left" if work.known else ""
+            self.say(f"{work.share}, {_clock(work.seconds)} elapsed{left}{work.details}")
 
 
 class JsonLines(Display):
@@ -158,7 +174,8 @@ class JsonLines(Display):
         if time.monotonic() >= self._next or work.done == work.total:
             self._next = time.monotonic() + _JSON_INTERVAL_SECONDS
             left = work.left
-            event = {"event": "progress", "node": self.label, "done": work.done, "total": work.total, "unit": work.unit}
+            total = work.total if work.known else None
+            event = {"event": "progress", "node": self.label, "done": work.done, "total": total, "unit": work.unit}
             times = {"elapsed_seconds": round(work.seconds, 2), "eta_seconds": None if left is None else round(left, 2)}
             pace = {} if work.rate is None else {"frames_per_second": round(work.rate, 4)}
             self._print({**event, **times, **pace, **work.numbers})
@@ -172,14 +189,14 @@ class Live(Display):
 
     def __init__(self) -> None:
         from rich.console import Console
-        from rich.progress import BarColumn, Progress, TaskID, TaskProgressColumn, TextColumn, TimeElapsedColumn
+        from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
         self._console = Console(stderr=True)
         # The estimate is ours: tiles are few and long, and rich would wait for more of them before it says anything.
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
-            TaskProgressColumn(),
+            TextColumn("{task.fields[share]}", style="progress.percentage", markup=False),
             TimeElapsedColumn(),
             TextColumn("{task.fields[left]}", style="progress.remaining", markup=False),
             console=self._console,
@@ -192,10 +209,12 @@ class Live(Display):
 
     def show(self, work: Work) -> None:
         if self._task is None:
-            self._task = self._bar.add_task(self.label, total=work.total, left="")
+            self._task = self._bar.add_task(self.label, total=None, share="", left="")
             self._bar.start()
-        left = f"{_clock(work.left)} left{work.details}"
-        self._bar.update(self._task, completed=work.done, total=work.total, left=left)
+        left = f"{_clock(work.left)} left{work.details}" if work.known else work.details.removeprefix(", ")
+        (task,) = self._bar.tasks
+        task.total = work.total if work.known else None  # without one the bar only moves; update() takes None for "as it was"
+        self._bar.update(self._task, completed=work.done, share=work.share, left=left)
 
     def clear(self) -> None:
         if self._task is not None:

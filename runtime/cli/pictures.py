@@ -10,7 +10,7 @@ from pathlib import Path
 from ..errors import MediaError, OutputError, WorkflowError
 from ..host import PICTURE_SUFFIXES, VIDEO_SUFFIXES, WRITABLE_FILMS, WRITABLE_SUFFIXES, is_series
 
-_NUMBER = re.compile(r"%(?:0\d+)?d")
+_NUMBER = re.compile(r"%(?:0\d+)?d(?!ay%)")
 
 
 @dataclass(frozen=True)
@@ -72,6 +72,8 @@ def _first_number(place: Path) -> int:
 
 
 def _of_a_picture(path: Path, out: Path) -> Job:
+    if out.suffix.lower() in WRITABLE_FILMS and path.suffix.lower() not in PICTURE_SUFFIXES and not out.is_dir():
+        raise MediaError(f"{path.name} is no known kind of film.", f"Known kinds: {', '.join(VIDEO_SUFFIXES)}.", path=path)
     return _picture(path, out) if _names_a(out, WRITABLE_SUFFIXES, "picture") else _into(path, out)
 
 

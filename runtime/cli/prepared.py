@@ -16,6 +16,7 @@ from ..graph.overrides import apply
 from ..graph.plan import good_outputs
 from ..graph.prompts import Prompt, natural_key, reachable
 from ..graph.targets import find_outputs
+from .film_tags import film_tags
 
 
 @dataclass(frozen=True)
@@ -73,7 +74,7 @@ def prepare(
 
     Raises ``WorkflowError`` for a file that is no workflow, and for what ``--set`` or ``--outputs`` name and is not there.
     """
-    document = read(path)
+    document = read(path, film_tags)
     conversion = to_prompt(document, definitions)
     prompt = conversion.prompt
     for assignment in settings:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..errors import NodeError
 from ..graph.cache import Cache
@@ -93,6 +93,7 @@ def verdict(prepared: Prepared, going: Prepared, outcome: Outcome) -> NodeError 
 
 def _files(ui: Mapping[str, list[Any]], host: LocalHost) -> list[Path]:
     """Results that stay: what went to the temporary folder is gone when the run ends. A series goes by the pattern of it."""
-    images = [image for image in ui.get("series") or ui.get("images", []) if image.get("type") == "output"]
-    named = [image for image in images if "filename" in image]  # a pack's node may show pictures that are in no file
-    return [host.folder("output") / image.get("subfolder", "") / image["filename"] for image in named]
+    shown = [cast("dict[str, Any]", item) for item in ui.get("series") or ui.get("images", []) if isinstance(item, dict)]
+    # A pack's node may show pictures that are in no file, and say of it what it likes.
+    named = [item for item in shown if item.get("type") == "output" and isinstance(item.get("filename"), str)]
+    return [host.folder("output") / str(item.get("subfolder") or "") / item["filename"] for item in named]

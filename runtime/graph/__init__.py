@@ -2,7 +2,7 @@
 
 ::
 
-    read(path) -> Document             any file that holds a workflow
+    read(path, film_tags) -> Document  any file that holds a workflow
     convert(ui, definitions)           what the canvas saved -> the API prompt that runs
     apply(prompt, "NODE.INPUT=VALUE")  one value changed
     check(prompt, catalog)             every problem at once, ComfyUI's rules
@@ -12,5 +12,7 @@
     foresee(plan, catalog, cache)      what a run would call, and what it need not
 
 The catalog of node classes is passed in as a value, ``{class id: class}`` in ComfyUI's V1 contract. This room imports only
-``runtime.errors``, networkx (in ``plan``, when it is called) and the standard library.
+networkx (in ``plan``, when it is called) and the standard library.
+
+May enter: ``errors``.
 """

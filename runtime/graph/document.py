@@ -1,4 +1,4 @@
-"""A workflow file, whatever it is: saved by the canvas, exported for the API, or carried inside a picture.
+"""A workflow file, whatever it is: saved by the canvas, exported for the API, or carried inside a picture or a film.
 
 Nothing here interprets the workflow. ``read`` says what kind it is, or why the file is none, naming the next step.
 """
@@ -6,7 +6,7 @@ Nothing here interprets the workflow. ``read`` says what kind it is, or why the 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -32,19 +32,28 @@ class Document:
     prompt: dict[str, Any] | None = None
 
 
-def read(path: Path) -> Document:
-    """Read a workflow file: UI or API format as JSON, or a PNG, JPEG or WebP that carries either.
+def read(path: Path, film_tags: Callable[[Path], Mapping[str, str]]) -> Document:
+    """Read a workflow file: UI or API format as JSON, or a PNG, JPEG, WebP or film that carries either.
 
-    Raises ``WorkflowError`` (with ``path``) for everything that is no workflow.
+    ``film_tags`` reads the tags of a film, their names in small letters; that takes a library, which this room has none of.
+    Raises ``WorkflowError`` (with ``path``) for everything that is no workflow, and what ``film_tags`` raises.
     """
+    if path.suffix.lower() in FILM_SUFFIXES and _is_file(path):
+        return _carried(path, film_tags(path), "film")
     data = _bytes(path)
-    if path.suffix.lower() in FILM_SUFFIXES:
-        raise WorkflowError(f"{path} is a film; a workflow inside one cannot be read here.", EXPORT_HINT, path=path)
     if is_picture(data):
         return _from_picture(path, data)
     if len(data) > TEXT_LIMIT:
         raise WorkflowError(f"{path} is larger than {TEXT_LIMIT >> 20} MB, so it is no workflow.", EXPORT_HINT, path=path)
     return _document(path, _parse(path, _decode(path, data)))
+
+
+def _is_file(path: Path) -> bool:
+    """Whether it is a file with something in it; all else is ``_bytes``'s to refuse."""
+    try:
+        return path.is_file() and path.stat().st_size > 0
+    except (OSError, ValueError):
+        return False
 
 
 def _bytes(path: Path) -> bytes:
@@ -93,10 +102,14 @@ def _from_picture(path: Path, data: bytes) -> Document:
         texts = embedded_texts(data)
     except (ValueError, IndexError, KeyError) as error:
         raise WorkflowError(f"{path} is a damaged picture: {error}.", EXPORT_HINT, path=path) from error
+    return _carried(path, texts, "picture")
+
+
+def _carried(path: Path, texts: Mapping[str, str], kind: str) -> Document:
     for key in ("workflow", "prompt"):
         if key in texts:
             return _document(path, _parse(path, texts[key]))
-    raise WorkflowError(f"{path} is a picture that carries no workflow.", EXPORT_HINT, path=path)
+    raise WorkflowError(f"{path} is a {kind} that carries no workflow.", EXPORT_HINT, path=path)
 
 
 def _document(path: Path, root: Any) -> Document:

@@ -8,6 +8,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 
 import OpenImageIO as oiio
 from PIL import AvifImagePlugin, BmpImagePlugin, GifImagePlugin, ImageFile, JpegImagePlugin
@@ -89,9 +90,36 @@ def check_size(path: Path, size: Size, max_pixels: int) -> None:
     if size.pixels > max_pixels:
         raise MediaError(
             f"{path.name} says it is {size} = {size.pixels:,} pixels; the limit is {max_pixels:,}.",
-            f"If the file is meant to be that large, pass --max-pixels {size.pixels}.",
+            f"If the file is meant to be that large, the command line takes it with --max-pixels {size.pixels}.",
             path=path,
         )
+
+
+class _Silence:
+    """Warnings are left out while anybody is inside. ``warnings`` keeps one list of filters for all threads, so that the first
+    who comes changes it and the last who goes puts it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._inside = 0
+        self._filters = warnings.catch_warnings(action="ignore")
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside == 0:
+                self._filters = warnings.catch_warnings(action="ignore")
+                self._filters.__enter__()
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+            if self._inside == 0:
+                self._filters.__exit__(None, None, None)
+
+
+_WITHOUT_WARNINGS = _Silence()
 
 
 @contextmanager
@@ -99,7 +127,7 @@ def decoding(path: Path) -> Generator[None, None, None]:
     """The one edge where what a decoder says becomes a ``MediaError`` that names the file."""
     try:
         # A decoder's warning is either an error that follows at once or of no use to the reader of a terminal.
-        with warnings.catch_warnings(action="ignore"):
+        with _WITHOUT_WARNINGS:
             yield
     except (Upscale8KError, MemoryError):
         raise

@@ -5,13 +5,19 @@ Read here because libjxl, as OpenImageIO calls it, decodes all pixels when a fil
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from os import SEEK_END
 from pathlib import Path
+from typing import BinaryIO
 
 from ..frames.geometry import Size
 
 _CODESTREAM = b"\xff\x0a"
+_CONTAINER = b"\0\0\0\x0cJXL "
+_HEADER = 11
+"""Bytes of the signature and of the longest size."""
+_MOST_BOXES = 10_000
 _RATIOS = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}
-_HEAD_BYTES = 64 << 10
 
 
 def size(path: Path) -> Size:
@@ -21,11 +27,44 @@ def size(path: Path) -> Size:
         ValueError: the header is not in the file.
     """
     with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
-    start = head.find(_CODESTREAM, 0 if head.startswith(_CODESTREAM) else 12)
-    if start < 0 or len(head) < start + 16:
+        contained = file.read(len(_CONTAINER)) == _CONTAINER
+        file.seek(0)
+        head = _in_boxes(file) if contained else file.read(_HEADER)
+    if not head.startswith(_CODESTREAM) or len(head) < _HEADER:
         raise ValueError("the file ends inside its header")
-    return _size_header(_Bits(head[start + 2 : start + 18]))
+    return _size_header(_Bits(head[len(_CODESTREAM) :]))
+
+
+def _in_boxes(file: BinaryIO) -> bytes:
+    """The first bytes of the codestream: of the box ``jxlc``, or of the boxes ``jxlp``, each behind its number."""
+    head = b""
+    for kind, length in _boxes(file):
+        number = 4 if kind == b"jxlp" else 0
+        if kind in (b"jxlc", b"jxlp"):
+            head += file.read(min(length, number + _HEADER))[number:]
+        if len(head) >= _HEADER:
+            break
+    return head[:_HEADER]
+
+
+def _boxes(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Kind and length of each box, the file standing at its content."""
+    end = file.seek(0, SEEK_END)
+    begin = 0
+    for _ in range(_MOST_BOXES):
+        file.seek(begin)
+        head = file.read(8)
+        length = int.from_bytes(head[:4], "big")
+        if length == 1:
+            length = int.from_bytes(file.read(8), "big")
+        length = length or end - begin  # 0: to the end of the file
+        inside = begin + length - file.tell()
+        if len(head) < 8 or inside < 0:
+            return
+        yield head[4:], inside
+        begin += length
+        if begin >= end:
+            return
 
 
 def _size_header(bits: _Bits) -> Size:

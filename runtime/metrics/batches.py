@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,12 @@ import torch
 from ..errors import WorkflowError
 from .artifacts import Artifacts, measure_artifacts
 from .choices import At, Kind, Mode
-from .diff import diff_map, mapped
+from .diff import blank, diff_map, painted
 from .drift import JUST_NOTICEABLE, Drift, DriftMeter, headline
 from .legend import round_up
 from .pictures import Floats, Pixels, paired
+from .scores import Score, Scored
+from .scoring import Scoring
 
 Advance = Callable[[], None]
 
@@ -47,27 +49,33 @@ def _arrays(batch: torch.Tensor) -> Iterator[Pixels]:
 def drift_of_batch(
     reference: torch.Tensor, picture: torch.Tensor, mode: Mode, scale: float, colours: str, advance: Advance
 ) -> tuple[Drift, torch.Tensor]:
-    """The drift over all pairs, and a heat map of each, as one batch. ``scale`` as in ``heat_map``."""
+    """The drift over all pairs, and a heat map of each, as one batch. ``scale`` as in ``_heat_map``."""
     meter = DriftMeter(mode)
     seen: list[Floats] = []
+    heights: list[int] = []
     for one, other in pairs(reference, picture):
         size = paired(one, other).size
-        seen.append(np.empty((size.height, size.width), np.float32))
-        meter.add(one, other, seen[-1])
+        seen.append(blank(size.height, size.width, legend=True))
+        meter.add(one, other, seen[-1][: size.height, :, 0])
+        heights.append(size.height)
         advance()
     drift = meter.result()
-    return drift, _as_batch([heat_map(values, drift, scale, colours) for values in seen])
+    return drift, _as_batch([_heat_map(*it, drift, scale, colours) for it in zip(seen, heights, strict=True)])
 
 
-def heat_map(values: Floats, drift: Drift, scale: float, colours: str) -> Floats:
-    """CIEDE2000 (h, w) in colours, with a legend. They end at ``scale``; 0 is the next round number above 2.3 and p99."""
+def _heat_map(out: Floats, height: int, drift: Drift, scale: float, colours: str) -> Floats:
+    """CIEDE2000 in the first channel of ``out`` becomes colours that end at ``scale``, with a legend. A scale of 0 is the next
+    round number above 2.3 and p99."""
     high = scale or round_up(max(JUST_NOTICEABLE, drift.de2000.p99))
-    return mapped(values, high, colours, headline(float(values.mean(dtype=np.float64))))
+    return painted(out, height, high, colours, headline(float(out[:height, :, 0].mean(dtype=np.float64))))
 
 
 def drift_of_film(values: Floats, drift: Drift, scale: float, colours: str) -> torch.Tensor:
     """The heat map of a film, as a batch of one."""
-    return _as_batch([heat_map(values, drift, scale, colours)])
+    height, width = values.shape
+    out = blank(height, width, legend=True)
+    out[:height, :, 0] = values
+    return _as_batch([_heat_map(out, height, drift, scale, colours)])
 
 
 def diff_of_batch(
@@ -94,6 +102,16 @@ def artifacts_of_batch(reference: torch.Tensor, picture: torch.Tensor, tile: int
     found: list[Artifacts] = []
     for one, other in pairs(reference, picture):
         found.append(measure_artifacts(one, other, tile))
+        advance()
+    return found
+
+
+def scores_of_batch(reference: torch.Tensor, picture: torch.Tensor, wanted: Sequence[Score], advance: Advance) -> list[Scored]:
+    """The scores of other libraries for every pair, in order."""
+    scoring = Scoring(wanted)
+    found: list[Scored] = []
+    for one, other in pairs(reference, picture):
+        found.append(scoring.of(one, other))
         advance()
     return found
 

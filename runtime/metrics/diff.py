@@ -11,14 +11,15 @@ from ..images.quantize import strips
 from .choices import DIVERGING, At, Kind
 from .colours import coloured
 from .delta_e import ciede2000
+from .distribution import Counter
 from .lab import lab_from_srgb
 from .legend import legend as legend_bar
-from .legend import round_up
+from .legend import legend_height, round_up
 from .luma import STEPS, luma, slope
-from .pictures import Floats, Pixels, Strip, paired
+from .pictures import Floats, Pair, Pixels, Strip, paired
 
 AUTO_GAIN = 0.0
-_AUTO_SHARE = 99.5
+_AUTO_SHARE = 0.995
 _SIGNED = ("signed", "edges")
 _FULL_SCALE: dict[Kind, float] = {"absolute": STEPS, "signed": STEPS, "delta e": 100.0, "edges": STEPS}
 _TITLES: dict[Kind, str] = {
@@ -38,7 +39,10 @@ def difference(reference: Pixels, picture: Pixels, kind: Kind = "delta e", at: A
     (0..255), of sRGB-encoded values. ``delta e``: CIEDE2000. Raises what ``paired`` raises.
     """
     pair = paired(reference, picture, at)
-    out = np.empty((pair.size.height, pair.size.width), np.float32)
+    return _measured(pair, kind, np.empty((pair.size.height, pair.size.width), np.float32))
+
+
+def _measured(pair: Pair, kind: Kind, out: Floats) -> Floats:
     measure = _MEASURES[kind]
     for strip in pair.strips(margin=1):
         out[strip.rows] = measure(strip)[strip.inside]
@@ -63,26 +67,42 @@ def diff_map(
     """
     if not gain >= 0:
         raise WorkflowError(f"A gain of {gain} means nothing.", "Give a number above 0, or 0 for an automatic scale.")
-    values = difference(reference, picture, kind, at)
+    pair = paired(reference, picture, at)
+    out = blank(pair.size.height, pair.size.width, legend=legend)
+    values = _measured(pair, kind, out[: pair.size.height, :, 0])
     high = _FULL_SCALE[kind] / gain if gain else _automatic(values)
-    return mapped(values, high, colours, _TITLES[kind], signed=kind in _SIGNED, legend=legend)
+    return painted(out, pair.size.height, high, colours, _TITLES[kind], signed=kind in _SIGNED)
 
 
 def _automatic(values: Floats) -> float:
-    size = np.abs(values)  # a copy, which the percentile may sort in place: at 8K every other one is 130 MB
-    return round_up(float(np.percentile(size, _AUTO_SHARE, overwrite_input=True)))
+    sizes = Counter()
+    for rows in strips((*values.shape, 1)):
+        sizes.add(np.abs(values[rows]))
+    return round_up(sizes.percentile(_AUTO_SHARE))
 
 
 def mapped(values: Floats, high: float, colours: str, title: str, *, signed: bool = False, legend: bool = True) -> Floats:
     """(h, w) numbers in colours: 0 to ``high``, or ``-high`` to ``high`` when they are ``signed``."""
-    colours = colours or (DIVERGING if signed else "inferno")
-    low = -high if signed else 0.0
     height, width = values.shape
-    bar = legend_bar(width, colours, low, high, title) if legend else np.empty((0, width, 3), np.float32)
-    out = np.empty((height + len(bar), width, 3), np.float32)
+    out = blank(height, width, legend=legend)
+    out[:height, :, 0] = values
+    return painted(out, height, high, colours, title, signed=signed)
+
+
+def blank(height: int, width: int, *, legend: bool) -> Floats:
+    """A map to be: (height[+ the legend's], width, 3). Its first channel takes the numbers, so that they need no room of
+    their own; at 8K that is 130 MB."""
+    return np.empty((height + (legend_height(width) if legend else 0), width, 3), np.float32)
+
+
+def painted(out: Floats, height: int, high: float, colours: str, title: str, *, signed: bool = False) -> Floats:
+    """``mapped`` for numbers that lie in the first channel of ``out``, in place; the legend fills what is below ``height``."""
+    colours = colours or (DIVERGING if signed else "inferno")
+    low, width = (-high if signed else 0.0), out.shape[1]
     for rows in strips((height, width, 32)):  # ten arrays of this size while colours are looked up
-        out[rows] = coloured((values[rows] - np.float32(low)) / np.float32(high - low), colours)
-    out[height:] = bar
+        out[rows] = coloured((out[rows, :, 0] - np.float32(low)) / np.float32(high - low), colours)
+    if len(out) > height:
+        out[height:] = legend_bar(width, colours, low, high, title)
     return out
 
 

@@ -34,6 +34,7 @@ class Counter:
         self.count = 0
         self._sum = 0.0
         self._maximum = 0.0
+        self._zeros = 0
         self._histogram: NDArray[np.int64] = np.zeros(_BINS, np.int64)
 
     def add(self, values: NDArray[np.float32]) -> None:
@@ -42,6 +43,7 @@ class Counter:
         self.count += values.size
         self._sum += float(values.sum(dtype=np.float64))
         self._maximum = max(self._maximum, float(values.max()))
+        self._zeros += values.size - int(np.count_nonzero(values))
         bins = np.minimum(values.ravel() * np.float32(1 / BIN), _BINS - 1).astype(np.int64)
         self._histogram += np.bincount(bins, minlength=_BINS)
 
@@ -52,13 +54,13 @@ class Counter:
     def distribution(self) -> Distribution:
         """What was counted; zeros when that is nothing."""
         mean = self._sum / max(self.count, 1)
-        median, p95, p99 = (self._percentile(share) for share in (0.5, 0.95, 0.99))
+        median, p95, p99 = (self.percentile(share) for share in (0.5, 0.95, 0.99))
         return Distribution(mean, median, p95, p99, self._maximum)
 
-    def _percentile(self, share: float) -> float:
+    def percentile(self, share: float) -> float:
         """The middle of the bin in which the value of this rank lies; 0 and the maximum are exact."""
         rank = max(int(np.ceil(share * self.count)), 1)
-        index = int(np.searchsorted(np.cumsum(self._histogram), rank))
-        if self._maximum == 0.0 or index >= _BINS:
+        if rank <= self._zeros or self.count == 0:
             return 0.0
+        index = int(np.searchsorted(np.cumsum(self._histogram), rank))
         return min((index + 0.5) * BIN, self._maximum)

@@ -19,9 +19,8 @@ def legend(width: int, colours: str, low: float, high: float, title: str) -> Flo
 
     (its own height, width, 3) sRGB in 0..1. Text is at least 10 px high, and cut off where it does not fit.
     """
-    text = min(max(width // _WIDTH_OVER_TEXT, _LEAST_TEXT), _MOST_TEXT)
-    gap = max(text // 3, 2)
-    image = Image.new("RGB", (width, 3 * text + 4 * gap), _PAPER)
+    text, gap = _text(width)
+    image = Image.new("RGB", (width, legend_height(width)), _PAPER)
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(text)
     draw.text((gap, gap), title, _INK, font)
@@ -32,6 +31,18 @@ def legend(width: int, colours: str, low: float, high: float, title: str) -> Flo
     for share, label in _ticks(low, high, width // (text * 4)):
         _label(draw, left + share * (right - left - 1), 2 * text + 2 * gap, label, font, gap, width)
     return np.asarray(image, np.float32) / np.float32(255)
+
+
+def legend_height(width: int) -> int:
+    """Of the bar under a map of this width."""
+    text, gap = _text(width)
+    return 3 * text + 4 * gap
+
+
+def _text(width: int) -> tuple[int, int]:
+    """Height of the text and of the space around it."""
+    text = min(max(width // _WIDTH_OVER_TEXT, _LEAST_TEXT), _MOST_TEXT)
+    return text, max(text // 3, 2)
 
 
 def round_up(value: float) -> float:

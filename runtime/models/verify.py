@@ -13,7 +13,7 @@ from typing import Literal
 
 from ..errors import ModelDamaged, ModelError, ModelNotFound, OutputError, UnsupportedModel
 from .catalog import WEIGHT_SUFFIXES, CatalogEntry, catalog, find_entry
-from .load import load
+from .load import Descriptor, load
 from .locate import DEPENDENCY, Located, known
 from .provenance import sha256_of
 
@@ -97,8 +97,8 @@ def import_file(path: Path, folder: Path) -> Imported:
     """Copy a file with weights into a models folder: an official file, known by its hash, under its official name; any other
     single-image super-resolution model under its own name. Nothing is overwritten.
 
-    Raises ``ModelNotFound``, ``ModelDamaged`` or ``UnsupportedModel`` for a file that does not load, ``ModelError`` when a
-    different file has the name, ``OutputError`` when the folder cannot be written.
+    Raises ``ModelNotFound``, ``ModelDamaged`` or ``UnsupportedModel`` for a file that does not load or holds NaN,
+    ``ModelError`` when a different file has the name, ``OutputError`` when the folder cannot be written.
     """
     if not path.is_file():
         raise ModelNotFound(f"{path} is not there.", "Check the name.", path=path)
@@ -106,14 +106,26 @@ def import_file(path: Path, folder: Path) -> Imported:
     entry = next((entry for entry in catalog().values() if entry.sha256 == digest), None)
     if entry is None:
         _expect_own_name(path)
-    load(Located(path.name, entry, path, "folder"))
+    descriptor = load(Located(path.name, entry, path, "folder"))
+    _expect_numbers(descriptor, path)
     target = folder / (entry.file if entry else path.name)
     _copy(path, target, digest)
     param = path.with_suffix(".param")
     if path.suffix.casefold() == ".bin" and param.is_file():
         _copy(param, target.with_suffix(".param"), _hash(param, None))
-    what = f"the official file of {entry.title} ({entry.id})" if entry else "a model that is not in the catalog"
+    unknown = f"a model that is not in the catalog ({descriptor.architecture.name}, {descriptor.scale}x)"
+    what = f"the official file of {entry.title} ({entry.id})" if entry else unknown
     return Imported(target, entry, f"{path.name} is {what}; it is now {target}.")
+
+
+def _expect_numbers(descriptor: Descriptor, path: Path) -> None:
+    """A training run that went wrong leaves NaN, and a model with NaN makes black pictures."""
+    weights = descriptor.model.state_dict()
+    wrong = next((name for name, one in weights.items() if not bool(one.isfinite().all())), "")
+    if wrong:
+        raise ModelDamaged(
+            f"{path} holds NaN or infinite weights ({wrong}).", "Get another version of it from its author.", path=path
+        )
 
 
 def _expect_own_name(path: Path) -> None:

@@ -16,6 +16,8 @@ from ..errors import Cancelled, OutputError, Upscale8KError, WorkflowError
 from ..frames.geometry import Region, Size
 from ..metrics.artifacts import measure_artifacts
 from ..metrics.drift import measure_drift
+from ..metrics.scores import Score
+from ..metrics.scoring import Scoring
 from .baselines import BASELINES, enlarge
 from .comparison import Case, Comparison, Contender, Cost, Measured, Rendered
 from .crops import Crop, choose
@@ -71,25 +73,29 @@ def compare(
     models: Sequence[Contender],
     upscale: Upscaler,
     watch: Watch,
+    scores: Sequence[Score] = (),
 ) -> tuple[tuple[Contender, ...], tuple[Case, ...]]:
     """Run the base lines and every model without a problem; ``sizes`` are those of the results, one for each crop.
 
     A model that fails gets its sentence as its problem and is left out of every crop; the rest goes on. Raises ``Cancelled``,
     and what is not an error of ours.
     """
+    scoring = Scoring(scores)
     cases = tuple(Case(crop, pixels, {}) for crop, pixels in crops)
     contenders: list[Contender] = []
     for contender in (*models, *BASELINES):
-        problem = contender.problem or _run(contender, cases, sizes, upscale, watch)
+        problem = contender.problem or _run(contender, cases, sizes, upscale, scoring, watch)
         contenders.append(replace(contender, problem=problem))
     return tuple(contenders), cases
 
 
-def _run(contender: Contender, cases: Sequence[Case], sizes: Sequence[Size], upscale: Upscaler, watch: Watch) -> str:
+def _run(
+    contender: Contender, cases: Sequence[Case], sizes: Sequence[Size], upscale: Upscaler, scoring: Scoring, watch: Watch
+) -> str:
     run = _baseline(sizes) if contender.baseline else upscale
     try:
         for case, rendered in zip(cases, run(contender, [case.source for case in cases]), strict=True):
-            case.results[contender.id] = _put_aside(measured(case.source, rendered))
+            case.results[contender.id] = _put_aside(measured(case.source, rendered, scoring))
             watch.advance()
     except Cancelled:
         raise
@@ -117,7 +123,7 @@ def _put_aside(result: Measured) -> Measured:
     return replace(result, picture=kept)
 
 
-def measured(source: Floats, rendered: Rendered) -> Measured:
+def measured(source: Floats, rendered: Rendered, scoring: Scoring) -> Measured:
     """All numbers of one result. Raises ``WorkflowError`` where the two do not belong together."""
     return Measured(
         rendered.picture,
@@ -125,6 +131,7 @@ def measured(source: Floats, rendered: Rendered) -> Measured:
         measure_drift(source, rendered.picture),
         measure_drift(source, rendered.picture, "low-frequency"),
         measure_artifacts(source, rendered.picture, rendered.cost.tile if rendered.cost else 0),
+        scoring.of(source, rendered.picture),
     )
 
 
@@ -134,11 +141,12 @@ def side_by_side(source: Floats, pictures: Sequence[tuple[str, Floats]], crop: s
     Raises ``WorkflowError`` where a picture has other proportions than the source.
     """
     size = Size(source.shape[1], source.shape[0])
+    scoring = Scoring(())
     contenders = tuple(Contender(f"{number}", name) for number, (name, _) in enumerate(pictures, 1))
     cases: list[Case] = []
     for chosen, pixels in crops_of([source], crop):
         results = {
-            one.id: measured(pixels, Rendered(_part(picture, chosen.region, size, one.title), None))
+            one.id: measured(pixels, Rendered(_part(picture, chosen.region, size, one.title), None), scoring)
             for one, (_, picture) in zip(contenders, pictures, strict=True)
         }
         cases.append(Case(chosen, pixels, results))

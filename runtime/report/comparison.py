@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ..frames.geometry import Size
 from ..metrics.artifacts import Artifacts
 from ..metrics.drift import Drift
+from ..metrics.scores import Scored
 from .crops import Crop
 
 Floats = NDArray[np.float32]
@@ -62,6 +63,8 @@ class Measured:
     area_drift: Drift
     """Of low frequencies only: the colour of areas, not of detail."""
     artifacts: Artifacts
+    scores: Scored = field(default_factory=Scored)
+    """Those of other libraries that were asked for."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +93,17 @@ class Comparison:
     date: str
     notes: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict[str, Any])
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """All that should be known before the numbers are read, each once."""
+        return tuple(dict.fromkeys(note for note in (*self.notes, *(case.crop.note for case in self.cases)) if note))
+
+    @property
+    def missing_scores(self) -> tuple[str, ...]:
+        """Which scores that were asked for could not be had, and why; each reason once."""
+        results = (result for case in self.cases for result in case.results.values())
+        return tuple(dict.fromkeys(line for result in results for line in result.scores.missing))
 
     @property
     def able(self) -> tuple[Contender, ...]:

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from .comparison import Comparison
 from .findings import advice, findings
-from .summary import COLUMNS, Column, Summary, summaries
+from .summary import COLUMNS, SCORE_COLUMNS, Column, Summary, shown, summaries
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&]|^[-+#=]|^\d+(?=[.)]))")
 _TABLES = (
@@ -32,6 +32,7 @@ def analysis(comparison: Comparison) -> str:
                 *_head(comparison),
                 *_recommended(rows),
                 *_tables(rows),
+                *_scores(comparison, rows),
                 *_by_crop(comparison),
                 *_words(comparison, rows),
                 *_foot(rows),
@@ -47,9 +48,7 @@ def _head(comparison: Comparison) -> Iterator[str]:
     crops = "; ".join(escaped(case.crop.name) for case in comparison.cases)
     yield f"Picture of {comparison.size}, upscaled to {escaped(comparison.target)}. Crops: {crops}."
     yield f"Made on {comparison.date}, on {escaped(comparison.machine)}."
-    for note in (*comparison.notes, *(case.crop.note for case in comparison.cases)):
-        if note:
-            yield f"\n> {escaped(note)}"
+    yield from (f"\n> {escaped(note)}" for note in comparison.remarks)
     yield ""
 
 
@@ -68,6 +67,16 @@ def _tables(rows: Sequence[Summary]) -> Iterator[str]:
         yield f"## {title}\n"
         yield from _table([known[key] for key in keys], rows)
         yield ""
+
+
+def _scores(comparison: Comparison, rows: Sequence[Summary]) -> Iterator[str]:
+    columns = shown(SCORE_COLUMNS, rows)
+    if columns or comparison.missing_scores:
+        yield "## Scores of other libraries\n"
+    if columns:
+        yield from _table(columns, rows)
+        yield ""
+    yield from (f"> {escaped(line)}\n" for line in comparison.missing_scores)
 
 
 def _table(columns: Sequence[Column], rows: Sequence[Summary]) -> Iterator[str]:

@@ -17,11 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from .comparison import Case, Comparison
+from .comparison import Case, Comparison, Contender
 from .drawing import as_image
 from .findings import advice, findings
 from .maps import drift_maps
-from .summary import COLUMNS, Column, Summary, summaries
+from .summary import COLUMNS, SCORE_COLUMNS, Column, Summary, shown, summaries
 
 Floats = NDArray[np.float32]
 
@@ -48,7 +48,8 @@ def page(comparison: Comparison) -> str:
             "<main>",
             *_recommended(rows),
             *_viewer(comparison),
-            *_table(comparison, rows),
+            *_table("Numbers", shown(COLUMNS, rows), rows, comparison.unable),
+            *_scores(comparison, rows),
             *_words(rows),
             "</main>",
             *_footer(comparison),
@@ -67,9 +68,7 @@ def _header(comparison: Comparison) -> Iterator[str]:
     models = "One model" if count == 1 else f"{count} models"
     yield f'<p class="muted">{models} and two base lines, {comparison.size} to {escape(comparison.target)}. '
     yield f"{escape(comparison.date)}, {escape(comparison.machine)}</p>"
-    for note in (*comparison.notes, *(case.crop.note for case in comparison.cases)):
-        if note:
-            yield f'<p class="note">{escape(note)}</p>'
+    yield from (f'<p class="note">{escape(note)}</p>' for note in comparison.remarks)
     yield "</header>"
 
 
@@ -155,9 +154,17 @@ def _img(id: str, label: str, picture: Image.Image, shape: Sequence[int], *, los
     return f'<img id="{id}" alt="{escape(label)}" {size} src="data:image/webp;base64,{data}">'
 
 
-def _table(comparison: Comparison, rows: Sequence[Summary]) -> Iterator[str]:
-    columns = [column for column in COLUMNS if any(getattr(row, column.key) is not None for row in rows)]
-    yield '<h2>Numbers</h2><div class="scroll"><table><thead><tr><th><button type="button">Model</button></th>'
+def _scores(comparison: Comparison, rows: Sequence[Summary]) -> Iterator[str]:
+    title, columns = "Scores of other libraries", shown(SCORE_COLUMNS, rows)
+    if columns:
+        yield from _table(title, columns, rows, ())
+    elif comparison.missing_scores:
+        yield f"<h2>{title}</h2>"
+    yield from (f'<p class="note">{escape(line)}</p>' for line in comparison.missing_scores)
+
+
+def _table(title: str, columns: Sequence[Column], rows: Sequence[Summary], unable: Sequence[Contender]) -> Iterator[str]:
+    yield f'<h2>{title}</h2><div class="scroll"><table><thead><tr><th><button type="button">Model</button></th>'
     yield from (
         f'<th title="{escape(column.meaning)}"><button type="button">{column.title}<small>{column.unit}</small></button></th>'
         for column in columns
@@ -168,7 +175,7 @@ def _table(comparison: Comparison, rows: Sequence[Summary]) -> Iterator[str]:
         name = escape(row.contender.title)
         cells = "".join(_cell(column, row, rows) for column in columns)
         yield f'<tr{kind}><td data-value="{name}">{name}</td>{cells}</tr>'
-    for one in comparison.unable:
+    for one in unable:
         name = escape(one.title)
         yield f'<tr class="out"><td data-value="{name}">{name}</td><td colspan="{len(columns)}">{escape(one.problem)}</td></tr>'
     yield "</tbody></table></div><details><summary>What the numbers mean</summary><dl>"
@@ -177,7 +184,7 @@ def _table(comparison: Comparison, rows: Sequence[Summary]) -> Iterator[str]:
 
 
 def _cell(column: Column, row: Summary, rows: Sequence[Summary]) -> str:
-    value, best = getattr(row, column.key), column.is_best(row, rows)
+    value, best = column.value(row), column.is_best(row, rows)
     kind, sorted_by = (' class="best"' if best else ""), ("" if value is None else value)
     return f'<td{kind} data-value="{sorted_by}">{column.text(row)}</td>'
 

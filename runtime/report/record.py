@@ -26,7 +26,7 @@ def record(comparison: Comparison) -> str:
         "date": comparison.date,
         "machine": comparison.machine,
         "settings": comparison.settings,
-        "notes": list(comparison.notes),
+        "notes": [*comparison.remarks, *comparison.missing_scores],
         "contenders": [
             {
                 **_contender(one),
@@ -65,6 +65,7 @@ def _case(case: Case) -> dict[str, Any]:
                 "drift": result.drift.as_dict(),
                 "area_drift": result.area_drift.as_dict(),
                 "artifacts": result.artifacts.as_dict(),
+                "scores": result.scores.values,
             }
             for name, result in case.results.items()
         },

@@ -14,6 +14,7 @@ from ..frames.geometry import Region, Size
 from .comparison import Case, Comparison, Contender, Measured
 from .crops import busiest
 from .drawing import ACCENT, CARD, INK, MUTED, PAPER, as_image, scale_bar, text
+from .summary import as_seconds, as_speed
 
 Floats = NDArray[np.float32]
 
@@ -71,7 +72,7 @@ def _source_card(case: Case) -> Card:
 
 def _card(contender: Contender, result: Measured) -> Card:
     cost = result.cost
-    spent = f"{cost.seconds:.2f} s, {cost.megapixels / max(cost.seconds, 1e-9):.2f} Mpx/s" if cost else ""
+    spent = f"{as_seconds(cost.seconds)} s, {as_speed(cost.megapixels / max(cost.seconds, 1e-9))} Mpx/s" if cost else ""
     memory = f", {cost.peak_bytes / 1e6:.0f} MB" if cost and cost.peak_bytes is not None else ""
     colours = f"dE2000 {result.drift.de2000.mean:.2f}, consistency {min(result.artifacts.consistency.psnr_db, 99):.1f} dB"
     return Card(contender.title, result.picture, (colours, spent + memory) if spent else (colours,))

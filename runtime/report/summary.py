@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
 from math import inf, isfinite
 from statistics import fmean
 from typing import Any
 
+from ..metrics.scores import SCORES
 from .comparison import Comparison, Contender, Measured
 
 
@@ -41,6 +42,8 @@ class Summary:
     """Megapixels of the result per second."""
     peak_bytes: int | None
     """The highest of all crops."""
+    scores: dict[str, float] = field(default_factory=dict[str, float])
+    """Those of other libraries, by their keys."""
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON, without the contender."""
@@ -73,7 +76,12 @@ def summary(contender: Contender, results: Sequence[Measured]) -> Summary:
         seconds=seconds if costs else None,
         speed=sum(cost.megapixels for cost in costs) / seconds if costs and seconds else None,
         peak_bytes=max(peaks, default=None),
+        scores={score.key: value for score in SCORES if (value := _mean(_scores(results, score.key))) is not None},
     )
+
+
+def _scores(results: Sequence[Measured], key: str) -> Iterator[float | None]:
+    return (result.scores.values.get(key) for result in results)
 
 
 def _mean(values: Any) -> float | None:
@@ -93,24 +101,39 @@ class Column:
     """``low``, ``high``, ``near zero``, or empty where more is neither good nor bad."""
     meaning: str = ""
 
+    def value(self, row: Summary) -> Any:
+        """The number, or None."""
+        return row.scores.get(self.key) if self.key in _SCORE_KEYS else getattr(row, self.key)
+
     def text(self, row: Summary) -> str:
-        value = getattr(row, self.key)
+        value = self.value(row)
         return "–" if value is None else self.show(value)
 
     def is_best(self, row: Summary, rows: Sequence[Summary]) -> bool:
         """Whether no model among ``rows`` is shown with a better number; base lines take no part."""
-        models = [other for other in rows if not other.contender.baseline and getattr(other, self.key) is not None]
+        models = [other for other in rows if not other.contender.baseline and self.value(other) is not None]
         order = _ORDERS.get(self.better)
         if order is None or len(models) < 2 or row not in models:
             return False
-        return self.text(row) == self.text(min(models, key=lambda other: order(getattr(other, self.key))))
+        return self.text(row) == self.text(min(models, key=lambda other: order(self.value(other))))
 
 
+_SCORE_KEYS = frozenset(score.key for score in SCORES)
 _ORDERS: dict[str, Callable[[float], float]] = {"low": lambda v: v, "high": lambda v: -v, "near zero": abs}
 
 
 def _number(digits: int) -> Callable[[Any], str]:
     return lambda value: f"{value:.{digits}f}" if abs(value) < inf else "∞"
+
+
+def as_seconds(value: float) -> str:
+    """A time with three digits or so."""
+    return f"{value:.2f}" if value < 100 else f"{value:.0f}"
+
+
+def as_speed(value: float) -> str:
+    """Megapixels per second with two digits at least."""
+    return f"{value:.2g}" if value < 0.1 else f"{value:.2f}" if value < 100 else f"{value:.0f}"
 
 
 COLUMNS = (
@@ -181,7 +204,7 @@ COLUMNS = (
         "seconds",
         "Time",
         "s",
-        lambda value: f"{value:.2f}" if value < 100 else f"{value:.0f}",
+        as_seconds,
         "low",
         "Of upscaling, over all crops.",
     ),
@@ -189,7 +212,7 @@ COLUMNS = (
         "speed",
         "Speed",
         "Mpx/s",
-        lambda value: f"{value:.2g}" if value < 0.1 else f"{value:.2f}" if value < 100 else f"{value:.0f}",
+        as_speed,
         "high",
         "Megapixels of the result per second.",
     ),
@@ -202,3 +225,11 @@ COLUMNS = (
         "Memory at its highest, beyond what was held before.",
     ),
 )
+SCORE_COLUMNS = tuple(
+    Column(score.key, score.title, score.unit, _number(score.digits), score.better, score.meaning) for score in SCORES
+)
+
+
+def shown(columns: Sequence[Column], rows: Sequence[Summary]) -> list[Column]:
+    """Those for which at least one row has a number."""
+    return [column for column in columns if any(column.value(row) is not None for row in rows)]

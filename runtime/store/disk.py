@@ -36,7 +36,11 @@ _DAMAGED = (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError
 
 
 class DiskCache:
-    """``version`` as in ``graph.cache.Cache``; ``output`` is the folder of results, which ``ui`` names files of."""
+    """``version`` as in ``graph.cache.Cache``; ``output`` is the folder of results, which ``ui`` names files of.
+
+    ``settled`` says what was decided by measuring on this machine, and is asked again whenever a result is kept or looked for:
+    the first run decides while it runs. A result counts as long as all stands that stood when it was kept.
+    """
 
     def __init__(
         self,
@@ -45,6 +49,7 @@ class DiskCache:
         *,
         output: Path,
         version: Callable[[type, Mapping[str, Any], Any], Any],
+        settled: Callable[[], Mapping[str, str]],
         say: Callable[[str], None],
     ) -> None:
         self.version = version
@@ -52,6 +57,7 @@ class DiskCache:
         self._blobs = Blobs(folder / "blobs")
         self._limit = limit
         self._output = output
+        self._settled = settled
         self._say = say
         self._room: int | None = None
         self._complained = False
@@ -61,6 +67,8 @@ class DiskCache:
         path = self._entry(key)
         try:
             body = _checked(path)
+            if not body["settled"].items() <= self._settled().items():
+                return None
             if not all(is_there(self._blobs.path(digest), size) for digest, size in body["blobs"]):
                 return None
             if not all(digest_of(self._file(file)) == file["sha256"] for file in body["files"]):
@@ -83,7 +91,7 @@ class DiskCache:
         except (Unstorable, *_DAMAGED):
             return results
         if sum(map(self._blobs.size, tensors)) <= self._limit:
-            self._write(key, {"ui": ui, "slots": slots, "files": files}, tensors)
+            self._write(key, {"ui": ui, "slots": slots, "files": files, "settled": dict(self._settled())}, tensors)
         return Results(unpack(slots, tensors), results.ui)
 
     def node(self, node_id: str, cls: type) -> None:

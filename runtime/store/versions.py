@@ -1,4 +1,5 @@
-"""What decides a node's result besides its inputs: the source code of its class, the libraries, the content of files.
+"""What decides a node's result besides its inputs: the source code of its class and the tables it reads, the libraries, the
+content of files.
 
 Never a time stamp: a fresh checkout has the same code and pictures with new ones.
 """
@@ -27,6 +28,11 @@ LIBRARIES = (
     "av",
     "spandrel",
     "safetensors",
+    "openvino",
+    "onnxruntime",
+    "onnxruntime-gpu",
+    "tensorrt",
+    "tensorrt-rtx",
 )
 NEVER_EQUAL = float("nan")
 _SEES_ALL = frozenset({"PROMPT", "DYNPROMPT", "EXTRA_PNGINFO"})
@@ -38,8 +44,8 @@ class Versions:
     """Called by ``graph``'s executor as ``Cache.version``.
 
     ``find`` says which file a text names, if any. ``packs`` names the folder (or file) that a class of another pack came
-    from; all others are ours, from the folders ``own``. The classes of a pack have one version together, because a node is
-    mostly what it calls. ``settings`` is whatever else decides results here.
+    from; all others are ours, from the folders and files ``own``. The classes of a pack have one version together, because a
+    node is mostly what it calls. ``settings`` is whatever else decides results here.
     """
 
     find: Callable[[str], Path | None]

@@ -1,20 +1,25 @@
 """Figures of the benchmark against what is known beforehand."""
 
 import time
+from contextlib import nullcontext
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from upscale8k.runtime.bench.cost import measured
 from upscale8k.runtime.bench.halo import profile
-from upscale8k.runtime.bench.models import Case, Earlier, Results, Row, cases, changes
+from upscale8k.runtime.bench.models import Case, Earlier, Results, Row, cases, changes, run
 from upscale8k.runtime.bench.plot import plot
 from upscale8k.runtime.bench.table import table
 from upscale8k.runtime.errors import WorkflowError
 from upscale8k.runtime.models.catalog import catalog
 from upscale8k.runtime.models.facts import UpscaleModel
 from upscale8k.runtime.models.generated import generated
+from upscale8k.runtime.upscale import batch
+from upscale8k.runtime.upscale.backends.choice import Choice
 
 CASE = Case("a|b<c>.pth", "64x64", 0, "fp32", "torch")
 
@@ -70,6 +75,24 @@ def test_the_table_shows_every_row_and_escapes_names() -> None:
     text = table(Results((row(1.0, 2.0, 4.0), failed), 1, "a machine", "today"))
     assert "| a\\|b\\<c\\>.pth | 64x64 | 64 (auto) | fp32 | torch | 1.00 | 2.000 | 150% | 1.00 | 0.0 | 5 |" in text
     assert "* gone, 64x64, tile auto, fp16, torch: It overflows." in text
+
+
+def test_the_table_says_what_auto_was() -> None:
+    asked = Case("a", "64x64", 0, "auto", "auto")
+    one = replace(row(1.0, case=asked), precision="bf16", backend="torch")
+    assert "| auto: bf16 | auto: torch |" in table(Results((one,), 1, "a machine", "today"))
+
+
+def test_a_run_by_auto_is_one_by_what_auto_settled_on(monkeypatch: pytest.MonkeyPatch) -> None:
+    told: list[str] = []
+    watch = SimpleNamespace(advance=lambda steps=1: None, say=told.append)
+    choice = Choice("torch", "bf16", "Tried once: bf16.")
+    monkeypatch.setattr(batch, "choose", lambda *asked: choice)
+    wanted = cases(["realesr-animevideov3"], ["32x32"], [0], ["auto"], ["auto"])
+    (one,) = run(wanted, [], "cpu", warmups=0, repeats=1, progress=lambda total, unit: nullcontext(watch))
+    assert (one.problem, one.backend, one.precision) == ("", "torch", "bf16")
+    assert one.case == wanted[0]
+    assert "Tried once: bf16." in told
 
 
 def test_a_bar_is_as_long_as_its_speed() -> None:

@@ -94,6 +94,20 @@ def test_everybody_really_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     assert rows["ncnn"].whole_db > 50
 
 
+@pytest.mark.slow
+def test_a_row_of_ours_says_what_computed_it_and_a_missing_peer_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UPSCALE8K_CACHE_DIR", str(tmp_path))
+    monkeypatch.setattr("upscale8k.runtime.bench.rivals.find_spec", lambda name: None)
+    located = locate("realesr-animevideov3", ())
+    table = compare_everybody(
+        located, "40x24", comfyui=None, runs=1, threads=1, say=lambda text: None, who=("ours_torch", "openvino")
+    )
+    assert table.rows[0].name.endswith("torch in fp32")
+    assert table.rows[1].problem == "openvino is not installed here"
+
+
 def test_a_model_that_the_peers_are_not_set_up_for_is_refused(tmp_path: Path) -> None:
     import dataclasses
 

@@ -86,3 +86,24 @@ def test_a_film_shows_its_pace_without_what_an_earlier_run_did(capsys: pytest.Ca
     display.show(work)
     event = json.loads(capsys.readouterr().err)
     assert (event["frames_per_second"], event["eta_seconds"], event["bytes"], event["resumed"]) == (2.0, 45.0, 1_500_000, 100)
+
+
+@pytest.mark.parametrize(("total", "done"), [(0, 110), (100, 110)], ids=["nobody knows", "the estimate was passed"])
+def test_without_a_total_there_is_no_percentage_and_no_time_left(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, total: int, done: int
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes this for a terminal
+    monkeypatch.setenv("COLUMNS", "160")
+    work = Work(total, "frame", done, 55.0, {"bytes": 1_500_000})
+    open_display("plain").show(work)
+    assert capsys.readouterr().err == "110 frames, 0:55 elapsed, 2 frames/s, 1.5 MB\n"
+    open_display("json").show(work)
+    event = json.loads(capsys.readouterr().err)
+    assert (event["total"], event["eta_seconds"], event["done"], event["frames_per_second"]) == (None, None, 110, 2.0)
+    live = open_display("rich")
+    live.show(work)
+    live.clear()
+    shown = capsys.readouterr().err
+    assert "110 frames" in shown
+    assert "%" not in shown
+    assert "left" not in shown

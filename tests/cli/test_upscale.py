@@ -1,6 +1,7 @@
 """``upscale``: a file, a folder or a glob in; nothing that a picture has gets lost on the way."""
 
 from pathlib import Path
+from types import SimpleNamespace
 
 import cv2
 import numpy as np
@@ -72,6 +73,37 @@ def test_one_bad_picture_does_not_stop_the_rest(place: Place) -> None:
     assert "b.png is not a picture that can be read: it is text" in line
 
 
+def test_one_picture_that_grows_too_large_does_not_stop_the_rest(place: Place) -> None:
+    place.picture("0.png", noise(2, 20_000))
+    Path("input/b.png").write_text("no picture")
+    place.picture("c.png")
+    answer = place("upscale", "input", "-o", "output", "--to", "20x", *NULL)
+    assert (answer.code, answer.new) == (2, ["output/a.png", "output/c.png"]), answer.err
+    too_large, bad = answer.err.splitlines()
+    assert "400000x40" in too_large
+    assert "b.png" in bad
+
+
+def test_one_picture_without_memory_does_not_stop_the_rest(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from upscale8k.runtime.upscale import room
+
+    place.picture("0.png", noise(120, 160))
+    place.picture("c.png")
+    small = room.bytes_of_result((1, 12, 16, 3), 4, "2x")
+    monkeypatch.setattr(room, "memory", lambda: SimpleNamespace(available=small))
+    monkeypatch.setattr(room.psutil, "swap_memory", lambda: SimpleNamespace(free=0))
+    answer = place("upscale", "input", "-o", "output", *TWICE)
+    assert (answer.code, answer.new) == (1, ["output/a.png", "output/c.png"]), answer.err
+    assert "of memory" in answer.err
+
+
+@pytest.mark.parametrize("options", [("--set", "TiledUpscale.tile=-5"), ("--set", "Nothing.tile=5"), ("--to", "huge")])
+def test_a_wrong_option_is_said_once(place: Place, options: tuple[str, str]) -> None:
+    place.picture("b.png")
+    said = place.refuses(place("upscale", "input", "-o", "output", *TWICE, *options), options[1].split("=")[0].split(".")[0])
+    assert said.count("Error:") == 1
+
+
 def test_a_missing_model_stops_before_the_first_picture(place: Place) -> None:
     place.picture("b.png")
     said = place.refuses(place("upscale", "input", "-o", "output", "-m", "bsrgan-x4", *TWICE), "models pull bsrgan-x4")
@@ -105,11 +137,14 @@ def test_many_pictures_do_not_fit_into_one_file(place: Place) -> None:
         ("output", "new", ["output: no such picture", ".jxl"]),
         ("input/*.gif", "new", ["input/*.gif: no such picture"]),
         ("input/a.png", "output/a.xyz", [".xyz is no format that a picture can be written in", ".tiff"]),
+        ("input/film.h264", "output/a.mp4", ["film.h264 is no known kind of film", ".mkv"]),
+        ("input/a.png", "output/a.mp4", [".mp4 is no format that a picture can be written in"]),
         ("input/a.png", "output/a.gif", [".gif is no format that a picture can be written in", ".png"]),
         ("input/a.png", "input/a.png/b.png", ["input/a.png is a file"]),
     ],
 )
 def test_what_cannot_be_upscaled_is_said(place: Place, source: str, out: str, facts: list[str]) -> None:
+    Path("input/film.h264").write_bytes(b"\x00\x00\x01")
     place.refuses(place("upscale", source, "-o", out, *TWICE), *facts)
 
 

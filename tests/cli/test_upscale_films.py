@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 
-from .conftest import NULL, Place
+from .conftest import NULL, Place, Prompt
 
 LARGER = ("--to", "4x", *NULL)
 FRAMES = [np.random.default_rng(number).integers(0, 256, (24, 32, 3), np.uint8) for number in range(4)]
@@ -59,6 +59,33 @@ def test_a_film_becomes_a_film_of_the_name_that_was_asked_for(place: Place) -> N
         assert container.metadata["title"] == "Noise"
         prompt = json.loads(container.metadata["PROMPT"])
     assert {node["class_type"] for node in prompt.values()} == {"VideoIn", "UpscaleModel", "TiledUpscaleVideo", "VideoOut"}
+
+
+@pytest.mark.parametrize("name", ["o.mp4", "o.mov", "o.mkv", "o.webm"])
+def test_a_film_that_was_made_here_runs_again_as_its_own_workflow(place: Place, name: str) -> None:
+    film("input/in.mkv")
+    codec = () if name == "o.webm" else ("--set", "VideoOut.codec=h264")
+    assert place("upscale", "input/in.mkv", "-o", f"made/{name}", *LARGER, *codec).code == 0
+    answer = place("run", f"made/{name}", "--input-dir", "input", "--output-dir", "again", *NULL)
+    assert (answer.code, answer.new) == (0, [f"again/{name}"]), answer.err
+    for again, before in zip(decoded(f"again/{name}"), decoded(f"made/{name}"), strict=True):
+        np.testing.assert_array_equal(again, before)
+    assert place("check", f"made/{name}", "--input-dir", "input").code == 0
+
+
+def test_a_film_as_comfyui_saves_it_runs_as_its_workflow(place: Place, prompt: Prompt) -> None:
+    with av.open("made.mp4", "w", options={"movflags": "use_metadata_tags"}) as out:  # as SaveVideo does
+        out.metadata["prompt"] = json.dumps(prompt)
+        stream = out.add_stream("h264", rate=25)
+        stream.width, stream.height = 32, 24
+        out.mux(stream.encode(av.VideoFrame.from_ndarray(FRAMES[0], format="rgb24")))
+        out.mux(stream.encode(None))
+    assert place("run", "made.mp4", *NULL).new == ["output/result_00001_.png"]
+
+
+def test_a_film_without_a_workflow_says_so(place: Place) -> None:
+    film("input/in.mkv")
+    place.refuses(place("run", "input/in.mkv"), "in.mkv is a film that carries no workflow", "Save the workflow in ComfyUI")
 
 
 @pytest.mark.parametrize(("out", "codec"), [("o.mp4", "hevc"), ("o.mov", "hevc"), ("o.mkv", "hevc"), ("o.webm", "av1")])
@@ -116,10 +143,14 @@ def test_a_film_becomes_numbered_pictures(place: Place) -> None:
     assert_larger([cv2.imread(path)[:, :, ::-1] for path in answer.new])
 
 
-def test_a_gap_in_the_numbers_is_told(place: Place) -> None:
+def test_a_gap_in_the_numbers_is_refused_and_closes_up_when_that_is_asked_for(place: Place) -> None:
     series("input/shot")
     Path("input/shot/0002.png").unlink()
     answer = place("upscale", "input/shot/%04d.png", "-o", "output/%04d.png", *LARGER)
+    assert answer.code != 0
+    assert "number 2 is missing, between 0001.png and 0003.png" in answer.err
+    assert answer.new == []
+    answer = place("upscale", "input/shot/%04d.png", "-o", "output/%04d.png", "--set", "SequenceIn.gaps=close up", *LARGER)
     assert "1 number has no picture (2)" in answer.err
     assert len(answer.new) == 3
 

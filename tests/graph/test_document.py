@@ -3,16 +3,23 @@
 import json
 import struct
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 from PIL import Image, PngImagePlugin
 from upscale8k.runtime.errors import WorkflowError
-from upscale8k.runtime.graph.document import read
+from upscale8k.runtime.graph import document
+from upscale8k.runtime.graph.document import Document
 
 UI = {"version": 0.4, "nodes": [{"id": 1, "type": "LoadImage", "title": "Straße"}], "links": []}
 API = {"1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}}}
+
+
+def read(path: Path, tags: Mapping[str, str] | None = None) -> Document:
+    """With a film's tags that somebody else has read."""
+    return document.read(path, lambda asked: tags or {} if asked == path else {})
 
 
 def save(path: Path, root: Any) -> Path:
@@ -55,8 +62,8 @@ def test_a_png_carries_its_workflow_in_any_kind_of_text_chunk(tmp_path: Path, ki
         else:
             info.add_text(key, json.dumps(value), zip=kind == "zTXt")
     Image.new("RGB", (8, 8)).save(tmp_path / "a.png", pnginfo=info)
-    document = read(tmp_path / "a.png")
-    assert (document.kind, document.ui) == ("ui", UI)  # the workflow is preferred to the prompt
+    found = read(tmp_path / "a.png")
+    assert (found.kind, found.ui) == ("ui", UI)  # the workflow is preferred to the prompt
 
 
 def test_a_png_with_only_a_prompt_is_an_api_file(tmp_path: Path) -> None:
@@ -82,6 +89,18 @@ def test_pictures_without_a_workflow_say_so(tmp_path: Path) -> None:
         Image.new("RGB", (8, 8)).save(tmp_path / f"a.{suffix}")
         with pytest.raises(WorkflowError, match="carries no workflow"):
             read(tmp_path / f"a.{suffix}")
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "MKV"])
+def test_a_film_carries_its_workflow_in_its_tags_however_large_it_is(suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"film.{suffix}"
+    with path.open("wb") as file:
+        file.truncate(2**30)
+    tags = {"title": "A film", "prompt": json.dumps(API), "workflow": json.dumps(UI)}
+    assert read(path, tags).ui == UI
+    assert read(path, {"prompt": json.dumps(API)}).prompt == API
+    with pytest.raises(WorkflowError, match=rf"film\.{suffix} is not JSON"):
+        read(path, {"workflow": "{"})
 
 
 def chunk(kind: bytes, body: bytes) -> bytes:
@@ -134,12 +153,15 @@ def test_what_is_no_workflow_is_refused_by_what_it_is(tmp_path: Path, content: s
 
 
 def test_missing_files_folders_films_and_binary_files_are_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "empty.mp4").touch()
     (tmp_path / "film.mp4").write_bytes(b"\0\0\0\x20ftypisom")
     (tmp_path / "weights.json").write_bytes(b"\xff\xfa\xfb" * 50)
     cases = [
         ("none.json", "There is no file"),
         (".", "is a folder"),
-        ("film.mp4", "is a film"),
+        ("film.mp4", "is a film that carries no workflow"),
+        ("none.mp4", "There is no file"),
+        ("empty.mp4", "is empty"),
         ("weights.json", "not UTF-8"),
         ("a\0b", "cannot be read"),
     ]

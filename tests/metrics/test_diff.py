@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from skimage import color, data
 from upscale8k.runtime.errors import WorkflowError
-from upscale8k.runtime.metrics.choices import COLOURS, KINDS
+from upscale8k.runtime.metrics.choices import COLOURS, KINDS, Kind
 from upscale8k.runtime.metrics.colours import coloured
 from upscale8k.runtime.metrics.diff import diff_map, difference, mapped
 from upscale8k.runtime.metrics.legend import legend, round_up
@@ -72,6 +72,16 @@ def test_the_automatic_scale_ends_above_nearly_everything(photograph: np.ndarray
     plain = diff_map(photograph, shift, "absolute", legend=False)
     expected = coloured(np.full((1, 1), 3.2 / 5, np.float32), "inferno")[0, 0]
     np.testing.assert_allclose(plain[0, 0], expected, atol=2e-3)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_one_pixel_that_differs_leaves_the_scale_of_equal_pictures(kind: Kind, photograph: np.ndarray) -> None:
+    other = photograph.copy()
+    other[50, 60] = 1 - other[50, 60]
+    equal = diff_map(photograph, photograph, kind)
+    found = diff_map(photograph, other, kind)
+    np.testing.assert_array_equal(found[96:], equal[96:])  # the legend names both ends
+    np.testing.assert_array_equal(found[:40], equal[:40])
 
 
 @pytest.mark.parametrize(("gain", "share"), [(1.0, 10 / 255), (5.0, 50 / 255), (25.5, 1.0), (51.0, 1.0)])

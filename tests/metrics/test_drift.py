@@ -135,6 +135,14 @@ def test_percentiles_lie_within_half_a_bin() -> None:
     assert found.mean == pytest.approx(float(values.mean(dtype=np.float64)))
 
 
+def test_percentiles_of_zeros_are_zero() -> None:
+    counter = Counter()
+    counter.add(np.array([0, -0.0, *[0] * 7, 5], np.float32))
+    found = counter.distribution()
+    assert (found.median, found.p95, found.maximum) == (0.0, pytest.approx(5, abs=BIN), 5.0)
+    assert counter.percentile(0.9) == 0.0 < counter.percentile(0.91)
+
+
 @pytest.mark.parametrize(
     ("mean", "words"), [(0.0, "Imperceptible"), (0.99, "Imperceptible"), (1.0, "Barely"), (2.0, "Noticeable"), (2.3, "Clearly")]
 )

@@ -1,6 +1,6 @@
 """Two films, frame by frame."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from fractions import Fraction
 
@@ -64,20 +64,26 @@ def test_the_rest_of_a_longer_film_is_left_out_and_the_person_told(order: int) -
 
 
 def test_both_films_are_closed_when_one_ends_or_breaks() -> None:
-    closed = []
+    closed: list[str] = []
 
-    def open_film() -> object:
-        try:
-            yield from film(FRAMES).open()
-        finally:
-            closed.append(True)
+    def watched(name: str, frames: Sequence[np.ndarray]) -> FrameStream:
+        def open_film() -> Iterator[Frame]:
+            try:
+                yield from film(frames).open()
+            finally:
+                closed.append(name)
 
-    streams = [replace(film(FRAMES), open=open_film) for _ in range(2)]
-    measure_film(streams[0], film(FRAMES[:1]), "full", Told())
-    assert closed == [True]
+        return replace(film(frames), open=open_film)
+
+    measure_film(watched("long", FRAMES), watched("short", FRAMES[:1]), "full", Told())
+    assert sorted(closed) == ["long", "short"]
+    closed.clear()
+    measure_film(watched("short", FRAMES[:1]), watched("long", FRAMES), "full", Told())
+    assert sorted(closed) == ["long", "short"]
+    closed.clear()
     with pytest.raises(WorkflowError, match="proportions"):
-        measure_film(*streams[:1], film([np.zeros((10, 90, 3), np.uint8)]), "full", Told())
-    assert closed == [True, True]
+        measure_film(watched("one", FRAMES), watched("other", [np.zeros((10, 90, 3), np.uint8)] * 2), "full", Told())
+    assert sorted(closed) == ["one", "other"]
 
 
 def test_films_that_cannot_be_measured_get_a_sentence() -> None:

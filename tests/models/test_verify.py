@@ -110,6 +110,7 @@ def test_an_official_file_gets_its_official_name(models: Path, official: Path) -
 def test_any_other_model_keeps_its_name_and_can_be_located(models: Path, download: Path) -> None:
     imported = import_file(download, models)
     assert (imported.path, imported.entry) == (models / download.name, None)
+    assert "not in the catalog (RealESRGAN Compact, 2x)" in imported.what
     assert locate(download.name, [models]).path == imported.path
 
 
@@ -148,6 +149,15 @@ def test_a_file_that_does_not_load_is_refused(models: Path, tmp_path: Path, cont
     path.write_bytes(content)
     with pytest.raises(ModelDamaged, match=r"model\.pth"):
         import_file(path, models)
+    assert list(models.iterdir()) == []
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("-inf")])
+def test_weights_that_are_no_numbers_are_refused(number: float, models: Path, tmp_path: Path, compact_state: State) -> None:
+    name, last = list(compact_state.items())[-1]
+    torch.save({**compact_state, name: last.clone().fill_(number)}, tmp_path / "spoiled.pth")
+    with pytest.raises(ModelDamaged, match=f"spoiled.pth holds NaN or infinite weights \\({name}\\)"):
+        import_file(tmp_path / "spoiled.pth", models)
     assert list(models.iterdir()) == []
 
 

@@ -15,6 +15,7 @@ import pytest
 from markdown_it import MarkdownIt
 from PIL import Image
 from upscale8k.runtime.errors import OutputError
+from upscale8k.runtime.metrics.scores import Scored
 from upscale8k.runtime.report.comparison import Comparison
 from upscale8k.runtime.report.files import NAMES, write_report
 from upscale8k.runtime.report.markdown import analysis, escaped
@@ -212,3 +213,39 @@ def test_the_sheet_shows_every_result_at_its_place(comparison: Comparison) -> No
 def test_names_in_any_script_can_be_drawn(comparison: Comparison) -> None:
     odd = replace(comparison, source="Ünïcödé 日本語 \x00\n" * 40, notes=())
     assert sheet(odd).size == sheet(comparison).size
+
+
+@pytest.fixture(scope="session")
+def scored(make: Callable[..., Comparison]) -> Comparison:
+    """With a score that everybody has, one that only a model has, and one that nobody could have."""
+    comparison = make()
+    (case,) = comparison.cases
+    missing = ("Not measured: LPIPS. <b>Weights</b> are not here.",)
+    results = {
+        name: replace(result, scores=Scored({"ssim": 0.9 if name == "red" else 0.8123}, missing))
+        for name, result in case.results.items()
+    }
+    red = results["red"]
+    results["red"] = replace(red, scores=Scored({**red.scores.values, "vmaf": 91.26}, missing))
+    return replace(comparison, cases=(replace(case, results=results),))
+
+
+def test_scores_of_other_libraries_are_a_table_of_their_own(scored: Comparison) -> None:
+    words = analysis(scored)
+    assert "| | SSIM (0..1) | VMAF (0..100) |" in words
+    assert "| Red | **0.900** | 91.3 |" in words
+    assert "| Plain | 0.812 | – |" in words
+    assert "LPIPS (" not in words
+    assert words.count("Not measured: LPIPS.") == 1
+    html = page(scored)
+    assert "<b>Weights" not in html
+    assert "Scores of other libraries" in Read(html).text
+    content = json.loads(record(scored))
+    assert content["crops"][0]["results"]["red"]["scores"] == {"ssim": 0.9, "vmaf": 91.26}
+    assert content["contenders"][0]["summary"]["scores"]["ssim"] == pytest.approx(0.9)
+    assert content["notes"][-1].startswith("Not measured: LPIPS")
+
+
+def test_without_scores_nothing_speaks_of_them(make: Callable[..., Comparison]) -> None:
+    assert "Scores" not in analysis(make())
+    assert "Scores" not in Read(page(make())).text

@@ -32,6 +32,7 @@ class Place:
         self.output.mkdir()
         self.said: list[str] = []
         self.edition: dict[str, Any] = {}
+        self.settled: dict[str, str] = {}
         self.saved = 0
         self.catalog = {
             "Make": node(lambda value: (torch.full((1, 4, 4, 3), float(value)),), names="value"),
@@ -52,7 +53,9 @@ class Place:
         def version(cls: type, literals: Mapping[str, Any], changed: Any) -> Any:
             return [self.edition.get(name) for name, known in self.catalog.items() if known is cls]
 
-        return DiskCache(self.folder, limit, output=self.output, version=version, say=self.said.append)
+        return DiskCache(
+            self.folder, limit, output=self.output, version=version, settled=lambda: self.settled, say=self.said.append
+        )
 
     def run(self, prompt: dict[str, Any], limit: int = GIGABYTE) -> list[Event]:
         return list(execute(plan(prompt, self.catalog), self.catalog, cache=self.cache(limit)))
@@ -101,6 +104,18 @@ def test_a_changed_value_calls_what_depends_on_it_and_a_model_only_where_it_is_n
     place.edition["Twice"] = "a newer one"
     assert called(place.run(chain())) == ["4", "5"]  # the model is not loaded: what it made is there
     assert sorted(called(place.run(chain(2)))) == ["1", "2", "3", "4", "5"]
+
+
+def test_what_was_measured_while_it_ran_stands_for_the_next_run_and_another_answer_calls_again(place: Place) -> None:
+    place.catalog["Twice"] = node(lambda image: (place.settled.update(model="openvino fp32"), (image * 2,))[1], names="image")
+    place.run(chain())
+    assert called(place.run(chain())) == []
+    place.settled["another model"] = "torch fp32"
+    assert called(place.run(chain())) == []
+    place.settled["model"] = "torch bf16"
+    assert "4" in called(place.run(chain()))
+    place.settled.clear()
+    assert "4" in called(place.run(chain()))
 
 
 def test_a_new_branch_gets_old_results_bit_for_bit(place: Place) -> None:

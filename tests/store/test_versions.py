@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from upscale8k.runtime.store import versions
 from upscale8k.runtime.store.versions import Versions, libraries
 
 
@@ -42,6 +43,27 @@ def test_a_changed_line_of_code_changes_the_classes_of_its_pack(tree: Path, file
     before = version(tree), version(tree, THEIRS)
     (tree / file).write_text("2")
     assert (version(tree) != before[0], version(tree, THEIRS) != before[1]) == (ours, theirs)
+
+
+@pytest.mark.parametrize("name", ["openvino", "onnxruntime", "onnxruntime-gpu", "tensorrt", "tensorrt-rtx"])
+def test_a_library_that_is_installed_or_updated_later_counts(name: str, tree: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    installed: dict[str, str] = {}
+    real = versions.version
+    monkeypatch.setattr(versions, "version", lambda asked: installed[asked] if asked in installed else real(asked))
+    without = version(tree)
+    installed[name] = "1.0"
+    before = version(tree)
+    installed[name] = "1.1"
+    assert len({str(one) for one in (without, before, version(tree))}) == 3
+
+
+def test_a_file_of_ours_that_is_no_code_counts_by_its_content(tree: Path) -> None:
+    table = tree / "catalog.toml"
+    seen: list[Any] = []
+    for content in ("halo = 8", "halo = 9", "halo = 8"):
+        table.write_text(content)
+        seen.append(Versions(lambda text: None, (tree / "own", table), {}, ())(OURS, {}, None))
+    assert seen[0] == seen[2] != seen[1]
 
 
 def test_a_new_or_renamed_module_changes_them_too(tree: Path) -> None:

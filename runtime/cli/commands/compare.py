@@ -26,6 +26,9 @@ def compare(
     to: Annotated[str, typer.Option("--to", help="The common size: 4x, 2x, 8k, WIDTHxHEIGHT.")] = "4x",
     tile: Annotated[int, typer.Option("--tile", min=0, help="Side of a tile in source pixels; 0 chooses.")] = 0,
     precision: Annotated[str, typer.Option("--precision", help="auto, fp32, fp16 or bf16.")] = "auto",
+    scores: Annotated[
+        str, typer.Option("--scores", help="Scores of other libraries: ssim, lpips, vmaf, ... or all; with commas.")
+    ] = "",
     models_dir: options.ModelsDir = None,
     extra_model_paths: options.ExtraPaths = None,
     device: options.Device = "auto",
@@ -49,6 +52,7 @@ def compare(
         f"ComparisonReport.tile={tile}",
         f"ComparisonReport.precision={precision}",
         "ComparisonReport.folder=",
+        *([f"ComparisonReport.scores={scores}"] if scores else []),
         *([] if models is None else [f"ComparisonReport.models={models}"]),
     ]
     display = open_display(options.mode(progress))

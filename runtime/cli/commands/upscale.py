@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from ...errors import MediaError, NodeError, OutputError, Upscale8KError
+from ...errors import Cancelled, HardwareMissing, ModelError, OutputError, Upscale8KError, WorkflowError
 from .. import pictures
 from ..display import Display, open_display
 from ..session import Places, shipped
@@ -48,8 +48,8 @@ def upscale(
         try:
             for path in _upscaled(job, chosen, places, display, download=download):
                 typer.echo(path)
-        except (MediaError, NodeError) as error:
-            if len(found) == 1 or _disk_failed(error):
+        except Upscale8KError as error:
+            if len(found) == 1 or _concerns_all(error):
                 raise
             typer.echo(f"Error: {error}", err=True)
             exit_code = max(exit_code, error.exit_code)
@@ -79,6 +79,10 @@ def _upscaled(job: pictures.Job, chosen: _Chosen, places: Places, display: Displ
     return run_workflow(shipped(job.workflow), settings, places, display, download=download)
 
 
-def _disk_failed(error: Upscale8KError) -> bool:
-    """Whether a result found no room or no way to the disk, which the next will not either."""
+def _concerns_all(error: Upscale8KError) -> bool:
+    """Whether the next would meet the same: a person who stops, no model, no device, no room on the disk, a wrong option."""
+    if isinstance(error, (Cancelled, ModelError, HardwareMissing)):
+        return True
+    if isinstance(error, WorkflowError):
+        return not error.node  # a node says what it cannot make of this picture, everybody else what no picture can get
     return isinstance(error, OutputError) and isinstance(error.__cause__, OSError)

@@ -1,0 +1,178 @@
+"""Scores of other libraries: which can be asked for, what is said when one cannot be had, and what the real ones answer."""
+
+import importlib.util
+import sys
+import types
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+import pytest
+import torch
+from skimage import data
+from upscale8k.runtime.errors import WorkflowError
+from upscale8k.runtime.metrics import vmaf
+from upscale8k.runtime.metrics.batches import scores_of_batch
+from upscale8k.runtime.metrics.scores import SCORES, scores_in
+from upscale8k.runtime.metrics.scoring import Scoring
+
+FFMPEG = importlib.util.find_spec("imageio_ffmpeg") is not None
+RNG = np.random.default_rng(4)
+
+
+@pytest.fixture(scope="module")
+def photograph() -> np.ndarray:
+    """(256, 320, 3) float32."""
+    return np.ascontiguousarray(data.coffee()[40:296, 100:420], np.float32) / 255
+
+
+@pytest.fixture
+def pyiqa(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
+    """A library of that name that fetches weights the way the real one does, and whose SSIM is the mean of the pictures."""
+
+    def fetch(url: str, place: str, **_: object) -> None:
+        raise AssertionError(f"{url} was asked for")
+
+    def create_metric(name: str, device: torch.device) -> Callable[..., torch.Tensor]:
+        assert device.type == "cpu"
+        if name == "lpips":
+            torch.hub.load_state_dict_from_url("https://example.org/alexnet.pth", model_dir=str(Path("hub")))
+        if name == "musiq":
+            util.download_url_to_file("https://example.org/musiq.pth", str(Path("hub", "musiq.pth")))
+        if name == "niqe":
+            raise KeyError("niqe is of another version")
+        if name == "dists":
+            torch.load("dists.pth", weights_only=False)
+        print("Loading pretrained model")
+        return lambda *pictures: torch.stack([one.mean() for one in pictures]).mean()
+
+    package, utils, util = (types.ModuleType(name) for name in ("pyiqa", "pyiqa.utils", "pyiqa.utils.download_util"))
+    package.create_metric, util.download_url_to_file = create_metric, fetch  # type: ignore[attr-defined]
+    for module in (package, utils, util):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.setattr(torch.hub, "download_url_to_file", fetch)
+    yield package
+    assert torch.hub.download_url_to_file is fetch
+    assert util.download_url_to_file is fetch
+
+
+def test_words_become_scores_each_once_and_in_order() -> None:
+    assert [one.key for one in scores_in("vmaf, SSIM\nms-ssim,ssim")] == ["ssim", "ms_ssim", "vmaf"]
+    assert scores_in("all") == SCORES
+    assert scores_in(" , ") == ()
+
+
+def test_a_word_that_is_no_score_is_said() -> None:
+    with pytest.raises(WorkflowError, match=r"no score called 'ciede2000'.*ssim"):
+        scores_in("ssim, ciede2000")
+
+
+def test_libraries_that_are_not_installed_are_one_sentence_each(
+    photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyiqa", None)
+    monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
+    found = Scoring(scores_in("ssim,lpips,vmaf,cambi")).of(photograph, photograph)
+    assert found.values == {}
+    assert found.missing == (
+        "Not measured: SSIM, LPIPS. The package pyiqa is not installed. Install it with: pip install upscale8k[scores]",
+        "Not measured: VMAF, CAMBI. The package imageio-ffmpeg is not installed. Install it with: "
+        "pip install upscale8k[scores]",
+    )
+    assert found.sentence == " ".join(found.missing)
+
+
+def test_weights_are_never_fetched_and_the_rest_is_measured(
+    pyiqa: types.ModuleType, photograph: np.ndarray, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = Scoring(scores_in("ssim,lpips,musiq")).of(photograph, photograph)
+    assert found.values == {"ssim": pytest.approx(float(photograph.mean()), rel=1e-4)}
+    (why,) = found.missing
+    assert why.startswith("Not measured: LPIPS, MUSIQ. Weights are not here, and nothing is downloaded unasked.")
+    assert "pyiqa.create_metric('NAME')" in why
+    assert capsys.readouterr() == ("", "")
+
+
+def test_a_file_of_weights_that_holds_code_is_not_run(
+    pyiqa: types.ModuleType, photograph: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    torch.save({"weights": _Code()}, "dists.pth")
+    found = Scoring(scores_in("dists,niqe")).of(photograph, photograph)
+    assert found.values == {}
+    assert not Path("ran").exists()
+    assert "pyiqa cannot make it" in found.missing[0]
+    assert "niqe is of another version" in found.missing[1]
+
+
+class _Code:
+    def __reduce__(self) -> tuple[Callable[..., Any], tuple[str]]:
+        return Path.touch, (Path("ran"),)
+
+
+def test_a_picture_that_is_too_small_for_a_score_is_said(pyiqa: types.ModuleType, photograph: np.ndarray) -> None:
+    found = Scoring(scores_in("ssim,niqe")).of(photograph[:100], photograph[:100])
+    assert list(found.values) == ["ssim"]
+    assert found.missing == ("Not measured: NIQE. It needs 192 pixels on the shorter side; the picture has 320x100 there.",)
+
+
+def test_a_batch_is_scored_picture_by_picture_at_the_size_of_the_reference(
+    pyiqa: types.ModuleType, photograph: np.ndarray
+) -> None:
+    grey = photograph[:, :, :1]
+    larger = np.stack([grey.repeat(2, 0).repeat(2, 1), 1 - grey.repeat(2, 0).repeat(2, 1)])
+    told: list[int] = []
+    found = scores_of_batch(torch.as_tensor(grey[None]), torch.as_tensor(larger), scores_in("ssim"), lambda: told.append(1))
+    mean = float(grey.mean())
+    assert found[0].values["ssim"] == pytest.approx(mean, rel=1e-3)
+    assert found[1].values["ssim"] == pytest.approx(0.5, abs=1e-3)
+    assert len(told) == 2
+
+
+def test_an_ffmpeg_without_libvmaf_is_said(photograph: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "ffmpeg"
+    program.write_text("#!/bin/sh\necho \"No such filter: 'libvmaf'\" >&2\nexit 1\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setattr(vmaf, "open_library", lambda: vmaf._Ffmpeg(str(program)))
+    found = Scoring(scores_in("vmaf")).of(photograph, photograph)
+    assert "It needs an ffmpeg with libvmaf" in found.missing[0]
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a script for sh")
+@pytest.mark.parametrize("log", ["", "{}", "nothing", '{"frames": []}', '{"frames": [{"metrics": {"vmaf": null}}]}', "[1]"])
+def test_a_log_that_says_something_else_is_a_sentence(
+    log: str, photograph: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program = tmp_path / "ffmpeg"
+    program.write_text(f"#!/bin/sh\nprintf '%s' '{log}' > scores.json\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setattr(vmaf, "open_library", lambda: vmaf._Ffmpeg(str(program)))
+    found = Scoring(scores_in("vmaf")).of(photograph, photograph)
+    assert found.values == {}
+    assert "libvmaf's log has no vmaf in it" in found.missing[0]
+
+
+@pytest.mark.skipif(not FFMPEG, reason="imageio-ffmpeg is not installed")
+def test_vmaf_of_a_still_against_itself_is_what_netflix_publishes_and_damage_lowers_it(photograph: np.ndarray) -> None:
+    """97.43 for a picture without motion: https://github.com/Netflix/vmaf/blob/master/resource/doc/faq.md"""
+    scoring = Scoring(scores_in("vmaf,vmaf_neg"))
+    same = scoring.of(photograph, photograph).values
+    assert same == pytest.approx({"vmaf": 97.43, "vmaf_neg": 97.43}, abs=0.05)
+    noisy = np.clip(photograph + RNG.normal(0, 0.05, photograph.shape), 0, 1).astype(np.float32)
+    sharper = np.clip(photograph + 1.5 * (photograph - cv2.GaussianBlur(photograph, (0, 0), 2)), 0, 1)
+    assert scoring.of(photograph, noisy).values["vmaf"] < 93
+    found = scoring.of(photograph, sharper).values
+    assert found["vmaf"] > found["vmaf_neg"] + 1
+
+
+@pytest.mark.skipif(not FFMPEG, reason="imageio-ffmpeg is not installed")
+def test_cambi_sees_bands_of_one_step_that_grain_would_hide() -> None:
+    ramp = np.linspace(0.2, 0.35, 640, dtype=np.float32)[None, :, None].repeat(480, 0).repeat(3, 2)
+    grain = (ramp + RNG.normal(0, 2 / 255, ramp.shape)).astype(np.float32)
+    bands = np.round(ramp * 255) / np.float32(255)
+    scoring = Scoring(scores_in("cambi"))
+    hidden, seen = (scoring.of(ramp[::2, ::2], picture).values["cambi"] for picture in (grain, bands))
+    assert hidden < 0.5
+    assert seen > 5
