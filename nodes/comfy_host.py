@@ -9,13 +9,16 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from ..runtime.host import Folder, LocalHost, Progress, input_names
 
 BLUEPRINTS = Path(__file__).resolve().parent.parent / "workflows" / "blueprints"
 PREVIEW_SIDE = 512
 PREVIEW_SECONDS = 1.0
+TOLD = "upscale8k.progress"
+"""The message that tells a page how far a node is, in numbers and in sentences; ``web/js/progress_on_node.js`` shows it."""
+TELL_SECONDS = 0.5
 
 
 def offer_blueprints() -> None:
@@ -32,6 +35,9 @@ def offer_blueprints() -> None:
 
 class ComfyHost(LocalHost):
     """ComfyUI's folders, device, progress bar and interrupt; names and counters follow the rules of ``LocalHost``."""
+
+    input_option: ClassVar[str] = "--input-directory"
+    output_option: ClassVar[str] = "--output-directory"
 
     def folder(self, folder: Folder) -> Path:
         import folder_paths
@@ -66,30 +72,67 @@ class ComfyHost(LocalHost):
     @contextmanager
     def progress(self, total: int, unit: str) -> Generator[Progress]:
         from comfy.utils import ProgressBar
+        from comfy_execution.utils import get_executing_context
 
-        yield _Bar(ProgressBar(total))
+        where = get_executing_context()
+        bar = _Bar(ProgressBar(max(1, total)), unit, where.node_id if where else "", total)
+        bar.advance(0)
+        try:
+            yield bar
+        finally:
+            bar.end()
 
 
 class _Bar:
-    """ComfyUI's bar. A preview is small and rare: each may take a fiftieth of the time until the next."""
+    """ComfyUI's bar, and beside it what a bar has no room for: frames, pace, time left, and sentences.
 
-    def __init__(self, bar: Any) -> None:
+    A preview is small and rare: each may take a fiftieth of the time until the next.
+    """
+
+    def __init__(self, bar: Any, unit: str, node: str, total: int) -> None:
         self._bar = bar
+        self._total = total
+        self._done = 0
+        self._node = node
+        self._began = time.monotonic()
         self._next_preview = 0.0
+        self._next_message = 0.0
+        self._numbers: dict[str, int | str] = {"unit": unit}
+        self._said: list[str] = []
 
     def advance(self, steps: int = 1) -> None:
         from comfy import model_management
 
         model_management.throw_exception_if_processing_interrupted()
-        self._bar.update(steps)
+        self._done += steps
+        self._bar.update(steps if self._total else 0)  # without a total it stays empty
+        if time.monotonic() >= self._next_message:
+            self._send()
 
     def say(self, text: str) -> None:
         import logging
 
         logging.getLogger("upscale8k").warning("%s", text)
+        if text not in self._said:
+            self._said.append(text)
+            self._send()
 
     def tell(self, **numbers: int) -> None:
-        return None  # its bar has no room for them
+        self._numbers.update(numbers)
+
+    def end(self) -> None:
+        """Tell the last of it, which may be why the work ended."""
+        self._send()
+
+    def _send(self) -> None:
+        from server import PromptServer
+
+        now, server = time.monotonic(), PromptServer.instance
+        self._next_message = now + TELL_SECONDS
+        total = self._total if self._done <= self._total else 0  # one that was passed was an estimate
+        done = {"done": self._done, "total": total, "seconds": now - self._began}
+        message = {"node": self._node, **done, **self._numbers, "said": list(self._said)}
+        server.send_sync(TOLD, message, server.client_id)
 
     def preview(self, pixels: Any) -> None:
         began = time.monotonic()

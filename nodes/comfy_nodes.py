@@ -1,4 +1,4 @@
-"""Our nodes as ComfyUI runs them: beside its result, a node shows its source and its result under a slider.
+"""Our nodes as ComfyUI runs them: beside its result, a node shows its source and its result under a slider, or its map.
 
 The command line has no canvas, so there the same nodes make no such pictures. What is shown is small and bounded, whatever
 the size of the picture or the length of the film; ``web/js/compare_on_node.js`` shows it.
@@ -13,6 +13,7 @@ from weakref import WeakKeyDictionary
 
 from .core import shown
 from .image import TiledUpscale
+from .measure import ColorDriftMetric, DiffMap
 from .video import SequenceOut, TiledUpscaleVideo, VideoOut
 
 if TYPE_CHECKING:
@@ -31,6 +32,8 @@ PICTURES = 4
 FRAMES = 3
 """Of a film at most."""
 QUALITY = 92
+MAP_SIDE = 1024
+"""Of a map on its node at most, in pixels."""
 
 
 class ComparedUpscale(TiledUpscale):
@@ -68,7 +71,25 @@ class ComparedSequenceOut(SequenceOut):
         return _written(self.host, video, lambda film: super(ComparedSequenceOut, self).run(film, *values, **settings))
 
 
+class ShownColorDrift(ColorDriftMetric):
+    """Shows the heat map on the node, below the verdict."""
+
+    def run(self, *values: Any, **settings: Any) -> dict[str, Any]:
+        said = super().run(*values, **settings)
+        return {**said, "ui": {**said["ui"], "images": _maps(self.host, said["result"][0])}}
+
+
+class ShownDiffMap(DiffMap):
+    """Shows the map on the node."""
+
+    def run(self, *values: Any, **settings: Any) -> Any:
+        result = super().run(*values, **settings)
+        return {"ui": {"images": _maps(self.host, result[0])}, "result": result}
+
+
 NODES: dict[str, type] = {
+    "ColorDriftMetric": ShownColorDrift,
+    "DiffMap": ShownDiffMap,
     "TiledUpscale": ComparedUpscale,
     "TiledUpscaleVideo": ComparedUpscaleVideo,
     "VideoOut": ComparedVideoOut,
@@ -160,6 +181,20 @@ def _pictures(host: Host, images: Any, results: Any) -> list[dict[str, Any]]:
         note = f"{number}" if len(images) > 1 else ""
         found += [(note, pair) for pair in before.pairs(pixels)]
     return _saved(host, found)
+
+
+def _maps(host: Host, maps: Any) -> list[dict[str, str]]:
+    from PIL import Image
+
+    from ..runtime.images.quantize import to_integers
+
+    paths: list[Path] = []
+    for pixels in maps[:PICTURES]:
+        picture = Image.fromarray(to_integers(pixels.numpy(), 8))
+        picture.thumbnail((MAP_SIDE, MAP_SIDE), Image.Resampling.LANCZOS)
+        paths.append(host.output_path("temp", "upscale8k/maps", ".png"))
+        picture.save(paths[-1], compress_level=1)
+    return shown(host, "temp", paths)
 
 
 def _saved(host: Host, pairs: list[tuple[str, Pair]]) -> list[dict[str, Any]]:

@@ -42,8 +42,8 @@ BATCH_TOOLTIP = (
     "CPU."
 )
 PRECISION_TOOLTIP = (
-    "auto is fp16 on a GPU where the model is safe in it, fp32 otherwise. A tile that overflows in fp16 is computed again in "
-    "fp32."
+    "auto is fp16 on a GPU where the model is safe in it; on a processor fp32, or bf16 where a short trial shows it to be much "
+    "faster and the same to the eye. A tile that overflows in fp16 is computed again in fp32."
 )
 REDUCE_TOOLTIP = (
     "How the last, exact reduction is made when the model overshoots the target. Linear light keeps the brightness of fine "
@@ -164,7 +164,9 @@ class TiledUpscale:
         color_fix: Any = "off",
     ) -> tuple[Any]:
         from ..runtime.upscale.batch import upscale_batch
+        from ..runtime.upscale.room import expect_room
 
+        expect_room(image.shape, upscale_model, target)
         asked = tiling_settings(
             self.host, upscale_model, target, tile, halo, batch, precision, reduce, backend, settings, color_fix
         )

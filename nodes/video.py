@@ -30,7 +30,8 @@ if TYPE_CHECKING:
 CODECS = ["hevc", "av1", "h264", "prores", "ffv1", "vp9"]
 CONTAINERS = ["mp4", "mkv", "mov", "webm"]
 DEINTERLACE = ["refuse", "bwdif", "keep"]
-HARDWARE = ["none", "nvenc", "qsv", "amf", "videotoolbox"]
+GAPS = ["refuse", "keep time", "close up"]
+HARDWARE = ["none", "auto", "nvenc", "qsv", "amf", "videotoolbox"]
 
 DEINTERLACE_TOOLTIP = (
     "What to do with an interlaced film: refuse it, make full pictures of its half pictures (bwdif), or keep the lines as they "
@@ -44,6 +45,10 @@ PREFIX_TOOLTIP = (
     "Below the output folder; %width%, %height%, %year% and so on are filled in. A suffix such as .mkv goes before container."
 )
 PICTURES_TOOLTIP = "A folder of the input folder, or the names in one: shots/frame_%05d.png."
+GAPS_TOOLTIP = (
+    "What to do when numbers are missing: refuse and name the first, keep the time of the others (the picture before stands as "
+    "long), or close up, which makes the film shorter."
+)
 NAMES_TOOLTIP = (
     "Below the output folder; %05d is the number, with five digits. The suffix chooses the format: png, tiff, exr, jpg, webp, "
     "avif, jxl."
@@ -51,7 +56,13 @@ NAMES_TOOLTIP = (
 IF_EXISTS_TOOLTIP = "number adds _00001_ and counts up; replace writes exactly this name."
 SERIES_EXISTS_TOOLTIP = "number adds _00001_ to the folder and counts up; replace writes exactly these names."
 CHROMA_TOOLTIP = "4:4:4 keeps colour at full resolution, for masters."
-PRESET_TOOLTIP = "The encoder's own word for its speed; empty is what suits 8K."
+PRESET_TOOLTIP = (
+    "The encoder's own word for its speed; empty is what suits the film's size. hevc: superfast, above 4K ultrafast."
+)
+HARDWARE_TOOLTIP = (
+    "An encoder of the graphics card: faster, larger files. auto takes one that is there and takes pictures of this size, else "
+    "the processor, and says which."
+)
 AUDIO_TOOLTIP = "copy takes the packets as they are wherever the container holds them."
 CRF_TOOLTIP = "Quality: lower is better and larger; -1 is what suits the codec. Without meaning for ProRes and FFV1."
 SEGMENT_TOOLTIP = "A run that is stopped goes on after the last whole segment; this is how long one is."
@@ -155,8 +166,11 @@ class TiledUpscaleVideo:
         color_fix: Any = "off",
     ) -> tuple[Any]:
         from ..runtime.upscale.film import upscale_stream
+        from ..runtime.upscale.room import expect_room
         from ..runtime.video.value import map_value
 
+        width, height = video.get_dimensions()
+        expect_room((1, height, width, 3), upscale_model, target)
         asked = tiling_settings(
             self.host, upscale_model, target, tile, halo, batch, precision, reduce, backend, settings, color_fix
         )
@@ -191,7 +205,7 @@ class VideoOut:
                 "chroma": choice(["4:2:0", "4:4:4"], "4:2:0", CHROMA_TOOLTIP, advanced=True),
                 "crf": integer(-1, -1, 63, CRF_TOOLTIP),
                 "preset": text("", PRESET_TOOLTIP, advanced=True),
-                "hardware": choice(HARDWARE, "none", "An encoder of the graphics card: faster, larger files.", advanced=True),
+                "hardware": choice(HARDWARE, "none", HARDWARE_TOOLTIP, advanced=True),
                 "audio": choice(["copy", "none"], "copy", AUDIO_TOOLTIP),
                 "segment_seconds": integer(1, 1, 3600, SEGMENT_TOOLTIP, advanced=True),
                 "if_exists": choice([NUMBER, REPLACE], NUMBER, IF_EXISTS_TOOLTIP, advanced=True),
@@ -240,9 +254,11 @@ class VideoOut:
         def find(width: int, height: int) -> Path:
             if if_exists == NUMBER:
                 return self.host.output_path("output", stem, suffix, width=width, height=height)
-            return self.host.output_file("output", expand_tokens(stem, width=width, height=height) + suffix)
+            name = expand_tokens(stem, width=width, height=height)
+            name += "Upscale8K" if not name or name.endswith(("/", "\\")) else ""
+            return self.host.output_file("output", name + suffix)
 
-        path = write_value(video, self.host.progress, settings, find)
+        path = write_value(video, self.host.progress, settings, find, exactly=if_exists == REPLACE)
         return {"ui": {"images": shown(self.host, "output", [path]), "animated": (True,)}}
 
 
@@ -263,7 +279,7 @@ class SequenceIn:
     CATEGORY = "8K/video"
     DESCRIPTION = (
         "Opens numbered pictures as a film, one after the other and at their full depth: PNG, TIFF, EXR, JPEG and others. "
-        "Numbers that are missing are reported."
+        "A number that is missing is refused, unless you say what to make of it."
     )
     SEARCH_ALIASES: ClassVar = ["image sequence", "load images", "frames", "png sequence", "exr sequence", "folder"]
     RETURN_TYPES = ("VIDEO",)
@@ -278,7 +294,8 @@ class SequenceIn:
             "required": {
                 "pictures": text("frames/%05d.png", PICTURES_TOOLTIP),
                 "frame_rate": ("FLOAT", {**rate, "tooltip": "Pictures a second; 23.976 is 24000/1001."}),
-            }
+            },
+            "optional": {"gaps": choice(GAPS, "refuse", GAPS_TOOLTIP)},
         }
 
     @classmethod
@@ -290,18 +307,18 @@ class SequenceIn:
         return True
 
     @classmethod
-    def IS_CHANGED(cls, pictures: str, frame_rate: float = 24.0) -> str:
+    def IS_CHANGED(cls, pictures: str, frame_rate: float = 24.0, gaps: str = "refuse") -> str:
         from ..runtime.video.sequence import fingerprint
 
-        return f"{frame_rate}:{fingerprint(cls.host.find_series(pictures))}"
+        return f"{frame_rate}:{gaps}:{fingerprint(cls.host.find_series(pictures))}"
 
-    def run(self, pictures: str, frame_rate: float = 24.0) -> tuple[Any]:
+    def run(self, pictures: str, frame_rate: float = 24.0, gaps: Any = "refuse") -> tuple[Any]:
         from ..runtime.images.film import frame_reader
         from ..runtime.video.value import open_pictures
 
         limit = self.host.input_pixels()
         place = self.host.find_series(pictures)
-        return (open_pictures(place, frame_rate, lambda say: frame_reader(limit, say), self.host.progress),)
+        return (open_pictures(place, frame_rate, gaps, lambda say: frame_reader(limit, say), self.host.progress),)
 
 
 class SequenceOut:
@@ -335,7 +352,7 @@ class SequenceOut:
 
     @classmethod
     def VALIDATE_INPUTS(cls, filename: str | None) -> bool | str:
-        if filename is not None and not is_series(filename):
+        if filename is not None and not is_series(expand_tokens(filename)):
             return f"{filename} names one picture, not a series of them. Put a number into it: frames/%05d.png."
         return output_is_possible(cls.host, filename)
 
@@ -358,11 +375,12 @@ class SequenceOut:
         folder, _, names = filename.replace("\\", "/").rpartition("/")
 
         def find(width: int, height: int) -> Path:
-            if if_exists == NUMBER:
-                return self.host.output_path("output", folder, "", width=width, height=height)
-            return self.host.output_file("output", expand_tokens(filename, width=width, height=height)).parent
+            if if_exists == REPLACE:
+                return self.host.output_file("output", expand_tokens(filename, width=width, height=height))
+            place = self.host.output_path("output", folder, "", width=width, height=height)
+            return place / expand_tokens(names, width=width, height=height)
 
-        pattern, written = write_pictures(video, self.host.progress, settings, find, names)
+        pattern, written = write_pictures(video, self.host.progress, settings, find, exactly=if_exists == REPLACE)
         return {"ui": {"images": shown(self.host, "output", written), "series": shown(self.host, "output", [pattern])}}
 
 

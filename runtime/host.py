@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Any, Literal, Protocol
+from typing import Any, ClassVar, Literal, Protocol
 
 from .errors import MediaError, OutputError
 
@@ -164,10 +164,10 @@ def _is_folder(path: Path) -> bool:
 
 def is_series(name: str) -> bool:
     """Whether a name stands for numbered pictures: ``frame_%05d.png``."""
-    return re.search(r"%(?:0\d+)?d", PurePath(name).name) is not None
+    return re.search(r"%(?:0\d+)?d(?!ay%)", PurePath(name).name) is not None
 
 
-def _expect_usable(folder: Path) -> None:
+def _expect_usable(folder: Path, option: str) -> None:
     """Raise ``OutputError`` when files could not be made in ``folder``, or the folder itself could not."""
     there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
     if not there.is_dir():
@@ -177,7 +177,7 @@ def _expect_usable(folder: Path) -> None:
     else:
         return
     raise OutputError(
-        f"The folder {folder} cannot be used: {reason}.", "Make it writable, or choose another with --output-dir.", path=folder
+        f"The folder {folder} cannot be used: {reason}.", f"Make it writable, or choose another with {option}.", path=folder
     )
 
 
@@ -247,6 +247,10 @@ class LocalHost:
     ``close`` deletes the temporary folder, if any node asked for it.
     """
 
+    input_option: ClassVar[str] = "--input-dir"
+    """How the person who started this home names another input folder; messages say it."""
+    output_option: ClassVar[str] = "--output-dir"
+
     input_dir: Path = field(default_factory=lambda: Path("input"))
     output_dir: Path = field(default_factory=lambda: Path("output"))
     shipped_inputs: tuple[Path, ...] = ()
@@ -291,7 +295,7 @@ class LocalHost:
         if path is None:
             raise MediaError(
                 f"{name!r} lies outside the {folder} folder {root}.",
-                f"A workflow may only name files inside the {folder} folder: copy the file there, or pass --input-dir.",
+                f"A workflow may only name files inside the {folder} folder: copy the file there, or pass {self.input_option}.",
                 path=root,
             )
         if not is_there(path) and folder == "input":
@@ -300,13 +304,13 @@ class LocalHost:
             missing = "" if root.is_dir() else ", which does not exist"
             raise MediaError(
                 f"{name!r} is not in the {folder} folder {root}{missing}.",
-                "Copy the file there, or name its folder with --input-dir.",
+                f"Copy the file there, or name its folder with {self.input_option}.",
                 path=path,
             )
         return path
 
     def check_output(self, folder: Folder, name: str) -> None:
-        _expect_usable(self._output_place(folder, _named(expand_tokens(name))).parent)
+        _expect_usable(self._output_place(folder, _named(expand_tokens(name))).parent, self.output_option)
 
     def output_path(self, folder: Folder, prefix: str, suffix: str, *, width: int = 0, height: int = 0) -> Path:
         path = self.output_file(folder, _named(expand_tokens(prefix, width=width, height=height)))
@@ -314,13 +318,13 @@ class LocalHost:
 
     def output_file(self, folder: Folder, name: str) -> Path:
         path = self._output_place(folder, name)
-        _expect_usable(path.parent)
+        _expect_usable(path.parent, self.output_option)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(
                 f"The folder {path.parent} cannot be made: {error.strerror}.",
-                "Choose another with --output-dir.",
+                f"Choose another with {self.output_option}.",
                 path=path.parent,
             ) from error
         return path

@@ -1,6 +1,7 @@
 """The map of the house, held against every import in it."""
 
 import ast
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -81,6 +82,15 @@ def imported_rooms(path: Path) -> set[str]:
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_import_follows_an_arrow(path: Path) -> None:
     assert imported_rooms(path) <= ARROWS[room_of(path)]
+
+
+@pytest.mark.parametrize("room", [room for room in ARROWS if (ROOT / room / "__init__.py").is_file() and room != "nodes"])
+def test_a_door_sign_names_the_rooms_that_may_be_entered(room: str) -> None:
+    sign = ast.get_docstring(ast.parse((ROOT / room / "__init__.py").read_text(encoding="utf-8"))) or ""
+    _, said, rooms = sign.partition("May enter: ")
+    assert said
+    named = set(re.findall(r"``(\w+)``", rooms.partition(".")[0]))
+    assert {name if name == "nodes" else f"runtime/{name}" for name in named} == ARROWS[room]
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

@@ -70,6 +70,8 @@ class VideoInfo:
     pixel_aspect: Fraction = Fraction(1)
     source: Path | None = None
     """The file whose sound, subtitles, chapters and tags go along; None for pictures."""
+    pictures: tuple[Path, ...] = ()
+    """The files of a film of numbered pictures."""
     start: Fraction = Fraction(0)
     """Where on the clock of ``source``, in seconds, the zero of ``Frame.pts`` lies. With ``end`` it is the part of sound and
     subtitles to take. 0 leaves every time as it stands, even those of a source whose clock begins later (MPEG-TS)."""

@@ -11,7 +11,7 @@ from av.error import FFmpegError
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from .container import is_cover
+from .container import OPEN_OPTIONS, is_cover
 from .encoders import Container
 from .muxer import Muxer
 
@@ -55,7 +55,7 @@ def _attach_cover(path: Path, stream: VideoStream, out: Muxer, container: Contai
 def _packet(path: Path, index: int) -> bytes | None:
     """The only packet of a cover."""
     try:
-        with av.open(str(path)) as container:
+        with av.open(str(path), options=OPEN_OPTIONS) as container:
             return next((bytes(packet) for packet in container.demux(container.streams[index]) if packet.size), None)
     except FFmpegError:
         return None

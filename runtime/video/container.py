@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import codecs
 from collections.abc import Iterator
 from pathlib import Path
 
 import av
 from av.container import InputContainer
 from av.error import FFmpegError
+from av.format import Flags
 from av.packet import Packet
 from av.video.stream import VideoStream
 
@@ -52,16 +54,19 @@ _PICTURE_BRANDS = (b"avif", b"heic", b"heix", b"mif1", b"jxl ")
 _CONVERT = "If another program plays it, convert it first: ffmpeg -i {name} -c:v libx264 -crf 12 -c:a copy out.mkv"
 
 
+OPEN_OPTIONS = {"format_whitelist": ",".join(_FORMATS), "protocol_whitelist": "file"}
+"""For every file from outside: it may neither name other files nor reach for the network."""
+
+
 def open_container(path: Path) -> InputContainer:
     """The file, ready to demux; whoever calls closes it. Raises ``MediaError`` for what is no whole film or sound file."""
     head = _head(path)
     _refuse_truncated(path)
-    options = {"format_whitelist": ",".join(_FORMATS), "protocol_whitelist": "file"}
     try:
         try:
-            return av.open(str(path.absolute()), "r", options=options)
+            return av.open(str(path.absolute()), "r", options=OPEN_OPTIONS)
         except UnicodeDecodeError:  # PyAV 18 stops at tags that are no UTF-8; 19 has no such argument and does not stop
-            return av.open(str(path.absolute()), "r", options=options, metadata_errors="replace")
+            return av.open(str(path.absolute()), "r", options=OPEN_OPTIONS, metadata_errors="replace")
     except (FFmpegError, ValueError) as error:
         raise _not_a_film(path, head, error) from error
 
@@ -87,6 +92,11 @@ def packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[V
         yield from container.demux(stream)
     except IndexError:  # PyAV looks for streams that only appeared on the way (MPEG-TS) after it gave our last packet
         return
+
+
+def may_jump(container: InputContainer) -> bool:
+    """Whether FFmpeg says of this kind of file that its clock may jump (MPEG-TS, MPEG-PS, Ogg)."""
+    return bool(container.format.flags & Flags.ts_discont.value)
 
 
 def refuse_encrypted(packet: Packet[VideoStream], path: Path) -> None:
@@ -155,7 +165,7 @@ def _not_a_film(path: Path, head: bytes, error: Exception) -> MediaError:
 
 def _is_text(head: bytes) -> bool:
     try:
-        text = head[: len(head) - 4 if len(head) > 4 else None].decode("utf-8")
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # the last character may be cut off
     except UnicodeDecodeError:
         return False
     return all(character.isprintable() or character in "\r\n\t\x1b" for character in text)

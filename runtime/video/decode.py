@@ -14,7 +14,8 @@ from av.error import MemoryError as NoMemory
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from .container import open_container, packets, video_stream
+from .clock import Clock, jumps
+from .container import may_jump, open_container, packets, video_stream
 from .probe import Source
 from .timing import Trouble
 
@@ -31,9 +32,9 @@ def decoded(source: Source, first: int | None, trouble: Trouble) -> Generator[av
 
     A place is only believed when the first picture after the jump is a key frame, has a time, and is not too late: containers
     index decoding times, which reordering and open groups of pictures set apart from the times shown. Otherwise, and for
-    streams that cannot jump, decoding starts at the beginning.
+    streams that cannot jump, decoding starts at the beginning; so it does where the container's clock jumps before that place.
     """
-    if first is not None:
+    if first is not None and len(jumps(source.path, first * source.info.time_base)) == 1:
         for back in _STEPS_BACK:
             with open_container(source.path) as container:
                 pictures = _from_key_frame(container, source, first, back, trouble)
@@ -69,7 +70,11 @@ def _from_key_frame(
 
 
 def _pictures(container: InputContainer, stream: VideoStream, trouble: Trouble) -> Iterator[av.VideoFrame]:
+    clock = Clock() if may_jump(container) else None
     for packet in _packets(container, stream, trouble):
+        if clock:
+            clock.set(packet)
+            trouble.jumps = clock.places
         try:
             pictures = packet.decode()
         except NoMemory:

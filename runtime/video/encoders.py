@@ -24,6 +24,25 @@ ProRes 422 HQ          1.63      0.50 GB  3.728      41.1     the same
 
 Without look-ahead x265 spends more bits at the same crf, not more for the same quality: measured at 1920x1080 superfast,
 crf 20 with look-ahead gives 0.0171 bit/pixel at 40.98 dB, crf 24 without it 0.0155 at 40.77. So large pictures get crf 24.
+
+At 7680x4320 in 10 bits, four frames that animevideov3 made, with noise of one 8-bit code added; processor seconds, and memory
+above that of the process, one picture on its way included:
+
+=========================  =======  ========  ==========  ==========
+encoder, preset, crf       s/frame  memory    Mbit/frame  PSNR, luma
+=========================  =======  ========  ==========  ==========
+x265 ultrafast 24          1.4      2.30 GB   0.92        47.7
+x265 superfast 24          3.2      2.30 GB   0.90        47.7
+x265 ultrafast 28          1.3      2.29 GB   0.63        46.8
+x265 superfast 28          3.0      2.29 GB   0.63        46.9
+x265 veryfast 28           3.5      2.28 GB   0.80        47.3
+SVT-AV1 10 36              0.7      1.21 GB   0.84        47.1
+SVT-AV1 8 36               1.0      1.22 GB   0.84        47.2
+=========================  =======  ========  ==========  ==========
+
+So large pictures get ultrafast: the same quality takes about 4 % more bits than superfast, and half the time. Whatever the
+preset, x265 holds four pictures of 536 MB each (390 MB in 8 bits): the source, its half-size copies, the reconstruction,
+coefficients and motion of the one in work, of two before it and of one to be used again. No setting that was tried lowers that.
 """
 
 from __future__ import annotations
@@ -47,6 +66,8 @@ Container = Literal["mp4", "mkv", "mov", "webm"]
 Bits = Literal[8, 10, 16]
 Chroma = Literal["4:2:0", "4:4:4"]
 Hardware = Literal["nvenc", "qsv", "amf", "videotoolbox"]
+AUTO = "auto"
+"""Whichever of these works here for this film, or the processor."""
 
 LARGE = 12_000_000
 """Pixels above which memory comes before the size of the file: 4K lies below, 5K and 8K above."""
@@ -99,6 +120,8 @@ class Encoder:
     """The same for pictures above ``LARGE``; None: the same number."""
     crf_limit: int = 51
     preset: str = ""
+    preset_large: str = ""
+    """The same for pictures above ``LARGE``; empty: the same word."""
     presets: tuple[str, ...] = ()
     even: bool = True
     """Subsampled chroma is for even widths and heights only."""
@@ -190,6 +213,7 @@ def _x264(wish: Wish) -> dict[str, str]:
 
 
 def _svt_av1(wish: Wish) -> dict[str, str]:
+    os.environ.setdefault("SVT_LOG", "1")  # errors only; it would print its settings for every segment
     # Key frames instead of forward ones close the group; each level of parallelism holds more pictures.
     text = f"lp={min(cores(), 2)}:pred-struct=1" if wish.large else f"lp={min(cores(), 3)}"
     if wish.mastering_display:
@@ -257,12 +281,14 @@ _YUV420: dict[tuple[Bits, Chroma], str] = {(8, "4:2:0"): "yuv420p", (10, "4:2:0"
 _CARD: dict[tuple[Bits, Chroma], str] = {(8, "4:2:0"): "nv12", (10, "4:2:0"): "p010le"}
 
 SOFTWARE: Mapping[Codec, Encoder] = {
-    "hevc": Encoder("libx265", _YUV, _x265, 20, 24, 51, "superfast", _X26X_PRESETS, tells_hdr=True, bits_per_pixel=0.06),
-    "h264": Encoder("libx264", _YUV, _x264, 18, None, 51, "veryfast", _X26X_PRESETS, tells_hdr=True, bits_per_pixel=0.1),
-    "av1": Encoder(
-        "libsvtav1", _YUV420, _svt_av1, 28, None, 63, "10", tuple(map(str, range(14))), tells_hdr=True, bits_per_pixel=0.05
+    "hevc": Encoder(
+        "libx265", _YUV, _x265, 20, 24, 51, "superfast", "ultrafast", _X26X_PRESETS, tells_hdr=True, bits_per_pixel=0.06
     ),
-    "vp9": Encoder("libvpx-vp9", _YUV, _vp9, 28, None, 63, "5", tuple(map(str, range(9))), even=False, bits_per_pixel=0.06),
+    "h264": Encoder("libx264", _YUV, _x264, 18, None, 51, "veryfast", "", _X26X_PRESETS, tells_hdr=True, bits_per_pixel=0.1),
+    "av1": Encoder(
+        "libsvtav1", _YUV420, _svt_av1, 28, None, 63, "10", "", tuple(map(str, range(14))), tells_hdr=True, bits_per_pixel=0.05
+    ),
+    "vp9": Encoder("libvpx-vp9", _YUV, _vp9, 28, None, 63, "5", "", tuple(map(str, range(9))), even=False, bits_per_pixel=0.06),
     # ProRes has no 4:2:0: what is asked for as 4:2:0 keeps more.
     "prores": Encoder(
         "prores_ks",
@@ -302,10 +328,13 @@ _NEEDS = {
     "videotoolbox": "macOS",
 }
 _CARD_CRF: Mapping[Codec, int] = {"hevc": 22, "h264": 20, "av1": 28}
+_CARD_LIMIT = 51
+_SMALL = Size(256, 256)
+"""A picture that every hardware encoder takes."""
 
 
-def encoder_for(codec: Codec, hardware: Hardware | None) -> Encoder:
-    """The encoder; for ``hardware`` only one that opens here.
+def encoder_for(codec: Codec, hardware: Hardware | None, size: Size = _SMALL, pixel_format: str = "nv12") -> Encoder:
+    """The encoder; for ``hardware`` only one that opens here, for pictures of this size and format.
 
     Raises ``HardwareMissing``.
     """
@@ -313,6 +342,13 @@ def encoder_for(codec: Codec, hardware: Hardware | None) -> Encoder:
         return SOFTWARE[codec]
     name = f"{codec}_{hardware}"
     reason = _why_not(name) if codec in _CARD_CRF else f"there is no {hardware} encoder for {NAMES[codec]}"
+    if not reason and _why_not(name, size, pixel_format):
+        bits = 10 if pixel_format == "p010le" else 8
+        raise HardwareMissing(
+            f"The hardware encoder {name} does not take pictures of {size} with {bits} bits.",
+            "Choose hevc or av1, 8 bits, or a smaller target; or set hardware to none to encode on the processor.",
+            feature=name,
+        )
     if reason:
         here = ", ".join(hardware_encoders()) or "none"
         raise HardwareMissing(
@@ -321,7 +357,7 @@ def encoder_for(codec: Codec, hardware: Hardware | None) -> Encoder:
             feature=name,
         )
     options, preset, presets = _CARDS[hardware]
-    return Encoder(name, _CARD, options, _CARD_CRF[codec], None, 51, preset, presets, bits_per_pixel=0.1)
+    return Encoder(name, _CARD, options, _CARD_CRF[codec], None, _CARD_LIMIT, preset, "", presets, bits_per_pixel=0.1)
 
 
 def hardware_encoders() -> list[str]:
@@ -329,13 +365,32 @@ def hardware_encoders() -> list[str]:
     return [name for codec in _CARD_CRF for hardware in _CARDS if not _why_not(name := f"{codec}_{hardware}")]
 
 
+def usual(codec: Codec, bits: Bits, chroma: Chroma, size: Size, *, crf: int | None, preset: str) -> tuple[Hardware | None, str]:
+    """What ``AUTO`` stands for: the first hardware encoder that takes this film as it is asked for; and why not, or which.
+
+    None is taken that would have to be told other words (``preset``) or that gives less (``chroma``) than was asked for.
+    """
+    pixel_format, why = _CARD.get((bits, chroma)), f"No hardware encoder for {NAMES[codec]} works here"
+    for hardware, (_, _, presets) in _CARDS.items():
+        name = f"{codec}_{hardware}"
+        if codec not in _CARD_CRF or _why_not(name):
+            continue
+        if pixel_format is None or _why_not(name, size, pixel_format):
+            why = f"{name} does not take {size} with {bits} bit {chroma}"
+        elif (preset and preset not in presets) or (crf is not None and crf > _CARD_LIMIT):
+            why = f"{name} does not know what is asked for"
+        else:
+            return hardware, f"{name} encodes, on the graphics card."
+    return None, f"{why}, so the processor encodes."
+
+
 @cache
-def _why_not(name: str) -> str:
-    """Why a hardware encoder cannot be used, found out by opening a small one; empty when it can."""
+def _why_not(name: str, size: Size = _SMALL, pixel_format: str = "nv12") -> str:
+    """Why a hardware encoder cannot be used, found out by opening one for small pictures or these; empty when it can."""
     try:
         context = cast("av.VideoCodecContext", av.CodecContext.create(name, "w"))
-        context.width = context.height = 256
-        context.pix_fmt = "nv12"
+        context.width, context.height = size.width, size.height
+        context.pix_fmt = pixel_format
         context.time_base = Fraction(1, 25)
         context.framerate = Fraction(25)
         context.open()
@@ -355,7 +410,7 @@ def choose(
     *,
     size: Size,
     keyframes: int,
-    hardware: Hardware | None = None,
+    hardware: Hardware | Literal["auto"] | None = None,
     crf: int | None = None,
     bitrate: int | None = None,
     preset: str = "",
@@ -367,18 +422,23 @@ def choose(
     Raises ``OutputError`` for what does not go together, ``HardwareMissing`` for hardware that is not here.
     """
     _check_names(codec, container, crf, bitrate)
-    encoder = encoder_for(codec, hardware)
+    notes: list[str] = []
+    if hardware == AUTO:
+        hardware, why = usual(codec, bits, chroma, size, crf=crf, preset=preset)
+        notes.append(why)
+    encoder = encoder_for(codec, hardware, size, _CARD.get((bits, chroma), "nv12"))
     if preset and preset not in encoder.presets:
         known = f"Presets of {encoder.name}: {', '.join(encoder.presets)}." if encoder.presets else "Leave the preset empty."
         raise OutputError(f"{encoder.name} has no preset {preset}.", known)
-    notes = ["ProRes has no 4:2:0: the film is written as 4:2:2."] if codec == "prores" and chroma == "4:2:0" else []
+    if codec == "prores" and chroma == "4:2:0":
+        notes.append("ProRes has no 4:2:0: the film is written as 4:2:2.")
     if (mastering_display or content_light) and not encoder.tells_hdr:
         notes.append(f"{encoder.name} does not write what HDR10 says of brightness: use HEVC or AV1 to keep it.")
     large = size.pixels > LARGE
     wish = Wish(
         _quality(encoder, crf, bitrate, notes, large=large),
         bitrate,
-        preset or encoder.preset,
+        preset or (large and encoder.preset_large) or encoder.preset,
         keyframes,
         large,
         mastering_display,

@@ -11,7 +11,8 @@ from av.error import FFmpegError
 
 from ..errors import WorkflowError
 from ..frames.stream import VideoInfo
-from .container import open_container, packets, video_stream
+from .clock import Clock, jumps
+from .container import may_jump, open_container, packets, video_stream
 from .probe import Source
 from .timing import Timed
 
@@ -28,10 +29,13 @@ class Excerpt:
     frame_cap: int | None = None
     every_nth: int = 1
 
+    zero: int = 0
+    """The tick at which a film begins whose pictures begin before 0, else 0: players show nothing of what lies there."""
+
     @property
     def shift(self) -> int:
         """What is taken off every time."""
-        return self.first or 0
+        return self.zero if self.first is None else self.first
 
 
 def excerpt(source: Source, start: Fraction, duration: Fraction | None, frame_cap: int | None, every_nth: int) -> Excerpt:
@@ -44,6 +48,7 @@ def excerpt(source: Source, start: Fraction, duration: Fraction | None, frame_ca
         end=round((zero + duration) / base) if duration is not None else None,
         frame_cap=frame_cap,
         every_nth=every_nth,
+        zero=round(source.clock_zero / base) if source.before_zero else 0,
     )
 
 
@@ -131,10 +136,13 @@ def _time_after(source: Source, first: int | None, frames: int) -> int | None:
     with open_container(source.path) as container:
         stream = video_stream(container, source.path)
         with suppress(FFmpegError):  # what cannot jump is read from its beginning
-            if first is not None:
+            if first is not None and len(jumps(source.path, first * source.info.time_base)) == 1:
                 container.seek(max(0, first - round(1 / source.info.time_base)), stream=stream)
         with suppress(FFmpegError):  # a broken file is told of when it is read
+            clock = Clock()
             for packet in packets(container, stream):
+                if may_jump(container):
+                    clock.set(packet)
                 time = packet.dts if source.decode_times else packet.pts
                 if time is not None and (first is None or time >= first):
                     times.append(time)

@@ -197,19 +197,19 @@ def _picture_packets(film: Film, segments: list[tuple[Path, Segment]], out: Vide
                 number += 1
                 yield packet
     if number != len(times):
-        raise OutputError(
-            f"{len(times)} frames were finished, and {number} are in the segments.", "Run it again without resuming."
-        )
+        raise OutputError(f"{len(times)} frames were finished, and {number} are in the segments.", _anew(segments[0][0]))
 
 
 def _same_parameters(path: Path, stream: VideoStream, first: bytes | None) -> bytes:
     """A film has one set of codec parameters; all segments come from the same encoder with the same settings."""
     extra = bytes(stream.codec_context.extradata or b"")
     if first is not None and extra != first:
-        raise OutputError(
-            f"{path.name} was made by another encoder than the segments before it.", "Run it again without resuming.", path=path
-        )
+        raise OutputError(f"{path.name} was made by another encoder than the segments before it.", _anew(path), path=path)
     return extra
+
+
+def _anew(segment: Path) -> str:
+    return f"Delete the folder {segment.parent.name} and run it again."
 
 
 def _duration(times: list[int], pts: int, last: int, film: Film) -> int:

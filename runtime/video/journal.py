@@ -29,6 +29,10 @@ JOURNAL = "journal.jsonl"
 _FORMAT = 1
 
 
+class Busy(OutputError):
+    """Somebody else has this place."""
+
+
 @dataclass(frozen=True)
 class Segment:
     """A finished segment."""
@@ -82,10 +86,10 @@ def sync(path: Path) -> None:
 
 @contextmanager
 def alone(lock: Path, name: str) -> Generator[None]:
-    """Hold the file ``lock``, which the system lets go of when this process dies. Raises ``OutputError`` when somebody does."""
+    """Hold the file ``lock``, which the system lets go of when this process dies. Raises ``Busy`` when somebody does."""
     with lock.open("a+b") as file:
         if not _lock(file):
-            raise OutputError(f"Another run is writing {name} just now.", "Wait for it, or choose another name.", path=lock)
+            raise Busy(f"Another run is writing {name} just now.", "Wait for it, or choose another name.", path=lock)
         yield
 
 
@@ -100,15 +104,26 @@ class Parts:
     def locked(self) -> Generator[None]:
         """Nobody else may work on the same film meanwhile. A folder without a finished segment does not stay behind.
 
-        Raises ``OutputError`` when somebody does.
+        Raises ``Busy`` when somebody does.
         """
         self.folder.mkdir(parents=True, exist_ok=True)
         with alone(self.folder / "lock", self.folder.name.removesuffix(".parts")):
             try:
                 yield
             finally:
-                if not any(self.folder.glob("*.mp4")):
+                if not self.finished():
                     self.remove()
+
+    def asked(self) -> Mapping[str, Any]:
+        """What the run asked for that is writing here or was stopped; nothing without a journal of this kind."""
+        nothing: dict[str, Any] = {}
+        first = next(_lines(self._journal), nothing)
+        asked = first.get("asked") if first.get("format") == _FORMAT else None
+        return cast("Mapping[str, Any]", asked) if isinstance(asked, dict) else {}
+
+    def finished(self) -> int:
+        """How many segments there are that have their name, and so are whole."""
+        return sum(1 for _ in self.folder.glob("*.mp4"))
 
     def read(self) -> Progress | None:
         """What can be used, each segment checked against its hash; None without a journal."""

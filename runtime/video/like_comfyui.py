@@ -246,7 +246,9 @@ class VideoFromComponents:
     ) -> None:
         """Write H.264 and AAC. Raises ``OutputError`` for odd sizes, alpha, and what the disk refuses."""
         count, height, width, channels = self._components.images.shape
-        if not count or channels != 3:
+        if not count:
+            raise OutputError("A film of no pictures cannot be written.", "Connect pictures, at least one.")
+        if channels != 3:
             raise OutputError(
                 f"H.264 holds RGB frames, and these are {count} of {channels} channels.", "Use SplitImageWithAlpha before."
             )

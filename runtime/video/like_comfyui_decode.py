@@ -25,6 +25,7 @@ from av.video.stream import VideoStream
 
 from ..errors import MediaError, Upscale8KError
 from ..frames.like_comfyui import FrameConverter, Samples
+from .container import OPEN_OPTIONS
 
 Source = Path | BytesIO
 Floats = npt.NDArray[np.float32]
@@ -65,16 +66,16 @@ def name_of(source: Source) -> str:
 
 @contextmanager
 def opened(source: Source) -> Generator[InputContainer, None, None]:
-    """The container, for the time of the block. No file can make FFmpeg reach for the network.
+    """The container, for the time of the block. No file can make FFmpeg open another one or reach for the network.
 
     Raises ``MediaError`` for everything that goes wrong with reading it in the block.
     """
     try:
         if isinstance(source, BytesIO):
             source.seek(0)
-            container = av.open(source, "r")
+            container = av.open(source, "r", options=OPEN_OPTIONS)
         else:
-            container = av.open(str(source.absolute()), "r", options={"protocol_whitelist": "file"})
+            container = av.open(str(source.absolute()), "r", options=OPEN_OPTIONS)
         with container:
             yield container
     except Upscale8KError:

@@ -14,6 +14,9 @@ AHEAD_BYTES = 32 << 20
 _AHEAD_AT_LEAST = 2
 """Items that may wait however large they are, so that producer and consumer can work at the same time."""
 
+_LOOK_UP = 0.2
+"""Seconds after which a wait looks up, so that Ctrl-C comes through on every system."""
+
 
 class _Ahead(Generic[Item]):
     """What was produced and not yet taken. ``limit`` counts the bytes of waiting items."""
@@ -32,7 +35,8 @@ class _Ahead(Generic[Item]):
         """Wait for room and leave ``item``; False when nobody wants it any more."""
         weight = self._weigh(item)
         with self._changed:
-            self._changed.wait_for(lambda: self.stopped or self._has_room(weight))
+            while not (self.stopped or self._has_room(weight)):
+                self._changed.wait(_LOOK_UP)
             if not self.stopped:
                 self._waiting.append(item)
                 self._bytes += weight
@@ -46,7 +50,8 @@ class _Ahead(Generic[Item]):
         """Everything in order, then the producer's error if it had one."""
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: bool(self._waiting) or self._finished)
+                while not (self._waiting or self._finished):
+                    self._changed.wait(_LOOK_UP)
                 if not self._waiting:
                     break
                 item = self._waiting.popleft()
@@ -89,8 +94,9 @@ def prefetch(
 
 
 def _work(produce: Callable[[], Iterable[Item]], ahead: _Ahead[Item]) -> None:
-    items = iter(produce())
+    items: Iterable[Item] = ()
     try:
+        items = produce()
         for item in items:
             if not ahead.put(item):
                 break

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
@@ -18,7 +19,7 @@ from av.video.stream import VideoStream
 from ..frames.geometry import Size
 from ..frames.stream import Colour, VideoInfo
 from .colour_codes import MATRICES, colour_from
-from .container import open_container, packets, refuse_encrypted, undecodable, video_stream
+from .container import may_jump, open_container, packets, refuse_encrypted, undecodable, video_stream
 from .hdr import content_light, mastering_display
 from .orientation import Orientation, from_display_matrix
 from .pixels_in import PixelFormat, Siting, pixel_format, supported_matrix
@@ -30,6 +31,8 @@ _PLACES, _PICTURES_PER_PLACE = 4, 6
 _PACKETS_TO_FIRST_PICTURE = 2000
 _DOLBY_VISION_TAGS = {"dvh1", "dvhe", "dva1", "dvav", "dav1"}
 _DYNAMIC = {"Dolby Vision": ("DOVI_METADATA", "DOVI_RPU_BUFFER"), "HDR10+": ("DYNAMIC_HDR_PLUS",)}
+_LEAPS, _LEAP_SECONDS = 8, 30
+"""At how many places a clock is compared with the place in the file; nearer to each other than that they tell nothing."""
 _LEAST_FRAME = 8
 """Bytes; no codec and container together write less for a frame."""
 _MPEG_TICKS = Fraction(1, 90000)
@@ -55,6 +58,8 @@ class Source:
     orientation: Orientation
     clock_zero: Fraction
     """Seconds on the source's clock at which the film begins; MPEG-TS and MPEG-PS rarely begin at 0."""
+    before_zero: bool
+    """Its first picture is shown before 0 on that clock, as FFmpeg has it where the clock of MPEG-TS wraps."""
     decode_times: bool
     """The container stores no times to show pictures at (AVI), so those to decode them at count."""
     dynamic: tuple[str, ...]
@@ -105,6 +110,7 @@ def look(path: Path) -> Source:
             siting=siting(picture, pixels, stream.codec_context.name),
             orientation=turn or Orientation(),
             clock_zero=Fraction(container.start_time or 0, av.time_base),
+            before_zero=(stream.start_time or 0) < 0,
             decode_times=container.format.name == "avi",
             dynamic=tuple(name for name, kinds in _DYNAMIC.items() if any(_side_data(picture, kind) for kind in kinds)),
             turned_oddly=turn is None,
@@ -131,7 +137,8 @@ def _as_shown(info: VideoInfo, picture: av.VideoFrame, turn: Orientation) -> Vid
 def _info(path: Path, container: InputContainer, stream: VideoStream, bits: int, colour: Colour) -> VideoInfo:
     rate = frame_rate(stream)
     duration = _duration(container, stream)
-    count, source = _frame_count(stream, duration, rate, path.stat().st_size)
+    believed = None if duration and may_jump(container) and _leaps(container, stream, duration) else duration
+    count, source = _frame_count(stream, believed, rate, path.stat().st_size)
     return VideoInfo(
         size=Size(stream.width, stream.height),
         frame_rate=rate,
@@ -180,6 +187,21 @@ def _duration(container: InputContainer, stream: VideoStream) -> Fraction | None
     if stream.duration:
         return stream.duration * time_base(stream)
     return Fraction(container.duration, av.time_base) if container.duration and container.duration > 0 else None
+
+
+def _leaps(container: InputContainer, stream: VideoStream, duration: Fraction) -> bool:
+    """Whether two places that the clock says are far apart are one place in the file: between them it jumps."""
+    if duration < _LEAPS * _LEAP_SECONDS:
+        return False
+    zero, before = Fraction(container.start_time or 0, av.time_base), -1
+    for number in range(1, _LEAPS):
+        _seek(container, int((zero + duration * number / _LEAPS) * av.time_base))
+        with suppress(FFmpegError, StopIteration):
+            place = next(packets(container, stream)).pos
+            if place is not None and place == before:
+                return True
+            before = before if place is None else place
+    return False
 
 
 def _frame_count(

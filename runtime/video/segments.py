@@ -4,8 +4,8 @@ The encoder works in a thread of its own beside whoever makes the frames. Every 
 holds depends on its own frames only: a run that goes on after a kill writes the same bytes as one that was never killed.
 
 Memory at 8K: the producer waits for room, packs a lent picture into planes at once, so that it never keeps one, and hands the
-planes over. At most ``AHEAD_BYTES`` of them are alive, the one being encoded included, but always one may be: on two cores that
-is one picture of 100 MB (10 bit 4:2:0) besides what the encoder itself holds, and the model works on the next one meanwhile.
+planes over. At most ``ahead_bytes()`` of them are alive, the one being encoded included, but always one may be: on two cores
+that is one picture of 100 MB (10 bit 4:2:0) besides what the encoder itself holds, and the model works on the next meanwhile.
 
 What a kill costs: one segment at most, and the frame in the model's hands. No picture of the next segment is taken before the
 last one is on the disk; the model has made the next frame meanwhile, so this costs time only where the encoder is the slower
@@ -24,6 +24,7 @@ from threading import Condition, Thread
 from types import TracebackType
 
 import av
+import psutil
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
@@ -37,8 +38,14 @@ from .pixels_out import Tags
 from .probe import exact
 from .refusal import translated
 
-AHEAD_BYTES = (64 << 20) * cores()
-"""More cores, more of them: there the encoder is what everybody waits for, and it must not wait for a picture."""
+
+def ahead_bytes() -> int:
+    """How much may wait for the encoder: 64 MB a core, as far as memory allows, and 512 MB at most.
+
+    Where there are many cores, the encoder is what everybody waits for, and it must not wait for a picture itself; five of 8K
+    are enough for that.
+    """
+    return min((64 << 20) * cores(), 512 << 20, psutil.virtual_memory().available // 8)
 
 
 @dataclass(frozen=True)
@@ -75,6 +82,7 @@ class _Queue:
 
     def __init__(self, frames: int) -> None:
         self._frames = frames
+        self._limit = ahead_bytes()
         self._unsaved = 0
         self._alive = 0
         self._encoding = 0
@@ -89,7 +97,7 @@ class _Queue:
                 self._changed.wait(0.2)  # a limit, so that Ctrl-C comes through on every system
 
     def _full(self, size: int) -> bool:
-        return self._unsaved >= self._frames or (self._alive > 0 and self._alive + size > AHEAD_BYTES)
+        return self._unsaved >= self._frames or (self._alive > 0 and self._alive + size > self._limit)
 
     def put(self, item: Picture | None) -> bool:
         """False when nobody takes any more."""

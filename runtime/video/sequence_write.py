@@ -22,10 +22,11 @@ from typing import Any, Literal, cast
 from ..errors import MediaError, OutputError
 from ..frames.geometry import Size
 from ..frames.stream import Frame, FrameStream, Samples, VideoInfo
-from .journal import alone
+from .journal import Busy, alone
+from .places import SOURCE, Begun
 from .refusal import translated
 from .sequence import number_in
-from .space import PictureSpace
+from .space import PictureSpace, check_pictures_before
 from .write import Watch
 
 Depth = Literal[8, 16, 32]
@@ -47,21 +48,28 @@ class SequenceSettings:
     start_number: int = 1
 
 
-def write_sequence(stream: FrameStream, pattern: Path, settings: SequenceSettings, watch: Watch) -> list[Path]:
+def write_sequence(
+    stream: FrameStream, pattern: Path, settings: SequenceSettings, watch: Watch, *, fresh: bool = False
+) -> list[Path]:
     """Write each frame to the file that ``pattern`` (``frame_%05d.png``) names; the first and the last picture.
 
-    Pictures of these names that are there already are replaced. Frames wait for a few threads that encode, by 512 MB at most.
-    Raises ``OutputError`` for a film that pictures cannot hold, and what ``write_picture`` raises: what is finished is kept.
+    Pictures of these names that are there already are replaced, or with ``fresh`` left alone, where no stopped run left them.
+    Frames wait for a few threads that encode, by 512 MB at most.
+    Raises ``Busy`` when another run is writing these pictures or, with ``fresh``, has written them, ``OutputError`` for a film
+    that pictures cannot hold or that is read from them, and what ``write_picture`` raises: what is finished is kept.
     """
     series = _Series(pattern, settings.start_number)
     _refuse_hdr(stream.info, pattern)
+    _refuse_own_pictures(stream.info, series)
     _say_what_is_lost(stream.info, pattern, watch)
-    own: Depth = 8 if stream.info.bits <= 8 else 16
-    depth: Depth = settings.depth or own
+    depth = _depth(stream.info, settings)
     with translated(pattern):
         pattern.parent.mkdir(parents=True, exist_ok=True)
-        with _alone(series), _Done(series, _asked(stream.info, depth, settings.start_number), watch) as done:
-            _make(stream, series, done, _Writers(settings.write_picture, depth), watch)
+        with _alone(series):
+            if fresh and series.path(0).exists() and not series.state.exists():
+                raise Busy(f"There are pictures {pattern.name} already.", "Choose another folder.", path=pattern)
+            with _Done(series, asked_for_pictures(stream.info, settings), watch) as done:
+                _make(stream, series, done, depth, settings.write_picture, watch)
     if not done.count:
         raise MediaError(f"{pattern.name}: the film has no frames.", "Look at it in a player.", path=stream.info.source)
     if series.path(done.count).exists():
@@ -71,7 +79,7 @@ def write_sequence(stream: FrameStream, pattern: Path, settings: SequenceSetting
 
 @contextmanager
 def _alone(series: _Series) -> Generator[None]:
-    """Nobody else may write these pictures meanwhile. Raises ``OutputError`` when somebody does."""
+    """Nobody else may write these pictures meanwhile. Raises ``Busy`` when somebody does."""
     with alone(series.lock, series.lock.name.removesuffix(_SUFFIX + ".lock")):
         try:
             yield
@@ -80,12 +88,14 @@ def _alone(series: _Series) -> Generator[None]:
                 series.lock.unlink()
 
 
-def _make(stream: FrameStream, series: _Series, done: _Done, writers: _Writers, watch: Watch) -> None:
+def _make(stream: FrameStream, series: _Series, done: _Done, depth: Depth, write: WritePicture, watch: Watch) -> None:
     """What is missing."""
-    even = _Even(stream.info)
-    total = stream.info.frame_count
-    fits = PictureSpace(series.state.parent, None if total is None else total - done.count, watch.say)
-    with writers, closing(_frames(stream, done.count)) as frames:
+    even, folder, suffix = _Even(stream.info), series.state.parent, series.path(0).suffix.lower()
+    missing = None if stream.info.frame_count is None else max(0, stream.info.frame_count - done.count)
+    if missing:
+        check_pictures_before(folder, suffix, stream.info.size, depth, missing, watch.say)
+    fits = PictureSpace(folder, missing, watch.say)
+    with _Writers(write, depth) as writers, closing(_frames(stream, done.count)) as frames:
         try:
             for number, frame in enumerate(frames, done.count):
                 _check(frame, stream.info, number)
@@ -107,9 +117,13 @@ def _check(frame: Frame, info: VideoInfo, number: int) -> None:
         raise MediaError(f"Frame {number} is {own}, and the film began as {info.size}.", "Cut the film there.")
 
 
-def unfinished_sequence(pattern: Path) -> bool:
-    """Whether a run was stopped while it wrote these pictures."""
-    return _Series(pattern).state.is_file()
+def begun_sequence(pattern: Path) -> Begun | None:
+    """What a run that writes these pictures, or was stopped while it did, has asked for and done."""
+    state = _Series(pattern).state
+    if not state.is_file():
+        return None
+    asked, lengths = _read(state)
+    return Begun(pattern.parent, asked, len(lengths), pattern.parent)
 
 
 class _Series:
@@ -154,6 +168,20 @@ def _refuse_hdr(info: VideoInfo, pattern: Path) -> None:
         )
 
 
+def _refuse_own_pictures(info: VideoInfo, series: _Series) -> None:
+    """A later frame would be read from what an earlier one became."""
+    folder = series.state.parent.resolve()
+    read = {path.name.casefold(): path for path in info.pictures if path.parent.resolve() == folder}
+    if not read:
+        return
+    written = (series.path(index) for index in range(info.frame_count or len(info.pictures)))
+    both = next((path for path in written if path.name.casefold() in read), None)
+    if both is not None:
+        raise OutputError(
+            f"{both.name} is one of the pictures that are being read.", "Choose another folder or other names.", path=both
+        )
+
+
 def _say_what_is_lost(info: VideoInfo, pattern: Path, watch: Watch) -> None:
     if info.audio_streams or info.subtitle_streams:
         watch.say("Numbered pictures hold no sound and no subtitles: they are left out.")
@@ -180,8 +208,14 @@ class _Even:
         return self._even
 
 
-def _asked(info: VideoInfo, depth: Depth, start_number: int) -> dict[str, Any]:
-    return {"source or model": info.identity, "size": str(info.size), "depth": depth, "first number": start_number}
+def asked_for_pictures(info: VideoInfo, settings: SequenceSettings) -> dict[str, Any]:
+    """Everything that the pictures depend on, by the name a person knows it by."""
+    depth = _depth(info, settings)
+    return {SOURCE: info.identity, "size": str(info.size), "depth": depth, "first number": settings.start_number}
+
+
+def _depth(info: VideoInfo, settings: SequenceSettings) -> Depth:
+    return settings.depth or (8 if info.bits <= 8 else 16)
 
 
 class _Done:
@@ -192,7 +226,7 @@ class _Done:
         self.count = self.bytes = 0
 
     def __enter__(self) -> _Done:
-        before, lengths = self._read()
+        before, lengths = _read(self._series.state)
         kept = self._kept(before, lengths)
         self.count, self.bytes = len(kept), sum(kept)
         part = self._series.state.with_name(self._series.state.name + ".part")
@@ -211,25 +245,14 @@ class _Done:
         if not lengths:
             return []
         changed = [name for name in self._asked if before.get(name) != self._asked[name]]
-        if changed or not self._asked["source or model"]:
-            what = changed[0] if changed else "source or model"
+        if changed or not self._asked[SOURCE]:
+            what = changed[0] if changed else SOURCE
             self._watch.say(f"Starting anew: the {what} changed. {len(lengths)} finished pictures are made again.")
             return []
         whole = (_has_length(self._series.path(index), length) for index, length in enumerate(lengths))
         kept = [length for length, _ in zip(lengths, takewhile(bool, whole), strict=False)]
         self._watch.say(f"Going on after {len(kept)} finished pictures.")
         return kept
-
-    def _read(self) -> tuple[dict[str, Any], list[int]]:
-        try:
-            asked, *lengths = self._series.state.read_text(encoding="utf-8").split("\n")
-            found = json.loads(asked)
-        except (OSError, ValueError):
-            return {}, []
-        if not isinstance(found, dict):
-            return {}, []
-        # A line that is cut off has no end.
-        return cast("dict[str, Any]", found), [int(length) for length in lengths[:-1] if length.isdecimal()]
 
     def add(self, path: Path) -> int:
         """The next picture is finished; its length."""
@@ -241,6 +264,19 @@ class _Done:
         self.count += 1
         self.bytes += length
         return length
+
+
+def _read(state: Path) -> tuple[dict[str, Any], list[int]]:
+    """What was asked, and the lengths of the pictures that are finished."""
+    try:
+        asked, *lengths = state.read_text(encoding="utf-8").split("\n")
+        found = json.loads(asked)
+    except (OSError, ValueError):
+        return {}, []
+    if not isinstance(found, dict):
+        return {}, []
+    # A line that is cut off has no end.
+    return cast("dict[str, Any]", found), [int(length) for length in lengths[:-1] if length.isdecimal()]
 
 
 def _has_length(path: Path, length: int) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import Protocol
@@ -18,6 +19,21 @@ _RESERVE = 32 << 20
 _PICTURES_THAT_TELL = 3
 _UNSURE = 4
 """How far content can lie below the estimate for a quality setting: a still title against grain."""
+_SHARE: Mapping[str, float] = {
+    ".png": 0.4,
+    ".tif": 0.4,
+    ".tiff": 0.4,
+    ".webp": 0.3,
+    ".jxl": 0.3,
+    ".jpg": 0.1,
+    ".jpeg": 0.1,
+    ".avif": 0.03,
+    ".exr": 0.6,
+}
+"""Of the bytes of its samples, what a picture file of 8 bits (EXR: of half floats) takes: an enlarged photo, as this project
+writes them."""
+_DEEP_SHARE = 0.8
+"""The same with more bits, the lower ones of which are noise."""
 
 
 class Say(Protocol):
@@ -86,6 +102,21 @@ class SpaceWatch:
             self._say(f"The disk may become too small: about {size_text(needed)} are needed and {size_text(free)} are free.")
 
 
+def check_pictures_before(folder: Path, suffix: str, size: Size, bits: int, frames: int, say: Say) -> None:
+    """Say what numbered pictures will take. Raises ``OutputError`` when they cannot fit even if they turn out small."""
+    share = _DEEP_SHARE if bits > (16 if suffix == ".exr" else 8) else _SHARE.get(suffix, _DEEP_SHARE)
+    expected = share * size.pixels * 3 * bits / 8 * frames
+    free = shutil.disk_usage(folder).free
+    if expected / _UNSURE > free:
+        raise _too_small(folder, expected / _UNSURE, free, "at least ")
+    _say_what_it_takes("The pictures will take roughly", expected, expected, free, say)
+
+
+def _say_what_it_takes(how: str, whole: float, needed: float, free: int, say: Say) -> None:
+    text = f"{how} {size_text(whole)}; {size_text(free)} are free."
+    say(text + (" That may not be enough." if needed > free else ""))
+
+
 class PictureSpace:
     """Called after every picture of a series with what it took; ``missing`` are still to be made, None: nobody knows."""
 
@@ -108,9 +139,8 @@ class PictureSpace:
             raise _too_small(self._folder, needed, free, "about ")
         if not self._said:
             self._said = True
-            all_of_it = self._bytes / self._done * self._missing
-            text = f"The pictures will take roughly {size_text(all_of_it)}; {size_text(free)} are free."
-            self._say(text + (" That may not be enough." if needed > free else ""))
+            whole = self._bytes / self._done * self._missing
+            _say_what_it_takes("Going by the first pictures, all will take roughly", whole, needed, free, self._say)
 
 
 def check_join(folder: Path, segments: list[Segment]) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
+from pathlib import Path
 from typing import Literal
 
 import av
@@ -16,6 +17,7 @@ from av.error import FFmpegError
 from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 
+from .clock import Follower, jumps
 from .encoders import MUXERS, Container
 from .muxer import AnyPacket, Muxer, encode, open_output, recode_subtitle
 from .probe import exact
@@ -232,15 +234,19 @@ class Tracks:
         if not tracks:
             return
         streams = [self._source.streams[index] for index in tracks]
+        offsets = jumps(Path(self._source.name))
+        clocks = {index: Follower(offsets) for index in tracks}
         try:
             for packet in self._source.demux(streams):
+                clocks[packet.stream.index].set(packet)
                 yield from tracks[packet.stream.index].packets(packet)
         except FFmpegError as error:
             self._say(f"Sound and subtitles end where the source is damaged ({error.strerror}).")
         for track in self.found:
             yield from track.rest()
             if track.moved:
-                self._say(f"Track {track.index}: {track.moved} packets had times that run backwards; they were moved.")
+                packets = f"{track.moved} packet{'s' if track.moved != 1 else ''}"
+                self._say(f"Track {track.index}: {packets} with times that run backwards moved behind the one before.")
 
     def _sound(self, stream: AudioStream) -> Track | None:
         if not stream.codec_context:

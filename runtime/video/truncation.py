@@ -18,7 +18,7 @@ def announced_length(path: Path) -> int | None:
     with path.open("rb") as file:
         head = file.read(12)
         file.seek(0)
-        if head[:4] == b"RIFF":
+        if head[:4] == b"RIFF" and len(head) >= 8:
             size = int(struct.unpack_from("<I", head, 4)[0])
             return None if size == _UNKNOWN_RIFF else 8 + size
         if int.from_bytes(head[:4], "big") == _EBML:

@@ -7,7 +7,6 @@ ComfyUI asks for these methods by name (``comfy_api.latest`` Input.Video). Those
 from __future__ import annotations
 
 import json
-import re
 import shutil
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
@@ -22,10 +21,12 @@ from ..errors import OutOfMemory
 from ..frames.stream import Frame, FrameStream, Samples
 from .from_comfyui import Part, exact_seconds, folder_of, part_of
 from .journal import Parts
+from .places import Begun, Place, Wish, write_at_its_place
 from .read import Deinterlace, open_video
-from .sequence import ReadPicture, find, open_sequence, pictures_between, usual_rate
-from .sequence_write import SequenceSettings, unfinished_sequence, write_sequence
-from .write import Settings, Watch, write_video
+from .sequence import Gaps, ReadPicture, open_sequence, series, usual_rate
+from .sequence import part_of as part_of_series
+from .sequence_write import SequenceSettings, asked_for_pictures, begun_sequence, write_sequence
+from .write import Settings, Watch, asked_for, write_video
 
 
 class Viewer(Watch, Protocol):
@@ -37,6 +38,7 @@ class Viewer(Watch, Protocol):
 
 
 OpenProgress = Callable[[int, str], AbstractContextManager[Viewer]]
+"""How many, 0 when nobody knows, and of what."""
 Say = Callable[[str], None]
 
 
@@ -143,20 +145,20 @@ class VideoValue:
             return
         self.write(Path(path), settings, resume=False)
 
-    def write(self, path: Path, settings: Settings, *, resume: bool = True) -> Any:
+    def write(self, path: Path, settings: Settings, *, resume: bool = True, fresh: bool = False) -> Any:
         """Encode to ``path`` with progress; the writer's report."""
         with self._watched() as (stream, watch):
-            return write_video(stream, path, settings, watch, resume=resume)
+            return write_video(stream, path, settings, watch, resume=resume, fresh=fresh)
 
-    def write_pictures(self, pattern: Path, settings: SequenceSettings) -> list[Path]:
+    def write_pictures(self, pattern: Path, settings: SequenceSettings, *, fresh: bool = False) -> list[Path]:
         """One picture file a frame, with progress; the first and the last."""
         with self._watched() as (stream, watch):
-            return write_sequence(stream, pattern, settings, watch)
+            return write_sequence(stream, pattern, settings, watch, fresh=fresh)
 
     @contextmanager
     def _watched(self) -> Generator[tuple[FrameStream, Viewer]]:
         """The recipe, and who is told of how far it has come and shown what comes out of it."""
-        with self._progress(self.get_frame_count(), "frame") as watch, self.notes.told_to(watch.say):
+        with self._progress(self.stream.info.frame_count or 0, "frame") as watch, self.notes.told_to(watch.say):
 
             def frames(first: int = 0) -> Iterator[Frame]:
                 reused = 0
@@ -228,15 +230,15 @@ def open_value(
 
 
 def open_pictures(
-    place: Path, frame_rate: float, read_picture: Callable[[Say], ReadPicture], progress: OpenProgress
+    place: Path, frame_rate: float, gaps: Gaps, read_picture: Callable[[Say], ReadPicture], progress: OpenProgress
 ) -> VideoValue:
-    """A folder of pictures, or the pattern of their names, as a VIDEO. Raises what ``find`` and ``open_sequence`` raise."""
+    """A folder of pictures, or the pattern of their names, as a VIDEO. Raises what ``series`` and ``open_sequence`` raise."""
     notes, rate = _Notes(), usual_rate(frame_rate)
-    paths = find(place, say=notes.say)
+    pictures = series(place, gaps, say=notes.say)
     read = read_picture(notes.say)
 
     def part(start: Fraction, duration: Fraction | None) -> FrameStream:
-        return open_sequence(paths[pictures_between(rate, start, duration)], rate, read)
+        return open_sequence(part_of_series(pictures, rate, start, duration), rate, read)
 
     return VideoValue(part, progress, notes)
 
@@ -248,32 +250,59 @@ def map_value(value: Any, progress: OpenProgress, change: Callable[[FrameStream,
     return VideoValue(lambda start, duration: change(part(start, duration), notes.say), progress, notes)
 
 
-def write_value(value: Any, progress: OpenProgress, settings: Settings, find_place: Callable[[int, int], Path]) -> Path:
-    """Encode any VIDEO to the place that ``find_place(width, height)`` names, or go on with an unfinished one before it."""
+def write_value(
+    value: Any, progress: OpenProgress, settings: Settings, find_place: Callable[[int, int], Path], *, exactly: bool = False
+) -> Path:
+    """Encode any VIDEO to the place that ``find_place(width, height)`` names, and which is returned.
+
+    Where that is a number further each time, the film goes on where its own run was stopped, whatever the number, and no other
+    film is touched. ``exactly``: the place is the one that was asked for, and what is there is replaced.
+    """
     film = _value(value, progress)
-    path = _earlier(find_place(*film.get_dimensions()), lambda before: Parts(before).folder.is_dir() and not before.exists())
-    film.write(path, settings)
+
+    def find() -> Path:
+        return find_place(*film.get_dimensions())
+
+    if exactly:
+        path = find()
+        film.write(path, settings)
+        return path
+    wish = Wish(film.stream.info.identity, lambda: asked_for(film.stream, find(), settings), film.notes.say)
+    path, _ = write_at_its_place(
+        lambda: Place(find(), _begun, ".parts"), wish, lambda path: film.write(path, settings, fresh=True)
+    )
     return path
 
 
+def _begun(path: Path) -> Begun | None:
+    parts = Parts(path)
+    return None if path.exists() else Begun(path, parts.asked(), parts.finished(), parts.folder)
+
+
 def write_pictures(
-    value: Any, progress: OpenProgress, settings: SequenceSettings, find_place: Callable[[int, int], Path], names: str
+    value: Any,
+    progress: OpenProgress,
+    settings: SequenceSettings,
+    find_pattern: Callable[[int, int], Path],
+    *,
+    exactly: bool = False,
 ) -> tuple[Path, list[Path]]:
-    """Any VIDEO as numbered pictures ``names`` in the folder that ``find_place(width, height)`` gives, or in the unfinished
-    one before it: the pattern of their paths, and the first and the last picture.
+    """Any VIDEO as numbered pictures of the paths that ``find_pattern(width, height)`` gives (``frames_00001_/%05d.png``).
+
+    The pattern that was taken, and the first and the last picture. The number of the folder is as that in ``write_value``.
     """
     film = _value(value, progress)
-    folder = _earlier(find_place(*film.get_dimensions()), lambda before: unfinished_sequence(before / names))
-    return folder / names, film.write_pictures(folder / names, settings)
-
-
-def _earlier(path: Path, unfinished: Callable[[Path], bool]) -> Path:
-    """A counter moves on when there is anything of that name, so a stopped run is looked for one number earlier."""
-    match = re.fullmatch(r"(.+_)(\d+)(_(?:\.\w+)?)", path.name)
-    if match is None:
-        return path
-    before = path.with_name(f"{match.group(1)}{int(match.group(2)) - 1:0{len(match.group(2))}}{match.group(3)}")
-    return before if unfinished(before) else path
+    pattern = find_pattern(*film.get_dimensions())
+    if exactly:
+        return pattern, film.write_pictures(pattern, settings)
+    names = pattern.name
+    wish = Wish(film.stream.info.identity, lambda: asked_for_pictures(film.stream.info, settings), film.notes.say)
+    folder, written = write_at_its_place(
+        lambda: Place(find_pattern(*film.get_dimensions()).parent, lambda folder: begun_sequence(folder / names)),
+        wish,
+        lambda folder: film.write_pictures(folder / names, settings, fresh=True),
+    )
+    return folder / names, written
 
 
 def _value(value: Any, progress: OpenProgress) -> VideoValue:

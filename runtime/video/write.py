@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
@@ -17,8 +17,9 @@ from ..frames.geometry import Size
 from ..frames.stream import Frame, FrameStream, VideoInfo
 from .encoders import NAMES, Bits, Chroma, Codec, Container, Hardware, choose
 from .join import Film, join
-from .journal import Parts, Progress, Segment
+from .journal import Busy, Parts, Progress, Segment
 from .pixels_out import Packer, encoded_colour
+from .places import SOURCE
 from .refusal import translated
 from .segments import Picture, Plan, SegmentWriter
 from .space import SpaceWatch, check_before, check_join
@@ -39,8 +40,9 @@ class Settings:
     bitrate: int | None = None
     """Bits per second, instead of ``crf``."""
     preset: str = ""
-    hardware: Hardware | None = None
-    """A hardware encoder; never taken without being asked for, because its pictures are worse at the same size."""
+    hardware: Hardware | Literal["auto"] | None = None
+    """A hardware encoder, or ``auto`` for whichever takes this film, else the processor, and it is said which. None is taken
+    without being asked for, because their pictures are worse at the same size."""
     audio: Literal["copy", "none"] = "copy"
     """``copy`` encodes again only what the container cannot hold."""
     subtitles: Literal["copy", "none"] = "copy"
@@ -93,20 +95,24 @@ class _Notes:
             self._watch.say(text)
 
 
-def write_video(stream: FrameStream, path: Path, settings: Settings, watch: Watch, *, resume: bool = True) -> Report:
+def write_video(
+    stream: FrameStream, path: Path, settings: Settings, watch: Watch, *, resume: bool = True, fresh: bool = False
+) -> Report:
     """Write ``stream`` to ``path``.
 
     The frames go into segments under ``NAME.parts`` beside the output (see ``journal``). A run that is killed leaves that
     folder, and the same call goes on after the last whole segment; with other settings or another source, or without an
-    identity, it starts anew and says why. ``resume=False`` starts anew in any case. When all frames are there, the segments are
-    joined without encoding again, with the sound, subtitles, chapters and tags of ``stream.info.source``; only then is there a
-    file called ``path``, and the folder goes.
+    identity, it starts anew and says why. ``resume=False`` starts anew in any case. With ``fresh`` a film of that name, which
+    is replaced otherwise, is left alone. When all frames are there, the segments are joined without encoding again, with the
+    sound, subtitles, chapters and tags of ``stream.info.source``; only then is there a file called ``path``, and the folder
+    goes.
 
     Times are kept exactly in MP4 and MOV, and to the millisecond in Matroska and WebM, which count in milliseconds.
     Odd sizes: H.264, HEVC and AV1 hold only even ones in 4:2:0, so the last column or row is repeated once, and it is said;
     nothing is ever cut off.
 
     Raises:
+        Busy: another run is writing this film, or with ``fresh``, has written it.
         OutputError: settings that do not go together, HDR in 8 bits, a place that cannot be written, a full disk.
         HardwareMissing: ``settings.hardware`` does not open here.
         Anything that ``stream`` or ``watch.advance`` raises. After all of these the journal is intact.
@@ -118,6 +124,8 @@ def write_video(stream: FrameStream, path: Path, settings: Settings, watch: Watc
         _check_place(path, stream.info)
         parts = Parts(path)
         with parts.locked():
+            if fresh and path.exists():
+                raise Busy(f"There is a {path.name} already.", "Choose another name.", path=path)
             progress = _usable(parts, job.asked, notes, resume=resume)
             resumed = progress.frames
             watch.tell(resumed=resumed)
@@ -134,10 +142,15 @@ def write_video(stream: FrameStream, path: Path, settings: Settings, watch: Watc
     return Report(path, progress.frames, took, size, resumed, job.plan.encoding.encoder.name, tuple(notes.kept))
 
 
+def asked_for(stream: FrameStream, path: Path, settings: Settings) -> Mapping[str, Any]:
+    """Everything that the coded pictures depend on, as the journal of the film holds it. Raises as ``write_video`` does."""
+    return _Job(stream, path, settings, lambda _: None).asked
+
+
 class _Job:
     """Everything that is decided before the first frame."""
 
-    def __init__(self, stream: FrameStream, path: Path, settings: Settings, notes: _Notes) -> None:
+    def __init__(self, stream: FrameStream, path: Path, settings: Settings, notes: Callable[[str], None]) -> None:
         info = stream.info
         if info.colour.hdr and settings.bits == 8:
             raise OutputError(
@@ -181,7 +194,7 @@ class _Job:
         """Everything that the coded pictures depend on, by the name a person knows it by."""
         plan, encoding = self.plan, self.plan.encoding
         return {
-            "source or model": self.info.identity,
+            SOURCE: self.info.identity,
             "size": str(self.info.size),
             "encoder": encoding.encoder.name,
             "pixel format": encoding.pixel_format,
@@ -225,14 +238,14 @@ def _usable(parts: Parts, asked: Mapping[str, Any], notes: _Notes, *, resume: bo
 def _reason_to_start_anew(before: Mapping[str, Any], now: Mapping[str, Any], *, resume: bool) -> str:
     if not resume:
         return "that was asked for"
-    if not now["source or model"]:
+    if not now[SOURCE]:
         return "this film has no fingerprint to tell it by"
     changed = [name for name in now if before.get(name) != now[name]]
     if not changed:
         return ""
-    if changed == ["source or model"]:
+    if changed == [SOURCE]:
         return "the source, the model or its settings changed"
-    name = next(name for name in changed if name != "source or model")
+    name = next(name for name in changed if name != SOURCE)
     old, new = before.get(name), now[name]
     return f"the {name} changed ({old} before, {new} now)" if isinstance(new, str | int) else f"the {name} changed"
 

@@ -142,6 +142,13 @@ def test_blueprints_from_the_library_give_what_their_nodes_give(comfyui: ComfyUI
     assert same(made(comfyui.output / "block"), wanted)
 
     page.save(tmp_path / "block.json")
+    exported = page.to_prompt()
+    (tmp_path / "exported.json").write_text(json.dumps(exported), encoding="utf-8")
+    for node in exported.values():
+        for played in ("video-preview", "$$comfy_animation_preview"):  # the canvas's own players, inputs of no node
+            node["inputs"].pop(played, None)
+    runtime(WORKFLOWS.parent, "convert", tmp_path / "block.json", "-o", tmp_path / "api.json")
+    assert json.loads((tmp_path / "api.json").read_text(encoding="utf-8")) == exported
     folders = ("--input-dir", comfyui.input, "--output-dir", tmp_path / "out", "--device", "cpu", "--progress", "none")
-    runtime(WORKFLOWS.parent, "run", tmp_path / "block.json", *folders)
+    runtime(WORKFLOWS.parent, "run", tmp_path / "exported.json", *folders)
     assert same(made(tmp_path / "out"), wanted)

@@ -2,10 +2,12 @@
 
 import subprocess
 from collections.abc import Iterator
+from io import BytesIO
 from pathlib import Path
 
 import numpy
 import pytest
+from PIL import Image
 
 from .films import film, make_film
 from .peer.canvas import Browser, Canvas
@@ -142,6 +144,48 @@ def test_a_run_shows_sliders_and_its_command_gives_the_same_pixels(comfyui: Comf
     assert {str(pictures[1]), str(films[1])} == set(done.stdout.splitlines())
     numpy.testing.assert_array_equal(pixels(pictures[0]), pixels(pictures[1]))
     numpy.testing.assert_array_equal(film(films[0])[0], film(films[1])[0])
+
+
+TELL = "import('/scripts/api.js').then(({ api }) => api.dispatchCustomEvent(value[0], value[1]))"
+
+
+def test_a_film_under_way_says_how_far_it_is_and_when_done_only_what_was_said(canvas: Canvas) -> None:
+    movie = canvas.add("VideoOut")
+    size = canvas._ask("[...window.app.rootGraph.getNodeById(value).size]", movie)
+    told = {"node": str(movie), "unit": "frame", "done": 32, "total": 72, "seconds": 44, "resumed": 10, "bytes": 2_500_000}
+    canvas._ask(TELL, ["upscale8k.progress", {**told, "said": []}])
+    shown = canvas._ask(f"{BOX}.textContent", [movie, "progress"])
+    assert shown == "Frame 32 of 72 · 1:20 left · 2.00 s a frame · 2.5 MB"
+    assert "upscale8k_progress" not in str(canvas.save())
+    canvas._ask(TELL, ["executing", None])
+    assert canvas._ask(f"{BOX} ?? null", [movie, "progress"]) is None
+    assert canvas._ask("window.app.rootGraph.getNodeById(value).size[1]", movie) == size[1]
+
+    canvas._ask(TELL, ["upscale8k.progress", {**told, "said": ["Going on after 10 finished frames."]}])
+    canvas._ask(TELL, ["executing", None])
+    assert canvas._ask(f"{BOX}.textContent", [movie, "progress"]) == "Going on after 10 finished frames."
+    canvas._ask(TELL, ["executing", str(movie)])
+    assert canvas._ask(f"{BOX} ?? null", [movie, "progress"]) is None
+
+
+def test_metrics_show_verdict_and_map_on_the_node(comfyui: ComfyUI, canvas: Canvas) -> None:
+    source, drift, difference = (
+        canvas.add("ImageIn", {"image": "small.png"}),
+        canvas.add("ColorDriftMetric"),
+        canvas.add("DiffMap"),
+    )
+    for node, result in ((drift, "upscaled"), (difference, "image")):
+        canvas.connect(source, "image", node, "reference")
+        canvas.connect(source, "image", node, result)
+    preview = canvas.add("PreviewImage")
+    canvas.connect(difference, "map", preview, "images")
+    outputs = canvas.queue()["outputs"]
+    assert canvas._ask(f"{BOX}.textContent", [drift, "text"]) == outputs[str(drift)]["text"][0]
+    canvas._await("value.every((id) => window.app.rootGraph.getNodeById(id).imgs?.length === 1)", [drift, difference])
+    whole = Image.open(BytesIO(comfyui.view(**outputs[str(preview)]["images"][0])))
+    shown = Image.open(BytesIO(comfyui.view(**outputs[str(difference)]["images"][0])))
+    assert shown.width == whole.width == WIDTH
+    assert numpy.abs(numpy.asarray(shown, int) - numpy.asarray(whole, int)).max() <= 1  # core's node cuts off, ours rounds
 
 
 def test_the_model_list_ends_in_a_window_that_downloads_only_what_was_confirmed(comfyui: ComfyUI, canvas: Canvas) -> None:

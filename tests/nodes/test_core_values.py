@@ -52,8 +52,13 @@ def test_every_result_is_cores(tmp_path: Path) -> None:
         assert same(list(call(CATALOG[name], inputs)), core["result"]), (name, inputs)
 
 
-def test_a_preview_leaves_torchs_way_to_print_as_it_was() -> None:
+@pytest.mark.parametrize("edge", [3, 2])
+def test_a_preview_leaves_torchs_way_to_print_as_it_was(edge: int, request: pytest.FixtureRequest) -> None:
+    request.addfinalizer(lambda: torch.set_printoptions(profile="default"))
+    torch.set_printoptions(edgeitems=edge)
     before = str(torch.arange(5000))
+    assert before.count(".") == 3
+    assert len(before.split(",")) == 2 * edge + 1
     assert str(call(CATALOG["PreviewAny"], {"source": torch.arange(5000)})[0]) != before
     assert str(torch.arange(5000)) == before
 

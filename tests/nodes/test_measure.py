@@ -1,6 +1,7 @@
 """The measuring nodes, run as a workflow runs them."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -136,3 +137,17 @@ def test_two_films_are_compared_in_a_workflow_and_the_verdict_is_printed(
     assert "mean ΔE2000 3." in written.err
     with Image.open(written.out.strip()) as picture:
         assert picture.width == 64
+
+
+def test_scores_that_are_asked_for_are_in_the_findings_and_the_json(
+    nodes: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pyiqa", None)
+    batch = images(2)
+    findings, report, *_ = nodes["ArtifactMetric"]().run(batch, repeated(batch), scores="ssim, niqe")["result"]
+    assert findings.count("Not measured: SSIM. The package pyiqa is not installed.") == 1
+    assert "Not measured: NIQE. It needs 192 pixels on the shorter side; the picture has 120x80 there." in findings
+    assert [entry["scores"] for entry in json.loads(report)] == [{}, {}]
+    assert "scores" not in json.loads(nodes["ArtifactMetric"]().run(batch, repeated(batch))["result"][1])[0]
+    assert nodes["ArtifactMetric"].VALIDATE_INPUTS(scores="ssim") is True
+    assert "no score called 'beauty'" in nodes["ArtifactMetric"].VALIDATE_INPUTS(scores="beauty")

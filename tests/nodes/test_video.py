@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -133,6 +134,64 @@ def test_a_series_is_counted_up_or_replaced(films: Path, tmp_path: Path) -> None
             films, tmp_path, film_in(), {"class_type": "SequenceOut", "inputs": {"filename": "s/%d.png", "if_exists": how}}
         )
         assert sorted(path.name for path in (tmp_path / "out").iterdir()) == folders
+
+
+@pytest.mark.parametrize(("prefix", "name"), [("a/", "a/Upscale8K.mkv"), ("", "Upscale8K.mkv")])
+def test_a_film_without_a_name_gets_one(films: Path, tmp_path: Path, prefix: str, name: str) -> None:
+    inputs = {"filename_prefix": prefix, "container": "mkv", "codec": "ffv1", "bit_depth": "8", "if_exists": "replace"}
+    assert both_ways(films, tmp_path, film_in(), {"class_type": "VideoOut", "inputs": inputs}) == [name]
+
+
+@pytest.mark.parametrize("how", ["number", "replace"])
+def test_tokens_in_the_names_of_pictures_are_filled_in(films: Path, tmp_path: Path, how: str) -> None:
+    out = {"class_type": "SequenceOut", "inputs": {"filename": "s%height%/%width%_%day%_%03d.png", "if_exists": how}}
+    written = both_ways(films, tmp_path, film_in(frame_cap=2), out)
+    folder = "s36_00001_" if how == "number" else "s36"
+    assert [re.sub(r"64_\d\d_", "64_DD_", name) for name in written] == [f"{folder}/64_DD_00{number}.png" for number in (1, 2)]
+
+
+def test_the_day_alone_makes_no_series(films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out = {"class_type": "SequenceOut", "inputs": {"video": ["1", 0], "filename": "s/%day%.png"}}
+    path = films / "plain.json"
+    path.write_text(json.dumps({"1": film_in(), "2": out}))
+    assert main(["run", str(path), "--input-dir", str(films), "--output-dir", str(tmp_path / "out"), "--progress", "none"]) == 2
+    assert "names one picture" in capsys.readouterr().err
+
+
+def test_another_film_under_the_same_name_leaves_a_stopped_one_alone(films: Path, tmp_path: Path) -> None:
+    """As the whole program: killed in the middle, another film, and the first again."""
+    exact = {"codec": "ffv1", "container": "mkv", "bit_depth": "8", "chroma": "4:4:4"}
+    rival = films / "b.json"
+    rival.write_text(workflow(films, **exact).read_text().replace("clip.mkv", "b.mkv"))
+    (films / "clip.mkv").rename(films / "b.mkv")
+    long = many(films / "clip.mkv", 120)
+    ask = arguments(films, tmp_path, **exact)
+    stopped = subprocess.Popen([sys.executable, "-m", "runtime", *ask], cwd=ROOT, stderr=subprocess.DEVNULL)
+    first = tmp_path / "out" / "film_00001_.mkv.parts" / "000000.mp4"
+    deadline = time.monotonic() + 60
+    while not first.exists() and stopped.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.005)
+    stopped.send_signal(signal.SIGKILL)
+    stopped.wait()
+    made = first.stat()
+    assert main([argument.replace("workflow.json", "b.json") for argument in ask]) == 0
+    assert len(decoded(tmp_path / "out" / "film_00002_.mkv")[0]) == 10
+    assert first.stat() == made
+    assert main(ask) == 0
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["film_00001_.mkv", "film_00002_.mkv"]
+    assert len(decoded(tmp_path / "out" / "film_00001_.mkv")[0]) == long
+
+
+def many(path: Path, count: int) -> int:
+    with av.open(str(path), "w") as out:
+        stream = out.add_stream("ffv1", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 36, "bgr0"
+        for index in range(count):
+            frame = av.VideoFrame.from_ndarray(np.roll(FRAMES[0], index, axis=1), format="rgb24").reformat(format="bgr0")
+            frame.pts, frame.time_base = index, Fraction(1, 25)
+            out.mux(stream.encode(frame))
+        out.mux(stream.encode(None))
+    return count
 
 
 def test_a_suffix_in_the_name_goes_before_the_container(films: Path, tmp_path: Path) -> None:

@@ -215,7 +215,7 @@ def test_sound_whose_times_run_backwards_does_not_cost_the_film(tmp_path: Path, 
     assert len(made) == len(times)
     assert all(after > before for before, after in pairwise(made))
     assert made[-1] - made[0] > 3
-    assert [text for text in seen.said if "times that run backwards" in text]
+    assert not [text for text in seen.said if "times that run backwards" in text]  # sound goes on as the picture does
 
 
 def test_a_timecode_goes_along_where_the_container_can_count_in_it(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Hardware encoders: which are here is found out by opening them, and what is missing is said."""
+"""Encoders: what each is told for a film's size, and which hardware encoders are here, found out by opening them."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,18 +7,20 @@ import av
 import pytest
 from av.error import ExternalError
 from upscale8k.runtime.errors import HardwareMissing
+from upscale8k.runtime.frames.geometry import Size
 from upscale8k.runtime.video import encoders
-from upscale8k.runtime.video.encoders import encoder_for, hardware_encoders
+from upscale8k.runtime.video.encoders import choose, encoder_for, hardware_encoders, usual
 
 
 class Fake:
     """A codec context of an encoder that is built in; it opens where there is a card for it."""
 
-    def __init__(self, opens: bool) -> None:
-        self._opens = opens
+    def __init__(self, opens: bool, widest: int) -> None:
+        self._opens, self._widest = opens, widest
+        self.width = 0
 
     def open(self) -> None:
-        if not self._opens:
+        if not self._opens or self.width > self._widest:
             raise ExternalError(542398533, "Generic error in an external library")
 
 
@@ -26,13 +28,13 @@ class Fake:
 def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Make this a machine whose FFmpeg has ``built`` encoders, of which ``working`` open."""
 
-    def has(built: tuple[str, ...], working: tuple[str, ...]) -> None:
+    def has(built: tuple[str, ...], working: tuple[str, ...], widest: int = 8192) -> None:
         class Context:
             @staticmethod
             def create(name: str, mode: str) -> Fake:
                 if name not in built:
                     raise ValueError(name)
-                return Fake(name in working)
+                return Fake(name in working, widest)
 
         monkeypatch.setattr(av, "CodecContext", Context)
         encoders._why_not.cache_clear()
@@ -41,6 +43,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     encoders._why_not.cache_clear()
 
 
+UHD, UHD_2 = Size(3840, 2160), Size(7680, 4320)
 NVIDIA = ("hevc_nvenc", "h264_nvenc", "av1_nvenc")
 
 
@@ -74,3 +77,56 @@ def test_those_that_work_are_named_to_whoever_asked_for_another(machine: Any) ->
         encoder_for("hevc", "qsv")
     with pytest.raises(HardwareMissing, match="there is no nvenc encoder for ProRes"):
         encoder_for("prores", "nvenc")
+
+
+@pytest.mark.parametrize(
+    ("codec", "size", "asked", "told"),
+    [
+        ("hevc", UHD, "", "superfast"),
+        ("hevc", UHD_2, "", "ultrafast"),
+        ("hevc", UHD_2, "medium", "medium"),
+        ("av1", UHD_2, "", "10"),
+    ],
+)
+def test_above_4k_hevc_is_encoded_faster_unless_a_preset_is_asked_for(codec: Any, size: Size, asked: str, told: str) -> None:
+    """As the tables in ``encoders`` have it, which are measured."""
+    assert choose(codec, "mp4", 10, "4:2:0", size=size, keyframes=24, preset=asked).options["preset"] == told
+
+
+def test_auto_takes_the_card_where_it_takes_the_film_and_says_so(machine: Any) -> None:
+    machine((*NVIDIA, "h264_qsv"), ("hevc_nvenc", "h264_nvenc", "h264_qsv"))
+    assert usual("hevc", 10, "4:2:0", UHD_2, crf=None, preset="") == ("nvenc", "hevc_nvenc encodes, on the graphics card.")
+    assert usual("h264", 8, "4:2:0", UHD, crf=20, preset="p5")[0] == "nvenc"
+
+
+@pytest.mark.parametrize(
+    ("codec", "bits", "chroma", "size", "preset", "why"),
+    [
+        ("h264", 8, "4:2:0", UHD_2, "", "h264_nvenc does not take 7680x4320 with 8 bit 4:2:0"),  # NVENC: 4096 columns
+        ("hevc", 10, "4:4:4", UHD, "", "hevc_nvenc does not take 3840x2160 with 10 bit 4:4:4"),
+        ("hevc", 10, "4:2:0", UHD, "superfast", "hevc_nvenc does not know what is asked for"),
+        ("av1", 10, "4:2:0", UHD, "", "No hardware encoder for AV1 works here"),
+        ("ffv1", 8, "4:4:4", UHD, "", "No hardware encoder for FFV1 works here"),
+    ],
+)
+def test_auto_takes_the_processor_where_the_card_cannot_and_says_why(
+    machine: Any, codec: Any, bits: Any, chroma: Any, size: Size, preset: str, why: str
+) -> None:
+    machine(NVIDIA, ("hevc_nvenc", "h264_nvenc"), widest=4096)
+    found, said = usual(codec, bits, chroma, size, crf=None, preset=preset)
+    assert found is None
+    assert said == f"{why}, so the processor encodes."
+
+
+def test_auto_on_a_machine_without_a_card_is_the_processor() -> None:
+    if hardware_encoders():
+        pytest.skip("this machine has a hardware encoder")
+    chosen = choose("hevc", "mp4", 10, "4:2:0", size=UHD_2, keyframes=24, hardware="auto")
+    assert chosen.encoder.name == "libx265"
+    assert chosen.notes == ("No hardware encoder for HEVC works here, so the processor encodes.",)
+
+
+def test_a_card_that_was_asked_for_and_takes_no_such_pictures_is_a_sentence(machine: Any) -> None:
+    machine(NVIDIA, NVIDIA, widest=4096)
+    with pytest.raises(HardwareMissing, match=r"hevc_nvenc does not take pictures of 7680x4320 with 10 bits"):
+        choose("hevc", "mp4", 10, "4:2:0", size=UHD_2, keyframes=24, hardware="nvenc")

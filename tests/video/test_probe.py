@@ -4,6 +4,7 @@ import shutil
 import struct
 import subprocess
 from fractions import Fraction
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from upscale8k.runtime.errors import MediaError
 from upscale8k.runtime.frames.geometry import Size
 from upscale8k.runtime.frames.stream import Colour, MasteringDisplay
 from upscale8k.runtime.video.container import open_container
+from upscale8k.runtime.video.like_comfyui import VideoFromFile
 from upscale8k.runtime.video.probe import is_interlaced, probe
 
 from .clips import TRANSFERS, numbered, overwrite, packets, picture, shorten, write
+from .making import make_source
 
 H264 = {"preset": "ultrafast", "qp": "0"}
 needs_ffprobe = pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffprobe is not installed")
@@ -194,10 +197,16 @@ def test_an_empty_file(tmp_path: Path) -> None:
     assert refusal(tmp_path / "a.mp4") == "a.mp4 is empty (0 bytes)."
 
 
-@pytest.mark.parametrize("text", ["Not a film at all.\n" * 30, "x", "Straße\n" * 700, "\x1b[31mcoloured\n"])
+@pytest.mark.parametrize(
+    "text",
+    ["Not a film at all.\n" * 30, "x", "Straße\n" * 700, "x" * 4091 + "é" * 50, "x" * 4095 + "é" * 50, "\x1b[31mcoloured\n"],
+)
 def test_a_text_file(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.mp4").write_text(text, encoding="utf-8")
     assert refusal(tmp_path / "a.mp4") == "a.mp4 is a text file, not a film."
+
+
+HLS = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:10\n#EXTINF:1.0,\n{}\n#EXT-X-ENDLIST\n"
 
 
 @pytest.mark.parametrize(
@@ -210,12 +219,34 @@ def test_a_playlist_opens_no_other_file(tmp_path: Path, playlist: str) -> None:
     assert refusal(tmp_path / "a.mp4") == "a.mp4 is a text file, not a film."
 
 
+@pytest.mark.parametrize("name", ["list.m3u8", "film.mp4"])
+@pytest.mark.parametrize("in_memory", [False, True], ids=["file", "memory"])
+@pytest.mark.parametrize("playlist", [HLS, "ffconcat version 1.0\nfile '{}'\n"], ids=["hls", "concat"])
+def test_a_playlist_opens_no_other_film_for_comfyuis_nodes_either(
+    tmp_path: Path, playlist: str, name: str, *, in_memory: bool
+) -> None:
+    secret = make_source(tmp_path / "secret.ts", sound="mp2", text=None)
+    assert VideoFromFile(secret).get_dimensions() == (64, 48)
+    (tmp_path / "input").mkdir()
+    for place in ("../secret.ts", str(secret), secret.as_uri()):
+        path = tmp_path / "input" / name
+        path.write_text(playlist.format(place))
+        with pytest.raises(MediaError, match="cannot be read"):
+            VideoFromFile(BytesIO(path.read_bytes()) if in_memory else path).get_dimensions()
+
+
 @pytest.mark.parametrize(
     ("suffix", "name"), [("png", "PNG"), ("jpg", "JPEG"), ("webp", "WebP"), ("tif", "TIFF"), ("bmp", "BMP")]
 )
 def test_a_picture(tmp_path: Path, suffix: str, name: str) -> None:
     Image.new("RGB", (20, 20)).save(tmp_path / f"a.{suffix}")
     assert refusal(tmp_path / f"a.{suffix}") == f"a.{suffix} is a picture ({name}), not a film."
+
+
+@pytest.mark.parametrize("length", range(4, 13))
+def test_the_first_bytes_of_an_avi(tmp_path: Path, length: int) -> None:
+    (tmp_path / "a.avi").write_bytes(b"RIFF\x10\0\0\0AVI "[:length])
+    assert refusal(tmp_path / "a.avi").startswith("a.avi is ")
 
 
 def test_random_bytes(tmp_path: Path) -> None:

@@ -382,7 +382,7 @@ def test_interlaced_frames_far_into_a_film_are_counted_and_said(tmp_path: Path) 
         begin += count
     said: list[str] = []
     assert len(list(open_video(film, say=said.append).open())) >= 98  # the decoder swallows a frame at each change
-    assert said in ([f"all.ts: {count} frames further in were interlaced and read as they are."] for count in (5, 6))
+    assert said[-1:] in ([f"all.ts: {count} frames further in were interlaced and read as they are."] for count in (5, 6))
 
 
 def test_pictures_that_are_not_interlaced_pass_the_deinterlacer_unchanged(tmp_path: Path) -> None:

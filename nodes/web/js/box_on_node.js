@@ -5,6 +5,17 @@ import { app } from '../../../scripts/app.js'
 /** The nodes of this pack are in categories that begin so. */
 export const isOurs = (nodeData) => Boolean(nodeData?.category?.startsWith('8K/'))
 
+/** The node of an execution id: "13:2" is node 2 inside the subgraph node 13. */
+export function nodeOf(id) {
+  let graph = app.rootGraph ?? app.graph
+  let node
+  for (const part of String(id).split('.')[0].split(':')) {
+    node = graph?.getNodeById(part) ?? graph?.getNodeById(Number(part))
+    graph = node?.subgraph
+  }
+  return node
+}
+
 /** The box called `name` on `node`, with `make()` in it the first time. `height` is the least it takes. */
 export function box(node, name, make, height) {
   const there = node.widgets?.find((one) => one.name === name)

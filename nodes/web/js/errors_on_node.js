@@ -2,24 +2,13 @@
 // traceback; our errors carry a sentence and the next step, and a person should not have to look for them.
 import { api } from '../../../scripts/api.js'
 import { app } from '../../../scripts/app.js'
-import { box, grow, isOurs, raise, removeBox } from './box_on_node.js'
-import { say } from './words.js'
+import { box, grow, isOurs, nodeOf, raise, removeBox } from './box_on_node.js'
+import { inputWords, say } from './words.js'
 
 const BOX = 'upscale8k_problem'
 const HEIGHT = 76 // pixels
 const OUR_ERRORS = /\.runtime\.errors\.\w+$/
 const complaints = new Map() // node: the size it had before
-
-/** The node of an execution id: "13:2" is node 2 inside the subgraph node 13. */
-function nodeOf(id) {
-  let graph = app.rootGraph ?? app.graph
-  let node
-  for (const part of String(id).split('.')[0].split(':')) {
-    node = graph?.getNodeById(part) ?? graph?.getNodeById(Number(part))
-    graph = node?.subgraph
-  }
-  return node
-}
 
 function paper() {
   const element = document.createElement('div')
@@ -33,6 +22,7 @@ function paper() {
     background: '#7a1f1f',
     borderRadius: '4px',
     userSelect: 'text',
+    whiteSpace: 'pre-line',
     overflowWrap: 'anywhere'
   })
   element.addEventListener('wheel', (event) => event.stopPropagation())
@@ -57,13 +47,16 @@ function forget() {
 
 /** What ComfyUI holds against one input, as a sentence, with what the input is for. */
 function sentence(node, error) {
-  const { input_name: name, received_value: value, input_config: config } = error.extra_info ?? {}
+  const { input_name: input, received_value: value, input_config: config } = error.extra_info ?? {}
   const declared = node.constructor.nodeData?.input ?? {}
-  const [, options = {}] = declared.required?.[name] ?? declared.optional?.[name] ?? config ?? []
-  const more = options.tooltip ? ` ${options.tooltip}` : ''
+  const [, options = {}] = declared.required?.[input] ?? declared.optional?.[input] ?? config ?? []
+  const { name = input, tooltip = options.tooltip } = inputWords(node.comfyClass, input)
+  const more = tooltip ? ` ${tooltip}` : ''
   switch (error.type) {
-    case 'custom_validation_failed':
-      return error.details.replace(`${name} - `, '')
+    case 'custom_validation_failed': {
+      const offered = node.comfyClass === 'UpscaleModel' ? `\n${say('Or choose the last entry of the list: Get more models…')}` : ''
+      return error.details.replace(`${input} - `, '') + offered
+    }
     case 'required_input_missing':
       return say('Nothing is connected to {name}.', { name }) + more
     case 'value_smaller_than_min':

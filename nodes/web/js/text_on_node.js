@@ -7,6 +7,7 @@ const LINE = 11.5 // pixels
 const COLUMN = 6.2
 const WIDEST = 720
 const HIGHEST = 420
+const PROSE = 380 // as wide as sentences make the node; a table is as wide as its lines
 
 function paper() {
   const element = document.createElement('pre')
@@ -16,6 +17,7 @@ function paper() {
     padding: '4px',
     boxSizing: 'border-box',
     overflow: 'auto',
+    overflowWrap: 'anywhere',
     font: `10px/${LINE}px monospace`,
     color: 'var(--input-text)',
     background: 'var(--comfy-input-bg)',
@@ -29,9 +31,14 @@ whenRun('Upscale8K.TextOnNode', (node, message) => {
   if (!message.text?.length) return
   const text = message.text.join('\n')
   const lines = text.split('\n')
-  const height = () => Math.min(lines.length * LINE + 12, HIGHEST)
-  const widget = box(node, BOX, paper, height)
-  widget.options.getMinHeight = height
+  const isTable = /\S {2,}\S/.test(text) // columns
+  const longest = 40 + Math.max(...lines.map((line) => line.length)) * COLUMN
+  const width = Math.min(longest, isTable ? WIDEST : PROSE)
+  const filled = 0.85 * (width - 40) // of a line, as words break
+  const rows = isTable ? lines.length : lines.reduce((sum, line) => sum + Math.ceil((line.length * COLUMN) / filled), 0)
+  const widget = box(node, BOX, paper, () => 0)
+  widget.options.getMinHeight = () => Math.min(rows * LINE + 12, HIGHEST)
+  widget.element.style.whiteSpace = isTable ? 'pre' : 'pre-wrap'
   widget.element.textContent = text
-  grow(node, Math.min(40 + Math.max(...lines.map((line) => line.length)) * COLUMN, WIDEST))
+  grow(node, width)
 })

@@ -1,0 +1,106 @@
+// What the bar on a node has no room for: which frame it is at, how fast, how long it will still take, and the sentences that
+// the engine says on the way. When the node is done, only the sentences stay.
+import { api } from '../../../scripts/api.js'
+import { box, grow, nodeOf, raise, removeBox } from './box_on_node.js'
+import { say } from './words.js'
+
+const BOX = 'upscale8k_progress'
+const TOLD = 'upscale8k.progress'
+const LINE = 16 // pixels
+const HIGHEST = 110
+const COLUMN = 50 // characters in a line, about
+const PATIENCE = 1 // seconds; a node that is done sooner shows nothing
+
+const working = new Map() // node: { id, said, grown }, from its first message until it runs again
+
+function paper() {
+  const element = document.createElement('div')
+  element.setAttribute('role', 'status')
+  Object.assign(element.style, {
+    boxSizing: 'border-box',
+    padding: '4px 8px',
+    overflow: 'auto',
+    font: `12px/${LINE}px sans-serif`,
+    whiteSpace: 'pre-line',
+    color: 'var(--input-text)',
+    background: 'var(--comfy-input-bg)',
+    borderRadius: '4px',
+    userSelect: 'text',
+    overflowWrap: 'anywhere'
+  })
+  element.addEventListener('wheel', (event) => event.stopPropagation())
+  return element
+}
+
+function clock(seconds) {
+  const [hours, minutes, rest] = [seconds / 3600, (seconds / 60) % 60, seconds % 60].map(Math.floor)
+  const two = (number) => String(number).padStart(2, '0')
+  return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`
+}
+
+/** How far it is, in a line; a total of 0 is not known. What an earlier run had done (`resumed`) says nothing of the pace. */
+function line({ unit, done, total, seconds, resumed = 0, reused = 0, bytes = 0 }) {
+  const made = done - resumed
+  const each = made > 0 ? seconds / made : 0
+  const many = total ? `${Math.floor((100 * done) / total)} %` : String(done)
+  const parts = [unit === 'frame' ? say('Frame {done} of {total}', { done, total: total || '?' }) : many]
+  if (each && done < total) parts.push(say('{time} left', { time: clock(each * (total - done)) }))
+  if (each && unit === 'frame') {
+    if (each > 1) parts.push(say('{seconds} s a frame', { seconds: each.toPrecision(3) }))
+    else parts.push(say('{number} frames a second', { number: (1 / each).toPrecision(3) }))
+  }
+  if (reused) parts.push(say('{number} repeat the one before', { number: reused }))
+  if (bytes) parts.push(`${(bytes / 1e6).toFixed(1)} MB`)
+  return parts.join(' · ')
+}
+
+function show(node, lines) {
+  const state = working.get(node)
+  const rows = lines.reduce((sum, one) => sum + Math.ceil(one.length / COLUMN), 0)
+  const wanted = Math.min(rows * LINE + 10, HIGHEST)
+  const height = () => node.widgets.find((one) => one.name === BOX)?.rows ?? wanted
+  const widget = box(node, BOX, paper, height)
+  widget.options.getMaxHeight = height // what is left over belongs to pictures
+  if (!state.grown) raise(node, widget)
+  widget.element.textContent = lines.join('\n')
+  if (wanted <= (widget.rows ?? 0)) return
+  widget.rows = wanted // it grows with what is said, and does not jump
+  const before = node.size[1]
+  grow(node, 320)
+  state.grown += node.size[1] - before
+}
+
+function hide(node) {
+  const { grown } = working.get(node)
+  removeBox(node, BOX, [node.size[0], node.size[1] - grown])
+}
+
+api.addEventListener(TOLD, ({ detail }) => {
+  const node = nodeOf(detail.node)
+  if (!node) return
+  if (!working.has(node)) working.set(node, { id: detail.node, said: new Set(), grown: 0 })
+  const { said } = working.get(node)
+  detail.said.forEach((text) => said.add(text))
+  if (detail.seconds >= PATIENCE || said.size) show(node, [line(detail), ...said])
+})
+
+/** Another node runs, or none: those before are done. What a node says in its table or verdict is not said twice. */
+function settle(running) {
+  for (const [node, { id, said, grown }] of working) {
+    if (String(id) === String(running)) {
+      hide(node)
+      working.delete(node)
+    } else if (grown) {
+      const table = node.widgets.find((one) => one.name === 'upscale8k_text')?.element.textContent ?? ''
+      const left = [...said].filter((text) => !table.includes(text))
+      if (left.length) show(node, left)
+      else {
+        hide(node)
+        working.delete(node)
+      }
+    }
+  }
+}
+
+api.addEventListener('executing', ({ detail }) => settle(detail))
+for (const end of ['execution_error', 'execution_interrupted']) api.addEventListener(end, () => settle(null))
