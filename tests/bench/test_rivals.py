@@ -82,14 +82,14 @@ def test_everybody_really_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     for module in ("onnx", "onnxruntime", "openvino", "ncnn"):
         pytest.importorskip(module)
     monkeypatch.setenv("UPSCALE8K_CACHE_DIR", str(tmp_path))
-    who = ("ours", "comfyui", "ncnn", "onnxruntime", "openvino")
+    who = ("ours", "ours_fp32", "comfyui", "ncnn", "onnxruntime", "openvino")
     located = locate("realesr-animevideov3", ())
     table = compare_everybody(located, "208x40", comfyui=None, runs=1, threads=2, say=lambda text: None, who=who)
     rows = dict(zip(who, table.rows, strict=True))
     assert rows["comfyui"].problem == "no ComfyUI was given with --comfyui"
-    for name in ("ours", "onnxruntime", "openvino"):
+    for name, least in (("ours", 50), ("ours_fp32", 80), ("onnxruntime", 80), ("openvino", 80)):
         assert rows[name].problem is None
-        assert rows[name].whole_db >= 80  # one 8-bit step here and there at most
+        assert rows[name].whole_db >= least  # 80: one 8-bit step here and there at most; ours may be in bf16
     assert np.isfinite(rows["ncnn"].seam_db)
     assert rows["ncnn"].whole_db > 50
 

@@ -20,7 +20,8 @@ pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
 MODEL, WEIGHTS = "realesr-animevideov3", "weights.safetensors"
 WIDTH, HEIGHT, SCALE = 96, 80, 4
 LOADERS: dict[str, Json] = {"UpscaleModel": {"model": MODEL}, "UpscaleModelLoader": {"model_name": WEIGHTS}}
-UPSCALERS: dict[str, Json] = {"TiledUpscale": {"target": "model scale"}, "ImageUpscaleWithModel": {}}
+# ComfyUI's own node knows fp32 only.
+UPSCALERS: dict[str, Json] = {"TiledUpscale": {"target": "model scale", "precision": "fp32"}, "ImageUpscaleWithModel": {}}
 REFERENCE = ("UpscaleModelLoader", "ImageUpscaleWithModel")
 PAIRS = list(product(LOADERS, UPSCALERS))
 
