@@ -71,6 +71,11 @@ def spendable(free: int, *, on_gpu: bool) -> int:
     return min(int(free * share), most)
 
 
+def most_pixels(architecture: str, scale: int, backend: str) -> int:
+    """What a tile in fp32 may have on a processor with plenty of memory, its halo included."""
+    return tabled(architecture, scale, backend=backend, half=False, on_gpu=False).pixels(_HOST_MOST)
+
+
 def fitted(points: Sequence[tuple[int, int]]) -> Footprint:
     """The line through (pixels, peak bytes) by least squares, lifted so that no measured point lies above it.
 

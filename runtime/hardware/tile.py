@@ -16,9 +16,10 @@ GOOD_ENOUGH, GOOD_ENOUGH_IN_BF16 = 1.05, 1.12
 def best_side(halo: int, pixels: int, good_enough: float = GOOD_ENOUGH) -> int:
     """The side of a tile without its halo, when the model may see ``pixels`` at a time; the smallest when nothing fits."""
     fitting = [side for side in SIDES if (side + 2 * halo) ** 2 <= pixels] or [SIDES[0]]
-    least = min(_cost(side, halo) for side in fitting)
-    return min(side for side in fitting if _cost(side, halo) <= least * good_enough)
+    least = min(tile_cost(side, halo) for side in fitting)
+    return min(side for side in fitting if tile_cost(side, halo) <= least * good_enough)
 
 
-def _cost(side: int, halo: int) -> float:
+def tile_cost(side: int, halo: int) -> float:
+    """How many pixels the model sees for each pixel of a tile."""
     return ((side + 2 * halo) / side) ** 2

@@ -19,6 +19,8 @@ import torch
 
 from ...engines.wire import engine_of
 from ...hardware.cpu import computes_bf16, cpu
+from ...hardware.footprint import most_pixels
+from ...hardware.tile import best_side, tile_cost
 from ...models.export import ANY_SIZE
 from ...models.facts import UpscaleModel
 from ...models.load import weights_hash
@@ -82,16 +84,23 @@ def _fastest(model: UpscaleModel, contenders: list[Contender]) -> Choice:
     if known:
         return Choice(known.backend, known.precision)
     results = tried(model, contenders)
-    standing = remembered.keep(key, _best(results), results, contenders)
+    standing = remembered.keep(key, _best(model, results), results, contenders)
     return Choice(standing.backend, standing.precision, _told(standing, results))
 
 
-def _best(results: Mapping[Contender, Result]) -> Contender:
+def _best(model: UpscaleModel, results: Mapping[Contender, Result]) -> Contender:
+    """The least time for a whole picture: a backend that takes more memory has smaller tiles, and more of them is halo."""
+    times = {one: result.part * _halo_cost(model, one) for one, result in results.items()}
     best = REFERENCE
     for contender, worth_it in ((_OPENVINO, _WORTH_IT), (_HALF, _WORTH_ROUNDING)):
-        if contender in results and results[contender].part < results[best].part * worth_it:
+        if contender in times and times[contender] < times[best] * worth_it:
             best = contender
     return best
+
+
+def _halo_cost(model: UpscaleModel, contender: Contender) -> float:
+    pixels = most_pixels(model.architecture, model.scale, contender.backend)
+    return tile_cost(best_side(model.halo, pixels), model.halo)
 
 
 def _told(taken: Contender, results: Mapping[Contender, Result]) -> str | None:
