@@ -9,7 +9,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import compare, core, core_images, core_values, core_video, engines, hardware, image, measure, models, video
+from . import (
+    benchmark,
+    compare,
+    core,
+    core_batches,
+    core_images,
+    core_values,
+    core_video,
+    engines,
+    hardware,
+    image,
+    measure,
+    models,
+    video,
+)
 
 if TYPE_CHECKING:
     from ..runtime.host import Host
@@ -22,10 +36,17 @@ OURS: dict[str, tuple[type, str]] = {
     **measure.NODES,
     **engines.NODES,
     **compare.NODES,
+    **benchmark.NODES,
 }
 """Node id to class and display name. Ids are forever: saved workflows hold them."""
 
-CORE: dict[str, tuple[type, str]] = {**core.NODES, **core_values.NODES, **core_images.NODES, **core_video.NODES}
+CORE: dict[str, tuple[type, str]] = {
+    **core.NODES,
+    **core_values.NODES,
+    **core_images.NODES,
+    **core_batches.NODES,
+    **core_video.NODES,
+}
 """ComfyUI's built-ins that shared workflows use, for the headless runner only."""
 
 TITLES = {node_id: title for node_id, (_, title) in {**CORE, **OURS}.items()}

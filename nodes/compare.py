@@ -1,4 +1,4 @@
-"""Which model: all of them side by side on one picture, pictures side by side, and how fast each is."""
+"""Which model: all of them side by side on one picture, and pictures side by side."""
 
 from __future__ import annotations
 
@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..runtime.errors import ModelNotFound, WorkflowError
 from ..runtime.frames.geometry import Size
+from ..runtime.host import SilentProgress
 from ..runtime.metrics.scores import SCORE_WORDS, scores_in
 from ..runtime.models.catalog import find_entry
 from ..runtime.models.locate import known, locate
 from ..runtime.upscale.backends import BACKENDS, PRECISIONS
 from ..runtime.upscale.target import MODEL_SCALE, final_size
-from .core import file_is_there, output_is_possible, shown
+from .core import output_is_possible, shown
 from .image import TARGET_TOOLTIP, TILE_TOOLTIP
 from .inputs import choice, integer, text, wire
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..runtime.bench.models import Results
     from ..runtime.host import Host, Progress
     from ..runtime.report.comparison import Comparison, Contender, Rendered
     from ..runtime.upscale.batch import Settings
@@ -41,12 +41,7 @@ CROP_TOOLTIP = (
     "Which part: centre, texture, edges, faces (needs scikit-image), all, a size such as 512x512, 512x512+X+Y, "
     "texture:256x256; several with commas. A crop of 512x512 takes a minute or two for each large model where there is no GPU."
 )
-BENCHMARK_MODELS_TOOLTIP = (
-    "Ids or file names with commas, or `all` for every model that is here. A known model whose weights are missing runs with "
-    "generated ones: they are as fast."
-)
 LABELS_TOOLTIP = "Names for the pictures in their order, with commas; without one a picture is called after its input."
-EARLIER_TOOLTIP = "The benchmark.json of an earlier run, in the input folder, or `Upscale8K/benchmark/benchmark.json [output]`."
 FOLDER_TOOLTIP = "Below the output folder. What an earlier run left there under the same names is replaced."
 SCORES_TOOLTIP = (
     f"Numbers of other libraries beside ours: {SCORE_WORDS}, or all; with commas. They need `pip install upscale8k[scores]`; "
@@ -160,19 +155,8 @@ class _Runner:
         return nullcontext(_Share(self._bar, total))
 
 
-class _Nobody:
-    def advance(self, steps: int = 1) -> None:
-        return None
-
-    def say(self, text: str) -> None:
-        return None
-
-    def preview(self, pixels: object, /) -> None:
-        return None
-
-
-def _silent(total: int, unit: str) -> AbstractContextManager[_Nobody]:
-    return nullcontext(_Nobody())
+def _silent(total: int, unit: str) -> SilentProgress:
+    return SilentProgress()
 
 
 class _Measuring:
@@ -232,7 +216,7 @@ class ComparisonReport:
             scores_are_known(scores),
             crop_is_understood(crop),
             target_is_common(target),
-            output_is_possible(cls.host, folder and _in_folder(folder, "report.html")),
+            output_is_possible(cls.host, folder and in_folder(folder, "report.html")),
             models_are_known(cls.host, models),
         )
         return next((answer for answer in answers if answer is not True), True)
@@ -267,7 +251,7 @@ class ComparisonReport:
         comparison = self._compared(_pictures(image), models, crop, settings, _file_name(source), scores)
         files = shown(self.host, "output", self._written(comparison, folder))
         words = analysis(comparison)
-        return {"ui": {"images": files[:1], "series": files, "text": [words]}, "result": (_as_image(sheet(comparison)), words)}
+        return {"ui": {"images": files[:1], "series": files, "text": [words]}, "result": (as_image(sheet(comparison)), words)}
 
     def _compared(
         self, pictures: Sequence[tuple[Pixels, str]], models: str, crop: str, settings: Settings, name: str, scores: str
@@ -294,7 +278,7 @@ class ComparisonReport:
             contenders=contenders,
             cases=cases,
             machine=line,
-            date=_now(),
+            date=now(),
             notes=tuple(dict.fromkeys([*_dry_run(settings.backend), *(note for _, note in pictures if note)])),
             settings={**asdict(settings), "crop": crop, "scores": scores, "machine": facts},
         )
@@ -302,7 +286,7 @@ class ComparisonReport:
     def _written(self, comparison: Comparison, folder: str) -> list[Path]:
         from ..runtime.report.files import write_report
 
-        return write_report(comparison, lambda name: self.host.output_file("output", _in_folder(folder, name)))
+        return write_report(comparison, lambda name: self.host.output_file("output", in_folder(folder, name)))
 
 
 class ComparisonSheet:
@@ -345,106 +329,8 @@ class ComparisonSheet:
         given = [line.strip() for line in labels.replace("\n", ",").split(",")]
         names = [given[index] if index < len(given) and given[index] else name for index, name in enumerate(wired)]
         pictures = [_pictures(image)[0][0] for image in wired.values()]
-        comparison = side_by_side(_pictures(source)[0][0], list(zip(names, pictures, strict=True)), crop, _now())
-        return (_as_image(sheet(comparison)),)
-
-
-class Benchmark:
-    """How fast the models are on this machine."""
-
-    host: ClassVar[Host]
-    CATEGORY = "8K/measure"
-    DESCRIPTION = (
-        "Times every combination of model, picture size, tile, precision and backend: warm-up, repeats, median and spread, "
-        "model only and end to end, peak memory. Writes benchmark.json, benchmark.md and benchmark.png, and tells what became "
-        "slower since an earlier one."
-    )
-    SEARCH_ALIASES: ClassVar = ["speed", "fps", "performance", "timing", "memory", "vram", "megapixels per second"]
-    RETURN_TYPES = ("IMAGE", "STRING")
-    RETURN_NAMES = ("plot", "table")
-    OUTPUT_TOOLTIPS = ("The bars.", "The table as Markdown.")
-    FUNCTION = "run"
-    OUTPUT_NODE = True
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {
-            "required": {
-                "models": text("realesr-animevideov3, realesrgan-x4plus-anime", BENCHMARK_MODELS_TOOLTIP, multiline=True),
-                "sizes": text("256x256", "WIDTHxHEIGHT of the picture that goes in; several with commas."),
-                "folder": text("Upscale8K/benchmark", FOLDER_TOOLTIP),
-            },
-            "optional": {
-                "tiles": text("0", "Sides of a tile in source pixels; 0 chooses. Several with commas."),
-                "precisions": text("auto", f"Of {', '.join(PRECISIONS)}; several with commas."),
-                "backends": text("auto", f"Of {', '.join(BACKENDS)}; several with commas."),
-                "warmups": integer(1, 0, 100, "Runs of each combination that do not count."),
-                "repeats": integer(3, 1, 1000, "Runs of each combination that count."),
-                "earlier": text("", EARLIER_TOOLTIP),
-            },
-        }
-
-    @classmethod
-    def VALIDATE_INPUTS(
-        cls,
-        models: str | None,
-        sizes: str | None,
-        folder: str | None,
-        tiles: str | None = "0",
-        precisions: str | None = "auto",
-        backends: str | None = "auto",
-        earlier: str | None = "",
-    ) -> bool | str:
-        try:
-            _wanted(sizes or "", tiles or "", precisions or "", backends or "")
-        except WorkflowError as error:
-            return str(error)
-        answers = (
-            file_is_there(cls.host, earlier.strip()) if earlier and earlier.strip() else True,
-            output_is_possible(cls.host, folder and _in_folder(folder, "benchmark.json")),
-            models_are_known(cls.host, models),
-        )
-        return next((answer for answer in answers if answer is not True), True)
-
-    @classmethod
-    def IS_CHANGED(cls, **_: Any) -> float:
-        """A measurement is never the one before."""
-        return float("nan")
-
-    def run(
-        self,
-        models: str,
-        sizes: str,
-        folder: str,
-        tiles: str = "0",
-        precisions: str = "auto",
-        backends: str = "auto",
-        warmups: int = 1,
-        repeats: int = 3,
-        earlier: str = "",
-    ) -> dict[str, Any]:
-        from ..runtime.bench.machine import machine
-        from ..runtime.bench.models import Results, cases, run
-        from ..runtime.bench.plot import plot
-        from ..runtime.bench.table import table
-
-        before = self.host.find_input(earlier.strip()) if earlier.strip() else None
-        folders = self.host.model_folders()
-        wanted = cases(model_names(models, folders), *_wanted(sizes, tiles, precisions, backends))
-        line, facts = machine(self.host.device())
-        device = self.host.device()
-        rows = run(wanted, folders, device, warmups=warmups, repeats=repeats, progress=self.host.progress)
-        results = Results.of(rows, warmups, line, facts, _now(), before)
-        files = shown(self.host, "output", self._written(results, folder))
-        return {
-            "ui": {"images": files[-1:], "series": files, "text": [table(results)]},
-            "result": (_as_image(plot(results)), table(results)),
-        }
-
-    def _written(self, results: Results, folder: str) -> list[Path]:
-        from ..runtime.bench.results import write_results
-
-        return write_results(results, lambda name: self.host.output_file("output", _in_folder(folder, name)))
+        comparison = side_by_side(_pictures(source)[0][0], list(zip(names, pictures, strict=True)), crop, now())
+        return (as_image(sheet(comparison)),)
 
 
 def crop_is_understood(crop: str | None) -> bool | str:
@@ -480,18 +366,6 @@ def target_is_common(target: str | None) -> bool | str:
     return True
 
 
-def _wanted(sizes: str, tiles: str, precisions: str, backends: str) -> tuple[list[str], list[int], list[str], list[str]]:
-    """The four lists of a benchmark. Raises ``WorkflowError`` for a word that none of them has."""
-    numbers = names_in(tiles)
-    if not all(number.isdecimal() for number in numbers):
-        raise WorkflowError(f"{tiles!r} are no tiles.", "Write whole numbers with commas; 0 chooses.")
-    for words, known_words, what in ((precisions, PRECISIONS, "precision"), (backends, BACKENDS, "backend")):
-        for word in names_in(words):
-            if word not in known_words:
-                raise WorkflowError(f"There is no {what} called {word!r}.", f"Use some of: {', '.join(known_words)}.")
-    return names_in(sizes), [int(number) for number in numbers], names_in(precisions), names_in(backends)
-
-
 def size_of(pixels: Pixels) -> Size:
     return Size(pixels.shape[1], pixels.shape[0])
 
@@ -518,12 +392,14 @@ def _file_name(source: Any) -> str:
     return f"{source.name}{source.suffix}" if source else ""
 
 
-def _in_folder(folder: str, name: str) -> str:
+def in_folder(folder: str, name: str) -> str:
+    """A file of a folder below the output folder, as the host wants it named."""
     kept = folder.strip().rstrip("/")
     return f"{kept}/{name}" if kept else name
 
 
-def _as_image(picture: Any) -> Any:
+def as_image(picture: Any) -> Any:
+    """A picture of Pillow, RGB, as an IMAGE (1, H, W, 3)."""
     import numpy as np
     import torch
 
@@ -531,12 +407,12 @@ def _as_image(picture: Any) -> Any:
     return torch.from_numpy(pixels)[None]  # pyright: ignore[reportUnknownMemberType]
 
 
-def _now() -> str:
+def now() -> str:
+    """The time here, to the minute."""
     return datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
 
 
 NODES: dict[str, tuple[type, str]] = {
     "ComparisonReport": (ComparisonReport, "Comparison Report"),
     "ComparisonSheet": (ComparisonSheet, "Comparison Sheet"),
-    "Benchmark": (Benchmark, "Benchmark"),
 }

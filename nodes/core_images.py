@@ -12,13 +12,12 @@ from .core import MAX_RESOLUTION, METHODS, embedded_text, file_is_there, numbere
 if TYPE_CHECKING:
     from ..runtime.host import Host
 
-_LONGEST_BATCH = 4096
-_LARGEST_MERGED = 32768
-_LARGEST_GROUP = 50
-_ANY_PICTURE: tuple[str, dict[str, Any]] = ("IMAGE", {})
+LONGEST_BATCH = 4096
+ANY_PICTURE: tuple[str, dict[str, Any]] = ("IMAGE", {})
 
 
-def _integer(default: int, least: int, most: int, **options: Any) -> tuple[str, dict[str, Any]]:
+def integer(default: int, least: int, most: int, **options: Any) -> tuple[str, dict[str, Any]]:
+    """A whole number as ComfyUI's own nodes declare it."""
     return ("INT", {"default": default, "min": least, "max": most, **options})
 
 
@@ -27,7 +26,7 @@ def _combo(options: list[str], **more: Any) -> tuple[str, dict[str, Any]]:
 
 
 def _side(default: int = 512) -> tuple[str, dict[str, Any]]:
-    return _integer(default, 0, MAX_RESOLUTION, step=1)
+    return integer(default, 0, MAX_RESOLUTION, step=1)
 
 
 class ImageScaleToTotalPixels:
@@ -43,10 +42,10 @@ class ImageScaleToTotalPixels:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "image": _ANY_PICTURE,
+                "image": ANY_PICTURE,
                 "upscale_method": _combo(METHODS),
                 "megapixels": ("FLOAT", {"default": 1.0, "min": 0.01, "max": 16.0, "step": 0.01}),
-                "resolution_steps": _integer(1, 1, 256, advanced=True),
+                "resolution_steps": integer(1, 1, 256, advanced=True),
             }
         }
 
@@ -69,7 +68,7 @@ class ImageScaleToMaxDimension:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         # ComfyUI names bilinear twice, and the place of a word in the list may be what somebody counts on.
         methods = ["area", "lanczos", "bilinear", "nearest-exact", "bilinear", "bicubic"]
-        return {"required": {"image": _ANY_PICTURE, "upscale_method": _combo(methods), "largest_size": _side()}}
+        return {"required": {"image": ANY_PICTURE, "upscale_method": _combo(methods), "largest_size": _side()}}
 
     def upscale(self, image: Any, upscale_method: Any, largest_size: int) -> tuple[Any]:
         from ..runtime.upscale.resize_like_comfyui import to_longer_side
@@ -108,13 +107,13 @@ class EmptyImage:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        side = _integer(512, 1, MAX_RESOLUTION, step=1)
+        side = integer(512, 1, MAX_RESOLUTION, step=1)
         return {
             "required": {
                 "width": side,
                 "height": side,
-                "batch_size": _integer(1, 1, _LONGEST_BATCH),
-                "color": _integer(0, 0, 0xFFFFFF, step=1, display="color"),
+                "batch_size": integer(1, 1, LONGEST_BATCH),
+                "color": integer(0, 0, 0xFFFFFF, step=1, display="color"),
             }
         }
 
@@ -177,68 +176,6 @@ class LoadImageOutput:
         return load_like_comfyui(self.host.find_input(image), max_pixels=self.host.input_pixels())
 
 
-class RebatchImages:
-    """Batches of another size."""
-
-    host: ClassVar[Host]
-    CATEGORY = "image/batch"
-    DESCRIPTION = "Puts all pictures of a list of batches into batches of one size."
-    RETURN_TYPES = ("IMAGE",)
-    INPUT_IS_LIST = True
-    OUTPUT_IS_LIST = (True,)
-    FUNCTION = "rebatch"
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"images": _ANY_PICTURE, "batch_size": _integer(1, 1, _LONGEST_BATCH)}}
-
-    def rebatch(self, images: list[Any], batch_size: list[int]) -> tuple[list[Any]]:
-        from ..runtime.images.batches import rebatch
-
-        return (rebatch(images, batch_size[0]),)
-
-
-class ImageFromBatch:
-    """A part of a batch."""
-
-    host: ClassVar[Host]
-    CATEGORY = "image/batch"
-    DESCRIPTION = "Takes pictures out of a batch; a negative index counts from its end."
-    SEARCH_ALIASES: ClassVar = ["select image", "pick from batch", "extract image"]
-    RETURN_TYPES = ("IMAGE",)
-    FUNCTION = "take"
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        index = _integer(0, -MAX_RESOLUTION, MAX_RESOLUTION)
-        return {"required": {"image": _ANY_PICTURE, "batch_index": index, "length": _integer(1, 1, _LONGEST_BATCH)}}
-
-    def take(self, image: Any, batch_index: int, length: int) -> tuple[Any]:
-        from ..runtime.images.batches import take
-
-        return (take(image, batch_index, length),)
-
-
-class RepeatImageBatch:
-    """A batch, several times."""
-
-    host: ClassVar[Host]
-    CATEGORY = "image/batch"
-    DESCRIPTION = "Repeats a batch of pictures."
-    SEARCH_ALIASES: ClassVar = ["duplicate image", "clone image"]
-    RETURN_TYPES = ("IMAGE",)
-    FUNCTION = "repeat"
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"image": _ANY_PICTURE, "amount": _integer(1, 1, _LONGEST_BATCH)}}
-
-    def repeat(self, image: Any, amount: int) -> tuple[Any]:
-        from ..runtime.images.batches import repeat
-
-        return (repeat(image, amount),)
-
-
 class GetImageSize:
     """Width, height and number."""
 
@@ -252,7 +189,7 @@ class GetImageSize:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"image": _ANY_PICTURE}, "hidden": {"unique_id": "UNIQUE_ID"}}
+        return {"required": {"image": ANY_PICTURE}, "hidden": {"unique_id": "UNIQUE_ID"}}
 
     def measure(self, image: Any, unique_id: str | None = None) -> tuple[int, int, int]:
         """``unique_id`` is where ComfyUI's canvas shows the size; here nobody looks."""
@@ -271,7 +208,7 @@ class SplitImageWithAlpha:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"image": _ANY_PICTURE}}
+        return {"required": {"image": ANY_PICTURE}}
 
     def split(self, image: Any) -> tuple[Any, Any]:
         from ..runtime.images.batches import split_alpha
@@ -291,7 +228,7 @@ class JoinImageWithAlpha:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"image": _ANY_PICTURE, "alpha": ("MASK", {})}}
+        return {"required": {"image": ANY_PICTURE, "alpha": ("MASK", {})}}
 
     def join(self, image: Any, alpha: Any) -> tuple[Any]:
         from ..runtime.images.batches import join_alpha
@@ -314,7 +251,7 @@ class ImageCompare:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {"compare_view": ("IMAGECOMPARE", {"socketless": True})},
-            "optional": {"image_a": _ANY_PICTURE, "image_b": _ANY_PICTURE},
+            "optional": {"image_a": ANY_PICTURE, "image_b": ANY_PICTURE},
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
         }
 
@@ -376,7 +313,7 @@ class ResizeImageMaskNode:
                 "scale total pixels", megapixels=("FLOAT", {"default": 1.0, "min": 0.01, "max": 16.0, "step": 0.01})
             ),
             _resize_choice("match size", match=("IMAGE,MASK", {}), crop=crop),
-            _resize_choice("scale to multiple", multiple=_integer(8, 1, MAX_RESOLUTION, step=1)),
+            _resize_choice("scale to multiple", multiple=integer(8, 1, MAX_RESOLUTION, step=1)),
         ]
         either = {"template": {"template_id": "input_type", "allowed_types": "IMAGE,MASK"}}
         return {
@@ -393,77 +330,6 @@ class ResizeImageMaskNode:
 
         values = {name.removeprefix("resize_type."): value for name, value in shown_inputs.items()}
         return (resize_as_chosen(input, resize_type, values, scale_method),)
-
-
-class BatchImagesNode:
-    """Up to 50 batches become one."""
-
-    host: ClassVar[Host]
-    CATEGORY = "image/batch"
-    DESCRIPTION = "Joins batches; all take the size of the first."
-    SEARCH_ALIASES: ClassVar = ["batch", "image batch", "batch images", "combine images", "merge images", "stack images"]
-    RETURN_TYPES = ("IMAGE",)
-    FUNCTION = "batch"
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        template = {"input": {"required": {"image": _ANY_PICTURE}}, "prefix": "image", "min": 1, "max": _LARGEST_GROUP}
-        return {"required": {"images": ("COMFY_AUTOGROW_V3", {"template": template})}}
-
-    def batch(self, **images: Any) -> tuple[Any]:
-        """``images`` are named ``images.image0``, ``images.image1``, ..., and joined in the order of these numbers."""
-        from ..runtime.upscale.resize_like_comfyui import batch_all
-
-        names = [f"images.image{number}" for number in range(_LARGEST_GROUP)]
-        return (batch_all([images[name] for name in names if name in images]),)
-
-
-class SplitImageToTileList:
-    """A picture, cut into tiles."""
-
-    host: ClassVar[Host]
-    CATEGORY = "image/batch"
-    DESCRIPTION = "Cuts a picture into a list of tiles that overlap. TiledUpscale does this by itself, with less memory."
-    SEARCH_ALIASES: ClassVar = ["split image", "tile image", "slice image"]
-    RETURN_TYPES = ("IMAGE",)
-    OUTPUT_IS_LIST = (True,)
-    FUNCTION = "split"
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        side = _integer(1024, 64, MAX_RESOLUTION)
-        overlap = _integer(128, 0, 4096)
-        return {"required": {"image": _ANY_PICTURE, "tile_width": side, "tile_height": side, "overlap": overlap}}
-
-    def split(self, image: Any, tile_width: int, tile_height: int, overlap: int) -> tuple[list[Any]]:
-        from ..runtime.frames.geometry import Size
-        from ..runtime.images.batches import split_tiles
-
-        return (split_tiles(image, Size(tile_width, tile_height), overlap),)
-
-
-class ImageMergeTileList:
-    """Tiles, put together."""
-
-    host: ClassVar[Host]
-    CATEGORY = "image/batch"
-    DESCRIPTION = "Puts the tiles of SplitImageToTileList together again, blended over their whole width."
-    SEARCH_ALIASES: ClassVar = ["split image", "tile image", "slice image"]
-    RETURN_TYPES = ("IMAGE",)
-    INPUT_IS_LIST = True
-    FUNCTION = "merge"
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        side = _integer(1024, 64, _LARGEST_MERGED)
-        overlap = _integer(128, 0, 4096)
-        return {"required": {"image_list": _ANY_PICTURE, "final_width": side, "final_height": side, "overlap": overlap}}
-
-    def merge(self, image_list: list[Any], final_width: list[int], final_height: list[int], overlap: list[int]) -> tuple[Any]:
-        from ..runtime.frames.geometry import Size
-        from ..runtime.images.batches import merge_tiles
-
-        return (merge_tiles(image_list, Size(final_width[0], final_height[0]), overlap[0]),)
 
 
 class SaveImageAdvanced:
@@ -539,16 +405,10 @@ NODES: dict[str, tuple[type, str]] = {
     "EmptyImage": (EmptyImage, "Empty Image"),
     "LoadImageMask": (LoadImageMask, "Load Image (as Mask)"),
     "LoadImageOutput": (LoadImageOutput, "Load Image (from Outputs)"),
-    "RebatchImages": (RebatchImages, "Rebatch Images"),
-    "ImageFromBatch": (ImageFromBatch, "Get Image from Batch"),
-    "RepeatImageBatch": (RepeatImageBatch, "Repeat Image Batch"),
     "GetImageSize": (GetImageSize, "Get Image Size"),
     "SplitImageWithAlpha": (SplitImageWithAlpha, "Split Image with Alpha"),
     "JoinImageWithAlpha": (JoinImageWithAlpha, "Join Image with Alpha"),
     "ImageCompare": (ImageCompare, "Compare Images"),
     "ResizeImageMaskNode": (ResizeImageMaskNode, "Resize Image/Mask"),
-    "BatchImagesNode": (BatchImagesNode, "Batch Images"),
-    "SplitImageToTileList": (SplitImageToTileList, "Split Image into List of Tiles"),
-    "ImageMergeTileList": (ImageMergeTileList, "Merge List of Tiles to Image"),
     "SaveImageAdvanced": (SaveImageAdvanced, "Save Image (Advanced)"),
 }

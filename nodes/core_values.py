@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
@@ -115,16 +116,13 @@ def _as_text(value: Any) -> str:
 
 def _printed(value: Any) -> str:
     torch: Any = sys.modules.get("torch")  # where nobody imported it there is no tensor to print
-    usual = torch._tensor_str.PRINT_OPTS.edgeitems if torch else 0
+    # Not torch.set_printoptions, which forgets whether numbers were wanted in scientific notation.
+    wide: AbstractContextManager[object] = torch._tensor_str.printoptions(edgeitems=_TENSOR_EDGE) if torch else nullcontext()
     try:
-        if torch:
-            torch.set_printoptions(edgeitems=_TENSOR_EDGE)
-        return str(value)
+        with wide:
+            return str(value)
     except Exception:  # a __str__ of somebody's own
         return "source exists, but could not be serialized."
-    finally:
-        if torch:
-            torch.set_printoptions(edgeitems=usual)
 
 
 class ComfySwitchNode:

@@ -15,6 +15,7 @@ The rooms, and the arrows between them (held by ``tests/test_architecture.py``):
 
 * ``errors``    everything that can go wrong, on one screen.
 * ``host``      the questions that have different answers in ComfyUI and on a command line.
+* ``whole``     files that have their name when they are whole.
 * ``frames``    the values all rooms share: sizes, regions, the one place where axes and depths change.
 * ``graph``     a workflow file becomes a prompt, a list of problems, a plan, a run. Standard library and networkx only.
 * ``store``     results of nodes on disk, for ``run --cache``.

@@ -19,19 +19,21 @@ ARROWS = {  # room: the rooms it may import. An arrow that is not written here i
     "runtime/frames": {"runtime/errors"},
     "runtime/graph": {"runtime/errors"},
     "runtime/host": {"runtime/errors"},
-    "runtime/hardware": {"runtime/errors"},
-    "runtime/images": GROUND,
+    "runtime/whole": {"runtime/errors"},
+    "runtime/hardware": {"runtime/errors", "runtime/whole"},
+    "runtime/images": GROUND | {"runtime/whole"},
     "runtime/metrics": GROUND | {"runtime/images"},
-    "runtime/models": GROUND,
-    "runtime/packs": {"runtime/errors", "runtime/graph", "runtime/host", "runtime/video"},
-    "runtime/store": {"runtime/errors", "runtime/graph", "runtime/host"},
-    "runtime/engines": {"runtime/errors", "runtime/hardware", "runtime/models"},
+    "runtime/models": GROUND | {"runtime/whole"},
+    "runtime/packs": {f"runtime/{room}" for room in ("errors", "graph", "host", "video", "whole")},
+    "runtime/store": {"runtime/errors", "runtime/graph", "runtime/host", "runtime/whole"},
+    "runtime/engines": {"runtime/errors", "runtime/hardware", "runtime/models", "runtime/whole"},
     "runtime/upscale": GROUND | {f"runtime/{room}" for room in ("engines", "hardware", "images", "models")},
-    "runtime/video": GROUND,
+    "runtime/video": GROUND | {"runtime/whole"},
     "runtime/bench": GROUND | {"runtime/hardware", "runtime/images", "runtime/models", "runtime/upscale"},
-    "runtime/report": GROUND | {"runtime/images", "runtime/metrics"},
+    "runtime/report": GROUND | {"runtime/images", "runtime/metrics", "runtime/whole"},
     "runtime/cli": {
-        f"runtime/{room}" for room in ("errors", "graph", "host", "hardware", "models", "engines", "bench", "packs", "store")
+        f"runtime/{room}"
+        for room in ("errors", "graph", "host", "whole", "hardware", "models", "engines", "bench", "packs", "store")
     }
     | {"nodes"},
     "nodes": GROUND
@@ -44,6 +46,7 @@ ARROWS = {  # room: the rooms it may import. An arrow that is not written here i
 LIGHT = [
     "runtime.errors",
     "runtime.host",
+    "runtime.whole",
     "runtime.graph",
     "runtime.hardware",
     "runtime.packs",

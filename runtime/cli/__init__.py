@@ -1,8 +1,8 @@
 """The command line: ``python -m runtime COMMAND``. stdout carries results, stderr carries progress and messages.
 
 Exit codes: 0 done, 1 failed in a node, 2 bad workflow, input or arguments, 130 cancelled. What loads torch is imported when a
-command needs it. May enter: ``errors``, ``graph``, ``host``, ``hardware``, ``models``, ``engines``, ``packs``, ``store``,
-``bench`` and ``nodes``.
+command needs it. May enter: ``errors``, ``graph``, ``host``, ``whole``, ``hardware``, ``models``, ``engines``, ``packs``,
+``store``, ``bench`` and ``nodes``.
 
 * ``commands``    the surface: every command and option, a file per family.
 * ``session``     where a command finds things: folders, a host, the catalog of nodes bound to it.

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any, cast
 
 from ..errors import OutputError, Upscale8KError, WorkflowError, WorkflowRejected
 from ..graph.document import read
+from ..whole import whole_output
 from .film_tags import film_tags
 from .prepared import to_prompt
 
@@ -88,15 +88,5 @@ def _converted(file: Path, definitions: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write(target: Path, prompt: dict[str, Any]) -> None:
-    part = target.with_name(f"{target.name}.part")
-    try:
-        target.parent.mkdir(parents=True, exist_ok=True)
+    with whole_output(target, "Choose another place with -o.") as part:
         part.write_text(json.dumps(prompt, indent=2), encoding="utf-8")
-        part.replace(target)
-    except OSError as error:
-        raise OutputError(
-            f"{target} cannot be written: {error.strerror}.", "Choose another place with -o.", path=target
-        ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)

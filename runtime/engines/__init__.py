@@ -15,5 +15,5 @@ needed.
 * ``wire``     an engine travels on the UPSCALE_MODEL that it was made from.
 * ``session``  an engine at work on a GPU.
 
-May enter: ``errors``, ``hardware`` and ``models``.
+May enter: ``errors``, ``hardware``, ``models`` and ``whole``.
 """

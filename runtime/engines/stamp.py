@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..errors import OutputError
+from ..whole import beside, whole
 from .shapes import Shapes
 
 FORMAT = 1
@@ -73,7 +74,7 @@ def stamp_path(engine: Path) -> Path:
 
 def expect_place(path: Path) -> None:
     """Raises ``OutputError`` where no engine can be written: asked before the minutes that building takes."""
-    part = _part(path)
+    part = beside(path)
     try:
         if path.is_dir():
             raise IsADirectoryError(EISDIR, "It is a folder")
@@ -88,10 +89,11 @@ def write_engine(path: Path, content: bytes, stamp: Stamp) -> None:
     """The engine and then its stamp, each whole or not at all. Raises ``OutputError``."""
     facts = {"format": FORMAT, **asdict(stamp), "engine_bytes": len(content), "engine_sha256": _sha256(content)}
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         stamp_path(path).unlink(missing_ok=True)  # the old one must not vouch for the new engine
-        _replace(path, content)
-        _replace(stamp_path(path), json.dumps(facts, indent=2).encode())
+        with whole(path) as part:
+            part.write_bytes(content)
+        with whole(stamp_path(path)) as part:
+            part.write_text(json.dumps(facts, indent=2), encoding="utf-8")
     except OSError as error:
         raise _unwritable(path, error) from error
 
@@ -138,20 +140,6 @@ def _facts(engine: Path) -> dict[str, Any]:
             facts = cast("dict[str, Any]", content)
             return facts if facts.get("format") == FORMAT else {}
     return {}
-
-
-def _part(path: Path) -> Path:
-    return path.with_name(f"{path.name}.part")
-
-
-def _replace(path: Path, content: bytes) -> None:
-    part = _part(path)
-    try:
-        part.write_bytes(content)
-        part.replace(path)
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def _sha256(content: bytes) -> str:

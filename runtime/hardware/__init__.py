@@ -12,5 +12,5 @@ sentence among the notes, never a failure; every suggestion comes with its reaso
 * ``table``      all of it for a person.
 * ``installation``   what is wrong with the libraries here; ``trial`` imports them, as a program of its own.
 
-May enter: ``errors``.
+May enter: ``errors`` and ``whole``.
 """

@@ -14,11 +14,11 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Any
 
 import platformdirs
 
+from ..whole import whole
 from .footprint import Footprint, fitted
 from .machine import Machine
 
@@ -127,13 +127,8 @@ def remember(measured: Calibration, file: Path | None = None) -> Path | None:
     merged = {**recall(file), **measured}
     kept = {"version": _VERSION, "measurements": [asdict(what) | asdict(entry) for what, entry in merged.items()]}
     with suppress(OSError):
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile("w", dir=file.parent, suffix=".part", delete=False, encoding="utf-8") as part:
-            json.dump(kept, part, indent=1)
-        try:
-            Path(part.name).replace(file)
-        finally:
-            Path(part.name).unlink(missing_ok=True)
+        with whole(file) as part:
+            part.write_text(json.dumps(kept, indent=1), encoding="utf-8")
         return file
     return None
 

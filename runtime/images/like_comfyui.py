@@ -11,7 +11,8 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, BinaryIO
 
 import av
 import av.error
@@ -27,13 +28,15 @@ from .decode import decode
 from .encode import Job, write_png
 from .header import MAX_PIXELS, PILLOW_READERS, Header, check_size, damaged, decoding, read_header
 from .picture import Floats
-from .quantize import Pixels, strips, to_floats
+from .quantize import Pixels, to_floats
 from .refusal import Refusal, not_numbers
 from .write import replacing
 
 Samples = npt.NDArray[Any]
 
 _NO_ALPHA_MASK = (64, 64)
+_NO_OTHER_FILE = {"protocol_whitelist": "none"}
+"""FFmpeg is handed the open file, so it needs no way to open one: a playlist in it leads nowhere."""
 _FALL_BACK = PILLOW_READERS | {
     "png": PngImagePlugin.PngImageFile,
     "tiff": TiffImagePlugin.TiffImageFile,
@@ -89,7 +92,7 @@ def _ffmpeg_frames(path: Path) -> Iterator[Samples]:
     """Frames as (H, W, 3 or 4), uint8 or float32; none where FFmpeg cannot decode the file (animated WebP)."""
     convert: FrameConverter | None = None
     broken = False
-    with av.open(str(path.absolute())) as container:
+    with path.open("rb") as file, av.open(_nameless(file), "r", options=_NO_OTHER_FILE) as container:
         stream = container.streams.video[0]
         for packet in container.demux(stream):
             try:
@@ -102,6 +105,11 @@ def _ffmpeg_frames(path: Path) -> Iterator[Samples]:
                 yield convert(frame)
     if broken and convert:
         raise ValueError("one of its frames cannot be decoded")
+
+
+def _nameless(file: BinaryIO) -> SimpleNamespace:
+    """The file as something to read: by a name such as a_%d.png FFmpeg would read a_1.png, a_2.png, ... in its place."""
+    return SimpleNamespace(read=file.read, seek=file.seek, tell=file.tell)
 
 
 def _pillow_frames(path: Path, header: Header) -> Iterator[Samples]:
@@ -137,18 +145,6 @@ def _batch(path: Path, frames: list[Samples]) -> tuple[Floats, Floats]:
         if has_alpha:
             np.subtract(np.float32(1), to_floats(frame[:, :, 3]), out=masks[index])
     return images, masks
-
-
-def to_png_8bit(image: Floats) -> npt.NDArray[np.uint8]:
-    """(H, W, C) float32 as SaveImage makes integers of it: 255 * x, clipped, cut off and not rounded (0.3 becomes 76).
-
-    Raises:
-        ValueError: a value is NaN.
-    """
-    out = np.empty(image.shape, np.uint8)
-    for rows in strips(image.shape):
-        out[rows] = _cut_off(image[rows])
-    return out
 
 
 def save_png(path: str | PathLike[str], image: Floats, text: Mapping[str, str] | None = None) -> Path:

@@ -13,6 +13,7 @@ import numpy as np
 
 from ..errors import OutputError, Upscale8KError
 from ..frames.geometry import Size
+from ..whole import sync
 from . import encode, icc_profile
 from .encode import Job
 from .picture import Bits, Floats, Transfer
@@ -135,9 +136,9 @@ def replacing(path: Path) -> Generator[Path, None, None]:
     part = path.with_name(path.name + ".part")
     try:
         yield part
-        _sync(part)
+        sync(part)
         part.replace(path)
-        _sync_folder(path.parent)
+        sync(path.parent)
     except (Upscale8KError, MemoryError):
         raise
     except OSError as error:
@@ -163,21 +164,6 @@ _HINTS = {
     errno.EROFS: "Name a folder on a disk that can be written.",
     errno.ENAMETOOLONG: "Give a shorter name.",
 }
-
-
-def _sync(part: Path) -> None:
-    with part.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-def _sync_folder(folder: Path) -> None:
-    """The new name, too, outlives a power cut; Windows has no handle for a folder and does this itself."""
-    if os.name == "posix":
-        handle = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(handle)
-        finally:
-            os.close(handle)
 
 
 def _container(path: Path) -> Container:

@@ -125,15 +125,6 @@ def measure_drift(reference: Pixels, picture: Pixels, mode: Mode = "full") -> Dr
     return meter.result()
 
 
-def drift_map(reference: Pixels, picture: Pixels, mode: Mode = "full") -> tuple[Drift, Floats]:
-    """The drift, and CIEDE2000 of every pixel, (h, w) at the size of the smaller picture."""
-    size = paired(reference, picture).size
-    out = np.empty((size.height, size.width), np.float32)
-    meter = DriftMeter(mode)
-    meter.add(reference, picture, out)
-    return meter.result(), out
-
-
 def verdict(mean: float) -> str:
     """A mean CIEDE2000 in words."""
     if mean < IMPERCEPTIBLE:

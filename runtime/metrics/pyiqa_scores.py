@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, redirect_stderr, redirect_stdout
 from importlib import import_module
 from io import StringIO
@@ -36,7 +36,10 @@ class _Pyiqa:
     def __init__(self) -> None:
         self._made: dict[str, Metric] = {}
 
-    def measure(self, score: Score, picture: Floats, reference: Floats | None) -> float:
+    def measure(self, scores: Sequence[Score], picture: Floats, reference: Floats | None) -> dict[str, float]:
+        return {score.key: self._number(score, picture, reference) for score in scores}
+
+    def _number(self, score: Score, picture: Floats, reference: Floats | None) -> float:
         if score.key not in self._made:
             self._made[score.key] = _made(score)
         pictures = [torch.as_tensor(pixels).permute(2, 0, 1)[None] for pixels in (picture, reference) if pixels is not None]

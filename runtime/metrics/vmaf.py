@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import subprocess
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -19,12 +20,10 @@ from .pictures import Floats
 from .scores import Score
 
 _INSTALL = "Install it with: pip install upscale8k[scores]"
+_UNSET = "Unset IMAGEIO_FFMPEG_EXE, so that the one of imageio-ffmpeg is used."
 _LOG = "scores.json"
-_OPTIONS = {
-    "vmaf": "model='version=vmaf_v0.6.1'",
-    "vmaf_neg": "model='version=vmaf_v0.6.1neg\\:name=vmaf_neg'",
-    "cambi": "feature=name=cambi",
-}
+_MODELS = {"vmaf": "version=vmaf_v0.6.1", "vmaf_neg": "version=vmaf_v0.6.1neg\\:name=vmaf_neg"}
+_FEATURES = {"cambi": "name=cambi"}
 _AS_VIDEO = "scale=out_color_matrix=bt709:out_range=tv,format=yuv444p10le"
 _LONGEST = 600
 """Seconds. A picture of 8K takes a few."""
@@ -34,33 +33,36 @@ class _Ffmpeg:
     def __init__(self, program: str) -> None:
         self._program = program
 
-    def measure(self, score: Score, picture: Floats, reference: Floats | None) -> float:
+    def measure(self, scores: Sequence[Score], picture: Floats, reference: Floats | None) -> dict[str, float]:
+        pictures = [picture] if reference is None else [picture, reference]
         try:
             with tempfile.TemporaryDirectory(prefix="upscale8k-") as folder:
                 place = Path(folder)
-                for number, pixels in enumerate((picture, picture if reference is None else reference)):
+                for number, pixels in enumerate(pictures):
                     _write(pixels, place / f"{number}.rgb")
-                self._run(score, f"{picture.shape[1]}x{picture.shape[0]}", place)
-                return _logged((place / _LOG).read_text(encoding="utf-8", errors="replace"), score.key)
+                self._run(_command(scores, f"{picture.shape[1]}x{picture.shape[0]}", len(pictures)), place)
+                log = (place / _LOG).read_text(encoding="utf-8", errors="replace")
+                return {score.key: _logged(log, score.key) for score in scores}
         except OSError as error:
             if isinstance(error, MediaError):
                 raise
             raise MediaError(f"A temporary file could not be written: {error.strerror or error}.") from error
 
-    def _run(self, score: Score, size: str, place: Path) -> None:
-        """Names without a folder: a filter has its own ideas about colons and backslashes in a path."""
-        inputs = [word for number in (0, 1) for word in (*_raw(size), "-i", f"{number}.rgb")]
-        graph = f"[0:v]{_AS_VIDEO}[a];[1:v]{_AS_VIDEO}[b];[a][b]libvmaf={_OPTIONS[score.key]}:log_fmt=json:log_path={_LOG}"
-        command = [self._program, "-hide_banner", "-nostdin", "-loglevel", "error", *inputs, "-lavfi", graph, "-f", "null", "-"]
+    def _run(self, arguments: Sequence[str], place: Path) -> None:
+        command = [self._program, "-hide_banner", "-nostdin", "-loglevel", "error", *arguments]
         try:
             done = subprocess.run(command, cwd=place, capture_output=True, timeout=_LONGEST, check=False)
         except subprocess.TimeoutExpired as error:
             raise MediaError(f"ffmpeg took longer than {_LONGEST} s.") from error
+        except OSError as error:
+            raise HardwareMissing(
+                f"{self._program} cannot be started: {error.strerror or error}.", _UNSET, feature="ffmpeg"
+            ) from error
         said = done.stderr.decode(errors="replace").strip()
         if "libvmaf" in said and "No such filter" in said:
             raise HardwareMissing(
                 f"It needs an ffmpeg with libvmaf, and {Path(self._program).name} has none.",
-                "Unset IMAGEIO_FFMPEG_EXE, so that the one of imageio-ffmpeg is used.",
+                _UNSET,
                 feature="libvmaf",
             )
         if done.returncode or not (place / _LOG).is_file():
@@ -79,6 +81,20 @@ def open_library() -> _Ffmpeg:
         raise HardwareMissing(
             "imageio-ffmpeg has no ffmpeg for this machine.", "Set IMAGEIO_FFMPEG_EXE.", feature="ffmpeg"
         ) from error
+
+
+def _command(scores: Sequence[Score], size: str, pictures: int) -> list[str]:
+    """What ffmpeg computes of one or two files: all ``scores`` in one run, and no model that nobody asked for.
+
+    The files have names without a folder: a filter has its own ideas about colons and backslashes in a path.
+    """
+    inputs = [word for number in range(pictures) for word in (*_raw(size), "-i", f"{number}.rgb")]
+    models = "|".join(_MODELS[score.key] for score in scores if score.key in _MODELS)
+    features = "|".join(_FEATURES[score.key] for score in scores if score.key in _FEATURES)
+    wishes = f"model='{models}'" + (f":feature='{features}'" if features else "")
+    ends = f"[0:v]{_AS_VIDEO},split[a][b]" if pictures == 1 else f"[0:v]{_AS_VIDEO}[a];[1:v]{_AS_VIDEO}[b]"
+    graph = f"{ends};[a][b]libvmaf={wishes}:log_fmt=json:log_path={_LOG}"
+    return [*inputs, "-lavfi", graph, "-f", "null", "-"]
 
 
 def _logged(text: str, key: str) -> float:

@@ -6,7 +6,6 @@ import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import Protocol, Self, cast
 
 import platformdirs
@@ -15,6 +14,8 @@ from safetensors import SafetensorError, safe_open
 
 # safetensors leaves the parameter of its PathLike open.
 from safetensors.torch import load_file, save_file  # pyright: ignore[reportUnknownVariableType]
+
+from ..whole import whole
 
 StateDict = dict[str, torch.Tensor]
 
@@ -49,22 +50,11 @@ def converted(source: Path, sha256: str, convert: Callable[[], StateDict], *, li
             return load_file(kept)
     state = convert()
     metadata = {"format": "pt", "source": source.name, "source_sha256": sha256, "licence": licence or "unknown"}
-    with suppress(OSError, SafetensorError):
-        _write(kept, state, metadata)
+    with suppress(OSError, SafetensorError), whole(kept) as part:
+        save_file(state, part, metadata)
     return state
 
 
 def _source_of(kept: Path) -> str | None:
     with cast("_SafetensorsFile", safe_open(kept, framework="pt")) as file:
         return (file.metadata() or {}).get("source_sha256")
-
-
-def _write(kept: Path, state: StateDict, metadata: dict[str, str]) -> None:
-    kept.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile(dir=kept.parent, suffix=".part", delete=False) as file:
-        part = Path(file.name)
-    try:
-        save_file(state, part, metadata)
-        part.replace(kept)
-    finally:
-        part.unlink(missing_ok=True)

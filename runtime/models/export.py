@@ -14,7 +14,6 @@ import io
 import json
 import warnings
 from collections.abc import Callable
-from contextlib import suppress
 from copy import deepcopy
 from dataclasses import dataclass
 from importlib import import_module
@@ -24,7 +23,8 @@ from typing import Any, cast
 
 import torch
 
-from ..errors import HardwareMissing, OutputError, UnsupportedModel, WorkflowError
+from ..errors import HardwareMissing, UnsupportedModel, WorkflowError
+from ..whole import whole_output
 from .facts import UpscaleModel
 
 INPUT, OUTPUT = "input", "output"
@@ -124,16 +124,8 @@ def write_onnx(path: Path, exported: Exported, model: UpscaleModel) -> float:
 
 def write_whole(path: Path, content: bytes) -> None:
     """``content`` under its final name when all of it is there. Raises ``OutputError``."""
-    part = path.with_name(f"{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
+    with whole_output(path, "Choose another place with -o.") as part:
         part.write_bytes(content)
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror}.", "Choose another place with -o.", path=path) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def _exported(model: UpscaleModel, size: tuple[int, int], *, fixed: bool, half: bool) -> bytes:

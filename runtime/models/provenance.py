@@ -15,16 +15,12 @@ CHUNK = 1 << 20
 
 @dataclass(frozen=True)
 class Provenance:
-    """The file that weights were read from. ``entry`` is what its name claims, ``official`` whether its bytes agree."""
+    """The file that weights were read from. ``entry`` is what its name claims."""
 
     path: Path
     source: Source
     sha256: str
     entry: CatalogEntry | None
-
-    @property
-    def official(self) -> bool:
-        return self.entry is not None and self.sha256 == self.entry.sha256
 
     @property
     def licence(self) -> str | None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import shutil
 from collections.abc import Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
 from ..errors import ModelDamaged, ModelError, ModelNotFound, OutputError, UnsupportedModel
+from ..whole import whole
 from .catalog import WEIGHT_SUFFIXES, CatalogEntry, catalog, find_entry
 from .load import Descriptor, load
 from .locate import DEPENDENCY, Located, known
@@ -141,23 +141,18 @@ def _expect_own_name(path: Path) -> None:
 
 def _copy(source: Path, target: Path, digest: str) -> None:
     """Copy under a temporary name, check, then rename. The same bytes under that name already are fine."""
-    part = target.with_name(f"{target.name}.import.part")
     try:
         if target.exists():
             _expect_same(target, digest)
             return
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, part)
-        if sha256_of(part) != digest:
-            raise ModelDamaged(f"{source} changed while it was copied.", "Run it again.", path=source)
-        part.replace(target)
+        with whole(target) as part:
+            shutil.copyfile(source, part)
+            if sha256_of(part) != digest:
+                raise ModelDamaged(f"{source} changed while it was copied.", "Run it again.", path=source)
     except OSError as error:
         raise OutputError(
             f"{target} cannot be written: {error.strerror}.", "Choose a folder with room.", path=target
         ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
 
 
 def _expect_same(target: Path, digest: str) -> None:

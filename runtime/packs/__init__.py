@@ -11,5 +11,5 @@ the host; every other part of ComfyUI (models, samplers, the server) is absent, 
 called, not when it is imported. Outside ``stand_in`` nothing of this is importable, and where a real ComfyUI is, it is used
 instead. A pack is code that runs with all rights of the person who asks for it.
 
-May enter: ``errors``, ``graph``, ``host``, ``video``. torch is imported when a stand-in that needs it is called.
+May enter: ``errors``, ``graph``, ``host``, ``video`` and ``whole``. torch is imported when a stand-in that needs it is called.
 """

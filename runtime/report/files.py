@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from PIL import Image
 
-from ..errors import OutputError
+from ..whole import whole_output
 from .comparison import Comparison
 from .maps import map_sheet
 from .markdown import analysis
@@ -38,22 +37,12 @@ def write_report(comparison: Comparison, find: Callable[[str], Path]) -> list[Pa
         PAGE: lambda part: part.write_text(page(comparison), encoding="utf-8"),
         RECORD: lambda part: part.write_text(record(comparison), encoding="utf-8"),
     }
-    return [write_whole(find(name), write) for name, write in made.items()]
+    return [_written(find(name), write) for name, write in made.items()]
 
 
-def write_whole(path: Path, write: Callable[[Path], object]) -> Path:
-    """``write`` to a temporary name, then rename. Raises ``OutputError`` when the disk refuses."""
-    part = path.with_name(f"{path.name}.part")
-    try:
+def _written(path: Path, write: Callable[[Path], object]) -> Path:
+    with whole_output(path, "Choose another folder.") as part:
         write(part)
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written: {error.strerror or error}.", "Choose another folder.", path=path
-        ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
     return path
 
 

@@ -9,5 +9,6 @@ stands for a whole file, so that runs may share a folder; the folder stays below
 * ``disk``     the cache that the executor asks: entries, files of outputs, the limit.
 * ``versions`` what decides a result besides its inputs: source code, libraries, the content of files.
 
-May enter: ``errors``, ``graph``, ``host``. torch and safetensors are imported only when a tensor is kept or loaded.
+May enter: ``errors``, ``graph``, ``host`` and ``whole``. torch and safetensors are imported only when a tensor is kept
+or loaded.
 """

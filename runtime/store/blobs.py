@@ -9,17 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator
-from itertools import count
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, cast
 
+from ..whole import whole
 from .codec import dtype_names
 
 SUFFIX = ".safetensors"
 _CHUNK = 16 * 2**20
 _NAME = "value"
-_numbers = count()
 
 
 class Blobs:
@@ -70,17 +69,11 @@ def digest_of(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def write_whole(path: Path, chunks: Iterator[Any]) -> None:
+def write_whole(path: Path, chunks: Iterable[Any]) -> None:
     """A file that has its name when it is whole; several processes may write it at once. Raises ``OSError``."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}-{next(_numbers)}.part")
-    try:
-        with part.open("wb") as file:
-            for chunk in chunks:
-                file.write(chunk)
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole(path, synced=False) as part, part.open("wb") as file:
+        for chunk in chunks:
+            file.write(chunk)
 
 
 def _chunks(tensor: Any) -> Iterator[Any]:

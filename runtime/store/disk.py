@@ -30,7 +30,7 @@ from .blobs import Blobs, digest_of, is_there, write_whole
 from .codec import Unstorable, pack, unpack
 
 FORMAT = 1
-_OURS = re.compile(r"[0-9a-f]{64}\.(json|safetensors)(\.[\d-]+\.part)?")
+_OURS = re.compile(r"[0-9a-f]{64}\.(json|safetensors)(\.\d+\.part)?")
 _ABANDONED_SECONDS = 24 * 3600
 _DAMAGED = (OSError, ValueError, KeyError, TypeError, IndexError, AttributeError, RecursionError, RuntimeError)
 
@@ -107,7 +107,7 @@ class DiskCache:
             body["blobs"] = [(self._blobs.keep(tensor), size) for tensor, size in zip(tensors, sizes, strict=True)]
             content = json.dumps(body)
             entry = {"format": FORMAT, "sha256": _digest(content), "body": content}
-            write_whole(self._entry(key), iter([json.dumps(entry).encode()]))
+            write_whole(self._entry(key), [json.dumps(entry).encode()])
         except OSError as error:
             if not self._complained:
                 self._complained = True

@@ -25,9 +25,9 @@ def bytes_of_result(shape: Sequence[int], scale: int, target: str) -> int:
 
 
 def expect_room(shape: Sequence[int], descriptor: Descriptor, target: str) -> None:
-    """Raise ``OutOfMemory`` where the result of images (B, H, W, C) is larger than free memory and free swap together."""
+    """Raise ``OutOfMemory`` where the result of images (B, H, W, C) is larger than what is free."""
     wanted = bytes_of_result(shape, UpscaleModel.of(descriptor).scale, target)
-    free = memory().available + psutil.swap_memory().free
+    free = _free()
     if wanted > free:
         raise OutOfMemory(
             f"At {target} the result takes {wanted / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free.",
@@ -35,3 +35,9 @@ def expect_room(shape: Sequence[int], descriptor: Descriptor, target: str) -> No
             device="cpu",
             tile=0,
         )
+
+
+def _free() -> int:
+    """Bytes of memory, and of swap where no container has a limit: the machine's swap says nothing of what a limit allows."""
+    found = memory()
+    return found.available if found.limited else found.available + psutil.swap_memory().free

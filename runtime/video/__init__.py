@@ -25,5 +25,5 @@ places, broken packets), ``clock`` (of recordings, which may jump), ``timing``, 
 ``chroma`` and ``siting`` (to R'G'B'), ``orientation``, ``hdr``, ``prefetch`` (the thread that works ahead); for writing:
 ``pixels_out``, ``muxer``, ``matroska`` (the shape of pixels), ``space``, ``refusal``; for both: ``colour_codes`` (H.273).
 
-May enter: ``errors`` and ``frames``.
+May enter: ``errors``, ``frames`` and ``whole``.
 """

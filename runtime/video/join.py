@@ -18,10 +18,11 @@ from av.video.stream import VideoStream
 
 from ..errors import MediaError, OutputError
 from ..frames.stream import VideoInfo
+from ..whole import sync
 from .attachments import attach, timecode
 from .container import is_cover, open_container, video_stream
 from .encoders import MUXERS, Container
-from .journal import Segment, sync
+from .journal import Segment
 from .matroska import write_pixel_aspect
 from .muxer import AnyPacket, Muxer, open_output
 from .pixels_out import Tags

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import IO, Any, cast
 
 from ..errors import OutputError
+from ..whole import whole
 
 JOURNAL = "journal.jsonl"
 _FORMAT = 1
@@ -71,17 +72,6 @@ def digest(path: Path) -> str:
     """sha256 of a file, hexadecimal."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sync(path: Path) -> None:
-    """Have a file or a folder reach the disk; a folder's entries too where the system can do that."""
-    if path.is_dir() and sys.platform == "win32":
-        return
-    handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
 
 
 @contextmanager
@@ -144,11 +134,8 @@ class Parts:
         """Write the journal anew with this much, and remove every file that it does not name."""
         lines = [{"format": _FORMAT, "asked": progress.asked}, *(asdict(segment) for segment in progress.segments)]
         lines += [{"complete": progress.frames}] if progress.complete else []
-        part = self._journal.with_name(JOURNAL + ".part")
-        part.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-        sync(part)
-        part.replace(self._journal)
-        sync(self.folder)
+        with whole(self._journal) as part:
+            part.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
         kept = {JOURNAL, "lock", *(segment.file for segment in progress.segments)}
         for path in self.folder.iterdir():
             if path.name not in kept and path.is_file():

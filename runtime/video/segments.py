@@ -31,8 +31,9 @@ from av.video.stream import VideoStream
 from ..errors import OutputError
 from ..frames.geometry import Size
 from ..frames.stream import Colour
+from ..whole import sync
 from .encoders import Encoding, cores
-from .journal import Parts, Segment, digest, sync
+from .journal import Parts, Segment, digest
 from .muxer import encode, open_output
 from .pixels_out import Tags
 from .probe import exact

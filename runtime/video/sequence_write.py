@@ -22,6 +22,7 @@ from typing import Any, Literal, cast
 from ..errors import MediaError, OutputError
 from ..frames.geometry import Size
 from ..frames.stream import Frame, FrameStream, Samples, VideoInfo
+from ..whole import whole
 from .journal import Busy, alone
 from .places import SOURCE, Begun
 from .refusal import translated
@@ -229,9 +230,8 @@ class _Done:
         before, lengths = _read(self._series.state)
         kept = self._kept(before, lengths)
         self.count, self.bytes = len(kept), sum(kept)
-        part = self._series.state.with_name(self._series.state.name + ".part")
-        part.write_text("\n".join([json.dumps(self._asked), *map(str, kept)]) + "\n", encoding="utf-8")
-        part.replace(self._series.state)
+        with whole(self._series.state) as part:
+            part.write_text("\n".join([json.dumps(self._asked), *map(str, kept)]) + "\n", encoding="utf-8")
         self._watch.tell(resumed=self.count)
         self._watch.advance(self.count)
         return self

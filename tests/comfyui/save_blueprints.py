@@ -4,15 +4,14 @@ ComfyUI's frontend adds two nodes, makes a subgraph of them, promotes what a per
 that it writes lands in workflows/blueprints/. With ``--screenshots FOLDER`` pictures of the node and of its inside land there.
 """
 
-import argparse
 import sys
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from peer.canvas import Browser, Canvas, browser_problem
+from drawing import asked, at_work
+from peer.canvas import Browser, Canvas
 from peer.server import ComfyUI
-from peer.tree import CHECKOUT, problem, tree
+from peer.tree import CHECKOUT
 
 # ComfyUI looks for <a custom_nodes folder>/*/subgraphs/*.json; nodes/comfy_host.py adds workflows/blueprints to these folders.
 BLUEPRINTS = CHECKOUT / "workflows" / "blueprints" / "upscale8k-blueprints" / "subgraphs"
@@ -101,7 +100,6 @@ def save(server: ComfyUI, browser: Browser, name: str, screenshots: Path | None)
     (BLUEPRINTS / written.name).write_bytes(written.read_bytes())
     print(BLUEPRINTS / written.name)
     if screenshots:
-        screenshots.mkdir(parents=True, exist_ok=True)
         canvas.fit()
         canvas.screenshot(screenshots / f"{name}.png")
         canvas._ask(ENTER, node)
@@ -109,28 +107,12 @@ def save(server: ComfyUI, browser: Browser, name: str, screenshots: Path | None)
     canvas.close()
 
 
-def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(SHIPPED)}; all when left out")
-    parser.add_argument("--screenshots", type=Path, metavar="FOLDER", help="where pictures of the canvas go")
-    asked = parser.parse_args()
-    if unknown := set(asked.names) - set(SHIPPED):
-        parser.error(f"no blueprint {', '.join(sorted(unknown))}")
-    if reason := problem() or browser_problem():
-        sys.exit(reason)
-    with tempfile.TemporaryDirectory() as scratch:
-        server = ComfyUI(tree(), Path(scratch) / "comfyui", pack=CHECKOUT, pack_name="upscale8k")
-        server.take_samples(CHECKOUT / "workflows" / "media")
-        browser = Browser()
-        try:
-            server.start()
-            for name in asked.names or SHIPPED:
-                save(server, browser, name, asked.screenshots)
-        finally:
-            browser.close()
-            server.stop()
-    return 0
+def main() -> None:
+    arguments = asked("Save the shipped blueprints from the real canvas.", "blueprint", SHIPPED)
+    with at_work() as (server, browser):
+        for name in arguments.names:
+            save(server, browser, name, arguments.screenshots)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -5,18 +5,17 @@ adds them, sizes them and writes workflows/NAME.json; each file is opened again 
 With ``--screenshots FOLDER`` a picture of each lands there. The same description saves the same bytes.
 """
 
-import argparse
 import json
 import sys
-import tempfile
 import uuid
 from dataclasses import dataclass, field
 from itertools import combinations
 from pathlib import Path
 
-from peer.canvas import Browser, Canvas, browser_problem
-from peer.server import ComfyUI, Json
-from peer.tree import CHECKOUT, problem, tree
+from drawing import asked, at_work
+from peer.canvas import Canvas
+from peer.server import Json
+from peer.tree import CHECKOUT
 
 WORKFLOWS = CHECKOUT / "workflows"
 GAP_X, GAP_Y = 80, 50  # between columns, and between nodes of one column, title bars included
@@ -438,35 +437,12 @@ def save(canvas: Canvas, name: str, screenshots: Path | None) -> None:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description="Save the shipped workflows from the real canvas.")
-    parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(SKETCHES)}; all when none is named")
-    parser.add_argument("--screenshots", type=Path, metavar="FOLDER", help="where a picture of each canvas goes")
-    arguments = parser.parse_args()
-    if unknown := set(arguments.names) - set(SKETCHES):
-        parser.error(f"no workflow {', '.join(sorted(unknown))}; there are {', '.join(SKETCHES)}")
-    if reason := problem() or browser_problem():
-        sys.exit(reason)
-    if arguments.screenshots:
-        arguments.screenshots.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory() as scratch:
-        save_all(arguments.names or list(SKETCHES), Path(scratch) / "comfyui", arguments.screenshots)
-
-
-def save_all(names: list[str], base: Path, screenshots: Path | None) -> None:
-    server = ComfyUI(tree(), base, pack=CHECKOUT, pack_name="upscale8k")
-    server.take_samples(WORKFLOWS / "media")
-    try:
-        server.start()
-        browser = Browser()
-        try:
-            for name in names:
-                canvas = Canvas(browser, server)
-                save(canvas, name, screenshots)
-                canvas.close()
-        finally:
-            browser.close()
-    finally:
-        server.stop()
+    arguments = asked("Save the shipped workflows from the real canvas.", "workflow", SKETCHES)
+    with at_work() as (server, browser):
+        for name in arguments.names:
+            canvas = Canvas(browser, server)
+            save(canvas, name, arguments.screenshots)
+            canvas.close()
 
 
 if __name__ == "__main__":

@@ -4,12 +4,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
+import av.error
 import cv2
 import numpy as np
 import pytest
 from PIL import Image
 from upscale8k.runtime.errors import MediaError, OutputError
-from upscale8k.runtime.images.like_comfyui import load_image, save_png, to_png_8bit
+from upscale8k.runtime.images import like_comfyui
+from upscale8k.runtime.images.like_comfyui import load_image, save_png
 
 COMFYUI = os.environ.get("UPSCALE8K_COMFYUI") or str(Path(__file__).resolve().parents[2] / ".cache" / "comfyui-0.30.0")
 
@@ -175,6 +178,41 @@ def test_a_file_that_is_cut_off_is_an_error(files: Path, tmp_path: Path, capfd, 
     assert capfd.readouterr().err == ""
 
 
+@pytest.mark.parametrize("name", ["a_%d.png", "a_%*.png"])
+def test_a_name_that_ffmpeg_takes_for_a_series_is_one_file(tmp_path: Path, name: str) -> None:
+    """Core shows a_1.png and a_2.png for a_%d.png: files that nobody named, and that no check has seen."""
+    colours = {name: (255, 0, 0), "a_1.png": (0, 0, 255), "a_2.png": (0, 0, 255)}
+    for each, colour in colours.items():
+        Image.new("RGB", (32, 16), colour).save(tmp_path / each)
+    images, _ = load_image(tmp_path / name)
+    np.testing.assert_array_equal(images, np.broadcast_to(np.float32([1, 0, 0]), (1, 16, 32, 3)))
+
+
+PLAYLISTS = {
+    "concat": "ffconcat version 1.0\nfile {name}\n",
+    "hls": "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:10\n#EXTINF:1.0,\n{name}\n#EXT-X-ENDLIST\n",
+}
+
+
+@pytest.mark.parametrize("kind", PLAYLISTS)
+def test_what_ffmpeg_is_given_opens_no_other_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    """Words never come as far; this is what holds if FFmpeg ever takes a whole picture for a playlist."""
+    monkeypatch.chdir(tmp_path)
+    with av.open("secret.ts", "w") as film:
+        stream = film.add_stream("mpeg2video", 25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        noise = np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8)  # of some size, so that it is recognised
+        for _ in range(5):
+            film.mux(stream.encode(av.VideoFrame.from_ndarray(noise, "rgb24")))
+        film.mux(stream.encode(None))
+    playlist = Path("a.m3u8")
+    playlist.write_text(PLAYLISTS[kind].format(name="secret.ts"), encoding="utf-8")
+    with av.open(str(playlist)) as container:
+        assert container.streams.video[0].width == 64  # by its name FFmpeg follows it
+    with pytest.raises((av.error.FFmpegError, IndexError)):
+        list(like_comfyui._ffmpeg_frames(playlist))
+
+
 def test_what_core_would_fail_on_obscurely_is_a_sentence(tmp_path: Path, rgb: np.ndarray, png_bytes, write_oiio) -> None:
     (tmp_path / "words.png").write_text("just words")
     with pytest.raises(MediaError, match=r"words\.png is not a picture that can be read: it is text"):
@@ -190,9 +228,10 @@ def test_what_core_would_fail_on_obscurely_is_a_sentence(tmp_path: Path, rgb: np
         load_image(tmp_path / "nothing.png")
 
 
-def test_integers_are_cut_off_and_not_rounded() -> None:
-    image = np.array([-1, 0, 0.3, 0.999, 1, 2, np.inf], np.float32).reshape(1, -1, 1)
-    assert to_png_8bit(image).ravel().tolist() == [0, 0, 76, 254, 255, 255, 255]
+def test_integers_are_cut_off_and_not_rounded(tmp_path: Path) -> None:
+    values = np.array([-1, 0, 0.3, 0.999, 1, 2, np.inf], np.float32).reshape(1, -1, 1)
+    with Image.open(save_png(tmp_path / "a.png", values)) as image:
+        assert np.asarray(image).ravel().tolist() == [0, 0, 76, 254, 255, 255, 255]
 
 
 @pytest.mark.parametrize("channels", [1, 3, 4])
@@ -200,7 +239,7 @@ def test_save_png_writes_what_it_was_given(tmp_path: Path, rgba: np.ndarray, cha
     path = save_png(tmp_path / "a.png", rgba[..., :channels])
     with Image.open(path) as image:
         assert image.mode == {1: "L", 3: "RGB", 4: "RGBA"}[channels]
-        np.testing.assert_array_equal(np.asarray(image), to_png_8bit(rgba[..., :channels]).squeeze())
+        np.testing.assert_array_equal(np.asarray(image), (rgba[..., :channels] * 255).astype(np.uint8).squeeze())
 
 
 def test_save_png_refuses_what_is_no_number(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory, rgb, rgba, write_oiio) -> P
     return place
 
 
+SUFFIXES = {".png", ".jpg", ".webp", ".tif", ".avif", ".exr", ".jxl", ".bmp", ".gif"}
 LOSSLESS_8 = ["rgb.png", "anim.png", "strips.tif", "deflate.tif", "rgb.jxl", "rgb.bmp"]
 LOSSLESS_16 = ["rgb16.png", "rgb16.tif", "planar16.tif", "tiled16.tif", "rgb16.jxl"]
 
@@ -319,6 +320,7 @@ def test_a_png_whose_chunks_are_no_chunks_is_found(folder: Path, tmp_path: Path,
 
 
 def test_the_content_counts_and_not_the_name(folder: Path, tmp_path: Path) -> None:
+    assert {source.suffix for source in folder.iterdir()} == SUFFIXES
     for source in sorted(folder.iterdir()):
         for suffix in (".txt", ".png", ".exr"):
             other = tmp_path / f"{source.stem}{source.suffix[1:]}{suffix}"
@@ -352,6 +354,7 @@ def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
 
 
 def test_the_limit_holds_for_every_format_and_names_the_way_round_it(folder: Path) -> None:
+    assert {source.suffix for source in folder.iterdir()} == SUFFIXES
     for source in sorted(folder.iterdir()):
         with pytest.raises(MediaError, match=r"61 = 5,063 pixels; the limit is 5,062") as caught:
             read(source, max_pixels=5062)

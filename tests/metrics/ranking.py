@@ -57,26 +57,10 @@ def crop(path: Path) -> np.ndarray | None:
         return np.asarray(image.convert("RGB").crop(box), np.float32) / np.float32(255)
 
 
-class Quiet:
-    """A display that shows nothing."""
-
-    def __enter__(self) -> Quiet:
-        return self
-
-    def __exit__(self, *_: object) -> None: ...
-
-    def advance(self, steps: int = 1) -> None: ...
-
-    def say(self, text: str) -> None: ...
-
-    def tell(self, **numbers: int) -> None: ...
-
-    def preview(self, pixels: Any) -> None: ...
-
-
 def upscaled(model: str, name: str, picture: np.ndarray, keep: Path | None) -> np.ndarray:
     """Without any colour fix."""
     import torch
+    from upscale8k.runtime.host import SilentProgress
     from upscale8k.runtime.models.load import load
     from upscale8k.runtime.models.locate import locate
     from upscale8k.runtime.upscale.batch import Settings, upscale_batch
@@ -85,7 +69,8 @@ def upscaled(model: str, name: str, picture: np.ndarray, keep: Path | None) -> n
     if kept and kept.is_file():
         return np.load(kept)
     asked = Settings("model scale", "cpu")
-    result = upscale_batch(torch.as_tensor(picture)[None], load(locate(model, ())), asked, lambda *_: Quiet())[0].numpy()
+    given, weights = torch.as_tensor(picture)[None], load(locate(model, ()))
+    result = upscale_batch(given, weights, asked, lambda *_: SilentProgress())[0].numpy()
     if kept:
         np.save(kept, result)
     return result

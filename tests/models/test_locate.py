@@ -155,7 +155,9 @@ def test_a_selector_offers_usable_ids_first_and_then_every_file(first: Path, sec
 def test_every_name_that_a_selector_offers_can_be_located(first: Path, second: Path) -> None:
     for place, name in ((first, "BSRGAN.pth"), (second, "BSRGAN.pth"), (second, "a/mine.pth"), (second, "b/mine.pth")):
         weights(place, name)
-    for offered in available([first, second]):
+    found = available([first, second])
+    assert {"BSRGAN.pth", "a/mine.pth", "b/mine.pth"} <= {offered.name for offered in found}
+    for offered in found:
         assert locate(offered.name, [first, second]).path == offered.path
 
 

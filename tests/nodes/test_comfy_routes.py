@@ -187,8 +187,14 @@ def test_on_windows_the_command_is_one_for_its_shell() -> None:
 
 
 def test_without_a_server_there_is_nothing_to_register(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[object] = []
+    monkeypatch.setattr(comfy_routes, "Routes", lambda *given: made.append(given))
     monkeypatch.delitem(sys.modules, "server", raising=False)
     comfy_routes.register(LocalHost())
+    assert "server" not in sys.modules
+    monkeypatch.setitem(sys.modules, "server", ModuleType("server"))  # imported, not started
+    comfy_routes.register(LocalHost())
+    assert made == []
 
 
 def test_a_second_registration_adds_nothing(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,8 +8,7 @@ import OpenImageIO as oiio
 import pytest
 import torch
 from PIL import Image
-from upscale8k.nodes import catalog
-from upscale8k.nodes.core_images import NODES
+from upscale8k.nodes import catalog, core_batches, core_images
 from upscale8k.runtime.errors import OutputError, WorkflowError
 from upscale8k.runtime.graph.check import check
 from upscale8k.runtime.graph.definitions import describe_all
@@ -20,6 +19,7 @@ from upscale8k.runtime.host import LocalHost
 
 from .core_peer import Case, call, declarations, differences, run_core, same
 
+NODES = {**core_images.NODES, **core_batches.NODES}
 TITLES = {name: title for name, (_, title) in NODES.items()}
 METHODS = ("nearest-exact", "bilinear", "area", "bicubic", "lanczos")
 

@@ -63,6 +63,13 @@ def test_a_preview_leaves_torchs_way_to_print_as_it_was(edge: int, request: pyte
     assert str(torch.arange(5000)) == before
 
 
+def test_a_preview_leaves_scientific_notation_as_it_was(request: pytest.FixtureRequest) -> None:
+    request.addfinalizer(lambda: torch.set_printoptions(profile="default"))
+    torch.set_printoptions(sci_mode=True)
+    call(CATALOG["PreviewAny"], {"source": torch.ones(1)})
+    assert str(torch.ones(1)) == "tensor([1.0000e+00])"
+
+
 def test_a_preview_survives_a_value_that_cannot_be_text() -> None:
     class Silent:
         def __str__(self) -> str:

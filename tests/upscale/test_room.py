@@ -16,12 +16,16 @@ def test_the_size_of_a_result_counts_every_picture_and_the_pass_before_the_last(
     assert room.bytes_of_result((1, 100, 200, 3), 4, "model scale") == 800 * 400 * 3 * 4
 
 
-@pytest.mark.parametrize(("free", "swap"), [(1_200_000_000, 0), (400_000_000, 800_000_000)])
+@pytest.mark.parametrize(
+    ("free", "swap", "limited"),
+    [(1_200_000_000, 0, False), (400_000_000, 800_000_000, False), (1_200_000_000, 0, True), (1_200_000_000, 1 << 40, True)],
+)
 def test_what_is_larger_than_the_free_memory_is_refused_with_both_numbers(
-    monkeypatch: pytest.MonkeyPatch, free: int, swap: int
+    monkeypatch: pytest.MonkeyPatch, free: int, swap: int, limited: bool
 ) -> None:
+    """The machine's swap counts as free, except in a container: its limit ends a process however much swap there is."""
     model = load(locate("realesr-animevideov3", []))
-    monkeypatch.setattr(room, "memory", lambda: SimpleNamespace(available=free))
+    monkeypatch.setattr(room, "memory", lambda: SimpleNamespace(available=free, limited=limited))
     monkeypatch.setattr(room.psutil, "swap_memory", lambda: SimpleNamespace(free=swap))
     room.expect_room((3, 1080, 1920, 3), model, "8K")
     with pytest.raises(OutOfMemory, match=r"At 8K the result takes 1\.6 GB of memory, and 1\.2 GB are free\. Choose a smaller"):

@@ -50,6 +50,7 @@ def test_opening_twice_gives_equal_frames(tmp_path: Path) -> None:
 def test_two_readings_at_once_do_not_disturb_each_other(tmp_path: Path) -> None:
     stream = open_video(write(tmp_path / "a.mp4", numbered(20), codec="libx264", options=GOP))
     pairs = list(zip(stream.open(), stream.open(), strict=True))
+    assert len(pairs) == 20
     assert all((a.pixels == b.pixels).all() and a.pts == b.pts for a, b in pairs)
 
 

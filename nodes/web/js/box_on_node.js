@@ -16,6 +16,23 @@ export function nodeOf(id) {
   return node
 }
 
+/** An empty sheet for words in a box, with a role for screen readers; the wheel scrolls the words, not the canvas. */
+export function paper(role, looks) {
+  const element = document.createElement('div')
+  element.setAttribute('role', role)
+  Object.assign(element.style, {
+    boxSizing: 'border-box',
+    overflow: 'auto',
+    whiteSpace: 'pre-line',
+    overflowWrap: 'anywhere',
+    borderRadius: '4px',
+    userSelect: 'text',
+    ...looks
+  })
+  element.addEventListener('wheel', (event) => event.stopPropagation())
+  return element
+}
+
 /** The box called `name` on `node`, with `make()` in it the first time. `height` is the least it takes. */
 export function box(node, name, make, height) {
   const there = node.widgets?.find((one) => one.name === name)

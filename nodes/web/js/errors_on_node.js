@@ -2,36 +2,18 @@
 // traceback; our errors carry a sentence and the next step, and a person should not have to look for them.
 import { api } from '../../../scripts/api.js'
 import { app } from '../../../scripts/app.js'
-import { box, grow, isOurs, nodeOf, raise, removeBox } from './box_on_node.js'
+import { box, grow, isOurs, nodeOf, paper, raise, removeBox } from './box_on_node.js'
 import { inputWords, say } from './words.js'
 
 const BOX = 'upscale8k_problem'
 const HEIGHT = 76 // pixels
+const LOOKS = { padding: '6px 8px', font: '12px/1.35 sans-serif', color: '#fff', background: '#7a1f1f' }
 const OUR_ERRORS = /\.runtime\.errors\.\w+$/
 const complaints = new Map() // node: the size it had before
 
-function paper() {
-  const element = document.createElement('div')
-  element.setAttribute('role', 'alert')
-  Object.assign(element.style, {
-    boxSizing: 'border-box',
-    padding: '6px 8px',
-    overflow: 'auto',
-    font: '12px/1.35 sans-serif',
-    color: '#fff',
-    background: '#7a1f1f',
-    borderRadius: '4px',
-    userSelect: 'text',
-    whiteSpace: 'pre-line',
-    overflowWrap: 'anywhere'
-  })
-  element.addEventListener('wheel', (event) => event.stopPropagation())
-  return element
-}
-
 function complain(node, text) {
   if (!complaints.has(node)) complaints.set(node, [...node.size])
-  const widget = box(node, BOX, paper, () => HEIGHT)
+  const widget = box(node, BOX, () => paper('alert', LOOKS), () => HEIGHT)
   widget.element.textContent = text
   raise(node, widget)
   grow(node, 320)

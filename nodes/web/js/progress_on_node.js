@@ -1,7 +1,7 @@
 // What the bar on a node has no room for: which frame it is at, how fast, how long it will still take, and the sentences that
 // the engine says on the way. When the node is done, only the sentences stay.
 import { api } from '../../../scripts/api.js'
-import { box, grow, nodeOf, raise, removeBox } from './box_on_node.js'
+import { box, grow, nodeOf, paper, raise, removeBox } from './box_on_node.js'
 import { say } from './words.js'
 
 const BOX = 'upscale8k_progress'
@@ -9,28 +9,15 @@ const TOLD = 'upscale8k.progress'
 const LINE = 16 // pixels
 const HIGHEST = 110
 const COLUMN = 50 // characters in a line, about
+const LOOKS = {
+  padding: '4px 8px',
+  font: `12px/${LINE}px sans-serif`,
+  color: 'var(--input-text)',
+  background: 'var(--comfy-input-bg)'
+}
 const PATIENCE = 1 // seconds; a node that is done sooner shows nothing
 
 const working = new Map() // node: { id, said, grown }, from its first message until it runs again
-
-function paper() {
-  const element = document.createElement('div')
-  element.setAttribute('role', 'status')
-  Object.assign(element.style, {
-    boxSizing: 'border-box',
-    padding: '4px 8px',
-    overflow: 'auto',
-    font: `12px/${LINE}px sans-serif`,
-    whiteSpace: 'pre-line',
-    color: 'var(--input-text)',
-    background: 'var(--comfy-input-bg)',
-    borderRadius: '4px',
-    userSelect: 'text',
-    overflowWrap: 'anywhere'
-  })
-  element.addEventListener('wheel', (event) => event.stopPropagation())
-  return element
-}
 
 function clock(seconds) {
   const [hours, minutes, rest] = [seconds / 3600, (seconds / 60) % 60, seconds % 60].map(Math.floor)
@@ -59,7 +46,7 @@ function show(node, lines) {
   const rows = lines.reduce((sum, one) => sum + Math.ceil(one.length / COLUMN), 0)
   const wanted = Math.min(rows * LINE + 10, HIGHEST)
   const height = () => node.widgets.find((one) => one.name === BOX)?.rows ?? wanted
-  const widget = box(node, BOX, paper, height)
+  const widget = box(node, BOX, () => paper('status', LOOKS), height)
   widget.options.getMaxHeight = height // what is left over belongs to pictures
   if (!state.grown) raise(node, widget)
   widget.element.textContent = lines.join('\n')

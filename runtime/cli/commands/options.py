@@ -44,7 +44,6 @@ CacheDir = Annotated[
     Path | None, typer.Option("--cache", metavar="DIR", help="Keep results there, and run only what has changed since.")
 ]
 CacheLimit = Annotated[float, typer.Option("--cache-limit", metavar="GB", min=0.001, help="Most that --cache may hold.")]
-AsJson = Annotated[bool, typer.Option("--json", help="One JSON object with every file and problem, for a program.")]
 Download = Annotated[bool, typer.Option("--download", help="Pull models that the workflow names and that are not here.")]
 MaxPixels = Annotated[
     int | None, typer.Option("--max-pixels", min=1, help="Largest picture that is decoded (default: 1000000000).")

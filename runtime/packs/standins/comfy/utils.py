@@ -12,6 +12,7 @@ from typing import Any
 
 from ....errors import ModelDamaged
 from ....host import Progress
+from ....whole import whole
 from ...absent import absent_attributes
 from ...current import host
 from ...tiled import tile_count, tiled_scale_multidim
@@ -138,9 +139,8 @@ def _safetensors(path: Path, device: str) -> tuple[Any, Any]:
 def save_torch_file(sd: Mapping[str, Any], ckpt: str, metadata: dict[str, str] | None = None) -> None:
     import safetensors.torch
 
-    part = Path(f"{ckpt}.part")
-    safetensors.torch.save_file(dict(sd), part, metadata=metadata)  # pyright: ignore[reportUnknownMemberType]
-    part.replace(ckpt)
+    with whole(Path(ckpt)) as part:
+        safetensors.torch.save_file(dict(sd), part, metadata=metadata)  # pyright: ignore[reportUnknownMemberType]
 
 
 def calculate_parameters(sd: Mapping[str, Any], prefix: str = "") -> int:
