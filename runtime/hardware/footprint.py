@@ -1,9 +1,10 @@
 """How much memory a tile takes while a model computes it, and how much of the free memory it may take.
 
 A tile's peak grows linearly with its pixels (halo included): ``base + bytes_per_pixel * pixels``. Measured in fp32 on 192 to
-640 px: SRVGG 472 bytes per pixel by torch (625 in bf16), 1414 by OpenVINO; RRDB-23 x4 by torch on a processor, whose last
-layers are made in strips, 3010 to 3330 (2580 in bf16), elsewhere 10 000 (OpenVINO 13 700, for which a quarter of the free
-memory leaves room). An unknown network is taken to be as large as RRDB-23. ``probe --calibrate`` measures anew.
+640 px: SRVGG 472 bytes per pixel by torch (625 in bf16), 1414 by OpenVINO; RRDB-23 x4 by torch on a processor, whose dense
+blocks and last layers are made in pieces, 487 MB on 448 px and 758 MB on 640 px by two threads (in bf16 616 MB on 512 and
+1797 MB on 1024 px; each further thread about 50 MB), elsewhere 10 000 bytes per pixel (OpenVINO 13 700, for which a quarter of
+the free memory leaves room). An unknown network is taken to be as large as RRDB-23. ``probe --calibrate`` measures anew.
 """
 
 from __future__ import annotations
@@ -12,10 +13,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 _COMPACT_RATE, _COMPACT_BY_OPENVINO = 650, 1_500
-_RRDB_X4_RATE, _RRDB_IN_STRIPS = 10_000, 3_400
+_RRDB_X4_RATE, _RRDB_IN_PIECES, _PIECES = 10_000, 1_500, 300_000_000
 
 _GPU_SHARE, _GPU_MOST = 0.6, 6_000_000_000
-_HOST_SHARE, _HOST_MOST = 0.25, 2_100_000_000
+_HOST_SHARE, _HOST_MOST = 0.25, 2_300_000_000
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def tabled(architecture: str, scale: int, *, backend: str, half: bool, on_gpu: b
     else:
         rate = _RRDB_X4_RATE * max(scale, 2) ** 2 // 16
         if architecture == "ESRGAN" and backend in ("auto", "torch") and not on_gpu:
-            rate = min(rate, _RRDB_IN_STRIPS)
+            return Footprint(_RRDB_IN_PIECES, _PIECES)
     return Footprint(rate / 2 if half else rate)
 
 

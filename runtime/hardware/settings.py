@@ -13,7 +13,7 @@ from .footprint import HEAVIEST, Footprint, Network, spendable, tabled
 from .gpu import Gpu
 from .machine import Machine
 from .table import gigabytes
-from .tile import GOOD_ENOUGH, GOOD_ENOUGH_IN_BF16, SIDES, best_side
+from .tile import SIDES, best_side, good_enough
 
 AUTO_BACKEND = "auto"
 MODEL_HALO = -1
@@ -163,8 +163,8 @@ class _Choice:
         return largest or tabled(network.architecture, network.scale, backend=backend, half=fp16, on_gpu=self._gpu is not None)
 
     def _tile(self, pixels: int, footprint: Footprint) -> int:
-        good_enough = GOOD_ENOUGH_IN_BF16 if self._has_bf16() else GOOD_ENOUGH
-        tile = best_side(self._network.halo, pixels, good_enough)
+        enough = good_enough(self._network.architecture, on_gpu=self._gpu is not None, bf16=self._has_bf16())
+        tile = best_side(self._network.halo, pixels, enough)
         need = footprint.base + footprint.bytes_per_pixel * (tile + 2 * self._network.halo) ** 2
         source = "measured here" if footprint.measured else "by the built-in table"
         place = self._gpu.name if self._gpu and self._gpu.free is not None else "memory"
@@ -177,7 +177,7 @@ class _Choice:
             why += "That is more than should be taken: close other programs"
             why += ", or use the device cpu." if self._gpu else "."
         else:
-            why += f"A larger tile would save less than {good_enough - 1:.0%} of the time, or does not fit."
+            why += f"A larger tile would save less than {enough - 1:.0%} of the time, or does not fit."
         self._reasons["tile_size"] = why
         return tile
 

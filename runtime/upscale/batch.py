@@ -16,7 +16,7 @@ from ..engines.wire import engine_of
 from ..errors import WorkflowError
 from ..frames.geometry import Size
 from ..hardware.footprint import tabled
-from ..hardware.tile import GOOD_ENOUGH, GOOD_ENOUGH_IN_BF16
+from ..hardware.tile import good_enough
 from ..models.facts import UpscaleModel
 from ..models.load import Descriptor
 from .allocator import reused_memory
@@ -93,8 +93,8 @@ def tiling_for(model: UpscaleModel, settings: Settings) -> Tiling:
         half=dtype is torch.float16,  # bf16 keeps fp32 where a tile is largest
         on_gpu=device.type != "cpu",
     )
-    good_enough = GOOD_ENOUGH_IN_BF16 if dtype is torch.bfloat16 else GOOD_ENOUGH
-    memory = Memory(free_memory(device), known.bytes_per_pixel, good_enough)
+    enough = good_enough(model.architecture, on_gpu=device.type != "cpu", bf16=dtype is torch.bfloat16)
+    memory = Memory(free_memory(device), known, enough)
     tile = settings.tile
     if tile == AUTO and settings.backend in ("auto", "tensorrt"):
         tile = engine_tile(model)

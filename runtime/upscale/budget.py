@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from ..errors import WorkflowError
+from ..hardware.footprint import Footprint
 from ..hardware.tile import GOOD_ENOUGH, best_side
 from ..models.facts import UpscaleModel
 from .tiles import SMALLEST_TILE, Tiling, alignment
@@ -22,18 +23,18 @@ MODEL_HALO = -1
 
 @dataclass(frozen=True)
 class Memory:
-    """What one tile may take: bytes that are free to use, and bytes per pixel that a model sees.
+    """What one tile may take: bytes that are free to use, and what a model needs.
 
     ``good_enough``: a smaller tile is taken when it costs at most so many times the best one's time.
     """
 
     free: int
-    bytes_per_pixel: float
+    footprint: Footprint
     good_enough: float = GOOD_ENOUGH
 
     @property
     def pixels(self) -> int:
-        return max(int(self.free / self.bytes_per_pixel), 1)
+        return max(self.footprint.pixels(self.free), 1)
 
 
 def choose_tiling(model: UpscaleModel, memory: Memory, *, tile: int = AUTO, halo: int = MODEL_HALO, batch: int = 1) -> Tiling:

@@ -13,6 +13,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..engines.stamp import read_stamp
+from ..engines.wire import engine_of
 from ..frames.geometry import Region
 from ..frames.stream import Frame, FrameStream, Samples
 from ..images.quantize import to_floats
@@ -164,4 +166,15 @@ def _identity(model: UpscaleModel, settings: Settings, tiling: Tiling, steps: Ro
     """
     numbers = f"{weights_hash(model.descriptor)} {settings.backend} {settings.precision} {settings.linear}"
     fix = "" if settings.color_fix == "off" else f" colour fix {settings.color_fix}"
-    return f"upscale {steps.final} {numbers} tile {settings.tile or 'auto'} halo {tiling.aligned_halo} {tiling.merge}{fix}"
+    cut = f"tile {settings.tile or 'auto'} halo {tiling.aligned_halo} {tiling.merge}"
+    return f"upscale {steps.final} {numbers} {cut}{fix}{_engine(model, settings.backend)}"
+
+
+def _engine(model: UpscaleModel, backend: str) -> str:
+    """What decides the pixels of a TensorRT engine: not the card or the driver, whose rounding is as any device's."""
+    carried = engine_of(model.descriptor) if backend == "tensorrt" else None
+    stamp = read_stamp(carried.path) if carried else None
+    if stamp is None:
+        return ""
+    only = f" only {stamp.most[1]}x{stamp.most[0]}" if stamp.least == stamp.most else ""
+    return f" engine {stamp.weights} {stamp.precision}{only}"

@@ -6,12 +6,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from upscale8k.runtime.errors import WorkflowError
+from upscale8k.runtime.hardware.footprint import Footprint
 from upscale8k.runtime.upscale.budget import Memory, choose_tiling
 from upscale8k.runtime.upscale.tiles import SMALLEST_TILE, Tiling
 
 from .test_device import MODEL
 
-PLENTY = Memory(2_000_000_000, 650)
+PLENTY = Memory(2_000_000_000, Footprint(650))
 
 
 def seen(tiling: Tiling) -> int:
@@ -22,7 +23,7 @@ def seen(tiling: Tiling) -> int:
 @given(st.integers(0, 400), st.sampled_from([1, 2, 8, 16, 24, 32]), st.integers(1, 8), st.integers(10**6, 10**10))
 def test_an_automatic_tile_lies_on_the_grid_and_fits_unless_none_does(halo: int, align: int, batch: int, free: int) -> None:
     model = replace(MODEL, halo=-(-halo // align) * align, window=align)
-    tiling = choose_tiling(model, Memory(free, 650), batch=batch)
+    tiling = choose_tiling(model, Memory(free, Footprint(650)), batch=batch)
     assert tiling.tile % align == 0
     assert tiling.tile >= SMALLEST_TILE
     assert tiling.halo == model.halo
@@ -33,7 +34,7 @@ def test_an_automatic_tile_lies_on_the_grid_and_fits_unless_none_does(halo: int,
 @given(st.integers(0, 100), st.integers(10**6, 10**10), st.integers(10**6, 10**10))
 def test_more_memory_never_makes_the_overhead_worse(halo: int, first: int, second: int) -> None:
     model = replace(MODEL, halo=halo)
-    little, much = (choose_tiling(model, Memory(free, 650)) for free in sorted((first, second)))
+    little, much = (choose_tiling(model, Memory(free, Footprint(650))) for free in sorted((first, second)))
     overhead = [((tiling.tile + 2 * halo) / tiling.tile) ** 2 for tiling in (little, much)]
     assert overhead[1] <= overhead[0] * 1.08 + 1e-9
 
@@ -44,7 +45,7 @@ def test_memory_that_would_buy_nothing_is_left_alone() -> None:
 
 
 def test_what_was_asked_for_is_taken() -> None:
-    tiling = choose_tiling(MODEL, Memory(1, 650), tile=200, halo=5, batch=3)
+    tiling = choose_tiling(MODEL, Memory(1, Footprint(650)), tile=200, halo=5, batch=3)
     assert (tiling.tile, tiling.halo, tiling.batch) == (200, 5, 3)
     assert choose_tiling(replace(MODEL, window=24), PLENTY, tile=200).tile == 192
     assert choose_tiling(MODEL, PLENTY, halo=0).halo == 0
@@ -61,7 +62,7 @@ def test_a_tile_that_is_not_worth_its_halo_is_refused(tile: int) -> None:
 @pytest.mark.parametrize("tile", [0, 32, 40, 100])
 def test_any_grid_and_tile_can_be_cross_faded(window: int, tile: int) -> None:
     model = replace(MODEL, window=window, exact_halo=None)
-    tiling = choose_tiling(model, Memory(1, 650), tile=tile)
+    tiling = choose_tiling(model, Memory(1, Footprint(650)), tile=tile)
     assert tiling.merge == "half-sine"
     assert tiling.tile % window == 0
     assert tiling.tile >= SMALLEST_TILE

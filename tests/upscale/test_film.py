@@ -2,14 +2,18 @@
 
 from collections.abc import Iterator
 from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from upscale8k.runtime.engines.wire import Engine, with_engine
 from upscale8k.runtime.frames.geometry import Size
 from upscale8k.runtime.frames.stream import Colour, Frame, FrameStream, VideoInfo
 from upscale8k.runtime.host import SilentProgress
+from upscale8k.runtime.upscale import film as film_module
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
 from upscale8k.runtime.upscale.batch import Settings, upscale_batch
 from upscale8k.runtime.upscale.film import upscale_stream
@@ -123,3 +127,23 @@ def test_the_identity_tells_every_setting_that_changes_pixels(model: Any, weight
     assert len({identity(), *others}) == 7
     assert identity() == identity()
     assert identity().startswith("test film | ")
+
+
+def test_the_identity_tells_engines_apart_but_not_cards(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts: dict[str, Any] = {"weights": "a", "precision": "fp16", "least": (32, 32), "most": (100, 100)}
+
+    def identity(**changed: Any) -> str:
+        stamp = SimpleNamespace(**{**facts, "target": "sm_89", "driver": "1", "tile": 64, **changed})
+        monkeypatch.setattr(film_module, "read_stamp", lambda _: stamp)
+        carrier = with_engine(model, Engine(Path("x.trt")))
+        settings = Settings("2x", "cpu", tile=64, backend="tensorrt")
+        return upscale_stream(film([noise()]), carrier, settings, lambda _: None).info.identity
+
+    others = [
+        identity(weights="b"),
+        identity(precision="fp32"),
+        identity(least=(100, 100)),
+        identity(least=(64, 64), most=(64, 64)),
+    ]
+    assert len({identity(), *others}) == 5
+    assert identity(target="sm_120", driver="2") == identity()

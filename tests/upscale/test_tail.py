@@ -1,4 +1,4 @@
-"""The last layers in strips give the very numbers of the whole at once."""
+"""The last layers in pieces give the very numbers of the whole at once."""
 
 from collections.abc import Callable
 
@@ -9,19 +9,20 @@ from spandrel.architectures.ESRGAN import ESRGAN
 from upscale8k.runtime.models.facts import UpscaleModel
 from upscale8k.runtime.upscale.backends import tail
 from upscale8k.runtime.upscale.backends.bfloat16 import in_bfloat16
-from upscale8k.runtime.upscale.backends.tail import has_tail, tail_in_strips
+from upscale8k.runtime.upscale.backends.crew import Crew
+from upscale8k.runtime.upscale.backends.tail import has_tail, tail_in_pieces
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
 
 
 @pytest.fixture
-def short_strips(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tail, "_PIXELS", 1)  # as few rows as there may be
+def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tail, "_SIDE", 1)  # as small as they may be
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize(("scale", "shuffle", "height"), [(4, None, 41), (2, None, 33), (2, 2, 70), (1, 4, 132), (4, None, 5)])
-@pytest.mark.usefixtures("short_strips")
-def test_strips_are_the_whole(scale: int, shuffle: int | None, height: int, dtype: torch.dtype) -> None:
+@pytest.mark.usefixtures("small_pieces")
+def test_pieces_are_the_whole(scale: int, shuffle: int | None, height: int, dtype: torch.dtype) -> None:
     torch.manual_seed(8)
     inputs = 3 * (shuffle or 1) ** 2
     doublings = scale * (shuffle or 1)
@@ -30,11 +31,11 @@ def test_strips_are_the_whole(scale: int, shuffle: int | None, height: int, dtyp
     takes = in_bfloat16(net) if dtype is torch.bfloat16 else torch.float32
     with torch.inference_mode():
         whole = net(picture.to(takes))
-        tail_in_strips(net)
-        strips = net(picture.to(takes))
-    assert strips.shape == whole.shape
+        tail_in_pieces(net, Crew())
+        pieces = net(picture.to(takes))
+    assert pieces.shape == whole.shape
     # Other sizes may take other kernels, which add up in another order.
-    torch.testing.assert_close(strips.float(), whole.float(), rtol=0, atol=1e-6 if dtype is torch.float32 else 2e-2)
+    torch.testing.assert_close(pieces.float(), whole.float(), rtol=0, atol=1e-6 if dtype is torch.float32 else 2e-2)
 
 
 def test_only_networks_with_such_a_tail_have_one() -> None:
@@ -46,12 +47,12 @@ def test_only_networks_with_such_a_tail_have_one() -> None:
     assert not has_tail(Compact(num_conv=2))
 
 
-@pytest.mark.usefixtures("short_strips")
-def test_the_backend_works_in_strips(weights: Callable) -> None:
+@pytest.mark.usefixtures("small_pieces")
+def test_the_backend_works_in_pieces(weights: Callable) -> None:
     model = UpscaleModel.of(weights("realesrgan-x4plus-anime"))
     picture = torch.rand(1, 3, 24, 20, generator=torch.Generator().manual_seed(8))
     backend = TorchBackend(model, "cpu", "fp32")
-    assert isinstance(backend._net.model.model[2], tail._InStrips)
+    assert isinstance(backend._net.model.model[2], tail._InPieces)
     with torch.inference_mode():
         expected = model.descriptor(picture)
     made = backend.run(picture.permute(0, 2, 3, 1).contiguous().numpy())

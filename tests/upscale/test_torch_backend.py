@@ -14,6 +14,7 @@ from spandrel.architectures.ESRGAN import ESRGAN
 from spandrel.architectures.SwinIR import SwinIR
 from upscale8k.runtime.errors import HardwareMissing, OutOfMemory, WorkflowError
 from upscale8k.runtime.frames.geometry import Size
+from upscale8k.runtime.hardware.footprint import Footprint
 from upscale8k.runtime.models.facts import UpscaleModel
 from upscale8k.runtime.models.load import load
 from upscale8k.runtime.models.locate import locate
@@ -274,7 +275,7 @@ def dat() -> UpscaleModel:
 
 def test_a_transformer_is_cut_on_its_grid_and_shows_no_seam(dat: UpscaleModel, photograph: np.ndarray) -> None:
     pixels = photograph[76:108, 140:332]
-    tiling = choose_tiling(dat, Memory(10**9, 10_000), tile=96)
+    tiling = choose_tiling(dat, Memory(10**9, Footprint(10_000)), tile=96)
     assert (tiling.tile, tiling.align, tiling.merge) == (96, 32, "half-sine")
     assert tiling.aligned_halo == tiling.halo == 64
     whole, cut = untiled(dat, pixels), tiled(dat, pixels, tiling)
@@ -329,5 +330,5 @@ def test_a_network_with_pixel_unshuffle_is_exact_on_odd_sizes_too(height: int, w
     pixels = photograph[200 : 200 + height, 100 : 100 + width]
     whole = untiled(model, pixels)
     assert whole.shape == (2 * height, 2 * width, 3)
-    tiling = choose_tiling(model, Memory(10**9, 1000), tile=33, halo=model.exact_halo)
+    tiling = choose_tiling(model, Memory(10**9, Footprint(1000)), tile=33, halo=model.exact_halo)
     np.testing.assert_allclose(tiled(model, pixels, tiling), whole, atol=1e-6)

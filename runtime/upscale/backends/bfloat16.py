@@ -14,11 +14,18 @@ import torch
 from spandrel.architectures.Compact import Compact
 from spandrel.architectures.ESRGAN import ESRGAN
 
+from .crew import Crew
+from .dense import dense_in_pieces, has_dense_blocks
+from .fused import fused
+
 _TAIL = (torch.nn.Conv2d, torch.nn.Upsample, torch.nn.PixelShuffle, torch.nn.LeakyReLU, torch.nn.ReLU, torch.nn.PReLU)
 
 
-def in_bfloat16(net: torch.nn.Module) -> torch.dtype:
-    """Turn ``net`` to bf16 in place, and return the dtype that it takes pictures in: fp32 where its ends were kept in it."""
+def in_bfloat16(net: torch.nn.Module, crew: Crew | None = None) -> torch.dtype:
+    """Turn ``net`` to bf16 in place, and return the dtype that it takes pictures in: fp32 where its ends were kept in it.
+
+    ``crew`` makes the dense blocks of an ESRGAN, on a processor.
+    """
     kept = isinstance(net, Compact) or (isinstance(net, ESRGAN) and _is_plain(net))
     if not kept:
         net.to(torch.bfloat16)
@@ -30,6 +37,7 @@ def in_bfloat16(net: torch.nn.Module) -> torch.dtype:
         ends = _Inside(first, torch.float32, torch.bfloat16), _Inside(last, torch.bfloat16, torch.float32)
         layers.body = torch.nn.ModuleList([ends[0], *body, ends[1]])
     else:
+        dense_in_pieces(net, crew)
         layers.model = _rrdb(cast(torch.nn.Sequential, layers.model))
     return torch.float32
 
@@ -46,41 +54,24 @@ class _Inside(torch.nn.Module):
         return self.inner(pictures.to(self._inside)).to(self._outside)
 
 
-class _DenseBlock(torch.nn.Module):
-    """ESRGAN's dense block, added to what came in at fp32."""
-
-    def __init__(self, block: Any) -> None:
-        super().__init__()
-        self.convolutions = torch.nn.ModuleList([block.conv1, block.conv2, block.conv3, block.conv4])
-        self.last = block.conv5
-
-    def forward(self, trunk: torch.Tensor) -> torch.Tensor:
-        seen = trunk.to(torch.bfloat16)
-        for convolution in self.convolutions:
-            seen = torch.cat((seen, convolution(seen)), 1)
-        return trunk.add(self.last(seen), alpha=0.2)
-
-
 def _rrdb(layers: torch.nn.Sequential) -> torch.nn.Sequential:
     first, shortcut, *tail, last = layers
     shortcut.to(torch.bfloat16)
     trunk: Any = cast(Any, shortcut).sub
-    for block in list(trunk)[:-1]:
-        block.RDB1, block.RDB2, block.RDB3 = (_DenseBlock(one) for one in (block.RDB1, block.RDB2, block.RDB3))
     trunk[-1] = _Inside(trunk[-1], torch.bfloat16, torch.float32)
     return torch.nn.Sequential(
         _Inside(first, torch.float32, torch.float32),
         shortcut,
-        _Inside(torch.nn.Sequential(*tail), torch.bfloat16, torch.float32),
+        _Inside(fused(tail), torch.bfloat16, torch.float32),
         _Inside(last, torch.float32, torch.float32),
     )
 
 
 def _is_plain(net: Any) -> bool:
     """Whether this is the network of Real-ESRGAN, without the additions of ESRGAN+ and without norms."""
-    *blocks, last = net.model[1].sub
-    plain = all(dense.conv1x1 is None for block in blocks for dense in (block.RDB1, block.RDB2, block.RDB3))
-    ends = (net.model[0], last, net.model[-1])
+    ends = (net.model[0], net.model[1].sub[-1], net.model[-1])
     return (
-        plain and all(isinstance(one, torch.nn.Conv2d) for one in ends) and all(isinstance(one, _TAIL) for one in net.model[2:])
+        has_dense_blocks(net)
+        and all(isinstance(one, torch.nn.Conv2d) for one in ends)
+        and all(isinstance(one, _TAIL) for one in net.model[2:])
     )

@@ -1,8 +1,7 @@
-"""The last layers of an ESRGAN network, where it is largest, a strip of rows at a time.
+"""The last layers of an ESRGAN network, where it is largest, a piece at a time.
 
 After the second doubling there are 64 channels for each of 16 pixels: four fifths of the memory that a tile takes, for an
-eighth of the work. Those layers see two pixels far, so a strip needs two rows more on each side, and the result is the same.
-What is left is the trunk; in the same memory a tile may be three times as large, and less of it is halo.
+eighth of the work. Those layers see two pixels far, so a piece needs two more on each side, and the result is the same.
 """
 
 from __future__ import annotations
@@ -13,17 +12,21 @@ import torch
 from spandrel.architectures.ESRGAN import ESRGAN
 from torch import Tensor
 
+from .crew import Crew
+from .fused import fused
+from .pieces import Piece, cut
+
 _REACH = 2
 """Input pixels that the tail sees to each side: one at twice the size and three at four times, 1.25 together, rounded up."""
-_PIXELS = 1 << 14
-"""Of a strip, as the trunk gives it: as fast as the whole at once."""
+_SIDE = 64
+"""Of a piece, at most, as the trunk gives it."""
 _TAIL = (torch.nn.Conv2d, torch.nn.Upsample, torch.nn.LeakyReLU, torch.nn.ReLU)
 
 
-def tail_in_strips(net: torch.nn.Module) -> None:
-    """Change ``net``, which ``has_tail``, in place, so that it makes its last layers in strips; in any dtype."""
+def tail_in_pieces(net: torch.nn.Module, crew: Crew) -> None:
+    """Change ``net``, which had a tail before its layers were wrapped for bf16, in place; in any dtype."""
     first, trunk, *tail = cast(torch.nn.Sequential, net.model)
-    net.model = torch.nn.Sequential(first, trunk, _InStrips(torch.nn.Sequential(*tail)))
+    net.model = torch.nn.Sequential(first, trunk, _InPieces(fused(tail), crew))
 
 
 def has_tail(net: torch.nn.Module) -> bool:
@@ -38,25 +41,22 @@ def has_tail(net: torch.nn.Module) -> bool:
     return narrow and 1 <= len(doublings) <= 2 and all(doublings) and all(isinstance(one, _TAIL) for one in tail)
 
 
-class _InStrips(torch.nn.Module):
-    def __init__(self, layers: torch.nn.Sequential) -> None:
+class _InPieces(torch.nn.Module):
+    def __init__(self, layers: torch.nn.Sequential, crew: Crew) -> None:
         super().__init__()
         self.layers = layers
+        self._crew = crew
+        *_, last = (one for one in layers.modules() if isinstance(one, torch.nn.Conv2d))
+        self._channels, self._dtype = last.out_channels, last.weight.dtype
+        self._scale = 2 ** sum(isinstance(one, torch.nn.Upsample) for one in layers.modules())
 
     def forward(self, features: Tensor) -> Tensor:
         count, _, height, width = features.shape
-        step = max(_PIXELS // (count * width), 4 * _REACH)
-        if height <= step:
-            return self.layers(features)
-        result: Tensor | None = None
-        for top in range(0, height, step):
-            bottom = min(top + step, height)
-            above, below = max(top - _REACH, 0), min(bottom + _REACH, height)
-            rows: Tensor = self.layers(features[:, :, above:below])
-            scale = rows.shape[2] // (below - above)
-            if result is None:
-                shape = (count, rows.shape[1], height * scale, width * scale)
-                result = torch.empty(shape, dtype=rows.dtype, device=rows.device).to(memory_format=torch.channels_last)
-            result[:, :, top * scale : bottom * scale] = rows[:, :, (top - above) * scale : (bottom - above) * scale]
-        assert result is not None
+        shape = (count, self._channels, height * self._scale, width * self._scale)
+        result = torch.empty(shape, dtype=self._dtype, memory_format=torch.channels_last)
+
+        def make(piece: Piece) -> None:
+            piece.core(result, self._scale)[:] = piece.inner(self.layers(piece.seen(features)), self._scale)
+
+        self._crew.each(make, cut(height, width, side=self._crew.share(height, width, _SIDE), margin=_REACH))
         return result

@@ -4,8 +4,8 @@ On an NVIDIA GPU tiles come and go through pinned memory, the change of axes and
 again and again is replayed as a CUDA graph. fp32 is fp32 there too, not TF32.
 
 The weights are a copy of the model's own in channels_last layout, so that the value on the wire stays as it was loaded and
-another node may use it at the same time. In bf16 its ends and sums stay fp32, see ``bfloat16``; on a CPU the last layers of
-ESRGAN are made in strips, see ``tail``. In fp16 a second copy in fp32 is made only when a tile needs it.
+another node may use it at the same time. In bf16 its ends and sums stay fp32, see ``bfloat16``; what a CPU gains from doing
+otherwise is in ``processor``. In fp16 a second copy in fp32 is made only when a tile needs it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from ..memory import is_out_of_memory
 from . import Precision
 from .bfloat16 import in_bfloat16
 from .cuda_graph import Network, Output, Recorded
-from .tail import has_tail, tail_in_strips
+from .processor import suit_processor
 
 
 class TorchBackend:
@@ -39,11 +39,10 @@ class TorchBackend:
         self._dtype = self._takes = resolve_precision(precision, model, self._device)
         self._finite: torch.Tensor | None = None
         self._net = self._placed(torch.float32 if self._dtype is torch.bfloat16 else self._dtype)
-        in_strips = self._device.type == "cpu" and has_tail(self._net.model)
-        if self._dtype is torch.bfloat16:
+        if self._device.type == "cpu":
+            self._takes = suit_processor(self._net.model, self._dtype)
+        elif self._dtype is torch.bfloat16:
             self._takes = in_bfloat16(self._net.model)
-        if in_strips:
-            tail_in_strips(self._net.model)
         self._call: Network = self._through
         self._recorded: Recorded | None = None
         if self._device.type == "cuda" and model.architecture in ANY_SIZE:

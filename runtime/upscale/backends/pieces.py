@@ -1,0 +1,57 @@
+"""A tensor of features cut into pieces, each with as much around it as a few layers see."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil
+
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class Span:
+    """Of rows or columns: ``first`` to ``end`` is what a piece is for, ``seen_first`` to ``seen_end`` what its layers see."""
+
+    first: int
+    end: int
+    seen_first: int
+    seen_end: int
+
+
+@dataclass(frozen=True)
+class Piece:
+    rows: Span
+    columns: Span
+
+    def seen(self, whole: Tensor) -> Tensor:
+        """What the layers see of ``whole`` (N, C, H, W)."""
+        rows, columns = self.rows, self.columns
+        return whole[:, :, rows.seen_first : rows.seen_end, columns.seen_first : columns.seen_end]
+
+    def core(self, whole: Tensor, scale: int = 1) -> Tensor:
+        """The place of the piece in ``whole`` (N, C, H * scale, W * scale)."""
+        rows, columns = self.rows, self.columns
+        return whole[:, :, rows.first * scale : rows.end * scale, columns.first * scale : columns.end * scale]
+
+    def inner(self, made: Tensor, scale: int = 1) -> Tensor:
+        """The part of what was ``made`` from ``seen``, ``scale`` times as large, that is right."""
+        rows, columns = self.rows, self.columns
+        top, left = (rows.first - rows.seen_first) * scale, (columns.first - columns.seen_first) * scale
+        bottom, right = (rows.end - rows.seen_first) * scale, (columns.end - columns.seen_first) * scale
+        return made[:, :, top:bottom, left:right]
+
+
+def cut(height: int, width: int, *, side: int, margin: int) -> list[Piece]:
+    """Pieces of nearly the same size, of at most ``side`` pixels, that cover ``height`` x ``width`` once.
+
+    ``margin`` more is seen on each side, as far as there is more: at the border of the whole a layer finds the same as ever.
+    """
+    columns = _spans(width, side, margin)
+    return [Piece(rows, across) for rows in _spans(height, side, margin) for across in columns]
+
+
+def _spans(whole: int, side: int, margin: int) -> list[Span]:
+    count = ceil(whole / side)
+    bounds = [whole * index // count for index in range(count + 1)]
+    return [Span(first, end, max(first - margin, 0), min(end + margin, whole)) for first, end in pairwise(bounds)]

@@ -1,0 +1,55 @@
+"""A crew makes each piece once, and leaves torch as it was."""
+
+import threading
+
+import pytest
+import torch
+from upscale8k.runtime.upscale.backends.crew import Crew
+
+
+@pytest.fixture(params=[1, 3])
+def crew(request: pytest.FixtureRequest) -> Crew:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    try:
+        return Crew()
+    finally:
+        torch.set_num_threads(before)
+
+
+def test_each_piece_is_made_once_and_by_one_thread(crew: Crew) -> None:
+    made: list[tuple[int, int, bool]] = []
+    with torch.inference_mode():
+        crew.each(lambda piece: made.append((piece, torch.get_num_threads(), torch.is_inference_mode_enabled())), range(50))
+    assert sorted(piece for piece, _, _ in made) == list(range(50))
+    assert all(inferred for _, _, inferred in made)
+    if crew.size > 1:
+        assert {threads for _, threads, _ in made} == {1}
+
+
+def test_torch_keeps_its_number_of_threads() -> None:
+    before = torch.get_num_threads()
+    Crew()
+    found = [before]
+    thread = threading.Thread(target=lambda: found.append(torch.get_num_threads()))
+    thread.start()
+    thread.join()
+    assert [torch.get_num_threads(), *found] == [before] * 3
+
+
+def test_an_error_comes_out_and_the_crew_goes_on(crew: Crew) -> None:
+    def make(piece: int) -> None:
+        if piece == 3:
+            raise MemoryError("three")
+
+    with pytest.raises(MemoryError, match="three"):
+        crew.each(make, range(9))
+    crew.each(make, [1])
+
+
+@pytest.mark.parametrize(("height", "width", "most"), [(100, 100, 24), (480, 640, 120), (200, 50, 160)])
+def test_there_is_a_share_for_everybody(height: int, width: int, most: int) -> None:
+    crew = Crew()
+    side = crew.share(height, width, most)
+    assert 24 <= side <= most
+    assert side in (most, 24) or side * side * crew.size <= height * width

@@ -1,0 +1,59 @@
+"""Dense blocks in pieces, by threads that each compute alone, give the numbers of the network as spandrel runs it."""
+
+from collections.abc import Callable
+from copy import deepcopy
+
+import pytest
+import torch
+from spandrel.architectures.Compact import Compact
+from spandrel.architectures.ESRGAN import ESRGAN
+from upscale8k.runtime.models.facts import UpscaleModel
+from upscale8k.runtime.upscale.backends import dense
+from upscale8k.runtime.upscale.backends.crew import Crew
+from upscale8k.runtime.upscale.backends.dense import dense_in_pieces, has_dense_blocks
+from upscale8k.runtime.upscale.backends.processor import suit_processor
+
+
+@pytest.mark.parametrize("size", [(75, 61), (24, 130), (7, 9)])
+@pytest.mark.parametrize("crew", [True, False])
+def test_pieces_are_the_whole(size: tuple[int, int], crew: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dense, "_SIDE", 1)  # as small as they may be: the margins are all that joins them
+    torch.manual_seed(8)
+    net = ESRGAN(num_blocks=2, num_filters=64, scale=4).eval()
+    changed = deepcopy(net)
+    dense_in_pieces(changed, Crew() if crew else None)
+    picture = torch.rand(2, 3, *size)
+    with torch.inference_mode():
+        torch.testing.assert_close(changed(picture), net(picture), rtol=0, atol=2e-6)
+
+
+def test_a_margin_less_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dense, "_SIDE", 1)
+    monkeypatch.setattr(dense, "_MARGIN", 4)
+    torch.manual_seed(8)
+    net = ESRGAN(num_blocks=1, num_filters=64, scale=4).eval()
+    changed = deepcopy(net)
+    dense_in_pieces(changed, Crew())
+    for weights in (net, changed):
+        for one in weights.parameters():
+            one.data.mul_(4)  # so that what is missing is not lost in the rounding
+    picture = torch.rand(1, 3, 60, 60)
+    with torch.inference_mode():
+        assert (changed(picture) - net(picture)).abs().max() > 1e-4
+
+
+def test_real_weights_on_a_processor_are_the_reference(weights: Callable) -> None:
+    model = UpscaleModel.of(weights("realesrgan-x4plus-anime"))
+    picture = torch.rand(1, 3, 70, 66, generator=torch.Generator().manual_seed(8))
+    net = deepcopy(model.descriptor.model).to(memory_format=torch.channels_last)
+    assert suit_processor(net, torch.float32) is torch.float32
+    with torch.inference_mode():
+        torch.testing.assert_close(net(picture), model.descriptor.model(picture), rtol=0, atol=1e-5)
+
+
+def test_only_plain_dense_blocks_are_changed() -> None:
+    assert has_dense_blocks(ESRGAN(num_blocks=1, num_filters=8, scale=4))
+    assert not has_dense_blocks(ESRGAN(num_blocks=1, num_filters=8, scale=4, plus=True))
+    assert not has_dense_blocks(ESRGAN(num_blocks=1, num_filters=8, scale=4, norm="batch"))
+    assert not has_dense_blocks(ESRGAN(num_blocks=1, num_filters=8, scale=4, act="relu"))
+    assert not has_dense_blocks(Compact(num_conv=2))

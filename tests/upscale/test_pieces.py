@@ -1,0 +1,32 @@
+"""Pieces cover the whole once, with the margin that was asked for."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from upscale8k.runtime.upscale.backends.pieces import cut
+
+SIDES = st.integers(1, 90)
+
+
+@given(height=SIDES, width=SIDES, side=st.integers(1, 40), margin=st.integers(0, 6), scale=st.integers(1, 3))
+def test_what_is_right_of_all_pieces_is_the_whole(height: int, width: int, side: int, margin: int, scale: int) -> None:
+    whole = torch.arange(height * width, dtype=torch.float32).reshape(1, 1, height, width)
+    larger = whole.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    result = torch.full_like(larger, -1)
+    written = torch.zeros_like(larger)
+    for piece in cut(height, width, side=side, margin=margin):
+        assert max(piece.core(whole).shape[2:]) <= side
+        seen = piece.seen(whole)
+        made = seen.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+        piece.core(result, scale)[:] = piece.inner(made, scale)
+        piece.core(written, scale)[:] += 1
+    assert torch.equal(result, larger)
+    assert torch.equal(written, torch.ones_like(larger))
+
+
+@given(height=SIDES, width=SIDES, side=st.integers(1, 40), margin=st.integers(0, 6))
+def test_a_margin_ends_only_at_the_border(height: int, width: int, side: int, margin: int) -> None:
+    for piece in cut(height, width, side=side, margin=margin):
+        for span, whole in ((piece.rows, height), (piece.columns, width)):
+            assert span.seen_first == max(span.first - margin, 0)
+            assert span.seen_end == min(span.end + margin, whole)
