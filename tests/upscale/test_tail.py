@@ -16,7 +16,7 @@ from upscale8k.runtime.upscale.backends.torch import TorchBackend
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tail, "_SIDE", 1)  # as small as they may be
+    monkeypatch.setattr(tail, "_SIDE", 8)
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])

@@ -11,7 +11,7 @@ import hashlib
 import platform
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isinf
 from pathlib import Path
 
@@ -83,14 +83,19 @@ def _fastest(model: UpscaleModel, contenders: list[Contender]) -> Choice:
     known = remembered.recall(key, contenders)
     if known:
         return Choice(known.backend, known.precision)
-    results = tried(model, contenders)
-    standing = remembered.keep(key, _best(model, results), results, contenders)
+    results = _for_whole_pictures(model, tried(model, contenders))
+    standing = remembered.keep(key, _best(results), results, contenders)
     return Choice(standing.backend, standing.precision, _told(standing, results))
 
 
-def _best(model: UpscaleModel, results: Mapping[Contender, Result]) -> Contender:
-    """The least time for a whole picture: a backend that takes more memory has smaller tiles, and more of them is halo."""
-    times = {one: result.part * _halo_cost(model, one) for one, result in results.items()}
+def _for_whole_pictures(model: UpscaleModel, tile: Mapping[Contender, Result]) -> dict[Contender, Result]:
+    """What was found on one tile: a backend that takes more memory has smaller tiles, and more of them is halo."""
+    reference = _halo_cost(model, REFERENCE)
+    return {one: replace(found, part=found.part * _halo_cost(model, one) / reference) for one, found in tile.items()}
+
+
+def _best(results: Mapping[Contender, Result]) -> Contender:
+    times = {one: result.part for one, result in results.items()}
     best = REFERENCE
     for contender, worth_it in ((_OPENVINO, _WORTH_IT), (_HALF, _WORTH_ROUNDING)):
         if contender in times and times[contender] < times[best] * worth_it:

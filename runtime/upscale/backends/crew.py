@@ -15,9 +15,6 @@ from typing import TypeVar
 
 import torch
 
-_LEAST = 24
-"""Of a piece's side: below it the margins are most of the work."""
-
 Piece = TypeVar("Piece")
 
 
@@ -33,10 +30,6 @@ class Crew:
         list(self._threads.map(_by_itself, [together] * self.size))
         # The number is each thread's own, but for threads that are yet to come torch remembers the last one.
         torch.set_num_threads(self.size)
-
-    def share(self, height: int, width: int, most: int) -> int:
-        """The side of pieces of ``height`` x ``width``: ``most``, or less where there would not be one for each thread."""
-        return max(min(most, int((height * width / self.size) ** 0.5)), _LEAST)
 
     def each(self, make: Callable[[Piece], None], pieces: Iterable[Piece]) -> None:
         """``make`` for every one of ``pieces``, in no order. Raises what the first of them raises, after all have ended."""

@@ -87,8 +87,7 @@ class _DenseBlock(torch.nn.Module):
             made = self._made(piece.seen(trunk))
             torch.add(piece.core(trunk), piece.inner(made), alpha=_SHARE, out=piece.core(result))
 
-        side = self._crew.share(height, width, largest)
-        self._crew.each(make, cut(height, width, side=side, margin=_MARGIN))
+        self._crew.each(make, cut(height, width, side=largest, margin=_MARGIN, least=self._crew.size))
         return result
 
     def _made(self, piece: Tensor) -> Tensor:

@@ -42,16 +42,22 @@ class Piece:
         return made[:, :, top:bottom, left:right]
 
 
-def cut(height: int, width: int, *, side: int, margin: int) -> list[Piece]:
+def cut(height: int, width: int, *, side: int, margin: int, least: int = 1) -> list[Piece]:
     """Pieces of nearly the same size, of at most ``side`` pixels, that cover ``height`` x ``width`` once.
 
     ``margin`` more is seen on each side, as far as there is more: at the border of the whole a layer finds the same as ever.
+    There are ``least`` of them unless they would become smaller than their margins are worth.
     """
-    columns = _spans(width, side, margin)
-    return [Piece(rows, across) for rows in _spans(height, side, margin) for across in columns]
+    down, across = ceil(height / side), ceil(width / side)
+    while down * across < least and max(height / down, width / across) >= 4 * max(margin, 1):
+        if height / down >= width / across:
+            down += 1
+        else:
+            across += 1
+    columns = _spans(width, across, margin)
+    return [Piece(rows, one) for rows in _spans(height, down, margin) for one in columns]
 
 
-def _spans(whole: int, side: int, margin: int) -> list[Span]:
-    count = ceil(whole / side)
+def _spans(whole: int, count: int, margin: int) -> list[Span]:
     bounds = [whole * index // count for index in range(count + 1)]
     return [Span(first, end, max(first - margin, 0), min(end + margin, whole)) for first, end in pairwise(bounds)]

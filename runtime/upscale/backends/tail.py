@@ -58,5 +58,5 @@ class _InPieces(torch.nn.Module):
         def make(piece: Piece) -> None:
             piece.core(result, self._scale)[:] = piece.inner(self.layers(piece.seen(features)), self._scale)
 
-        self._crew.each(make, cut(height, width, side=self._crew.share(height, width, _SIDE), margin=_REACH))
+        self._crew.each(make, cut(height, width, side=_SIDE, margin=_REACH, least=self._crew.size))
         return result

@@ -25,7 +25,7 @@ _AGREES = 1e-4
 _FAITHFUL = 50.0
 """Decibels. Rounding to 8 bits is 59 dB; below 50 a bright gradient would begin to show it."""
 _SMALL, _LARGE = 48, 160
-_SECONDS = 0.4
+_SECONDS = 1.2
 _TURNS = 2
 
 
