@@ -63,8 +63,10 @@ def unpack(archive: Path, folder: Path) -> None:
     part.mkdir(parents=True)
     with tarfile.open(archive) as tar:
         for member in tar:
-            if member.name.startswith(SDIST_TREE):
-                tar.extract(member.replace(name=member.name.removeprefix(SDIST_TREE), deep=False), part, filter="data")
+            if member.name.startswith(SDIST_TREE) and (content := tar.extractfile(member)):
+                target = part / member.name.removeprefix(SDIST_TREE)
+                target.parent.mkdir(parents=True, exist_ok=True)
+                target.write_bytes(content.read())
     shutil.rmtree(folder, ignore_errors=True)
     part.rename(folder)
 
