@@ -90,8 +90,7 @@ def test_one_picture_without_memory_does_not_stop_the_rest(place: Place, monkeyp
     place.picture("0.png", noise(120, 160))
     place.picture("c.png")
     small = room.bytes_of_result((1, 12, 16, 3), 4, "2x")
-    monkeypatch.setattr(room, "memory", lambda: SimpleNamespace(available=small))
-    monkeypatch.setattr(room.psutil, "swap_memory", lambda: SimpleNamespace(free=0))
+    monkeypatch.setattr(room, "memory", lambda: SimpleNamespace(available=small, limited=True))
     answer = place("upscale", "input", "-o", "output", *TWICE)
     assert (answer.code, answer.new) == (1, ["output/a.png", "output/c.png"]), answer.err
     assert "of memory" in answer.err

@@ -275,8 +275,11 @@ class Canvas:
         """The text on the clipboard, once there is some."""
 
         def read() -> str:
-            self._page.wait_for_function("async () => (await navigator.clipboard.readText()).length > 0")
-            return self._page.evaluate("navigator.clipboard.readText()")
+            for _ in range(300):  # wait_for_function would take the promise itself for an answer
+                if text := self._page.evaluate("navigator.clipboard.readText()"):
+                    return text
+                self._page.wait_for_timeout(100)
+            raise AssertionError("Nothing was put on the clipboard within 30 s.")
 
         return self._browser.do(read)
 
