@@ -3,7 +3,7 @@
 A dense block ends at three times the channels that it began with, each of its convolutions reads all of them, and on a whole
 tile none of it stays in a processor's cache. It sees five pixels far. Made in pieces with a margin of five, it takes a piece's
 memory instead of the tile's, so that tiles are larger and fewer pixels are halo. RRDB-23 on two cores with AMX: 640x480 took
-13.5 to 15 s in bf16 at once and 9.3 to 9.7 s in pieces, their margins counted; 320x240 in fp32 11.5 and 10.9 s.
+15.6 s in bf16 at once and 9.3 to 9.7 s in pieces, their margins counted; 320x240 in fp32 11.5 and 10.9 s.
 """
 
 from __future__ import annotations
