@@ -2,8 +2,8 @@
 
 torch divides every single operation between its threads, and they meet at its end. Pieces that need nothing of each other may
 be divided instead: what a thread has made stays in the cache of its own core, nobody waits after every millisecond, and where
-another program takes a core for a while the others go on. RRDB-23 on 640x480 in bf16 on two cores took 9.3 to 9.7 s so, and 10.0
-to 11.3 with both threads on each piece.
+another program takes a core for a while the others go on. RRDB-23 on 640x480 in bf16 on two cores took 9.3 to 9.7 s so, and
+10.0 to 11.3 with both threads on each piece.
 """
 
 from __future__ import annotations
