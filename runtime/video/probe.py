@@ -8,10 +8,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, Protocol, cast
+from typing import Literal, Protocol
 
 import av
-from av.buffer import Buffer
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
@@ -23,6 +22,7 @@ from .container import may_jump, open_container, packets, refuse_encrypted, unde
 from .hdr import content_light, mastering_display
 from .orientation import Orientation, from_display_matrix
 from .pixels_in import PixelFormat, Siting, pixel_format, supported_matrix
+from .side_data import side_data
 from .siting import siting
 
 _EDGE = 1 << 20
@@ -100,11 +100,12 @@ def look(path: Path) -> Source:
             raise undecodable(path, f"none of its pictures can be decoded ({stream.codec_context.name})")
         pixels = _pixels(path, picture)
         coded = Size(picture.width, picture.height)
-        turn = _orientation(picture)
+        beside = side_data(picture)
+        turn = _orientation(beside)
         info = _info(path, container, stream, pixels.bits, _colour(path, stream, picture, pixels))
         return Source(
             path=path,
-            info=_as_shown(info, picture, turn or Orientation()),
+            info=_as_shown(info, coded, beside, turn or Orientation()),
             coded=coded,
             pixels=pixels,
             siting=siting(picture, pixels, stream.codec_context.name),
@@ -112,22 +113,22 @@ def look(path: Path) -> Source:
             clock_zero=Fraction(container.start_time or 0, av.time_base),
             before_zero=(stream.start_time or 0) < 0,
             decode_times=container.format.name == "avi",
-            dynamic=tuple(name for name, kinds in _DYNAMIC.items() if any(_side_data(picture, kind) for kind in kinds)),
+            dynamic=tuple(name for name, kinds in _DYNAMIC.items() if any(beside.get(kind) for kind in kinds)),
             turned_oddly=turn is None,
         )
 
 
-def _orientation(picture: av.VideoFrame) -> Orientation | None:
-    matrix = _side_data(picture, "DISPLAYMATRIX")
+def _orientation(beside: Mapping[str, bytes]) -> Orientation | None:
+    matrix = beside.get("DISPLAYMATRIX")
     return from_display_matrix(matrix) if matrix else Orientation()
 
 
-def _as_shown(info: VideoInfo, picture: av.VideoFrame, turn: Orientation) -> VideoInfo:
+def _as_shown(info: VideoInfo, coded: Size, beside: Mapping[str, bytes], turn: Orientation) -> VideoInfo:
     """What only the picture tells, and its turn applied."""
-    display, light = _side_data(picture, "MASTERING_DISPLAY_METADATA"), _side_data(picture, "CONTENT_LIGHT_LEVEL")
+    display, light = beside.get("MASTERING_DISPLAY_METADATA"), beside.get("CONTENT_LIGHT_LEVEL")
     return replace(
         info,
-        size=turn.size(Size(picture.width, picture.height)),
+        size=turn.size(coded),
         pixel_aspect=1 / info.pixel_aspect if turn.transpose else info.pixel_aspect,
         mastering_display=mastering_display(display) if display else None,
         content_light=content_light(light) if light else None,
@@ -248,11 +249,6 @@ def _pixels(path: Path, picture: av.VideoFrame) -> PixelFormat:
     if found is None:
         raise undecodable(path, f"its pixel format {picture.format.name} cannot be converted")
     return found
-
-
-def _side_data(picture: av.VideoFrame, name: str) -> bytes | None:
-    found = cast(Mapping[str, Buffer], picture.side_data).get(name)
-    return bytes(found) if found is not None else None
 
 
 def _colour(path: Path, stream: VideoStream, picture: av.VideoFrame, pixels: PixelFormat) -> Colour:

@@ -19,6 +19,7 @@ from upscale8k.runtime.frames.stream import Colour, MasteringDisplay
 from upscale8k.runtime.video.container import open_container
 from upscale8k.runtime.video.like_comfyui import VideoFromFile
 from upscale8k.runtime.video.probe import is_interlaced, probe
+from upscale8k.runtime.video.read import open_video
 
 from .clips import TRANSFERS, numbered, overwrite, packets, picture, shorten, write
 from .making import make_source
@@ -334,3 +335,22 @@ def test_a_name_that_looks_like_an_address_is_a_file(tmp_path: Path, monkeypatch
     film = write(tmp_path / "a.mkv", numbered(2)).rename(tmp_path / "http:" / "a.mkv")
     with open_container(Path("http:/a.mkv")) as container:
         assert container.name == str(film)
+
+
+def test_a_cameras_jpegs_with_exif_are_read(tmp_path: Path) -> None:
+    """FFmpeg hands EXIF on as side data of a kind that PyAV 18 has no name for and stumbles over."""
+    exif = Image.Exif()
+    exif[0x010F], exif[0x0112] = "Camera", 6
+    jpeg = BytesIO()
+    Image.new("RGB", (64, 48), (200, 40, 40)).save(jpeg, "JPEG", exif=exif)
+    film = tmp_path / "a.avi"
+    with av.open(str(film), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
+        for number in range(5):
+            packet = av.Packet(jpeg.getvalue())
+            packet.pts = packet.dts = number
+            packet.stream = stream
+            container.mux(packet)
+    assert probe(film).size == Size(48, 64)
+    assert len(list(open_video(film).open())) == 5
