@@ -12,8 +12,8 @@ import json
 import re
 import statistics
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing
-from dataclasses import asdict, dataclass, field
+from contextlib import AbstractContextManager, closing, nullcontext
+from dataclasses import asdict, dataclass, field, replace
 from itertools import product
 from pathlib import Path
 from time import perf_counter
@@ -29,6 +29,7 @@ from ..models.facts import UpscaleModel
 from ..models.generated import generated
 from ..models.load import Descriptor, load
 from ..models.locate import locate
+from ..upscale.allocator import reused_memory
 from ..upscale.backends import Backend, open_backend
 from ..upscale.batch import Settings, settled, tiling_for
 from ..upscale.device import resolve
@@ -134,6 +135,23 @@ class Change:
 
 
 @dataclass(frozen=True)
+class Sweep:
+    """One combination with the tile left to choose, beside the same with tiles that were named."""
+
+    chosen: Row
+    named: tuple[Row, ...]
+
+    @property
+    def best(self) -> Row:
+        return min((self.chosen, *self.named), key=lambda row: row.median)
+
+    @property
+    def distance(self) -> float:
+        """By what share of the best time the chosen tile takes longer."""
+        return self.chosen.median / self.best.median - 1
+
+
+@dataclass(frozen=True)
 class Earlier:
     """A benchmark that was read back."""
 
@@ -179,6 +197,15 @@ class Results:
             "machine_facts": self.facts,
             "warmups": self.warmups,
             "rows": [row.as_dict() for row in self.rows],
+            "tiles": [
+                {
+                    "case": asdict(sweep.chosen.case),
+                    "chosen": sweep.chosen.tile,
+                    "best": sweep.best.tile,
+                    "distance": sweep.distance,
+                }
+                for sweep in sweeps(self.rows)
+            ],
             "earlier": before,
             "changes": [{**asdict(change), "ratio": change.ratio} for change in self.changes],
         }
@@ -285,7 +312,9 @@ class _Job:
 
     def counted(self, device: str) -> tuple[Cost, float]:
         self.backend.seconds = 0.0
-        with measured(resolve(device)) as cost:
+        where = resolve(device)
+        # As the nodes do it, whose memory and speed these are.
+        with measured(where) as cost, reused_memory() if where.type == "cpu" else nullcontext():
             self.run()
         return cost, self.backend.seconds
 
@@ -344,6 +373,15 @@ def _size(text: str) -> Size:
     if size.pixels * 16 > MOST_PIXELS:
         raise WorkflowError(f"{size} is larger than a benchmark needs.", "Use at most 8K, 7680x4320.")
     return size
+
+
+def sweeps(rows: Sequence[Row]) -> tuple[Sweep, ...]:
+    """Every combination of which the chosen tile and a named one were measured."""
+    measured_ = [row for row in rows if row.seconds]
+    named = {row: replace(row.case, tile=0) for row in measured_ if row.case.tile}
+    chosen = (row for row in measured_ if not row.case.tile)
+    found = (Sweep(row, tuple(other for other, case in named.items() if case == row.case)) for row in chosen)
+    return tuple(sweep for sweep in found if sweep.named)
 
 
 def read_earlier(path: Path) -> Earlier:

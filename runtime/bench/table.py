@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .models import Change, Results, Row
+from .models import Change, Results, Row, sweeps
 
 _HEADINGS = (
     "Model",
@@ -25,7 +25,7 @@ _LEFT = 5
 
 def table(results: Results) -> str:
     """The benchmark as Markdown."""
-    return "\n".join([*_head(results), *_rows(results), *_problems(results), *_changes(results)]) + "\n"
+    return "\n".join([*_head(results), *_rows(results), *_sweeps(results), *_problems(results), *_changes(results)]) + "\n"
 
 
 def _head(results: Results) -> Iterator[str]:
@@ -64,6 +64,21 @@ def _cells(row: Row) -> Iterator[str]:
 def _used(asked: str, used: str) -> str:
     """What was asked for, and what that was."""
     return asked if used in ("", asked) else f"{asked}: {used}"
+
+
+def _sweeps(results: Results) -> Iterator[str]:
+    found = sweeps(results.rows)
+    if found:
+        yield "\n## The tile that auto picks\n"
+    for sweep in found:
+        case, best = sweep.chosen.case, sweep.best
+        beside = (
+            f"as fast as any of {len(sweep.named)} others"
+            if best is sweep.chosen
+            else f"the best is {best.tile}, {best.median:.3f} s"
+        )
+        took = f"{sweep.chosen.tile} takes {sweep.chosen.median:.3f} s, {sweep.distance:.1%} more than the best; {beside}."
+        yield f"* {_plain(case.model)}, {case.size}, {case.precision}, {case.backend}: {took}"
 
 
 def _problems(results: Results) -> Iterator[str]:

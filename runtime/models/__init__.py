@@ -6,6 +6,7 @@ it is whole and has its confirmed hash (a warning says where none is confirmed),
 * ``catalog``            the known models: ``models/catalog.toml``.                        light
 * ``locate``             the file that a name stands for; what a selector offers.          light
 * ``extra_model_paths``  ComfyUI's file with further folders.                              light
+* ``networks``           spandrel, without what it would bring along unused.
 * ``load``               a file becomes spandrel's descriptor, the value on the wire.
 * ``facts``              what the tiled engine must know about any descriptor.
 * ``ncnn``               ncnn's two files become a state dict; ``converted`` keeps it.

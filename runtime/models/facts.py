@@ -11,10 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from spandrel import ImageModelDescriptor
-
 from .catalog import CatalogEntry
 from .load import Descriptor, provenance_of
+from .networks import ImageModelDescriptor
 from .provenance import Provenance
 
 DEFAULT_HALO = 64

@@ -17,12 +17,10 @@ from itertools import product
 from typing import Any, Literal
 
 import torch
-from spandrel.architectures.Compact import Compact
-from spandrel.architectures.ESRGAN import ESRGAN
-from spandrel.architectures.SwinIR import SwinIR
 
 from .catalog import CatalogEntry
 from .load import Descriptor, StateDict, recognise
+from .networks import ESRGAN, Compact, SwinIR
 
 Keys = Literal["own", "basicsr", "kair"]
 Settings = dict[str, Any]

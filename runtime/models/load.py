@@ -19,12 +19,12 @@ from typing import cast
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariableType]
-from spandrel import MAIN_REGISTRY, ImageModelDescriptor, UnsupportedModelError, canonicalize_state_dict
 
 from ..errors import ModelDamaged, ModelNotFound, UnsupportedModel
 from .converted import converted
 from .locate import Located
 from .ncnn import read_ncnn
+from .networks import MAIN_REGISTRY, ImageModelDescriptor, UnsupportedModelError, canonicalize_state_dict
 from .provenance import Provenance, sha256_of
 
 Descriptor = ImageModelDescriptor[torch.nn.Module]

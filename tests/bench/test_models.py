@@ -11,7 +11,7 @@ import pytest
 import torch
 from upscale8k.runtime.bench.cost import measured
 from upscale8k.runtime.bench.halo import profile
-from upscale8k.runtime.bench.models import Case, Earlier, Results, Row, cases, changes, run
+from upscale8k.runtime.bench.models import Case, Earlier, Results, Row, cases, changes, run, sweeps
 from upscale8k.runtime.bench.plot import plot
 from upscale8k.runtime.bench.table import table
 from upscale8k.runtime.errors import WorkflowError
@@ -115,3 +115,17 @@ def test_the_profile_of_swinir_ends_at_its_exact_halo(tmp_path: Path) -> None:
     assert found.errors[-1].worst_steps < 1e-3
     assert found.errors[0].seam_db < found.errors[1].seam_db < found.errors[-1].seam_db
     assert "generated weights" in str(found)
+
+
+def test_the_tile_that_auto_picks_is_held_against_the_best() -> None:
+    def at(tile: int, *seconds: float, model: str = "a", used: int = 0) -> Row:
+        return replace(row(*seconds, case=Case(model, "64x64", tile, "auto", "auto")), tile=used or tile)
+
+    rows = (at(0, 2.0, 2.2, 2.1, used=48), at(32, 3.0), at(64, 2.0), at(0, 1.0, model="b", used=16), at(8, 1.5, model="b"))
+    first, second = sweeps(rows)
+    assert (first.best.tile, second.best.tile) == (64, 16)
+    assert first.distance == pytest.approx(0.05)
+    assert second.distance == 0
+    text = table(Results(rows, 1, "a machine", "today"))
+    assert "* a, 64x64, auto, auto: 48 takes 2.100 s, 5.0% more than the best; the best is 64, 2.000 s." in text
+    assert sweeps([at(32, 1.0), at(0, 1.0, model="b")]) == ()

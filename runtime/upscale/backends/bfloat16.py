@@ -11,9 +11,8 @@ from __future__ import annotations
 from typing import Any, cast
 
 import torch
-from spandrel.architectures.Compact import Compact
-from spandrel.architectures.ESRGAN import ESRGAN
 
+from ...models.networks import ESRGAN, Compact
 from .crew import Crew
 from .dense import dense_in_pieces, has_dense_blocks
 from .fused import fused

@@ -9,7 +9,7 @@ from __future__ import annotations
 from types import MethodType
 from typing import Any, cast
 
-from spandrel.architectures.Compact import Compact
+from ...models.networks import Compact
 from torch import Tensor
 from torch.nn import Module
 

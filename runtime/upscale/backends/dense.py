@@ -11,9 +11,9 @@ from __future__ import annotations
 from typing import Any, cast
 
 import torch
-from spandrel.architectures.ESRGAN import ESRGAN
 from torch import Tensor
 
+from ...models.networks import ESRGAN
 from .crew import Crew
 from .fused import Activated
 from .pieces import Piece, cut

@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import cast
 
 import torch
-from spandrel.architectures.ESRGAN import ESRGAN
 from torch import Tensor
 
+from ...models.networks import ESRGAN
 from .crew import Crew
 from .fused import fused
 from .pieces import Piece, cut
