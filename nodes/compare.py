@@ -148,8 +148,8 @@ class _Runner:
             with measured(device) as cost:
                 result = upscale_batch(batch, descriptor, self._settings, self._part)[0].numpy()
             megapixels = result.shape[0] * result.shape[1] / 1e6
-            used = 0 if exact or tiling.tile >= max(pixels.shape[:2]) else tiling.tile
-            yield Rendered(result, Cost(cost.seconds, megapixels, cost.peak_bytes, used))
+            used = 0 if exact or tiling.tile + 2 * tiling.aligned_halo >= max(pixels.shape[:2]) else tiling.tile
+            yield Rendered(result, Cost(cost.seconds, megapixels, cost.peak_bytes, used, tiling.aligned_halo))
 
     def _part(self, total: int, unit: str) -> AbstractContextManager[_Share]:
         return nullcontext(_Share(self._bar, total))

@@ -36,6 +36,7 @@ AT_TOOLTIP = (
     "The size of the map. The larger picture is reduced by area in linear light, the smaller one enlarged by a cubic, to meet."
 )
 TILE_TOOLTIP = "The tile that the upscaler used, in pixels of the reference; its grid is searched for seams. 0 does not look."
+HALO_TOOLTIP = "The halo around each of its tiles; Tiled Upscale takes 64 with most models. 0 is none."
 JSON_TOOLTIP = "All numbers as JSON text."
 
 
@@ -190,19 +191,23 @@ class ArtifactMetric:
                 "reference": wire("IMAGE", REFERENCE_TOOLTIP),
                 "upscaled": wire("IMAGE", UPSCALED_TOOLTIP),
             },
-            "optional": {"tile": integer(0, 0, 8192, TILE_TOOLTIP), "scores": text("", SCORES_TOOLTIP)},
+            "optional": {
+                "tile": integer(0, 0, 8192, TILE_TOOLTIP),
+                "scores": text("", SCORES_TOOLTIP),
+                "halo": integer(0, 0, 512, HALO_TOOLTIP, advanced=True),
+            },
         }
 
     @classmethod
     def VALIDATE_INPUTS(cls, scores: str | None = "") -> bool | str:
         return scores_are_known(scores)
 
-    def run(self, reference: Any, upscaled: Any, tile: int = 0, scores: str = "") -> dict[str, Any]:
+    def run(self, reference: Any, upscaled: Any, tile: int = 0, scores: str = "", halo: int = 0) -> dict[str, Any]:
         from ..runtime.metrics.batches import artifacts_of_batch, scores_of_batch
 
         wanted = scores_in(scores)
         with self.host.progress(max(len(reference), len(upscaled)) * (2 if wanted else 1), "picture") as watch:
-            found = artifacts_of_batch(reference, upscaled, tile, watch.advance)
+            found = artifacts_of_batch(reference, upscaled, tile, halo, watch.advance)
             scored = scores_of_batch(reference, upscaled, wanted, watch.advance) if wanted else []
             sentences = [*(sentence for one in found for sentence in one.sentences), *(one.sentence for one in scored)]
             findings = "\n".join(dict.fromkeys(sentence for sentence in sentences if sentence))

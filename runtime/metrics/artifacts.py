@@ -60,13 +60,16 @@ class Artifacts:
         }
 
 
-def measure_artifacts(reference: Pixels, picture: Pixels, tile: int = 0) -> Artifacts:
-    """All measures of one pair. ``tile`` is the tile of the upscaler in pixels of the reference; 0: seams are not looked for.
+def measure_artifacts(reference: Pixels, picture: Pixels, tile: int = 0, halo: int = 0) -> Artifacts:
+    """All measures of one pair. ``tile`` and ``halo`` are those of the upscaler in pixels of the reference; without a
+    tile seams are not looked for.
 
-    Raises ``WorkflowError`` for a tile below 0, and what ``paired`` raises.
+    Raises ``WorkflowError`` for a tile or halo below 0, and what ``paired`` raises.
     """
-    if tile < 0:
-        raise WorkflowError(f"A tile of {tile} pixels means nothing.", "Give the tile of the upscaler, or 0 for none.")
+    if tile < 0 or halo < 0:
+        raise WorkflowError(
+            f"A tile of {tile} with a halo of {halo} pixels means nothing.", "Give the tile of the upscaler, or 0 for none."
+        )
     enlargement = Enlargement.of(reference, picture)
     return Artifacts(
         enlargement.size,
@@ -76,7 +79,7 @@ def measure_artifacts(reference: Pixels, picture: Pixels, tile: int = 0) -> Arti
         measure_spectrum(enlargement),
         measure_noise(enlargement),
         measure_banding(enlargement),
-        measure_seams(enlargement, tile) if tile else None,
+        measure_seams(enlargement, tile, halo) if tile else None,
     )
 
 

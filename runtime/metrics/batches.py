@@ -97,11 +97,13 @@ def diff_of_batch(
     return _as_batch(maps)
 
 
-def artifacts_of_batch(reference: torch.Tensor, picture: torch.Tensor, tile: int, advance: Advance) -> list[Artifacts]:
+def artifacts_of_batch(
+    reference: torch.Tensor, picture: torch.Tensor, tile: int, halo: int, advance: Advance
+) -> list[Artifacts]:
     """Those of every pair, in order."""
     found: list[Artifacts] = []
     for one, other in pairs(reference, picture):
-        found.append(measure_artifacts(one, other, tile))
+        found.append(measure_artifacts(one, other, tile, halo))
         advance()
     return found
 

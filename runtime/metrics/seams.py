@@ -10,6 +10,7 @@ from math import ceil, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from ..frames.cuts import spans
 from .enlargement import Enlargement
 from .luma import STEPS
 from .pictures import Floats
@@ -36,8 +37,8 @@ class Seams:
     cuts: int
 
 
-def measure_seams(enlargement: Enlargement, tile: int) -> Seams | None:
-    """``tile`` is the widest tile in pixels of the reference; as Tiled Upscale does, it is made smaller so that all are even.
+def measure_seams(enlargement: Enlargement, tile: int, halo: int = 0) -> Seams | None:
+    """``tile`` and ``halo`` are those of the upscaler, in pixels of the reference; it cuts as ``frames.cuts`` says.
 
     None where the picture is a single tile. The jump over a line between pixels b and c of a, b, c, d is (c - b) - ((b - a) +
     (d - c)) / 2: zero on any ramp, and the height of a step on it. Jumps are averaged over 64 pixels along the line; the
@@ -46,8 +47,8 @@ def measure_seams(enlargement: Enlargement, tile: int) -> Seams | None:
     assessment of JPEG compressed images", ICIP 2002.
     """
     size, cells = enlargement.size, enlargement.cells
-    columns, other_columns = _lines(cells.width, size.width, tile)
-    rows, other_rows = _lines(cells.height, size.height, tile)
+    columns, other_columns = _lines(cells.width, size.width, tile, halo)
+    rows, other_rows = _lines(cells.height, size.height, tile, halo)
     if not columns and not rows:
         return None
     across = _jumps_across(enlargement, [columns, other_columns])
@@ -58,14 +59,13 @@ def measure_seams(enlargement: Enlargement, tile: int) -> Seams | None:
     return Seams(sqrt(max(grid - elsewhere, 0)) * STEPS, ratio, len(columns) + len(rows))
 
 
-def _lines(cells: int, pixels: int, tile: int) -> tuple[list[int], list[int]]:
+def _lines(cells: int, pixels: int, tile: int, halo: int) -> tuple[list[int], list[int]]:
     """The cuts, and lines between them, as the first pixel behind each; those too near to the border are left out.
 
     All of them lie on borders of cells, as cuts do: an interpolation leaves a pattern of its own in every cell.
     """
-    count = ceil(cells / tile)
-    on = [cells * index // count for index in range(count + 1)]
-    off = {round(a + (b - a) * share) for a, b in pairwise(on) for share in _ELSEWHERE} if count > 1 else set[int]()
+    on = [0, *(span.end for span in spans(0, cells, cells, tile=tile, halo=halo))]
+    off = {round(a + (b - a) * share) for a, b in pairwise(on) for share in _ELSEWHERE} if len(on) > 2 else set[int]()
     groups = (on[1:-1], sorted(off - set(on)))
     columns, others = ([round(cell * pixels / cells) for cell in group] for group in groups)
     return [line for line in columns if 2 <= line <= pixels - 2], [line for line in others if 2 <= line <= pixels - 2]

@@ -130,7 +130,7 @@ def measured(source: Floats, rendered: Rendered, scoring: Scoring) -> Measured:
         rendered.cost,
         measure_drift(source, rendered.picture),
         measure_drift(source, rendered.picture, "low-frequency"),
-        measure_artifacts(source, rendered.picture, rendered.cost.tile if rendered.cost else 0),
+        measure_artifacts(source, rendered.picture, *((rendered.cost.tile, rendered.cost.halo) if rendered.cost else ())),
         scoring.of(source, rendered.picture),
     )
 

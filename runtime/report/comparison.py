@@ -43,6 +43,8 @@ class Cost:
     that cannot be told."""
     tile: int
     """Side of a tile in source pixels; 0 where no seam can be: there were no tiles, or they equal the whole exactly."""
+    halo: int = 0
+    """Around each tile, in source pixels."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from ..errors import WorkflowError
+from ..frames.cuts import EVEN
 from ..hardware.footprint import Footprint
 from ..hardware.tile import GOOD_ENOUGH, best_side
 from ..models.facts import UpscaleModel
@@ -47,7 +48,12 @@ def choose_tiling(model: UpscaleModel, memory: Memory, *, tile: int = AUTO, halo
         raise WorkflowError(f"A tile of {tile} pixels is too small.", f"Use {AUTO} (automatic) or at least {SMALLEST_TILE}.")
     align = alignment(model.window, model.multiple)
     halo = model.halo if halo == MODEL_HALO else halo
-    side = tile if tile != AUTO else best_side(halo, memory.pixels // batch, memory.good_enough)
+    side = tile if tile != AUTO else _even(best_side(halo, memory.pixels // batch, memory.good_enough), halo)
     least = ceil(SMALLEST_TILE / align) * align
     merge = "half-sine" if model.exact_halo is None and halo > 0 else "crop"
     return Tiling(max(side // align * align, least), halo, batch, align, merge)
+
+
+def _even(side: int, halo: int) -> int:
+    """So much smaller that what the model is shown of a tile is a multiple of ``EVEN``."""
+    return max((side + 2 * halo) // EVEN * EVEN - 2 * halo, SMALLEST_TILE)

@@ -19,7 +19,7 @@ from .backends import Backend
 from .canvas import Canvas, DirectCanvas, ReducingCanvas, Result, reduce_picture
 from .merge import lay
 from .target import Route
-from .tiles import Tile, Tiling, batches, first_row, split
+from .tiles import Tile, Tiling, batches, rows, split
 
 Pixels = NDArray[np.float32]
 Picture = Pixels | NDArray[np.uint8] | NDArray[np.uint16]
@@ -119,8 +119,11 @@ class _Job:
     def _pass(self, pixels: Picture, canvas: Canvas, flat_as_is: bool) -> None:
         height, width = pixels.shape[:2]
         size, top = Size(width, height), 0
+        tiling, ahead = self.tiling, rows(Size(width, height), self.tiling, 0)
         while top < height:
-            row = first_row(size, self.tiling, top)
+            if tiling is not self.tiling:
+                tiling, ahead = self.tiling, rows(size, self.tiling, top)
+            row = next(ahead)
             bottom = row[0].core.bottom
             pending = tuple(tile for tile in row if not self.unchanged(tile.padded))
             while pending:

@@ -1,19 +1,25 @@
 """Where a picture is cut: integer arithmetic only, so that thousands of plans can be checked in a second.
 
 A tile has a *core*, the pixels that are kept, and a *padded* region, the pixels that the model sees: the core and ``halo``
-pixels of real picture on each side. Cores cover the picture exactly once. At the picture's own border the padded region
-is clipped, so the model pads there exactly as it would for the whole picture; that is what makes a tiled result equal
-to the untiled one, as soon as the halo is as wide as the model's receptive field.
+pixels of real picture, or more, on each side. Cores cover the picture exactly once. At the picture's own border the padded
+region ends, so the model pads there exactly as it would for the whole picture; that is what makes a tiled result equal to the
+untiled one, as soon as the halo is as wide as the model's receptive field.
+
+All padded regions of a picture have one shape: a core at the border is wider by the halo that it needs not. A GPU then records
+one graph, an engine is tuned for one size, more neighbours go through together, and what one tile leaves in memory fits the
+next.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import groupby
 from math import ceil, lcm
 from typing import Literal
 
+from ..frames.cuts import Span, spans
 from ..frames.geometry import Region, Size
 
 Merge = Literal["crop", "half-sine"]
@@ -29,7 +35,8 @@ SMALLEST_TILE = 32
 
 @dataclass(frozen=True)
 class Tiling:
-    """How to cut: ``tile`` is the largest side of a core, ``halo`` the context on each side, both in input pixels.
+    """How to cut: ``tile`` is the largest side of a core with a halo all around, ``halo`` the context on each side, both in
+    input pixels; so the model is shown ``tile + 2 * halo`` at most.
 
     ``align`` is what every cut and every padded origin must be a multiple of: the window of a transformer, or the
     factor of a pixel-unshuffle; 1 for plain convolutions. ``batch`` tiles of one shape go through the model together.
@@ -82,27 +89,28 @@ def plan(size: Size, tiling: Tiling, *, top: int = 0) -> tuple[Tile, ...]:
     return split(Region(0, top, size.width, size.height - top), size, tiling)
 
 
-def first_row(size: Size, tiling: Tiling, top: int) -> tuple[Tile, ...]:
-    """The tiles of ``plan(size, tiling, top=top)`` that begin at ``top``; the loop plans a row when it comes to it."""
-    _, bottom = next(_cuts(top, size.height, tiling))
-    return split(Region(0, top, size.width, bottom - top), size, tiling)
+def rows(size: Size, tiling: Tiling, top: int) -> Iterator[tuple[Tile, ...]]:
+    """The tiles of ``plan(size, tiling, top=top)``, a row at a time."""
+    yield from _rows(Region(0, top, size.width, size.height - top), size, tiling)
 
 
 def split(region: Region, size: Size, tiling: Tiling) -> tuple[Tile, ...]:
-    """Cut a region of a picture into even tiles, row by row from the top left.
+    """Cut a region of a picture into tiles, row by row from the top left.
 
-    Cores in one direction differ by at most ``align`` pixels: there are no slivers. The region must begin on the grid
-    (at multiples of ``tiling.align``); it is the whole picture, or what is left of it when a run goes on with smaller tiles.
+    Padded regions in one direction have one length, but for the last ``align`` pixels of a picture that does not end on the
+    grid: there are no slivers. The region must begin on the grid (at multiples of ``tiling.align``); it is the whole picture,
+    or what is left of it when a run goes on with smaller tiles.
     """
+    return tuple(tile for row in _rows(region, size, tiling) for tile in row)
+
+
+def _rows(region: Region, size: Size, tiling: Tiling) -> Iterator[tuple[Tile, ...]]:
     if region.x % tiling.align or region.y % tiling.align:
         raise ValueError(f"{region} does not begin at multiples of {tiling.align}")
-    halo = tiling.aligned_halo
-    columns = list(_cuts(region.x, region.right, tiling))
-    return tuple(
-        Tile(Region(left, upper, right - left, lower - upper), _padded(left, upper, right, lower, halo, size))
-        for upper, lower in _cuts(region.y, region.bottom, tiling)
-        for left, right in columns
-    )
+    cut = partial(spans, tile=tiling.tile, halo=tiling.aligned_halo, align=tiling.align)
+    columns = list(cut(region.x, region.right, size.width))
+    for row in cut(region.y, region.bottom, size.height):
+        yield tuple(_tile(row, column) for column in columns)
 
 
 def batches(tiles: tuple[Tile, ...], batch: int) -> Iterator[tuple[Tile, ...]]:
@@ -118,20 +126,10 @@ def alignment(window: int, multiple: int) -> int:
     return lcm(window, multiple)
 
 
-def _cuts(start: int, end: int, tiling: Tiling) -> Iterator[tuple[int, int]]:
-    cells = ceil((end - start) / tiling.align)
-    cells_per_tile = max(tiling.tile // tiling.align, 1)
-    count = ceil(cells / cells_per_tile)
-    for index in range(count):
-        yield (
-            start + cells * index // count * tiling.align,
-            min(start + cells * (index + 1) // count * tiling.align, end),
-        )
-
-
-def _padded(left: int, upper: int, right: int, lower: int, halo: int, size: Size) -> Region:
-    x, y = max(left - halo, 0), max(upper - halo, 0)
-    return Region(x, y, min(right + halo, size.width) - x, min(lower + halo, size.height) - y)
+def _tile(rows: Span, columns: Span) -> Tile:
+    core = Region(columns.first, rows.first, columns.end - columns.first, rows.end - rows.first)
+    width, height = columns.seen_end - columns.seen_first, rows.seen_end - rows.seen_first
+    return Tile(core, Region(columns.seen_first, rows.seen_first, width, height))
 
 
 def _round_up(value: int, multiple: int) -> int:

@@ -11,6 +11,7 @@ import pytest
 from PIL import Image
 from skimage import data
 from upscale8k.runtime.errors import WorkflowError
+from upscale8k.runtime.frames.geometry import Size
 from upscale8k.runtime.metrics.artifacts import measure_artifacts
 from upscale8k.runtime.metrics.banding import measure_banding
 from upscale8k.runtime.metrics.consistency import IDENTICAL_DB, measure_consistency
@@ -19,6 +20,7 @@ from upscale8k.runtime.metrics.halo import measure_halo
 from upscale8k.runtime.metrics.noise import measure_noise
 from upscale8k.runtime.metrics.seams import measure_seams
 from upscale8k.runtime.metrics.spectrum import measure_spectrum
+from upscale8k.runtime.upscale.tiles import Tiling, plan
 
 RNG = np.random.default_rng(7)
 STEP = np.float32(1 / 255)
@@ -185,6 +187,22 @@ def test_an_injected_seam_is_read_back(height: float, texture: float) -> None:
     assert seams.height == pytest.approx(height, rel=0.1)
     assert seams.ratio > 2
     assert seams.cuts == 6
+
+
+def test_a_seam_is_looked_for_where_tiles_with_a_halo_meet() -> None:
+    """Uneven cores: the tiles at the border are wider by the halo."""
+    reference, picture = ramp(240, 400, 60, 160), ramp(960, 1600, 60, 160)
+    tiles = plan(Size(400, 240), Tiling(96, 16))
+    down, across = (sorted(set(firsts)) for firsts in ((tile.core.y for tile in tiles), (tile.core.x for tile in tiles)))
+    for tile in tiles:
+        core = tile.core * 4
+        picture[core.rows, core.columns] += (down.index(tile.core.y) + across.index(tile.core.x)) % 2 * STEP
+    seams = measure_seams(Enlargement.of(reference, picture), 96, 16)
+    assert seams
+    assert seams.height == pytest.approx(1, rel=0.1)
+    without = measure_seams(Enlargement.of(reference, picture), 96)
+    assert without
+    assert without.height < 0.5
 
 
 def test_a_picture_without_seams_has_none(photograph: np.ndarray) -> None:

@@ -110,7 +110,7 @@ def test_a_cross_fade_of_agreeing_tiles_is_the_untiled_picture() -> None:
 
 
 def test_a_cross_fade_hides_what_a_narrow_halo_leaves() -> None:
-    flat = np.full((64, 64, 3), 0.5, np.float32)
+    flat = np.full((64, 100, 3), 0.5, np.float32)
 
     class Tilted(NullBackend):
         """Gives every tile a brightness of its own."""

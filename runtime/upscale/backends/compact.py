@@ -9,9 +9,10 @@ from __future__ import annotations
 from types import MethodType
 from typing import Any, cast
 
-from ...models.networks import Compact
 from torch import Tensor
 from torch.nn import Module
+
+from ...models.networks import Compact
 
 
 def add_before_shuffle(net: Module) -> None:
