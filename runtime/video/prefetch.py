@@ -9,7 +9,7 @@ from typing import Generic, TypeVar
 
 Item = TypeVar("Item")
 
-AHEAD_BYTES = 32 << 20
+AHEAD_BYTES = 16 << 20
 """How much may wait by default: a decoder is a hundred times faster than a model, so a few frames are plenty."""
 _AHEAD_AT_LEAST = 2
 """Items that may wait however large they are, so that producer and consumer can work at the same time."""

@@ -12,7 +12,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...images.quantize import to_floats
-from ...images.read import read
 from ...models.facts import UpscaleModel
 from ..allocator import reused_memory
 from . import Backend, Precision
@@ -86,6 +85,8 @@ def _opened(contender: Contender, model: UpscaleModel) -> Backend:
 
 
 def _photograph() -> NDArray[np.float32]:
+    from ...images.read import read  # 25 MB of libraries, which a film goes without when the answer is remembered
+
     left, top = _CORNER
     return to_floats(read(PHOTOGRAPH).pixels[None, top : top + _LARGE, left : left + _LARGE, :3])
 
