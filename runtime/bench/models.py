@@ -35,7 +35,7 @@ from ..upscale.batch import Settings, settled, tiling_for
 from ..upscale.device import resolve
 from ..upscale.image import upscale_picture
 from ..upscale.target import MODEL_SCALE, Route, route
-from ..upscale.tiles import Tiling
+from ..upscale.tiles import Tiling, plan
 from .cost import Cost, measured
 
 FORMAT = "upscale8k-benchmark-1"
@@ -83,6 +83,8 @@ class Row:
     tile: int = 0
     """That was used."""
     halo: int = 0
+    cut: str = ""
+    """Into how many tiles of which size the model is shown the picture, in its first pass."""
     precision: str = ""
     backend: str = ""
     """That were used."""
@@ -136,19 +138,30 @@ class Change:
 
 @dataclass(frozen=True)
 class Sweep:
-    """One combination with the tile left to choose, beside the same with tiles that were named."""
+    """One combination with the tile left to choose, beside the same with tiles that were named.
+
+    Tiles that cut the picture alike are one: their runs count together.
+    """
 
     chosen: Row
     named: tuple[Row, ...]
 
     @property
-    def best(self) -> Row:
-        return min((self.chosen, *self.named), key=lambda row: row.median)
+    def medians(self) -> dict[str, float]:
+        """Seconds by cut."""
+        seconds: dict[str, list[float]] = {}
+        for row in (self.chosen, *self.named):
+            seconds.setdefault(row.cut, []).extend(row.seconds)
+        return {cut: statistics.median(runs) for cut, runs in seconds.items()}
+
+    @property
+    def best(self) -> str:
+        return min(self.medians, key=lambda cut: self.medians[cut])
 
     @property
     def distance(self) -> float:
         """By what share of the best time the chosen tile takes longer."""
-        return self.chosen.median / self.best.median - 1
+        return self.medians[self.chosen.cut] / self.medians[self.best] - 1
 
 
 @dataclass(frozen=True)
@@ -200,8 +213,8 @@ class Results:
             "tiles": [
                 {
                     "case": asdict(sweep.chosen.case),
-                    "chosen": sweep.chosen.tile,
-                    "best": sweep.best.tile,
+                    "chosen": sweep.chosen.cut,
+                    "seconds": sweep.medians,
                     "distance": sweep.distance,
                 }
                 for sweep in sweeps(self.rows)
@@ -286,6 +299,7 @@ def _measure(case: Case, descriptor: Descriptor, made_up: bool, device: str, war
         made_up,
         tiling.tile,
         tiling.halo,
+        _cut(size, tiling),
         settings.precision,
         settings.backend,
         megapixels=steps.final.pixels / 1e6,
@@ -349,6 +363,11 @@ class _Timed:
 
     def close(self) -> None:
         self._backend.close()
+
+
+def _cut(size: Size, tiling: Tiling) -> str:
+    tiles = plan(size, tiling)
+    return f"{len(tiles)} of {tiles[0].padded.size}"
 
 
 def picture(size: Size) -> Pixels:

@@ -10,6 +10,7 @@ _HEADINGS = (
     "Model",
     "Size in",
     "Tile",
+    "Shown to the model",
     "Precision",
     "Backend",
     "End to end, Mpx/s",
@@ -19,7 +20,7 @@ _HEADINGS = (
     "Ready after, s",
     "Peak memory, MB",
 )
-_LEFT = 5
+_LEFT = 6
 """So many columns hold words."""
 
 
@@ -51,6 +52,7 @@ def _cells(row: Row) -> Iterator[str]:
     yield _plain(case.model) + (" \\*" if row.generated else "")
     yield case.size
     yield f"{row.tile}" if case.tile else f"{row.tile} (auto)"
+    yield row.cut
     yield _used(case.precision, row.precision)
     yield _used(case.backend, row.backend)
     yield as_speed(row.speed)
@@ -71,14 +73,10 @@ def _sweeps(results: Results) -> Iterator[str]:
     if found:
         yield "\n## The tile that auto picks\n"
     for sweep in found:
-        case, best = sweep.chosen.case, sweep.best
-        beside = (
-            f"as fast as any of {len(sweep.named)} others"
-            if best is sweep.chosen
-            else f"the best is {best.tile}, {best.median:.3f} s"
-        )
-        took = f"{sweep.chosen.tile} takes {sweep.chosen.median:.3f} s, {sweep.distance:.1%} more than the best; {beside}."
-        yield f"* {_plain(case.model)}, {case.size}, {case.precision}, {case.backend}: {took}"
+        case, cut = sweep.chosen.case, sweep.chosen.cut
+        others = ", ".join(f"{other} {seconds:.3f} s" for other, seconds in sweep.medians.items() if other != cut)
+        took = f"{cut} pixels, {sweep.medians[cut]:.3f} s, {sweep.distance:.1%} more than the best"
+        yield f"* {_plain(case.model)}, {case.size}, {case.precision}, {case.backend}: {took}. Others: {others or 'none'}."
 
 
 def _problems(results: Results) -> Iterator[str]:

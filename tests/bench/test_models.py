@@ -73,7 +73,7 @@ def test_a_regression_is_slower_by_a_tenth_in_every_run(
 def test_the_table_shows_every_row_and_escapes_names() -> None:
     failed = Row(Case("gone", "64x64", 0, "fp16", "torch"), problem="It overflows.")
     text = table(Results((row(1.0, 2.0, 4.0), failed), 1, "a machine", "today"))
-    assert "| a\\|b\\<c\\>.pth | 64x64 | 64 (auto) | fp32 | torch | 1.00 | 2.000 | 150% | 1.00 | 0.0 | 5 |" in text
+    assert "| a\\|b\\<c\\>.pth | 64x64 | 64 (auto) |  | fp32 | torch | 1.00 | 2.000 | 150% | 1.00 | 0.0 | 5 |" in text
     assert "* gone, 64x64, tile auto, fp16, torch: It overflows." in text
 
 
@@ -118,14 +118,19 @@ def test_the_profile_of_swinir_ends_at_its_exact_halo(tmp_path: Path) -> None:
 
 
 def test_the_tile_that_auto_picks_is_held_against_the_best() -> None:
-    def at(tile: int, *seconds: float, model: str = "a", used: int = 0) -> Row:
-        return replace(row(*seconds, case=Case(model, "64x64", tile, "auto", "auto")), tile=used or tile)
+    def at(tile: int, cut: str, *seconds: float, model: str = "a") -> Row:
+        return replace(row(*seconds, case=Case(model, "64x64", tile, "auto", "auto")), tile=tile or 48, cut=cut)
 
-    rows = (at(0, 2.0, 2.2, 2.1, used=48), at(32, 3.0), at(64, 2.0), at(0, 1.0, model="b", used=16), at(8, 1.5, model="b"))
+    rows = (
+        *(at(0, "4 of 40x40", 2.0, 2.2), at(50, "4 of 40x40", 2.1), at(32, "9 of 30x30", 3.0), at(64, "1 of 64x64", 2.0)),
+        *(at(0, "1 of 64x64", 1.0, model="b"), at(8, "64 of 16x16", 1.5, model="b")),
+    )
     first, second = sweeps(rows)
-    assert (first.best.tile, second.best.tile) == (64, 16)
+    assert first.medians == {"4 of 40x40": 2.1, "9 of 30x30": 3.0, "1 of 64x64": 2.0}
+    assert (first.best, second.best) == ("1 of 64x64", "1 of 64x64")
     assert first.distance == pytest.approx(0.05)
     assert second.distance == 0
     text = table(Results(rows, 1, "a machine", "today"))
-    assert "* a, 64x64, auto, auto: 48 takes 2.100 s, 5.0% more than the best; the best is 64, 2.000 s." in text
-    assert sweeps([at(32, 1.0), at(0, 1.0, model="b")]) == ()
+    said = "4 of 40x40 pixels, 2.100 s, 5.0% more than the best. Others: 9 of 30x30 3.000 s, 1 of 64x64 2.000 s."
+    assert f"* a, 64x64, auto, auto: {said}" in text
+    assert sweeps([at(32, "", 1.0), at(0, "", 1.0, model="b")]) == ()
