@@ -1,5 +1,4 @@
 import json
-import os
 import shutil
 import subprocess
 import threading
@@ -20,6 +19,7 @@ from upscale8k.runtime.video.container import packets as packets_of
 from upscale8k.runtime.video.prefetch import prefetch
 from upscale8k.runtime.video.read import open_video
 
+from .child import run_child
 from .clips import numbered, overwrite, packets, picture, write
 
 H264 = {"preset": "ultrafast", "qp": "0"}
@@ -444,12 +444,19 @@ def test_two_items_may_wait_however_large_they_are() -> None:
     assert [len(item) for item in items] == [1000] * 5
 
 
-def test_reading_300_frames_takes_no_more_memory_than_reading_50(tmp_path: Path) -> None:
+def test_reading_300_frames_takes_no_more_memory_than_reading_50(tmp_path: Path, root: Path) -> None:
     grey = np.full((180, 320), 128)
     frames = [picture([np.full((360, 640), 50 + i % 100), grey, grey], "yuv420p") for i in range(300)]
     film = write(tmp_path / "a.mp4", frames, codec="libx264", options=H264)
-    process, levels = psutil.Process(os.getpid()), list[int]()
-    for _ in open_video(film, ahead_bytes=2 << 20).open():
-        levels.append(process.memory_info().rss)
-    assert len(levels) == 300
+    script = f"""
+from pathlib import Path
+import psutil
+from upscale8k.runtime.video.read import open_video
+process = psutil.Process()
+for _ in open_video(Path({str(film)!r}), ahead_bytes=2 << 20).open():
+    print(process.memory_info().rss)
+"""
+    done = run_child(root, script)
+    levels = [int(line) for line in done.stdout.split()]
+    assert len(levels) == 300, done.stderr
     assert levels[-1] - levels[49] < 250 * 50_000  # a frame is 691200 bytes

@@ -14,6 +14,7 @@ import pytest
 from upscale8k.runtime.cli import main
 from upscale8k.runtime.video.journal import Parts
 
+from .child import run_child
 from .clips import numbered, overwrite, packets, shorten, write
 from .making import frame_hashes, frame_times
 
@@ -141,15 +142,13 @@ def test_a_disk_that_takes_no_more_keeps_the_journal_and_the_same_command_goes_o
     write(place / "input" / "in.mp4", noise, format_="matroska", tags={"range": "pc"})
     arguments = workflow(codec="ffv1", container="mkv", chroma="4:4:4", preset="")
     limited = f"""
-import resource, signal, sys
-sys.path.insert(0, {str(root)!r})
+import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (250_000, 250_000))
-from runtime.bootstrap import load_pack; load_pack()
 from upscale8k.runtime.cli import main
 sys.exit(main({arguments!r}))
 """
-    done = subprocess.run([sys.executable, "-c", limited], capture_output=True, text=True, check=False, timeout=300)
+    done = run_child(root, limited)
     assert done.returncode == 2, done.stderr
     assert "larger than allowed there" in done.stderr
     assert "Traceback" not in done.stderr

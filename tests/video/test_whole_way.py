@@ -4,7 +4,6 @@ the source's own, its times and its sound stay where they were."""
 import json
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from fractions import Fraction
 from itertools import product
@@ -25,6 +24,7 @@ from upscale8k.runtime.video.probe import look
 from upscale8k.runtime.video.read import open_video
 from upscale8k.runtime.video.write import Settings, write_video
 
+from .child import run_child
 from .clips import PRIMARIES, TRANSFERS, picture, write
 from .making import Seen, packets
 
@@ -234,9 +234,6 @@ def test_what_an_edit_list_cuts_off_is_not_shown_and_the_rest_keeps_its_time(tmp
 
 
 MEMORY = """
-import sys
-sys.path[:0] = [{root!r}, {tests!r}]
-from runtime.bootstrap import load_pack; load_pack()
 from pathlib import Path
 import psutil
 from upscale8k.runtime.models.load import load
@@ -263,8 +260,7 @@ def test_memory_is_flat_over_300_frames_of_a_whole_run(tmp_path: Path, root: Pat
     """A process of its own with decoder, model and x265: a frame kept anywhere would be 220 kB each."""
     frames = [picture([np.full((36, 64), 30 + n % 200), *[np.full((18, 32), 100 + n % 50)] * 2], "yuv420p") for n in range(60)]
     source = write(tmp_path / "in.mkv", frames * 5, codec="mpeg4", options={"b": "4M"})
-    script = MEMORY.format(root=str(root), tests=str(root / "tests"), source=str(source), path=str(tmp_path / "out.mp4"))
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False, timeout=300)
+    done = run_child(root, MEMORY.format(source=str(source), path=str(tmp_path / "out.mp4")))
     held = [int(line) for line in done.stdout.split()]
     assert len(held) == 301, done.stderr  # the first is told before the work, for what an earlier run finished
     slope = np.polyfit(np.arange(200), held[101:], 1)[0]
