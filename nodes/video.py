@@ -174,7 +174,10 @@ class TiledUpscaleVideo:
         asked = tiling_settings(
             self.host, upscale_model, target, tile, halo, batch, precision, reduce, backend, settings, color_fix
         )
-        return (map_value(video, self.host.progress, lambda stream, say: upscale_stream(stream, upscale_model, asked, say)),)
+        stop = self.host.stop_if_asked
+        return (
+            map_value(video, self.host.progress, lambda stream, say: upscale_stream(stream, upscale_model, asked, say, stop)),
+        )
 
 
 class VideoOut:

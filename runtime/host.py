@@ -121,6 +121,10 @@ class Host(Protocol):
         """The backend that was forced for the whole run, or ``auto``."""
         ...
 
+    def stop_if_asked(self) -> None:
+        """Raise this home's interrupt when the person asked to stop. On a command line Ctrl-C comes by itself."""
+        ...
+
     def progress(self, total: int, unit: str) -> AbstractContextManager[Progress]:
         """A progress display for ``total`` steps called ``unit`` (``tile``, ``frame``, ``MB``)."""
         ...
@@ -354,6 +358,9 @@ class LocalHost:
 
     def input_pixels(self, own: int = MAX_PIXELS) -> int:
         return self.max_pixels or own
+
+    def stop_if_asked(self) -> None:
+        return None
 
     def progress(self, total: int, unit: str) -> AbstractContextManager[Progress]:
         return self.show_progress(total, unit)

@@ -30,7 +30,7 @@ from ..models.generated import generated
 from ..models.load import Descriptor, load
 from ..models.locate import locate
 from ..upscale.allocator import reused_memory
-from ..upscale.backends import Backend, open_backend
+from ..upscale.backends import Backend, Part, open_backend, untold
 from ..upscale.batch import Settings, settled, tiling_for
 from ..upscale.device import resolve
 from ..upscale.image import upscale_picture
@@ -354,10 +354,10 @@ class _Timed:
         self.seconds = 0.0
         self.warnings = backend.warnings
 
-    def run(self, batch: Pixels) -> Pixels:
+    def run(self, batch: Pixels, part: Part = untold) -> Pixels:
         began = perf_counter()
         try:
-            return self._backend.run(batch)
+            return self._backend.run(batch, part)
         finally:
             self.seconds += perf_counter() - began
 

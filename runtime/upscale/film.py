@@ -45,11 +45,18 @@ class Reuse:
         return f"{self.repeated_frames} of {self.frames} frames repeated the one before; {saved:.0%} of the work was reused."
 
 
-def upscale_stream(stream: FrameStream, descriptor: Descriptor, settings: Settings, say: Callable[[str], None]) -> FrameStream:
+def upscale_stream(
+    stream: FrameStream,
+    descriptor: Descriptor,
+    settings: Settings,
+    say: Callable[[str], None],
+    stop_if_asked: Callable[[], None] = lambda: None,
+) -> FrameStream:
     """``stream`` at the size that ``settings.target`` asks for; frames are uint16, whatever came in.
 
-    Nothing is computed until the result is opened, but what ``auto`` means may be measured. Raises what ``target.route``,
-    ``UpscaleModel.of`` and ``settled`` raise.
+    Nothing is computed until the result is opened, but what ``auto`` means may be measured. ``stop_if_asked`` is called many
+    times a frame, and what it raises ends the film there. Raises what ``target.route``, ``UpscaleModel.of`` and ``settled``
+    raise.
     """
     model = UpscaleModel.of(descriptor)
     steps = route(stream.info.size, model.scale, settings.target)
@@ -61,7 +68,7 @@ def upscale_stream(stream: FrameStream, descriptor: Descriptor, settings: Settin
     info = replace(stream.info, size=steps.final, identity=identity)
 
     def frames(first: int = 0) -> Iterator[Frame]:
-        return _frames(stream, first, model, settings, tiling, steps, say)
+        return _frames(stream, first, model, settings, tiling, steps, say, stop_if_asked)
 
     return FrameStream(info, frames, frames)
 
@@ -74,6 +81,7 @@ def _frames(
     tiling: Tiling,
     steps: Route,
     say: Callable[[str], None],
+    stop_if_asked: Callable[[], None],
 ) -> Generator[Frame]:
     device = resolve(settings.device)
     reuse = Reuse()
@@ -98,7 +106,7 @@ def _frames(
                 reuse.pixels += work(stream.info.size, 3, steps, model.scale)
                 reuse.repeated_frames += not new
                 if new:
-                    changed = _Changed(previous if keeps_tiles else None, frame.pixels, reuse, say)
+                    changed = _Changed(previous if keeps_tiles else None, frame.pixels, reuse, say, stop_if_asked)
                     upscale_picture(
                         frame.pixels,
                         model,
@@ -129,16 +137,25 @@ def _fresh(group: list[Frame], previous: Samples | None) -> list[bool]:
 class _Changed:
     """Tells the loop which tiles look as they did in the frame before, and counts the others."""
 
-    def __init__(self, previous: Samples | None, current: Samples, reuse: Reuse, say: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        previous: Samples | None,
+        current: Samples,
+        reuse: Reuse,
+        say: Callable[[str], None],
+        stop_if_asked: Callable[[], None],
+    ) -> None:
         self._previous = previous
         self._current = current
         self._reuse = reuse
         self._say = say
+        self._stop_if_asked = stop_if_asked
 
     def say(self, text: str) -> None:
         self._say(text)
 
     def advance(self, steps: int = 1) -> None:
+        self._stop_if_asked()
         self._reuse.computed_pixels += steps
 
     def unchanged(self, padded: Region) -> bool:

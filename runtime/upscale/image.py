@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol, cast
 
 import numpy as np
@@ -27,10 +27,10 @@ Picture = Pixels | NDArray[np.uint8] | NDArray[np.uint16]
 
 
 class Watch(Protocol):
-    """Where the loop reports to, between batches of tiles."""
+    """Where the loop reports to, between batches of tiles and, where the backend can, within one."""
 
     def advance(self, steps: int = 1) -> None:
-        """So many pixels of ``work`` are done. May raise, which is how a run is cancelled."""
+        """So many more pixels of ``work`` are done. May raise, which is how a run is cancelled."""
         ...
 
     def say(self, text: str) -> None:
@@ -99,6 +99,10 @@ class _Job:
     linear: bool
     watch: Watch
     unchanged: Callable[[Region], bool]
+    done: int = field(default=0, init=False)
+    """Pixels of the tiles that are finished."""
+    told: int = field(default=0, init=False)
+    """Of which the watch knows, or of the one in work; a tile that ran out of memory part way is not counted twice."""
 
     def run(self, pixels: Picture, steps: Route, out: Result, *, flat_tiles_as_they_are: bool = False) -> None:
         """All passes over one picture of 1 or 3 channels, into ``out``."""
@@ -138,10 +142,15 @@ class _Job:
                     # What is finished stays; what is left of this row is cut smaller, later rows are planned anew.
                     pending = tuple(piece for tile in pending for piece in split(tile.core, size, self.tiling))
                     continue
-                self.watch.advance(sum(tile.core.size.pixels for tile in group))
+                self.done += _pixels(group)
+                self._tell(self.done)
                 pending = pending[len(group) :]
             canvas.finish_rows((bottom - self.tiling.fade if bottom < height else height) * self.scale)
             top = bottom
+
+    def _tell(self, done: int) -> None:
+        more, self.told = max(done - self.told, 0), max(done, self.told)
+        self.watch.advance(more)
 
     def _make(self, pixels: Picture, group: tuple[Tile, ...], canvas: Canvas, flat_as_is: bool) -> None:
         """One batch, in place. Its results are gone when the next one is made."""
@@ -162,11 +171,15 @@ class _Job:
             return [tile.repeat(self.scale, 0).repeat(self.scale, 1) for tile in shown]
         grey = pixels.shape[2] == 1
         batch = np.stack([np.broadcast_to(tile, (*tile.shape[:2], 3)) if grey else tile for tile in shown])
-        upscaled = self.backend.run(batch)
+        upscaled = self.backend.run(batch, lambda share: self._tell(self.done + int(share * _pixels(group))))
         for warning in self.backend.warnings:
             self.watch.say(warning)
         self.backend.warnings.clear()
         return upscaled.mean(axis=3, keepdims=True) if grey else upscaled
+
+
+def _pixels(group: tuple[Tile, ...]) -> int:
+    return sum(tile.core.size.pixels for tile in group)
 
 
 def _floats(pixels: Picture) -> Pixels:

@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..errors import OutOfMemory
 from ..frames.geometry import Size
 from ..frames.stream import Frame
-from .backends import Backend
+from .backends import Backend, Part, untold
 from .target import Route
 from .tiles import Tiling, plan
 
@@ -69,8 +69,8 @@ class Together:
             return [*self._upscaled(pictures[:half]), *self._upscaled(pictures[half:])]
         return [made[index : index + 1] for index in range(len(made))]
 
-    def run(self, batch: Pixels) -> Pixels:
-        return self._ready.popleft() if self._ready else self._backend.run(batch)
+    def run(self, batch: Pixels, part: Part = untold) -> Pixels:
+        return self._ready.popleft() if self._ready else self._backend.run(batch, part)
 
     def close(self) -> None:
         self._ready.clear()

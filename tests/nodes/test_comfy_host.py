@@ -39,6 +39,22 @@ def sent(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, dict[str, Any], str
     return messages
 
 
+def test_the_stop_button_reaches_a_step_that_has_no_bar_of_its_own(
+    sent: list[tuple[str, dict[str, Any], str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Interrupted(Exception):
+        """As ComfyUI's own."""
+
+    def stop() -> None:
+        raise Interrupted
+
+    ComfyHost().stop_if_asked()
+    monkeypatch.setattr(sys.modules["comfy"].model_management, "throw_exception_if_processing_interrupted", stop)
+    with pytest.raises(Interrupted):
+        ComfyHost().stop_if_asked()
+    assert not sent
+
+
 def test_the_page_is_told_twice_a_second_and_of_every_sentence_and_of_the_end(
     sent: list[tuple[str, dict[str, Any], str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

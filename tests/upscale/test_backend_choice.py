@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from upscale8k.runtime.hardware.cpu import Cpu
 from upscale8k.runtime.models.facts import UpscaleModel
-from upscale8k.runtime.upscale.backends import choice, open_backend, remembered, trial
+from upscale8k.runtime.upscale.backends import Part, choice, open_backend, remembered, trial, untold
 from upscale8k.runtime.upscale.backends.choice import choose
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
 from upscale8k.runtime.upscale.backends.trial import Contender, Result
@@ -192,8 +192,8 @@ class Off(TorchBackend):
 
     by = 0.0
 
-    def run(self, batch: Any) -> Any:
-        return super().run(batch) + np.float32(self.by)
+    def run(self, batch: Any, part: Part = untold) -> Any:
+        return super().run(batch, part) + np.float32(self.by)
 
 
 # 2e-4 is too much for fp32. In bf16 50 dB are allowed, which is an error of 10 ** (-50 / 20) = 0.00316 everywhere.

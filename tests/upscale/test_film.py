@@ -14,6 +14,7 @@ from upscale8k.runtime.frames.geometry import Size
 from upscale8k.runtime.frames.stream import Colour, Frame, FrameStream, VideoInfo
 from upscale8k.runtime.host import SilentProgress
 from upscale8k.runtime.upscale import film as film_module
+from upscale8k.runtime.upscale.backends import Part, untold
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
 from upscale8k.runtime.upscale.batch import Settings, upscale_batch
 from upscale8k.runtime.upscale.film import upscale_stream
@@ -48,9 +49,9 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     seen: list[int] = []
     run = TorchBackend.run
 
-    def counted(self: TorchBackend, batch: np.ndarray) -> np.ndarray:
+    def counted(self: TorchBackend, batch: np.ndarray, part: Part = untold) -> np.ndarray:
         seen.append(batch.shape[0] * batch.shape[1] * batch.shape[2])
-        return run(self, batch)
+        return run(self, batch, part)
 
     monkeypatch.setattr(TorchBackend, "run", counted)
     return seen

@@ -7,6 +7,7 @@ import pytest
 from upscale8k.runtime.errors import OutOfMemory, UnsupportedModel
 from upscale8k.runtime.frames.geometry import Size
 from upscale8k.runtime.models.facts import UpscaleModel
+from upscale8k.runtime.upscale.backends import Part, untold
 from upscale8k.runtime.upscale.backends.null import NullBackend
 from upscale8k.runtime.upscale.image import upscale_picture, work
 from upscale8k.runtime.upscale.target import route
@@ -47,7 +48,7 @@ class Told:
 class Smoothing(NullBackend):
     """Repeats pixels of the 5 x 5 mean: a model whose result depends on its surroundings, with a reach of 2 pixels."""
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
+    def run(self, batch: np.ndarray, part: Part = untold) -> np.ndarray:
         padded = np.pad(batch, ((0, 0), (2, 2), (2, 2), (0, 0)))
         height, width = batch.shape[1:3]
         # Summed in integers of 1/255: exact, so that equality can be asked for.
@@ -64,11 +65,11 @@ class Cramped(Smoothing):
         self.most = most
         self.shapes: list[tuple[int, ...]] = []
 
-    def run(self, batch: np.ndarray) -> np.ndarray:
+    def run(self, batch: np.ndarray, part: Part = untold) -> np.ndarray:
         if batch.shape[0] * batch.shape[1] * batch.shape[2] > self.most:
             raise OutOfMemory("too large", device="test", tile=batch.shape[1])
         self.shapes.append(batch.shape)
-        return super().run(batch)
+        return super().run(batch, part)
 
 
 def upscaled(
@@ -117,9 +118,9 @@ def test_a_cross_fade_hides_what_a_narrow_halo_leaves() -> None:
 
         calls = 0
 
-        def run(self, batch: np.ndarray) -> np.ndarray:
+        def run(self, batch: np.ndarray, part: Part = untold) -> np.ndarray:
             self.calls += 1
-            return super().run(batch) + np.float32(0.01 * (self.calls % 2))
+            return super().run(batch, part) + np.float32(0.01 * (self.calls % 2))
 
     def step(tiling: Tiling) -> float:
         return float(np.abs(np.diff(upscaled(flat, tiling, backend=Tilted(4)), axis=1)).max())
@@ -146,9 +147,9 @@ def test_out_of_memory_in_the_middle_of_a_row_keeps_the_cross_fade_exact() -> No
     class Later(Cramped):
         """Has room for four tiles of the first size, then no more."""
 
-        def run(self, batch: np.ndarray) -> np.ndarray:
+        def run(self, batch: np.ndarray, part: Part = untold) -> np.ndarray:
             self.most = 10**6 if len(self.shapes) < 4 else 50 * 50
-            return super().run(batch)
+            return super().run(batch, part)
 
     wide = picture(150, 300)
     result = upscaled(wide, Tiling(64, 8, merge="half-sine"), backend=Later(4, 0))

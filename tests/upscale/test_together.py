@@ -9,6 +9,7 @@ import pytest
 from upscale8k.runtime.errors import OutOfMemory
 from upscale8k.runtime.frames.geometry import Size
 from upscale8k.runtime.frames.stream import Colour, Frame, FrameStream, VideoInfo
+from upscale8k.runtime.upscale.backends import Part, untold
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
 from upscale8k.runtime.upscale.batch import Settings
 from upscale8k.runtime.upscale.film import upscale_stream
@@ -41,11 +42,11 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
         seen: list[int] = []
         run = TorchBackend.run
 
-        def counted(self: TorchBackend, batch: np.ndarray) -> np.ndarray:
+        def counted(self: TorchBackend, batch: np.ndarray, part: Part = untold) -> np.ndarray:
             seen.append(len(batch))
             if len(batch) > limit:
                 raise OutOfMemory("too many", "fewer", device="cpu", tile=0)
-            return run(self, batch)
+            return run(self, batch, part)
 
         monkeypatch.setattr(TorchBackend, "run", counted)
         return seen

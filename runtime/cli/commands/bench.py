@@ -41,7 +41,9 @@ def video(
     comfyui: Annotated[Path, typer.Option("--comfyui", help="A ComfyUI checkout, the peer.")],
     model: Annotated[str, typer.Option("-m", "--model", help="Catalog id or file name.")] = "realesr-animevideov3",
     size: Annotated[str, typer.Option("--size", help="Of the film that is made four times as large.")] = "1920x1080",
-    frames: Annotated[int, typer.Option("--frames", min=2, help="Its length; memory is compared with half of it.")] = 8,
+    frames: Annotated[
+        int, typer.Option("--frames", min=2, help="Its length; half as many show growth, ours also runs four times as many.")
+    ] = 8,
     runs: Annotated[int, typer.Option("--runs", min=1, help="Counted runs of each, taken in turn.")] = 1,
     threads: Annotated[int, typer.Option("--threads", min=0, help="For both; 0 is all cores.")] = 0,
     codec: Annotated[str, typer.Option("--codec", help="What ours encodes to, in 10 bits.")] = "hevc",

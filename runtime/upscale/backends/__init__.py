@@ -7,6 +7,7 @@ fp32 all give what torch gives to 1e-4, in half precision to 50 dB.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Literal, Protocol
 
 from ...errors import WorkflowError
@@ -22,15 +23,24 @@ PRECISIONS: tuple[Precision, ...] = ("auto", "fp32", "fp16", "bf16")
 BACKENDS = ("auto", "torch", "openvino", "onnxruntime", "tensorrt", "null")
 
 
+Part = Callable[[float], None]
+"""Told the share of a tile that is done, from 0 to 1, by the thread that asked for the tile. May raise, which ends the work."""
+
+
+def untold(share: float) -> None:
+    """A ``Part`` that nobody listens to."""
+
+
 class Backend(Protocol):
     """A model made ready on a device."""
 
     warnings: list[str]
     """Sentences about what had to be done differently; the caller shows and clears them."""
 
-    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, batch: NDArray[np.float32], part: Part = untold) -> NDArray[np.float32]:
         """Upscale ``batch`` (N, h, w, C) in 0..1 to (N, h * scale, w * scale, C) in 0..1, both float32 in host memory.
 
+        ``part`` is called as often as the backend knows how far it is, which may be never.
         Raises ``OutOfMemory`` when this shape does not fit; a smaller one may.
         """
         ...

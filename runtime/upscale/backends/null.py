@@ -5,6 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
+from . import Part, untold
+
 
 class NullBackend:
     """Repeats pixels ``scale`` times in both directions."""
@@ -13,7 +15,7 @@ class NullBackend:
         self.warnings: list[str] = []
         self._scale = scale
 
-    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, batch: NDArray[np.float32], part: Part = untold) -> NDArray[np.float32]:
         return batch.repeat(self._scale, axis=1).repeat(self._scale, axis=2)
 
     def close(self) -> None:

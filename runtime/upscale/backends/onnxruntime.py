@@ -7,7 +7,7 @@ from typing import Any
 
 from ...errors import HardwareMissing, OutOfMemory, WorkflowError
 from ...models.facts import UpscaleModel
-from . import Precision
+from . import Part, Precision, untold
 from .graph import Batch, exported_graph, run_padded, threads
 
 _PROVIDERS = {"cuda": "CUDAExecutionProvider", "dml": "DmlExecutionProvider", "cpu": "CPUExecutionProvider"}
@@ -30,7 +30,7 @@ class OnnxRuntimeBackend:
         graph = exported_graph(model, "onnxruntime")
         self._session: Any = library.InferenceSession(graph, options, providers=[_with_options(self._provider, device)])
 
-    def run(self, batch: Batch) -> Batch:
+    def run(self, batch: Batch, part: Part = untold) -> Batch:
         return run_padded(batch, self._model, self._infer)
 
     def close(self) -> None:

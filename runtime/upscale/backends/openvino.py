@@ -13,7 +13,7 @@ from typing import Any
 from ...errors import HardwareMissing, OutOfMemory, WorkflowError
 from ...models.facts import UpscaleModel
 from ..device import resolve
-from . import Precision
+from . import Part, Precision, untold
 from .graph import Batch, exported_graph, run_padded, threads
 
 _HINTS = {"auto": "f32", "fp32": "f32", "bf16": "bf16", "fp16": "f16"}
@@ -31,7 +31,7 @@ class OpenVinoBackend:
         self._device = _device(device, core)
         self._request: Any = _compiled(core, exported_graph(model, "openvino"), self._device, precision)
 
-    def run(self, batch: Batch) -> Batch:
+    def run(self, batch: Batch, part: Part = untold) -> Batch:
         return run_padded(batch, self._model, self._infer)
 
     def close(self) -> None:

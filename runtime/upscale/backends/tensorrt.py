@@ -15,7 +15,7 @@ from ...engines.wire import Engine, engine_of
 from ...errors import HardwareMissing, Upscale8KError, WorkflowError
 from ...models.facts import UpscaleModel
 from ..device import resolve
-from . import Backend, Precision
+from . import Backend, Part, Precision, untold
 from .torch import TorchBackend, plausible
 
 Batch = NDArray[np.float32]
@@ -37,10 +37,10 @@ class TensorRtBackend:
         self._device = resolve(device)
         self._session = self._opened(engine, precision)
 
-    def run(self, batch: Batch) -> Batch:
+    def run(self, batch: Batch, part: Part = untold) -> Batch:
         session = self._session
         if session is None:
-            return self._by_torch("auto").run(batch)
+            return self._by_torch("auto").run(batch, part)
         return np.concatenate([self._tile(session, tile[None]) for tile in batch])
 
     def close(self) -> None:

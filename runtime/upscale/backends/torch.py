@@ -23,10 +23,11 @@ from ...models.facts import UpscaleModel
 from ...models.load import Descriptor
 from ..device import resolve, resolve_precision
 from ..memory import is_out_of_memory
-from . import Precision
+from . import Part, Precision, untold
 from .bfloat16 import in_bfloat16
 from .cuda_graph import Network, Output, Recorded
 from .processor import suit_processor
+from .share import Share
 
 
 class TorchBackend:
@@ -43,6 +44,7 @@ class TorchBackend:
             self._takes = suit_processor(self._net.model, self._dtype)
         elif self._dtype is torch.bfloat16:
             self._takes = in_bfloat16(self._net.model)
+        self._share = Share(self._net.model) if self._device.type == "cpu" else None
         self._call: Network = self._through
         self._recorded: Recorded | None = None
         if self._device.type == "cuda" and model.architecture in ANY_SIZE:
@@ -51,9 +53,10 @@ class TorchBackend:
             self._net.model.register_forward_hook(self._look_for_overflow)
         self._full_precision: Descriptor | None = None
 
-    def run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
+    def run(self, batch: NDArray[np.float32], part: Part = untold) -> NDArray[np.float32]:
         try:
-            return self._run(batch)
+            with self._share.told_to(part) if self._share else nullcontext():
+                return self._run(batch)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
