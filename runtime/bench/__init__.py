@@ -10,5 +10,5 @@ all, every run a fresh process, medians and their ratio printed, losses included
 * ``gpu``    an NVIDIA GPU: our way and ComfyUI's.
 * ``halo``   how wide a halo each architecture needs: error next to a cut, by halo.
 
-May enter: ``errors``, ``frames``, ``hardware``, ``images``, ``models`` and ``upscale``.
+May enter: ``errors``, ``frames``, ``hardware``, ``images``, ``models``, ``upscale`` and ``whole``.
 """

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
-from ..errors import OutputError
+from ..whole import whole_output
 from .models import Results
 from .plot import plot
 from .table import table
@@ -27,15 +26,6 @@ def write_results(results: Results, find: Callable[[str], Path]) -> list[Path]:
 
 
 def _whole(path: Path, write: Callable[[Path], object]) -> Path:
-    part = path.with_name(f"{path.name}.part")
-    try:
+    with whole_output(path, "Choose another folder.") as part:
         write(part)
-        part.replace(path)
-    except OSError as error:
-        raise OutputError(
-            f"{path} cannot be written: {error.strerror or error}.", "Choose another folder.", path=path
-        ) from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
     return path

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path
 
-from ..models.export import write_whole
+from ..whole import whole_output
 from .rivals import PATIENCE, ZONE, Row, Table
 from .rivals_plot import decibels, plot
 
@@ -18,17 +17,18 @@ memory, the first time in that process: reading weights and compiling graphs com
 the most in brackets; one that took {PATIENCE:.0f} s altogether was not run again. Memory is the most that the process held;
 torch is in all of them. Error is PSNR against torch in fp32 without tiles, on 8-bit pixels: of the whole picture, and of the
 zone of {ZONE} source pixels on each side of where tiles meet."""
+_HINT = "Choose another place with -o."
 
 
 def write_page(path: Path, tables: Sequence[Table], machine: str, versions: Mapping[str, str]) -> None:
     """The page at ``path``, and the plot of each model beside it. Raises ``OutputError``."""
     pictures: dict[str, str] = {}
     for table in tables:
-        plotted = io.BytesIO()
-        plot(table, machine).save(plotted, "PNG", optimize=True)
         pictures[table.model] = f"{path.stem}-{table.model}.png"
-        write_whole(path.with_name(pictures[table.model]), plotted.getvalue())
-    write_whole(path, page(tables, machine, versions, pictures).encode())
+        with whole_output(path.with_name(pictures[table.model]), _HINT) as part:
+            plot(table, machine).save(part, "PNG", optimize=True)
+    with whole_output(path, _HINT) as part:
+        part.write_text(page(tables, machine, versions, pictures), encoding="utf-8")
 
 
 def page(tables: Sequence[Table], machine: str, versions: Mapping[str, str], pictures: Mapping[str, str]) -> str:

@@ -118,14 +118,9 @@ def write_onnx(path: Path, exported: Exported, model: UpscaleModel) -> float:
             f"The exported {model.architecture} network differs from torch by {found:.3g}; nothing was written.",
             "Run it with the torch backend.",
         )
-    write_whole(path, exported.content)
-    return found
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """``content`` under its final name when all of it is there. Raises ``OutputError``."""
     with whole_output(path, "Choose another place with -o.") as part:
-        part.write_bytes(content)
+        part.write_bytes(exported.content)
+    return found
 
 
 def _exported(model: UpscaleModel, size: tuple[int, int], *, fixed: bool, half: bool) -> bytes:

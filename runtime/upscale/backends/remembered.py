@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from math import isfinite
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import cast
 
 from ...models.converted import cache_folder
+from ...whole import whole
 from .trial import Contender, Result
 
 _here: dict[str, Contender] = {}
@@ -56,12 +56,5 @@ def _all() -> dict[str, object]:
 
 
 def _write(answers: dict[str, object]) -> None:
-    path = _file()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with NamedTemporaryFile("w", dir=path.parent, suffix=".part", delete=False, encoding="utf-8") as file:
-        json.dump(answers, file, indent=1)
-    part = Path(file.name)
-    try:
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
+    with whole(_file()) as part:
+        part.write_text(json.dumps(answers, indent=1), encoding="utf-8")
