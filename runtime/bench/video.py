@@ -244,7 +244,7 @@ def _in_words(path: Path) -> str:
         stream = film.streams.video[0]
         context = stream.codec_context
         return (
-            f"{context.name} {context.pix_fmt} {context.width}x{context.height}, {stream.frames} frames, "
+            f"{context.codec.canonical_name} {context.pix_fmt} {context.width}x{context.height}, {stream.frames} frames, "
             f"{path.stat().st_size / 1e6:.1f} MB"
         )
 
