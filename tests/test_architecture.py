@@ -27,7 +27,7 @@ ARROWS = {  # room: the rooms it may import. An arrow that is not written here i
     "runtime/packs": {f"runtime/{room}" for room in ("errors", "graph", "host", "video", "whole")},
     "runtime/store": {"runtime/errors", "runtime/graph", "runtime/host", "runtime/whole"},
     "runtime/engines": {"runtime/errors", "runtime/hardware", "runtime/models", "runtime/whole"},
-    "runtime/upscale": GROUND | {f"runtime/{room}" for room in ("engines", "hardware", "images", "models", "whole")},
+    "runtime/upscale": GROUND | {f"runtime/{room}" for room in ("engines", "hardware", "images", "metrics", "models", "whole")},
     "runtime/video": GROUND | {"runtime/whole"},
     "runtime/bench": GROUND | {f"runtime/{room}" for room in ("hardware", "images", "models", "upscale", "whole")},
     "runtime/report": GROUND | {"runtime/images", "runtime/metrics", "runtime/whole"},

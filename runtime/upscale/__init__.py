@@ -12,5 +12,5 @@ buffer for the result, finished tiles survive a lack of memory, and the person i
 * ``backends``      what runs a model, one file each; ``allocator`` makes the CPU's faster.
 * ``like_comfyui``  ComfyUI's own image nodes, pixel for pixel; ``resize_like_comfyui`` those that resize.
 
-May enter: ``errors``, ``frames``, ``images``, ``models``, ``hardware``, ``engines`` and ``whole``.
+May enter: ``errors``, ``frames``, ``images``, ``models``, ``hardware``, ``engines``, ``metrics`` and ``whole``.
 """

@@ -23,7 +23,7 @@ from .allocator import reused_memory
 from .backends import Precision, open_backend
 from .backends.choice import choose
 from .budget import AUTO, MODEL_HALO, Memory, choose_tiling
-from .colour_fix import ColourFix, fix_colours
+from .colour_fix import ColourFix, Corrected, corrected, on_average
 from .device import resolve, resolve_precision
 from .image import Watch, upscale_picture, work
 from .memory import free_memory
@@ -136,9 +136,13 @@ def upscale_batch(
     ):
         if sentence:
             watch.say(sentence)
+        fixed: list[Corrected] = []
         for image, result in zip(images, out, strict=True):
             pixels = image.detach().float().cpu().numpy()
             shown = _Shown(watch, result.numpy())
             upscale_picture(pixels, model, backend, tiling, steps, out=shown.result, watch=shown, linear=settings.linear)
-            fix_colours(pixels, shown.result, settings.color_fix)
+            if fix := corrected(pixels, shown.result, settings.color_fix):
+                fixed.append(fix)
+        if fixed:
+            watch.say(str(on_average(fixed)))
     return out

@@ -15,7 +15,7 @@ from upscale8k.runtime.metrics.drift import measure_drift
 from upscale8k.runtime.metrics.enlargement import Enlargement
 from upscale8k.runtime.metrics.spectrum import measure_spectrum
 from upscale8k.runtime.upscale.batch import Settings, upscale_batch
-from upscale8k.runtime.upscale.colour_fix import fix_colours
+from upscale8k.runtime.upscale.colour_fix import Corrected, corrected, fix_colours, on_average
 from upscale8k.runtime.upscale.film import upscale_stream
 
 from .test_batch import Told
@@ -107,6 +107,42 @@ def test_a_result_that_is_smaller_than_its_source_is_corrected_too(source: np.nd
 
 
 @pytest.mark.parametrize("how", ["mean", "low-frequency"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_before_and_after_are_what_color_drift_measures(how: Any, channels: int, source: np.ndarray) -> None:
+    source = source[:, :, :channels]
+    out = drifted(source)
+    found = corrected(source, out, how)
+    assert found is not None
+    before = measure_drift(source, drifted(source), "low-frequency").de2000.mean
+    after = measure_drift(source, out, "low-frequency").de2000.mean
+    assert (found.before, found.after) == (pytest.approx(before, rel=0.03), pytest.approx(after, rel=0.1, abs=0.01))
+    assert how == "mean" or found.after < 0.1  # this drift changes over the picture
+
+
+def test_what_alpha_hides_is_not_measured(source: np.ndarray) -> None:
+    alpha = np.zeros((*source.shape[:2], 1), np.float32)
+    alpha[:, :64] = 1
+    out = np.concatenate([source, alpha], axis=2).repeat(4, 0).repeat(4, 1)
+    out[:, 300:, :3] = 0
+    found = corrected(np.concatenate([source, alpha], axis=2), out, "low-frequency")
+    assert found is not None
+    assert found.before == pytest.approx(0, abs=0.01)
+
+
+def test_the_numbers_are_said_in_a_sentence(source: np.ndarray, model: Any) -> None:
+    assert str(on_average([Corrected(1, 0.125), Corrected(2, 0.375)])) == (
+        "Colour fix: the colour of areas was off by ΔE2000 1.50 on average, and is by 0.25."
+    )
+    images, told = torch.as_tensor(source)[None], Told()
+    plain = upscale_batch(images, model, Settings("model scale", "cpu"), Told())[0].numpy()
+    fixed = upscale_batch(images, model, Settings("model scale", "cpu", color_fix="low-frequency"), told)[0].numpy()
+    (sentence,) = [one for one in told.sentences if one.startswith("Colour fix")]
+    said = [float(word.rstrip(".")) for word in sentence.replace(",", "").split() if word[0].isdigit()]
+    measured = [measure_drift(source, one, "low-frequency").de2000.mean for one in (plain, fixed)]
+    np.testing.assert_allclose(said, measured, atol=0.03)
+
+
+@pytest.mark.parametrize("how", ["mean", "low-frequency"])
 def test_tiles_make_no_difference(how: Any, source: np.ndarray, model: Any) -> None:
     images = torch.as_tensor(source)[None]
     results = [
@@ -131,6 +167,7 @@ def test_a_film_is_corrected_frame_by_frame_while_tiles_are_still_reused(source:
         alone = upscale_batch(torch.as_tensor(pixels / np.float32(255))[None], model, settings, Told())[0].numpy()
         np.testing.assert_allclose(frame.pixels / 65535, alone, atol=4e-5)
     assert "1 of 4 frames repeated" in said[-1]
+    assert len([sentence for sentence in said if sentence.startswith("Colour fix")]) == 1
     assert (
         fixed.info.identity != upscale_stream(stream, model, Settings("model scale", "cpu", tile=32), said.append).info.identity
     )
