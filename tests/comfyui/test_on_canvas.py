@@ -168,6 +168,28 @@ def test_a_film_under_way_says_how_far_it_is_and_when_done_only_what_was_said(ca
     assert canvas._ask(f"{BOX} ?? null", [movie, "progress"]) is None
 
 
+def test_the_stop_button_ends_a_film_within_its_frame(comfyui: ComfyUI, canvas: Canvas) -> None:
+    """Its one frame takes this model two minutes and more on two cores: 60 s are not enough for it."""
+    picture = canvas.add("EmptyImage", {"width": 1280, "height": 720})
+    film = canvas.add("CreateVideo", {"fps": 24})
+    model = canvas.add("UpscaleModel", {"model": "realesrgan-x4plus"})
+    upscale = canvas.add("TiledUpscaleVideo", {"target": "8K", "tile": 256, "precision": "fp32", "backend": "torch"})
+    save = canvas.add("VideoOut")
+    canvas.connect(picture, "IMAGE", film, "images")
+    canvas.connect(film, "VIDEO", upscale, "video")
+    canvas.connect(model, "upscale_model", upscale, "upscale_model")
+    canvas.connect(upscale, "video", save, "video")
+    prompt_id = canvas.press_run()
+    canvas._await(f"{BOX}?.textContent", [save, "progress"])
+    canvas.press_stop()
+    with pytest.raises(NodeFailed) as stopped:
+        comfyui.wait(prompt_id, timeout=60)
+    messages = dict(stopped.value.entry["status"]["messages"])
+    assert messages["execution_interrupted"]["node_id"] == str(save)
+    assert canvas.errors() == []
+    assert not list(comfyui.output.rglob("*.mp4"))
+
+
 def test_metrics_show_verdict_and_map_on_the_node(comfyui: ComfyUI, canvas: Canvas) -> None:
     source, drift, difference = (
         canvas.add("ImageIn", {"image": "small.png"}),
