@@ -16,7 +16,7 @@ others between them, and 1.7 and 2.0 on 404 and 413. In fp32 there is no differe
 
 @dataclass(frozen=True)
 class Span:
-    """Of rows or columns: ``first`` to ``end`` is kept, ``seen_first`` to ``seen_end`` is shown to the model."""
+    """Of rows or columns: ``first`` to ``end`` is kept, ``seen_first`` to ``seen_end`` is what a network sees."""
 
     first: int
     end: int

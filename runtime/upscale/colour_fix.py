@@ -56,7 +56,7 @@ def fix_colours(source: Pixels, out: Result, how: ColourFix) -> None:
     """Correct ``out`` (h, w, C), float32 in 0..1 or uint16, in place, after ``source`` (H, W, C) float32 in 0..1.
 
     C is one of 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; alpha stays as it is, and what it hides has no say. Beside the two
-    there are three pictures of the smaller one's size.
+    there are four pictures of the smaller one's size.
     """
     if how != "off":
         _Fix(source, out).run(how)

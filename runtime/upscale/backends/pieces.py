@@ -8,15 +8,7 @@ from math import ceil
 
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Span:
-    """Of rows or columns: ``first`` to ``end`` is what a piece is for, ``seen_first`` to ``seen_end`` what its layers see."""
-
-    first: int
-    end: int
-    seen_first: int
-    seen_end: int
+from ...frames.cuts import Span
 
 
 @dataclass(frozen=True)
