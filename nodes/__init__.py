@@ -2,63 +2,52 @@
 
 Reading this catalog imports no torch: a node imports its engine room inside ``run``. A node asks the world only through
 its class attribute ``host``, which ``catalog`` fills in; so the same class serves ComfyUI and the command line, twice in one
-process if need be. May enter: every engine room; never ``cli`` or ``graph``.
+process if need be.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import (
-    benchmark,
-    compare,
-    core,
-    core_batches,
-    core_images,
-    core_values,
-    core_video,
-    engines,
-    hardware,
-    image,
-    measure,
-    models,
-    video,
-)
+from . import benchmark, compare, hardware, image, metrics, models, trt_build, video
+from .builtin import batch, image_extras, values
+from .builtin import image as builtin_image
+from .builtin import video as builtin_video
 
 if TYPE_CHECKING:
     from ..runtime.host import Host
 
-OURS: dict[str, tuple[type, str]] = {
+OWN_NODES: dict[str, tuple[type, str]] = {
     **models.NODES,
     **image.NODES,
     **video.NODES,
     **hardware.NODES,
-    **measure.NODES,
-    **engines.NODES,
+    **metrics.NODES,
+    **trt_build.NODES,
     **compare.NODES,
     **benchmark.NODES,
 }
 """Node id to class and display name. Ids are forever: saved workflows hold them."""
 
-CORE: dict[str, tuple[type, str]] = {
-    **core.NODES,
-    **core_values.NODES,
-    **core_images.NODES,
-    **core_batches.NODES,
-    **core_video.NODES,
+BUILTIN_NODES: dict[str, tuple[type, str]] = {
+    **builtin_image.NODES,
+    **values.NODES,
+    **image_extras.NODES,
+    **batch.NODES,
+    **builtin_video.NODES,
 }
 """ComfyUI's built-ins that shared workflows use, for the headless runner only."""
 
-TITLES = {node_id: title for node_id, (_, title) in {**CORE, **OURS}.items()}
+DISPLAY_NAMES = {node_id: title for node_id, (_, title) in {**BUILTIN_NODES, **OWN_NODES}.items()}
 
 
-def catalog(host: Host, *, with_core: bool = True) -> dict[str, type]:
+def get_node_classes(host: Host, *, with_builtin: bool = True) -> dict[str, type]:
     """Every node class, bound to a host. Inside ComfyUI the core ids are ComfyUI's own."""
-    known = {**CORE, **OURS} if with_core else OURS
-    return bound({node_id: cls for node_id, (cls, _) in known.items()}, host)
+    nodes = {**BUILTIN_NODES, **OWN_NODES} if with_builtin else OWN_NODES
+    return bind_to_host({node_id: cls for node_id, (cls, _) in nodes.items()}, host)
 
 
-def bound(classes: dict[str, type], host: Host) -> dict[str, type]:
+def bind_to_host(classes: dict[str, type], host: Host) -> dict[str, type]:
     """The classes with the host that they ask."""
     return {node_id: type(cls.__name__, (cls,), {"host": host}) for node_id, cls in classes.items()}
 
@@ -66,14 +55,14 @@ def bound(classes: dict[str, type], host: Host) -> dict[str, type]:
 def __getattr__(name: str) -> Any:
     """What ComfyUI asks for; only then is there a ComfyUI to answer the nodes."""
     if name == "NODE_CLASS_MAPPINGS":
-        from .comfy_host import ComfyHost, offer_blueprints
-        from .comfy_nodes import NODES
-        from .comfy_routes import register
+        from .comfyui.comfyui_host import ComfyHost, register_blueprints
+        from .comfyui.previews import NODES
+        from .comfyui.routes import register_routes
 
         host = ComfyHost()
-        offer_blueprints()
-        register(host)
-        return catalog(host, with_core=False) | bound(NODES, host)
+        register_blueprints()
+        register_routes(host)
+        return get_node_classes(host, with_builtin=False) | bind_to_host(NODES, host)
     if name == "NODE_DISPLAY_NAME_MAPPINGS":
-        return {node_id: TITLES[node_id] for node_id in OURS}
+        return {node_id: DISPLAY_NAMES[node_id] for node_id in OWN_NODES}
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -7,12 +7,20 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..runtime.errors import WorkflowError
 from ..runtime.upscale.backends import BACKENDS, PRECISIONS
-from .compare import FOLDER_TOOLTIP, as_image, in_folder, model_names, models_are_known, names_in, now
-from .core import file_is_there, output_is_possible, shown
-from .inputs import integer, text
+from .builtin.image import file_is_there, format_ui_files, output_is_possible
+from .compare import (
+    FOLDER_TOOLTIP,
+    format_now,
+    join_folder,
+    models_are_known,
+    resolve_model_names,
+    split_names,
+    to_image_tensor,
+)
+from .declare import int_input, text_input
 
 if TYPE_CHECKING:
-    from ..runtime.bench.models import Results
+    from ..runtime.bench.model_speed import BenchmarkResults
     from ..runtime.host import Host
 
 MODELS_TOOLTIP = (
@@ -43,17 +51,17 @@ class Benchmark:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "models": text("realesr-animevideov3, realesrgan-x4plus-anime", MODELS_TOOLTIP, multiline=True),
-                "sizes": text("256x256", "WIDTHxHEIGHT of the picture that goes in; several with commas."),
-                "folder": text("Upscale8K/benchmark", FOLDER_TOOLTIP),
+                "models": text_input("realesr-animevideov3, realesrgan-x4plus-anime", MODELS_TOOLTIP, multiline=True),
+                "sizes": text_input("256x256", "WIDTHxHEIGHT of the picture that goes in; several with commas."),
+                "folder": text_input("Upscale8K/benchmark", FOLDER_TOOLTIP),
             },
             "optional": {
-                "tiles": text("0", "Sides of a tile in source pixels; 0 chooses. Several with commas."),
-                "precisions": text("auto", f"Of {', '.join(PRECISIONS)}; several with commas."),
-                "backends": text("auto", f"Of {', '.join(BACKENDS)}; several with commas."),
-                "warmups": integer(1, 0, 100, "Runs of each combination that do not count."),
-                "repeats": integer(3, 1, 1000, "Runs of each combination that count."),
-                "earlier": text("", EARLIER_TOOLTIP),
+                "tiles": text_input("0", "Sides of a tile in source pixels; 0 chooses. Several with commas."),
+                "precisions": text_input("auto", f"Of {', '.join(PRECISIONS)}; several with commas."),
+                "backends": text_input("auto", f"Of {', '.join(BACKENDS)}; several with commas."),
+                "warmups": int_input(1, 0, 100, "Runs of each combination that do not count."),
+                "repeats": int_input(3, 1, 1000, "Runs of each combination that count."),
+                "earlier": text_input("", EARLIER_TOOLTIP),
             },
         }
 
@@ -69,12 +77,12 @@ class Benchmark:
         earlier: str | None = "",
     ) -> bool | str:
         try:
-            _wanted(sizes or "", tiles or "", precisions or "", backends or "")
+            _parse_options(sizes or "", tiles or "", precisions or "", backends or "")
         except WorkflowError as error:
             return str(error)
         answers = (
             file_is_there(cls.host, earlier.strip()) if earlier and earlier.strip() else True,
-            output_is_possible(cls.host, folder and in_folder(folder, "benchmark.json")),
+            output_is_possible(cls.host, folder and join_folder(folder, "benchmark.json")),
             models_are_known(cls.host, models),
         )
         return next((answer for answer in answers if answer is not True), True)
@@ -96,40 +104,42 @@ class Benchmark:
         repeats: int = 3,
         earlier: str = "",
     ) -> dict[str, Any]:
-        from ..runtime.bench.machine import machine
-        from ..runtime.bench.models import Results, cases, run
-        from ..runtime.bench.plot import plot
-        from ..runtime.bench.table import table
+        from ..runtime.bench.benchmark_plot import plot_benchmark
+        from ..runtime.bench.benchmark_table import format_table
+        from ..runtime.bench.measure import describe_machine
+        from ..runtime.bench.model_speed import BenchmarkResults, make_cases, run_benchmark
 
-        before = self.host.find_input(earlier.strip()) if earlier.strip() else None
+        earlier_path = self.host.find_input(earlier.strip()) if earlier.strip() else None
         folders = self.host.model_folders()
-        wanted = cases(model_names(models, folders), *_wanted(sizes, tiles, precisions, backends))
-        line, facts = machine(self.host.device())
+        benchmark_cases = make_cases(resolve_model_names(models, folders), *_parse_options(sizes, tiles, precisions, backends))
+        machine_line, machine_facts = describe_machine(self.host.device())
         device = self.host.device()
-        rows = run(wanted, folders, device, warmups=warmups, repeats=repeats, progress=self.host.progress)
-        results = Results.of(rows, warmups, line, facts, now(), before)
-        files = shown(self.host, "output", self._written(results, folder))
+        rows = run_benchmark(
+            benchmark_cases, folders, device, warmups=warmups, repeats=repeats, open_progress=self.host.progress
+        )
+        results = BenchmarkResults.from_rows(rows, warmups, machine_line, machine_facts, format_now(), earlier_path)
+        files = format_ui_files(self.host, "output", self._write_results(results, folder))
         return {
-            "ui": {"images": files[-1:], "series": files, "text": [table(results)]},
-            "result": (as_image(plot(results)), table(results)),
+            "ui": {"images": files[-1:], "series": files, "text": [format_table(results)]},
+            "result": (to_image_tensor(plot_benchmark(results)), format_table(results)),
         }
 
-    def _written(self, results: Results, folder: str) -> list[Path]:
-        from ..runtime.bench.results import write_results
+    def _write_results(self, results: BenchmarkResults, folder: str) -> list[Path]:
+        from ..runtime.bench.benchmark_files import write_benchmark
 
-        return write_results(results, lambda name: self.host.output_file("output", in_folder(folder, name)))
+        return write_benchmark(results, lambda name: self.host.output_file("output", join_folder(folder, name)))
 
 
-def _wanted(sizes: str, tiles: str, precisions: str, backends: str) -> tuple[list[str], list[int], list[str], list[str]]:
+def _parse_options(sizes: str, tiles: str, precisions: str, backends: str) -> tuple[list[str], list[int], list[str], list[str]]:
     """The four lists of a benchmark. Raises ``WorkflowError`` for a word that none of them has."""
-    numbers = names_in(tiles)
+    numbers = split_names(tiles)
     if not all(number.isdecimal() for number in numbers):
         raise WorkflowError(f"{tiles!r} are no tiles.", "Write whole numbers with commas; 0 chooses.")
-    for words, known_words, what in ((precisions, PRECISIONS, "precision"), (backends, BACKENDS, "backend")):
-        for word in names_in(words):
-            if word not in known_words:
-                raise WorkflowError(f"There is no {what} called {word!r}.", f"Use some of: {', '.join(known_words)}.")
-    return names_in(sizes), [int(number) for number in numbers], names_in(precisions), names_in(backends)
+    for words, allowed, option_name in ((precisions, PRECISIONS, "precision"), (backends, BACKENDS, "backend")):
+        for word in split_names(words):
+            if word not in allowed:
+                raise WorkflowError(f"There is no {option_name} called {word!r}.", f"Use some of: {', '.join(allowed)}.")
+    return split_names(sizes), [int(number) for number in numbers], split_names(precisions), split_names(backends)
 
 
 NODES: dict[str, tuple[type, str]] = {"Benchmark": (Benchmark, "Benchmark")}

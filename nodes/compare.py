@@ -10,28 +10,28 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..runtime.errors import ModelNotFound, WorkflowError
-from ..runtime.frames.geometry import Size
 from ..runtime.host import SilentProgress
-from ..runtime.metrics.scores import SCORE_WORDS, scores_in
+from ..runtime.media.geometry import Size
+from ..runtime.metrics.external_scores.score_table import SCORE_KEYS_TEXT, parse_scores
 from ..runtime.models.catalog import find_entry
-from ..runtime.models.locate import known, locate
+from ..runtime.models.locate import find_model, list_catalog_models
 from ..runtime.upscale.backends import BACKENDS, PRECISIONS
-from ..runtime.upscale.target import MODEL_SCALE, final_size
-from .core import output_is_possible, shown
+from ..runtime.upscale.target_size import MODEL_SCALE, compute_final_size
+from .builtin.image import format_ui_files, output_is_possible
+from .declare import choice_input, int_input, text_input, wire_input
 from .image import TARGET_TOOLTIP, TILE_TOOLTIP
-from .inputs import choice, integer, text, wire
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
     from ..runtime.host import Host, Progress
-    from ..runtime.report.comparison import Comparison, Contender, Rendered
-    from ..runtime.upscale.batch import Settings
+    from ..runtime.report.comparison import ComparedModel, ModelComparison, UpscaledCrop
+    from ..runtime.upscale.image_batch import TiledUpscaleSettings
 
     Pixels = NDArray[np.float32]
 
-EVERY_MODEL = "all"
+ALL_MODELS = "all"
 DEFAULT_MODELS = "realesr-animevideov3, realesrgan-x4plus-anime, realesrgan-x4plus, swinir-m-x4, bsrgan-x4"
 MODELS_TOOLTIP = (
     "Ids or file names with commas, or `all` for every model that is here. A known model whose weights are missing becomes a "
@@ -44,33 +44,33 @@ CROP_TOOLTIP = (
 LABELS_TOOLTIP = "Names for the pictures in their order, with commas; without one a picture is called after its input."
 FOLDER_TOOLTIP = "Below the output folder. What an earlier run left there under the same names is replaced."
 SCORES_TOOLTIP = (
-    f"Numbers of other libraries beside ours: {SCORE_WORDS}, or all; with commas. They need `pip install upscale8k[scores]`; "
+    f"Numbers of other libraries beside ours: {SCORE_KEYS_TEXT}, or all; with commas. They need `pip install upscale8k[scores]`; "
     "one that is not here is left out and named in the report. Nothing is downloaded."
 )
 SHEET_INPUTS = 8
-_STEPS = 1000
+_STEPS_PER_CROP = 1000
 """What the bar counts for each crop of each model."""
-_STEPS_MEASURED = 50
+_STEPS_PER_MEASUREMENT = 50
 """What it counts for measuring one result."""
-_WARM_UP = 32
+_WARM_UP_SIDE = 32
 
 
-def names_in(written: str) -> list[str]:
+def split_names(text: str) -> list[str]:
     """Names with commas or line breaks between them, each once."""
-    parts = written.replace("\n", ",").split(",")
+    parts = text.replace("\n", ",").split(",")
     return list(dict.fromkeys(part.strip() for part in parts if part.strip()))
 
 
-def model_names(models: str, folders: Sequence[Path]) -> list[str]:
+def resolve_model_names(models: str, folders: Sequence[Path]) -> list[str]:
     """The models that are meant. Raises ``WorkflowError`` for none, ``ModelNotFound`` for one that nobody knows."""
-    names = names_in(models)
-    if EVERY_MODEL in names:
-        names = [found.name for found in known(folders)]
+    names = split_names(models)
+    if ALL_MODELS in names:
+        names = [found.name for found in list_catalog_models(folders)]
     if not names:
-        raise WorkflowError("No model is named.", f"Name some with commas, or write {EVERY_MODEL}.")
+        raise WorkflowError("No model is named.", f"Name some with commas, or write {ALL_MODELS}.")
     for name in names:
         if find_entry(name) is None:
-            locate(name, folders)
+            find_model(name, folders)
     return names
 
 
@@ -78,27 +78,27 @@ def models_are_known(host: Host, models: str | None) -> bool | str:
     """What VALIDATE_INPUTS answers for a list of models: True, or which of them is no model. None comes over a wire later."""
     try:
         if models is not None:
-            model_names(models, host.model_folders())
+            resolve_model_names(models, host.model_folders())
     except (WorkflowError, ModelNotFound) as error:
         return str(error)
     return True
 
 
-def contender(name: str, folders: Sequence[Path]) -> Contender:
+def make_compared_model(name: str, folders: Sequence[Path]) -> ComparedModel:
     """A model of the catalog or a file, and what to do when its weights are missing."""
-    from ..runtime.report.comparison import Contender
+    from ..runtime.report.comparison import ComparedModel
 
     entry = find_entry(name)
     title, good_for, licence = (entry.title, entry.good_for, entry.licence) if entry else (name, "", "")
     try:
-        locate(name, folders)
+        find_model(name, folders)
     except ModelNotFound as error:
         problem = f"Its weights are not here. {error.hint}"
-        return Contender(name, title, good_for=good_for, licence=licence, problem=problem)
-    return Contender(name, title, good_for=good_for, licence=licence)
+        return ComparedModel(name, title, good_for=good_for, licence=licence, problem=problem)
+    return ComparedModel(name, title, good_for=good_for, licence=licence)
 
 
-class _Share:
+class _CropProgress:
     """A bar's part for one run: its pixels become ``_STEPS`` steps of the whole."""
 
     def __init__(self, bar: Progress, total: int) -> None:
@@ -107,69 +107,71 @@ class _Share:
         self._done = 0
 
     def advance(self, steps: int = 1) -> None:
-        before = self._done * _STEPS // self._total
+        before = self._done * _STEPS_PER_CROP // self._total
         self._done += steps
-        self._bar.advance(self._done * _STEPS // self._total - before)
+        self._bar.advance(self._done * _STEPS_PER_CROP // self._total - before)
 
-    def say(self, text: str) -> None:
-        self._bar.say(text)
+    def message(self, text: str) -> None:
+        self._bar.message(text)
 
     def preview(self, pixels: object, /) -> None:
         return None
 
 
-class _Runner:
+class _CropUpscaler:
     """Puts crops through models with the engine of Tiled Upscale, and measures what that costs."""
 
-    def __init__(self, host: Host, settings: Settings, bar: Progress) -> None:
+    def __init__(self, host: Host, settings: TiledUpscaleSettings, bar: Progress) -> None:
         self._host = host
         self._settings = settings
         self._bar = bar
 
-    def __call__(self, model: Contender, crops: Sequence[Pixels]) -> Iterator[Rendered]:
+    def __call__(self, model: ComparedModel, crops: Sequence[Pixels]) -> Iterator[UpscaledCrop]:
         import torch
 
-        from ..runtime.bench.cost import measured
-        from ..runtime.models.facts import UpscaleModel
-        from ..runtime.models.load import load
-        from ..runtime.report.comparison import Cost, Rendered
-        from ..runtime.upscale.batch import tiling_for, upscale_batch
-        from ..runtime.upscale.device import resolve
+        from ..runtime.bench.measure import measure_cost
+        from ..runtime.models.load import load_model
+        from ..runtime.models.upscale_model import UpscaleModel
+        from ..runtime.report.comparison import UpscaleCost, UpscaledCrop
+        from ..runtime.upscale.device import resolve_device
+        from ..runtime.upscale.image_batch import resolve_tiling, upscale_batch
 
-        self._bar.say(f"{model.title}: {len(crops)} crop{'s' if len(crops) > 1 else ''}")
-        descriptor = load(locate(model.id, self._host.model_folders()))
-        device = resolve(self._settings.device)
-        facts = UpscaleModel.of(descriptor)
-        tiling = tiling_for(facts, self._settings)
-        exact = facts.exact_halo is not None and tiling.halo >= facts.exact_halo
-        upscale_batch(torch.zeros(1, _WARM_UP, _WARM_UP, 3), descriptor, self._settings, _silent)
+        self._bar.message(f"{model.title}: {len(crops)} crop{'s' if len(crops) > 1 else ''}")
+        descriptor = load_model(find_model(model.id, self._host.model_folders()))
+        device = resolve_device(self._settings.device)
+        upscale_model = UpscaleModel.from_descriptor(descriptor)
+        tiling = resolve_tiling(upscale_model, self._settings)
+        exact = upscale_model.exact_halo is not None and tiling.halo >= upscale_model.exact_halo
+        upscale_batch(torch.zeros(1, _WARM_UP_SIDE, _WARM_UP_SIDE, 3), descriptor, self._settings, _no_progress)
         for pixels in crops:
             batch = torch.from_numpy(pixels)[None]  # pyright: ignore[reportUnknownMemberType]
-            with measured(device) as cost:
-                result = upscale_batch(batch, descriptor, self._settings, self._part)[0].numpy()
+            with measure_cost(device) as cost:
+                result = upscale_batch(batch, descriptor, self._settings, self._make_crop_progress)[0].numpy()
             megapixels = result.shape[0] * result.shape[1] / 1e6
-            used = 0 if exact or tiling.tile + 2 * tiling.aligned_halo >= max(pixels.shape[:2]) else tiling.tile
-            yield Rendered(result, Cost(cost.seconds, megapixels, cost.peak_bytes, used, tiling.aligned_halo))
+            effective_tile = 0 if exact or tiling.tile + 2 * tiling.aligned_halo >= max(pixels.shape[:2]) else tiling.tile
+            yield UpscaledCrop(
+                result, UpscaleCost(cost.seconds, megapixels, cost.peak_bytes, effective_tile, tiling.aligned_halo)
+            )
 
-    def _part(self, total: int, unit: str) -> AbstractContextManager[_Share]:
-        return nullcontext(_Share(self._bar, total))
+    def _make_crop_progress(self, total: int, unit: str) -> AbstractContextManager[_CropProgress]:
+        return nullcontext(_CropProgress(self._bar, total))
 
 
-def _silent(total: int, unit: str) -> SilentProgress:
+def _no_progress(total: int, unit: str) -> SilentProgress:
     return SilentProgress()
 
 
-class _Measuring:
+class _MeasurementProgress:
     """The comparison's own watch, for the numbers of each result."""
 
     def __init__(self, bar: Progress) -> None:
         self._bar = bar
 
     def advance(self, steps: int = 1) -> None:
-        self._bar.advance(steps * _STEPS_MEASURED)
+        self._bar.advance(steps * _STEPS_PER_MEASUREMENT)
 
-    def say(self, text: str) -> None:
-        self._bar.say(text)
+    def message(self, text: str) -> None:
+        self._bar.message(text)
 
 
 class ComparisonReport:
@@ -193,18 +195,20 @@ class ComparisonReport:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "image": wire("IMAGE", "The picture to upscale; of a batch every picture is compared."),
-                "models": text(DEFAULT_MODELS, MODELS_TOOLTIP, multiline=True),
-                "crop": text("centre", CROP_TOOLTIP),
-                "target": text("4x", TARGET_TOOLTIP),
-                "folder": text("Upscale8K/comparison", FOLDER_TOOLTIP),
+                "image": wire_input("IMAGE", "The picture to upscale; of a batch every picture is compared."),
+                "models": text_input(DEFAULT_MODELS, MODELS_TOOLTIP, multiline=True),
+                "crop": text_input("centre", CROP_TOOLTIP),
+                "target": text_input("4x", TARGET_TOOLTIP),
+                "folder": text_input("Upscale8K/comparison", FOLDER_TOOLTIP),
             },
             "optional": {
-                "source": wire("IMAGE_SOURCE", "From Image In: the name of the picture, for the headings."),
-                "tile": integer(0, 0, 4096, TILE_TOOLTIP, step=32, advanced=True),
-                "precision": choice(PRECISIONS, "auto", "fp32 to compare models at their best.", advanced=True),
-                "backend": choice(BACKENDS, "auto", "What runs the models; null repeats pixels, for dry runs.", advanced=True),
-                "scores": text("", SCORES_TOOLTIP),
+                "source": wire_input("IMAGE_SOURCE", "From Image In: the name of the picture, for the headings."),
+                "tile": int_input(0, 0, 4096, TILE_TOOLTIP, step=32, advanced=True),
+                "precision": choice_input(PRECISIONS, "auto", "fp32 to compare models at their best.", advanced=True),
+                "backend": choice_input(
+                    BACKENDS, "auto", "What runs the models; null repeats pixels, for dry runs.", advanced=True
+                ),
+                "scores": text_input("", SCORES_TOOLTIP),
             },
         }
 
@@ -214,9 +218,9 @@ class ComparisonReport:
     ) -> bool | str:
         answers = (
             scores_are_known(scores),
-            crop_is_understood(crop),
-            target_is_common(target),
-            output_is_possible(cls.host, folder and in_folder(folder, "report.html")),
+            crop_is_valid(crop),
+            comparison_target_is_valid(target),
+            output_is_possible(cls.host, folder and join_folder(folder, "report.html")),
             models_are_known(cls.host, models),
         )
         return next((answer for answer in answers if answer is not True), True)
@@ -225,7 +229,7 @@ class ComparisonReport:
     def IS_CHANGED(cls, models: str | None, **_: Any) -> str:
         """Weights that were pulled since the last run make another report."""
         folders = cls.host.model_folders()
-        found = [contender(name, folders) for name in (model_names(models, folders) if models else ())]
+        found = [make_compared_model(name, folders) for name in (resolve_model_names(models, folders) if models else ())]
         return repr([(one.id, one.problem) for one in found])
 
     def run(
@@ -241,52 +245,63 @@ class ComparisonReport:
         backend: str = "auto",
         scores: str = "",
     ) -> dict[str, Any]:
-        from ..runtime.report.markdown import analysis
-        from ..runtime.report.sheet import sheet
-        from ..runtime.upscale.batch import Settings
+        from ..runtime.report.comparison_sheet import draw_sheet
+        from ..runtime.report.markdown_report import render_markdown
+        from ..runtime.upscale.image_batch import TiledUpscaleSettings
 
-        forced = self.host.backend()
-        by = backend if forced == "auto" else forced
-        settings = Settings(target, self.host.device(), tile=tile, precision=precision, backend=by)
-        comparison = self._compared(_pictures(image), models, crop, settings, _file_name(source), scores)
-        files = shown(self.host, "output", self._written(comparison, folder))
-        words = analysis(comparison)
-        return {"ui": {"images": files[:1], "series": files, "text": [words]}, "result": (as_image(sheet(comparison)), words)}
+        host_backend = self.host.backend()
+        effective_backend = backend if host_backend == "auto" else host_backend
+        settings = TiledUpscaleSettings(target, self.host.device(), tile=tile, precision=precision, backend=effective_backend)
+        comparison = self._run_comparison(_split_batch(image), models, crop, settings, _get_source_file_name(source), scores)
+        files = format_ui_files(self.host, "output", self._write_report(comparison, folder))
+        analysis_text = render_markdown(comparison)
+        return {
+            "ui": {"images": files[:1], "series": files, "text": [analysis_text]},
+            "result": (to_image_tensor(draw_sheet(comparison)), analysis_text),
+        }
 
-    def _compared(
-        self, pictures: Sequence[tuple[Pixels, str]], models: str, crop: str, settings: Settings, name: str, scores: str
-    ) -> Comparison:
-        from ..runtime.bench.machine import machine
+    def _run_comparison(
+        self,
+        images: Sequence[tuple[Pixels, str]],
+        models: str,
+        crop: str,
+        settings: TiledUpscaleSettings,
+        name: str,
+        scores: str,
+    ) -> ModelComparison:
+        from ..runtime.bench.measure import describe_machine
         from ..runtime.report.baselines import BASELINES
-        from ..runtime.report.compare import compare, crops_of
-        from ..runtime.report.comparison import Comparison
+        from ..runtime.report.compare_models import compare_models, cut_crops
+        from ..runtime.report.comparison import ModelComparison
 
-        crops = crops_of([pixels for pixels, _ in pictures], crop)
-        sizes = [final_size(size_of(pixels), 1, settings.target) for _, pixels in crops]
+        crops = cut_crops([pixels for pixels, _ in images], crop)
+        sizes = [compute_final_size(get_size(pixels), 1, settings.target) for _, pixels in crops]
         folders = self.host.model_folders()
-        wanted = [contender(one, folders) for one in model_names(models, folders)]
-        line, facts = machine(self.host.device())
-        able = sum(not one.problem for one in wanted)
-        steps = len(crops) * (able * _STEPS + (able + len(BASELINES)) * _STEPS_MEASURED)
+        models_to_compare = [make_compared_model(one, folders) for one in resolve_model_names(models, folders)]
+        machine_line, machine_facts = describe_machine(self.host.device())
+        runnable_count = sum(not one.problem for one in models_to_compare)
+        steps = len(crops) * (runnable_count * _STEPS_PER_CROP + (runnable_count + len(BASELINES)) * _STEPS_PER_MEASUREMENT)
         with self.host.progress(steps, "step") as bar:
-            runner, watch = _Runner(self.host, settings, bar), _Measuring(bar)
-            contenders, cases = compare(crops, sizes, wanted, runner, watch, scores_in(scores))
-        return Comparison(
+            upscaler, measurement_progress = _CropUpscaler(self.host, settings, bar), _MeasurementProgress(bar)
+            compared_models, compared_crops = compare_models(
+                crops, sizes, models_to_compare, upscaler, measurement_progress, parse_scores(scores)
+            )
+        return ModelComparison(
             source=name,
-            size=size_of(pictures[0][0]),
+            size=get_size(images[0][0]),
             target=settings.target,
-            contenders=contenders,
-            cases=cases,
-            machine=line,
-            date=now(),
-            notes=tuple(dict.fromkeys([*_dry_run(settings.backend), *(note for _, note in pictures if note)])),
-            settings={**asdict(settings), "crop": crop, "scores": scores, "machine": facts},
+            models=compared_models,
+            crops=compared_crops,
+            machine=machine_line,
+            date=format_now(),
+            notes=tuple(dict.fromkeys([*_get_dry_run_notes(settings.backend), *(note for _, note in images if note)])),
+            settings={**asdict(settings), "crop": crop, "scores": scores, "machine": machine_facts},
         )
 
-    def _written(self, comparison: Comparison, folder: str) -> list[Path]:
-        from ..runtime.report.files import write_report
+    def _write_report(self, comparison: ModelComparison, folder: str) -> list[Path]:
+        from ..runtime.report.report_files import write_report
 
-        return write_report(comparison, lambda name: self.host.output_file("output", in_folder(folder, name)))
+        return write_report(comparison, lambda name: self.host.output_file("output", join_folder(folder, name)))
 
 
 class ComparisonSheet:
@@ -306,39 +321,42 @@ class ComparisonSheet:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        more = {f"image_{number}": wire("IMAGE", "Another version of it.") for number in range(2, SHEET_INPUTS + 1)}
+        more = {f"image_{number}": wire_input("IMAGE", "Another version of it.") for number in range(2, SHEET_INPUTS + 1)}
         return {
             "required": {
-                "source": wire("IMAGE", "The picture that they were made from; of a batch the first one counts."),
-                "image_1": wire("IMAGE", "An upscaled version of it, of the same proportions."),
-                "labels": text("", LABELS_TOOLTIP, multiline=True),
-                "crop": text("all", CROP_TOOLTIP),
+                "source": wire_input("IMAGE", "The picture that they were made from; of a batch the first one counts."),
+                "image_1": wire_input("IMAGE", "An upscaled version of it, of the same proportions."),
+                "labels": text_input("", LABELS_TOOLTIP, multiline=True),
+                "crop": text_input("all", CROP_TOOLTIP),
             },
             "optional": more,
         }
 
     @classmethod
     def VALIDATE_INPUTS(cls, crop: str | None) -> bool | str:
-        return crop_is_understood(crop)
+        return crop_is_valid(crop)
 
     def run(self, source: Any, image_1: Any, labels: str, crop: str, **images: Any) -> tuple[Any]:
-        from ..runtime.report.compare import side_by_side
-        from ..runtime.report.sheet import sheet
+        from ..runtime.report.compare_models import compare_images
+        from ..runtime.report.comparison_sheet import draw_sheet
 
-        wired = {"image_1": image_1, **{name: image for name, image in sorted(images.items()) if image is not None}}
-        given = [line.strip() for line in labels.replace("\n", ",").split(",")]
-        names = [given[index] if index < len(given) and given[index] else name for index, name in enumerate(wired)]
-        pictures = [_pictures(image)[0][0] for image in wired.values()]
-        comparison = side_by_side(_pictures(source)[0][0], list(zip(names, pictures, strict=True)), crop, now())
-        return (as_image(sheet(comparison)),)
+        connected = {"image_1": image_1, **{name: image for name, image in sorted(images.items()) if image is not None}}
+        typed_labels = [line.strip() for line in labels.replace("\n", ",").split(",")]
+        names = [
+            typed_labels[index] if index < len(typed_labels) and typed_labels[index] else name
+            for index, name in enumerate(connected)
+        ]
+        versions = [_split_batch(image)[0][0] for image in connected.values()]
+        comparison = compare_images(_split_batch(source)[0][0], list(zip(names, versions, strict=True)), crop, format_now())
+        return (to_image_tensor(draw_sheet(comparison)),)
 
 
-def crop_is_understood(crop: str | None) -> bool | str:
+def crop_is_valid(crop: str | None) -> bool | str:
     """What VALIDATE_INPUTS answers for the text of a crop."""
-    from ..runtime.report.wishes import wishes
+    from ..runtime.report.crop_spec import parse_crop_specs
 
     try:
-        wishes(crop or "")
+        parse_crop_specs(crop or "")
     except WorkflowError as error:
         return str(error)
     return True
@@ -347,40 +365,40 @@ def crop_is_understood(crop: str | None) -> bool | str:
 def scores_are_known(scores: str | None) -> bool | str:
     """What VALIDATE_INPUTS answers for a list of scores."""
     try:
-        scores_in(scores or "")
+        parse_scores(scores or "")
     except WorkflowError as error:
         return str(error)
     return True
 
 
-def target_is_common(target: str | None) -> bool | str:
+def comparison_target_is_valid(target: str | None) -> bool | str:
     """Models of different scales are compared at one size, so their own scale is no target here."""
     if target is None:
         return True
     if target.strip().lower() == MODEL_SCALE:
         return "Models of different scales are compared at one size. Use 4x, 2x, 8K or another target."
     try:
-        final_size(Size(1, 1), 1, target)
+        compute_final_size(Size(1, 1), 1, target)
     except WorkflowError as error:
         return str(error)
     return True
 
 
-def size_of(pixels: Pixels) -> Size:
+def get_size(pixels: Pixels) -> Size:
     return Size(pixels.shape[1], pixels.shape[0])
 
 
-def _pictures(image: Any) -> list[tuple[Pixels, str]]:
+def _split_batch(image: Any) -> list[tuple[Pixels, str]]:
     """Every picture of an IMAGE as RGB, with what there is to say about it."""
-    from ..runtime.report.compare import colours_of
+    from ..runtime.report.compare_models import convert_to_rgb
 
     if image.ndim != 4 or not len(image):
         shape = " x ".join(str(length) for length in image.shape)
         raise WorkflowError(f"There is no picture in {shape}.", "Connect the output of a node that gives pictures.")
-    return [colours_of(one.detach().float().cpu().numpy()) for one in image]
+    return [convert_to_rgb(one.detach().float().cpu().numpy()) for one in image]
 
 
-def _dry_run(backend: str) -> list[str]:
+def _get_dry_run_notes(backend: str) -> list[str]:
     return (
         ["A dry run: pixels were repeated, no model was asked. The numbers of the models mean nothing."]
         if backend == "null"
@@ -388,26 +406,26 @@ def _dry_run(backend: str) -> list[str]:
     )
 
 
-def _file_name(source: Any) -> str:
+def _get_source_file_name(source: Any) -> str:
     return f"{source.name}{source.suffix}" if source else ""
 
 
-def in_folder(folder: str, name: str) -> str:
+def join_folder(folder: str, name: str) -> str:
     """A file of a folder below the output folder, as the host wants it named."""
-    kept = folder.strip().rstrip("/")
-    return f"{kept}/{name}" if kept else name
+    folder_path = folder.strip().rstrip("/")
+    return f"{folder_path}/{name}" if folder_path else name
 
 
-def as_image(picture: Any) -> Any:
+def to_image_tensor(image: Any) -> Any:
     """A picture of Pillow, RGB, as an IMAGE (1, H, W, 3)."""
     import numpy as np
     import torch
 
-    pixels = np.asarray(picture, np.float32) / np.float32(255)
+    pixels = np.asarray(image, np.float32) / np.float32(255)
     return torch.from_numpy(pixels)[None]  # pyright: ignore[reportUnknownMemberType]
 
 
-def now() -> str:
+def format_now() -> str:
     """The time here, to the minute."""
     return datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
 

@@ -8,17 +8,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from ..runtime.errors import HardwareMissing, ModelError, ModelNotFound, WorkflowError
-from ..runtime.hardware.footprint import Network
 from ..runtime.hardware.settings import UpscaleSettings
-from ..runtime.models.catalog import catalog, find_entry
-from ..runtime.models.locate import locate
-from .inputs import wire
+from ..runtime.hardware.tile_memory import NetworkProfile
+from ..runtime.models.catalog import find_entry, load_catalog
+from ..runtime.models.locate import find_model
+from .declare import wire_input
 
 if TYPE_CHECKING:
-    from ..runtime.hardware.calibration import Calibration, Measurement, Subject
-    from ..runtime.hardware.machine import Machine
+    from ..runtime.hardware.calibration import Calibration, CalibrationSubject, Measurement
+    from ..runtime.hardware.detect import Machine
     from ..runtime.host import Host
-    from ..runtime.models.facts import UpscaleModel as ModelFacts
+    from ..runtime.models.upscale_model import UpscaleModel as ModelFacts
     from ..runtime.upscale.backends import Precision
 
 MODEL_TOOLTIP = "The model that the settings are for; without one they suit the heaviest model that comes with the pack."
@@ -30,10 +30,10 @@ SETTINGS_TOOLTIP = (
     "From HW Probe: what it suggests is used for tile 0, batch 0, precision auto and backend auto. Values of your own go first."
 )
 
-_MEASURED = {"realesr-animevideov3": (128, 192, 256), "realesrgan-x4plus": (48, 72, 96)}
+_CALIBRATION_MODELS = {"realesr-animevideov3": (128, 192, 256), "realesrgan-x4plus": (48, 72, 96)}
 """Which models are measured, and with which tiles on a processor: some seconds in all."""
-_GPU_SIDES = (128, 256, 384)
-_NOT_MEASURED = ("auto", "null", "tensorrt")
+_GPU_TILE_SIDES = (128, 256, 384)
+_SKIPPED_BACKENDS = ("auto", "null", "tensorrt")
 """Not a backend of its own, none at all, and one that would have to build an engine for minutes."""
 
 
@@ -61,7 +61,7 @@ class HWProbe:
         return {
             "required": {},
             "optional": {
-                "upscale_model": wire("UPSCALE_MODEL", MODEL_TOOLTIP),
+                "upscale_model": wire_input("UPSCALE_MODEL", MODEL_TOOLTIP),
                 "calibrate": ("BOOLEAN", {"default": False, "tooltip": CALIBRATE_TOOLTIP}),
             },
         }
@@ -69,29 +69,29 @@ class HWProbe:
     @classmethod
     def IS_CHANGED(cls, **_: Any) -> str:
         """The machine, not what is free of it: else every run would upscale anew what is connected behind this."""
-        from ..runtime.hardware.machine import look
+        from ..runtime.hardware.detect import detect
 
-        machine = look()
-        cards = [(gpu.name, gpu.total, gpu.usable) for gpu in machine.gpus]
-        return repr((machine.cpu, machine.memory.total, cards, machine.driver, machine.torch_build, machine.versions))
+        machine = detect()
+        gpus = [(gpu.name, gpu.total, gpu.usable) for gpu in machine.gpus]
+        return repr((machine.cpu, machine.memory.total, gpus, machine.driver, machine.torch_build, machine.versions))
 
     def run(self, upscale_model: Any = None, calibrate: bool = False) -> dict[str, Any]:
-        from ..runtime.hardware.calibration import recall
-        from ..runtime.hardware.machine import look
-        from ..runtime.hardware.settings import recommend
-        from ..runtime.hardware.table import as_text
-        from ..runtime.hardware.torch_devices import is_loaded
+        from ..runtime.hardware.calibration import load_calibration
+        from ..runtime.hardware.detect import detect
+        from ..runtime.hardware.report import format_report
+        from ..runtime.hardware.settings import recommend_settings
+        from ..runtime.hardware.torch_devices import is_torch_loaded
 
-        machine = look(ask_torch=is_loaded(), folders=(self.host.folder("output"),))
+        machine = detect(ask_torch=is_torch_loaded(), folders=(self.host.folder("output"),))
         if calibrate:
-            with self.host.progress(len(_MEASURED), "model") as watch:
-                calibrate_here(machine, self.host.device(), self.host.model_folders(), watch.say, again=False)
-        network = None if upscale_model is None else _network(upscale_model)
-        settings = recommend(machine, network, device=self.host.device(), calibration=recall())
-        return {"ui": {"text": [as_text(machine, settings)]}, "result": (settings, str(settings))}
+            with self.host.progress(len(_CALIBRATION_MODELS), "model") as progress:
+                calibrate_models(machine, self.host.device(), self.host.model_folders(), progress.message, remeasure=False)
+        network = None if upscale_model is None else _describe_network(upscale_model)
+        settings = recommend_settings(machine, network, device=self.host.device(), calibration=load_calibration())
+        return {"ui": {"text": [format_report(machine, settings)]}, "result": (settings, str(settings))}
 
 
-class Tuned(NamedTuple):
+class MergedSettings(NamedTuple):
     """What a node that upscales goes by, once its own inputs and the settings on its wire are put together."""
 
     tile: int
@@ -100,116 +100,118 @@ class Tuned(NamedTuple):
     backend: str
 
 
-def tuned(settings: object, upscale_model: object, *, tile: int, batch: int, precision: Any, backend: str) -> Tuned:
+def merge_settings(
+    settings: object, upscale_model: object, *, tile: int, batch: int, precision: Any, backend: str
+) -> MergedSettings:
     """The node's own values, and what ``settings`` suggest where they leave the choice: 0, 0, ``auto`` and ``auto``.
 
     The halo is never taken from settings, because each model has its own; nor tile and backend for a model that carries an
     engine, which was built for both. Raises ``WorkflowError`` for a value that is no settings.
     """
     if settings is None:
-        return Tuned(tile, batch or 1, precision, backend)
+        return MergedSettings(tile, batch or 1, precision, backend)
     if not isinstance(settings, UpscaleSettings):
         raise WorkflowError(
             f"The settings are a {type(settings).__name__}.", "Connect the first output of HW Probe.", input_name="settings"
         )
-    from ..runtime.engines.wire import engine_of
+    from ..runtime.trt.attach import get_engine
 
-    by_engine = engine_of(upscale_model) is not None
-    return Tuned(
-        tile=tile if by_engine else tile or settings.tile_size,
+    has_engine = get_engine(upscale_model) is not None
+    return MergedSettings(
+        tile=tile if has_engine else tile or settings.tile_size,
         batch=batch or settings.batch_size,
         precision=settings.precision if precision == "auto" else precision,
-        backend=settings.backend if backend == "auto" and not by_engine else backend,
+        backend=settings.backend if backend == "auto" and not has_engine else backend,
     )
 
 
-def network_of(name: str) -> Network:
+def find_catalog_network(name: str) -> NetworkProfile:
     """The facts of a model of the catalog, without reading its weights. Raises ``ModelNotFound`` for any other name."""
     entry = find_entry(name)
     if entry is None:
-        raise ModelNotFound(f"{name!r} is not in the catalog.", f"Choose one of: {', '.join(catalog())}.", model=name)
-    return Network(entry.title, entry.architecture, entry.scale, entry.halo, entry.half_safe)
+        raise ModelNotFound(f"{name!r} is not in the catalog.", f"Choose one of: {', '.join(load_catalog())}.", model=name)
+    return NetworkProfile(entry.title, entry.architecture, entry.scale, entry.halo, entry.half_safe)
 
 
-def _network(descriptor: Any) -> Network:
-    from ..runtime.models.facts import UpscaleModel
+def _describe_network(descriptor: Any) -> NetworkProfile:
+    from ..runtime.models.upscale_model import UpscaleModel
 
-    model = UpscaleModel.of(descriptor)
+    model = UpscaleModel.from_descriptor(descriptor)
     entry = model.provenance.entry if model.provenance else None
     title = entry.title if entry else f"{model.architecture} x{model.scale}"
-    return Network(title, model.architecture, model.scale, model.halo, model.half_safe)
+    return NetworkProfile(title, model.architecture, model.scale, model.halo, model.half_safe)
 
 
-def calibrate_here(
-    machine: Machine, device: str, folders: Sequence[Path], say: Callable[[str], None], *, again: bool = True
+def calibrate_models(
+    machine: Machine, device: str, folders: Sequence[Path], on_message: Callable[[str], None], *, remeasure: bool = True
 ) -> None:
     """Measure the models that come with the pack on every backend that opens here, and keep it in the cache folder.
 
     ``again=False`` leaves out what was measured before. Raises ``HardwareMissing`` for a device that is not here.
     """
-    from ..runtime.hardware.calibration import recall, remember
-    from ..runtime.models.facts import UpscaleModel
-    from ..runtime.models.load import load
+    from ..runtime.hardware.calibration import load_calibration, store_calibration
+    from ..runtime.models.load import load_model
+    from ..runtime.models.upscale_model import UpscaleModel
 
-    known: Calibration = {} if again else recall()
-    found: dict[Subject, Measurement] = {}
-    for name, sides in _MEASURED.items():
+    known: Calibration = {} if remeasure else load_calibration()
+    found: dict[CalibrationSubject, Measurement] = {}
+    for name, sides in _CALIBRATION_MODELS.items():
         try:
-            model = UpscaleModel.of(load(locate(name, folders)))
+            model = UpscaleModel.from_descriptor(load_model(find_model(name, folders)))
         except ModelNotFound as error:
-            say(str(error))
+            on_message(str(error))
             continue
-        for what, measurement in _measured(machine, model, device, sides, known):
-            found[what] = measurement
-            say(
-                f"{name} by {what.backend} in {what.precision}: {measurement.bytes_per_pixel:,.0f} bytes per pixel, "
+        for measured_subject, measurement in _measure_backends(machine, model, device, sides, known):
+            found[measured_subject] = measurement
+            on_message(
+                f"{name} by {measured_subject.backend} in {measured_subject.precision}: {measurement.bytes_per_pixel:,.0f} bytes per pixel, "
                 f"{measurement.seconds_per_megapixel:.2f} s per million pixels."
             )
-    if found and remember(found) is None:
-        say("The measurement cannot be kept: the cache folder cannot be written to. See: python -m runtime doctor")
+    if found and store_calibration(found) is None:
+        on_message("The measurement cannot be kept: the cache folder cannot be written to. See: python -m runtime doctor")
 
 
-def _measured(
+def _measure_backends(
     machine: Machine, model: ModelFacts, device: str, sides: Sequence[int], known: Calibration
-) -> Iterator[tuple[Subject, Measurement]]:
+) -> Iterator[tuple[CalibrationSubject, Measurement]]:
     import numpy as np
     import torch
 
-    from ..runtime.hardware.calibration import measure, subject
-    from ..runtime.upscale.allocator import reused_memory
+    from ..runtime.hardware.calibration import make_subject, measure_tiles
     from ..runtime.upscale.backends import BACKENDS, open_backend
-    from ..runtime.upscale.device import resolve, resolve_precision
+    from ..runtime.upscale.device import resolve_device, resolve_precision
+    from ..runtime.upscale.malloc import reuse_freed_memory
 
-    place = resolve(device)
-    precision: Precision = "fp16" if resolve_precision("auto", model, place) == torch.float16 else "fp32"
-    sides = sides if place.type == "cpu" else _GPU_SIDES
+    torch_device = resolve_device(device)
+    precision: Precision = "fp16" if resolve_precision("auto", model, torch_device) == torch.float16 else "fp32"
+    sides = sides if torch_device.type == "cpu" else _GPU_TILE_SIDES
     tiles = np.random.default_rng(8).random((1, max(sides), max(sides), 3), np.float32)
-    for backend_name in (name for name in BACKENDS if name not in _NOT_MEASURED):
-        what = subject(machine, str(place), model.architecture, model.scale, backend_name, precision)
-        if what in known:
+    for backend_name in (name for name in BACKENDS if name not in _SKIPPED_BACKENDS):
+        measured_subject = make_subject(machine, str(torch_device), model.architecture, model.scale, backend_name, precision)
+        if measured_subject in known:
             continue
         try:
-            opened = open_backend(backend_name, model, str(place), precision)
+            backend_instance = open_backend(backend_name, model, str(torch_device), precision)
         except (HardwareMissing, ModelError, WorkflowError):  # not installed, not for this network, not on this device
             continue
-        with closing(opened) as backend, reused_memory() if place.type == "cpu" else nullcontext():
+        with closing(backend_instance) as backend, reuse_freed_memory() if torch_device.type == "cpu" else nullcontext():
 
-            def run(side: int) -> None:
+            def run_tile(side: int) -> None:
                 backend.run(np.ascontiguousarray(tiles[:, :side, :side]))
 
-            yield what, measure(run, _used(place), sides)
+            yield measured_subject, measure_tiles(run_tile, _make_memory_reader(torch_device), sides)
 
 
-def _used(place: Any) -> Callable[[], int]:
+def _make_memory_reader(torch_device: Any) -> Callable[[], int]:
     """How much memory is taken now: of a CUDA GPU by everybody (TensorRT does not go through torch), else by this process."""
     import torch
 
-    if place.type == "cuda":
-        return lambda: torch.cuda.mem_get_info(place)[1] - torch.cuda.mem_get_info(place)[0]
-    if place.type == "mps":
+    if torch_device.type == "cuda":
+        return lambda: torch.cuda.mem_get_info(torch_device)[1] - torch.cuda.mem_get_info(torch_device)[0]
+    if torch_device.type == "mps":
         return torch.mps.driver_allocated_memory
-    if place.type == "xpu":
-        return lambda: torch.xpu.memory_reserved(place)
+    if torch_device.type == "xpu":
+        return lambda: torch.xpu.memory_reserved(torch_device)
     import psutil
 
     process = psutil.Process()

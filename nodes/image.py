@@ -6,18 +6,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ..runtime.errors import WorkflowError
-from ..runtime.frames.geometry import Size
-from ..runtime.host import PICTURE_SUFFIXES, WRITABLE_SUFFIXES, expand_tokens
+from ..runtime.host import IMAGE_SUFFIXES, WRITABLE_IMAGE_SUFFIXES, expand_tokens
+from ..runtime.media.geometry import Size
 from ..runtime.upscale.backends import BACKENDS, PRECISIONS
-from ..runtime.upscale.target import NAMES, final_size
-from ..runtime.upscale.tiles import SMALLEST_TILE
-from .core import embedded_text, file_is_there, numbered, output_is_possible, shown
-from .hardware import SETTINGS_TOOLTIP, tuned
-from .inputs import choice, integer, text, wire
+from ..runtime.upscale.target_size import TARGET_NAMES, compute_final_size
+from ..runtime.upscale.tiles import MIN_TILE
+from .builtin.image import collect_workflow_text, file_is_there, format_ui_files, make_numbered_path_finder, output_is_possible
+from .declare import choice_input, int_input, text_input, wire_input
+from .hardware import SETTINGS_TOOLTIP, merge_settings
 
 if TYPE_CHECKING:
     from ..runtime.host import Host
-    from ..runtime.upscale.batch import Settings
+    from ..runtime.upscale.image_batch import TiledUpscaleSettings
 
 AS_SOURCE = "as source"
 LANCZOS, LANCZOS_LINEAR = "lanczos", "lanczos, linear light"
@@ -54,40 +54,40 @@ FILENAME_TOOLTIP = (
     "%second% are filled in. A suffix such as .tiff chooses the format."
 )
 IF_EXISTS_TOOLTIP = "number adds _00001_ and counts up; replace writes exactly this name."
-COLOUR_FIXES = ["off", "mean", "low-frequency"]
-COLOUR_FIX_TOOLTIP = (
+COLOR_FIXES = ["off", "mean", "low-frequency"]
+COLOR_FIX_TOOLTIP = (
     "Takes away the colour drift that a model adds. mean shifts the whole picture; low-frequency corrects every area by itself "
     "and leaves the detail alone."
 )
 
 
-def upscale_is_possible(target: str | None, tile: int | None) -> bool | str:
+def upscale_is_valid(target: str | None, tile: int | None) -> bool | str:
     """What VALIDATE_INPUTS answers: True, or the sentence that says what is wrong. None is what a wire will bring."""
-    if tile and not SMALLEST_TILE <= tile <= LARGEST_TILE:
-        return f"A tile of {tile} pixels is out of range. Use 0 (automatic), or {SMALLEST_TILE} to {LARGEST_TILE}."
+    if tile and not MIN_TILE <= tile <= LARGEST_TILE:
+        return f"A tile of {tile} pixels is out of range. Use 0 (automatic), or {MIN_TILE} to {LARGEST_TILE}."
     try:
         if target is not None:
-            final_size(Size(1, 1), 1, target)
+            compute_final_size(Size(1, 1), 1, target)
     except WorkflowError as error:
         return str(error)
     return True
 
 
-def tiling_inputs() -> dict[str, Any]:
+def declare_tiling_inputs() -> dict[str, Any]:
     """How a picture or a film goes through a model: the same choices for both."""
     return {
-        "tile": integer(0, 0, LARGEST_TILE, TILE_TOOLTIP, step=SMALLEST_TILE),
-        "halo": integer(-1, -1, 512, HALO_TOOLTIP, advanced=True),
-        "batch": integer(0, 0, 64, BATCH_TOOLTIP, advanced=True),
-        "precision": choice(PRECISIONS, "auto", PRECISION_TOOLTIP, advanced=True),
-        "reduce": choice([LANCZOS, LANCZOS_LINEAR], LANCZOS, REDUCE_TOOLTIP, advanced=True),
-        "backend": choice(BACKENDS, "auto", "What runs the model; null repeats pixels, for dry runs.", advanced=True),
-        "settings": wire("UPSCALE_SETTINGS", SETTINGS_TOOLTIP),
-        "color_fix": choice(COLOUR_FIXES, "off", COLOUR_FIX_TOOLTIP),
+        "tile": int_input(0, 0, LARGEST_TILE, TILE_TOOLTIP, step=MIN_TILE),
+        "halo": int_input(-1, -1, 512, HALO_TOOLTIP, advanced=True),
+        "batch": int_input(0, 0, 64, BATCH_TOOLTIP, advanced=True),
+        "precision": choice_input(PRECISIONS, "auto", PRECISION_TOOLTIP, advanced=True),
+        "reduce": choice_input([LANCZOS, LANCZOS_LINEAR], LANCZOS, REDUCE_TOOLTIP, advanced=True),
+        "backend": choice_input(BACKENDS, "auto", "What runs the model; null repeats pixels, for dry runs.", advanced=True),
+        "settings": wire_input("UPSCALE_SETTINGS", SETTINGS_TOOLTIP),
+        "color_fix": choice_input(COLOR_FIXES, "off", COLOR_FIX_TOOLTIP),
     }
 
 
-def tiling_settings(
+def build_upscale_settings(
     host: Host,
     upscale_model: Any,
     target: str,
@@ -99,21 +99,21 @@ def tiling_settings(
     backend: str,
     settings: Any,
     color_fix: Any,
-) -> Settings:
+) -> TiledUpscaleSettings:
     """What the engine is asked for: the choices of ``tiling_inputs``, and the settings that fill in what was left to them."""
-    from ..runtime.upscale.batch import Settings
+    from ..runtime.upscale.image_batch import TiledUpscaleSettings
 
-    forced = host.backend()
-    forced_or_own = backend if forced == "auto" else forced
-    by = tuned(settings, upscale_model, tile=tile, batch=batch, precision=precision, backend=forced_or_own)
-    return Settings(
+    host_backend = host.backend()
+    requested_backend = backend if host_backend == "auto" else host_backend
+    merged = merge_settings(settings, upscale_model, tile=tile, batch=batch, precision=precision, backend=requested_backend)
+    return TiledUpscaleSettings(
         target=target,
-        tile=by.tile,
+        tile=merged.tile,
         halo=halo,
-        batch=by.batch,
-        precision=by.precision,
+        batch=merged.batch,
+        precision=merged.precision,
         linear=reduce == LANCZOS_LINEAR,
-        backend=by.backend,
+        backend=merged.backend,
         device=host.device(),
         color_fix=color_fix,
     )
@@ -138,16 +138,16 @@ class TiledUpscale:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "image": wire("IMAGE", "Grey, RGB or RGBA; every picture of a batch is upscaled by itself."),
-                "upscale_model": wire("UPSCALE_MODEL", "From Upscale Model, or from ComfyUI's own Load Upscale Model."),
-                "target": choice(NAMES, "8K", TARGET_TOOLTIP),
+                "image": wire_input("IMAGE", "Grey, RGB or RGBA; every picture of a batch is upscaled by itself."),
+                "upscale_model": wire_input("UPSCALE_MODEL", "From Upscale Model, or from ComfyUI's own Load Upscale Model."),
+                "target": choice_input(TARGET_NAMES, "8K", TARGET_TOOLTIP),
             },
-            "optional": tiling_inputs(),
+            "optional": declare_tiling_inputs(),
         }
 
     @classmethod
     def VALIDATE_INPUTS(cls, target: str | None = None, tile: int | None = None) -> bool | str:
-        return upscale_is_possible(target, tile)
+        return upscale_is_valid(target, tile)
 
     def run(
         self,
@@ -163,14 +163,14 @@ class TiledUpscale:
         settings: Any = None,
         color_fix: Any = "off",
     ) -> tuple[Any]:
-        from ..runtime.upscale.batch import upscale_batch
-        from ..runtime.upscale.room import expect_room
+        from ..runtime.upscale.image_batch import upscale_batch
+        from ..runtime.upscale.memory import check_result_fits
 
-        expect_room(image.shape, upscale_model, target)
-        asked = tiling_settings(
+        check_result_fits(image.shape, upscale_model, target)
+        upscale_settings = build_upscale_settings(
             self.host, upscale_model, target, tile, halo, batch, precision, reduce, backend, settings, color_fix
         )
-        return (upscale_batch(image, upscale_model, asked, self.host.progress),)
+        return (upscale_batch(image, upscale_model, upscale_settings, self.host.progress),)
 
 
 class ImageIn:
@@ -190,12 +190,12 @@ class ImageIn:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        files = cls.host.input_files(PICTURE_SUFFIXES)
+        files = cls.host.input_files(IMAGE_SUFFIXES)
         file = (files, {"image_upload": True, "tooltip": "A file of the input folder; sub/name is understood too."})
         limit = "A file that claims to be larger is refused before it is decoded."
         return {
             "required": {"image": file},
-            "optional": {"max_megapixels": integer(1000, 1, 100_000, limit, advanced=True)},
+            "optional": {"max_megapixels": int_input(1000, 1, 100_000, limit, advanced=True)},
         }
 
     @classmethod
@@ -208,9 +208,9 @@ class ImageIn:
         return f"{path}:{path.stat().st_mtime_ns}:{max_megapixels}"
 
     def run(self, image: str, max_megapixels: int = 1000) -> tuple[Any, Any]:
-        from ..runtime.images.tensor import read_image
+        from ..runtime.comfyui.types.image import read_image
 
-        return read_image(self.host.find_input(image), max_pixels=self.host.input_pixels(max_megapixels * 1_000_000))
+        return read_image(self.host.find_input(image), max_pixels=self.host.get_max_input_pixels(max_megapixels * 1_000_000))
 
 
 class ImageOut:
@@ -229,20 +229,22 @@ class ImageOut:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        formats = [AS_SOURCE, *(suffix.removeprefix(".") for suffix in WRITABLE_SUFFIXES)]
+        formats = [AS_SOURCE, *(suffix.removeprefix(".") for suffix in WRITABLE_IMAGE_SUFFIXES)]
         return {
             "required": {
-                "images": wire("IMAGE", "One file each."),
-                "filename": text("Upscale8K/%name%", FILENAME_TOOLTIP),
+                "images": wire_input("IMAGE", "One file each."),
+                "filename": text_input("Upscale8K/%name%", FILENAME_TOOLTIP),
             },
             "optional": {
-                "source": wire("IMAGE_SOURCE", "From Image In: depth, grey, profile and name of the original."),
-                "format": choice(
+                "source": wire_input("IMAGE_SOURCE", "From Image In: depth, grey, profile and name of the original."),
+                "format": choice_input(
                     formats, AS_SOURCE, "A suffix in the file name goes before this; PNG where nothing says otherwise."
                 ),
-                "bit_depth": choice([AS_SOURCE, *DEPTHS], AS_SOURCE, "32 is floating point. 8 where nothing says otherwise."),
-                "quality": integer(95, 1, 100, "For JPEG, AVIF, WebP and JPEG XL; at 100 the last two are lossless."),
-                "if_exists": choice([NUMBER, REPLACE], NUMBER, IF_EXISTS_TOOLTIP, advanced=True),
+                "bit_depth": choice_input(
+                    [AS_SOURCE, *DEPTHS], AS_SOURCE, "32 is floating point. 8 where nothing says otherwise."
+                ),
+                "quality": int_input(95, 1, 100, "For JPEG, AVIF, WebP and JPEG XL; at 100 the last two are lossless."),
+                "if_exists": choice_input([NUMBER, REPLACE], NUMBER, IF_EXISTS_TOOLTIP, advanced=True),
             },
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
         }
@@ -263,28 +265,30 @@ class ImageOut:
         prompt: Any = None,
         extra_pnginfo: Any = None,
     ) -> dict[str, Any]:
-        from ..runtime.images.tensor import Wanted, write_images
+        from ..runtime.comfyui.types.image import ImageSaveOptions, write_images
 
-        wanted = Wanted(
+        write_request = ImageSaveOptions(
             filename=filename,
             suffix=None if format == AS_SOURCE else f".{format}",
             bits=DEPTHS.get(bit_depth),
             quality=quality,
-            text=embedded_text(prompt, extra_pnginfo),
+            text=collect_workflow_text(prompt, extra_pnginfo),
         )
-        find = numbered(self.host, "output") if if_exists == NUMBER else _exactly(self.host)
-        return {"ui": {"images": shown(self.host, "output", write_images(images, source, wanted, find))}}
+        find_path = (
+            make_numbered_path_finder(self.host, "output") if if_exists == NUMBER else _make_exact_path_finder(self.host)
+        )
+        return {"ui": {"images": format_ui_files(self.host, "output", write_images(images, source, write_request, find_path))}}
 
 
-def _exactly(host: Host) -> Any:
+def _make_exact_path_finder(host: Host) -> Any:
     """Where the pictures of one batch go: the very name for the first, a number after it for the others."""
 
-    def find(stem: str, suffix: str, index: int, *, width: int, height: int) -> Path:
+    def find_path(stem: str, suffix: str, index: int, *, width: int, height: int) -> Path:
         stem = expand_tokens(stem, width=width, height=height)
         stem += "Upscale8K" if not stem or stem.endswith(("/", "\\")) else ""
         return host.output_file("output", f"{stem}{suffix}" if index == 0 else f"{stem}_{index:05}{suffix}")
 
-    return find
+    return find_path
 
 
 NODES: dict[str, tuple[type, str]] = {

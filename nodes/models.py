@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..runtime.errors import ModelError
-from ..runtime.models.locate import locate, selector_names
-from .inputs import choice
+from ..runtime.models.locate import find_model, list_selector_names
+from .declare import choice_input
 
 if TYPE_CHECKING:
     from ..runtime.host import Host
@@ -42,26 +42,26 @@ class UpscaleModel:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        names = selector_names(cls.host.model_folders())
-        return {"required": {"model": choice(names, "realesr-animevideov3", MODEL_TOOLTIP)}}
+        names = list_selector_names(cls.host.model_folders())
+        return {"required": {"model": choice_input(names, "realesr-animevideov3", MODEL_TOOLTIP)}}
 
     @classmethod
     def VALIDATE_INPUTS(cls, model: str) -> bool | str:
         try:
-            locate(model, cls.host.model_folders())
+            find_model(model, cls.host.model_folders())
         except ModelError as error:
             return str(error)
         return True
 
     @classmethod
     def IS_CHANGED(cls, model: str) -> str:
-        path = locate(model, cls.host.model_folders()).path
+        path = find_model(model, cls.host.model_folders()).path
         return f"{path}:{path.stat().st_mtime_ns}"
 
     def run(self, model: str) -> tuple[Any]:
-        from ..runtime.models.load import load
+        from ..runtime.models.load import load_model
 
-        return (self.host.share_model(load(locate(model, self.host.model_folders()))),)
+        return (self.host.register_model(load_model(find_model(model, self.host.model_folders()))),)
 
 
 NODES: dict[str, tuple[type, str]] = {"UpscaleModel": (UpscaleModel, "Upscale Model")}

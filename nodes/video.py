@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..runtime.errors import MediaError
-from ..runtime.host import VIDEO_SUFFIXES, expand_tokens, is_series
-from ..runtime.upscale.target import NAMES
-from .core import embedded_text, file_is_there, output_is_possible, shown
+from ..runtime.host import VIDEO_SUFFIXES, expand_tokens, is_sequence_pattern
+from ..runtime.upscale.target_size import TARGET_NAMES
+from .builtin.image import collect_workflow_text, file_is_there, format_ui_files, output_is_possible
+from .declare import choice_input, int_input, seconds_input, text_input, wire_input
 from .image import (
     AS_SOURCE,
     DEPTHS,
@@ -18,11 +19,10 @@ from .image import (
     NUMBER,
     REPLACE,
     TARGET_TOOLTIP,
-    tiling_inputs,
-    tiling_settings,
-    upscale_is_possible,
+    build_upscale_settings,
+    declare_tiling_inputs,
+    upscale_is_valid,
 )
-from .inputs import choice, integer, seconds, text, wire
 
 if TYPE_CHECKING:
     from ..runtime.host import Host
@@ -44,17 +44,17 @@ CODEC_TOOLTIP = (
 PREFIX_TOOLTIP = (
     "Below the output folder; %width%, %height%, %year% and so on are filled in. A suffix such as .mkv goes before container."
 )
-PICTURES_TOOLTIP = "A folder of the input folder, or the names in one: shots/frame_%05d.png."
+SEQUENCE_IN_TOOLTIP = "A folder of the input folder, or the names in one: shots/frame_%05d.png."
 GAPS_TOOLTIP = (
     "What to do when numbers are missing: refuse and name the first, keep the time of the others (the picture before stands as "
     "long), or close up, which makes the film shorter."
 )
-NAMES_TOOLTIP = (
+SEQUENCE_OUT_TOOLTIP = (
     "Below the output folder; %05d is the number, with five digits. The suffix chooses the format: png, tiff, exr, jpg, webp, "
     "avif, jxl."
 )
 IF_EXISTS_TOOLTIP = "number adds _00001_ and counts up; replace writes exactly this name."
-SERIES_EXISTS_TOOLTIP = "number adds _00001_ to the folder and counts up; replace writes exactly these names."
+SEQUENCE_EXISTS_TOOLTIP = "number adds _00001_ to the folder and counts up; replace writes exactly these names."
 CHROMA_TOOLTIP = "4:4:4 keeps colour at full resolution, for masters."
 PRESET_TOOLTIP = (
     "The encoder's own word for its speed; empty is what suits the film's size. hevc: superfast, above 4K ultrafast."
@@ -89,11 +89,11 @@ class VideoIn:
         return {
             "required": {"video": (files, {"video_upload": True, "tooltip": "A file of the input folder."})},
             "optional": {
-                "start": seconds(0.0, "Where to begin, in seconds; exact, wherever the key frames lie."),
-                "duration": seconds(0.0, "How much to take, in seconds; 0 is all the rest."),
-                "frame_cap": integer(0, 0, 10_000_000, "Stop after so many frames; 0 is no limit."),
-                "every_nth": integer(1, 1, 1000, "Take one frame in so many; times are kept.", advanced=True),
-                "deinterlace": choice(DEINTERLACE, "refuse", DEINTERLACE_TOOLTIP, advanced=True),
+                "start": seconds_input(0.0, "Where to begin, in seconds; exact, wherever the key frames lie."),
+                "duration": seconds_input(0.0, "How much to take, in seconds; 0 is all the rest."),
+                "frame_cap": int_input(0, 0, 10_000_000, "Stop after so many frames; 0 is no limit."),
+                "every_nth": int_input(1, 1, 1000, "Take one frame in so many; times are kept.", advanced=True),
+                "deinterlace": choice_input(DEINTERLACE, "refuse", DEINTERLACE_TOOLTIP, advanced=True),
             },
         }
 
@@ -115,10 +115,10 @@ class VideoIn:
         every_nth: int = 1,
         deinterlace: Any = "refuse",
     ) -> tuple[Any]:
-        from ..runtime.video.value import open_value
+        from ..runtime.comfyui.types.video import open_video_value
 
         path = self.host.find_input(video)
-        return (open_value(path, self.host.progress, start, duration, frame_cap or None, every_nth, deinterlace),)
+        return (open_video_value(path, self.host.progress, start, duration, frame_cap or None, every_nth, deinterlace),)
 
 
 class TiledUpscaleVideo:
@@ -140,16 +140,16 @@ class TiledUpscaleVideo:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "video": wire("VIDEO", "From Video In, or from ComfyUI's own Load Video."),
-                "upscale_model": wire("UPSCALE_MODEL", "From Upscale Model, or from ComfyUI's own Load Upscale Model."),
-                "target": choice(NAMES, "8K", TARGET_TOOLTIP),
+                "video": wire_input("VIDEO", "From Video In, or from ComfyUI's own Load Video."),
+                "upscale_model": wire_input("UPSCALE_MODEL", "From Upscale Model, or from ComfyUI's own Load Upscale Model."),
+                "target": choice_input(TARGET_NAMES, "8K", TARGET_TOOLTIP),
             },
-            "optional": tiling_inputs(),
+            "optional": declare_tiling_inputs(),
         }
 
     @classmethod
     def VALIDATE_INPUTS(cls, target: str | None = None, tile: int | None = None) -> bool | str:
-        return upscale_is_possible(target, tile)
+        return upscale_is_valid(target, tile)
 
     def run(
         self,
@@ -165,18 +165,22 @@ class TiledUpscaleVideo:
         settings: Any = None,
         color_fix: Any = "off",
     ) -> tuple[Any]:
-        from ..runtime.upscale.film import upscale_stream
-        from ..runtime.upscale.room import expect_room
-        from ..runtime.video.value import map_value
+        from ..runtime.comfyui.types.video import map_video_value
+        from ..runtime.upscale.memory import check_result_fits
+        from ..runtime.upscale.video import upscale_video
 
         width, height = video.get_dimensions()
-        expect_room((1, height, width, 3), upscale_model, target)
-        asked = tiling_settings(
+        check_result_fits((1, height, width, 3), upscale_model, target)
+        upscale_settings = build_upscale_settings(
             self.host, upscale_model, target, tile, halo, batch, precision, reduce, backend, settings, color_fix
         )
-        stop = self.host.stop_if_asked
+        check_cancelled = self.host.check_cancelled
         return (
-            map_value(video, self.host.progress, lambda stream, say: upscale_stream(stream, upscale_model, asked, say, stop)),
+            map_video_value(
+                video,
+                self.host.progress,
+                lambda stream, say: upscale_video(stream, upscale_model, upscale_settings, say, check_cancelled),
+            ),
         )
 
 
@@ -198,20 +202,20 @@ class VideoOut:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "video": wire("VIDEO", "From Tiled Upscale Video, or any other video."),
-                "filename_prefix": text("Upscale8K/video", PREFIX_TOOLTIP),
+                "video": wire_input("VIDEO", "From Tiled Upscale Video, or any other video."),
+                "filename_prefix": text_input("Upscale8K/video", PREFIX_TOOLTIP),
             },
             "optional": {
-                "container": choice(CONTAINERS, "mp4", "mkv holds everything; mp4 is what players expect."),
-                "codec": choice(CODECS, "hevc", CODEC_TOOLTIP),
-                "bit_depth": choice(["8", "10"], "10", "10 bits keep skies free of bands; h264 players often want 8."),
-                "chroma": choice(["4:2:0", "4:4:4"], "4:2:0", CHROMA_TOOLTIP, advanced=True),
-                "crf": integer(-1, -1, 63, CRF_TOOLTIP),
-                "preset": text("", PRESET_TOOLTIP, advanced=True),
-                "hardware": choice(HARDWARE, "none", HARDWARE_TOOLTIP, advanced=True),
-                "audio": choice(["copy", "none"], "copy", AUDIO_TOOLTIP),
-                "segment_seconds": integer(1, 1, 3600, SEGMENT_TOOLTIP, advanced=True),
-                "if_exists": choice([NUMBER, REPLACE], NUMBER, IF_EXISTS_TOOLTIP, advanced=True),
+                "container": choice_input(CONTAINERS, "mp4", "mkv holds everything; mp4 is what players expect."),
+                "codec": choice_input(CODECS, "hevc", CODEC_TOOLTIP),
+                "bit_depth": choice_input(["8", "10"], "10", "10 bits keep skies free of bands; h264 players often want 8."),
+                "chroma": choice_input(["4:2:0", "4:4:4"], "4:2:0", CHROMA_TOOLTIP, advanced=True),
+                "crf": int_input(-1, -1, 63, CRF_TOOLTIP),
+                "preset": text_input("", PRESET_TOOLTIP, advanced=True),
+                "hardware": choice_input(HARDWARE, "none", HARDWARE_TOOLTIP, advanced=True),
+                "audio": choice_input(["copy", "none"], "copy", AUDIO_TOOLTIP),
+                "segment_seconds": int_input(1, 1, 3600, SEGMENT_TOOLTIP, advanced=True),
+                "if_exists": choice_input([NUMBER, REPLACE], NUMBER, IF_EXISTS_TOOLTIP, advanced=True),
             },
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
         }
@@ -237,41 +241,41 @@ class VideoOut:
         prompt: Any = None,
         extra_pnginfo: Any = None,
     ) -> dict[str, Any]:
-        from ..runtime.video.value import write_value
-        from ..runtime.video.write import Settings
+        from ..runtime.comfyui.types.video import write_video_value
+        from ..runtime.video.write.video_writer import VideoWriteSettings
 
-        stem, suffix = _stem_and_suffix(filename_prefix, container)
-        settings = Settings(
+        stem, suffix = _split_suffix(filename_prefix, container)
+        settings = VideoWriteSettings(
             codec=codec,
-            container=_container(suffix),
+            container=_suffix_to_container(suffix),
             bits=10 if bit_depth == "10" else 8,
             chroma=chroma,
             crf=None if crf < 0 else crf,
             preset=preset,
             hardware=None if hardware == "none" else hardware,
             audio=audio,
-            metadata={key: json.dumps(value) for key, value in embedded_text(prompt, extra_pnginfo).items()},
+            metadata={key: json.dumps(value) for key, value in collect_workflow_text(prompt, extra_pnginfo).items()},
             segment_seconds=Fraction(segment_seconds),
         )
 
-        def find(width: int, height: int) -> Path:
+        def find_path(width: int, height: int) -> Path:
             if if_exists == NUMBER:
                 return self.host.output_path("output", stem, suffix, width=width, height=height)
             name = expand_tokens(stem, width=width, height=height)
             name += "Upscale8K" if not name or name.endswith(("/", "\\")) else ""
             return self.host.output_file("output", name + suffix)
 
-        path = write_value(video, self.host.progress, settings, find, exactly=if_exists == REPLACE)
-        return {"ui": {"images": shown(self.host, "output", [path]), "animated": (True,)}}
+        path = write_video_value(video, self.host.progress, settings, find_path, overwrite=if_exists == REPLACE)
+        return {"ui": {"images": format_ui_files(self.host, "output", [path]), "animated": (True,)}}
 
 
-def _stem_and_suffix(name: str, container: str) -> tuple[str, str]:
+def _split_suffix(name: str, container: str) -> tuple[str, str]:
     """A suffix in the name is the container, as the person wrote it."""
     suffix = Path(name).suffix
-    return (name[: -len(suffix)], suffix) if _container(suffix) in CONTAINERS else (name, f".{container}")
+    return (name[: -len(suffix)], suffix) if _suffix_to_container(suffix) in CONTAINERS else (name, f".{container}")
 
 
-def _container(suffix: str) -> Any:
+def _suffix_to_container(suffix: str) -> Any:
     return suffix.removeprefix(".").lower()
 
 
@@ -295,33 +299,35 @@ class SequenceIn:
         rate = {"default": 24.0, "min": 0.01, "max": 1000.0, "step": 0.001, "round": 0.001}
         return {
             "required": {
-                "pictures": text("frames/%05d.png", PICTURES_TOOLTIP),
+                "pictures": text_input("frames/%05d.png", SEQUENCE_IN_TOOLTIP),
                 "frame_rate": ("FLOAT", {**rate, "tooltip": "Pictures a second; 23.976 is 24000/1001."}),
             },
-            "optional": {"gaps": choice(GAPS, "refuse", GAPS_TOOLTIP)},
+            "optional": {"gaps": choice_input(GAPS, "refuse", GAPS_TOOLTIP)},
         }
 
     @classmethod
     def VALIDATE_INPUTS(cls, pictures: str) -> bool | str:
         try:
-            cls.host.find_series(pictures)
+            cls.host.find_sequence(pictures)
         except MediaError as error:
             return str(error)
         return True
 
     @classmethod
     def IS_CHANGED(cls, pictures: str, frame_rate: float = 24.0, gaps: str = "refuse") -> str:
-        from ..runtime.video.sequence import fingerprint
+        from ..runtime.video.sequence.read import compute_sequence_fingerprint
 
-        return f"{frame_rate}:{gaps}:{fingerprint(cls.host.find_series(pictures))}"
+        return f"{frame_rate}:{gaps}:{compute_sequence_fingerprint(cls.host.find_sequence(pictures))}"
 
     def run(self, pictures: str, frame_rate: float = 24.0, gaps: Any = "refuse") -> tuple[Any]:
-        from ..runtime.images.film import frame_reader
-        from ..runtime.video.value import open_pictures
+        from ..runtime.comfyui.types.video import open_sequence_value
+        from ..runtime.images.sequence_frames import make_frame_reader
 
-        limit = self.host.input_pixels()
-        place = self.host.find_series(pictures)
-        return (open_pictures(place, frame_rate, gaps, lambda say: frame_reader(limit, say), self.host.progress),)
+        max_pixels = self.host.get_max_input_pixels()
+        pattern = self.host.find_sequence(pictures)
+        return (
+            open_sequence_value(pattern, frame_rate, gaps, lambda say: make_frame_reader(max_pixels, say), self.host.progress),
+        )
 
 
 class SequenceOut:
@@ -342,20 +348,22 @@ class SequenceOut:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "video": wire("VIDEO", "From Tiled Upscale Video, or any other video."),
-                "filename": text("Upscale8K/frames/%05d.png", NAMES_TOOLTIP),
+                "video": wire_input("VIDEO", "From Tiled Upscale Video, or any other video."),
+                "filename": text_input("Upscale8K/frames/%05d.png", SEQUENCE_OUT_TOOLTIP),
             },
             "optional": {
-                "bit_depth": choice([AS_SOURCE, *DEPTHS], AS_SOURCE, "32 is floating point. A film of 10 bits becomes 16."),
-                "start_number": integer(1, 0, 100_000_000, "The number of the first picture."),
-                "if_exists": choice([NUMBER, REPLACE], NUMBER, SERIES_EXISTS_TOOLTIP, advanced=True),
+                "bit_depth": choice_input(
+                    [AS_SOURCE, *DEPTHS], AS_SOURCE, "32 is floating point. A film of 10 bits becomes 16."
+                ),
+                "start_number": int_input(1, 0, 100_000_000, "The number of the first picture."),
+                "if_exists": choice_input([NUMBER, REPLACE], NUMBER, SEQUENCE_EXISTS_TOOLTIP, advanced=True),
             },
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
         }
 
     @classmethod
     def VALIDATE_INPUTS(cls, filename: str | None) -> bool | str:
-        if filename is not None and not is_series(expand_tokens(filename)):
+        if filename is not None and not is_sequence_pattern(expand_tokens(filename)):
             return f"{filename} names one picture, not a series of them. Put a number into it: frames/%05d.png."
         return output_is_possible(cls.host, filename)
 
@@ -369,22 +377,27 @@ class SequenceOut:
         prompt: Any = None,
         extra_pnginfo: Any = None,
     ) -> dict[str, Any]:
-        from ..runtime.images.film import frame_writer
-        from ..runtime.video.sequence_write import SequenceSettings
-        from ..runtime.video.value import write_pictures
+        from ..runtime.comfyui.types.video import write_sequence_value
+        from ..runtime.images.sequence_frames import make_frame_writer
+        from ..runtime.video.sequence.write import SequenceSettings
 
-        text = {key: json.dumps(value) for key, value in embedded_text(prompt, extra_pnginfo).items()}
-        settings = SequenceSettings(frame_writer(text), DEPTHS.get(bit_depth), start_number)
+        text = {key: json.dumps(value) for key, value in collect_workflow_text(prompt, extra_pnginfo).items()}
+        settings = SequenceSettings(make_frame_writer(text), DEPTHS.get(bit_depth), start_number)
         folder, _, names = filename.replace("\\", "/").rpartition("/")
 
-        def find(width: int, height: int) -> Path:
+        def find_path(width: int, height: int) -> Path:
             if if_exists == REPLACE:
                 return self.host.output_file("output", expand_tokens(filename, width=width, height=height))
-            place = self.host.output_path("output", folder, "", width=width, height=height)
-            return place / expand_tokens(names, width=width, height=height)
+            sequence_folder = self.host.output_path("output", folder, "", width=width, height=height)
+            return sequence_folder / expand_tokens(names, width=width, height=height)
 
-        pattern, written = write_pictures(video, self.host.progress, settings, find, exactly=if_exists == REPLACE)
-        return {"ui": {"images": shown(self.host, "output", written), "series": shown(self.host, "output", [pattern])}}
+        pattern, written = write_sequence_value(video, self.host.progress, settings, find_path, overwrite=if_exists == REPLACE)
+        return {
+            "ui": {
+                "images": format_ui_files(self.host, "output", written),
+                "series": format_ui_files(self.host, "output", [pattern]),
+            }
+        }
 
 
 NODES: dict[str, tuple[type, str]] = {

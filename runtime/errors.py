@@ -57,10 +57,10 @@ class WorkflowError(Upscale8KError, ValueError):
         self.input_name = input_name
 
 
-def node_label(node_id: str, class_type: str | None, title: str | None = None) -> str:
+def format_node_label(node_id: str, class_type: str | None, title: str | None = None) -> str:
     """How every message names a node: ``node 3 (LoadImage "The photo")``."""
-    titled = f' "{title}"' if title and title != class_type else ""
-    return f"node {node_id} ({class_type or 'unknown'}{titled})"
+    title_suffix = f' "{title}"' if title and title != class_type else ""
+    return f"node {node_id} ({class_type or 'unknown'}{title_suffix})"
 
 
 @dataclass(frozen=True)
@@ -81,7 +81,7 @@ class Problem:
     def __str__(self) -> str:
         where = ""
         if self.node_id is not None:
-            where = node_label(self.node_id, self.class_type, self.title)
+            where = format_node_label(self.node_id, self.class_type, self.title)
             where += f", input {self.input_name}: " if self.input_name else ": "
         return f"{where}{self.what} {self.hint}".strip()
 

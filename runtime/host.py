@@ -25,10 +25,10 @@ Folder = Literal["input", "output", "temp"]
 FOLDERS: tuple[Folder, ...] = ("input", "output", "temp")
 
 WEIGHT_SUFFIXES = (".safetensors", ".sft", ".pth", ".pt", ".ckpt", ".bin")
-PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".exr", ".jxl", ".bmp", ".gif")
+IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".exr", ".jxl", ".bmp", ".gif")
 VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".wmv", ".flv")
-WRITABLE_FILMS = (".mp4", ".mkv", ".mov", ".webm")
-WRITABLE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".exr", ".jxl")
+WRITABLE_VIDEO_SUFFIXES = (".mp4", ".mkv", ".mov", ".webm")
+WRITABLE_IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".avif", ".exr", ".jxl")
 
 
 MAX_PIXELS = 1_000_000_000
@@ -42,11 +42,11 @@ class Progress(Protocol):
         """Count ``steps`` as done. Inside ComfyUI this raises its interrupt when the person asked to stop."""
         ...
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         """Show a sentence beside the bar: a warning, or what was decided."""
         ...
 
-    def tell(self, **numbers: int) -> None:
+    def update(self, **numbers: int) -> None:
         """Numbers to show beside the bar from now on, such as ``bytes`` written or ``reused`` frames."""
         ...
 
@@ -69,7 +69,7 @@ class Host(Protocol):
         """
         ...
 
-    def find_series(self, name: str) -> Path:
+    def find_sequence(self, name: str) -> Path:
         """The folder of pictures that a workflow names, or the pattern of their names in one: ``shots/frame_%05d.png``.
 
         Raises ``MediaError`` when the folder does not exist or would lie outside its root.
@@ -105,7 +105,7 @@ class Host(Protocol):
         """Where weights may lie, first match wins."""
         ...
 
-    def share_model(self, model: Any) -> Any:
+    def register_model(self, model: Any) -> Any:
         """Make a loaded model fit for other nodes of this home, and return it."""
         ...
 
@@ -113,7 +113,7 @@ class Host(Protocol):
         """The torch device to work on: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ..."""
         ...
 
-    def input_pixels(self, own: int = MAX_PIXELS) -> int:
+    def get_max_input_pixels(self, node_limit: int = MAX_PIXELS) -> int:
         """The largest picture, in pixels, that is decoded: what was said for the whole run, else the node's ``own`` limit."""
         ...
 
@@ -121,7 +121,7 @@ class Host(Protocol):
         """The backend that was forced for the whole run, or ``auto``."""
         ...
 
-    def stop_if_asked(self) -> None:
+    def check_cancelled(self) -> None:
         """Raise this home's interrupt when the person asked to stop. On a command line Ctrl-C comes by itself."""
         ...
 
@@ -130,19 +130,19 @@ class Host(Protocol):
         ...
 
 
-_ANNOTATION = re.compile(r"\s*\[(input|output|temp)\]$")
+_FOLDER_ANNOTATION = re.compile(r"\s*\[(input|output|temp)\]$")
 
 
 def split_annotation(name: str) -> tuple[str, Folder]:
     """``"x.png [output]"`` -> ``("x.png", "output")``; without a bracket it is a file of the input folder."""
-    match = _ANNOTATION.search(name)
+    match = _FOLDER_ANNOTATION.search(name)
     if match is None:
         return name, "input"
     folders: dict[str, Folder] = {folder: folder for folder in FOLDERS}
     return name[: match.start()], folders[match.group(1)]
 
 
-def contained(root: Path, name: str) -> Path | None:
+def resolve_inside(root: Path, name: str) -> Path | None:
     """``root/name`` with links followed, or None when that would lie outside ``root`` or can be no path at all."""
     try:
         root = root.resolve()
@@ -166,18 +166,18 @@ def _is_folder(path: Path) -> bool:
         return False
 
 
-def is_series(name: str) -> bool:
+def is_sequence_pattern(name: str) -> bool:
     """Whether a name stands for numbered pictures: ``frame_%05d.png``."""
     return re.search(r"%(?:0\d+)?d(?!ay%)", PurePath(name).name) is not None
 
 
-def _expect_usable(folder: Path, option: str) -> None:
+def _check_folder_usable(folder: Path, option: str) -> None:
     """Raise ``OutputError`` when files could not be made in ``folder``, or the folder itself could not."""
-    there = next(place for place in (folder, *folder.parents) if os.path.lexists(place))
-    if not there.is_dir():
-        reason = f"{there} is a file" if there == folder else f"{there} is a file, and no folder can be made in it"
-    elif not os.access(there, os.R_OK | os.W_OK | os.X_OK):
-        reason = f"{there} may not be read and written"
+    existing = next(candidate for candidate in (folder, *folder.parents) if os.path.lexists(candidate))
+    if not existing.is_dir():
+        reason = f"{existing} is a file" if existing == folder else f"{existing} is a file, and no folder can be made in it"
+    elif not os.access(existing, os.R_OK | os.W_OK | os.X_OK):
+        reason = f"{existing} may not be read and written"
     else:
         return
     raise OutputError(
@@ -201,12 +201,12 @@ def expand_tokens(prefix: str, *, width: int = 0, height: int = 0, now: time.str
     return re.sub(r"%(\w+)%", lambda match: tokens.get(match.group(1), match.group(0)), prefix)
 
 
-def _named(prefix: str) -> str:
+def _add_default_name(prefix: str) -> str:
     """ComfyUI takes ``video/`` to mean an empty name whose counter never grows, and overwrites; this gives the file a name."""
     return f"{prefix}Upscale8K" if not prefix or prefix.endswith(("/", "\\")) else prefix
 
 
-def next_counter(folder: Path, stem: str) -> int:
+def find_next_counter(folder: Path, stem: str) -> int:
     """One more than the highest number that follows ``stem_`` among the files of ``folder``, as ComfyUI counts."""
     highest = 0
     start = f"{stem}_"
@@ -229,17 +229,17 @@ class SilentProgress:
     def advance(self, steps: int = 1) -> None:
         return None
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         return None
 
-    def tell(self, **numbers: int) -> None:
+    def update(self, **numbers: int) -> None:
         return None
 
     def preview(self, pixels: Any) -> None:
         return None
 
 
-def _silent(total: int, unit: str) -> AbstractContextManager[Progress]:
+def _open_silent_progress(total: int, unit: str) -> AbstractContextManager[Progress]:
     return SilentProgress()
 
 
@@ -262,7 +262,7 @@ class LocalHost:
     device_name: str = "auto"
     backend_name: str = "auto"
     max_pixels: int | None = None
-    show_progress: Callable[[int, str], AbstractContextManager[Progress]] = _silent
+    show_progress: Callable[[int, str], AbstractContextManager[Progress]] = _open_silent_progress
     _temp: tempfile.TemporaryDirectory[str] | None = None
 
     def folder(self, folder: Folder) -> Path:
@@ -281,30 +281,33 @@ class LocalHost:
 
     def input_files(self, suffixes: tuple[str, ...]) -> list[str]:
         folders = (self.input_dir, *self.shipped_inputs)
-        return sorted({name for folder in folders for name in input_names(folder, suffixes)})
+        return sorted({name for folder in folders for name in list_files(folder, suffixes)})
 
     def find_input(self, name: str) -> Path:
-        return self._find(*split_annotation(name), _is_file)
+        return self._find_path(*split_annotation(name), _is_file)
 
-    def find_series(self, name: str) -> Path:
-        plain, folder = split_annotation(name)
-        place = PurePath(plain)
-        if is_series(plain):
-            return self._find(str(place.parent), folder, _is_folder) / place.name
-        return self._find(plain, folder, _is_folder)
+    def find_sequence(self, name: str) -> Path:
+        plain_name, folder = split_annotation(name)
+        path = PurePath(plain_name)
+        if is_sequence_pattern(plain_name):
+            return self._find_path(str(path.parent), folder, _is_folder) / path.name
+        return self._find_path(plain_name, folder, _is_folder)
 
-    def _find(self, name: str, folder: Folder, is_there: Callable[[Path], bool]) -> Path:
+    def _find_path(self, name: str, folder: Folder, exists: Callable[[Path], bool]) -> Path:
         root = self.folder(folder).absolute()
-        path = contained(root, name)
+        path = resolve_inside(root, name)
         if path is None:
             raise MediaError(
                 f"{name!r} lies outside the {folder} folder {root}.",
                 f"A workflow may only name files inside the {folder} folder: copy the file there, or pass {self.input_option}.",
                 path=root,
             )
-        if not is_there(path) and folder == "input":
-            path = next((there for root in self.shipped_inputs if (there := contained(root, name)) and is_there(there)), path)
-        if not is_there(path):
+        if not exists(path) and folder == "input":
+            path = next(
+                (candidate for root in self.shipped_inputs if (candidate := resolve_inside(root, name)) and exists(candidate)),
+                path,
+            )
+        if not exists(path):
             missing = "" if root.is_dir() else ", which does not exist"
             raise MediaError(
                 f"{name!r} is not in the {folder} folder {root}{missing}.",
@@ -314,15 +317,17 @@ class LocalHost:
         return path
 
     def check_output(self, folder: Folder, name: str) -> None:
-        _expect_usable(self._output_place(folder, _named(expand_tokens(name))).parent, self.output_option)
+        _check_folder_usable(
+            self._resolve_output_path(folder, _add_default_name(expand_tokens(name))).parent, self.output_option
+        )
 
     def output_path(self, folder: Folder, prefix: str, suffix: str, *, width: int = 0, height: int = 0) -> Path:
-        path = self.output_file(folder, _named(expand_tokens(prefix, width=width, height=height)))
-        return path.with_name(f"{path.name}_{next_counter(path.parent, path.name):05}_{suffix}")
+        path = self.output_file(folder, _add_default_name(expand_tokens(prefix, width=width, height=height)))
+        return path.with_name(f"{path.name}_{find_next_counter(path.parent, path.name):05}_{suffix}")
 
     def output_file(self, folder: Folder, name: str) -> Path:
-        path = self._output_place(folder, name)
-        _expect_usable(path.parent, self.output_option)
+        path = self._resolve_output_path(folder, name)
+        _check_folder_usable(path.parent, self.output_option)
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -333,9 +338,9 @@ class LocalHost:
             ) from error
         return path
 
-    def _output_place(self, folder: Folder, name: str) -> Path:
+    def _resolve_output_path(self, folder: Folder, name: str) -> Path:
         root = self.folder(folder).absolute()
-        path = contained(root, name)
+        path = resolve_inside(root, name)
         if path is None or path == root.resolve():
             raise OutputError(
                 f"The file name {name!r} leads outside the {folder} folder {root}.",
@@ -347,7 +352,7 @@ class LocalHost:
     def model_folders(self) -> tuple[Path, ...]:
         return self.models_dirs
 
-    def share_model(self, model: Any) -> Any:
+    def register_model(self, model: Any) -> Any:
         return model
 
     def device(self) -> str:
@@ -356,20 +361,20 @@ class LocalHost:
     def backend(self) -> str:
         return self.backend_name
 
-    def input_pixels(self, own: int = MAX_PIXELS) -> int:
-        return self.max_pixels or own
+    def get_max_input_pixels(self, node_limit: int = MAX_PIXELS) -> int:
+        return self.max_pixels or node_limit
 
-    def stop_if_asked(self) -> None:
+    def check_cancelled(self) -> None:
         return None
 
     def progress(self, total: int, unit: str) -> AbstractContextManager[Progress]:
         return self.show_progress(total, unit)
 
 
-def input_names(folder: Path, suffixes: Iterable[str]) -> list[str]:
+def list_files(folder: Path, suffixes: Iterable[str]) -> list[str]:
     """Names of the files directly in ``folder`` that end in one of ``suffixes`` (lower case), sorted."""
-    wanted = tuple(suffixes)
+    allowed = tuple(suffixes)
     try:
-        return sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(wanted) and path.is_file())
+        return sorted(path.name for path in folder.iterdir() if path.name.lower().endswith(allowed) and path.is_file())
     except OSError:  # not there or not readable: a workflow that names a file of it gets told so
         return []

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from upscale8k.runtime.errors import MediaError, OutputError
-from upscale8k.runtime.host import LocalHost, contained, expand_tokens, input_names, next_counter, split_annotation
+from upscale8k.runtime.host import LocalHost, expand_tokens, find_next_counter, list_files, resolve_inside, split_annotation
 
 from .comfyui.peer.tree import OBTAIN, tree, tree_problem
 
@@ -30,7 +30,7 @@ def host(tmp_path: Path) -> LocalHost:
 
 @pytest.mark.parametrize("name", ["a.png", "sub/a.png", "./a.png", "sub/../a.png", "..a.png", "a..png", "", "sub//a.png"])
 def test_a_name_inside_stays_inside(tmp_path: Path, name: str) -> None:
-    assert contained(tmp_path, name) == Path(os.path.normpath(tmp_path / name))
+    assert resolve_inside(tmp_path, name) == Path(os.path.normpath(tmp_path / name))
 
 
 @pytest.mark.parametrize(
@@ -38,13 +38,13 @@ def test_a_name_inside_stays_inside(tmp_path: Path, name: str) -> None:
     ["..", "../a", "sub/../../a", "/etc/passwd", "//etc/passwd", "a\0b", "\0", "\udc80/../../x", "x" * 70_000 + "/../../.."],
 )
 def test_a_name_outside_is_none(tmp_path: Path, name: str) -> None:
-    assert contained(tmp_path, name) is None
+    assert resolve_inside(tmp_path, name) is None
 
 
 def test_a_folder_whose_name_begins_alike_is_outside(tmp_path: Path) -> None:
     (tmp_path / "in").mkdir()
-    assert contained(tmp_path / "in", f"{tmp_path}/in-secret/a") is None
-    assert contained(tmp_path / "in", "../in-secret/a") is None
+    assert resolve_inside(tmp_path / "in", f"{tmp_path}/in-secret/a") is None
+    assert resolve_inside(tmp_path / "in", "../in-secret/a") is None
 
 
 def test_links_are_followed_before_they_are_judged(tmp_path: Path) -> None:
@@ -53,11 +53,11 @@ def test_links_are_followed_before_they_are_judged(tmp_path: Path) -> None:
     (root / "inside").symlink_to(root / "real")
     (root / "outside").symlink_to(tmp_path)
     (root / "circle").symlink_to(root / "circle")
-    assert contained(root, "inside/a.png") == root / "real/a.png"
-    assert contained(root, "outside/a.png") is None
-    assert contained(root, "outside/home/real/a.png") == root / "real/a.png"
+    assert resolve_inside(root, "inside/a.png") == root / "real/a.png"
+    assert resolve_inside(root, "outside/a.png") is None
+    assert resolve_inside(root, "outside/home/real/a.png") == root / "real/a.png"
     (tmp_path / "door").symlink_to(root)
-    assert contained(tmp_path / "door", "real/a.png") == root / "real/a.png"
+    assert resolve_inside(tmp_path / "door", "real/a.png") == root / "real/a.png"
 
 
 # Inputs.
@@ -119,8 +119,8 @@ def test_the_list_of_inputs_has_files_of_the_wanted_kinds_only(host: LocalHost, 
     (tmp_path / "input/folder.png").mkdir()
     (tmp_path / "input/dangling.png").symlink_to(tmp_path / "gone")
     assert host.input_files((".png",)) == ["a.png", "b.PNG", "c.png"]
-    assert input_names(tmp_path / "gone", (".png",)) == []
-    assert input_names(tmp_path / "input/a.png", (".png",)) == []
+    assert list_files(tmp_path / "gone", (".png",)) == []
+    assert list_files(tmp_path / "input/a.png", (".png",)) == []
 
 
 # Outputs.
@@ -186,9 +186,9 @@ def test_the_temporary_folder_is_gone_when_the_host_is_closed(host: LocalHost) -
 
 
 def test_the_limit_of_the_run_goes_before_that_of_a_node() -> None:
-    assert LocalHost().input_pixels() == 1_000_000_000
-    assert LocalHost().input_pixels(5) == 5
-    assert LocalHost(max_pixels=7).input_pixels(5) == LocalHost(max_pixels=7).input_pixels() == 7
+    assert LocalHost().get_max_input_pixels() == 1_000_000_000
+    assert LocalHost().get_max_input_pixels(5) == 5
+    assert LocalHost(max_pixels=7).get_max_input_pixels(5) == LocalHost(max_pixels=7).get_max_input_pixels() == 7
 
 
 def test_tokens_are_filled_in_and_others_are_left() -> None:
@@ -301,4 +301,4 @@ def test_comfyui_finds_the_same_inputs(host: LocalHost, tmp_path: Path) -> None:
 def test_the_counter_reads_no_number_that_is_part_of_a_word(tmp_path: Path) -> None:
     for name in ("a_12x_.png", "a_5", "a_6.png", "a_9_9_.png"):
         (tmp_path / name).write_bytes(b"")
-    assert next_counter(tmp_path, "a") == 10
+    assert find_next_counter(tmp_path, "a") == 10

@@ -14,7 +14,7 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.version import Version
 from PIL import Image
-from upscale8k.nodes import OURS
+from upscale8k.nodes import OWN_NODES
 
 ROOT = Path(__file__).resolve().parent.parent
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -54,7 +54,7 @@ def test_the_registry_gets_what_it_asks_for() -> None:
     assert (ROOT / project["readme"]).is_file()
 
 
-def test_the_pictures_of_the_registry_have_its_sizes() -> None:
+def test_the_images_of_the_registry_have_its_sizes() -> None:
     """An icon is square and at most 400 pixels wide; a banner is 21:9. The addresses are those of files in the repository."""
     for key, fits in (("Icon", lambda size: size == (400, 400)), ("Banner", lambda size: size[0] * 9 == size[1] * 21)):
         repository, branch, name = re.fullmatch(
@@ -62,8 +62,8 @@ def test_the_pictures_of_the_registry_have_its_sizes() -> None:
         ).groups()
         assert PROJECT["project"]["urls"]["Repository"].endswith(repository)
         assert branch == "main"
-        with Image.open(ROOT / name) as picture:
-            assert fits(picture.size), picture.size
+        with Image.open(ROOT / name) as image:
+            assert fits(image.size), image.size
 
 
 def archive() -> set[str]:
@@ -87,7 +87,7 @@ def test_the_archive_for_the_registry_holds_what_a_user_needs() -> None:
     assert sum("/subgraphs/" in name for name in names) == 2
     for language in ("en", "de", "ja", "zh"):
         assert f"locales/{language}/nodeDefs.json" in names
-    assert {f"nodes/web/docs/{node}/en.md" for node in OURS} <= names
+    assert {f"nodes/web/docs/{node}/en.md" for node in OWN_NODES} <= names
     assert [name for name in names if name.startswith(("tests/", ".ci/"))] == []
     assert sum((ROOT / name).stat().st_size for name in names) < 4_000_000
 

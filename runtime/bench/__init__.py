@@ -9,6 +9,4 @@ all, every run a fresh process, medians and their ratio printed, losses included
   ``rivals_page`` and ``rivals_plot`` what is written of it, ``BENCHMARKS.md`` being the last time.
 * ``gpu``    an NVIDIA GPU: our way and ComfyUI's.
 * ``halo``   how wide a halo each architecture needs: error next to a cut, by halo.
-
-May enter: ``errors``, ``frames``, ``hardware``, ``images``, ``models``, ``upscale`` and ``whole``.
 """

@@ -16,26 +16,26 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..frames.geometry import Size
-from ..images.read import read
-from ..models.facts import UpscaleModel
+from ..images.read import read_image_file
+from ..media.geometry import Size
+from ..models.upscale_model import UpscaleModel
 from ..upscale.backends import Backend, open_backend
-from ..upscale.device import resolve
-from .models import picture, weights_of
+from ..upscale.device import resolve_device
+from .model_speed import load_or_generate, make_test_image
 
 Pixels = NDArray[np.float32]
 
 HALOS = (0, 8, 16, 24, 32, 48, 64, 80, 96, 128)
-SEAM = 8
+SEAM_COLUMNS = 8
 """Source columns behind the cut that are the seam."""
-_BEHIND = 64
+_COLUMNS_BEHIND = 64
 _ROWS = 48
-_SILENCE_DB = 150.0
+_MAX_DB = 150.0
 """Beyond the precision of float32."""
 
 
 @dataclass(frozen=True)
-class Error:
+class HaloError:
     """At one halo, the worst of all pictures."""
 
     halo: int
@@ -46,7 +46,7 @@ class Error:
 
 
 @dataclass(frozen=True)
-class Profile:
+class HaloProfile:
     """The errors of one model, by halo. ``default`` and ``exact`` are the halos that its facts state."""
 
     model: str
@@ -54,7 +54,7 @@ class Profile:
     weights: str
     default: int
     exact: int | None
-    errors: tuple[Error, ...]
+    errors: tuple[HaloError, ...]
 
     def as_dict(self) -> dict[str, Any]:
         return asdict(self)
@@ -66,51 +66,57 @@ class Profile:
         return "\n".join([head, f"{'halo':>6} {'seam, dB':>10} {'worst, steps':>14}", *rows])
 
 
-def profile(
-    name: str, model: UpscaleModel, weights: str, device: str, pictures: Sequence[Pixels] = (), halos: Sequence[int] = HALOS
-) -> Profile:
+def measure_halo_errors(
+    name: str, model: UpscaleModel, weights: str, device: str, images: Sequence[Pixels] = (), halos: Sequence[int] = HALOS
+) -> HaloProfile:
     """Measure ``model`` in fp32 on the upper left of each picture (H, W, 3), 48 rows of it; on one of ours where none is given.
 
     Halos are rounded up to the model's window; those for which a picture is too narrow are left out.
     """
-    wanted = sorted({-(-halo // model.window) * model.window for halo in halos})
-    cut = max(wanted) + model.window
-    strips = [strip for one in pictures or [_own(cut)] if (strip := one[:_ROWS, : cut + _BEHIND]).shape[1] == cut + _BEHIND]
+    rounded_halos = sorted({-(-halo // model.window) * model.window for halo in halos})
+    cut = max(rounded_halos) + model.window
+    strips = [
+        strip
+        for one in images or [_make_test_strip(cut)]
+        if (strip := one[:_ROWS, : cut + _COLUMNS_BEHIND]).shape[1] == cut + _COLUMNS_BEHIND
+    ]
     with closing(open_backend("torch", model, device, "fp32")) as backend:
-        found = list(_errors(backend, model, strips, wanted, cut))
-    return Profile(name, model.architecture, weights, model.halo, model.exact_halo, tuple(found))
+        found = list(_iterate_errors(backend, model, strips, rounded_halos, cut))
+    return HaloProfile(name, model.architecture, weights, model.halo, model.exact_halo, tuple(found))
 
 
-def measure(name: str, folders: Sequence[Path], device: str, pictures: Sequence[Path]) -> Profile:
+def profile_model(name: str, folders: Sequence[Path], device: str, images: Sequence[Path]) -> HaloProfile:
     """``profile`` of a model by its name. Raises what ``weights_of``, ``read`` and ``resolve`` raise."""
-    descriptor, made_up = weights_of(name, folders)
-    pixels = [_colours(read(path).pixels) for path in pictures]
-    weights = "generated" if made_up else "its own"
-    return profile(name, UpscaleModel.of(descriptor), weights, str(resolve(device)), pixels)
+    descriptor, is_generated = load_or_generate(name, folders)
+    pixels = [_to_rgb(read_image_file(path).pixels) for path in images]
+    weights = "generated" if is_generated else "its own"
+    return measure_halo_errors(name, UpscaleModel.from_descriptor(descriptor), weights, str(resolve_device(device)), pixels)
 
 
-def _colours(pixels: Pixels) -> Pixels:
+def _to_rgb(pixels: Pixels) -> Pixels:
     """(H, W, 3) of a picture with 1 to 4 channels."""
     channels = pixels.shape[2]
     return np.array(np.broadcast_to(pixels[:, :, : 1 if channels < 3 else 3], (*pixels.shape[:2], 3)), np.float32)
 
 
-def _own(cut: int) -> Pixels:
-    return picture(Size(cut + _BEHIND, _ROWS))
+def _make_test_strip(cut: int) -> Pixels:
+    return make_test_image(Size(cut + _COLUMNS_BEHIND, _ROWS))
 
 
-def _errors(backend: Backend, model: UpscaleModel, strips: Sequence[Pixels], halos: Sequence[int], cut: int) -> Iterator[Error]:
+def _iterate_errors(
+    backend: Backend, model: UpscaleModel, strips: Sequence[Pixels], halos: Sequence[int], cut: int
+) -> Iterator[HaloError]:
     scale = model.scale
-    whole = [backend.run(strip[None])[0][:, cut * scale :] for strip in strips]
+    untiled = [backend.run(strip[None])[0][:, cut * scale :] for strip in strips]
     for halo in halos:
-        seam, worst = _SILENCE_DB, 0.0
-        for strip, expected in zip(strips, whole, strict=True):
+        seam, worst = _MAX_DB, 0.0
+        for strip, expected in zip(strips, untiled, strict=True):
             difference = backend.run(strip[None, :, cut - halo :])[0][:, halo * scale :] - expected
-            beside: Pixels = difference[:, : SEAM * scale]
-            seam = min(seam, _decibels(float(np.square(beside, dtype=np.float64).mean())))
+            seam_difference: Pixels = difference[:, : SEAM_COLUMNS * scale]
+            seam = min(seam, _to_decibels(float(np.square(seam_difference, dtype=np.float64).mean())))
             worst = max(worst, float(np.abs(difference).max()) * 255)
-        yield Error(halo, seam, worst)
+        yield HaloError(halo, seam, worst)
 
 
-def _decibels(square: float) -> float:
-    return min(-10 * log10(square), _SILENCE_DB) if square > 0 else _SILENCE_DB
+def _to_decibels(mean_square: float) -> float:
+    return min(-10 * log10(mean_square), _MAX_DB) if mean_square > 0 else _MAX_DB

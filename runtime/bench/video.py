@@ -21,15 +21,15 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..models.locate import Located
-from .runs import comfyui_version, make_weights, run_child, width_and_height, write_job
+from ..models.locate import FoundModel
+from .worker_jobs import parse_size, read_comfyui_version, run_worker, write_job, write_weights
 
 if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-CHILD = Path(__file__).with_name("video_child.py")
-PEERS = {
+WORKER = Path(__file__).parent / "workers" / "video_worker.py"
+PEER_TITLES = {
     "comfyui": "ComfyUI LoadVideo to SaveVideo",
     "ours": "Upscale8K VideoIn to VideoOut",
     "without": "Upscale8K before its encoder",
@@ -47,12 +47,12 @@ _LONGEST = 4
 _HEADINGS = ("frames/min", "peak MB", "MB per frame more", "model busy %", "start MB")
 _RATE = 24
 
-Run = dict[str, float]
+WorkerFigures = dict[str, float]
 """``job`` and ``model`` in seconds, ``peak`` and ``imports`` in bytes."""
 
 
 @dataclass(frozen=True)
-class FilmComparison:
+class VideoBenchmark:
     """Every figure of every run, per peer and length, and what was run."""
 
     model: str
@@ -61,7 +61,7 @@ class FilmComparison:
     short: int
     """Frames."""
     long: int
-    runs: Mapping[str, Mapping[str, list[Run]]]
+    runs: Mapping[str, Mapping[str, list[WorkerFigures]]]
     """By peer, then by ``short``, ``long`` or ``longest``."""
     peer_version: str
     files: Mapping[str, str]
@@ -73,29 +73,29 @@ class FilmComparison:
         """Frames."""
         return _LONGEST * self.long
 
-    def frames_per_minute(self, peer: str, length: str = "long") -> list[float]:
+    def list_frames_per_minute(self, peer: str, length: str = "long") -> list[float]:
         """Whole graph, imports not counted."""
         return [60 * getattr(self, length) / run["job"] for run in self.runs[peer][length]]
 
-    def peaks(self, peer: str, length: str = "long") -> list[float]:
+    def list_peaks(self, peer: str, length: str = "long") -> list[float]:
         return [run["peak"] for run in self.runs[peer][length]]
 
-    def growth(self, peer: str, shorter: str = "short", longer: str = "long") -> float | None:
+    def compute_growth(self, peer: str, shorter: str = "short", longer: str = "long") -> float | None:
         """Bytes that every further frame adds to the peak; None for a peer that did not run both lengths."""
         if not self.runs[peer].get(shorter):
             return None
-        more = statistics.median(self.peaks(peer, longer)) - statistics.median(self.peaks(peer, shorter))
-        return more / (getattr(self, longer) - getattr(self, shorter))
+        growth = statistics.median(self.list_peaks(peer, longer)) - statistics.median(self.list_peaks(peer, shorter))
+        return growth / (getattr(self, longer) - getattr(self, shorter))
 
-    def busy(self, peer: str, length: str = "long") -> list[float]:
+    def list_busy_shares(self, peer: str, length: str = "long") -> list[float]:
         """Share of the time in which the model worked."""
         return [run["model"] / run["job"] for run in self.runs[peer][length]]
 
     @property
     def ratios(self) -> dict[str, float]:
         """Above 1 we are faster, or need less."""
-        speeds = {peer: statistics.median(self.frames_per_minute(peer)) for peer in PEERS}
-        peaks = {peer: statistics.median(self.peaks(peer)) for peer in PEERS}
+        speeds = {peer: statistics.median(self.list_frames_per_minute(peer)) for peer in PEER_TITLES}
+        peaks = {peer: statistics.median(self.list_peaks(peer)) for peer in PEER_TITLES}
         return {
             "frames per minute": speeds["ours"] / speeds["comfyui"],
             "peak": peaks["comfyui"] / peaks["ours"],
@@ -106,20 +106,20 @@ class FilmComparison:
         facts = {"model": self.model, "size": self.size, "threads": self.threads, "comfyui": self.peer_version}
         figures = {
             peer: {
-                "frames_per_minute": statistics.median(self.frames_per_minute(peer)),
-                "peak": statistics.median(self.peaks(peer)),
-                "peak_growth_per_frame": self.growth(peer),
-                "model_busy": statistics.median(self.busy(peer)),
+                "frames_per_minute": statistics.median(self.list_frames_per_minute(peer)),
+                "peak": statistics.median(self.list_peaks(peer)),
+                "peak_growth_per_frame": self.compute_growth(peer),
+                "model_busy": statistics.median(self.list_busy_shares(peer)),
                 "imports": statistics.median(run["imports"] for run in self.runs[peer]["long"]),
             }
-            for peer in PEERS
+            for peer in PEER_TITLES
         }
         lengths = {"frames": self.long, "frames_of_the_short_runs": self.short, "frames_of_the_longest_run": self.longest}
         longest = {
-            "frames_per_minute": statistics.median(self.frames_per_minute("ours", "longest")),
-            "peak": statistics.median(self.peaks("ours", "longest")),
-            "peak_growth_per_frame": self.growth("ours", "long", "longest"),
-            "model_busy": statistics.median(self.busy("ours", "longest")),
+            "frames_per_minute": statistics.median(self.list_frames_per_minute("ours", "longest")),
+            "peak": statistics.median(self.list_peaks("ours", "longest")),
+            "peak_growth_per_frame": self.compute_growth("ours", "long", "longest"),
+            "model_busy": statistics.median(self.list_busy_shares("ours", "longest")),
         }
         measured = {"median": figures, "ours_longest": longest, "ratio": self.ratios}
         found = {**measured, "files": self.files, "psnr_db": self.psnr_db, "runs": self.runs}
@@ -133,82 +133,84 @@ class FilmComparison:
             "a fresh process each; medians (least to most)",
             f"{'':42}" + "".join(f"{heading:>26}" for heading in _HEADINGS),
         ]
-        for peer, name in PEERS.items():
-            titled = f"{name} ({self.peer_version})" if peer == "comfyui" else name
-            lines.append(f"{titled:42}" + "".join(f"{cell:>26}" for cell in self._cells(peer, self.growth(peer))))
-        growth = self.growth("ours", "long", "longest")
-        titled = f"{PEERS['ours']}, {self.longest} frames"
-        lines.append(f"{titled:42}" + "".join(f"{cell:>26}" for cell in self._cells("ours", growth, "longest")))
+        for peer, name in PEER_TITLES.items():
+            title = f"{name} ({self.peer_version})" if peer == "comfyui" else name
+            lines.append(f"{title:42}" + "".join(f"{cell:>26}" for cell in self._format_cells(peer, self.compute_growth(peer))))
+        growth = self.compute_growth("ours", "long", "longest")
+        title = f"{PEER_TITLES['ours']}, {self.longest} frames"
+        lines.append(f"{title:42}" + "".join(f"{cell:>26}" for cell in self._format_cells("ours", growth, "longest")))
         ratios = self.ratios
         lines += [
             f"Ours makes {ratios['frames per minute']:.2f} times the frames per minute; ComfyUI's peak of memory is "
             f"{ratios['peak']:.2f} times ours, {ratios['peak without encoder']:.2f} times ours before the encoder.",
-            *(f"{PEERS[peer]} wrote {text}." for peer, text in self.files.items()),
+            *(f"{PEER_TITLES[peer]} wrote {text}." for peer, text in self.files.items()),
             f"The first frames of the two films agree to {self.psnr_db:.1f} dB PSNR, encoded as they are.",
         ]
         return "\n".join(lines)
 
-    def _cells(self, peer: str, growth: float | None, length: str = "long") -> list[str]:
+    def _format_cells(self, peer: str, growth: float | None, length: str = "long") -> list[str]:
         return [
-            _spread(self.frames_per_minute(peer, length), 2),
-            _spread([peak / 1e6 for peak in self.peaks(peer, length)], 0),
+            _format_spread(self.list_frames_per_minute(peer, length), 2),
+            _format_spread([peak / 1e6 for peak in self.list_peaks(peer, length)], 0),
             "" if growth is None else f"{growth / 1e6:.1f}",
-            _spread([share * 100 for share in self.busy(peer, length)], 0),
-            _spread([run["imports"] / 1e6 for run in self.runs[peer][length]], 0),
+            _format_spread([share * 100 for share in self.list_busy_shares(peer, length)], 0),
+            _format_spread([run["imports"] / 1e6 for run in self.runs[peer][length]], 0),
         ]
 
 
-def _spread(values: list[float], digits: int) -> str:
-    middle = f"{statistics.median(values):.{digits}f}"
-    return middle if len(values) == 1 else f"{middle} ({min(values):.{digits}f} to {max(values):.{digits}f})"
+def _format_spread(values: list[float], digits: int) -> str:
+    median = f"{statistics.median(values):.{digits}f}"
+    return median if len(values) == 1 else f"{median} ({min(values):.{digits}f} to {max(values):.{digits}f})"
 
 
-def compare_films(
+def benchmark_video(
     comfyui: Path,
-    model: Located,
+    model: FoundModel,
     size: str,
     *,
     frames: int,
     runs: int,
     threads: int,
     encoder: Mapping[str, Any],
-    say: Callable[[str], None],
-) -> FilmComparison:
+    on_message: Callable[[str], None],
+) -> VideoBenchmark:
     """Run both in turn: films of half as many frames once, films of ``frames`` frames ``runs`` times, ours once on four times
     as many.
 
     ``encoder`` is what our ``VideoOut`` is told (``codec``, ``preset``, ...). Raises ``WorkflowError`` when the folder is no
     ComfyUI or the size is none, ``Upscale8KError`` when a run fails.
     """
-    width, height = width_and_height(size)
-    version = comfyui_version(comfyui)
+    width, height = parse_size(size)
+    peer_version = read_comfyui_version(comfyui)
     lengths = {"short": max(1, frames // 2), "long": frames, "longest": _LONGEST * frames}
-    found: dict[str, dict[str, list[Run]]] = {"comfyui": {}, "ours": {}, "without": {}}
+    figures_by_peer: dict[str, dict[str, list[WorkerFigures]]] = {"comfyui": {}, "ours": {}, "without": {}}
     with tempfile.TemporaryDirectory(prefix="upscale8k-bench-") as scratch:
         folder = Path(scratch)
-        weights = make_weights(folder / "weights.safetensors", model)
+        weights = write_weights(folder / "weights.safetensors", model)
         for name, length in lengths.items():
-            make_film(folder / f"{name}.mp4", width, height, length)
+            write_test_video(folder / f"{name}.mp4", width, height, length)
         for turn in range(runs):
             for peer, length in _TURNS:
                 if turn and length != "long":
                     continue
-                say(f"{PEERS[peer]}, {lengths[length]} frames")
-                more = {"film": f"{length}.mp4", "encoder": dict(encoder)}
-                run = run_child(CHILD, peer, PEERS[peer], write_job(folder, peer, comfyui, weights, threads, more))
-                say(f"  {run['job']:.1f} s, {run['peak'] / 1e6:.0f} MB")
-                found[peer].setdefault(length, []).append(run)
-        films = {
+                on_message(f"{PEER_TITLES[peer]}, {lengths[length]} frames")
+                extra_fields = {"film": f"{length}.mp4", "encoder": dict(encoder)}
+                run = run_worker(
+                    WORKER, peer, PEER_TITLES[peer], write_job(folder, peer, comfyui, weights, threads, extra_fields)
+                )
+                on_message(f"  {run['job']:.1f} s, {run['peak'] / 1e6:.0f} MB")
+                figures_by_peer[peer].setdefault(length, []).append(run)
+        videos = {
             peer: max((folder / peer).rglob("*.m*"), key=lambda path: path.stat().st_mtime_ns)
-            for peer in PEERS
+            for peer in PEER_TITLES
             if peer != "without"
         }
-        files = {peer: _in_words(path) for peer, path in films.items()}
-        psnr = _agreement(films)
-    return FilmComparison(model.name, size, threads, lengths["short"], frames, found, version, files, psnr)
+        files = {peer: _describe_file(path) for peer, path in videos.items()}
+        psnr = _compute_psnr(videos)
+    return VideoBenchmark(model.name, size, threads, lengths["short"], frames, figures_by_peer, peer_version, files, psnr)
 
 
-def make_film(path: Path, width: int, height: int, frames: int) -> None:
+def write_test_video(path: Path, width: int, height: int, frames: int) -> None:
     """Edges, gradients and noise that move, tagged BT.709, in nearly lossless H.264; the same on every machine."""
     import av
 
@@ -219,29 +221,29 @@ def make_film(path: Path, width: int, height: int, frames: int) -> None:
         context = stream.codec_context
         context.colorspace, context.color_range, context.color_primaries, context.color_trc = 1, 1, 1, 1
         for number in range(frames):
-            made = av.VideoFrame.from_ndarray(_picture(width, height, number), format="rgb24")
-            frame = made.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+            rgb_frame = av.VideoFrame.from_ndarray(_make_test_frame(width, height, number), format="rgb24")
+            frame = rgb_frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
             frame.pts, frame.time_base = number, Fraction(1, _RATE)
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
 
 
-def _picture(width: int, height: int, number: int) -> NDArray[np.uint8]:
+def _make_test_frame(width: int, height: int, number: int) -> NDArray[np.uint8]:
     import numpy as np
 
     y, x = np.mgrid[0:height, 0:width].astype(np.float32)
     moved = x + 3 * number
     rings, waves = np.sin((moved**2 + y**2) / 4000), np.sin(moved / 17) * np.cos(y / 23)
     noise = np.random.default_rng(number).normal(0, 0.01, (height, width, 3))
-    colours = np.stack([rings, waves, x / width * 2 - 1], axis=2) * 0.45 + 0.5 + noise
-    return (colours.clip(0, 1) * 255).astype(np.uint8)
+    colors = np.stack([rings, waves, x / width * 2 - 1], axis=2) * 0.45 + 0.5 + noise
+    return (colors.clip(0, 1) * 255).astype(np.uint8)
 
 
-def _in_words(path: Path) -> str:
+def _describe_file(path: Path) -> str:
     import av
 
-    with av.open(str(path)) as film:
-        stream = film.streams.video[0]
+    with av.open(str(path)) as video:
+        stream = video.streams.video[0]
         context = stream.codec_context
         return (
             f"{context.codec.canonical_name} {context.pix_fmt} {context.width}x{context.height}, {stream.frames} frames, "
@@ -249,17 +251,17 @@ def _in_words(path: Path) -> str:
         )
 
 
-def _agreement(films: Mapping[str, Path]) -> float:
+def _compute_psnr(videos: Mapping[str, Path]) -> float:
     """ComfyUI's film is read by BT.601, with which it was written: nothing in it says so."""
     import av
     import numpy as np
 
-    pictures: list[NDArray[np.int16]] = []
-    for peer, path in films.items():
-        with av.open(str(path)) as film:
-            frame = next(film.decode(video=0))
+    images: list[NDArray[np.int16]] = []
+    for peer, path in videos.items():
+        with av.open(str(path)) as video:
+            frame = next(video.decode(video=0))
         matrix = "ITU601" if peer == "comfyui" else "ITU709"
         rgb = frame.reformat(format="rgb24", src_colorspace=matrix, dst_colorspace=matrix)
-        pictures.append(rgb.to_ndarray().astype(np.int16))
-    error = float(np.mean((pictures[0] - pictures[1]).astype(np.float32) ** 2))
+        images.append(rgb.to_ndarray().astype(np.int16))
+    error = float(np.mean((images[0] - images[1]).astype(np.float32) ** 2))
     return 99.0 if error == 0 else float(10 * np.log10(255**2 / error))

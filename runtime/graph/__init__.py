@@ -13,6 +13,4 @@
 
 The catalog of node classes is passed in as a value, ``{class id: class}`` in ComfyUI's V1 contract. This room imports only
 networkx (in ``plan``, when it is called) and the standard library.
-
-May enter: ``errors``.
 """

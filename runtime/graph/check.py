@@ -17,55 +17,55 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from ..errors import Problem, Upscale8KError
-from .definitions import is_output
+from .definitions import is_output_class
 from .prompts import (
     Prompt,
-    cycle_text,
-    declared_inputs,
-    edges,
     find_cycles,
-    hidden_inputs,
+    find_reachable,
+    format_cycle,
+    get_declared_inputs,
+    get_hidden_inputs,
+    get_title,
     is_link,
-    natural_key,
-    reachable,
-    title_of,
-    unwrap,
+    iterate_edges,
+    make_natural_key,
+    unwrap_literal,
 )
-from .specs import ANY_TYPE, COMBO, DYNAMIC_COMBO, MATCH_TYPE, InputSpec, dynamic_keys
+from .specs import ANY_TYPE, COMBO, DYNAMIC_COMBO, MATCH_TYPE, InputSpec, get_dynamic_keys
 
 _COERCIONS: Mapping[str, Callable[[Any], Any]] = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
-_NEAREST = 3
-_GUESSES = 200
+_SUGGESTION_COUNT = 3
+_MAX_GUESSED_CLASSES = 200
 """Unknown classes for which a known one is suggested: it takes a while for each."""
 
 
 @dataclass(frozen=True)
-class Checked:
+class CheckResult:
     """``prompt`` is the workflow with its values in their declared types; it may run when ``problems`` is empty."""
 
     prompt: Prompt
     problems: list[Problem]
 
 
-def check(
+def check_prompt(
     prompt: Mapping[str, Any],
     catalog: Mapping[str, type],
     *,
     packs: Mapping[str, str] | None = None,
     outputs: Sequence[str] | None = None,
-) -> Checked:
+) -> CheckResult:
     """Check an API prompt against a catalog of V1 node classes.
 
     ``packs`` names the pack of classes that are not in the catalog; ``outputs`` limits the check to what these nodes need.
     The given prompt is not changed. As in ComfyUI, nodes that no output needs are checked for their class alone.
     """
-    problems = list(_shape_problems(prompt))
+    problems = list(_find_shape_problems(prompt))
     if problems:
-        return Checked({}, problems)
-    return _Checker(copy.deepcopy(dict(prompt)), catalog, packs or {}).run(outputs)
+        return CheckResult({}, problems)
+    return _PromptChecker(copy.deepcopy(dict(prompt)), catalog, packs or {}).run(outputs)
 
 
-def _shape_problems(prompt: Mapping[str, Any]) -> Iterator[Problem]:
+def _find_shape_problems(prompt: Mapping[str, Any]) -> Iterator[Problem]:
     if not prompt:
         yield Problem("prompt_no_outputs", "The workflow is empty.", "Save one with at least one node that writes something.")
     for node_id, node in prompt.items():
@@ -74,51 +74,55 @@ def _shape_problems(prompt: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem("invalid_prompt", "It has no class_type or no inputs.", "Export the workflow again.", node_id)
 
 
-class _Checker:
+class _PromptChecker:
     def __init__(self, prompt: Prompt, catalog: Mapping[str, type], packs: Mapping[str, str]) -> None:
         self.prompt = prompt
         self.catalog = catalog
         self.packs = packs
         self.problems: list[Problem] = []
-        self.meant: dict[str, list[str]] = {}
+        self.suggestions: dict[str, list[str]] = {}
 
-    def run(self, wanted: Sequence[str] | None) -> Checked:
+    def run(self, output_ids: Sequence[str] | None) -> CheckResult:
         for node_id, node in self.prompt.items():
             if node["class_type"] not in self.catalog:
-                self._report_unknown(node_id, node["class_type"])
-        outputs = [node_id for node_id, node in self.prompt.items() if self._may_be_output(node)] if wanted is None else wanted
+                self._report_unknown_class(node_id, node["class_type"])
+        outputs = (
+            [node_id for node_id, node in self.prompt.items() if self._can_be_output(node)]
+            if output_ids is None
+            else output_ids
+        )
         if not outputs:
             what = "No node of the workflow writes or shows anything."
             self.problems.append(Problem("prompt_no_outputs", what, "Add a node such as SaveImage behind the last one."))
-        needed = sorted(reachable(self.prompt, outputs), key=natural_key)
+        needed = sorted(find_reachable(self.prompt, outputs), key=make_natural_key)
         for node_id in needed:
             if self.prompt[node_id]["class_type"] in self.catalog:
                 self._check_node(node_id)
         self._report_cycles({node_id: self.prompt[node_id] for node_id in needed})
-        return Checked(self.prompt, self.problems)
+        return CheckResult(self.prompt, self.problems)
 
-    def _may_be_output(self, node: Mapping[str, Any]) -> bool:
+    def _can_be_output(self, node: Mapping[str, Any]) -> bool:
         """An output, or a node of a class that nobody knows: what it reads can be checked all the same."""
         cls = self.catalog.get(node["class_type"])
-        return cls is None or is_output(cls)
+        return cls is None or is_output_class(cls)
 
     def _report(self, node_id: str, kind: str, what: str, hint: str = "", input_name: str | None = None) -> None:
         node = self.prompt[node_id]
-        self.problems.append(Problem(kind, what, hint, node_id, node["class_type"], title_of(node), input_name))
+        self.problems.append(Problem(kind, what, hint, node_id, node["class_type"], get_title(node), input_name))
 
-    def _report_unknown(self, node_id: str, class_type: str) -> None:
-        if class_type not in self.meant and len(self.meant) < _GUESSES:
-            self.meant[class_type] = difflib.get_close_matches(class_type, self.catalog, 1)
-        near = self.meant.get(class_type)
+    def _report_unknown_class(self, node_id: str, class_type: str) -> None:
+        if class_type not in self.suggestions and len(self.suggestions) < _MAX_GUESSED_CLASSES:
+            self.suggestions[class_type] = difflib.get_close_matches(class_type, self.catalog, 1)
+        suggested = self.suggestions.get(class_type)
         pack = self.packs.get(class_type)
-        hint = f"Did you mean {near[0]!r}? " if near else ""
+        hint = f"Did you mean {suggested[0]!r}? " if suggested else ""
         hint += f"It belongs to the pack {pack}. " if pack else ""
         hint += "Replace the node by one that `nodes` lists, or mute it before saving."
         self._report(node_id, "missing_node_type", f"There is no node class {class_type!r} here.", hint)
 
     def _report_cycles(self, needed: Prompt) -> None:
         for cycle in find_cycles(needed):
-            what = f"Its result depends on itself: {cycle_text(self.prompt, cycle)}."
+            what = f"Its result depends on itself: {format_cycle(self.prompt, cycle)}."
             self._report(cycle[0], "dependency_cycle", what, "Take one of these links out.")
 
     # ------------------------------------------------------------------ one node
@@ -127,22 +131,24 @@ class _Checker:
         node = self.prompt[node_id]
         cls = self.catalog[node["class_type"]]
         inputs: dict[str, Any] = node["inputs"]
-        specs = declared_inputs(cls, inputs)
-        before = len(self.problems)
-        own_rules = _validator_arguments(cls)
-        received = {edge.name: output for edge in edges(node) if (output := self._check_link(node_id, *edge)) is not None}
+        specs = get_declared_inputs(cls, inputs)
+        problem_count = len(self.problems)
+        validator_parameters = _get_validator_parameters(cls)
+        received_types = {
+            edge.name: output for edge in iterate_edges(node) if (output := self._check_link_origin(node_id, *edge)) is not None
+        }
         for name, spec in specs.items():
             if name not in inputs:
                 if spec.required:
-                    self._report(node_id, "required_input_missing", "It is missing.", _supply_hint(spec), name)
+                    self._report(node_id, "required_input_missing", "It is missing.", _make_supply_hint(spec), name)
             elif isinstance(inputs[name], list):
-                self._check_linked(node_id, spec, received, "input_types" in own_rules)
+                self._check_link_type(node_id, spec, received_types, "input_types" in validator_parameters)
             else:
-                self._check_literal(node_id, spec, name in own_rules or "**" in own_rules)
-        if own_rules and len(self.problems) == before:
-            self._check_own_rules(node_id, cls, specs, own_rules, received)
+                self._check_literal(node_id, spec, name in validator_parameters or "**" in validator_parameters)
+        if validator_parameters and len(self.problems) == problem_count:
+            self._run_validator(node_id, cls, specs, validator_parameters, received_types)
 
-    def _check_link(self, node_id: str, name: str, origin: str, slot: int) -> Any:
+    def _check_link_origin(self, node_id: str, name: str, origin: str, slot: int) -> Any:
         """The type that arrives by a link; None when it is not known."""
         if origin not in self.prompt:
             what = f"It is linked to node {origin}, which is not in the workflow."
@@ -156,42 +162,57 @@ class _Checker:
             return None
         return outputs[slot] if cls is not None else None
 
-    def _check_linked(self, node_id: str, spec: InputSpec, received: Mapping[str, Any], own_types: bool) -> None:
+    def _check_link_type(
+        self, node_id: str, spec: InputSpec, received_types: Mapping[str, Any], has_type_validator: bool
+    ) -> None:
         value = self.prompt[node_id]["inputs"][spec.name]
         if not is_link(value):
             what = f"{value!r} is neither a value nor a link [node id, slot]."
             self._report(node_id, "bad_linked_input", what, 'Write a list of values as {"__value__": [...]}.', spec.name)
-        elif spec.name in received and not own_types and not types_match(received[spec.name], spec.type):
-            what = f"It takes {spec.type}, but node {value[0]} gives it {_type_name(received[spec.name])}."
+        elif (
+            spec.name in received_types
+            and not has_type_validator
+            and not is_type_compatible(received_types[spec.name], spec.type)
+        ):
+            what = f"It takes {spec.type}, but node {value[0]} gives it {_format_type(received_types[spec.name])}."
             self._report(node_id, "return_type_mismatch", what, "Link it to an output of that type.", spec.name)
 
-    def _check_literal(self, node_id: str, spec: InputSpec, own_rules: bool) -> None:
+    def _check_literal(self, node_id: str, spec: InputSpec, has_validator: bool) -> None:
         inputs: dict[str, Any] = self.prompt[node_id]["inputs"]
-        value: Any = unwrap(inputs[spec.name])
+        value: Any = unwrap_literal(inputs[spec.name])
         try:
-            value = coerce(spec.type, value)
+            value = coerce_value(spec.type, value)
         except (TypeError, ValueError, OverflowError):
             what = f"{value!r} is no {spec.type}."
-            self._report(node_id, "invalid_input_type", what, _supply_hint(spec), spec.name)
+            self._report(node_id, "invalid_input_type", what, _make_supply_hint(spec), spec.name)
             return
         inputs[spec.name] = {**inputs[spec.name], "__value__": value} if isinstance(value, list) else value
-        if not own_rules:
-            for kind, what, hint in _value_problems(spec, value):
+        if not has_validator:
+            for kind, what, hint in _find_value_problems(spec, value):
                 self._report(node_id, kind, what, hint, spec.name)
 
-    def _check_own_rules(
-        self, node_id: str, cls: type, specs: Mapping[str, InputSpec], wanted: frozenset[str], received: Mapping[str, Any]
+    def _run_validator(
+        self,
+        node_id: str,
+        cls: type,
+        specs: Mapping[str, InputSpec],
+        validator_parameters: frozenset[str],
+        received_types: Mapping[str, Any],
     ) -> None:
         """Ask ``VALIDATE_INPUTS``: it gets the values it names, None for what is linked, and must answer True."""
         inputs: Mapping[str, Any] = self.prompt[node_id]["inputs"]
-        given = {
-            name: None if is_link(value) else unwrap(value) for name, value in inputs.items() if is_link(value) or name in specs
+        available = {
+            name: None if is_link(value) else unwrap_literal(value)
+            for name, value in inputs.items()
+            if is_link(value) or name in specs
         }
-        given |= {name: node_id for name, kind in hidden_inputs(cls).items() if kind == "UNIQUE_ID"}
-        arguments = {name: value for name, value in given.items() if name in wanted or "**" in wanted}
-        named = list(arguments)
-        if "input_types" in wanted:
-            arguments["input_types"] = dict(received)
+        available |= {name: node_id for name, kind in get_hidden_inputs(cls).items() if kind == "UNIQUE_ID"}
+        arguments = {
+            name: value for name, value in available.items() if name in validator_parameters or "**" in validator_parameters
+        }
+        argument_names = list(arguments)
+        if "input_types" in validator_parameters:
+            arguments["input_types"] = dict(received_types)
         if not arguments:
             return
         try:
@@ -205,10 +226,10 @@ class _Checker:
             return
         if answer is not True:
             what = answer if isinstance(answer, str) else "The node refuses these values."
-            self._report(node_id, "custom_validation_failed", what, "", named[0] if len(named) == 1 else None)
+            self._report(node_id, "custom_validation_failed", what, "", argument_names[0] if len(argument_names) == 1 else None)
 
 
-def _validator_arguments(cls: type) -> frozenset[str]:
+def _get_validator_parameters(cls: type) -> frozenset[str]:
     """What ``VALIDATE_INPUTS`` asks for, ``**`` meaning everything; empty when the class has none."""
     validator = getattr(cls, "VALIDATE_INPUTS", None)
     if validator is None:
@@ -217,7 +238,7 @@ def _validator_arguments(cls: type) -> frozenset[str]:
     return frozenset("**" if parameter.kind is parameter.VAR_KEYWORD else parameter.name for parameter in parameters)
 
 
-def coerce(kind: str, value: Any) -> Any:
+def coerce_value(kind: str, value: Any) -> Any:
     """A value in the type that an input declares, by Python's own conversions; other types are left alone."""
     converted = _COERCIONS[kind](value) if kind in _COERCIONS else value
     if kind == "FLOAT" and math.isnan(converted):
@@ -225,54 +246,58 @@ def coerce(kind: str, value: Any) -> Any:
     return converted
 
 
-def types_match(received: Any, wanted: Any) -> bool:
+def is_type_compatible(output_type: Any, input_type: Any) -> bool:
     """Whether an output of type ``received`` may feed an input of type ``wanted``. Lists ``A,B`` need one in common."""
-    if not received != wanted:  # noqa: SIM202 # the operator itself: some packs' types for "anything" override it
+    if not output_type != input_type:  # noqa: SIM202 # the operator itself: some packs' types for "anything" override it
         return True
-    if received in (ANY_TYPE, MATCH_TYPE) or wanted in (ANY_TYPE, MATCH_TYPE):
+    if output_type in (ANY_TYPE, MATCH_TYPE) or input_type in (ANY_TYPE, MATCH_TYPE):
         return True
-    if isinstance(received, list | tuple):
-        return wanted == COMBO
-    if not isinstance(received, str) or not isinstance(wanted, str):
+    if isinstance(output_type, list | tuple):
+        return input_type == COMBO
+    if not isinstance(output_type, str) or not isinstance(input_type, str):
         return False
-    return bool({part.strip() for part in received.split(",")} & {part.strip() for part in wanted.split(",")})
+    return bool({part.strip() for part in output_type.split(",")} & {part.strip() for part in input_type.split(",")})
 
 
-def _type_name(received: Any) -> str:
+def _format_type(received: Any) -> str:
     return received if isinstance(received, str) else COMBO
 
 
-def _value_problems(spec: InputSpec, value: Any) -> Iterator[tuple[str, str, str]]:
-    least, most = spec.options.get("min"), spec.options.get("max")
+def _find_value_problems(spec: InputSpec, value: Any) -> Iterator[tuple[str, str, str]]:
+    minimum, maximum = spec.options.get("min"), spec.options.get("max")
     number = isinstance(value, int | float)
-    if number and least is not None and value < least:
-        yield "value_smaller_than_min", f"{value} is smaller than {least}.", f"The range is {_range(least, most)}."
-    elif number and most is not None and value > most:
-        yield "value_bigger_than_max", f"{value} is bigger than {most}.", f"The range is {_range(least, most)}."
-    choices = dynamic_keys(spec) if spec.type == DYNAMIC_COMBO else spec.choices if spec.type == COMBO else None
+    if number and minimum is not None and value < minimum:
+        yield (
+            "value_smaller_than_min",
+            f"{value} is smaller than {minimum}.",
+            f"The range is {_format_range(minimum, maximum)}.",
+        )
+    elif number and maximum is not None and value > maximum:
+        yield "value_bigger_than_max", f"{value} is bigger than {maximum}.", f"The range is {_format_range(minimum, maximum)}."
+    choices = get_dynamic_keys(spec) if spec.type == DYNAMIC_COMBO else spec.choices if spec.type == COMBO else None
     if choices is not None:
-        several = spec.options.get("multiselect") and isinstance(value, list)
-        given: list[Any] = cast("list[Any]", value) if several else [value]
+        is_multiselect = spec.options.get("multiselect") and isinstance(value, list)
+        given: list[Any] = cast("list[Any]", value) if is_multiselect else [value]
         for wrong in [one for one in given if one not in choices]:
-            yield "value_not_in_list", f"{wrong!r} is not one of its choices.", nearest(wrong, choices)
+            yield "value_not_in_list", f"{wrong!r} is not one of its choices.", suggest_choices(wrong, choices)
 
 
-def _range(least: Any, most: Any) -> str:
-    return f"{'any' if least is None else least} to {'any' if most is None else most}"
+def _format_range(minimum: Any, maximum: Any) -> str:
+    return f"{'any' if minimum is None else minimum} to {'any' if maximum is None else maximum}"
 
 
-def nearest(value: Any, choices: Sequence[Any]) -> str:
+def suggest_choices(value: Any, choices: Sequence[Any]) -> str:
     """A sentence with the choices that are nearest to a value, and how many others there are."""
     if not choices:
         return "There is nothing to choose from here."
     texts = [str(choice) for choice in choices]
-    near = difflib.get_close_matches(str(value), texts, _NEAREST, 0.4) or texts[:_NEAREST]
-    others = len(texts) - len(near)
-    more = f" ({others} others)" if others > 1 else f" or {next(t for t in texts if t not in near)!r}" if others else ""
-    return f"Use {', '.join(map(repr, near))}{more}."
+    suggested = difflib.get_close_matches(str(value), texts, _SUGGESTION_COUNT, 0.4) or texts[:_SUGGESTION_COUNT]
+    others = len(texts) - len(suggested)
+    more = f" ({others} others)" if others > 1 else f" or {next(t for t in texts if t not in suggested)!r}" if others else ""
+    return f"Use {', '.join(map(repr, suggested))}{more}."
 
 
-def _supply_hint(spec: InputSpec) -> str:
+def _make_supply_hint(spec: InputSpec) -> str:
     if spec.choices:
-        return nearest("", spec.choices)
+        return suggest_choices("", spec.choices)
     return f"Give it a value of type {spec.type}." if spec.type in _COERCIONS else f"Link it to an output of type {spec.type}."

@@ -11,13 +11,13 @@ from typing import Any, cast
 from ..errors import WorkflowError
 
 
-def describe(class_id: str, cls: type, title: str | None = None) -> dict[str, Any]:
+def describe_class(class_id: str, cls: type, title: str | None = None) -> dict[str, Any]:
     """The ``/object_info`` entry of one V1 node class; ``title`` is its display name."""
-    declared = cast("Mapping[str, Mapping[str, Any]]", getattr(cls, "INPUT_TYPES")())  # noqa: B009
+    input_types = cast("Mapping[str, Mapping[str, Any]]", getattr(cls, "INPUT_TYPES")())  # noqa: B009
     outputs = cast("Sequence[Any]", getattr(cls, "RETURN_TYPES", ()))
     entry: dict[str, Any] = {
-        "input": declared,
-        "input_order": {category: list(inputs) for category, inputs in declared.items()},
+        "input": input_types,
+        "input_order": {category: list(inputs) for category, inputs in input_types.items()},
         "is_input_list": getattr(cls, "INPUT_IS_LIST", False),
         "output": list(outputs),
         "output_is_list": list(getattr(cls, "OUTPUT_IS_LIST", [False] * len(outputs))),
@@ -27,7 +27,7 @@ def describe(class_id: str, cls: type, title: str | None = None) -> dict[str, An
         "description": getattr(cls, "DESCRIPTION", ""),
         "python_module": getattr(cls, "RELATIVE_PYTHON_MODULE", cls.__module__),
         "category": getattr(cls, "CATEGORY", "sd"),
-        "output_node": is_output(cls),
+        "output_node": is_output_class(cls),
         "has_intermediate_output": getattr(cls, "HAS_INTERMEDIATE_OUTPUT", False) is True,
         "search_aliases": list(getattr(cls, "SEARCH_ALIASES", [])),
     }
@@ -38,36 +38,36 @@ def describe(class_id: str, cls: type, title: str | None = None) -> dict[str, An
     return entry
 
 
-def describe_all(catalog: Mapping[str, type], titles: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+def describe_classes(catalog: Mapping[str, type], titles: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """``describe`` for every class of a catalog."""
-    return {class_id: describe(class_id, cls, titles.get(class_id)) for class_id, cls in catalog.items()}
+    return {class_id: describe_class(class_id, cls, titles.get(class_id)) for class_id, cls in catalog.items()}
 
 
-def is_output(cls: type) -> bool:
+def is_output_class(cls: type) -> bool:
     """True for classes whose nodes are the reason to run a workflow."""
     return getattr(cls, "OUTPUT_NODE", False) is True
 
 
-def declared_classes(object_info: Mapping[str, Mapping[str, Any]]) -> dict[str, type]:
+def build_declared_classes(object_info: Mapping[str, Mapping[str, Any]]) -> dict[str, type]:
     """Classes that can be checked but not run, from ``/object_info`` entries.
 
     Raises ``WorkflowError`` for an entry that ComfyUI does not write.
     """
-    return {class_id: _declared_class(class_id, entry) for class_id, entry in object_info.items()}
+    return {class_id: _build_declared_class(class_id, entry) for class_id, entry in object_info.items()}
 
 
-def _declared_class(class_id: str, entry: Any) -> type:
+def _build_declared_class(class_id: str, entry: Any) -> type:
     fields: Mapping[str, Any] = cast("Mapping[str, Any]", entry) if isinstance(entry, Mapping) else {}
-    declared: Any = fields.get("input")
+    input_field: Any = fields.get("input")
     outputs: Any = fields.get("output")
-    if not isinstance(declared, Mapping) or not isinstance(outputs, list):
+    if not isinstance(input_field, Mapping) or not isinstance(outputs, list):
         raise WorkflowError(f"object_info describes {class_id!r} without input and output.", "Save it from /object_info.")
 
-    def input_types(_: type) -> Mapping[str, Any]:
-        return cast("Mapping[str, Any]", declared)
+    def get_input_types(_: type) -> Mapping[str, Any]:
+        return cast("Mapping[str, Any]", input_field)
 
     body: dict[str, Any] = {
-        "INPUT_TYPES": classmethod(input_types),
+        "INPUT_TYPES": classmethod(get_input_types),
         "RETURN_TYPES": tuple(cast("list[Any]", outputs)),
         "OUTPUT_NODE": fields.get("output_node") is True,
     }

@@ -12,12 +12,12 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from ..errors import WorkflowError
-from .embedded import FILM_SUFFIXES, embedded_texts, is_picture
+from .embedded_workflow import VIDEO_SUFFIXES, is_supported_image, read_embedded_texts
 
 SIZE_LIMIT = 256 * 2**20
 """No workflow is as large as this, not even a picture that carries one; a file that is, is something else by mistake."""
 TEXT_LIMIT = 64 * 2**20
-PIECES_LIMIT = 1_500_000
+VALUE_LIMIT = 1_500_000
 """Commas and opening brackets of a workflow. A large one of 1000 nodes has 200,000; each becomes an object in memory."""
 EXPORT_HINT = "Save the workflow in ComfyUI (Workflow > Save, or Export (API)) and pass that file."
 
@@ -32,23 +32,23 @@ class Document:
     prompt: dict[str, Any] | None = None
 
 
-def read(path: Path, film_tags: Callable[[Path], Mapping[str, str]]) -> Document:
+def read_document(path: Path, read_video_tags: Callable[[Path], Mapping[str, str]]) -> Document:
     """Read a workflow file: UI or API format as JSON, or a PNG, JPEG, WebP or film that carries either.
 
     ``film_tags`` reads the tags of a film, their names in small letters; that takes a library, which this room has none of.
     Raises ``WorkflowError`` (with ``path``) for everything that is no workflow, and what ``film_tags`` raises.
     """
-    if path.suffix.lower() in FILM_SUFFIXES and _is_file(path):
-        return _carried(path, film_tags(path), "film")
-    data = _bytes(path)
-    if is_picture(data):
-        return _from_picture(path, data)
+    if path.suffix.lower() in VIDEO_SUFFIXES and _is_nonempty_file(path):
+        return _find_embedded_workflow(path, read_video_tags(path), "film")
+    data = _read_bytes(path)
+    if is_supported_image(data):
+        return _read_image(path, data)
     if len(data) > TEXT_LIMIT:
         raise WorkflowError(f"{path} is larger than {TEXT_LIMIT >> 20} MB, so it is no workflow.", EXPORT_HINT, path=path)
-    return _document(path, _parse(path, _decode(path, data)))
+    return _classify_json(path, _parse_json(path, _decode_text(path, data)))
 
 
-def _is_file(path: Path) -> bool:
+def _is_nonempty_file(path: Path) -> bool:
     """Whether it is a file with something in it; all else is ``_bytes``'s to refuse."""
     try:
         return path.is_file() and path.stat().st_size > 0
@@ -56,7 +56,7 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _bytes(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     try:
         if path.is_dir():
             raise WorkflowError(f"{path} is a folder, not a workflow file.", "Name one file inside it.", path=path)
@@ -74,16 +74,16 @@ def _bytes(path: Path) -> bytes:
     return data
 
 
-def _decode(path: Path, data: bytes) -> str:
+def _decode_text(path: Path, data: bytes) -> str:
     try:
         return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError as error:
         raise WorkflowError(f"{path} is no text: byte {error.start} is not UTF-8.", EXPORT_HINT, path=path) from error
 
 
-def _parse(path: Path, text: str) -> Any:
-    if sum(map(text.count, ",[{")) > PIECES_LIMIT:
-        what = f"{path} is no workflow: it has more than {PIECES_LIMIT} values."
+def _parse_json(path: Path, text: str) -> Any:
+    if sum(map(text.count, ",[{")) > VALUE_LIMIT:
+        what = f"{path} is no workflow: it has more than {VALUE_LIMIT} values."
         raise WorkflowError(what, EXPORT_HINT, path=path)
     try:
         # JavaScript has no NaN in JSON: Python tools write it, and the canvas reads it as null.
@@ -97,33 +97,37 @@ def _parse(path: Path, text: str) -> Any:
         ) from error
 
 
-def _from_picture(path: Path, data: bytes) -> Document:
+def _read_image(path: Path, data: bytes) -> Document:
     try:
-        texts = embedded_texts(data)
+        texts = read_embedded_texts(data)
     except (ValueError, IndexError, KeyError) as error:
         raise WorkflowError(f"{path} is a damaged picture: {error}.", EXPORT_HINT, path=path) from error
-    return _carried(path, texts, "picture")
+    return _find_embedded_workflow(path, texts, "picture")
 
 
-def _carried(path: Path, texts: Mapping[str, str], kind: str) -> Document:
+def _find_embedded_workflow(path: Path, texts: Mapping[str, str], kind: str) -> Document:
     for key in ("workflow", "prompt"):
         if key in texts:
-            return _document(path, _parse(path, texts[key]))
+            return _classify_json(path, _parse_json(path, texts[key]))
     raise WorkflowError(f"{path} is a {kind} that carries no workflow.", EXPORT_HINT, path=path)
 
 
-def _document(path: Path, root: Any) -> Document:
+def _classify_json(path: Path, root: Any) -> Document:
     if not isinstance(root, dict):
-        raise WorkflowError(f"{path} is no workflow: its JSON is a {_json_name(root)}, not an object.", EXPORT_HINT, path=path)
+        raise WorkflowError(
+            f"{path} is no workflow: its JSON is a {_get_json_type_name(root)}, not an object.", EXPORT_HINT, path=path
+        )
     fields = cast("dict[str, Any]", root)
-    inner = fields.get("prompt")
-    if isinstance(inner, dict) and is_api_prompt(cast("dict[str, Any]", inner)):  # the envelope of POST /prompt
-        return Document(path, "api", prompt=cast("dict[str, Any]", inner))
+    envelope_prompt = fields.get("prompt")
+    if isinstance(envelope_prompt, dict) and is_api_prompt(
+        cast("dict[str, Any]", envelope_prompt)
+    ):  # the envelope of POST /prompt
+        return Document(path, "api", prompt=cast("dict[str, Any]", envelope_prompt))
     if is_ui_workflow(fields):
         return Document(path, "ui", ui=fields)
     if is_api_prompt(fields):
         return Document(path, "api", prompt=fields)
-    raise WorkflowError(f"{path} is no workflow: {_looks_like(fields)}.", EXPORT_HINT, path=path)
+    raise WorkflowError(f"{path} is no workflow: {_describe_mismatch(fields)}.", EXPORT_HINT, path=path)
 
 
 def is_ui_workflow(root: Mapping[str, Any]) -> bool:
@@ -144,7 +148,7 @@ def _is_api_node(node: Any) -> bool:
     return isinstance(fields.get("class_type"), str) and isinstance(fields.get("inputs"), dict)
 
 
-def _looks_like(root: Mapping[str, Any]) -> str:
+def _describe_mismatch(root: Mapping[str, Any]) -> str:
     if not root:
         return "it is an empty object"
     broken = [key for key, node in root.items() if not _is_api_node(node)]
@@ -157,7 +161,7 @@ def _looks_like(root: Mapping[str, Any]) -> str:
     return f"it has the keys {', '.join(map(repr, list(root)[:5]))}, and neither `nodes` nor nodes with a class_type"
 
 
-def _json_name(value: Any) -> str:
+def _get_json_type_name(value: Any) -> str:
     if value is None:
         return "null"
     return {list: "list", str: "string", bool: "boolean", int: "number", float: "number"}[type(value)]

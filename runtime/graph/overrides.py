@@ -9,17 +9,17 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from ..errors import WorkflowError
-from .prompts import Prompt, declared_inputs, label_of, natural_key
-from .specs import COMBO, DYNAMIC_COMBO, InputSpec, dynamic_children, dynamic_keys
-from .targets import nodes_called
-from .widgets import ABSENT, default_value, is_widget
+from .convert.widgets import ABSENT, get_default_value, is_widget
+from .prompts import Prompt, format_label, get_declared_inputs, make_natural_key
+from .specs import COMBO, DYNAMIC_COMBO, InputSpec, get_dynamic_children, get_dynamic_keys
+from .targets import find_nodes_by_name
 
-_YES = frozenset({"true", "yes", "on", "1"})
-_NO = frozenset({"false", "no", "off", "0"})
-_SHAPE = "Write NODE.INPUT=VALUE, where NODE is an id, a title or a class id that only one node has."
+_TRUE_WORDS = frozenset({"true", "yes", "on", "1"})
+_FALSE_WORDS = frozenset({"false", "no", "off", "0"})
+_SYNTAX_HINT = "Write NODE.INPUT=VALUE, where NODE is an id, a title or a class id that only one node has."
 
 
-def apply(prompt: Prompt, assignment: str, catalog: Mapping[str, type]) -> Prompt:
+def apply_override(prompt: Prompt, assignment: str, catalog: Mapping[str, type]) -> Prompt:
     """A copy of ``prompt`` with one value set; a linked input gets the value instead of its link.
 
     The value is read by the type that the class declares: INT, FLOAT, BOOLEAN, STRING, a choice, JSON for all others.
@@ -28,53 +28,53 @@ def apply(prompt: Prompt, assignment: str, catalog: Mapping[str, type]) -> Promp
     """
     target, equals, text = assignment.partition("=")
     if not equals or "." not in target:
-        raise WorkflowError(f"{assignment!r} sets nothing.", _SHAPE)
-    node_id, spec = _find(prompt, target.strip(), catalog)
+        raise WorkflowError(f"{assignment!r} sets nothing.", _SYNTAX_HINT)
+    node_id, spec = _find_input(prompt, target.strip(), catalog)
     changed = copy.deepcopy(prompt)
     inputs = changed[node_id]["inputs"]
     inputs[spec.name] = parse_value(spec, text)
     if spec.type == DYNAMIC_COMBO:
-        _show_children(inputs, spec)
+        _replace_children(inputs, spec)
     return changed
 
 
-def _find(prompt: Prompt, target: str, catalog: Mapping[str, type]) -> tuple[str, InputSpec]:
+def _find_input(prompt: Prompt, target: str, catalog: Mapping[str, type]) -> tuple[str, InputSpec]:
     """The node and the input that ``target`` names; every dot may be the one between them."""
     found: dict[tuple[str, str], InputSpec] = {}
     nodes: list[str] = []
-    for name, input_name in _splits(target):
-        for node_id in nodes_called(prompt, name):
+    for name, input_name in _iterate_splits(target):
+        for node_id in find_nodes_by_name(prompt, name):
             nodes.append(node_id)
-            spec = _declared(prompt[node_id], catalog).get(input_name)
+            spec = _get_declared_inputs(prompt[node_id], catalog).get(input_name)
             if spec is not None:
                 found[node_id, input_name] = spec
     if len(found) == 1:
         ((node_id, _), spec) = next(iter(found.items()))
         return node_id, spec
     if found:
-        candidates = ", ".join(label_of(prompt, node_id) for node_id, _ in found)
+        candidates = ", ".join(format_label(prompt, node_id) for node_id, _ in found)
         raise WorkflowError(f"{target!r} may be any of {candidates}.", "Name the node by its id.")
-    raise _not_found(prompt, target, nodes, catalog)
+    raise _make_not_found_error(prompt, target, nodes, catalog)
 
 
-def _splits(target: str) -> Iterator[tuple[str, str]]:
+def _iterate_splits(target: str) -> Iterator[tuple[str, str]]:
     for position, character in enumerate(target):
         if character == "." and target[:position] and target[position + 1 :]:
             yield target[:position], target[position + 1 :]
 
 
-def _declared(node: Mapping[str, Any], catalog: Mapping[str, type]) -> dict[str, InputSpec]:
+def _get_declared_inputs(node: Mapping[str, Any], catalog: Mapping[str, type]) -> dict[str, InputSpec]:
     cls = catalog.get(node["class_type"])
-    return declared_inputs(cls, node["inputs"]) if cls is not None else {}
+    return get_declared_inputs(cls, node["inputs"]) if cls is not None else {}
 
 
-def _not_found(prompt: Prompt, target: str, nodes: list[str], catalog: Mapping[str, type]) -> WorkflowError:
+def _make_not_found_error(prompt: Prompt, target: str, nodes: list[str], catalog: Mapping[str, type]) -> WorkflowError:
     if not nodes:
-        present = ", ".join(label_of(prompt, node_id) for node_id in sorted(prompt, key=natural_key)[:20])
+        present = ", ".join(format_label(prompt, node_id) for node_id in sorted(prompt, key=make_natural_key)[:20])
         more = f" and {len(prompt) - 20} more" if len(prompt) > 20 else ""
         return WorkflowError(f"No node is called as in {target!r}.", f"There is {present}{more}.")
-    label = label_of(prompt, nodes[0])
-    inputs = ", ".join(_declared(prompt[nodes[0]], catalog))
+    label = format_label(prompt, nodes[0])
+    inputs = ", ".join(_get_declared_inputs(prompt[nodes[0]], catalog))
     hint = f"It has {inputs}." if inputs else "Its class is not known here, so nothing can be set."
     return WorkflowError(f"{label} has no input as in {target!r}.", hint, node_id=nodes[0])
 
@@ -84,10 +84,10 @@ def parse_value(spec: InputSpec, text: str) -> Any:
     if spec.type == "STRING":
         return text
     if spec.type in (COMBO, DYNAMIC_COMBO):
-        choices = dynamic_keys(spec) if spec.type == DYNAMIC_COMBO else spec.choices or ()
+        choices = get_dynamic_keys(spec) if spec.type == DYNAMIC_COMBO else spec.choices or ()
         return next((choice for choice in choices if str(choice) == text), text)
     try:
-        return _number(spec.type, text) if spec.type in ("INT", "FLOAT", "BOOLEAN") else json.loads(text)
+        return _parse_number(spec.type, text) if spec.type in ("INT", "FLOAT", "BOOLEAN") else json.loads(text)
     except ValueError as error:
         wanted = {"INT": "a whole number", "FLOAT": "a number", "BOOLEAN": "true or false"}.get(spec.type, "JSON")
         raise WorkflowError(
@@ -95,7 +95,7 @@ def parse_value(spec: InputSpec, text: str) -> Any:
         ) from error
 
 
-def _number(kind: str, text: str) -> int | float | bool:
+def _parse_number(kind: str, text: str) -> int | float | bool:
     if kind == "INT":
         return int(text)
     if kind == "FLOAT":
@@ -103,20 +103,20 @@ def _number(kind: str, text: str) -> int | float | bool:
         if not math.isfinite(number):
             raise ValueError(text)
         return number
-    if text.strip().lower() not in _YES | _NO:
+    if text.strip().lower() not in _TRUE_WORDS | _FALSE_WORDS:
         raise ValueError(text)
-    return text.strip().lower() in _YES
+    return text.strip().lower() in _TRUE_WORDS
 
 
-def _show_children(inputs: dict[str, Any], spec: InputSpec) -> None:
+def _replace_children(inputs: dict[str, Any], spec: InputSpec) -> None:
     """Another choice has other inputs: drop those of the old one, give the new ones their defaults."""
-    children = {child.name: child for child in dynamic_children(spec, inputs[spec.name])}
+    children = {child.name: child for child in get_dynamic_children(spec, inputs[spec.name])}
     for name in [name for name in inputs if name.startswith(f"{spec.name}.")]:
         if not any(name == child or name.startswith(f"{child}.") for child in children):
             del inputs[name]
     for name, child in children.items():
-        default = default_value(child) if is_widget(child) else ABSENT
+        default = get_default_value(child) if is_widget(child) else ABSENT
         if name not in inputs and default is not ABSENT:
             inputs[name] = default
             if child.type == DYNAMIC_COMBO:
-                _show_children(inputs, child)
+                _replace_children(inputs, child)

@@ -53,16 +53,16 @@ def parse_specs(declared: Mapping[str, Any], order: Mapping[str, Any] | None = N
         parse_spec(prefix + name, group[name], category == "required")
         for category in ("required", "optional")
         for group in (cast("Mapping[str, Any]", declared.get(category) or {}),)
-        for name in _ordered(group, (order or {}).get(category))
+        for name in _iterate_in_order(group, (order or {}).get(category))
     ]
 
 
-def _ordered(group: Mapping[str, Any], order: object) -> Iterator[str]:
+def _iterate_in_order(group: Mapping[str, Any], order: object) -> Iterator[str]:
     first = [name for name in cast("Sequence[Any]", order) if name in group] if isinstance(order, list | tuple) else []
     yield from dict.fromkeys([*first, *group])
 
 
-def dynamic_children(spec: InputSpec, key: object) -> list[InputSpec]:
+def get_dynamic_children(spec: InputSpec, key: object) -> list[InputSpec]:
     """The inputs that a dynamic combo box shows when ``key`` is chosen, named ``parent.child``."""
     for option in cast("Sequence[Mapping[str, Any]]", spec.options.get("options") or ()):
         if option.get("key") == key:
@@ -70,39 +70,39 @@ def dynamic_children(spec: InputSpec, key: object) -> list[InputSpec]:
     return []
 
 
-def dynamic_keys(spec: InputSpec) -> list[Any]:
+def get_dynamic_keys(spec: InputSpec) -> list[Any]:
     """What a dynamic combo box offers."""
     return [option.get("key") for option in cast("Sequence[Mapping[str, Any]]", spec.options.get("options") or ())]
 
 
 @dataclass(frozen=True)
-class Autogrow:
+class AutogrowTemplate:
     """The template of a group of inputs that grows as it is connected: ``group.image0``, ``group.image1``, ..."""
 
     group: str
     inputs: tuple[InputSpec, ...]
     names: tuple[str, ...]
     per_input: bool
-    least: int
+    min_steps: int
 
-    def at(self, ordinal: int) -> list[InputSpec]:
+    def get_inputs_at(self, ordinal: int) -> list[InputSpec]:
         """The inputs of one step of growth; empty past the last allowed one."""
         if ordinal >= len(self.names):
             return []
         return [
-            InputSpec(self._name(spec, ordinal), spec.type, spec.options, spec.required and ordinal < self.least)
+            InputSpec(self._format_name(spec, ordinal), spec.type, spec.options, spec.required and ordinal < self.min_steps)
             for spec in self.inputs
         ]
 
-    def _name(self, spec: InputSpec, ordinal: int) -> str:
+    def _format_name(self, spec: InputSpec, ordinal: int) -> str:
         return f"{self.group}.{f'{spec.name}{ordinal}' if self.per_input else self.names[ordinal]}"
 
-    def all(self) -> list[InputSpec]:
+    def get_all_inputs(self) -> list[InputSpec]:
         """Every input the group may ever have."""
-        return [spec for ordinal in range(len(self.names)) for spec in self.at(ordinal)]
+        return [spec for ordinal in range(len(self.names)) for spec in self.get_inputs_at(ordinal)]
 
 
-def autogrow(spec: InputSpec) -> Autogrow:
+def parse_autogrow(spec: InputSpec) -> AutogrowTemplate:
     """Read the template of an autogrow input. At most 100 steps, as in ComfyUI."""
     template = cast("Mapping[str, Any]", spec.options.get("template") or {})
     inputs = tuple(parse_specs(template.get("input") or {}))
@@ -110,4 +110,4 @@ def autogrow(spec: InputSpec) -> Autogrow:
     given = template.get("names")
     count = min(int(template.get("max", 100)), 100)
     names = tuple(map(str, cast("Sequence[Any]", given))) if given else tuple(f"{prefix}{index}" for index in range(count))
-    return Autogrow(spec.name, inputs, names, not given and len(inputs) > 1, int(template.get("min", 1)))
+    return AutogrowTemplate(spec.name, inputs, names, not given and len(inputs) > 1, int(template.get("min", 1)))

@@ -11,6 +11,4 @@ sentence among the notes, never a failure; every suggestion comes with its reaso
 * ``tile``       the tile that fits. ``settings`` the suggestion, each part with its reason.
 * ``table``      all of it for a person.
 * ``installation``   what is wrong with the libraries here; ``trial`` imports them, as a program of its own.
-
-May enter: ``errors`` and ``whole``.
 """

@@ -18,17 +18,17 @@ from typing import Any
 
 import platformdirs
 
-from ..whole import whole
-from .footprint import Footprint, fitted
-from .machine import Machine
+from ..atomic_write import atomic_write
+from .detect import Machine
+from .tile_memory import Footprint, fit_footprint
 
 _VERSION = 1
-_EVERY = 0.002
+_INTERVAL_SECONDS = 0.002
 """Seconds between two looks at the memory while a tile is computed."""
 
 
 @dataclass(frozen=True)
-class Subject:
+class CalibrationSubject:
     """What was measured. ``device`` and ``software`` are part of it, so a new driver or torch is measured anew."""
 
     device: str
@@ -49,99 +49,101 @@ class Measurement:
 
     @property
     def footprint(self) -> Footprint:
-        return Footprint(self.bytes_per_pixel, self.base, measured=True)
+        return Footprint(self.bytes_per_pixel, self.base, is_measured=True)
 
 
-Calibration = Mapping[Subject, Measurement]
+Calibration = Mapping[CalibrationSubject, Measurement]
 
 
-def subject(machine: Machine, device: str, architecture: str, scale: int, backend: str, precision: str) -> Subject:
+def make_subject(
+    machine: Machine, device: str, architecture: str, scale: int, backend: str, precision: str
+) -> CalibrationSubject:
     """What a measurement on ``device`` is filed under. Raises ``HardwareMissing`` for a device that is not here."""
-    gpu = machine.gpu(device)
+    gpu = machine.find_gpu(device)
     name = gpu.name if gpu else f"{machine.cpu.model} x {machine.cpu.cores}"
     packages = {"openvino": "openvino", "onnxruntime": "onnxruntime", "ncnn": "ncnn"}
     package = packages.get(backend, "torch")
     software = f"{package} {machine.versions.get(package, '?')}" + (f", driver {machine.driver}" if gpu else "")
-    return Subject(name, software, architecture, scale, backend, precision)
+    return CalibrationSubject(name, software, architecture, scale, backend, precision)
 
 
-def measure(run: Callable[[int], None], used: Callable[[], int], sides: Sequence[int]) -> Measurement:
+def measure_tiles(run: Callable[[int], None], read_used_memory: Callable[[], int], sides: Sequence[int]) -> Measurement:
     """Time and peak memory of ``run(side)`` for each side, least first; ``used`` says how much memory is taken now.
 
     The first tile is computed twice and timed never: it pays for making things ready. Needs two sides or more. Memory that is
     kept for the next tile does no harm, because the next tile is larger.
     """
-    before = used()
+    before = read_used_memory()
     points: list[tuple[int, int]] = []
     best = math.inf
     run(min(sides))
     for side in sorted(sides):
         began = time.perf_counter()
-        peak = _peak(lambda side=side: run(side), used)
+        peak = _measure_peak(lambda side=side: run(side), read_used_memory)
         best = min(best, (time.perf_counter() - began) / (side * side))
         points.append((side * side, max(peak - before, 0)))
-    line = fitted(points)
-    return Measurement(line.bytes_per_pixel, line.base, best * 1e6)
+    footprint = fit_footprint(points)
+    return Measurement(footprint.bytes_per_pixel, footprint.base, best * 1e6)
 
 
-def _peak(run: Callable[[], None], used: Callable[[], int]) -> int:
+def _measure_peak(run: Callable[[], None], read_used_memory: Callable[[], int]) -> int:
     """The most that ``used`` says while ``run`` works, looked at from a thread beside it."""
-    seen = [used()]
+    highest = [read_used_memory()]
     done = threading.Event()
 
-    def watch() -> None:
-        while not done.wait(_EVERY):
-            seen[0] = max(seen[0], used())
+    def sample_memory() -> None:
+        while not done.wait(_INTERVAL_SECONDS):
+            highest[0] = max(highest[0], read_used_memory())
 
-    thread = threading.Thread(target=watch, name="calibration", daemon=True)
+    thread = threading.Thread(target=sample_memory, name="calibration", daemon=True)
     thread.start()
     try:
         run()
     finally:
         done.set()
         thread.join()
-    return max(seen[0], used())
+    return max(highest[0], read_used_memory())
 
 
-def calibration_file() -> Path:
+def get_calibration_path() -> Path:
     """In ``UPSCALE8K_CACHE_DIR``, else in the cache folder that the platform gives to ``upscale8k``."""
-    chosen = os.environ.get("UPSCALE8K_CACHE_DIR")
-    folder = Path(chosen) if chosen else Path(platformdirs.user_cache_dir("upscale8k", appauthor=False))
+    from_environment = os.environ.get("UPSCALE8K_CACHE_DIR")
+    folder = Path(from_environment) if from_environment else Path(platformdirs.user_cache_dir("upscale8k", appauthor=False))
     return folder / "calibration.json"
 
 
-def recall(file: Path | None = None) -> Calibration:
+def load_calibration(file: Path | None = None) -> Calibration:
     """What was measured before; empty when there is nothing that can be read and believed."""
     try:
-        kept = json.loads((file or calibration_file()).read_text(encoding="utf-8"))
-        if kept["version"] != _VERSION:
+        stored = json.loads((file or get_calibration_path()).read_text(encoding="utf-8"))
+        if stored["version"] != _VERSION:
             return {}
-        return dict(_believed(entry) for entry in kept["measurements"])
+        return dict(_parse_measurement(entry) for entry in stored["measurements"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}
 
 
-def remember(measured: Calibration, file: Path | None = None) -> Path | None:
+def store_calibration(measured: Calibration, file: Path | None = None) -> Path | None:
     """Add to what is kept and return where; None where the folder cannot be written, which is no error."""
-    file = file or calibration_file()
-    merged = {**recall(file), **measured}
-    kept = {"version": _VERSION, "measurements": [asdict(what) | asdict(entry) for what, entry in merged.items()]}
+    file = file or get_calibration_path()
+    merged = {**load_calibration(file), **measured}
+    stored = {"version": _VERSION, "measurements": [asdict(what) | asdict(entry) for what, entry in merged.items()]}
     with suppress(OSError):
-        with whole(file) as part:
-            part.write_text(json.dumps(kept, indent=1), encoding="utf-8")
+        with atomic_write(file) as temp_file:
+            temp_file.write_text(json.dumps(stored, indent=1), encoding="utf-8")
         return file
     return None
 
 
-def _believed(entry: dict[str, Any]) -> tuple[Subject, Measurement]:
+def _parse_measurement(entry: dict[str, Any]) -> tuple[CalibrationSubject, Measurement]:
     """Raises ``ValueError`` for numbers that no measurement can give, ``KeyError`` for one that is missing."""
-    what = Subject(**{each.name: entry[each.name] for each in fields(Subject)})
+    what = CalibrationSubject(**{each.name: entry[each.name] for each in fields(CalibrationSubject)})
     hash(what)  # TypeError for a list where a word should stand
     found = Measurement(**{each.name: float(entry[each.name]) for each in fields(Measurement)})
-    if not (_positive(found.bytes_per_pixel) and _positive(found.seconds_per_megapixel) and 0 <= found.base < math.inf):
+    if not (_is_positive(found.bytes_per_pixel) and _is_positive(found.seconds_per_megapixel) and 0 <= found.base < math.inf):
         raise ValueError(f"not a measurement: {found}")
     return what, found
 
 
-def _positive(number: float) -> bool:
+def _is_positive(number: float) -> bool:
     return 0 < number < math.inf

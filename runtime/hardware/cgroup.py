@@ -16,7 +16,7 @@ _NO_LIMIT = 1 << 60
 
 
 @dataclass(frozen=True)
-class Limits:
+class CgroupLimits:
     """None where nothing is limited."""
 
     cores: float | None = None
@@ -27,37 +27,37 @@ class Limits:
     """Of these, the bytes that are left or can be had back from the file cache."""
 
 
-def limits(root: Path = Path("/sys/fs/cgroup"), proc: Path = Path("/proc/self/cgroup")) -> Limits:
+def read_cgroup_limits(root: Path = Path("/sys/fs/cgroup"), proc: Path = Path("/proc/self/cgroup")) -> CgroupLimits:
     """The limits of this process; none on a system without control groups."""
-    paths = _paths(proc)
+    paths = _read_group_paths(proc)
     cores: list[float] = []
     memory: list[tuple[int, int]] = []
     for mount in (root, root / "unified"):
-        for folder in _ancestors(mount, paths.get("")):
-            cores += _quota_v2(folder)
-            memory += _memory(folder, ("memory.max", "memory.high"), "memory.current", "inactive_file")
-    for folder in _ancestors(root / "cpu", paths.get("cpu")):
-        cores += _quota_v1(folder)
-    for folder in _ancestors(root / "memory", paths.get("memory")):
-        memory += _memory(folder, ("memory.limit_in_bytes",), "memory.usage_in_bytes", "total_inactive_file")
-    return Limits(
+        for folder in _iterate_ancestors(mount, paths.get("")):
+            cores += _read_quota_v2(folder)
+            memory += _read_memory_limit(folder, ("memory.max", "memory.high"), "memory.current", "inactive_file")
+    for folder in _iterate_ancestors(root / "cpu", paths.get("cpu")):
+        cores += _read_quota_v1(folder)
+    for folder in _iterate_ancestors(root / "memory", paths.get("memory")):
+        memory += _read_memory_limit(folder, ("memory.limit_in_bytes",), "memory.usage_in_bytes", "total_inactive_file")
+    return CgroupLimits(
         cores=min(cores, default=None),
         memory=min((limit for limit, _ in memory), default=None),
         memory_free=min((free for _, free in memory), default=None),
     )
 
 
-def _paths(proc: Path) -> dict[str, str]:
+def _read_group_paths(proc: Path) -> dict[str, str]:
     """The path of this process's group by controller; version 2 has one for all, under the empty name."""
     found: dict[str, str] = {}
-    for line in _read(proc).splitlines():
+    for line in _read_text(proc).splitlines():
         _, _, rest = line.partition(":")
         controllers, _, path = rest.partition(":")
         found |= dict.fromkeys(controllers.split(","), path)
     return found
 
 
-def _ancestors(mount: Path, path: str | None) -> Iterator[Path]:
+def _iterate_ancestors(mount: Path, path: str | None) -> Iterator[Path]:
     """The folders from the mount down to the group, as far as they exist here."""
     folder = mount
     yield folder
@@ -68,35 +68,35 @@ def _ancestors(mount: Path, path: str | None) -> Iterator[Path]:
         yield folder
 
 
-def _quota_v2(folder: Path) -> list[float]:
-    quota, _, period = _read(folder / "cpu.max").strip().partition(" ")
-    return _cores(quota, period)
+def _read_quota_v2(folder: Path) -> list[float]:
+    quota, _, period = _read_text(folder / "cpu.max").strip().partition(" ")
+    return _parse_cores(quota, period)
 
 
-def _quota_v1(folder: Path) -> list[float]:
-    return _cores(_read(folder / "cpu.cfs_quota_us").strip(), _read(folder / "cpu.cfs_period_us").strip())
+def _read_quota_v1(folder: Path) -> list[float]:
+    return _parse_cores(_read_text(folder / "cpu.cfs_quota_us").strip(), _read_text(folder / "cpu.cfs_period_us").strip())
 
 
-def _cores(quota: str, period: str) -> list[float]:
+def _parse_cores(quota: str, period: str) -> list[float]:
     """Empty for ``max`` and -1, which mean no limit."""
     if not (quota.isdecimal() and period.isdecimal() and int(quota) and int(period)):
         return []
     return [int(quota) / int(period)]
 
 
-def _memory(folder: Path, limit_names: tuple[str, ...], used_name: str, cache_name: str) -> list[tuple[int, int]]:
+def _read_memory_limit(folder: Path, limit_names: tuple[str, ...], used_name: str, cache_name: str) -> list[tuple[int, int]]:
     """The limit of one group and what is free below it. The file cache is given back under pressure, so it counts as free."""
-    stated = (_read(folder / name).strip() for name in limit_names)
+    stated = (_read_text(folder / name).strip() for name in limit_names)
     numbers = [int(text) for text in stated if text.isdecimal() and int(text) < _NO_LIMIT]
     if not numbers:
         return []
-    used = _read(folder / used_name).strip()
-    cached = dict(line.split(" ", 1) for line in _read(folder / "memory.stat").splitlines() if " " in line)
-    taken = (int(used) if used.isdecimal() else 0) - int(cached.get(cache_name, "0"))
-    return [(min(numbers), max(min(numbers) - max(taken, 0), 0))]
+    used = _read_text(folder / used_name).strip()
+    cached = dict(line.split(" ", 1) for line in _read_text(folder / "memory.stat").splitlines() if " " in line)
+    used_bytes = (int(used) if used.isdecimal() else 0) - int(cached.get(cache_name, "0"))
+    return [(min(numbers), max(min(numbers) - max(used_bytes, 0), 0))]
 
 
-def _read(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return path.read_text(encoding="ascii", errors="replace")
     except OSError:

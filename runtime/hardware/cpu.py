@@ -10,12 +10,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .cgroup import Limits, limits
+from .cgroup import CgroupLimits, read_cgroup_limits
 
 CPUINFO = Path("/proc/cpuinfo")
 
 # What each instruction set that makes a network faster is called in /proc/cpuinfo: x86 "flags" and Arm "Features".
-_SETS = {
+_INSTRUCTION_SETS = {
     "AVX2": ("avx2",),
     "AVX-512": ("avx512f",),
     "VNNI": ("avx512_vnni", "avx_vnni"),
@@ -43,23 +43,23 @@ class Cpu:
     """Instruction sets that matter here: AVX2, AVX-512, VNNI, AMX, NEON, ..."""
 
 
-def cpu(limited: Limits | None = None, cpuinfo: Path = CPUINFO) -> Cpu:
+def query_cpu(cgroup_limits: CgroupLimits | None = None, cpuinfo: Path = CPUINFO) -> Cpu:
     """Never raises; an unknown processor has a generic name and no sets."""
-    limited = limits() if limited is None else limited
-    machine = os.cpu_count() or 1
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else machine
-    cores = allowed if limited.cores is None else min(allowed, max(int(limited.cores), 1))
-    model, flags = _identity(cpuinfo)
-    return Cpu(model or platform.machine(), machine, cores, limited.cores, sets_of(flags))
+    cgroup_limits = read_cgroup_limits() if cgroup_limits is None else cgroup_limits
+    machine_cores = os.cpu_count() or 1
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else machine_cores
+    cores = allowed if cgroup_limits.cores is None else min(allowed, max(int(cgroup_limits.cores), 1))
+    model, flags = _identify_cpu(cpuinfo)
+    return Cpu(model or platform.machine(), machine_cores, cores, cgroup_limits.cores, parse_instruction_sets(flags))
 
 
-def sets_of(flags: Iterable[str]) -> tuple[str, ...]:
+def parse_instruction_sets(flags: Iterable[str]) -> tuple[str, ...]:
     """The instruction sets that ``/proc/cpuinfo``'s words stand for."""
     present = set(flags)
-    return tuple(name for name, words in _SETS.items() if present.intersection(words))
+    return tuple(name for name, words in _INSTRUCTION_SETS.items() if present.intersection(words))
 
 
-def computes_bf16(processor: Cpu) -> bool:
+def has_bf16(processor: Cpu) -> bool:
     """Whether products of bf16 are made at once; without that each number is converted, which is slower than fp32.
 
     Whatever has AMX has AVX-512 BF16 too.
@@ -67,17 +67,17 @@ def computes_bf16(processor: Cpu) -> bool:
     return not {"AVX-512 BF16", "Arm BF16"}.isdisjoint(processor.sets)
 
 
-def _identity(cpuinfo: Path) -> tuple[str, list[str]]:
+def _identify_cpu(cpuinfo: Path) -> tuple[str, list[str]]:
     if cpuinfo.is_file():
-        return _linux(cpuinfo.read_text(encoding="utf-8", errors="replace"))
+        return _parse_cpuinfo(cpuinfo.read_text(encoding="utf-8", errors="replace"))
     if sys.platform == "darwin":
-        return _apple()
+        return _query_apple()
     if sys.platform == "win32":
-        return _windows()
+        return _query_windows()
     return platform.processor(), []
 
 
-def _linux(text: str) -> tuple[str, list[str]]:
+def _parse_cpuinfo(text: str) -> tuple[str, list[str]]:
     """Model and flags of the first processor; Arm has no model there, but its features."""
     facts: dict[str, str] = {}
     for line in text.split("\n\n", 1)[0].splitlines():
@@ -87,21 +87,21 @@ def _linux(text: str) -> tuple[str, list[str]]:
     return facts.get("model name", ""), flags.split()
 
 
-def _apple() -> tuple[str, list[str]]:
+def _query_apple() -> tuple[str, list[str]]:
     try:
-        asked = ["sysctl", "-n", "machdep.cpu.brand_string", "hw.optional.avx2_0", "hw.optional.arm.FEAT_BF16"]
-        done = subprocess.run(asked, capture_output=True, text=True, timeout=5, check=False)
+        command = ["sysctl", "-n", "machdep.cpu.brand_string", "hw.optional.avx2_0", "hw.optional.arm.FEAT_BF16"]
+        completed = subprocess.run(command, capture_output=True, text=True, timeout=5, check=False)
     except (OSError, subprocess.TimeoutExpired):
         return platform.processor(), []
-    arm = platform.machine() == "arm64"
-    model, *numbers = done.stdout.splitlines() or [""]
-    flags = ["asimd"] if arm else ["avx2"] if "1" in numbers else []
-    return model, flags + (["bf16"] if arm and "1" in numbers else [])
+    is_arm = platform.machine() == "arm64"
+    model, *numbers = completed.stdout.splitlines() or [""]
+    flags = ["asimd"] if is_arm else ["avx2"] if "1" in numbers else []
+    return model, flags + (["bf16"] if is_arm and "1" in numbers else [])
 
 
 if sys.platform == "win32":
 
-    def _windows() -> tuple[str, list[str]]:
+    def _query_windows() -> tuple[str, list[str]]:
         """The registry has the name; the kernel says what it supports (winnt.h: 40 is AVX2, 41 AVX-512F)."""
         import ctypes
         import winreg
@@ -113,5 +113,5 @@ if sys.platform == "win32":
 
 else:
 
-    def _windows() -> tuple[str, list[str]]:
+    def _query_windows() -> tuple[str, list[str]]:
         return platform.processor(), []

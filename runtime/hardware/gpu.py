@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["cuda", "rocm", "mps", "xpu"]
+GpuKind = Literal["cuda", "rocm", "mps", "xpu"]
 """What torch calls its devices, but that AMD's are told from NVIDIA's."""
 
 
@@ -13,7 +13,7 @@ Kind = Literal["cuda", "rocm", "mps", "xpu"]
 class Gpu:
     """One GPU. What could not be asked is None. Sizes in bytes."""
 
-    kind: Kind
+    kind: GpuKind
     index: int
     """Its number among those of its kind, as the driver counts."""
     name: str
@@ -42,7 +42,7 @@ class Gpu:
         return kind if kind == "mps" else f"{kind}:{self.index}"
 
     @property
-    def fast_in_half(self) -> bool:
+    def is_fast_in_half(self) -> bool:
         """fp16 is at least as fast as fp32: everything but NVIDIA's chips before Volta, P100 and Tegra X1 excepted."""
         capability = self.compute_capability
         if self.kind == "rocm":

@@ -12,23 +12,23 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from .machine import Machine
-from .software import installed
+from .detect import Machine
+from .software import get_installed_version
 
-Level = Literal["ok", "note", "problem"]
+FindingLevel = Literal["ok", "note", "problem"]
 
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"
-TRIAL = Path(__file__).with_name("trial.py")
-_PATIENCE = 180
+IMPORT_CHECK = Path(__file__).with_name("import_check.py")
+_TIMEOUT_SECONDS = 180
 _PYTHON = ((3, 11), (3, 14))
 _LINE = re.compile(r"^([A-Za-z0-9._-]+)>=([0-9.]+)$")
 _SAME_MODULE = {"opencv-python-headless": "cv2"}
 """Packages of other names may give the same module: ComfyUI's own environment often has opencv-python."""
-_EXCLUDE_EACH_OTHER = (
+_CONFLICTING_PACKAGES = (
     ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
     ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino"),
 )
-_TORCHVISION_AHEAD = 15
+_TORCHVISION_OFFSET = 15
 """torch 2.N belongs to torchvision 0.(N + 15), as the table in torchvision's README says."""
 
 
@@ -36,7 +36,7 @@ _TORCHVISION_AHEAD = 15
 class Finding:
     """``ok`` is as it should be, ``note`` is worth knowing, ``problem`` keeps something from working."""
 
-    level: Level
+    level: FindingLevel
     what: str
     hint: str = ""
 
@@ -44,68 +44,80 @@ class Finding:
         return f"{self.what} {self.hint}".strip()
 
 
-def examine(machine: Machine) -> list[Finding]:
+def check_installation(machine: Machine) -> list[Finding]:
     """Everything about Python, the libraries and the GPU; imports them in a process of its own, which takes some seconds."""
-    return [*python(sys.version_info[:2]), *requirements(), *clashes(), *gpus(machine), *trials(machine)]
+    return [
+        *check_python(sys.version_info[:2]),
+        *check_requirements(),
+        *check_conflicts(),
+        *check_gpus(machine),
+        *check_imports(machine),
+    ]
 
 
-def python(version: tuple[int, int]) -> Iterator[Finding]:
+def check_python(version: tuple[int, int]) -> Iterator[Finding]:
     """Whether this Python is one that Upscale8K runs on."""
-    least, beyond = _PYTHON
+    oldest, beyond = _PYTHON
     name = ".".join(str(number) for number in version)
-    if least <= version < beyond:
+    if oldest <= version < beyond:
         yield Finding("ok", f"Python {name}.")
     else:
         yield Finding("problem", f"Python {name} is not one that Upscale8K is made for.", "Use Python 3.11, 3.12 or 3.13.")
 
 
-def requirements(file: Path = REQUIREMENTS) -> Iterator[Finding]:
+def check_requirements(file: Path = REQUIREMENTS) -> Iterator[Finding]:
     """Which of the required packages are missing or too old. A wheel has no such file: there pip has seen to it."""
     if not file.is_file():
         return
-    wanted = [found.groups() for line in file.read_text(encoding="utf-8").splitlines() if (found := _LINE.match(line.strip()))]
-    bad = False
-    for name, least in wanted:
-        version = installed(name)
+    required = [
+        found.groups() for line in file.read_text(encoding="utf-8").splitlines() if (found := _LINE.match(line.strip()))
+    ]
+    has_problem = False
+    for name, oldest in required:
+        version = get_installed_version(name)
         module = _SAME_MODULE.get(name)
         if version is None and (module is None or find_spec(module) is None):
-            bad = True
-            yield Finding("problem", f"The package {name} is not installed.", f'Install it with: pip install "{name}>={least}"')
-        elif version is not None and numbers(version) < numbers(least):
-            bad = True
+            has_problem = True
             yield Finding(
-                "problem", f"{name} {version} is too old: {least} is needed.", f'Update it with: pip install "{name}>={least}"'
+                "problem", f"The package {name} is not installed.", f'Install it with: pip install "{name}>={oldest}"'
             )
-    if not bad:
-        yield Finding("ok", f"All {len(wanted)} required packages are here.")
+        elif version is not None and parse_version(version) < parse_version(oldest):
+            has_problem = True
+            yield Finding(
+                "problem",
+                f"{name} {version} is too old: {oldest} is needed.",
+                f'Update it with: pip install "{name}>={oldest}"',
+            )
+    if not has_problem:
+        yield Finding("ok", f"All {len(required)} required packages are here.")
 
 
-def clashes() -> Iterator[Finding]:
+def check_conflicts() -> Iterator[Finding]:
     """Packages that overwrite each other's files, and a torchvision that belongs to another torch."""
-    for group in _EXCLUDE_EACH_OTHER:
-        here = [name for name in group if installed(name)]
-        if len(here) > 1:
+    for group in _CONFLICTING_PACKAGES:
+        installed_packages = [name for name in group if get_installed_version(name)]
+        if len(installed_packages) > 1:
             yield Finding(
                 "note",
-                f"{' and '.join(here)} are installed together and overwrite each other's files.",
-                f"If importing one fails: pip uninstall {' '.join(here)}, then install the one you want.",
+                f"{' and '.join(installed_packages)} are installed together and overwrite each other's files.",
+                f"If importing one fails: pip uninstall {' '.join(installed_packages)}, then install the one you want.",
             )
-    if installed("pynvml"):
+    if get_installed_version("pynvml"):
         yield Finding(
             "note", "The abandoned package pynvml stands in front of nvidia-ml-py.", "Remove it with: pip uninstall pynvml"
         )
-    torch, vision = installed("torch"), installed("torchvision")
+    torch, vision = get_installed_version("torch"), get_installed_version("torchvision")
     if torch and vision:
-        yield pair(torch, vision)
+        yield check_torchvision_version(torch, vision)
 
 
-def pair(torch: str, torchvision: str) -> Finding:
+def check_torchvision_version(torch: str, torchvision: str) -> Finding:
     """Whether the two belong together."""
-    major, minor = numbers(torch)[:2]
+    major, minor = parse_version(torch)[:2]
     if major != 2:
         return Finding("ok", f"torch {torch}, torchvision {torchvision}.")
-    wanted = (0, minor + _TORCHVISION_AHEAD)
-    if numbers(torchvision)[:2] != wanted:
+    wanted = (0, minor + _TORCHVISION_OFFSET)
+    if parse_version(torchvision)[:2] != wanted:
         return Finding(
             "problem",
             f"torchvision {torchvision} does not belong to torch {torch}.",
@@ -121,7 +133,7 @@ def pair(torch: str, torchvision: str) -> Finding:
     return Finding("ok", f"torch {torch} and torchvision {torchvision} belong together.")
 
 
-def gpus(machine: Machine) -> Iterator[Finding]:
+def check_gpus(machine: Machine) -> Iterator[Finding]:
     """What NVML and torch's build say of the GPUs."""
     for note in machine.notes:
         yield Finding("problem", note)
@@ -138,44 +150,44 @@ def gpus(machine: Machine) -> Iterator[Finding]:
         yield Finding("ok", "No NVIDIA GPU was found: pictures are computed by the processor.")
 
 
-def trials(machine: Machine, script: Path = TRIAL) -> Iterator[Finding]:
+def check_imports(machine: Machine, script: Path = IMPORT_CHECK) -> Iterator[Finding]:
     """What importing each library really does, tried in a process of its own: a broken one may bring it down."""
     usable = [gpu for gpu in machine.gpus if gpu.kind == "cuda" and gpu.usable]
     extra = ["cuda"] if usable and (machine.torch_build or "").startswith("CUDA") else []
     extra += ["nvenc"] if any(gpu.encoder for gpu in usable) else []
     try:
-        done = subprocess.run(
-            [sys.executable, "-P", str(script), *extra], capture_output=True, text=True, timeout=_PATIENCE, check=False
+        completed = subprocess.run(
+            [sys.executable, "-P", str(script), *extra], capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         yield Finding("problem", f"Trying the libraries did not end: {error}.", "Try again; then restart the computer.")
         return
-    yield from told(done.stdout.splitlines(), done.returncode)
+    yield from parse_import_report(completed.stdout.splitlines(), completed.returncode)
 
 
-def told(lines: Sequence[str], code: int) -> Iterator[Finding]:
+def parse_import_report(lines: Sequence[str], code: int) -> Iterator[Finding]:
     """What the output of ``trial.py`` means."""
-    answers = [_json(line) for line in lines]
-    begun = [str(answer["trying"]) for answer in answers if "trying" in answer]
+    answers = [_parse_json_line(line) for line in lines]
+    started = [str(answer["trying"]) for answer in answers if "trying" in answer]
     ended = [str(answer.get("ok") or answer.get("failed")) for answer in answers]
     for answer in answers:
         if "failed" in answer:
-            yield _failed(str(answer["failed"]), str(answer["error"]))
+            yield _make_import_finding(str(answer["failed"]), str(answer["error"]))
         for title in answer.get("missing", []):
             yield Finding(
                 "note", f"This build of PyAV cannot write {title}.", "Install PyAV from its own wheel: pip install av"
             )
-    for name in begun:
+    for name in started:
         if name not in ended:
             yield Finding(
                 "problem", f"Importing {name} brought Python down (exit {code}).", f"Install it again: pip install -I {name}"
             )
-    good = [f"{answer['ok']} {answer['version']}".strip() for answer in answers if "ok" in answer]
-    if good:
-        yield Finding("ok", f"Imported and tried: {', '.join(good)}.")
+    imported = [f"{answer['ok']} {answer['version']}".strip() for answer in answers if "ok" in answer]
+    if imported:
+        yield Finding("ok", f"Imported and tried: {', '.join(imported)}.")
 
 
-_NEXT = {
+_HINTS = {
     "torch": "Install torch again, as pytorch.org/get-started says.",
     "torchvision": "Install the torchvision that belongs to this torch.",
     "cuda": "Update the driver, or install a torch that knows this GPU; until then use --device cpu.",
@@ -183,15 +195,15 @@ _NEXT = {
 }
 
 
-def _failed(name: str, error: str) -> Finding:
+def _make_import_finding(name: str, error: str) -> Finding:
     what = {"cuda": "torch cannot compute on the GPU", "nvenc": "The GPU's video encoder does not open"}
     first_line = error.splitlines()[0][:300]
     package = {"cv2": "opencv-python-headless"}.get(name, name)
-    said = what.get(name, f"{name} does not work")
-    return Finding("problem", f"{said} ({first_line}).", _NEXT.get(name, f"Install it again: pip install -I {package}"))
+    summary = what.get(name, f"{name} does not work")
+    return Finding("problem", f"{summary} ({first_line}).", _HINTS.get(name, f"Install it again: pip install -I {package}"))
 
 
-def _json(line: str) -> dict[str, Any]:
+def _parse_json_line(line: str) -> dict[str, Any]:
     """A line of ours; a library may print its own between them."""
     try:
         answer: object = json.loads(line)
@@ -200,7 +212,7 @@ def _json(line: str) -> dict[str, Any]:
     return cast("dict[str, Any]", answer) if isinstance(answer, dict) else {}
 
 
-def numbers(version: str) -> tuple[int, ...]:
+def parse_version(version: str) -> tuple[int, ...]:
     """``2.13.0+cu130`` as (2, 13, 0); what is no number ends it."""
     found = re.match(r"\d+(\.\d+)*", version)
     return tuple(int(number) for number in found[0].split(".")) if found else ()

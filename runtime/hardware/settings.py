@@ -7,23 +7,31 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from .calibration import Calibration, subject
-from .cpu import computes_bf16
-from .footprint import HEAVIEST, Footprint, Network, spendable, tabled
+from .calibration import Calibration, make_subject
+from .cpu import has_bf16
+from .detect import Machine
 from .gpu import Gpu
-from .machine import Machine
-from .table import gigabytes
-from .tile import SIDES, best_side, good_enough
+from .report import format_bytes
+from .tile_memory import (
+    HEAVIEST_NETWORK,
+    TILE_SIDES,
+    Footprint,
+    NetworkProfile,
+    choose_cost_tolerance,
+    choose_tile_side,
+    default_footprint,
+    memory_budget,
+)
 
 AUTO_BACKEND = "auto"
 MODEL_HALO = -1
 """The halo that means: what the model needs."""
 
-_MOST_IN_BATCH = 4
-_MOST_WORKSPACE = 4096
-_QUEUE_PER_CORE, _QUEUE_MOST = 64 << 20, 512 << 20
+_MAX_BATCH = 4
+_MAX_WORKSPACE_MB = 4096
+_QUEUE_PER_CORE, _QUEUE_MAX = 64 << 20, 512 << 20
 _CLEARLY_FASTER = 0.97
-_ON_A_PROCESSOR = {
+_CPU_FP16_REASONS = {
     False: "On a processor everything is computed in fp32: fp16 is slower there.",
     True: "On a processor fp16 is slower than fp32. This one computes in bf16: precision auto measures once for each model "
     "whether that is faster and at least 50 dB true to fp32.",
@@ -66,158 +74,173 @@ class UpscaleSettings:
         return json.dumps(self.as_json(), indent=2)
 
 
-def recommend(
-    machine: Machine, network: Network | None = None, *, device: str = "auto", calibration: Calibration | None = None
+def recommend_settings(
+    machine: Machine, network: NetworkProfile | None = None, *, device: str = "auto", calibration: Calibration | None = None
 ) -> UpscaleSettings:
     """Settings for ``network`` (the heaviest model that comes with the pack when None) on ``device``.
 
     Raises ``HardwareMissing`` for a device that is not here.
     """
-    gpu = machine.gpu(device)
-    choice = _Choice(machine, network or HEAVIEST, network is None, gpu, device, calibration or {})
-    return choice.settings()
+    gpu = machine.find_gpu(device)
+    builder = _SettingsBuilder(machine, network or HEAVIEST_NETWORK, network is None, gpu, device, calibration or {})
+    return builder.build_settings()
 
 
-class _Choice:
+class _SettingsBuilder:
     """One suggestion in the making. Each method decides one thing and says why."""
 
     def __init__(
-        self, machine: Machine, network: Network, assumed: bool, gpu: Gpu | None, device: str, calibration: Calibration
+        self,
+        machine: Machine,
+        network: NetworkProfile,
+        is_default_network: bool,
+        gpu: Gpu | None,
+        device: str,
+        calibration: Calibration,
     ) -> None:
-        self._machine, self._network, self._assumed, self._gpu = machine, network, assumed, gpu
+        self._machine, self._network, self._is_default_network, self._gpu = machine, network, is_default_network, gpu
         self._device, self._calibration = device, calibration
         self._reasons: dict[str, str] = {}
         self._free = machine.memory.available if gpu is None or gpu.free is None else gpu.free
 
-    def settings(self) -> UpscaleSettings:
-        fp16 = self._fp16()
-        backend = self._backend(fp16)
-        footprint = self._footprint(fp16, backend)
-        pixels = footprint.pixels(spendable(self._free, on_gpu=self._gpu is not None))
-        tile = self._tile(pixels, footprint)
+    def build_settings(self) -> UpscaleSettings:
+        fp16 = self._choose_fp16()
+        backend = self._choose_backend(fp16)
+        footprint = self._estimate_footprint(fp16, backend)
+        pixels = footprint.compute_max_pixels(memory_budget(self._free, on_gpu=self._gpu is not None))
+        tile = self._choose_tile(pixels, footprint)
         return UpscaleSettings(
-            batch_size=self._batch(tile, pixels),
+            batch_size=self._choose_batch(tile, pixels),
             tile_size=tile,
             fp16=fp16,
-            trtexec_workspace=self._workspace(),
+            trtexec_workspace=self._choose_workspace(),
             backend=backend,
-            halo=self._halo(),
-            queue_bytes=self._queue(),
-            encoder=self._encoder(),
-            device=self._where(),
+            halo=self._choose_halo(),
+            queue_bytes=self._choose_queue_bytes(),
+            encoder=self._choose_encoder(),
+            device=self._choose_device(),
             reasons=self._reasons,
         )
 
-    def _where(self) -> str:
+    def _choose_device(self) -> str:
         if self._gpu is None:
             cpu = self._machine.cpu
-            why = "no GPU that torch could use was found" if self._device == "auto" else "it was asked for"
-            self._reasons["device"] = f"The processor, {cpu.model} with {cpu.cores} cores: {why}."
+            reason = "no GPU that torch could use was found" if self._device == "auto" else "it was asked for"
+            self._reasons["device"] = f"The processor, {cpu.model} with {cpu.cores} cores: {reason}."
             return "cpu"
-        why = "the first GPU" if self._device == "auto" else "the GPU that was asked for"
-        self._reasons["device"] = f"{self._gpu.name}, {why}."
+        reason = "the first GPU" if self._device == "auto" else "the GPU that was asked for"
+        self._reasons["device"] = f"{self._gpu.name}, {reason}."
         return self._gpu.device if self._device == "auto" else self._device
 
     def _has_bf16(self) -> bool:
-        return self._gpu is None and computes_bf16(self._machine.cpu)
+        return self._gpu is None and has_bf16(self._machine.cpu)
 
-    def _fp16(self) -> bool:
+    def _choose_fp16(self) -> bool:
         if self._gpu is None:
-            fp16, why = False, _ON_A_PROCESSOR[self._has_bf16()]
+            fp16, reason = False, _CPU_FP16_REASONS[self._has_bf16()]
         elif not self._network.half_safe:
-            fp16, why = False, f"{self._network.title} is not safe in fp16."
-        elif self._gpu.kind in ("cuda", "rocm") and self._gpu.fast_in_half:
-            fp16, why = True, f"{self._gpu.name} computes in fp16 at half the memory; it changes a pixel by 2 of 255 at most."
+            fp16, reason = False, f"{self._network.title} is not safe in fp16."
+        elif self._gpu.kind in ("cuda", "rocm") and self._gpu.is_fast_in_half:
+            fp16, reason = (
+                True,
+                f"{self._gpu.name} computes in fp16 at half the memory; it changes a pixel by 2 of 255 at most.",
+            )
         else:
-            fp16, why = False, f"{self._gpu.name} is not known to be faster in fp16."
-        self._reasons["fp16"] = why
+            fp16, reason = False, f"{self._gpu.name} is not known to be faster in fp16."
+        self._reasons["fp16"] = reason
         return fp16
 
-    def _measured(self, fp16: bool) -> dict[str, tuple[float, Footprint]]:
+    def _find_measurements(self, fp16: bool) -> dict[str, tuple[float, Footprint]]:
         """Seconds per megapixel and memory of this network here, by backend."""
         network, precision = self._network, "fp16" if fp16 else "fp32"
         return {
             what.backend: (entry.seconds_per_megapixel, entry.footprint)
             for what, entry in self._calibration.items()
-            if what == subject(self._machine, self._device, network.architecture, network.scale, what.backend, precision)
+            if what == make_subject(self._machine, self._device, network.architecture, network.scale, what.backend, precision)
         }
 
-    def _backend(self, fp16: bool) -> str:
-        times = {backend: seconds for backend, (seconds, _) in self._measured(fp16).items()}
-        if self._assumed or len(times) < 2 or self._has_bf16():
+    def _choose_backend(self, fp16: bool) -> str:
+        times = {backend: seconds for backend, (seconds, _) in self._find_measurements(fp16).items()}
+        if self._is_default_network or len(times) < 2 or self._has_bf16():
             self._reasons["backend"] = "Each model's own: what is fastest for it here is measured when it is first used."
             return AUTO_BACKEND
         fastest = min(times, key=lambda backend: times[backend])
         if "torch" in times and times[fastest] > times["torch"] * _CLEARLY_FASTER:
             fastest = "torch"
-        told = ", ".join(f"{backend} {seconds:.1f} s" for backend, seconds in sorted(times.items(), key=lambda item: item[1]))
-        self._reasons["backend"] = f"Measured here, for a million pixels of {self._network.title}: {told}."
+        times_text = ", ".join(
+            f"{backend} {seconds:.1f} s" for backend, seconds in sorted(times.items(), key=lambda item: item[1])
+        )
+        self._reasons["backend"] = f"Measured here, for a million pixels of {self._network.title}: {times_text}."
         return fastest
 
-    def _footprint(self, fp16: bool, backend: str) -> Footprint:
-        measured = self._measured(fp16)
+    def _estimate_footprint(self, fp16: bool, backend: str) -> Footprint:
+        measured = self._find_measurements(fp16)
         if backend in measured:
             return measured[backend][1]
         largest = max((line for _, line in measured.values()), key=lambda line: line.bytes_per_pixel, default=None)
         network = self._network
-        return largest or tabled(network.architecture, network.scale, backend=backend, half=fp16, on_gpu=self._gpu is not None)
-
-    def _tile(self, pixels: int, footprint: Footprint) -> int:
-        enough = good_enough(self._network.architecture, on_gpu=self._gpu is not None, bf16=self._has_bf16())
-        tile = best_side(self._network.halo, pixels, enough)
-        need = footprint.base + footprint.bytes_per_pixel * (tile + 2 * self._network.halo) ** 2
-        source = "measured here" if footprint.measured else "by the built-in table"
-        place = self._gpu.name if self._gpu and self._gpu.free is not None else "memory"
-        of = "" if not self._assumed else " (the heaviest model that comes with the pack)"
-        why = (
-            f"{gigabytes(self._free)} of {place} is free; a {tile} px tile with its halo takes about {gigabytes(need)} with "
-            f"{self._network.title}{of}, {source}. "
+        return largest or default_footprint(
+            network.architecture, network.scale, backend=backend, half=fp16, on_gpu=self._gpu is not None
         )
-        if (SIDES[0] + 2 * self._network.halo) ** 2 > pixels:
-            why += "That is more than should be taken: close other programs"
-            why += ", or use the device cpu." if self._gpu else "."
+
+    def _choose_tile(self, pixels: int, footprint: Footprint) -> int:
+        tolerance = choose_cost_tolerance(self._network.architecture, on_gpu=self._gpu is not None, bf16=self._has_bf16())
+        tile = choose_tile_side(self._network.halo, pixels, tolerance)
+        needed_bytes = footprint.base + footprint.bytes_per_pixel * (tile + 2 * self._network.halo) ** 2
+        source = "measured here" if footprint.is_measured else "by the built-in table"
+        memory_name = self._gpu.name if self._gpu and self._gpu.free is not None else "memory"
+        assumption = "" if not self._is_default_network else " (the heaviest model that comes with the pack)"
+        reason = (
+            f"{format_bytes(self._free)} of {memory_name} is free; a {tile} px tile with its halo takes about {format_bytes(needed_bytes)} with "
+            f"{self._network.title}{assumption}, {source}. "
+        )
+        if (TILE_SIDES[0] + 2 * self._network.halo) ** 2 > pixels:
+            reason += "That is more than should be taken: close other programs"
+            reason += ", or use the device cpu." if self._gpu else "."
         else:
-            why += f"A larger tile would save less than {enough - 1:.0%} of the time, or does not fit."
-        self._reasons["tile_size"] = why
+            reason += f"A larger tile would save less than {tolerance - 1:.0%} of the time, or does not fit."
+        self._reasons["tile_size"] = reason
         return tile
 
-    def _batch(self, tile: int, pixels: int) -> int:
+    def _choose_batch(self, tile: int, pixels: int) -> int:
         if self._gpu is None:
             self._reasons["batch_size"] = "On a processor one tile at a time is as fast as several, and takes less memory."
             return 1
-        batch = max(1, min(pixels // (tile + 2 * self._network.halo) ** 2, _MOST_IN_BATCH))
-        self._reasons["batch_size"] = f"So many of these tiles fit in the memory that they may take; {_MOST_IN_BATCH} at most."
+        batch = max(1, min(pixels // (tile + 2 * self._network.halo) ** 2, _MAX_BATCH))
+        self._reasons["batch_size"] = f"So many of these tiles fit in the memory that they may take; {_MAX_BATCH} at most."
         return batch
 
-    def _halo(self) -> int:
-        if self._assumed:
+    def _choose_halo(self) -> int:
+        if self._is_default_network:
             self._reasons["halo"] = "Each model's own: what it needs for seams that cannot be seen."
             return MODEL_HALO
         self._reasons["halo"] = f"What {self._network.title} needs for seams that cannot be seen."
         return self._network.halo
 
-    def _workspace(self) -> int:
+    def _choose_workspace(self) -> int:
         if self._gpu is None or self._gpu.kind != "cuda":
             self._reasons["trtexec_workspace"] = "TensorRT engines run on NVIDIA GPUs only."
             return 0
-        workspace = min(_MOST_WORKSPACE, spendable(self._free, on_gpu=True) >> 20)
-        self._reasons["trtexec_workspace"] = f"MB for the builder: at most {_MOST_WORKSPACE}, and at most 60 % of what is free."
+        workspace = min(_MAX_WORKSPACE_MB, memory_budget(self._free, on_gpu=True) >> 20)
+        self._reasons["trtexec_workspace"] = (
+            f"MB for the builder: at most {_MAX_WORKSPACE_MB}, and at most 60 % of what is free."
+        )
         return workspace
 
-    def _queue(self) -> int:
+    def _choose_queue_bytes(self) -> int:
         self._reasons["queue_bytes"] = (
             f"What Video Out lets wait between model and encoder: {_QUEUE_PER_CORE >> 20} MB a core, at most "
-            f"{_QUEUE_MOST >> 20} MB and an eighth of the {gigabytes(self._machine.memory.available)} of free memory."
+            f"{_QUEUE_MAX >> 20} MB and an eighth of the {format_bytes(self._machine.memory.available)} of free memory."
         )
-        return min(_QUEUE_PER_CORE * self._machine.cpu.cores, _QUEUE_MOST, self._machine.memory.available // 8)
+        return min(_QUEUE_PER_CORE * self._machine.cpu.cores, _QUEUE_MAX, self._machine.memory.available // 8)
 
-    def _encoder(self) -> str:
+    def _choose_encoder(self) -> str:
         if self._gpu is not None and self._gpu.encoder:
             self._reasons["encoder"] = (
                 f"{self._gpu.name} has a video encoder, which leaves the processor free; none gives smaller files of the same "
                 "quality."
             )
             return "nvenc"
-        what = "no GPU is used" if self._gpu is None else f"{self._gpu.name} has no video encoder that is known of"
-        self._reasons["encoder"] = f"Films are encoded by the processor: {what}."
+        reason = "no GPU is used" if self._gpu is None else f"{self._gpu.name} has no video encoder that is known of"
+        self._reasons["encoder"] = f"Films are encoded by the processor: {reason}."
         return "none"

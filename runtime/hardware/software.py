@@ -28,7 +28,7 @@ PACKAGES = (
 )
 
 
-def installed(name: str) -> str | None:
+def get_installed_version(name: str) -> str | None:
     """The version of a package; None when it is not here."""
     try:
         return metadata.version(name)
@@ -36,13 +36,13 @@ def installed(name: str) -> str | None:
         return None
 
 
-def versions() -> dict[str, str]:
+def list_versions() -> dict[str, str]:
     """Python, Upscale8K itself where it was installed, and those of ``PACKAGES`` that are here."""
-    found = {name: version for name in ("upscale8k", *PACKAGES) if (version := installed(name))}
+    found = {name: version for name in ("upscale8k", *PACKAGES) if (version := get_installed_version(name))}
     return {"python": platform.python_version(), **found}
 
 
-def torch_build() -> str | None:
+def read_torch_build() -> str | None:
     """What torch was built for, as ``CUDA 13.0``, ``ROCm 6.4`` or ``CPU``; None where torch is not here or does not say.
 
     Read from its ``version.py`` as text. The version number alone does not say it: on Windows a plain 2.9.0 is for the CPU.

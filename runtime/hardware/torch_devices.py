@@ -9,52 +9,52 @@ from collections.abc import Callable, Iterator
 from importlib import import_module
 from typing import Any
 
-from .gpu import Gpu, Kind
+from .gpu import Gpu, GpuKind
 
 
-def is_loaded() -> bool:
+def is_torch_loaded() -> bool:
     """Whether torch is in this process already, so that asking it costs nothing."""
     return "torch" in sys.modules
 
 
-def torch_devices() -> tuple[tuple[Gpu, ...], str | None]:
+def query_torch_devices() -> tuple[tuple[Gpu, ...], str | None]:
     """What torch can compute on, and a sentence where torch itself cannot be asked. Never raises."""
     try:
         torch: Any = import_module("torch")  # a driver that is broken in its own way may raise anything
-        return tuple(_found(torch)), None
+        return tuple(_iterate_gpus(torch)), None
     except Exception as error:
         return (), f"torch does not say what it can compute on ({error}); see: python -m runtime doctor"
 
 
-def _found(torch: Any) -> Iterator[Gpu]:
+def _iterate_gpus(torch: Any) -> Iterator[Gpu]:
     if torch.cuda.is_available():
-        kind: Kind = "rocm" if torch.version.hip else "cuda"
+        kind: GpuKind = "rocm" if torch.version.hip else "cuda"
         for index in range(torch.cuda.device_count()):
-            yield _numbered(torch.cuda, kind, index)
+            yield _make_gpu(torch.cuda, kind, index)
     if torch.backends.mps.is_available():
-        yield _apple(torch.mps)
+        yield _make_apple_gpu(torch.mps)
     if hasattr(torch, "xpu") and torch.xpu.is_available():
         for index in range(torch.xpu.device_count()):
-            yield _numbered(torch.xpu, "xpu", index)
+            yield _make_gpu(torch.xpu, "xpu", index)
 
 
-def _numbered(module: Any, kind: Kind, index: int) -> Gpu:
+def _make_gpu(module: Any, kind: GpuKind, index: int) -> Gpu:
     facts = module.get_device_properties(index)
-    free, total = _memory(lambda: module.mem_get_info(index)) or (None, int(facts.total_memory))
+    free, total = _query_memory(lambda: module.mem_get_info(index)) or (None, int(facts.total_memory))
     capability = (int(facts.major), int(facts.minor)) if kind == "cuda" else None
     return Gpu(kind=kind, index=index, name=str(facts.name), total=total, free=free, compute_capability=capability)
 
 
-def _memory(ask: Callable[[], Any]) -> tuple[int, int] | None:
+def _query_memory(query: Callable[[], Any]) -> tuple[int, int] | None:
     """Free and total; None where this build of torch or this driver does not say."""
     try:
-        free, total = ask()
+        free, total = query()
         return int(free), int(total)
     except (RuntimeError, AttributeError):
         return None
 
 
-def _apple(mps: Any) -> Gpu:
+def _make_apple_gpu(mps: Any) -> Gpu:
     """Apple's chips compute in the computer's memory; Metal recommends how much of it to take."""
     total = int(mps.recommended_max_memory())
     free = max(total - int(mps.driver_allocated_memory()), 0)

@@ -16,5 +16,5 @@ linear light); a file that is damaged is an error and never half a picture; noth
 Below them: ``header`` (which format, how large, before a pixel is decoded), ``png``, ``webp``, ``gif``, ``jxl`` (the structure
 of these files), ``decode``, ``encode``, ``quantize``, ``orientation``, ``metadata``, ``icc_profile``, ``refusal``.
 
-May enter: ``errors``, ``frames`` and ``whole``. numpy arrays in and out.
+numpy arrays in and out.
 """

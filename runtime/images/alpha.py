@@ -11,11 +11,11 @@ from typing import cast
 import cv2
 import numpy as np
 
-from .picture import Floats
-from .quantize import strips
+from .image_file import Floats
+from .quantize import iter_strips
 
 
-def fill_transparent(pixels: Floats) -> Floats:
+def fill_transparent_pixels(pixels: Floats) -> Floats:
     """The colour channels of (H, W, 4) or (H, W, 2) pixels with straight alpha, continued under fully transparent pixels.
 
     Push-pull (Gortler et al., "The Lumigraph", SIGGRAPH 1996, section 3.3.1): colour weighted by alpha is averaged 2 by 2 up to
@@ -26,28 +26,28 @@ def fill_transparent(pixels: Floats) -> Floats:
         (H, W, 3) or (H, W, 1) float32. Pixels with alpha above 0 are untouched, bit for bit; so is everything where nothing is
         visible at all.
     """
-    colour = np.ascontiguousarray(pixels[:, :, :-1])
+    color = np.ascontiguousarray(pixels[:, :, :-1])
     alpha = pixels[:, :, -1]
     if alpha.all() or not alpha.any():
-        return colour
-    coarse = _filled(_halved_picture(pixels))
-    for rows in strips((alpha.shape[0] // 2 + 1, 2 * alpha.shape[1], 4)):
-        _fill_rows(colour, alpha, coarse, rows.start, rows.stop)
-    return colour
+        return color
+    coarse = _fill_level(_halve_image(pixels))
+    for rows in iter_strips((alpha.shape[0] // 2 + 1, 2 * alpha.shape[1], 4)):
+        _fill_rows(color, alpha, coarse, rows.start, rows.stop)
+    return color
 
 
-def _halved_picture(pixels: Floats) -> Floats:
+def _halve_image(pixels: Floats) -> Floats:
     """The first coarser level (H/2, W/2, colour + 1), colour times weight and weight, a strip at a time."""
     height, width, channels = pixels.shape
     level = np.empty((-(-height // 2), -(-width // 2), channels), np.float32)
-    for rows in strips((level.shape[0], 2 * width, channels)):
+    for rows in iter_strips((level.shape[0], 2 * width, channels)):
         strip = pixels[2 * rows.start : 2 * rows.stop].copy()
         strip[:, :, :-1] *= strip[:, :, -1:]
-        level[rows] = _halved(strip)
+        level[rows] = _halve_level(strip)
     return level
 
 
-def _halved(level: Floats) -> Floats:
+def _halve_level(level: Floats) -> Floats:
     """Means of 2 by 2; outside of the picture weight and colour are 0."""
     height, width = level.shape[:2]
     even = np.pad(level, ((0, height % 2), (0, width % 2), (0, 0)))
@@ -55,29 +55,29 @@ def _halved(level: Floats) -> Floats:
     return np.multiply(np.add(pairs[:, 0::2], pairs[:, 1::2]), np.float32(0.25), dtype=np.float32)
 
 
-def _filled(level: Floats) -> Floats:
+def _fill_level(level: Floats) -> Floats:
     """Colour (H, W, colour) of a level of weighted colour, without gaps."""
     weight = level[:, :, -1:]
-    own = np.zeros((*level.shape[:2], level.shape[2] - 1), np.float32)
-    np.divide(level[:, :, :-1], weight, out=own, where=weight > 0)
+    own_color = np.zeros((*level.shape[:2], level.shape[2] - 1), np.float32)
+    np.divide(level[:, :, :-1], weight, out=own_color, where=weight > 0)
     if level.shape[0] * level.shape[1] == 1:
-        return own
-    coarser = _doubled(_filled(_halved(level)), level.shape[0], level.shape[1])
-    trust = np.minimum(weight * np.float32(4), np.float32(1))  # one opaque pixel of four is enough
-    return np.add(coarser, trust * (own - coarser), dtype=np.float32)
+        return own_color
+    coarser = _double_level(_fill_level(_halve_level(level)), level.shape[0], level.shape[1])
+    own_share = np.minimum(weight * np.float32(4), np.float32(1))  # one opaque pixel of four is enough
+    return np.add(coarser, own_share * (own_color - coarser), dtype=np.float32)
 
 
-def _doubled(level: Floats, height: int, width: int) -> Floats:
+def _double_level(level: Floats, height: int, width: int) -> Floats:
     """Bilinear at twice the size, cut to height and width."""
     size = (2 * level.shape[1], 2 * level.shape[0])
     doubled = cast(Floats, cv2.resize(level, size, interpolation=cv2.INTER_LINEAR))
     return doubled.reshape(size[1], size[0], -1)[:height, :width]
 
 
-def _fill_rows(colour: Floats, alpha: Floats, coarse: Floats, start: int, stop: int) -> None:
+def _fill_rows(color: Floats, alpha: Floats, coarse: Floats, start: int, stop: int) -> None:
     """Fill what two coarse rows ``start:stop`` cover, in place; a coarse row more on both sides makes strips seamless."""
     above, below = max(start - 1, 0), min(stop + 1, coarse.shape[0])
-    rows = slice(2 * start, min(2 * stop, colour.shape[0]))
-    doubled = _doubled(coarse[above:below], 2 * (below - above), colour.shape[1])[2 * (start - above) :]
+    rows = slice(2 * start, min(2 * stop, color.shape[0]))
+    doubled = _double_level(coarse[above:below], 2 * (below - above), color.shape[1])[2 * (start - above) :]
     hidden = alpha[rows] == 0
-    colour[rows][hidden] = doubled[: rows.stop - rows.start][hidden]
+    color[rows][hidden] = doubled[: rows.stop - rows.start][hidden]

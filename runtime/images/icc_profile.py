@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import struct
 
-from .picture import Transfer
+from .image_file import Transfer
 
 _GREY, _RGB = b"GRAY", b"RGB "
 
 
-def fits(icc: bytes, channels: int) -> bool:
+def is_profile_for(icc: bytes, channels: int) -> bool:
     """Whether the profile speaks about pixels of this kind (a CMYK profile does not, once the pixels are RGB)."""
     return len(icc) >= 132 and icc[16:20] == (_GREY if channels <= 2 else _RGB)
 
@@ -19,7 +19,7 @@ def is_srgb(icc: bytes) -> bool:
     return any("sRGB".encode(encoding) in icc for encoding in ("ascii", "utf-16-be")) and not is_linear(icc)
 
 
-def stored_transfer(icc: bytes | None, *, exr: bool, floating: bool) -> Transfer:
+def resolve_stored_transfer(icc: bytes | None, *, exr: bool, floating: bool) -> Transfer:
     """What the numbers of a file mean: what its profile says; without one linear light in EXR and float files, else sRGB."""
     if icc and not exr:
         return "linear" if is_linear(icc) else "srgb"
@@ -28,7 +28,7 @@ def stored_transfer(icc: bytes | None, *, exr: bool, floating: bool) -> Transfer
 
 def is_linear(icc: bytes) -> bool:
     """Whether the tone curve of red or grey is y = x: ``curv`` empty or of gamma 1, ``para`` of gamma 1 and no shift."""
-    curve = _tag(icc, b"rTRC") or _tag(icc, b"kTRC")
+    curve = _read_tag(icc, b"rTRC") or _read_tag(icc, b"kTRC")
     if curve[:4] == b"curv":
         entries = int.from_bytes(curve[8:12])
         return entries == 0 or (entries == 1 and curve[12:14] == b"\x01\x00")
@@ -41,7 +41,7 @@ def is_linear(icc: bytes) -> bool:
 _ONE, _ZERO = b"\0\x01\0\0", bytes(4)  # s15Fixed16Number
 
 
-def _tag(icc: bytes, signature: bytes) -> bytes:
+def _read_tag(icc: bytes, signature: bytes) -> bytes:
     for index in range(min(int.from_bytes(icc[128:132]), 100)):
         entry = icc[132 + 12 * index : 144 + 12 * index]
         if len(entry) == 12 and entry[:4] == signature:

@@ -12,7 +12,7 @@ _ORIENTATION = 0x0112
 _EXIF_IFD = 0x8769
 _PIXEL_SIZE = (0xA002, 0xA003)
 # What EXIF and TIFF both have and an archive cares for: the EXIF tag and OpenImageIO's name for it.
-_SHARED = {
+_TIFF_TAG_NAMES = {
     0x010E: "ImageDescription",
     0x010F: "Make",
     0x0110: "Model",
@@ -23,59 +23,59 @@ _SHARED = {
 }
 
 
-def orientation(block: bytes | None) -> int:
+def parse_orientation(block: bytes | None) -> int:
     """The orientation in an EXIF block; 1 (upright) where there is none."""
     try:
-        value: Any = _parse(block).get(_ORIENTATION) if block else None
+        value: Any = _parse_exif(block).get(_ORIENTATION) if block else None
     except Exception:  # a broken EXIF block is no reason to refuse a whole picture
         return 1
     return value if isinstance(value, int) else 1
 
 
-def for_new_pixels(block: bytes | None) -> bytes | None:
+def remove_stale_tags(block: bytes | None) -> bytes | None:
     """The block without what no longer holds: orientation, pixel size, thumbnail. None where nothing is left or readable."""
     if not block:
         return None
     try:
-        exif = _parse(block)
+        exif = _parse_exif(block)
         exif.pop(_ORIENTATION, None)
         inner = exif.get_ifd(_EXIF_IFD)
         for tag in _PIXEL_SIZE:
             inner.pop(tag, None)
-        return _bytes(exif) if len(exif) else None
+        return _serialize_exif(exif) if len(exif) else None
     except Exception:  # as above
         return None
 
 
-def with_text(block: bytes | None, text: Mapping[str, str]) -> bytes | None:
+def add_text_tags(block: bytes | None, text: Mapping[str, str]) -> bytes | None:
     """The block with ComfyUI's WebP convention: ``prompt:...`` as Model (0x0110), the others as Make (0x010F) and downwards."""
     if not text:
         return block
-    exif = _parse(block) if block else Image.Exif()
+    exif = _parse_exif(block) if block else Image.Exif()
     if "prompt" in text:
         exif[0x0110] = f"prompt:{text['prompt']}"
     others = [(key, value) for key, value in text.items() if key != "prompt"]
     for tag, (key, value) in zip(range(0x010F, 0, -1), others, strict=False):
         exif[tag] = f"{key}:{value}"
-    return _bytes(exif)
+    return _serialize_exif(exif)
 
 
-def to_tiff(block: bytes | None) -> dict[str, str]:
+def exif_to_tiff_tags(block: bytes | None) -> dict[str, str]:
     """The tags of an EXIF block that a TIFF file holds as well, by OpenImageIO's names."""
-    exif = _parse(block) if block else Image.Exif()
-    return {name: value for tag, name in _SHARED.items() if isinstance(value := exif.get(tag), str)}
+    exif = _parse_exif(block) if block else Image.Exif()
+    return {name: value for tag, name in _TIFF_TAG_NAMES.items() if isinstance(value := exif.get(tag), str)}
 
 
-def from_tiff(spec: oiio.ImageSpec) -> bytes | None:
+def tiff_tags_to_exif(spec: oiio.ImageSpec) -> bytes | None:
     """The same tags of a TIFF file as an EXIF block."""
     exif = Image.Exif()
-    for tag, name in _SHARED.items():
+    for tag, name in _TIFF_TAG_NAMES.items():
         if value := spec.get_string_attribute(name):
             exif[tag] = value
-    return _bytes(exif) if len(exif) else None
+    return _serialize_exif(exif) if len(exif) else None
 
 
-def _parse(block: bytes) -> Image.Exif:
+def _parse_exif(block: bytes) -> Image.Exif:
     exif = Image.Exif()
     try:
         exif.load(block)
@@ -85,5 +85,5 @@ def _parse(block: bytes) -> Image.Exif:
     return exif
 
 
-def _bytes(exif: Image.Exif) -> bytes:
+def _serialize_exif(exif: Image.Exif) -> bytes:
     return exif.tobytes().removeprefix(b"Exif\0\0")

@@ -1,4 +1,7 @@
-"""Any picture file -> ``Picture``."""
+"""Any picture file -> ``Picture``.
+
+The eight orientations of EXIF (tag 0x0112, CIPA DC-008).
+"""
 
 from __future__ import annotations
 
@@ -6,13 +9,12 @@ from os import PathLike
 from pathlib import Path
 
 from . import icc_profile, metadata
-from .decode import decode
-from .header import MAX_PIXELS, decoding, read_header
-from .orientation import upright
-from .picture import Picture
+from .formats.header import MAX_PIXELS, read_header, translate_decoder_errors
+from .formats.image_decoders import decode_image
+from .image_file import Floats, ImageFile
 
 
-def read(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Picture:
+def read_image_file(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) -> ImageFile:
     """Read a PNG, JPEG, WebP, TIFF, AVIF, EXR, JPEG XL, BMP or GIF file, whatever its name ends in.
 
     Of several pages, frames or EXR parts the first is read. Numbers are kept as stored: no colour conversion, except CMYK to
@@ -23,23 +25,40 @@ def read(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) -> Picture:
         MediaError: missing, empty, a folder, not a picture, more than ``max_pixels`` pixels (checked before decoding),
             cut off or damaged anywhere in the picture, NaN or infinite values.
     """
-    place = Path(path)
-    header = read_header(place, max_pixels)
-    with decoding(place):
-        found = decode(place, header)
-        exif = metadata.for_new_pixels(found.exif)
-    icc = found.icc if found.icc and icc_profile.fits(found.icc, found.pixels.shape[2]) else None
-    return Picture(
-        pixels=upright(found.pixels, found.orientation),
+    file_path = Path(path)
+    header = read_header(file_path, max_pixels)
+    with translate_decoder_errors(file_path):
+        found = decode_image(file_path, header)
+        exif = metadata.remove_stale_tags(found.exif)
+    icc = found.icc if found.icc and icc_profile.is_profile_for(found.icc, found.pixels.shape[2]) else None
+    return ImageFile(
+        pixels=apply_orientation(found.pixels, found.orientation),
         bits=found.bits,
         format=header.format,
-        transfer=icc_profile.stored_transfer(icc, exr=header.format == "exr", floating=found.bits == 32),
+        transfer=icc_profile.resolve_stored_transfer(icc, exr=header.format == "exr", floating=found.bits == 32),
         icc=icc,
         exif=exif,
-        resolution=_turned(found.resolution, found.orientation),
+        resolution=_orient_resolution(found.resolution, found.orientation),
         chromaticities=found.chromaticities,
     )
 
 
-def _turned(resolution: tuple[float, float] | None, orientation: int) -> tuple[float, float] | None:
+def _orient_resolution(resolution: tuple[float, float] | None, orientation: int) -> tuple[float, float] | None:
     return (resolution[1], resolution[0]) if resolution and orientation >= 5 else resolution
+
+
+def apply_orientation(pixels: Floats, orientation: int) -> Floats:
+    """Turn (H, W, C) pixels so that row 0 is the top and column 0 the left; a value that EXIF does not know turns nothing.
+
+    Orientation n says where the stored row 0 and column 0 belong: 1 top/left, 2 top/right, 3 bottom/right, 4 bottom/left,
+    5 left/top, 6 right/top, 7 right/bottom, 8 left/bottom.
+    """
+    if orientation not in range(2, 9):
+        return pixels
+    if orientation >= 5:
+        pixels = pixels.swapaxes(0, 1)
+    if orientation in (3, 4, 7, 8):
+        pixels = pixels[::-1]
+    if orientation in (2, 3, 6, 7):
+        pixels = pixels[:, ::-1]
+    return pixels.copy(order="C")

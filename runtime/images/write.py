@@ -11,39 +11,40 @@ from pathlib import Path
 
 import numpy as np
 
+from ..atomic_write import fsync_path
 from ..errors import OutputError, Upscale8KError
-from ..frames.geometry import Size
-from ..whole import sync
-from . import encode, icc_profile
-from .encode import Job
-from .picture import Bits, Floats, Transfer
+from ..media.geometry import Size
+from . import icc_profile
+from .errors import ImageFormatError
+from .formats import image_encoders
+from .formats.image_encoders import EncodeJob
+from .image_file import BitDepth, Floats, Transfer
+from .linear_light import linear_image_to_srgb, srgb_image_to_linear
 from .quantize import Pixels
-from .refusal import Refusal
-from .transfer import from_display, to_display
 
 
 @dataclass(frozen=True)
-class Container:
+class OutputFormat:
     """What a file format can hold, and who writes it."""
 
     name: str
-    encoder: Callable[[Job, Path], None]
-    bits: tuple[Bits, ...]
-    alpha: bool
-    side: int
-    quality: int | None
+    encoder: Callable[[EncodeJob, Path], None]
+    bits: tuple[BitDepth, ...]
+    has_alpha: bool
+    max_side: int
+    default_quality: int | None
     """The quality where none is asked for; None: lossless."""
     lossy: bool = False
 
 
-_PNG = Container("PNG", encode.write_png, (8, 16), True, 2**31 - 1, None)
-_JPEG = Container("JPEG", encode.write_jpeg, (8,), False, 65_500, 95, lossy=True)
-_WEBP = Container("WebP", encode.write_webp, (8,), True, 16_383, None, lossy=True)
-_TIFF = Container("TIFF", encode.write_tiff, (8, 16, 32), True, 2**31 - 1, None)
-_AVIF = Container("AVIF", encode.write_avif, (8,), True, 16_384, 90, lossy=True)
-_EXR = Container("EXR", encode.write_exr, (16, 32), True, 2**31 - 1, None)
-_JXL = Container("JPEG XL", encode.write_jxl, (8, 16, 32), True, 2**30, None, lossy=True)
-CONTAINERS: dict[str, Container] = {
+_PNG = OutputFormat("PNG", image_encoders.write_png, (8, 16), True, 2**31 - 1, None)
+_JPEG = OutputFormat("JPEG", image_encoders.write_jpeg, (8,), False, 65_500, 95, lossy=True)
+_WEBP = OutputFormat("WebP", image_encoders.write_webp, (8,), True, 16_383, None, lossy=True)
+_TIFF = OutputFormat("TIFF", image_encoders.write_tiff, (8, 16, 32), True, 2**31 - 1, None)
+_AVIF = OutputFormat("AVIF", image_encoders.write_avif, (8,), True, 16_384, 90, lossy=True)
+_EXR = OutputFormat("EXR", image_encoders.write_exr, (16, 32), True, 2**31 - 1, None)
+_JXL = OutputFormat("JPEG XL", image_encoders.write_jxl, (8, 16, 32), True, 2**30, None, lossy=True)
+OUTPUT_FORMATS: dict[str, OutputFormat] = {
     ".png": _PNG,
     ".jpg": _JPEG,
     ".jpeg": _JPEG,
@@ -56,11 +57,11 @@ CONTAINERS: dict[str, Container] = {
 }
 
 
-def write(
+def write_image_file(
     path: str | os.PathLike[str],
     pixels: Pixels,
     *,
-    bits: Bits | None = None,
+    bits: BitDepth | None = None,
     transfer: Transfer = "srgb",
     icc: bytes | None = None,
     exif: bytes | None = None,
@@ -95,34 +96,36 @@ def write(
         OutputError: the format cannot hold the picture (the message names one that can), or it cannot be written. JPEG has no
             alpha: a picture with alpha is refused, not laid on a background nobody chose.
     """
-    place = Path(path)
-    container = _container(place)
+    file_path = Path(path)
+    output_format = _find_output_format(file_path)
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4) or pixels.dtype.name not in ("float32", "uint8", "uint16"):
         raise ValueError(f"pixels are (H, W, 1..4) float32, uint8 or uint16, not {pixels.dtype} {pixels.shape}")
-    depth = bits or (16 if pixels.dtype == np.uint16 or container is _EXR else 8)
-    _check_fits(place, container, pixels, depth)
-    if container is _EXR and icc and not icc_profile.is_srgb(icc):
+    depth = bits or (16 if pixels.dtype == np.uint16 or output_format is _EXR else 8)
+    _check_fits(file_path, output_format, pixels, depth)
+    if output_format is _EXR and icc and not icc_profile.is_srgb(icc):
         raise OutputError(
-            f"{place.name} would lose its colours: EXR holds no ICC profile.", "Write a TIFF with bits=32 instead.", path=place
+            f"{file_path.name} would lose its colours: EXR holds no ICC profile.",
+            "Write a TIFF with bits=32 instead.",
+            path=file_path,
         )
-    job = Job(
+    job = EncodeJob(
         pixels,
         depth,
-        _quality(place, container, quality, lossless),
+        _resolve_quality(file_path, output_format, quality, lossless),
         icc,
         exif,
         resolution,
         chromaticities,
         text or {},
-        _to_stored(transfer, icc_profile.stored_transfer(icc, exr=container is _EXR, floating=depth == 32)),
+        _choose_conversion(transfer, icc_profile.resolve_stored_transfer(icc, exr=output_format is _EXR, floating=depth == 32)),
     )
-    with replacing(place) as part:
-        container.encoder(job, part)
-    return place
+    with atomic_image_output(file_path) as part:
+        output_format.encoder(job, part)
+    return file_path
 
 
 @contextmanager
-def replacing(path: Path) -> Generator[Path, None, None]:
+def atomic_image_output(path: Path) -> Generator[Path, None, None]:
     """Give the body ``NAME.part`` to write; put it on the disk and under its final name when the body is done.
 
     Whatever goes wrong, the ``.part`` is removed, a file that stood there before stays, and OutputError says why.
@@ -133,31 +136,33 @@ def replacing(path: Path) -> Generator[Path, None, None]:
         )
     if path.is_dir():
         raise OutputError(f"{path} cannot be written: it is a folder.", "Name a file.", path=path)
-    part = path.with_name(path.name + ".part")
+    temp_path = path.with_name(path.name + ".part")
     try:
-        yield part
-        sync(part)
-        part.replace(path)
-        sync(path.parent)
+        yield temp_path
+        fsync_path(temp_path)
+        temp_path.replace(path)
+        fsync_path(path.parent)
     except (Upscale8KError, MemoryError):
         raise
     except OSError as error:
-        reason = _one_line(error.strerror or str(error))
-        raise OutputError(f"{path} cannot be written: {reason}.", _HINTS.get(error.errno or 0, _ANY_DISK), path=path) from error
+        reason = _format_reason(error.strerror or str(error))
+        raise OutputError(
+            f"{path} cannot be written: {reason}.", _HINTS_BY_ERRNO.get(error.errno or 0, _DEFAULT_HINT), path=path
+        ) from error
     except Exception as error:  # what an encoder says comes in any of a dozen types
-        hint = error.hint if isinstance(error, Refusal) else "Write another format, PNG for one."
-        raise OutputError(f"{path} cannot be written: {_one_line(str(error))}.", hint, path=path) from error
+        hint = error.hint if isinstance(error, ImageFormatError) else "Write another format, PNG for one."
+        raise OutputError(f"{path} cannot be written: {_format_reason(str(error))}.", hint, path=path) from error
     finally:
         with suppress(OSError):
-            part.unlink(missing_ok=True)
+            temp_path.unlink(missing_ok=True)
 
 
-def _one_line(reason: str) -> str:
+def _format_reason(reason: str) -> str:
     return " ".join(reason.split()).rstrip(".") or "the encoder gave no reason"
 
 
-_ANY_DISK = "Check that the disk has room and may be written."
-_HINTS = {
+_DEFAULT_HINT = "Check that the disk has room and may be written."
+_HINTS_BY_ERRNO = {
     errno.ENOSPC: "Make room on the disk, or name another.",
     errno.EDQUOT: "Make room on the disk, or name another.",
     errno.EACCES: "Check the permissions of the folder.",
@@ -166,52 +171,52 @@ _HINTS = {
 }
 
 
-def _container(path: Path) -> Container:
-    container = CONTAINERS.get(path.suffix.lower())
-    if container is None:
+def _find_output_format(path: Path) -> OutputFormat:
+    output_format = OUTPUT_FORMATS.get(path.suffix.lower())
+    if output_format is None:
         raise OutputError(
             f"{path.name} has no ending that says a format that can be written.",
-            f"Use one of {' '.join(CONTAINERS)}.",
+            f"Use one of {' '.join(OUTPUT_FORMATS)}.",
             path=path,
         )
-    return container
+    return output_format
 
 
-def _check_fits(path: Path, container: Container, pixels: Pixels, bits: Bits) -> None:
+def _check_fits(path: Path, output_format: OutputFormat, pixels: Pixels, bits: BitDepth) -> None:
     size = Size(pixels.shape[1], pixels.shape[0])
-    if bits not in container.bits:
-        others = ", ".join(sorted({other.name for other in CONTAINERS.values() if bits in other.bits}))
-        depths = " or ".join(str(depth) for depth in container.bits)
+    if bits not in output_format.bits:
+        others = ", ".join(sorted({other.name for other in OUTPUT_FORMATS.values() if bits in other.bits}))
+        depths = " or ".join(str(depth) for depth in output_format.bits)
         raise OutputError(
-            f"{path.name}: {container.name} holds {depths} bits, not {bits}.", f"{bits} bits fit into {others}.", path=path
+            f"{path.name}: {output_format.name} holds {depths} bits, not {bits}.", f"{bits} bits fit into {others}.", path=path
         )
-    if pixels.shape[2] in (2, 4) and not container.alpha:
+    if pixels.shape[2] in (2, 4) and not output_format.has_alpha:
         raise OutputError(
-            f"{path.name}: {container.name} has no transparency and the picture has.",
+            f"{path.name}: {output_format.name} has no transparency and the picture has.",
             "Write a PNG or a WebP, or take the alpha channel away first.",
             path=path,
         )
-    if max(size.width, size.height) > container.side:
+    if max(size.width, size.height) > output_format.max_side:
         raise OutputError(
-            f"{path.name}: {container.name} ends at {container.side:,} pixels a side, the picture is {size}.",
+            f"{path.name}: {output_format.name} ends at {output_format.max_side:,} pixels a side, the picture is {size}.",
             "Write a PNG, TIFF or EXR.",
             path=path,
         )
 
 
-def _quality(path: Path, container: Container, quality: int | None, lossless: bool | None) -> int | None:
+def _resolve_quality(path: Path, output_format: OutputFormat, quality: int | None, lossless: bool | None) -> int | None:
     if quality is not None and not 1 <= quality <= 100:
         raise OutputError(f"{path.name}: a quality is 1 to 100, not {quality}.", path=path)
-    if lossless and container.quality is not None:
+    if lossless and output_format.default_quality is not None:
         raise OutputError(
-            f"{path.name}: {container.name} is never lossless here.", "Write a PNG, WebP, TIFF or JPEG XL.", path=path
+            f"{path.name}: {output_format.name} is never lossless here.", "Write a PNG, WebP, TIFF or JPEG XL.", path=path
         )
-    if not container.lossy or lossless:
+    if not output_format.lossy or lossless:
         return None
-    return quality or (95 if lossless is False else container.quality)
+    return quality or (95 if lossless is False else output_format.default_quality)
 
 
-def _to_stored(given: Transfer, stored: Transfer) -> Callable[[Floats], Floats] | None:
+def _choose_conversion(given: Transfer, stored: Transfer) -> Callable[[Floats], Floats] | None:
     if given == stored:
         return None
-    return from_display if stored == "linear" else to_display
+    return srgb_image_to_linear if stored == "linear" else linear_image_to_srgb

@@ -16,5 +16,5 @@ except where scores of other libraries are asked for: those take both pictures w
   ``pyiqa_scores`` and ``vmaf``. None of them is needed, and none is ever downloaded or rewritten here.
 * ``batches``       ComfyUI's IMAGE in and out: what the nodes call.
 
-May enter: ``errors``, ``frames`` and ``images``. numpy arrays in, numbers out; only ``batches`` has tensors at its door.
+numpy arrays in, numbers out; only ``batches`` has tensors at its door.
 """

@@ -7,17 +7,17 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import WorkflowError
-from ..frames.geometry import Size
-from .banding import Banding, measure_banding
-from .consistency import Consistency, measure_consistency
-from .enlargement import Enlargement
-from .halo import Halo, measure_halo
-from .noise import Noise, measure_noise
-from .pictures import Pixels
-from .seams import Seams, measure_seams
-from .spectrum import Spectrum, measure_spectrum
+from ..media.geometry import Size
+from .artifact_measures.banding import Banding, measure_banding
+from .artifact_measures.consistency import Consistency, measure_consistency
+from .artifact_measures.enlargement import Enlargement
+from .artifact_measures.noise import Noise, measure_noise
+from .artifact_measures.ringing import Ringing, measure_ringing
+from .artifact_measures.seams import Seams, measure_seams
+from .artifact_measures.spectrum import Spectrum, measure_spectrum
+from .pairing import Pixels
 
-VISIBLE_HALO = 0.25
+VISIBLE_RINGING = 0.25
 """Share of the contrast of an edge: a cubic overshoots by 0.03, Lanczos by 0.05, a model that restores blurred edges by 0.2."""
 CONSISTENT_DB = 32.0
 SHARPENED_DB, SOFTENED_DB = 1.5, -3.0
@@ -36,7 +36,7 @@ class Artifacts:
     size: Size
     ratio: float
     """How many times as wide as the reference the picture is."""
-    halo: Halo | None
+    halo: Ringing | None
     consistency: Consistency
     spectrum: Spectrum
     noise: Noise | None
@@ -46,7 +46,7 @@ class Artifacts:
     @property
     def sentences(self) -> tuple[str, ...]:
         """What a person would see, worst things by name; a single sentence when there is nothing."""
-        return tuple(_findings(self)) or ("No halo, noise, bands or seams that could be seen.",)
+        return tuple(_describe_findings(self)) or ("No halo, noise, bands or seams that could be seen.",)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -60,7 +60,7 @@ class Artifacts:
         }
 
 
-def measure_artifacts(reference: Pixels, picture: Pixels, tile: int = 0, halo: int = 0) -> Artifacts:
+def measure_artifacts(reference: Pixels, image: Pixels, tile: int = 0, halo: int = 0) -> Artifacts:
     """All measures of one pair. ``tile`` and ``halo`` are those of the upscaler in pixels of the reference; without a
     tile seams are not looked for.
 
@@ -70,11 +70,11 @@ def measure_artifacts(reference: Pixels, picture: Pixels, tile: int = 0, halo: i
         raise WorkflowError(
             f"A tile of {tile} with a halo of {halo} pixels means nothing.", "Give the tile of the upscaler, or 0 for none."
         )
-    enlargement = Enlargement.of(reference, picture)
+    enlargement = Enlargement.from_images(reference, image)
     return Artifacts(
         enlargement.size,
         enlargement.ratio,
-        measure_halo(enlargement),
+        measure_ringing(enlargement),
         measure_consistency(enlargement.pair),
         measure_spectrum(enlargement),
         measure_noise(enlargement),
@@ -83,10 +83,10 @@ def measure_artifacts(reference: Pixels, picture: Pixels, tile: int = 0, halo: i
     )
 
 
-def _findings(found: Artifacts) -> Iterator[str]:
-    halo, noise, banding, seams = found.halo, found.noise, found.banding, found.seams
-    if halo and halo.relative >= VISIBLE_HALO:
-        yield f"Halos: edges overshoot by {halo.height:.0f} steps, {halo.relative:.0%} of their contrast."
+def _describe_findings(found: Artifacts) -> Iterator[str]:
+    ringing, noise, banding, seams = found.halo, found.noise, found.banding, found.seams
+    if ringing and ringing.relative >= VISIBLE_RINGING:
+        yield f"Halos: edges overshoot by {ringing.height:.0f} steps, {ringing.relative:.0%} of their contrast."
     if found.consistency.psnr_db < CONSISTENT_DB:
         error, decibels = found.consistency.rmse, found.consistency.psnr_db
         yield f"Not the source: reduced again it differs by {error:.1f} steps ({decibels:.0f} dB)."

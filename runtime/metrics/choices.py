@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from typing import Literal, TypeAlias
 
-Mode: TypeAlias = Literal["full", "low-frequency"]
-MODES: tuple[Mode, ...] = ("full", "low-frequency")
+DriftMode: TypeAlias = Literal["full", "low-frequency"]
+DRIFT_MODES: tuple[DriftMode, ...] = ("full", "low-frequency")
 
-Kind: TypeAlias = Literal["absolute", "signed", "delta e", "edges"]
-KINDS: tuple[Kind, ...] = ("absolute", "signed", "delta e", "edges")
+DiffKind: TypeAlias = Literal["absolute", "signed", "delta e", "edges"]
+DIFF_KINDS: tuple[DiffKind, ...] = ("absolute", "signed", "delta e", "edges")
 
-At: TypeAlias = Literal["reference", "output"]
-AT: tuple[At, ...] = ("reference", "output")
+MapSize: TypeAlias = Literal["reference", "output"]
+MAP_SIZES: tuple[MapSize, ...] = ("reference", "output")
 
-DIVERGING = "blue-white-red"
-COLOURS = ("inferno", "viridis", "magma", "cividis", "turbo", DIVERGING, "grey")
+DIVERGING_COLORMAP = "blue-white-red"
+COLORMAPS = ("inferno", "viridis", "magma", "cividis", "turbo", DIVERGING_COLORMAP, "grey")

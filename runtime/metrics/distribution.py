@@ -27,7 +27,7 @@ class Distribution:
         return asdict(self)
 
 
-class Counter:
+class DistributionCounter:
     """Takes values in pieces of any size."""
 
     def __init__(self) -> None:
@@ -47,17 +47,17 @@ class Counter:
         bins = np.minimum(values.ravel() * np.float32(1 / BIN), _BINS - 1).astype(np.int64)
         self._histogram += np.bincount(bins, minlength=_BINS)
 
-    def share_above(self, limit: float) -> float:
+    def compute_share_above(self, limit: float) -> float:
         """The part of the values at or above ``limit``, to the width of a bin."""
         return float(self._histogram[round(limit / BIN) :].sum() / max(self.count, 1))
 
-    def distribution(self) -> Distribution:
+    def compute_distribution(self) -> Distribution:
         """What was counted; zeros when that is nothing."""
         mean = self._sum / max(self.count, 1)
-        median, p95, p99 = (self.percentile(share) for share in (0.5, 0.95, 0.99))
+        median, p95, p99 = (self.compute_percentile(share) for share in (0.5, 0.95, 0.99))
         return Distribution(mean, median, p95, p99, self._maximum)
 
-    def percentile(self, share: float) -> float:
+    def compute_percentile(self, share: float) -> float:
         """The middle of the bin in which the value of this rank lies; 0 and the maximum are exact."""
         rank = max(int(np.ceil(share * self.count)), 1)
         if rank <= self._zeros or self.count == 0:

@@ -15,12 +15,11 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..frames.geometry import Size
-from .choices import Mode
-from .delta_e import cie76, ciede2000
-from .distribution import Counter, Distribution
-from .lab import lab_from_linear, lab_from_srgb, srgb_decoded
-from .pictures import Floats, Pixels, Strip, paired
+from ..media.geometry import Size
+from .choices import DriftMode
+from .delta_e import cie76, ciede2000, decode_srgb, lab_from_linear, lab_from_srgb
+from .distribution import Distribution, DistributionCounter
+from .pairing import Floats, PairStrip, Pixels, pair_images
 
 LOW_FREQUENCY_SIGMA = 8.0
 """Pixels of the reference."""
@@ -29,7 +28,7 @@ IMPERCEPTIBLE, NOTICEABLE, JUST_NOTICEABLE = 1.0, 2.0, 2.3
 """Limits of the verdict. 2.3 is the just noticeable CIE76 difference of M. Mahy, L. Van Eycken, A. Oosterlinck, "Evaluation of
 uniform color spaces developed after the adoption of CIELAB and CIELUV", Color Research and Application 19 (2), 1994."""
 
-_REACH = 4
+_CUTOFF_SIGMAS = 4
 """A Gaussian is cut off at so many sigma."""
 
 
@@ -46,7 +45,7 @@ class Bias:
 class Drift:
     """Colour drift over all pixels of one pair, a batch or a film."""
 
-    mode: Mode
+    mode: DriftMode
     size: Size
     """Where the pictures met."""
     frames: int
@@ -60,7 +59,7 @@ class Drift:
     @property
     def verdict(self) -> str:
         """The mean in words."""
-        return verdict(self.de2000.mean)
+        return describe_drift(self.de2000.mean)
 
     @property
     def sentence(self) -> str:
@@ -79,53 +78,53 @@ class Drift:
 class DriftMeter:
     """Takes pairs of pictures, one after the other, in constant memory."""
 
-    def __init__(self, mode: Mode = "full") -> None:
-        self._mode: Mode = mode
+    def __init__(self, mode: DriftMode = "full") -> None:
+        self._mode: DriftMode = mode
         self._size = Size(1, 1)
         self._frames = 0
-        self._de2000, self._de76 = Counter(), Counter()
+        self._de2000, self._de76 = DistributionCounter(), DistributionCounter()
         self._bias: NDArray[np.float64] = np.zeros(3)
 
-    def add(self, reference: Pixels, picture: Pixels, out: Floats | None = None) -> None:
+    def add(self, reference: Pixels, image: Pixels, delta_e_out: Floats | None = None) -> None:
         """One more pair. ``out`` (h, w) of the smaller size takes their CIEDE2000. Raises what ``paired`` raises."""
-        pair = paired(reference, picture)
+        pair = pair_images(reference, image)
         self._size = pair.size
         self._frames += 1
-        for strip in pair.strips(margin(self._mode)):
-            self._count(strip, out)
+        for strip in pair.iter_strips(get_margin(self._mode)):
+            self._add_strip(strip, delta_e_out)
 
-    def _count(self, strip: Strip, out: Floats | None) -> None:
-        first, second = labs(strip, self._mode)
-        seen = ciede2000(first, second).numpy()
-        self._de2000.add(seen)
+    def _add_strip(self, strip: PairStrip, delta_e_out: Floats | None) -> None:
+        first, second = compute_lab_pair(strip, self._mode)
+        delta_e = ciede2000(first, second).numpy()
+        self._de2000.add(delta_e)
         self._de76.add(cie76(first, second).numpy())
         self._bias += (second - first).double().sum(dim=(1, 2)).numpy()
-        if out is not None:
-            out[strip.rows] = seen
+        if delta_e_out is not None:
+            delta_e_out[strip.rows] = delta_e
 
-    def result(self) -> Drift:
+    def compute_result(self) -> Drift:
         """What was measured so far; zeros when nothing was."""
         lightness, a, b = (self._bias / max(self._de2000.count, 1)).tolist()
         return Drift(
             self._mode,
             self._size,
             self._frames,
-            self._de2000.distribution(),
-            self._de76.distribution(),
+            self._de2000.compute_distribution(),
+            self._de76.compute_distribution(),
             Bias(lightness, a, b),
-            self._de2000.share_above(IMPERCEPTIBLE),
-            self._de2000.share_above(JUST_NOTICEABLE),
+            self._de2000.compute_share_above(IMPERCEPTIBLE),
+            self._de2000.compute_share_above(JUST_NOTICEABLE),
         )
 
 
-def measure_drift(reference: Pixels, picture: Pixels, mode: Mode = "full") -> Drift:
+def measure_drift(reference: Pixels, image: Pixels, mode: DriftMode = "full") -> Drift:
     """The drift of ``picture`` from ``reference``. Raises what ``paired`` raises."""
     meter = DriftMeter(mode)
-    meter.add(reference, picture)
-    return meter.result()
+    meter.add(reference, image)
+    return meter.compute_result()
 
 
-def verdict(mean: float) -> str:
+def describe_drift(mean: float) -> str:
     """A mean CIEDE2000 in words."""
     if mean < IMPERCEPTIBLE:
         return "Imperceptible: below 1.0."
@@ -136,30 +135,30 @@ def verdict(mean: float) -> str:
     return "Clearly noticeable: above the just noticeable difference of 2.3."
 
 
-def headline(mean: float) -> str:
+def format_headline(mean: float) -> str:
     """A mean CIEDE2000 in a few words, for the top of a heat map."""
-    return f"CIEDE2000, mean {mean:.2f}: {verdict(mean).split(':')[0].lower()}"
+    return f"CIEDE2000, mean {mean:.2f}: {describe_drift(mean).split(':')[0].lower()}"
 
 
-def margin(mode: Mode) -> int:
+def get_margin(mode: DriftMode) -> int:
     """How many rows around a strip a mode looks at."""
-    return 0 if mode == "full" else int(np.ceil(_REACH * LOW_FREQUENCY_SIGMA))
+    return 0 if mode == "full" else int(np.ceil(_CUTOFF_SIGMAS * LOW_FREQUENCY_SIGMA))
 
 
-def labs(strip: Strip, mode: Mode) -> Any:
+def compute_lab_pair(strip: PairStrip, mode: DriftMode) -> Any:
     """L*a*b* (3, h, w) of the rows of a strip: of the reference and of the picture."""
-    sides = (strip.reference, strip.picture)
+    sides = (strip.reference, strip.image)
     if mode == "low-frequency":
-        return tuple(lab_from_linear(_areas(side)[strip.inside]) for side in sides)
+        return tuple(lab_from_linear(_low_pass_linear(side)[strip.inside]) for side in sides)
     return tuple(lab_from_srgb(side[strip.inside]) for side in sides)
 
 
-def _areas(encoded: Floats) -> torch.Tensor:
-    light = srgb_decoded(torch.as_tensor(encoded).clamp(0, 1)).numpy()
-    return torch.as_tensor(low_passed(light, LOW_FREQUENCY_SIGMA))
+def _low_pass_linear(encoded: Floats) -> torch.Tensor:
+    light = decode_srgb(torch.as_tensor(encoded).clamp(0, 1)).numpy()
+    return torch.as_tensor(low_pass(light, LOW_FREQUENCY_SIGMA))
 
 
-def low_passed(pixels: Floats, sigma: float) -> Floats:
+def low_pass(pixels: Floats, sigma: float) -> Floats:
     """(h, w, C) through a Gaussian of ``sigma`` pixels that is cut off at four sigma and mirrored at the borders."""
-    side = 2 * int(np.ceil(_REACH * sigma)) + 1
+    side = 2 * int(np.ceil(_CUTOFF_SIGMAS * sigma)) + 1
     return cast(Floats, cv2.GaussianBlur(pixels, (side, side), sigma, borderType=cv2.BORDER_REFLECT_101)).reshape(pixels.shape)

@@ -6,42 +6,42 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from .colours import coloured
+from .colormaps import apply_colormap
 
 Floats = NDArray[np.float32]
 
-_LEAST_TEXT, _MOST_TEXT, _WIDTH_OVER_TEXT = 10, 64, 28
-_PAPER, _INK = (24, 24, 24), (235, 235, 235)
+_MIN_TEXT, _MAX_TEXT, _WIDTH_OVER_TEXT = 10, 64, 28
+_BACKGROUND, _FOREGROUND = (24, 24, 24), (235, 235, 235)
 
 
-def legend(width: int, colours: str, low: float, high: float, title: str) -> Floats:
+def draw_legend(width: int, colormap: str, low: float, high: float, title: str) -> Floats:
     """A bar to stand under a map: the title, the colours, and numbers from ``low`` to ``high``.
 
     (its own height, width, 3) sRGB in 0..1. Text is at least 10 px high, and cut off where it does not fit.
     """
-    text, gap = _text(width)
-    image = Image.new("RGB", (width, legend_height(width)), _PAPER)
+    text, gap = _compute_text_size(width)
+    image = Image.new("RGB", (width, compute_legend_height(width)), _BACKGROUND)
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(text)
-    draw.text((gap, gap), title, _INK, font)
+    draw.text((gap, gap), title, _FOREGROUND, font)
     left, right = gap, max(width - gap, gap + 2)
-    ramp = coloured(np.linspace(0, 1, right - left, dtype=np.float32)[None], colours)
+    ramp = apply_colormap(np.linspace(0, 1, right - left, dtype=np.float32)[None], colormap)
     strip = Image.fromarray(np.round(ramp * 255).astype(np.uint8)).resize((right - left, text))
     image.paste(strip, (left, text + 2 * gap))
-    for share, label in _ticks(low, high, width // (text * 4)):
-        _label(draw, left + share * (right - left - 1), 2 * text + 2 * gap, label, font, gap, width)
+    for share, label in _compute_ticks(low, high, width // (text * 4)):
+        _draw_label(draw, left + share * (right - left - 1), 2 * text + 2 * gap, label, font, gap, width)
     return np.asarray(image, np.float32) / np.float32(255)
 
 
-def legend_height(width: int) -> int:
+def compute_legend_height(width: int) -> int:
     """Of the bar under a map of this width."""
-    text, gap = _text(width)
+    text, gap = _compute_text_size(width)
     return 3 * text + 4 * gap
 
 
-def _text(width: int) -> tuple[int, int]:
+def _compute_text_size(width: int) -> tuple[int, int]:
     """Height of the text and of the space around it."""
-    text = min(max(width // _WIDTH_OVER_TEXT, _LEAST_TEXT), _MOST_TEXT)
+    text = min(max(width // _WIDTH_OVER_TEXT, _MIN_TEXT), _MAX_TEXT)
     return text, max(text // 3, 2)
 
 
@@ -53,12 +53,12 @@ def round_up(value: float) -> float:
     return float(next(step * power for step in (1, 2, 5, 10) if value <= step * power * (1 + 1e-9)))
 
 
-def _ticks(low: float, high: float, most: int) -> list[tuple[float, str]]:
-    count = next((count for count in (10, 5, 4, 2) if count < most), 1)
+def _compute_ticks(low: float, high: float, max_count: int) -> list[tuple[float, str]]:
+    count = next((count for count in (10, 5, 4, 2) if count < max_count), 1)
     return [(index / count, f"{low + (high - low) * index / count:.4g}") for index in range(count + 1)]
 
 
-def _label(
+def _draw_label(
     draw: ImageDraw.ImageDraw,
     x: float,
     y: int,
@@ -67,6 +67,6 @@ def _label(
     gap: int,
     width: int,
 ) -> None:
-    draw.line([(x, y), (x, y + gap)], _INK, max(gap // 4, 1))
+    draw.line([(x, y), (x, y + gap)], _FOREGROUND, max(gap // 4, 1))
     half = draw.textlength(label, font) / 2
-    draw.text((min(max(x, half + gap), width - half - gap) - half, y + gap), label, _INK, font)
+    draw.text((min(max(x, half + gap), width - half - gap) - half, y + gap), label, _FOREGROUND, font)

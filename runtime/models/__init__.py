@@ -17,5 +17,5 @@ it is whole and has its confirmed hash (a warning says where none is confirmed),
 * ``pull``               the explicit download: HTTPS, resumed, checked.                   light
 * ``listing``            the table that ``models list`` shows.                             light
 
-May enter: ``errors``, ``frames`` and ``whole``. The light modules import no torch and no numpy.
+The light modules import no torch and no numpy.
 """

@@ -57,13 +57,13 @@ class CatalogEntry:
 
 
 @cache
-def catalog() -> Mapping[str, CatalogEntry]:
+def load_catalog() -> Mapping[str, CatalogEntry]:
     """Every known model by id, in the order of the file, which is the order that selectors show."""
     tables = tomllib.loads(CATALOG_FILE.read_text(encoding="utf-8"))
-    return MappingProxyType({name: _entry(name, table) for name, table in tables.items()})
+    return MappingProxyType({name: _parse_entry(name, table) for name, table in tables.items()})
 
 
-def _entry(name: str, table: dict[str, Any]) -> CatalogEntry:
+def _parse_entry(name: str, table: dict[str, Any]) -> CatalogEntry:
     urls = tuple(table.pop("urls"))
     return CatalogEntry(id=name, urls=urls, **table)
 
@@ -73,15 +73,15 @@ def find_entry(name: str) -> CatalogEntry | None:
 
     A shared workflow may say ``ESRGAN/RealESRGAN_x4plus.safetensors``; that is ``realesrgan-x4plus``.
     """
-    return _by_name().get(_plain(name))
+    return _index_by_name().get(_normalize_name(name))
 
 
 @cache
-def _by_name() -> Mapping[str, CatalogEntry]:
-    return {_plain(name): entry for entry in catalog().values() for name in (entry.id, entry.file)}
+def _index_by_name() -> Mapping[str, CatalogEntry]:
+    return {_normalize_name(name): entry for entry in load_catalog().values() for name in (entry.id, entry.file)}
 
 
-def _plain(name: str) -> str:
+def _normalize_name(name: str) -> str:
     base = re.split(r"[/\\]", name)[-1].casefold()
     suffix = next((suffix for suffix in WEIGHT_SUFFIXES if base.endswith(suffix)), "")
     return base.removesuffix(suffix)

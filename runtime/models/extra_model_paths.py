@@ -12,14 +12,14 @@ from ..errors import ModelError
 KEY = "upscale_models"
 
 
-def folders_from_yaml(path: Path) -> list[Path]:
+def read_model_folders(path: Path) -> list[Path]:
     """The folders that ``path`` adds for upscale models, in ComfyUI's order: those of an ``is_default`` section first.
 
     A section's ``base_path`` may hold ``~`` and environment variables; relative paths start at the file's own folder.
     Raises ``ModelError`` when the file cannot be read or is not such a file, or when PyYAML is not installed.
     """
     folders: list[Path] = []
-    for folder, is_default in _folders(_sections(path), path.resolve().parent):
+    for folder, is_default in _iterate_folders(_read_sections(path), path.resolve().parent):
         if is_default:
             folders.insert(0, folder)
         elif folder not in folders:
@@ -27,7 +27,7 @@ def folders_from_yaml(path: Path) -> list[Path]:
     return list(dict.fromkeys(folders))
 
 
-def _sections(path: Path) -> dict[object, object]:
+def _read_sections(path: Path) -> dict[object, object]:
     try:
         import yaml
     except ModuleNotFoundError as error:
@@ -43,7 +43,7 @@ def _sections(path: Path) -> dict[object, object]:
     return cast("dict[object, object]", content)
 
 
-def _folders(sections: dict[object, object], origin: Path) -> Iterator[tuple[Path, bool]]:
+def _iterate_folders(sections: dict[object, object], origin: Path) -> Iterator[tuple[Path, bool]]:
     for section in sections.values():
         if not isinstance(section, dict):
             continue

@@ -7,15 +7,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from .catalog import CatalogEntry, catalog
-from .locate import Located, available
+from .catalog import CatalogEntry, load_catalog
+from .locate import FoundModel, list_available_models
 
-State = Literal["folder", "dependency", "pull"]
+ModelState = Literal["folder", "dependency", "pull"]
 """In a models folder, in a package that came as a dependency, or to be had with ``models pull``."""
 
 
 @dataclass(frozen=True)
-class Row:
+class ModelRow:
     """One line of ``models list``. What nobody knows of a file that is not in the catalog is None or empty."""
 
     id: str
@@ -25,24 +25,24 @@ class Row:
     licence: str | None
     bytes: int | None
     """On disk; of the official file while it is not here."""
-    state: State
+    state: ModelState
     path: Path | None
     good_for: str
     bad_for: str
     entry: CatalogEntry | None
 
 
-def listing(folders: Sequence[Path]) -> list[Row]:
+def list_models(folders: Sequence[Path]) -> list[ModelRow]:
     """Every known model in the catalog's order, then the other files in ``folders``."""
-    here = available(folders)
-    by_id = {found.name: found for found in here}
-    rows = [_entry_row(entry, by_id.get(entry.id)) for entry in catalog().values()]
-    shown = {row.path for row in rows}
-    return rows + [_file_row(found) for found in here if found.path not in shown]
+    found_models = list_available_models(folders)
+    by_id = {found.name: found for found in found_models}
+    rows = [_make_entry_row(entry, by_id.get(entry.id)) for entry in load_catalog().values()]
+    listed_paths = {row.path for row in rows}
+    return rows + [_make_file_row(found) for found in found_models if found.path not in listed_paths]
 
 
-def _entry_row(entry: CatalogEntry, found: Located | None) -> Row:
-    return Row(
+def _make_entry_row(entry: CatalogEntry, found: FoundModel | None) -> ModelRow:
+    return ModelRow(
         id=entry.id,
         title=entry.title,
         scale=entry.scale,
@@ -56,8 +56,8 @@ def _entry_row(entry: CatalogEntry, found: Located | None) -> Row:
     )
 
 
-def _file_row(found: Located) -> Row:
-    return Row(
+def _make_file_row(found: FoundModel) -> ModelRow:
+    return ModelRow(
         id=found.name,
         title=found.path.stem,
         scale=None,

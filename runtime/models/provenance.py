@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .catalog import CatalogEntry
-from .locate import Source
+from .locate import ModelSource
 
-CHUNK = 1 << 20
+CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Provenance:
     """The file that weights were read from. ``entry`` is what its name claims."""
 
     path: Path
-    source: Source
+    source: ModelSource
     sha256: str
     entry: CatalogEntry | None
 
@@ -27,12 +27,12 @@ class Provenance:
         return self.entry.licence if self.entry else None
 
 
-def sha256_of(path: Path, progress: Callable[[int], object] | None = None) -> str:
+def compute_sha256(path: Path, progress: Callable[[int], object] | None = None) -> str:
     """SHA-256 of a file in lower-case hexadecimal; ``progress`` is told the bytes of each piece read. Raises ``OSError``."""
     digest = hashlib.sha256()
     with path.open("rb") as file:
-        while piece := file.read(CHUNK):
-            digest.update(piece)
+        while chunk := file.read(CHUNK_BYTES):
+            digest.update(chunk)
             if progress:
-                progress(len(piece))
+                progress(len(chunk))
     return digest.hexdigest()

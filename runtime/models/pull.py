@@ -16,12 +16,12 @@ from typing import TYPE_CHECKING
 
 from ..errors import ModelDamaged, ModelError, OutputError
 from .catalog import CatalogEntry
-from .provenance import CHUNK, sha256_of
+from .provenance import CHUNK_BYTES, compute_sha256
 
 if TYPE_CHECKING:
     import requests
 
-Progress = Callable[[int, int | None], object]
+DownloadProgress = Callable[[int, int | None], object]
 """Told the bytes that are there and, where it is known, their total. What it raises (``Cancelled``) ends the download; what
 is there stays as ``.part`` and the next pull goes on from it."""
 
@@ -29,19 +29,19 @@ TIMEOUT_SECONDS = (15, 60)
 """To connect, and between two pieces."""
 ATTEMPTS = 3
 """For each address; a broken connection goes on where it ended."""
-LARGEST = 2 << 30
+MAX_BYTES_OF_UNKNOWN_SIZE = 2 << 30
 """Bytes that are taken from a server at most when the catalog states no size."""
 
 
 @dataclass(frozen=True)
-class Pulled:
+class DownloadedModel:
     """The file under its final name. ``warning`` is a sentence when its hash proves little, else empty."""
 
     path: Path
     warning: str = ""
 
 
-def https_session() -> requests.Session:
+def make_https_session() -> requests.Session:
     """A session that knows no other way than HTTPS: it refuses plain HTTP also as the target of a redirect."""
     import requests
     from requests.adapters import HTTPAdapter
@@ -52,9 +52,9 @@ def https_session() -> requests.Session:
     return session
 
 
-def pull(
-    entry: CatalogEntry, folder: Path, progress: Progress | None = None, *, session: requests.Session | None = None
-) -> Pulled:
+def pull_model(
+    entry: CatalogEntry, folder: Path, progress: DownloadProgress | None = None, *, session: requests.Session | None = None
+) -> DownloadedModel:
     """Download ``entry`` into ``folder`` under its official name; its addresses are tried in order.
 
     A file that is there already and has the right hash is left as it is. ``session`` replaces the HTTPS-only one.
@@ -64,158 +64,164 @@ def pull(
     """
     target = folder / entry.file
     if target.exists():
-        return _expect_official(entry, target)
-    part = _Part(target.with_name(f"{target.name}.part"))
+        return _check_existing(entry, target)
+    partial_file = _PartialFile(target.with_name(f"{target.name}.part"))
     try:
         folder.mkdir(parents=True, exist_ok=True)
         free = shutil.disk_usage(folder).free
     except OSError as error:
-        raise _unwritable(target, error) from error
-    _expect_room(entry, folder, free, part.size)
+        raise _make_output_error(target, error) from error
+    _check_disk_space(entry, folder, free, partial_file.size)
     try:
-        with nullcontext(session) if session else https_session() as opened:
-            _fetch(entry, part, progress or _silent, opened)
-        warning = _check(entry, part)
-        part.path.replace(target)
+        with nullcontext(session) if session else make_https_session() as open_session:
+            _download_from_any(entry, partial_file, progress or _ignore_progress, open_session)
+        warning = _check_download(entry, partial_file)
+        partial_file.path.replace(target)
     except OSError as error:
-        raise _unwritable(target, error) from error
-    return Pulled(target, warning)
+        raise _make_output_error(target, error) from error
+    return DownloadedModel(target, warning)
 
 
-class _Part:
+class _PartialFile:
     """What has come so far, and the server's mark (ETag) of the file it belongs to."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._mark = path.with_name(f"{path.name}.etag")
+        self._etag_path = path.with_name(f"{path.name}.etag")
 
     @property
     def size(self) -> int:
         return self.path.stat().st_size if self.path.exists() else 0
 
     @property
-    def mark(self) -> str:
-        return self._mark.read_text(encoding="latin-1") if self._mark.exists() else ""
+    def etag(self) -> str:
+        return self._etag_path.read_text(encoding="latin-1") if self._etag_path.exists() else ""
 
-    def begin(self, mark: str) -> None:
+    def begin(self, etag: str) -> None:
         self.path.write_bytes(b"")
-        self._mark.write_text(mark, encoding="latin-1")
+        self._etag_path.write_text(etag, encoding="latin-1")
 
-    def finish(self) -> None:
-        self._mark.unlink(missing_ok=True)
+    def delete_etag(self) -> None:
+        self._etag_path.unlink(missing_ok=True)
 
     def delete(self) -> None:
         self.path.unlink(missing_ok=True)
-        self.finish()
+        self.delete_etag()
 
 
-def _fetch(entry: CatalogEntry, part: _Part, progress: Progress, session: requests.Session) -> None:
+def _download_from_any(
+    entry: CatalogEntry, partial_file: _PartialFile, progress: DownloadProgress, session: requests.Session
+) -> None:
     import requests
 
     failures: list[str] = []
     for url in entry.urls:
         for _ in range(ATTEMPTS):
-            before = part.size
+            before = partial_file.size
             try:
-                return _download(entry, url, part, progress, session)
+                return _download_from_url(entry, url, partial_file, progress, session)
             except requests.exceptions.InvalidSchema as error:
                 failures.append(f"{url} leads to an address that is not HTTPS ({error})")
                 break
-            except (requests.RequestException, _Refused) as error:
+            except (requests.RequestException, _UrlRejected) as error:
                 failures.append(f"{url}: {error}")
-                if part.size == before:  # nothing new came, so nothing is gained by asking again at once
+                if partial_file.size == before:  # nothing new came, so nothing is gained by asking again at once
                     break
     reasons = "; ".join(dict.fromkeys(failures))
     hint = f"Try again later, or download {entry.urls[0]} by hand and run: python -m runtime models import {entry.file}"
     raise ModelError(f"{entry.file} could not be downloaded: {reasons}.", hint, model=entry.id)
 
 
-class _Refused(Exception):
+class _UrlRejected(Exception):
     """This address does not give the file; the next may."""
 
 
-def _download(entry: CatalogEntry, url: str, part: _Part, progress: Progress, session: requests.Session) -> None:
+def _download_from_url(
+    entry: CatalogEntry, url: str, partial_file: _PartialFile, progress: DownloadProgress, session: requests.Session
+) -> None:
     headers = {"Accept-Encoding": "identity"}
-    if part.size:
-        headers["Range"] = f"bytes={part.size}-"
-        if part.mark:
-            headers["If-Range"] = part.mark
+    if partial_file.size:
+        headers["Range"] = f"bytes={partial_file.size}-"
+        if partial_file.etag:
+            headers["If-Range"] = partial_file.etag
     with session.get(url, headers=headers, stream=True, timeout=TIMEOUT_SECONDS) as response:
         if response.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return _expect_complete(response, entry, part)
+            return _check_complete(response, entry, partial_file)
         response.raise_for_status()
-        here = part.size if _continues(response, part.size) else 0
-        total = _total(entry, response, part, here)
-        if not here:
-            part.begin(_strong_mark(response))
-        progress(here, total)
-        _append(response, part, progress, total)
+        received = partial_file.size if _is_resumed(response, partial_file.size) else 0
+        total = _compute_total(entry, response, partial_file, received)
+        if not received:
+            partial_file.begin(_get_strong_etag(response))
+        progress(received, total)
+        _append_body(response, partial_file, progress, total)
     return None
 
 
-def _continues(response: requests.Response, size: int) -> bool:
+def _is_resumed(response: requests.Response, size: int) -> bool:
     """Whether the server sends the rest from byte ``size`` on; one without ranges sends everything again."""
     if response.status_code != HTTPStatus.PARTIAL_CONTENT:
         return False
     start = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
     if start is None or int(start.group(1)) != size:
-        raise _Refused("the server sent another part than the one it was asked for")
+        raise _UrlRejected("the server sent another part than the one it was asked for")
     return True
 
 
-def _strong_mark(response: requests.Response) -> str:
-    mark = response.headers.get("ETag", "")
-    return "" if mark.startswith("W/") else mark
+def _get_strong_etag(response: requests.Response) -> str:
+    etag = response.headers.get("ETag", "")
+    return "" if etag.startswith("W/") else etag
 
 
-def _total(entry: CatalogEntry, response: requests.Response, part: _Part, here: int) -> int | None:
+def _compute_total(entry: CatalogEntry, response: requests.Response, partial_file: _PartialFile, received: int) -> int | None:
     length = response.headers.get("Content-Length", "")
-    total = here + int(length) if length.isdecimal() else None
+    total = received + int(length) if length.isdecimal() else None
     if total is not None and entry.bytes not in (None, total):
-        if here:  # then what came before is not of the official file either
-            part.delete()
-        raise _Refused(f"it offers {total} bytes, but the official file has {entry.bytes}")
+        if received:  # then what came before is not of the official file either
+            partial_file.delete()
+        raise _UrlRejected(f"it offers {total} bytes, but the official file has {entry.bytes}")
     return total if total is not None else entry.bytes
 
 
-def _append(response: requests.Response, part: _Part, progress: Progress, total: int | None) -> None:
-    limit = total or LARGEST
-    size = part.size
-    with part.path.open("ab") as file:
-        for piece in response.iter_content(CHUNK):
-            size += len(piece)
+def _append_body(
+    response: requests.Response, partial_file: _PartialFile, progress: DownloadProgress, total: int | None
+) -> None:
+    limit = total or MAX_BYTES_OF_UNKNOWN_SIZE
+    size = partial_file.size
+    with partial_file.path.open("ab") as file:
+        for chunk in response.iter_content(CHUNK_BYTES):
+            size += len(chunk)
             if size > limit:
                 break
-            file.write(piece)
+            file.write(chunk)
             progress(size, total)
     if size > limit:
-        part.delete()
-        raise _Refused(f"it sends more than the {limit} bytes it may")
+        partial_file.delete()
+        raise _UrlRejected(f"it sends more than the {limit} bytes it may")
     if total is not None and size < total:
-        raise _Refused(f"it ended after {size} of {total} bytes")
+        raise _UrlRejected(f"it ended after {size} of {total} bytes")
 
 
-def _expect_complete(response: requests.Response, entry: CatalogEntry, part: _Part) -> None:
+def _check_complete(response: requests.Response, entry: CatalogEntry, partial_file: _PartialFile) -> None:
     """The server has nothing after what is here: that is all of the file, or no part of it."""
     stated = response.headers.get("Content-Range", "").removeprefix("bytes */")
     total = entry.bytes or (int(stated) if stated.isdecimal() else None)
-    if total != part.size:
-        part.delete()
-        raise _Refused("what was there from before is no part of this file")
+    if total != partial_file.size:
+        partial_file.delete()
+        raise _UrlRejected("what was there from before is no part of this file")
 
 
-def _check(entry: CatalogEntry, part: _Part) -> str:
+def _check_download(entry: CatalogEntry, partial_file: _PartialFile) -> str:
     """The warning to give; raises, and deletes what came, when it is not the official file."""
-    digest = sha256_of(part.path)
+    digest = compute_sha256(partial_file.path)
     if digest != entry.sha256 and entry.sha256_evidence != "unconfirmed":
-        part.delete()
+        partial_file.delete()
         what = f"What came for {entry.file} is not the official file: its sha256 is {digest}, not {entry.sha256}."
         raise ModelDamaged(what, "It was deleted. Try again, or from another network.", model=entry.id)
-    part.finish()
-    return _warning(entry, digest)
+    partial_file.delete_etag()
+    return _make_hash_warning(entry, digest)
 
 
-def _warning(entry: CatalogEntry, digest: str) -> str:
+def _make_hash_warning(entry: CatalogEntry, digest: str) -> str:
     if entry.sha256_evidence != "unconfirmed":
         return ""
     if digest == entry.sha256:
@@ -226,26 +232,26 @@ def _warning(entry: CatalogEntry, digest: str) -> str:
     )
 
 
-def _expect_official(entry: CatalogEntry, target: Path) -> Pulled:
-    digest = sha256_of(target)
+def _check_existing(entry: CatalogEntry, target: Path) -> DownloadedModel:
+    digest = compute_sha256(target)
     if digest != entry.sha256 and entry.sha256_evidence != "unconfirmed":
         what = f"{target} exists and is not the official file."
         raise ModelError(what, "Delete or rename it, then pull again.", model=entry.id, path=target)
-    return Pulled(target, _warning(entry, digest))
+    return DownloadedModel(target, _make_hash_warning(entry, digest))
 
 
-def _expect_room(entry: CatalogEntry, folder: Path, free: int, here: int) -> None:
-    needed = (entry.bytes or 0) - here
+def _check_disk_space(entry: CatalogEntry, folder: Path, free: int, received: int) -> None:
+    needed = (entry.bytes or 0) - received
     if needed > free:
         what = f"{entry.file} needs {needed >> 20} MB more, but {folder} has {free >> 20} MB left."
         raise OutputError(what, "Make room, or choose another folder with --models-dir.", path=folder)
 
 
-def _unwritable(target: Path, error: OSError) -> OutputError:
+def _make_output_error(target: Path, error: OSError) -> OutputError:
     return OutputError(
         f"{target} cannot be written: {error.strerror or error}.", "Choose a folder with room for it.", path=target
     )
 
 
-def _silent(here: int, total: int | None) -> None:
+def _ignore_progress(received: int, total: int | None) -> None:
     return None

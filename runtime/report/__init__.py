@@ -17,5 +17,5 @@ escaped; the page is one file that asks the network for nothing.
 * ``files``       all of them into one folder.
 * ``before_after``  small pictures of a source and its result, for the slider on a node.
 
-May enter: ``errors``, ``frames``, ``images``, ``metrics`` and ``whole``. It runs no model itself.
+It runs no model itself.
 """

@@ -6,22 +6,24 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..frames.geometry import Size
-from .comparison import Contender
+from ..media.geometry import Size
+from .comparison import ComparedModel
 
 Floats = NDArray[np.float32]
 
 BASELINES = (
-    Contender("bicubic", "Bicubic", baseline=True, good_for="a base line: no model, invents nothing"),
-    Contender("lanczos", "Lanczos", baseline=True, good_for="a base line: no model, sharper than bicubic, rings a little more"),
+    ComparedModel("bicubic", "Bicubic", baseline=True, good_for="a base line: no model, invents nothing"),
+    ComparedModel(
+        "lanczos", "Lanczos", baseline=True, good_for="a base line: no model, sharper than bicubic, rings a little more"
+    ),
 )
 _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
 
 
-def enlarge(pixels: Floats, size: Size, name: str) -> Floats:
+def enlarge_with_baseline(pixels: Floats, size: Size, baseline_id: str) -> Floats:
     """``pixels`` (H, W, 3) at ``size``, in float32, clipped to 0..1. ``name`` is the id of one of ``BASELINES``."""
     out = np.empty((size.height, size.width, pixels.shape[2]), np.float32)
     for channel in range(pixels.shape[2]):
         plane = Image.fromarray(np.ascontiguousarray(pixels[:, :, channel], np.float32))
-        out[:, :, channel] = np.asarray(plane.resize((size.width, size.height), _FILTERS[name]))
+        out[:, :, channel] = np.asarray(plane.resize((size.width, size.height), _FILTERS[baseline_id]))
     return np.clip(out, 0, 1, out=out)

@@ -10,28 +10,28 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..frames.geometry import Region, Size
-from ..images.preview import preview
-from .crops import busiest
+from ..images.resize import make_preview
+from ..media.geometry import Region, Size
+from .crops import find_busiest_window
 
 Pixels = NDArray[np.float32] | NDArray[np.uint8] | NDArray[np.uint16]
 
-WHOLE = 1280
+OVERVIEW_SIDE = 1280
 """The longest side of a whole picture that is shown."""
-DETAIL = Size(960, 640)
+DETAIL_SIZE = Size(960, 640)
 """Of the result, pixel for pixel."""
 
 
 @dataclass(frozen=True)
-class Pair:
+class BeforeAfterPair:
     """Two pictures of one thing, the ``whole`` or a detail; ``before`` may be smaller: whoever shows them stretches it."""
 
-    whole: bool
+    is_whole: bool
     before: Image.Image
     after: Image.Image
 
 
-class Before:
+class SourceSnapshot:
     """What is kept of a source until its result is there: little, whatever its size.
 
     Args:
@@ -41,48 +41,54 @@ class Before:
 
     def __init__(self, pixels: Pixels, result: Size) -> None:
         self._size = Size(pixels.shape[1], pixels.shape[0])
-        self._whole = _reduced(pixels)
+        self._overview = _make_overview(pixels)
         # Where nothing is lost by showing all of it, a detail would show nothing new.
-        self._region = _busiest(self._whole, self._size, result) if max(result.width, result.height) > WHOLE else None
-        self._detail = _cut(pixels, self._region) if self._region else None
+        self._region = (
+            _find_detail_region(self._overview, self._size, result)
+            if max(result.width, result.height) > OVERVIEW_SIDE
+            else None
+        )
+        self._detail = _crop_preview(pixels, self._region) if self._region else None
 
-    def pairs(self, pixels: Pixels) -> list[Pair]:
+    def make_pairs(self, pixels: Pixels) -> list[BeforeAfterPair]:
         """With the result, (h, w, C) as above: the detail first, because that is where a difference can be seen."""
-        found = [Pair(True, self._whole, _reduced(pixels))]
+        found = [BeforeAfterPair(True, self._overview, _make_overview(pixels))]
         if self._region and self._detail:
-            across, down = pixels.shape[1] / self._size.width, pixels.shape[0] / self._size.height
+            scale_x, scale_y = pixels.shape[1] / self._size.width, pixels.shape[0] / self._size.height
             region = Region(
-                round(self._region.x * across),
-                round(self._region.y * down),
-                round(self._region.width * across),
-                round(self._region.height * down),
+                round(self._region.x * scale_x),
+                round(self._region.y * scale_y),
+                round(self._region.width * scale_x),
+                round(self._region.height * scale_y),
             )
-            found.insert(0, Pair(False, self._detail, _cut(pixels, region)))
+            found.insert(0, BeforeAfterPair(False, self._detail, _crop_preview(pixels, region)))
         return found
 
 
-def _busiest(whole: Image.Image, size: Size, result: Size) -> Region:
+def _find_detail_region(overview: Image.Image, size: Size, result: Size) -> Region:
     """The part of the source with the most texture, by its reduced picture, that becomes about ``DETAIL`` of the result."""
-    width = min(max(round(DETAIL.width * size.width / result.width), 1), size.width)
-    height = min(max(round(DETAIL.height * size.height / result.height), 1), size.height)
-    across, down = size.width / whole.width, size.height / whole.height
-    window = Size(max(round(width / across), 1), max(round(height / down), 1))
-    left, top = busiest(np.asarray(whole, np.float32) / np.float32(255), window, "texture")
-    return Region(min(round(left * across), size.width - width), min(round(top * down), size.height - height), width, height)
+    width = min(max(round(DETAIL_SIZE.width * size.width / result.width), 1), size.width)
+    height = min(max(round(DETAIL_SIZE.height * size.height / result.height), 1), size.height)
+    scale_x, scale_y = size.width / overview.width, size.height / overview.height
+    window = Size(max(round(width / scale_x), 1), max(round(height / scale_y), 1))
+    left, top = find_busiest_window(np.asarray(overview, np.float32) / np.float32(255), window, "texture")
+    return Region(
+        min(round(left * scale_x), size.width - width), min(round(top * scale_y), size.height - height), width, height
+    )
 
 
-def _cut(pixels: Pixels, region: Region) -> Image.Image:
+def _crop_preview(pixels: Pixels, region: Region) -> Image.Image:
     part = pixels[region.rows, region.columns]
-    return preview(part, max(part.shape[:2]))
+    return make_preview(part, max(part.shape[:2]))
 
 
-def _reduced(pixels: Pixels) -> Image.Image:
+def _make_overview(pixels: Pixels) -> Image.Image:
     height, width = pixels.shape[:2]
     longest = max(height, width)
-    if longest > WHOLE:
-        wanted = max(round(width * WHOLE / longest), 1), max(round(height * WHOLE / longest), 1)
+    if longest > OVERVIEW_SIDE:
+        reduced_size = max(round(width * OVERVIEW_SIDE / longest), 1), max(round(height * OVERVIEW_SIDE / longest), 1)
         channels = pixels.shape[2]
-        pixels = cast("Pixels", cv2.resize(pixels, wanted, interpolation=cv2.INTER_AREA)).reshape(
-            wanted[1], wanted[0], channels
+        pixels = cast("Pixels", cv2.resize(pixels, reduced_size, interpolation=cv2.INTER_AREA)).reshape(
+            reduced_size[1], reduced_size[0], channels
         )
-    return preview(pixels, WHOLE)
+    return make_preview(pixels, OVERVIEW_SIDE)

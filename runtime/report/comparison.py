@@ -8,17 +8,17 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..frames.geometry import Size
+from ..media.geometry import Size
 from ..metrics.artifacts import Artifacts
 from ..metrics.drift import Drift
-from ..metrics.scores import Scored
+from ..metrics.external_scores.score_table import ScoreResults
 from .crops import Crop
 
 Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class Contender:
+class ComparedModel:
     """A model or a base line."""
 
     id: str
@@ -32,7 +32,7 @@ class Contender:
 
 
 @dataclass(frozen=True)
-class Cost:
+class UpscaleCost:
     """Of upscaling one crop: everything from the pixels in memory to the pixels in memory."""
 
     seconds: float
@@ -48,39 +48,39 @@ class Cost:
 
 
 @dataclass(frozen=True, eq=False)
-class Rendered:
+class UpscaledCrop:
     """What an upscaler gives: (h, w, 3) in 0..1 and the cost of it."""
 
-    picture: Floats
-    cost: Cost | None
+    image: Floats
+    cost: UpscaleCost | None
 
 
 @dataclass(frozen=True, eq=False)
-class Measured:
+class MeasuredCrop:
     """One picture with all its numbers, against the crop that it was made from."""
 
-    picture: Floats
-    cost: Cost | None
+    image: Floats
+    cost: UpscaleCost | None
     drift: Drift
     area_drift: Drift
     """Of low frequencies only: the colour of areas, not of detail."""
     artifacts: Artifacts
-    scores: Scored = field(default_factory=Scored)
+    scores: ScoreResults = field(default_factory=ScoreResults)
     """Those of other libraries that were asked for."""
 
 
 @dataclass(frozen=True, eq=False)
-class Case:
+class ComparedCrop:
     """One crop. ``results`` has each contender that could run, by its id."""
 
     crop: Crop
     source: Floats
     """(H, W, 3) in 0..1."""
-    results: dict[str, Measured]
+    results: dict[str, MeasuredCrop]
 
 
 @dataclass(frozen=True, eq=False)
-class Comparison:
+class ModelComparison:
     """Everything that the report shows."""
 
     source: str
@@ -88,8 +88,8 @@ class Comparison:
     size: Size
     """Of the whole picture."""
     target: str
-    contenders: tuple[Contender, ...]
-    cases: tuple[Case, ...]
+    models: tuple[ComparedModel, ...]
+    crops: tuple[ComparedCrop, ...]
     machine: str
     """In one line."""
     date: str
@@ -99,24 +99,24 @@ class Comparison:
     @property
     def remarks(self) -> tuple[str, ...]:
         """All that should be known before the numbers are read, each once."""
-        return tuple(dict.fromkeys(note for note in (*self.notes, *(case.crop.note for case in self.cases)) if note))
+        return tuple(dict.fromkeys(note for note in (*self.notes, *(case.crop.note for case in self.crops)) if note))
 
     @property
     def missing_scores(self) -> tuple[str, ...]:
         """Which scores that were asked for could not be had, and why; each reason once."""
-        results = (result for case in self.cases for result in case.results.values())
+        results = (result for case in self.crops for result in case.results.values())
         return tuple(dict.fromkeys(line for result in results for line in result.scores.missing))
 
     @property
-    def able(self) -> tuple[Contender, ...]:
+    def completed(self) -> tuple[ComparedModel, ...]:
         """Those that have a result for every crop."""
-        return tuple(one for one in self.contenders if all(one.id in case.results for case in self.cases))
+        return tuple(one for one in self.models if all(one.id in case.results for case in self.crops))
 
     @property
-    def base_lines_first(self) -> tuple[Contender, ...]:
+    def baselines_first(self) -> tuple[ComparedModel, ...]:
         """In the order in which pictures are looked at: from the plainest on."""
-        return tuple(sorted(self.able, key=lambda one: not one.baseline))
+        return tuple(sorted(self.completed, key=lambda one: not one.baseline))
 
     @property
-    def unable(self) -> tuple[Contender, ...]:
-        return tuple(one for one in self.contenders if one.problem)
+    def failed(self) -> tuple[ComparedModel, ...]:
+        return tuple(one for one in self.models if one.problem)

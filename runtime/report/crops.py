@@ -12,12 +12,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import HardwareMissing, WorkflowError
-from ..frames.geometry import Region, Size
-from .wishes import Wish, wishes
+from ..media.geometry import Region, Size
+from .crop_spec import CropSpec, parse_crop_specs
 
 Floats = NDArray[np.float32]
 
-SEARCHED = 1024
+SEARCH_SIDE = 1024
 """The longest side at which content is looked for: enough to tell a face from a wall, whatever the size of the picture."""
 
 
@@ -30,7 +30,7 @@ class Crop:
     note: str = ""
 
 
-def choose(pixels: Floats, text: str) -> tuple[Crop, ...]:
+def resolve_crops(pixels: Floats, text: str) -> tuple[Crop, ...]:
     """The crops of ``pixels`` (H, W, C) in 0..1 that ``text`` asks for, each region once.
 
     A picture that is smaller than a crop is taken whole in that direction, and the crop's note says so. Raises
@@ -39,70 +39,75 @@ def choose(pixels: Floats, text: str) -> tuple[Crop, ...]:
     """
     size = Size(pixels.shape[1], pixels.shape[0])
     found: dict[Region, Crop] = {}
-    for wish in wishes(text):
-        crop = _crop(pixels, size, wish)
+    for spec in parse_crop_specs(text):
+        crop = _resolve_crop(pixels, size, spec)
         found.setdefault(crop.region, crop)
     return tuple(found.values())
 
 
-def _crop(pixels: Floats, size: Size, wish: Wish) -> Crop:
-    if wish.kind == "all":
+def _resolve_crop(pixels: Floats, size: Size, spec: CropSpec) -> Crop:
+    if spec.kind == "all":
         return Crop("whole picture", Region(0, 0, size.width, size.height))
-    width, height = min(wish.size.width, size.width), min(wish.size.height, size.height)
-    note = "" if (width, height) == (wish.size.width, wish.size.height) else _smaller(size, wish.size)
-    if wish.kind == "place":
-        return _placed(size, wish, note)
-    x, y, missed = _where(pixels, Size(width, height), wish.kind)
-    return Crop(f"{wish.kind} {width}x{height}", Region(x, y, width, height), " ".join(filter(None, (note, missed))))
+    width, height = min(spec.size.width, size.width), min(spec.size.height, size.height)
+    note = "" if (width, height) == (spec.size.width, spec.size.height) else _describe_small_image(size, spec.size)
+    if spec.kind == "place":
+        return _resolve_positioned_crop(size, spec, note)
+    x, y, missing_note = _locate_content(pixels, Size(width, height), spec.kind)
+    return Crop(f"{spec.kind} {width}x{height}", Region(x, y, width, height), " ".join(filter(None, (note, missing_note))))
 
 
-def _placed(size: Size, wish: Wish, note: str) -> Crop:
-    if wish.x >= size.width or wish.y >= size.height:
-        raise WorkflowError(f"A crop at {wish.x},{wish.y} lies outside the picture ({size}).", "Begin inside the picture.")
-    width, height = min(wish.size.width, size.width - wish.x), min(wish.size.height, size.height - wish.y)
-    cut = "" if (width, height) == (wish.size.width, wish.size.height) else f"It was cut at the picture's border ({size})."
-    region = Region(wish.x, wish.y, width, height)
-    return Crop(f"{width}x{height} at {wish.x},{wish.y}", region, note or cut)
+def _resolve_positioned_crop(size: Size, spec: CropSpec, note: str) -> Crop:
+    if spec.x >= size.width or spec.y >= size.height:
+        raise WorkflowError(f"A crop at {spec.x},{spec.y} lies outside the picture ({size}).", "Begin inside the picture.")
+    width, height = min(spec.size.width, size.width - spec.x), min(spec.size.height, size.height - spec.y)
+    cut_note = "" if (width, height) == (spec.size.width, spec.size.height) else f"It was cut at the picture's border ({size})."
+    region = Region(spec.x, spec.y, width, height)
+    return Crop(f"{width}x{height} at {spec.x},{spec.y}", region, note or cut_note)
 
 
-def _smaller(size: Size, wanted: Size) -> str:
-    return f"The picture ({size}) is smaller than the crop of {wanted} that was asked for."
+def _describe_small_image(size: Size, requested: Size) -> str:
+    return f"The picture ({size}) is smaller than the crop of {requested} that was asked for."
 
 
-def _where(pixels: Floats, size: Size, kind: str) -> tuple[int, int, str]:
+def _locate_content(pixels: Floats, size: Size, kind: str) -> tuple[int, int, str]:
     """Left and top of the crop, and what to say where the content was not found."""
     height, width = pixels.shape[:2]
     centre = (width - size.width) // 2, (height - size.height) // 2
     if kind == "centre":
         return *centre, ""
     if kind == "faces":
-        face = _largest_face(pixels)
+        face = _find_largest_face(pixels)
         if face is None:
             return *centre, "No face was found; this is the centre."
-        return *_around(face, size, width, height), ""
-    return *busiest(pixels, size, kind), ""
+        return *_center_on_face(face, size, width, height), ""
+    return *find_busiest_window(pixels, size, kind), ""
 
 
-def _around(face: tuple[int, int], size: Size, width: int, height: int) -> tuple[int, int]:
+def _center_on_face(face: tuple[int, int], size: Size, width: int, height: int) -> tuple[int, int]:
     left, top = face[0] - size.width // 2, face[1] - size.height // 2
     return min(max(left, 0), width - size.width), min(max(top, 0), height - size.height)
 
 
-def busiest(pixels: Floats, size: Size, kind: str) -> tuple[int, int]:
+def find_busiest_window(pixels: Floats, size: Size, kind: str) -> tuple[int, int]:
     """Left and top of the window of ``size`` with the most texture or the most edges.
 
     By the structure tensor of the luma, averaged over 5 pixels (J. Shi, C. Tomasi, "Good Features to Track", CVPR 1994): where
     both of its eigenvalues are large there is detail in every direction, which is texture; where only one is, an edge.
     """
-    small, ratio = _searched(pixels)
+    small, ratio = _reduce_to_luma(pixels)
     eigen = cast(Floats, cv2.cornerEigenValsAndVecs(small, 5, 3))[:, :, :2]
     least, most = (np.sqrt(np.maximum(eigen[:, :, order], 0)) for order in (0, 1))
     least, most = np.minimum(least, most), np.maximum(least, most)
     sums = cv2.integral(least if kind == "texture" else most - least, sdepth=cv2.CV_64F)
-    high, wide = (
+    window_height, window_width = (
         max(min(round(side * ratio), limit), 1) for side, limit in zip((size.height, size.width), small.shape, strict=True)
     )
-    windows = sums[high:, wide:] - sums[:-high, wide:] - sums[high:, :-wide] + sums[:-high, :-wide]
+    windows = (
+        sums[window_height:, window_width:]
+        - sums[:-window_height, window_width:]
+        - sums[window_height:, :-window_width]
+        + sums[:-window_height, :-window_width]
+    )
     top, left = np.unravel_index(int(windows.argmax()), windows.shape)
     return (
         min(int(left / ratio), pixels.shape[1] - size.width),
@@ -110,19 +115,21 @@ def busiest(pixels: Floats, size: Size, kind: str) -> tuple[int, int]:
     )
 
 
-def _searched(pixels: Floats) -> tuple[Floats, float]:
+def _reduce_to_luma(pixels: Floats) -> tuple[Floats, float]:
     """The luma of the picture, its longest side at most ``SEARCHED``, and how much smaller that is."""
     height, width = pixels.shape[:2]
-    ratio = min(SEARCHED / max(height, width), 1.0)
+    ratio = min(SEARCH_SIDE / max(height, width), 1.0)
     small = pixels
     if ratio < 1:
-        wanted = (max(round(width * ratio), 1), max(round(height * ratio), 1))
-        small = cast(Floats, cv2.resize(pixels, wanted, interpolation=cv2.INTER_AREA)).reshape(wanted[1], wanted[0], -1)
-    colours = small[:, :, : 1 if small.shape[2] < 3 else 3]
-    return np.ascontiguousarray(colours.mean(axis=2), np.float32), ratio
+        reduced_size = (max(round(width * ratio), 1), max(round(height * ratio), 1))
+        small = cast(Floats, cv2.resize(pixels, reduced_size, interpolation=cv2.INTER_AREA)).reshape(
+            reduced_size[1], reduced_size[0], -1
+        )
+    channels = small[:, :, : 1 if small.shape[2] < 3 else 3]
+    return np.ascontiguousarray(channels.mean(axis=2), np.float32), ratio
 
 
-def _largest_face(pixels: Floats) -> tuple[int, int] | None:
+def _find_largest_face(pixels: Floats) -> tuple[int, int] | None:
     """The centre of the largest upright face that the cascade of scikit-image finds."""
     try:
         data: Any = import_module("skimage.data")
@@ -133,21 +140,21 @@ def _largest_face(pixels: Floats) -> tuple[int, int] | None:
             "Install it with: pip install scikit-image (the extra `metrics`).",
             feature="scikit-image",
         ) from error
-    small, ratio = _searched(pixels)
+    small, ratio = _reduce_to_luma(pixels)
     shortest = min(small.shape)
     if shortest < 48:
         return None
     cascade = feature.Cascade(str(data.lbp_frontal_face_cascade_filename()))
-    found = list(_faces(cascade, small, shortest))
+    found = list(_detect_faces(cascade, small, shortest))
     if not found:
         return None
     side, x, y = max(found)
     return round((x + side / 2) / ratio), round((y + side / 2) / ratio)
 
 
-def _faces(cascade: Any, picture: Floats, largest: int) -> Iterator[tuple[int, int, int]]:
+def _detect_faces(cascade: Any, luma: Floats, max_side: int) -> Iterator[tuple[int, int, int]]:
     boxes = cascade.detect_multi_scale(
-        img=picture, scale_factor=1.2, step_ratio=1, min_size=(32, 32), max_size=(largest, largest)
+        img=luma, scale_factor=1.2, step_ratio=1, min_size=(32, 32), max_size=(max_side, max_side)
     )
     for box in boxes:
         yield int(box["width"]), int(box["c"]), int(box["r"])

@@ -8,15 +8,15 @@ from math import inf, isfinite
 from statistics import fmean
 from typing import Any
 
-from ..metrics.scores import SCORES
-from .comparison import Comparison, Contender, Measured
+from ..metrics.external_scores.score_table import SCORES
+from .comparison import ComparedModel, MeasuredCrop, ModelComparison
 
 
 @dataclass(frozen=True)
-class Summary:
+class ModelSummary:
     """Means over the crops where nothing else is said. None: there is no such number for any of them."""
 
-    contender: Contender
+    model: ComparedModel
     drift: float
     """Mean CIEDE2000."""
     drift_p95: float
@@ -47,22 +47,22 @@ class Summary:
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON, without the contender."""
-        return {name: value for name, value in asdict(self).items() if name != "contender"}
+        return {name: value for name, value in asdict(self).items() if name != "model"}
 
 
-def summaries(comparison: Comparison) -> list[Summary]:
+def summarize_models(comparison: ModelComparison) -> list[ModelSummary]:
     """Of every contender that could run, in their order."""
-    return [summary(one, [case.results[one.id] for case in comparison.cases]) for one in comparison.able]
+    return [summarize_model(one, [case.results[one.id] for case in comparison.crops]) for one in comparison.completed]
 
 
-def summary(contender: Contender, results: Sequence[Measured]) -> Summary:
+def summarize_model(model: ComparedModel, results: Sequence[MeasuredCrop]) -> ModelSummary:
     """The row of one contender."""
     found = [result.artifacts for result in results]
     costs = [result.cost for result in results if result.cost]
     peaks = [cost.peak_bytes for cost in costs if cost.peak_bytes is not None]
     seconds = sum(cost.seconds for cost in costs)
-    return Summary(
-        contender,
+    return ModelSummary(
+        model,
         drift=fmean(result.drift.de2000.mean for result in results),
         drift_p95=fmean(result.drift.de2000.p95 for result in results),
         area_drift=fmean(result.area_drift.de2000.mean for result in results),
@@ -76,11 +76,11 @@ def summary(contender: Contender, results: Sequence[Measured]) -> Summary:
         seconds=seconds if costs else None,
         speed=sum(cost.megapixels for cost in costs) / seconds if costs and seconds else None,
         peak_bytes=max(peaks, default=None),
-        scores={score.key: value for score in SCORES if (value := _mean(_scores(results, score.key))) is not None},
+        scores={score.key: value for score in SCORES if (value := _mean(_iterate_scores(results, score.key))) is not None},
     )
 
 
-def _scores(results: Sequence[Measured], key: str) -> Iterator[float | None]:
+def _iterate_scores(results: Sequence[MeasuredCrop], key: str) -> Iterator[float | None]:
     return (result.scores.values.get(key) for result in results)
 
 
@@ -96,42 +96,42 @@ class Column:
     key: str
     title: str
     unit: str
-    show: Callable[[Any], str]
+    formatter: Callable[[Any], str]
     better: str = ""
     """``low``, ``high``, ``near zero``, or empty where more is neither good nor bad."""
     meaning: str = ""
 
-    def value(self, row: Summary) -> Any:
+    def get_value(self, row: ModelSummary) -> Any:
         """The number, or None."""
         return row.scores.get(self.key) if self.key in _SCORE_KEYS else getattr(row, self.key)
 
-    def text(self, row: Summary) -> str:
-        value = self.value(row)
-        return "–" if value is None else self.show(value)
+    def format_value(self, row: ModelSummary) -> str:
+        value = self.get_value(row)
+        return "–" if value is None else self.formatter(value)
 
-    def is_best(self, row: Summary, rows: Sequence[Summary]) -> bool:
+    def is_best(self, row: ModelSummary, rows: Sequence[ModelSummary]) -> bool:
         """Whether no model among ``rows`` is shown with a better number; base lines take no part."""
-        models = [other for other in rows if not other.contender.baseline and self.value(other) is not None]
+        models = [other for other in rows if not other.model.baseline and self.get_value(other) is not None]
         order = _ORDERS.get(self.better)
         if order is None or len(models) < 2 or row not in models:
             return False
-        return self.text(row) == self.text(min(models, key=lambda other: order(self.value(other))))
+        return self.format_value(row) == self.format_value(min(models, key=lambda other: order(self.get_value(other))))
 
 
 _SCORE_KEYS = frozenset(score.key for score in SCORES)
 _ORDERS: dict[str, Callable[[float], float]] = {"low": lambda v: v, "high": lambda v: -v, "near zero": abs}
 
 
-def _number(digits: int) -> Callable[[Any], str]:
+def _make_formatter(digits: int) -> Callable[[Any], str]:
     return lambda value: f"{value:.{digits}f}" if abs(value) < inf else "∞"
 
 
-def as_seconds(value: float) -> str:
+def format_seconds(value: float) -> str:
     """A time with three digits or so."""
     return f"{value:.2f}" if value < 100 else f"{value:.0f}"
 
 
-def as_speed(value: float) -> str:
+def format_speed(value: float) -> str:
     """Megapixels per second with two digits at least."""
     return f"{value:.2g}" if value < 0.1 else f"{value:.2f}" if value < 100 else f"{value:.0f}"
 
@@ -141,16 +141,16 @@ COLUMNS = (
         "drift",
         "Colour drift",
         "ΔE2000",
-        _number(2),
+        _make_formatter(2),
         "low",
         "Mean CIEDE2000 against the source, at the source's size. Below 1.0 nobody sees it.",
     ),
-    Column("drift_p95", "p95", "ΔE2000", _number(2), "low", "95 % of the pixels drift less than this."),
+    Column("drift_p95", "p95", "ΔE2000", _make_formatter(2), "low", "95 % of the pixels drift less than this."),
     Column(
         "area_drift",
         "Area drift",
         "ΔE2000",
-        _number(2),
+        _make_formatter(2),
         "low",
         "The same of low frequencies only: added detail does not count.",
     ),
@@ -158,7 +158,7 @@ COLUMNS = (
         "consistency",
         "Consistency",
         "dB",
-        _number(1),
+        _make_formatter(1),
         "high",
         "PSNR of the result, reduced again, against the source: high means it tells the same story.",
     ),
@@ -177,7 +177,7 @@ COLUMNS = (
         "invented",
         "New detail",
         "steps",
-        _number(1),
+        _make_formatter(1),
         "",
         "Detail finer than the source can hold, RMS in 8-bit steps: crisp edges, and imagination.",
     ),
@@ -196,7 +196,7 @@ COLUMNS = (
         "seams",
         "Seams",
         "steps",
-        _number(2),
+        _make_formatter(2),
         "low",
         "Steps from tile to tile; up to 0.4 by chance. – where tiles cannot differ.",
     ),
@@ -204,7 +204,7 @@ COLUMNS = (
         "seconds",
         "Time",
         "s",
-        as_seconds,
+        format_seconds,
         "low",
         "Of upscaling, over all crops.",
     ),
@@ -212,7 +212,7 @@ COLUMNS = (
         "speed",
         "Speed",
         "Mpx/s",
-        as_speed,
+        format_speed,
         "high",
         "Megapixels of the result per second.",
     ),
@@ -226,10 +226,10 @@ COLUMNS = (
     ),
 )
 SCORE_COLUMNS = tuple(
-    Column(score.key, score.title, score.unit, _number(score.digits), score.better, score.meaning) for score in SCORES
+    Column(score.key, score.title, score.unit, _make_formatter(score.digits), score.better, score.meaning) for score in SCORES
 )
 
 
-def shown(columns: Sequence[Column], rows: Sequence[Summary]) -> list[Column]:
+def select_filled_columns(columns: Sequence[Column], rows: Sequence[ModelSummary]) -> list[Column]:
     """Those for which at least one row has a number."""
-    return [column for column in columns if any(column.value(row) is not None for row in rows)]
+    return [column for column in columns if any(column.get_value(row) is not None for row in rows)]

@@ -11,6 +11,4 @@ buffer for the result, finished tiles survive a lack of memory, and the person i
 * ``colour_fix``    takes away the colour drift that a model added.
 * ``backends``      what runs a model, one file each; ``allocator`` makes the CPU's faster.
 * ``like_comfyui``  ComfyUI's own image nodes, pixel for pixel; ``resize_like_comfyui`` those that resize.
-
-May enter: ``errors``, ``frames``, ``images``, ``models``, ``hardware``, ``engines``, ``metrics`` and ``whole``.
 """

@@ -1,14 +1,25 @@
-"""How much memory a tile may take on a device, and how torch says that there was not enough."""
+"""How much memory a tile may take on a device, and how torch says that there was not enough.
+
+Whether the memory holds a result, asked before the first tile: a system that is short of memory ends a process unasked.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import psutil
 import torch
 
-from ..hardware.footprint import spendable
-from ..hardware.memory import memory
+from ..errors import OutOfMemory
+from ..hardware.capacity import query_memory
+from ..hardware.tile_memory import memory_budget
+from ..media.geometry import Size
+from ..models.load import Descriptor
+from ..models.upscale_model import UpscaleModel
+from .target_size import plan_scale
 
 # torch has a type for a full GPU only; these say the same in a plain RuntimeError.
-_SENTENCES = (
+_OUT_OF_MEMORY_MESSAGES = (
     "DefaultCPUAllocator: can't allocate memory",
     "MPS backend out of memory",
     "CUBLAS_STATUS_ALLOC_FAILED",
@@ -16,15 +27,45 @@ _SENTENCES = (
 )
 
 
-def free_memory(device: torch.device) -> int:
+def get_tile_memory(device: torch.device) -> int:
     """Bytes that the activations of one batch of tiles may take: a share of what is free, and never more than pays."""
     if device.type == "cuda":
-        return spendable(torch.cuda.mem_get_info(device)[0], on_gpu=True)
-    return spendable(memory().available, on_gpu=False)
+        return memory_budget(torch.cuda.mem_get_info(device)[0], on_gpu=True)
+    return memory_budget(query_memory().available, on_gpu=False)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether ``error`` says that memory ran out, so that a smaller tile may succeed."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(sentence in str(error) for sentence in _SENTENCES)
+    return isinstance(error, RuntimeError) and any(sentence in str(error) for sentence in _OUT_OF_MEMORY_MESSAGES)
+
+
+_BYTES_PER_SAMPLE = 4  # bytes
+
+
+def estimate_result_bytes(shape: Sequence[int], scale: int, target: str) -> int:
+    """What images (B, H, W, C) take at ``target`` as float32, with the picture before the last pass. Raises as ``route``."""
+    count, height, width, channels = shape
+    plan = plan_scale(Size(width, height), scale, target)
+    previous_pass_pixels = (width * height * scale ** (2 * (plan.passes - 1))) if plan.passes > 1 else 0
+    return (count * plan.final_size.pixel_count + previous_pass_pixels) * channels * _BYTES_PER_SAMPLE
+
+
+def check_result_fits(shape: Sequence[int], descriptor: Descriptor, target: str) -> None:
+    """Raise ``OutOfMemory`` where the result of images (B, H, W, C) is larger than what is free."""
+    needed = estimate_result_bytes(shape, UpscaleModel.from_descriptor(descriptor).scale, target)
+    free = _get_free_bytes()
+    if needed > free:
+        raise OutOfMemory(
+            f"At {target} the result takes {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free.",
+            "Choose a smaller target, or give fewer pictures at once." if shape[0] > 1 else "Choose a smaller target.",
+            device="cpu",
+            tile=0,
+        )
+
+
+def _get_free_bytes() -> int:
+    """Bytes of memory, and of swap where no container has a limit: the machine's swap says nothing of what a limit allows."""
+    host_memory = query_memory()
+    return host_memory.available if host_memory.limited else host_memory.available + psutil.swap_memory().free

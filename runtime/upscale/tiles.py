@@ -19,17 +19,17 @@ from itertools import groupby
 from math import ceil, lcm
 from typing import Literal
 
-from ..frames.cuts import Span, spans
-from ..frames.geometry import Region, Size
+from ..media.geometry import Region, Size
+from ..media.tile_spans import Span, split_into_spans
 
-Merge = Literal["crop", "half-sine"]
+MergeMode = Literal["crop", "half-sine"]
 """How neighbouring tiles meet: cut in the middle of the overlap, or cross-faded there.
 
 Cutting is the better of the two whenever the halo reaches the model's effective receptive field (measured at 64 px of
 overlap: 51.8 dB against 51.0 for RRDB-23, 138.5 against 138.2 for SRVGG-16); a cross-fade hides what too narrow a halo leaves.
 """
 
-SMALLEST_TILE = 32
+MIN_TILE = 32
 """A core below this side costs more in halo than it can save in memory."""
 
 
@@ -46,13 +46,13 @@ class Tiling:
     halo: int
     batch: int = 1
     align: int = 1
-    merge: Merge = "crop"
+    merge: MergeMode = "crop"
 
     def __post_init__(self) -> None:
         if self.tile < 1 or self.halo < 0 or self.batch < 1 or self.align < 1:
             raise ValueError(f"not a tiling: {self}")
-        if self.merge == "half-sine" and self.tile < SMALLEST_TILE:
-            raise ValueError(f"tiles that are cross-faded are at least {SMALLEST_TILE} pixels wide, not {self.tile}")
+        if self.merge == "half-sine" and self.tile < MIN_TILE:
+            raise ValueError(f"tiles that are cross-faded are at least {MIN_TILE} pixels wide, not {self.tile}")
 
     @property
     def aligned_halo(self) -> int:
@@ -60,19 +60,19 @@ class Tiling:
         return _round_up(self.halo, self.align)
 
     @property
-    def fade(self) -> int:
+    def blend_width(self) -> int:
         """Width of the cross-fade on each side of a cut; the outer half of the halo is always thrown away.
 
         It does not depend on the tile, so a run that goes on with smaller tiles still meets the rows that it finished.
         """
-        return min(self.aligned_halo // 2, SMALLEST_TILE // 4) if self.merge == "half-sine" else 0
+        return min(self.aligned_halo // 2, MIN_TILE // 4) if self.merge == "half-sine" else 0
 
-    def smaller(self) -> Tiling | None:
+    def shrink(self) -> Tiling | None:
         """What to try when this one did not fit in memory: half the batch, then half the tile; None at the end."""
         if self.batch > 1:
             return replace(self, batch=self.batch // 2)
-        if self.tile > SMALLEST_TILE:
-            return replace(self, tile=max(self.tile // 2, SMALLEST_TILE))
+        if self.tile > MIN_TILE:
+            return replace(self, tile=max(self.tile // 2, MIN_TILE))
         return None
 
 
@@ -84,36 +84,36 @@ class Tile:
     padded: Region
 
 
-def plan(size: Size, tiling: Tiling, *, top: int = 0) -> tuple[Tile, ...]:
+def plan_tiles(size: Size, tiling: Tiling, *, top: int = 0) -> tuple[Tile, ...]:
     """Cut the rows from ``top`` to the bottom of a picture into even tiles, row by row from the top left."""
-    return split(Region(0, top, size.width, size.height - top), size, tiling)
+    return split_region(Region(0, top, size.width, size.height - top), size, tiling)
 
 
-def rows(size: Size, tiling: Tiling, top: int) -> Iterator[tuple[Tile, ...]]:
+def iterate_tile_rows(size: Size, tiling: Tiling, top: int) -> Iterator[tuple[Tile, ...]]:
     """The tiles of ``plan(size, tiling, top=top)``, a row at a time."""
-    yield from _rows(Region(0, top, size.width, size.height - top), size, tiling)
+    yield from _iterate_rows(Region(0, top, size.width, size.height - top), size, tiling)
 
 
-def split(region: Region, size: Size, tiling: Tiling) -> tuple[Tile, ...]:
+def split_region(region: Region, size: Size, tiling: Tiling) -> tuple[Tile, ...]:
     """Cut a region of a picture into tiles, row by row from the top left.
 
     Padded regions in one direction have one length, but for the last ``align`` pixels of a picture that does not end on the
     grid: there are no slivers. The region must begin on the grid (at multiples of ``tiling.align``); it is the whole picture,
     or what is left of it when a run goes on with smaller tiles.
     """
-    return tuple(tile for row in _rows(region, size, tiling) for tile in row)
+    return tuple(tile for row in _iterate_rows(region, size, tiling) for tile in row)
 
 
-def _rows(region: Region, size: Size, tiling: Tiling) -> Iterator[tuple[Tile, ...]]:
+def _iterate_rows(region: Region, size: Size, tiling: Tiling) -> Iterator[tuple[Tile, ...]]:
     if region.x % tiling.align or region.y % tiling.align:
         raise ValueError(f"{region} does not begin at multiples of {tiling.align}")
-    cut = partial(spans, tile=tiling.tile, halo=tiling.aligned_halo, align=tiling.align)
-    columns = list(cut(region.x, region.right, size.width))
-    for row in cut(region.y, region.bottom, size.height):
-        yield tuple(_tile(row, column) for column in columns)
+    plan_spans = partial(split_into_spans, tile=tiling.tile, halo=tiling.aligned_halo, align=tiling.align)
+    columns = list(plan_spans(region.x, region.right, size.width))
+    for row in plan_spans(region.y, region.bottom, size.height):
+        yield tuple(_make_tile(row, column) for column in columns)
 
 
-def batches(tiles: tuple[Tile, ...], batch: int) -> Iterator[tuple[Tile, ...]]:
+def batch_tiles(tiles: tuple[Tile, ...], batch: int) -> Iterator[tuple[Tile, ...]]:
     """Tiles in order, up to ``batch`` neighbours of one row and one padded size together."""
     for _, group in groupby(tiles, key=lambda tile: (tile.core.y, tile.padded.size)):
         members = tuple(group)
@@ -121,15 +121,15 @@ def batches(tiles: tuple[Tile, ...], batch: int) -> Iterator[tuple[Tile, ...]]:
             yield members[first : first + batch]
 
 
-def alignment(window: int, multiple: int) -> int:
+def compute_alignment(window: int, multiple: int) -> int:
     """The grid that satisfies both a model's window and its size multiple."""
     return lcm(window, multiple)
 
 
-def _tile(rows: Span, columns: Span) -> Tile:
-    core = Region(columns.first, rows.first, columns.end - columns.first, rows.end - rows.first)
-    width, height = columns.seen_end - columns.seen_first, rows.seen_end - rows.seen_first
-    return Tile(core, Region(columns.seen_first, rows.seen_first, width, height))
+def _make_tile(rows: Span, columns: Span) -> Tile:
+    core = Region(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
+    width, height = columns.padded_stop - columns.padded_start, rows.padded_stop - rows.padded_start
+    return Tile(core, Region(columns.padded_start, rows.padded_start, width, height))
 
 
 def _round_up(value: int, multiple: int) -> int:

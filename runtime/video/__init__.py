@@ -24,6 +24,4 @@ Below them, for reading: ``container`` and ``truncation`` (what a file is, and w
 places, broken packets), ``clock`` (of recordings, which may jump), ``timing``, ``excerpt``, ``deinterlace``, ``pixels_in``,
 ``chroma`` and ``siting`` (to R'G'B'), ``orientation``, ``hdr``, ``prefetch`` (the thread that works ahead); for writing:
 ``pixels_out``, ``muxer``, ``matroska`` (the shape of pixels), ``space``, ``refusal``; for both: ``colour_codes`` (H.273).
-
-May enter: ``errors``, ``frames`` and ``whole``.
 """

@@ -5,16 +5,16 @@ import os
 from pathlib import Path
 
 import pytest
-from upscale8k.runtime.bench.image import Comparison, compare
+from upscale8k.runtime.bench.image import ImageBenchmark, benchmark_image
 from upscale8k.runtime.errors import Upscale8KError, WorkflowError
-from upscale8k.runtime.models.locate import locate
+from upscale8k.runtime.models.locate import find_model
 
 
 def figures(upscale: float, job: float, peak: float) -> dict[str, float]:
     return {"upscale": upscale, "job": job, "peak": peak}
 
 
-MADE_UP = Comparison(
+MADE_UP = ImageBenchmark(
     model="realesr-animevideov3",
     size="64x48",
     threads=2,
@@ -28,24 +28,24 @@ MADE_UP = Comparison(
 
 
 def test_medians_do_not_care_for_an_outlier() -> None:
-    assert MADE_UP.median("comfyui", "upscale") == 12
-    assert MADE_UP.median("ours", "peak") == 1.1e9
+    assert MADE_UP.compute_median("comfyui", "upscale") == 12
+    assert MADE_UP.compute_median("ours", "peak") == 1.1e9
 
 
 def test_a_ratio_above_one_says_that_we_need_less() -> None:
-    assert MADE_UP.ratio("upscale") == pytest.approx(2.4)
-    assert MADE_UP.ratio("job") == pytest.approx(14 / 6)
-    assert MADE_UP.ratio("peak") == pytest.approx(2.0)
+    assert MADE_UP.compute_ratio("upscale") == pytest.approx(2.4)
+    assert MADE_UP.compute_ratio("job") == pytest.approx(14 / 6)
+    assert MADE_UP.compute_ratio("peak") == pytest.approx(2.0)
 
 
 def test_an_even_number_of_runs_has_a_median_too() -> None:
     runs = {"comfyui": [figures(8, 8, 8), figures(10, 10, 10)], "ours": [figures(2, 2, 2), figures(4, 4, 4)]}
-    assert Comparison("m", "1x1", 1, runs, "0", 50.0).ratio("upscale") == 3
+    assert ImageBenchmark("m", "1x1", 1, runs, "0", 50.0).compute_ratio("upscale") == 3
 
 
 def test_a_loss_is_a_ratio_below_one() -> None:
     runs = {"comfyui": [figures(1, 1, 1e9)], "ours": [figures(4, 2, 2e9)]}
-    text = Comparison("m", "1x1", 1, runs, "0", 50.0).as_text()
+    text = ImageBenchmark("m", "1x1", 1, runs, "0", 50.0).as_text()
     assert "0.25x" in text
     assert "0.50x" in text
 
@@ -76,19 +76,23 @@ def test_the_json_holds_every_run() -> None:
 @pytest.mark.parametrize("size", ["big", "64", "64x", "-4x4", "0x48", "64x0"])
 def test_a_size_that_is_none_is_refused(size: str, tmp_path: Path) -> None:
     with pytest.raises(WorkflowError, match="is no size"):
-        compare(tmp_path, locate("realesr-animevideov3", ()), size, runs=1, threads=1, say=lambda text: None)
+        benchmark_image(tmp_path, find_model("realesr-animevideov3", ()), size, runs=1, threads=1, on_message=lambda text: None)
 
 
 def test_a_folder_without_comfyui_is_refused(tmp_path: Path) -> None:
     with pytest.raises(WorkflowError, match="is no ComfyUI checkout") as caught:
-        compare(tmp_path, locate("realesr-animevideov3", ()), "64x48", runs=1, threads=1, say=lambda text: None)
+        benchmark_image(
+            tmp_path, find_model("realesr-animevideov3", ()), "64x48", runs=1, threads=1, on_message=lambda text: None
+        )
     assert "--comfyui" in caught.value.hint
 
 
 def test_a_peer_that_does_not_start_is_an_error_with_its_own_words(tmp_path: Path) -> None:
     (tmp_path / "comfyui_version.py").write_text('__version__ = "0.30.0"')
     with pytest.raises(Upscale8KError, match="did not run: ModuleNotFoundError: No module named 'comfy'"):
-        compare(tmp_path, locate("realesr-animevideov3", ()), "64x48", runs=1, threads=1, say=lambda text: None)
+        benchmark_image(
+            tmp_path, find_model("realesr-animevideov3", ()), "64x48", runs=1, threads=1, on_message=lambda text: None
+        )
 
 
 @pytest.mark.comfyui
@@ -98,7 +102,7 @@ def test_a_tiny_real_run(root: Path) -> None:
     if not (tree / "comfyui_version.py").is_file():
         pytest.skip("there is no ComfyUI 0.30 here: python tests/comfyui/obtain.py, or name one in UPSCALE8K_COMFYUI")
     said: list[str] = []
-    found = compare(tree, locate("realesr-animevideov3", ()), "64x48", runs=1, threads=1, say=said.append)
+    found = benchmark_image(tree, find_model("realesr-animevideov3", ()), "64x48", runs=1, threads=1, on_message=said.append)
     assert found.peer_version == "0.30.0"
     assert found.psnr_db > 55  # 8-bit files; ComfyUI cuts and we cut: the same node saved both
     assert [line for line in said if not line.startswith(" ")] == [

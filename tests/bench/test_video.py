@@ -8,16 +8,16 @@ from pathlib import Path
 import av
 import numpy as np
 import pytest
-from upscale8k.runtime.bench.video import FilmComparison, compare_films, make_film
+from upscale8k.runtime.bench.video import VideoBenchmark, benchmark_video, write_test_video
 from upscale8k.runtime.errors import Upscale8KError, WorkflowError
-from upscale8k.runtime.models.locate import locate
+from upscale8k.runtime.models.locate import find_model
 
 
 def run(job: float, model: float, peak: float) -> dict[str, float]:
     return {"job": job, "model": model, "peak": peak, "imports": 7e8}
 
 
-MADE_UP = FilmComparison(
+MADE_UP = VideoBenchmark(
     model="realesr-animevideov3",
     size="1920x1080",
     threads=2,
@@ -46,10 +46,10 @@ def test_speed_is_that_of_the_median_run() -> None:
 
 
 def test_growth_is_what_a_frame_more_adds_to_the_peak() -> None:
-    assert MADE_UP.growth("comfyui") == pytest.approx(8e8)
-    assert MADE_UP.growth("ours") == 0
-    assert MADE_UP.growth("ours", "long", "longest") == pytest.approx(0.032e9 / 24)
-    assert MADE_UP.growth("without") is None
+    assert MADE_UP.compute_growth("comfyui") == pytest.approx(8e8)
+    assert MADE_UP.compute_growth("ours") == 0
+    assert MADE_UP.compute_growth("ours", "long", "longest") == pytest.approx(0.032e9 / 24)
+    assert MADE_UP.compute_growth("without") is None
 
 
 def test_memory_ratios_with_and_without_the_encoder() -> None:
@@ -79,16 +79,16 @@ def test_the_text_says_what_each_side_wrote_and_stands_in_columns() -> None:
     assert "41.3 dB" in text
 
 
-def test_the_film_moves_and_says_its_colours_and_is_the_same_every_time(tmp_path: Path) -> None:
+def test_the_video_moves_and_says_its_colors_and_is_the_same_every_time(tmp_path: Path) -> None:
     found: list[list[np.ndarray]] = []
     for name in ("a.mp4", "b.mp4"):
-        make_film(tmp_path / name, 64, 48, 5)
-        with av.open(str(tmp_path / name)) as film:
-            stream = film.streams.video[0]
+        write_test_video(tmp_path / name, 64, 48, 5)
+        with av.open(str(tmp_path / name)) as video:
+            stream = video.streams.video[0]
             context = stream.codec_context
             assert (context.colorspace, context.color_range, context.width, context.height) == (1, 1, 64, 48)
             assert stream.average_rate == 24
-            found.append([frame.to_ndarray() for frame in film.decode(video=0)])
+            found.append([frame.to_ndarray() for frame in video.decode(video=0)])
     first, second = found
     assert len(first) == 5
     assert not any(np.array_equal(one, other) for one, other in pairwise(first))
@@ -112,9 +112,11 @@ def test_a_peer_that_does_not_start_is_an_error_with_its_own_words(tmp_path: Pat
         tiny(tmp_path, [])
 
 
-def tiny(comfyui: Path, said: list[str]) -> FilmComparison:
-    model = locate("realesr-animevideov3", ())
-    return compare_films(comfyui, model, "64x48", frames=2, runs=1, threads=1, encoder={"codec": "hevc"}, say=said.append)
+def tiny(comfyui: Path, said: list[str]) -> VideoBenchmark:
+    model = find_model("realesr-animevideov3", ())
+    return benchmark_video(
+        comfyui, model, "64x48", frames=2, runs=1, threads=1, encoder={"codec": "hevc"}, on_message=said.append
+    )
 
 
 @pytest.mark.comfyui

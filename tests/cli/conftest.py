@@ -63,7 +63,7 @@ class Place:
         path.write_text(json.dumps(workflow), encoding="utf-8")
         return path
 
-    def picture(self, name: str = "a.png", pixels: np.ndarray | None = None) -> np.ndarray:
+    def image(self, name: str = "a.png", pixels: np.ndarray | None = None) -> np.ndarray:
         """Write a picture into the input folder; its pixels."""
         pixels = noise() if pixels is None else pixels
         Image.fromarray(pixels).save(self.folder / "input" / name)
@@ -104,7 +104,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Captur
         (tmp_path / name).mkdir()
     monkeypatch.chdir(tmp_path)
     here = Place(tmp_path, capsys)
-    here.picture()
+    here.image()
     return here
 
 

@@ -158,7 +158,7 @@ def test_every_recorded_workflow_is_fine_or_has_a_complete_list(place: Place, ro
         recorded = json.loads(file.with_name(file.name.replace(".ui.json", ".api.json")).read_text(encoding="utf-8"))
         missing = [one for one in verdict["problems"] if one["kind"] == "missing_node_type"]
         named = Counter(one["class_type"] for one in missing)
-        assert expected_missing(recorded, set(nodes.TITLES)) - named == Counter(), file.name
+        assert expected_missing(recorded, set(nodes.DISPLAY_NAMES)) - named == Counter(), file.name
         assert verdict["fine"] == (not verdict["problems"])
         for one in verdict["problems"]:
             assert one["what"] and (one["node_id"] is None or one["class_type"])

@@ -60,7 +60,7 @@ def test_what_cannot_be_compared_is_said(place: Place, photo: Path, arguments: t
     place.refuses(place("compare", photo, "-o", "out", *arguments, *NULL), *facts)
 
 
-def test_a_picture_that_is_not_there_or_none_is_said(place: Place) -> None:
+def test_a_image_that_is_not_there_or_none_is_said(place: Place) -> None:
     place.refuses(place("compare", "gone.png", "-o", "out", *NULL), "gone.png: no such picture")
     Path("input/text.png").write_text("no picture")
     place.refuses(place("compare", "input/text.png", "-o", "out", *NULL), "text.png is not a picture")

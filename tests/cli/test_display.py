@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 
 import pytest
-from upscale8k.runtime.cli.display import MODES, Work, eta, open_display
+from upscale8k.runtime.cli.display import DISPLAY_MODES, ProgressState, estimate_remaining_seconds, open_display
 
 from .conftest import Place, Prompt, noise
 
@@ -15,7 +15,7 @@ SMALL_TILES = ("--backend", "null", "--models-dir", "models", "--set", "3.tile=3
 @pytest.fixture(autouse=True)
 def six_tiles(place: Place) -> None:
     """a.png is larger here: tiles are at least 32 pixels wide."""
-    place.picture("a.png", noise(64, 96))
+    place.image("a.png", noise(64, 96))
 
 
 def test_json_lines_parse_and_say_how_long_it_will_take(place: Place, prompt: Prompt) -> None:
@@ -53,7 +53,7 @@ def test_auto_is_plain_where_nobody_watches(place: Place, prompt: Prompt) -> Non
     assert "The enlarger: 100 %" in place("run", place.save(prompt), *SMALL_TILES).err
 
 
-@pytest.mark.parametrize("mode", [mode for mode in MODES if mode != "none"])
+@pytest.mark.parametrize("mode", [mode for mode in DISPLAY_MODES if mode != "none"])
 def test_a_decision_is_said_in_every_mode(place: Place, mode: str) -> None:
     answer = place("upscale", "input/a.png", "-o", "output", "--to", "48x32", "--progress", mode, *SMALL_TILES[:4])
     said = [json.loads(line).get("text", "") for line in answer.err.splitlines()] if mode == "json" else [answer.err]
@@ -66,24 +66,24 @@ def test_a_decision_is_said_in_every_mode(place: Place, mode: str) -> None:
     ("done", "total", "seconds", "left"), [(1, 4, 2.0, 6.0), (3, 4, 6.0, 2.0), (4, 4, 9.0, 0.0), (0, 4, 1.0, None)]
 )
 def test_what_is_left_goes_at_the_pace_so_far(done: int, total: int, seconds: float, left: float | None) -> None:
-    assert eta(done, total, seconds) == left
+    assert estimate_remaining_seconds(done, total, seconds) == left
 
 
 def test_hours_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     display = open_display("plain")
-    display.node("Film")
-    display.show(Work(3, "tile", 1, 3725.0))
+    display.start_node("Film")
+    display.show_progress(ProgressState(3, "tile", 1, 3725.0))
     assert capsys.readouterr().err == "Film:  33 %, 1:02:05 elapsed, 2:04:10 left\n"
 
 
-def test_a_film_shows_its_pace_without_what_an_earlier_run_did(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_video_shows_its_pace_without_what_an_earlier_run_did(capsys: pytest.CaptureFixture[str]) -> None:
     """110 of 200 frames are there after 5 seconds, but 100 of them were there before: 2 a second, 45 s for the other 90."""
-    work = Work(200, "frame", 110, 5.0, {"resumed": 100, "bytes": 1_500_000, "reused": 0})
+    work = ProgressState(200, "frame", 110, 5.0, {"resumed": 100, "bytes": 1_500_000, "reused": 0})
     display = open_display("plain")
-    display.show(work)
+    display.show_progress(work)
     assert capsys.readouterr().err == " 55 %, 0:05 elapsed, 0:45 left, 2 frames/s, 100 resumed, 1.5 MB\n"
     display = open_display("json")
-    display.show(work)
+    display.show_progress(work)
     event = json.loads(capsys.readouterr().err)
     assert (event["frames_per_second"], event["eta_seconds"], event["bytes"], event["resumed"]) == (2.0, 45.0, 1_500_000, 100)
 
@@ -94,15 +94,15 @@ def test_without_a_total_there_is_no_percentage_and_no_time_left(
 ) -> None:
     monkeypatch.setenv("FORCE_COLOR", "1")  # rich then takes this for a terminal
     monkeypatch.setenv("COLUMNS", "160")
-    work = Work(total, "frame", done, 55.0, {"bytes": 1_500_000})
-    open_display("plain").show(work)
+    work = ProgressState(total, "frame", done, 55.0, {"bytes": 1_500_000})
+    open_display("plain").show_progress(work)
     assert capsys.readouterr().err == "110 frames, 0:55 elapsed, 2 frames/s, 1.5 MB\n"
-    open_display("json").show(work)
+    open_display("json").show_progress(work)
     event = json.loads(capsys.readouterr().err)
     assert (event["total"], event["eta_seconds"], event["done"], event["frames_per_second"]) == (None, None, 110, 2.0)
     live = open_display("rich")
-    live.show(work)
-    live.clear()
+    live.show_progress(work)
+    live.clear_progress()
     shown = capsys.readouterr().err
     assert "110 frames" in shown
     assert "%" not in shown

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from upscale8k.runtime.cli.running import _files
+from upscale8k.runtime.cli.run_workflow import _find_output_files
 from upscale8k.runtime.host import LocalHost
 
 
@@ -23,4 +23,4 @@ from upscale8k.runtime.host import LocalHost
     ],
 )
 def test_only_what_names_a_file_is_a_file(ui: dict[str, Any], names: list[str], tmp_path: Path) -> None:
-    assert _files(ui, LocalHost(output_dir=tmp_path)) == [tmp_path / name for name in names]
+    assert _find_output_files(ui, LocalHost(output_dir=tmp_path)) == [tmp_path / name for name in names]

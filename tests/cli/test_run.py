@@ -45,7 +45,7 @@ def test_a_second_run_counts_on(place: Place, prompt: Prompt) -> None:
     assert names == [f"output/result_0000{number}_.png" for number in (1, 2, 3)]
 
 
-def test_a_saved_picture_is_a_workflow_that_gives_the_same_pixels(place: Place, root: Path) -> None:
+def test_a_saved_image_is_a_workflow_that_gives_the_same_pixels(place: Place, root: Path) -> None:
     (first,) = place("run", root / "workflows/image_4x.json", *NULL).out.splitlines()
     with Image.open(first) as image:
         assert set(image.text) == {"prompt", "workflow"}
@@ -56,9 +56,9 @@ def test_a_saved_picture_is_a_workflow_that_gives_the_same_pixels(place: Place, 
     assert np.array_equal(pixels_of(first), enlarged(pixels_of(root / "workflows/media/sample.png"), 4))
 
 
-def test_a_picture_carries_what_set_made_of_the_workflow(place: Place, root: Path) -> None:
+def test_a_image_carries_what_set_made_of_the_workflow(place: Place, root: Path) -> None:
     """The canvas prefers ``workflow`` to ``prompt``; the one that did not make this picture is left out."""
-    place.picture()
+    place.image()
     answer = place("run", root / "workflows/image_4x.json", *NULL, "--set", "LoadImage.image=a.png")
     first = answer.out.strip()
     with Image.open(first) as image:
@@ -93,8 +93,8 @@ def test_media_beside_a_workflow_are_found(place: Place, prompt: Prompt) -> None
     assert place("run", path, *NULL).code == 0
 
 
-def test_a_batch_becomes_one_file_for_each_picture(place: Place) -> None:
-    place.picture("b.png", noise()[::-1].copy())
+def test_a_batch_becomes_one_file_for_each_image(place: Place) -> None:
+    place.image("b.png", noise()[::-1].copy())
     prompt = {
         "1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}},
         "2": {"class_type": "LoadImage", "inputs": {"image": "b.png"}},
@@ -108,7 +108,7 @@ def test_a_batch_becomes_one_file_for_each_picture(place: Place) -> None:
 def test_a_failure_inside_a_node_is_exit_code_1_and_named(
     place: Place, prompt: Prompt, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from upscale8k.nodes.core import LoadImage
+    from upscale8k.nodes.builtin.image import LoadImage
 
     def fails(self: object, image: str) -> None:
         raise ZeroDivisionError("by nought")

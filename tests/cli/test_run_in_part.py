@@ -146,7 +146,7 @@ def test_a_dry_run_of_what_cannot_run_says_what_is_missing(place: Place, branche
 # ---------------------------------------------------------------------- --cache
 
 
-def test_a_run_with_a_cache_runs_only_what_changed_and_gives_the_same_pictures(place: Place, branches: Prompt) -> None:
+def test_a_run_with_a_cache_runs_only_what_changed_and_gives_the_same_images(place: Place, branches: Prompt) -> None:
     plain = place.run(branches).out.splitlines()
     first = place.run(branches, "--cache", "kept")
     assert "0 of 6 nodes came from the cache." in first.err
@@ -164,10 +164,10 @@ def test_a_run_with_a_cache_runs_only_what_changed_and_gives_the_same_pictures(p
     assert "From the cache, without running:" in dry.out
 
 
-def test_another_picture_under_the_same_name_is_another_result(place: Place, branches: Prompt) -> None:
+def test_another_image_under_the_same_name_is_another_result(place: Place, branches: Prompt) -> None:
     place.run(branches, "--cache", "kept")
     before = Path("input/a.png").stat()
-    place.picture("a.png", 255 - pixels_of("input/a.png"))
+    place.image("a.png", 255 - pixels_of("input/a.png"))
     os.utime("input/a.png", ns=(before.st_atime_ns, before.st_mtime_ns))
     answer = place.run(branches, "--cache", "kept")
     assert len(answer.out.splitlines()) == 2
@@ -193,7 +193,7 @@ def test_a_cache_that_cannot_be_used_is_refused(place: Place, prompt: Prompt) ->
 def test_keep_going_keeps_the_results_of_good_branches(place: Place, branches: Prompt) -> None:
     fail(branches)
     place.run(branches, "--keep-going", "--cache", "kept")
-    place.picture("broken.png")
+    place.image("broken.png")
     answer = place.run(branches, "--cache", "kept")
     assert answer.code == 0
     assert results(answer) == ["output/lost_00001_.png"]

@@ -41,9 +41,9 @@ def test_a_result_is_replaced_by_the_next(place: Place) -> None:
 
 
 def test_a_folder_becomes_a_folder(place: Place) -> None:
-    place.picture("b.jpg")
-    place.picture("C.TIFF")
-    place.picture("d.bmp")
+    place.image("b.jpg")
+    place.image("C.TIFF")
+    place.image("d.bmp")
     Path("input/notes.txt").write_text("no picture")
     Path("input/folder.png").mkdir()
     answer = place("upscale", "input", "-o", "results.new", *TWICE)
@@ -53,17 +53,17 @@ def test_a_folder_becomes_a_folder(place: Place) -> None:
     assert {pixels_of(name).shape for name in answer.new} == {(24, 32, 3)}
 
 
-def test_a_glob_names_the_pictures_that_fit(place: Place) -> None:
+def test_a_glob_names_the_images_that_fit(place: Place) -> None:
     Path("input/sub").mkdir()
     for name in ("ab.png", "b.png", "sub/ac.png"):
-        place.picture(name)
+        place.image(name)
     assert place("upscale", "input/a*.png", "-o", "one", *TWICE).new == ["one/a.png", "one/ab.png"]
     assert place("upscale", f"{place.folder}/input/**/a?.png", "-o", "two", *TWICE).new == ["two/ab.png", "two/ac.png"]
 
 
-def test_one_bad_picture_does_not_stop_the_rest(place: Place) -> None:
+def test_one_bad_image_does_not_stop_the_rest(place: Place) -> None:
     Path("input/b.png").write_text("no picture")
-    place.picture("c.png")
+    place.image("c.png")
     answer = place("upscale", "input", "-o", "output", *TWICE)
     assert answer.code == 2
     assert answer.new == ["output/a.png", "output/c.png"]
@@ -73,10 +73,10 @@ def test_one_bad_picture_does_not_stop_the_rest(place: Place) -> None:
     assert "b.png is not a picture that can be read: it is text" in line
 
 
-def test_one_picture_that_grows_too_large_does_not_stop_the_rest(place: Place) -> None:
-    place.picture("0.png", noise(2, 20_000))
+def test_one_image_that_grows_too_large_does_not_stop_the_rest(place: Place) -> None:
+    place.image("0.png", noise(2, 20_000))
     Path("input/b.png").write_text("no picture")
-    place.picture("c.png")
+    place.image("c.png")
     answer = place("upscale", "input", "-o", "output", "--to", "20x", *NULL)
     assert (answer.code, answer.new) == (2, ["output/a.png", "output/c.png"]), answer.err
     too_large, bad = answer.err.splitlines()
@@ -84,13 +84,13 @@ def test_one_picture_that_grows_too_large_does_not_stop_the_rest(place: Place) -
     assert "b.png" in bad
 
 
-def test_one_picture_without_memory_does_not_stop_the_rest(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    from upscale8k.runtime.upscale import room
+def test_one_image_without_memory_does_not_stop_the_rest(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from upscale8k.runtime.upscale import memory
 
-    place.picture("0.png", noise(120, 160))
-    place.picture("c.png")
-    small = room.bytes_of_result((1, 12, 16, 3), 4, "2x")
-    monkeypatch.setattr(room, "memory", lambda: SimpleNamespace(available=small, limited=True))
+    place.image("0.png", noise(120, 160))
+    place.image("c.png")
+    small = memory.estimate_result_bytes((1, 12, 16, 3), 4, "2x")
+    monkeypatch.setattr(memory, "query_memory", lambda: SimpleNamespace(available=small, limited=True))
     answer = place("upscale", "input", "-o", "output", *TWICE)
     assert (answer.code, answer.new) == (1, ["output/a.png", "output/c.png"]), answer.err
     assert "of memory" in answer.err
@@ -98,13 +98,13 @@ def test_one_picture_without_memory_does_not_stop_the_rest(place: Place, monkeyp
 
 @pytest.mark.parametrize("options", [("--set", "TiledUpscale.tile=-5"), ("--set", "Nothing.tile=5"), ("--to", "huge")])
 def test_a_wrong_option_is_said_once(place: Place, options: tuple[str, str]) -> None:
-    place.picture("b.png")
+    place.image("b.png")
     said = place.refuses(place("upscale", "input", "-o", "output", *TWICE, *options), options[1].split("=")[0].split(".")[0])
     assert said.count("Error:") == 1
 
 
-def test_a_missing_model_stops_before_the_first_picture(place: Place) -> None:
-    place.picture("b.png")
+def test_a_missing_model_stops_before_the_first_image(place: Place) -> None:
+    place.image("b.png")
     said = place.refuses(place("upscale", "input", "-o", "output", "-m", "bsrgan-x4", *TWICE), "models pull bsrgan-x4")
     assert said.count("bsrgan-x4'") == 1
 
@@ -119,13 +119,13 @@ def test_its_own_source_is_never_replaced(place: Place, out: str) -> None:
     assert Path("input/a.png").read_bytes() == before
 
 
-def test_two_pictures_of_one_result_are_refused(place: Place) -> None:
-    place.picture("a.bmp")
+def test_two_images_of_one_result_are_refused(place: Place) -> None:
+    place.image("a.bmp")
     place.refuses(place("upscale", "input", "-o", "output", *TWICE), "input/a.bmp", "input/a.png", "both become output/a.png")
 
 
-def test_many_pictures_do_not_fit_into_one_file(place: Place) -> None:
-    place.picture("b.png")
+def test_many_images_do_not_fit_into_one_file(place: Place) -> None:
+    place.image("b.png")
     place.refuses(place("upscale", "input", "-o", "output/b.png", *TWICE), "2 pictures", "Give a folder with -o")
 
 
@@ -191,7 +191,7 @@ def test_grey_stays_grey_and_alpha_stays_alpha(place: Place, mode: str, channels
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "tiff", "webp"])
-def test_a_colour_profile_is_kept(place: Place, suffix: str) -> None:
+def test_a_color_profile_is_kept(place: Place, suffix: str) -> None:
     profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
     Image.fromarray(noise()).save(f"input/b.{suffix}", icc_profile=profile)
     assert place("upscale", f"input/b.{suffix}", "-o", "output", *TWICE).code == 0
@@ -219,12 +219,12 @@ def test_the_target_is_the_size_of_the_result(place: Place, target: str, size: t
 
 def test_names_that_look_like_something_else_are_names(place: Place) -> None:
     for name in ("a=b.png", "photo [1].png", "50%.png", "ä ö.png", "[output].png"):
-        place.picture(name)
+        place.image(name)
         answer = place("upscale", f"input/{name}", "-o", "output", *TWICE)
         assert (answer.code, answer.new) == (0, [f"output/{name}"]), answer
 
 
-def test_the_reduction_of_a_flat_picture_is_flat(place: Place) -> None:
-    place.picture("flat.png", flat(77))
+def test_the_reduction_of_a_flat_image_is_flat(place: Place) -> None:
+    place.image("flat.png", flat(77))
     assert place("upscale", "input/flat.png", "-o", "output", *TWICE).code == 0
     assert np.array_equal(pixels_of("output/flat.png"), twice(flat(77)))

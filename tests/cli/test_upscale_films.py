@@ -16,7 +16,7 @@ FRAMES = [np.random.default_rng(number).integers(0, 256, (24, 32, 3), np.uint8) 
 EXACT = ("--set", "VideoOut.codec=ffv1", "--set", "VideoOut.chroma=4:4:4", "--set", "VideoOut.bit_depth=8")
 
 
-def film(path: str) -> Path:
+def video(path: str) -> Path:
     """Four frames of noise without loss, with a title."""
     with av.open(path, "w", format="matroska") as out:
         out.metadata["title"] = "Noise"
@@ -50,8 +50,8 @@ def assert_larger(found: list[np.ndarray]) -> None:
         np.testing.assert_array_equal(after, larger(before))
 
 
-def test_a_film_becomes_a_film_of_the_name_that_was_asked_for(place: Place) -> None:
-    film("input/in.mkv")
+def test_a_video_becomes_a_video_of_the_name_that_was_asked_for(place: Place) -> None:
+    video("input/in.mkv")
     answer = place("upscale", "input/in.mkv", "-o", "output/out.MKV", "-b", 4, *LARGER, *EXACT)
     assert (answer.code, answer.out, answer.new) == (0, "output/out.MKV\n", ["output/out.MKV"])
     assert_larger(decoded("output/out.MKV"))
@@ -62,8 +62,8 @@ def test_a_film_becomes_a_film_of_the_name_that_was_asked_for(place: Place) -> N
 
 
 @pytest.mark.parametrize("name", ["o.mp4", "o.mov", "o.mkv", "o.webm"])
-def test_a_film_that_was_made_here_runs_again_as_its_own_workflow(place: Place, name: str) -> None:
-    film("input/in.mkv")
+def test_a_video_that_was_made_here_runs_again_as_its_own_workflow(place: Place, name: str) -> None:
+    video("input/in.mkv")
     codec = () if name == "o.webm" else ("--set", "VideoOut.codec=h264")
     assert place("upscale", "input/in.mkv", "-o", f"made/{name}", *LARGER, *codec).code == 0
     answer = place("run", f"made/{name}", "--input-dir", "input", "--output-dir", "again", *NULL)
@@ -73,7 +73,7 @@ def test_a_film_that_was_made_here_runs_again_as_its_own_workflow(place: Place, 
     assert place("check", f"made/{name}", "--input-dir", "input").code == 0
 
 
-def test_a_film_as_comfyui_saves_it_runs_as_its_workflow(place: Place, prompt: Prompt) -> None:
+def test_a_video_as_comfyui_saves_it_runs_as_its_workflow(place: Place, prompt: Prompt) -> None:
     with av.open("made.mp4", "w", options={"movflags": "use_metadata_tags"}) as out:  # as SaveVideo does
         out.metadata["prompt"] = json.dumps(prompt)
         stream = out.add_stream("h264", rate=25)
@@ -83,14 +83,14 @@ def test_a_film_as_comfyui_saves_it_runs_as_its_workflow(place: Place, prompt: P
     assert place("run", "made.mp4", *NULL).new == ["output/result_00001_.png"]
 
 
-def test_a_film_without_a_workflow_says_so(place: Place) -> None:
-    film("input/in.mkv")
+def test_a_video_without_a_workflow_says_so(place: Place) -> None:
+    video("input/in.mkv")
     place.refuses(place("run", "input/in.mkv"), "in.mkv is a film that carries no workflow", "Save the workflow in ComfyUI")
 
 
 @pytest.mark.parametrize(("out", "codec"), [("o.mp4", "hevc"), ("o.mov", "hevc"), ("o.mkv", "hevc"), ("o.webm", "av1")])
 def test_the_suffix_chooses_the_container(place: Place, out: str, codec: str) -> None:
-    film("input/in.mkv")
+    video("input/in.mkv")
     assert place("upscale", "input/in.mkv", "-o", f"output/{out}", "--to", "4x", *NULL).new == [f"output/{out}"]
     with av.open(f"output/{out}") as container:
         stream = container.streams.video[0]
@@ -99,16 +99,16 @@ def test_the_suffix_chooses_the_container(place: Place, out: str, codec: str) ->
 
 
 def test_a_result_is_replaced_and_never_numbered(place: Place) -> None:
-    film("input/in.mkv")
+    video("input/in.mkv")
     for target, width in (("2x", 64), ("3x", 96)):
         assert place("upscale", "input/in.mkv", "-o", "output/o.mkv", "--to", target, *NULL, *EXACT).code == 0
         assert decoded("output/o.mkv")[0].shape[1] == width
     assert sorted(path.name for path in Path("output").iterdir()) == ["o.mkv"]
 
 
-def test_a_folder_of_films_and_pictures_becomes_a_folder_and_a_bad_one_stops_nothing(place: Place) -> None:
-    film("input/b.mkv")
-    film("input/d.avi").rename("input/d.ts")  # what a file is called does not matter
+def test_a_folder_of_videos_and_images_becomes_a_folder_and_a_bad_one_stops_nothing(place: Place) -> None:
+    video("input/b.mkv")
+    video("input/d.avi").rename("input/d.ts")  # what a file is called does not matter
     Path("input/c.mp4").write_text("no film")
     answer = place("upscale", "input", "-o", "output", *LARGER)
     assert answer.code == 2
@@ -117,7 +117,7 @@ def test_a_folder_of_films_and_pictures_becomes_a_folder_and_a_bad_one_stops_not
     assert "c.mp4" in line
 
 
-def test_numbered_pictures_become_numbered_pictures_of_the_same_numbers_and_depth(place: Place) -> None:
+def test_numbered_images_become_numbered_images_of_the_same_numbers_and_depth(place: Place) -> None:
     series("input/shot", 1001, np.uint16)
     answer = place("upscale", "input/shot/%04d.png", "-o", "output/up_%05d.tiff", *LARGER)
     assert (answer.code, answer.out) == (0, "output/up_%05d.tiff\n")
@@ -127,17 +127,17 @@ def test_numbered_pictures_become_numbered_pictures_of_the_same_numbers_and_dept
         np.testing.assert_array_equal(after, larger(before).astype(np.uint16) * 257)
 
 
-def test_numbered_pictures_become_a_film_at_the_rate_that_is_asked_for(place: Place) -> None:
+def test_numbered_images_become_a_video_at_the_rate_that_is_asked_for(place: Place) -> None:
     series("input/shot")
     for source, out in (("input/shot/%04d.png", "one.mkv"), ("input/shot", "two.mkv")):
         assert place("upscale", source, "-o", f"output/{out}", "--fps", 23.976, *LARGER, *EXACT).code == 0
-        assert_larger([picture[:, :, ::-1] for picture in decoded(f"output/{out}")])
+        assert_larger([image[:, :, ::-1] for image in decoded(f"output/{out}")])
         with av.open(f"output/{out}") as container:
             assert container.streams.video[0].average_rate == Fraction(24000, 1001)
 
 
-def test_a_film_becomes_numbered_pictures(place: Place) -> None:
-    film("input/in.mkv")
+def test_a_video_becomes_numbered_images(place: Place) -> None:
+    video("input/in.mkv")
     answer = place("upscale", "input/in.mkv", "-o", "output/f/%03d.png", *LARGER)
     assert answer.new == [f"output/f/{number:03}.png" for number in range(1, 5)]
     assert_larger([cv2.imread(path)[:, :, ::-1] for path in answer.new])
@@ -155,7 +155,7 @@ def test_a_gap_in_the_numbers_is_refused_and_closes_up_when_that_is_asked_for(pl
     assert len(answer.new) == 3
 
 
-def test_a_picture_of_another_size_is_named_and_what_is_whole_is_kept(place: Place) -> None:
+def test_a_image_of_another_size_is_named_and_what_is_whole_is_kept(place: Place) -> None:
     series("input/shot")
     cv2.imwrite("input/shot/0003.png", FRAMES[0][:12])
     answer = place("upscale", "input/shot/%04d.png", "-o", "output/%04d.png", *LARGER)
@@ -181,19 +181,19 @@ def test_a_picture_of_another_size_is_named_and_what_is_whole_is_kept(place: Pla
     ],
 )
 def test_what_does_not_go_together_is_a_sentence(place: Place, source: str, out: str, facts: list[str]) -> None:
-    film("input/in.mkv")
-    film("input/other.mkv")
+    video("input/in.mkv")
+    video("input/other.mkv")
     series("input/shot")
     place.refuses(place("upscale", source, "-o", out, *LARGER), *facts)
 
 
-def test_a_rate_is_for_numbered_pictures(place: Place) -> None:
-    film("input/in.mkv")
+def test_a_rate_is_for_numbered_images(place: Place) -> None:
+    video("input/in.mkv")
     place.refuses(place("upscale", "input/in.mkv", "-o", "output/o.mp4", "--fps", 24, *NULL), "--fps is for numbered pictures")
 
 
 def test_progress_for_machines_tells_frames_pace_and_bytes(place: Place) -> None:
-    film("input/in.mkv")
+    video("input/in.mkv")
     said = place(
         "upscale", "input/in.mkv", "-o", "output/o.mkv", "--to", "2x", "--backend", "null", *EXACT, "--progress", "json"
     )

@@ -7,20 +7,20 @@ import av
 import numpy
 
 
-def make_film(path: Path, width: int, height: int, frames: int, rate: int = 10) -> None:
+def make_video(path: Path, width: int, height: int, frames: int, rate: int = 10) -> None:
     """H.264 of a moving edge over noise that stays."""
     noise = numpy.random.default_rng(5).integers(0, 60, (height, width, 3), dtype=numpy.uint8)
     with av.open(path, "w") as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": "12"})
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for index in range(frames):
-            picture = noise.copy()
-            picture[:, : (index + 1) * width // (frames + 1)] += 150
-            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+            image = noise.copy()
+            image[:, : (index + 1) * width // (frames + 1)] += 150
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
 
 
-def film(path: Path) -> tuple[list[numpy.ndarray], list[Fraction], list[str]]:
+def video(path: Path) -> tuple[list[numpy.ndarray], list[Fraction], list[str]]:
     """Its decoded frames in the film's own pixel format, their times in seconds, and what its streams are."""
     with av.open(path) as container:
         kinds = [f"{stream.type} {stream.codec_context.name}" for stream in container.streams]

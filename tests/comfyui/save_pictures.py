@@ -37,12 +37,12 @@ def example_table() -> str:
     module = module_from_spec(spec_from_loader("bootstrap", bootstrap))
     bootstrap.exec_module(module)
     module.load_pack()
+    from upscale8k.runtime.hardware.capacity import SystemMemory
     from upscale8k.runtime.hardware.cpu import Cpu
+    from upscale8k.runtime.hardware.detect import Machine
     from upscale8k.runtime.hardware.gpu import Gpu
-    from upscale8k.runtime.hardware.machine import Machine
-    from upscale8k.runtime.hardware.memory import Memory
-    from upscale8k.runtime.hardware.settings import recommend
-    from upscale8k.runtime.hardware.table import as_text
+    from upscale8k.runtime.hardware.report import format_report
+    from upscale8k.runtime.hardware.settings import recommend_settings
 
     card = Gpu(
         kind="cuda",
@@ -60,14 +60,14 @@ def example_table() -> str:
     computer = Machine(
         system="Windows 11 (AMD64)",
         cpu=Cpu("AMD Ryzen 9 7950X 16-Core Processor", 32, 32, None, ("AVX2", "AVX-512", "VNNI")),
-        memory=Memory(67_900_000_000, 48_300_000_000),
+        memory=SystemMemory(67_900_000_000, 48_300_000_000),
         gpus=(card,),
         driver="580.88",
         cuda="13.0",
         torch_build="CUDA 13.0",
         versions={"python": "3.12.10", "torch": "2.9.1", "spandrel": "0.4.1", "av": "16.0.1"},
     )
-    return as_text(computer, recommend(computer))
+    return format_report(computer, recommend_settings(computer))
 
 
 def draw(canvas: Canvas, node_id: str, path: Path) -> None:

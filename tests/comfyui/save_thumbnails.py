@@ -38,15 +38,15 @@ def results(folder: Path) -> None:
         command("run", "workflows/benchmark.json", *small, "--output-dir", folder / "bench")
 
 
-def badge(picture: Image.Image, words: str, above: int = 16) -> Image.Image:
+def badge(image: Image.Image, words: str, above: int = 16) -> Image.Image:
     """A dark label in the lower left corner."""
     font = ImageFont.load_default(40)
-    draw = ImageDraw.Draw(picture, "RGBA")
+    draw = ImageDraw.Draw(image, "RGBA")
     left, _, right, _ = draw.textbbox((0, 0), words, font)
     bottom = SIDE - above
     draw.rounded_rectangle((16, bottom - 62, 48 + right - left, bottom), 10, fill=(*DARK, 225))
     draw.text((32 - left, bottom - 32), words, LIGHT, font, anchor="lm")
-    return picture
+    return image
 
 
 def before(size: int = SIDE) -> Image.Image:
@@ -62,32 +62,32 @@ def after(folder: Path, size: int = SIDE) -> Image.Image:
 
 def split(folder: Path, size: int = SIDE) -> Image.Image:
     """The source on the left, the result on the right."""
-    picture = before(size)
-    picture.paste(after(folder, size).crop((size // 2, 0, size, size)), (size // 2, 0))
-    ImageDraw.Draw(picture).line((size // 2, 0, size // 2, size), LIGHT, 3)
-    return picture
+    image = before(size)
+    image.paste(after(folder, size).crop((size // 2, 0, size, size)), (size // 2, 0))
+    ImageDraw.Draw(image).line((size // 2, 0, size // 2, size), LIGHT, 3)
+    return image
 
 
-def film(folder: Path) -> Image.Image:
+def video(folder: Path) -> Image.Image:
     """The split picture between the two perforated edges of a film."""
-    picture = Image.new("RGB", (SIDE, SIDE), DARK)
-    picture.paste(split(folder).crop((0, 44, SIDE, SIDE - 44)), (0, 44))
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (SIDE, SIDE), DARK)
+    image.paste(split(folder).crop((0, 44, SIDE, SIDE - 44)), (0, 44))
+    draw = ImageDraw.Draw(image)
     for left in range(12, SIDE, 48):
         for top in (10, SIDE - 34):
             draw.rounded_rectangle((left, top, left + 26, top + 24), 6, fill=LIGHT)
-    return picture
+    return image
 
 
-def pictures(folder: Path) -> Image.Image:
+def images(folder: Path) -> Image.Image:
     """Numbered pictures, one behind the other."""
-    picture = Image.new("RGB", (SIDE, SIDE), DARK)
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (SIDE, SIDE), DARK)
+    draw = ImageDraw.Draw(image)
     for index, place in enumerate((88, 52, 16)):
-        picture.paste(split(folder, 296), (place, 104 - place))
+        image.paste(split(folder, 296), (place, 104 - place))
         draw.rectangle((place, 104 - place, place + 296, 400 - place), outline=LIGHT, width=3)
         draw.text((place + 10, 110 - place), f"0000{3 - index}", LIGHT, ImageFont.load_default(20))
-    return picture
+    return image
 
 
 def heat_map(folder: Path) -> Image.Image:
@@ -112,8 +112,8 @@ def bars(folder: Path) -> Image.Image:
     """The median speeds of the benchmark."""
     rows = json.loads(next((folder / "bench").rglob("benchmark.json")).read_text(encoding="utf-8"))["rows"]
     speeds = {row["case"]["model"]: row["megapixels_per_second"] for row in rows}
-    picture = Image.new("RGB", (SIDE, SIDE), DARK)
-    draw = ImageDraw.Draw(picture)
+    image = Image.new("RGB", (SIDE, SIDE), DARK)
+    draw = ImageDraw.Draw(image)
     draw.text((24, 24), "Megapixels per second", LIGHT, ImageFont.load_default(30))
     for index, (name, speed) in enumerate(speeds.items()):
         top = 96 + index * 130
@@ -121,7 +121,7 @@ def bars(folder: Path) -> Image.Image:
         length = max(6, round(352 * speed / max(speeds.values())))
         draw.rounded_rectangle((24, top + 40, 24 + length, top + 84), 6, fill=(61, 111, 170))
         draw.rectangle((20 + length, top + 36, 26 + length, top + 88), fill=ACCENT)
-    return picture
+    return image
 
 
 def thumbnails(folder: Path) -> dict[str, Image.Image]:
@@ -129,12 +129,12 @@ def thumbnails(folder: Path) -> dict[str, Image.Image]:
         "image_4x": badge(split(folder), "4x"),
         "image_8k": badge(split(folder), "8K"),
         "image_any": badge(split(folder), "16 bit, alpha"),
-        "video_8k": badge(film(folder), "8K", 60),
-        "video_8k_trt": badge(film(folder), "8K TensorRT", 60),
-        "video_any": badge(film(folder), "any film", 60),
-        "video_to_frames": badge(pictures(folder), "film to pictures"),
-        "frames_any": badge(pictures(folder), "pictures"),
-        "frames_to_video": badge(film(folder), "pictures to film", 60),
+        "video_8k": badge(video(folder), "8K", 60),
+        "video_8k_trt": badge(video(folder), "8K TensorRT", 60),
+        "video_any": badge(video(folder), "any film", 60),
+        "video_to_frames": badge(images(folder), "film to pictures"),
+        "frames_any": badge(images(folder), "pictures"),
+        "frames_to_video": badge(video(folder), "pictures to film", 60),
         "compare_models": sheet(folder),
         "color_drift": heat_map(folder),
         "benchmark": bars(folder),
@@ -146,9 +146,9 @@ def main() -> None:
         folder = Path(sys.argv[1] if len(sys.argv) > 1 else scratch).resolve()
         folder.mkdir(parents=True, exist_ok=True)
         results(folder)
-        for name, picture in thumbnails(folder).items():
+        for name, image in thumbnails(folder).items():
             path = CHECKOUT / "workflows" / f"{name}.jpg"
-            picture.save(path, quality=85, optimize=True)
+            image.save(path, quality=85, optimize=True)
             print(f"{path}: {path.stat().st_size:,} bytes")
 
 

@@ -227,13 +227,13 @@ the suffix chooses PNG, TIFF, EXR or another format.
 `python -m runtime upscale in.mp4 -o "out/%05d.png"` is this workflow with its values set.
 """
 
-FILM_IN = Node("VideoIn", {"video": "sample.mp4"}, size=(320, 340))
+VIDEO_IN = Node("VideoIn", {"video": "sample.mp4"}, size=(320, 340))
 FRAMES_IN = Node("SequenceIn", {"pictures": "sample_%05d.png"}, size=(320, 0))
-FILM_OUT = Node("VideoOut", {"filename_prefix": "Upscale8K/video", "if_exists": "replace"}, size=(420, 0))
+VIDEO_OUT = Node("VideoOut", {"filename_prefix": "Upscale8K/video", "if_exists": "replace"}, size=(420, 0))
 FRAMES_OUT = Node("SequenceOut", {"filename": "Upscale8K/frames/%05d.png", "if_exists": "replace"}, size=(420, 0))
 
 
-def any_film_sketch(text: str, source: Node, result: Node) -> Sketch:
+def any_video_sketch(text: str, source: Node, result: Node) -> Sketch:
     """A film or its pictures in, a film or its pictures out."""
     return Sketch(
         nodes={
@@ -353,10 +353,10 @@ SKETCHES = {
     "image_any": any_sketch(),
     "video_8k": video_sketch(),
     "video_8k_trt": engine_sketch(),
-    "video_any": any_film_sketch(VIDEO_ANY_NOTE, FILM_IN, FILM_OUT),
-    "video_to_frames": any_film_sketch(VIDEO_TO_FRAMES_NOTE, FILM_IN, FRAMES_OUT),
-    "frames_any": any_film_sketch(FRAMES_ANY_NOTE, FRAMES_IN, FRAMES_OUT),
-    "frames_to_video": any_film_sketch(FRAMES_TO_VIDEO_NOTE, FRAMES_IN, FILM_OUT),
+    "video_any": any_video_sketch(VIDEO_ANY_NOTE, VIDEO_IN, VIDEO_OUT),
+    "video_to_frames": any_video_sketch(VIDEO_TO_FRAMES_NOTE, VIDEO_IN, FRAMES_OUT),
+    "frames_any": any_video_sketch(FRAMES_ANY_NOTE, FRAMES_IN, FRAMES_OUT),
+    "frames_to_video": any_video_sketch(FRAMES_TO_VIDEO_NOTE, FRAMES_IN, VIDEO_OUT),
     "compare_models": compare_sketch(),
     "benchmark": benchmark_sketch(),
     "color_drift": color_drift_sketch(),

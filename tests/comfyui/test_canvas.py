@@ -12,7 +12,7 @@ from .peer.server import ComfyUI, NodeFailed, PromptRejected
 pytestmark = pytest.mark.comfyui
 
 
-def test_a_picture_saved_from_the_canvas_drops_back_as_the_same_graph(comfyui: ComfyUI, canvas: Canvas) -> None:
+def test_a_image_saved_from_the_canvas_drops_back_as_the_same_graph(comfyui: ComfyUI, canvas: Canvas) -> None:
     empty = canvas.add("EmptyImage", {"width": 48, "height": 32, "color": 0x4080C0}, title="A blue sheet", pos=[100, 200])
     save = canvas.add("SaveImage", {"filename_prefix": "drop/back"}, pos=[500, 200])
     canvas.connect(empty, "IMAGE", save, "images")
@@ -20,9 +20,9 @@ def test_a_picture_saved_from_the_canvas_drops_back_as_the_same_graph(comfyui: C
     drawn = canvas.save()
     entry = canvas.queue()
     assert entry["outputs"][str(save)]["images"] == [{"filename": "back_00001_.png", "subfolder": "drop", "type": "output"}]
-    with Image.open(io.BytesIO(comfyui.view("back_00001_.png", "drop"))) as picture:
-        assert picture.size == (48, 32)
-        assert picture.getpixel((47, 31)) == (0x40, 0x80, 0xC0)
+    with Image.open(io.BytesIO(comfyui.view("back_00001_.png", "drop"))) as image:
+        assert image.size == (48, 32)
+        assert image.getpixel((47, 31)) == (0x40, 0x80, 0xC0)
 
     canvas.load({"version": 0.4, "nodes": [], "links": []})
     canvas.drop(comfyui.output / "drop" / "back_00001_.png")

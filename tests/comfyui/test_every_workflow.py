@@ -13,17 +13,17 @@ import numpy
 import pytest
 
 from .commandline import runtime
-from .films import film, make_film
+from .films import make_video, video
 from .peer.canvas import Browser, Canvas
 from .peer.server import ComfyUI, Json
-from .pictures import make_picture, pixels
+from .pictures import make_image, pixels
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
 
 ROOT = Path(__file__).resolve().parents[2]
 SHIPPED = sorted(path.name for path in (ROOT / "workflows").glob("*.json"))
 WIDTH, HEIGHT, FRAMES = 64, 48, 3
-PICTURES, FILMS = (".png", ".jpg", ".webp", ".tif", ".tiff"), (".mp4", ".mkv", ".mov", ".webm")
+IMAGES, VIDEOS = (".png", ".jpg", ".webp", ".tif", ".tiff"), (".mp4", ".mkv", ".mov", ".webm")
 
 # By class: what is set on the canvas before the workflow runs, so that it takes seconds.
 SMALLER: dict[str, Json] = {"TiledUpscale": {"target": "model scale"}, "TiledUpscaleVideo": {"target": "model scale"}}
@@ -52,12 +52,12 @@ def opened(comfyui: ComfyUI, page: Canvas) -> Callable[[str], None]:
 
     def load(name: str) -> None:
         for sample in (ROOT / "workflows" / "media").iterdir():
-            if sample.suffix in PICTURES:
-                make_picture(comfyui.input / sample.name, WIDTH, HEIGHT)
+            if sample.suffix in IMAGES:
+                make_image(comfyui.input / sample.name, WIDTH, HEIGHT)
                 for index in range(1, FRAMES + 1):
-                    make_picture(comfyui.input / f"{sample.stem}_{index:05d}{sample.suffix}", WIDTH, HEIGHT)
-            elif sample.suffix in FILMS:
-                make_film(comfyui.input / sample.name, WIDTH, HEIGHT, FRAMES)
+                    make_image(comfyui.input / f"{sample.stem}_{index:05d}{sample.suffix}", WIDTH, HEIGHT)
+            elif sample.suffix in VIDEOS:
+                make_video(comfyui.input / sample.name, WIDTH, HEIGHT, FRAMES)
         page.refresh()
         page.load(json.loads((ROOT / "workflows" / name).read_text(encoding="utf-8")))
 
@@ -84,10 +84,10 @@ def files_below(folder: Path) -> dict[str, Path]:
 
 def same(ours: Path, theirs: Path) -> bool:
     """Equal pixels, equal frames and times, or equal bytes."""
-    if ours.suffix in PICTURES:
+    if ours.suffix in IMAGES:
         return numpy.array_equal(pixels(ours), pixels(theirs))
-    if ours.suffix in FILMS:
-        (frames, times, kinds), (their_frames, their_times, their_kinds) = film(ours), film(theirs)
+    if ours.suffix in VIDEOS:
+        (frames, times, kinds), (their_frames, their_times, their_kinds) = video(ours), video(theirs)
         alike = len(frames) == len(their_frames) and all(map(numpy.array_equal, frames, their_frames))
         return alike and (times, kinds) == (their_times, their_kinds)
     return ours.read_bytes() == theirs.read_bytes()

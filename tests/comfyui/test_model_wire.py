@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy
 import pytest
 from safetensors.torch import save_file
-from upscale8k.runtime.models.load import load
-from upscale8k.runtime.models.locate import locate
+from upscale8k.runtime.models.load import load_model
+from upscale8k.runtime.models.locate import find_model
 
 from .commandline import runtime
 from .peer.server import ComfyUI, Json
-from .pictures import make_picture, only_png, pixels
+from .pictures import make_image, only_png, pixels
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
 
@@ -31,8 +31,8 @@ def peer(comfyui: ComfyUI) -> ComfyUI:
     """The server with a picture in input/ and the model's weights as a file that its own loader offers."""
     path = comfyui.models / "upscale_models" / WEIGHTS
     path.parent.mkdir(exist_ok=True)
-    save_file(load(locate(MODEL, [])).model.state_dict(), path)
-    make_picture(comfyui.input / "small.png", WIDTH, HEIGHT)
+    save_file(load_model(find_model(MODEL, [])).model.state_dict(), path)
+    make_image(comfyui.input / "small.png", WIDTH, HEIGHT)
     return comfyui
 
 
@@ -51,21 +51,21 @@ def prompt_of(pairs: Iterable[tuple[str, str]]) -> Json:
     return prompt
 
 
-def picture_of(peer: ComfyUI, pair: tuple[str, str]) -> numpy.ndarray:
+def image_of(peer: ComfyUI, pair: tuple[str, str]) -> numpy.ndarray:
     """What ComfyUI writes when it runs one pairing."""
     peer.queue(prompt_of([pair]))
     return pixels(only_png(peer.output / pair[0] / pair[1]))
 
 
 @pytest.mark.parametrize("pair", [pair for pair in PAIRS if pair != REFERENCE], ids="-".join)
-def test_every_pairing_gives_the_picture_that_comfyuis_own_nodes_give(peer: ComfyUI, pair: tuple[str, str]) -> None:
-    reference = picture_of(peer, REFERENCE)
+def test_every_pairing_gives_the_image_that_comfyuis_own_nodes_give(peer: ComfyUI, pair: tuple[str, str]) -> None:
+    reference = image_of(peer, REFERENCE)
     assert reference.shape == (HEIGHT * SCALE, WIDTH * SCALE, 3)
-    assert_within_a_rounding(picture_of(peer, pair), reference)
+    assert_within_a_rounding(image_of(peer, pair), reference)
 
 
-def test_the_command_line_runs_every_pairing_to_that_picture(root: Path, peer: ComfyUI, tmp_path: Path) -> None:
-    reference = picture_of(peer, REFERENCE)
+def test_the_command_line_runs_every_pairing_to_that_image(root: Path, peer: ComfyUI, tmp_path: Path) -> None:
+    reference = image_of(peer, REFERENCE)
     file = tmp_path / "prompt.json"
     file.write_text(json.dumps(prompt_of(PAIRS)), encoding="utf-8")
     folders = ("--input-dir", peer.input, "--output-dir", tmp_path / "out", "--models-dir", peer.models)

@@ -8,10 +8,10 @@ import numpy
 import pytest
 
 from .commandline import runtime
-from .films import film, make_film
+from .films import make_video, video
 from .peer.canvas import Browser, Canvas
 from .peer.server import ComfyUI, Json
-from .pictures import make_picture, only_png, pixels
+from .pictures import make_image, only_png, pixels
 
 pytestmark = pytest.mark.comfyui
 
@@ -41,7 +41,7 @@ def page(browser: Browser, comfyui_server: ComfyUI) -> Iterator[Canvas]:
     canvas.close()
 
 
-def test_a_template_is_chosen_by_its_picture(comfyui: ComfyUI, page: Canvas) -> None:
+def test_a_template_is_chosen_by_its_image(comfyui: ComfyUI, page: Canvas) -> None:
     comfyui.take_samples(WORKFLOWS / "media")
     page.refresh()
     window = page._page
@@ -111,7 +111,7 @@ def plain(comfyui: ComfyUI) -> None:
 def made(folder: Path) -> tuple[numpy.ndarray, list[numpy.ndarray]]:
     """The picture and the frames of the film in a folder."""
     (path,) = folder.rglob("*.mp4")
-    return pixels(only_png(folder)), film(path)[0]
+    return pixels(only_png(folder)), video(path)[0]
 
 
 def same(one: tuple[numpy.ndarray, list[numpy.ndarray]], other: tuple[numpy.ndarray, list[numpy.ndarray]]) -> bool:
@@ -119,8 +119,8 @@ def same(one: tuple[numpy.ndarray, list[numpy.ndarray]], other: tuple[numpy.ndar
 
 
 def test_blueprints_from_the_library_give_what_their_nodes_give(comfyui: ComfyUI, page: Canvas, tmp_path: Path) -> None:
-    make_picture(comfyui.input / "sample.png", 48, 40)
-    make_film(comfyui.input / "sample.mp4", 48, 32, 3)
+    make_image(comfyui.input / "sample.png", 48, 40)
+    make_video(comfyui.input / "sample.mp4", 48, 32, 3)
     plain(comfyui)
     wanted = made(comfyui.output / "plain")
     assert wanted[0].shape == (80, 96, 3)
@@ -128,13 +128,13 @@ def test_blueprints_from_the_library_give_what_their_nodes_give(comfyui: ComfyUI
 
     page.load({"version": 0.4, "nodes": [], "links": []})
     page.refresh()
-    picture, moving = take_blueprint(page, BLUEPRINTS[0], (900, 300)), take_blueprint(page, BLUEPRINTS[1], (900, 700))
+    image, moving = take_blueprint(page, BLUEPRINTS[0], (900, 300)), take_blueprint(page, BLUEPRINTS[1], (900, 700))
     load, save = page.add("LoadImage", {"image": "sample.png"}), page.add("SaveImage", {"filename_prefix": "block/b"})
     opened, written = page.add("VideoIn", {"video": "sample.mp4"}), page.add("VideoOut", {"filename_prefix": "block/b"})
-    for block in (picture, moving):
+    for block in (image, moving):
         page.set(block, {"target": "2x", "model": MODEL})
-    page.connect(load, "IMAGE", picture, "image")
-    page.connect(picture, "image", save, "images")
+    page.connect(load, "IMAGE", image, "image")
+    page.connect(image, "image", save, "images")
     page.connect(opened, "video", moving, "video")
     page.connect(moving, "video", written, "video")
     page.queue()

@@ -9,10 +9,10 @@ import numpy
 import pytest
 from PIL import Image
 
-from .films import film, make_film
+from .films import make_video, video
 from .peer.canvas import Browser, Canvas
 from .peer.server import ComfyUI, Json, NodeFailed, PromptRejected
-from .pictures import make_picture, pixels
+from .pictures import make_image, pixels
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
 
@@ -45,8 +45,8 @@ def page(browser: Browser, comfyui_server: ComfyUI) -> Iterator[Canvas]:
 @pytest.fixture
 def canvas(page: Canvas, comfyui: ComfyUI) -> Canvas:
     """An empty graph; a picture and a film in the input folder."""
-    make_picture(comfyui.input / "small.png", WIDTH, HEIGHT)
-    make_film(comfyui.input / "small.mp4", WIDTH // 4, HEIGHT // 4, FRAMES)
+    make_image(comfyui.input / "small.png", WIDTH, HEIGHT)
+    make_video(comfyui.input / "small.mp4", WIDTH // 4, HEIGHT // 4, FRAMES)
     page.refresh()
     page.load(EMPTY)
     return page
@@ -76,12 +76,12 @@ def said_on(canvas: Canvas, node: int) -> str | None:
 
 
 def test_wrong_use_says_on_the_node_what_to_do(canvas: Canvas) -> None:
-    picture, model = canvas.add("EmptyImage", {"width": 32, "height": 32}), canvas.add("UpscaleModel")
+    image, model = canvas.add("EmptyImage", {"width": 32, "height": 32}), canvas.add("UpscaleModel")
     missing = canvas.add("UpscaleModel")
     written(canvas, missing, {"model": "realesrgan-x2plus"})
     gone = canvas.add("ImageIn", {"image": "small.png"})
     written(canvas, gone, {"image": "gone.png"})
-    source = (picture, "IMAGE")
+    source = (image, "IMAGE")
     no_size, _ = upscaler(canvas, {"target": "banana"}, source, missing)
     small_tile, _ = upscaler(canvas, {"tile": 7}, source, model)
     huge_tile, _ = upscaler(canvas, {"tile": 100_000}, source, model)
@@ -89,7 +89,7 @@ def test_wrong_use_says_on_the_node_what_to_do(canvas: Canvas) -> None:
     _, huge_quality = upscaler(canvas, {}, (gone, "image"), model)
     written(canvas, huge_quality, {"quality": 900})
     with pytest.raises(Exception, match="does not connect"):
-        canvas.connect(picture, "IMAGE", no_model, "upscale_model")
+        canvas.connect(image, "IMAGE", no_model, "upscale_model")
 
     with pytest.raises(PromptRejected):
         canvas.queue()
@@ -104,7 +104,7 @@ def test_wrong_use_says_on_the_node_what_to_do(canvas: Canvas) -> None:
     assert said[huge_tile] == "A tile of 100000 pixels is out of range. Use 0 (automatic), or 32 to 4096."
     assert said[no_model].startswith("Nothing is connected to upscale_model. From Upscale Model")
     assert said[huge_quality] == "quality is 900; it may be 1 to 100."
-    assert [said_on(canvas, node) for node in (picture, model)] == [None, None]
+    assert [said_on(canvas, node) for node in (image, model)] == [None, None]
 
 
 def test_a_run_shows_sliders_and_its_command_gives_the_same_pixels(comfyui: ComfyUI, canvas: Canvas, tmp_path: Path) -> None:
@@ -131,25 +131,25 @@ def test_a_run_shows_sliders_and_its_command_gives_the_same_pixels(comfyui: Comf
     canvas._await(f"{BOX}", [movie, "compare"])
     shown = canvas._ask(PAIRS, [upscale, "compare"])
     assert shown == [["Detail (1/2)", 240, 960], ["Whole picture (2/2)", WIDTH, 1280]]
-    of_film = canvas._ask(PAIRS, [movie, "compare"])
+    of_video = canvas._ask(PAIRS, [movie, "compare"])
     times = enumerate(("0.10", "0.40", "0.70"), 1)
-    assert of_film == [[f"Whole picture {time} s ({number}/3)", WIDTH // 4, WIDTH] for number, time in times]
+    assert of_video == [[f"Whole picture {time} s ({number}/3)", WIDTH // 4, WIDTH] for number, time in times]
 
     canvas.choose_from_menu("Copy headless command")
     line = canvas.clipboard()
     done = subprocess.run(line, shell=True, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
     assert done.returncode == 0, done.stderr
-    pictures = sorted(comfyui.output.rglob("*.png"))
-    films = sorted(comfyui.output.rglob("*.mkv"))
-    assert {str(pictures[1]), str(films[1])} == set(done.stdout.splitlines())
-    numpy.testing.assert_array_equal(pixels(pictures[0]), pixels(pictures[1]))
-    numpy.testing.assert_array_equal(film(films[0])[0], film(films[1])[0])
+    images = sorted(comfyui.output.rglob("*.png"))
+    videos = sorted(comfyui.output.rglob("*.mkv"))
+    assert {str(images[1]), str(videos[1])} == set(done.stdout.splitlines())
+    numpy.testing.assert_array_equal(pixels(images[0]), pixels(images[1]))
+    numpy.testing.assert_array_equal(video(videos[0])[0], video(videos[1])[0])
 
 
 TELL = "import('/scripts/api.js').then(({ api }) => api.dispatchCustomEvent(value[0], value[1]))"
 
 
-def test_a_film_under_way_says_how_far_it_is_and_when_done_only_what_was_said(canvas: Canvas) -> None:
+def test_a_video_under_way_says_how_far_it_is_and_when_done_only_what_was_said(canvas: Canvas) -> None:
     movie = canvas.add("VideoOut")
     size = canvas._ask("[...window.app.rootGraph.getNodeById(value).size]", movie)
     told = {"node": str(movie), "unit": "frame", "done": 32, "total": 72, "seconds": 44, "resumed": 10, "bytes": 2_500_000}
@@ -168,15 +168,15 @@ def test_a_film_under_way_says_how_far_it_is_and_when_done_only_what_was_said(ca
     assert canvas._ask(f"{BOX} ?? null", [movie, "progress"]) is None
 
 
-def test_the_stop_button_ends_a_film_within_its_frame(comfyui: ComfyUI, canvas: Canvas) -> None:
+def test_the_stop_button_ends_a_video_within_its_frame(comfyui: ComfyUI, canvas: Canvas) -> None:
     """Its one frame takes this model two minutes and more on two cores: 60 s are not enough for it."""
-    picture = canvas.add("EmptyImage", {"width": 1280, "height": 720})
-    film = canvas.add("CreateVideo", {"fps": 24})
+    image = canvas.add("EmptyImage", {"width": 1280, "height": 720})
+    video = canvas.add("CreateVideo", {"fps": 24})
     model = canvas.add("UpscaleModel", {"model": "realesrgan-x4plus"})
     upscale = canvas.add("TiledUpscaleVideo", {"target": "8K", "tile": 256, "precision": "fp32", "backend": "torch"})
     save = canvas.add("VideoOut")
-    canvas.connect(picture, "IMAGE", film, "images")
-    canvas.connect(film, "VIDEO", upscale, "video")
+    canvas.connect(image, "IMAGE", video, "images")
+    canvas.connect(video, "VIDEO", upscale, "video")
     canvas.connect(model, "upscale_model", upscale, "upscale_model")
     canvas.connect(upscale, "video", save, "video")
     prompt_id = canvas.press_run()

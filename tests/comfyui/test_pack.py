@@ -41,11 +41,11 @@ def test_core_nodes_stay_comfyuis_own(comfyui: ComfyUI, name: str) -> None:
 
 def test_the_canvas_shows_how_far_an_upscale_is_and_its_stop_button_ends_it(comfyui: ComfyUI, canvas: Canvas) -> None:
     """To 8K on a CPU takes far longer than a click."""
-    picture = canvas.add("EmptyImage", {"width": 512, "height": 512})
+    image = canvas.add("EmptyImage", {"width": 512, "height": 512})
     model = canvas.add("UpscaleModel", {"model": "realesr-animevideov3"})
     upscale = canvas.add("TiledUpscale", {"target": "8K", "tile": 64})
     save = canvas.add("SaveImage")
-    canvas.connect(picture, "IMAGE", upscale, "image")
+    canvas.connect(image, "IMAGE", upscale, "image")
     canvas.connect(model, "upscale_model", upscale, "upscale_model")
     canvas.connect(upscale, "image", save, "images")
     prompt_id = canvas.press_run()

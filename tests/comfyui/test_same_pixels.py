@@ -12,7 +12,7 @@ import pytest
 from .commandline import runtime
 from .peer.canvas import Canvas
 from .peer.server import ComfyUI, Json
-from .pictures import make_picture, only_png, pixels
+from .pictures import make_image, only_png, pixels
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
 
@@ -66,7 +66,7 @@ def test_a_shipped_workflow_is_what_the_canvas_saves(root: Path, comfyui: ComfyU
 def test_the_command_line_gives_the_pixels_that_comfyui_gives(
     root: Path, comfyui: ComfyUI, canvas: Canvas, tmp_path: Path
 ) -> None:
-    make_picture(comfyui.input / "sample.png", *SIZE)
+    make_image(comfyui.input / "sample.png", *SIZE)
     canvas.refresh()
     canvas.load(json.loads((root / WORKFLOW).read_text(encoding="utf-8")))
     ran = canvas.to_prompt()
@@ -86,11 +86,11 @@ def test_the_command_line_gives_the_pixels_that_comfyui_gives(
     assert canvas.to_prompt() == ran
 
 
-def test_a_picture_made_with_a_changed_value_drops_back_with_that_value(
+def test_a_image_made_with_a_changed_value_drops_back_with_that_value(
     root: Path, comfyui: ComfyUI, canvas: Canvas, tmp_path: Path
 ) -> None:
     for name in ("sample.png", "small.png"):
-        make_picture(comfyui.input / name, *SIZE)
+        make_image(comfyui.input / name, *SIZE)
     canvas.refresh()
     canvas.load(json.loads((root / WORKFLOW).read_text(encoding="utf-8")))
     canvas.set(load_image(canvas.to_prompt()), {"image": "small.png"})

@@ -59,8 +59,8 @@ def peer(comfyui: ComfyUI) -> ComfyUI:
 
 
 def decoded(path: Path) -> list[np.ndarray]:
-    with av.open(str(path)) as film:
-        return [frame.to_ndarray(format="rgb24") for frame in film.decode(video=0)]
+    with av.open(str(path)) as video:
+        return [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
 
 
 def four_times(pixels: np.ndarray) -> np.ndarray:
@@ -72,7 +72,7 @@ def only_file(folder: Path) -> Path:
     return path
 
 
-def test_comfyuis_loaded_film_goes_through_ours_exactly(peer: ComfyUI) -> None:
+def test_comfyuis_loaded_video_goes_through_ours_exactly(peer: ComfyUI) -> None:
     prompt = {
         "load": node("LoadVideo", file="film.mkv"),
         "model": MODEL,
@@ -84,7 +84,7 @@ def test_comfyuis_loaded_film_goes_through_ours_exactly(peer: ComfyUI) -> None:
         np.testing.assert_array_equal(after, four_times(before))
 
 
-def test_comfyuis_slice_of_a_film_goes_through_ours(peer: ComfyUI) -> None:
+def test_comfyuis_slice_of_a_video_goes_through_ours(peer: ComfyUI) -> None:
     prompt = {
         "load": node("LoadVideo", file="film.mkv"),
         "cut": node("Video Slice", video=["load", 0], start_time=2 / 24, duration=3 / 24, strict_duration=False),
@@ -94,7 +94,7 @@ def test_comfyuis_slice_of_a_film_goes_through_ours(peer: ComfyUI) -> None:
     assert len(decoded(peer.output / "o_00001_.mkv")) == 3
 
 
-def test_comfyuis_pictures_become_our_film_without_being_encoded_between(peer: ComfyUI) -> None:
+def test_comfyuis_images_become_our_video_without_being_encoded_between(peer: ComfyUI) -> None:
     prompt = {
         "load": node("LoadVideo", file="film.mkv"),
         "parts": node("GetVideoComponents", video=["load", 0]),
@@ -106,11 +106,11 @@ def test_comfyuis_pictures_become_our_film_without_being_encoded_between(peer: C
     peer.queue(prompt)
     for after, before in zip(decoded(peer.output / "o_00001_.mkv"), FRAMES, strict=True):
         assert int(np.abs(after.astype(int) - four_times(before).astype(int)).max()) <= 1  # ComfyUI's floats are that far off
-    with av.open(str(peer.output / "o_00001_.mkv")) as film:
-        assert film.streams.audio
+    with av.open(str(peer.output / "o_00001_.mkv")) as video:
+        assert video.streams.audio
 
 
-def test_our_film_goes_through_comfyuis_slice_components_and_save(peer: ComfyUI) -> None:
+def test_our_video_goes_through_comfyuis_slice_components_and_save(peer: ComfyUI) -> None:
     prompt = {
         "in": node("VideoIn", video="film.mkv"),
         "model": MODEL,
@@ -122,11 +122,11 @@ def test_our_film_goes_through_comfyuis_slice_components_and_save(peer: ComfyUI)
     }
     peer.queue(prompt)
     saved = decoded(peer.output / "s_00001_.mp4")
-    assert [picture.shape for picture in saved] == [(96, 128, 3)] * 3
-    with av.open(str(peer.output / "s_00001_.mp4")) as film:
-        assert json.loads(film.metadata["prompt"])["up"]["class_type"] == "TiledUpscaleVideo"
-    pictures = [decoded(path)[0] for path in sorted(peer.output.glob("i_*.png"))]
-    for after, before in zip(pictures, FRAMES[2:5], strict=True):
+    assert [image.shape for image in saved] == [(96, 128, 3)] * 3
+    with av.open(str(peer.output / "s_00001_.mp4")) as video:
+        assert json.loads(video.metadata["prompt"])["up"]["class_type"] == "TiledUpscaleVideo"
+    images = [decoded(path)[0] for path in sorted(peer.output.glob("i_*.png"))]
+    for after, before in zip(images, FRAMES[2:5], strict=True):
         assert int(np.abs(after.astype(int) - four_times(before).astype(int)).max()) <= 1  # SaveImage cuts
 
 
@@ -151,14 +151,14 @@ def test_what_does_not_fit_in_memory_is_refused_with_what_to_use_instead(peer: C
 
 
 @pytest.mark.parametrize("container", ["mp4", "webm"])
-def test_a_film_dropped_on_the_canvas_gives_its_graph_back(peer: ComfyUI, canvas: Canvas, container: str) -> None:
+def test_a_video_dropped_on_the_canvas_gives_its_graph_back(peer: ComfyUI, canvas: Canvas, container: str) -> None:
     """What the frontend reads workflows from: MP4 and WebM."""
     canvas.refresh()
-    film = canvas.add("VideoIn", {"video": "film.mkv"}, title="The source", pos=[100, 200])
+    video = canvas.add("VideoIn", {"video": "film.mkv"}, title="The source", pos=[100, 200])
     codec = {"mp4": "h264", "webm": "vp9"}[container]
     values = {"filename_prefix": "drop", "container": container, "codec": codec, "bit_depth": "8"}
     out = canvas.add("VideoOut", values, pos=[500, 200])
-    canvas.connect(film, "video", out, "video")
+    canvas.connect(video, "video", out, "video")
     drawn = canvas.save()
     entry = canvas.queue()
     assert entry["outputs"][str(out)]["images"] == [{"filename": f"drop_00001_.{container}", "subfolder": "", "type": "output"}]
@@ -170,7 +170,7 @@ def test_a_film_dropped_on_the_canvas_gives_its_graph_back(peer: ComfyUI, canvas
     assert dropped["links"] == drawn["links"]
 
 
-def test_the_node_that_writes_shows_a_bar_and_pictures_of_what_it_writes(peer: ComfyUI) -> None:
+def test_the_node_that_writes_shows_a_bar_and_images_of_what_it_writes(peer: ComfyUI) -> None:
     prompt = {
         "in": node("VideoIn", video="film.mkv"),
         "model": MODEL,
@@ -184,8 +184,8 @@ def test_the_node_that_writes_shows_a_bar_and_pictures_of_what_it_writes(peer: C
     assert values == sorted(values)
     # ComfyUI passes on the first step, the last one, and between them at most ten a second.
     assert values[0] < values[-1] >= len(FRAMES)  # this film has no count in its header
-    assert heard.pictures
-    assert all(jpeg.startswith(b"\xff\xd8\xff") for jpeg in heard.pictures)
+    assert heard.images
+    assert all(jpeg.startswith(b"\xff\xd8\xff") for jpeg in heard.images)
 
 
 class _Listener:
@@ -195,7 +195,7 @@ class _Listener:
         self._url = url
         self.client_id = uuid.uuid4().hex
         self.messages: list[Json] = []
-        self.pictures: list[bytes] = []
+        self.images: list[bytes] = []
         address = urlsplit(url)
         self._socket = socket.create_connection((address.hostname, address.port), timeout=30)
         key = base64.b64encode(os.urandom(16)).decode()
@@ -233,7 +233,7 @@ class _Listener:
             if code == 1:
                 self.messages.append(json.loads(data))
             elif code == 2 and struct.unpack_from(">I", data)[0] == 1:  # PREVIEW_IMAGE: its format, then the picture
-                self.pictures.append(data[8:])
+                self.images.append(data[8:])
 
     def _frames(self) -> Iterator[tuple[int, bytes]]:
         """RFC 6455, section 5.2: a server does not mask, and this one does not split."""

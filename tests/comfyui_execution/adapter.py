@@ -22,14 +22,14 @@ from typing import Any, ClassVar
 
 import pytest
 from upscale8k import nodes
-from upscale8k.runtime.graph.cache import ResultCache
-from upscale8k.runtime.graph.check import check
-from upscale8k.runtime.graph.events import Cached, Event, Failed, Finished, Started
-from upscale8k.runtime.graph.execute import execute
-from upscale8k.runtime.graph.plan import good_outputs, plan
+from upscale8k.runtime.comfyui.custom_nodes.pack_loader import load_node_pack
+from upscale8k.runtime.comfyui.custom_nodes.stub_modules import install_stubs
+from upscale8k.runtime.graph.check import check_prompt
+from upscale8k.runtime.graph.execute.events import NodeCached, NodeEvent, NodeFailed, NodeFinished, NodeStarted
+from upscale8k.runtime.graph.execute.executor import execute_plan
+from upscale8k.runtime.graph.execute.node_cache import MemoryCache
+from upscale8k.runtime.graph.execute.plan import find_runnable_outputs, make_plan
 from upscale8k.runtime.host import LocalHost
-from upscale8k.runtime.packs.load import load_pack
-from upscale8k.runtime.packs.modules import stand_in
 
 from ..comfyui.peer.tree import OBTAIN, tree, tree_problem
 
@@ -52,11 +52,11 @@ class Server:
     def __init__(self, arguments: list[str]) -> None:
         self.temp = TemporaryDirectory()
         self.host = LocalHost(output_dir=Path(arguments[arguments.index("--output-directory") + 1]), _temp=self.temp)
-        self.core = nodes.catalog(self.host)
+        self.core = nodes.get_node_classes(self.host)
         pack = tests_of_comfyui() / "testing_nodes" / "testing-pack"
-        with stand_in(self.host, self.core):
-            self.catalog = {**self.core, **load_pack(pack, self.host, self.core).nodes}
-        self.cache = None if "--cache-none" in arguments else ResultCache()
+        with install_stubs(self.host, self.core):
+            self.catalog = {**self.core, **load_node_pack(pack, self.host, self.core).nodes}
+        self.cache = None if "--cache-none" in arguments else MemoryCache()
         self.history: dict[str, dict[str, Any]] = {}
         Server.running = self
 
@@ -65,31 +65,31 @@ class Server:
 
     def post(self, prompt: dict[str, Any], targets: list[str] | None) -> tuple[str, list[str]]:
         """Run a prompt to its end. Returns its id and the messages; a refusal is HTTP 400, as from the server."""
-        with stand_in(self.host, self.core):
+        with install_stubs(self.host, self.core):
             return self._run(prompt, targets)
 
     def _run(self, prompt: dict[str, Any], targets: list[str] | None) -> tuple[str, list[str]]:
-        checked = check(prompt, self.catalog, outputs=targets)
-        outputs = good_outputs(checked.prompt, self.catalog, checked.problems)
+        checked = check_prompt(prompt, self.catalog, outputs=targets)
+        outputs = find_runnable_outputs(checked.prompt, self.catalog, checked.problems)
         outputs = [output for output in outputs if targets is None or output in targets]
         if not outputs or any(problem.kind == "missing_node_type" for problem in checked.problems):
             reason = "\n".join(map(str, checked.problems))
             raise urllib.error.HTTPError("/prompt", 400, reason, Message(), None)
         prompt_id = f"prompt-{len(self.history)}"
         shown = self.history.setdefault(prompt_id, {})
-        planned = plan(checked.prompt, self.catalog, outputs)
-        events = execute(planned, self.catalog, cache=self.cache, keep_going=True)
+        planned = make_plan(checked.prompt, self.catalog, outputs)
+        events = execute_plan(planned, self.catalog, cache=self.cache, keep_going=True)
         return prompt_id, [json.dumps(message) for message in self._messages(prompt_id, events, shown)]
 
-    def _messages(self, prompt_id: str, events: Iterator[Event], shown: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    def _messages(self, prompt_id: str, events: Iterator[NodeEvent], shown: dict[str, Any]) -> Iterator[dict[str, Any]]:
         for event in events:
-            if isinstance(event, Finished | Cached) and event.ui:
+            if isinstance(event, NodeFinished | NodeCached) and event.ui:
                 shown[event.node_id] = event.ui
-            if isinstance(event, Started):
+            if isinstance(event, NodeStarted):
                 yield {"type": "executing", "data": {"node": event.node_id, "prompt_id": prompt_id}}
-            elif isinstance(event, Cached):
+            elif isinstance(event, NodeCached):
                 yield {"type": "execution_cached", "data": {"nodes": [event.node_id], "prompt_id": prompt_id}}
-            elif isinstance(event, Failed):
+            elif isinstance(event, NodeFailed):
                 what = {"node_id": event.node_id, "node_type": event.class_type, "exception_message": str(event.error)}
                 yield {"type": "execution_error", "data": {"prompt_id": prompt_id, **what}}
                 break
@@ -138,7 +138,7 @@ def upstream(name: str) -> ModuleType:
     borrowed = {"websocket": ModuleType("websocket")}
     if name != "test_execution":
         borrowed["tests.execution.test_execution"] = upstream("test_execution")
-    with stand_in(LocalHost()), pytest.MonkeyPatch.context() as patch:
+    with install_stubs(LocalHost()), pytest.MonkeyPatch.context() as patch:
         for borrowed_name, borrowed_module in borrowed.items():
             patch.setitem(sys.modules, borrowed_name, borrowed_module)
         spec.loader.exec_module(module)

@@ -3,8 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from upscale8k.runtime.graph.execute import Event, Finished, Started, execute
-from upscale8k.runtime.graph.plan import plan
+from upscale8k.runtime.graph.execute.executor import NodeEvent, NodeFinished, NodeStarted, execute_plan
+from upscale8k.runtime.graph.execute.plan import make_plan
 
 
 def node(
@@ -16,21 +16,21 @@ def node(
     return type("Node", (), body | {"INPUT_TYPES": classmethod(lambda cls: declared)} | attributes)
 
 
-def run(prompt: dict[str, Any], catalog: Mapping[str, type], **more: Any) -> list[Event]:
-    return list(execute(plan(prompt, catalog), catalog, **more))
+def run(prompt: dict[str, Any], catalog: Mapping[str, type], **more: Any) -> list[NodeEvent]:
+    return list(execute_plan(make_plan(prompt, catalog), catalog, **more))
 
 
-def shown(events: list[Event]) -> dict[str, Any]:
-    return {event.node_id: event.ui for event in events if isinstance(event, Finished)}
+def shown(events: list[NodeEvent]) -> dict[str, Any]:
+    return {event.node_id: event.ui for event in events if isinstance(event, NodeFinished)}
 
 
 NUMBERS = node(lambda: ([1, 2, 3],), OUTPUT_IS_LIST=(True,))
 SHOW = node(lambda value: {"ui": {"seen": [value]}}, (), {"value": ("*",)}, OUTPUT_NODE=True)
 
 
-def started(events: list[Event]) -> list[str]:
-    return [event.node_id for event in events if isinstance(event, Started)]
+def started(events: list[NodeEvent]) -> list[str]:
+    return [event.node_id for event in events if isinstance(event, NodeStarted)]
 
 
-class Picture:
+class Image:
     """Stands for 400 MB."""

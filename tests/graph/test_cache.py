@@ -5,14 +5,14 @@ import weakref
 from typing import Any
 
 import pytest
-from upscale8k.runtime.graph.cache import ResultCache
-from upscale8k.runtime.graph.execute import Cached, Event
+from upscale8k.runtime.graph.execute.executor import NodeCached, NodeEvent
+from upscale8k.runtime.graph.execute.node_cache import MemoryCache
 
-from .classes import SHOW, Picture, node, run, shown, started
+from .classes import SHOW, Image, node, run, shown, started
 
 
-def cached(events: list[Event]) -> list[str]:
-    return [event.node_id for event in events if isinstance(event, Cached)]
+def cached(events: list[NodeEvent]) -> list[str]:
+    return [event.node_id for event in events if isinstance(event, NodeCached)]
 
 
 class Counted:
@@ -43,7 +43,7 @@ def test_equal_nodes_of_a_run_are_called_once_and_all_of_them_show_the_result() 
     assert made.calls == 1
     assert started(events) == ["1", "3"]
     assert cached(events) == ["4"]
-    assert [event.ui for event in events if isinstance(event, Cached)] == [{"seen": [5]}]
+    assert [event.ui for event in events if isinstance(event, NodeCached)] == [{"seen": [5]}]
 
 
 @pytest.mark.parametrize("second", [6, 5.0, "5", True, [5]])
@@ -87,12 +87,12 @@ def of_chain(value: Any) -> dict[str, Any]:
 
 
 def test_a_second_run_with_the_same_cache_runs_only_what_changed() -> None:
-    cache = ResultCache()
+    cache = MemoryCache()
     catalog = {"Make": Counted().node, "Pass": node(lambda value: (value,)), "Show": SHOW}
     assert started(run(of_chain(1), catalog, cache=cache)) == ["1", "2", "3"]
     again = run(of_chain(1), catalog, cache=cache)
     assert (started(again), cached(again)) == ([], ["1", "2", "3"])
-    assert [event.ui for event in again if isinstance(event, Cached)][-1] == {"seen": [1]}
+    assert [event.ui for event in again if isinstance(event, NodeCached)][-1] == {"seen": [1]}
     more = of_chain(1) | {"4": {"class_type": "Show", "inputs": {"value": ["1", 0]}}}
     assert started(run(more, catalog, cache=cache)) == ["4"]
     assert started(run(of_chain(2), catalog, cache=cache)) == ["1", "2", "3"]
@@ -121,7 +121,7 @@ def test_a_class_says_itself_whether_it_changed_and_is_given_its_literals_only()
         "3": {"class_type": "Show", "inputs": {"value": ["2", 0]}},
     }
     catalog = {"One": node(lambda: (1,)), "Make": made.node, "Show": SHOW}
-    cache = ResultCache()
+    cache = MemoryCache()
     calls: list[int] = []
     for _ in answers:
         run(prompt, catalog, cache=cache)
@@ -137,7 +137,7 @@ def test_the_object_of_a_node_lives_as_long_as_its_node_is_in_the_workflow() -> 
 
     catalog = {"Make": node(lambda: None, required={"value": ("*",)}, run=run_counting), "Show": SHOW}
     prompt = {"1": {"class_type": "Make", "inputs": {"value": 0}}, "3": {"class_type": "Show", "inputs": {"value": ["1", 0]}}}
-    cache = ResultCache()
+    cache = MemoryCache()
     counts: list[Any] = []
     for value in (1, 2):
         prompt["1"]["inputs"]["value"] = value
@@ -148,15 +148,15 @@ def test_the_object_of_a_node_lives_as_long_as_its_node_is_in_the_workflow() -> 
 
 
 def test_a_cache_lets_go_of_what_the_last_run_had_no_use_for() -> None:
-    born: list[weakref.ref[Picture]] = []
+    born: list[weakref.ref[Image]] = []
 
-    def make(value: Any) -> tuple[Picture]:
-        picture = Picture()
-        born.append(weakref.ref(picture))
-        return (picture,)
+    def make(value: Any) -> tuple[Image]:
+        image = Image()
+        born.append(weakref.ref(image))
+        return (image,)
 
     catalog = {"Make": node(make, required={"value": ("*",)}), "Pass": node(lambda value: (1,)), "Show": SHOW}
-    cache = ResultCache()
+    cache = MemoryCache()
     run(of_chain(1), catalog, cache=cache)
     run(of_chain(2), catalog, cache=cache)
     gc.collect()

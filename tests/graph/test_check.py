@@ -6,7 +6,7 @@ from typing import Any, ClassVar
 
 import pytest
 from upscale8k.runtime.errors import MediaError
-from upscale8k.runtime.graph.check import check, coerce, types_match
+from upscale8k.runtime.graph.check import check_prompt, coerce_value, is_type_compatible
 
 
 class Load:
@@ -97,7 +97,7 @@ def prompt_of(**nodes: tuple[str, dict[str, Any]]) -> dict[str, Any]:
 
 
 def found(prompt: Mapping[str, Any], **more: Any) -> list[tuple[str, str | None, str | None]]:
-    return [(problem.kind, problem.node_id, problem.input_name) for problem in check(prompt, CATALOG, **more).problems]
+    return [(problem.kind, problem.node_id, problem.input_name) for problem in check_prompt(prompt, CATALOG, **more).problems]
 
 
 def loaded(**inputs: Any) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def test_a_wrong_value_is_named_as_comfyui_names_it(inputs: dict[str, Any], expe
 
 
 def test_a_link_to_an_output_that_is_not_there_is_named() -> None:
-    (problem,) = check(prompt_of(n1=("Load", LOAD), n2=("Save", {"images": ["1", 2]})), CATALOG).problems
+    (problem,) = check_prompt(prompt_of(n1=("Load", LOAD), n2=("Save", {"images": ["1", 2]})), CATALOG).problems
     assert (problem.kind, problem.input_name) == ("bad_linked_input", "images")
     assert "output 2 of node 1, which has 2" in problem.what
 
@@ -147,7 +147,7 @@ def test_missing_inputs_unions_and_mismatches_come_all_at_once() -> None:
 def test_values_come_back_in_their_types_and_the_given_prompt_is_not_touched() -> None:
     prompt = loaded(count="3", scale=2, flag="false", note=5, many={"__value__": ["x"]})
     before = copy.deepcopy(prompt)
-    checked = check(prompt, CATALOG)
+    checked = check_prompt(prompt, CATALOG)
     assert checked.problems == []
     values = checked.prompt["1"]["inputs"]
     assert values == {"image": "a.png", "count": 3, "scale": 2.0, "flag": True, "note": "5", "many": {"__value__": ["x"]}}
@@ -156,12 +156,12 @@ def test_values_come_back_in_their_types_and_the_given_prompt_is_not_touched() -
 
 
 def test_coercion_is_pythons_own() -> None:
-    assert (coerce("INT", 3.7), coerce("BOOLEAN", "false"), coerce("IMAGE,FLOAT", 5)) == (3, True, 5)
+    assert (coerce_value("INT", 3.7), coerce_value("BOOLEAN", "false"), coerce_value("IMAGE,FLOAT", 5)) == (3, True, 5)
 
 
 def test_an_unknown_class_is_reported_even_where_nothing_reaches_it() -> None:
     prompt = loaded() | prompt_of(n7=("Lod", {"x": 1}), n8=("Elsewhere", {}))
-    checked = check(prompt, CATALOG, packs={"Elsewhere": "their-pack"})
+    checked = check_prompt(prompt, CATALOG, packs={"Elsewhere": "their-pack"})
     assert [(p.kind, p.node_id) for p in checked.problems] == [("missing_node_type", "7"), ("missing_node_type", "8")]
     assert "Did you mean 'Load'?" in str(checked.problems[0])
     assert "their-pack" in str(checked.problems[1])
@@ -173,9 +173,9 @@ def test_other_mistakes_of_nodes_that_no_output_needs_do_not_matter() -> None:
 
 def test_only_what_the_wanted_outputs_need_is_checked() -> None:
     prompt = loaded(image="z.png") | {"8": {"class_type": "Save", "inputs": {}}}
-    assert {problem.node_id for problem in check(prompt, CATALOG).problems} > {"8"}
-    assert {problem.node_id for problem in check(prompt, CATALOG, outputs=["8"]).problems} == {"8"}
-    assert [problem.kind for problem in check(prompt, CATALOG, outputs=[]).problems] == ["prompt_no_outputs"]
+    assert {problem.node_id for problem in check_prompt(prompt, CATALOG).problems} > {"8"}
+    assert {problem.node_id for problem in check_prompt(prompt, CATALOG, outputs=["8"]).problems} == {"8"}
+    assert [problem.kind for problem in check_prompt(prompt, CATALOG, outputs=[]).problems] == ["prompt_no_outputs"]
 
 
 def test_a_workflow_without_an_output_does_nothing() -> None:
@@ -185,7 +185,7 @@ def test_a_workflow_without_an_output_does_nothing() -> None:
 
 def test_a_cycle_is_named_by_its_path() -> None:
     prompt = prompt_of(n5=("Pass", {"image": ["7", 0]}), n7=("Pass", {"image": ["5", 0]}), n9=("Save", {"images": ["5", 0]}))
-    (problem,) = check(prompt, CATALOG).problems
+    (problem,) = check_prompt(prompt, CATALOG).problems
     assert problem.kind == "dependency_cycle"
     assert "5 (Pass) -> 7 (Pass) -> 5 (Pass)" in problem.what
 
@@ -202,7 +202,7 @@ def test_two_cycles_are_two_problems() -> None:
 
 
 def test_a_choice_that_is_not_there_names_the_nearest_and_counts_the_others() -> None:
-    (problem,) = check(loaded(image="b.pgn"), CATALOG).problems
+    (problem,) = check_prompt(loaded(image="b.pgn"), CATALOG).problems
     assert "'b.png'" in problem.hint
     assert "2 others" in problem.hint
 
@@ -274,7 +274,7 @@ def test_a_check_that_takes_nothing_but_types_is_asked_too() -> None:
         def VALIDATE_INPUTS(cls, input_types: Any) -> Any:
             return f"not {input_types['image']}"
 
-    problems = check(judged("OnlyTypes", 1), CATALOG | {"OnlyTypes": OnlyTypes}).problems
+    problems = check_prompt(judged("OnlyTypes", 1), CATALOG | {"OnlyTypes": OnlyTypes}).problems
     assert [problem.what for problem in problems] == ["not IMAGE"]
 
 
@@ -289,7 +289,7 @@ def test_a_check_that_takes_nothing_but_types_is_asked_too() -> None:
 )
 def test_only_true_is_a_yes(verdict: Any, kind: str, says: str) -> None:
     Judge.verdict = verdict
-    (problem,) = check(judged("Judge", 0.5), CATALOG).problems
+    (problem,) = check_prompt(judged("Judge", 0.5), CATALOG).problems
     assert problem.kind == kind
     assert says in str(problem)
 
@@ -331,4 +331,4 @@ class Anything(str):
     ],
 )
 def test_types_fit_as_in_comfyui(received: Any, wanted: Any, fits: bool) -> None:
-    assert types_match(received, wanted) is fits
+    assert is_type_compatible(received, wanted) is fits

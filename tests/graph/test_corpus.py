@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 from upscale8k.runtime.graph import document
-from upscale8k.runtime.graph.convert import convert
+from upscale8k.runtime.graph.convert.converter import convert_workflow
 
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "conformance"
 # The frontend takes the value of a promoted primitive from the wrong widget of its target ("gemini-3-pro-image-preview" as
@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(not CORPUS.is_dir(), reason="the recorded corpus
 
 
 def read(path: Path) -> document.Document:
-    return document.read(path, lambda film: {})  # there is no film among them
+    return document.read_document(path, lambda video: {})  # there is no film among them
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def test_every_recorded_workflow_converts_to_the_graph_that_the_frontend_sent(
         expected = json.loads(path.with_name(path.name.replace(".ui.json", ".api.json")).read_text(encoding="utf-8"))
         ui = read(path).ui
         assert ui is not None
-        conversion = convert(ui, object_info)
+        conversion = convert_workflow(ui, object_info)
         assert conversion.problems == []
         if sorted(score.hashes(expected).values()) != sorted(score.hashes(conversion.prompt).values()):
             different.add(path.name)
@@ -59,7 +59,7 @@ def test_the_gan_upscale_blueprint_keeps_the_ids_that_the_frontend_gives(object_
     ui = read(CORPUS / "ui_to_api" / "Video_Upscale_GAN_x4_.json.ui.json").ui
     assert ui is not None
     recorded = json.loads((CORPUS / "ui_to_api" / "Video_Upscale_GAN_x4_.json.api.json").read_text(encoding="utf-8"))
-    assert convert(ui, object_info).prompt.keys() == recorded.keys()
+    assert convert_workflow(ui, object_info).prompt.keys() == recorded.keys()
 
 
 def test_permuted_target_slots_and_native_reroutes_change_nothing(object_info: dict[str, Any]) -> None:
@@ -68,9 +68,9 @@ def test_permuted_target_slots_and_native_reroutes_change_nothing(object_info: d
     for path in paths:
         ui = read(path).ui
         assert ui is not None
-        before = convert(ui, object_info).prompt
+        before = convert_workflow(ui, object_info).prompt
         for link in ui["links"]:
             link[4] += 7
         ui.setdefault("extra", {})["reroutes"] = [{"id": 1, "pos": [0, 0], "linkIds": [link[0] for link in ui["links"]]}]
         ui["floatingLinks"] = [{"id": 900, "origin_id": 1, "origin_slot": 0, "target_id": -1, "target_slot": -1, "type": "*"}]
-        assert convert(ui, object_info).prompt == before
+        assert convert_workflow(ui, object_info).prompt == before

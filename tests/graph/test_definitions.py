@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from upscale8k.runtime.graph.definitions import describe, describe_all
+from upscale8k.runtime.graph.definitions import describe_class, describe_classes
 
 OBJECT_INFO = Path(__file__).resolve().parents[3] / "shared" / "conformance" / "object_info.json"
 
@@ -44,11 +44,11 @@ def test_an_entry_equals_the_servers() -> None:
     ImageInvert.CATEGORY = server["category"]
     ImageInvert.SEARCH_ALIASES = tuple(server["search_aliases"])
     ImageInvert.ESSENTIALS_CATEGORY = server["essentials_category"]
-    assert json.loads(json.dumps(describe("ImageInvert", ImageInvert, server["display_name"]))) == server
+    assert json.loads(json.dumps(describe_class("ImageInvert", ImageInvert, server["display_name"]))) == server
 
 
 def test_what_a_class_says_of_itself_is_in_its_entry() -> None:
-    entry = json.loads(json.dumps(describe_all({"Plain": Plain}, {})["Plain"]))
+    entry = json.loads(json.dumps(describe_classes({"Plain": Plain}, {})["Plain"]))
     assert entry["input"]["required"] == {"b": ["INT", {"default": 1}], "a": [["x"]]}
     assert entry["input_order"] == {"required": ["b", "a"], "hidden": ["p"]}
     assert (entry["output"], entry["output_name"], entry["output_is_list"]) == (

@@ -19,7 +19,7 @@ API = {"1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}}}
 
 def read(path: Path, tags: Mapping[str, str] | None = None) -> Document:
     """With a film's tags that somebody else has read."""
-    return document.read(path, lambda asked: tags or {} if asked == path else {})
+    return document.read_document(path, lambda asked: tags or {} if asked == path else {})
 
 
 def save(path: Path, root: Any) -> Path:
@@ -84,7 +84,7 @@ def test_exif_strings_of_webp_and_jpeg_are_read(tmp_path: Path, suffix: str) -> 
     assert read(tmp_path / f"a.{suffix}").ui == UI
 
 
-def test_pictures_without_a_workflow_say_so(tmp_path: Path) -> None:
+def test_images_without_a_workflow_say_so(tmp_path: Path) -> None:
     for suffix in ("png", "webp", "jpg"):
         Image.new("RGB", (8, 8)).save(tmp_path / f"a.{suffix}")
         with pytest.raises(WorkflowError, match="carries no workflow"):
@@ -92,7 +92,7 @@ def test_pictures_without_a_workflow_say_so(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "MKV"])
-def test_a_film_carries_its_workflow_in_its_tags_however_large_it_is(suffix: str, tmp_path: Path) -> None:
+def test_a_video_carries_its_workflow_in_its_tags_however_large_it_is(suffix: str, tmp_path: Path) -> None:
     path = tmp_path / f"film.{suffix}"
     with path.open("wb") as file:
         file.truncate(2**30)
@@ -152,7 +152,7 @@ def test_what_is_no_workflow_is_refused_by_what_it_is(tmp_path: Path, content: s
     assert caught.value.path == path
 
 
-def test_missing_files_folders_films_and_binary_files_are_refused_by_name(tmp_path: Path) -> None:
+def test_missing_files_folders_videos_and_binary_files_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "film.mp4").write_bytes(b"\0\0\0\x20ftypisom")
     (tmp_path / "weights.json").write_bytes(b"\xff\xfa\xfb" * 50)

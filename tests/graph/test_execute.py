@@ -6,18 +6,26 @@ from typing import Any, ClassVar
 
 import pytest
 from upscale8k.runtime.errors import Cancelled, MediaError, NodeError
-from upscale8k.runtime.graph.calls import ExecutionBlocker, Inputs, Results, call_each, merge, take_apart, takes_lists
-from upscale8k.runtime.graph.check import check
-from upscale8k.runtime.graph.execute import Blocked, Failed, Finished, Started, execute
-from upscale8k.runtime.graph.plan import plan
+from upscale8k.runtime.graph.check import check_prompt
+from upscale8k.runtime.graph.execute.executor import NodeBlocked, NodeFailed, NodeFinished, NodeStarted, execute_plan
+from upscale8k.runtime.graph.execute.node_call import (
+    ExecutionBlocker,
+    Inputs,
+    NodeResults,
+    call_per_element,
+    has_list_inputs,
+    merge_call_results,
+    parse_call_result,
+)
+from upscale8k.runtime.graph.execute.plan import make_plan
 
-from .classes import NUMBERS, SHOW, Picture, node, run, shown
+from .classes import NUMBERS, SHOW, Image, node, run, shown
 
 
-def call_node(cls: Any, inputs: Inputs) -> Results:
+def call_node(cls: Any, inputs: Inputs) -> NodeResults:
     """All calls of one node, as a run makes them."""
-    answers = call_each(cls().run, inputs, lambda answer: answer, as_lists=takes_lists(cls), node_id="1")
-    return merge(cls, [take_apart(cls, answer) for answer in answers])
+    answers = call_per_element(cls().run, inputs, lambda answer: answer, as_lists=has_list_inputs(cls), node_id="1")
+    return merge_call_results(cls, [parse_call_result(cls, answer) for answer in answers])
 
 
 def test_events_come_in_order_with_titles() -> None:
@@ -27,10 +35,10 @@ def test_events_come_in_order_with_titles() -> None:
     }
     events = run(prompt, {"One": node(lambda: (1,)), "Show": SHOW})
     assert [(type(event), event.node_id, event.title) for event in events] == [
-        (Started, "1", "The one"),
-        (Finished, "1", "The one"),
-        (Started, "2", None),
-        (Finished, "2", None),
+        (NodeStarted, "1", "The one"),
+        (NodeFinished, "1", "The one"),
+        (NodeStarted, "2", None),
+        (NodeFinished, "2", None),
     ]
     assert shown(events) == {"1": {}, "2": {"seen": [1]}}
 
@@ -88,7 +96,7 @@ def test_a_blocker_stops_one_element_and_what_depends_on_it() -> None:
     }
     events = run(prompt, {"Numbers": NUMBERS, "Odd": odd, "Show": SHOW})
     assert shown(events)["3"] == {"seen": [1, 3]}
-    assert [(event.node_id, event.message) for event in events if isinstance(event, Blocked)] == [("3", "even")]
+    assert [(event.node_id, event.message) for event in events if isinstance(event, NodeBlocked)] == [("3", "even")]
 
 
 def test_a_blocked_node_blocks_its_own_readers_in_silence() -> None:
@@ -99,7 +107,7 @@ def test_a_blocked_node_blocks_its_own_readers_in_silence() -> None:
     }
     catalog = {"Block": node(lambda: ExecutionBlocker("stop"), ("X", "X")), "Pass": node(lambda value: (value,)), "Show": SHOW}
     events = run(prompt, catalog)
-    assert [event.node_id for event in events if isinstance(event, Blocked)] == ["2"]
+    assert [event.node_id for event in events if isinstance(event, NodeBlocked)] == ["2"]
     assert shown(events)["3"] == {}
 
 
@@ -130,7 +138,7 @@ def test_undeclared_links_are_passed_undeclared_constants_are_not() -> None:
 
 def test_a_literal_list_is_never_taken_for_a_link() -> None:
     prompt = {"1": {"class_type": "Show", "inputs": {"value": {"__value__": ["1", 0]}}}}
-    checked = check(prompt, {"Show": SHOW})
+    checked = check_prompt(prompt, {"Show": SHOW})
     assert checked.problems == []
     assert shown(run(checked.prompt, {"Show": SHOW}))["1"] == {"seen": [["1", 0]]}
 
@@ -189,8 +197,8 @@ def test_ctrl_c_is_a_cancellation() -> None:
 def test_nothing_runs_after_the_first_failure() -> None:
     prompt, catalog = failing(ValueError("x"))
     prompt["9"] = {"class_type": "Show", "inputs": {"value": 1}}
-    events = execute(plan(prompt, catalog | {"Show": SHOW}), catalog | {"Show": SHOW})
-    assert [type(next(events)) for _ in range(2)] == [Started, Failed]
+    events = execute_plan(make_plan(prompt, catalog | {"Show": SHOW}), catalog | {"Show": SHOW})
+    assert [type(next(events)) for _ in range(2)] == [NodeStarted, NodeFailed]
     with pytest.raises(NodeError):
         next(events)
     assert list(events) == []
@@ -205,8 +213,8 @@ def test_with_keep_going_a_failure_costs_only_what_depends_on_it() -> None:
         "9": {"class_type": "Show", "inputs": {"value": 1}},
     }
     events = run(prompt, catalog, keep_going=True)
-    (failed,) = [event for event in events if isinstance(event, Failed)]
-    assert (failed.node_id, failed.lost, type(failed.error)) == ("4", ("6",), MediaError)
+    (failed,) = [event for event in events if isinstance(event, NodeFailed)]
+    assert (failed.node_id, failed.lost_outputs, type(failed.error)) == ("4", ("6",), MediaError)
     assert shown(events) == {"9": {"seen": [1]}}
 
 
@@ -225,15 +233,15 @@ def test_with_keep_going_ctrl_c_still_stops() -> None:
 
 
 def test_an_event_of_a_failure_holds_no_values() -> None:
-    def fail(picture: Picture) -> None:
+    def fail(picture: Image) -> None:
         held.append(weakref.ref(picture))
         raise ValueError("too dark")
 
-    held: list[weakref.ref[Picture]] = []
+    held: list[weakref.ref[Image]] = []
     prompt = {"1": {"class_type": "Make", "inputs": {}}, "2": {"class_type": "Fail", "inputs": {"picture": ["1", 0]}}}
-    events = run(prompt, {"Make": node(lambda: (Picture(),)), "Fail": node(fail, OUTPUT_NODE=True)}, keep_going=True)
+    events = run(prompt, {"Make": node(lambda: (Image(),)), "Fail": node(fail, OUTPUT_NODE=True)}, keep_going=True)
     gc.collect()
-    assert [type(event) for event in events] == [Started, Finished, Started, Failed]
+    assert [type(event) for event in events] == [NodeStarted, NodeFinished, NodeStarted, NodeFailed]
     assert held[0]() is None
 
 
@@ -245,19 +253,19 @@ class Chain:
 
     RETURN_TYPES = ("IMAGE", "MASK")
     FUNCTION = "run"
-    born: ClassVar[list[weakref.ref[Picture]]] = []
+    born: ClassVar[list[weakref.ref[Image]]] = []
     alive: ClassVar[list[int]] = []
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {"required": {}, "optional": {"image": ("IMAGE",)}}
 
-    def run(self, image: Picture | None = None) -> tuple[Picture, Picture]:
+    def run(self, image: Image | None = None) -> tuple[Image, Image]:
         del image
         self.alive.append(sum(ref() is not None for ref in self.born))
-        pictures = (Picture(), Picture())
-        self.born.extend(map(weakref.ref, pictures))
-        return pictures
+        images = (Image(), Image())
+        self.born.extend(map(weakref.ref, images))
+        return images
 
 
 class Sink(Chain):
@@ -274,8 +282,8 @@ def test_a_result_dies_after_its_last_reader_and_an_unread_one_at_once() -> None
     catalog = {"Chain": Chain, "Sink": Sink}
     gc.disable()  # reference counts alone must do it
     try:
-        for event in execute(plan(prompt, catalog), catalog):
-            if isinstance(event, Started) and event.node_id == "4":
+        for event in execute_plan(make_plan(prompt, catalog), catalog):
+            if isinstance(event, NodeStarted) and event.node_id == "4":
                 assert [ref() is not None for ref in Chain.born] == [False, False, False, False, True, False]
         assert Chain.alive == [0, 1, 1, 1, 1]
         assert not any(ref() for ref in Chain.born)
@@ -286,11 +294,13 @@ def test_a_result_dies_after_its_last_reader_and_an_unread_one_at_once() -> None
 def test_closing_a_run_in_the_middle_releases_everything() -> None:
     Chain.born.clear()
     catalog = {"Chain": Chain, "Sink": Sink}
-    events = execute(
-        plan({"1": {"class_type": "Chain", "inputs": {}}, "2": {"class_type": "Sink", "inputs": {"image": ["1", 0]}}}, catalog),
+    events = execute_plan(
+        make_plan(
+            {"1": {"class_type": "Chain", "inputs": {}}, "2": {"class_type": "Sink", "inputs": {"image": ["1", 0]}}}, catalog
+        ),
         catalog,
     )
-    assert [type(next(events)) for _ in range(2)] == [Started, Finished]
+    assert [type(next(events)) for _ in range(2)] == [NodeStarted, NodeFinished]
     assert Chain.born[0]() is not None
     events.close()  # type: ignore[attr-defined]
     assert not any(ref() for ref in Chain.born)

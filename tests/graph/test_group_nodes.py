@@ -9,7 +9,7 @@ import copy
 from typing import Any
 
 import pytest
-from upscale8k.runtime.graph.convert import Conversion, convert
+from upscale8k.runtime.graph.convert.converter import WorkflowConversion, convert_workflow
 
 IMAGE = "IMAGE"
 BLEND = {
@@ -76,13 +76,13 @@ def group(nodes: list[Any], links: list[Any], external: Any = (), **more: Any) -
     return {"nodes": nodes, "links": links, "external": list(external), **more}
 
 
-def inputs_of(conversion: Conversion) -> dict[str, dict[str, Any]]:
+def inputs_of(conversion: WorkflowConversion) -> dict[str, dict[str, Any]]:
     assert conversion.problems == []
     return {node_id: node["inputs"] for node_id, node in conversion.prompt.items()}
 
 
 def converted(ui: dict[str, Any]) -> dict[str, dict[str, Any]]:
-    return inputs_of(convert(ui, DEFINITIONS))
+    return inputs_of(convert_workflow(ui, DEFINITIONS))
 
 
 INVERT_AND_BLEND = group(
@@ -357,7 +357,7 @@ def test_a_group_node_inside_a_subgraph_is_converted_there() -> None:
 
 
 def refusal(ui: dict[str, Any]) -> str:
-    (problem,) = convert(ui, DEFINITIONS).problems
+    (problem,) = convert_workflow(ui, DEFINITIONS).problems
     assert problem.kind == "legacy_group_node"
     return str(problem)
 
@@ -388,7 +388,7 @@ def test_what_cannot_be_converted_is_refused_by_name() -> None:
 def test_an_unknown_class_inside_is_named_with_its_pack() -> None:
     ui = two_sheets("workflow>mk")
     ui["extra"]["groupNodes"]["mk"]["nodes"][0] |= {"type": "Sharpen+", "properties": {"cnr_id": "sharp-pack"}}
-    conversion = convert(ui, DEFINITIONS)
+    conversion = convert_workflow(ui, DEFINITIONS)
     assert {(problem.kind, problem.node_id) for problem in conversion.problems} == {
         ("missing_node_type", "2:0"),
         ("missing_node_type", "5:0"),

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 from upscale8k.runtime.errors import WorkflowError
-from upscale8k.runtime.graph.overrides import apply
+from upscale8k.runtime.graph.overrides import apply_override
 
 CODEC = {
     "options": [
@@ -61,16 +61,20 @@ PROMPT: dict[str, Any] = {
 )
 def test_a_value_is_set_by_id_title_or_class(assignment: str, node: str, name: str, value: Any) -> None:
     before = copy.deepcopy(PROMPT)
-    changed = apply(PROMPT, assignment, CATALOG)
+    changed = apply_override(PROMPT, assignment, CATALOG)
     assert changed[node]["inputs"][name] == value
     assert type(changed[node]["inputs"][name]) is type(value)
     assert before == PROMPT
 
 
 def test_another_choice_brings_its_inputs_with_their_defaults_and_takes_the_old_ones_away() -> None:
-    assert apply(PROMPT, "1.codec=h264", CATALOG)["1"]["inputs"] == {"count": ["2", 0], "codec": "h264", "codec.crf": 23}
-    assert apply(PROMPT, "2.codec=h264", CATALOG)["2"]["inputs"] == {"codec": "h264", "codec.crf": 5}
-    assert apply(PROMPT, "2.codec=auto", CATALOG)["2"]["inputs"] == {"codec": "auto"}
+    assert apply_override(PROMPT, "1.codec=h264", CATALOG)["1"]["inputs"] == {
+        "count": ["2", 0],
+        "codec": "h264",
+        "codec.crf": 23,
+    }
+    assert apply_override(PROMPT, "2.codec=h264", CATALOG)["2"]["inputs"] == {"codec": "h264", "codec.crf": 5}
+    assert apply_override(PROMPT, "2.codec=auto", CATALOG)["2"]["inputs"] == {"codec": "auto"}
 
 
 @pytest.mark.parametrize(
@@ -91,10 +95,10 @@ def test_another_choice_brings_its_inputs_with_their_defaults_and_takes_the_old_
 )
 def test_what_cannot_be_set_is_refused_with_what_can(assignment: str, says: str) -> None:
     with pytest.raises(WorkflowError) as caught:
-        apply(PROMPT, assignment, CATALOG)
+        apply_override(PROMPT, assignment, CATALOG)
     assert says in str(caught.value)
 
 
 def test_a_node_of_an_unknown_class_cannot_be_set() -> None:
     with pytest.raises(WorkflowError, match="not known here"):
-        apply({"1": {"class_type": "Foreign", "inputs": {"x": 1}}}, "1.x=2", CATALOG)
+        apply_override({"1": {"class_type": "Foreign", "inputs": {"x": 1}}}, "1.x=2", CATALOG)

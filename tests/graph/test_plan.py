@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from upscale8k.runtime.errors import Problem, WorkflowError
-from upscale8k.runtime.graph.plan import good_outputs, plan
+from upscale8k.runtime.graph.execute.plan import find_runnable_outputs, make_plan
 
 
 class Node:
@@ -32,7 +32,7 @@ def prompt_of(links: dict[str, list[tuple[str, int]]], outputs: set[str]) -> dic
 
 
 def order(links: dict[str, list[tuple[str, int]]], outputs: set[str], wanted: list[str] | None = None) -> list[str]:
-    return list(plan(prompt_of(links, outputs), CATALOG, wanted).order)
+    return list(make_plan(prompt_of(links, outputs), CATALOG, wanted).order)
 
 
 def test_each_chain_is_finished_before_the_next_begins() -> None:
@@ -72,16 +72,16 @@ def test_what_cannot_be_planned_is_refused(links: Any, outputs: set[str], wanted
 
 def test_the_outputs_without_problems_above_them_are_good() -> None:
     prompt = prompt_of({"1": [], "2": [("1", 0)], "3": [], "4": [("3", 0)], "5": [("2", 0), ("3", 0)]}, {"2", "4", "5"})
-    assert good_outputs(prompt, CATALOG, []) == ["2", "4", "5"]
-    assert good_outputs(prompt, CATALOG, [Problem("value_not_in_list", "x", node_id="3")]) == ["2"]
-    assert good_outputs(prompt, CATALOG, [Problem("invalid_prompt", "x")]) == []
+    assert find_runnable_outputs(prompt, CATALOG, []) == ["2", "4", "5"]
+    assert find_runnable_outputs(prompt, CATALOG, [Problem("value_not_in_list", "x", node_id="3")]) == ["2"]
+    assert find_runnable_outputs(prompt, CATALOG, [Problem("invalid_prompt", "x")]) == []
 
 
 def test_a_node_of_an_unknown_class_is_refused() -> None:
     prompt = prompt_of({"1": [], "2": [("1", 0)]}, {"2"})
     prompt["1"]["class_type"] = "Nowhere"
     with pytest.raises(WorkflowError, match=r"node 1 \(Nowhere\) is of a class that is not here"):
-        plan(prompt, CATALOG)
+        make_plan(prompt, CATALOG)
 
 
 @st.composite

@@ -3,7 +3,7 @@
 from typing import Any
 
 import pytest
-from upscale8k.runtime.graph.primitives import fitted, written
+from upscale8k.runtime.graph.convert.primitives import coerce_to_widget, fit_value
 from upscale8k.runtime.graph.specs import InputSpec
 
 
@@ -32,7 +32,7 @@ SIDE = number("INT", 1, 16384, 1)
     ],
 )
 def test_a_primitive_stays_in_what_its_targets_have_in_common(value: Any, specs: list[InputSpec], shown: Any) -> None:
-    assert fitted(value, specs) == shown
+    assert fit_value(value, specs) == shown
 
 
 @pytest.mark.parametrize(
@@ -48,4 +48,4 @@ def test_a_primitive_stays_in_what_its_targets_have_in_common(value: Any, specs:
     ],
 )
 def test_a_number_widget_rounds_what_is_written_into_it(spec: InputSpec | None, value: Any, held: Any) -> None:
-    assert written(spec, value) == held
+    assert coerce_to_widget(spec, value) == held

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from upscale8k.runtime.graph.convert import convert
+from upscale8k.runtime.graph.convert.converter import convert_workflow
 from upscale8k.runtime.graph.prompts import is_link
 
 RECORDED = sorted((Path(__file__).parent / "recorded").glob("*.json"))
@@ -47,7 +47,7 @@ def as_javascript(value: Any) -> Any:
 @pytest.mark.parametrize("path", RECORDED, ids=lambda path: path.stem)
 def test_a_recorded_workflow_converts_to_the_graph_that_the_frontend_sent(path: Path) -> None:
     recorded = json.loads(path.read_text(encoding="utf-8"))
-    conversion = convert(recorded["ui"], recorded["definitions"])
+    conversion = convert_workflow(recorded["ui"], recorded["definitions"])
     assert conversion.problems == []
     assert fingerprints(as_javascript(conversion.prompt)) == fingerprints(as_javascript(recorded["api"]))
 

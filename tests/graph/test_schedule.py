@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from upscale8k.runtime.errors import NodeError, WorkflowError
-from upscale8k.runtime.graph.execute import Cached, Failed, Finished, Started
-from upscale8k.runtime.graph.plan import plan
+from upscale8k.runtime.graph.execute.executor import NodeCached, NodeFailed, NodeFinished, NodeStarted
+from upscale8k.runtime.graph.execute.plan import make_plan
 
-from .classes import NUMBERS, SHOW, Picture, node, run, shown, started
+from .classes import NUMBERS, SHOW, Image, node, run, shown, started
 
 LAZY = ("*", {"lazy": True})
 
@@ -84,12 +84,12 @@ def test_asking_for_an_input_that_is_not_linked_is_a_fault_of_the_node() -> None
 def test_a_branch_that_is_out_of_the_question_lets_go_of_what_only_it_would_read() -> None:
     """The picture is also an input of the branch that is not taken; it dies when that is known."""
     alive: list[bool] = []
-    born: list[weakref.ref[Picture]] = []
+    born: list[weakref.ref[Image]] = []
 
-    def make() -> tuple[Picture]:
-        picture = Picture()
-        born.append(weakref.ref(picture))
-        return (picture,)
+    def make() -> tuple[Image]:
+        image = Image()
+        born.append(weakref.ref(image))
+        return (image,)
 
     catalog = CATALOG | {
         "Make": node(make),
@@ -143,8 +143,8 @@ def test_a_node_is_replaced_by_the_nodes_that_it_adds() -> None:
     )
     assert twice is not grow
     assert started(events) == ["1", "1.a", "1.b", "2"]
-    assert [event.node_id for event in events if isinstance(event, Finished)] == ["1.a", "1.b", "1", "2"]
-    assert {event.shown_as for event in events if event.node_id.startswith("1.")} == {"1"}
+    assert [event.node_id for event in events if isinstance(event, NodeFinished)] == ["1.a", "1.b", "1", "2"]
+    assert {event.display_node_id for event in events if event.node_id.startswith("1.")} == {"1"}
     assert shown(events)["2"] == {"seen": [20]}
 
 
@@ -224,8 +224,8 @@ def test_a_failure_of_an_added_node_names_both() -> None:
 
     grow = expanding(lambda: {"1.x": {"class_type": "Fail", "inputs": {}}}, ["1.x", 0])
     events = run(of_one("Grow"), {"Grow": grow, "Fail": node(fail), "Show": SHOW}, keep_going=True)
-    (failed,) = [event for event in events if isinstance(event, Failed)]
-    assert (failed.node_id, failed.lost) == ("1", ("2",))
+    (failed,) = [event for event in events if isinstance(event, NodeFailed)]
+    assert (failed.node_id, failed.lost_outputs) == ("1", ("2",))
     assert str(failed.error).startswith("node 1 (Grow), which added Fail (1.x): ValueError: no")
 
 
@@ -239,18 +239,18 @@ def test_a_circle_of_added_nodes_is_blamed_on_their_maker() -> None:
         run(of_one("Grow"), catalog)
 
 
-def test_a_loop_of_any_length_holds_the_pictures_of_one_round() -> None:
+def test_a_loop_of_any_length_holds_the_images_of_one_round() -> None:
     """Loops hand their values on as literals of the nodes that they add."""
-    born: list[weakref.ref[Picture]] = []
+    born: list[weakref.ref[Image]] = []
     alive: list[int] = []
 
-    def develop(picture: Any) -> tuple[Picture]:
+    def develop(picture: Any) -> tuple[Image]:
         alive.append(sum(ref() is not None for ref in born))
-        fresh = Picture()
+        fresh = Image()
         born.append(weakref.ref(fresh))
         return (fresh,)
 
-    def loop(picture: Picture, rounds: int, me: str, prompt: Any) -> Any:
+    def loop(picture: Image, rounds: int, me: str, prompt: Any) -> Any:
         if rounds == 0:
             return (picture,)
         graph = {
@@ -292,10 +292,10 @@ def acyclic(draw: st.DrawFn) -> dict[str, Any]:
 def test_without_lazy_inputs_a_run_follows_the_plan(prompt: dict[str, Any]) -> None:
     catalog = {"Sum": node(lambda own, **more: (own + sum(more.values()),), required={"own": ("INT",)}), "Show": SHOW}
     events = run(prompt, catalog)
-    assert started(events) == list(plan(prompt, catalog).order)
-    assert not [event for event in events if isinstance(event, Cached)]
+    assert started(events) == list(make_plan(prompt, catalog).order)
+    assert not [event for event in events if isinstance(event, NodeCached)]
     sums: dict[str, int] = {}
-    for node_id in (event.node_id for event in events if isinstance(event, Started) and event.node_id != "end"):
+    for node_id in (event.node_id for event in events if isinstance(event, NodeStarted) and event.node_id != "end"):
         inputs = prompt[node_id]["inputs"]
         sums[node_id] = inputs["own"] + sum(sums[link[0]] for link in inputs.values() if isinstance(link, list))
     assert shown(events)["end"] == {"seen": [sums[prompt["end"]["inputs"]["value"][0]]]}

@@ -4,9 +4,9 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from upscale8k.runtime.graph.canvas import Socket, read_canvas
-from upscale8k.runtime.graph.sockets import bypass_slot, compatible, live_sockets
-from upscale8k.runtime.graph.widgets import read_widgets
+from upscale8k.runtime.graph.convert.sockets import build_sockets, can_connect, find_bypass_slot
+from upscale8k.runtime.graph.convert.ui_workflow import InputSocket, read_ui_workflow
+from upscale8k.runtime.graph.convert.widgets import read_widgets
 
 
 @pytest.mark.parametrize(
@@ -27,8 +27,8 @@ from upscale8k.runtime.graph.widgets import read_widgets
 def test_a_bypassed_node_hands_on_the_input_that_the_frontend_chooses(
     inputs: list[str], output: str, slot: int, wanted: str, chosen: int | None
 ) -> None:
-    sockets = [Socket(f"in{index}", kind) for index, kind in enumerate(inputs)]
-    assert bypass_slot(sockets, output, slot, wanted) == chosen
+    sockets = [InputSocket(f"in{index}", kind) for index, kind in enumerate(inputs)]
+    assert find_bypass_slot(sockets, output, slot, wanted) == chosen
 
 
 @pytest.mark.parametrize(
@@ -43,8 +43,8 @@ def test_a_bypassed_node_hands_on_the_input_that_the_frontend_chooses(
     ],
 )
 def test_sockets_fit_as_on_the_canvas(first: str, second: str, fits: bool) -> None:
-    assert compatible(first, second) is fits
-    assert compatible(second, first) is fits
+    assert can_connect(first, second) is fits
+    assert can_connect(second, first) is fits
 
 
 def names(
@@ -54,9 +54,9 @@ def names(
     canvas.node(1, kind, values)
     for name, widget in saved:
         canvas.socket(1, name, widget=widget)
-    node = read_canvas(canvas.ui()).root.nodes["1"]
+    node = read_ui_workflow(canvas.ui()).root.nodes["1"]
     widgets = read_widgets(kind, definitions[kind], node.values)
-    return [socket.name for socket in live_sockets(node, definitions[kind], widgets.values)]
+    return [socket.name for socket in build_sockets(node, definitions[kind], widgets.values)]
 
 
 def test_plain_sockets_stand_before_those_of_widgets(draw: Callable[[], Any], definitions: dict[str, Any]) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 from upscale8k.runtime.errors import NodeError
-from upscale8k.runtime.graph.execute import Failed, Started, execute
-from upscale8k.runtime.graph.plan import plan
+from upscale8k.runtime.graph.execute.executor import NodeFailed, NodeStarted, execute_plan
+from upscale8k.runtime.graph.execute.plan import make_plan
 
 from .classes import NUMBERS, SHOW, node, run, shown, started
 
@@ -94,8 +94,8 @@ def test_closing_a_run_stops_its_async_nodes() -> None:
 
     catalog = {"Wait": node(wait, run=wait, OUTPUT_NODE=True), "Fail": node(fail, OUTPUT_NODE=True)}
     prompt = {"1": {"class_type": "Wait", "inputs": {}}, "2": {"class_type": "Fail", "inputs": {}}}
-    events = execute(plan(prompt, catalog), catalog, keep_going=True)
-    assert [type(next(events)) for _ in range(3)] == [Started, Started, Failed]
+    events = execute_plan(make_plan(prompt, catalog), catalog, keep_going=True)
+    assert [type(next(events)) for _ in range(3)] == [NodeStarted, NodeStarted, NodeFailed]
     events.close()  # type: ignore[attr-defined]
     assert stopped == [True]
 

@@ -4,7 +4,7 @@ from datetime import datetime
 from random import Random
 
 import pytest
-from upscale8k.runtime.graph.text import as_text, choose, format_date
+from upscale8k.runtime.graph.convert.text_tokens import expand_choices, format_date, format_like_javascript
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ def test_dates_are_written_as_on_the_canvas(pattern: str, text: str) -> None:
 
 @pytest.mark.parametrize(("value", "text"), [(True, "true"), (1.0, "1"), (0.5, "0.5"), (None, ""), (7, "7"), ("x", "x")])
 def test_values_are_written_as_javascript_writes_them(value: object, text: str) -> None:
-    assert as_text(value) == text
+    assert format_like_javascript(value) == text
 
 
 @pytest.mark.parametrize(
@@ -31,4 +31,4 @@ def test_values_are_written_as_javascript_writes_them(value: object, text: str) 
     [("{a}", "a"), ("{a", "a"), (r"\{a\|b\}", "{a|b}"), ("a}b", "a}b"), ("{}", ""), ("x // y", "x "), ("a/*\n*/b", "ab")],
 )
 def test_braces_without_a_choice_and_comments(text: str, chosen: str) -> None:
-    assert choose(text, Random(0)) == chosen
+    assert expand_choices(text, Random(0)) == chosen

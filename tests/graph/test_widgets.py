@@ -4,7 +4,7 @@ from typing import Any
 
 from hypothesis import given
 from hypothesis import strategies as st
-from upscale8k.runtime.graph.widgets import read_widgets
+from upscale8k.runtime.graph.convert.widgets import read_widgets
 
 VALUES = {
     "INT": st.integers(-(2**53), 2**64),
@@ -67,7 +67,7 @@ def test_every_list_that_the_frontend_saves_is_read_back(node: tuple[dict[str, A
         saved = [*saved, *[None] * 50]
     read = read_widgets("Any", definition, saved)
     assert {name: value for name, value in read.values.items() if name != "upload"} == values
-    assert read.misfit == ""
+    assert read.mismatch == ""
 
 
 @given(saved_nodes())

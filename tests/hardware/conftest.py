@@ -10,10 +10,10 @@ from typing import Any
 
 import pynvml
 import pytest
+from upscale8k.runtime.hardware.capacity import SystemMemory
 from upscale8k.runtime.hardware.cpu import Cpu
+from upscale8k.runtime.hardware.detect import Machine
 from upscale8k.runtime.hardware.gpu import Gpu
-from upscale8k.runtime.hardware.machine import Machine
-from upscale8k.runtime.hardware.memory import Memory
 
 GB = 1_000_000_000
 
@@ -100,7 +100,7 @@ def machine(*gpus: Gpu, available: int = 32 * GB, build: str | None = "CUDA 13.0
     return Machine(
         system="Linux",
         cpu=Cpu("Some CPU", 8, 8, None, ("AVX2",)),
-        memory=Memory(64 * GB, available),
+        memory=SystemMemory(64 * GB, available),
         gpus=gpus,
         torch_build=build,
         **more,

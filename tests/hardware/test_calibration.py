@@ -9,19 +9,26 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from upscale8k.runtime.hardware.calibration import Measurement, Subject, calibration_file, measure, recall, remember
-from upscale8k.runtime.hardware.footprint import fitted
+from upscale8k.runtime.hardware.calibration import (
+    CalibrationSubject,
+    Measurement,
+    get_calibration_path,
+    load_calibration,
+    measure_tiles,
+    store_calibration,
+)
+from upscale8k.runtime.hardware.tile_memory import fit_footprint
 
-SUBJECT = Subject("NVIDIA H200", "torch 2.13.0, driver 580", "ESRGAN", 4, "torch", "fp16")
+SUBJECT = CalibrationSubject("NVIDIA H200", "torch 2.13.0, driver 580", "ESRGAN", 4, "torch", "fp16")
 MEASUREMENT = Measurement(5000.5, 1e8, 0.25)
 
 
 def test_what_was_measured_is_recalled(tmp_path: Path) -> None:
     file = tmp_path / "deep" / "calibration.json"
-    assert remember({SUBJECT: MEASUREMENT}, file) == file
-    other = Subject("cpu", "torch", "Compact", 4, "torch", "fp32")
-    remember({other: MEASUREMENT}, file)
-    assert recall(file) == {SUBJECT: MEASUREMENT, other: MEASUREMENT}
+    assert store_calibration({SUBJECT: MEASUREMENT}, file) == file
+    other = CalibrationSubject("cpu", "torch", "Compact", 4, "torch", "fp32")
+    store_calibration({other: MEASUREMENT}, file)
+    assert load_calibration(file) == {SUBJECT: MEASUREMENT, other: MEASUREMENT}
     assert [path.name for path in file.parent.iterdir()] == ["calibration.json"]
 
 
@@ -44,9 +51,9 @@ def test_what_was_measured_is_recalled(tmp_path: Path) -> None:
 def test_a_damaged_file_counts_as_none(content: str, tmp_path: Path) -> None:
     file = tmp_path / "calibration.json"
     file.write_text(content)
-    assert recall(file) == {}
-    remember({SUBJECT: MEASUREMENT}, file)
-    assert recall(file) == {SUBJECT: MEASUREMENT}
+    assert load_calibration(file) == {}
+    store_calibration({SUBJECT: MEASUREMENT}, file)
+    assert load_calibration(file) == {SUBJECT: MEASUREMENT}
 
 
 @pytest.mark.parametrize(
@@ -61,33 +68,33 @@ def test_a_damaged_file_counts_as_none(content: str, tmp_path: Path) -> None:
 )
 def test_numbers_that_cannot_be_are_not_believed(name: str, value: object, tmp_path: Path) -> None:
     file = tmp_path / "calibration.json"
-    remember({SUBJECT: MEASUREMENT}, file)
+    store_calibration({SUBJECT: MEASUREMENT}, file)
     kept = json.loads(file.read_text())
     kept["measurements"][0][name] = value
     file.write_text(json.dumps(kept))
-    assert recall(file) == {}
+    assert load_calibration(file) == {}
 
 
 def test_a_folder_that_cannot_be_written_is_no_error(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    assert remember({SUBJECT: MEASUREMENT}, tmp_path / "file" / "calibration.json") is None
+    assert store_calibration({SUBJECT: MEASUREMENT}, tmp_path / "file" / "calibration.json") is None
 
 
 def test_the_cache_folder_can_be_chosen(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("UPSCALE8K_CACHE_DIR", str(tmp_path))
-    assert calibration_file() == tmp_path / "calibration.json"
+    assert get_calibration_path() == tmp_path / "calibration.json"
 
 
 @given(rate=st.integers(1, 50_000), base=st.integers(0, 10**9), sides=st.sets(st.integers(16, 512), min_size=2, max_size=5))
 def test_a_line_is_found_again(rate: int, base: int, sides: set[int]) -> None:
-    line = fitted([(side * side, base + rate * side * side) for side in sides])
+    line = fit_footprint([(side * side, base + rate * side * side) for side in sides])
     for side in sides:
         np.testing.assert_allclose(line.base + line.bytes_per_pixel * side**2, base + rate * side**2, rtol=1e-6, atol=2)
 
 
 @given(points=st.dictionaries(st.integers(1, 10**6), st.integers(0, 10**10), min_size=2, max_size=6))
 def test_no_measured_tile_takes_more_than_the_model_says(points: dict[int, int]) -> None:
-    line = fitted(list(points.items()))
+    line = fit_footprint(list(points.items()))
     assert line.bytes_per_pixel > 0
     for pixels, peak in points.items():
         assert line.base + line.bytes_per_pixel * pixels >= peak * (1 - 1e-9) - 1
@@ -106,7 +113,7 @@ def test_memory_that_is_taken_while_a_tile_runs_is_seen() -> None:
         time.sleep(0.05)
         taken[0] -= 3000 * side * side + 500_000
 
-    found = measure(run, lambda: taken[0], (96, 32, 64))
+    found = measure_tiles(run, lambda: taken[0], (96, 32, 64))
     assert order == [32, 32, 64, 96]
     np.testing.assert_allclose([found.bytes_per_pixel, found.base], [3000, 500_000], rtol=1e-6)
     assert found.seconds_per_megapixel > 0.05 / (96 * 96) * 1e6 * 0.9
@@ -116,14 +123,14 @@ BLOCKS = """
 from runtime.bootstrap import load_pack
 load_pack()
 import numpy, psutil
-from upscale8k.runtime.hardware.calibration import measure
+from upscale8k.runtime.hardware.calibration import measure_tiles
 
 def run(side):
     block = numpy.ones((side, side, 100))
     for _ in range(5):
         block *= 1.01
 
-print(measure(run, lambda: psutil.Process().memory_info().rss, (256, 384, 512)).bytes_per_pixel)
+print(measure_tiles(run, lambda: psutil.Process().memory_info().rss, (256, 384, 512)).bytes_per_pixel)
 """
 
 

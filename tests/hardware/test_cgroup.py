@@ -5,9 +5,9 @@ from pathlib import Path
 
 import psutil
 import pytest
-from upscale8k.runtime.hardware.cgroup import Limits, limits
-from upscale8k.runtime.hardware.cpu import cpu
-from upscale8k.runtime.hardware.memory import memory
+from upscale8k.runtime.hardware.capacity import query_memory
+from upscale8k.runtime.hardware.cgroup import CgroupLimits, read_cgroup_limits
+from upscale8k.runtime.hardware.cpu import query_cpu
 
 Groups = Callable[[dict[str, str]], tuple[Path, Path]]
 
@@ -24,12 +24,12 @@ Groups = Callable[[dict[str, str]], tuple[Path, Path]]
                 "memory.current": "1000000000\n",
                 "memory.stat": "anon 700000000\nfile 300000000\ninactive_file 200000000\nactive_file 100000000\n",
             },
-            Limits(1.5, 2147483648, 2147483648 - 800_000_000),
+            CgroupLimits(1.5, 2147483648, 2147483648 - 800_000_000),
             id="docker, v2",
         ),
         pytest.param(
             {"self": "0::/\n", "cpu.max": "max 100000\n", "memory.max": "max\n", "memory.current": "5\n"},
-            Limits(),
+            CgroupLimits(),
             id="no limit, v2",
         ),
         pytest.param(  # a limit higher up counts as well
@@ -42,7 +42,7 @@ Groups = Callable[[dict[str, str]], tuple[Path, Path]]
                 "user.slice/app.scope/memory.high": "9000000000\n",
                 "user.slice/app.scope/memory.current": "1000000000\n",
             },
-            Limits(4.0, 8_000_000_000, 2_000_000_000),
+            CgroupLimits(4.0, 8_000_000_000, 2_000_000_000),
             id="systemd slice, v2",
         ),
         pytest.param(  # docker on v1: /proc names a path that the container does not see
@@ -54,7 +54,7 @@ Groups = Callable[[dict[str, str]], tuple[Path, Path]]
                 "memory/memory.usage_in_bytes": "3000000000\n",
                 "memory/memory.stat": "cache 2000000000\ntotal_inactive_file 1500000000\n",
             },
-            Limits(2.0, 4294967296, 4294967296 - 1_500_000_000),
+            CgroupLimits(2.0, 4294967296, 4294967296 - 1_500_000_000),
             id="docker, v1",
         ),
         pytest.param(
@@ -65,33 +65,35 @@ Groups = Callable[[dict[str, str]], tuple[Path, Path]]
                 "memory/memory.limit_in_bytes": "9223372036854771712\n",
                 "memory/memory.usage_in_bytes": "3000000000\n",
             },
-            Limits(),
+            CgroupLimits(),
             id="no limit, v1",
         ),
-        pytest.param({"self": "nonsense\n\n0::/../..\n", "cpu.max": "\n", "memory.max": "lots\n"}, Limits(), id="damaged"),
-        pytest.param({}, Limits(), id="no control groups"),
+        pytest.param(
+            {"self": "nonsense\n\n0::/../..\n", "cpu.max": "\n", "memory.max": "lots\n"}, CgroupLimits(), id="damaged"
+        ),
+        pytest.param({}, CgroupLimits(), id="no control groups"),
         pytest.param(  # more is used than is allowed, in the moment before the kernel acts
             {"self": "0::/\n", "memory.max": "1000\n", "memory.current": "2000\n"},
-            Limits(None, 1000, 0),
+            CgroupLimits(None, 1000, 0),
             id="nothing left",
         ),
     ],
 )
-def test_limits_are_read(files: dict[str, str], expected: Limits, groups: Groups) -> None:
-    assert limits(*groups(files)) == expected
+def test_limits_are_read(files: dict[str, str], expected: CgroupLimits, groups: Groups) -> None:
+    assert read_cgroup_limits(*groups(files)) == expected
 
 
 def test_memory_is_the_containers() -> None:
     machine = psutil.virtual_memory()
-    found = memory(Limits(memory=500_000_000, memory_free=100_000_000))
+    found = query_memory(CgroupLimits(memory=500_000_000, memory_free=100_000_000))
     assert (found.total, found.available, found.limited) == (500_000_000, 100_000_000, True)
-    free = memory(Limits())
+    free = query_memory(CgroupLimits())
     assert (free.total, free.limited) == (machine.total, False)
-    generous = memory(Limits(memory=machine.total * 2, memory_free=machine.total * 2))
+    generous = query_memory(CgroupLimits(memory=machine.total * 2, memory_free=machine.total * 2))
     assert (generous.total, generous.limited) == (machine.total, False)
 
 
 def test_cores_are_the_containers() -> None:
-    assert cpu(Limits(cores=0.5)).cores == 1
-    assert cpu(Limits(cores=10_000.0)).cores == cpu(Limits()).cores
-    assert cpu(Limits(cores=1.9)).quota == 1.9
+    assert query_cpu(CgroupLimits(cores=0.5)).cores == 1
+    assert query_cpu(CgroupLimits(cores=10_000.0)).cores == query_cpu(CgroupLimits()).cores
+    assert query_cpu(CgroupLimits(cores=1.9)).quota == 1.9

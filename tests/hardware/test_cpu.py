@@ -5,8 +5,8 @@ import platform
 from pathlib import Path
 
 import pytest
-from upscale8k.runtime.hardware.cgroup import Limits
-from upscale8k.runtime.hardware.cpu import CPUINFO, cpu
+from upscale8k.runtime.hardware.cgroup import CgroupLimits
+from upscale8k.runtime.hardware.cpu import CPUINFO, query_cpu
 
 SAPPHIRE_RAPIDS = """processor\t: 0
 vendor_id\t: GenuineIntel
@@ -37,7 +37,7 @@ GRACE = "processor\t: 0\nBogoMIPS\t: 2000.00\nFeatures\t: fp asimd asimddp sve s
 def test_the_processor_is_named(text: str, model: str, sets: tuple[str, ...], tmp_path: Path) -> None:
     file = tmp_path / "cpuinfo"
     file.write_text(text)
-    found = cpu(Limits(), file)
+    found = query_cpu(CgroupLimits(), file)
     assert (found.model, found.sets) == (model, sets)
 
 
@@ -46,7 +46,7 @@ def test_this_machine_answers_as_torch_does() -> None:
     import torch
 
     capability = torch.backends.cpu.get_cpu_capability()
-    found = cpu(Limits())
+    found = query_cpu(CgroupLimits())
     if CPUINFO.is_file() and capability.startswith("AVX"):
         assert ("AVX2" in found.sets) == (capability in ("AVX2", "AVX512"))
         assert capability != "AVX512" or "AVX-512" in found.sets

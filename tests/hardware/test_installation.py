@@ -8,16 +8,16 @@ from pathlib import Path
 import pytest
 from upscale8k.runtime.hardware import installation
 from upscale8k.runtime.hardware.installation import (
-    TRIAL,
+    IMPORT_CHECK,
     Finding,
-    clashes,
-    gpus,
-    numbers,
-    pair,
-    python,
-    requirements,
-    told,
-    trials,
+    check_conflicts,
+    check_gpus,
+    check_imports,
+    check_python,
+    check_requirements,
+    check_torchvision_version,
+    parse_import_report,
+    parse_version,
 )
 
 from .conftest import gpu, machine
@@ -28,7 +28,7 @@ Installed = Callable[[dict[str, str]], None]
 @pytest.fixture
 def have(monkeypatch: pytest.MonkeyPatch) -> Installed:
     """Have these packages installed and no others."""
-    return lambda packages: monkeypatch.setattr(installation, "installed", packages.get)
+    return lambda packages: monkeypatch.setattr(installation, "get_installed_version", packages.get)
 
 
 def problems(findings: object) -> list[str]:
@@ -47,18 +47,18 @@ def problems(findings: object) -> list[str]:
     ],
 )
 def test_torch_and_torchvision_belong_together(torch: str, torchvision: str, level: str) -> None:
-    assert pair(torch, torchvision).level == level
+    assert check_torchvision_version(torch, torchvision).level == level
 
 
 def test_the_torchvision_that_belongs_is_named() -> None:
-    assert 'pip install "torchvision==0.19.*"' in str(pair("2.4.1", "0.18.0"))
+    assert 'pip install "torchvision==0.19.*"' in str(check_torchvision_version("2.4.1", "0.18.0"))
 
 
 def test_missing_and_old_packages_are_named(have: Installed, tmp_path: Path) -> None:
     file = tmp_path / "requirements.txt"
     file.write_text("# a comment\ntorch>=2.4\nspandrel>=0.4.1\nrich>=13.7\nopencv-python-headless>=4.10\n")
     have({"torch": "2.3.1+cu121", "rich": "13.10.0"})
-    assert problems(requirements(file)) == [
+    assert problems(check_requirements(file)) == [
         'torch 2.3.1+cu121 is too old: 2.4 is needed. Update it with: pip install "torch>=2.4"',
         'The package spandrel is not installed. Install it with: pip install "spandrel>=0.4.1"',
     ], "cv2 is here by another name, and 13.10 is newer than 13.7"
@@ -67,13 +67,13 @@ def test_missing_and_old_packages_are_named(have: Installed, tmp_path: Path) -> 
 def test_everything_that_is_required_is_understood() -> None:
     """Every line of the real file is one that the check can read."""
     lines = [line for line in installation.REQUIREMENTS.read_text().splitlines() if line.strip() and not line.startswith("#")]
-    (good,) = requirements()
+    (good,) = check_requirements()
     assert str(good) == f"All {len(lines)} required packages are here."
 
 
 def test_packages_that_overwrite_each_other_are_named(have: Installed) -> None:
     have({"opencv-python": "5", "opencv-python-headless": "5", "onnxruntime": "1", "pynvml": "13"})
-    said = [str(finding) for finding in clashes()]
+    said = [str(finding) for finding in check_conflicts()]
     assert len(said) == 2
     assert "opencv-python and opencv-python-headless" in said[0]
     assert "pip uninstall pynvml" in said[1]
@@ -81,21 +81,23 @@ def test_packages_that_overwrite_each_other_are_named(have: Installed) -> None:
 
 @pytest.mark.parametrize(("version", "level"), [((3, 10), "problem"), ((3, 11), "ok"), ((3, 13), "ok"), ((3, 14), "problem")])
 def test_the_python_is_one_that_it_is_made_for(version: tuple[int, int], level: str) -> None:
-    assert [finding.level for finding in python(version)] == [level]
+    assert [finding.level for finding in check_python(version)] == [level]
 
 
 def test_a_torch_newer_than_the_driver_is_said() -> None:
-    (problem,) = problems(gpus(machine(gpu(), build="CUDA 13.0", driver="535.1", cuda="12.2")))
+    (problem,) = problems(check_gpus(machine(gpu(), build="CUDA 13.0", driver="535.1", cuda="12.2")))
     assert "knows CUDA 12.2 at most. Update the NVIDIA driver" in problem
-    assert problems(gpus(machine(gpu(), build="CUDA 12.8", driver="535.1", cuda="12.2"))) == [], "minor versions are compatible"
+    assert problems(check_gpus(machine(gpu(), build="CUDA 12.8", driver="535.1", cuda="12.2"))) == [], (
+        "minor versions are compatible"
+    )
 
 
 def test_notes_of_the_machine_are_problems() -> None:
-    assert problems(gpus(machine(notes=("The driver sleeps; wake it.",)))) == ["The driver sleeps; wake it."]
+    assert problems(check_gpus(machine(notes=("The driver sleeps; wake it.",)))) == ["The driver sleeps; wake it."]
 
 
 def test_the_real_libraries_are_tried() -> None:
-    findings = list(trials(machine()))
+    findings = list(check_imports(machine()))
     assert problems(findings) == []
     for name in ("torch", "torchvision", "spandrel", "av", "cv2", "OpenImageIO"):
         assert name in str(findings[-1])
@@ -104,18 +106,18 @@ def test_the_real_libraries_are_tried() -> None:
 def test_the_trial_is_not_led_astray_by_its_neighbours() -> None:
     """It lies among files called memory.py and settings.py; those are not to be anybody's ``import settings``."""
     done = subprocess.run(
-        [sys.executable, "-P", "-c", f"import runpy, sys; runpy.run_path({str(TRIAL)!r}); print(sys.path)"],
+        [sys.executable, "-P", "-c", f"import runpy, sys; runpy.run_path({str(IMPORT_CHECK)!r}); print(sys.path)"],
         capture_output=True,
         text=True,
         check=True,
     )
-    assert str(TRIAL.parent) not in done.stdout
+    assert str(IMPORT_CHECK.parent) not in done.stdout
 
 
 def test_a_library_that_crashes_is_named(tmp_path: Path) -> None:
     script = tmp_path / "trial.py"
     script.write_text('import os\nprint(\'{"trying": "numpy"}\', flush=True)\nos.abort()\n')
-    (problem,) = problems(trials(machine(), script))
+    (problem,) = problems(check_imports(machine(), script))
     assert "Importing numpy brought Python down" in problem
 
 
@@ -131,7 +133,7 @@ def test_what_a_trial_says_becomes_sentences() -> None:
         '{"trying": "nvenc"}',
         '{"failed": "nvenc", "error": "PermissionError: Cannot load libcuda.so.1"}',
     ]
-    found = list(told(lines, 0))
+    found = list(parse_import_report(lines, 0))
     assert [finding.level for finding in found] == ["problem", "note", "problem", "ok"]
     assert "(RuntimeError: operator torchvision::nms does not exist). Install the torchvision that belongs" in str(found[0])
     assert "cannot write HEVC" in str(found[1])
@@ -144,7 +146,7 @@ def test_what_a_trial_says_becomes_sentences() -> None:
     [("2.13.0+cu130", (2, 13, 0)), ("1.0.20240820", (1, 0, 20240820)), ("dev", ()), ("4.10rc1", (4, 10))],
 )
 def test_versions_are_numbers(version: str, expected: tuple[int, ...]) -> None:
-    assert numbers(version) == expected
+    assert parse_version(version) == expected
 
 
 def test_a_finding_is_a_sentence_and_the_next_step() -> None:

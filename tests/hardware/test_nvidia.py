@@ -5,26 +5,26 @@ import sys
 
 import pynvml
 import pytest
-from upscale8k.runtime.hardware.nvidia import nvidia
+from upscale8k.runtime.hardware.nvidia import query_nvidia
 
 from .conftest import GB, Card, Plug
 
 
 def test_a_card_tells_what_it_is(plug: Plug) -> None:
     plug(Card())
-    found = nvidia()
+    found = query_nvidia()
     assert (found.driver, found.cuda, found.problem) == ("580.65.06", "13.0", None)
     (gpu,) = found.gpus
     assert (gpu.name, gpu.compute_capability, gpu.device) == ("NVIDIA GeForce RTX 4090", (8, 9), "cuda:0")
     assert (gpu.total, gpu.free) == (24 * GB, 20 * GB)
     assert (gpu.encoder, gpu.decoder, gpu.power_limit, gpu.clock, gpu.memory_clock) == (True, True, 450.0, 3105, 3105)
     assert gpu.usable
-    assert gpu.fast_in_half
+    assert gpu.is_fast_in_half
 
 
 def test_without_an_nvidia_driver_there_is_nothing_to_say(plug: Plug) -> None:
     plug(starts=pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
-    assert nvidia() == type(nvidia())()
+    assert query_nvidia() == type(query_nvidia())()
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_without_an_nvidia_driver_there_is_nothing_to_say(plug: Plug) -> None:
 )
 def test_a_broken_driver_is_a_sentence_and_no_failure(code: int, said: str, plug: Plug) -> None:
     plug(Card(), starts=code)
-    found = nvidia()
+    found = query_nvidia()
     assert found.gpus == ()
     assert said in str(found.problem)
 
@@ -48,17 +48,17 @@ def test_a_library_that_is_none_is_a_sentence(monkeypatch: pytest.MonkeyPatch) -
         raise OSError("wrong ELF class: ELFCLASS32")
 
     monkeypatch.setattr(pynvml, "nvmlInit", crash)
-    assert "wrong ELF class" in str(nvidia().problem)
+    assert "wrong ELF class" in str(query_nvidia().problem)
 
 
 def test_without_the_package_the_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pynvml", None)
-    assert "nvidia-ml-py" in str(nvidia().problem)
+    assert "nvidia-ml-py" in str(query_nvidia().problem)
 
 
 def test_a_card_that_fell_off_the_bus_does_not_hide_the_other(plug: Plug) -> None:
     plug(Card(lost=True), Card(name="NVIDIA RTX A6000", uuid="GPU-a6000"))
-    found = nvidia()
+    found = query_nvidia()
     assert [gpu.name for gpu in found.gpus] == ["NVIDIA RTX A6000"]
     assert "does not answer the driver" in str(found.problem)
 
@@ -66,7 +66,7 @@ def test_a_card_that_fell_off_the_bus_does_not_hide_the_other(plug: Plug) -> Non
 def test_what_a_card_does_not_tell_is_left_open(plug: Plug) -> None:
     """DGX Spark has no memory of its own; laptops hide their power limit; old packages answer in bytes."""
     plug(Card(name=b"NVIDIA GB10", total=None, power=None, clock=None, encoder=None, decoder=None, capability=(12, 1)))
-    (gpu,) = nvidia().gpus
+    (gpu,) = query_nvidia().gpus
     assert (gpu.name, gpu.total, gpu.free, gpu.power_limit, gpu.clock) == ("NVIDIA GB10", None, None, None, None)
     assert (gpu.encoder, gpu.decoder) == (False, False)
 
@@ -78,7 +78,7 @@ def test_what_a_card_does_not_tell_is_left_open(plug: Plug) -> None:
 def test_chips_without_an_encoder_are_known_by_name(name: str, has: bool, plug: Plug) -> None:
     """NVIDIA's Video Encode and Decode support matrix: A100, H100 and H200 have no NVENC."""
     plug(Card(name=name))
-    assert nvidia().gpus[0].encoder is has
+    assert query_nvidia().gpus[0].encoder is has
 
 
 @pytest.mark.parametrize(
@@ -99,7 +99,7 @@ def test_cards_are_counted_as_programs_count_them(
     """CUDA C++ Programming Guide, Environment Variables: only devices before an invalid one are visible, in that order."""
     plug(*(Card(uuid=uuid) for uuid in ("GPU-a", "GPU-b", "GPU-c")))
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", visible)
-    gpus = nvidia().gpus
+    gpus = query_nvidia().gpus
     assert [gpu.uuid for gpu in gpus if gpu.usable] == order
     assert [gpu.uuid for gpu in gpus if not gpu.usable] == hidden
     assert [gpu.uuid for gpu in gpus][: len(order)] == order
@@ -111,7 +111,7 @@ def test_cards_are_counted_as_programs_count_them(
 def test_half_precision_is_fast_where_nvidia_says_so(capability: tuple[int, int], fast: bool, plug: Plug) -> None:
     """CUDA C++ Programming Guide, throughput of native arithmetic: 6.1 has 2 fp16 operations a clock against 128 in fp32."""
     plug(Card(capability=capability))
-    assert nvidia().gpus[0].fast_in_half is fast
+    assert query_nvidia().gpus[0].is_fast_in_half is fast
 
 
 def test_this_machine_answers_as_nvidia_smi_does() -> None:
@@ -120,9 +120,9 @@ def test_this_machine_answers_as_nvidia_smi_does() -> None:
     try:
         said = subprocess.run(query, capture_output=True, text=True, check=True).stdout.strip().splitlines()
     except (OSError, subprocess.CalledProcessError):
-        assert nvidia().gpus == ()
+        assert query_nvidia().gpus == ()
         return
-    found = sorted(nvidia().gpus, key=lambda gpu: gpu.index)
+    found = sorted(query_nvidia().gpus, key=lambda gpu: gpu.index)
     capability = [".".join(map(str, gpu.compute_capability or ())) for gpu in found]
     assert [line.split(", ")[0] for line in said] == [gpu.name for gpu in found]
     assert [line.split(", ")[2] for line in said] == capability

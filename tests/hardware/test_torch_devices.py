@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from upscale8k.runtime.hardware.torch_devices import torch_devices
+from upscale8k.runtime.hardware.torch_devices import query_torch_devices
 
 from .conftest import GB
 
@@ -35,7 +35,7 @@ def test_an_amd_card_is_rocms(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(
         sys.modules, "torch", fake(cuda=counted("AMD Radeon RX 7900 XTX", 12 * GB), version=SimpleNamespace(hip="6.4"))
     )
-    (gpu,), problem = torch_devices()
+    (gpu,), problem = query_torch_devices()
     assert problem is None
     assert (gpu.kind, gpu.device, gpu.name, gpu.free, gpu.total) == (
         "rocm",
@@ -44,12 +44,12 @@ def test_an_amd_card_is_rocms(monkeypatch: pytest.MonkeyPatch) -> None:
         12 * GB,
         16 * GB,
     )
-    assert gpu.fast_in_half
+    assert gpu.is_fast_in_half
 
 
 def test_an_intel_card_whose_driver_does_not_tell_its_free_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "torch", fake(xpu=counted("Intel(R) Arc(TM) A770", None)))
-    (gpu,), _ = torch_devices()
+    (gpu,), _ = query_torch_devices()
     assert (gpu.kind, gpu.device, gpu.free, gpu.total) == ("xpu", "xpu:0", None, 16 * GB)
 
 
@@ -57,7 +57,7 @@ def test_apples_chip_shares_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     mps = SimpleNamespace(recommended_max_memory=lambda: 10 * GB, driver_allocated_memory=lambda: 4 * GB)
     seen = SimpleNamespace(mps=SimpleNamespace(is_available=lambda: True))
     monkeypatch.setitem(sys.modules, "torch", fake(mps=mps, backends=seen))
-    (gpu,), _ = torch_devices()
+    (gpu,), _ = query_torch_devices()
     assert (gpu.kind, gpu.device, gpu.free) == ("mps", "mps", 6 * GB)
 
 
@@ -66,7 +66,7 @@ def test_a_torch_that_cannot_be_asked_is_a_sentence(monkeypatch: pytest.MonkeyPa
         raise RuntimeError("CUDA driver initialization failed")
 
     monkeypatch.setitem(sys.modules, "torch", fake(cuda=SimpleNamespace(is_available=broken)))
-    gpus, problem = torch_devices()
+    gpus, problem = query_torch_devices()
     assert gpus == ()
     assert "CUDA driver initialization failed" in str(problem)
     assert "doctor" in str(problem)
@@ -75,6 +75,6 @@ def test_a_torch_that_cannot_be_asked_is_a_sentence(monkeypatch: pytest.MonkeyPa
 def test_this_machine_answers_as_its_torch_does() -> None:
     import torch
 
-    gpus, problem = torch_devices()
+    gpus, problem = query_torch_devices()
     assert problem is None
     assert len([gpu for gpu in gpus if gpu.kind in ("cuda", "rocm")]) == torch.cuda.device_count()

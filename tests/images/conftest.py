@@ -87,8 +87,8 @@ def png_bytes() -> Callable[..., bytes]:
     def chunk(kind: bytes, payload: bytes) -> bytes:
         return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
 
-    def make(width: int, depth: int, colour: int, row: bytes, *extra: tuple[bytes, bytes], height: int = 1) -> bytes:
-        head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, colour, 0, 0, 0))
+    def make(width: int, depth: int, color: int, row: bytes, *extra: tuple[bytes, bytes], height: int = 1) -> bytes:
+        head = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, depth, color, 0, 0, 0))
         body = b"".join(chunk(*pair) for pair in extra) + chunk(b"IDAT", zlib.compress(b"\0" + row)) + chunk(b"IEND", b"")
         return b"\x89PNG\r\n\x1a\n" + head + body
 

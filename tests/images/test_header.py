@@ -4,12 +4,12 @@ import warnings
 from pathlib import Path
 
 import pytest
-from upscale8k.runtime.images.header import decoding
+from upscale8k.runtime.images.formats.header import translate_decoder_errors
 
 
 def test_warnings_are_left_out_until_the_last_of_several_at_work_is_done(tmp_path: Path) -> None:
     before = list(warnings.filters)
-    first, second = decoding(tmp_path), decoding(tmp_path)
+    first, second = translate_decoder_errors(tmp_path), translate_decoder_errors(tmp_path)
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)

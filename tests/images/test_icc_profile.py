@@ -2,7 +2,7 @@ import struct
 
 import pytest
 from PIL import ImageCms
-from upscale8k.runtime.images.icc_profile import fits, is_linear, is_srgb, stored_transfer
+from upscale8k.runtime.images.icc_profile import is_linear, is_profile_for, is_srgb, resolve_stored_transfer
 
 
 def _profile(curve: bytes, tag: bytes = b"rTRC", space: bytes = b"RGB ") -> bytes:
@@ -33,19 +33,19 @@ CURVED = [
 def test_straight_curves_are_linear(curve: bytes) -> None:
     assert is_linear(_profile(curve))
     assert is_linear(_profile(curve, b"kTRC", b"GRAY"))
-    assert stored_transfer(_profile(curve), exr=False, floating=False) == "linear"
+    assert resolve_stored_transfer(_profile(curve), exr=False, floating=False) == "linear"
 
 
 @pytest.mark.parametrize("curve", CURVED)
 def test_other_curves_are_not(curve: bytes) -> None:
     assert not is_linear(_profile(curve))
-    assert stored_transfer(_profile(curve), exr=False, floating=True) == "srgb"
+    assert resolve_stored_transfer(_profile(curve), exr=False, floating=True) == "srgb"
 
 
 def test_without_a_profile_floats_and_exr_are_linear() -> None:
-    assert stored_transfer(None, exr=False, floating=True) == "linear"
-    assert stored_transfer(None, exr=True, floating=False) == "linear"
-    assert stored_transfer(None, exr=False, floating=False) == "srgb"
+    assert resolve_stored_transfer(None, exr=False, floating=True) == "linear"
+    assert resolve_stored_transfer(None, exr=True, floating=False) == "linear"
+    assert resolve_stored_transfer(None, exr=False, floating=False) == "srgb"
 
 
 def test_srgb_is_known_by_its_name(icc: bytes) -> None:
@@ -56,11 +56,11 @@ def test_srgb_is_known_by_its_name(icc: bytes) -> None:
 
 
 def test_a_profile_fits_pixels_of_its_own_kind(icc: bytes) -> None:
-    assert [fits(icc, channels) for channels in (1, 2, 3, 4)] == [False, False, True, True]
-    assert fits(_profile(LINEAR[0], b"kTRC", b"GRAY"), 1)
+    assert [is_profile_for(icc, channels) for channels in (1, 2, 3, 4)] == [False, False, True, True]
+    assert is_profile_for(_profile(LINEAR[0], b"kTRC", b"GRAY"), 1)
 
 
 @pytest.mark.parametrize("broken", [b"", bytes(200), b"\xff" * 200])
 def test_garbage_is_no_profile(broken: bytes) -> None:
-    assert not fits(broken, 3)
+    assert not is_profile_for(broken, 3)
     assert not is_linear(broken)

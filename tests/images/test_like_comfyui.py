@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from upscale8k.runtime.comfyui.builtin import load_save_image
+from upscale8k.runtime.comfyui.builtin.load_save_image import load_image, save_png
 from upscale8k.runtime.errors import MediaError, OutputError
-from upscale8k.runtime.images import like_comfyui
-from upscale8k.runtime.images.like_comfyui import load_image, save_png
 
 COMFYUI = os.environ.get("UPSCALE8K_COMFYUI") or str(Path(__file__).resolve().parents[2] / ".cache" / "comfyui-0.30.0")
 
@@ -58,8 +58,8 @@ def _files(folder: Path, rgb: np.ndarray, rgba: np.ndarray, write_oiio) -> None:
     cv2.imwrite(str(folder / "grey16.png"), rgb16[..., 0])
     image.crop((0, 0, 64, 61)).save(folder / "aligned.png")  # a width that needs no padding
     grey.crop((0, 0, 64, 61)).save(folder / "aligned_grey.png")
-    for name, picture in {"rgb": image, "grey": grey, "cmyk": image.convert("CMYK")}.items():
-        picture.save(folder / f"{name}.jpg", quality=88)
+    for name, variant in {"rgb": image, "grey": grey, "cmyk": image.convert("CMYK")}.items():
+        variant.save(folder / f"{name}.jpg", quality=88)
     image.save(folder / "422.jpg", subsampling=1)
     image.save(folder / "444.jpg", subsampling=0, progressive=True)
     for turn in range(1, 9):
@@ -181,9 +181,9 @@ def test_a_file_that_is_cut_off_is_an_error(files: Path, tmp_path: Path, capfd, 
 @pytest.mark.parametrize("name", ["a_%d.png", "a_%*.png"])
 def test_a_name_that_ffmpeg_takes_for_a_series_is_one_file(tmp_path: Path, name: str) -> None:
     """Core shows a_1.png and a_2.png for a_%d.png: files that nobody named, and that no check has seen."""
-    colours = {name: (255, 0, 0), "a_1.png": (0, 0, 255), "a_2.png": (0, 0, 255)}
-    for each, colour in colours.items():
-        Image.new("RGB", (32, 16), colour).save(tmp_path / each)
+    colors = {name: (255, 0, 0), "a_1.png": (0, 0, 255), "a_2.png": (0, 0, 255)}
+    for each, color in colors.items():
+        Image.new("RGB", (32, 16), color).save(tmp_path / each)
     images, _ = load_image(tmp_path / name)
     np.testing.assert_array_equal(images, np.broadcast_to(np.float32([1, 0, 0]), (1, 16, 32, 3)))
 
@@ -198,19 +198,19 @@ PLAYLISTS = {
 def test_what_ffmpeg_is_given_opens_no_other_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
     """Words never come as far; this is what holds if FFmpeg ever takes a whole picture for a playlist."""
     monkeypatch.chdir(tmp_path)
-    with av.open("secret.ts", "w") as film:
-        stream = film.add_stream("mpeg2video", 25)
+    with av.open("secret.ts", "w") as video:
+        stream = video.add_stream("mpeg2video", 25)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
         noise = np.random.default_rng(1).integers(0, 256, (48, 64, 3), np.uint8)  # of some size, so that it is recognised
         for _ in range(5):
-            film.mux(stream.encode(av.VideoFrame.from_ndarray(noise, "rgb24")))
-        film.mux(stream.encode(None))
+            video.mux(stream.encode(av.VideoFrame.from_ndarray(noise, "rgb24")))
+        video.mux(stream.encode(None))
     playlist = Path("a.m3u8")
     playlist.write_text(PLAYLISTS[kind].format(name="secret.ts"), encoding="utf-8")
     with av.open(str(playlist)) as container:
         assert container.streams.video[0].width == 64  # by its name FFmpeg follows it
     with pytest.raises((av.error.FFmpegError, IndexError)):
-        list(like_comfyui._ffmpeg_frames(playlist))
+        list(load_save_image._iter_ffmpeg_frames(playlist))
 
 
 def test_what_core_would_fail_on_obscurely_is_a_sentence(tmp_path: Path, rgb: np.ndarray, png_bytes, write_oiio) -> None:

@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from upscale8k.runtime.images.quantize import strips, to_floats, to_integers
+from upscale8k.runtime.images.quantize import iter_strips, to_floats, to_integers
 
 
 @pytest.mark.parametrize("bits", [8, 16])
@@ -28,6 +28,6 @@ def test_what_is_no_number_is_refused(value: float) -> None:
 
 
 def test_strips_cover_every_row_once() -> None:
-    rows = [row for strip in strips((1001, 7680, 3)) for row in range(1001)[strip]]
+    rows = [row for strip in iter_strips((1001, 7680, 3)) for row in range(1001)[strip]]
     assert rows == list(range(1001))
-    assert all(strip.stop - strip.start <= 4 * 1024 * 1024 // (7680 * 3) for strip in strips((1001, 7680, 3)))
+    assert all(strip.stop - strip.start <= 4 * 1024 * 1024 // (7680 * 3) for strip in iter_strips((1001, 7680, 3)))

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageOps
 from upscale8k.runtime.errors import MediaError
-from upscale8k.runtime.frames.geometry import Size
-from upscale8k.runtime.images.read import read
+from upscale8k.runtime.images.read import read_image_file
+from upscale8k.runtime.media.geometry import Size
 
 
 def as_integers(pixels: np.ndarray, bits: int = 8) -> np.ndarray:
@@ -63,39 +63,41 @@ LOSSLESS_16 = ["rgb16.png", "rgb16.tif", "planar16.tif", "tiled16.tif", "rgb16.j
 
 @pytest.mark.parametrize("name", LOSSLESS_8)
 def test_eight_bits_come_back_as_they_were_stored(folder: Path, rgb: np.ndarray, name: str) -> None:
-    picture = read(folder / name)
-    assert picture.bits == 8
-    assert picture.transfer == "srgb"
-    np.testing.assert_array_equal(picture.pixels, as_integers(rgb).astype(np.float32) / np.float32(255))
+    image = read_image_file(folder / name)
+    assert image.bits == 8
+    assert image.transfer == "srgb"
+    np.testing.assert_array_equal(image.pixels, as_integers(rgb).astype(np.float32) / np.float32(255))
 
 
 @pytest.mark.parametrize("name", LOSSLESS_16)
 def test_sixteen_bits_come_back_as_they_were_stored(folder: Path, rgb: np.ndarray, name: str) -> None:
-    picture = read(folder / name)
-    assert picture.bits == 16
-    np.testing.assert_array_equal(picture.pixels, as_integers(rgb, 16).astype(np.float32) / np.float32(65535))
+    image = read_image_file(folder / name)
+    assert image.bits == 16
+    np.testing.assert_array_equal(image.pixels, as_integers(rgb, 16).astype(np.float32) / np.float32(65535))
 
 
 @pytest.mark.parametrize("name", ["float.exr", "tiled.exr", "float.tif"])
 def test_floats_come_back_bit_for_bit_and_are_linear(folder: Path, rgb: np.ndarray, name: str) -> None:
-    picture = read(folder / name)
-    assert (picture.bits, picture.transfer) == (32, "linear")
-    np.testing.assert_array_equal(picture.pixels, rgb * 3 - 1)
+    image = read_image_file(folder / name)
+    assert (image.bits, image.transfer) == (32, "linear")
+    np.testing.assert_array_equal(image.pixels, rgb * 3 - 1)
 
 
 def test_half_is_read_without_loss(folder: Path, rgb: np.ndarray) -> None:
-    np.testing.assert_array_equal(read(folder / "half.exr").pixels, (rgb * 3 - 1).astype(np.float16).astype(np.float32))
+    np.testing.assert_array_equal(
+        read_image_file(folder / "half.exr").pixels, (rgb * 3 - 1).astype(np.float16).astype(np.float32)
+    )
 
 
 def test_exr_agrees_with_ffmpeg(folder: Path) -> None:
     with av.open(str(folder / "float.exr")) as container:
         frame = next(container.decode(video=0))
-    np.testing.assert_array_equal(read(folder / "float.exr").pixels, frame.to_ndarray(format="gbrpf32le"))
+    np.testing.assert_array_equal(read_image_file(folder / "float.exr").pixels, frame.to_ndarray(format="gbrpf32le"))
 
 
 @pytest.mark.parametrize("name", ["rgba.png", "lossless.webp", "straight.tif"])
-def test_colour_under_transparent_pixels_is_kept(folder: Path, rgba: np.ndarray, name: str) -> None:
-    np.testing.assert_array_equal(as_integers(read(folder / name).pixels), as_integers(rgba))
+def test_color_under_transparent_pixels_is_kept(folder: Path, rgba: np.ndarray, name: str) -> None:
+    np.testing.assert_array_equal(as_integers(read_image_file(folder / name).pixels), as_integers(rgba))
 
 
 @pytest.mark.parametrize(
@@ -118,7 +120,7 @@ def test_colour_under_transparent_pixels_is_kept(folder: Path, rgba: np.ndarray,
 def test_other_files_agree_with_pillow(folder: Path, name: str, mode: str) -> None:
     with Image.open(folder / name) as image:
         expected = np.asarray(image.convert(mode))
-    pixels = read(folder / name).pixels
+    pixels = read_image_file(folder / name).pixels
     assert pixels.shape[2] == len(mode)
     np.testing.assert_array_equal(as_integers(pixels).squeeze(), expected)
 
@@ -128,9 +130,9 @@ def test_deep_avif_keeps_its_depth(tmp_path: Path, rgb: np.ndarray, depth: int) 
     stored = np.rint(rgb.astype(np.float64) * ((1 << depth) - 1)).astype(np.uint16)
     options = [cv2.IMWRITE_AVIF_DEPTH, depth, cv2.IMWRITE_AVIF_QUALITY, 100]
     assert cv2.imwrite(str(tmp_path / "deep.avif"), stored[..., ::-1], options)
-    picture = read(tmp_path / "deep.avif")
-    assert picture.bits == 16
-    np.testing.assert_array_equal(picture.pixels, stored.astype(np.float32) / np.float32((1 << depth) - 1))
+    image = read_image_file(tmp_path / "deep.avif")
+    assert image.bits == 16
+    np.testing.assert_array_equal(image.pixels, stored.astype(np.float32) / np.float32((1 << depth) - 1))
 
 
 # Values by the PNG specification: samples of fewer than 8 bits are scaled to 0..1, tRNS makes one colour transparent.
@@ -165,9 +167,9 @@ def test_every_kind_of_png(tmp_path: Path, png_bytes, case) -> None:
     head, row, extra, expected = case
     path = tmp_path / "hand.png"
     path.write_bytes(png_bytes(*head, row, *extra))
-    picture = read(path)
-    assert picture.bits == (16 if head[1] == 16 else 8)
-    np.testing.assert_allclose(picture.pixels.ravel(), expected, rtol=1e-6)
+    image = read_image_file(path)
+    assert image.bits == (16 if head[1] == 16 else 8)
+    np.testing.assert_allclose(image.pixels.ravel(), expected, rtol=1e-6)
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
@@ -180,9 +182,9 @@ def test_orientation_is_applied(tmp_path: Path, rgb: np.ndarray, suffix: str, or
     Image.fromarray(as_integers(rgb)).save(path, exif=exif, **lossless)
     with Image.open(path) as image:
         expected = np.asarray(ImageOps.exif_transpose(image))
-    picture = read(path)
-    assert picture.pixels.flags.c_contiguous
-    np.testing.assert_array_equal(as_integers(picture.pixels), expected)
+    image = read_image_file(path)
+    assert image.pixels.flags.c_contiguous
+    np.testing.assert_array_equal(as_integers(image.pixels), expected)
 
 
 def test_metadata_is_carried_and_made_true_for_new_pixels(tmp_path: Path, rgb: np.ndarray, icc: bytes) -> None:
@@ -190,11 +192,11 @@ def test_metadata_is_carried_and_made_true_for_new_pixels(tmp_path: Path, rgb: n
     exif[0x0112], exif[0x013B] = 6, "Somebody"
     exif.get_ifd(0x8769).update({0xA002: 83, 0xA003: 61, 0x9003: "2020:01:02 03:04:05"})
     Image.fromarray(as_integers(rgb)).save(tmp_path / "a.jpg", exif=exif, icc_profile=icc, dpi=(300, 200))
-    picture = read(tmp_path / "a.jpg")
-    assert picture.icc == icc
-    assert picture.resolution == (200, 300)  # turned with the picture
+    image = read_image_file(tmp_path / "a.jpg")
+    assert image.icc == icc
+    assert image.resolution == (200, 300)  # turned with the picture
     kept = Image.Exif()
-    kept.load(picture.exif)
+    kept.load(image.exif)
     assert (kept[0x013B], 0x0112 in kept) == ("Somebody", False)
     assert dict(kept.get_ifd(0x8769)) == {0x9003: "2020:01:02 03:04:05"}
 
@@ -202,29 +204,29 @@ def test_metadata_is_carried_and_made_true_for_new_pixels(tmp_path: Path, rgb: n
 @pytest.mark.parametrize("suffix", ["png", "jpg", "webp", "tif", "avif"])
 def test_profiles_are_carried_byte_for_byte(tmp_path: Path, rgb: np.ndarray, icc: bytes, suffix: str) -> None:
     Image.fromarray(as_integers(rgb)).save(tmp_path / f"a.{suffix}", icc_profile=icc)
-    assert read(tmp_path / f"a.{suffix}").icc == icc
+    assert read_image_file(tmp_path / f"a.{suffix}").icc == icc
 
 
 def test_the_profile_of_a_cmyk_file_goes_with_its_inks(tmp_path: Path, rgb: np.ndarray, icc: bytes) -> None:
     cmyk = icc[:16] + b"CMYK" + icc[20:]
     Image.fromarray(as_integers(rgb)).convert("CMYK").save(tmp_path / "a.jpg", icc_profile=cmyk)
-    assert read(tmp_path / "a.jpg").icc is None
+    assert read_image_file(tmp_path / "a.jpg").icc is None
 
 
-def test_broken_exif_does_not_cost_the_picture(tmp_path: Path, rgb: np.ndarray) -> None:
+def test_broken_exif_does_not_cost_the_image(tmp_path: Path, rgb: np.ndarray) -> None:
     Image.fromarray(as_integers(rgb)).save(tmp_path / "a.jpg", exif=b"Exif\0\0II*\0\xff\xff\xff\xff garbage")
-    assert read(tmp_path / "a.jpg").size.width == rgb.shape[1]
+    assert read_image_file(tmp_path / "a.jpg").size.width == rgb.shape[1]
 
 
-def test_a_linear_profile_makes_a_picture_linear(tmp_path: Path, rgb: np.ndarray, write_oiio) -> None:
+def test_a_linear_profile_makes_a_image_linear(tmp_path: Path, rgb: np.ndarray, write_oiio) -> None:
     write_oiio(tmp_path / "a.jxl", as_integers(rgb, 16), "uint16", oiio__ColorSpace="lin_rec709_scene")
-    assert read(tmp_path / "a.jxl").transfer == "linear"
+    assert read_image_file(tmp_path / "a.jxl").transfer == "linear"
 
 
 def test_the_first_page_is_read(tmp_path: Path, rgb: np.ndarray) -> None:
     first, second = Image.fromarray(as_integers(rgb)), Image.new("RGB", (7, 5))
     first.save(tmp_path / "pages.tif", save_all=True, append_images=[second])
-    np.testing.assert_array_equal(as_integers(read(tmp_path / "pages.tif").pixels), as_integers(rgb))
+    np.testing.assert_array_equal(as_integers(read_image_file(tmp_path / "pages.tif").pixels), as_integers(rgb))
 
 
 @pytest.mark.parametrize("suffix", ["exr", "tif"])
@@ -232,7 +234,7 @@ def test_associated_alpha_becomes_straight(tmp_path: Path, rgba: np.ndarray, wri
     stored = rgba.copy()
     stored[..., :3] *= stored[..., 3:]
     write_oiio(tmp_path / f"a.{suffix}", stored, "float", channelnames=("R", "G", "B", "A"))
-    pixels = read(tmp_path / f"a.{suffix}").pixels
+    pixels = read_image_file(tmp_path / f"a.{suffix}").pixels
     visible = rgba[..., 3] > 0
     np.testing.assert_allclose(pixels[visible], rgba[visible], rtol=3e-7)
     assert not pixels[~visible].any()
@@ -240,33 +242,33 @@ def test_associated_alpha_becomes_straight(tmp_path: Path, rgba: np.ndarray, wri
 
 def test_an_exr_is_what_its_display_window_shows(tmp_path: Path, rgb: np.ndarray, write_oiio) -> None:
     write_oiio(tmp_path / "inside.exr", rgb[:20, :30], "float", x=5, y=6, display=(60, 50))
-    shown = read(tmp_path / "inside.exr").pixels
+    shown = read_image_file(tmp_path / "inside.exr").pixels
     assert shown.shape == (50, 60, 3)
     np.testing.assert_array_equal(shown[6:26, 5:35], rgb[:20, :30])
     assert shown.sum() == pytest.approx(rgb[:20, :30].sum(), rel=1e-5)
     write_oiio(tmp_path / "overscan.exr", rgb, "float", x=-3, y=-2, display=(70, 50))
-    np.testing.assert_array_equal(read(tmp_path / "overscan.exr").pixels, rgb[2:52, 3:73])
+    np.testing.assert_array_equal(read_image_file(tmp_path / "overscan.exr").pixels, rgb[2:52, 3:73])
 
 
 def test_an_exr_keeps_its_chromaticities(tmp_path: Path, rgb: np.ndarray, write_oiio) -> None:
     acescg = (0.713, 0.293, 0.165, 0.83, 0.128, 0.044, 0.32168, 0.33767)
     write_oiio(tmp_path / "a.exr", rgb, "half", chromaticities=acescg)
-    assert read(tmp_path / "a.exr").chromaticities == pytest.approx(acescg)
+    assert read_image_file(tmp_path / "a.exr").chromaticities == pytest.approx(acescg)
 
 
-def test_the_picture_of_an_exr_is_found_among_its_layers(tmp_path: Path, rgb: np.ndarray, write_oiio) -> None:
+def test_the_image_of_an_exr_is_found_among_its_layers(tmp_path: Path, rgb: np.ndarray, write_oiio) -> None:
     both = np.concatenate([rgb * 2, rgb], axis=2)
     write_oiio(tmp_path / "a.exr", both, "float", channelnames=("diffuse.R", "diffuse.G", "diffuse.B", "R", "G", "B"))
-    np.testing.assert_array_equal(read(tmp_path / "a.exr").pixels, rgb)
+    np.testing.assert_array_equal(read_image_file(tmp_path / "a.exr").pixels, rgb)
     write_oiio(tmp_path / "b.exr", rgb, "float", channelnames=("beauty.R", "beauty.G", "beauty.B"))
-    np.testing.assert_array_equal(read(tmp_path / "b.exr").pixels, rgb)
+    np.testing.assert_array_equal(read_image_file(tmp_path / "b.exr").pixels, rgb)
 
 
 def test_the_padding_of_a_32_bit_bmp_is_not_alpha(tmp_path: Path) -> None:
     rows = bytes([3, 2, 1, 0, 6, 5, 4, 0])  # BGR and a byte that BI_RGB leaves undefined, mostly 0
     header = struct.pack("<IiiHHIIiiII", 40, 2, 1, 1, 32, 0, len(rows), 0, 0, 0, 0)
     (tmp_path / "a.bmp").write_bytes(b"BM" + struct.pack("<IHHI", 54 + len(rows), 0, 0, 54) + header + rows)
-    np.testing.assert_array_equal(as_integers(read(tmp_path / "a.bmp").pixels), [[[1, 2, 3], [4, 5, 6]]])
+    np.testing.assert_array_equal(as_integers(read_image_file(tmp_path / "a.bmp").pixels), [[[1, 2, 3], [4, 5, 6]]])
 
 
 def test_min_is_white_is_turned_round(tmp_path: Path, rgb: np.ndarray) -> None:
@@ -274,7 +276,7 @@ def test_min_is_white_is_turned_round(tmp_path: Path, rgb: np.ndarray) -> None:
     image = Image.fromarray(stored)
     image.save(tmp_path / "a.tif", tiffinfo={262: 0})
     with Image.open(tmp_path / "a.tif") as opened:
-        np.testing.assert_array_equal(as_integers(read(tmp_path / "a.tif").pixels)[..., 0], np.asarray(opened))
+        np.testing.assert_array_equal(as_integers(read_image_file(tmp_path / "a.tif").pixels)[..., 0], np.asarray(opened))
 
 
 # --- files that are not what they should be ---------------------------------------------------------------------------------
@@ -287,7 +289,7 @@ def test_a_file_that_is_cut_off_is_an_error_in_every_format(folder: Path, tmp_pa
         cut = tmp_path / source.name
         cut.write_bytes(data[: len(data) * percent // 100])
         with pytest.raises(MediaError, match=source.name) as caught:
-            read(cut)
+            read_image_file(cut)
         assert caught.value.hint
         assert caught.value.path == cut
     assert capfd.readouterr().err == ""
@@ -299,7 +301,7 @@ def test_a_hole_in_the_middle_is_an_error(folder: Path, tmp_path: Path, capfd, n
     middle = len(data) // 2
     (tmp_path / name).write_bytes(data[:middle] + data[middle + 200 :])
     with pytest.raises(MediaError, match=name):
-        read(tmp_path / name)
+        read_image_file(tmp_path / name)
     assert capfd.readouterr().err == ""
 
 
@@ -308,14 +310,14 @@ def test_a_changed_byte_in_a_png_is_found(folder: Path, tmp_path: Path) -> None:
     data[len(data) // 2] ^= 1
     (tmp_path / "a.png").write_bytes(data)
     with pytest.raises(MediaError, match="checksum of a IDAT"):
-        read(tmp_path / "a.png")
+        read_image_file(tmp_path / "a.png")
 
 
 def test_a_png_whose_chunks_are_no_chunks_is_found(folder: Path, tmp_path: Path, capfd) -> None:
     data = (folder / "rgb.png").read_bytes().replace(b"IDAT", b"I\0AT")
     (tmp_path / "a.png").write_bytes(data)
     with pytest.raises(MediaError, match="no PNG chunk at byte 33"):
-        read(tmp_path / "a.png")
+        read_image_file(tmp_path / "a.png")
     assert capfd.readouterr().err == ""
 
 
@@ -325,7 +327,7 @@ def test_the_content_counts_and_not_the_name(folder: Path, tmp_path: Path) -> No
         for suffix in (".txt", ".png", ".exr"):
             other = tmp_path / f"{source.stem}{source.suffix[1:]}{suffix}"
             other.write_bytes(source.read_bytes())
-            np.testing.assert_array_equal(read(other).pixels, read(source).pixels)
+            np.testing.assert_array_equal(read_image_file(other).pixels, read_image_file(source).pixels)
 
 
 @pytest.mark.parametrize(
@@ -338,28 +340,28 @@ def test_the_content_counts_and_not_the_name(folder: Path, tmp_path: Path) -> No
         (bytes(range(200, 232)), "first bytes are c8 c9"),
     ],
 )
-def test_what_is_no_picture_is_named(tmp_path: Path, content: bytes, message: str) -> None:
+def test_what_is_no_image_is_named(tmp_path: Path, content: bytes, message: str) -> None:
     path = tmp_path / "a.png"
     path.write_bytes(content)
     with pytest.raises(MediaError, match=message) as caught:
-        read(path)
+        read_image_file(path)
     assert "a.png" in caught.value.what
 
 
 def test_missing_files_and_folders_are_named(tmp_path: Path) -> None:
     with pytest.raises(MediaError, match="does not exist"):
-        read(tmp_path / "nothing.png")
+        read_image_file(tmp_path / "nothing.png")
     with pytest.raises(MediaError, match="is a folder"):
-        read(tmp_path)
+        read_image_file(tmp_path)
 
 
 def test_the_limit_holds_for_every_format_and_names_the_way_round_it(folder: Path) -> None:
     assert {source.suffix for source in folder.iterdir()} == SUFFIXES
     for source in sorted(folder.iterdir()):
         with pytest.raises(MediaError, match=r"61 = 5,063 pixels; the limit is 5,062") as caught:
-            read(source, max_pixels=5062)
+            read_image_file(source, max_pixels=5062)
         assert "--max-pixels 5063" in caught.value.hint
-        assert read(source, max_pixels=5063).pixels.size
+        assert read_image_file(source, max_pixels=5063).pixels.size
 
 
 def _jxl_header(width: int, height: int) -> bytes:
@@ -381,7 +383,7 @@ def test_a_bomb_is_refused_by_its_header_alone(tmp_path: Path, png_bytes, name: 
     }
     (tmp_path / name).write_bytes(files[name]())
     with pytest.raises(MediaError, match="60000x60000 = 3,600,000,000 pixels; the limit is 1,000,000,000"):
-        read(tmp_path / name)
+        read_image_file(tmp_path / name)
 
 
 def _tiff(
@@ -423,7 +425,7 @@ def _tiff(
 def test_a_tiff_that_would_be_read_wrong_is_refused(tmp_path: Path, content: bytes, message: str) -> None:
     (tmp_path / "a.tif").write_bytes(content)
     with pytest.raises(MediaError, match=message) as caught:
-        read(tmp_path / "a.tif")
+        read_image_file(tmp_path / "a.tif")
     assert "a.tif cannot be read" in caught.value.what
     assert caught.value.hint.startswith("Save it")
 
@@ -435,17 +437,17 @@ def test_values_that_are_no_numbers_are_refused(tmp_path: Path, rgb: np.ndarray,
     broken[30, 40, 1] = value
     write_oiio(tmp_path / f"a.{suffix}", broken, "float")
     with pytest.raises(MediaError, match="not numbers"):
-        read(tmp_path / f"a.{suffix}")
+        read_image_file(tmp_path / f"a.{suffix}")
 
 
-def test_an_exr_without_a_picture_says_what_it_has(tmp_path: Path, rgb: np.ndarray, write_oiio) -> None:
+def test_an_exr_without_a_image_says_what_it_has(tmp_path: Path, rgb: np.ndarray, write_oiio) -> None:
     write_oiio(tmp_path / "depth.exr", rgb[..., :1], "float", channelnames=("Z",))
     with pytest.raises(MediaError, match=r"\(Z\)"):
-        read(tmp_path / "depth.exr")
+        read_image_file(tmp_path / "depth.exr")
 
 
 def test_pillows_limit_for_a_whole_process_is_not_ours(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Image.open refuses more than 179 megapixels, an 8K picture doubled; nobody may have to raise that for all libraries."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     for name in ("rgb.jpg", "lossy.webp", "rgb.avif", "rgb.bmp", "still.gif"):
-        assert read(folder / name).size == Size(83, 61)
+        assert read_image_file(folder / name).size == Size(83, 61)

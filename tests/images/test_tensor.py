@@ -9,9 +9,9 @@ import OpenImageIO as oiio
 import pytest
 import torch
 from PIL import Image
+from upscale8k.runtime.comfyui.types.image import ImageSaveOptions, ImageSource, read_image, write_images
 from upscale8k.runtime.errors import OutputError
-from upscale8k.runtime.images.read import read
-from upscale8k.runtime.images.tensor import ImageSource, Wanted, read_image, write_images
+from upscale8k.runtime.images.read import read_image_file
 
 LIMIT = 10**8
 
@@ -20,7 +20,7 @@ def write_in(
     folder: Path, images: torch.Tensor, source: ImageSource | None, filename: str = "%name%", **more: Any
 ) -> list[Path]:
     """Write into ``folder`` by plain names, a number after the first."""
-    wanted = Wanted(**{"filename": filename, "suffix": None, "bits": None, "quality": 95, "text": {}, **more})
+    wanted = ImageSaveOptions(**{"filename": filename, "suffix": None, "bits": None, "quality": 95, "text": {}, **more})
 
     def find(stem: str, suffix: str, index: int, *, width: int, height: int) -> Path:
         stem = stem.replace("%width%", str(width)).replace("%height%", str(height))
@@ -85,7 +85,7 @@ def test_an_image_that_is_grey_itself_is_written_as_it_is(channels: int, tmp_pat
     pixels = np.ascontiguousarray(rgba[:, :, 4 - channels :])
     for given in (source, None):
         (path,) = write_in(out, torch.from_numpy(pixels)[None], given, "grey")
-        np.testing.assert_allclose(read(path).pixels, pixels, atol=0.5 / 255 + 1e-6)
+        np.testing.assert_allclose(read_image_file(path).pixels, pixels, atol=0.5 / 255 + 1e-6)
 
 
 def test_an_orientation_is_applied_and_written_no_more(tmp_path: Path, out: Path) -> None:
@@ -113,7 +113,7 @@ def test_a_profile_goes_with_the_pixels(suffix: str, tmp_path: Path, out: Path, 
         assert written.info["icc_profile"] == icc
 
 
-def test_a_profile_for_colour_does_not_go_with_grey(tmp_path: Path, out: Path, rgb: np.ndarray, icc: bytes) -> None:
+def test_a_profile_for_color_does_not_go_with_grey(tmp_path: Path, out: Path, rgb: np.ndarray, icc: bytes) -> None:
     Image.fromarray(np.rint(rgb * 255).astype(np.uint8)).save(tmp_path / "a.png", icc_profile=icc)
     _, source = read_image(tmp_path / "a.png", max_pixels=LIMIT)
     (path,) = write_in(out, torch.from_numpy(np.ascontiguousarray(rgb[:, :, :1]))[None], source)
@@ -160,8 +160,8 @@ def test_a_float_tiff_comes_back(tmp_path: Path, out: Path, rgba: np.ndarray, wr
     image, source = read_image(tmp_path / "a.tif", max_pixels=LIMIT)
     (path,) = write_in(out, image, source)
     assert path.suffix == ".tif"
-    np.testing.assert_allclose(read(path).pixels, rgba[:, :, :3] * 3, rtol=3e-6, atol=1e-6)
-    assert read(path).bits == 32
+    np.testing.assert_allclose(read_image_file(path).pixels, rgba[:, :, :3] * 3, rtol=3e-6, atol=1e-6)
+    assert read_image_file(path).bits == 32
 
 
 @pytest.mark.parametrize(
@@ -174,7 +174,7 @@ def test_a_depth_that_the_format_has_not_becomes_the_nearest(
     stored = np.rint(rgb * (2**source_bits - 1)).astype(np.uint8 if source_bits == 8 else np.uint16)
     cv2.imwrite(str(tmp_path / "a.png"), stored[:, :, ::-1])
     (path,) = write_in(out, *read_image(tmp_path / "a.png", max_pixels=LIMIT), suffix=f".{suffix}")
-    assert read(path).bits == bits  # half floats count as 32
+    assert read_image_file(path).bits == bits  # half floats count as 32
     assert str(oiio.ImageInput.open(str(path)).spec().format) == {8: "uint8", 16: "uint16", 32: "half"}[bits]
 
 
@@ -205,7 +205,7 @@ def test_where_the_name_and_the_format_come_from(
     image, source = read_image(tmp_path / "photo.jpg.tif", max_pixels=LIMIT)
     (path,) = write_in(out, image, source, filename, suffix=suffix)
     assert path.name == expected
-    assert read(path).format == {".tif": "tiff", ".png": "png", ".webp": "webp"}[path.suffix.lower()]
+    assert read_image_file(path).format == {".tif": "tiff", ".png": "png", ".webp": "webp"}[path.suffix.lower()]
 
 
 def test_without_a_source_it_is_an_8_bit_png(out: Path, rgb: np.ndarray) -> None:
@@ -220,12 +220,12 @@ def test_a_format_that_cannot_be_written_becomes_png(tmp_path: Path, out: Path, 
     assert path.name == "a.png"
 
 
-def test_every_picture_of_a_batch_gets_its_file(out: Path, rgb: np.ndarray) -> None:
+def test_every_image_of_a_batch_gets_its_file(out: Path, rgb: np.ndarray) -> None:
     images = torch.from_numpy(np.stack([rgb, 1 - rgb]))
     paths = write_in(out, images, None, "both.png")
     assert [path.name for path in paths] == ["both.png", "both_1.png"]
     for path, image in zip(paths, images.numpy(), strict=True):
-        np.testing.assert_allclose(read(path).pixels, image, atol=0.5 / 255 + 1e-6)
+        np.testing.assert_allclose(read_image_file(path).pixels, image, atol=0.5 / 255 + 1e-6)
 
 
 def test_jpeg_with_alpha_is_refused_and_nothing_is_left(out: Path, rgba: np.ndarray) -> None:
@@ -242,7 +242,7 @@ def test_quality_100_is_lossless_and_95_is_not(suffix: str, out: Path, rgb: np.n
     back = []
     for quality in (100, 95):
         (path,) = write_in(out, image, None, f"q{quality}.{suffix}", quality=quality)
-        back.append(np.rint(read(path).pixels * 255).astype(np.uint8))
+        back.append(np.rint(read_image_file(path).pixels * 255).astype(np.uint8))
     np.testing.assert_array_equal(back[0], stored)
     assert (back[1] != stored).any()
 

@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 from upscale8k.runtime.images import quantize
-from upscale8k.runtime.images.transfer import from_display, to_display
+from upscale8k.runtime.images.linear_light import linear_image_to_srgb, srgb_image_to_linear
 
 
 def _pixels(*values: float) -> np.ndarray:
@@ -24,36 +24,36 @@ PAIRS = [
 
 @pytest.mark.parametrize(("linear", "encoded"), PAIRS)
 def test_the_curve_is_the_standards(linear: float, encoded: float) -> None:
-    assert to_display(_pixels(linear))[0, 0, 0] == pytest.approx(encoded, abs=2e-7)
-    assert from_display(_pixels(encoded))[0, 0, 0] == pytest.approx(linear, rel=1e-6, abs=2e-7)
+    assert linear_image_to_srgb(_pixels(linear))[0, 0, 0] == pytest.approx(encoded, abs=2e-7)
+    assert srgb_image_to_linear(_pixels(encoded))[0, 0, 0] == pytest.approx(linear, rel=1e-6, abs=2e-7)
 
 
 def test_the_two_are_inverse_from_deep_black_to_highlights() -> None:
     linear = np.geomspace(1e-6, 1000, 30000, dtype=np.float32).reshape(100, 100, 3)
-    np.testing.assert_allclose(from_display(to_display(linear)), linear, rtol=3e-6)
+    np.testing.assert_allclose(srgb_image_to_linear(linear_image_to_srgb(linear)), linear, rtol=3e-6)
 
 
 def test_below_zero_the_curve_is_mirrored() -> None:
-    np.testing.assert_array_equal(to_display(_pixels(-0.5, -0.001)), -to_display(_pixels(0.5, 0.001)))
+    np.testing.assert_array_equal(linear_image_to_srgb(_pixels(-0.5, -0.001)), -linear_image_to_srgb(_pixels(0.5, 0.001)))
 
 
 def test_peak_lays_highlights_into_the_unit_range_and_back() -> None:
     linear = _pixels(0.0, 0.18, 1.0, 12.5)
-    shown = to_display(linear, peak=12.5)
+    shown = linear_image_to_srgb(linear, peak=12.5)
     assert float(shown.max()) == pytest.approx(1.0)
-    np.testing.assert_allclose(from_display(shown, peak=12.5), linear, rtol=3e-6)
+    np.testing.assert_allclose(srgb_image_to_linear(shown, peak=12.5), linear, rtol=3e-6)
 
 
 @pytest.mark.parametrize("channels", [2, 4])
 def test_alpha_stays(channels: int) -> None:
     pixels = np.full((2, 3, channels), 0.25, np.float32)
-    assert (to_display(pixels)[..., -1] == 0.25).all()
-    assert (from_display(pixels)[..., :-1] != 0.25).all()
+    assert (linear_image_to_srgb(pixels)[..., -1] == 0.25).all()
+    assert (srgb_image_to_linear(pixels)[..., :-1] != 0.25).all()
 
 
 def test_it_works_in_place_and_strip_by_strip(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = np.random.default_rng(1).random((50, 7, 3)).astype(np.float32)
-    whole = to_display(pixels)
+    whole = linear_image_to_srgb(pixels)
     monkeypatch.setattr(quantize, "_STRIP_SAMPLES", 60)
-    assert to_display(pixels, out=pixels) is pixels
+    assert linear_image_to_srgb(pixels, out=pixels) is pixels
     np.testing.assert_array_equal(pixels, whole)

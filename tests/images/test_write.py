@@ -13,13 +13,14 @@ import OpenImageIO as oiio
 import pytest
 from PIL import Image
 from upscale8k.runtime.errors import OutputError
-from upscale8k.runtime.images import encode, quantize
-from upscale8k.runtime.images.read import read
-from upscale8k.runtime.images.transfer import to_display
-from upscale8k.runtime.images.write import CONTAINERS, write
+from upscale8k.runtime.images import quantize
+from upscale8k.runtime.images.formats import image_encoders
+from upscale8k.runtime.images.linear_light import linear_image_to_srgb
+from upscale8k.runtime.images.read import read_image_file
+from upscale8k.runtime.images.write import OUTPUT_FORMATS, write_image_file
 
 CHANNELS = {1: slice(0, 1), 3: slice(0, 3), 4: slice(0, 4)}
-SUFFIXES = list(CONTAINERS)
+SUFFIXES = list(OUTPUT_FORMATS)
 LOSSLESS = [".png", ".webp", ".tif", ".jxl"]
 
 
@@ -48,7 +49,7 @@ def by_oiio(path: Path) -> np.ndarray:
 @pytest.mark.parametrize("channels", CHANNELS)
 def test_an_8_bit_png_is_the_same_for_pillow_and_opencv(tmp_path: Path, rgba: np.ndarray, icc: bytes, channels: int) -> None:
     pixels = rgba[..., CHANNELS[channels]]
-    path = write(tmp_path / "a.png", pixels, icc=icc, text={"prompt": "{}"})
+    path = write_image_file(tmp_path / "a.png", pixels, icc=icc, text={"prompt": "{}"})
     with Image.open(path) as image:
         assert image.mode == {1: "L", 3: "RGB", 4: "RGBA"}[channels]
         assert image.info["icc_profile"] == icc
@@ -59,7 +60,7 @@ def test_an_8_bit_png_is_the_same_for_pillow_and_opencv(tmp_path: Path, rgba: np
 @pytest.mark.parametrize("channels", CHANNELS)
 def test_a_16_bit_png_is_the_same_for_opencv_and_openimageio(tmp_path: Path, rgba: np.ndarray, channels: int) -> None:
     pixels = rgba[..., CHANNELS[channels]]
-    path = write(tmp_path / "a.png", pixels, bits=16)
+    path = write_image_file(tmp_path / "a.png", pixels, bits=16)
     np.testing.assert_array_equal(by_cv2(path), rounded(pixels, 16))
     np.testing.assert_array_equal(by_oiio(path), rounded(pixels, 16))
 
@@ -67,7 +68,7 @@ def test_a_16_bit_png_is_the_same_for_opencv_and_openimageio(tmp_path: Path, rgb
 @pytest.mark.parametrize("bits", [8, 16])
 def test_grey_with_alpha_stays_grey_with_alpha(tmp_path: Path, rgba: np.ndarray, icc: bytes, bits: int) -> None:
     pixels = rgba[..., 2:4]
-    path = write(tmp_path / "a.png", pixels, bits=bits, text={"prompt": "{}"}, resolution=(300, 300))
+    path = write_image_file(tmp_path / "a.png", pixels, bits=bits, text={"prompt": "{}"}, resolution=(300, 300))
     np.testing.assert_array_equal(by_oiio(path), rounded(pixels, bits))
     with Image.open(path) as image:
         assert image.mode == ("LA" if bits == 8 else "RGBA")  # Pillow has no 16-bit LA
@@ -80,7 +81,7 @@ def test_grey_with_alpha_stays_grey_with_alpha(tmp_path: Path, rgba: np.ndarray,
 @pytest.mark.parametrize("channels", CHANNELS)
 def test_integers_in_tiff_and_jpeg_xl(tmp_path: Path, rgba: np.ndarray, suffix: str, bits: int, channels: int) -> None:
     pixels = rgba[..., CHANNELS[channels]]
-    path = write(tmp_path / f"a{suffix}", pixels, bits=bits)
+    path = write_image_file(tmp_path / f"a{suffix}", pixels, bits=bits)
     np.testing.assert_array_equal(by_oiio(path), rounded(pixels, bits))
     if suffix != ".jxl" and channels != 4:  # OpenCV multiplies straight alpha in
         np.testing.assert_array_equal(by_cv2(path), rounded(pixels, bits))
@@ -92,7 +93,7 @@ def test_integers_in_tiff_and_jpeg_xl(tmp_path: Path, rgba: np.ndarray, suffix: 
 @pytest.mark.parametrize("channels", [3, 4])
 def test_webp_is_lossless_and_exact_under_transparency(tmp_path: Path, rgba: np.ndarray, icc: bytes, channels: int) -> None:
     pixels = rgba[..., CHANNELS[channels]]
-    path = write(tmp_path / "a.webp", pixels, icc=icc)
+    path = write_image_file(tmp_path / "a.webp", pixels, icc=icc)
     with Image.open(path) as image:
         np.testing.assert_array_equal(np.asarray(image), rounded(pixels))
         assert image.info["icc_profile"] == icc
@@ -103,14 +104,14 @@ def test_webp_is_lossless_and_exact_under_transparency(tmp_path: Path, rgba: np.
 @pytest.mark.parametrize("suffix", [".png", ".tif", ".jxl"])
 def test_integers_are_taken_as_they_are(tmp_path: Path, dtype: type, suffix: str) -> None:
     samples = np.random.default_rng(1).integers(0, np.iinfo(dtype).max, (19, 23, 3), dtype, endpoint=True)
-    np.testing.assert_array_equal(by_oiio(write(tmp_path / f"a{suffix}", samples)), samples)
+    np.testing.assert_array_equal(by_oiio(write_image_file(tmp_path / f"a{suffix}", samples)), samples)
 
 
-def test_jpeg_keeps_full_colour_resolution_profile_and_metadata(tmp_path: Path, rgb: np.ndarray, icc: bytes) -> None:
+def test_jpeg_keeps_full_color_resolution_profile_and_metadata(tmp_path: Path, rgb: np.ndarray, icc: bytes) -> None:
     exif = Image.Exif()
     exif[0x013B] = "Somebody"
     block = exif.tobytes().removeprefix(b"Exif\0\0")
-    path = write(tmp_path / "a.jpg", rgb, icc=icc, exif=block, resolution=(300, 300))
+    path = write_image_file(tmp_path / "a.jpg", rgb, icc=icc, exif=block, resolution=(300, 300))
     with Image.open(path) as image:
         assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3
         assert image.info["icc_profile"] == icc
@@ -120,9 +121,9 @@ def test_jpeg_keeps_full_colour_resolution_profile_and_metadata(tmp_path: Path, 
 
 def test_quality_is_obeyed(tmp_path: Path, rgb: np.ndarray) -> None:
     for suffix in (".jpg", ".webp", ".avif", ".jxl"):
-        low, high = (write(tmp_path / f"{quality}{suffix}", rgb, quality=quality) for quality in (20, 95))
+        low, high = (write_image_file(tmp_path / f"{quality}{suffix}", rgb, quality=quality) for quality in (20, 95))
         assert low.stat().st_size < high.stat().st_size
-        errors = [np.abs(read(path).pixels - rgb).mean() for path in (low, high)]
+        errors = [np.abs(read_image_file(path).pixels - rgb).mean() for path in (low, high)]
         assert errors[0] > errors[1] > 1 / 1024
 
 
@@ -131,9 +132,9 @@ def test_what_was_read_is_written_back(tmp_path: Path, rgb: np.ndarray, icc: byt
     exif = Image.Exif()
     exif[0x013B], exif[0x8298] = "Somebody", "(c) 2020"
     Image.fromarray(rounded(rgb)).save(tmp_path / "in.jpg", exif=exif, icc_profile=icc, dpi=(240, 240))
-    source = read(tmp_path / "in.jpg")
+    source = read_image_file(tmp_path / "in.jpg")
     facts = {"icc": source.icc, "exif": source.exif, "resolution": source.resolution}
-    again = read(write(tmp_path / f"out{suffix}", source.pixels, **facts))
+    again = read_image_file(write_image_file(tmp_path / f"out{suffix}", source.pixels, **facts))
     assert again.icc == icc
     kept = Image.Exif()
     kept.load(again.exif)
@@ -146,7 +147,7 @@ def test_what_was_read_is_written_back(tmp_path: Path, rgb: np.ndarray, icc: byt
 
 
 def test_an_exr_holds_the_linear_light_of_display_pixels(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.exr", np.full((4, 5, 3), 0.5, np.float32), bits=32)
+    path = write_image_file(tmp_path / "a.exr", np.full((4, 5, 3), 0.5, np.float32), bits=32)
     with av.open(str(path)) as container:
         samples = next(container.decode(video=0)).to_ndarray(format="gbrpf32le")
     np.testing.assert_allclose(samples, 0.21404114, rtol=1e-6)  # IEC 61966-2-1
@@ -158,15 +159,15 @@ def test_linear_light_passes_an_exr_untouched(tmp_path: Path, rgba: np.ndarray, 
     pixels = rgba[..., CHANNELS[channels]] * 3 - 1
     if channels == 4:
         pixels[..., 3] = 1
-    path = write(tmp_path / "a.exr", pixels, bits=bits, transfer="linear")
+    path = write_image_file(tmp_path / "a.exr", pixels, bits=bits, transfer="linear")
     source = oiio.ImageInput.open(str(path))
     assert str(source.spec().format) == ("half" if bits == 16 else "float")
     source.close()
-    np.testing.assert_array_equal(read(path).pixels, pixels.astype(dtype).astype(np.float32))
+    np.testing.assert_array_equal(read_image_file(path).pixels, pixels.astype(dtype).astype(np.float32))
 
 
 def test_an_exr_has_associated_alpha(tmp_path: Path, rgba: np.ndarray) -> None:
-    path = write(tmp_path / "a.exr", rgba, bits=32, transfer="linear")
+    path = write_image_file(tmp_path / "a.exr", rgba, bits=32, transfer="linear")
     with av.open(str(path)) as container:
         samples = next(container.decode(video=0)).to_ndarray(format="gbrapf32le")
     np.testing.assert_array_equal(samples[..., 3], rgba[..., 3])
@@ -175,42 +176,42 @@ def test_an_exr_has_associated_alpha(tmp_path: Path, rgba: np.ndarray) -> None:
 
 def test_an_exr_goes_round_through_display_pixels(tmp_path: Path, rgb: np.ndarray, write_oiio) -> None:
     write_oiio(tmp_path / "in.exr", rgb * 8, "half")
-    source = read(tmp_path / "in.exr")
-    write(tmp_path / "out.exr", to_display(source.pixels), bits=16)
-    np.testing.assert_array_equal(read(tmp_path / "out.exr").pixels, source.pixels)
+    source = read_image_file(tmp_path / "in.exr")
+    write_image_file(tmp_path / "out.exr", linear_image_to_srgb(source.pixels), bits=16)
+    np.testing.assert_array_equal(read_image_file(tmp_path / "out.exr").pixels, source.pixels)
 
 
 def test_a_float_tiff_is_linear_unless_its_profile_has_a_curve(tmp_path: Path, rgb: np.ndarray, icc: bytes) -> None:
-    bare = read(write(tmp_path / "bare.tif", np.full((2, 2, 3), 0.5, np.float32), bits=32))
+    bare = read_image_file(write_image_file(tmp_path / "bare.tif", np.full((2, 2, 3), 0.5, np.float32), bits=32))
     assert bare.transfer == "linear"
     np.testing.assert_allclose(bare.pixels, 0.21404114, rtol=1e-6)
-    profiled = read(write(tmp_path / "profiled.tif", rgb, bits=32, icc=icc))
+    profiled = read_image_file(write_image_file(tmp_path / "profiled.tif", rgb, bits=32, icc=icc))
     assert (profiled.transfer, profiled.icc) == ("srgb", icc)
     np.testing.assert_array_equal(profiled.pixels, rgb)
 
 
 def test_linear_pixels_are_encoded_for_a_png(tmp_path: Path) -> None:
-    path = write(tmp_path / "a.png", np.full((2, 2, 3), 0.21404114, np.float32), transfer="linear")
+    path = write_image_file(tmp_path / "a.png", np.full((2, 2, 3), 0.21404114, np.float32), transfer="linear")
     assert (by_cv2(path) == 128).all()
 
 
 def test_an_exr_refuses_a_profile_that_it_would_lose(tmp_path: Path, rgb: np.ndarray, icc: bytes) -> None:
     wide = icc.replace("sRGB".encode("utf-16-be"), "Wide".encode("utf-16-be")).replace(b"sRGB", b"Wide")
     with pytest.raises(OutputError, match="lose its colours"):
-        write(tmp_path / "a.exr", rgb, icc=wide)
-    assert write(tmp_path / "a.exr", rgb, icc=icc).exists()
+        write_image_file(tmp_path / "a.exr", rgb, icc=wide)
+    assert write_image_file(tmp_path / "a.exr", rgb, icc=icc).exists()
 
 
 def test_half_refuses_what_would_become_infinite(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match="65504"):
-        write(tmp_path / "a.exr", np.full((2, 2, 3), 70000, np.float32), bits=16, transfer="linear")
-    path = write(tmp_path / "a.exr", np.full((2, 2, 3), 70000, np.float32), bits=32, transfer="linear")
-    assert read(path).pixels.max() == 70000
+        write_image_file(tmp_path / "a.exr", np.full((2, 2, 3), 70000, np.float32), bits=16, transfer="linear")
+    path = write_image_file(tmp_path / "a.exr", np.full((2, 2, 3), 70000, np.float32), bits=32, transfer="linear")
+    assert read_image_file(path).pixels.max() == 70000
 
 
 def test_chromaticities_are_written(tmp_path: Path, rgb: np.ndarray) -> None:
     acescg = (0.713, 0.293, 0.165, 0.83, 0.128, 0.044, 0.32168, 0.33767)
-    head = write(tmp_path / "a.exr", rgb, chromaticities=acescg).read_bytes()[:2000]
+    head = write_image_file(tmp_path / "a.exr", rgb, chromaticities=acescg).read_bytes()[:2000]
     assert b"chromaticities\0chromaticities\0" + struct.pack("<i8f", 32, *acescg) in head
 
 
@@ -220,7 +221,7 @@ TEXT = {"prompt": '{"1": {"class_type": "LoadImage"}}', "workflow": '{"nodes": [
 
 
 def test_png_text_is_plain_text_for_pillow(tmp_path: Path, rgb: np.ndarray) -> None:
-    path = write(tmp_path / "a.png", rgb, text={**TEXT, "note": "größer \u6f22"})
+    path = write_image_file(tmp_path / "a.png", rgb, text={**TEXT, "note": "größer \u6f22"})
     data = path.read_bytes()
     assert data.index(b"tEXtprompt\0" + TEXT["prompt"].encode()) < data.index(b"IDAT")
     assert b"iTXtnote\0" in data
@@ -230,14 +231,14 @@ def test_png_text_is_plain_text_for_pillow(tmp_path: Path, rgb: np.ndarray) -> N
 
 
 def test_webp_text_stands_where_comfyui_looks(tmp_path: Path, rgb: np.ndarray) -> None:
-    with Image.open(write(tmp_path / "a.webp", rgb, text=TEXT)) as image:
+    with Image.open(write_image_file(tmp_path / "a.webp", rgb, text=TEXT)) as image:
         exif = image.getexif()
     assert exif[0x0110] == f"prompt:{TEXT['prompt']}"
     assert exif[0x010F] == f"workflow:{TEXT['workflow']}"
 
 
 def test_exr_text_stands_where_comfyui_looks(tmp_path: Path, rgb: np.ndarray) -> None:
-    head = write(tmp_path / "a.exr", rgb, text=TEXT).read_bytes()[:4000]
+    head = write_image_file(tmp_path / "a.exr", rgb, text=TEXT).read_bytes()[:4000]
     for key, value in TEXT.items():
         assert f"{key}\0string\0".encode() + struct.pack("<i", len(value)) + value.encode() in head
 
@@ -264,15 +265,15 @@ def test_exr_text_stands_where_comfyui_looks(tmp_path: Path, rgb: np.ndarray) ->
 )
 def test_it_is_refused_with_the_reason(tmp_path: Path, name, shape, options, message) -> None:
     with pytest.raises(OutputError, match=message) as caught:
-        write(tmp_path / name, np.zeros(shape, np.float32), **options)
+        write_image_file(tmp_path / name, np.zeros(shape, np.float32), **options)
     assert caught.value.path == tmp_path / name
     assert name in caught.value.what
     assert not list(tmp_path.iterdir())
 
 
 def test_the_limits_are_the_formats_own(tmp_path: Path) -> None:
-    assert read(write(tmp_path / "a.jpg", np.zeros((1, 65500, 1), np.float32))).size.width == 65500
-    assert read(write(tmp_path / "a.webp", np.zeros((1, 16383, 3), np.float32))).size.width == 16383
+    assert read_image_file(write_image_file(tmp_path / "a.jpg", np.zeros((1, 65500, 1), np.float32))).size.width == 65500
+    assert read_image_file(write_image_file(tmp_path / "a.webp", np.zeros((1, 16383, 3), np.float32))).size.width == 16383
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
@@ -280,14 +281,14 @@ def test_values_that_are_no_numbers_are_never_written(tmp_path: Path, rgb: np.nd
     broken = rgb.copy()
     broken[50, 3, 1] = np.nan
     with pytest.raises(OutputError, match="not numbers"):
-        write(tmp_path / f"a{suffix}", broken)
+        write_image_file(tmp_path / f"a{suffix}", broken)
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("pixels", [np.zeros((4, 4), np.float32), np.zeros((4, 4, 5), np.float32), np.zeros((4, 4, 3))])
 def test_arrays_of_another_kind_are_a_mistake_of_the_caller(tmp_path: Path, pixels: np.ndarray) -> None:
     with pytest.raises(ValueError, match="pixels are"):
-        write(tmp_path / "a.png", pixels)
+        write_image_file(tmp_path / "a.png", pixels)
 
 
 # --- failures leave nothing behind --------------------------------------------------------------------------------------------
@@ -300,11 +301,11 @@ from runtime.bootstrap import load_pack
 load_pack()
 import numpy as np
 from upscale8k.runtime.errors import OutputError
-from upscale8k.runtime.images.write import write
+from upscale8k.runtime.images.write import write_image_file
 resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
 pixels = np.random.default_rng(0).random((400, 400, 3)).astype(np.float32)
 try:
-    write(sys.argv[2], pixels)
+    write_image_file(sys.argv[2], pixels)
 except OutputError as error:
     print(error)
 else:
@@ -316,7 +317,7 @@ else:
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_a_disk_that_is_full_is_an_error_and_the_old_file_stays(tmp_path: Path, root: Path, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
-    whole = write(tmp_path / f"whole{suffix}", np.random.default_rng(0).random((400, 400, 3)).astype(np.float32))
+    whole = write_image_file(tmp_path / f"whole{suffix}", np.random.default_rng(0).random((400, 400, 3)).astype(np.float32))
     size = whole.stat().st_size
     whole.unlink()
     for limit in (1000, size // 2, size - 20):
@@ -336,7 +337,7 @@ def test_a_disk_error_after_encoding_is_an_error_too(tmp_path: Path, rgb: np.nda
 
     monkeypatch.setattr(os, "fsync", fsync)
     with pytest.raises(OutputError, match="No space left") as caught:
-        write(tmp_path / f"a{suffix}", rgb)
+        write_image_file(tmp_path / f"a{suffix}", rgb)
     assert "Make room" in caught.value.hint
     assert not list(tmp_path.iterdir())
 
@@ -344,12 +345,12 @@ def test_a_disk_error_after_encoding_is_an_error_too(tmp_path: Path, rgb: np.nda
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_places_that_cannot_be_written_are_named(tmp_path: Path, rgb: np.ndarray, suffix: str) -> None:
     with pytest.raises(OutputError, match="there is no folder"):
-        write(tmp_path / "nowhere" / f"a{suffix}", rgb)
+        write_image_file(tmp_path / "nowhere" / f"a{suffix}", rgb)
     (tmp_path / f"folder{suffix}").mkdir()
     with pytest.raises(OutputError, match="it is a folder"):
-        write(tmp_path / f"folder{suffix}", rgb)
+        write_image_file(tmp_path / f"folder{suffix}", rgb)
     with pytest.raises(OutputError, match="cannot be written"):
-        write(tmp_path / f"{'n' * 250}{suffix}", rgb)
+        write_image_file(tmp_path / f"{'n' * 250}{suffix}", rgb)
     assert [entry.name for entry in tmp_path.iterdir()] == [f"folder{suffix}"]
 
 
@@ -357,13 +358,13 @@ def test_places_that_cannot_be_written_are_named(tmp_path: Path, rgb: np.ndarray
 def test_a_folder_without_permission_is_named(tmp_path: Path, rgb: np.ndarray) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(OutputError, match="Permission denied"):
-        write(tmp_path / "a.png", rgb)
+        write_image_file(tmp_path / "a.png", rgb)
 
 
 def test_an_encoder_that_says_no_is_an_error(tmp_path: Path, rgb: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "imencode", lambda *_: (False, None))
     with pytest.raises(OutputError, match="the PNG encoder refused"):
-        write(tmp_path / "a.png", rgb)
+        write_image_file(tmp_path / "a.png", rgb)
     assert not list(tmp_path.iterdir())
 
 
@@ -372,8 +373,8 @@ def test_what_stood_there_before_is_replaced(tmp_path: Path, rgb: np.ndarray, su
     path = tmp_path / f"a{suffix}"
     path.write_bytes(b"old")
     (tmp_path / f"a{suffix}.part").write_bytes(b"left over from a killed run")
-    assert write(path, rgb) == path
-    assert read(path).size.width == rgb.shape[1]
+    assert write_image_file(path, rgb) == path
+    assert read_image_file(path).size.width == rgb.shape[1]
     assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
 
 
@@ -386,15 +387,15 @@ def test_no_second_copy_in_floats(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(quantize, "_STRIP_SAMPLES", 50_000)
     pixels = np.broadcast_to(np.linspace(0, 1, 1500, dtype=np.float32)[None, :, None], (1000, 1500, 3)).copy()
     tracemalloc.start()
-    write(tmp_path / f"a{suffix}", pixels)
+    write_image_file(tmp_path / f"a{suffix}", pixels)
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1000 * 1500 * 4 + 3_000_000 < pixels.nbytes
 
 
 def test_giants_are_written_row_by_row(tmp_path: Path, rgba: np.ndarray, icc: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(encode, "_OPENCV_BYTES", 1000)
-    path = write(tmp_path / "a.png", rgba, icc=icc, text=TEXT)
+    monkeypatch.setattr(image_encoders, "_OPENCV_BYTES", 1000)
+    path = write_image_file(tmp_path / "a.png", rgba, icc=icc, text=TEXT)
     np.testing.assert_array_equal(by_cv2(path), rounded(rgba))
     with Image.open(path) as image:
         assert image.info["icc_profile"] == icc

@@ -57,29 +57,29 @@ def crop(path: Path) -> np.ndarray | None:
         return np.asarray(image.convert("RGB").crop(box), np.float32) / np.float32(255)
 
 
-def upscaled(model: str, name: str, picture: np.ndarray, keep: Path | None) -> np.ndarray:
+def upscaled(model: str, name: str, image: np.ndarray, keep: Path | None) -> np.ndarray:
     """Without any colour fix."""
     import torch
     from upscale8k.runtime.host import SilentProgress
-    from upscale8k.runtime.models.load import load
-    from upscale8k.runtime.models.locate import locate
-    from upscale8k.runtime.upscale.batch import Settings, upscale_batch
+    from upscale8k.runtime.models.load import load_model
+    from upscale8k.runtime.models.locate import find_model
+    from upscale8k.runtime.upscale.image_batch import TiledUpscaleSettings, upscale_batch
 
     kept = keep / f"{model}-{name}.npy" if keep else None
     if kept and kept.is_file():
         return np.load(kept)
-    asked = Settings("model scale", "cpu")
-    given, weights = torch.as_tensor(picture)[None], load(locate(model, ()))
+    asked = TiledUpscaleSettings("model scale", "cpu")
+    given, weights = torch.as_tensor(image)[None], load_model(find_model(model, ()))
     result = upscale_batch(given, weights, asked, lambda *_: SilentProgress())[0].numpy()
     if kept:
         np.save(kept, result)
     return result
 
 
-def enlarged(picture: np.ndarray, method: Any) -> np.ndarray:
+def enlarged(image: np.ndarray, method: Any) -> np.ndarray:
     from PIL import Image
 
-    planes = [Image.fromarray(plane).resize((SIDE * FACTOR,) * 2, method) for plane in np.moveaxis(picture, 2, 0)]
+    planes = [Image.fromarray(plane).resize((SIDE * FACTOR,) * 2, method) for plane in np.moveaxis(image, 2, 0)]
     return np.clip(np.stack([np.asarray(plane) for plane in planes], axis=2), 0, 1)
 
 
@@ -96,30 +96,30 @@ def damaged(cubic: np.ndarray) -> dict[str, np.ndarray]:
         "bicubic, tiles 4 steps apart": cubic + tiles,
         "bicubic, 16 levels": np.round(cubic * 15) / 15,
     }
-    return {name: np.clip(picture, 0, 1).astype(np.float32) for name, picture in made.items()}
+    return {name: np.clip(image, 0, 1).astype(np.float32) for name, image in made.items()}
 
 
-def drift_table(name: str, picture: np.ndarray, result: np.ndarray) -> str:
+def drift_table(name: str, image: np.ndarray, result: np.ndarray) -> str:
+    from upscale8k.runtime.metrics.artifact_measures.enlargement import Enlargement
+    from upscale8k.runtime.metrics.artifact_measures.spectrum import measure_spectrum
     from upscale8k.runtime.metrics.drift import measure_drift
-    from upscale8k.runtime.metrics.enlargement import Enlargement
-    from upscale8k.runtime.metrics.spectrum import measure_spectrum
-    from upscale8k.runtime.upscale.colour_fix import fix_colours
+    from upscale8k.runtime.upscale.color_fix import fix_colors
 
     cells, details = [name], []
     for how in ("off", "mean", "low-frequency"):
         fixed = result.copy()
-        fix_colours(picture, fixed, how)
-        cells += [f"{measure_drift(picture, fixed, mode).de2000.mean:.2f}" for mode in ("full", "low-frequency")]
-        details.append(measure_spectrum(Enlargement.of(picture, fixed)))
+        fix_colors(image, fixed, how)
+        cells += [f"{measure_drift(image, fixed, mode).de2000.mean:.2f}" for mode in ("full", "low-frequency")]
+        details.append(measure_spectrum(Enlargement.from_images(image, fixed)))
     changes = [(getattr(details[2], band) / getattr(details[0], band)) ** 2 - 1 for band in ("detail", "invented")]
     return row([*cells, *(f"{change:+.2%}" for change in changes)])
 
 
-def artifact_row(name: str, picture: np.ndarray, result: np.ndarray) -> list[float]:
+def artifact_row(name: str, image: np.ndarray, result: np.ndarray) -> list[float]:
     """Halo in percent, consistency in dB, invented, sharpening in dB, noise, bands times their share, seams."""
     from upscale8k.runtime.metrics.artifacts import measure_artifacts
 
-    found = measure_artifacts(picture, result, 64)
+    found = measure_artifacts(image, result, 64)
     bands = found.banding.step * found.banding.share if found.banding else np.nan
     return [
         found.halo.relative * 100 if found.halo else np.nan,
@@ -150,13 +150,13 @@ def main() -> None:
                "detail energy", "above Nyquist"]))  # fmt: skip
     print("|---" * 9 + "|")
     found: dict[str, list[list[float]]] = {}
-    for name, picture in photographs(asked.pictures):
-        models = {model: upscaled(model, name, picture, asked.keep) for model in ("realesr-animevideov3", "realesrgan-x4plus")}
-        print(drift_table(name, picture, models["realesrgan-x4plus"]), flush=True)
-        cubic = enlarged(picture, Image.Resampling.BICUBIC)
-        ways = {"bicubic": cubic, "Lanczos": enlarged(picture, Image.Resampling.LANCZOS), **models, **damaged(cubic)}
+    for name, image in photographs(asked.pictures):
+        models = {model: upscaled(model, name, image, asked.keep) for model in ("realesr-animevideov3", "realesrgan-x4plus")}
+        print(drift_table(name, image, models["realesrgan-x4plus"]), flush=True)
+        cubic = enlarged(image, Image.Resampling.BICUBIC)
+        ways = {"bicubic": cubic, "Lanczos": enlarged(image, Image.Resampling.LANCZOS), **models, **damaged(cubic)}
         for way, result in ways.items():
-            found.setdefault(way, []).append(artifact_row(way, picture, result))
+            found.setdefault(way, []).append(artifact_row(way, image, result))
     print()
     print(
         row(

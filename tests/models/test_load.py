@@ -12,9 +12,9 @@ from skimage.metrics import peak_signal_noise_ratio
 from spandrel import Architecture, ArchRegistry, ArchSupport, ImageModelDescriptor, ModelLoader
 from upscale8k.runtime.errors import ModelDamaged, ModelNotFound, UnsupportedModel
 from upscale8k.runtime.models import load as load_module
-from upscale8k.runtime.models.catalog import catalog
-from upscale8k.runtime.models.load import KEPT_MODELS, load, provenance_of
-from upscale8k.runtime.models.locate import Located, locate
+from upscale8k.runtime.models.catalog import load_catalog
+from upscale8k.runtime.models.load import CACHED_MODELS, get_provenance, load_model
+from upscale8k.runtime.models.locate import FoundModel, find_model
 
 from .conftest import in_folder
 
@@ -42,7 +42,7 @@ def official(tmp_path: Path, compact_state: State) -> Path:
 def test_the_ways_that_authors_wrap_weights_all_load(tmp_path: Path, compact_state: State, wrapping: str, zipped: bool) -> None:
     path = tmp_path / "model.pth"
     torch.save(WRAPPINGS[wrapping](compact_state), path, _use_new_zipfile_serialization=zipped)
-    descriptor = load(in_folder(path))
+    descriptor = load_model(in_folder(path))
     loaded = descriptor.model.state_dict()
     assert loaded.keys() == compact_state.keys()
     assert all(torch.equal(loaded[key], compact_state[key]) for key in loaded)
@@ -52,40 +52,40 @@ def test_the_ways_that_authors_wrap_weights_all_load(tmp_path: Path, compact_sta
 def test_safetensors_load_whatever_they_are_called(tmp_path: Path, compact_state: State, name: str) -> None:
     path = tmp_path / name
     save_file(compact_state, path)
-    assert load(in_folder(path)).architecture.id == "Compact"
+    assert load_model(in_folder(path)).architecture.id == "Compact"
 
 
 def test_a_torch_checkpoint_may_be_called_bin(tmp_path: Path, compact_state: State) -> None:
     path = tmp_path / "pytorch_model.bin"
     torch.save(compact_state, path)
-    assert load(in_folder(path)).scale == 2
+    assert load_model(in_folder(path)).scale == 2
 
 
 def test_half_precision_weights_become_float32(tmp_path: Path, compact_state: State) -> None:
     path = tmp_path / "half.safetensors"
     save_file({key: value.half() for key, value in compact_state.items()}, path)
-    assert load(in_folder(path)).dtype == torch.float32
+    assert load_model(in_folder(path)).dtype == torch.float32
 
 
 def test_the_value_is_spandrels_own_and_ready_to_run(official: Path) -> None:
-    descriptor = load(in_folder(official))
+    descriptor = load_model(in_folder(official))
     assert isinstance(descriptor, ImageModelDescriptor)
     assert descriptor.device.type == "cpu"
     assert not descriptor.model.training
     assert not any(parameter.requires_grad for parameter in descriptor.model.parameters())
-    picture = torch.rand(1, 3, 9, 7)
-    assert torch.equal(descriptor(picture), ModelLoader().load_from_file(official).eval()(picture))
+    image = torch.rand(1, 3, 9, 7)
+    assert torch.equal(descriptor(image), ModelLoader().load_from_file(official).eval()(image))
 
 
 def test_it_says_where_it_came_from(official: Path) -> None:
-    provenance = provenance_of(load(in_folder(official)))
+    provenance = get_provenance(load_model(in_folder(official)))
     assert provenance is not None
     assert (provenance.path, provenance.source, provenance.entry) == (official, "folder", None)
 
 
 def test_the_hash_and_licence_of_a_dependency_are_stated() -> None:
-    located = locate("realesr-animevideov3", [])
-    provenance = provenance_of(load(located))
+    located = find_model("realesr-animevideov3", [])
+    provenance = get_provenance(load_model(located))
     assert provenance is not None
     # sha256sum of REALESRGAN_ANIMAVIDEOV3_UP4X.bin in the 1.0.1 wheel.
     assert provenance.sha256 == "548a36f9c3f4ab8da56cd3b13badf23968bee207b396dad14d04b830e5f2ab2d"
@@ -93,13 +93,13 @@ def test_the_hash_and_licence_of_a_dependency_are_stated() -> None:
 
 
 def test_a_descriptor_of_somebody_else_has_no_provenance(official: Path) -> None:
-    assert provenance_of(ModelLoader().load_from_file(official)) is None
+    assert get_provenance(ModelLoader().load_from_file(official)) is None
 
 
 @pytest.mark.parametrize("scale", [2, 3, 4])
 @pytest.mark.filterwarnings("ignore:torch.meshgrid")
 def test_real_transformer_weights_load_and_enlarge_better_than_bicubic(dat_folder: Path, scale: int) -> None:
-    descriptor = load(locate(f"DAT_light_x{scale}.pth", [dat_folder]))
+    descriptor = load_model(find_model(f"DAT_light_x{scale}.pth", [dat_folder]))
     assert (descriptor.architecture.id, descriptor.scale) == ("DAT", scale)
     side = 32 * scale
     truth = torch.from_numpy(data.astronaut()[60 : 60 + side, 180 : 180 + side].astype(np.float32) / 255).permute(2, 0, 1)[None]
@@ -131,7 +131,7 @@ def test_a_pickle_with_code_in_it_is_refused_and_not_run(tmp_path: Path, compact
     else:
         path.write_bytes(pickle.dumps({"note": Payload(trace)}, protocol=0 if form == "protocol 0" else 4))
     with pytest.raises(ModelDamaged, match=r"evil\.pth"):
-        load(in_folder(path))
+        load_model(in_folder(path))
     assert not trace.exists()
 
 
@@ -139,7 +139,7 @@ def test_the_sentence_about_code_names_what_was_asked_for(tmp_path: Path) -> Non
     path = tmp_path / "evil.pth"
     torch.save({"note": Payload(tmp_path / "trace")}, path)
     with pytest.raises(ModelDamaged, match=r"open, which is code .* tensors only\. It was not run"):
-        load(in_folder(path))
+        load_model(in_folder(path))
 
 
 def test_a_torchscript_program_is_refused(official: Path) -> None:
@@ -147,7 +147,7 @@ def test_a_torchscript_program_is_refused(official: Path) -> None:
         archive.writestr("small/constants.pkl", b"\x80\x02).")
         archive.writestr("small/code/__torch__.py", b"")
     with pytest.raises(ModelDamaged, match="TorchScript program"):
-        load(in_folder(official))
+        load_model(in_folder(official))
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_what_is_no_model_gets_a_sentence(tmp_path: Path, name: str, content: by
     path = tmp_path / name
     path.write_bytes(content)
     with pytest.raises(ModelDamaged, match=sentence) as caught:
-        load(in_folder(path))
+        load_model(in_folder(path))
     assert name in caught.value.what
     assert caught.value.path == path
 
@@ -185,25 +185,25 @@ def test_a_truncated_file_is_damaged(tmp_path: Path, compact_state: State, form:
     whole = path.read_bytes()
     path.write_bytes(whole[: int(len(whole) * part)])
     with pytest.raises(ModelDamaged, match=r"cut\.pth"):
-        load(in_folder(path))
+        load_model(in_folder(path))
 
 
 def test_a_file_that_went_away_is_not_found(tmp_path: Path) -> None:
     with pytest.raises(ModelNotFound, match="no longer there"):
-        load(in_folder(tmp_path / "gone.pth"))
+        load_model(in_folder(tmp_path / "gone.pth"))
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
     (tmp_path / "folder.pth").mkdir()
     with pytest.raises(ModelDamaged, match=r"folder\.pth cannot be read"):
-        load(in_folder(tmp_path / "folder.pth"))
+        load_model(in_folder(tmp_path / "folder.pth"))
 
 
 def test_another_kind_of_network_is_unsupported_and_its_keys_are_named(tmp_path: Path) -> None:
     path = tmp_path / "lora.safetensors"
     save_file({f"lora_unet_{index}.alpha": torch.ones(1) for index in range(8)}, path)
     with pytest.raises(UnsupportedModel, match=r"lora_unet_0\.alpha, .* and 3 more"):
-        load(in_folder(path))
+        load_model(in_folder(path))
 
 
 @pytest.mark.parametrize("content", [torch.ones(3), [1, 2], {}, {"a": 1}, {1: torch.ones(1)}, {"params": {"a": "text"}}])
@@ -211,7 +211,7 @@ def test_a_checkpoint_without_a_table_of_tensors_is_unsupported(tmp_path: Path, 
     path = tmp_path / "odd.pth"
     torch.save(content, path)
     with pytest.raises(UnsupportedModel, match=r"odd\.pth"):
-        load(in_folder(path))
+        load_model(in_folder(path))
 
 
 @pytest.mark.parametrize("change", ["missing", "shape"])
@@ -223,7 +223,7 @@ def test_a_known_network_with_tensors_that_do_not_fit_is_damaged(tmp_path: Path,
     path = tmp_path / "odd.safetensors"
     save_file(compact_state, path)
     with pytest.raises(ModelDamaged, match=r"tensors do not fit together .*body\.2\.weight"):
-        load(in_folder(path))
+        load_model(in_folder(path))
 
 
 def test_a_model_for_faces_is_refused(tmp_path: Path, compact_state: State, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,42 +243,42 @@ def test_a_model_for_faces_is_refused(tmp_path: Path, compact_state: State, monk
     path = tmp_path / "face.safetensors"
     save_file(compact_state, path)
     with pytest.raises(UnsupportedModel, match="is a FaceSR model"):
-        load(in_folder(path))
+        load_model(in_folder(path))
 
 
 # What stays loaded.
 
 
 def test_the_same_file_is_read_once(official: Path) -> None:
-    assert load(in_folder(official)) is load(Located("another name", None, official, "folder"))
+    assert load_model(in_folder(official)) is load_model(FoundModel("another name", None, official, "folder"))
 
 
 def test_a_changed_file_is_read_again(official: Path, compact_state: State) -> None:
-    before = load(in_folder(official))
+    before = load_model(in_folder(official))
     torch.save({key: value * 2 for key, value in compact_state.items()}, official)
     os.utime(official, ns=(1, 1))
-    after = load(in_folder(official))
+    after = load_model(in_folder(official))
     assert not torch.equal(before.model.state_dict()["body.0.weight"], after.model.state_dict()["body.0.weight"])
 
 
 def test_a_model_that_somebody_made_half_precision_is_read_again(official: Path) -> None:
-    load(in_folder(official)).half()
-    assert load(in_folder(official)).dtype == torch.float32
+    load_model(in_folder(official)).half()
+    assert load_model(in_folder(official)).dtype == torch.float32
 
 
 def test_only_the_last_few_models_stay_loaded(tmp_path: Path, compact_state: State) -> None:
-    paths = [tmp_path / f"{index}.safetensors" for index in range(KEPT_MODELS + 1)]
+    paths = [tmp_path / f"{index}.safetensors" for index in range(CACHED_MODELS + 1)]
     for path in paths:
         save_file(compact_state, path)
-    first = load(in_folder(paths[0]))
-    last = [load(in_folder(path)) for path in paths[1:]]
-    assert all(load(in_folder(path)) is kept for path, kept in zip(paths[1:], last, strict=True))
-    assert load(in_folder(paths[0])) is not first
+    first = load_model(in_folder(paths[0]))
+    last = [load_model(in_folder(path)) for path in paths[1:]]
+    assert all(load_model(in_folder(path)) is kept for path, kept in zip(paths[1:], last, strict=True))
+    assert load_model(in_folder(paths[0])) is not first
 
 
 def test_a_file_is_reported_under_the_known_model_that_its_name_claims(tmp_path: Path, compact_state: State) -> None:
     path = tmp_path / "BSRGAN.pth"
     torch.save(compact_state, path)
-    provenance = provenance_of(load(locate("bsrgan-x4", [tmp_path])))
+    provenance = get_provenance(load_model(find_model("bsrgan-x4", [tmp_path])))
     assert provenance is not None
-    assert provenance.entry is catalog()["bsrgan-x4"]
+    assert provenance.entry is load_catalog()["bsrgan-x4"]

@@ -9,8 +9,8 @@ import torch
 from skimage import data
 from spandrel import MAIN_REGISTRY
 from upscale8k.runtime.errors import ModelDamaged, UnsupportedModel
-from upscale8k.runtime.models.load import load
-from upscale8k.runtime.models.locate import locate
+from upscale8k.runtime.models.load import load_model
+from upscale8k.runtime.models.locate import find_model
 from upscale8k.runtime.models.ncnn import read_ncnn
 
 from .conftest import DEPENDENCY_IDS
@@ -18,7 +18,7 @@ from .conftest import DEPENDENCY_IDS
 TOLERANCE = 1e-4
 
 
-def run_ncnn(param: Path, weights: Path, picture: np.ndarray) -> np.ndarray:
+def run_ncnn(param: Path, weights: Path, image: np.ndarray) -> np.ndarray:
     """What ncnn makes of ``picture`` (3, H, W), in fp32 throughout."""
     net = ncnn.Net()
     for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage", "use_vulkan_compute"):
@@ -26,14 +26,14 @@ def run_ncnn(param: Path, weights: Path, picture: np.ndarray) -> np.ndarray:
     assert net.load_param(str(param)) == 0
     assert net.load_model(str(weights)) == 0
     extractor = net.create_extractor()
-    kept = np.ascontiguousarray(picture)  # an ncnn.Mat does not own its pixels
+    kept = np.ascontiguousarray(image)  # an ncnn.Mat does not own its pixels
     extractor.input("data", ncnn.Mat(kept))
     _, result = extractor.extract("output")
     return np.array(result)
 
 
 @pytest.fixture(scope="module")
-def picture() -> np.ndarray:
+def image() -> np.ndarray:
     """A face and hair, (3, 48, 56) in 0..1."""
     return (data.astronaut()[90:138, 200:256].astype(np.float32) / 255).transpose(2, 0, 1)
 
@@ -41,7 +41,7 @@ def picture() -> np.ndarray:
 @pytest.fixture
 def animevideo(tmp_path: Path) -> tuple[Path, Path]:
     """A copy of the smallest real model, to be damaged."""
-    source = locate("realesr-animevideov3", []).path
+    source = find_model("realesr-animevideov3", []).path
     param, weights = tmp_path / "model.param", tmp_path / "model.bin"
     param.write_bytes(source.with_suffix(".param").read_bytes())
     weights.write_bytes(source.read_bytes())
@@ -49,16 +49,16 @@ def animevideo(tmp_path: Path) -> tuple[Path, Path]:
 
 
 @pytest.mark.parametrize("model", DEPENDENCY_IDS)
-def test_converted_weights_give_what_ncnn_gives(model: str, picture: np.ndarray) -> None:
-    located = locate(model, [])
-    expected = run_ncnn(located.path.with_suffix(".param"), located.path, picture)
+def test_converted_weights_give_what_ncnn_gives(model: str, image: np.ndarray) -> None:
+    located = find_model(model, [])
+    expected = run_ncnn(located.path.with_suffix(".param"), located.path, image)
     with torch.inference_mode():
-        given = load(located).model(torch.from_numpy(picture.copy())[None])[0].numpy()
+        given = load_model(located).model(torch.from_numpy(image.copy())[None])[0].numpy()
     assert given.shape == expected.shape == (3, 192, 224)
     assert np.abs(given - expected).max() < TOLERANCE
 
 
-def test_weights_in_fp32_are_read_too(tmp_path: Path, compact_state: dict[str, torch.Tensor], picture: np.ndarray) -> None:
+def test_weights_in_fp32_are_read_too(tmp_path: Path, compact_state: dict[str, torch.Tensor], image: np.ndarray) -> None:
     """A file written by hand after ncnn's description of its format; that ncnn reads it is what makes it valid."""
     param, weights = tmp_path / "small.param", tmp_path / "small.bin"
     param.write_text(
@@ -87,11 +87,11 @@ def test_weights_in_fp32_are_read_too(tmp_path: Path, compact_state: dict[str, t
     read = read_ncnn(param, weights)
     assert read.keys() == state.keys()
     assert all(torch.equal(read[key], state[key]) for key in state)
-    assert run_ncnn(param, weights, picture).shape == (3, 96, 112)
+    assert run_ncnn(param, weights, image).shape == (3, 96, 112)
 
 
 def test_the_key_names_are_the_official_ones() -> None:
-    located = locate("realesrgan-x4plus-anime", [])
+    located = find_model("realesrgan-x4plus-anime", [])
     state = read_ncnn(located.path.with_suffix(".param"), located.path)
     # As in basicsr's RRDBNet with num_block=6: 6 * 3 * 5 dense convolutions and 6 around them, each with a bias.
     assert len(state) == 2 * (6 * 3 * 5 + 6)
@@ -169,7 +169,7 @@ def test_another_kind_of_layer_is_said_to_be_unsupported(animevideo: tuple[Path,
 
 def test_another_network_of_the_same_layers_is_said_to_be_unsupported(tmp_path: Path) -> None:
     """RRDBNet's layers with another slope would give another picture, not an error."""
-    located = locate("realesrgan-x4plus-anime", [])
+    located = find_model("realesrgan-x4plus-anime", [])
     param = tmp_path / "steep.param"
     param.write_text(located.path.with_suffix(".param").read_text().replace("-23310=1,2.0", "-23310=1,1.0"))
     with pytest.raises(UnsupportedModel, match="neither SRVGGNetCompact nor RRDBNet"):

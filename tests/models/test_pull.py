@@ -13,8 +13,8 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter
 from upscale8k.runtime.errors import Cancelled, ModelDamaged, ModelError, OutputError
-from upscale8k.runtime.models.catalog import CatalogEntry, catalog
-from upscale8k.runtime.models.pull import https_session, pull
+from upscale8k.runtime.models.catalog import CatalogEntry, load_catalog
+from upscale8k.runtime.models.pull import make_https_session, pull_model
 
 CONTENT = bytes(range(256)) * 12_000  # 3 MB: several pieces
 
@@ -93,7 +93,7 @@ def plain_http() -> Iterator[requests.Session]:
 @pytest.fixture
 def entry(server: Server) -> CatalogEntry:
     digest = hashlib.sha256(CONTENT).hexdigest()
-    return replace(catalog()["bsrgan-x4"], urls=(server.url,), bytes=len(CONTENT), sha256=digest)
+    return replace(load_catalog()["bsrgan-x4"], urls=(server.url,), bytes=len(CONTENT), sha256=digest)
 
 
 @pytest.fixture
@@ -116,7 +116,7 @@ def test_a_file_is_downloaded_whole_under_its_official_name(
     entry: CatalogEntry, models: Path, plain_http: requests.Session
 ) -> None:
     steps: list[tuple[int, int | None]] = []
-    pulled = pull(entry, models, lambda here, total: steps.append((here, total)), session=plain_http)
+    pulled = pull_model(entry, models, lambda here, total: steps.append((here, total)), session=plain_http)
     assert (pulled.path, pulled.warning) == (models / "BSRGAN.pth", "")
     assert pulled.path.read_bytes() == CONTENT
     assert names(models) == ["BSRGAN.pth"]
@@ -129,14 +129,14 @@ def test_a_server_that_states_no_length_is_believed_when_the_hash_is_right(
     entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
 ) -> None:
     server.lengths = False
-    assert pull(entry, models, session=plain_http).path.read_bytes() == CONTENT
+    assert pull_model(entry, models, session=plain_http).path.read_bytes() == CONTENT
 
 
 def test_an_interrupted_download_goes_on_where_it_ended(
     entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
 ) -> None:
     leave_part(models, CONTENT[:1_000_000])
-    assert pull(entry, models, session=plain_http).path.read_bytes() == CONTENT
+    assert pull_model(entry, models, session=plain_http).path.read_bytes() == CONTENT
     assert server.asked == [("bytes=1000000-", '"v1"')]
     assert names(models) == ["BSRGAN.pth"]
 
@@ -145,7 +145,7 @@ def test_a_broken_connection_is_taken_up_again_at_once(
     entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
 ) -> None:
     server.breaks_after = [2_000_000]
-    assert pull(entry, models, session=plain_http).path.read_bytes() == CONTENT
+    assert pull_model(entry, models, session=plain_http).path.read_bytes() == CONTENT
     assert [wanted is not None for wanted, _ in server.asked] == [False, True]
 
 
@@ -153,7 +153,7 @@ def test_a_file_that_changed_at_the_author_begins_anew(
     entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
 ) -> None:
     leave_part(models, b"old" * 100_000, '"v0"')
-    assert pull(entry, models, session=plain_http).path.read_bytes() == CONTENT
+    assert pull_model(entry, models, session=plain_http).path.read_bytes() == CONTENT
     assert server.asked == [("bytes=300000-", '"v0"')]
 
 
@@ -162,19 +162,19 @@ def test_a_server_without_ranges_begins_anew(
 ) -> None:
     server.ranges = False
     leave_part(models, CONTENT[:1_000_000])
-    assert pull(entry, models, session=plain_http).path.read_bytes() == CONTENT
+    assert pull_model(entry, models, session=plain_http).path.read_bytes() == CONTENT
 
 
 def test_a_part_that_was_complete_is_only_checked(
     entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
 ) -> None:
     leave_part(models, CONTENT)
-    assert pull(entry, models, session=plain_http).path.read_bytes() == CONTENT
+    assert pull_model(entry, models, session=plain_http).path.read_bytes() == CONTENT
 
 
 def test_a_part_longer_than_the_file_is_thrown_away(entry: CatalogEntry, models: Path, plain_http: requests.Session) -> None:
     leave_part(models, CONTENT + b"more")
-    assert pull(entry, models, session=plain_http).path.read_bytes() == CONTENT
+    assert pull_model(entry, models, session=plain_http).path.read_bytes() == CONTENT
 
 
 @pytest.mark.parametrize("begin", [0, 1_000_000])
@@ -184,7 +184,7 @@ def test_a_wrong_hash_leaves_nothing(
     server.content = CONTENT[:-1] + b"!"
     leave_part(models, CONTENT[:begin])
     with pytest.raises(ModelDamaged, match=hashlib.sha256(server.content).hexdigest()):
-        pull(entry, models, session=plain_http)
+        pull_model(entry, models, session=plain_http)
     assert names(models) == []
 
 
@@ -200,7 +200,7 @@ def test_a_wrong_size_is_refused(
 ) -> None:
     wrongly_sized.content = content
     with pytest.raises(ModelError, match=r"BSRGAN\.pth could not be downloaded") as caught:
-        pull(entry, models, session=plain_http)
+        pull_model(entry, models, session=plain_http)
     assert "python -m runtime models import BSRGAN.pth" in caught.value.hint
     assert "BSRGAN.pth" not in names(models)
 
@@ -209,7 +209,7 @@ def test_the_addresses_are_tried_in_order(
     entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
 ) -> None:
     missing = server.url.replace("/file.pth", "/missing")
-    pulled = pull(replace(entry, urls=(missing, server.url)), models, session=plain_http)
+    pulled = pull_model(replace(entry, urls=(missing, server.url)), models, session=plain_http)
     assert pulled.path.read_bytes() == CONTENT
     assert len(server.asked) == 2
 
@@ -219,12 +219,12 @@ def test_when_no_address_works_each_is_named_with_its_reason(
 ) -> None:
     missing, nobody = server.url.replace("/file.pth", "/missing"), "http://127.0.0.1:1/file.pth"
     with pytest.raises(ModelError, match=r"/missing: 404 .*127\.0\.0\.1:1"):
-        pull(replace(entry, urls=(missing, nobody)), models, session=plain_http)
+        pull_model(replace(entry, urls=(missing, nobody)), models, session=plain_http)
 
 
 def test_plain_http_is_refused_by_default(entry: CatalogEntry, models: Path, server: Server) -> None:
     with pytest.raises(ModelError, match="not HTTPS"):
-        pull(entry, models)
+        pull_model(entry, models)
     assert server.asked == []
 
 
@@ -248,18 +248,18 @@ class Redirect(BaseAdapter):
 
 
 def test_a_redirect_from_https_to_plain_http_is_refused(entry: CatalogEntry, models: Path, server: Server) -> None:
-    with https_session() as session:
+    with make_https_session() as session:
         session.mount("https://", Redirect(server.url))
         with pytest.raises(ModelError, match="not HTTPS"):
-            pull(replace(entry, urls=("https://author.invalid/file.pth",)), models, session=session)
+            pull_model(replace(entry, urls=("https://author.invalid/file.pth",)), models, session=session)
     assert server.asked == []
 
 
 def test_a_file_that_is_here_already_is_not_downloaded_again(
     entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
 ) -> None:
-    first = pull(entry, models, session=plain_http)
-    assert pull(entry, models, session=plain_http) == first
+    first = pull_model(entry, models, session=plain_http)
+    assert pull_model(entry, models, session=plain_http) == first
     assert len(server.asked) == 1
 
 
@@ -269,7 +269,7 @@ def test_another_file_of_that_name_is_not_overwritten(
     models.mkdir()
     (models / "BSRGAN.pth").write_bytes(b"precious")
     with pytest.raises(ModelError, match="exists and is not the official file"):
-        pull(entry, models, session=plain_http)
+        pull_model(entry, models, session=plain_http)
     assert (models / "BSRGAN.pth").read_bytes() == b"precious"
 
 
@@ -278,10 +278,10 @@ def test_a_hash_that_nobody_confirms_gives_a_warning_and_no_verdict(
     entry: CatalogEntry, models: Path, plain_http: requests.Session, sha256: str | None, says: str
 ) -> None:
     unsure = replace(entry, sha256=sha256 or entry.sha256, sha256_evidence="unconfirmed", bytes=None)
-    pulled = pull(unsure, models, session=plain_http)
+    pulled = pull_model(unsure, models, session=plain_http)
     assert pulled.path.read_bytes() == CONTENT
     assert says in pulled.warning
-    assert says in pull(unsure, models, session=plain_http).warning
+    assert says in pull_model(unsure, models, session=plain_http).warning
 
 
 def test_cancelling_keeps_what_has_come_for_the_next_time(
@@ -292,9 +292,9 @@ def test_cancelling_keeps_what_has_come_for_the_next_time(
             raise Cancelled("Stopped.")
 
     with pytest.raises(Cancelled):
-        pull(entry, models, cancel, session=plain_http)
+        pull_model(entry, models, cancel, session=plain_http)
     assert names(models) == ["BSRGAN.pth.part", "BSRGAN.pth.part.etag"]
-    pull(entry, models, session=plain_http)
+    pull_model(entry, models, session=plain_http)
     assert server.asked[1][0] is not None
     assert names(models) == ["BSRGAN.pth"]
 
@@ -302,7 +302,7 @@ def test_cancelling_keeps_what_has_come_for_the_next_time(
 def test_a_folder_that_cannot_be_made_is_named(entry: CatalogEntry, models: Path, plain_http: requests.Session) -> None:
     models.write_text("a file where the folder should be")
     with pytest.raises(OutputError, match="cannot be written"):
-        pull(entry, models, session=plain_http)
+        pull_model(entry, models, session=plain_http)
 
 
 def test_a_disk_without_room_is_said_before_anything_is_asked(
@@ -313,5 +313,5 @@ def test_a_disk_without_room_is_said_before_anything_is_asked(
 
     monkeypatch.setattr("shutil.disk_usage", lambda folder: Usage)
     with pytest.raises(OutputError, match=r"needs 2 MB more, but .* has 0 MB left"):
-        pull(entry, models, session=plain_http)
+        pull_model(entry, models, session=plain_http)
     assert server.asked == []

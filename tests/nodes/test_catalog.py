@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
-from upscale8k.nodes import CORE, OURS, TITLES, catalog
-from upscale8k.runtime.graph.definitions import describe_all
+from upscale8k.nodes import BUILTIN_NODES, DISPLAY_NAMES, OWN_NODES, get_node_classes
+from upscale8k.runtime.graph.definitions import describe_classes
 from upscale8k.runtime.host import LocalHost
 
 from .core_peer import declarations, differences
 
-ALL = {**CORE, **OURS}
+ALL = {**BUILTIN_NODES, **OWN_NODES}
 SECTIONS = ("required", "optional", "hidden")
 
 # Where our built-ins may say something else than ComfyUI 0.30, and why.
@@ -35,9 +35,9 @@ def inputs(node: Any, *sections: str) -> dict[str, tuple[Any, dict[str, Any]]]:
     }
 
 
-@pytest.mark.parametrize("node_id", OURS)
+@pytest.mark.parametrize("node_id", OWN_NODES)
 def test_our_nodes_explain_themselves(node_id: str, host: LocalHost) -> None:
-    node = catalog(host)[node_id]
+    node = get_node_classes(host)[node_id]
     assert node.CATEGORY.startswith("8K/")
     assert node.DESCRIPTION.endswith(".")
     assert len(node.DESCRIPTION) > 40
@@ -51,8 +51,8 @@ def test_our_nodes_explain_themselves(node_id: str, host: LocalHost) -> None:
 
 @pytest.mark.parametrize("node_id", ALL)
 def test_titles_and_outputs_are_whole(node_id: str, host: LocalHost) -> None:
-    node = catalog(host)[node_id]
-    assert TITLES[node_id]
+    node = get_node_classes(host)[node_id]
+    assert DISPLAY_NAMES[node_id]
     assert node.DESCRIPTION
     assert isinstance(node.RETURN_TYPES, tuple)
     for aligned in ("RETURN_NAMES", "OUTPUT_TOOLTIPS", "OUTPUT_IS_LIST"):
@@ -61,12 +61,12 @@ def test_titles_and_outputs_are_whole(node_id: str, host: LocalHost) -> None:
 
 
 def test_no_two_nodes_have_one_title() -> None:
-    assert len(set(TITLES.values())) == len(TITLES) == len(ALL)
+    assert len(set(DISPLAY_NAMES.values())) == len(DISPLAY_NAMES) == len(ALL)
 
 
-@pytest.mark.parametrize("node_id", OURS)
+@pytest.mark.parametrize("node_id", OWN_NODES)
 def test_defaults_lie_in_their_ranges(node_id: str, host: LocalHost) -> None:
-    for name, (kind, options) in inputs(catalog(host)[node_id], "required", "optional").items():
+    for name, (kind, options) in inputs(get_node_classes(host)[node_id], "required", "optional").items():
         if isinstance(kind, list):
             assert len(set(kind)) == len(kind), name
             assert "default" not in options or options["default"] in kind, name
@@ -90,7 +90,7 @@ NUMBERED = {f"image_{number}" for number in range(2, 9)}
 
 @pytest.mark.parametrize("node_id", ALL)
 def test_the_function_takes_what_is_declared(node_id: str, host: LocalHost) -> None:
-    node = catalog(host)[node_id]
+    node = get_node_classes(host)[node_id]
     parameters = dict(inspect.signature(getattr(node, node.FUNCTION)).parameters)
     parameters.pop("self")
     parameters = {name: parameter for name, parameter in parameters.items() if name not in INHERITED.get(node_id, set())}
@@ -111,7 +111,7 @@ def test_the_function_takes_what_is_declared(node_id: str, host: LocalHost) -> N
 
 @pytest.mark.parametrize("node_id", ALL)
 def test_what_comfyui_asks_before_a_run_names_inputs_of_the_node(node_id: str, host: LocalHost) -> None:
-    node = catalog(host)[node_id]
+    node = get_node_classes(host)[node_id]
     for question in ("VALIDATE_INPUTS", "IS_CHANGED"):
         if hasattr(node, question):
             parameters = inspect.signature(getattr(node, question)).parameters.values()
@@ -119,9 +119,9 @@ def test_what_comfyui_asks_before_a_run_names_inputs_of_the_node(node_id: str, h
             assert asked - INHERITED.get(node_id, set()) <= set(inputs(node, "required", "optional")), question
 
 
-@pytest.mark.parametrize("node_id", CORE)
+@pytest.mark.parametrize("node_id", BUILTIN_NODES)
 def test_a_core_id_is_declared_as_in_comfyui(node_id: str, host: LocalHost) -> None:
-    found = differences(describe_all(catalog(host), TITLES)[node_id], declarations()[node_id])
+    found = differences(describe_classes(get_node_classes(host), DISPLAY_NAMES)[node_id], declarations()[node_id])
     assert found <= ALLOWED.get(node_id, set()), "a workflow from the canvas would be read differently here"
 
 
@@ -132,7 +132,7 @@ def test_two_catalogs_in_one_process_do_not_mix(tmp_path: Path) -> None:
         folder.mkdir()
         Image.new("RGB", (32, 32), (grey, grey, grey)).save(folder / f"{name}.png")
         Image.new("RGB", (32, 32), (grey, grey, grey)).save(folder / "same.png")
-        homes[name] = catalog(LocalHost(input_dir=folder, output_dir=tmp_path))
+        homes[name] = get_node_classes(LocalHost(input_dir=folder, output_dir=tmp_path))
     for name, grey in (("first", 10), ("second", 200), ("first", 10)):
         node = homes[name]["LoadImage"]
         assert node.INPUT_TYPES()["required"]["image"][0] == sorted([f"{name}.png", "same.png"])
@@ -143,5 +143,5 @@ def test_two_catalogs_in_one_process_do_not_mix(tmp_path: Path) -> None:
 
 
 def test_inside_comfyui_the_core_ids_stay_comfyuis(host: LocalHost) -> None:
-    assert set(catalog(host, with_core=False)) == set(OURS)
-    assert not set(OURS) & set(CORE)
+    assert set(get_node_classes(host, with_builtin=False)) == set(OWN_NODES)
+    assert not set(OWN_NODES) & set(BUILTIN_NODES)

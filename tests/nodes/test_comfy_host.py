@@ -5,8 +5,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from upscale8k.nodes import comfy_host
-from upscale8k.nodes.comfy_host import TOLD, ComfyHost
+from upscale8k.nodes.comfyui import comfyui_host
+from upscale8k.nodes.comfyui.comfyui_host import PROGRESS_MESSAGE, ComfyHost
 from upscale8k.runtime.errors import MediaError
 
 
@@ -48,10 +48,10 @@ def test_the_stop_button_reaches_a_step_that_has_no_bar_of_its_own(
     def stop() -> None:
         raise Interrupted
 
-    ComfyHost().stop_if_asked()
+    ComfyHost().check_cancelled()
     monkeypatch.setattr(sys.modules["comfy"].model_management, "throw_exception_if_processing_interrupted", stop)
     with pytest.raises(Interrupted):
-        ComfyHost().stop_if_asked()
+        ComfyHost().check_cancelled()
     assert not sent
 
 
@@ -59,18 +59,18 @@ def test_the_page_is_told_twice_a_second_and_of_every_sentence_and_of_the_end(
     sent: list[tuple[str, dict[str, Any], str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = 100.0
-    monkeypatch.setattr(comfy_host.time, "monotonic", lambda: now)
+    monkeypatch.setattr(comfyui_host.time, "monotonic", lambda: now)
     with ComfyHost().progress(50, "frame") as watch:
-        watch.tell(resumed=10)
+        watch.update(resumed=10)
         watch.advance(10)
         for _ in range(20):
             now += 0.125
-            watch.tell(bytes=1000)
+            watch.update(bytes=1000)
             watch.advance()
-        watch.say("The film is dark.")
-        watch.say("The film is dark.")
+        watch.message("The film is dark.")
+        watch.message("The film is dark.")
     assert {(event, page, told["node"], told["unit"], told["total"]) for event, told, page in sent} == {
-        (TOLD, "tab", "7", "frame", 50)
+        (PROGRESS_MESSAGE, "tab", "7", "frame", 50)
     }
     *running, sentence, end = [told for _, told, _ in sent]
     assert [told["done"] for told in running] == [0, 14, 18, 22, 26, 30]

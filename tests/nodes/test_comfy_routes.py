@@ -10,8 +10,8 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
-from upscale8k.nodes import comfy_routes
-from upscale8k.nodes.comfy_routes import ALLOW, ROOT, Routes, command_line
+from upscale8k.nodes.comfyui import routes as comfyui_routes
+from upscale8k.nodes.comfyui.routes import ALLOW_DOWNLOADS_ENV, ROOT, Routes, build_command_line
 from upscale8k.runtime.errors import Cancelled, ModelDamaged
 from upscale8k.runtime.host import LocalHost
 
@@ -38,7 +38,7 @@ def listen(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     server.is_loopback = lambda address: address.startswith("127.")  # type: ignore[attr-defined]
     for name, module in (("comfy", comfy), ("comfy.cli_args", cli), ("server", server)):
         monkeypatch.setitem(sys.modules, name, module)
-    monkeypatch.delenv(ALLOW, raising=False)
+    monkeypatch.delenv(ALLOW_DOWNLOADS_ENV, raising=False)
     return args
 
 
@@ -83,8 +83,8 @@ def never(*_: Any) -> Any:
 def test_what_is_no_click_on_a_page_of_this_server_downloads_nothing(
     routes: Routes, monkeypatch: pytest.MonkeyPatch, request_: Any, status: int
 ) -> None:
-    monkeypatch.setattr("upscale8k.runtime.models.pull.pull", never)
-    found, said = answered(routes.download(request_))
+    monkeypatch.setattr("upscale8k.runtime.models.pull.pull_model", never)
+    found, said = answered(routes.start_download(request_))
     assert found == status
     assert said["error"]
 
@@ -100,12 +100,12 @@ def test_a_server_that_others_reach_downloads_only_when_its_owner_says_so(
     routes: Routes, listen: SimpleNamespace, monkeypatch: pytest.MonkeyPatch, address: str, allow: str, possible: bool
 ) -> None:
     listen.listen = address
-    monkeypatch.setenv(ALLOW, allow)
-    monkeypatch.setattr("upscale8k.runtime.models.pull.pull", lambda *_: SimpleNamespace(path=Path("there"), warning=""))
-    status, said = answered(routes.download(post({"id": MODEL})))
+    monkeypatch.setenv(ALLOW_DOWNLOADS_ENV, allow)
+    monkeypatch.setattr("upscale8k.runtime.models.pull.pull_model", lambda *_: SimpleNamespace(path=Path("there"), warning=""))
+    status, said = answered(routes.start_download(post({"id": MODEL})))
     assert status == (200 if possible else 403)
     assert ("error" in said) != possible
-    _, table = answered(routes.models(SimpleNamespace(method="GET", headers={})))
+    _, table = answered(routes.list_models(SimpleNamespace(method="GET", headers={})))
     assert (table["refusal"] == "") == possible
 
 
@@ -116,8 +116,8 @@ def test_a_download_tells_the_page_that_asked_how_far_it_is(
         progress(5, 10)
         return SimpleNamespace(path=folder / entry.file, warning="")
 
-    monkeypatch.setattr("upscale8k.runtime.models.pull.pull", pull)
-    status, said = answered(routes.download(post({"id": MODEL, "client_id": "page"})))
+    monkeypatch.setattr("upscale8k.runtime.models.pull.pull_model", pull)
+    status, said = answered(routes.start_download(post({"id": MODEL, "client_id": "page"})))
     assert (status, said["path"]) == (200, str(tmp_path / "RealESRGAN_x2plus.pth"))
     server: Any = routes._server
     assert server.sent == [("upscale8k.download", {"id": MODEL, "here": 5, "total": 10}, "page")]
@@ -127,8 +127,8 @@ def test_what_is_wrong_with_a_download_reaches_the_page(routes: Routes, monkeypa
     def pull(*_: Any) -> Any:
         raise ModelDamaged("What came is not the official file.", "It was deleted.")
 
-    monkeypatch.setattr("upscale8k.runtime.models.pull.pull", pull)
-    assert answered(routes.download(post({"id": MODEL}))) == (
+    monkeypatch.setattr("upscale8k.runtime.models.pull.pull_model", pull)
+    assert answered(routes.start_download(post({"id": MODEL}))) == (
         400,
         {"error": "What came is not the official file. It was deleted."},
     )
@@ -144,23 +144,23 @@ def test_stop_ends_a_download_and_another_can_begin(routes: Routes, monkeypatch:
             time.sleep(0.01)
         raise AssertionError("it was not stopped")
 
-    monkeypatch.setattr("upscale8k.runtime.models.pull.pull", pull)
+    monkeypatch.setattr("upscale8k.runtime.models.pull.pull_model", pull)
 
     async def both() -> tuple[int, Any]:
-        first = asyncio.create_task(routes.download(post({"id": MODEL})))
+        first = asyncio.create_task(routes.start_download(post({"id": MODEL})))
         while not began:
             await asyncio.sleep(0.01)
-        second = await routes.download(post({"id": MODEL}))
-        await routes.stop(post({"id": MODEL}))
+        second = await routes.start_download(post({"id": MODEL}))
+        await routes.stop_download(post({"id": MODEL}))
         return second.status, json.loads((await first).text)
 
     assert asyncio.run(both()) == (409, {"stopped": True})
-    assert answered(routes.stop(post({"id": MODEL}))) == (200, {"stopped": False})
+    assert answered(routes.stop_download(post({"id": MODEL}))) == (200, {"stopped": False})
 
 
 def test_the_table_says_what_is_here(routes: Routes, tmp_path: Path) -> None:
     (tmp_path / "RealESRGAN_x2plus.pth").write_bytes(b"x")
-    status, said = answered(routes.models(SimpleNamespace(method="GET", headers={})))
+    status, said = answered(routes.list_models(SimpleNamespace(method="GET", headers={})))
     here = {row["id"]: row["here"] for row in said["models"]}
     assert (status, here[MODEL], here["bsrgan-x4"]) == (200, True, False)
     assert said["folder"] == str(tmp_path)
@@ -169,7 +169,7 @@ def test_the_table_says_what_is_here(routes: Routes, tmp_path: Path) -> None:
 def test_the_command_names_every_folder_and_survives_a_shell(tmp_path: Path) -> None:
     home = tmp_path / "a b'c$(d)"
     host = LocalHost(input_dir=home / "in", output_dir=home / "out", models_dirs=(home / "m", home / "n"), device_name="cuda:1")
-    line = command_line(host, home / "my flow.json", [home / "pack"], windows=False)
+    line = build_command_line(host, home / "my flow.json", [home / "pack"], windows=False)
     there, _, words = line.partition(" && ")
     assert shlex.split(there) == ["cd", str(ROOT)]
     assert shlex.split(words)[1:] == [
@@ -181,19 +181,19 @@ def test_the_command_names_every_folder_and_survives_a_shell(tmp_path: Path) -> 
 
 
 def test_on_windows_the_command_is_one_for_its_shell() -> None:
-    line = command_line(LocalHost(input_dir=Path("my input")), Path("flow.json"), windows=True)
+    line = build_command_line(LocalHost(input_dir=Path("my input")), Path("flow.json"), windows=True)
     assert line.startswith(f'cd /d "{ROOT}" && ')
     assert '--input-dir "my input"' in line
 
 
 def test_without_a_server_there_is_nothing_to_register(monkeypatch: pytest.MonkeyPatch) -> None:
     made: list[object] = []
-    monkeypatch.setattr(comfy_routes, "Routes", lambda *given: made.append(given))
+    monkeypatch.setattr(comfyui_routes, "Routes", lambda *given: made.append(given))
     monkeypatch.delitem(sys.modules, "server", raising=False)
-    comfy_routes.register(LocalHost())
+    comfyui_routes.register_routes(LocalHost())
     assert "server" not in sys.modules
     monkeypatch.setitem(sys.modules, "server", ModuleType("server"))  # imported, not started
-    comfy_routes.register(LocalHost())
+    comfyui_routes.register_routes(LocalHost())
     assert made == []
 
 
@@ -204,12 +204,12 @@ def test_a_second_registration_adds_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     module.PromptServer = SimpleNamespace(instance=server)  # type: ignore[attr-defined]
     monkeypatch.setitem(sys.modules, "server", module)
     for _ in range(2):
-        comfy_routes.register(LocalHost())
+        comfyui_routes.register_routes(LocalHost())
     assert len(server.routes) == 4
 
 
 def test_a_stopped_download_is_no_error() -> None:
-    download = comfy_routes.Download(lambda here, total: None)
-    download.stopped = True
+    download = comfyui_routes.ModelDownload(lambda here, total: None)
+    download.stop_requested = True
     with pytest.raises(Cancelled):
-        download._progress(1, 2)
+        download._report_progress(1, 2)

@@ -10,8 +10,8 @@ import pytest
 import torch
 from PIL import Image
 from skimage import data
-from upscale8k.nodes import catalog
-from upscale8k.nodes.compare import model_names, names_in
+from upscale8k.nodes import get_node_classes
+from upscale8k.nodes.compare import resolve_model_names, split_names
 from upscale8k.runtime.errors import WorkflowError
 from upscale8k.runtime.host import LocalHost
 
@@ -35,7 +35,7 @@ def photograph() -> torch.Tensor:
 def report(host: LocalHost, image: torch.Tensor, **changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     """Run it; what it gives and the record that it wrote."""
     settings = {"models": "realesr-animevideov3, swinir-m-x4", "crop": "48x40", "target": "4x", "folder": "", **changes}
-    node = catalog(host)["ComparisonReport"]
+    node = get_node_classes(host)["ComparisonReport"]
     asked = {name: settings[name] for name in ("models", "crop", "target", "folder")}
     assert node.VALIDATE_INPUTS(**asked) is True
     given = node().run(image, **settings)
@@ -61,7 +61,7 @@ def test_the_model_in_the_report_is_the_one_of_tiled_upscale(host: LocalHost, ph
     from upscale8k.runtime.metrics.drift import measure_drift
 
     _, content = report(host, photograph, crop="all")
-    nodes = catalog(host)
+    nodes = get_node_classes(host)
     (model,) = nodes["UpscaleModel"]().run("realesr-animevideov3")
     (result,) = nodes["TiledUpscale"]().run(photograph, model, "4x")
     expected = measure_drift(photograph[0].numpy(), result[0].numpy()).de2000.mean
@@ -84,7 +84,7 @@ def test_a_report_without_any_weights_still_has_the_base_lines(host: LocalHost, 
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-def test_grey_and_alpha_are_compared_as_colours(host: LocalHost, channels: int) -> None:
+def test_grey_and_alpha_are_compared_as_colors(host: LocalHost, channels: int) -> None:
     image = torch.rand(1, 24, 24, channels, generator=torch.Generator().manual_seed(1))
     _, content = report(host, image, models="realesr-animevideov3", backend="null", crop="all")
     assert content["crops"][0]["results"]["realesr-animevideov3"]["drift"]["de2000"]["maximum"] < 0.01  # pixels are repeated
@@ -92,12 +92,12 @@ def test_grey_and_alpha_are_compared_as_colours(host: LocalHost, channels: int) 
     assert any("Transparency" in note for note in content["notes"]) == (channels == 4)
 
 
-def test_every_picture_of_a_batch_is_compared(host: LocalHost, photograph: torch.Tensor) -> None:
+def test_every_image_of_a_batch_is_compared(host: LocalHost, photograph: torch.Tensor) -> None:
     _, content = report(host, photograph.repeat(2, 1, 1, 1), models="realesr-animevideov3", backend="null")
     assert [crop["name"] for crop in content["crops"]] == ["picture 1, centre 48x40", "picture 2, centre 48x40"]
 
 
-def test_a_picture_smaller_than_the_crop_is_taken_whole_and_says_so(host: LocalHost, photograph: torch.Tensor) -> None:
+def test_a_image_smaller_than_the_crop_is_taken_whole_and_says_so(host: LocalHost, photograph: torch.Tensor) -> None:
     _, content = report(host, photograph, models="realesr-animevideov3", backend="null", crop="centre")
     assert content["crops"][0]["region"] == {"x": 0, "y": 0, "width": 80, "height": 64}
     assert "smaller than the crop" in content["crops"][0]["note"]
@@ -113,7 +113,7 @@ def test_nan_is_refused_with_a_sentence(host: LocalHost) -> None:
 def test_the_name_of_the_source_is_the_heading(host: LocalHost) -> None:
     name = "a <b> & c.png"
     Image.fromarray(data.coffee()[60:90, 100:130]).save(host.input_dir / name)
-    nodes = catalog(host)
+    nodes = get_node_classes(host)
     image, source = nodes["ImageIn"]().run(name)
     _, content = report(host, image, source=source, backend="null", models="realesr-animevideov3")
     assert content["source"] == name
@@ -134,11 +134,11 @@ def test_the_name_of_the_source_is_the_heading(host: LocalHost) -> None:
 )
 def test_what_cannot_be_compared_is_said_before_anything_runs(host: LocalHost, changes: dict[str, str], words: str) -> None:
     settings = {"models": "realesr-animevideov3", "crop": "centre", "target": "4x", "folder": "x", **changes}
-    assert words in catalog(host)["ComparisonReport"].VALIDATE_INPUTS(**settings)
+    assert words in get_node_classes(host)["ComparisonReport"].VALIDATE_INPUTS(**settings)
 
 
 def test_weights_that_were_pulled_make_another_report(host: LocalHost, tmp_path: Path) -> None:
-    node = catalog(host)["ComparisonReport"]
+    node = get_node_classes(host)["ComparisonReport"]
     before = node.IS_CHANGED("swinir-m-x4")
     assert node.IS_CHANGED("swinir-m-x4") == before
     host.models_dirs = (tmp_path / "weights",)
@@ -148,31 +148,31 @@ def test_weights_that_were_pulled_make_another_report(host: LocalHost, tmp_path:
 
 
 def test_what_comes_over_a_wire_is_not_judged_before_it_is_there(host: LocalHost) -> None:
-    nodes = catalog(host)
+    nodes = get_node_classes(host)
     assert nodes["ComparisonReport"].VALIDATE_INPUTS(models=None, crop=None, target=None, folder=None) is True
     assert nodes["Benchmark"].VALIDATE_INPUTS(models=None, sizes=None, folder=None, earlier=None) is True
     assert nodes["ComparisonReport"].IS_CHANGED(None) == "[]"
 
 
 def test_lists_of_names_are_read_as_people_write_them(host: LocalHost) -> None:
-    assert names_in(" a, b\nc ,, a") == ["a", "b", "c"]
-    assert model_names("all", ()) == ["realesrgan-x4plus", "realesrgan-x4plus-anime", "realesr-animevideov3"]
+    assert split_names(" a, b\nc ,, a") == ["a", "b", "c"]
+    assert resolve_model_names("all", ()) == ["realesrgan-x4plus", "realesrgan-x4plus-anime", "realesr-animevideov3"]
 
 
 # The sheet.
 
 
-def test_pictures_of_any_size_stand_side_by_side(host: LocalHost, photograph: torch.Tensor) -> None:
+def test_images_of_any_size_stand_side_by_side(host: LocalHost, photograph: torch.Tensor) -> None:
     two, three = (torch.nn.functional.interpolate(photograph.movedim(-1, 1), scale_factor=by).movedim(1, -1) for by in (2, 3))
-    (sheet,) = catalog(host)["ComparisonSheet"]().run(photograph, two, "Twice, ", "all", image_2=three, image_5=two)
+    (sheet,) = get_node_classes(host)["ComparisonSheet"]().run(photograph, two, "Twice, ", "all", image_2=three, image_5=two)
     assert sheet.shape[2] == 4 * 480 + 5 * 20
     assert sheet.shape[3] == 3
     assert 0 <= float(sheet.min()) < float(sheet.max()) <= 1
 
 
-def test_a_picture_of_something_else_is_named(host: LocalHost, photograph: torch.Tensor) -> None:
+def test_a_image_of_something_else_is_named(host: LocalHost, photograph: torch.Tensor) -> None:
     with pytest.raises(WorkflowError, match=r"Odd .* has other proportions"):
-        catalog(host)["ComparisonSheet"]().run(photograph, photograph[:, :20], "Odd", "all")
+        get_node_classes(host)["ComparisonSheet"]().run(photograph, photograph[:, :20], "Odd", "all")
 
 
 # The benchmark.
@@ -180,7 +180,7 @@ def test_a_picture_of_something_else_is_named(host: LocalHost, photograph: torch
 
 def benchmark(host: LocalHost, **changes: Any) -> tuple[dict[str, Any], dict[str, Any]]:
     settings = {"models": "realesr-animevideov3", "sizes": "24x16", "folder": "", "warmups": 1, "repeats": 2, **changes}
-    given = catalog(host)["Benchmark"]().run(**settings)
+    given = get_node_classes(host)["Benchmark"]().run(**settings)
     return given, json.loads((host.output_dir / "benchmark.json").read_text(encoding="utf-8"))
 
 
@@ -253,7 +253,7 @@ def test_a_file_that_is_no_benchmark_is_named(host: LocalHost, text: str) -> Non
 )
 def test_what_cannot_be_timed_is_said_before_anything_runs(host: LocalHost, changes: dict[str, str], words: str) -> None:
     settings = {"models": "realesr-animevideov3", "sizes": "24x16", "folder": "x", **changes}
-    assert words in str(catalog(host)["Benchmark"].VALIDATE_INPUTS(**settings))
+    assert words in str(get_node_classes(host)["Benchmark"].VALIDATE_INPUTS(**settings))
 
 
 @pytest.mark.parametrize("size", ["big", "0x5", "99999x99999"])

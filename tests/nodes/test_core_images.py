@@ -8,18 +8,19 @@ import OpenImageIO as oiio
 import pytest
 import torch
 from PIL import Image
-from upscale8k.nodes import catalog, core_batches, core_images
+from upscale8k.nodes import get_node_classes
+from upscale8k.nodes.builtin import batch, image_extras
 from upscale8k.runtime.errors import OutputError, WorkflowError
-from upscale8k.runtime.graph.check import check
-from upscale8k.runtime.graph.definitions import describe_all
-from upscale8k.runtime.graph.events import Finished
-from upscale8k.runtime.graph.execute import execute
-from upscale8k.runtime.graph.plan import plan
+from upscale8k.runtime.graph.check import check_prompt
+from upscale8k.runtime.graph.definitions import describe_classes
+from upscale8k.runtime.graph.execute.events import NodeFinished
+from upscale8k.runtime.graph.execute.executor import execute_plan
+from upscale8k.runtime.graph.execute.plan import make_plan
 from upscale8k.runtime.host import LocalHost
 
 from .core_peer import Case, call, declarations, differences, run_core, same
 
-NODES = {**core_images.NODES, **core_batches.NODES}
+NODES = {**image_extras.NODES, **batch.NODES}
 TITLES = {name: title for name, (_, title) in NODES.items()}
 METHODS = ("nearest-exact", "bilinear", "area", "bicubic", "lanczos")
 
@@ -28,15 +29,15 @@ def bound(host: LocalHost) -> dict[str, type]:
     return {name: type(name, (cls,), {"host": host}) for name, (cls, _) in NODES.items()}
 
 
-def picture(height: int, width: int, channels: int = 3, count: int = 1) -> torch.Tensor:
+def make_image(height: int, width: int, channels: int = 3, count: int = 1) -> torch.Tensor:
     generator = torch.Generator().manual_seed(height * 1000 + width)
     return torch.rand(count, height, width, channels, generator=generator)
 
 
-WIDE, TALL, SQUARE, RGBA = picture(37, 61), picture(53, 40, count=2), picture(64, 64), picture(37, 61, 4)
-WITH_SPARE = picture(200, 300)[:, 20:57, 30:91]  # a view: not contiguous, as crops are
-MASK, MASKS = picture(30, 45)[..., 0], picture(53, 40, count=2)[..., 1].contiguous()
-TILED = picture(150, 230)
+WIDE, TALL, SQUARE, RGBA = make_image(37, 61), make_image(53, 40, count=2), make_image(64, 64), make_image(37, 61, 4)
+WITH_SPARE = make_image(200, 300)[:, 20:57, 30:91]  # a view: not contiguous, as crops are
+MASK, MASKS = make_image(30, 45)[..., 0], make_image(53, 40, count=2)[..., 1].contiguous()
+TILED = make_image(150, 230)
 
 RESIZES: list[dict[str, Any]] = [
     {"resize_type": "scale dimensions", "resize_type.width": 50, "resize_type.height": 0, "resize_type.crop": "center"},
@@ -78,7 +79,7 @@ CASES: list[Case] = [
     ("RebatchImages", {"images": [TALL, TALL[:1], TALL], "batch_size": [2]}),
     ("RebatchImages", {"images": [TALL, WIDE], "batch_size": [1]}),
     *(
-        ("ImageFromBatch", {"image": picture(4, 5, count=5), "batch_index": index, "length": length})
+        ("ImageFromBatch", {"image": make_image(4, 5, count=5), "batch_index": index, "length": length})
         for index, length in ((0, 1), (2, 9), (-2, 1), (-99, 2), (99, 3))
     ),
     ("RepeatImageBatch", {"image": TALL, "amount": 3}),
@@ -88,7 +89,7 @@ CASES: list[Case] = [
     ("JoinImageWithAlpha", {"image": TALL, "alpha": MASK}),
     ("JoinImageWithAlpha", {"image": RGBA, "alpha": MASKS}),
     ("JoinImageWithAlpha", {"image": TALL, "alpha": MASKS}),
-    ("JoinImageWithAlpha", {"image": picture(8, 8, count=5), "alpha": MASKS}),
+    ("JoinImageWithAlpha", {"image": make_image(8, 8, count=5), "alpha": MASKS}),
     ("BatchImagesNode", {"images.image0": WIDE, "images.image1": TALL, "images.image3": RGBA}),
     ("BatchImagesNode", {"images.image0": TALL, "images.image1": TALL}),
     ("BatchImagesNode", {"images.image2": SQUARE}),
@@ -100,9 +101,9 @@ CASES: list[Case] = [
         ("ImageMergeTileList", {"image_list": tiles, "final_width": [230], "final_height": [150], "overlap": [overlap]})
         for overlap in (0, 16)
         for tiles in (
-            [picture(64, 64, count=2) * step for step in range(1, 40)],
-            [picture(64, 64) * 0.5] * 3,
-            [picture(80, 300), picture(64, 64), picture(90, 20)],
+            [make_image(64, 64, count=2) * step for step in range(1, 40)],
+            [make_image(64, 64) * 0.5] * 3,
+            [make_image(80, 300), make_image(64, 64), make_image(90, 20)],
         )
     ),
 ]
@@ -110,7 +111,7 @@ CASES: list[Case] = [
 
 @pytest.mark.parametrize("node_id", NODES)
 def test_it_is_declared_as_in_comfyui(node_id: str, host: LocalHost) -> None:
-    ours, theirs = describe_all(bound(host), TITLES)[node_id], declarations()[node_id]
+    ours, theirs = describe_classes(bound(host), TITLES)[node_id], declarations()[node_id]
     allowed = {"required.image"} if node_id == "LoadImageMask" else set()  # the files of another folder
     assert differences(ours, theirs) <= allowed
 
@@ -202,12 +203,12 @@ def test_files_have_cores_names_pixels_and_workflow(tmp_path: Path, host: LocalH
             assert our_spec.getattribute("chromaticities") == their_spec.getattribute("chromaticities")
 
 
-def test_grey_pictures_without_a_channel_axis_are_saved_as_in_core(tmp_path: Path, host: LocalHost) -> None:
-    images = picture(37, 61, 2).movedim(-1, 1)[0].contiguous()  # (2, 37, 61), as masks are
+def test_grey_images_without_a_channel_axis_are_saved_as_in_core(tmp_path: Path, host: LocalHost) -> None:
+    images = make_image(37, 61, 2).movedim(-1, 1)[0].contiguous()  # (2, 37, 61), as masks are
     theirs_at = tmp_path / "core"
     theirs_at.mkdir()
     (core,) = run_core([("SaveImage", {"images": images, "filename_prefix": "grey"})], theirs_at)
-    saver: Any = catalog(host)["SaveImage"]
+    saver: Any = get_node_classes(host)["SaveImage"]
     answer = saver().save_images(images=images, filename_prefix="grey")
     assert answer["ui"] == core["ui"]
     assert same(answer["result"][0], images)
@@ -221,7 +222,7 @@ def test_grey_pictures_without_a_channel_axis_are_saved_as_in_core(tmp_path: Pat
 
 
 def test_packs_say_where_a_derived_saver_writes(tmp_path: Path, host: LocalHost) -> None:
-    core: Any = catalog(host)["SaveImage"]
+    core: Any = get_node_classes(host)["SaveImage"]
 
     class Previewing(core):
         def __init__(self) -> None:
@@ -240,7 +241,7 @@ def test_packs_say_where_a_derived_saver_writes(tmp_path: Path, host: LocalHost)
     assert below == {"filename": "x_00001_.png", "subfolder": "below", "type": "output"}
 
 
-def test_a_picture_that_is_no_number_leaves_no_file(host: LocalHost) -> None:
+def test_a_image_that_is_no_number_leaves_no_file(host: LocalHost) -> None:
     node = bound(host)["SaveImageAdvanced"]
     for bits in ("8-bit", "16-bit"):
         with pytest.raises(OutputError, match="not numbers"):
@@ -274,7 +275,7 @@ def test_what_core_fails_on_obscurely_is_a_sentence(host: LocalHost) -> None:
 
 
 def test_dynamic_inputs_and_lists_arrive_in_a_run(with_files: LocalHost) -> None:
-    nodes = {**catalog(with_files), **bound(with_files)}
+    nodes = {**get_node_classes(with_files), **bound(with_files)}
     resize = {"input": ["1", 0], "resize_type": "scale width", "resize_type.width": 32, "scale_method": "area"}
     prompt = {
         "1": {"class_type": "EmptyImage", "inputs": {"width": 100, "height": 80, "batch_size": 1, "color": 255}},
@@ -301,9 +302,13 @@ def test_dynamic_inputs_and_lists_arrive_in_a_run(with_files: LocalHost) -> None
         },
         "8": {"class_type": "ImageCompare", "inputs": {"image_a": ["3", 0], "compare_view": {"__value__": ["", ""]}}},
     }
-    checked = check(prompt, nodes)
+    checked = check_prompt(prompt, nodes)
     assert not checked.problems, checked.problems
-    shown = {event.node_id: event.ui for event in execute(plan(checked.prompt, nodes), nodes) if isinstance(event, Finished)}
+    shown = {
+        event.node_id: event.ui
+        for event in execute_plan(make_plan(checked.prompt, nodes), nodes)
+        if isinstance(event, NodeFinished)
+    }
     assert len(shown["8"]["a_images"]) == 2
     pixels, _ = _read(with_files.output_dir / shown["7"]["images"][0]["filename"])
     assert pixels.shape == (80, 100, 3)

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 import torch
-from upscale8k.nodes.core_values import NODES
-from upscale8k.runtime.graph.check import check
-from upscale8k.runtime.graph.definitions import describe_all
-from upscale8k.runtime.graph.events import Finished
-from upscale8k.runtime.graph.execute import execute
-from upscale8k.runtime.graph.plan import plan
+from upscale8k.nodes.builtin.values import NODES
+from upscale8k.runtime.graph.check import check_prompt
+from upscale8k.runtime.graph.definitions import describe_classes
+from upscale8k.runtime.graph.execute.events import NodeFinished
+from upscale8k.runtime.graph.execute.executor import execute_plan
+from upscale8k.runtime.graph.execute.plan import make_plan
 
 from .core_peer import Case, call, declarations, differences, run_core, same
 
@@ -40,7 +40,7 @@ CASES: list[Case] = [
 
 @pytest.mark.parametrize("node_id", NODES)
 def test_it_is_declared_as_in_comfyui(node_id: str) -> None:
-    ours, theirs = describe_all(CATALOG, TITLES)[node_id], declarations()[node_id]
+    ours, theirs = describe_classes(CATALOG, TITLES)[node_id], declarations()[node_id]
     allowed = {"hidden"} if node_id == "CustomCombo" else set()  # how ``index`` comes in, which core takes without declaring
     assert differences(ours, theirs) <= allowed
 
@@ -81,9 +81,13 @@ def test_a_preview_survives_a_value_that_cannot_be_text() -> None:
 def _run(prompt: dict[str, Any], extra: dict[str, type] | None = None) -> dict[str, Any]:
     """ui by node id."""
     catalog = {**CATALOG, **(extra or {})}
-    checked = check(prompt, catalog)
+    checked = check_prompt(prompt, catalog)
     assert not checked.problems, checked.problems
-    return {event.node_id: event.ui for event in execute(plan(checked.prompt, catalog), catalog) if isinstance(event, Finished)}
+    return {
+        event.node_id: event.ui
+        for event in execute_plan(make_plan(checked.prompt, catalog), catalog)
+        if isinstance(event, NodeFinished)
+    }
 
 
 def test_the_side_that_is_not_taken_is_not_run() -> None:

@@ -16,17 +16,17 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from upscale8k.nodes import catalog
-from upscale8k.nodes.core_video import NODES
+from upscale8k.nodes import get_node_classes
+from upscale8k.nodes.builtin.video import NODES
+from upscale8k.runtime.comfyui.builtin.video import VideoComponents, VideoFromComponents, VideoFromFile
 from upscale8k.runtime.errors import MediaError, OutOfMemory, OutputError, Upscale8KError, WorkflowError
-from upscale8k.runtime.graph.check import check
-from upscale8k.runtime.graph.convert import convert
-from upscale8k.runtime.graph.definitions import describe_all
-from upscale8k.runtime.graph.events import Finished
-from upscale8k.runtime.graph.execute import execute
-from upscale8k.runtime.graph.plan import plan
+from upscale8k.runtime.graph.check import check_prompt
+from upscale8k.runtime.graph.convert.converter import convert_workflow
+from upscale8k.runtime.graph.definitions import describe_classes
+from upscale8k.runtime.graph.execute.events import NodeFinished
+from upscale8k.runtime.graph.execute.executor import execute_plan
+from upscale8k.runtime.graph.execute.plan import make_plan
 from upscale8k.runtime.host import LocalHost
-from upscale8k.runtime.video.like_comfyui import VideoComponents, VideoFromComponents, VideoFromFile
 
 from .core_peer import declarations, differences, tree
 from .video_questions import ask
@@ -66,7 +66,7 @@ np.savez(results / "arrays.npz", **arrays)
 # ---------------------------------------------------------------- clips
 
 
-def _picture(width: int, height: int, number: int) -> np.ndarray:
+def _image(width: int, height: int, number: int) -> np.ndarray:
     """Slopes that move, and noise that stays."""
     noise = np.random.default_rng(7).integers(0, 60, (height, width, 3))
     across = np.linspace(0, 150, width)[None, :, None] + np.arange(3) * 20
@@ -90,7 +90,7 @@ def _clip(
         video.codec_context.time_base = Fraction(1, 24 * step)
         audio = container.add_stream(sound, rate=48000, layout="stereo") if sound else None
         for number in range(frames):
-            frame = av.VideoFrame.from_ndarray(_picture(*size, number), format="rgb24").reformat(format=pix_fmt)
+            frame = av.VideoFrame.from_ndarray(_image(*size, number), format="rgb24").reformat(format=pix_fmt)
             frame.pts = number * step + (number % 3 if step > 1 else 0)
             frame.time_base = Fraction(1, 24 * step)
             container.mux(video.encode(frame))
@@ -171,8 +171,8 @@ def _cores(clips: Path, results: Path) -> Path:
 
 def _ours(clips: Path, results: Path) -> Answers:
     arrays: dict[str, np.ndarray] = {}
-    pictures = torch.from_numpy(np.load(clips.parent / "pictures.npy"))
-    notes = ask((VideoFromFile, VideoFromComponents, VideoComponents), clips, results, arrays, pictures)
+    images = torch.from_numpy(np.load(clips.parent / "pictures.npy"))
+    notes = ask((VideoFromFile, VideoFromComponents, VideoComponents), clips, results, arrays, images)
     return results, json.loads(json.dumps(notes)), arrays
 
 
@@ -297,7 +297,7 @@ def test_frames_that_do_not_fit_are_refused_before_a_frame_is_decoded(clips: Pat
     assert len(VideoFromFile(clips / "sound.mp4", duration=0.2).get_components().images) == 5
 
 
-def test_a_film_in_memory_is_a_film(clips: Path) -> None:
+def test_a_video_in_memory_is_a_video(clips: Path) -> None:
     video = VideoFromFile(BytesIO((clips / "sound.mp4").read_bytes()))
     expected = VideoFromFile(clips / "sound.mp4").get_components()
     for _ in range(2):
@@ -314,22 +314,22 @@ def home(host: LocalHost, clips: Path) -> Iterator[LocalHost]:
 
 
 def bound(host: LocalHost) -> dict[str, Any]:
-    return {**catalog(host), **{name: type(cls.__name__, (cls,), {"host": host}) for name, (cls, _) in NODES.items()}}
+    return {**get_node_classes(host), **{name: type(cls.__name__, (cls,), {"host": host}) for name, (cls, _) in NODES.items()}}
 
 
 @pytest.mark.parametrize("node_id", NODES)
 def test_it_is_declared_as_in_comfyui(node_id: str, host: LocalHost) -> None:
-    entry = describe_all({node_id: bound(host)[node_id]}, TITLES)[node_id]
+    entry = describe_classes({node_id: bound(host)[node_id]}, TITLES)[node_id]
     assert differences(entry, declarations()[node_id]) == set()
 
 
 def run(prompt: dict[str, Any], host: LocalHost) -> dict[str, Any]:
     nodes = bound(host)
-    checked = check(prompt, nodes)
+    checked = check_prompt(prompt, nodes)
     assert not checked.problems, checked.problems
     workflow = {"workflow": {"nodes": []}}
-    events = execute(plan(checked.prompt, nodes), nodes, extra_pnginfo=workflow)
-    return {event.node_id: event.ui for event in events if isinstance(event, Finished)}
+    events = execute_plan(make_plan(checked.prompt, nodes), nodes, extra_pnginfo=workflow)
+    return {event.node_id: event.ui for event in events if isinstance(event, NodeFinished)}
 
 
 LOAD = {"class_type": "LoadVideo", "inputs": {"file": "film.mp4"}}
@@ -375,9 +375,9 @@ def test_a_part_that_is_not_there_is_a_sentence(home: LocalHost) -> None:
         run(prompt, home)
 
 
-def test_a_film_that_is_not_there_is_found_by_the_check(home: LocalHost) -> None:
+def test_a_video_that_is_not_there_is_found_by_the_check(home: LocalHost) -> None:
     prompt = {"1": {"class_type": "LoadVideo", "inputs": {"file": "none.mp4"}}, "2": save(["1", 0])}
-    (problem,) = check(prompt, bound(home)).problems
+    (problem,) = check_prompt(prompt, bound(home)).problems
     assert "none.mp4" in problem.what
 
 
@@ -432,7 +432,7 @@ def test_comfyuis_own_video_upscale_blueprint_runs(host: LocalHost) -> None:
     ]
     workflow["nodes"] += [{"id": 100 + number, "mode": 0, "properties": {}, **end} for number, end in enumerate(ends)]
     workflow["links"] = [[1, 100, 0, blueprint["id"], 0, "VIDEO"], [2, blueprint["id"], 0, 101, 0, "VIDEO"]]
-    converted = convert(workflow, describe_all(bound(host), TITLES))
+    converted = convert_workflow(workflow, describe_classes(bound(host), TITLES))
     assert not converted.problems
     run(converted.prompt, host)
     source, saved = (

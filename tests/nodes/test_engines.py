@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 from upscale8k import nodes
-from upscale8k.runtime.engines import target as targets
-from upscale8k.runtime.engines.stamp import read_stamp
-from upscale8k.runtime.engines.wire import engine_of
 from upscale8k.runtime.errors import HardwareMissing, WorkflowError
 from upscale8k.runtime.host import LocalHost, SilentProgress
-from upscale8k.runtime.models.load import load
-from upscale8k.runtime.models.locate import locate
+from upscale8k.runtime.models.load import load_model
+from upscale8k.runtime.models.locate import find_model
+from upscale8k.runtime.trt import target_gpu as targets
+from upscale8k.runtime.trt.attach import get_engine
+from upscale8k.runtime.trt.engine_info import read_engine_info
 
 real = pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="needs: pip install tensorrt-rtx")
 
@@ -39,31 +39,31 @@ def said() -> Said:
 @pytest.fixture
 def node(tmp_path: Path, said: Said, monkeypatch: pytest.MonkeyPatch) -> Any:
     monkeypatch.setenv("UPSCALE8K_CACHE_DIR", str(tmp_path / "cache"))
-    monkeypatch.setattr(targets, "nvidia", lambda: SimpleNamespace(gpus=[], driver=None, problem=None))
+    monkeypatch.setattr(targets, "query_nvidia", lambda: SimpleNamespace(gpus=[], driver=None, problem=None))
     host = LocalHost(models_dirs=(tmp_path / "models",), show_progress=said)
-    return nodes.catalog(host)["TRTBuild"]()
+    return nodes.get_node_classes(host)["TRTBuild"]()
 
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    return load(locate("realesr-animevideov3", ()))
+    return load_model(find_model("realesr-animevideov3", ()))
 
 
 @real
 def test_the_model_goes_on_with_its_engine(node: Any, model: Any, tmp_path: Path) -> None:
     (built,) = node.run(model, tile=96, target="sm_89")
-    engine = engine_of(built)
+    engine = get_engine(built)
     assert engine.path.parent == tmp_path / "cache" / "engines"
-    stamp = read_stamp(engine.path)
+    stamp = read_engine_info(engine.path)
     assert (stamp.precision, stamp.tile, stamp.most, stamp.target) == ("fp16", 96, (132, 132), "sm_89")  # halo 18
-    assert engine_of(model) is None
+    assert get_engine(model) is None
     assert built.scale == 4
 
 
 @real
 def test_a_named_engine_lies_in_the_models_folder(node: Any, model: Any, tmp_path: Path) -> None:
     (built,) = node.run(model, tile=64, target="sm_89", engine="fast/anime", precision="fp32")
-    assert engine_of(built).path == tmp_path / "models" / "fast" / "anime.trt"
+    assert get_engine(built).path == tmp_path / "models" / "fast" / "anime.trt"
 
 
 @pytest.mark.parametrize("name", ["../x", "/x", "a/../../x.trt", "x\0"])

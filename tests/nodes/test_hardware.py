@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 import torch
-from upscale8k.nodes import catalog
+from upscale8k.nodes import get_node_classes
 from upscale8k.nodes import hardware as room
-from upscale8k.nodes.hardware import Tuned, calibrate_here, network_of, tuned
+from upscale8k.nodes.hardware import MergedSettings, calibrate_models, find_catalog_network, merge_settings
 from upscale8k.runtime.errors import ModelNotFound, WorkflowError
-from upscale8k.runtime.hardware.calibration import recall
-from upscale8k.runtime.hardware.machine import look
+from upscale8k.runtime.hardware.calibration import load_calibration
+from upscale8k.runtime.hardware.detect import detect
 from upscale8k.runtime.hardware.settings import UpscaleSettings
 from upscale8k.runtime.host import LocalHost
 
@@ -30,7 +30,7 @@ def settings(**more: Any) -> UpscaleSettings:
 
 
 def test_it_shows_a_table_and_gives_settings(host: LocalHost) -> None:
-    told = catalog(host)["HWProbe"]().run()
+    told = get_node_classes(host)["HWProbe"]().run()
     (table,) = told["ui"]["text"]
     assert "Processor" in table
     suggested, text = told["result"]
@@ -40,7 +40,7 @@ def test_it_shows_a_table_and_gives_settings(host: LocalHost) -> None:
 
 
 def test_settings_are_for_the_model_that_is_connected(host: LocalHost) -> None:
-    nodes = catalog(host)
+    nodes = get_node_classes(host)
     (model,) = nodes["UpscaleModel"]().run("realesr-animevideov3")
     suggested, _ = nodes["HWProbe"]().run(model)["result"]
     assert suggested.halo == 18  # SRVGG-16: one pixel for each of its 18 convolutions
@@ -49,60 +49,60 @@ def test_settings_are_for_the_model_that_is_connected(host: LocalHost) -> None:
 
 
 def test_what_it_says_of_the_queue_is_what_video_out_does(host: LocalHost) -> None:
-    from upscale8k.runtime.video.segments import ahead_bytes
+    from upscale8k.runtime.video.write.segments import get_queue_byte_limit
 
-    (suggested, _) = catalog(host)["HWProbe"]().run()["result"]
-    assert suggested.queue_bytes == pytest.approx(ahead_bytes(), rel=0.1)
+    (suggested, _) = get_node_classes(host)["HWProbe"]().run()["result"]
+    assert suggested.queue_bytes == pytest.approx(get_queue_byte_limit(), rel=0.1)
 
 
 def test_it_is_asked_again_only_when_the_machine_changes(host: LocalHost, monkeypatch: pytest.MonkeyPatch) -> None:
-    node = catalog(host)["HWProbe"]
+    node = get_node_classes(host)["HWProbe"]
     before = node.IS_CHANGED(calibrate=False, upscale_model=None)
     blocks = bytearray(50_000_000)
     assert node.IS_CHANGED() == before
     del blocks
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    monkeypatch.setattr("upscale8k.runtime.hardware.machine.torch_build", lambda: "another")
+    monkeypatch.setattr("upscale8k.runtime.hardware.detect.read_torch_build", lambda: "another")
     assert node.IS_CHANGED() != before
 
 
 @pytest.mark.parametrize(
     ("own", "wired", "expected"),
     [
-        (OWN, None, Tuned(0, 1, "auto", "auto")),
-        ({**OWN, "batch": 4}, None, Tuned(0, 4, "auto", "auto")),
-        (OWN, settings(device="cuda"), Tuned(320, 3, "fp32", "torch")),
-        (OWN, settings(device="cpu"), Tuned(320, 3, "auto", "torch")),
-        (OWN, settings(fp16=True, backend="auto"), Tuned(320, 3, "auto", "auto")),
-        ({"tile": 64, "batch": 1, "precision": "bf16", "backend": "null"}, settings(), Tuned(64, 1, "bf16", "null")),
+        (OWN, None, MergedSettings(0, 1, "auto", "auto")),
+        ({**OWN, "batch": 4}, None, MergedSettings(0, 4, "auto", "auto")),
+        (OWN, settings(device="cuda"), MergedSettings(320, 3, "fp32", "torch")),
+        (OWN, settings(device="cpu"), MergedSettings(320, 3, "auto", "torch")),
+        (OWN, settings(fp16=True, backend="auto"), MergedSettings(320, 3, "auto", "auto")),
+        ({"tile": 64, "batch": 1, "precision": "bf16", "backend": "null"}, settings(), MergedSettings(64, 1, "bf16", "null")),
     ],
 )
-def test_own_values_go_before_settings(own: dict[str, Any], wired: object, expected: Tuned) -> None:
-    assert tuned(wired, object(), **own) == expected
+def test_own_values_go_before_settings(own: dict[str, Any], wired: object, expected: MergedSettings) -> None:
+    assert merge_settings(wired, object(), **own) == expected
 
 
 def test_an_engine_keeps_the_tile_that_it_was_built_for(host: LocalHost, tmp_path: Path) -> None:
-    from upscale8k.runtime.engines.wire import Engine, with_engine
+    from upscale8k.runtime.trt.attach import AttachedEngine, attach_engine
 
-    (model,) = catalog(host)["UpscaleModel"]().run("realesr-animevideov3")
-    carrier = with_engine(model, Engine(tmp_path / "any.trt"))
-    assert tuned(settings(), carrier, **OWN) == Tuned(0, 3, "auto", "auto")
+    (model,) = get_node_classes(host)["UpscaleModel"]().run("realesr-animevideov3")
+    carrier = attach_engine(model, AttachedEngine(tmp_path / "any.trt"))
+    assert merge_settings(settings(), carrier, **OWN) == MergedSettings(0, 3, "auto", "auto")
 
 
 @pytest.mark.parametrize("wrong", ["{}", {"tile_size": 3}, 5])
 def test_a_value_that_is_no_settings_is_refused(wrong: object) -> None:
     with pytest.raises(WorkflowError, match="Connect the first output of HW Probe"):
-        tuned(wrong, object(), **OWN)
+        merge_settings(wrong, object(), **OWN)
 
 
 def test_upscaling_takes_the_settings_and_changes_no_pixel(host: LocalHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """64 px tiles by settings: the picture is the same as in one piece, within rounding."""
-    import upscale8k.runtime.upscale.batch as engine
+    import upscale8k.runtime.upscale.image_batch as engine
 
     seen = []
     choose = engine.choose_tiling
     monkeypatch.setattr(engine, "choose_tiling", lambda *given, **more: seen.append(more) or choose(*given, **more))
-    nodes = catalog(host)
+    nodes = get_node_classes(host)
     image = torch.rand((1, 96, 96, 3), generator=torch.Generator().manual_seed(1))
     (model,) = nodes["UpscaleModel"]().run("realesr-animevideov3")
     upscale = nodes["TiledUpscale"]()
@@ -113,26 +113,26 @@ def test_upscaling_takes_the_settings_and_changes_no_pixel(host: LocalHost, monk
 
 
 def test_measuring_here_is_kept_and_used(host: LocalHost, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "_MEASURED", {"realesr-animevideov3": (32, 48), "no-such-model": (32, 48)})
+    monkeypatch.setattr(room, "_CALIBRATION_MODELS", {"realesr-animevideov3": (32, 48), "no-such-model": (32, 48)})
     said: list[str] = []
-    calibrate_here(look(), "cpu", host.model_folders(), said.append)
+    calibrate_models(detect(), "cpu", host.model_folders(), said.append)
     assert any("bytes per pixel" in line for line in said)
     assert any("no-such-model" in line for line in said)
-    kept = recall()
+    kept = load_calibration()
     assert {(what.architecture, what.scale, what.precision) for what in kept} == {("Compact", 4, "fp32")}
     assert "torch" in {what.backend for what in kept}
     assert list(cache.iterdir()) == [cache / "calibration.json"]
     said.clear()
-    monkeypatch.setattr(room, "_MEASURED", {"realesr-animevideov3": (32, 48)})
-    calibrate_here(look(), "cpu", host.model_folders(), said.append, again=False)
+    monkeypatch.setattr(room, "_CALIBRATION_MODELS", {"realesr-animevideov3": (32, 48)})
+    calibrate_models(detect(), "cpu", host.model_folders(), said.append, remeasure=False)
     assert said == [], "what is known is not measured again"
-    nodes = catalog(host)
+    nodes = get_node_classes(host)
     (model,) = nodes["UpscaleModel"]().run("realesr-animevideov3")
     suggested, _ = nodes["HWProbe"]().run(model, calibrate=True)["result"]
     assert "measured here" in suggested.reasons["tile_size"]
 
 
 def test_a_model_is_known_by_its_catalog_id() -> None:
-    assert (network_of("swinir-l-x4").architecture, network_of("realesrgan-x2plus").halo) == ("SwinIR", 128)
+    assert (find_catalog_network("swinir-l-x4").architecture, find_catalog_network("realesrgan-x2plus").halo) == ("SwinIR", 128)
     with pytest.raises(ModelNotFound, match="is not in the catalog"):
-        network_of("nonsense")
+        find_catalog_network("nonsense")

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 import upscale8k
-from upscale8k.nodes import OURS, TITLES, catalog
+from upscale8k.nodes import DISPLAY_NAMES, OWN_NODES, get_node_classes
 from upscale8k.runtime.host import LocalHost
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -84,7 +84,7 @@ def lines(wanted: dict[str, str], written: dict[str, tuple[str, str]], tooltips:
 def filled_in(page: str, node_id: str, node: Any, elsewhere: Any) -> str:
     """The page with its lists as the node declares them; a page that is not there yet begins with what is known."""
     if not page:
-        page = f"# {TITLES[node_id]}\n\n{node.DESCRIPTION}\n" + "".join(f"\n## {title}\n\n" for title in SECTIONS)
+        page = f"# {DISPLAY_NAMES[node_id]}\n\n{node.DESCRIPTION}\n" + "".join(f"\n## {title}\n\n" for title in SECTIONS)
     tips = {name: options.get("tooltip", "") for name, (_, options, _) in inputs(node).items()}
     results = dict(zip(output_facts(node), getattr(node, "OUTPUT_TOOLTIPS", ()), strict=True))
     for title, wanted, said in (("Inputs", input_facts(node, elsewhere), tips), ("Outputs", output_facts(node), results)):
@@ -94,7 +94,7 @@ def filled_in(page: str, node_id: str, node: Any, elsewhere: Any) -> str:
     return page
 
 
-@pytest.fixture(params=OURS)
+@pytest.fixture(params=OWN_NODES)
 def node_id(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
@@ -106,15 +106,17 @@ def page(node_id: str, host: LocalHost, other: LocalHost) -> str:
     if os.environ.get(WRITE) == "1":
         file.parent.mkdir(parents=True, exist_ok=True)
         text = file.read_text(encoding="utf-8") if file.is_file() else ""
-        file.write_text(filled_in(text, node_id, catalog(host)[node_id], catalog(other)[node_id]), encoding="utf-8")
+        file.write_text(
+            filled_in(text, node_id, get_node_classes(host)[node_id], get_node_classes(other)[node_id]), encoding="utf-8"
+        )
     assert file.is_file(), f"There is no help page {file}. {ADVICE}"
     return file.read_text(encoding="utf-8")
 
 
 def test_the_lists_say_what_the_node_declares(page: str, node_id: str, host: LocalHost, other: LocalHost) -> None:
-    node = catalog(host)[node_id]
+    node = get_node_classes(host)[node_id]
     told = {name: said for name, (said, _) in entries(page, "Inputs").items()}
-    assert told == input_facts(node, catalog(other)[node_id]), ADVICE
+    assert told == input_facts(node, get_node_classes(other)[node_id]), ADVICE
     assert list(told) == list(inputs(node)), f"The order on the page is not the order on the node. {ADVICE}"
     results = {name: said for name, (said, _) in entries(page, "Outputs").items()}
     assert results == output_facts(node), ADVICE
@@ -122,7 +124,7 @@ def test_the_lists_say_what_the_node_declares(page: str, node_id: str, host: Loc
 
 
 def test_a_page_is_whole(page: str, node_id: str) -> None:
-    assert page.startswith(f"# {TITLES[node_id]}\n"), "the title on the canvas is the title of the page"
+    assert page.startswith(f"# {DISPLAY_NAMES[node_id]}\n"), "the title on the canvas is the title of the page"
     assert re.findall(r"^## (.+)$", page, re.MULTILINE) == SECTIONS
     introduction = page.partition("\n## ")[0]
     assert len(introduction) > 150, "what it does, for somebody who has never seen it"
@@ -132,16 +134,16 @@ def test_a_page_is_whole(page: str, node_id: str) -> None:
         assert advice.endswith("."), f"{name}: what it is for, in a sentence"
 
 
-def test_a_page_has_a_picture(page: str, node_id: str) -> None:
+def test_a_page_has_a_image(page: str, node_id: str) -> None:
     """The canvas puts docs/ before a relative address, wherever the page itself lies."""
-    pictures = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page)
-    assert f"{node_id}/node.png" in pictures
-    for picture in pictures:
-        assert (DOCS / picture).is_file(), picture
+    images = re.findall(r"!\[[^\]]+\]\(([^)]+)\)", page)
+    assert f"{node_id}/node.png" in images
+    for image in images:
+        assert (DOCS / image).is_file(), image
 
 
 def test_no_page_is_about_a_node_that_does_not_exist() -> None:
-    assert {path.name for path in DOCS.iterdir()} <= set(OURS)
+    assert {path.name for path in DOCS.iterdir()} <= set(OWN_NODES)
 
 
 def test_comfyui_is_told_where_the_pages_are() -> None:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from upscale8k.nodes import catalog
+from upscale8k.nodes import get_node_classes
 from upscale8k.runtime.host import LocalHost
 
 
@@ -13,10 +13,10 @@ def images() -> torch.Tensor:
     return torch.from_numpy(np.random.default_rng(1).random((2, 20, 30, 3), dtype=np.float32))
 
 
-def test_a_picture_goes_in_and_out(host: LocalHost) -> None:
+def test_a_image_goes_in_and_out(host: LocalHost) -> None:
     pixels = np.random.default_rng(1).integers(0, 256, (20, 30, 4), np.uint8)
     Image.fromarray(pixels).save(host.input_dir / "leaf.png")
-    nodes = catalog(host)
+    nodes = get_node_classes(host)
     image, source = nodes["ImageIn"]().run("leaf.png")
     result = nodes["ImageOut"]().run(image, "sub/%name%_%width%", source)
     assert result == {"ui": {"images": [{"filename": "leaf_30_00001_.png", "subfolder": "sub", "type": "output"}]}}
@@ -25,7 +25,7 @@ def test_a_picture_goes_in_and_out(host: LocalHost) -> None:
 
 
 def test_names_are_numbered_or_replaced(host: LocalHost, images: torch.Tensor) -> None:
-    node = catalog(host)["ImageOut"]()
+    node = get_node_classes(host)["ImageOut"]()
     names = [[item["filename"] for item in node.run(images, "a")["ui"]["images"]] for _ in range(2)]
     assert names == [["a_00001_.png", "a_00002_.png"], ["a_00003_.png", "a_00004_.png"]]
     for _ in range(2):
@@ -38,12 +38,12 @@ def test_names_are_numbered_or_replaced(host: LocalHost, images: torch.Tensor) -
     ("filename", "expected"), [("", "Upscale8K.png"), ("sub/", "sub/Upscale8K.png"), ("a/b.tif", "a/b.tif")]
 )
 def test_a_folder_is_no_name(filename: str, expected: str, host: LocalHost, images: torch.Tensor) -> None:
-    catalog(host)["ImageOut"]().run(images[:1], filename, if_exists="replace")
+    get_node_classes(host)["ImageOut"]().run(images[:1], filename, if_exists="replace")
     assert (host.output_dir / expected).is_file()
 
 
 def test_a_preview_goes_to_the_temporary_folder(host: LocalHost, images: torch.Tensor) -> None:
-    result = catalog(host)["PreviewImage"]().save_images(images)
+    result = get_node_classes(host)["PreviewImage"]().save_images(images)
     assert [item["type"] for item in result["ui"]["images"]] == ["temp", "temp"]
     assert not list(host.output_dir.iterdir())
     assert len(list(host.folder("temp").iterdir())) == 2
@@ -51,14 +51,14 @@ def test_a_preview_goes_to_the_temporary_folder(host: LocalHost, images: torch.T
 
 def test_a_backend_that_was_forced_for_the_run_goes_first(host: LocalHost, images: torch.Tensor) -> None:
     host.backend_name = "null"
-    nodes = catalog(host)
+    nodes = get_node_classes(host)
     (model,) = nodes["UpscaleModel"]().run("realesr-animevideov3")
     (result,) = nodes["TiledUpscale"]().run(images, model, "model scale", backend="torch")
     assert torch.equal(result, images.repeat_interleave(4, 1).repeat_interleave(4, 2))
 
 
 def test_questions_before_the_run_are_answered_with_a_sentence(host: LocalHost) -> None:
-    nodes = catalog(host)
+    nodes = get_node_classes(host)
     assert nodes["TiledUpscale"].VALIDATE_INPUTS("5120x2880") is True
     assert "is not a size to upscale to" in nodes["TiledUpscale"].VALIDATE_INPUTS("tall")
     assert "is not in the input folder" in nodes["ImageIn"].VALIDATE_INPUTS("nothing.png")
@@ -67,7 +67,7 @@ def test_questions_before_the_run_are_answered_with_a_sentence(host: LocalHost) 
 
 
 def test_a_file_that_changed_is_read_again(host: LocalHost) -> None:
-    node = catalog(host)["ImageIn"]
+    node = get_node_classes(host)["ImageIn"]
     path = host.input_dir / "a.png"
     Image.new("RGB", (4, 4)).save(path)
     before = node.IS_CHANGED("a.png")

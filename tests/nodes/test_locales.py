@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from upscale8k.nodes import OURS, TITLES, catalog
+from upscale8k.nodes import DISPLAY_NAMES, OWN_NODES, get_node_classes
 from upscale8k.runtime.host import LocalHost
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,7 +33,7 @@ def definition(node_id: str, node: Any) -> Definition:
     names = getattr(node, "RETURN_NAMES", node.RETURN_TYPES)
     outputs = zip(names, getattr(node, "OUTPUT_TOOLTIPS", ("",) * len(names)), strict=True)
     return {
-        "display_name": TITLES[node_id],
+        "display_name": DISPLAY_NAMES[node_id],
         "description": node.DESCRIPTION,
         "inputs": {name: {"name": name, "tooltip": spec[1].get("tooltip", "")} for name, spec in specs.items()},
         "outputs": {str(number): {"name": name, "tooltip": tip} for number, (name, tip) in enumerate(outputs)},
@@ -65,7 +65,7 @@ def read(language: str, name: str = "nodeDefs.json") -> dict[str, Any]:
 
 @pytest.fixture
 def english(host: LocalHost) -> dict[str, Definition]:
-    return {node_id: definition(node_id, catalog(host)[node_id]) for node_id in OURS}
+    return {node_id: definition(node_id, get_node_classes(host)[node_id]) for node_id in OWN_NODES}
 
 
 def made(language: str, english: dict[str, Definition]) -> dict[str, Any]:

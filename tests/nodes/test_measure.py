@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from upscale8k.nodes import catalog
+from upscale8k.nodes import get_node_classes
 from upscale8k.runtime.cli import main
 from upscale8k.runtime.errors import WorkflowError
 from upscale8k.runtime.host import LocalHost
@@ -28,7 +28,7 @@ def repeated(batch: torch.Tensor, factor: int = 2) -> torch.Tensor:
 
 @pytest.fixture
 def nodes(host: LocalHost) -> dict[str, Any]:
-    return catalog(host)
+    return get_node_classes(host)
 
 
 def test_drift_gives_a_map_a_number_a_verdict_and_json(nodes: dict[str, Any]) -> None:
@@ -45,7 +45,7 @@ def test_drift_gives_a_map_a_number_a_verdict_and_json(nodes: dict[str, Any]) ->
 
 
 @pytest.mark.parametrize("node_id", ["ColorDriftMetric", "ArtifactMetric"])
-def test_a_single_picture_is_compared_with_a_whole_batch(node_id: str, nodes: dict[str, Any]) -> None:
+def test_a_single_image_is_compared_with_a_whole_batch(node_id: str, nodes: dict[str, Any]) -> None:
     one = images(1)
     many = one.repeat(3, 1, 1, 1)
     many[2] = 1 - many[2]
@@ -106,12 +106,12 @@ def test_grey_and_alpha_are_taken(node_id: str, channels: int, nodes: dict[str, 
     assert nodes[node_id]().run(batch, repeated(batch), *kind)
 
 
-def test_a_film_is_no_picture(nodes: dict[str, Any]) -> None:
+def test_a_video_is_no_image(nodes: dict[str, Any]) -> None:
     with pytest.raises(WorkflowError, match="film cannot be compared with a picture"):
         nodes["ColorDriftMetric"]().run(images(), object())
 
 
-def test_two_films_are_compared_in_a_workflow_and_the_verdict_is_printed(
+def test_two_videos_are_compared_in_a_workflow_and_the_verdict_is_printed(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     frames = [RNG.integers(60, 200, (36, 64, 3), np.uint8) for _ in range(3)]
@@ -135,8 +135,8 @@ def test_two_films_are_compared_in_a_workflow_and_the_verdict_is_printed(
     written = capsys.readouterr()
     assert "noticeable" in written.err
     assert "mean ΔE2000 3." in written.err
-    with Image.open(written.out.strip()) as picture:
-        assert picture.width == 64
+    with Image.open(written.out.strip()) as image:
+        assert image.width == 64
 
 
 def test_scores_that_are_asked_for_are_in_the_findings_and_the_json(

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from upscale8k.nodes import OURS, catalog
+from upscale8k.nodes import OWN_NODES, get_node_classes
 from upscale8k.runtime.host import LocalHost
 
 RECORD = Path(__file__).with_name("schema.json")
@@ -19,9 +19,9 @@ ADVICE = (
 
 def schema(host: LocalHost) -> dict[str, Any]:
     """Node id to sections of [name, type], in order."""
-    nodes = catalog(host)
+    nodes = get_node_classes(host)
     found: dict[str, Any] = {}
-    for node_id in OURS:
+    for node_id in OWN_NODES:
         node: Any = nodes[node_id]
         sections = node.INPUT_TYPES()
         found[node_id] = {

@@ -22,7 +22,7 @@ FRAMES = [RNG.integers(0, 256, (36, 64, 3), np.uint8) for _ in range(10)]
 
 
 @pytest.fixture
-def films(tmp_path: Path) -> Path:
+def videos(tmp_path: Path) -> Path:
     """A folder with clip.mkv: ten frames of noise without loss, at uneven times."""
     folder = tmp_path / "films"
     folder.mkdir()
@@ -50,27 +50,27 @@ def workflow(folder: Path, **out: Any) -> Path:
     return path
 
 
-def arguments(films: Path, tmp_path: Path, **out: Any) -> list[str]:
-    places = ["--input-dir", str(films), "--output-dir", str(tmp_path / "out"), "--backend", "null", "--device", "cpu"]
-    return ["run", str(workflow(films, **out)), *places]
+def arguments(videos: Path, tmp_path: Path, **out: Any) -> list[str]:
+    places = ["--input-dir", str(videos), "--output-dir", str(tmp_path / "out"), "--backend", "null", "--device", "cpu"]
+    return ["run", str(workflow(videos, **out)), *places]
 
 
 def decoded(path: Path) -> tuple[list[np.ndarray], list[Fraction]]:
-    with av.open(str(path)) as film:
-        frames = list(film.decode(video=0))
+    with av.open(str(path)) as video:
+        frames = list(video.decode(video=0))
     return [frame.to_ndarray(format="rgb24") for frame in frames], [Fraction(frame.pts) * frame.time_base for frame in frames]
 
 
-def test_a_film_without_loss_is_every_frame_upscaled_at_its_own_time(films: Path, tmp_path: Path) -> None:
-    assert main(arguments(films, tmp_path, codec="ffv1", container="mkv", bit_depth="8", chroma="4:4:4")) == 0
-    pictures, times = decoded(tmp_path / "out" / "film_00001_.mkv")
+def test_a_video_without_loss_is_every_frame_upscaled_at_its_own_time(videos: Path, tmp_path: Path) -> None:
+    assert main(arguments(videos, tmp_path, codec="ffv1", container="mkv", bit_depth="8", chroma="4:4:4")) == 0
+    images, times = decoded(tmp_path / "out" / "film_00001_.mkv")
     assert times == [Fraction(index * 40 + index % 3, 1000) for index in range(10)]
-    for picture, source in zip(pictures, FRAMES, strict=True):
-        np.testing.assert_array_equal(picture, source.repeat(4, axis=0).repeat(4, axis=1))
+    for image, source in zip(images, FRAMES, strict=True):
+        np.testing.assert_array_equal(image, source.repeat(4, axis=0).repeat(4, axis=1))
 
 
-def test_a_run_that_is_killed_goes_on_and_ends_in_the_same_film(films: Path, tmp_path: Path) -> None:
-    ask = arguments(films, tmp_path, codec="ffv1", container="mkv", bit_depth="8", chroma="4:4:4")
+def test_a_run_that_is_killed_goes_on_and_ends_in_the_same_video(videos: Path, tmp_path: Path) -> None:
+    ask = arguments(videos, tmp_path, codec="ffv1", container="mkv", bit_depth="8", chroma="4:4:4")
     stopped = subprocess.Popen([sys.executable, "-m", "runtime", *ask], cwd=ROOT, env={**os.environ, "PYTHONUNBUFFERED": "1"})
     parts = tmp_path / "out" / "film_00001_.mkv.parts"
     deadline = time.monotonic() + 120
@@ -79,93 +79,97 @@ def test_a_run_that_is_killed_goes_on_and_ends_in_the_same_film(films: Path, tmp
     stopped.send_signal(signal.SIGKILL)
     stopped.wait()
     assert main(ask) == 0
-    pictures, _ = decoded(tmp_path / "out" / "film_00001_.mkv")
-    assert len(pictures) == 10
-    np.testing.assert_array_equal(pictures[9], FRAMES[9].repeat(4, axis=0).repeat(4, axis=1))
+    images, _ = decoded(tmp_path / "out" / "film_00001_.mkv")
+    assert len(images) == 10
+    np.testing.assert_array_equal(images[9], FRAMES[9].repeat(4, axis=0).repeat(4, axis=1))
     assert not parts.exists()
     assert main(ask) == 0  # the next run is another film
     assert (tmp_path / "out" / "film_00002_.mkv").is_file()
 
 
-def test_the_file_carries_the_prompt(films: Path, tmp_path: Path) -> None:
-    assert main(arguments(films, tmp_path, codec="h264", bit_depth="8")) == 0
-    with av.open(str(tmp_path / "out" / "film_00001_.mp4")) as film:
-        assert json.loads(film.metadata["prompt"])["3"]["class_type"] == "TiledUpscaleVideo"
+def test_the_file_carries_the_prompt(videos: Path, tmp_path: Path) -> None:
+    assert main(arguments(videos, tmp_path, codec="h264", bit_depth="8")) == 0
+    with av.open(str(tmp_path / "out" / "film_00001_.mp4")) as video:
+        assert json.loads(video.metadata["prompt"])["3"]["class_type"] == "TiledUpscaleVideo"
 
 
-def test_a_film_that_is_none_gets_a_sentence(films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (films / "clip.mkv").write_text("no film")
-    assert main(arguments(films, tmp_path)) == 2
+def test_a_video_that_is_none_gets_a_sentence(videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (videos / "clip.mkv").write_text("no film")
+    assert main(arguments(videos, tmp_path)) == 2
     assert "clip.mkv" in capsys.readouterr().err
     assert not (tmp_path / "out").exists() or not any((tmp_path / "out").iterdir())
 
 
-def both_ways(films: Path, tmp_path: Path, source: dict[str, Any], result: dict[str, Any]) -> list[str]:
+def both_ways(videos: Path, tmp_path: Path, source: dict[str, Any], result: dict[str, Any]) -> list[str]:
     """A workflow without a model: one node in, one out; the files that it writes."""
-    path = films / "plain.json"
+    path = videos / "plain.json"
     path.write_text(json.dumps({"1": source, "2": {**result, "inputs": {"video": ["1", 0], **result["inputs"]}}}))
-    assert main(["run", str(path), "--input-dir", str(films), "--output-dir", str(tmp_path / "out"), "--progress", "none"]) == 0
+    assert (
+        main(["run", str(path), "--input-dir", str(videos), "--output-dir", str(tmp_path / "out"), "--progress", "none"]) == 0
+    )
     return sorted(str(path.relative_to(tmp_path / "out")) for path in (tmp_path / "out").rglob("*") if path.is_file())
 
 
-def film_in(**more: Any) -> dict[str, Any]:
+def video_in(**more: Any) -> dict[str, Any]:
     return {"class_type": "VideoIn", "inputs": {"video": "clip.mkv", **more}}
 
 
-def test_pictures_of_a_film_make_the_same_film_again(films: Path, tmp_path: Path) -> None:
+def test_images_of_a_video_make_the_same_video_again(videos: Path, tmp_path: Path) -> None:
     out = {"class_type": "SequenceOut", "inputs": {"filename": "shots/f_%04d.png"}}
     names = [f"shots_00001_/f_{number:04}.png" for number in range(1, 11)]
-    assert both_ways(films, tmp_path, film_in(), out) == names
+    assert both_ways(videos, tmp_path, video_in(), out) == names
     back = {"class_type": "SequenceIn", "inputs": {"pictures": "shots_00001_/f_%04d.png [output]", "frame_rate": 25.0}}
     exact = {"codec": "ffv1", "container": "mkv", "bit_depth": "8", "chroma": "4:4:4", "filename_prefix": "back"}
-    both_ways(films, tmp_path, back, {"class_type": "VideoOut", "inputs": exact})
-    pictures, times = decoded(tmp_path / "out" / "back_00001_.mkv")
+    both_ways(videos, tmp_path, back, {"class_type": "VideoOut", "inputs": exact})
+    images, times = decoded(tmp_path / "out" / "back_00001_.mkv")
     assert times == [Fraction(number, 25) for number in range(10)]
-    np.testing.assert_array_equal(np.stack(pictures), np.stack(FRAMES))
+    np.testing.assert_array_equal(np.stack(images), np.stack(FRAMES))
 
 
-def test_a_series_is_counted_up_or_replaced(films: Path, tmp_path: Path) -> None:
+def test_a_series_is_counted_up_or_replaced(videos: Path, tmp_path: Path) -> None:
     for how, folders in (
         ("number", ["s_00001_"]),
         ("number", ["s_00001_", "s_00002_"]),
         ("replace", ["s", "s_00001_", "s_00002_"]),
     ):
         both_ways(
-            films, tmp_path, film_in(), {"class_type": "SequenceOut", "inputs": {"filename": "s/%d.png", "if_exists": how}}
+            videos, tmp_path, video_in(), {"class_type": "SequenceOut", "inputs": {"filename": "s/%d.png", "if_exists": how}}
         )
         assert sorted(path.name for path in (tmp_path / "out").iterdir()) == folders
 
 
 @pytest.mark.parametrize(("prefix", "name"), [("a/", "a/Upscale8K.mkv"), ("", "Upscale8K.mkv")])
-def test_a_film_without_a_name_gets_one(films: Path, tmp_path: Path, prefix: str, name: str) -> None:
+def test_a_video_without_a_name_gets_one(videos: Path, tmp_path: Path, prefix: str, name: str) -> None:
     inputs = {"filename_prefix": prefix, "container": "mkv", "codec": "ffv1", "bit_depth": "8", "if_exists": "replace"}
-    assert both_ways(films, tmp_path, film_in(), {"class_type": "VideoOut", "inputs": inputs}) == [name]
+    assert both_ways(videos, tmp_path, video_in(), {"class_type": "VideoOut", "inputs": inputs}) == [name]
 
 
 @pytest.mark.parametrize("how", ["number", "replace"])
-def test_tokens_in_the_names_of_pictures_are_filled_in(films: Path, tmp_path: Path, how: str) -> None:
+def test_tokens_in_the_names_of_images_are_filled_in(videos: Path, tmp_path: Path, how: str) -> None:
     out = {"class_type": "SequenceOut", "inputs": {"filename": "s%height%/%width%_%day%_%03d.png", "if_exists": how}}
-    written = both_ways(films, tmp_path, film_in(frame_cap=2), out)
+    written = both_ways(videos, tmp_path, video_in(frame_cap=2), out)
     folder = "s36_00001_" if how == "number" else "s36"
     assert [re.sub(r"64_\d\d_", "64_DD_", name) for name in written] == [f"{folder}/64_DD_00{number}.png" for number in (1, 2)]
 
 
-def test_the_day_alone_makes_no_series(films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_day_alone_makes_no_series(videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out = {"class_type": "SequenceOut", "inputs": {"video": ["1", 0], "filename": "s/%day%.png"}}
-    path = films / "plain.json"
-    path.write_text(json.dumps({"1": film_in(), "2": out}))
-    assert main(["run", str(path), "--input-dir", str(films), "--output-dir", str(tmp_path / "out"), "--progress", "none"]) == 2
+    path = videos / "plain.json"
+    path.write_text(json.dumps({"1": video_in(), "2": out}))
+    assert (
+        main(["run", str(path), "--input-dir", str(videos), "--output-dir", str(tmp_path / "out"), "--progress", "none"]) == 2
+    )
     assert "names one picture" in capsys.readouterr().err
 
 
-def test_another_film_under_the_same_name_leaves_a_stopped_one_alone(films: Path, tmp_path: Path) -> None:
+def test_another_video_under_the_same_name_leaves_a_stopped_one_alone(videos: Path, tmp_path: Path) -> None:
     """As the whole program: killed in the middle, another film, and the first again."""
     exact = {"codec": "ffv1", "container": "mkv", "bit_depth": "8", "chroma": "4:4:4"}
-    rival = films / "b.json"
-    rival.write_text(workflow(films, **exact).read_text().replace("clip.mkv", "b.mkv"))
-    (films / "clip.mkv").rename(films / "b.mkv")
-    long = many(films / "clip.mkv", 120)
-    ask = arguments(films, tmp_path, **exact)
+    rival = videos / "b.json"
+    rival.write_text(workflow(videos, **exact).read_text().replace("clip.mkv", "b.mkv"))
+    (videos / "clip.mkv").rename(videos / "b.mkv")
+    long = many(videos / "clip.mkv", 120)
+    ask = arguments(videos, tmp_path, **exact)
     stopped = subprocess.Popen([sys.executable, "-m", "runtime", *ask], cwd=ROOT, stderr=subprocess.DEVNULL)
     first = tmp_path / "out" / "film_00001_.mkv.parts" / "000000.mp4"
     deadline = time.monotonic() + 60
@@ -194,11 +198,11 @@ def many(path: Path, count: int) -> int:
     return count
 
 
-def test_a_suffix_in_the_name_goes_before_the_container(films: Path, tmp_path: Path) -> None:
+def test_a_suffix_in_the_name_goes_before_the_container(videos: Path, tmp_path: Path) -> None:
     inputs = {"filename_prefix": "a/film.MKV", "container": "mp4", "codec": "ffv1", "bit_depth": "8", "if_exists": "replace"}
-    assert both_ways(films, tmp_path, film_in(), {"class_type": "VideoOut", "inputs": inputs}) == ["a/film.MKV"]
-    with av.open(str(tmp_path / "out" / "a" / "film.MKV")) as film:
-        assert "matroska" in film.format.name
+    assert both_ways(videos, tmp_path, video_in(), {"class_type": "VideoOut", "inputs": inputs}) == ["a/film.MKV"]
+    with av.open(str(tmp_path / "out" / "a" / "film.MKV")) as video:
+        assert "matroska" in video.format.name
 
 
 @pytest.mark.parametrize(
@@ -215,16 +219,18 @@ def test_a_suffix_in_the_name_goes_before_the_container(films: Path, tmp_path: P
             "outside the input",
         ),
         ({"class_type": "SequenceIn", "inputs": {"pictures": "%d.png", "frame_rate": 24.0}}, "s/%d.png", "There is no picture"),
-        (film_in(), "s/one.png", "names one picture"),
-        (film_in(), "../%d.png", "outside the output"),
-        (film_in(), "s/%d.xyz", "no ending that says a format"),
+        (video_in(), "s/one.png", "names one picture"),
+        (video_in(), "../%d.png", "outside the output"),
+        (video_in(), "s/%d.xyz", "no ending that says a format"),
     ],
 )
 def test_a_series_that_cannot_be_is_a_sentence(
-    films: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], source: dict[str, Any], result: str, fact: str
+    videos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], source: dict[str, Any], result: str, fact: str
 ) -> None:
     out = {"class_type": "SequenceOut", "inputs": {"video": ["1", 0], "filename": result}}
-    path = films / "plain.json"
+    path = videos / "plain.json"
     path.write_text(json.dumps({"1": source, "2": out}))
-    assert main(["run", str(path), "--input-dir", str(films), "--output-dir", str(tmp_path / "out"), "--progress", "none"]) == 2
+    assert (
+        main(["run", str(path), "--input-dir", str(videos), "--output-dir", str(tmp_path / "out"), "--progress", "none"]) == 2
+    )
     assert fact in capsys.readouterr().err

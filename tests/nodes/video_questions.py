@@ -25,7 +25,7 @@ Classes = tuple[Any, Any, Any]
 """VideoFromFile, VideoFromComponents, VideoComponents."""
 
 
-def ask(classes: Classes, folder: Path, results: Path, arrays: Arrays, pictures: torch.Tensor) -> Notes:
+def ask(classes: Classes, folder: Path, results: Path, arrays: Arrays, images: torch.Tensor) -> Notes:
     """Answers by question, ``error`` where there is none; files go to ``results``, frames and sound to ``arrays``."""
     notes: Notes = {}
     for path in sorted(path for path in folder.iterdir() if path.is_file()):
@@ -35,7 +35,7 @@ def ask(classes: Classes, folder: Path, results: Path, arrays: Arrays, pictures:
     for bits in (8, 10):
         for audio in (None, sound):
             for rate in (24, 30000 / 1001):
-                made = classes[2](images=pictures, audio=audio, frame_rate=Fraction(rate))
+                made = classes[2](images=images, audio=audio, frame_rate=Fraction(rate))
                 name = f"made {bits} {audio is not None} {rate:.2f}"
                 for key, question in _of_a_made_one(classes[1](made, bit_depth=bits), name, results, arrays):
                     _answer(notes, f"{name} {key}", question)
@@ -50,19 +50,19 @@ def _answer(notes: Notes, key: str, question: Callable[[], Any]) -> None:
         notes[f"why {key}"] = f"{type(error).__name__}: {error}"
 
 
-def _of_a_file(film: Any, path: Path, results: Path, arrays: Arrays) -> Iterator[tuple[str, Callable[[], Any]]]:
+def _of_a_file(open_video: Any, path: Path, results: Path, arrays: Arrays) -> Iterator[tuple[str, Callable[[], Any]]]:
     for number, (start, duration) in enumerate(WINDOWS):
-        video = film(str(path), start_time=start, duration=duration)
+        video = open_video(str(path), start_time=start, duration=duration)
         name = f"{path.name} part{number}"
         yield f"part{number} facts", lambda video=video: _facts(video)
         yield f"part{number} components", lambda video=video, name=name: _components(arrays, name, video)
         yield f"part{number}", lambda video=video, name=name: video.save_to(str(results / f"{name}.mp4"))
     for number, how in enumerate(SAVES):
         target = str(results / f"{path.name} save{number}.mp4")
-        yield f"save{number}", lambda how=how, target=target: film(str(path)).save_to(target, **how)
-    yield "strict", lambda: film(str(path)).as_trimmed(0.1, 99.0, strict_duration=True)
-    yield "trimmed", lambda: _trimmed_twice(film(str(path))).get_active_trim_window()
-    yield "memory", lambda: _in_memory(film, path, results / f"{path.name} memory.mp4")
+        yield f"save{number}", lambda how=how, target=target: open_video(str(path)).save_to(target, **how)
+    yield "strict", lambda: open_video(str(path)).as_trimmed(0.1, 99.0, strict_duration=True)
+    yield "trimmed", lambda: _trimmed_twice(open_video(str(path))).get_active_trim_window()
+    yield "memory", lambda: _in_memory(open_video, path, results / f"{path.name} memory.mp4")
 
 
 def _of_a_made_one(video: Any, name: str, results: Path, arrays: Arrays) -> Iterator[tuple[str, Callable[[], Any]]]:
@@ -94,7 +94,7 @@ def _components(arrays: Arrays, key: str, video: Any) -> list[Any]:
     return [str(parts.frame_rate), parts.audio and parts.audio["sample_rate"], parts.metadata]
 
 
-def _in_memory(film: Any, path: Path, target: Path) -> None:
+def _in_memory(open_video: Any, path: Path, target: Path) -> None:
     buffer = io.BytesIO()
-    film(io.BytesIO(path.read_bytes())).save_to(buffer, crf=25.0)
+    open_video(io.BytesIO(path.read_bytes())).save_to(buffer, crf=25.0)
     target.write_bytes(buffer.getvalue())

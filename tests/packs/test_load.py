@@ -5,13 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from upscale8k.runtime.comfyui.custom_nodes.pack_loader import NodePack, load_node_pack
+from upscale8k.runtime.comfyui.custom_nodes.stub_modules import install_stubs
 from upscale8k.runtime.errors import HardwareMissing, NodeError, WorkflowError
-from upscale8k.runtime.graph.check import check
-from upscale8k.runtime.graph.execute import Finished, execute
-from upscale8k.runtime.graph.plan import plan
+from upscale8k.runtime.graph.check import check_prompt
+from upscale8k.runtime.graph.execute.executor import NodeFinished, execute_plan
+from upscale8k.runtime.graph.execute.plan import make_plan
 from upscale8k.runtime.host import LocalHost
-from upscale8k.runtime.packs.load import Pack, load_pack
-from upscale8k.runtime.packs.modules import stand_in
 
 from .conftest import WritePack
 
@@ -99,19 +99,24 @@ V3 = """
 """
 
 
-def ui_of(pack: Pack, prompt: dict[str, Any], host: LocalHost) -> dict[str, Any]:
-    with stand_in(host):
-        checked = check(prompt, pack.nodes)
+def ui_of(pack: NodePack, prompt: dict[str, Any], host: LocalHost) -> dict[str, Any]:
+    with install_stubs(host):
+        checked = check_prompt(prompt, pack.nodes)
         assert checked.problems == []
-        events = list(execute(plan(checked.prompt, pack.nodes), pack.nodes))
-    return {event.node_id: event.ui for event in events if isinstance(event, Finished)}
+        events = list(execute_plan(make_plan(checked.prompt, pack.nodes), pack.nodes))
+    return {event.node_id: event.ui for event in events if isinstance(event, NodeFinished)}
 
 
 def test_a_v1_pack_loads_by_its_path_and_runs(write_pack: WritePack, host: LocalHost) -> None:
     folder = write_pack(V1, **{"adding.py": ADDING, "constants.py": "NOTHING = 0"})
     before = list(sys.path)
-    pack = load_pack(folder, host, {"SaveImage": object})
-    assert (pack.name, pack.titles, pack.refused, pack.unusable) == (folder.name, {"Add": "Add a number"}, ("SaveImage",), {})
+    pack = load_node_pack(folder, host, {"SaveImage": object})
+    assert (pack.name, pack.titles, pack.rejected_ids, pack.unusable_nodes) == (
+        folder.name,
+        {"Add": "Add a number"},
+        ("SaveImage",),
+        {},
+    )
     assert pack.nodes["Add"].__module__ == f"{folder}.adding".replace(".pack", "_x_pack")
     assert sys.path == before
     ui = ui_of(pack, {"1": {"class_type": "Add", "inputs": {"a": 2, "b": 3}}}, host)
@@ -119,10 +124,10 @@ def test_a_v1_pack_loads_by_its_path_and_runs(write_pack: WritePack, host: Local
 
 
 def test_a_v3_pack_answers_in_the_v1_contract(write_pack: WritePack, host: LocalHost) -> None:
-    pack = load_pack(write_pack(V3), host)
+    pack = load_node_pack(write_pack(V3), host)
     assert sorted(pack.nodes) == ["Blocking", "Repeat"]
     assert pack.titles["Repeat"] == "Repeat a text"
-    assert "comfy_api.latest.io.NotThereYet" in pack.unusable["NeedsMore"]
+    assert "comfy_api.latest.io.NotThereYet" in pack.unusable_nodes["NeedsMore"]
     repeat: Any = pack.nodes["Repeat"]
     assert (repeat.RETURN_TYPES, repeat.RETURN_NAMES, repeat.OUTPUT_NODE) == (("STRING",), ("REPEATED",), True)
     required = repeat.INPUT_TYPES()["required"]
@@ -139,13 +144,13 @@ def test_a_v3_pack_answers_in_the_v1_contract(write_pack: WritePack, host: Local
 
 
 def test_a_v3_nodes_own_check_is_asked(write_pack: WritePack, host: LocalHost) -> None:
-    pack = load_pack(write_pack(V3), host)
+    pack = load_node_pack(write_pack(V3), host)
     prompt = {"7": {"class_type": "Repeat", "inputs": {"text": "bad", "mode": "once", "how": "plain"}}}
-    assert [problem.what for problem in check(prompt, pack.nodes).problems] == ["Not that word."]
+    assert [problem.what for problem in check_prompt(prompt, pack.nodes).problems] == ["Not that word."]
 
 
 def test_a_v3_node_blocks_what_depends_on_it(write_pack: WritePack, host: LocalHost) -> None:
-    pack = load_pack(write_pack(V3), host)
+    pack = load_node_pack(write_pack(V3), host)
     inputs = {"text": ["1", 0], "mode": "once", "how": "plain"}
     prompt = {
         "1": {"class_type": "Blocking", "inputs": {"value": {"__value__": [1]}}},
@@ -162,7 +167,7 @@ def test_one_file_is_a_pack(write_pack: WritePack, host: LocalHost) -> None:
             + "\n    NODE_CLASS_MAPPINGS = {'Add': Add}"
         },
     )
-    assert list(load_pack(folder / "alone.py", host).nodes) == ["Add"]
+    assert list(load_node_pack(folder / "alone.py", host).nodes) == ["Add"]
 
 
 @pytest.mark.parametrize(
@@ -180,13 +185,13 @@ def test_one_file_is_a_pack(write_pack: WritePack, host: LocalHost) -> None:
 def test_a_pack_that_cannot_be_loaded_is_named(write_pack: WritePack, host: LocalHost, init: str, says: str) -> None:
     folder = write_pack(init)
     with pytest.raises(WorkflowError, match=rf"The pack comfyui-some.pack cannot be loaded: (?s:.*){says}"):
-        load_pack(folder, host)
+        load_node_pack(folder, host)
     assert not [name for name in sys.modules if name.startswith(str(folder).replace(".", "_x_"))]
 
 
 def test_a_folder_without_a_pack_is_refused(tmp_path: Path, host: LocalHost) -> None:
     with pytest.raises(WorkflowError, match=r"is no ComfyUI pack: .*__init__.py is not there"):
-        load_pack(tmp_path / "nothing", host)
+        load_node_pack(tmp_path / "nothing", host)
 
 
 def test_one_broken_node_does_not_cost_the_others(write_pack: WritePack, host: LocalHost) -> None:
@@ -207,8 +212,8 @@ def test_one_broken_node_does_not_cost_the_others(write_pack: WritePack, host: L
     NODE_CLASS_MAPPINGS |= {"NoInputs": NoInputs, "Derived": Derived, "NoFunction": NoFunction}
     """
     )
-    pack = load_pack(write_pack(init, **{"adding.py": ADDING}), host, {"SaveImage": object})
-    assert sorted(pack.unusable) == ["NoFunction", "NoInputs"]
+    pack = load_node_pack(write_pack(init, **{"adding.py": ADDING}), host, {"SaveImage": object})
+    assert sorted(pack.unusable_nodes) == ["NoFunction", "NoInputs"]
     assert sorted(pack.nodes) == ["Add", "Derived"]
     with pytest.raises(HardwareMissing, match=r"nodes\.LoraLoader is a part of ComfyUI"):
         pack.nodes["Derived"]()
@@ -229,11 +234,11 @@ def test_a_pack_may_look_into_absent_nodes_while_it_is_imported(write_pack: Writ
     NODE_CLASS_MAPPINGS |= {"Offers": Offers, "Late": Late}
     """
     )
-    pack = load_pack(write_pack(init, **{"adding.py": ADDING}), host)
+    pack = load_node_pack(write_pack(init, **{"adding.py": ADDING}), host)
     offers: Any = pack.nodes["Offers"]
     assert offers.INPUT_TYPES() == {"required": {"how": (["none", "any"],)}}
-    assert list(pack.unusable) == ["Late"]
-    assert pack.unusable["Late"].startswith("nodes.LatentUpscaleBy.INPUT_TYPES is a part of ComfyUI")
+    assert list(pack.unusable_nodes) == ["Late"]
+    assert pack.unusable_nodes["Late"].startswith("nodes.LatentUpscaleBy.INPUT_TYPES is a part of ComfyUI")
 
 
 def test_a_dynamic_slot_brings_its_inputs_along(write_pack: WritePack, host: LocalHost) -> None:
@@ -257,7 +262,7 @@ def test_a_dynamic_slot_brings_its_inputs_along(write_pack: WritePack, host: Loc
     async def comfy_entrypoint():
         return Extension()
     """
-    pack = load_pack(write_pack(init), host)
+    pack = load_node_pack(write_pack(init), host)
     inputs = {"text": "a", "text.times": 3}
     assert ui_of(pack, {"7": {"class_type": "Slots", "inputs": inputs}}, host)["7"] == {"got": [{"text": "a", "times": 3}]}
     assert ui_of(pack, {"7": {"class_type": "Slots", "inputs": {}}}, host)["7"] == {"got": [None]}
@@ -281,18 +286,18 @@ def test_an_absent_part_says_so_when_a_node_uses_it(write_pack: WritePack, host:
                 pass
     NODE_CLASS_MAPPINGS = {"Uses": Uses}
     """
-    pack = load_pack(write_pack(init), host)
+    pack = load_node_pack(write_pack(init), host)
     for what, name in {"call": "comfy_extras.nodes_mask.GrowMask", "list": "comfy.model_patcher.NAMES"}.items():
         prompt = {"4": {"class_type": "Uses", "inputs": {"what": what}}}
-        with stand_in(host), pytest.raises(HardwareMissing, match=rf"node 4 \(Uses\): {name} is a part of ComfyUI"):
-            list(execute(plan(prompt, pack.nodes), pack.nodes))
+        with install_stubs(host), pytest.raises(HardwareMissing, match=rf"node 4 \(Uses\): {name} is a part of ComfyUI"):
+            list(execute_plan(make_plan(prompt, pack.nodes), pack.nodes))
 
 
 def test_a_bare_tensor_from_a_v3_node_is_a_fault_of_the_node(write_pack: WritePack, host: LocalHost) -> None:
     init = V3.replace('return io.NodeOutput(block_execution="stop") if value else io.NodeOutput(value)', "return 5").replace(
         '"Blocking", ', '"Blocking", is_output_node=True, '
     )
-    pack = load_pack(write_pack(init), host)
+    pack = load_node_pack(write_pack(init), host)
     prompt = {"1": {"class_type": "Blocking", "inputs": {"value": 1}}}
-    with stand_in(host), pytest.raises(NodeError, match="returned int where a NodeOutput is expected"):
-        list(execute(plan(prompt, pack.nodes), pack.nodes))
+    with install_stubs(host), pytest.raises(NodeError, match="returned int where a NodeOutput is expected"):
+        list(execute_plan(make_plan(prompt, pack.nodes), pack.nodes))

@@ -8,9 +8,9 @@ from types import ModuleType
 
 import pytest
 import torch
+from upscale8k.runtime.comfyui.custom_nodes.stub_modules import install_stubs
 from upscale8k.runtime.errors import HardwareMissing
 from upscale8k.runtime.host import LocalHost
-from upscale8k.runtime.packs.modules import stand_in
 
 NAMES = [
     *("folder_paths", "nodes", "server", "node_helpers", "comfy", "comfy.utils", "comfy.model_management", "comfy.cli_args"),
@@ -21,9 +21,9 @@ NAMES = [
 
 @pytest.mark.parametrize("name", NAMES)
 def test_a_module_of_comfyui_is_there_only_inside(host: LocalHost, name: str) -> None:
-    with stand_in(host):
+    with install_stubs(host):
         assert importlib.import_module(name) is sys.modules[name]
-        with stand_in(host):
+        with install_stubs(host):
             assert name in sys.modules
         assert name in sys.modules
     assert name not in sys.modules
@@ -33,7 +33,7 @@ def test_a_module_of_comfyui_is_there_only_inside(host: LocalHost, name: str) ->
 
 def test_nothing_is_installed_by_importing_the_room(root: Path) -> None:
     script = (
-        "import sys; from runtime.bootstrap import load_pack; load_pack(); import upscale8k.runtime.packs.load;"
+        "import sys; from runtime.bootstrap import load_pack; load_pack(); import upscale8k.runtime.comfyui.custom_nodes.pack_loader;"
         f"print([name for name in {NAMES!r} if name in sys.modules], len(sys.meta_path))"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)
@@ -46,7 +46,7 @@ def test_nothing_is_installed_by_importing_the_room(root: Path) -> None:
 def test_another_projects_module_of_the_same_name_comes_back(host: LocalHost, monkeypatch: pytest.MonkeyPatch) -> None:
     mine = ModuleType("server")
     monkeypatch.setitem(sys.modules, "server", mine)
-    with stand_in(host):
+    with install_stubs(host):
         assert hasattr(importlib.import_module("server"), "PromptServer")
     assert sys.modules["server"] is mine
 
@@ -58,8 +58,8 @@ def test_a_real_comfyui_is_left_alone(host: LocalHost, tmp_path: Path) -> None:
     script = (
         "import sys; from runtime.bootstrap import load_pack; load_pack();"
         f"sys.path.insert(0, {str(tmp_path / 'real')!r});"
-        "from upscale8k.runtime.host import LocalHost; from upscale8k.runtime.packs.modules import stand_in\n"
-        "with stand_in(LocalHost()):\n import folder_paths, server, comfy.model_management as m\n"
+        "from upscale8k.runtime.host import LocalHost; from upscale8k.runtime.comfyui.custom_nodes.stub_modules import install_stubs\n"
+        "with install_stubs(LocalHost()):\n import folder_paths, server, comfy.model_management as m\n"
         "print(folder_paths.REAL, server.REAL, m.REAL)"
     )
     root = Path(__file__).resolve().parents[2]
@@ -68,13 +68,13 @@ def test_a_real_comfyui_is_left_alone(host: LocalHost, tmp_path: Path) -> None:
 
 
 def test_torch_is_in_inference_mode_inside(host: LocalHost) -> None:
-    with stand_in(host):
+    with install_stubs(host):
         assert torch.is_inference_mode_enabled()
     assert not torch.is_inference_mode_enabled()
 
 
 def test_a_stand_in_that_outlives_its_run_says_so(host: LocalHost) -> None:
-    with stand_in(host):
+    with install_stubs(host):
         folder_paths = importlib.import_module("folder_paths")
     with pytest.raises(HardwareMissing, match="after its run had ended"):
         folder_paths.get_input_directory()

@@ -35,7 +35,7 @@ def pack(name: str) -> Path:
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Pixels:
+def image(tmp_path: Path) -> Pixels:
     """``input/a.png``: noise with a red square."""
     pixels = np.random.default_rng(7).integers(0, 200, (SIZE[1], SIZE[0], 3), dtype=np.uint8)
     pixels[8:16, 8:24] = (255, 0, 0)
@@ -72,7 +72,7 @@ def save(source: str, slot: int = 0, prefix: str = "result") -> dict[str, Any]:
     return node("SaveImage", images=[source, slot], filename_prefix=prefix)
 
 
-def test_comfyui_essentials(root: Path, tmp_path: Path, picture: Pixels) -> None:
+def test_comfyui_essentials(root: Path, tmp_path: Path, image: Pixels) -> None:
     prompt = {
         "load": LOAD,
         "flip": node("ImageFlip+", image=["load", 0], axis="xy"),
@@ -85,13 +85,13 @@ def test_comfyui_essentials(root: Path, tmp_path: Path, picture: Pixels) -> None
         "saved": save("cut", prefix="cut"),
     }
     saved = run(root, tmp_path, prompt, pack("ComfyUI_essentials"))
-    red = (picture == (255, 0, 0)).all(axis=2, keepdims=True)
-    expected = np.where(red, picture[::-1, ::-1], picture)
+    red = (image == (255, 0, 0)).all(axis=2, keepdims=True)
+    expected = np.where(red, image[::-1, ::-1], image)
     assert np.array_equal(saved["mixed"], [expected])
     assert np.array_equal(saved["cut"], [expected[:16, : SIZE[0] // 2]])
 
 
-def test_comfyui_kjnodes(root: Path, tmp_path: Path, picture: Pixels) -> None:
+def test_comfyui_kjnodes(root: Path, tmp_path: Path, image: Pixels) -> None:
     prompt = {
         "load": LOAD,
         "beside": node("ImageConcanate", image1=["load", 0], image2=["load", 0], direction="right", match_image_size=True),
@@ -112,14 +112,14 @@ def test_comfyui_kjnodes(root: Path, tmp_path: Path, picture: Pixels) -> None:
         "shown": node("ImageAndMaskPreview", image=["load", 0], mask_opacity=1.0, mask_color="0", pass_through=False),
     }
     saved = run(root, tmp_path, prompt, pack("ComfyUI-KJNodes"))
-    inverted = 255 - picture
-    grid = np.block([[[picture], [inverted]], [[inverted], [picture]]])
-    assert np.array_equal(saved["beside"], [np.hstack([picture, picture])])
+    inverted = 255 - image
+    grid = np.block([[[image], [inverted]], [[inverted], [image]]])
+    assert np.array_equal(saved["beside"], [np.hstack([image, image])])
     assert [np.abs(one.astype(int) - grid).max() <= 1 for one in saved["grid"]] == [True, True]  # 1 - x is cut to 8 bits
     assert np.array_equal(saved["black"], np.zeros((2, 2 * SIZE[1], 2 * SIZE[0], 3)))
 
 
-def test_comfyui_post_processing_nodes(root: Path, tmp_path: Path, picture: Pixels) -> None:
+def test_comfyui_post_processing_nodes(root: Path, tmp_path: Path, image: Pixels) -> None:
     prompt = {
         "load": LOAD,
         "inverted": node("ImageInvert", image=["load", 0]),
@@ -131,7 +131,7 @@ def test_comfyui_post_processing_nodes(root: Path, tmp_path: Path, picture: Pixe
         "third": save("normal", prefix="normal"),
     }
     saved = run(root, tmp_path, prompt, pack("ComfyUI-post-processing-nodes"))
-    value = picture / 255
+    value = image / 255
     for name, expected in {
         "product": value * (1 - value),
         "screen": (value + 1 - (1 - value) ** 2) / 2,
@@ -140,7 +140,7 @@ def test_comfyui_post_processing_nodes(root: Path, tmp_path: Path, picture: Pixe
         assert np.abs(saved[name][0] / 255 - expected).max() <= 1 / 255
 
 
-def test_masquerade_nodes(root: Path, tmp_path: Path, picture: Pixels) -> None:
+def test_masquerade_nodes(root: Path, tmp_path: Path, image: Pixels) -> None:
     rectangle = {"origin": "topleft", "x": 10, "y": 4, "width": 20, "height": 12, "image_width": 64, "image_height": 64}
     prompt = {
         "load": LOAD,
@@ -156,15 +156,15 @@ def test_masquerade_nodes(root: Path, tmp_path: Path, picture: Pixels) -> None:
     saved = run(root, tmp_path, prompt, pack("masquerade-nodes-comfyui"))
     inside = np.zeros((SIZE[1], SIZE[0], 1), dtype=bool)
     inside[4:17, 10:31] = True  # the pack counts the last row and column in
-    mixed = np.where(inside, 255 - picture, picture)
+    mixed = np.where(inside, 255 - image, image)
     assert np.abs(saved["mixed"][0].astype(int) - mixed).max() <= 1
-    assert np.array_equal(saved["inside"], [np.where(inside, picture, 0)])
+    assert np.array_equal(saved["inside"], [np.where(inside, image, 0)])
     assert np.array_equal(saved["mask"], [np.where(inside[:, :, 0], 0, 255)])
 
 
-def test_two_packs_of_the_package_index_together(root: Path, tmp_path: Path, picture: Pixels) -> None:
+def test_two_packs_of_the_package_index_together(root: Path, tmp_path: Path, image: Pixels) -> None:
     file = BytesIO()
-    Image.fromarray(picture[:, :, 0]).save(file, "PNG")
+    Image.fromarray(image[:, :, 0]).save(file, "PNG")
     mask = base64.b64encode(file.getvalue()).decode()
     prompt = {
         "load": node("LoadImageFromPath", image="a.png"),
@@ -178,8 +178,8 @@ def test_two_packs_of_the_package_index_together(root: Path, tmp_path: Path, pic
         "sent": node("ETN_SendImageWebSocket", images=["crop", 0]),
     }
     saved = run(root, tmp_path, prompt, pack("ComfyUI_Ib_CustomNodes"), pack("comfyui_tooling_nodes"))
-    assert np.array_equal(saved["crop"], [picture[3:13, 5:25]])
-    assert np.array_equal(saved["masked"], [np.dstack([picture, picture[:, :, 0]])])
+    assert np.array_equal(saved["crop"], [image[3:13, 5:25]])
+    assert np.array_equal(saved["masked"], [np.dstack([image, image[:, :, 0]])])
 
 
 def test_the_id_of_a_tree_is_gits(tmp_path: Path) -> None:

@@ -14,12 +14,12 @@ import av
 import pytest
 import torch
 from PIL import Image
-from upscale8k.nodes import catalog
+from upscale8k.nodes import get_node_classes
+from upscale8k.runtime.comfyui.builtin.image_scale import resize_images
+from upscale8k.runtime.comfyui.custom_nodes.stub_modules import install_stubs
 from upscale8k.runtime.errors import Cancelled, HardwareMissing, MediaError, ModelDamaged, OutputError
-from upscale8k.runtime.graph.calls import CurrentCall, current_call
+from upscale8k.runtime.graph.execute.node_call import CurrentCall, current_call
 from upscale8k.runtime.host import LocalHost
-from upscale8k.runtime.packs.modules import stand_in
-from upscale8k.runtime.upscale.like_comfyui import resize
 
 from ..comfyui.peer.tree import OBTAIN, tree, tree_problem
 
@@ -35,7 +35,7 @@ FILES = {
 @pytest.fixture
 def comfy(host: LocalHost) -> Iterator[Any]:
     """Imports a stand-in."""
-    with stand_in(host):
+    with install_stubs(host):
         yield importlib.import_module
 
 
@@ -92,7 +92,7 @@ def test_every_type_of_a_v3_declaration_has_comfyuis_name(comfy: Any) -> None:
     assert inputs == {name: kind for name, kind in theirs.items() if name != "DynamicSlot"}
 
 
-def test_where_a_picture_is_saved(comfy: Any, host: LocalHost) -> None:
+def test_where_a_image_is_saved(comfy: Any, host: LocalHost) -> None:
     """The names that ComfyUI 0.30 gives: the counter after the highest, case of the prefix kept, tokens replaced."""
     folder_paths = comfy("folder_paths")
     (host.output_dir / "sub").mkdir()
@@ -135,9 +135,9 @@ def test_packs_may_add_folders_and_list_them(comfy: Any, host: LocalHost, tmp_pa
 @pytest.mark.parametrize("crop", ["disabled", "center"])
 def test_resizing_gives_the_pixels_of_our_core_nodes(comfy: Any, method: Any, crop: str) -> None:
     """Those are compared with the real ComfyUI in tests/comfyui."""
-    picture = torch.rand(2, 3, 20, 31, generator=torch.Generator().manual_seed(1))
-    ours = comfy("comfy.utils").common_upscale(picture, 16, 24, method, crop)
-    expected = resize(picture.movedim(1, -1), 16, 24, method, crop=crop == "center")
+    image = torch.rand(2, 3, 20, 31, generator=torch.Generator().manual_seed(1))
+    ours = comfy("comfy.utils").common_upscale(image, 16, 24, method, crop)
+    expected = resize_images(image.movedim(1, -1), 16, 24, method, crop=crop == "center")
     assert torch.equal(ours.movedim(1, -1), expected)
 
 
@@ -171,7 +171,7 @@ def test_progress_reaches_the_display_in_thousandths(tmp_path: Path) -> None:
         def say(self, text: str) -> None:
             raise AssertionError(text)
 
-    with stand_in(LocalHost(show_progress=lambda total, unit: seen.append(total) or Bar())):
+    with install_stubs(LocalHost(show_progress=lambda total, unit: seen.append(total) or Bar())):
         bar = importlib.import_module("comfy.utils").ProgressBar(2.5)
         bar.update_absolute(1.25)
         bar.update(5)
@@ -216,13 +216,13 @@ def test_a_node_may_stop_the_run(comfy: Any) -> None:
 
 def test_the_device_is_the_one_of_the_command_line(host: LocalHost) -> None:
     host.device_name = "cpu"
-    with stand_in(host):
+    with install_stubs(host):
         management = importlib.import_module("comfy.model_management")
         assert management.get_torch_device() == torch.device("cpu")
         assert 0 < management.get_free_memory() <= management.get_total_memory()
 
 
-def test_packs_make_and_recognise_films(comfy: Any, tmp_path: Path) -> None:
+def test_packs_make_and_recognise_videos(comfy: Any, tmp_path: Path) -> None:
     latest: Any = comfy("comfy_api.latest")
     components = latest.Types.VideoComponents(images=torch.rand(3, 32, 48, 3), frame_rate=Fraction(10))
     made = latest.InputImpl.VideoFromComponents(components)
@@ -231,33 +231,33 @@ def test_packs_make_and_recognise_films(comfy: Any, tmp_path: Path) -> None:
     with av.open(tmp_path / "film.mp4") as container:
         assert len(list(container.decode(video=0))) == 3
     assert read.get_dimensions() == (48, 32)
-    for film in (made, read):
-        assert isinstance(film, comfy("comfy_api.input").VideoInput)
-        assert isinstance(film, latest.InputImpl.VideoFromFile) == (film is read)
+    for video in (made, read):
+        assert isinstance(video, comfy("comfy_api.input").VideoInput)
+        assert isinstance(video, latest.InputImpl.VideoFromFile) == (video is read)
     assert not isinstance(components, latest.Input.Video)
 
 
-def test_a_pack_may_write_a_film_class_of_its_own(comfy: Any) -> None:
+def test_a_pack_may_write_a_video_class_of_its_own(comfy: Any) -> None:
     latest: Any = comfy("comfy_api.latest")
 
-    class Film(latest.Input.Video):
+    class Video(latest.Input.Video):
         def get_components(self) -> Any:
             return latest.Types.VideoComponents(images=torch.zeros(5, 32, 48, 3), frame_rate=Fraction(2))
 
-    film = Film()
-    assert (film.get_dimensions(), film.get_frame_count(), film.get_duration()) == ((48, 32), 5, 2.5)
+    video = Video()
+    assert (video.get_dimensions(), video.get_frame_count(), video.get_duration()) == ((48, 32), 5, 2.5)
 
 
-def test_a_v3_node_saves_pictures_as_core_does(host: LocalHost) -> None:
-    with stand_in(host, catalog(host)):
+def test_a_v3_node_saves_images_as_core_does(host: LocalHost) -> None:
+    with install_stubs(host, get_node_classes(host)):
         ui: Any = importlib.import_module("comfy_api.latest").ui
         saved = ui.ImageSaveHelper.get_save_images_ui(torch.full((2, 4, 6, 3), 0.3), "sub/name").as_dict()
         shown = ui.PreviewImage(torch.zeros(1, 4, 6, 3)).as_dict()
     names = [f"name_0000{number}_.png" for number in (1, 2)]
     assert saved == {"images": [{"filename": name, "subfolder": "sub", "type": "output"} for name in names]}
     assert [one["type"] for one in shown["images"]] == ["temp"]
-    with Image.open(host.output_dir / "sub" / names[1]) as picture:
-        assert picture.getpixel((5, 3)) == (76, 76, 76)
+    with Image.open(host.output_dir / "sub" / names[1]) as image:
+        assert image.getpixel((5, 3)) == (76, 76, 76)
 
 
 def test_folders_that_packs_look_for_are_there(comfy: Any, host: LocalHost) -> None:

@@ -2,11 +2,11 @@
 
 import pytest
 import torch
-from upscale8k.runtime.packs.tiled import tile_count, tiled_scale_multidim
+from upscale8k.runtime.comfyui.custom_nodes.tiled_scale import count_tiles, tiled_scale_multidim
 
 
 @pytest.mark.parametrize(("height", "width"), [(100, 77), (64, 64), (40, 130), (65, 64)])
-def test_a_function_without_neighbours_gives_the_untiled_picture(height: int, width: int) -> None:
+def test_a_function_without_neighbours_gives_the_untiled_image(height: int, width: int) -> None:
     samples = torch.rand(2, 3, height, width, generator=torch.Generator().manual_seed(1))
 
     def doubled(tile: torch.Tensor) -> torch.Tensor:
@@ -39,4 +39,4 @@ def test_sizes_may_shrink_and_progress_is_counted() -> None:
     )
     assert tiled.shape == (1, 3, 20, 16)
     assert torch.allclose(tiled, torch.ones(()))
-    assert bar.steps == tile_count(160, 64, 16) * tile_count(128, 64, 16) == 3 * 3
+    assert bar.steps == count_tiles(160, 64, 16) * count_tiles(128, 64, 16) == 3 * 3

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from skimage import data
 from upscale8k.runtime.errors import OutOfMemory
-from upscale8k.runtime.frames.geometry import Size
-from upscale8k.runtime.report.baselines import enlarge
-from upscale8k.runtime.report.compare import compare, crops_of
-from upscale8k.runtime.report.comparison import Comparison, Contender, Cost, Rendered
+from upscale8k.runtime.media.geometry import Size
+from upscale8k.runtime.report.baselines import enlarge_with_baseline
+from upscale8k.runtime.report.compare_models import compare_models, cut_crops
+from upscale8k.runtime.report.comparison import ComparedModel, ModelComparison, UpscaleCost, UpscaledCrop
 
 HOSTILE = "<img src=x onerror=alert(1)>|[a](javascript:b) \"'`*_</script>"
 
@@ -31,18 +31,18 @@ class Bar:
 def tinted(pixels: np.ndarray) -> np.ndarray:
     """Twice as large by Lanczos, and a little redder."""
     size = Size(pixels.shape[1] * 2, pixels.shape[0] * 2)
-    return np.clip(enlarge(pixels, size, "lanczos") + np.array([0.05, 0, 0], np.float32), 0, 1)
+    return np.clip(enlarge_with_baseline(pixels, size, "lanczos") + np.array([0.05, 0, 0], np.float32), 0, 1)
 
 
-def upscale(contender: Contender, crops: Sequence[np.ndarray]) -> Iterator[Rendered]:
+def upscale(contender: ComparedModel, crops: Sequence[np.ndarray]) -> Iterator[UpscaledCrop]:
     """``red`` tints, ``plain`` is Lanczos and slow, ``full`` runs out of memory on its second crop."""
     for number, pixels in enumerate(crops):
         if contender.id == "full" and number:
             raise OutOfMemory("It does not fit.", "Use a smaller tile.", device="cpu", tile=32)
         size = Size(pixels.shape[1] * 2, pixels.shape[0] * 2)
-        picture = tinted(pixels) if contender.id == "red" else enlarge(pixels, size, "lanczos")
+        image = tinted(pixels) if contender.id == "red" else enlarge_with_baseline(pixels, size, "lanczos")
         seconds = {"red": 0.5, "plain": 5.0}.get(contender.id, 1.0)
-        yield Rendered(picture, Cost(seconds, size.pixels / 1e6, 1_000_000, 0))
+        yield UpscaledCrop(image, UpscaleCost(seconds, size.pixel_count / 1e6, 1_000_000, 0))
 
 
 @pytest.fixture(scope="session")
@@ -52,13 +52,15 @@ def photograph() -> np.ndarray:
 
 
 @pytest.fixture(scope="session")
-def make(photograph: np.ndarray) -> Callable[..., Comparison]:
-    def comparison(text: str = "centre:48x40", names: Sequence[str] = ("red", "plain"), source: str = "cup.png") -> Comparison:
-        models = [Contender(name, name.title()) for name in names]
-        models.append(Contender("gone", "Gone", problem="Its weights are not here. Get them with: models pull gone"))
-        crops = crops_of([photograph], text)
+def make(photograph: np.ndarray) -> Callable[..., ModelComparison]:
+    def comparison(
+        text: str = "centre:48x40", names: Sequence[str] = ("red", "plain"), source: str = "cup.png"
+    ) -> ModelComparison:
+        models = [ComparedModel(name, name.title()) for name in names]
+        models.append(ComparedModel("gone", "Gone", problem="Its weights are not here. Get them with: models pull gone"))
+        crops = cut_crops([photograph], text)
         sizes = [Size(pixels.shape[1] * 2, pixels.shape[0] * 2) for _, pixels in crops]
-        contenders, cases = compare(crops, sizes, models, upscale, Bar())
-        return Comparison(source, Size(300, 200), "2x", contenders, cases, "a machine", "2026-11-23")
+        contenders, cases = compare_models(crops, sizes, models, upscale, Bar())
+        return ModelComparison(source, Size(300, 200), "2x", contenders, cases, "a machine", "2026-11-23")
 
     return comparison

@@ -15,13 +15,13 @@ import pytest
 from markdown_it import MarkdownIt
 from PIL import Image
 from upscale8k.runtime.errors import OutputError
-from upscale8k.runtime.metrics.scores import Scored
-from upscale8k.runtime.report.comparison import Comparison
-from upscale8k.runtime.report.files import NAMES, write_report
-from upscale8k.runtime.report.markdown import analysis, escaped
-from upscale8k.runtime.report.page import page
-from upscale8k.runtime.report.record import record
-from upscale8k.runtime.report.sheet import CARD_WIDTH, sheet
+from upscale8k.runtime.metrics.external_scores.score_table import ScoreResults
+from upscale8k.runtime.report.comparison import ModelComparison
+from upscale8k.runtime.report.comparison_sheet import CARD_WIDTH, draw_sheet
+from upscale8k.runtime.report.html_report import render_html
+from upscale8k.runtime.report.json_report import render_json
+from upscale8k.runtime.report.markdown_report import escape_markdown, render_markdown
+from upscale8k.runtime.report.report_files import REPORT_FILES, write_report
 
 from .conftest import HOSTILE
 
@@ -51,26 +51,24 @@ class Read(HTMLParser):
 
 
 @pytest.fixture(scope="module")
-def comparison(make: Callable[..., Comparison]) -> Comparison:
+def comparison(make: Callable[..., ModelComparison]) -> ModelComparison:
     return make("centre:48x40, texture:32x32")
 
 
-def hostile(comparison: Comparison) -> Comparison:
-    contenders = tuple(
-        replace(one, title=f"{HOSTILE} {one.id}", problem=one.problem and HOSTILE) for one in comparison.contenders
-    )
-    cases = tuple(replace(case, crop=replace(case.crop, name=HOSTILE, note=HOSTILE)) for case in comparison.cases)
-    return replace(comparison, source=HOSTILE, contenders=contenders, cases=cases, machine=HOSTILE, notes=(HOSTILE,))
+def hostile(comparison: ModelComparison) -> ModelComparison:
+    contenders = tuple(replace(one, title=f"{HOSTILE} {one.id}", problem=one.problem and HOSTILE) for one in comparison.models)
+    cases = tuple(replace(case, crop=replace(case.crop, name=HOSTILE, note=HOSTILE)) for case in comparison.crops)
+    return replace(comparison, source=HOSTILE, models=contenders, crops=cases, machine=HOSTILE, notes=(HOSTILE,))
 
 
-def test_all_five_files_are_written_whole(comparison: Comparison, tmp_path: Path) -> None:
+def test_all_five_files_are_written_whole(comparison: ModelComparison, tmp_path: Path) -> None:
     paths = write_report(comparison, lambda name: tmp_path / name)
-    assert [path.name for path in paths] == list(NAMES)
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(NAMES)
+    assert [path.name for path in paths] == list(REPORT_FILES)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(REPORT_FILES)
     assert all(path.stat().st_size > 1000 for path in paths)
 
 
-def test_a_disk_that_refuses_is_named_and_leaves_nothing_half(comparison: Comparison, tmp_path: Path) -> None:
+def test_a_disk_that_refuses_is_named_and_leaves_nothing_half(comparison: ModelComparison, tmp_path: Path) -> None:
     (tmp_path / "report.html").mkdir()
     with pytest.raises(OutputError, match=r"report\.html cannot be written"):
         write_report(comparison, lambda name: tmp_path / name)
@@ -80,8 +78,8 @@ def test_a_disk_that_refuses_is_named_and_leaves_nothing_half(comparison: Compar
 # The page.
 
 
-def test_the_page_asks_the_network_for_nothing(comparison: Comparison) -> None:
-    html = page(comparison)
+def test_the_page_asks_the_network_for_nothing(comparison: ModelComparison) -> None:
+    html = render_html(comparison)
     read = Read(html)
     (policy,) = [tag["content"] for tag in read.of("meta") if tag.get("http-equiv") == "Content-Security-Policy"]
     assert policy
@@ -94,30 +92,30 @@ def test_the_page_asks_the_network_for_nothing(comparison: Comparison) -> None:
     assert not re.search(r"https?://", html)
 
 
-def test_the_policy_allows_exactly_the_script_and_the_style_of_the_page(comparison: Comparison) -> None:
-    read = Read(page(comparison))
+def test_the_policy_allows_exactly_the_script_and_the_style_of_the_page(comparison: ModelComparison) -> None:
+    read = Read(render_html(comparison))
     (policy,) = [tag["content"] or "" for tag in read.of("meta") if tag.get("http-equiv")]
     for kind in ("script", "style"):
         digest = base64.b64encode(hashlib.sha256(read.inside[kind].encode()).digest()).decode()
         assert f"{kind}-src 'sha256-{digest}'" in policy
 
 
-def test_the_page_holds_every_picture_of_every_crop(comparison: Comparison) -> None:
-    pictures = {tag["id"]: tag for tag in Read(page(comparison)).of("img") if tag.get("id")}
-    for crop, case in enumerate(comparison.cases):
-        for number, one in enumerate(comparison.able):
-            stored = pictures[f"pic-{crop}-{number}"]
+def test_the_page_holds_every_image_of_every_crop(comparison: ModelComparison) -> None:
+    images = {tag["id"]: tag for tag in Read(render_html(comparison)).of("img") if tag.get("id")}
+    for crop, case in enumerate(comparison.crops):
+        for number, one in enumerate(comparison.completed):
+            stored = images[f"pic-{crop}-{number}"]
             data = base64.b64decode((stored["src"] or "").partition(",")[2])
             with Image.open(io.BytesIO(data)) as image:
-                expected = case.results[one.id].picture
+                expected = case.results[one.id].image
                 assert image.size == (expected.shape[1], expected.shape[0])
                 assert np.abs(np.asarray(image, np.float32) / 255 - expected).mean() < 0.03
-            assert f"map-{crop}-{number}" in pictures
+            assert f"map-{crop}-{number}" in images
 
 
-def test_a_picture_that_is_too_large_for_a_page_is_reduced(comparison: Comparison, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("upscale8k.runtime.report.page.LONGEST", 50)
-    html = page(comparison)
+def test_a_image_that_is_too_large_for_a_page_is_reduced(comparison: ModelComparison, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("upscale8k.runtime.report.html_report.MAX_SIDE", 50)
+    html = render_html(comparison)
     data = re.search(r'id="pic-0-0"[^>]*base64,([^"]+)', html)
     assert data
     with Image.open(io.BytesIO(base64.b64decode(data[1]))) as image:
@@ -125,8 +123,8 @@ def test_a_picture_that_is_too_large_for_a_page_is_reduced(comparison: Compariso
     assert "at most 50 pixels" in html
 
 
-def test_hostile_names_are_shown_and_never_obeyed(comparison: Comparison) -> None:
-    html = page(hostile(comparison))
+def test_hostile_names_are_shown_and_never_obeyed(comparison: ModelComparison) -> None:
+    html = render_html(hostile(comparison))
     read = Read(html)
     assert HOSTILE in read.text
     assert "<img src=x" not in html
@@ -137,8 +135,8 @@ def test_hostile_names_are_shown_and_never_obeyed(comparison: Comparison) -> Non
 # The text.
 
 
-def test_the_analysis_has_every_number_of_the_table_and_says_what_is_missing(comparison: Comparison) -> None:
-    text = analysis(comparison)
+def test_the_analysis_has_every_number_of_the_table_and_says_what_is_missing(comparison: ModelComparison) -> None:
+    text = render_markdown(comparison)
     assert "| Gone | Its weights are not here. Get them with: models pull gone |" in text
     for heading in (
         "## Recommended",
@@ -155,8 +153,8 @@ def test_the_analysis_has_every_number_of_the_table_and_says_what_is_missing(com
     assert any("0.5" in line or "1.00" in line for line in rows)
 
 
-def test_tables_keep_their_columns_whatever_a_name_holds(comparison: Comparison) -> None:
-    text = analysis(hostile(comparison))
+def test_tables_keep_their_columns_whatever_a_name_holds(comparison: ModelComparison) -> None:
+    text = render_markdown(hostile(comparison))
     for table in re.findall(r"(?:^\|.*\n)+", text, re.M):
         counts = {len(re.findall(r"(?<!\\)\|", line)) for line in table.splitlines()}
         assert len(counts) == 1, table
@@ -179,18 +177,18 @@ def test_tables_keep_their_columns_whatever_a_name_holds(comparison: Comparison)
     ],
 )
 def test_text_from_outside_is_shown_as_it_is(text: str, expected: str) -> None:
-    assert escaped(text) == expected
+    assert escape_markdown(text) == expected
 
 
 # The record.
 
 
-def test_the_record_is_strict_json_with_every_number(comparison: Comparison) -> None:
-    content = json.loads(record(comparison), parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
+def test_the_record_is_strict_json_with_every_number(comparison: ModelComparison) -> None:
+    content = json.loads(render_json(comparison), parse_constant=lambda word: pytest.fail(f"{word} is not JSON"))
     assert [one["id"] for one in content["contenders"]] == ["red", "plain", "gone", "bicubic", "lanczos"]
     assert content["contenders"][2]["summary"] is None
     assert [crop["region"]["width"] for crop in content["crops"]] == [48, 32]
-    measured = comparison.cases[0].results["red"]
+    measured = comparison.crops[0].results["red"]
     stored = content["crops"][0]["results"]["red"]
     assert stored["drift"]["de2000"]["mean"] == measured.drift.de2000.mean
     assert stored["cost"]["seconds"] == 0.5
@@ -200,52 +198,52 @@ def test_the_record_is_strict_json_with_every_number(comparison: Comparison) -> 
 # The sheet.
 
 
-def test_the_sheet_shows_every_result_at_its_place(comparison: Comparison) -> None:
+def test_the_sheet_shows_every_result_at_its_place(comparison: ModelComparison) -> None:
     """One tinted all over must be redder on the sheet, where its card is: fourth of a row of source, bicubic, Lanczos, red."""
-    picture = np.asarray(sheet(comparison), np.float32)
-    assert picture.shape[1] == 4 * CARD_WIDTH + 5 * 20
-    cards = [picture[200:500, 20 + index * (CARD_WIDTH + 20) :][:, 20 : CARD_WIDTH - 20] for index in range(4)]
+    image = np.asarray(draw_sheet(comparison), np.float32)
+    assert image.shape[1] == 4 * CARD_WIDTH + 5 * 20
+    cards = [image[200:500, 20 + index * (CARD_WIDTH + 20) :][:, 20 : CARD_WIDTH - 20] for index in range(4)]
     redness = [float((card[..., 0] - card[..., 1]).mean()) for card in cards]
     assert max(redness[:3]) - min(redness[:3]) < 2
     assert redness[3] - redness[0] > 6
 
 
-def test_names_in_any_script_can_be_drawn(comparison: Comparison) -> None:
+def test_names_in_any_script_can_be_drawn(comparison: ModelComparison) -> None:
     odd = replace(comparison, source="Ünïcödé 日本語 \x00\n" * 40, notes=())
-    assert sheet(odd).size == sheet(comparison).size
+    assert draw_sheet(odd).size == draw_sheet(comparison).size
 
 
 @pytest.fixture(scope="session")
-def scored(make: Callable[..., Comparison]) -> Comparison:
+def scored(make: Callable[..., ModelComparison]) -> ModelComparison:
     """With a score that everybody has, one that only a model has, and one that nobody could have."""
     comparison = make()
-    (case,) = comparison.cases
+    (case,) = comparison.crops
     missing = ("Not measured: LPIPS. <b>Weights</b> are not here.",)
     results = {
-        name: replace(result, scores=Scored({"ssim": 0.9 if name == "red" else 0.8123}, missing))
+        name: replace(result, scores=ScoreResults({"ssim": 0.9 if name == "red" else 0.8123}, missing))
         for name, result in case.results.items()
     }
     red = results["red"]
-    results["red"] = replace(red, scores=Scored({**red.scores.values, "vmaf": 91.26}, missing))
-    return replace(comparison, cases=(replace(case, results=results),))
+    results["red"] = replace(red, scores=ScoreResults({**red.scores.values, "vmaf": 91.26}, missing))
+    return replace(comparison, crops=(replace(case, results=results),))
 
 
-def test_scores_of_other_libraries_are_a_table_of_their_own(scored: Comparison) -> None:
-    words = analysis(scored)
+def test_scores_of_other_libraries_are_a_table_of_their_own(scored: ModelComparison) -> None:
+    words = render_markdown(scored)
     assert "| | SSIM (0..1) | VMAF (0..100) |" in words
     assert "| Red | **0.900** | 91.3 |" in words
     assert "| Plain | 0.812 | – |" in words
     assert "LPIPS (" not in words
     assert words.count("Not measured: LPIPS.") == 1
-    html = page(scored)
+    html = render_html(scored)
     assert "<b>Weights" not in html
     assert "Scores of other libraries" in Read(html).text
-    content = json.loads(record(scored))
+    content = json.loads(render_json(scored))
     assert content["crops"][0]["results"]["red"]["scores"] == {"ssim": 0.9, "vmaf": 91.26}
     assert content["contenders"][0]["summary"]["scores"]["ssim"] == pytest.approx(0.9)
     assert content["notes"][-1].startswith("Not measured: LPIPS")
 
 
-def test_without_scores_nothing_speaks_of_them(make: Callable[..., Comparison]) -> None:
-    assert "Scores" not in analysis(make())
-    assert "Scores" not in Read(page(make())).text
+def test_without_scores_nothing_speaks_of_them(make: Callable[..., ModelComparison]) -> None:
+    assert "Scores" not in render_markdown(make())
+    assert "Scores" not in Read(render_html(make())).text

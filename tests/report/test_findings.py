@@ -3,12 +3,12 @@
 from dataclasses import replace
 
 import pytest
-from upscale8k.runtime.report.comparison import Contender
-from upscale8k.runtime.report.findings import USES, advice, findings
-from upscale8k.runtime.report.summary import Summary
+from upscale8k.runtime.report.comparison import ComparedModel
+from upscale8k.runtime.report.findings import USE_CASES, describe_findings, recommend_models
+from upscale8k.runtime.report.summary import ModelSummary
 
-PLAIN = Summary(
-    Contender("plain", "Plain"),
+PLAIN = ModelSummary(
+    ComparedModel("plain", "Plain"),
     drift=0.5,
     drift_p95=1.5,
     area_drift=0.4,
@@ -23,12 +23,12 @@ PLAIN = Summary(
     speed=1.0,
     peak_bytes=1000,
 )
-BASE = replace(PLAIN, contender=Contender("bicubic", "Bicubic", baseline=True), invented=1.0, speed=50.0)
+BASE = replace(PLAIN, model=ComparedModel("bicubic", "Bicubic", baseline=True), invented=1.0, speed=50.0)
 
 
 def words(**changes: float | None) -> str:
     row = replace(PLAIN, **changes)
-    return "\n".join(findings(row, [row, BASE]))
+    return "\n".join(describe_findings(row, [row, BASE]))
 
 
 @pytest.mark.parametrize(
@@ -54,16 +54,16 @@ def test_a_number_that_can_be_seen_is_said_and_one_that_cannot_is_not(changes: d
 
 def test_an_enlargement_that_softens_noise_as_every_one_does_is_not_praised_for_it() -> None:
     softened = replace(BASE, noise=-1.0)
-    assert "cleaner" not in "\n".join(findings(softened, [softened]))
+    assert "cleaner" not in "\n".join(describe_findings(softened, [softened]))
     like_it, grainy = replace(PLAIN, noise=-0.9), replace(PLAIN, noise=-0.2)
-    assert "Flat areas" not in "\n".join(findings(like_it, [like_it, softened]))
-    assert "noisier than in a plain enlargement by 0.8 steps" in "\n".join(findings(grainy, [grainy, softened]))
+    assert "Flat areas" not in "\n".join(describe_findings(like_it, [like_it, softened]))
+    assert "noisier than in a plain enlargement by 0.8 steps" in "\n".join(describe_findings(grainy, [grainy, softened]))
 
 
 def test_differences_that_nobody_sees_decide_nothing() -> None:
-    fast = replace(PLAIN, contender=Contender("fast", "Fast"), speed=1.0, noise=-0.70, halo=0.10, drift=1.9, invented=3.7)
-    slow = replace(PLAIN, contender=Contender("slow", "Slow"), speed=0.01, noise=-0.93, halo=0.16, drift=0.3, invented=6.0)
-    picks = {one.use.name: one.best.contender.id for one in advice([fast, slow, BASE]) if one.best}
+    fast = replace(PLAIN, model=ComparedModel("fast", "Fast"), speed=1.0, noise=-0.70, halo=0.10, drift=1.9, invented=3.7)
+    slow = replace(PLAIN, model=ComparedModel("slow", "Slow"), speed=0.01, noise=-0.93, halo=0.16, drift=0.3, invented=6.0)
+    picks = {one.use_case.name: one.best.model.id for one in recommend_models([fast, slow, BASE]) if one.best}
     assert picks["Animation"] == "fast"
     assert picks["Photography"] == "slow"
 
@@ -75,21 +75,23 @@ def test_numbers_that_could_not_be_measured_are_not_talked_about() -> None:
 
 
 def test_the_weights_of_every_use_add_up() -> None:
-    assert [sum(criterion.weight for criterion in use.criteria) for use in USES] == pytest.approx([1.0] * len(USES))
+    assert [sum(criterion.weight for criterion in use.criteria) for use in USE_CASES] == pytest.approx([1.0] * len(USE_CASES))
 
 
 def test_each_use_gets_the_model_that_is_good_at_it() -> None:
-    fast = replace(PLAIN, contender=Contender("fast", "Fast"), speed=100.0, noise=-2.0, drift=1.5, consistency=33.0)
-    true = replace(PLAIN, contender=Contender("true", "True"), speed=0.1, drift=0.2, consistency=45.0, halo=0.0)
-    bold = replace(PLAIN, contender=Contender("bold", "Bold"), speed=0.1, invented=9.0, noise=-4.0, drift=3.0, consistency=25.0)
-    picks = {one.use.name: one.best.contender.id for one in advice([fast, true, bold, BASE]) if one.best}
+    fast = replace(PLAIN, model=ComparedModel("fast", "Fast"), speed=100.0, noise=-2.0, drift=1.5, consistency=33.0)
+    true = replace(PLAIN, model=ComparedModel("true", "True"), speed=0.1, drift=0.2, consistency=45.0, halo=0.0)
+    bold = replace(
+        PLAIN, contender=ComparedModel("bold", "Bold"), speed=0.1, invented=9.0, noise=-4.0, drift=3.0, consistency=25.0
+    )
+    picks = {one.use_case.name: one.best.model.id for one in recommend_models([fast, true, bold, BASE]) if one.best}
     assert picks == {"Animation": "fast", "Photography": "true", "Restoration": "bold"}
-    for one in advice([fast, true, bold, BASE]):
+    for one in recommend_models([fast, true, bold, BASE]):
         assert [score for _, score in one.scores] == sorted((score for _, score in one.scores), reverse=True)
         assert all(0 <= score <= 1 for _, score in one.scores)
-        assert "of 3)" in one.why
+        assert "of 3)" in one.reason
 
 
 def test_without_a_model_nothing_is_recommended_and_with_one_it_is_said() -> None:
-    assert [one.best for one in advice([BASE])] == [None] * len(USES)
-    assert {one.why for one in advice([PLAIN, BASE])} == {"The only model that ran."}
+    assert [one.best for one in recommend_models([BASE])] == [None] * len(USE_CASES)
+    assert {one.reason for one in recommend_models([PLAIN, BASE])} == {"The only model that ran."}

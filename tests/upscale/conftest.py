@@ -10,10 +10,10 @@ import pytest
 @pytest.fixture(scope="session")
 def weights() -> Callable[[str], Any]:
     """Load a model of the catalog by its id; the descriptor that goes over the wire."""
-    from upscale8k.runtime.models.load import load
-    from upscale8k.runtime.models.locate import locate
+    from upscale8k.runtime.models.load import load_model
+    from upscale8k.runtime.models.locate import find_model
 
-    return lambda name: load(locate(name, ()))
+    return lambda name: load_model(find_model(name, ()))
 
 
 @pytest.fixture(scope="session")

@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 import torch
 from upscale8k.runtime.errors import HardwareMissing, WorkflowError
-from upscale8k.runtime.models.facts import UpscaleModel
-from upscale8k.runtime.upscale.device import resolve, resolve_precision
+from upscale8k.runtime.models.upscale_model import UpscaleModel
+from upscale8k.runtime.upscale.device import resolve_device, resolve_precision
 
 MODEL = UpscaleModel(
     descriptor=None,  # type: ignore[arg-type]  # nobody here looks at it
@@ -41,21 +41,21 @@ def machine(monkeypatch: pytest.MonkeyPatch):
 def test_auto_is_the_best_that_is_here(machine) -> None:
     for here, expected in (({}, "cpu"), ({"xpu": 1}, "xpu"), ({"xpu": 1, "mps": True}, "mps"), ({"cuda": 2, "xpu": 1}, "cuda")):
         machine(**here)
-        assert resolve("auto").type == expected
+        assert resolve_device("auto").type == expected
 
 
 def test_a_device_is_taken_by_its_number(machine) -> None:
     machine(cuda=2)
-    assert resolve("cuda:1") == torch.device("cuda", 1)
+    assert resolve_device("cuda:1") == torch.device("cuda", 1)
     with pytest.raises(HardwareMissing, match="cuda:2 was asked for"):
-        resolve("cuda:2")
+        resolve_device("cuda:2")
 
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "mps", "xpu", "meta", "vulkan"])
 def test_a_device_that_is_not_here_is_named(name: str, machine) -> None:
     machine()
     with pytest.raises(HardwareMissing, match=f"device {name} was asked for") as caught:
-        resolve(name)
+        resolve_device(name)
     assert caught.value.feature == name.partition(":")[0]
     assert "--device cpu" in caught.value.hint
 
@@ -63,7 +63,7 @@ def test_a_device_that_is_not_here_is_named(name: str, machine) -> None:
 @pytest.mark.parametrize("name", ["", "gpu", "cuda:", "cuda:x", "cpu:x", "CPU", "auto "])
 def test_nonsense_is_no_device(name: str) -> None:
     with pytest.raises(WorkflowError, match="is not a device") as caught:
-        resolve(name)
+        resolve_device(name)
     assert "cuda:N" in caught.value.hint
 
 

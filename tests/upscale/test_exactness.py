@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from upscale8k.runtime.frames.geometry import Size
-from upscale8k.runtime.models.facts import UpscaleModel
+from upscale8k.runtime.media.geometry import Size
+from upscale8k.runtime.models.upscale_model import UpscaleModel
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
-from upscale8k.runtime.upscale.image import upscale_picture
-from upscale8k.runtime.upscale.target import route
+from upscale8k.runtime.upscale.target_size import plan_scale
+from upscale8k.runtime.upscale.tile_loop import upscale_image
 from upscale8k.runtime.upscale.tiles import Tiling
 
 
@@ -18,23 +18,23 @@ class Silent:
     def advance(self, steps: int = 1) -> None:
         return None
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         return None
 
 
 def upscaled(descriptor: Any, pixels: np.ndarray, tiling: Tiling, target: str = "model scale") -> np.ndarray:
-    model = UpscaleModel.of(descriptor)
+    model = UpscaleModel.from_descriptor(descriptor)
     height, width, channels = pixels.shape
-    steps = route(Size(width, height), model.scale, target)
-    out = np.zeros((steps.final.height, steps.final.width, channels), np.float32)
+    steps = plan_scale(Size(width, height), model.scale, target)
+    out = np.zeros((steps.final_size.height, steps.final_size.width, channels), np.float32)
     backend = TorchBackend(model, "cpu", "fp32")
-    upscale_picture(pixels, model, backend, tiling, steps, out=out, watch=Silent())
+    upscale_image(pixels, model, backend, tiling, steps, out=out, progress=Silent())
     return out
 
 
 def untiled(descriptor: Any, pixels: np.ndarray) -> np.ndarray:
     """One call of spandrel's own, in the backend's memory layout."""
-    backend = TorchBackend(UpscaleModel.of(descriptor), "cpu", "fp32")
+    backend = TorchBackend(UpscaleModel.from_descriptor(descriptor), "cpu", "fp32")
     return backend.run(pixels[None])[0]
 
 
@@ -49,7 +49,7 @@ def psnr(first: np.ndarray, second: np.ndarray) -> float:
 @pytest.mark.parametrize("tile", [32, 64, 75, 100, 160])
 def test_animevideov3_gives_the_same_bytes_at_any_tile_size(tile: int, weights: Callable, photograph: np.ndarray) -> None:
     crop = photograph[100:300, 120:360]
-    model = UpscaleModel.of(weights("realesr-animevideov3"))
+    model = UpscaleModel.from_descriptor(weights("realesr-animevideov3"))
     tiled = upscaled(model.descriptor, crop, Tiling(tile, model.halo))
     np.testing.assert_array_equal(bytes_of(tiled), bytes_of(untiled(model.descriptor, crop)))
 
@@ -57,7 +57,7 @@ def test_animevideov3_gives_the_same_bytes_at_any_tile_size(tile: int, weights: 
 def test_a_halo_one_pixel_narrower_is_not_exact(weights: Callable, photograph: np.ndarray) -> None:
     crop = photograph[100:194, 120:246]  # two tiles of 80 columns share 34, twice 17, and not one more
     descriptor = weights("realesr-animevideov3")
-    reach = UpscaleModel.of(descriptor).exact_halo
+    reach = UpscaleModel.from_descriptor(descriptor).exact_halo
     assert reach == 18
     assert not np.array_equal(upscaled(descriptor, crop, Tiling(64, reach - 1)), untiled(descriptor, crop))
 
@@ -72,7 +72,7 @@ def test_a_halo_one_pixel_narrower_is_not_exact(weights: Callable, photograph: n
 def test_the_default_halo_leaves_no_seam(
     name: str, crop: tuple[slice, slice], tile: int, least_db: float, most_steps: int, weights: Callable, photograph: np.ndarray
 ) -> None:
-    model = UpscaleModel.of(weights(name))
+    model = UpscaleModel.from_descriptor(weights(name))
     pixels = photograph[crop]
     tiled, whole = upscaled(model.descriptor, pixels, Tiling(tile, model.halo)), untiled(model.descriptor, pixels)
     cut = tile * model.scale  # two even tiles side by side
@@ -88,21 +88,21 @@ def test_batches_of_tiles_give_the_same_bytes(weights: Callable, photograph: np.
     )
 
 
-def test_an_exact_target_is_the_reduction_of_the_untiled_picture(weights: Callable, photograph: np.ndarray) -> None:
-    from upscale8k.runtime.upscale.canvas import reduce_picture
+def test_an_exact_target_is_the_reduction_of_the_untiled_image(weights: Callable, photograph: np.ndarray) -> None:
+    from upscale8k.runtime.upscale.output_buffer import reduce_image
 
     descriptor, crop = weights("realesr-animevideov3"), photograph[100:180, 100:220]
     expected = np.zeros((200, 300, 3), np.float32)
-    reduce_picture(untiled(descriptor, crop), expected)
+    reduce_image(untiled(descriptor, crop), expected)
     np.testing.assert_array_equal(upscaled(descriptor, crop, Tiling(50, 18), "2.5x"), expected)
 
 
 def test_the_value_on_the_wire_is_left_as_it_was(weights: Callable, photograph: np.ndarray) -> None:
     descriptor = weights("realesr-animevideov3")
-    picture = torch.from_numpy(photograph[:48, :48]).permute(2, 0, 1)[None].contiguous()
-    before = descriptor(picture)
+    image = torch.from_numpy(photograph[:48, :48]).permute(2, 0, 1)[None].contiguous()
+    before = descriptor(image)
     upscaled(descriptor, photograph[:48, :48], Tiling(32, 18))
-    assert torch.equal(descriptor(picture), before)
+    assert torch.equal(descriptor(image), before)
     weight = next(parameter for parameter in descriptor.model.parameters() if parameter.dim() == 4)
     assert weight.is_contiguous()
 

@@ -13,10 +13,10 @@ import pytest
 import torch
 from PIL import Image
 from safetensors.torch import save_model
-from upscale8k.nodes import catalog
+from upscale8k.nodes import get_node_classes
+from upscale8k.runtime.comfyui.builtin import image_scale
 from upscale8k.runtime.errors import OutOfMemory, WorkflowError
 from upscale8k.runtime.host import LocalHost
-from upscale8k.runtime.upscale import like_comfyui
 
 METHODS = ("nearest-exact", "bilinear", "area", "bicubic", "lanczos")
 
@@ -91,7 +91,7 @@ pickle.dump(found, open(results, "wb"))
 """
 
 
-def picture(height: int, width: int, channels: int = 3, count: int = 1) -> torch.Tensor:
+def make_image(height: int, width: int, channels: int = 3, count: int = 1) -> torch.Tensor:
     noise = np.random.default_rng(height * width + channels).random((count, height, width, channels), dtype=np.float32)
     ramp = np.linspace(0, 1, width, dtype=np.float32)[None, None, :, None]
     return torch.from_numpy(0.5 * noise + 0.5 * ramp)
@@ -107,19 +107,19 @@ def _cases() -> dict[str, tuple[str, dict[str, Any]]]:
                 values = {"upscale_method": method, "width": width, "height": height, "crop": crop}
                 cases[f"{method} {channels} {width}x{height} {crop}"] = (
                     "ImageScale",
-                    {"image": picture(50, 61, channels, 2), **values},
+                    {"image": make_image(50, 61, channels, 2), **values},
                 )
         for factor in (0.5, 0.37, 1.0, 2.5):
-            values = {"image": picture(45, 61), "upscale_method": method, "scale_by": factor}
+            values = {"image": make_image(45, 61), "upscale_method": method, "scale_by": factor}
             cases[f"{method} by {factor}"] = ("ImageScaleBy", values)
     for width, height in ((0, 0), (64, 0), (0, 1), (1, 0)):
         values = {"upscale_method": "bilinear", "width": width, "height": height, "crop": "disabled"}
-        cases[f"kept aspect {width}x{height}"] = ("ImageScale", {"image": picture(50, 61), **values})
+        cases[f"kept aspect {width}x{height}"] = ("ImageScale", {"image": make_image(50, 61), **values})
     for x, y, width, height in ((0, 0, 10, 10), (55, 45, 100, 100), (16384, 16384, 5, 5), (7, 3, 1, 40)):
-        values = {"image": picture(50, 61, 4, 2), "x": x, "y": y, "width": width, "height": height}
+        values = {"image": make_image(50, 61, 4, 2), "x": x, "y": y, "width": width, "height": height}
         cases[f"crop {x} {y} {width}x{height}"] = ("ImageCrop", values)
     for first, second in (((50, 61, 3), (50, 61, 3)), ((50, 61, 3), (20, 90, 4)), ((50, 61, 4), (90, 20, 3))):
-        cases[f"batch {first} {second}"] = ("ImageBatch", {"image1": picture(*first, 2), "image2": picture(*second)})
+        cases[f"batch {first} {second}"] = ("ImageBatch", {"image1": make_image(*first, 2), "image2": make_image(*second)})
     for name, height, width, count in (
         ("tilted2", 40, 60, 2),  # one tile
         ("tilted2", 512, 513, 1),  # a last tile of 33 columns
@@ -131,7 +131,7 @@ def _cases() -> dict[str, tuple[str, dict[str, Any]]]:
     ):
         cases[f"{name} {width}x{height}"] = (
             "ImageUpscaleWithModel",
-            {"upscale_model": name, "image": picture(height, width, 3, count)},
+            {"upscale_model": name, "image": make_image(height, width, 3, count)},
         )
     return cases
 
@@ -176,7 +176,7 @@ def core(tmp_path_factory: pytest.TempPathFactory, root: Path, real_weights: Pat
 @pytest.mark.parametrize("case", CASES)
 def test_a_node_computes_what_comfyui_computes(case: str, core: dict[str, torch.Tensor], model: Callable[[str], Any]) -> None:
     node_id, values = CASES[case]
-    node: Any = catalog(LocalHost(device_name="cpu"))[node_id]
+    node: Any = get_node_classes(LocalHost(device_name="cpu"))[node_id]
     if "upscale_model" in values:
         values = {**values, "upscale_model": model(values["upscale_model"])}
     (ours,) = getattr(node(), node.FUNCTION)(**values)
@@ -189,9 +189,9 @@ def test_a_node_computes_what_comfyui_computes(case: str, core: dict[str, torch.
 
 def test_grey_lanczos_keeps_its_sides() -> None:
     """ComfyUI 0.30 swaps width and height of a picture with one channel here; Pillow says what is right."""
-    grey = picture(50, 61, 1)
+    grey = make_image(50, 61, 1)
     expected = Image.fromarray((grey[0, :, :, 0].numpy() * 255).astype(np.uint8)).resize((20, 40), Image.Resampling.LANCZOS)
-    ours = like_comfyui.resize(grey, 20, 40, "lanczos")
+    ours = image_scale.resize_images(grey, 20, 40, "lanczos")
     np.testing.assert_array_equal(ours[0, :, :, 0].numpy(), np.asarray(expected).astype(np.float32) / 255)
 
 
@@ -216,14 +216,14 @@ class Counted:
     def advance(self, steps: int = 1) -> None:
         self.done += steps
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         raise AssertionError(text)
 
 
 @pytest.mark.parametrize(("height", "width", "count", "tiles"), [(40, 50, 2, 2), (512, 512, 1, 1), (513, 992, 2, 8)])
 def test_progress_counts_tiles(height: int, width: int, count: int, tiles: int, model: Callable[[str], Any]) -> None:
     watch = Counted()
-    like_comfyui.upscale_with_model(picture(height, width, 3, count), model("tilted1"), "cpu", watch)
+    image_scale.upscale_with_model(make_image(height, width, 3, count), model("tilted1"), "cpu", watch)
     assert watch.totals == [tiles]
     assert watch.done == tiles
 
@@ -232,10 +232,10 @@ def cramped(model: Any, most: int, error: type[Exception] | Exception) -> Any:
     """The model, on a device where only ``most`` pixels fit."""
     whole = model.model.forward
 
-    def forward(pictures: torch.Tensor) -> torch.Tensor:
-        if pictures.shape[2] * pictures.shape[3] > most:
+    def forward(images: torch.Tensor) -> torch.Tensor:
+        if images.shape[2] * images.shape[3] > most:
             raise error
-        return whole(pictures)
+        return whole(images)
 
     model.model.forward = forward
     return model
@@ -245,42 +245,42 @@ def cramped(model: Any, most: int, error: type[Exception] | Exception) -> Any:
     "error", [torch.OutOfMemoryError("full"), MemoryError(), RuntimeError("DefaultCPUAllocator: can't allocate memory: you")]
 )
 def test_out_of_memory_halves_the_tile(error: Exception, model: Callable[[str], Any]) -> None:
-    watch, image = Counted(), picture(300, 400)
-    upscaled = like_comfyui.upscale_with_model(image, cramped(model("compact"), 260 * 260, error), "cpu", watch)
+    watch, source = Counted(), make_image(300, 400)
+    upscaled = image_scale.upscale_with_model(source, cramped(model("compact"), 260 * 260, error), "cpu", watch)
     assert watch.totals == [1, 4]  # one tile of 512, then two by two of 256
-    whole = like_comfyui.upscale_with_model(image, model("compact"), "cpu", Counted())
+    whole = image_scale.upscale_with_model(source, model("compact"), "cpu", Counted())
     assert float((upscaled - whole).abs().max()) < 0.05
 
 
 def test_out_of_memory_ends_in_a_sentence(model: Callable[[str], Any]) -> None:
     with pytest.raises(OutOfMemory, match="Not even a tile of 128") as caught:
-        like_comfyui.upscale_with_model(
-            picture(300, 400), cramped(model("tilted1"), 100, torch.OutOfMemoryError("full")), "cpu", Counted()
+        image_scale.upscale_with_model(
+            make_image(300, 400), cramped(model("tilted1"), 100, torch.OutOfMemoryError("full")), "cpu", Counted()
         )
     assert "TiledUpscale" in caught.value.hint
 
 
 def test_another_failure_of_the_model_is_not_taken_for_a_lack_of_memory(model: Callable[[str], Any]) -> None:
     with pytest.raises(RuntimeError, match="out of luck"):
-        like_comfyui.upscale_with_model(
-            picture(30, 40), cramped(model("tilted1"), 1, RuntimeError("out of luck")), "cpu", Counted()
+        image_scale.upscale_with_model(
+            make_image(30, 40), cramped(model("tilted1"), 1, RuntimeError("out of luck")), "cpu", Counted()
         )
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-def test_a_picture_that_the_model_cannot_take_is_refused_with_the_way_out(channels: int, model: Callable[[str], Any]) -> None:
+def test_a_image_that_the_model_cannot_take_is_refused_with_the_way_out(channels: int, model: Callable[[str], Any]) -> None:
     with pytest.raises(WorkflowError, match=f"takes 3 channels, the picture has {channels}") as caught:
-        like_comfyui.upscale_with_model(picture(30, 40, channels), model("tilted1"), "cpu", Counted())
+        image_scale.upscale_with_model(make_image(30, 40, channels), model("tilted1"), "cpu", Counted())
     assert "TiledUpscale" in caught.value.hint
 
 
 def test_a_size_without_pixels_is_refused() -> None:
     with pytest.raises(WorkflowError, match="of 61x50 pixels cannot be made 1x0"):
-        like_comfyui.scale_by(picture(50, 61), 0.01, "bilinear")
+        image_scale.scale_images_by(make_image(50, 61), 0.01, "bilinear")
     with pytest.raises(WorkflowError, match="after a crop to that aspect: no pixel would be left"):
-        like_comfyui.scale(picture(10, 100), 1, 1000, "area", crop=True)
+        image_scale.scale_images(make_image(10, 100), 1, 1000, "area", crop=True)
 
 
-def test_pictures_that_cannot_be_joined_are_refused() -> None:
+def test_images_that_cannot_be_joined_are_refused() -> None:
     with pytest.raises(WorkflowError, match="of 1 and 3 channels cannot be joined"):
-        like_comfyui.batch(picture(10, 10, 1), picture(10, 10, 3))
+        image_scale.batch_images(make_image(10, 10, 1), make_image(10, 10, 3))

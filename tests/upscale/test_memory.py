@@ -2,22 +2,22 @@
 
 import pytest
 import torch
-from upscale8k.runtime.hardware.memory import Memory
+from upscale8k.runtime.hardware.capacity import SystemMemory
 from upscale8k.runtime.upscale import memory
-from upscale8k.runtime.upscale.memory import free_memory, is_out_of_memory
+from upscale8k.runtime.upscale.memory import get_tile_memory, is_out_of_memory
 
 
 def test_the_cpu_gives_a_share_of_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
     for available, given in ((4_000_000_000, 1_000_000_000), (64_000_000_000, 2_300_000_000)):
-        monkeypatch.setattr(memory, "memory", lambda available=available: Memory(8 * available, available))
-        assert free_memory(cpu) == given
+        monkeypatch.setattr(memory, "query_memory", lambda available=available: SystemMemory(8 * available, available))
+        assert get_tile_memory(cpu) == given
 
 
 def test_a_gpu_gives_a_larger_share(monkeypatch: pytest.MonkeyPatch) -> None:
     for free, given in ((5_000_000_000, 3_000_000_000), (140_000_000_000, 6_000_000_000)):
         monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device, free=free: (free, 2 * free))
-        assert free_memory(torch.device("cuda", 1)) == given
+        assert get_tile_memory(torch.device("cuda", 1)) == given
 
 
 def test_only_a_lack_of_memory_is_taken_for_one() -> None:

@@ -6,9 +6,17 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from upscale8k.runtime.frames.cuts import EVEN
-from upscale8k.runtime.frames.geometry import Region, Size
-from upscale8k.runtime.upscale.tiles import SMALLEST_TILE, Tiling, alignment, batches, plan, rows, split
+from upscale8k.runtime.media.geometry import Region, Size
+from upscale8k.runtime.media.tile_spans import PREFERRED_MULTIPLE
+from upscale8k.runtime.upscale.tiles import (
+    MIN_TILE,
+    Tiling,
+    batch_tiles,
+    compute_alignment,
+    iterate_tile_rows,
+    plan_tiles,
+    split_region,
+)
 
 SIZES = st.builds(Size, st.integers(1, 700), st.integers(1, 700))
 TILINGS = st.builds(Tiling, st.integers(1, 300), st.integers(0, 100), st.integers(1, 5), st.sampled_from([1, 2, 4, 8, 16, 24]))
@@ -18,15 +26,15 @@ TILINGS = st.builds(Tiling, st.integers(1, 300), st.integers(0, 100), st.integer
 @given(SIZES, TILINGS)
 def test_cores_cover_every_pixel_exactly_once(size: Size, tiling: Tiling) -> None:
     covered = np.zeros((size.height, size.width), np.uint8)
-    for tile in plan(size, tiling):
+    for tile in plan_tiles(size, tiling):
         covered[tile.core.rows, tile.core.columns] += 1
     assert covered.min() == covered.max() == 1
 
 
 @settings(max_examples=300, deadline=None)
 @given(SIZES, TILINGS)
-def test_a_padded_region_has_the_whole_halo_unless_the_picture_ends(size: Size, tiling: Tiling) -> None:
-    for tile in plan(size, tiling):
+def test_a_padded_region_has_the_whole_halo_unless_the_image_ends(size: Size, tiling: Tiling) -> None:
+    for tile in plan_tiles(size, tiling):
         assert 0 <= tile.padded.x <= max(tile.core.x - tiling.aligned_halo, 0)
         assert 0 <= tile.padded.y <= max(tile.core.y - tiling.aligned_halo, 0)
         assert size.width >= tile.padded.right >= min(tile.core.right + tiling.aligned_halo, size.width)
@@ -36,7 +44,7 @@ def test_a_padded_region_has_the_whole_halo_unless_the_picture_ends(size: Size, 
 @settings(max_examples=300, deadline=None)
 @given(SIZES, TILINGS)
 def test_cuts_and_origins_lie_on_the_models_grid(size: Size, tiling: Tiling) -> None:
-    for tile in plan(size, tiling):
+    for tile in plan_tiles(size, tiling):
         for value in (tile.core.x, tile.core.y, tile.padded.x, tile.padded.y):
             assert value % tiling.align == 0
 
@@ -44,7 +52,7 @@ def test_cuts_and_origins_lie_on_the_models_grid(size: Size, tiling: Tiling) -> 
 @settings(max_examples=300, deadline=None)
 @given(SIZES, TILINGS)
 def test_what_the_model_sees_has_one_shape_and_is_no_larger_than_asked(size: Size, tiling: Tiling) -> None:
-    tiles = plan(size, tiling)
+    tiles = plan_tiles(size, tiling)
     most = max(tiling.tile // tiling.align, 1) * tiling.align + 2 * tiling.aligned_halo
     for whole, sides in (
         (size.width, {tile.padded.width for tile in tiles}),
@@ -58,19 +66,19 @@ def test_what_the_model_sees_has_one_shape_and_is_no_larger_than_asked(size: Siz
 @given(SIZES, TILINGS)
 def test_no_tile_could_be_spared_and_none_sees_more_than_even_cuts_show_it(size: Size, tiling: Tiling) -> None:
     """Of one direction: with a tile fewer, each would have to see more than it may."""
-    halo, tiles = tiling.aligned_halo, plan(size, tiling)
+    halo, tiles = tiling.aligned_halo, plan_tiles(size, tiling)
     most = max(tiling.tile // tiling.align, 1) * tiling.align + 2 * halo
     columns = {tile.padded.x: tile.padded.width for tile in tiles}
     fewer = len(columns) - 1
     assert not fewer or fewer * most < size.width + 2 * halo * (fewer - 1)
-    assert sum(columns.values()) < size.width + 2 * halo * fewer + len(columns) * lcm(EVEN, tiling.align)
+    assert sum(columns.values()) < size.width + 2 * halo * fewer + len(columns) * lcm(PREFERRED_MULTIPLE, tiling.align)
 
 
 @settings(max_examples=300, deadline=None)
 @given(SIZES, TILINGS)
 def test_no_core_is_empty_and_sides_are_even_where_the_tile_allows_it(size: Size, tiling: Tiling) -> None:
-    most, even = tiling.tile // tiling.align * tiling.align + 2 * tiling.aligned_halo, lcm(EVEN, tiling.align)
-    first, *more = plan(size, tiling)
+    most, even = tiling.tile // tiling.align * tiling.align + 2 * tiling.aligned_halo, lcm(PREFERRED_MULTIPLE, tiling.align)
+    first, *more = plan_tiles(size, tiling)
     for whole, side in ((size.width, first.padded.width), (size.height, first.padded.height)):
         assert side == whole or side % even == 0 or side > most - even
     assert all(min(tile.core.width, tile.core.height) > 0 for tile in (first, *more))
@@ -79,17 +87,17 @@ def test_no_core_is_empty_and_sides_are_even_where_the_tile_allows_it(size: Size
 @settings(max_examples=200, deadline=None)
 @given(SIZES, TILINGS)
 def test_rows_are_the_plan(size: Size, tiling: Tiling) -> None:
-    assert tuple(tile for row in rows(size, tiling, 0) for tile in row) == plan(size, tiling)
-    assert all(len({tile.core.y for tile in row}) == 1 for row in rows(size, tiling, 0))
+    assert tuple(tile for row in iterate_tile_rows(size, tiling, 0) for tile in row) == plan_tiles(size, tiling)
+    assert all(len({tile.core.y for tile in row}) == 1 for row in iterate_tile_rows(size, tiling, 0))
 
 
 @settings(max_examples=200, deadline=None)
 @given(SIZES, TILINGS, st.data())
-def test_what_is_left_of_a_picture_is_covered_by_a_smaller_tiling(size: Size, tiling: Tiling, data: st.DataObject) -> None:
+def test_what_is_left_of_a_image_is_covered_by_a_smaller_tiling(size: Size, tiling: Tiling, data: st.DataObject) -> None:
     top = data.draw(st.integers(0, (size.height - 1) // tiling.align)) * tiling.align
-    smaller = tiling.smaller() or tiling
+    smaller = tiling.shrink() or tiling
     covered = np.zeros((size.height, size.width), np.uint8)
-    for tile in plan(size, smaller, top=top):
+    for tile in plan_tiles(size, smaller, top=top):
         covered[tile.core.rows, tile.core.columns] += 1
     assert not covered[:top].any()
     assert (covered[top:] == 1).all()
@@ -97,13 +105,13 @@ def test_what_is_left_of_a_picture_is_covered_by_a_smaller_tiling(size: Size, ti
 
 def test_1080p_is_cut_without_a_sliver() -> None:
     # ComfyUI's fixed 512 px tiles leave a last row of 120 px here.
-    heights = [tile.core.height for tile in plan(Size(1920, 1080), Tiling(512, 18)) if tile.core.x == 0]
+    heights = [tile.core.height for tile in plan_tiles(Size(1920, 1080), Tiling(512, 18)) if tile.core.x == 0]
     assert heights == [366, 348, 366]
 
 
 def test_batches_keep_the_order_and_never_mix_shapes_or_rows() -> None:
-    tiles = plan(Size(500, 300), Tiling(100, 10))
-    groups = list(batches(tiles, 4))
+    tiles = plan_tiles(Size(500, 300), Tiling(100, 10))
+    groups = list(batch_tiles(tiles, 4))
     assert [tile for group in groups for tile in group] == list(tiles)
     for group in groups:
         assert len(group) <= 4
@@ -116,18 +124,18 @@ def test_smaller_gives_up_the_batch_first_and_ends() -> None:
     tiling: Tiling | None = Tiling(100, 10, batch=4)
     while tiling:
         steps.append((tiling.batch, tiling.tile))
-        tiling = tiling.smaller()
-    assert steps == [(4, 100), (2, 100), (1, 100), (1, 50), (1, SMALLEST_TILE)]
+        tiling = tiling.shrink()
+    assert steps == [(4, 100), (2, 100), (1, 100), (1, 50), (1, MIN_TILE)]
 
 
 def test_the_grid_serves_window_and_multiple() -> None:
-    assert alignment(8, 1) == 8
-    assert alignment(8, 12) == 24
+    assert compute_alignment(8, 1) == 8
+    assert compute_alignment(8, 12) == 24
 
 
 def test_a_region_off_the_grid_is_refused() -> None:
     with pytest.raises(ValueError, match="multiples of 8"):
-        split(Region(4, 0, 20, 20), Size(100, 100), Tiling(32, 8, align=8))
+        split_region(Region(4, 0, 20, 20), Size(100, 100), Tiling(32, 8, align=8))
 
 
 @pytest.mark.parametrize("wrong", [{"tile": 0}, {"halo": -1}, {"batch": 0}, {"align": 0}, {"tile": 16, "merge": "half-sine"}])

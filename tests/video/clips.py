@@ -15,7 +15,7 @@ PRIMARIES = {"bt709": 1, "smpte170m": 6, "bt2020": 9}
 TRANSFERS = {"bt709": 1, "smpte170m": 6, "bt2020-10": 14, "smpte2084": 16, "arib-std-b67": 18}
 
 
-def picture(planes: Sequence[NDArray[Any]], pixel_format: str) -> av.VideoFrame:
+def image(planes: Sequence[NDArray[Any]], pixel_format: str) -> av.VideoFrame:
     """A frame that holds exactly these planes."""
     height, width = planes[0].shape
     frame = av.VideoFrame(width, height, pixel_format)
@@ -30,7 +30,7 @@ def numbered(count: int, width: int = 64, height: int = 48) -> list[av.VideoFram
     """Grey pictures, each of one value, which tells its number: 20 + 2 * number, from 0 again after 100."""
     chroma = np.full((-(-height // 2), -(-width // 2)), 128)
     levels = [20 + 2 * (i % 100) for i in range(count)]
-    return [picture([np.full((height, width), level), chroma, chroma], "yuv420p") for level in levels]
+    return [image([np.full((height, width), level), chroma, chroma], "yuv420p") for level in levels]
 
 
 def write(

@@ -12,12 +12,12 @@ from av.audio.stream import AudioStream
 from av.container import OutputContainer
 from av.subtitles.stream import SubtitleStream
 from av.subtitles.subtitle import SubtitleSet
-from upscale8k.runtime.frames.geometry import Size
-from upscale8k.runtime.frames.stream import Colour, Frame, FrameStream, VideoInfo
+from upscale8k.runtime.media.geometry import Size
+from upscale8k.runtime.media.video_stream import ColorInfo, Frame, VideoInfo, VideoStream
 
 TICKS = Fraction(1, 90000)
 SMALL = Size(96, 80)
-RGB = Colour("gbr", "pc", "iec61966-2-1", "bt709")
+RGB = ColorInfo("gbr", "pc", "iec61966-2-1", "bt709")
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Seen:
 
     limit: int | None = None
     frames: int = 0
-    said: list[str] = field(default_factory=list)
+    messages: list[str] = field(default_factory=list)
     numbers: dict[str, int] = field(default_factory=dict)
 
     def advance(self, frames: int = 1) -> None:
@@ -34,14 +34,14 @@ class Seen:
         if self.limit is not None and self.frames >= self.limit:
             raise KeyboardInterrupt
 
-    def say(self, text: str) -> None:
-        self.said.append(text)
+    def message(self, text: str) -> None:
+        self.messages.append(text)
 
-    def tell(self, **numbers: int) -> None:
+    def update(self, **numbers: int) -> None:
         self.numbers.update(numbers)
 
 
-def picture(number: int, size: Size = SMALL, dtype: type = np.uint8) -> np.ndarray:
+def image(number: int, size: Size = SMALL, dtype: type = np.uint8) -> np.ndarray:
     """A different picture for every number, the same on every machine: a ramp that moves and a little noise."""
     rows, columns = np.mgrid[: size.height, : size.width]
     noise = np.random.default_rng(number).integers(0, 12, (size.height, size.width, 3))
@@ -59,18 +59,18 @@ def variable_times(count: int) -> list[int]:
     return times
 
 
-def film(
+def video(
     count: int = 30,
     *,
     size: Size = SMALL,
     times: list[int] | None = None,
-    colour: Colour | None = None,
+    color: ColorInfo | None = None,
     dtype: type = np.uint8,
     identity: str = "a film",
     opened: list[int] | None = None,
     frame_rate: Fraction = Fraction(30000, 1001),
     **info: object,
-) -> FrameStream:
+) -> VideoStream:
     """``opened`` is told the number of every frame that is made."""
     pts = times or [number * 3003 for number in range(count)]
 
@@ -79,7 +79,7 @@ def film(
         for number in range(first, count):
             if opened is not None:
                 opened.append(number)
-            lent[:] = picture(number, size, dtype)
+            lent[:] = image(number, size, dtype)
             yield Frame(lent, pts[number], 0, TICKS)
             lent[:] = 0  # lent pixels are gone by then
 
@@ -90,12 +90,12 @@ def film(
         count,
         "header",
         None,
-        colour or Colour(),
+        color or ColorInfo(),
         8,
         identity=identity,
         **info,  # type: ignore[arg-type]
     )
-    return FrameStream(known, frames, frames)
+    return VideoStream(known, frames, frames)
 
 
 def fraction(value: object) -> Fraction:
@@ -150,7 +150,7 @@ def make_source(
                 ]
             )
         for number in range(seconds * 30):
-            frame = av.VideoFrame.from_ndarray(picture(number, Size(64, 48)), format="rgb24").reformat(format="yuv420p")
+            frame = av.VideoFrame.from_ndarray(image(number, Size(64, 48)), format="rgb24").reformat(format="yuv420p")
             frame.pts, frame.time_base = number + offset * 30 // 1000, Fraction(1, 30)
             for packet in video.encode(frame):
                 out.mux(packet)

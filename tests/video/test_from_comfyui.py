@@ -10,16 +10,16 @@ import numpy as np
 import psutil
 import pytest
 import torch
+from upscale8k.runtime.comfyui.builtin.video import VideoComponents, VideoFromComponents, VideoFromFile
+from upscale8k.runtime.comfyui.types.video import VideoValue, map_video_value, open_video_value, write_video_value
 from upscale8k.runtime.errors import OutOfMemory, WorkflowError
-from upscale8k.runtime.frames.stream import FrameStream
 from upscale8k.runtime.host import SilentProgress
-from upscale8k.runtime.video.like_comfyui import VideoComponents, VideoFromComponents, VideoFromFile
-from upscale8k.runtime.video.value import VideoValue, map_value, open_value, write_value
-from upscale8k.runtime.video.write import Settings
+from upscale8k.runtime.media.video_stream import VideoStream
+from upscale8k.runtime.video.write.video_writer import VideoWriteSettings
 
 from .making import make_source, packets
 
-EXACT = Settings("ffv1", "mkv", 16, "4:4:4")
+EXACT = VideoWriteSettings("ffv1", "mkv", 16, "4:4:4")
 
 
 def silent(total: int, unit: str) -> SilentProgress:
@@ -27,15 +27,15 @@ def silent(total: int, unit: str) -> SilentProgress:
 
 
 def unchanged(value: Any) -> VideoValue:
-    return map_value(value, silent, lambda stream, say: stream)
+    return map_video_value(value, silent, lambda stream, say: stream)
 
 
 def opened(path: Path, **more: Any) -> VideoValue:
     asked = {"start": 0.0, "duration": 0.0, "frame_cap": None, "every_nth": 1, "deinterlace": "refuse"} | more
-    return open_value(path, silent, **asked)
+    return open_video_value(path, silent, **asked)
 
 
-def pictures(count: int = 6, channels: int = 3) -> torch.Tensor:
+def images(count: int = 6, channels: int = 3) -> torch.Tensor:
     return torch.rand((count, 32, 48, channels), generator=torch.Generator().manual_seed(3))
 
 
@@ -50,15 +50,15 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return make_source(tmp_path_factory.mktemp("clip") / "clip.mp4", text="mov_text")
 
 
-def times(stream: FrameStream) -> list[float]:
+def times(stream: VideoStream) -> list[float]:
     return [round(float(frame.seconds), 4) for frame in stream.open()]
 
 
 # Into our nodes.
 
 
-def test_pictures_in_memory_are_streamed_to_16_bits_exactly() -> None:
-    eighths = (pictures() * 255).round() / 255
+def test_images_in_memory_are_streamed_to_16_bits_exactly() -> None:
+    eighths = (images() * 255).round() / 255
     stream = unchanged(VideoFromComponents(VideoComponents(eighths, Fraction(24), None))).stream
     frames = [frame.pixels.copy() for frame in stream.open()]
     assert frames[0].dtype == np.uint16
@@ -66,11 +66,11 @@ def test_pictures_in_memory_are_streamed_to_16_bits_exactly() -> None:
     assert (stream.info.frame_rate, stream.info.frame_count, times(stream)[1]) == (24, 6, round(1 / 24, 4))
 
 
-def test_their_sound_goes_along_and_ends_with_the_pictures(tmp_path: Path) -> None:
+def test_their_sound_goes_along_and_ends_with_the_images(tmp_path: Path) -> None:
     """FLAC of 24 bits: what comes out differs from the floats by half a step at most."""
     heard = sound(1.0)  # the film is a quarter of a second long
-    made = VideoFromComponents(VideoComponents(pictures(), Fraction(24), heard))
-    path = write_value(made, silent, EXACT, lambda width, height: tmp_path / "o.mkv")
+    made = VideoFromComponents(VideoComponents(images(), Fraction(24), heard))
+    path = write_video_value(made, silent, EXACT, lambda width, height: tmp_path / "o.mkv")
     parts = VideoFromFile(path).get_components()
     samples = parts.audio["waveform"]
     assert samples.shape[-1] == pytest.approx(12000, abs=4608)  # whole packets
@@ -78,8 +78,8 @@ def test_their_sound_goes_along_and_ends_with_the_pictures(tmp_path: Path) -> No
     assert torch.allclose(samples[..., :kept], heard["waveform"][..., :kept], atol=2**-23)
 
 
-def test_a_part_of_pictures_is_that_part() -> None:
-    made = VideoFromComponents(VideoComponents(pictures(), Fraction(24), sound()))
+def test_a_part_of_images_is_that_part() -> None:
+    made = VideoFromComponents(VideoComponents(images(), Fraction(24), sound()))
     cut = unchanged(made).as_trimmed(2 / 24, 3 / 24)
     frames = [frame.pixels.copy() for frame in cut.stream.open()]
     whole = [frame.pixels.copy() for frame in unchanged(made).stream.open()]
@@ -87,13 +87,13 @@ def test_a_part_of_pictures_is_that_part() -> None:
     assert (cut.stream.info.start, cut.stream.info.end) == (Fraction(2, 24), Fraction(5, 24))
 
 
-def test_equal_pictures_have_one_identity() -> None:
+def test_equal_images_have_one_identity() -> None:
     def identity(images: torch.Tensor) -> str:
         return unchanged(VideoFromComponents(VideoComponents(images, Fraction(24), None))).stream.info.identity
 
-    other = pictures()
+    other = images()
     other[3, 3, 3, 1] += 0.01
-    assert identity(pictures()) == identity(pictures()) != identity(other)
+    assert identity(images()) == identity(images()) != identity(other)
 
 
 class TheirInput(ABC):
@@ -106,9 +106,9 @@ class TheirInput(ABC):
         raise AssertionError("the frames were encoded")
 
 
-class TheirPictures(TheirInput):
+class TheirImages(TheirInput):
     def get_components(self) -> Any:
-        return VideoComponents(pictures(), Fraction(24), None)
+        return VideoComponents(images(), Fraction(24), None)
 
 
 class TheirFile(TheirInput):
@@ -125,16 +125,16 @@ class TheirFile(TheirInput):
         return 0.5, 1.0
 
 
-def test_comfyuis_pictures_are_never_encoded_on_the_way() -> None:
-    assert unchanged(TheirPictures()).stream.info.frame_count == 6
+def test_comfyuis_images_are_never_encoded_on_the_way() -> None:
+    assert unchanged(TheirImages()).stream.info.frame_count == 6
 
 
 @pytest.mark.parametrize("in_memory", [False, True])
-def test_a_film_of_comfyuis_is_read_from_its_file_and_only_its_part(clip: Path, in_memory: bool) -> None:
-    film = unchanged(TheirFile(BytesIO(clip.read_bytes()) if in_memory else str(clip)))
-    assert len(times(film.stream)) == 30
-    assert film.get_duration() == pytest.approx(1.0)
-    assert len(times(film.as_trimmed(0.5, 0.0).stream)) == 15
+def test_a_video_of_comfyuis_is_read_from_its_file_and_only_its_part(clip: Path, in_memory: bool) -> None:
+    video = unchanged(TheirFile(BytesIO(clip.read_bytes()) if in_memory else str(clip)))
+    assert len(times(video.stream)) == 30
+    assert video.get_duration() == pytest.approx(1.0)
+    assert len(times(video.as_trimmed(0.5, 0.0).stream)) == 15
 
 
 @pytest.mark.parametrize("value", [None, 3, "film.mp4", torch.zeros(1, 8, 8, 3)])
@@ -144,9 +144,9 @@ def test_what_is_no_video_is_a_sentence(value: Any) -> None:
 
 
 def test_alpha_is_left_out_and_said() -> None:
-    value = unchanged(VideoFromComponents(VideoComponents(pictures(channels=4), Fraction(24), None)))
+    value = unchanged(VideoFromComponents(VideoComponents(images(channels=4), Fraction(24), None)))
     said: list[str] = []
-    with value.notes.told_to(said.append):
+    with value.messages.forward_to(said.append):
         assert next(iter(value.stream.open())).pixels.shape == (32, 48, 3)
     assert "alpha" in said[0]
 
@@ -154,7 +154,7 @@ def test_alpha_is_left_out_and_said() -> None:
 # Out of our nodes.
 
 
-def test_our_film_taken_apart_is_what_comfyui_makes_of_its_file(clip: Path) -> None:
+def test_our_video_taken_apart_is_what_comfyui_makes_of_its_file(clip: Path) -> None:
     ours, theirs = opened(clip).get_components(), VideoFromFile(clip).get_components()
     assert ours.images.shape == theirs.images.shape
     assert (ours.images - theirs.images).abs().mean() < 0.01  # their chroma is interpolated otherwise
@@ -184,30 +184,30 @@ def test_frames_that_do_not_fit_are_refused_before_the_first(clip: Path, monkeyp
 def test_a_slice_reads_and_changes_its_own_frames_only(clip: Path) -> None:
     asked: list[float] = []
 
-    def watched(stream: FrameStream, say: Any) -> FrameStream:
+    def watched(stream: VideoStream, say: Any) -> VideoStream:
         def look(frame: Any) -> Any:
             asked.append(float(frame.seconds))
             return frame
 
         return stream.map(look, "looked at")
 
-    film = map_value(opened(clip), silent, watched).as_trimmed(1.5, 0.25)
-    assert len(times(film.stream)) == len(asked) == 8
-    assert film.as_trimmed(0.1, 0.1).get_duration() == pytest.approx(0.1)
+    video = map_video_value(opened(clip), silent, watched).as_trimmed(1.5, 0.25)
+    assert len(times(video.stream)) == len(asked) == 8
+    assert video.as_trimmed(0.1, 0.1).get_duration() == pytest.approx(0.1)
 
 
 def test_slices_are_counted_as_comfyui_counts_them(clip: Path) -> None:
-    film = opened(clip)
-    assert film.as_trimmed(-0.5, 0.0).get_duration() == pytest.approx(0.5, abs=0.01)
-    assert film.as_trimmed(5.0, 0.0) is None
-    assert film.as_trimmed(1.0, 5.0, strict_duration=True) is None
-    assert film.as_trimmed(1.0, 5.0).get_duration() == pytest.approx(1.0, abs=0.01)
+    video = opened(clip)
+    assert video.as_trimmed(-0.5, 0.0).get_duration() == pytest.approx(0.5, abs=0.01)
+    assert video.as_trimmed(5.0, 0.0) is None
+    assert video.as_trimmed(1.0, 5.0, strict_duration=True) is None
+    assert video.as_trimmed(1.0, 5.0).get_duration() == pytest.approx(1.0, abs=0.01)
 
 
-def test_a_slice_of_a_capped_film_ends_where_the_film_does(clip: Path) -> None:
-    film = opened(clip, start=0.5, frame_cap=15)
-    assert len(times(film.stream)) == 15
-    assert len(times(film.as_trimmed(0.2, 0.0).stream)) == 9
+def test_a_slice_of_a_capped_video_ends_where_the_video_does(clip: Path) -> None:
+    video = opened(clip, start=0.5, frame_cap=15)
+    assert len(times(video.stream)) == 15
+    assert len(times(video.as_trimmed(0.2, 0.0).stream)) == 9
 
 
 def test_saved_as_comfyui_saves_it_it_is_h264_with_the_sound_and_the_workflow(clip: Path, tmp_path: Path) -> None:

@@ -11,12 +11,12 @@ import av
 import numpy as np
 import pytest
 from upscale8k.runtime.errors import OutputError
-from upscale8k.runtime.frames.stream import Colour
-from upscale8k.runtime.video.read import open_video
-from upscale8k.runtime.video.write import Settings, write_video
+from upscale8k.runtime.media.video_stream import ColorInfo
+from upscale8k.runtime.video.read.video_reader import open_video
+from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
 
 from . import clips
-from .making import Seen, film
+from .making import Seen, video
 
 # A P3 screen of 1000 cd/m2 in x265's words: steps of 0.00002 and of 0.0001 cd/m2.
 SCREEN = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
@@ -28,7 +28,7 @@ def source(path: Path, transfer: str = "smpte2084", more: str = "") -> Path:
     """Six frames of HEVC in 10 bits: a ramp of brightness."""
     ramp = np.tile(np.linspace(64, 940, 64).astype(np.uint16), (48, 1))
     chroma = np.full((24, 32), 512, np.uint16)
-    frames = [clips.picture([ramp, chroma, chroma], "yuv420p10le") for _ in range(6)]
+    frames = [clips.image([ramp, chroma, chroma], "yuv420p10le") for _ in range(6)]
     options = {"preset": "ultrafast", "x265-params": f"log-level=none{more}"}
     return clips.write(path, frames, codec="libx265", options=options, tags={**TAGS, "transfer": transfer})
 
@@ -55,7 +55,7 @@ def test_hdr10_stays_hdr10(tmp_path: Path, codec: Any, container: Any) -> None:
     made = source(tmp_path / "in.mkv", more=f":master-display={SCREEN}:max-cll=1000,400")
     out = tmp_path / f"out.{container}"
     seen = Seen()
-    write_video(open_video(made), out, Settings(codec, container, 10), seen)
+    write_video(open_video(made), out, VideoWriteSettings(codec, container, 10), seen)
     (stream,) = ffprobe(out)["streams"]
     assert (stream["color_space"], stream["color_transfer"], stream["color_primaries"]) == ("bt2020nc", "smpte2084", "bt2020")
     assert stream["pix_fmt"] == "yuv420p10le"
@@ -63,12 +63,12 @@ def test_hdr10_stays_hdr10(tmp_path: Path, codec: Any, container: Any) -> None:
     steps = [Fraction(*numbers[i : i + 2]) * 50_000 for i in range(0, 16, 2)]
     assert all(abs(step - value) < 1 for step, value in zip(steps, VALUES, strict=True))
     assert struct.unpack_from("=2I", side_data(out, "CONTENT_LIGHT_LEVEL")) == (1000, 400)
-    assert not any("brightness" in text for text in seen.said)
+    assert not any("brightness" in text for text in seen.messages)
 
 
 def test_ffprobe_reads_the_brightness_of_a_file_that_we_wrote(tmp_path: Path) -> None:
     made = source(tmp_path / "in.mkv", more=f":master-display={SCREEN}:max-cll=1000,400")
-    write_video(open_video(made), tmp_path / "out.mp4", Settings("hevc", "mp4", 10), Seen())
+    write_video(open_video(made), tmp_path / "out.mp4", VideoWriteSettings("hevc", "mp4", 10), Seen())
     found = {one["side_data_type"]: one for one in ffprobe(tmp_path / "out.mp4")["frames"][0]["side_data_list"]}
     assert Fraction(found["Mastering display metadata"]["max_luminance"]) == 1000
     assert found["Content light level metadata"]["max_content"] == 1000
@@ -76,7 +76,12 @@ def test_ffprobe_reads_the_brightness_of_a_file_that_we_wrote(tmp_path: Path) ->
 
 @pytest.mark.parametrize("codec", ["hevc", "av1"])
 def test_hlg_stays_hlg(tmp_path: Path, codec: Any) -> None:
-    write_video(open_video(source(tmp_path / "in.mkv", "arib-std-b67")), tmp_path / "o.mp4", Settings(codec, "mp4", 10), Seen())
+    write_video(
+        open_video(source(tmp_path / "in.mkv", "arib-std-b67")),
+        tmp_path / "o.mp4",
+        VideoWriteSettings(codec, "mp4", 10),
+        Seen(),
+    )
     (stream,) = ffprobe(tmp_path / "o.mp4")["streams"]
     assert (stream["color_transfer"], stream["color_primaries"]) == ("arib-std-b67", "bt2020")
 
@@ -84,7 +89,7 @@ def test_hlg_stays_hlg(tmp_path: Path, codec: Any) -> None:
 def test_its_codes_are_the_sources(tmp_path: Path) -> None:
     """No tone curve on the way: without loss, 10 bits come back as they were, to a code."""
     made = source(tmp_path / "in.mkv")
-    write_video(open_video(made), tmp_path / "o.mkv", Settings("ffv1", "mkv", 10, "4:2:0"), Seen())
+    write_video(open_video(made), tmp_path / "o.mkv", VideoWriteSettings("ffv1", "mkv", 10, "4:2:0"), Seen())
 
     def luma(path: Path) -> np.ndarray:
         with av.open(str(path)) as container:
@@ -97,10 +102,10 @@ def test_its_codes_are_the_sources(tmp_path: Path) -> None:
 def test_eight_bits_are_refused_and_codecs_that_forget_are_told(tmp_path: Path) -> None:
     hdr = open_video(source(tmp_path / "in.mkv", more=f":master-display={SCREEN}"))
     with pytest.raises(OutputError, match="HDR film"):
-        write_video(hdr, tmp_path / "o.mp4", Settings("hevc", "mp4", 8), Seen())
+        write_video(hdr, tmp_path / "o.mp4", VideoWriteSettings("hevc", "mp4", 8), Seen())
     seen = Seen()
-    write_video(hdr, tmp_path / "o.mov", Settings("prores", "mov", 10), seen)
-    assert any("does not write what HDR10 says" in text for text in seen.said)
+    write_video(hdr, tmp_path / "o.mov", VideoWriteSettings("prores", "mov", 10), seen)
+    assert any("does not write what HDR10 says" in text for text in seen.messages)
 
 
 def hdr10_plus() -> bytes:
@@ -129,20 +134,20 @@ def test_dynamic_metadata_is_left_out_and_said(tmp_path: Path) -> None:
     parts.insert(first, hdr10_plus())
     (tmp_path / "plus.hevc").write_bytes(b"\0\0\1".join(parts))
     said: list[str] = []
-    film_ = open_video(tmp_path / "plus.hevc", say=said.append)
+    video_ = open_video(tmp_path / "plus.hevc", on_message=said.append)
     (sentence,) = [text for text in said if "HDR10+" in text]
     assert sentence.startswith("plus.hevc carries HDR10+")
-    write_video(film_, tmp_path / "o.mp4", Settings("hevc", "mp4", 10), Seen())
+    write_video(video_, tmp_path / "o.mp4", VideoWriteSettings("hevc", "mp4", 10), Seen())
     assert side_data(tmp_path / "o.mp4", "DYNAMIC_HDR_PLUS") is None
     assert ffprobe(tmp_path / "o.mp4")["streams"][0]["color_transfer"] == "smpte2084"
 
 
-def test_a_film_saved_by_comfyuis_node_keeps_ten_bits(tmp_path: Path) -> None:
+def test_a_video_saved_by_comfyuis_node_keeps_ten_bits(tmp_path: Path) -> None:
+    from upscale8k.runtime.comfyui.types.video import open_video_value
     from upscale8k.runtime.host import SilentProgress
-    from upscale8k.runtime.video.value import open_value
 
     made = source(tmp_path / "in.mkv")
-    value = open_value(made, lambda total, unit: SilentProgress(), 0.0, 0.0, None, 1, "refuse")
+    value = open_video_value(made, lambda total, unit: SilentProgress(), 0.0, 0.0, None, 1, "refuse")
     value.save_to(str(tmp_path / "o.mp4"))
     (stream,) = ffprobe(tmp_path / "o.mp4")["streams"]
     assert (stream["pix_fmt"], stream["color_transfer"]) == ("yuv420p10le", "smpte2084")
@@ -150,6 +155,6 @@ def test_a_film_saved_by_comfyuis_node_keeps_ten_bits(tmp_path: Path) -> None:
 
 def test_sdr_says_nothing_of_hdr(tmp_path: Path) -> None:
     seen = Seen()
-    write_video(film(3, colour=Colour()), tmp_path / "o.mp4", Settings("hevc", "mp4", 10), seen)
-    assert not any("HDR" in text for text in seen.said)
+    write_video(video(3, color=ColorInfo()), tmp_path / "o.mp4", VideoWriteSettings("hevc", "mp4", 10), seen)
+    assert not any("HDR" in text for text in seen.messages)
     assert side_data(tmp_path / "o.mp4", "MASTERING_DISPLAY_METADATA") is None

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 from upscale8k.runtime.errors import OutputError
-from upscale8k.runtime.video.matroska import write_pixel_aspect
-from upscale8k.runtime.video.write import Settings, write_video
+from upscale8k.runtime.video.write.matroska import write_pixel_aspect
+from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
 
-from .making import Seen, film, frame_hashes, make_source, packets
+from .making import Seen, frame_hashes, make_source, packets, video
 
 
 def number(data: bytes, place: int) -> tuple[int, int]:
@@ -34,7 +34,7 @@ def test_the_table_of_contents_points_where_it_did(tmp_path: Path, codec: str, c
     source = make_source(tmp_path / "in.mkv")
     paths = [tmp_path / f"{name}.{container}" for name in ("square", "wide")]
     for path, aspect in zip(paths, (Fraction(1), Fraction(64, 45)), strict=True):
-        write_video(film(9, source=source, pixel_aspect=aspect), path, Settings(codec, container, 8), Seen())
+        write_video(video(9, source=source, pixel_aspect=aspect), path, VideoWriteSettings(codec, container, 8), Seen())
     square, wide = (path.read_bytes() for path in paths)
     assert len(square) == len(wide)
     _, base = number(wide, wide.index(b"\x18\x53\x80\x67") + 4)

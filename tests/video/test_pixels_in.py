@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from upscale8k.runtime.errors import MediaError
-from upscale8k.runtime.frames.stream import Colour, FrameStream
-from upscale8k.runtime.video.pixels_in import Converter, PixelFormat, Siting, pixel_format
-from upscale8k.runtime.video.probe import look
-from upscale8k.runtime.video.read import open_video
+from upscale8k.runtime.media.video_stream import ColorInfo, VideoStream
+from upscale8k.runtime.video.color.yuv_to_rgb import ChromaSiting, PixelFormat, YuvToRgb, parse_pixel_format
+from upscale8k.runtime.video.read.probe import probe
+from upscale8k.runtime.video.read.video_reader import open_video
 
-from .clips import picture, write
+from .clips import image, write
 
 KR_KB = {"smpte170m": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020nc": (0.2627, 0.0593)}
 FORMATS = [f"yuv{sampling}p{depth}" for sampling, depth in product(("420", "422", "444"), ("", "10le"))]
@@ -53,7 +53,7 @@ def subsampled(codes: list[NDArray[np.float64]], name: str) -> list[NDArray[np.f
     return [codes[0], codes[1][::down, ::across], codes[2][::down, ::across]]
 
 
-def only_frame(stream: FrameStream) -> NDArray[np.uint8] | NDArray[np.uint16]:
+def only_frame(stream: VideoStream) -> NDArray[np.uint8] | NDArray[np.uint16]:
     (frame,) = stream.open()
     return frame.pixels
 
@@ -65,7 +65,7 @@ def test_flat_patches_are_the_published_equations(tmp_path: Path, matrix: str, r
     patches[0, :4] = [[0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 0, 1]]
     codes = quantised(np.kron(patches, np.ones((16, 16, 1))), matrix, range_, bits)
     tags = {"matrix": matrix, "range": range_}
-    pixels = only_frame(open_video(write(tmp_path / "flat.mkv", [picture(subsampled(codes, name), name)], tags=tags)))
+    pixels = only_frame(open_video(write(tmp_path / "flat.mkv", [image(subsampled(codes, name), name)], tags=tags)))
     peak = 255 if bits == 8 else 65535
     assert pixels.dtype == (np.uint8 if bits == 8 else np.uint16)
     error = pixels.astype(float) - shown(codes, matrix, range_, bits) * peak
@@ -80,7 +80,7 @@ def test_rounding_has_no_bias(tmp_path: Path, matrix: str, range_: str, name: st
     bits = int(name[7:9] or 8)
     codes = quantised(np.random.default_rng(3).random((256, 256, 3)), matrix, range_, bits)
     tags = {"matrix": matrix, "range": range_}
-    pixels = only_frame(open_video(write(tmp_path / "noise.mkv", [picture(codes, name)], tags=tags)))
+    pixels = only_frame(open_video(write(tmp_path / "noise.mkv", [image(codes, name)], tags=tags)))
     exact = shown(codes, matrix, range_, bits) * (255 if bits == 8 else 65535)
     assert np.abs((pixels - exact).mean(axis=(0, 1))).max() < 0.01
 
@@ -98,10 +98,10 @@ def test_rounding_has_no_bias(tmp_path: Path, matrix: str, range_: str, name: st
         ),
     ],
 )
-def test_published_colour_bars_give_75_percent_primaries(tmp_path: Path, matrix: str, bars: list[tuple[int, int, int]]) -> None:
+def test_published_color_bars_give_75_percent_primaries(tmp_path: Path, matrix: str, bars: list[tuple[int, int, int]]) -> None:
     codes = [np.repeat([[bar[i] for bar in bars]], 32, 0).repeat(32, 1) for i in range(3)]
-    film = write(tmp_path / "bars.mkv", [picture(codes, "yuv444p")], tags={"matrix": matrix, "range": "tv"})
-    pixels = only_frame(open_video(film))[0, 16::32].astype(int)
+    video = write(tmp_path / "bars.mkv", [image(codes, "yuv444p")], tags={"matrix": matrix, "range": "tv"})
+    pixels = only_frame(open_video(video))[0, 16::32].astype(int)
     on = 191  # 0.75 * 255
     expected = [(on, on, on), (on, on, 0), (0, on, on), (0, on, 0), (on, 0, on), (on, 0, 0), (0, 0, on)]
     assert np.abs(pixels - expected).max() <= 1
@@ -112,14 +112,14 @@ def test_values_outside_the_range_are_clipped_not_wrapped(tmp_path: Path, name: 
     step, top = (1, 255) if name == "yuv444p" else (4, 65535)
     planes = [np.full((32, 32), value * step) for value in (250, 128, 128)]
     below = [np.full((32, 32), value * step) for value in (4, 128, 128)]
-    film = write(tmp_path / "super.mkv", [picture(planes, name), picture(below, name)], tags={"matrix": "bt709", "range": "tv"})
-    white, black = (frame.pixels for frame in open_video(film).open())
+    video = write(tmp_path / "super.mkv", [image(planes, name), image(below, name)], tags={"matrix": "bt709", "range": "tv"})
+    white, black = (frame.pixels for frame in open_video(video).open())
     assert (white == top).all()
     assert (black == 0).all()
 
 
 @pytest.mark.parametrize(("location", "across", "down"), [(0, 0.0, 0.25), (1, 0.25, 0.25), (2, 0.0, 0.0)])
-def test_chroma_is_interpolated_from_where_the_film_says_it_lies(
+def test_chroma_is_interpolated_from_where_the_video_says_it_lies(
     tmp_path: Path, location: int, across: float, down: float
 ) -> None:
     """H.264's chroma_sample_loc_type (figure E-1): 0 left, 1 centre, 2 top left; distances in chroma samples."""
@@ -127,14 +127,14 @@ def test_chroma_is_interpolated_from_where_the_film_says_it_lies(
         luma, grey = np.full((64, 64), 120), np.full((32, 32), 128)
         ramp = np.broadcast_to(np.arange(32) * 3 + 80, (32, 32))
         planes = [luma, grey, ramp.T if axis == 0 else ramp]
-        film = write(
+        video = write(
             tmp_path / f"ramp{axis}.mp4",
-            [picture(planes, "yuv420p")],
+            [image(planes, "yuv420p")],
             codec="libx264",
             options={"qp": "0", "preset": "ultrafast", "x264-params": f"chromaloc={location}"},
             tags={"matrix": "bt709", "range": "tv"},
         )
-        red = only_frame(open_video(film))[..., 0]
+        red = only_frame(open_video(video))[..., 0]
         line = red[:, 32] if axis == 0 else red[32]
         cr = (np.arange(8, 56) / 2 - offset) * 3 + 80
         expected = ((120 - 16) / 219 + 1.5748 * (cr - 128) / 224) * 255  # BT.709: 2 (1 - Kr) = 1.5748
@@ -143,15 +143,15 @@ def test_chroma_is_interpolated_from_where_the_film_says_it_lies(
 
 def test_a_codec_that_says_nothing_about_chroma_is_read_as_mpeg_2_is(tmp_path: Path) -> None:
     grey = [np.full((64, 64), 120), np.full((32, 32), 128), np.full((32, 32), 128)]
-    assert look(write(tmp_path / "unsaid.mkv", [picture(grey, "yuv420p")])).siting == Siting(False, True)
-    jpeg = write(tmp_path / "jpeg.avi", [picture(grey, "yuvj420p")], codec="mjpeg")
-    assert look(jpeg).siting == Siting(True, True)
+    assert probe(write(tmp_path / "unsaid.mkv", [image(grey, "yuv420p")])).chroma_siting == ChromaSiting(False, True)
+    jpeg = write(tmp_path / "jpeg.avi", [image(grey, "yuvj420p")], codec="mjpeg")
+    assert probe(jpeg).chroma_siting == ChromaSiting(True, True)
 
 
 def test_a_420_ramp_is_given_back_up_to_its_corners(tmp_path: Path) -> None:
     """Odd size: the last luma column has a chroma sample of its own, and flat edges stay flat."""
     planes = [np.full((33, 35), 126), np.full((17, 18), 90), np.full((17, 18), 180)]
-    pixels = only_frame(open_video(write(tmp_path / "odd.mkv", [picture(planes, "yuv420p")], tags={"matrix": "bt709"})))
+    pixels = only_frame(open_video(write(tmp_path / "odd.mkv", [image(planes, "yuv420p")], tags={"matrix": "bt709"})))
     assert pixels.shape == (33, 35, 3)
     assert (pixels == pixels[0, 0]).all()
 
@@ -163,16 +163,16 @@ def test_a_420_ramp_is_given_back_up_to_its_corners(tmp_path: Path) -> None:
         ("nv21", lambda y, u, v: [y, np.stack([v, u], -1).reshape(len(u), -1)]),
     ],
 )
-def test_interleaved_chroma_is_the_same_picture(name: str, planes: object) -> None:
+def test_interleaved_chroma_is_the_same_image(name: str, planes: object) -> None:
     rng = np.random.default_rng(5)
     y, u, v = rng.integers(16, 236, (16, 16)), rng.integers(16, 240, (8, 8)), rng.integers(16, 240, (8, 8))
     packed = av.VideoFrame(16, 16, name)
     for plane, values in zip(packed.planes, planes(y, u, v), strict=True):  # type: ignore[operator]
         lines = np.frombuffer(plane, np.uint8).reshape(plane.height, -1)
         lines[:, : values.shape[1]] = values
-    colour = colour_709()
-    same = Converter(known(name), colour, Siting())(packed)
-    assert (same == Converter(known("yuv420p"), colour, Siting())(picture([y, u, v], "yuv420p"))).all()
+    color = color_709()
+    same = YuvToRgb(known(name), color, ChromaSiting())(packed)
+    assert (same == YuvToRgb(known("yuv420p"), color, ChromaSiting())(image([y, u, v], "yuv420p"))).all()
 
 
 def test_p010_keeps_all_ten_bits() -> None:
@@ -180,8 +180,8 @@ def test_p010_keeps_all_ten_bits() -> None:
     packed = av.VideoFrame(16, 16, "p010le")
     for plane, values in zip(packed.planes, [y << 6, np.stack([u << 6, v << 6], -1).reshape(8, 16)], strict=True):
         np.frombuffer(plane, np.uint16).reshape(plane.height, -1)[:, : values.shape[1]] = values
-    same = Converter(known("p010le"), colour_709(), Siting())(packed)
-    assert (same == Converter(known("yuv420p10le"), colour_709(), Siting())(picture([y, u, v], "yuv420p10le"))).all()
+    same = YuvToRgb(known("p010le"), color_709(), ChromaSiting())(packed)
+    assert (same == YuvToRgb(known("yuv420p10le"), color_709(), ChromaSiting())(image([y, u, v], "yuv420p10le"))).all()
 
 
 @pytest.mark.parametrize("name", ["rgb24", "bgr24", "rgba", "bgra", "gbrp", "rgb48le", "rgba64le", "gbrp16le"])
@@ -189,7 +189,7 @@ def test_rgb_sources_pass_unchanged(name: str) -> None:
     deep = "48" in name or "64" in name or "16" in name
     pixels = np.random.default_rng(1).integers(0, 65536 if deep else 256, (20, 30, 3)).astype(np.uint16 if deep else np.uint8)
     if name.startswith("gbrp"):
-        frame = picture([pixels[..., i] for i in (1, 2, 0)], name)
+        frame = image([pixels[..., i] for i in (1, 2, 0)], name)
     else:
         order = [2, 1, 0] if name.startswith("bgr") else [0, 1, 2]
         packed = pixels[..., order]
@@ -198,44 +198,44 @@ def test_rgb_sources_pass_unchanged(name: str) -> None:
         frame = av.VideoFrame(30, 20, name)
         lines = np.frombuffer(frame.planes[0], packed.dtype).reshape(20, -1)
         lines[:, : packed[0].size] = packed.reshape(20, -1)
-    assert (Converter(known(name), colour_709("gbr"), Siting())(frame) == pixels).all()
+    assert (YuvToRgb(known(name), color_709("gbr"), ChromaSiting())(frame) == pixels).all()
 
 
 def test_ten_bit_rgb_fills_the_whole_range() -> None:
     planes = [np.array([[0, 1, 512, 1023]])] * 3
-    pixels = Converter(known("gbrp10le"), colour_709("gbr"), Siting())(picture(planes, "gbrp10le"))
+    pixels = YuvToRgb(known("gbrp10le"), color_709("gbr"), ChromaSiting())(image(planes, "gbrp10le"))
     assert pixels[0, :, 0].tolist() == [0, 64, 32800, 65535]  # round(65535 * v / 1023)
 
 
 @pytest.mark.parametrize(("range_", "expected"), [("tv", [0, 0, 128, 255]), ("pc", [0, 16, 126, 235])])
 def test_grey_follows_its_range(range_: str, expected: list[int]) -> None:
     codes = np.array([[0, 16, 126, 235]])
-    pixels = Converter(known("gray"), colour_709("bt709", range_), Siting())(picture([codes], "gray"))
+    pixels = YuvToRgb(known("gray"), color_709("bt709", range_), ChromaSiting())(image([codes], "gray"))
     assert pixels[0, :, 1].tolist() == expected
 
 
 @pytest.mark.parametrize("name", ["gbrpf32le", "xyz12le", "bayer_rggb8", "cuda", "gbrpf16le"])
 def test_formats_that_are_no_codes_are_not_guessed(name: str) -> None:
-    assert pixel_format(name) is None
+    assert parse_pixel_format(name) is None
 
 
-def test_a_colour_matrix_that_needs_linear_light_is_refused(tmp_path: Path) -> None:
+def test_a_color_matrix_that_needs_linear_light_is_refused(tmp_path: Path) -> None:
     grey = [np.full((32, 32), 120), np.full((16, 16), 128), np.full((16, 16), 128)]
-    film = write(
+    video = write(
         tmp_path / "ictcp.mkv",
-        [picture(grey, "yuv420p")],
+        [image(grey, "yuv420p")],
         codec="libx264",
         options={"x264-params": "colormatrix=bt2020c", "preset": "ultrafast"},
     )
     with pytest.raises(MediaError, match=r"ictcp\.mkv: its colour matrix bt2020c cannot be converted\. .*convert it first"):
-        open_video(film)
+        open_video(video)
 
 
 def known(name: str) -> PixelFormat:
-    found = pixel_format(name)
+    found = parse_pixel_format(name)
     assert found
     return found
 
 
-def colour_709(matrix: str = "bt709", range_: str = "tv") -> Colour:
-    return Colour(matrix=matrix, range="pc" if range_ == "pc" else "tv")
+def color_709(matrix: str = "bt709", range_: str = "tv") -> ColorInfo:
+    return ColorInfo(matrix=matrix, range="pc" if range_ == "pc" else "tv")

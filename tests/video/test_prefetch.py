@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from upscale8k.runtime.video.prefetch import prefetch
+from upscale8k.runtime.media.prefetch import prefetch
 
 
 def test_items_come_in_order_and_never_more_than_the_limit_wait() -> None:
@@ -15,7 +15,7 @@ def test_items_come_in_order_and_never_more_than_the_limit_wait() -> None:
             made.append(number)
             yield number
 
-    ahead = prefetch(produce, lambda _: 10, limit=40, name="count")
+    ahead = prefetch(produce, lambda _: 10, max_bytes=40, name="count")
     for number, item in enumerate(ahead):
         assert item == number
         assert len(made) <= number + 1 + 4 + 1  # what was taken, what waits, and the one in the maker's hands
@@ -49,7 +49,7 @@ def test_whoever_stops_reading_closes_the_producer() -> None:
         finally:
             closed.set()
 
-    ahead = prefetch(produce, lambda _: 1, limit=4, name="endless")
+    ahead = prefetch(produce, lambda _: 1, max_bytes=4, name="endless")
     assert next(ahead) == 0
     ahead.close()
     assert closed.is_set()

@@ -13,15 +13,15 @@ import numpy as np
 import psutil
 import pytest
 from PIL import Image
+from upscale8k.runtime.comfyui.builtin.video import VideoFromFile
 from upscale8k.runtime.errors import MediaError
-from upscale8k.runtime.frames.geometry import Size
-from upscale8k.runtime.frames.stream import Colour, MasteringDisplay
-from upscale8k.runtime.video.container import open_container
-from upscale8k.runtime.video.like_comfyui import VideoFromFile
-from upscale8k.runtime.video.probe import is_interlaced, probe
-from upscale8k.runtime.video.read import open_video
+from upscale8k.runtime.media.geometry import Size
+from upscale8k.runtime.media.video_stream import ColorInfo, MasteringDisplay
+from upscale8k.runtime.video.read.container import open_container
+from upscale8k.runtime.video.read.probe import is_interlaced, read_video_info
+from upscale8k.runtime.video.read.video_reader import open_video
 
-from .clips import TRANSFERS, numbered, overwrite, packets, picture, shorten, write
+from .clips import TRANSFERS, image, numbered, overwrite, packets, shorten, write
 from .making import make_source
 
 H264 = {"preset": "ultrafast", "qp": "0"}
@@ -36,28 +36,28 @@ def ffprobe(path: Path) -> dict[str, Any]:
 def grey(width: int, height: int, pixel_format: str = "yuv420p") -> av.VideoFrame:
     scale = 4 if "10" in pixel_format else 1
     chroma = np.full((-(-height // 2), -(-width // 2)), 128 * scale)
-    return picture([np.full((height, width), 120 * scale), chroma, chroma], pixel_format)
+    return image([np.full((height, width), 120 * scale), chroma, chroma], pixel_format)
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "mov", "avi"])
-def test_a_film_is_described(tmp_path: Path, suffix: str) -> None:
-    film = write(
+def test_a_video_is_described(tmp_path: Path, suffix: str) -> None:
+    video = write(
         tmp_path / f"a.{suffix}",
         numbered(30, 66, 50),
         codec="libx264",
         options=H264 | {"bf": "0"},
         sound=None if suffix == "mp4" else "pcm_s16le",
     )
-    info = probe(film)
+    info = read_video_info(video)
     assert info.size == Size(66, 50)
     assert info.frame_rate == 25
     assert info.frame_count == 30
-    assert info.frame_count_from == ("duration" if suffix == "mkv" else "header")
+    assert info.frame_count_source == ("duration" if suffix == "mkv" else "header")
     assert info.duration is not None
     assert abs(info.duration - Fraction(30, 25)) < Fraction(1, 100)
-    assert info.bits == 8
+    assert info.bit_depth == 8
     assert info.audio_streams == (suffix != "mp4")
-    assert info.source == film
+    assert info.source == video
 
 
 @needs_ffprobe
@@ -66,41 +66,43 @@ def test_it_agrees_with_ffprobe(tmp_path: Path, suffix: str) -> None:
     frames = [grey(64, 48, "yuv420p10le") for _ in range(10)]
     tags = {"matrix": "bt2020nc", "range": "tv", "transfer": "smpte2084", "primaries": "bt2020"}
     options = {"preset": "ultrafast", "x265-params": "log-level=none"}
-    film = write(tmp_path / f"a.{suffix}", frames, codec="libx265", options=options, rate=Fraction(24000, 1001), tags=tags)
-    said, info = ffprobe(film), probe(film)
+    video = write(tmp_path / f"a.{suffix}", frames, codec="libx265", options=options, rate=Fraction(24000, 1001), tags=tags)
+    said, info = ffprobe(video), read_video_info(video)
     assert (info.size.width, info.size.height) == (said["width"], said["height"])
     assert info.frame_rate == Fraction(said["avg_frame_rate"])
     assert info.time_base == Fraction(said["time_base"])
-    colour = info.colour
-    assert (colour.matrix, colour.range) == (said["color_space"], said["color_range"])
-    assert (colour.transfer, colour.primaries) == (said["color_transfer"], said["color_primaries"])
-    assert colour.guessed == ()
-    assert colour.hdr
-    assert info.bits == 10
+    color = info.color
+    assert (color.matrix, color.range) == (said["color_space"], said["color_range"])
+    assert (color.transfer, color.primaries) == (said["color_transfer"], said["color_primaries"])
+    assert color.guessed_fields == ()
+    assert color.is_hdr
+    assert info.bit_depth == 10
 
 
 def test_what_hdr10_says_beside_the_pixels_is_read(tmp_path: Path) -> None:
     """The values of a P3 screen of 1000 cd/m2, in x265's words: units of 0.00002 and 0.0001 cd/m2."""
     display = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
     options = {"preset": "ultrafast", "x265-params": f"log-level=none:master-display={display}:max-cll=900,400"}
-    info = probe(write(tmp_path / "a.mkv", [grey(64, 64, "yuv420p10le")], codec="libx265", options=options))
+    info = read_video_info(write(tmp_path / "a.mkv", [grey(64, 64, "yuv420p10le")], codec="libx265", options=options))
     assert info.mastering_display == MasteringDisplay(
         red=(Fraction(34000, 50000), Fraction(16000, 50000)),
         green=(Fraction(13250, 50000), Fraction(34500, 50000)),
         blue=(Fraction(7500, 50000), Fraction(3000, 50000)),
         white=(Fraction(15635, 50000), Fraction(16450, 50000)),
-        darkest=Fraction(50, 10000),
-        brightest=Fraction(1000),
+        min_luminance=Fraction(50, 10000),
+        max_luminance=Fraction(1000),
     )
     assert info.content_light == (900, 400)
-    plain = probe(write(tmp_path / "b.mkv", [grey(64, 64)]))
+    plain = read_video_info(write(tmp_path / "b.mkv", [grey(64, 64)]))
     assert plain.mastering_display is plain.content_light is None
 
 
 @pytest.mark.parametrize("transfer", sorted(TRANSFERS))
 def test_every_tag_is_read_by_its_name(tmp_path: Path, transfer: str) -> None:
     tags = {"matrix": "bt709", "range": "pc", "transfer": transfer, "primaries": "bt709"}
-    assert probe(write(tmp_path / "a.mkv", [grey(32, 32)], tags=tags)).colour == Colour("bt709", "pc", transfer, "bt709")
+    assert read_video_info(write(tmp_path / "a.mkv", [grey(32, 32)], tags=tags)).color == ColorInfo(
+        "bt709", "pc", transfer, "bt709"
+    )
 
 
 @pytest.mark.parametrize(
@@ -113,52 +115,52 @@ def test_every_tag_is_read_by_its_name(tmp_path: Path, transfer: str) -> None:
         (3840, 2160, "bt709", "bt709"),
     ],
 )
-def test_untagged_films_follow_the_usual_rule_and_say_so(
+def test_untagged_videos_follow_the_usual_rule_and_say_so(
     tmp_path: Path, width: int, height: int, matrix: str, primaries: str
 ) -> None:
-    colour = probe(write(tmp_path / "a.mkv", [grey(width, height)])).colour
-    assert (colour.matrix, colour.primaries, colour.range) == (matrix, primaries, "tv")
-    assert set(colour.guessed) == {"matrix", "primaries", "range", "transfer"}
+    color = read_video_info(write(tmp_path / "a.mkv", [grey(width, height)])).color
+    assert (color.matrix, color.primaries, color.range) == (matrix, primaries, "tv")
+    assert set(color.guessed_fields) == {"matrix", "primaries", "range", "transfer"}
 
 
 def test_wide_primaries_mean_the_wide_matrix(tmp_path: Path) -> None:
-    colour = probe(write(tmp_path / "a.mkv", [grey(64, 64)], tags={"primaries": "bt2020"})).colour
-    assert colour.matrix == "bt2020nc"
-    assert "matrix" in colour.guessed
-    assert "primaries" not in colour.guessed
+    color = read_video_info(write(tmp_path / "a.mkv", [grey(64, 64)], tags={"primaries": "bt2020"})).color
+    assert color.matrix == "bt2020nc"
+    assert "matrix" in color.guessed_fields
+    assert "primaries" not in color.guessed_fields
 
 
 def test_motion_jpeg_is_full_range_bt_601_whatever_its_size(tmp_path: Path) -> None:
-    film = write(tmp_path / "a.avi", [grey(1280, 720, "yuvj420p")], codec="mjpeg")
-    colour = probe(film).colour
-    assert (colour.matrix, colour.range) == ("bt470bg", "pc")
+    video = write(tmp_path / "a.avi", [grey(1280, 720, "yuvj420p")], codec="mjpeg")
+    color = read_video_info(video).color
+    assert (color.matrix, color.range) == ("bt470bg", "pc")
 
 
 def test_pixels_that_are_not_square_are_told(tmp_path: Path) -> None:
-    film = write(tmp_path / "a.mp4", [grey(720, 576)], codec="libx264", options=H264, aspect=Fraction(64, 45))
-    assert probe(film).pixel_aspect == Fraction(64, 45)
-    assert probe(film).size == Size(720, 576)
+    video = write(tmp_path / "a.mp4", [grey(720, 576)], codec="libx264", options=H264, aspect=Fraction(64, 45))
+    assert read_video_info(video).pixel_aspect == Fraction(64, 45)
+    assert read_video_info(video).size == Size(720, 576)
 
 
 @pytest.mark.parametrize(("degrees", "size"), [(0, (64, 48)), (90, (48, 64)), (180, (64, 48)), (-90, (48, 64))])
-def test_the_size_is_that_of_the_turned_picture(tmp_path: Path, degrees: int, size: tuple[int, int]) -> None:
-    film = write(tmp_path / "a.mp4", [grey(64, 48)], codec="libx264", options=H264, rotation=degrees, aspect=Fraction(4, 3))
-    info = probe(film)
+def test_the_size_is_that_of_the_turned_image(tmp_path: Path, degrees: int, size: tuple[int, int]) -> None:
+    video = write(tmp_path / "a.mp4", [grey(64, 48)], codec="libx264", options=H264, rotation=degrees, aspect=Fraction(4, 3))
+    info = read_video_info(video)
     assert (info.size.width, info.size.height) == size
     assert info.pixel_aspect == (Fraction(3, 4) if degrees in (90, -90) else Fraction(4, 3))
 
 
 def test_the_fingerprint_follows_the_bytes_and_not_the_date(tmp_path: Path) -> None:
-    film = write(tmp_path / "a.mkv", numbered(3))
-    first = probe(film).identity
-    os.utime(film, (1, 1))
-    copy = shutil.copy(film, tmp_path / "b.mkv")
-    assert probe(film).identity == probe(Path(copy)).identity == first
+    video = write(tmp_path / "a.mkv", numbered(3))
+    first = read_video_info(video).identity
+    os.utime(video, (1, 1))
+    copy = shutil.copy(video, tmp_path / "b.mkv")
+    assert read_video_info(video).identity == read_video_info(Path(copy)).identity == first
     changed = write(tmp_path / "c.mkv", numbered(4))
-    assert probe(changed).identity != first
+    assert read_video_info(changed).identity != first
 
 
-def test_interlaced_films_are_known(tmp_path: Path) -> None:
+def test_interlaced_videos_are_known(tmp_path: Path) -> None:
     fields = {"flags": "+ildct+ilme", "preset": "ultrafast", "x264-params": "tff=1"}
     assert is_interlaced(write(tmp_path / "i.mkv", numbered(10), codec="libx264", options=fields))
     assert not is_interlaced(write(tmp_path / "p.mkv", numbered(10), codec="libx264", options=H264))
@@ -169,9 +171,9 @@ def test_interlacing_that_begins_later_is_found(tmp_path: Path) -> None:
     fields = {"flags": "+ildct+ilme", "b": "2M", "g": "5"}
     later = list(range(50, 100))
     woven = write(tmp_path / "i.ts", numbered(50), codec="mpeg2video", options=fields, format_="mpegts", pts=later)
-    film = tmp_path / "both.ts"
-    film.write_bytes(plain.read_bytes() + woven.read_bytes())
-    assert is_interlaced(film)
+    video = tmp_path / "both.ts"
+    video.write_bytes(plain.read_bytes() + woven.read_bytes())
+    assert is_interlaced(video)
 
 
 # What is no film. Each is one sentence that names the file, and a next step.
@@ -179,7 +181,7 @@ def test_interlacing_that_begins_later_is_found(tmp_path: Path) -> None:
 
 def refusal(path: Path) -> str:
     with pytest.raises(MediaError) as caught:
-        probe(path)
+        read_video_info(path)
     assert caught.value.hint
     assert caught.value.path == path
     return caught.value.what
@@ -223,7 +225,7 @@ def test_a_playlist_opens_no_other_file(tmp_path: Path, playlist: str) -> None:
 @pytest.mark.parametrize("name", ["list.m3u8", "film.mp4"])
 @pytest.mark.parametrize("in_memory", [False, True], ids=["file", "memory"])
 @pytest.mark.parametrize("playlist", [HLS, "ffconcat version 1.0\nfile '{}'\n"], ids=["hls", "concat"])
-def test_a_playlist_opens_no_other_film_for_comfyuis_nodes_either(
+def test_a_playlist_opens_no_other_video_for_comfyuis_nodes_either(
     tmp_path: Path, playlist: str, name: str, *, in_memory: bool
 ) -> None:
     secret = make_source(tmp_path / "secret.ts", sound="mp2", text=None)
@@ -239,7 +241,7 @@ def test_a_playlist_opens_no_other_film_for_comfyuis_nodes_either(
 @pytest.mark.parametrize(
     ("suffix", "name"), [("png", "PNG"), ("jpg", "JPEG"), ("webp", "WebP"), ("tif", "TIFF"), ("bmp", "BMP")]
 )
-def test_a_picture(tmp_path: Path, suffix: str, name: str) -> None:
+def test_a_image(tmp_path: Path, suffix: str, name: str) -> None:
     Image.new("RGB", (20, 20)).save(tmp_path / f"a.{suffix}")
     assert refusal(tmp_path / f"a.{suffix}") == f"a.{suffix} is a picture ({name}), not a film."
 
@@ -270,71 +272,73 @@ def test_sound_alone(tmp_path: Path) -> None:
     ("suffix", "options"), [("mp4", {"movflags": "faststart"}), ("mp4", {}), ("mkv", {}), ("avi", {}), ("mov", {})]
 )
 def test_a_truncated_file(tmp_path: Path, suffix: str, options: dict[str, str], part: float) -> None:
-    film = write(tmp_path / f"a.{suffix}", numbered(200), codec="mpeg4", container_options=options)
-    shorten(film, int(film.stat().st_size * part))
-    assert refusal(film).startswith(f"a.{suffix} is truncated")
+    video = write(tmp_path / f"a.{suffix}", numbered(200), codec="mpeg4", container_options=options)
+    shorten(video, int(video.stat().st_size * part))
+    assert refusal(video).startswith(f"a.{suffix} is truncated")
 
 
 @pytest.mark.parametrize("suffix", ["mp4", "mkv", "webm", "mov", "avi", "ts"])
 def test_a_whole_file_is_not_called_truncated(tmp_path: Path, suffix: str) -> None:
     codec = "libvpx" if suffix == "webm" else "mpeg2video" if suffix == "ts" else "libx264"
-    assert probe(write(tmp_path / f"a.{suffix}", numbered(20), codec=codec)).size == Size(64, 48)
+    assert read_video_info(write(tmp_path / f"a.{suffix}", numbered(20), codec=codec)).size == Size(64, 48)
 
 
 def test_a_live_recording_of_unknown_length_is_whole(tmp_path: Path) -> None:
     live = write(tmp_path / "a.mkv", numbered(20), container_options={"live": "1"})
-    assert probe(live).frame_count_from in ("unknown", "duration")
+    assert read_video_info(live).frame_count_source in ("unknown", "duration")
     fragments = {"movflags": "frag_keyframe+empty_moov"}
-    assert probe(write(tmp_path / "a.mp4", numbered(20), codec="libx264", container_options=fragments)).size == Size(64, 48)
+    assert read_video_info(write(tmp_path / "a.mp4", numbered(20), codec="libx264", container_options=fragments)).size == Size(
+        64, 48
+    )
 
 
 def test_a_protected_file(tmp_path: Path) -> None:
     key = {"encryption_scheme": "cenc-aes-ctr", "encryption_key": "00" * 16, "encryption_kid": "11" * 16}
-    film = write(tmp_path / "a.mp4", numbered(3), codec="libx264", container_options=key)
-    assert refusal(film) == "a.mp4 is encrypted (copy protection)."
+    video = write(tmp_path / "a.mp4", numbered(3), codec="libx264", container_options=key)
+    assert refusal(video) == "a.mp4 is encrypted (copy protection)."
 
 
 def test_an_unknown_codec(tmp_path: Path) -> None:
-    film = write(tmp_path / "a.mp4", numbered(3), codec="libx264")
-    film.write_bytes(film.read_bytes().replace(b"avc1\0\0\0\0\0\0\0\x01", b"zz9x\0\0\0\0\0\0\0\x01"))
-    assert refusal(film) == "a.mp4: there is no decoder for its video codec."
+    video = write(tmp_path / "a.mp4", numbered(3), codec="libx264")
+    video.write_bytes(video.read_bytes().replace(b"avc1\0\0\0\0\0\0\0\x01", b"zz9x\0\0\0\0\0\0\0\x01"))
+    assert refusal(video) == "a.mp4: there is no decoder for its video codec."
 
 
-def test_a_film_of_which_nothing_decodes(tmp_path: Path) -> None:
-    film = write(tmp_path / "a.mp4", numbered(3), codec="libx264")
-    for _, place, size in packets(film):
-        overwrite(film, place, b"\xff" * size)
-    assert refusal(film) == "a.mp4: none of its pictures can be decoded (h264)."
+def test_a_video_of_which_nothing_decodes(tmp_path: Path) -> None:
+    video = write(tmp_path / "a.mp4", numbered(3), codec="libx264")
+    for _, place, size in packets(video):
+        overwrite(video, place, b"\xff" * size)
+    assert refusal(video) == "a.mp4: none of its pictures can be decoded (h264)."
 
 
 def test_a_wrong_ending_does_not_matter(tmp_path: Path) -> None:
-    film = write(tmp_path / "a.mkv", numbered(3)).rename(tmp_path / "a.jpg")
-    assert probe(film).frame_count == 3
+    video = write(tmp_path / "a.mkv", numbered(3)).rename(tmp_path / "a.jpg")
+    assert read_video_info(video).frame_count == 3
 
 
 def test_tags_that_are_no_unicode_do_not_stop_anybody(tmp_path: Path) -> None:
-    film = write(tmp_path / "a.avi", numbered(3), codec="mpeg4")
-    data = film.read_bytes()
+    video = write(tmp_path / "a.avi", numbered(3), codec="mpeg4")
+    data = video.read_bytes()
     at = data.index(b"ISFT")
     length = struct.unpack_from("<I", data, at + 4)[0]
-    overwrite(film, at + 8, b"M\xfcnchen\0".ljust(length, b"\0"))
-    assert probe(film).frame_count == 3
+    overwrite(video, at + 8, b"M\xfcnchen\0".ljust(length, b"\0"))
+    assert read_video_info(video).frame_count == 3
 
 
 def test_no_file_stays_open(tmp_path: Path) -> None:
-    film = write(tmp_path / "a.mkv", numbered(3))
-    probe(film)
+    video = write(tmp_path / "a.mkv", numbered(3))
+    read_video_info(video)
     with pytest.raises(MediaError):
-        probe(tmp_path)
-    assert not [file for file in psutil.Process().open_files() if Path(file.path) == film]
+        read_video_info(tmp_path)
+    assert not [file for file in psutil.Process().open_files() if Path(file.path) == video]
 
 
 def test_a_name_that_looks_like_an_address_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "http:").mkdir()
-    film = write(tmp_path / "a.mkv", numbered(2)).rename(tmp_path / "http:" / "a.mkv")
+    video = write(tmp_path / "a.mkv", numbered(2)).rename(tmp_path / "http:" / "a.mkv")
     with open_container(Path("http:/a.mkv")) as container:
-        assert container.name == str(film)
+        assert container.name == str(video)
 
 
 def test_a_cameras_jpegs_with_exif_are_read(tmp_path: Path) -> None:
@@ -343,8 +347,8 @@ def test_a_cameras_jpegs_with_exif_are_read(tmp_path: Path) -> None:
     exif[0x010F], exif[0x0112] = "Camera", 6
     jpeg = BytesIO()
     Image.new("RGB", (64, 48), (200, 40, 40)).save(jpeg, "JPEG", exif=exif)
-    film = tmp_path / "a.avi"
-    with av.open(str(film), "w") as container:
+    video = tmp_path / "a.avi"
+    with av.open(str(video), "w") as container:
         stream = container.add_stream("mjpeg", rate=25)
         stream.width, stream.height, stream.pix_fmt = 64, 48, "yuvj420p"
         for number in range(5):
@@ -352,5 +356,5 @@ def test_a_cameras_jpegs_with_exif_are_read(tmp_path: Path) -> None:
             packet.pts = packet.dts = number
             packet.stream = stream
             container.mux(packet)
-    assert probe(film).size == Size(48, 64)
-    assert len(list(open_video(film).open())) == 5
+    assert read_video_info(video).size == Size(48, 64)
+    assert len(list(open_video(video).open())) == 5

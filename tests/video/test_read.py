@@ -13,14 +13,14 @@ import numpy as np
 import psutil
 import pytest
 from upscale8k.runtime.errors import MediaError, WorkflowError
-from upscale8k.runtime.frames.geometry import Size
-from upscale8k.runtime.frames.stream import FrameStream
-from upscale8k.runtime.video.container import packets as packets_of
-from upscale8k.runtime.video.prefetch import prefetch
-from upscale8k.runtime.video.read import open_video
+from upscale8k.runtime.media.geometry import Size
+from upscale8k.runtime.media.prefetch import prefetch
+from upscale8k.runtime.media.video_stream import VideoStream
+from upscale8k.runtime.video.read.container import demux_packets as packets_of
+from upscale8k.runtime.video.read.video_reader import open_video
 
 from .child import run_child
-from .clips import numbered, overwrite, packets, picture, write
+from .clips import image, numbered, overwrite, packets, write
 
 H264 = {"preset": "ultrafast", "qp": "0"}
 GOP = {"preset": "medium", "qp": "0", "g": "12", "bf": "3"}
@@ -29,13 +29,13 @@ WOVEN = {"flags": "+ildct+ilme", "preset": "ultrafast", "qp": "0", "x264-params"
 VFR = [0, 1001, 2002, 3003, 9000, 9100, 9200, 30000, 30100, 60000]
 
 
-def numbers(stream: FrameStream) -> list[int]:
+def numbers(stream: VideoStream) -> list[int]:
     """Which pictures of ``numbered`` these are, by their grey: Y' = 20 + 2 n."""
     greys = [float(frame.pixels.mean()) for frame in stream.open()]
     return [round((grey * 219 / 255 + 16 - 20) / 2) for grey in greys]
 
 
-def times(stream: FrameStream) -> list[Fraction]:
+def times(stream: VideoStream) -> list[Fraction]:
     return [frame.seconds for frame in stream.open()]
 
 
@@ -59,8 +59,8 @@ def test_variable_frame_times_are_the_ones_written(tmp_path: Path, codec: str, s
     base = Fraction(1, 90000)
     pts = [time // 90 * 90 for time in VFR] if suffix == "mkv" else VFR  # Matroska counts milliseconds
     options = GOP if codec == "libx264" else {}
-    film = write(tmp_path / f"a.{suffix}", numbered(len(pts)), codec=codec, pts=pts, time_base=base, options=options)
-    read = times(open_video(film))
+    video = write(tmp_path / f"a.{suffix}", numbered(len(pts)), codec=codec, pts=pts, time_base=base, options=options)
+    read = times(open_video(video))
     assert [time - read[0] for time in read] == [time * base for time in pts]
 
 
@@ -78,10 +78,10 @@ def test_variable_frame_times_are_the_ones_written(tmp_path: Path, codec: str, s
     ],
 )
 def test_times_are_those_of_ffprobe(tmp_path: Path, codec: str, suffix: str, options: dict[str, str]) -> None:
-    film = write(tmp_path / f"a.{suffix}", numbered(30), codec=codec, options=options)
+    video = write(tmp_path / f"a.{suffix}", numbered(30), codec=codec, options=options)
     show = ["ffprobe", "-v", "error", "-select_streams", "v:0", "-show_entries", "frame=best_effort_timestamp", "-of", "json"]
-    said = json.loads(subprocess.run([*show, str(film)], capture_output=True, text=True, check=True).stdout)["frames"]
-    read = [frame.pts for frame in open_video(film).open()]
+    said = json.loads(subprocess.run([*show, str(video)], capture_output=True, text=True, check=True).stdout)["frames"]
+    read = [frame.pts for frame in open_video(video).open()]
     assert len(read) == len(said) == 30
     # The frames that an AVI decoder held back to the end have no time there; ours go on at the same distance.
     assert [pts for pts, frame in zip(read, said, strict=True) if "best_effort_timestamp" in frame] == [
@@ -92,8 +92,8 @@ def test_times_are_those_of_ffprobe(tmp_path: Path, codec: str, suffix: str, opt
 
 
 def test_frames_last_until_the_next_one(tmp_path: Path) -> None:
-    film = write(tmp_path / "a.mp4", numbered(10), codec="libx264", pts=VFR, time_base=Fraction(1, 90000), options=H264)
-    frames = list(open_video(film).open())
+    video = write(tmp_path / "a.mp4", numbered(10), codec="libx264", pts=VFR, time_base=Fraction(1, 90000), options=H264)
+    frames = list(open_video(video).open())
     assert [frame.duration for frame in frames[:-1]] == [b - a for a, b in pairwise(VFR)]
 
 
@@ -103,59 +103,59 @@ def test_frames_last_until_the_next_one(tmp_path: Path) -> None:
 @pytest.mark.parametrize("first", [1, 11, 12, 13, 37, 59])
 def test_start_is_exact_wherever_key_frames_lie(tmp_path: Path, suffix: str, codec: str, first: int) -> None:
     options = GOP if codec == "libx264" else {"g": "12", "bf": "2", "b": "2M"}
-    film = write(tmp_path / f"a.{suffix}", numbered(60), codec=codec, options=options)
-    whole = list(open_video(film).open())
+    video = write(tmp_path / f"a.{suffix}", numbered(60), codec=codec, options=options)
+    whole = list(open_video(video).open())
     begin = whole[0].seconds
     if suffix == "avi":
         begin = Fraction(0)  # the film begins at 0; its first frame is shown later
     start = whole[first].seconds - begin
-    stream = open_video(film, start=start)
+    stream = open_video(video, start=start)
     frames = list(stream.open())
     assert [frame.pixels.tobytes() for frame in frames] == [frame.pixels.tobytes() for frame in whole[first:]]
     assert [frame.seconds + stream.info.start for frame in frames] == [frame.seconds for frame in whole[first:]]
     assert frames[0].pts == 0
 
 
-def test_start_is_exact_far_into_a_film_with_open_groups(tmp_path: Path) -> None:
+def test_start_is_exact_far_into_a_video_with_open_groups(tmp_path: Path) -> None:
     options = {"preset": "medium", "g": "40", "bf": "3", "x264-params": "open-gop=1", "qp": "0"}
-    film = write(tmp_path / "a.mp4", numbered(200), codec="libx264", options=options, rate=10)
+    video = write(tmp_path / "a.mp4", numbered(200), codec="libx264", options=options, rate=10)
     for first in (39, 40, 41, 79, 80, 81, 120, 199):
-        assert numbers(open_video(film, start=Fraction(first, 10)))[:3] == [n % 100 for n in range(first, min(first + 3, 200))]
+        assert numbers(open_video(video, start=Fraction(first, 10)))[:3] == [n % 100 for n in range(first, min(first + 3, 200))]
 
 
 def test_duration_and_cap_and_every_nth(tmp_path: Path) -> None:
-    film = write(tmp_path / "a.mp4", numbered(50), codec="libx264", options=GOP)
-    part = open_video(film, start=Fraction(2, 5), duration=Fraction(4, 5))
+    video = write(tmp_path / "a.mp4", numbered(50), codec="libx264", options=GOP)
+    part = open_video(video, start=Fraction(2, 5), duration=Fraction(4, 5))
     assert numbers(part) == list(range(10, 30))
     assert (part.info.start, part.info.end) == (Fraction(2, 5), Fraction(6, 5))
     assert part.info.frame_count == 20
     assert part.info.duration == Fraction(4, 5)
-    third = open_video(film, start=Fraction(2, 5), duration=Fraction(4, 5), every_nth=3)
+    third = open_video(video, start=Fraction(2, 5), duration=Fraction(4, 5), every_nth=3)
     assert numbers(third) == [10, 13, 16, 19, 22, 25, 28]
     assert times(third) == [Fraction(3 * i, 25) for i in range(7)]
     assert [frame.duration * frame.time_base * 25 for frame in third.open()] == [3, 3, 3, 3, 3, 3, 2]
     assert third.info.frame_rate == Fraction(25, 3)
     assert third.info.frame_count == 7
-    capped = open_video(film, every_nth=2, frame_cap=5)
+    capped = open_video(video, every_nth=2, frame_cap=5)
     assert numbers(capped) == [0, 2, 4, 6, 8]
     assert capped.info.frame_count == 5
-    assert capped.info.frame_count_from == "header"
+    assert capped.info.frame_count_source == "header"
     assert capped.info.end == Fraction(10, 25)
-    assert len({stream.info.identity for stream in (part, third, capped, open_video(film))}) == 4
+    assert len({stream.info.identity for stream in (part, third, capped, open_video(video))}) == 4
 
 
 def test_a_cap_ends_the_sound_where_the_last_frame_ends_though_times_vary(tmp_path: Path) -> None:
-    film = write(tmp_path / "a.mp4", numbered(10), codec="libx264", pts=VFR, time_base=Fraction(1, 90000), options=GOP)
-    assert open_video(film, frame_cap=4).info.end == Fraction(9000, 90000)
-    assert open_video(film, start=Fraction(3003, 90000), frame_cap=2).info.end == Fraction(9100, 90000)
-    assert open_video(film, frame_cap=10).info.end is None
+    video = write(tmp_path / "a.mp4", numbered(10), codec="libx264", pts=VFR, time_base=Fraction(1, 90000), options=GOP)
+    assert open_video(video, frame_cap=4).info.end == Fraction(9000, 90000)
+    assert open_video(video, start=Fraction(3003, 90000), frame_cap=2).info.end == Fraction(9100, 90000)
+    assert open_video(video, frame_cap=10).info.end is None
 
 
-def test_a_film_whose_clock_begins_late_is_cut_by_the_film_and_not_by_the_clock(tmp_path: Path) -> None:
-    film = write(tmp_path / "a.ts", numbered(50), codec="libx264", options=GOP, pts=list(range(35, 85)))
-    begin = times(open_video(film))[0]
+def test_a_video_whose_clock_begins_late_is_cut_by_the_video_and_not_by_the_clock(tmp_path: Path) -> None:
+    video = write(tmp_path / "a.ts", numbered(50), codec="libx264", options=GOP, pts=list(range(35, 85)))
+    begin = times(open_video(video))[0]
     assert begin == Fraction(35, 25)
-    part = open_video(film, start=Fraction(1), duration=Fraction(1, 5))
+    part = open_video(video, start=Fraction(1), duration=Fraction(1, 5))
     assert numbers(part) == [25, 26, 27, 28, 29]
     assert part.info.start == begin + 1
     assert times(part)[0] == 0
@@ -179,9 +179,9 @@ def test_reading_from_a_frame_number_on(tmp_path: Path) -> None:
     ],
 )
 def test_parts_that_hold_nothing_are_refused(tmp_path: Path, name: str, options: dict[str, object]) -> None:
-    film = write(tmp_path / "a.mkv", numbered(10))
+    video = write(tmp_path / "a.mkv", numbered(10))
     with pytest.raises(WorkflowError, match=name) as caught:
-        open_video(film, **options)  # type: ignore[arg-type]
+        open_video(video, **options)  # type: ignore[arg-type]
     assert caught.value.input_name == name
 
 
@@ -191,7 +191,7 @@ def quadrants(width: int, height: int) -> av.VideoFrame:
     luma[: height // 2, : width // 2], luma[: height // 2, width // 2 :] = 60, 120
     luma[height // 2 :, : width // 2], luma[height // 2 :, width // 2 :] = 180, 220
     chroma = np.full((height // 2, width // 2), 128)
-    return picture([luma, chroma, chroma], "yuv420p")
+    return image([luma, chroma, chroma], "yuv420p")
 
 
 def corners(pixels: np.ndarray) -> list[int]:
@@ -208,9 +208,9 @@ def corners(pixels: np.ndarray) -> list[int]:
         (-90, [180, 60, 220, 120]),
     ],
 )
-def test_films_are_read_the_way_up_they_are_shown(tmp_path: Path, degrees: int, expected: list[int]) -> None:
-    film = write(tmp_path / "a.mp4", [quadrants(64, 48)], codec="libx264", options=H264, rotation=degrees)
-    stream = open_video(film)
+def test_videos_are_read_the_way_up_they_are_shown(tmp_path: Path, degrees: int, expected: list[int]) -> None:
+    video = write(tmp_path / "a.mp4", [quadrants(64, 48)], codec="libx264", options=H264, rotation=degrees)
+    stream = open_video(video)
     (frame,) = stream.open()
     assert frame.pixels.shape[:2] == (stream.info.size.height, stream.info.size.width)
     assert frame.pixels.flags.c_contiguous
@@ -220,10 +220,10 @@ def test_films_are_read_the_way_up_they_are_shown(tmp_path: Path, degrees: int, 
 @pytest.mark.skipif(shutil.which("ffmpeg") is None, reason="ffmpeg is not installed")
 @pytest.mark.parametrize("degrees", [90, 180, -90])
 def test_turning_agrees_with_ffmpeg(tmp_path: Path, degrees: int) -> None:
-    film = write(tmp_path / "a.mp4", [quadrants(64, 48)], codec="libx264", options=H264, rotation=degrees)
-    stream = open_video(film)
+    video = write(tmp_path / "a.mp4", [quadrants(64, 48)], codec="libx264", options=H264, rotation=degrees)
+    stream = open_video(video)
     (frame,) = stream.open()
-    turn = ["ffmpeg", "-v", "error", "-i", str(film), "-f", "rawvideo", "-pix_fmt", "gray", "-"]
+    turn = ["ffmpeg", "-v", "error", "-i", str(video), "-f", "rawvideo", "-pix_fmt", "gray", "-"]
     raw = subprocess.run(turn, capture_output=True, check=True).stdout
     theirs = np.frombuffer(raw, np.uint8).reshape(stream.info.size.height, stream.info.size.width)
     assert np.abs(theirs.astype(int) - frame.pixels[..., 1]).max() <= 2
@@ -240,54 +240,54 @@ def test_odd_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
 def test_hdr_is_handed_on_as_it_is(tmp_path: Path) -> None:
     codes = [np.full((32, 32), 940), np.full((32, 32), 512), np.full((32, 32), 512)]
     tags = {"matrix": "bt2020nc", "range": "tv", "transfer": "smpte2084", "primaries": "bt2020"}
-    stream = open_video(write(tmp_path / "a.mkv", [picture(codes, "yuv444p10le")], tags=tags))
+    stream = open_video(write(tmp_path / "a.mkv", [image(codes, "yuv444p10le")], tags=tags))
     (frame,) = stream.open()
-    assert stream.info.colour.hdr
+    assert stream.info.color.is_hdr
     assert (frame.pixels == 65535).all()  # PQ code 940 is the top of the range, 10000 cd/m2, and stays the top
 
 
 def test_alpha_is_dropped_and_said(tmp_path: Path) -> None:
     planes = [np.full((32, 32), 126), np.full((32, 32), 128), np.full((32, 32), 128), np.zeros((32, 32))]
     said: list[str] = []
-    stream = open_video(write(tmp_path / "a.mkv", [picture(planes, "yuva444p")], tags={"range": "tv"}), say=said.append)
+    stream = open_video(write(tmp_path / "a.mkv", [image(planes, "yuva444p")], tags={"range": "tv"}), on_message=said.append)
     (frame,) = stream.open()
     assert (frame.pixels == 128).all()
     assert said == ["a.mkv has an alpha channel; films are upscaled without it."]
 
 
 def test_broken_packets_are_left_out_counted_and_leave_their_time_free(tmp_path: Path) -> None:
-    film = write(tmp_path / "a.mp4", numbered(30), codec="libx264", options=H264 | {"g": "1"})
+    video = write(tmp_path / "a.mp4", numbered(30), codec="libx264", options=H264 | {"g": "1"})
     for number in (7, 8, 20):
-        _, place, size = packets(film)[number]
-        overwrite(film, place, b"\xff" * size)
+        _, place, size = packets(video)[number]
+        overwrite(video, place, b"\xff" * size)
     said: list[str] = []
-    stream = open_video(film, say=said.append)
+    stream = open_video(video, on_message=said.append)
     assert numbers(stream) == [n for n in range(30) if n not in (7, 8, 20)]
-    assert times(open_video(film)) == [Fraction(n, 25) for n in range(30) if n not in (7, 8, 20)]
+    assert times(open_video(video)) == [Fraction(n, 25) for n in range(30) if n not in (7, 8, 20)]
     assert said == ["a.mp4: 3 packets could not be decoded and left out; the frames around them keep their times."]
 
 
 def test_frames_without_times_follow_the_frame_rate(tmp_path: Path) -> None:
-    film = write(tmp_path / "a.h264", numbered(10), codec="libx264", options=GOP, format_="h264", rate=50)
+    video = write(tmp_path / "a.h264", numbered(10), codec="libx264", options=GOP, format_="h264", rate=50)
     said: list[str] = []
-    stream = open_video(film, say=said.append)
+    stream = open_video(video, on_message=said.append)
     assert times(stream) == [Fraction(n, 50) for n in range(10)]
-    assert numbers(open_video(film)) == list(range(10))
+    assert numbers(open_video(video)) == list(range(10))
     assert stream.info.frame_count is None
-    assert stream.info.frame_count_from == "unknown"
+    assert stream.info.frame_count_source == "unknown"
     assert said == ["a.h264: 10 frames had no usable time; the frames before gave it."]
 
 
 def test_times_that_go_back_do_not_reach_anybody(tmp_path: Path) -> None:
     one = write(tmp_path / "1.ts", numbered(10), codec="mpeg2video", options={"b": "2M"}, format_="mpegts")
-    film = tmp_path / "twice.ts"
-    film.write_bytes(one.read_bytes() * 2)  # two recordings joined by hand: the clock begins again in the middle
-    read = times(open_video(film))
+    video = tmp_path / "twice.ts"
+    video.write_bytes(one.read_bytes() * 2)  # two recordings joined by hand: the clock begins again in the middle
+    read = times(open_video(video))
     assert len(read) == 20
     assert all(after > before for before, after in pairwise(read))
 
 
-def test_pyav_stumbling_over_a_stream_that_appeared_on_the_way_is_the_end_of_the_film(
+def test_pyav_stumbling_over_a_stream_that_appeared_on_the_way_is_the_end_of_the_video(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PyAV 18 looks up new MPEG-TS streams in its old list after the last packet of the ones it knows."""
@@ -301,40 +301,42 @@ def test_pyav_stumbling_over_a_stream_that_appeared_on_the_way_is_the_end_of_the
             yield from self.container.demux(video)
             raise IndexError("list index out of range")
 
-    monkeypatch.setattr("upscale8k.runtime.video.decode.packets", lambda opened, video: packets_of(Stumbling(opened), video))
+    monkeypatch.setattr(
+        "upscale8k.runtime.video.read.frame_decoder.demux_packets", lambda opened, video: packets_of(Stumbling(opened), video)
+    )
     assert numbers(stream) == list(range(10))
 
 
 def test_a_cap_ends_the_sound_of_an_avi_too(tmp_path: Path) -> None:
-    film = write(tmp_path / "a.avi", numbered(50), codec="mpeg4", sound="pcm_s16le")
-    assert open_video(film, start=Fraction(1, 5), frame_cap=10).info.end == Fraction(15, 25)
+    video = write(tmp_path / "a.avi", numbered(50), codec="mpeg4", sound="pcm_s16le")
+    assert open_video(video, start=Fraction(1, 5), frame_cap=10).info.end == Fraction(15, 25)
 
 
-def test_a_film_that_changes_its_size_is_refused_with_the_place(tmp_path: Path) -> None:
+def test_a_video_that_changes_its_size_is_refused_with_the_place(tmp_path: Path) -> None:
     small = write(tmp_path / "1.ts", numbered(10), codec="mpeg2video", options={"b": "2M"}, format_="mpegts")
     pts = list(range(10, 20))
     large = write(tmp_path / "2.ts", numbered(10, 96, 80), codec="mpeg2video", options={"b": "2M"}, format_="mpegts", pts=pts)
-    film = tmp_path / "both.ts"
-    film.write_bytes(small.read_bytes() + large.read_bytes())
-    frames = open_video(film).open()
+    video = tmp_path / "both.ts"
+    video.write_bytes(small.read_bytes() + large.read_bytes())
+    frames = open_video(video).open()
     assert [frame.pixels.shape for _, frame in zip(range(8), frames, strict=False)] == [(48, 64, 3)] * 8
     with pytest.raises(MediaError, match=r"both\.ts changes from 64x48 yuv420p to 96x80 yuv420p at frame 1[01] \(0\.\d+ s\)"):
         list(frames)  # the decoder may swallow a frame where the size changes, and one waits for the time of the next
 
 
-def test_a_disk_that_fails_is_an_error_with_the_place_and_not_the_end_of_the_film(
+def test_a_disk_that_fails_is_an_error_with_the_place_and_not_the_end_of_the_video(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    film = write(tmp_path / "a.mkv", numbered(10))
-    stream = open_video(film)
+    video = write(tmp_path / "a.mkv", numbered(10))
+    stream = open_video(video)
 
     def demux(*_: object) -> Iterator[object]:
         yield from read[:5]
         raise av.error.OSError(5, "Input/output error")
 
-    with av.open(str(film)) as container:
+    with av.open(str(video)) as container:
         read = list(container.demux(video=0))
-        monkeypatch.setattr("upscale8k.runtime.video.decode._packets", demux)
+        monkeypatch.setattr("upscale8k.runtime.video.read.frame_decoder._demux_past_errors", demux)
         with pytest.raises(MediaError, match=r"a\.mkv cannot be read past frame \d \(0\.\d+ s\): Input/output error") as caught:
             list(stream.open())
     assert isinstance(caught.value.__cause__, av.error.FFmpegError)
@@ -348,7 +350,7 @@ def woven(count: int) -> list[av.VideoFrame]:
         for field in (0, 1):
             left = 8 + 4 * (2 * number + field)
             luma[field::2, left : left + 16] = 200
-        frames.append(picture([luma, np.full((32, 48), 128), np.full((32, 48), 128)], "yuv420p"))
+        frames.append(image([luma, np.full((32, 48), 128), np.full((32, 48), 128)], "yuv420p"))
     return frames
 
 
@@ -357,71 +359,71 @@ def combing(pixels: np.ndarray) -> float:
     return float(np.abs(np.diff(pixels[..., 1].astype(float), axis=0)).mean())
 
 
-def test_interlaced_films_are_refused_unless_somebody_chooses(tmp_path: Path) -> None:
-    film = write(tmp_path / "a.mkv", woven(8), codec="libx264", options=WOVEN)
+def test_interlaced_videos_are_refused_unless_somebody_chooses(tmp_path: Path) -> None:
+    video = write(tmp_path / "a.mkv", woven(8), codec="libx264", options=WOVEN)
     with pytest.raises(MediaError, match="interlaced") as caught:
-        open_video(film)
+        open_video(video)
     assert "bwdif" in caught.value.hint
     said: list[str] = []
-    kept = list(open_video(film, deinterlace="keep", say=said.append).open())
+    kept = list(open_video(video, deinterlace="keep", on_message=said.append).open())
     assert said == []
-    whole = list(open_video(film, deinterlace="bwdif").open())
+    whole = list(open_video(video, deinterlace="bwdif").open())
     assert [frame.seconds for frame in whole] == [frame.seconds for frame in kept]
     assert [frame.pixels.shape for frame in whole] == [(64, 96, 3)] * 8
     assert max(combing(frame.pixels) for frame in whole[1:-1]) < 0.5 * min(combing(frame.pixels) for frame in kept[1:-1])
 
 
-def test_interlaced_frames_far_into_a_film_are_counted_and_said(tmp_path: Path) -> None:
+def test_interlaced_frames_far_into_a_video_are_counted_and_said(tmp_path: Path) -> None:
     """Between the places that are looked at before."""
     parts = [("progressive", {}, 36), ("woven", {"flags": "+ildct+ilme"}, 6), ("again", {}, 58)]
-    film, begin = tmp_path / "all.ts", 0
+    video, begin = tmp_path / "all.ts", 0
     for name, flags, count in parts:
         options = {"b": "2M", "g": "1"} | flags
         pts = list(range(begin, begin + count))
         part = write(tmp_path / f"{name}.ts", numbered(count), codec="mpeg2video", options=options, format_="mpegts", pts=pts)
-        film.write_bytes((film.read_bytes() if begin else b"") + part.read_bytes())
+        video.write_bytes((video.read_bytes() if begin else b"") + part.read_bytes())
         begin += count
     said: list[str] = []
-    assert len(list(open_video(film, say=said.append).open())) >= 98  # the decoder swallows a frame at each change
+    assert len(list(open_video(video, on_message=said.append).open())) >= 98  # the decoder swallows a frame at each change
     assert said[-1:] in ([f"all.ts: {count} frames further in were interlaced and read as they are."] for count in (5, 6))
 
 
-def test_pictures_that_are_not_interlaced_pass_the_deinterlacer_unchanged(tmp_path: Path) -> None:
-    film = write(tmp_path / "a.mp4", numbered(10), codec="libx264", options=GOP)
-    plain = [(frame.pts, frame.pixels.tobytes()) for frame in open_video(film).open()]
-    assert [(frame.pts, frame.pixels.tobytes()) for frame in open_video(film, deinterlace="bwdif").open()] == plain
+def test_images_that_are_not_interlaced_pass_the_deinterlacer_unchanged(tmp_path: Path) -> None:
+    video = write(tmp_path / "a.mp4", numbered(10), codec="libx264", options=GOP)
+    plain = [(frame.pts, frame.pixels.tobytes()) for frame in open_video(video).open()]
+    assert [(frame.pts, frame.pixels.tobytes()) for frame in open_video(video, deinterlace="bwdif").open()] == plain
 
 
 def decoding_threads() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("decode")]
 
 
-def open_films(folder: Path) -> list[str]:
+def open_videos(folder: Path) -> list[str]:
     return [file.path for file in psutil.Process().open_files() if Path(file.path).is_relative_to(folder)]
 
 
 @pytest.mark.parametrize("taken", [0, 1, 5])
 def test_closing_early_stops_the_thread_and_closes_the_file(tmp_path: Path, taken: int) -> None:
-    stream = open_video(write(tmp_path / "a.mkv", numbered(50)), ahead_bytes=20000)
+    stream = open_video(write(tmp_path / "a.mkv", numbered(50)), prefetch_bytes=20000)
     frames = stream.open()
     for _ in range(taken):
         next(frames)
     if taken:
         assert decoding_threads() == ["decode a.mkv"]
-        assert open_films(tmp_path)
+        assert open_videos(tmp_path)
     frames.close()  # type: ignore[attr-defined]
     assert decoding_threads() == []
-    assert open_films(tmp_path) == []
+    assert open_videos(tmp_path) == []
 
 
-def test_a_film_that_vanishes_is_an_error_that_leaves_nothing_behind(tmp_path: Path) -> None:
-    film = write(tmp_path / "a.mkv", numbered(10))
-    stream = open_video(film)
-    film.unlink()
+def test_a_video_that_vanishes_is_an_error_that_leaves_nothing_behind(tmp_path: Path) -> None:
+    video = write(tmp_path / "a.mkv", numbered(10))
+    stream = open_video(video)
+    video.unlink()
     with pytest.raises(MediaError, match="There is no file"):
         next(stream.open())
     assert decoding_threads() == []
-    assert open_films(tmp_path) == []
+    assert open_videos(tmp_path) == []
 
 
 def test_no_more_than_the_bytes_allowed_wait() -> None:
@@ -432,7 +434,7 @@ def test_no_more_than_the_bytes_allowed_wait() -> None:
             made.append(number)
             yield bytes(1000)
 
-    items = prefetch(produce, len, limit=5000, name="test")
+    items = prefetch(produce, len, max_bytes=5000, name="test")
     for taken, _ in enumerate(items, start=1):
         time.sleep(0.002)
         assert len(made) <= taken + 5 + 1  # five wait, one is in the producer's hand
@@ -440,20 +442,20 @@ def test_no_more_than_the_bytes_allowed_wait() -> None:
 
 
 def test_two_items_may_wait_however_large_they_are() -> None:
-    items = prefetch(lambda: iter([bytes(1000)] * 5), len, limit=10, name="test")
+    items = prefetch(lambda: iter([bytes(1000)] * 5), len, max_bytes=10, name="test")
     assert [len(item) for item in items] == [1000] * 5
 
 
 def test_reading_300_frames_takes_no_more_memory_than_reading_50(tmp_path: Path, root: Path) -> None:
     grey = np.full((180, 320), 128)
-    frames = [picture([np.full((360, 640), 50 + i % 100), grey, grey], "yuv420p") for i in range(300)]
-    film = write(tmp_path / "a.mp4", frames, codec="libx264", options=H264)
+    frames = [image([np.full((360, 640), 50 + i % 100), grey, grey], "yuv420p") for i in range(300)]
+    video = write(tmp_path / "a.mp4", frames, codec="libx264", options=H264)
     script = f"""
 from pathlib import Path
 import psutil
-from upscale8k.runtime.video.read import open_video
+from upscale8k.runtime.video.read.video_reader import open_video
 process = psutil.Process()
-for _ in open_video(Path({str(film)!r}), ahead_bytes=2 << 20).open():
+for _ in open_video(Path({str(video)!r}), ahead_bytes=2 << 20).open():
     print(process.memory_info().rss)
 """
     done = run_child(root, script)

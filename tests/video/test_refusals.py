@@ -12,7 +12,7 @@ import av
 import numpy as np
 import pytest
 from upscale8k.runtime.cli import main
-from upscale8k.runtime.video.journal import Parts
+from upscale8k.runtime.video.write.journal import SegmentFolder
 
 from .child import run_child
 from .clips import numbered, overwrite, packets, shorten, write
@@ -71,12 +71,12 @@ def workflow(video: str = "in.mp4", **out: Any) -> list[str]:
     return ["run", "workflow.json", "--backend", "null", "--progress", "none"]
 
 
-def films() -> list[str]:
+def videos() -> list[str]:
     return sorted(str(path) for path in Path("output").rglob("*") if path.is_file())
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_a_broken_film_is_a_sentence_and_leaves_nothing(place: Path, capsys: pytest.CaptureFixture[str], what: str) -> None:
+def test_a_broken_video_is_a_sentence_and_leaves_nothing(place: Path, capsys: pytest.CaptureFixture[str], what: str) -> None:
     make, words = BROKEN[what]
     make(place / "input" / "in.mp4")
     assert main(workflow()) == 2
@@ -84,18 +84,18 @@ def test_a_broken_film_is_a_sentence_and_leaves_nothing(place: Path, capsys: pyt
     assert words in said.err
     assert "Traceback" not in said.err
     assert said.out == ""
-    assert films() == []
+    assert videos() == []
 
 
-def test_a_wrong_ending_and_broken_packets_do_not_stop_a_film(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    film = write(place / "input" / "in.mp4", numbered(30), **H264)
+def test_a_wrong_ending_and_broken_packets_do_not_stop_a_video(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    video = write(place / "input" / "in.mp4", numbered(30), **H264)
     for number in (7, 8, 20):
-        _, start, size = packets(film)[number]
-        overwrite(film, start, b"\xff" * size)
-    film.rename(place / "input" / "in.mkv")
+        _, start, size = packets(video)[number]
+        overwrite(video, start, b"\xff" * size)
+    video.rename(place / "input" / "in.mkv")
     assert main([*workflow("in.mkv"), "--progress", "plain"]) == 0
     said = capsys.readouterr()
-    (path,) = films()
+    (path,) = videos()
     assert said.out.strip() == path
     assert "3 packets could not be decoded and left out" in said.err
     expected = [Fraction(number, 25) for number in range(30) if number not in (7, 8, 20)]
@@ -119,7 +119,7 @@ def test_an_encoder_that_cannot_be_is_refused_before_any_work(
     said = capsys.readouterr()
     assert words in said.err
     assert "Traceback" not in said.err
-    assert films() == []
+    assert videos() == []
 
 
 def test_an_output_folder_that_is_a_file_is_one_sentence(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -154,11 +154,11 @@ sys.exit(main({arguments!r}))
     assert "Traceback" not in done.stderr
     final = Path("output/film_00001_.mkv")
     assert not final.exists()
-    progress = Parts(final).read()
+    progress = SegmentFolder(final).read_state()
     assert progress is not None
-    assert progress.frames == 50
+    assert progress.frame_count == 50
     assert main(arguments) == 0
-    assert films() == [str(final)]
+    assert videos() == [str(final)]
     assert len(frame_times(final)) == 75
 
 
@@ -190,10 +190,10 @@ def may_mount() -> bool:
 
 
 @pytest.mark.skipif(not may_mount(), reason="this system lets nobody mount a small disk of his own (unshare -rm)")
-def test_a_full_disk_is_a_sentence_and_with_room_the_film_is_that_of_a_run_nobody_stopped(place: Path, root: Path) -> None:
+def test_a_full_disk_is_a_sentence_and_with_room_the_video_is_that_of_a_run_nobody_stopped(place: Path, root: Path) -> None:
     rng = np.random.default_rng(6)
-    pictures = [rng.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(75)]
-    noise = [av.VideoFrame.from_ndarray(pixels).reformat(format="bgr0") for pixels in pictures]
+    images = [rng.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(75)]
+    noise = [av.VideoFrame.from_ndarray(pixels).reformat(format="bgr0") for pixels in images]
     write(place / "input" / "in.mp4", noise, format_="matroska", tags={"range": "pc"})
     arguments = workflow(codec="ffv1", container="mkv", chroma="4:4:4", preset="")
     assert main(arguments) == 0

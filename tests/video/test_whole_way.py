@@ -15,17 +15,17 @@ import numpy as np
 import pytest
 import torch
 from upscale8k.runtime.host import SilentProgress
-from upscale8k.runtime.models.load import load
-from upscale8k.runtime.models.locate import locate
-from upscale8k.runtime.upscale.batch import Settings as Upscaling
-from upscale8k.runtime.upscale.batch import upscale_batch
-from upscale8k.runtime.upscale.film import upscale_stream
-from upscale8k.runtime.video.probe import look
-from upscale8k.runtime.video.read import open_video
-from upscale8k.runtime.video.write import Settings, write_video
+from upscale8k.runtime.models.load import load_model
+from upscale8k.runtime.models.locate import find_model
+from upscale8k.runtime.upscale.image_batch import TiledUpscaleSettings as Upscaling
+from upscale8k.runtime.upscale.image_batch import upscale_batch
+from upscale8k.runtime.upscale.video import upscale_video
+from upscale8k.runtime.video.read.probe import probe
+from upscale8k.runtime.video.read.video_reader import open_video
+from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
 
 from .child import run_child
-from .clips import PRIMARIES, TRANSFERS, picture, write
+from .clips import PRIMARIES, TRANSFERS, image, write
 from .making import Seen, packets
 
 SIZE = 48, 32
@@ -33,7 +33,7 @@ SIZE = 48, 32
 
 @pytest.fixture(scope="module")
 def model() -> Any:
-    return load(locate("realesr-animevideov3", ()))
+    return load_model(find_model("realesr-animevideov3", ()))
 
 
 @pytest.fixture(scope="module")
@@ -41,8 +41,8 @@ def noise() -> list[np.ndarray]:
     return [np.random.default_rng(number).integers(0, 256, (SIZE[1], SIZE[0], 3), np.uint8) for number in range(4)]
 
 
-def rgb_film(path: Path, pictures: list[np.ndarray]) -> Path:
-    frames = [av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="bgr0") for pixels in pictures]
+def rgb_video(path: Path, images: list[np.ndarray]) -> Path:
+    frames = [av.VideoFrame.from_ndarray(pixels, format="rgb24").reformat(format="bgr0") for pixels in images]
     return write(path, frames, tags={"range": "pc"})
 
 
@@ -69,12 +69,12 @@ def rgb(frame: av.VideoFrame) -> np.ndarray:
 
 @pytest.mark.parametrize("target", ["model scale", "3x"])
 @pytest.mark.parametrize("bits", [8, 10, 16])
-def test_every_decoded_frame_is_exactly_what_tiled_upscale_makes_of_its_picture(
+def test_every_decoded_frame_is_exactly_what_tiled_upscale_makes_of_its_image(
     tmp_path: Path, model: Any, noise: list[np.ndarray], bits: int, target: str
 ) -> None:
     settings = Upscaling(target, "cpu", tile=32, backend="torch")
-    stream = upscale_stream(open_video(rgb_film(tmp_path / "in.mkv", noise)), model, settings, lambda _: None)
-    write_video(stream, tmp_path / "out.mkv", Settings("ffv1", "mkv", bits, "4:4:4"), Seen())  # type: ignore[arg-type]
+    stream = upscale_video(open_video(rgb_video(tmp_path / "in.mkv", noise)), model, settings, lambda _: None)
+    write_video(stream, tmp_path / "out.mkv", VideoWriteSettings("ffv1", "mkv", bits, "4:4:4"), Seen())  # type: ignore[arg-type]
     top = 2**bits - 1
     for frame, pixels in zip(decoded(tmp_path / "out.mkv"), noise, strict=True):
         image = torch.as_tensor(pixels[None].astype(np.float32) / 255)
@@ -83,13 +83,13 @@ def test_every_decoded_frame_is_exactly_what_tiled_upscale_makes_of_its_picture(
         np.testing.assert_array_equal(rgb(frame), np.rint(sixteen * top / 65535))
 
 
-def test_in_10_bit_ycbcr_every_luma_code_is_the_rounded_picture(tmp_path: Path, model: Any, noise: list[np.ndarray]) -> None:
+def test_in_10_bit_ycbcr_every_luma_code_is_the_rounded_image(tmp_path: Path, model: Any, noise: list[np.ndarray]) -> None:
     settings = Upscaling("model scale", "cpu", tile=32, backend="torch")
-    stream = upscale_stream(open_video(rgb_film(tmp_path / "in.mkv", noise[:2])), model, settings, lambda _: None)
-    write_video(stream, tmp_path / "out.mkv", Settings("ffv1", "mkv", 10), Seen())
-    colour = look(tmp_path / "out.mkv").info.colour
-    kr, kb = {"bt709": (0.2126, 0.0722), "smpte170m": (0.299, 0.114)}[colour.matrix]
-    assert colour.range == "tv"
+    stream = upscale_video(open_video(rgb_video(tmp_path / "in.mkv", noise[:2])), model, settings, lambda _: None)
+    write_video(stream, tmp_path / "out.mkv", VideoWriteSettings("ffv1", "mkv", 10), Seen())
+    color = probe(tmp_path / "out.mkv").info.color
+    kr, kb = {"bt709": (0.2126, 0.0722), "smpte170m": (0.299, 0.114)}[color.matrix]
+    assert color.range == "tv"
     for frame, pixels in zip(decoded(tmp_path / "out.mkv"), noise, strict=False):
         image = torch.as_tensor(pixels[None].astype(np.float32) / 255)
         made = upscale_batch(image, model, settings, lambda total, unit: SilentProgress())[0].numpy().astype(np.float64)
@@ -122,8 +122,8 @@ def test_patches_and_ramps_make_the_round_trip_within_a_code_and_keep_their_tags
     transfer = {"smpte170m": "smpte170m", "bt709": "bt709", "bt2020nc": "bt2020-10"}[matrix]
     tags = {"matrix": matrix, "range": range_, "transfer": transfer, "primaries": primaries}
     codes = coded_patches(matrix, range_, bits)
-    source = write(tmp_path / "in.mkv", [picture(codes, "yuv420p10le" if bits == 10 else "yuv420p")], tags=tags)
-    write_video(open_video(source), tmp_path / "out.mkv", Settings("ffv1", "mkv", bits), Seen())  # type: ignore[arg-type]
+    source = write(tmp_path / "in.mkv", [image(codes, "yuv420p10le" if bits == 10 else "yuv420p")], tags=tags)
+    write_video(open_video(source), tmp_path / "out.mkv", VideoWriteSettings("ffv1", "mkv", bits), Seen())  # type: ignore[arg-type]
     (frame,) = decoded(tmp_path / "out.mkv")
     for before, after in zip(codes, samples(frame), strict=True):
         error = after - before
@@ -135,9 +135,9 @@ def test_patches_and_ramps_make_the_round_trip_within_a_code_and_keep_their_tags
         assert np.abs(patches).max() <= 1
         assert np.abs(ramps).max() <= 1
         assert abs(np.concatenate([patches.ravel(), ramps.ravel()]).mean()) < 0.05
-    one, other = look(source).info.colour, look(tmp_path / "out.mkv").info.colour
+    one, other = probe(source).info.color, probe(tmp_path / "out.mkv").info.color
     assert (other.matrix, other.range, other.transfer, other.primaries) == (matrix, range_, transfer, primaries)
-    assert (one.guessed, other.guessed) == ((), ())
+    assert (one.guessed_fields, other.guessed_fields) == ((), ())
     assert (PRIMARIES[primaries], TRANSFERS[transfer]) == (frame.color_primaries, frame.color_trc)
 
 
@@ -151,7 +151,7 @@ def shown_times(path: Path, stream: str) -> list[Fraction]:
     return sorted(int(packet["pts"]) * unit for packet in found["packets"])
 
 
-def film_with_sound(
+def video_with_sound(
     path: Path, times: list[Fraction], *, sound_from: Fraction, seconds: int, options: dict[str, str] | None = None
 ) -> Path:
     """Tiny pictures at ``times``, and sound that begins when it is told to."""
@@ -162,7 +162,7 @@ def film_with_sound(
         audio = out.add_stream("aac", rate=8000, layout="mono")
         for number, time in enumerate(times):
             chroma = np.full((18, 32), 128)
-            frame = picture([np.full((36, 64), 40 + number % 150), chroma, chroma], "yuv420p")
+            frame = image([np.full((36, 64), 40 + number % 150), chroma, chroma], "yuv420p")
             frame.pts, frame.time_base = round(time * 90000), Fraction(1, 90000)
             out.mux(video.encode(frame))
         out.mux(video.encode(None))
@@ -176,10 +176,10 @@ def film_with_sound(
 
 
 def upscaled_by_repeating(source: Path, path: Path, model: Any, **settings: Any) -> Seen:
-    stream = upscale_stream(open_video(source), model, Upscaling("2x", "cpu", backend="null"), lambda _: None)
+    stream = upscale_video(open_video(source), model, Upscaling("2x", "cpu", backend="null"), lambda _: None)
     seen = Seen()
     chosen = {"codec": "h264", "container": path.suffix[1:], "bits": 8, "preset": "ultrafast", **settings}
-    write_video(stream, path, Settings(**chosen), seen)
+    write_video(stream, path, VideoWriteSettings(**chosen), seen)
     return seen
 
 
@@ -187,7 +187,7 @@ def upscaled_by_repeating(source: Path, path: Path, model: Any, **settings: Any)
 def test_half_an_hour_of_variable_times_stays_in_sync_with_its_sound(tmp_path: Path, model: Any) -> None:
     jitter = np.random.default_rng(4).integers(1, 90_000, 2700)
     times = [Fraction(int(ticks), 90_000) for ticks in np.cumsum(jitter * 1800 * 90_000 // jitter.sum())]
-    source = film_with_sound(tmp_path / "in.mp4", times, sound_from=Fraction(0), seconds=1800)
+    source = video_with_sound(tmp_path / "in.mp4", times, sound_from=Fraction(0), seconds=1800)
     upscaled_by_repeating(source, tmp_path / "out.mp4", model, segment_seconds=Fraction(20))
     assert len(times) == 2700
     assert times[-1] > 1799
@@ -198,35 +198,33 @@ def test_half_an_hour_of_variable_times_stays_in_sync_with_its_sound(tmp_path: P
 
 @pytest.mark.parametrize(("name", "out"), [("in.mp4", "mp4"), ("in.mkv", "mp4"), ("in.ts", "mp4"), ("in.mp4", "mkv")])
 @pytest.mark.parametrize(
-    ("picture_from", "sound_from"),
+    ("image_from", "sound_from"),
     [("0", "0"), ("0.7", "0"), ("0", "0.7"), ("3.2", "3.5"), ("0", "-0.4")],
     ids=["together", "sound first", "picture first", "both late", "sound before zero"],
 )
-def test_picture_and_sound_keep_the_times_they_begin_at(
-    tmp_path: Path, model: Any, name: str, out: str, picture_from: str, sound_from: str
+def test_image_and_sound_keep_the_times_they_begin_at(
+    tmp_path: Path, model: Any, name: str, out: str, image_from: str, sound_from: str
 ) -> None:
     """Also by edit lists and negative times, which MP4 makes of such streams, and with B-frames."""
-    times = [Fraction(picture_from) + Fraction(number, 30) + Fraction(number % 3, 200) for number in range(40)]
+    times = [Fraction(image_from) + Fraction(number, 30) + Fraction(number % 3, 200) for number in range(40)]
     keeps_negative = {"avoid_negative_ts": "disabled"} if name != "in.ts" else {}
-    source = film_with_sound(tmp_path / name, times, sound_from=Fraction(sound_from), seconds=2, options=keeps_negative)
+    source = video_with_sound(tmp_path / name, times, sound_from=Fraction(sound_from), seconds=2, options=keeps_negative)
     upscaled_by_repeating(source, tmp_path / f"out.{out}", model)
     # Matroska counts in milliseconds; sound in MP4 counts in samples, and a time of MPEG-TS (1/90000 s) may lie between two.
     allowed = Fraction(1, 1000) if "mkv" in (out, name[3:]) else Fraction(1, 16000) if name == "in.ts" else Fraction(0)
-    pictures, sounds = (
-        [(shown_times(path, stream)) for path in (source, tmp_path / f"out.{out}")] for stream in ("v:0", "a:0")
-    )
-    assert len(pictures[0]) == len(pictures[1]) == 40
+    images, sounds = ([(shown_times(path, stream)) for path in (source, tmp_path / f"out.{out}")] for stream in ("v:0", "a:0"))
+    assert len(images[0]) == len(images[1]) == 40
     assert len(sounds[0]) == len(sounds[1])
     shift = sounds[1][0] - sounds[0][0] if out == "mkv" else Fraction(0)  # Matroska has no time before zero: all move together
-    assert shift == 0 or min(pictures[0][0], sounds[0][0]) < 0
-    for before, after in zip(pictures[0] + sounds[0], pictures[1] + sounds[1], strict=True):
+    assert shift == 0 or min(images[0][0], sounds[0][0]) < 0
+    for before, after in zip(images[0] + sounds[0], images[1] + sounds[1], strict=True):
         assert abs(after - shift - before) <= allowed
 
 
 def test_what_an_edit_list_cuts_off_is_not_shown_and_the_rest_keeps_its_time(tmp_path: Path, model: Any) -> None:
     times = [Fraction(number - 12, 30) for number in range(40)]
     options = {"avoid_negative_ts": "disabled"}
-    source = film_with_sound(tmp_path / "in.mp4", times, sound_from=Fraction(0), seconds=2, options=options)
+    source = video_with_sound(tmp_path / "in.mp4", times, sound_from=Fraction(0), seconds=2, options=options)
     upscaled_by_repeating(source, tmp_path / "out.mp4", model)
     assert shown_times(source, "v:0")[0] < 0
     assert shown_times(tmp_path / "out.mp4", "v:0") == [time for time in times if time >= 0]
@@ -236,12 +234,12 @@ def test_what_an_edit_list_cuts_off_is_not_shown_and_the_rest_keeps_its_time(tmp
 MEMORY = """
 from pathlib import Path
 import psutil
-from upscale8k.runtime.models.load import load
-from upscale8k.runtime.models.locate import locate
-from upscale8k.runtime.upscale.batch import Settings as Upscaling
-from upscale8k.runtime.upscale.film import upscale_stream
-from upscale8k.runtime.video.read import open_video
-from upscale8k.runtime.video.write import Settings, write_video
+from upscale8k.runtime.models.load import load_model
+from upscale8k.runtime.models.locate import find_model
+from upscale8k.runtime.upscale.image_batch import TiledUpscaleSettings as Upscaling
+from upscale8k.runtime.upscale.video import upscale_video
+from upscale8k.runtime.video.read.video_reader import open_video
+from upscale8k.runtime.video.write.video_writer import TiledUpscaleSettings, write_video
 from video.making import Seen
 
 class Measuring(Seen):
@@ -249,16 +247,16 @@ class Measuring(Seen):
         super().advance(frames)
         print(psutil.Process().memory_info().rss, flush=True)
 
-model = load(locate("realesr-animevideov3", ()))
-stream = upscale_stream(open_video(Path({source!r})), model, Upscaling("model scale", "cpu", backend="torch"), lambda _: None)
-write_video(stream, Path({path!r}), Settings("hevc", "mp4", 10), Measuring())
+model = load_model(find_model("realesr-animevideov3", ()))
+stream = upscale_video(open_video(Path({source!r})), model, Upscaling("model scale", "cpu", backend="torch"), lambda _: None)
+write_video(stream, Path({path!r}), TiledUpscaleSettings("hevc", "mp4", 10), Measuring())
 """
 
 
 @pytest.mark.slow
 def test_memory_is_flat_over_300_frames_of_a_whole_run(tmp_path: Path, root: Path) -> None:
     """A process of its own with decoder, model and x265: a frame kept anywhere would be 220 kB each."""
-    frames = [picture([np.full((36, 64), 30 + n % 200), *[np.full((18, 32), 100 + n % 50)] * 2], "yuv420p") for n in range(60)]
+    frames = [image([np.full((36, 64), 30 + n % 200), *[np.full((18, 32), 100 + n % 50)] * 2], "yuv420p") for n in range(60)]
     source = write(tmp_path / "in.mkv", frames * 5, codec="mpeg4", options={"b": "4M"})
     done = run_child(root, MEMORY.format(source=str(source), path=str(tmp_path / "out.mp4")))
     held = [int(line) for line in done.stdout.split()]

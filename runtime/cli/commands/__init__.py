@@ -8,10 +8,10 @@ from typing import cast
 import typer
 
 from ...errors import Cancelled
-from .. import program
-from . import bench, engines, hardware, models, workflows
-from .compare import compare
-from .upscale import upscale
+from .. import program_name
+from . import bench_commands, engine_commands, hardware_commands, model_commands, workflow_commands
+from .compare_command import compare
+from .upscale_command import upscale
 
 _typer = typer.Typer(
     name="upscale8k",
@@ -20,31 +20,33 @@ _typer = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for _name, _command in {
-    "run": workflows.run,
-    "check": workflows.check,
-    "convert": workflows.convert,
-    "nodes": workflows.nodes_,
+    "run": workflow_commands.run,
+    "check": workflow_commands.check,
+    "convert": workflow_commands.convert,
+    "nodes": workflow_commands.list_nodes,
     "upscale": upscale,
     "compare": compare,
-    "probe": hardware.probe,
-    "trt-build": engines.trt_build,
-    "export": engines.export,
-    "doctor": hardware.doctor,
+    "probe": hardware_commands.probe,
+    "trt-build": engine_commands.build_trt_engine,
+    "export": engine_commands.export_model,
+    "doctor": hardware_commands.run_doctor,
 }.items():
     _typer.command(_name)(_command)
-_typer.add_typer(models.app, name="models")
-_typer.add_typer(bench.app, name="bench")
+_typer.add_typer(model_commands.app, name="models")
+_typer.add_typer(bench_commands.app, name="bench")
 
 
 # Newer versions of typer carry a click of their own; what a wrong option raises is reached through typer with both.
 _UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
 
 
-def app(arguments: Sequence[str]) -> int:
+def run_command_line(arguments: Sequence[str]) -> int:
     """Run the command line on these arguments; the exit code. Raises ``Upscale8KError`` and ``KeyboardInterrupt``."""
     command = typer.main.get_command(_typer)
     try:
-        result: object = command(list(arguments) or ["--help"], prog_name=program.name(), standalone_mode=False)
+        result: object = command(
+            list(arguments) or ["--help"], prog_name=program_name.get_program_name(), standalone_mode=False
+        )
     except _UsageError as error:
         error.show()
         return error.exit_code

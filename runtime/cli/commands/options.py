@@ -8,12 +8,12 @@ from typing import Annotated
 import typer
 
 from ...errors import WorkflowError
-from ..display import MODES, Mode
+from ..display import DISPLAY_MODES, DisplayMode
 
 Workflow = Annotated[
     Path, typer.Argument(help="A workflow saved from the canvas, an API prompt, or a picture that carries one.")
 ]
-Set = Annotated[
+SetValues = Annotated[
     list[str] | None, typer.Option("--set", metavar="NODE.INPUT=VALUE", help="Change a value; NODE is an id, title or class.")
 ]
 InputDir = Annotated[Path | None, typer.Option("--input-dir", help="Where input files lie (default: ./input).")]
@@ -24,7 +24,7 @@ Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N, 
 BackendName = Annotated[
     str, typer.Option("--backend", help="auto, torch, openvino, onnxruntime, tensorrt or null (repeats pixels, for a dry run).")
 ]
-ProgressMode = Annotated[str, typer.Option("--progress", help=" | ".join(MODES))]
+ProgressMode = Annotated[str, typer.Option("--progress", help=" | ".join(DISPLAY_MODES))]
 Packs = Annotated[
     list[Path] | None,
     typer.Option("--nodes", metavar="PACK", help="A ComfyUI node pack to use; it runs with your rights. May be repeated."),
@@ -51,9 +51,9 @@ MaxPixels = Annotated[
 Traceback = Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")]
 
 
-def mode(text: str) -> Mode:
+def parse_display_mode(text: str) -> DisplayMode:
     """The way to show progress that ``--progress`` names. Raises ``WorkflowError``."""
-    for known in MODES:
-        if known == text:
-            return known
-    raise WorkflowError(f"{text!r} is no way to show progress.", f"Use one of: {', '.join(MODES)}.")
+    for display_mode in DISPLAY_MODES:
+        if display_mode == text:
+            return display_mode
+    raise WorkflowError(f"{text!r} is no way to show progress.", f"Use one of: {', '.join(DISPLAY_MODES)}.")

@@ -16,18 +16,18 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ...models.facts import UpscaleModel
+    from ...models.upscale_model import UpscaleModel
 
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
 PRECISIONS: tuple[Precision, ...] = ("auto", "fp32", "fp16", "bf16")
 BACKENDS = ("auto", "torch", "openvino", "onnxruntime", "tensorrt", "null")
 
 
-Part = Callable[[float], None]
+OnProgress = Callable[[float], None]
 """Told the share of a tile that is done, from 0 to 1, by the thread that asked for the tile. May raise, which ends the work."""
 
 
-def untold(share: float) -> None:
+def no_progress(fraction: float) -> None:
     """A ``Part`` that nobody listens to."""
 
 
@@ -37,7 +37,7 @@ class Backend(Protocol):
     warnings: list[str]
     """Sentences about what had to be done differently; the caller shows and clears them."""
 
-    def run(self, batch: NDArray[np.float32], part: Part = untold) -> NDArray[np.float32]:
+    def run(self, batch: NDArray[np.float32], on_progress: OnProgress = no_progress) -> NDArray[np.float32]:
         """Upscale ``batch`` (N, h, w, C) in 0..1 to (N, h * scale, w * scale, C) in 0..1, both float32 in host memory.
 
         ``part`` is called as often as the backend knows how far it is, which may be never.
@@ -57,16 +57,16 @@ def open_backend(name: str, model: UpscaleModel, device: str, precision: Precisi
     device or a library that is not there, ``UnsupportedModel`` for a network that the backend cannot run.
     """
     if "auto" not in (name, precision):
-        return _open(name, model, device, precision)
-    from .choice import choose
+        return _open_named(name, model, device, precision)
+    from ..autotune.select import select_backend
 
-    choice = choose(model, device, precision, name)
-    backend = _open(choice.backend, model, device, choice.precision)
-    backend.warnings += [choice.sentence] if choice.sentence else []
+    choice = select_backend(model, device, precision, name)
+    backend = _open_named(choice.backend, model, device, choice.precision)
+    backend.warnings += [choice.message] if choice.message else []
     return backend
 
 
-def _open(name: str, model: UpscaleModel, device: str, precision: Precision) -> Backend:
+def _open_named(name: str, model: UpscaleModel, device: str, precision: Precision) -> Backend:
     if name == "torch":
         from .torch import TorchBackend
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from . import Part, untold
+from . import OnProgress, no_progress
 
 
 class NullBackend:
@@ -15,7 +15,7 @@ class NullBackend:
         self.warnings: list[str] = []
         self._scale = scale
 
-    def run(self, batch: NDArray[np.float32], part: Part = untold) -> NDArray[np.float32]:
+    def run(self, batch: NDArray[np.float32], on_progress: OnProgress = no_progress) -> NDArray[np.float32]:
         return batch.repeat(self._scale, axis=1).repeat(self._scale, axis=2)
 
     def close(self) -> None:

@@ -6,12 +6,12 @@ from importlib import import_module
 from typing import Any
 
 from ...errors import HardwareMissing, OutOfMemory, WorkflowError
-from ...models.facts import UpscaleModel
-from . import Part, Precision, untold
-from .graph import Batch, exported_graph, run_padded, threads
+from ...models.upscale_model import UpscaleModel
+from ..onnx_graph import Batch, get_onnx_graph, get_thread_count, run_padded
+from . import OnProgress, Precision, no_progress
 
 _PROVIDERS = {"cuda": "CUDAExecutionProvider", "dml": "DmlExecutionProvider", "cpu": "CPUExecutionProvider"}
-_NO_MEMORY = ("bad allocation", "bad_alloc", "Failed to allocate memory", "out of memory", "8007000E")
+_OUT_OF_MEMORY_MESSAGES = ("bad allocation", "bad_alloc", "Failed to allocate memory", "out of memory", "8007000E")
 
 
 class OnnxRuntimeBackend:
@@ -22,15 +22,15 @@ class OnnxRuntimeBackend:
             raise WorkflowError(f"The backend onnxruntime computes in fp32, not in {precision}.", "Choose the precision auto.")
         self.warnings: list[str] = []
         self._model = model
-        library = _library()
-        self._provider = _provider(device, library.get_available_providers())
+        library = _import_library()
+        self._provider = _select_provider(device, library.get_available_providers())
         options = library.SessionOptions()
-        options.intra_op_num_threads = threads()
+        options.intra_op_num_threads = get_thread_count()
         options.log_severity_level = 3
-        graph = exported_graph(model, "onnxruntime")
-        self._session: Any = library.InferenceSession(graph, options, providers=[_with_options(self._provider, device)])
+        graph = get_onnx_graph(model, "onnxruntime")
+        self._session: Any = library.InferenceSession(graph, options, providers=[_add_options(self._provider, device)])
 
-    def run(self, batch: Batch, part: Part = untold) -> Batch:
+    def run(self, batch: Batch, on_progress: OnProgress = no_progress) -> Batch:
         return run_padded(batch, self._model, self._infer)
 
     def close(self) -> None:
@@ -40,7 +40,7 @@ class OnnxRuntimeBackend:
         try:
             return self._session.run(None, {"input": planes})[0]
         except Exception as error:  # its exceptions share no class of their own
-            if not any(sentence in str(error) for sentence in _NO_MEMORY):
+            if not any(sentence in str(error) for sentence in _OUT_OF_MEMORY_MESSAGES):
                 raise
             height, width = planes.shape[2:]
             raise OutOfMemory(
@@ -51,7 +51,7 @@ class OnnxRuntimeBackend:
             ) from error
 
 
-def _library() -> Any:
+def _import_library() -> Any:
     try:
         return import_module("onnxruntime")
     except ImportError as error:
@@ -62,21 +62,21 @@ def _library() -> Any:
         ) from error
 
 
-def _provider(device: str, here: list[str]) -> str:
+def _select_provider(device: str, available: list[str]) -> str:
     """The provider for a device. Raises ``HardwareMissing`` that names those of the installed flavour."""
     kind = device.partition(":")[0]
     kinds = ("cuda", "dml", "cpu") if kind == "auto" else (kind,)
-    found = next((_PROVIDERS[name] for name in kinds if _PROVIDERS.get(name) in here), None)
+    found = next((_PROVIDERS[name] for name in kinds if _PROVIDERS.get(name) in available), None)
     if found is None:
         raise HardwareMissing(
-            f"This onnxruntime has no provider for the device {device}; it has {', '.join(here)}.",
+            f"This onnxruntime has no provider for the device {device}; it has {', '.join(available)}.",
             "Install onnxruntime-gpu for NVIDIA GPUs, or use --device cpu.",
             feature="onnxruntime",
         )
     return found
 
 
-def _with_options(provider: str, device: str) -> tuple[str, dict[str, str]]:
+def _add_options(provider: str, device: str) -> tuple[str, dict[str, str]]:
     """CUDA's fp32 is TF32 unless it is told not to be."""
     if provider == _PROVIDERS["cpu"]:
         return provider, {}

@@ -11,13 +11,13 @@ from importlib import import_module
 from typing import Any
 
 from ...errors import HardwareMissing, OutOfMemory, WorkflowError
-from ...models.facts import UpscaleModel
-from ..device import resolve
-from . import Part, Precision, untold
-from .graph import Batch, exported_graph, run_padded, threads
+from ...models.upscale_model import UpscaleModel
+from ..device import resolve_device
+from ..onnx_graph import Batch, get_onnx_graph, get_thread_count, run_padded
+from . import OnProgress, Precision, no_progress
 
-_HINTS = {"auto": "f32", "fp32": "f32", "bf16": "bf16", "fp16": "f16"}
-_NO_MEMORY = ("bad_alloc", "allocate", "out of memory", "CL_MEM_OBJECT_ALLOCATION_FAILURE", "CL_OUT_OF_RESOURCES")
+_PRECISION_HINTS = {"auto": "f32", "fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+_OUT_OF_MEMORY_MESSAGES = ("bad_alloc", "allocate", "out of memory", "CL_MEM_OBJECT_ALLOCATION_FAILURE", "CL_OUT_OF_RESOURCES")
 
 
 class OpenVinoBackend:
@@ -26,12 +26,12 @@ class OpenVinoBackend:
     def __init__(self, model: UpscaleModel, device: str, precision: Precision) -> None:
         self.warnings: list[str] = []
         self._model = model
-        openvino = _library()
+        openvino = _import_library()
         core: Any = openvino.Core()
-        self._device = _device(device, core)
-        self._request: Any = _compiled(core, exported_graph(model, "openvino"), self._device, precision)
+        self._device = _select_device(device, core)
+        self._request: Any = _compile_model(core, get_onnx_graph(model, "openvino"), self._device, precision)
 
-    def run(self, batch: Batch, part: Part = untold) -> Batch:
+    def run(self, batch: Batch, on_progress: OnProgress = no_progress) -> Batch:
         return run_padded(batch, self._model, self._infer)
 
     def close(self) -> None:
@@ -42,7 +42,7 @@ class OpenVinoBackend:
             # The result is OpenVINO's own memory, valid until the next call; run_padded copies it into its layout.
             return self._request.infer([planes], share_inputs=True, share_outputs=True)[0]
         except RuntimeError as error:
-            if not any(sentence in str(error) for sentence in _NO_MEMORY):
+            if not any(sentence in str(error) for sentence in _OUT_OF_MEMORY_MESSAGES):
                 raise
             height, width = planes.shape[2:]
             raise OutOfMemory(
@@ -60,13 +60,13 @@ def is_installed() -> bool:
     return all(find_spec(name) is not None for name in ("openvino", "onnx"))
 
 
-def version() -> str:
+def get_version() -> str:
     from importlib.metadata import version
 
     return version("openvino")
 
 
-def _library() -> Any:
+def _import_library() -> Any:
     try:
         return import_module("openvino")
     except ImportError as error:
@@ -75,22 +75,22 @@ def _library() -> Any:
         ) from error
 
 
-def _device(name: str, core: Any) -> str:
+def _select_device(name: str, core: Any) -> str:
     """OpenVINO's name for a device of torch's. Raises ``HardwareMissing`` for one that it does not see."""
-    kind = resolve(name).type
-    wanted = {"cpu": "CPU", "xpu": "GPU"}.get(kind)
-    if wanted is None or not any(found.split(".")[0] == wanted for found in core.available_devices):
+    kind = resolve_device(name).type
+    openvino_device = {"cpu": "CPU", "xpu": "GPU"}.get(kind)
+    if openvino_device is None or not any(found.split(".")[0] == openvino_device for found in core.available_devices):
         raise HardwareMissing(
             f"OpenVINO sees no device {kind} here.", "Use --device cpu, or the backend torch.", feature="openvino"
         )
-    return wanted
+    return openvino_device
 
 
-def _compiled(core: Any, graph: bytes, device: str, precision: Precision) -> Any:
+def _compile_model(core: Any, graph: bytes, device: str, precision: Precision) -> Any:
     if precision == "fp16" and device == "CPU":
         raise WorkflowError("OpenVINO computes in fp32 or bf16 on a CPU, not in fp16.", "Choose the precision auto or fp32.")
-    options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _HINTS[precision]}
+    options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _PRECISION_HINTS[precision]}
     if device == "CPU":
         # One picture at a time on all of torch's threads, which the system may move: other programs work here too.
-        options |= {"INFERENCE_NUM_THREADS": threads(), "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
+        options |= {"INFERENCE_NUM_THREADS": get_thread_count(), "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
     return core.compile_model(core.read_model(graph), device, options).create_infer_request()

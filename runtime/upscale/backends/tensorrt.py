@@ -10,13 +10,13 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...engines.session import Session, open_session
-from ...engines.wire import Engine, engine_of
 from ...errors import HardwareMissing, Upscale8KError, WorkflowError
-from ...models.facts import UpscaleModel
-from ..device import resolve
-from . import Backend, Part, Precision, untold
-from .torch import TorchBackend, plausible
+from ...models.upscale_model import UpscaleModel
+from ...trt.attach import AttachedEngine, get_engine
+from ...trt.engine_session import EngineSession, open_engine_session
+from ..device import resolve_device
+from . import Backend, OnProgress, Precision, no_progress
+from .torch import TorchBackend, is_plausible
 
 Batch = NDArray[np.float32]
 
@@ -27,30 +27,30 @@ class TensorRtBackend:
     def __init__(self, model: UpscaleModel, device: str, precision: Precision) -> None:
         self.warnings: list[str] = []
         self._model = model
-        self._torch: Backend | None = None
-        engine = engine_of(model.descriptor)
+        self._torch_backend: Backend | None = None
+        engine = get_engine(model.descriptor)
         if engine is None:
             raise WorkflowError(
                 "The backend tensorrt needs a model that carries an engine.",
                 "Put the node TRT Build between model and upscaler.",
             )
-        self._device = resolve(device)
-        self._session = self._opened(engine, precision)
+        self._device = resolve_device(device)
+        self._session = self._open_session(engine, precision)
 
-    def run(self, batch: Batch, part: Part = untold) -> Batch:
+    def run(self, batch: Batch, on_progress: OnProgress = no_progress) -> Batch:
         session = self._session
         if session is None:
-            return self._by_torch("auto").run(batch, part)
-        return np.concatenate([self._tile(session, tile[None]) for tile in batch])
+            return self._get_torch_backend("auto").run(batch, on_progress)
+        return np.concatenate([self._run_tile(session, tile[None]) for tile in batch])
 
     def close(self) -> None:
         if self._session:
             self._session.close()
-        if self._torch:
-            self._torch.close()
-        self._session = self._torch = None
+        if self._torch_backend:
+            self._torch_backend.close()
+        self._session = self._torch_backend = None
 
-    def _opened(self, engine: Engine, precision: Precision) -> Session | None:
+    def _open_session(self, engine: AttachedEngine, precision: Precision) -> EngineSession | None:
         try:
             if self._device.type != "cuda":
                 raise HardwareMissing(
@@ -58,43 +58,43 @@ class TensorRtBackend:
                     "Use the backend torch, or switch fallback on in TRT Build.",
                     feature="cuda",
                 )
-            return open_session(engine.path, self._device)
+            return open_engine_session(engine.path, self._device)
         except Upscale8KError as error:
             if not engine.fallback:
                 raise
-            self._by_torch(precision)
+            self._get_torch_backend(precision)
             self.warnings.append(f"{error.what} torch takes over, as fallback asks.")
             return None
 
-    def _by_torch(self, precision: Precision) -> Backend:
-        if self._torch is None:
-            self._torch = TorchBackend(self._model, str(self._device), precision)
-        return self._torch
+    def _get_torch_backend(self, precision: Precision) -> Backend:
+        if self._torch_backend is None:
+            self._torch_backend = TorchBackend(self._model, str(self._device), precision)
+        return self._torch_backend
 
-    def _tile(self, session: Session, tile: Batch) -> Batch:
+    def _run_tile(self, session: EngineSession, tile: Batch) -> Batch:
         height, width = tile.shape[1:3]
-        shown = _within(tile, session)
-        planes = torch.as_tensor(np.ascontiguousarray(shown.transpose(0, 3, 1, 2)))
+        padded = _pad_to_engine(tile, session)
+        planes = torch.as_tensor(np.ascontiguousarray(padded.transpose(0, 3, 1, 2)))
         result = session.run(planes.to(self._device))
         upscaled = result[:, :, : height * self._model.scale, : width * self._model.scale].float().cpu()
-        if not (bool(torch.isfinite(upscaled).all()) and plausible(planes, upscaled)):
-            if self._torch is None:
+        if not (bool(torch.isfinite(upscaled).all()) and is_plausible(planes, upscaled)):
+            if self._torch_backend is None:
                 self.warnings.append("A tile overflowed in the engine and was computed again by torch in fp32.")
-            return self._by_torch("fp32").run(tile)
+            return self._get_torch_backend("fp32").run(tile)
         return np.ascontiguousarray(upscaled.permute(0, 2, 3, 1).numpy())
 
 
-def _within(tile: Batch, session: Session) -> Batch:
+def _pad_to_engine(tile: Batch, session: EngineSession) -> Batch:
     """The tile, mirrored at its far sides up to a size that the engine takes. Raises ``WorkflowError`` for too large a one."""
-    stamp = session.stamp
+    stamp = session.info
     height, width = (
-        max(-(-side // stamp.multiple) * stamp.multiple, least)
-        for side, least in zip(tile.shape[1:3], stamp.least, strict=True)
+        max(-(-side // stamp.multiple) * stamp.multiple, min_side)
+        for side, min_side in zip(tile.shape[1:3], stamp.least, strict=True)
     )
     if height > stamp.most[0] or width > stamp.most[1]:
         raise WorkflowError(
             f"The engine takes tiles up to {stamp.most[1]}x{stamp.most[0]} pixels with their halo, not {width}x{height}.",
             f"Use tile {stamp.tile} or 0, or build an engine for a larger tile.",
         )
-    more = ((0, 0), (0, height - tile.shape[1]), (0, width - tile.shape[2]), (0, 0))
-    return np.pad(tile, more, "reflect") if height > tile.shape[1] or width > tile.shape[2] else tile
+    padding = ((0, 0), (0, height - tile.shape[1]), (0, width - tile.shape[2]), (0, 0))
+    return np.pad(tile, padding, "reflect") if height > tile.shape[1] or width > tile.shape[2] else tile

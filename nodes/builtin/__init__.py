@@ -1,0 +1,1 @@
+"""ComfyUI's built-in node ids, for the headless runner."""

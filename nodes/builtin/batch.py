@@ -1,0 +1,157 @@
+"""ComfyUI's built-in nodes for batches and lists of tiles, for the headless runner only: same ids, inputs and pixels."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from .image import MAX_RESOLUTION
+from .image_extras import ANY_IMAGE, MAX_BATCH, int_spec
+
+if TYPE_CHECKING:
+    from ...runtime.host import Host
+
+_MAX_MERGED_SIDE = 32768
+_MAX_GROUP = 50
+
+
+class RebatchImages:
+    """Batches of another size."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image/batch"
+    DESCRIPTION = "Puts all pictures of a list of batches into batches of one size."
+    RETURN_TYPES = ("IMAGE",)
+    INPUT_IS_LIST = True
+    OUTPUT_IS_LIST = (True,)
+    FUNCTION = "rebatch"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"images": ANY_IMAGE, "batch_size": int_spec(1, 1, MAX_BATCH)}}
+
+    def rebatch(self, images: list[Any], batch_size: list[int]) -> tuple[list[Any]]:
+        from ...runtime.comfyui.builtin.image_ops import rebatch_images
+
+        return (rebatch_images(images, batch_size[0]),)
+
+
+class ImageFromBatch:
+    """A part of a batch."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image/batch"
+    DESCRIPTION = "Takes pictures out of a batch; a negative index counts from its end."
+    SEARCH_ALIASES: ClassVar = ["select image", "pick from batch", "extract image"]
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "take"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        index = int_spec(0, -MAX_RESOLUTION, MAX_RESOLUTION)
+        return {"required": {"image": ANY_IMAGE, "batch_index": index, "length": int_spec(1, 1, MAX_BATCH)}}
+
+    def take(self, image: Any, batch_index: int, length: int) -> tuple[Any]:
+        from ...runtime.comfyui.builtin.image_ops import take_from_batch
+
+        return (take_from_batch(image, batch_index, length),)
+
+
+class RepeatImageBatch:
+    """A batch, several times."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image/batch"
+    DESCRIPTION = "Repeats a batch of pictures."
+    SEARCH_ALIASES: ClassVar = ["duplicate image", "clone image"]
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "repeat"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"image": ANY_IMAGE, "amount": int_spec(1, 1, MAX_BATCH)}}
+
+    def repeat(self, image: Any, amount: int) -> tuple[Any]:
+        from ...runtime.comfyui.builtin.image_ops import repeat_batch
+
+        return (repeat_batch(image, amount),)
+
+
+class BatchImagesNode:
+    """Up to 50 batches become one."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image/batch"
+    DESCRIPTION = "Joins batches; all take the size of the first."
+    SEARCH_ALIASES: ClassVar = ["batch", "image batch", "batch images", "combine images", "merge images", "stack images"]
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "batch"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        template = {"input": {"required": {"image": ANY_IMAGE}}, "prefix": "image", "min": 1, "max": _MAX_GROUP}
+        return {"required": {"images": ("COMFY_AUTOGROW_V3", {"template": template})}}
+
+    def batch(self, **images: Any) -> tuple[Any]:
+        """``images`` are named ``images.image0``, ``images.image1``, ..., and joined in the order of these numbers."""
+        from ...runtime.comfyui.builtin.image_resize import batch_all_images
+
+        names = [f"images.image{number}" for number in range(_MAX_GROUP)]
+        return (batch_all_images([images[name] for name in names if name in images]),)
+
+
+class SplitImageToTileList:
+    """A picture, cut into tiles."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image/batch"
+    DESCRIPTION = "Cuts a picture into a list of tiles that overlap. TiledUpscale does this by itself, with less memory."
+    SEARCH_ALIASES: ClassVar = ["split image", "tile image", "slice image"]
+    RETURN_TYPES = ("IMAGE",)
+    OUTPUT_IS_LIST = (True,)
+    FUNCTION = "split"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        side = int_spec(1024, 64, MAX_RESOLUTION)
+        overlap = int_spec(128, 0, 4096)
+        return {"required": {"image": ANY_IMAGE, "tile_width": side, "tile_height": side, "overlap": overlap}}
+
+    def split(self, image: Any, tile_width: int, tile_height: int, overlap: int) -> tuple[list[Any]]:
+        from ...runtime.comfyui.builtin.image_ops import split_tiles
+        from ...runtime.media.geometry import Size
+
+        return (split_tiles(image, Size(tile_width, tile_height), overlap),)
+
+
+class ImageMergeTileList:
+    """Tiles, put together."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image/batch"
+    DESCRIPTION = "Puts the tiles of SplitImageToTileList together again, blended over their whole width."
+    SEARCH_ALIASES: ClassVar = ["split image", "tile image", "slice image"]
+    RETURN_TYPES = ("IMAGE",)
+    INPUT_IS_LIST = True
+    FUNCTION = "merge"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        side = int_spec(1024, 64, _MAX_MERGED_SIDE)
+        overlap = int_spec(128, 0, 4096)
+        return {"required": {"image_list": ANY_IMAGE, "final_width": side, "final_height": side, "overlap": overlap}}
+
+    def merge(self, image_list: list[Any], final_width: list[int], final_height: list[int], overlap: list[int]) -> tuple[Any]:
+        from ...runtime.comfyui.builtin.image_ops import merge_tiles
+        from ...runtime.media.geometry import Size
+
+        return (merge_tiles(image_list, Size(final_width[0], final_height[0]), overlap[0]),)
+
+
+NODES: dict[str, tuple[type, str]] = {
+    "RebatchImages": (RebatchImages, "Rebatch Images"),
+    "ImageFromBatch": (ImageFromBatch, "Get Image from Batch"),
+    "RepeatImageBatch": (RepeatImageBatch, "Repeat Image Batch"),
+    "BatchImagesNode": (BatchImagesNode, "Batch Images"),
+    "SplitImageToTileList": (SplitImageToTileList, "Split Image into List of Tiles"),
+    "ImageMergeTileList": (ImageMergeTileList, "Merge List of Tiles to Image"),
+}

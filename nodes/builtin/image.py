@@ -1,0 +1,338 @@
+"""ComfyUI's built-in image nodes, for the headless runner only: same ids, inputs and pixels as ComfyUI 0.30.
+
+Inside ComfyUI its own classes answer to these ids; ours never register over them there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...runtime.errors import MediaError, ModelError, OutputError
+from ...runtime.host import IMAGE_SUFFIXES
+from ...runtime.models.locate import find_model, list_selector_names
+
+if TYPE_CHECKING:
+    from ...runtime.host import Folder, Host
+
+MAX_RESOLUTION = 16384  # ComfyUI's own limit on the sizes that its nodes accept
+RESIZE_METHODS = ["nearest-exact", "bilinear", "area", "bicubic", "lanczos"]
+
+
+def file_is_there(host: Host, name: str) -> bool | str:
+    """What VALIDATE_INPUTS answers for an input file: True, or the sentence that says what is wrong with it."""
+    try:
+        host.find_input(name)
+    except MediaError as error:
+        return str(error)
+    return True
+
+
+def output_is_possible(host: Host, name: str | None) -> bool | str:
+    """What VALIDATE_INPUTS answers for the name of a result: True, or why no file of that name could be written."""
+    try:
+        if name is not None:
+            host.check_output("output", name)
+    except OutputError as error:
+        return str(error)
+    return True
+
+
+def collect_workflow_text(prompt: Any, extra_pnginfo: dict[str, Any] | None) -> dict[str, Any]:
+    """What a saved picture carries so that it can be dropped on the canvas or given back to the runner."""
+    return {**({"prompt": prompt} if prompt is not None else {}), **(extra_pnginfo or {})}
+
+
+def make_numbered_path_finder(host: Host, folder: Folder) -> Any:
+    """Where the pictures of one batch go: ComfyUI's counter, and ``%batch_num%``."""
+
+    def find_path(stem: str, suffix: str, index: int, *, width: int, height: int) -> Path:
+        numbered_stem = stem.replace("%batch_num%", str(index))
+        return host.output_path(folder, numbered_stem, suffix, width=width, height=height)
+
+    return find_path
+
+
+def format_ui_files(host: Host, folder: Folder, paths: Sequence[Path]) -> list[dict[str, str]]:
+    """Files as ComfyUI's ``ui`` names them, relative to their folder."""
+    root = host.folder(folder).resolve()
+    relative_paths = [path.resolve().relative_to(root) for path in paths]
+    return [
+        {"filename": path.name, "subfolder": "" if path.parent == Path() else path.parent.as_posix(), "type": folder}
+        for path in relative_paths
+    ]
+
+
+class LoadImage:
+    """A picture of the input folder, decoded as ComfyUI decodes it."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image"
+    DESCRIPTION = "Loads a picture from the input folder as RGB, and its transparency as a mask (1 is transparent)."
+    SEARCH_ALIASES: ClassVar = [
+        "load image",
+        "open image",
+        "import image",
+        "image input",
+        "upload image",
+        "read image",
+        "image loader",
+    ]
+    RETURN_TYPES = ("IMAGE", "MASK")
+    FUNCTION = "load_image"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        files = cls.host.input_files(IMAGE_SUFFIXES)
+        return {"required": {"image": (files, {"image_upload": True, "tooltip": "A file of the input folder."})}}
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, image: str) -> bool | str:
+        return file_is_there(cls.host, image)
+
+    def load_image(self, image: str) -> tuple[Any, Any]:
+        from ...runtime.comfyui.types.image import load_image_tensors
+
+        return load_image_tensors(self.host.find_input(image), max_pixels=self.host.get_max_input_pixels())
+
+
+class SaveImage:
+    """8-bit PNG files that carry the workflow."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image"
+    DESCRIPTION = "Saves 8-bit PNG files to the output folder, with the workflow inside."
+    SEARCH_ALIASES: ClassVar = ["save", "save image", "export image", "output image", "write image", "download"]
+    RETURN_TYPES = ("IMAGE",)
+    RETURN_NAMES = ("images",)
+    FUNCTION = "save_images"
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "images": ("IMAGE", {"tooltip": "The images to save."}),
+                "filename_prefix": (
+                    "STRING",
+                    {
+                        "default": "ComfyUI",
+                        "tooltip": "sub/name makes a folder; %width%, %height%, %year% and so on are filled in.",
+                    },
+                ),
+            },
+            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
+        }
+
+    # Packs derive their own savers and previews, and say with these where the files go.
+    type: Folder = "output"
+    prefix_append = ""
+    compress_level = 4
+
+    def __init__(self) -> None:
+        self.output_dir = str(self.host.folder(self.type).resolve())
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, filename_prefix: str | None = None) -> bool | str:
+        return output_is_possible(cls.host, filename_prefix)
+
+    def save_images(
+        self, images: Any, filename_prefix: str = "ComfyUI", prompt: Any = None, extra_pnginfo: Any = None
+    ) -> dict[str, Any]:
+        """``images`` (B, H, W, 3 or 4), or (B, H, W) grey."""
+        from ...runtime.comfyui.types.image import save_image_tensors
+
+        pixels = images.unsqueeze(-1) if getattr(images, "ndim", 4) == 3 else images
+        prefix = self._get_subfolder_prefix() + filename_prefix + self.prefix_append
+        saved = save_image_tensors(
+            pixels, prefix, collect_workflow_text(prompt, extra_pnginfo), make_numbered_path_finder(self.host, self.type)
+        )
+        return {"ui": {"images": format_ui_files(self.host, self.type, saved)}, "result": (images,)}
+
+    def _get_subfolder_prefix(self) -> str:
+        """What comes before a prefix when a derived class writes into a folder inside of ours."""
+        root, folder = self.host.folder(self.type).resolve(), Path(self.output_dir).resolve()
+        inside = folder.relative_to(root) if folder.is_relative_to(root) else Path()
+        return "" if inside == Path() else f"{inside.as_posix()}/"
+
+
+class PreviewImage(SaveImage):
+    """As SaveImage, into the folder for temporary files."""
+
+    DESCRIPTION = "Saves the images to the temporary folder, for a look; gone when the run ends."
+    SEARCH_ALIASES: ClassVar = ["preview", "preview image", "show image", "view image", "display image", "image viewer"]
+    type: Folder = "temp"
+    prefix_append = "_temp"
+    compress_level = 1
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"images": ("IMAGE",)}, "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"}}
+
+
+class UpscaleModelLoader:
+    """A model file by its name in models/upscale_models."""
+
+    host: ClassVar[Host]
+    CATEGORY = "model/loaders"
+    DESCRIPTION = "Loads an upscale model by file name; a name of the catalog is understood too."
+    RETURN_TYPES = ("UPSCALE_MODEL",)
+    FUNCTION = "load_model"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"model_name": (list_selector_names(cls.host.model_folders()), {"tooltip": "The model's file."})}}
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, model_name: str) -> bool | str:
+        try:
+            find_model(model_name, cls.host.model_folders())
+        except ModelError as error:
+            return str(error)
+        return True
+
+    def load_model(self, model_name: str) -> tuple[Any]:
+        from ...runtime.models.load import load_model
+
+        return (load_model(find_model(model_name, self.host.model_folders())),)
+
+
+class ImageUpscaleWithModel:
+    """ComfyUI's own way to upscale, pixel for pixel; TiledUpscale is the better one."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image/upscaling"
+    DESCRIPTION = "Upscales by the model's scale in tiles of 512 with 32 pixels of feathered overlap, exactly as ComfyUI does."
+    SEARCH_ALIASES: ClassVar = [
+        "upscale",
+        "upscaler",
+        "upsc",
+        "enlarge image",
+        "super resolution",
+        "hires",
+        "superres",
+        "increase resolution",
+    ]
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "upscale"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"upscale_model": ("UPSCALE_MODEL",), "image": ("IMAGE",)}}
+
+    def upscale(self, upscale_model: Any, image: Any) -> tuple[Any]:
+        from ...runtime.comfyui.builtin.image_scale import upscale_with_model
+
+        return (upscale_with_model(image, upscale_model, self.host.device(), self.host.progress),)
+
+
+def _side_spec(minimum: int = 0, default: int = 512) -> tuple[str, dict[str, Any]]:
+    return ("INT", {"default": default, "min": minimum, "max": MAX_RESOLUTION, "step": 1, "tooltip": "In pixels."})
+
+
+class ImageScale:
+    """To a width and height."""
+
+    host: ClassVar[Host]
+    upscale_methods: ClassVar = RESIZE_METHODS  # packs offer them too
+    crop_methods: ClassVar = ["disabled", "center"]
+    CATEGORY = "image/upscaling"
+    DESCRIPTION = "Resizes to a width and height; 0 keeps the aspect."
+    SEARCH_ALIASES: ClassVar = ["resize", "resize image", "scale image", "image resize", "zoom", "zoom in", "change size"]
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "upscale"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "image": ("IMAGE",),
+                "upscale_method": (RESIZE_METHODS, {"tooltip": "None of them is antialiased when it makes a picture smaller."}),
+                "width": _side_spec(),
+                "height": _side_spec(),
+                "crop": (cls.crop_methods, {"tooltip": "center cuts the picture to the new aspect first."}),
+            }
+        }
+
+    def upscale(self, image: Any, upscale_method: Any, width: int, height: int, crop: str) -> tuple[Any]:
+        from ...runtime.comfyui.builtin.image_scale import scale_images
+
+        return (scale_images(image, width, height, upscale_method, crop=crop == "center"),)
+
+
+class ImageScaleBy:
+    """By a factor."""
+
+    host: ClassVar[Host]
+    upscale_methods: ClassVar = RESIZE_METHODS
+    CATEGORY = "image/upscaling"
+    DESCRIPTION = "Resizes both sides by a factor."
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "upscale"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        factor = {"default": 1.0, "min": 0.01, "max": 8.0, "step": 0.01, "tooltip": "2.0 doubles both sides."}
+        return {"required": {"image": ("IMAGE",), "upscale_method": (RESIZE_METHODS,), "scale_by": ("FLOAT", factor)}}
+
+    def upscale(self, image: Any, upscale_method: Any, scale_by: float) -> tuple[Any]:
+        from ...runtime.comfyui.builtin.image_scale import scale_images_by as scaled
+
+        return (scaled(image, scale_by, upscale_method),)
+
+
+class ImageCrop:
+    """A rectangle of a picture."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image/transform"
+    DESCRIPTION = "Cuts out a rectangle; what lies beyond the border is left out."
+    SEARCH_ALIASES: ClassVar = ["trim"]
+    DEPRECATED = True
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "crop"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        corner = _side_spec(0, 0)
+        return {"required": {"image": ("IMAGE",), "width": _side_spec(1), "height": _side_spec(1), "x": corner, "y": corner}}
+
+    def crop(self, image: Any, width: int, height: int, x: int, y: int) -> tuple[Any]:
+        from ...runtime.comfyui.builtin.image_scale import crop_images
+
+        return (crop_images(image, x, y, width, height),)
+
+
+class ImageBatch:
+    """Two pictures become one batch."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image/batch"
+    DESCRIPTION = "Joins two batches; the second takes the size of the first."
+    SEARCH_ALIASES: ClassVar = ["combine images", "merge images", "stack images"]
+    DEPRECATED = True
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "batch"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"image1": ("IMAGE",), "image2": ("IMAGE",)}}
+
+    def batch(self, image1: Any, image2: Any) -> tuple[Any]:
+        from ...runtime.comfyui.builtin.image_scale import batch_images
+
+        return (batch_images(image1, image2),)
+
+
+NODES: dict[str, tuple[type, str]] = {
+    "LoadImage": (LoadImage, "Load Image"),
+    "SaveImage": (SaveImage, "Save Image"),
+    "PreviewImage": (PreviewImage, "Preview Image"),
+    "UpscaleModelLoader": (UpscaleModelLoader, "Load Upscale Model"),
+    "ImageUpscaleWithModel": (ImageUpscaleWithModel, "Upscale Image (using Model)"),
+    "ImageScale": (ImageScale, "Upscale Image"),
+    "ImageScaleBy": (ImageScaleBy, "Upscale Image By"),
+    "ImageCrop": (ImageCrop, "Crop Image (DEPRECATED)"),
+    "ImageBatch": (ImageBatch, "Batch Images (DEPRECATED)"),
+}

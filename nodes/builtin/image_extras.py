@@ -1,0 +1,430 @@
+"""More of ComfyUI's built-in image nodes, for the headless runner only: same ids, inputs and pixels as ComfyUI 0.30."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from ...runtime.host import IMAGE_SUFFIXES
+from .image import (
+    MAX_RESOLUTION,
+    RESIZE_METHODS,
+    collect_workflow_text,
+    file_is_there,
+    format_ui_files,
+    make_numbered_path_finder,
+    output_is_possible,
+)
+
+if TYPE_CHECKING:
+    from ...runtime.host import Host
+
+MAX_BATCH = 4096
+ANY_IMAGE: tuple[str, dict[str, Any]] = ("IMAGE", {})
+
+
+def int_spec(default: int, minimum: int, maximum: int, **options: Any) -> tuple[str, dict[str, Any]]:
+    """A whole number as ComfyUI's own nodes declare it."""
+    return ("INT", {"default": default, "min": minimum, "max": maximum, **options})
+
+
+def _combo_spec(options: list[str], **extra: Any) -> tuple[str, dict[str, Any]]:
+    return ("COMBO", {**extra, "multiselect": False, "options": options})
+
+
+def _side_spec(default: int = 512) -> tuple[str, dict[str, Any]]:
+    return int_spec(default, 0, MAX_RESOLUTION, step=1)
+
+
+class ImageScaleToTotalPixels:
+    """To a number of megapixels."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image/upscaling"
+    DESCRIPTION = "Resizes to a number of megapixels (of 1024 x 1024) and keeps the aspect."
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "upscale"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {
+                "image": ANY_IMAGE,
+                "upscale_method": _combo_spec(RESIZE_METHODS),
+                "megapixels": ("FLOAT", {"default": 1.0, "min": 0.01, "max": 16.0, "step": 0.01}),
+                "resolution_steps": int_spec(1, 1, 256, advanced=True),
+            }
+        }
+
+    def upscale(self, image: Any, upscale_method: Any, megapixels: float, resolution_steps: int) -> tuple[Any]:
+        from ...runtime.comfyui.builtin.image_resize import scale_to_total_pixels
+
+        return (scale_to_total_pixels(image, megapixels, resolution_steps, upscale_method),)
+
+
+class ImageScaleToMaxDimension:
+    """To a longer side."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image/upscaling"
+    DESCRIPTION = "Resizes so that the longer side has this many pixels, and keeps the aspect."
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "upscale"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        # ComfyUI names bilinear twice, and the place of a word in the list may be what somebody counts on.
+        methods = ["area", "lanczos", "bilinear", "nearest-exact", "bilinear", "bicubic"]
+        return {"required": {"image": ANY_IMAGE, "upscale_method": _combo_spec(methods), "largest_size": _side_spec()}}
+
+    def upscale(self, image: Any, upscale_method: Any, largest_size: int) -> tuple[Any]:
+        from ...runtime.comfyui.builtin.image_resize import scale_to_longer_side
+
+        return (scale_to_longer_side(image, largest_size, upscale_method),)
+
+
+class ImageInvert:
+    """The negative."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image/color"
+    DESCRIPTION = "Makes a negative: 1 - value."
+    SEARCH_ALIASES: ClassVar = ["reverse colors"]
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "invert"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"image": ("IMAGE",)}}
+
+    def invert(self, image: Any) -> tuple[Any]:
+        from ...runtime.comfyui.builtin.image_ops import invert_images
+
+        return (invert_images(image),)
+
+
+class EmptyImage:
+    """One colour."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image"
+    DESCRIPTION = "Makes pictures of one colour."
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "generate"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        side = int_spec(512, 1, MAX_RESOLUTION, step=1)
+        return {
+            "required": {
+                "width": side,
+                "height": side,
+                "batch_size": int_spec(1, 1, MAX_BATCH),
+                "color": int_spec(0, 0, 0xFFFFFF, step=1, display="color"),
+            }
+        }
+
+    def generate(self, width: int, height: int, batch_size: int = 1, color: int = 0) -> tuple[Any]:
+        from ...runtime.comfyui.builtin.image_ops import make_empty_images
+
+        return (make_empty_images(width, height, batch_size, color),)
+
+
+class LoadImageMask:
+    """One plane of a picture."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image"
+    DESCRIPTION = "Loads one plane of a picture as a mask; alpha is turned around, so that transparent is 1."
+    SEARCH_ALIASES: ClassVar = ["import mask", "alpha mask", "channel mask"]
+    RETURN_TYPES = ("MASK",)
+    FUNCTION = "load_image_mask"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        files = cls.host.input_files(IMAGE_SUFFIXES)
+        return {"required": {"image": (files, {"image_upload": True}), "channel": (["alpha", "red", "green", "blue"],)}}
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, image: str) -> bool | str:
+        return file_is_there(cls.host, image)
+
+    def load_image_mask(self, image: str, channel: str) -> tuple[Any]:
+        from ...runtime.comfyui.builtin.image_ops import extract_channel_mask
+        from ...runtime.comfyui.types.image import load_image_tensors
+
+        images, masks = load_image_tensors(self.host.find_input(image), max_pixels=self.host.get_max_input_pixels())
+        return (extract_channel_mask(images, masks, channel),)
+
+
+class LoadImageOutput:
+    """A picture of the output folder."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image"
+    DESCRIPTION = "Loads a picture that an earlier run left in the output folder."
+    SEARCH_ALIASES: ClassVar = ["output image", "previous generation"]
+    EXPERIMENTAL = True
+    RETURN_TYPES = ("IMAGE", "MASK")
+    FUNCTION = "load_image"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        remote = {"route": "/internal/files/output", "refresh_button": True, "control_after_refresh": "first"}
+        return {"required": {"image": ("COMBO", {"image_upload": True, "image_folder": "output", "remote": remote})}}
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, image: str) -> bool | str:
+        return file_is_there(cls.host, image)
+
+    def load_image(self, image: str) -> tuple[Any, Any]:
+        from ...runtime.comfyui.types.image import load_image_tensors
+
+        return load_image_tensors(self.host.find_input(image), max_pixels=self.host.get_max_input_pixels())
+
+
+class GetImageSize:
+    """Width, height and number."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image"
+    DESCRIPTION = "Width and height of the pictures, and how many there are."
+    SEARCH_ALIASES: ClassVar = ["dimensions", "resolution", "image info"]
+    RETURN_TYPES = ("INT", "INT", "INT")
+    RETURN_NAMES = ("width", "height", "batch_size")
+    FUNCTION = "measure"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"image": ANY_IMAGE}, "hidden": {"unique_id": "UNIQUE_ID"}}
+
+    def measure(self, image: Any, unique_id: str | None = None) -> tuple[int, int, int]:
+        """``unique_id`` is where ComfyUI's canvas shows the size; here nobody looks."""
+        return image.shape[2], image.shape[1], image.shape[0]
+
+
+class SplitImageWithAlpha:
+    """Colour and transparency, apart."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image/compositing"
+    DESCRIPTION = "Takes the alpha channel off a picture, as a mask in which transparent is 1."
+    SEARCH_ALIASES: ClassVar = ["extract alpha", "separate transparency", "remove alpha"]
+    RETURN_TYPES = ("IMAGE", "MASK")
+    FUNCTION = "split"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"image": ANY_IMAGE}}
+
+    def split(self, image: Any) -> tuple[Any, Any]:
+        from ...runtime.comfyui.builtin.image_ops import split_alpha
+
+        return split_alpha(image)
+
+
+class JoinImageWithAlpha:
+    """Colour and transparency, together."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image/compositing"
+    DESCRIPTION = "Puts a mask on a picture as its alpha channel; where the mask is 1, the picture becomes transparent."
+    SEARCH_ALIASES: ClassVar = ["add transparency", "apply alpha", "composite alpha", "RGBA"]
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "join"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"image": ANY_IMAGE, "alpha": ("MASK", {})}}
+
+    def join(self, image: Any, alpha: Any) -> tuple[Any]:
+        from ...runtime.comfyui.builtin.image_ops import join_alpha
+
+        return (join_alpha(image, alpha),)
+
+
+class ImageCompare:
+    """Two pictures for a look."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image"
+    DESCRIPTION = "Saves two batches to the temporary folder, for a look side by side."
+    EXPERIMENTAL = True
+    RETURN_TYPES = ()
+    FUNCTION = "compare"
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {"compare_view": ("IMAGECOMPARE", {"socketless": True})},
+            "optional": {"image_a": ANY_IMAGE, "image_b": ANY_IMAGE},
+            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
+        }
+
+    def compare(
+        self, compare_view: Any, image_a: Any = None, image_b: Any = None, prompt: Any = None, extra_pnginfo: Any = None
+    ) -> dict[str, Any]:
+        """As in ComfyUI, these files carry no workflow."""
+        return {"ui": {"a_images": self._save_preview(image_a, "a"), "b_images": self._save_preview(image_b, "b")}}
+
+    def _save_preview(self, images: Any, letter: str) -> list[dict[str, str]]:
+        from ...runtime.comfyui.types.image import save_image_tensors
+
+        if images is None:
+            return []
+        find_path = make_numbered_path_finder(self.host, "temp")
+        return format_ui_files(self.host, "temp", save_image_tensors(images, f"comfy.compare.{letter}_temp", {}, find_path))
+
+
+def _resize_option(key: str, **inputs: Any) -> dict[str, Any]:
+    return {"key": key, "inputs": {"required": inputs}}
+
+
+class ResizeImageMaskNode:
+    """Any way to resize."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image/transform"
+    DESCRIPTION = "Resizes a picture or a mask, in one of nine ways to say to which size."
+    SEARCH_ALIASES: ClassVar = [
+        "resize",
+        "resize image",
+        "resize mask",
+        "scale",
+        "scale image",
+        "scale mask",
+        "image resize",
+        "change size",
+        "dimensions",
+        "shrink",
+        "enlarge",
+    ]
+    RETURN_TYPES = ("COMFY_MATCHTYPE_V3",)
+    RETURN_NAMES = ("resized",)
+    FUNCTION = "resize"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        crop = _combo_spec(["disabled", "center"], default="center")
+        choices = [
+            _resize_option("scale dimensions", width=_side_spec(), height=_side_spec(), crop=crop),
+            _resize_option(
+                "scale by multiplier", multiplier=("FLOAT", {"default": 1.0, "min": 0.01, "max": 8.0, "step": 0.01})
+            ),
+            _resize_option("scale longer dimension", longer_size=_side_spec()),
+            _resize_option("scale shorter dimension", shorter_size=_side_spec()),
+            _resize_option("scale width", width=_side_spec()),
+            _resize_option("scale height", height=_side_spec()),
+            _resize_option(
+                "scale total pixels", megapixels=("FLOAT", {"default": 1.0, "min": 0.01, "max": 16.0, "step": 0.01})
+            ),
+            _resize_option("match size", match=("IMAGE,MASK", {}), crop=crop),
+            _resize_option("scale to multiple", multiple=int_spec(8, 1, MAX_RESOLUTION, step=1)),
+        ]
+        either = {"template": {"template_id": "input_type", "allowed_types": "IMAGE,MASK"}}
+        return {
+            "required": {
+                "input": ("COMFY_MATCHTYPE_V3", either),
+                "resize_type": ("COMFY_DYNAMICCOMBO_V3", {"options": choices}),
+                "scale_method": _combo_spec(RESIZE_METHODS, default="area"),
+            }
+        }
+
+    def resize(self, input: Any, resize_type: str, scale_method: Any = "area", **shown_inputs: Any) -> tuple[Any]:
+        """``shown_inputs`` are those of the choice, named ``resize_type.width`` and so on."""
+        from ...runtime.comfyui.builtin.image_resize import resize_by_mode
+
+        values = {name.removeprefix("resize_type."): value for name, value in shown_inputs.items()}
+        return (resize_by_mode(input, resize_type, values, scale_method),)
+
+
+class SaveImageAdvanced:
+    """PNG of 8 or 16 bits, or EXR."""
+
+    host: ClassVar[Host]
+    CATEGORY = "image"
+    DESCRIPTION = "Saves PNG of 8 or 16 bits, or EXR of linear light, with the workflow inside."
+    SEARCH_ALIASES: ClassVar = ["save", "save image", "export image", "output image", "write image"]
+    RETURN_TYPES = ("IMAGE",)
+    RETURN_NAMES = ("images",)
+    FUNCTION = "save"
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        def depth_spec(*words: str) -> Any:
+            return _combo_spec(list(words), default=words[0], advanced=True)
+
+        formats = [
+            {
+                "key": "png",
+                "inputs": {"required": {"bit_depth": depth_spec("8-bit", "16-bit"), "input_color_space": depth_spec("sRGB")}},
+            },
+            {
+                "key": "exr",
+                "inputs": {
+                    "required": {
+                        "bit_depth": depth_spec("32-bit float"),
+                        "input_color_space": depth_spec("sRGB", "HDR", "linear"),
+                    }
+                },
+            },
+        ]
+        return {
+            "required": {
+                "images": ("IMAGE", {"tooltip": "The images to save."}),
+                "filename_prefix": ("STRING", {"default": "ComfyUI", "multiline": False}),
+                "format": ("COMFY_DYNAMICCOMBO_V3", {"options": formats}),
+            },
+            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
+        }
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, filename_prefix: str | None) -> bool | str:
+        return output_is_possible(cls.host, filename_prefix)
+
+    def save(
+        self,
+        images: Any,
+        format: str,
+        filename_prefix: str = "ComfyUI",
+        prompt: Any = None,
+        extra_pnginfo: Any = None,
+        **shown_inputs: Any,
+    ) -> dict[str, Any]:
+        """``shown_inputs`` are those of the format, named ``format.bit_depth`` and ``format.input_color_space``."""
+        from ...runtime.comfyui.builtin.save_image_advanced import save_image_advanced
+
+        text = {key: json.dumps(value) for key, value in collect_workflow_text(prompt, extra_pnginfo).items()}
+        bits = int(shown_inputs["format.bit_depth"].partition("-")[0])
+        space = shown_inputs.get("format.input_color_space", "sRGB")
+        saved: list[Path] = []
+        for index, image in enumerate(images):
+            path = self._make_path(filename_prefix, f".{format}", index, image)
+            saved.append(save_image_advanced(path, image, bits, space, text))
+        return {"ui": {"images": format_ui_files(self.host, "output", saved)}, "result": (images,)}
+
+    def _make_path(self, prefix: str, suffix: str, index: int, image: Any) -> Path:
+        """This node puts no ``_`` behind the number."""
+        numbered_path = make_numbered_path_finder(self.host, "output")(
+            prefix, suffix, index, width=image.shape[1], height=image.shape[0]
+        )
+        return numbered_path.with_name(numbered_path.name.removesuffix(f"_{suffix}") + suffix)
+
+
+NODES: dict[str, tuple[type, str]] = {
+    "ImageScaleToTotalPixels": (ImageScaleToTotalPixels, "Scale Image to Total Pixels"),
+    "ImageScaleToMaxDimension": (ImageScaleToMaxDimension, "Scale Image to Max Dimension"),
+    "ImageInvert": (ImageInvert, "Invert Image Colors"),
+    "EmptyImage": (EmptyImage, "Empty Image"),
+    "LoadImageMask": (LoadImageMask, "Load Image (as Mask)"),
+    "LoadImageOutput": (LoadImageOutput, "Load Image (from Outputs)"),
+    "GetImageSize": (GetImageSize, "Get Image Size"),
+    "SplitImageWithAlpha": (SplitImageWithAlpha, "Split Image with Alpha"),
+    "JoinImageWithAlpha": (JoinImageWithAlpha, "Join Image with Alpha"),
+    "ImageCompare": (ImageCompare, "Compare Images"),
+    "ResizeImageMaskNode": (ResizeImageMaskNode, "Resize Image/Mask"),
+    "SaveImageAdvanced": (SaveImageAdvanced, "Save Image (Advanced)"),
+}

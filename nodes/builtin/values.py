@@ -1,0 +1,239 @@
+"""ComfyUI's built-in values, switch and texts, for the headless runner only: same ids, inputs and results as ComfyUI 0.30."""
+
+from __future__ import annotations
+
+import json
+import sys
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, ClassVar
+
+if TYPE_CHECKING:
+    from ...runtime.host import Host
+
+_MAX_INT = 2**63 - 1  # ComfyUI takes Python's sys.maxsize, which is this on every machine of 64 bits
+_TENSOR_EDGE_ITEMS = 6  # torch's ``edgeitems``: what PreviewAny shows of a large tensor
+
+
+class _Primitive:
+    """A value that a person types once and links to many inputs."""
+
+    host: ClassVar[Host]
+    CATEGORY = "utilities/primitive"
+    FUNCTION = "give"
+
+    def give(self, value: Any) -> tuple[Any]:
+        return (value,)
+
+
+class PrimitiveInt(_Primitive):
+    """A whole number."""
+
+    DESCRIPTION = "A whole number for the inputs that it is linked to."
+    RETURN_TYPES = ("INT",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"value": ("INT", {"min": -_MAX_INT, "max": _MAX_INT, "control_after_generate": "fixed"})}}
+
+
+class PrimitiveFloat(_Primitive):
+    """A number."""
+
+    DESCRIPTION = "A number for the inputs that it is linked to."
+    RETURN_TYPES = ("FLOAT",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"value": ("FLOAT", {"min": -_MAX_INT, "max": _MAX_INT, "step": 0.1})}}
+
+
+class PrimitiveString(_Primitive):
+    """A line of text."""
+
+    DESCRIPTION = "A line of text for the inputs that it is linked to."
+    SEARCH_ALIASES: ClassVar = ["text", "string", "text box", "prompt"]
+    RETURN_TYPES = ("STRING",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"value": ("STRING", {"multiline": False})}}
+
+
+class PrimitiveStringMultiline(_Primitive):
+    """Several lines of text."""
+
+    DESCRIPTION = "Lines of text for the inputs that it is linked to."
+    SEARCH_ALIASES: ClassVar = ["text", "string", "text multiline", "string multiline", "text box", "prompt"]
+    RETURN_TYPES = ("STRING",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"value": ("STRING", {"multiline": True})}}
+
+
+class PrimitiveBoolean(_Primitive):
+    """Yes or no."""
+
+    DESCRIPTION = "Yes or no for the inputs that it is linked to."
+    RETURN_TYPES = ("BOOLEAN",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"value": ("BOOLEAN", {})}}
+
+
+class PreviewAny:
+    """Any value as text."""
+
+    host: ClassVar[Host]
+    CATEGORY = "utilities"
+    DESCRIPTION = "Shows any value as text, and gives the text on."
+    SEARCH_ALIASES: ClassVar = ["show output", "inspect", "debug", "print value", "show text"]
+    RETURN_TYPES = ("STRING",)
+    FUNCTION = "show"
+    OUTPUT_NODE = True
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {"required": {"source": ("*", {})}}
+
+    def show(self, source: Any) -> dict[str, Any]:
+        text = _format_value(source)
+        return {"ui": {"text": (text,)}, "result": (text,)}
+
+
+def _format_value(value: Any) -> str:
+    """Text as it is, numbers as Python writes them, JSON where it can be JSON, and otherwise what the value says of itself."""
+    if isinstance(value, str):
+        return value
+    if value is None or isinstance(value, int | float):
+        return str(value)
+    try:
+        return json.dumps(value, indent=4)
+    except Exception:  # JSON knows no such value, or it holds itself
+        return _print_value(value)
+
+
+def _print_value(value: Any) -> str:
+    torch: Any = sys.modules.get("torch")  # where nobody imported it there is no tensor to print
+    # Not torch.set_printoptions, which forgets whether numbers were wanted in scientific notation.
+    print_options: AbstractContextManager[object] = (
+        torch._tensor_str.printoptions(edgeitems=_TENSOR_EDGE_ITEMS) if torch else nullcontext()
+    )
+    try:
+        with print_options:
+            return str(value)
+    except Exception:  # a __str__ of somebody's own
+        return "source exists, but could not be serialized."
+
+
+class ComfySwitchNode:
+    """One of two inputs; the other is never made."""
+
+    host: ClassVar[Host]
+    CATEGORY = "utilities/logic"
+    DESCRIPTION = "Gives on one of two inputs. What only the other one needs is not run."
+    SEARCH_ALIASES: ClassVar = ["if", "then", "switch", "conditional", "branch"]
+    EXPERIMENTAL = True
+    RETURN_TYPES = ("COMFY_MATCHTYPE_V3",)
+    RETURN_NAMES = ("output",)
+    FUNCTION = "choose"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        either = ("COMFY_MATCHTYPE_V3", {"lazy": True, "template": {"template_id": "switch", "allowed_types": "*"}})
+        return {"required": {"switch": ("BOOLEAN", {}), "on_false": either, "on_true": either}}
+
+    def check_lazy_status(self, switch: bool, on_false: Any = None, on_true: Any = None) -> list[str]:
+        selected_input, value = ("on_true", on_true) if switch else ("on_false", on_false)
+        return [selected_input] if value is None else []
+
+    def choose(self, switch: bool, on_false: Any, on_true: Any) -> tuple[Any]:
+        return (on_true if switch else on_false,)
+
+
+class CustomCombo:
+    """A choice from a list that a person wrote."""
+
+    host: ClassVar[Host]
+    CATEGORY = "utilities"
+    DESCRIPTION = "One of the words that were typed into the node on the canvas, and its place among them."
+    EXPERIMENTAL = True
+    RETURN_TYPES = ("STRING", "INT")
+    RETURN_NAMES = ("STRING", "INDEX")
+    FUNCTION = "choose"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        # The canvas sends ``index`` and ``option1``, ``option2``, ... without anybody declaring them; hidden inputs let one in.
+        return {"required": {"choice": ("COMBO", {"multiselect": False, "options": []})}, "hidden": {"index": "INDEX"}}
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, choice: str) -> bool:
+        """Any: only the canvas knows the list."""
+        return True
+
+    def choose(self, choice: str, index: int | None = None) -> tuple[str, int]:
+        return choice, index or 0
+
+
+class StringConcatenate:
+    """Two texts, joined."""
+
+    host: ClassVar[Host]
+    CATEGORY = "text"
+    DESCRIPTION = "Joins two texts with a third between them."
+    SEARCH_ALIASES: ClassVar = [
+        "concatenate",
+        "text concat",
+        "join text",
+        "merge text",
+        "combine strings",
+        "string concat",
+        "append text",
+        "combine text",
+    ]
+    RETURN_TYPES = ("STRING",)
+    FUNCTION = "join"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        text = ("STRING", {"multiline": True})
+        between = ("STRING", {"default": "", "multiline": False})
+        return {"required": {"string_a": text, "string_b": text, "delimiter": between}}
+
+    def join(self, string_a: str, string_b: str, delimiter: str = "") -> tuple[str]:
+        return (f"{string_a}{delimiter}{string_b}",)
+
+
+class StringReplace:
+    """A text with a part of it exchanged."""
+
+    host: ClassVar[Host]
+    CATEGORY = "text"
+    DESCRIPTION = "Puts one text in the place of another, wherever it is found."
+    SEARCH_ALIASES: ClassVar = ["replace", "find and replace", "substitute", "swap text"]
+    RETURN_TYPES = ("STRING",)
+    FUNCTION = "exchange"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        text = ("STRING", {"multiline": True})
+        return {"required": {"string": text, "find": text, "replace": text}}
+
+    def exchange(self, string: str, find: str, replace: str) -> tuple[str]:
+        return (string.replace(find, replace),)
+
+
+NODES: dict[str, tuple[type, str]] = {
+    "PrimitiveInt": (PrimitiveInt, "Int"),
+    "PrimitiveFloat": (PrimitiveFloat, "Float"),
+    "PrimitiveString": (PrimitiveString, "Text"),
+    "PrimitiveStringMultiline": (PrimitiveStringMultiline, "Text (Multiline)"),
+    "PrimitiveBoolean": (PrimitiveBoolean, "Boolean"),
+    "PreviewAny": (PreviewAny, "Preview as Text"),
+    "ComfySwitchNode": (ComfySwitchNode, "If/Else Switch"),
+    "CustomCombo": (CustomCombo, "Custom Combo"),
+    "StringConcatenate": (StringConcatenate, "Concatenate Text"),
+    "StringReplace": (StringReplace, "Replace Text"),
+}

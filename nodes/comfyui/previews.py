@@ -1,0 +1,214 @@
+"""Our nodes as ComfyUI runs them: beside its result, a node shows its source and its result under a slider, or its map.
+
+The command line has no canvas, so there the same nodes make no such pictures. What is shown is small and bounded, whatever
+the size of the picture or the length of the film; ``web/js/compare_on_node.js`` shows it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import closing
+from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakKeyDictionary
+
+from ..builtin.image import format_ui_files
+from ..image import TiledUpscale
+from ..metrics import ColorDriftMetric, DiffMap
+from ..video import SequenceOut, TiledUpscaleVideo, VideoOut
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from ...runtime.host import Host
+    from ...runtime.media.geometry import Size
+    from ...runtime.media.video_stream import Frame, VideoStream
+    from ...runtime.report.before_after import BeforeAfterPair, SourceSnapshot
+
+COMPARED_KEY = "upscale8k_compared"
+"""The key of a node's ``ui`` that holds the pairs of pictures."""
+MAX_IMAGES = 4
+"""Of a batch at most."""
+MAX_FRAMES = 3
+"""Of a film at most."""
+JPEG_QUALITY = 92
+MAP_SIDE = 1024
+"""Of a map on its node at most, in pixels."""
+
+
+class TiledUpscaleWithPreview(TiledUpscale):
+    """Shows the pictures of a batch before and after."""
+
+    def run(self, image: Any, *values: Any, **settings: Any) -> Any:
+        (result,) = super().run(image, *values, **settings)
+        with self.host.progress(1, "picture") as progress:
+            progress.advance()
+            progress.preview(result[-1].numpy())  # else the last live preview, of a picture half done, would stay
+        return {"ui": {COMPARED_KEY: _save_image_pairs(self.host, image, result)}, "result": (result,)}
+
+
+class TiledUpscaleVideoWithPreview(TiledUpscaleVideo):
+    """Lets the node that writes the film see frames of the source, too."""
+
+    def run(self, video: Any, *values: Any, **settings: Any) -> Any:
+        frame_pairs = VideoFramePairs()
+        (result,) = super().run(_tap_frames(self.host, video, frame_pairs.add_source_frame), *values, **settings)
+        _FRAME_PAIRS[result] = frame_pairs
+        return (result,)
+
+
+class VideoOutWithPreview(VideoOut):
+    """Shows some frames of an upscaled film before and after."""
+
+    def run(self, video: Any, *values: Any, **settings: Any) -> Any:
+        return _write_with_preview(
+            self.host, video, lambda source: super(VideoOutWithPreview, self).run(source, *values, **settings)
+        )
+
+
+class SequenceOutWithPreview(SequenceOut):
+    """Shows some frames of an upscaled film before and after."""
+
+    def run(self, video: Any, *values: Any, **settings: Any) -> Any:
+        return _write_with_preview(
+            self.host, video, lambda source: super(SequenceOutWithPreview, self).run(source, *values, **settings)
+        )
+
+
+class ColorDriftWithPreview(ColorDriftMetric):
+    """Shows the heat map on the node, below the verdict."""
+
+    def run(self, *values: Any, **settings: Any) -> dict[str, Any]:
+        output = super().run(*values, **settings)
+        return {**output, "ui": {**output["ui"], "images": _save_maps(self.host, output["result"][0])}}
+
+
+class DiffMapWithPreview(DiffMap):
+    """Shows the map on the node."""
+
+    def run(self, *values: Any, **settings: Any) -> Any:
+        result = super().run(*values, **settings)
+        return {"ui": {"images": _save_maps(self.host, result[0])}, "result": result}
+
+
+NODES: dict[str, type] = {
+    "ColorDriftMetric": ColorDriftWithPreview,
+    "DiffMap": DiffMapWithPreview,
+    "TiledUpscale": TiledUpscaleWithPreview,
+    "TiledUpscaleVideo": TiledUpscaleVideoWithPreview,
+    "VideoOut": VideoOutWithPreview,
+    "SequenceOut": SequenceOutWithPreview,
+}
+
+
+class VideoFramePairs:
+    """The same few frames on both sides of an upscaler, caught as they pass, so that none is computed twice.
+
+    They lie at a sixth, a half and five sixths of the film: its first frame is often black.
+    """
+
+    def __init__(self) -> None:
+        self._size: Size | None = None
+        self._times: list[float] = []
+        self._sources: dict[int, SourceSnapshot] = {}
+        self._pairs: dict[int, list[tuple[str, BeforeAfterPair]]] = {}
+
+    def reset(self, duration: float, size: Size) -> None:
+        """Forget what was seen; the result will last ``duration`` seconds and have this size."""
+        self._size = size
+        self._times = [duration * (2 * number + 1) / (2 * MAX_FRAMES) for number in range(MAX_FRAMES)]
+        self._sources.clear()
+        self._pairs.clear()
+
+    def add_source_frame(self, frame: Frame) -> None:
+        """A frame of the source, perhaps one to be kept."""
+        if self._size and self._is_sampled(frame):
+            from ...runtime.report.before_after import SourceSnapshot
+
+            self._sources[frame.pts] = SourceSnapshot(frame.pixels, self._size)
+
+    def add_result_frame(self, frame: Frame) -> None:
+        """A frame of the result. Its source has passed before it."""
+        before = self._sources.pop(frame.pts, None)
+        if before:
+            when = f"{float(frame.seconds):.2f} s"
+            self._pairs[frame.pts] = [(when, pair) for pair in before.make_pairs(frame.pixels)]
+
+    def get_pairs(self) -> list[tuple[str, BeforeAfterPair]]:
+        """What was caught, and when in the film it is."""
+        return [pair for pts in sorted(self._pairs) for pair in self._pairs[pts]]
+
+    def _is_sampled(self, frame: Frame) -> bool:
+        end = float((frame.pts + max(frame.duration, 1)) * frame.time_base)
+        return any(float(frame.seconds) <= time < end for time in self._times)
+
+
+_FRAME_PAIRS: WeakKeyDictionary[Any, VideoFramePairs] = WeakKeyDictionary()
+"""By the film that an upscaler gave: what sees its source."""
+
+
+def _write_with_preview(host: Host, video: Any, write: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    """What ``write`` says of the film it wrote, and frames of it where it comes straight from an upscaler."""
+    frame_pairs = _FRAME_PAIRS.get(video)
+    if frame_pairs is None:
+        return write(video)
+    frame_pairs.reset(float(video.get_duration()), video.stream.info.size)
+    output = write(_tap_frames(host, video, frame_pairs.add_result_frame))
+    return {**output, "ui": {**output["ui"], COMPARED_KEY: _save_pairs(host, frame_pairs.get_pairs())}}
+
+
+def _tap_frames(host: Host, video: Any, on_frame: Callable[[Frame], None]) -> Any:
+    """The same film; ``see`` is shown each frame that somebody reads."""
+    from ...runtime.comfyui.types.video import map_video_value
+    from ...runtime.media.video_stream import VideoStream
+
+    def tap_stream(stream: VideoStream, _: object) -> VideoStream:
+        def iterate_frames(first: int = 0) -> Iterator[Frame]:
+            with closing(cast("Generator[Frame]", stream.frames(first))) as source_frames:
+                for frame in source_frames:
+                    on_frame(frame)
+                    yield frame
+
+        return VideoStream(stream.info, iterate_frames, iterate_frames)
+
+    return map_video_value(video, host.progress, tap_stream)
+
+
+def _save_image_pairs(host: Host, images: Any, results: Any) -> list[dict[str, Any]]:
+    from ...runtime.media.geometry import Size
+    from ...runtime.report.before_after import SourceSnapshot
+
+    found: list[tuple[str, BeforeAfterPair]] = []
+    for number, (image, result) in enumerate(zip(images[:MAX_IMAGES], results[:MAX_IMAGES], strict=True), 1):
+        pixels = result.numpy()
+        before = SourceSnapshot(image.detach().float().cpu().numpy(), Size(pixels.shape[1], pixels.shape[0]))
+        note = f"{number}" if len(images) > 1 else ""
+        found += [(note, pair) for pair in before.make_pairs(pixels)]
+    return _save_pairs(host, found)
+
+
+def _save_maps(host: Host, maps: Any) -> list[dict[str, str]]:
+    from PIL import Image
+
+    from ...runtime.images.quantize import to_integers
+
+    paths: list[Path] = []
+    for pixels in maps[:MAX_IMAGES]:
+        image = Image.fromarray(to_integers(pixels.numpy(), 8))
+        image.thumbnail((MAP_SIDE, MAP_SIDE), Image.Resampling.LANCZOS)
+        paths.append(host.output_path("temp", "upscale8k/maps", ".png"))
+        image.save(paths[-1], compress_level=1)
+    return format_ui_files(host, "temp", paths)
+
+
+def _save_pairs(host: Host, pairs: list[tuple[str, BeforeAfterPair]]) -> list[dict[str, Any]]:
+    """The pictures in the folder of temporary files, as the canvas asks for them."""
+    entries: list[dict[str, Any]] = []
+    for note, pair in pairs:
+        paths: list[Path] = []
+        for image in (pair.before, pair.after):
+            paths.append(host.output_path("temp", "upscale8k/compared", ".jpg"))
+            image.save(paths[-1], quality=JPEG_QUALITY, subsampling=0)
+        before, after = format_ui_files(host, "temp", paths)
+        entries.append({"whole": pair.is_whole, "note": note, "before": before, "after": after})
+    return entries

@@ -1,0 +1,213 @@
+"""What the scripts on the canvas ask of the server: the headless command, what models there are, and the download of one.
+
+Nothing is downloaded unasked, and nothing but files of the catalog, each checked by its hash. Who may ask is said in
+``_refusal``: a page of this very server, where the server is for this machine alone or its owner allowed it.
+"""
+
+# ComfyUI's modules exist only inside ComfyUI and carry no types.
+# pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shlex
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
+
+from ...runtime.errors import Cancelled, ModelError, OutputError
+from ...runtime.models.catalog import CatalogEntry, load_catalog
+from ...runtime.models.listing import list_models
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from ...runtime.host import Host
+
+ROOT = Path(__file__).resolve().parents[2]
+ALLOW_DOWNLOADS_ENV = "UPSCALE8K_ALLOW_DOWNLOADS"
+"""1 lets the pages of a server that others can reach download models, 0 forbids it everywhere."""
+DOWNLOAD_MESSAGE = "upscale8k.download"
+"""The message that tells a page how far a download is."""
+DOWNLOAD_MESSAGE_INTERVAL = 0.25  # seconds
+FORBIDDEN, CONFLICT, BAD_REQUEST = 403, 409, 400
+
+
+COMMAND_ROUTE = "/upscale8k/command"
+
+
+def register_routes(host: Host) -> None:
+    """Add the routes to the running server, once. Without one, as in a test, there is nobody to answer."""
+    server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
+    if server is not None and all(route.path != COMMAND_ROUTE for route in server.routes):
+        Routes(host, server).add_to_server()
+
+
+class Routes:
+    """The answers, for one server."""
+
+    def __init__(self, host: Host, server: Any) -> None:
+        self._host = host
+        self._server = server
+        self._downloads: dict[str, ModelDownload] = {}
+
+    def add_to_server(self) -> None:
+        routes = self._server.routes
+        routes.get(COMMAND_ROUTE)(self.get_command)
+        routes.get("/upscale8k/models")(self.list_models)
+        routes.post("/upscale8k/models/download")(self.start_download)
+        routes.post("/upscale8k/models/stop")(self.stop_download)
+
+    async def get_command(self, request: Any) -> Any:
+        """The line for a shell that runs the workflow ``file``, which the page has put among the user's files."""
+        file = self._server.user_manager.get_request_user_filepath(request, request.query.get("file", ""), create_dir=False)
+        if not file or not Path(file).is_file():
+            return _json_response({"error": "There is no such workflow file."}, BAD_REQUEST)
+        packs = [folder for name in request.query.getall("pack", []) if (folder := _find_pack_folder(name))]
+        return _json_response({"command": build_command_line(self._host, Path(file), packs)})
+
+    async def list_models(self, request: Any) -> Any:
+        """What is here and what could be had, and why this page may not download it, if so."""
+        rows = [
+            {
+                "id": row.id,
+                "title": row.title,
+                "bytes": row.bytes,
+                "licence": row.licence,
+                "good_for": row.good_for,
+                "here": row.path is not None,
+                "source": urlsplit(row.entry.urls[0]).hostname,
+            }
+            for row in await asyncio.to_thread(list_models, self._host.model_folders())
+            if row.entry
+        ]
+        return _json_response(
+            {"models": rows, "folder": str(self._get_models_folder() or ""), "refusal": _get_refusal_reason(request)}
+        )
+
+    async def start_download(self, request: Any) -> Any:
+        """Download one model of the catalog, and answer when it is there or cannot be."""
+        if reason := _get_refusal_reason(request):
+            return _json_response({"error": reason}, FORBIDDEN)
+        content = await _read_json_object(request)
+        entry = load_catalog().get(str(content.get("id")))
+        folder = self._get_models_folder()
+        if entry is None or folder is None:
+            return _json_response({"error": "There is no such model in the catalog, or no folder for models."}, BAD_REQUEST)
+        if entry.id in self._downloads:
+            return _json_response({"error": f"{entry.id} is being downloaded already."}, CONFLICT)
+        return await self._run_download(entry, folder, str(content.get("client_id", "")))
+
+    async def _run_download(self, entry: CatalogEntry, folder: Path, client_id: str) -> Any:
+        def send_progress(received: int, total: int | None) -> None:
+            self._server.send_sync(DOWNLOAD_MESSAGE, {"id": entry.id, "here": received, "total": total}, client_id or None)
+
+        download = self._downloads[entry.id] = ModelDownload(send_progress)
+        try:
+            downloaded_model = await asyncio.to_thread(download.run, entry, folder)
+        except Cancelled:
+            return _json_response({"stopped": True})
+        except (ModelError, OutputError) as error:
+            return _json_response({"error": str(error)}, BAD_REQUEST)
+        finally:
+            del self._downloads[entry.id]
+        return _json_response({"path": str(downloaded_model.path), "warning": downloaded_model.warning})
+
+    async def stop_download(self, request: Any) -> Any:
+        """End a download; what came stays, and the next one goes on from it."""
+        if reason := _get_refusal_reason(request):
+            return _json_response({"error": reason}, FORBIDDEN)
+        content = await _read_json_object(request)
+        download = self._downloads.get(str(content.get("id")))
+        if download:
+            download.stop_requested = True
+        return _json_response({"stopped": download is not None})
+
+    def _get_models_folder(self) -> Path | None:
+        return next(iter(self._host.model_folders()), None)
+
+
+class ModelDownload:
+    """One download, told of to the page a few times a second."""
+
+    def __init__(self, on_progress: Callable[[int, int | None], None]) -> None:
+        self.stop_requested = False
+        self._on_progress = on_progress
+        self._next_message = 0.0
+
+    def run(self, entry: CatalogEntry, folder: Path) -> Any:
+        from ...runtime.models.pull import pull_model
+
+        return pull_model(entry, folder, self._report_progress)
+
+    def _report_progress(self, received: int, total: int | None) -> None:
+        if self.stop_requested:
+            raise Cancelled("The download was stopped.")
+        now = time.monotonic()
+        if now >= self._next_message:
+            self._on_progress(received, total)
+            self._next_message = now + DOWNLOAD_MESSAGE_INTERVAL
+
+
+def build_command_line(host: Host, workflow: Path, packs: Sequence[Path] = (), *, windows: bool = os.name == "nt") -> str:
+    """What gives, in a shell on this machine, the pixels that Run on the canvas gives: same folders, same device."""
+    args = [sys.executable, "-m", "runtime", "run", str(workflow)]
+    args += ["--input-dir", str(host.folder("input")), "--output-dir", str(host.folder("output"))]
+    for folder in host.model_folders():
+        args += ["--models-dir", str(folder)]
+    for folder in packs:
+        args += ["--nodes", str(folder)]
+    args += ["--device", host.device()]
+    if windows:
+        return f'cd /d "{ROOT}" && {subprocess.list2cmdline(args)}'
+    return f"cd {shlex.quote(str(ROOT))} && {shlex.join(args)}"
+
+
+def _find_pack_folder(module: str) -> Path | None:
+    """Where ComfyUI found the pack that says ``custom_nodes.NAME`` of its nodes; None for ours and for none."""
+    import folder_paths
+
+    name = module.removeprefix("custom_nodes.")
+    if not name or name != Path(name).name or name == "..":
+        return None
+    candidates = [Path(folder) / name for folder in folder_paths.get_folder_paths("custom_nodes")]
+    found = next((place for place in candidates if place.exists()), None)
+    return found if found and found.resolve() != ROOT else None
+
+
+def _get_refusal_reason(request: Any) -> str:
+    """Why this page may not have a model downloaded, as a sentence; empty when it may."""
+    from comfy.cli_args import args
+    from server import is_loopback
+
+    allowed = os.environ.get(ALLOW_DOWNLOADS_ENV, "")
+    manual_hint = "Run this where the server is: python -m runtime models pull NAME"
+    if allowed == "0":
+        return f"Downloads are switched off ({ALLOW_DOWNLOADS_ENV}=0). {manual_hint}"
+    if allowed != "1" and not all(is_loopback(address.strip()) for address in args.listen.split(",")):
+        return f"This server can be reached by others, so nothing is downloaded unless its owner sets {ALLOW_DOWNLOADS_ENV}=1. {manual_hint}"
+    if request.method == "POST":
+        if urlsplit(request.headers.get("Origin", "")).netloc.casefold() != request.host.casefold():
+            return "Only a page of this server may ask for a download."
+        if request.content_type != "application/json":
+            return "A download is asked for as JSON."
+    return ""
+
+
+async def _read_json_object(request: Any) -> dict[str, Any]:
+    """What the page sent; nothing where that is no JSON object."""
+    try:
+        content = await request.json()
+    except ValueError:
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _json_response(content: dict[str, Any], status: int = 200) -> Any:
+    from aiohttp import web
+
+    return web.json_response(content, status=status)

@@ -1,0 +1,129 @@
+"""``benchmark.md``: the table, and what changed since an earlier benchmark."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .model_speed import BenchmarkChange, BenchmarkResults, BenchmarkRow, find_sweeps
+
+_HEADINGS = (
+    "Model",
+    "Size in",
+    "Tile",
+    "Shown to the model",
+    "Precision",
+    "Backend",
+    "End to end, Mpx/s",
+    "Median, s",
+    "Spread",
+    "Model only, Mpx/s",
+    "Ready after, s",
+    "Peak memory, MB",
+)
+_LEFT = 6
+"""So many columns hold words."""
+
+
+def format_table(results: BenchmarkResults) -> str:
+    """The benchmark as Markdown."""
+    return (
+        "\n".join(
+            [
+                *_format_head(results),
+                *_format_rows(results),
+                *_format_sweeps(results),
+                *_format_problems(results),
+                *_format_changes(results),
+            ]
+        )
+        + "\n"
+    )
+
+
+def _format_head(results: BenchmarkResults) -> Iterator[str]:
+    counted = max((len(row.seconds) for row in results.rows), default=0)
+    yield "# Benchmark\n"
+    yield f"{_escape_markdown(results.machine)}; {results.date}. {results.warmups} warm-up and {counted} counted runs of each."
+    yield "Speed counts the pixels of the result. Spread is the slowest less the fastest run, as a share of the median. Memory"
+    yield "is what a run took at its highest, beyond what the process held before.\n"
+
+
+def _format_rows(results: BenchmarkResults) -> Iterator[str]:
+    yield "| " + " | ".join(_HEADINGS) + " |"
+    yield "|" + "---|" * _LEFT + "---:|" * (len(_HEADINGS) - _LEFT)
+    for row in results.rows:
+        if row.seconds:
+            yield "| " + " | ".join(_format_cells(row)) + " |"
+    if any(row.generated for row in results.rows):
+        yield "\n\\* Weights that are not here were generated: as fast as the real ones, and as large."
+
+
+def _format_cells(row: BenchmarkRow) -> Iterator[str]:
+    case = row.case
+    yield _escape_markdown(case.model) + (" \\*" if row.generated else "")
+    yield case.size
+    yield f"{row.tile}" if case.tile else f"{row.tile} (auto)"
+    yield row.cut
+    yield _format_used(case.precision, row.precision)
+    yield _format_used(case.backend, row.backend)
+    yield format_speed(row.speed)
+    yield f"{row.median:.3f}"
+    yield f"{row.spread:.0%}"
+    yield format_speed(row.model_speed)
+    yield f"{row.prepare_seconds:.1f}"
+    yield f"{row.peak_bytes / 1e6:.0f}" + (f" ({row.device_bytes / 1e6:.0f} by the driver)" if row.device_bytes else "")
+
+
+def _format_used(requested: str, used: str) -> str:
+    """What was asked for, and what that was."""
+    return requested if used in ("", requested) else f"{requested}: {used}"
+
+
+def _format_sweeps(results: BenchmarkResults) -> Iterator[str]:
+    found = find_sweeps(results.rows)
+    if found:
+        yield "\n## The tile that auto picks\n"
+    for sweep in found:
+        case, cut = sweep.auto_row.case, sweep.auto_row.cut
+        others = ", ".join(f"{other} {seconds:.3f} s" for other, seconds in sweep.medians.items() if other != cut)
+        took = f"{cut} pixels, {sweep.medians[cut]:.3f} s, {sweep.distance:.1%} more than the best"
+        yield f"* {_escape_markdown(case.model)}, {case.size}, {case.precision}, {case.backend}: {took}. Others: {others or 'none'}."
+
+
+def _format_problems(results: BenchmarkResults) -> Iterator[str]:
+    failed = [row for row in results.rows if row.problem]
+    if failed:
+        yield "\n## Not measured\n"
+        yield from (f"* {_escape_markdown(str(row.case))}: {_escape_markdown(row.problem)}" for row in failed)
+
+
+def _format_changes(results: BenchmarkResults) -> Iterator[str]:
+    if results.earlier is None:
+        return
+    yield f"\n## Since {_escape_markdown(results.earlier.name)} of {_escape_markdown(results.earlier.date)}\n"
+    if not results.is_comparable:
+        yield f"That one was made on another machine ({_escape_markdown(results.earlier.machine)}): nothing here is a regression.\n"
+    if not results.changes:
+        yield "It has none of these combinations."
+        return
+    slower = [change for change in results.changes if change.regression]
+    count = f"**{len(slower)} regression{'s' if len(slower) != 1 else ''}**" if slower else "No regression"
+    yield f"{count} in {len(results.changes)} combinations.\n"
+    yield "| Combination | Before, s | Now, s | Change |\n|---|---:|---:|---|"
+    yield from (_format_change(change) for change in results.changes)
+
+
+def _format_change(change: BenchmarkChange) -> str:
+    factor = f"{change.ratio:.2f}x slower" if change.ratio >= 1 else f"{1 / change.ratio:.2f}x faster"
+    verdict = f"**{factor}: regression**" if change.regression else factor
+    return f"| {_escape_markdown(str(change.case))} | {change.before:.3f} | {change.now:.3f} | {verdict} |"
+
+
+def _escape_markdown(text: str) -> str:
+    """A name of a file or a machine, so that it changes nothing in the table."""
+    return " ".join(text.split()).translate({ord(character): f"\\{character}" for character in "\\`*_[]<>|~#!"})
+
+
+def format_speed(value: float) -> str:
+    """Megapixels per second with two digits at least: slow models differ too."""
+    return f"{value:.2g}" if value < 0.1 else f"{value:.2f}"

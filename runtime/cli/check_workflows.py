@@ -1,0 +1,89 @@
+"""``check``: files and folders, each fine or with everything that is missing; one bad file never stops the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ..errors import Problem, Upscale8KError
+from ..graph.definitions import build_declared_classes
+from .display import Display
+from .load_workflow import load_workflow
+from .run_options import NodeCatalog, RunOptions, open_node_catalog
+
+
+@dataclass(frozen=True)
+class WorkflowCheckResult:
+    """``sentence`` is why the file is no workflow at all, or what else keeps it from being checked."""
+
+    path: Path
+    node_count: int = 0
+    problems: list[Problem] = field(default_factory=list[Problem])
+    error: str = ""
+
+    @property
+    def is_valid(self) -> bool:
+        return not self.problems and not self.error
+
+    def __str__(self) -> str:
+        if self.is_valid:
+            return f"{self.path}: {self.node_count} nodes, no problem."
+        if self.error:
+            return self.error
+        count = f"{len(self.problems)} problem{'' if len(self.problems) == 1 else 's'}"
+        return "\n".join([f"{self.path} has {count}:", *(f"  - {problem}" for problem in self.problems)])
+
+    def as_json(self) -> dict[str, Any]:
+        """For a program: ``error`` is null unless the file is no workflow."""
+        problems = [asdict(problem) for problem in self.problems]
+        return {
+            "file": str(self.path),
+            "fine": self.is_valid,
+            "nodes": self.node_count,
+            "error": self.error or None,
+            "problems": problems,
+        }
+
+
+def check_workflows(
+    files: Sequence[Path],
+    settings: Sequence[str],
+    run_options: RunOptions,
+    packs: Sequence[Path],
+    object_info: Mapping[str, Any],
+    display: Display,
+) -> Iterator[WorkflowCheckResult]:
+    """Check every file. The catalog is made once for each folder, because the media beside a workflow are its inputs too.
+
+    ``object_info`` describes nodes that are not here; they are checked by it.
+    """
+    declared_nodes = build_declared_classes(object_info)
+    for folder, folder_files in _group_by_folder(files).items():
+        with (
+            closing(run_options.create_host(display, folder / "any")) as host,
+            open_node_catalog(host, packs, display.show_message) as catalog,
+        ):
+            known_nodes = NodeCatalog({**declared_nodes, **catalog.classes}, catalog.titles)
+            definitions = {**object_info, **catalog.describe_nodes()}
+            for file in folder_files:
+                yield _check_file(file, settings, known_nodes.classes, definitions)
+
+
+def _check_file(
+    file: Path, settings: Sequence[str], classes: Mapping[str, type], definitions: Mapping[str, Any]
+) -> WorkflowCheckResult:
+    try:
+        loaded = load_workflow(file, settings, classes, definitions)
+    except Upscale8KError as error:
+        return WorkflowCheckResult(file, error=str(error))
+    return WorkflowCheckResult(file, len(loaded.prompt), loaded.problems)
+
+
+def _group_by_folder(files: Sequence[Path]) -> dict[Path, list[Path]]:
+    folders: dict[Path, list[Path]] = {}
+    for file in files:
+        folders.setdefault(file.resolve().parent, []).append(file)
+    return folders

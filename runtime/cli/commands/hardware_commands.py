@@ -1,0 +1,58 @@
+"""``probe`` and ``doctor``: what is here, which settings suit it, and what is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..display import open_display
+from . import options
+
+_LEVEL_LABELS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
+
+
+def probe(
+    as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False,
+    calibrate: Annotated[
+        bool, typer.Option("--calibrate", help="Measure memory and time of the models here, for some seconds, and keep it.")
+    ] = False,
+    model: Annotated[str | None, typer.Option("-m", "--model", help="Catalog id that the settings are for.")] = None,
+    ask_torch: Annotated[bool, typer.Option("--torch", help="Also find AMD's, Apple's and Intel's GPUs; loads torch.")] = False,
+    device: options.Device = "auto",
+    output_dir: options.OutputDir = None,
+    traceback: options.Traceback = False,
+) -> None:
+    """Show this machine and the settings that suit it, each with its reason."""
+    from ....nodes.hardware import calibrate_models, find_catalog_network
+    from ...hardware.calibration import load_calibration
+    from ...hardware.detect import detect
+    from ...hardware.report import format_report
+    from ...hardware.settings import recommend_settings
+
+    network = find_catalog_network(model) if model else None
+    machine = detect(ask_torch=ask_torch or calibrate, folders=(output_dir or Path("output"),))
+    if calibrate:
+        display = open_display("none")
+        from ..run_options import RunOptions
+
+        calibrate_models(machine, device, RunOptions().resolve_model_folders(), display.show_message)
+    settings = recommend_settings(machine, network, device=device, calibration=load_calibration())
+    if as_json:
+        typer.echo(json.dumps({"settings": settings.as_json(), "machine": machine.as_json()}, indent=2))
+    else:
+        typer.echo(format_report(machine, settings))
+
+
+def run_doctor(output_dir: options.OutputDir = None, traceback: options.Traceback = False) -> int:
+    """Look for what keeps Upscale8K from working here; exit 1 when there is a problem."""
+    from ..doctor import diagnose
+
+    problems = 0
+    for finding in diagnose(output_dir or Path("output")):
+        problems += finding.level == "problem"
+        typer.echo(f"{_LEVEL_LABELS[finding.level]}  {finding}")
+    typer.echo(f"\n{problems} problems found." if problems != 1 else "\n1 problem found.")
+    return 1 if problems else 0

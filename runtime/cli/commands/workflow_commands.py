@@ -1,0 +1,176 @@
+"""``run``, ``check``, ``convert`` and ``nodes``: what is done with any workflow."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from .... import nodes
+from ...errors import WorkflowError
+from ...graph.definitions import describe_classes
+from ...graph.execute.node_cache import NodeCache
+from ...host import LocalHost
+from .. import manage_models as model_commands
+from ..cache_option import DEFAULT_CACHE_LIMIT_GB, open_cache
+from ..check_workflows import WorkflowCheckResult, check_workflows
+from ..convert_workflows import convert_workflows, find_workflow_files, read_object_info
+from ..display import Display, open_display
+from ..dry_run import describe_required_files, describe_run
+from ..load_workflow import LoadedWorkflow, load_workflow
+from ..program_name import insert_program_name
+from ..run_options import NodeCatalog, RunOptions, open_node_catalog
+from ..run_workflow import make_failure_error, report_skipped_outputs
+from ..run_workflow import run_workflow as run_prepared
+from . import options
+
+
+def run(
+    workflow: options.Workflow,
+    settings: options.SetValues = None,
+    outputs: options.Outputs = None,
+    keep_going: options.KeepGoing = False,
+    dry_run: options.DryRun = False,
+    cache: options.CacheDir = None,
+    cache_limit: options.CacheLimit = DEFAULT_CACHE_LIMIT_GB,
+    input_dir: options.InputDir = None,
+    output_dir: options.OutputDir = None,
+    models_dir: options.ModelsDir = None,
+    extra_model_paths: options.ExtraPaths = None,
+    device: options.Device = "auto",
+    backend: options.BackendName = "auto",
+    progress: options.ProgressMode = "auto",
+    packs: options.Packs = None,
+    download: options.Download = False,
+    max_pixels: options.MaxPixels = None,
+    traceback: options.Traceback = False,
+) -> None:
+    """Run a workflow. Prints the files that it wrote."""
+    display = open_display(options.parse_display_mode(progress))
+    run_options = RunOptions(input_dir, output_dir, tuple(models_dir or ()), extra_model_paths, device, backend, max_pixels)
+    with (
+        closing(run_options.create_host(display, workflow)) as host,
+        open_node_catalog(host, packs or (), display.show_message) as catalog,
+    ):
+        result_cache = open_cache(cache, cache_limit, host, catalog, display.show_message) if cache is not None else None
+        if dry_run:
+            loaded = load_workflow(workflow, settings or [], catalog.classes, catalog.describe_nodes(), outputs or ())
+            _print_dry_run(loaded, catalog, host, result_cache)
+            return
+        if download:
+            _pull_missing_models(workflow, settings or [], catalog, host, display)
+        loaded = load_workflow(workflow, settings or [], catalog.classes, catalog.describe_nodes(), outputs or ())
+        runnable = loaded.select_runnable_outputs(catalog.classes) if keep_going else loaded.require_valid()
+        report_skipped_outputs(loaded, runnable, display)
+        outcome = run_prepared(runnable, catalog.classes, host, display, keep_going=keep_going, cache=result_cache)
+        for path in outcome.files:
+            typer.echo(path)
+        if error := make_failure_error(loaded, runnable, outcome):
+            raise error
+
+
+def check(
+    workflows: Annotated[list[Path], typer.Argument(help="Workflows, or folders of them.")],
+    settings: options.SetValues = None,
+    input_dir: options.InputDir = None,
+    output_dir: options.OutputDir = None,
+    models_dir: options.ModelsDir = None,
+    extra_model_paths: options.ExtraPaths = None,
+    packs: options.Packs = None,
+    object_info: options.ObjectInfo = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="One JSON object with every file and problem, for a program.")
+    ] = False,
+    traceback: options.Traceback = False,
+) -> int:
+    """Name every problem of every workflow at once. Exit code 0 or 2."""
+    run_options = RunOptions(input_dir, output_dir, tuple(models_dir or ()), extra_model_paths)
+    results = check_workflows(
+        find_workflow_files(workflows),
+        settings or [],
+        run_options,
+        packs or (),
+        read_object_info(object_info),
+        open_display("none"),
+    )
+    found: list[WorkflowCheckResult] = []
+    for one in results:
+        found.append(one)
+        if not as_json:
+            typer.echo(str(one) if one.is_valid else insert_program_name(f"Error: {one}"), err=not one.is_valid)
+    if as_json:
+        typer.echo(
+            json.dumps({"fine": all(one.is_valid for one in found), "files": [one.as_json() for one in found]}, indent=2)
+        )
+    return 0 if all(one.is_valid for one in found) else WorkflowError.exit_code
+
+
+def convert(
+    workflows: Annotated[list[Path], typer.Argument(help="Workflows saved from the canvas, or folders of them.")],
+    out: Annotated[Path | None, typer.Option("-o", "--output", help="A file, or a folder for many.")] = None,
+    object_info: options.ObjectInfo = None,
+    traceback: options.Traceback = False,
+) -> int:
+    """Convert workflows from the canvas format to the API format, as the canvas itself would."""
+    definitions = read_object_info(object_info) or describe_classes(nodes.get_node_classes(LocalHost()), nodes.DISPLAY_NAMES)
+    failures = convert_workflows(workflows, out, definitions)
+    for error in failures:
+        typer.echo(insert_program_name(f"Error: {error}"), err=True)
+    return max((error.exit_code for error in failures), default=0)
+
+
+def list_nodes(
+    as_json: Annotated[bool, typer.Option("--json", help="In the shape of ComfyUI's /object_info.")] = False,
+    models_dir: options.ModelsDir = None,
+) -> None:
+    """List the nodes that a workflow may use here."""
+    catalog = nodes.get_node_classes(
+        LocalHost(models_dirs=RunOptions(models_dirs=tuple(models_dir or ())).resolve_model_folders())
+    )
+    definitions = describe_classes(catalog, nodes.DISPLAY_NAMES)
+    if as_json:
+        typer.echo(json.dumps(definitions, indent=2))
+        return
+    for node_id, node in definitions.items():
+        typer.echo(f"{node_id:24} {node['category']:18} {node['description']}")
+
+
+def load_and_run(
+    workflow: Path,
+    settings: list[str],
+    run_options: RunOptions,
+    display: Display,
+    *,
+    download: bool,
+    packs: Sequence[Path] = (),
+) -> list[Path]:
+    """Run a workflow as a part of another command; the files that it wrote."""
+    with (
+        closing(run_options.create_host(display, workflow)) as host,
+        open_node_catalog(host, packs, display.show_message) as catalog,
+    ):
+        if download:
+            _pull_missing_models(workflow, settings, catalog, host, display)
+        loaded = load_workflow(workflow, settings, catalog.classes, catalog.describe_nodes())
+        return run_prepared(loaded.require_valid(), catalog.classes, host, display).files
+
+
+def _print_dry_run(loaded: LoadedWorkflow, catalog: NodeCatalog, host: LocalHost, cache: NodeCache | None) -> None:
+    """Print what a run would do; raises ``WorkflowRejected`` after that when it would not begin."""
+    lines = describe_required_files(loaded, catalog.classes, host)
+    for line in lines if loaded.problems else describe_run(loaded, catalog.classes, host, cache):
+        typer.echo(line)
+    loaded.require_valid()
+
+
+def _pull_missing_models(
+    workflow: Path, settings: Sequence[str], catalog: NodeCatalog, host: LocalHost, display: Display
+) -> None:
+    loaded = load_workflow(workflow, settings, catalog.classes, catalog.describe_nodes())
+    for entry in model_commands.find_missing_models(loaded.prompt, catalog.classes, host.models_dirs):
+        display.show_message(f"{entry.id} is not here; downloading it because of --download.")
+        model_commands.download_model(entry.id, host.models_dirs[0], display)

@@ -1,0 +1,108 @@
+"""A workflow file as a prompt that may run: read, converted, changed by ``--set``, checked."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from ..errors import Problem, WorkflowError, WorkflowRejected
+from ..graph.check import check_prompt
+from ..graph.convert.converter import WorkflowConversion, convert_workflow
+from ..graph.definitions import is_output_class
+from ..graph.document import Document, read_document
+from ..graph.execute.plan import find_runnable_outputs
+from ..graph.overrides import apply_override
+from ..graph.prompts import Prompt, find_reachable, make_natural_key
+from ..graph.targets import find_outputs
+from .video_tags import read_video_tags
+
+
+@dataclass(frozen=True)
+class LoadedWorkflow:
+    """A workflow in API form, and everything that is wrong with it."""
+
+    prompt: Prompt
+    document: Document
+    is_modified: bool
+    """Whether ``--set`` made it another workflow than the document."""
+    problems: list[Problem]
+    outputs: list[str]
+    """The nodes that it is run for."""
+
+    @property
+    def extra_pnginfo(self) -> dict[str, Any] | None:
+        """What results carry for the canvas; it prefers this to the prompt, so it must be the graph that made them."""
+        return {"workflow": self.document.ui} if self.document.ui and not self.is_modified else None
+
+    def require_valid(self) -> LoadedWorkflow:
+        """Itself; raises ``WorkflowRejected`` with every problem when there is any."""
+        if self.problems:
+            raise WorkflowRejected(self.problems, path=self.document.path)
+        return self
+
+    def select_runnable_outputs(self, catalog: Mapping[str, type]) -> LoadedWorkflow:
+        """As much of it as can run: the outputs that no problem concerns. Raises ``WorkflowRejected`` when there is none."""
+        if not self.problems:
+            return self
+        runnable = set(find_runnable_outputs(self.prompt, catalog, self.problems)) if self.prompt else set[str]()
+        outputs = [output for output in self.outputs if output in runnable]
+        if not outputs:
+            self.require_valid()
+        return replace(self, outputs=outputs)
+
+
+def convert_document(document: Document, definitions: Mapping[str, Any]) -> WorkflowConversion:
+    """The document as an API prompt, and what could not be converted. Raises ``WorkflowError`` that names the file."""
+    if document.prompt is not None:
+        return WorkflowConversion(document.prompt, [], {})
+    try:
+        return convert_workflow(document.ui or {}, definitions)
+    except WorkflowError as error:
+        raise WorkflowError(f"{document.path}: {error.what}", error.hint, path=document.path) from error
+
+
+def load_workflow(
+    path: Path,
+    settings: Sequence[str],
+    catalog: Mapping[str, type],
+    definitions: Mapping[str, Any],
+    outputs: Sequence[str] = (),
+) -> LoadedWorkflow:
+    """Read, convert, apply ``--set`` and check; ``outputs`` limits all of it to what these nodes need.
+
+    Raises ``WorkflowError`` for a file that is no workflow, and for what ``--set`` or ``--outputs`` name and is not there.
+    """
+    document = read_document(path, read_video_tags)
+    conversion = convert_document(document, definitions)
+    prompt = conversion.prompt
+    for assignment in settings:
+        prompt = _apply_setting(prompt, assignment, catalog)
+    selected = find_outputs(prompt, outputs, catalog) if outputs else None
+    checked = check_prompt(prompt, catalog, packs=conversion.packs, outputs=selected)
+    reported = {(problem.node_id, problem.kind) for problem in conversion.problems}
+    reported |= {(node_id, "missing_node_type") for node_id, kind in reported if kind == "legacy_group_node"}
+    problems = conversion.problems + [found for found in checked.problems if (found.node_id, found.kind) not in reported]
+    if selected is not None:
+        needed = {None, *find_reachable(prompt, selected)}
+        problems = [problem for problem in problems if problem.node_id in needed]
+    return LoadedWorkflow(
+        checked.prompt, document, bool(settings), problems, _select_outputs(checked.prompt, catalog, selected)
+    )
+
+
+def _select_outputs(prompt: Prompt, catalog: Mapping[str, type], selected: Sequence[str] | None) -> list[str]:
+    if selected is not None:
+        return list(selected)
+    found = [node_id for node_id, node in prompt.items() if is_output_class(catalog.get(node["class_type"], object))]
+    return sorted(found, key=make_natural_key)
+
+
+def _apply_setting(prompt: Prompt, assignment: str, catalog: Mapping[str, type]) -> Prompt:
+    try:
+        return apply_override(prompt, assignment, catalog)
+    except WorkflowError as error:
+        raise WorkflowError(
+            f"--set {assignment}: {error.what}", error.hint, node_id=error.node_id, input_name=error.input_name
+        ) from error

@@ -1,0 +1,130 @@
+"""``models``: the table, and pull, verify and import."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import ModelNotFound
+from ..models.catalog import CatalogEntry, find_entry, load_catalog
+from ..models.listing import ModelRow, list_models
+from ..models.locate import find_model
+from .display import Display, ProgressState
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Generator
+
+    from rich.table import Table
+
+_MEGABYTE = 1_000_000
+_HEADINGS = ("Model", "Scale", "Size", "Licence", "Here")
+_WIDE_SCREEN_COLUMNS = 120
+"""Columns of a screen from which on everything fits into one table."""
+
+
+def build_model_tables(folders: Sequence[Path], width: int) -> list[Table]:
+    """What is here and what can be pulled, for a person; what each is good for goes into a second table on a narrow screen."""
+    rows = list_models(folders)
+    if width >= _WIDE_SCREEN_COLUMNS:
+        return [_build_table((*_HEADINGS, "Good for"), rows, lambda row: (*_format_row(row), row.good_for))]
+    described_rows = [row for row in rows if row.good_for]
+    return [
+        _build_table(_HEADINGS, rows, _format_row),
+        _build_table(("Model", "Good for"), described_rows, lambda row: (row.id, row.good_for)),
+    ]
+
+
+def _build_table(headings: Sequence[str], rows: Sequence[ModelRow], cells: Callable[[ModelRow], tuple[str, ...]]) -> Table:
+    from rich import box
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for heading in headings:
+        table.add_column(heading, justify="right" if heading in ("Scale", "Size") else "left", no_wrap=heading != "Good for")
+    for row in rows:
+        table.add_row(*cells(row), style="" if row.path else "dim")
+    return table
+
+
+def _format_row(row: ModelRow) -> tuple[str, ...]:
+    scale = f"{row.scale}x" if row.scale else ""
+    size = f"{row.bytes / _MEGABYTE:.1f} MB" if row.bytes is not None else "?"
+    availability = {"folder": "yes", "dependency": "yes (shipped)", "pull": "models pull"}[row.state]
+    return row.id, scale, size, row.licence or "", availability
+
+
+def list_models_as_json(folders: Sequence[Path]) -> list[dict[str, Any]]:
+    """The same, for a program."""
+    return [
+        {
+            "id": row.id,
+            "title": row.title,
+            "scale": row.scale,
+            "bytes": row.bytes,
+            "licence": row.licence,
+            "state": row.state,
+            "path": str(row.path) if row.path else None,
+            "good_for": row.good_for,
+            "bad_for": row.bad_for,
+        }
+        for row in list_models(folders)
+    ]
+
+
+def download_model(name: str, folder: Path, display: Display) -> Path:
+    """Pull a model of the catalog. Raises ``ModelNotFound`` for a name that the catalog does not have."""
+    entry = find_entry(name)
+    if entry is None:
+        raise ModelNotFound(
+            f"There is no model called {name!r} to pull.", f"Choose one of: {', '.join(load_catalog())}.", model=name
+        )
+    from ..models.pull import pull_model
+
+    display.start_node(f"Pull {entry.id}")
+    with _show_download_progress(display) as report:
+        downloaded = pull_model(entry, folder, report)
+    if downloaded.warning:
+        display.show_message(downloaded.warning)
+    return downloaded.path
+
+
+@contextmanager
+def _show_download_progress(display: Display) -> Generator[Callable[[int, int | None], None]]:
+    import time
+
+    began = time.monotonic()
+
+    def report(received_bytes: int, total: int | None) -> None:
+        if total:
+            display.show_progress(ProgressState(total, "bytes", received_bytes, time.monotonic() - began))
+
+    try:
+        yield report
+    finally:
+        display.clear_progress()
+
+
+def find_missing_models(
+    prompt: Mapping[str, Mapping[str, Any]], node_classes: Mapping[str, type], folders: Sequence[Path]
+) -> list[CatalogEntry]:
+    """Models of the catalog that a prompt names in its loader nodes and that are not here, each once."""
+    missing_models: dict[str, CatalogEntry] = {}
+    for node in prompt.values():
+        output_types = getattr(node_classes.get(node["class_type"]), "RETURN_TYPES", ())
+        if "UPSCALE_MODEL" not in output_types:
+            continue
+        for value in node["inputs"].values():
+            entry = find_entry(value) if isinstance(value, str) else None
+            if entry and not _is_available(value, folders):
+                missing_models[entry.id] = entry
+    return list(missing_models.values())
+
+
+def _is_available(name: str, folders: Sequence[Path]) -> bool:
+    try:
+        find_model(name, folders)
+    except ModelNotFound:
+        return False
+    return True

@@ -1,0 +1,125 @@
+"""Where a command finds things: folders, a host, the catalog of nodes bound to it."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from ... import nodes
+from ...nodes.image import BACKENDS
+from ..errors import WorkflowError
+from ..graph.definitions import describe_classes
+from ..host import LocalHost
+from ..models.extra_model_paths import read_model_folders
+from .display import Display
+
+PACK_ROOT = Path(__file__).resolve().parent.parent.parent
+WORKFLOWS = PACK_ROOT / "workflows"
+SHIPPED_MEDIA = WORKFLOWS / "media"
+_DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu)(:\d+)?")
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """What the command line says about folders and devices."""
+
+    input_dir: Path | None = None
+    output_dir: Path | None = None
+    models_dirs: tuple[Path, ...] = ()
+    extra_model_paths: Path | None = None
+    device: str = "auto"
+    backend: str = "auto"
+    max_pixels: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.backend not in BACKENDS:
+            raise WorkflowError(f"There is no backend called {self.backend!r}.", f"Use one of: {', '.join(BACKENDS)}.")
+        if not _DEVICE.fullmatch(self.device):
+            raise WorkflowError(f"{self.device!r} is not a device.", "Use auto, cpu, cuda, cuda:N, mps or xpu.")
+
+    def resolve_model_folders(self) -> tuple[Path, ...]:
+        """Ours first, then those of a ComfyUI that this checkout is a custom node of, then those of the YAML file."""
+        own = self.models_dirs or (get_default_models_dir(),)
+        comfyui = PACK_ROOT.parent.parent if PACK_ROOT.parent.name == "custom_nodes" else None
+        found = [*own]
+        if comfyui:
+            found.append(comfyui / "models" / "upscale_models")
+        extra = self.extra_model_paths or (comfyui and comfyui / "extra_model_paths.yaml")
+        if extra and (self.extra_model_paths or extra.is_file()):
+            found += read_model_folders(extra)
+        return tuple(folder.absolute() for folder in found)
+
+    def create_host(self, display: Display, workflow: Path) -> LocalHost:
+        """The host for running ``workflow``. Media that lie beside it can be used without copying them, and so can ours: a
+        result of a shipped workflow is a workflow too, and lies elsewhere.
+        """
+        return LocalHost(
+            input_dir=self.input_dir or Path("input"),
+            output_dir=self.output_dir or Path("output"),
+            shipped_inputs=(workflow.resolve().parent / "media", SHIPPED_MEDIA),
+            models_dirs=self.resolve_model_folders(),
+            device_name=self.device,
+            backend_name=self.backend,
+            show_progress=display.track_progress,
+            max_pixels=self.max_pixels,
+        )
+
+
+def get_default_models_dir() -> Path:
+    """Where ``models pull`` puts weights unless told otherwise."""
+    return Path(os.environ.get("UPSCALE8K_MODELS_DIR") or PACK_ROOT / "models")
+
+
+@dataclass(frozen=True)
+class NodeCatalog:
+    """The node classes of one host, their titles, and the folders of those that are not ours."""
+
+    classes: dict[str, type]
+    titles: dict[str, str]
+    packs: dict[type, Path] = field(default_factory=dict[type, Path])
+
+    def describe_nodes(self) -> dict[str, Any]:
+        """In the shape of ComfyUI's ``/object_info``."""
+        return describe_classes(self.classes, self.titles)
+
+
+@contextmanager
+def open_node_catalog(host: LocalHost, packs: Sequence[Path], show_message: Callable[[str], None]) -> Generator[NodeCatalog]:
+    """The catalog bound to ``host`` and the nodes of other people's packs, for use inside: ComfyUI's modules are stood in for.
+
+    Raises ``WorkflowError`` for a folder that is no pack or lacks something.
+    """
+    builtin_nodes = nodes.get_node_classes(host)
+    if not packs:
+        yield NodeCatalog(builtin_nodes, nodes.DISPLAY_NAMES)
+        return
+    from ..comfyui.custom_nodes.pack_loader import load_node_pack
+    from ..comfyui.custom_nodes.stub_modules import install_stubs
+
+    with install_stubs(host, builtin_nodes):
+        catalog = NodeCatalog(dict(builtin_nodes), dict(nodes.DISPLAY_NAMES))
+        for folder in packs:
+            pack = load_node_pack(folder, host, builtin_nodes)
+            catalog.classes.update(pack.nodes)
+            catalog.titles.update(pack.titles)
+            catalog.packs.update(dict.fromkeys(pack.nodes.values(), folder.resolve()))
+            if pack.rejected_ids:
+                show_message(
+                    f"{pack.name} also declares {', '.join(pack.rejected_ids)}; the nodes that are here already are used."
+                )
+            for node_id, reason in pack.unusable_nodes.items():
+                show_message(f"{pack.name}: {node_id} cannot be used. {reason}")
+        yield catalog
+
+
+def find_shipped_workflow(name: str) -> Path:
+    """A workflow that comes with the project."""
+    path = WORKFLOWS / name
+    if not path.is_file():
+        raise WorkflowError(f"The workflow {name} that this command runs is not here ({path}).", "Install Upscale8K again.")
+    return path

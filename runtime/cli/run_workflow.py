@@ -1,0 +1,97 @@
+"""A prepared workflow, run: its events become progress, sentences, and the files that it wrote."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, cast
+
+from ..errors import NodeError
+from ..graph.execute.executor import NodeBlocked, NodeCached, NodeFailed, NodeFinished, NodeStarted, execute_plan
+from ..graph.execute.node_cache import NodeCache
+from ..graph.execute.plan import make_plan
+from ..graph.prompts import format_label
+from ..host import LocalHost
+from .display import Display
+from .load_workflow import LoadedWorkflow
+from .program_name import insert_program_name
+
+
+@dataclass
+class RunOutcome:
+    """``files`` are those of the outputs, each once, in order. ``failed`` counts the nodes that failed."""
+
+    files: list[Path] = field(default_factory=list[Path])
+    failed_count: int = 0
+    lost_outputs: list[str] = field(default_factory=list[str])
+    """Outputs that could not be had because a node failed."""
+
+
+def run_workflow(
+    loaded: LoadedWorkflow,
+    catalog: Mapping[str, type],
+    host: LocalHost,
+    display: Display,
+    *,
+    keep_going: bool = False,
+    cache: NodeCache | None = None,
+) -> RunOutcome:
+    """Run a prepared workflow. Raises the first error of a node; with ``keep_going`` every one is said instead."""
+    outcome = RunOutcome()
+    run_plan = make_plan(loaded.prompt, catalog, loaded.outputs)
+    written: dict[str, list[Path]] = {}
+    reused: set[str] = set()
+    events = execute_plan(run_plan, catalog, extra_pnginfo=loaded.extra_pnginfo, cache=cache, keep_going=keep_going)
+    for event in events:
+        if isinstance(event, NodeStarted):
+            display.start_node(event.title or event.class_type)
+            reused.discard(event.node_id)  # what was left behind for it was damaged
+        elif isinstance(event, NodeBlocked):
+            display.show_message(event.message)
+        elif isinstance(event, NodeFailed) and keep_going:
+            _record_failure(event, outcome, display)
+        elif isinstance(event, NodeFinished | NodeCached):
+            written[event.node_id] = _find_output_files(event.ui, host)
+            reused |= {event.node_id} if isinstance(event, NodeCached) else set()
+    if cache is not None:
+        display.start_node("")
+        display.show_message(f"{len(reused)} of {len(run_plan.order)} nodes came from the cache.")
+    positions = {node_id: place for place, node_id in enumerate(run_plan.order)}
+    ordered = sorted(written, key=lambda node_id: positions.get(node_id, len(positions)))
+    outcome.files = list(dict.fromkeys(path for node_id in ordered for path in written[node_id]))
+    return outcome
+
+
+def _record_failure(event: NodeFailed, outcome: RunOutcome, display: Display) -> None:
+    outcome.failed_count += 1
+    outcome.lost_outputs += event.lost_outputs
+    display.start_node("")
+    display.show_message(insert_program_name(f"Error: {event.error}"))
+
+
+def report_skipped_outputs(loaded: LoadedWorkflow, runnable: LoadedWorkflow, display: Display) -> None:
+    """Say every problem of a workflow that runs in part, and which outputs are left out because of them."""
+    for problem in loaded.problems:
+        display.show_message(insert_program_name(f"Error: {problem}"))
+    skipped = [format_label(loaded.prompt, output) for output in loaded.outputs if output not in runnable.outputs]
+    if skipped:
+        display.show_message(f"Left out because of that: {', '.join(skipped)}.")
+
+
+def make_failure_error(loaded: LoadedWorkflow, runnable: LoadedWorkflow, outcome: RunOutcome) -> NodeError | None:
+    """What a run that kept going could not do, as one error; None when it did everything."""
+    lost = [output for output in loaded.outputs if output not in runnable.outputs or output in outcome.lost_outputs]
+    if not lost and not outcome.failed_count and not loaded.problems:
+        return None
+    named = ", ".join(format_label(loaded.prompt, output) for output in lost)
+    what = f"{len(lost)} of {len(loaded.outputs)} outputs could not be made: {named}." if lost else "Not everything could run."
+    return NodeError(what, "See the errors above.")
+
+
+def _find_output_files(ui: Mapping[str, list[Any]], host: LocalHost) -> list[Path]:
+    """Results that stay: what went to the temporary folder is gone when the run ends. A series goes by the pattern of it."""
+    shown = [cast("dict[str, Any]", item) for item in ui.get("series") or ui.get("images", []) if isinstance(item, dict)]
+    # A pack's node may show pictures that are in no file, and say of it what it likes.
+    named = [item for item in shown if item.get("type") == "output" and isinstance(item.get("filename"), str)]
+    return [host.folder("output") / str(item.get("subfolder") or "") / item["filename"] for item in named]

@@ -1,0 +1,1 @@
+"""Everything that speaks ComfyUI's types and contracts."""

@@ -1,0 +1,1 @@
+"""The engine behind ComfyUI's own node ids for the headless runner."""

@@ -1,0 +1,178 @@
+"""What LoadImage and SaveImage of ComfyUI 0.30 do, number for number, so that a file gives the same pixels in both homes.
+
+ComfyUI decodes through FFmpeg. That is not what ``read`` does: JPEG and grey differ by some 1/255, 16 bits by 3e-4. A workflow
+that was tuned in one home must not change in the other, so these quirks are kept. Its silence about broken files is not:
+what ComfyUI fills up with grey or leaves out is an error here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager
+from os import PathLike
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, BinaryIO
+
+import av
+import av.error
+import numpy as np
+import numpy.typing as npt
+from PIL import ImageOps, ImageSequence, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
+
+from ...errors import MediaError
+from ...images.errors import ImageFormatError, make_non_finite_error
+from ...images.formats import gif, png
+from ...images.formats.header import (
+    MAX_PIXELS,
+    PILLOW_READERS,
+    ImageHeader,
+    check_pixel_limit,
+    make_damaged_file_error,
+    read_header,
+    translate_decoder_errors,
+)
+from ...images.formats.image_decoders import decode_image
+from ...images.formats.image_encoders import EncodeJob, write_png
+from ...images.image_file import Floats
+from ...images.quantize import Pixels, to_floats
+from ...images.write import atomic_image_output
+from ...media.geometry import Size
+from .frame_conversion import FrameConverter
+
+Samples = npt.NDArray[Any]
+
+_NO_ALPHA_MASK = (64, 64)
+_NO_PROTOCOLS = {"protocol_whitelist": "none"}
+"""FFmpeg is handed the open file, so it needs no way to open one: a playlist in it leads nowhere."""
+_PILLOW_FALLBACKS = PILLOW_READERS | {
+    "png": PngImagePlugin.PngImageFile,
+    "tiff": TiffImagePlugin.TiffImageFile,
+    "webp": WebPImagePlugin.WebPImageFile,
+}
+
+
+def load_image(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) -> tuple[Floats, Floats]:
+    """A picture file as LoadImage gives it: every frame of a GIF, APNG or WebP, always three channels.
+
+    Returns:
+        ``images`` (B, H, W, 3), 0..1 for integer files, and ``masks`` (B, H, W), 1 - alpha; without alpha zeros (B, 64, 64).
+
+    Raises:
+        MediaError: as ``read``, and for JPEG XL, which ComfyUI does not read. ``max_pixels`` counts all frames together.
+    """
+    file_path = Path(path)
+    header = read_header(file_path, max_pixels)
+    if header.format == "jxl":
+        raise MediaError(
+            f"{file_path.name} is JPEG XL, which LoadImage does not read.", "Save it as PNG or TIFF.", path=file_path
+        )
+    with translate_decoder_errors(file_path):
+        _check_complete(file_path, header)
+    with translate_decoder_errors(file_path), _translate_ffmpeg_errors():
+        frames = list(_enforce_pixel_limit(file_path, _iter_ffmpeg_frames(file_path), max_pixels))
+        if not frames:
+            frames = list(_enforce_pixel_limit(file_path, _iter_pillow_frames(file_path, header), max_pixels))
+    if not frames:
+        raise make_damaged_file_error(file_path, "no picture came out of it")
+    return _stack_frames(file_path, frames)
+
+
+def _check_complete(path: Path, header: ImageHeader) -> None:
+    """Decode once with the strict decoder, or walk the file where that says more; FFmpeg shows half pictures as whole ones."""
+    if header.format == "png":
+        png.verify_chunks(path)
+    elif header.format == "gif":
+        gif.verify_blocks(path)
+    else:
+        decode_image(path, header)
+
+
+@contextmanager
+def _translate_ffmpeg_errors() -> Generator[None, None, None]:
+    """The file was found whole: what FFmpeg refuses from here on is not the file's fault."""
+    try:
+        yield
+    except av.error.FFmpegError as error:
+        reason = f"FFmpeg, which decodes for LoadImage, cannot do this kind of picture ({error.strerror})"
+        raise ImageFormatError(reason, "Save it as an 8-bit RGB PNG of at least 16x16 pixels.") from error
+
+
+def _iter_ffmpeg_frames(path: Path) -> Iterator[Samples]:
+    """Frames as (H, W, 3 or 4), uint8 or float32; none where FFmpeg cannot decode the file (animated WebP)."""
+    convert: FrameConverter | None = None
+    broken = False
+    with path.open("rb") as file, av.open(_hide_file_name(file), "r", options=_NO_PROTOCOLS) as container:
+        stream = container.streams.video[0]
+        for packet in container.demux(stream):
+            try:
+                frames = packet.decode()
+            except av.error.InvalidDataError:
+                broken = True
+                continue
+            for frame in frames:
+                convert = convert or FrameConverter(frame, stream)
+                yield convert(frame)
+    if broken and convert:
+        raise ValueError("one of its frames cannot be decoded")
+
+
+def _hide_file_name(file: BinaryIO) -> SimpleNamespace:
+    """The file as something to read: by a name such as a_%d.png FFmpeg would read a_1.png, a_2.png, ... in its place."""
+    return SimpleNamespace(read=file.read, seek=file.seek, tell=file.tell)
+
+
+def _iter_pillow_frames(path: Path, header: ImageHeader) -> Iterator[Samples]:
+    """The fall-back: all frames through Pillow, those of another size than the first left out."""
+    if header.format not in _PILLOW_FALLBACKS:
+        return
+    size: tuple[int, int] | None = None
+    with _PILLOW_FALLBACKS[header.format](path) as file:
+        for frame in ImageSequence.Iterator(file):
+            image = ImageOps.exif_transpose(frame)
+            size = size or image.size
+            if image.size == size:
+                yield np.array(image.convert("RGBA" if "A" in image.getbands() else "RGB"))
+
+
+def _enforce_pixel_limit(path: Path, frames: Iterator[Samples], max_pixels: int) -> Iterator[Samples]:
+    for count, frame in enumerate(frames, 1):
+        check_pixel_limit(path, Size(frame.shape[1], frame.shape[0] * count), max_pixels)
+        yield frame
+
+
+def _stack_frames(path: Path, frames: list[Samples]) -> tuple[Floats, Floats]:
+    shape = frames[0].shape
+    if any(frame.shape != shape for frame in frames):
+        raise MediaError(f"{path.name} holds frames of different sizes.", "Save them as files of their own.", path=path)
+    images = np.empty((len(frames), *shape[:2], 3), np.float32)
+    has_alpha = shape[2] == 4
+    masks = (
+        np.empty((len(frames), *shape[:2]), np.float32) if has_alpha else np.zeros((len(frames), *_NO_ALPHA_MASK), np.float32)
+    )
+    for index, frame in enumerate(frames):
+        to_floats(frame[:, :, :3], out=images[index])
+        if has_alpha:
+            np.subtract(np.float32(1), to_floats(frame[:, :, 3]), out=masks[index])
+    return images, masks
+
+
+def save_png(path: str | PathLike[str], image: Floats, text: Mapping[str, str] | None = None) -> Path:
+    """Write (H, W, C) float32 as an 8-bit PNG with SaveImage's pixels and text chunks; one channel is grey.
+
+    Raises:
+        OutputError: as ``write``.
+    """
+    file_path = Path(path)
+    job = EncodeJob(image, 8, None, text=text or {}, quantize=_truncate_to_uint8)
+    with atomic_image_output(file_path) as temp_path:
+        write_png(job, temp_path)
+    return file_path
+
+
+def _truncate_to_uint8(strip: Pixels, bits: int = 8) -> npt.NDArray[np.uint8]:
+    assert bits == 8
+    scaled = strip * np.float32(255)
+    if np.isnan(scaled).any():
+        raise make_non_finite_error()
+    return np.clip(scaled, 0, 255, out=scaled).astype(np.uint8)

@@ -1,0 +1,101 @@
+"""ComfyUI 0.30's SaveImageAdvanced: PNG of 8 or 16 bits, or EXR of 32-bit linear light, with the pixels that it writes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import OpenImageIO as oiio
+import torch
+from torch import Tensor
+
+from ...errors import WorkflowError
+from ...images.errors import make_non_finite_error
+from ...images.formats.image_encoders import EncodeJob, write_png
+from ...images.image_file import Floats
+from ...images.quantize import Pixels
+from ...images.write import atomic_image_output
+from .load_save_image import save_png
+
+InputColorSpace = Literal["sRGB", "HDR", "linear"]
+
+# x and y of red, green, blue and white: ITU-R BT.709-6 and BT.2020-2, item 1 of their tables of colorimetry.
+_BT709 = (0.64, 0.33, 0.30, 0.60, 0.15, 0.06, 0.3127, 0.3290)
+_BT2020 = (0.708, 0.292, 0.170, 0.797, 0.131, 0.046, 0.3127, 0.3290)
+
+# ITU-R BT.2100-2, table 5: the HLG curve.
+_HLG_A, _HLG_B, _HLG_C = 0.17883277, 0.28466892, 0.55991072928
+
+
+def save_image_advanced(path: Path, image: Tensor, bits: int, color_space: InputColorSpace, text: Mapping[str, str]) -> Path:
+    """Write one picture (H, W), or (H, W, C) with 1, 3 or 4 channels. ``bits``: 8 or 16 for .png, 32 for .exr.
+
+    Integers are cut off and not rounded; values outside 0..1 are clipped in a PNG and kept in an EXR. ``space`` says what an
+    EXR's pixels are before they become linear light; a PNG takes them as they are.
+
+    Raises ``WorkflowError`` for another number of channels, ``OutputError`` as ``write`` does.
+    """
+    image_hwc = image[..., None] if image.ndim == 2 else image
+    if image_hwc.shape[-1] not in (1, 3, 4):
+        raise WorkflowError(
+            f"A picture of {image_hwc.shape[-1]} channels has no place in a {path.suffix[1:].upper()} file.",
+            "Give it grey, RGB or RGBA.",
+        )
+    if bits == 32:
+        light = _image_to_linear(image_hwc, color_space).cpu().numpy().astype(np.float32)
+        primaries = _BT2020 if color_space == "HDR" else _BT709
+        with atomic_image_output(path) as temp_path:
+            _write_exr(temp_path, light, primaries, text)
+        return path
+    pixels = image_hwc.detach().float().cpu().numpy()
+    if bits == 8:
+        return save_png(path, pixels, text)
+    with atomic_image_output(path) as temp_path:
+        write_png(EncodeJob(pixels, 16, None, text=text, quantize=_truncate_to_uint16), temp_path)
+    return path
+
+
+def _write_exr(temp_path: Path, light: Floats, primaries: tuple[float, ...], text: Mapping[str, str]) -> None:
+    """ComfyUI writes alpha straight, as it stands, where OpenEXR means colours that are multiplied by it; so does this."""
+    height, width, channels = light.shape
+    spec = oiio.ImageSpec(width, height, channels, "float")
+    spec.channelnames = ("Y",) if channels == 1 else ("R", "G", "B", "A")[:channels]
+    spec.attribute("compression", "zip")
+    spec.attribute("chromaticities", oiio.TypeDesc("float[8]"), primaries)
+    for key, value in text.items():
+        spec.attribute(key, value)
+    target: oiio.ImageOutput | None = oiio.ImageOutput.create("openexr")
+    if target is None:
+        raise OSError(oiio.geterror())
+    # The writer closes with True after a failure: the pending message is what tells.
+    opened: bool = target.open(str(temp_path), spec)  # pyright: ignore[reportUnknownMemberType]
+    done = opened and target.write_image(np.ascontiguousarray(light)) and target.close()
+    if not done or target.has_error:
+        raise OSError(target.geterror())
+
+
+def _truncate_to_uint16(strip: Pixels, bits: int) -> Pixels:
+    scaled = strip * np.float32((1 << bits) - 1)
+    if np.isnan(scaled).any():
+        raise make_non_finite_error()
+    return np.clip(scaled, 0, (1 << bits) - 1, out=scaled).astype(np.uint16)
+
+
+def _image_to_linear(image: Tensor, color_space: InputColorSpace) -> Tensor:
+    if color_space == "linear":
+        return image
+    decode = _srgb_to_linear if color_space == "sRGB" else _hlg_to_linear
+    return torch.cat([decode(image[..., :3]), image[..., 3:]], dim=-1)
+
+
+def _srgb_to_linear(code: Tensor) -> Tensor:
+    """IEC 61966-2-1."""
+    return torch.where(code <= 0.04045, code / 12.92, ((code.clamp(min=0.0) + 0.055) / 1.055) ** 2.4)
+
+
+def _hlg_to_linear(code: Tensor) -> Tensor:
+    """ITU-R BT.2100-2, the inverse of the HLG OETF: scene light. Codes above 1 go on along the curve."""
+    above = (torch.exp((code.clamp(min=0.5) - _HLG_C) / _HLG_A) + _HLG_B) / 12.0
+    return torch.where(code <= 0.5, code**2 / 3.0, above)

@@ -1,0 +1,270 @@
+"""What ComfyUI 0.30 makes of a film when a workflow asks for its frames: float32 RGB by FFmpeg's own conversion, bit for bit.
+
+All frames are in memory at once, each of them once: that is what IMAGE means. Films go through TiledUpscaleVideo instead.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from io import BytesIO
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import av.error
+import numpy as np
+import numpy.typing as npt
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from ...errors import MediaError, Upscale8KError
+from ...video.read.container import OPEN_OPTIONS
+from .frame_conversion import ConvertedSamples, FrameConverter
+
+VideoSource = Path | BytesIO
+FloatArray = npt.NDArray[np.float32]
+
+_SPARE_FRAMES = 4  # beyond the estimate, so that a count that is off by one copies nothing
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class TrimWindow:
+    """The part of a film that is wanted, in seconds; a ``duration`` of 0 means to the end."""
+
+    start: float = 0.0
+    duration: float = 0.0
+
+    def get_first_pts(self, time_base: Fraction) -> int:
+        return int(self.start / time_base)
+
+    def get_end_pts(self, time_base: Fraction) -> int | None:
+        """The first time that is not wanted any more; None when all are."""
+        return int((self.start + self.duration) / time_base) if self.duration else None
+
+
+@dataclass(frozen=True)
+class DecodedVideo:
+    """``images`` (N, H, W, 3), or (0, 0, 0, 3) without a frame, ``alpha`` (N, H, W, 1), ``sound`` (channels, samples)."""
+
+    images: FloatArray
+    alpha: FloatArray | None
+    audio: FloatArray | None
+    sample_rate: int
+
+
+def format_source_name(source: VideoSource) -> str:
+    return source.name if isinstance(source, Path) else "The film in memory"
+
+
+@contextmanager
+def open_source(source: VideoSource) -> Generator[InputContainer, None, None]:
+    """The container, for the time of the block. No file can make FFmpeg open another one or reach for the network.
+
+    Raises ``MediaError`` for everything that goes wrong with reading it in the block.
+    """
+    try:
+        if isinstance(source, BytesIO):
+            source.seek(0)
+            container = av.open(source, "r", options=OPEN_OPTIONS)
+        else:
+            container = av.open(str(source.absolute()), "r", options=OPEN_OPTIONS)
+        with container:
+            yield container
+    except Upscale8KError:
+        raise
+    except (av.error.FFmpegError, OSError) as error:
+        reason = getattr(error, "strerror", None) or str(error)
+        path = source if isinstance(source, Path) else None
+        raise MediaError(
+            f"{format_source_name(source)} cannot be read: {reason}.", "Give a film that FFmpeg can play.", path=path
+        ) from error
+
+
+def get_first_video_stream(container: InputContainer, source: VideoSource) -> VideoStream:
+    """Raises ``MediaError`` when there is none."""
+    if container.streams.video:
+        return container.streams.video[0]
+    path = source if isinstance(source, Path) else None
+    raise MediaError(f"{format_source_name(source)} has no picture track.", "Give a film, not a sound file.", path=path)
+
+
+def get_last_audio_stream(container: InputContainer) -> AudioStream | None:
+    """The last sound track that FFmpeg has a decoder for."""
+    tracks = [track for track in container.streams.audio if cast(Any, track.codec_context) is not None]
+    if container.streams.audio and not tracks:
+        _log.warning("FFmpeg has no decoder for the sound of this film: it is left out.")
+    return tracks[-1] if tracks else None
+
+
+def get_bit_depth(stream: VideoStream | None) -> int:
+    components = stream.format.components if stream is not None and cast(Any, stream.format) is not None else ()
+    return max((component.bits for component in components), default=8)
+
+
+def get_frame_rate(stream: VideoStream) -> Fraction:
+    return Fraction(stream.average_rate) if stream.average_rate else Fraction(1)
+
+
+def has_alpha(stream: VideoStream) -> bool:
+    pixel_format = cast(Any, stream.format)
+    return pixel_format is not None and (pixel_format.name == "pal8" or any(part.is_alpha for part in pixel_format.components))
+
+
+def decode_components(source: VideoSource, window: TrimWindow, expected_frames: int) -> DecodedVideo:
+    """Every frame and the sound of a window. ``expected`` frames are made room for; more are possible.
+
+    Packets that cannot be decoded are left out with a line in the log, as ComfyUI leaves them out.
+    Raises ``MediaError`` for a film that cannot be read or that changes its size.
+    """
+    with open_source(source) as container:
+        video, audio = get_first_video_stream(container, source), get_last_audio_stream(container)
+        frame_collector = _FrameCollector(video, window, expected_frames, format_source_name(source))
+        audio_collector = _AudioCollector(audio, window) if audio is not None else None
+        if first_pts := window.get_first_pts(_get_time_base(video)):
+            container.seek(first_pts, stream=video)
+        for packet in container.demux(*([video] if audio is None else [video, audio])):
+            if frame_collector.is_done and (audio_collector is None or audio_collector.is_done):
+                break
+            if packet.stream is video:
+                frame_collector.add_packet(packet)
+            elif audio_collector is not None:
+                audio_collector.add_packet(packet)
+    return DecodedVideo(
+        *frame_collector.get_result(),
+        audio=audio_collector.get_result() if audio_collector is not None else None,
+        sample_rate=(audio.sample_rate or 1) if audio is not None else 1,
+    )
+
+
+def decode_audio_range(source: VideoSource, start: Fraction, end: Fraction | None) -> tuple[FloatArray | None, int]:
+    """The sound alone of a part of a film, (channels, samples), and its samples a second; None where there is none."""
+    window = TrimWindow(float(start), float(end - start) if end is not None else 0.0)
+    with open_source(source) as container:
+        track = get_last_audio_stream(container)
+        if track is None:
+            return None, 0
+        audio_collector = _AudioCollector(track, window)
+        if start:
+            container.seek(int(start * av.time_base))
+        for packet in container.demux(track):
+            if audio_collector.is_done:
+                break
+            audio_collector.add_packet(packet)
+        return audio_collector.get_result(), track.sample_rate or 1
+
+
+def _get_time_base(stream: VideoStream) -> Fraction:
+    return stream.time_base or Fraction(1, av.time_base)
+
+
+def decode_video_packet(packet: Packet[VideoStream]) -> Iterator[av.VideoFrame]:
+    """The frames of a packet; none of one that is broken."""
+    try:
+        yield from packet.decode()
+    except av.error.InvalidDataError:
+        _log.warning("A packet of the film cannot be decoded: its frames are left out.")
+
+
+def decode_audio_packet(packet: Packet[Any]) -> Iterator[av.AudioFrame]:
+    """The sound of a packet; none of one that is broken, where ComfyUI gives up."""
+    try:
+        yield from packet.decode()
+    except av.error.FFmpegError:  # a decoder of sound says what is broken in many ways
+        _log.warning("A packet of the sound cannot be decoded: it is left out.")
+
+
+class _FrameCollector:
+    """Frames, converted and collected in one array that is made for as many as are expected."""
+
+    def __init__(self, stream: VideoStream, window: TrimWindow, expected_frames: int, name: str) -> None:
+        self.is_done = False
+        self._stream = stream
+        self._first_pts, self._end_pts = (
+            window.get_first_pts(_get_time_base(stream)),
+            window.get_end_pts(_get_time_base(stream)),
+        )
+        self._capacity = expected_frames + _SPARE_FRAMES
+        self._name = name
+        self._count = 0
+        self._converter: FrameConverter | None = None
+        self._frames: FloatArray | None = None
+
+    def add_packet(self, packet: Packet[Any]) -> None:
+        if self.is_done:
+            return
+        for frame in decode_video_packet(packet):
+            if frame.pts is not None and frame.pts < self._first_pts:
+                continue
+            if self._end_pts is not None and frame.pts is not None and frame.pts >= self._end_pts:
+                self.is_done = True
+                return
+            self._converter = self._converter or FrameConverter(frame, self._stream)
+            self._append(self._converter(frame))
+
+    def _append(self, samples: ConvertedSamples) -> None:
+        if self._frames is None:
+            self._frames = np.empty((self._capacity, *samples.shape), np.float32)
+        if samples.shape != self._frames.shape[1:]:
+            old, new = (f"{shape[1]}x{shape[0]}" for shape in (self._frames.shape[1:], samples.shape))
+            raise MediaError(f"{self._name} changes its size from {old} to {new}.", "Cut it there, and use each part alone.")
+        if self._count == len(self._frames):
+            grown = np.empty((self._count + self._count // 2 + 1, *samples.shape), np.float32)
+            grown[: self._count] = self._frames
+            self._frames = grown
+        full_scale = np.float32(255 if samples.dtype == np.uint8 else 1)
+        np.divide(samples, full_scale, out=self._frames[self._count], casting="same_kind")
+        self._count += 1
+
+    def get_result(self) -> tuple[FloatArray, FloatArray | None]:
+        """The pictures and their alpha."""
+        if self._frames is None:
+            return np.zeros((0, 0, 0, 3), np.float32), None
+        frames = self._frames[: self._count]
+        if frames.shape[-1] == 3:
+            return frames, None
+        return np.ascontiguousarray(frames[..., :3]), np.ascontiguousarray(frames[..., 3:])
+
+
+class _AudioCollector:
+    """Float samples at the track's own rate, from the start of the window on."""
+
+    def __init__(self, stream: AudioStream, window: TrimWindow) -> None:
+        self.is_done = False
+        self._stream = stream
+        self._window = window
+        self._resampler = av.AudioResampler(format="fltp")
+        self._chunks: list[FloatArray] = []
+
+    def add_packet(self, packet: Packet[Any]) -> None:
+        if self.is_done:
+            return
+        for decoded in decode_audio_packet(packet):
+            for frame in self._resampler.resample(decoded):
+                if self._window.duration and (frame.time or 0.0) > self._window.start + self._window.duration:
+                    self.is_done = True
+                    return
+                self._append(frame)
+
+    def _append(self, frame: av.AudioFrame) -> None:
+        samples = cast(FloatArray, frame.to_ndarray())
+        if not self._chunks:
+            lead_seconds = self._window.start - (frame.pts or 0) * (self._stream.time_base or Fraction(0))
+            skipped = max(0, int(lead_seconds * self._stream.sample_rate))
+            if skipped >= frame.samples:
+                return
+            samples = samples[..., skipped:]
+        self._chunks.append(samples)
+
+    def get_result(self) -> FloatArray | None:
+        if not self._chunks:
+            return None
+        sound = np.concatenate(self._chunks, axis=1)
+        return sound[..., : int(self._window.duration * self._stream.sample_rate)] if self._window.duration else sound

@@ -1,0 +1,35 @@
+"""``comfy.cli_args``: the options that ComfyUI was started with; none was."""
+
+from __future__ import annotations
+
+from argparse import ArgumentParser
+from typing import Any
+
+from ...missing import make_missing_getattr
+
+__getattr__ = make_missing_getattr("comfy.cli_args")
+
+
+class _Options:
+    """Options that packs look at, with ComfyUI's defaults; all others were not given."""
+
+    force_fp16 = force_fp32 = lowvram = highvram = novram = gpu_only = cpu = disable_xformers = deterministic = False
+    disable_smart_memory = force_channels_last = use_sage_attention = use_flash_attention = disable_auto_launch = False
+    base_directory: str | None = None
+    listen = "127.0.0.1"
+    port = 8188
+    preview_size = 512
+    disable_metadata = False
+    multi_user = False
+    verbose = "INFO"
+    preview_method = "none"
+    fast: frozenset[str] = frozenset()
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return None
+
+
+args = _Options()
+parser = ArgumentParser()

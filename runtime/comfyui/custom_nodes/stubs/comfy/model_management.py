@@ -1,0 +1,296 @@
+"""``comfy.model_management``: devices and memory, answered with the host; nothing is kept on a device between nodes."""
+
+from __future__ import annotations
+
+from enum import Enum
+from typing import Any
+
+from .....errors import Cancelled
+from ...context import get_host
+from ...missing import MissingApi, reject_dunder
+
+
+def __getattr__(name: str) -> Any:
+    if name == "OOM_EXCEPTION":
+        import torch
+
+        return torch.OutOfMemoryError
+    if name in ("total_vram", "total_ram"):
+        return get_total_memory(None if name == "total_vram" else _get_cpu_device()) / (1024 * 1024)
+    return MissingApi(f"comfy.model_management.{reject_dunder('comfy.model_management', name)}")
+
+
+class VRAMState(Enum):
+    DISABLED = 0
+    NO_VRAM = 1
+    LOW_VRAM = 2
+    NORMAL_VRAM = 3
+    HIGH_VRAM = 4
+    SHARED = 5
+
+
+class CPUState(Enum):
+    GPU = 0
+    CPU = 1
+    MPS = 2
+
+
+vram_state = VRAMState.NORMAL_VRAM
+cpu_state = CPUState.GPU
+current_loaded_models: list[Any] = []
+DISABLE_SMART_MEMORY = False
+XFORMERS_IS_AVAILABLE = False
+xpu_available = npu_available = mlu_available = ixuca_available = directml_enabled = False
+
+
+class InterruptProcessingException(Cancelled):
+    """Raised by a node that stops the run."""
+
+    def __init__(self, *args: object) -> None:
+        super().__init__(str(args[0]) if args else "The node stopped the run.")
+
+
+def throw_exception_if_processing_interrupted() -> None:
+    """Ctrl-C arrives by itself."""
+
+
+def processing_interrupted() -> bool:
+    return False
+
+
+def interrupt_current_processing(value: bool = True) -> None:
+    if value:
+        raise InterruptProcessingException
+
+
+def get_torch_device() -> Any:
+    """The device of the command line; ``auto`` is the first GPU, then Apple's, then the CPU."""
+    import torch
+
+    name = get_host().device()
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "mps" if torch.backends.mps.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _get_cpu_device() -> Any:
+    import torch
+
+    return torch.device("cpu")
+
+
+unet_offload_device = text_encoder_offload_device = vae_offload_device = intermediate_device = _get_cpu_device
+text_encoder_device = vae_device = get_torch_device
+
+
+def get_all_torch_devices(exclude_current: bool = False) -> list[Any]:
+    return [] if exclude_current else [get_torch_device()]
+
+
+def get_torch_device_name(device: Any) -> str:
+    return str(device)
+
+
+def is_device_type(device: Any, type: str) -> bool:
+    return getattr(device, "type", None) == type
+
+
+def is_device_cpu(device: Any) -> bool:
+    return is_device_type(device, "cpu")
+
+
+def is_device_mps(device: Any) -> bool:
+    return is_device_type(device, "mps")
+
+
+def is_device_cuda(device: Any) -> bool:
+    return is_device_type(device, "cuda")
+
+
+def is_device_xpu(device: Any) -> bool:
+    return is_device_type(device, "xpu")
+
+
+def get_autocast_device(dev: Any) -> str:
+    return getattr(dev, "type", "cuda")
+
+
+def _return_false(*_: Any, **__: Any) -> bool:
+    """What no device of ours is, or does."""
+    return False
+
+
+is_intel_xpu = is_ascend_npu = is_mlu = is_ixuca = is_directml_enabled = force_channels_last = xformers_enabled = _return_false
+xformers_enabled_vae = sage_attention_enabled = flash_attention_enabled = supports_fp8_compute = extended_fp16_support = (
+    _return_false
+)
+force_upcast_attention_dtype = pin_memory = unpin_memory = _return_false
+
+
+def pytorch_attention_enabled() -> bool:
+    return True
+
+
+def is_amd() -> bool:
+    import torch
+
+    return is_device_cuda(get_torch_device()) and torch.version.hip is not None
+
+
+def is_oom(e: BaseException) -> bool:
+    import torch
+
+    return isinstance(e, torch.OutOfMemoryError)
+
+
+def raise_non_oom(e: BaseException) -> None:
+    if not is_oom(e):
+        raise e
+
+
+def cpu_mode() -> bool:
+    return is_device_cpu(get_torch_device())
+
+
+def mps_mode() -> bool:
+    return is_device_mps(get_torch_device())
+
+
+def is_nvidia() -> bool:
+    import torch
+
+    return is_device_cuda(get_torch_device()) and torch.version.cuda is not None
+
+
+def get_total_memory(dev: Any = None, torch_total_too: bool = False) -> Any:
+    """Bytes of a device's memory."""
+    import psutil
+    import torch
+
+    dev = dev if dev is not None else get_torch_device()
+    total = torch.cuda.mem_get_info(dev)[1] if is_device_cuda(dev) else psutil.virtual_memory().total
+    return (total, total) if torch_total_too else total
+
+
+def get_free_memory(dev: Any = None, torch_free_too: bool = False) -> Any:
+    """Bytes of a device's memory that nobody uses."""
+    import psutil
+    import torch
+
+    dev = dev if dev is not None else get_torch_device()
+    free = torch.cuda.mem_get_info(dev)[0] if is_device_cuda(dev) else psutil.virtual_memory().available
+    return (free, free) if torch_free_too else free
+
+
+def free_memory(memory_required: float, device: Any, *_: Any, **__: Any) -> list[Any]:
+    """No model is kept that could make room."""
+    return []
+
+
+def unload_all_models() -> None:
+    """No model is kept."""
+
+
+def cleanup_models() -> None:
+    """No model is kept."""
+
+
+def soft_empty_cache(force: bool = False) -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+
+
+def should_use_fp16(*_: Any, **__: Any) -> bool:
+    """Full precision, which is right on every device."""
+    return False
+
+
+def should_use_bf16(*_: Any, **__: Any) -> bool:
+    return False
+
+
+def intermediate_dtype(*_: Any, **__: Any) -> Any:
+    import torch
+
+    return torch.float32
+
+
+vae_dtype = text_encoder_dtype = unet_dtype = intermediate_dtype
+
+
+def unet_manual_cast(*_: Any, **__: Any) -> None:
+    """Full precision needs no cast."""
+
+
+def dtype_size(dtype: Any) -> int:
+    """Bytes of one value; 4 when no type is given."""
+    return getattr(dtype, "itemsize", 4)
+
+
+def supports_cast(device: Any, dtype: Any) -> bool:
+    import torch
+
+    return dtype in (torch.float32, torch.float16) or (dtype == torch.bfloat16 and not is_device_mps(device))
+
+
+def supports_dtype(device: Any, dtype: Any) -> bool:
+    """Whether it is right to compute with a type, not whether it is possible: the CPU computes with 32 bits."""
+    import torch
+
+    return dtype == torch.float32 or (not is_device_cpu(device) and dtype in (torch.float16, torch.bfloat16))
+
+
+def device_supports_non_blocking(device: Any) -> bool:
+    return not is_device_mps(device)
+
+
+def cast_to(
+    weight: Any,
+    dtype: Any = None,
+    device: Any = None,
+    non_blocking: bool = False,
+    copy: bool = False,
+    stream: Any = None,
+    r: Any = None,
+) -> Any:
+    """The same values in another type or place, or written into ``r``; everything happens in one stream."""
+    if r is not None:
+        return r.copy_(weight, non_blocking=non_blocking)
+    return weight.to(device=device, dtype=dtype, non_blocking=non_blocking, copy=copy)
+
+
+def cast_to_device(tensor: Any, device: Any, dtype: Any, copy: bool = False) -> Any:
+    return cast_to(tensor, dtype, device, device_supports_non_blocking(device), copy)
+
+
+def synchronize() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+
+
+def loaded_models(only_currently_used: bool = False) -> list[Any]:
+    """No model is kept."""
+    return []
+
+
+def cleanup_models_gc() -> None:
+    """No model is kept."""
+
+
+def minimum_inference_memory() -> float:
+    """Bytes that ComfyUI keeps free for the work itself."""
+    return 0.8 * 1024**3
+
+
+def extra_reserved_memory() -> float:
+    """Nothing is reserved for others."""
+    return 0.0
+
+
+def module_size(module: Any) -> int:
+    """Bytes of a torch module's weights."""
+    return sum(value.nelement() * value.element_size() for value in module.state_dict().values())

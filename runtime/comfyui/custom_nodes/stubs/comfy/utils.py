@@ -1,0 +1,287 @@
+"""``comfy.utils``: progress bars, resizing and reading weights."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import ExitStack
+from operator import attrgetter
+from pathlib import Path
+from typing import Any
+
+from .....atomic_write import atomic_write
+from .....errors import ModelDamaged
+from .....host import Progress
+from ...context import get_host
+from ...missing import make_missing_getattr
+from ...tiled_scale import count_tiles, tiled_scale_multidim
+
+__getattr__ = make_missing_getattr("comfy.utils")
+
+PROGRESS_BAR_ENABLED = True
+
+
+class ProgressBar:
+    """Shows how far a node has come, with the display of the host. Steps may be of any size; the display counts to 1000."""
+
+    def __init__(self, total: float, node_id: str | None = None) -> None:
+        self.total = total
+        self.current: float = 0
+        self._shown_steps = 0
+        self._open = ExitStack()
+        self._bar: Progress | None = None
+
+    def update(self, value: float) -> None:
+        self.update_absolute(self.current + value)
+
+    def update_absolute(self, value: float, total: float | None = None, preview: object = None) -> None:
+        self.total = total if total is not None else self.total
+        self.current = min(value, self.total)
+        steps = math.floor(1000 * self.current / self.total) if self.total > 0 else 1000
+        if self._bar is None:
+            self._bar = self._open.enter_context(get_host().progress(1000, "step"))
+        self._bar.advance(max(0, steps - self._shown_steps))
+        self._shown_steps = max(steps, self._shown_steps)
+        if self._shown_steps >= 1000:
+            self._open.close()
+
+
+def set_progress_bar_enabled(enabled: bool) -> None:
+    """The command line decides what is shown."""
+
+
+def set_progress_bar_global_hook(function: Callable[..., Any]) -> None:
+    """The command line decides what is shown."""
+
+
+def common_upscale(samples: Any, width: int, height: int, upscale_method: str, crop: str) -> Any:
+    """Resize (B, C, H, W); ``crop="center"`` cuts the middle out to the new aspect first.
+
+    ``upscale_method`` is one of torch's, without antialiasing, or ``lanczos``.
+    """
+    from torch.nn.functional import interpolate
+
+    if samples.ndim > 4:  # (B, C, ..., H, W): every picture by itself
+        batch, channels, *between = samples.shape[:-2]
+        flat = samples.reshape(batch, channels, -1, *samples.shape[-2:]).movedim(2, 1).flatten(0, 1)
+        resized = common_upscale(flat, width, height, upscale_method, crop)
+        return (
+            resized.reshape(batch, -1, channels, height, width).movedim(2, 1).reshape(batch, channels, *between, height, width)
+        )
+    if crop == "center":
+        samples = _crop_to_aspect(samples, width / height)
+    if upscale_method == "lanczos":
+        return lanczos(samples, width, height)
+    if upscale_method == "bislerp":
+        return bislerp(samples, width, height)
+    return interpolate(samples, size=(height, width), mode=upscale_method)
+
+
+def _crop_to_aspect(samples: Any, aspect: float) -> Any:
+    height, width = samples.shape[-2:]
+    own = width / height
+    x = round((width - width * (aspect / own)) / 2) if own > aspect else 0
+    y = round((height - height * (own / aspect)) / 2) if own < aspect else 0
+    return samples.narrow(-2, y, height - 2 * y).narrow(-1, x, width - 2 * x)
+
+
+def lanczos(samples: Any, width: int, height: int) -> Any:
+    """Pillow's Lanczos on 8-bit values, which ComfyUI truncates: (B, C, H, W), or (B, H, W) when C is 1 or absent."""
+    import numpy as np
+    import torch
+    from PIL import Image
+
+    def resize_one(sample: Any) -> Any:
+        pixels = np.clip(255.0 * sample.cpu().numpy(), 0, 255).astype(np.uint8)
+        resized = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
+        return torch.as_tensor(resized.astype(np.float32) / 255.0)
+
+    grey = samples.ndim == 3 or samples.shape[1] == 1
+    images = samples.reshape(-1, *samples.shape[-2:]) if grey else samples.movedim(1, -1)
+    resized = torch.stack([resize_one(image) for image in images])
+    return (resized if grey else resized.movedim(-1, 1)).to(samples.device, samples.dtype)
+
+
+def bislerp(samples: Any, width: int, height: int) -> Any:
+    """Interpolation of latents, which no image node needs."""
+    return __getattr__("bislerp")(samples, width, height)
+
+
+def load_torch_file(ckpt: str, safe_load: bool = True, device: Any = None, return_metadata: bool = False) -> Any:
+    """The tensors of a weights file; a pickle may hold nothing else, whatever ``safe_load`` says."""
+    path = Path(ckpt)
+    metadata = None
+    try:
+        if path.suffix.lower() in (".safetensors", ".sft"):
+            tensors, metadata = _load_safetensors(path, str(device or "cpu"))
+        else:
+            import torch
+
+            tensors = torch.load(path, map_location=device or "cpu", weights_only=True)
+            tensors = tensors.get("state_dict", tensors)
+    except OSError:
+        raise
+    except Exception as error:
+        what = f"{path.name} holds no plain tensors: {error}"
+        raise ModelDamaged(what, "Use a .safetensors file.", path=path) from error
+    return (tensors, metadata) if return_metadata else tensors
+
+
+def _load_safetensors(path: Path, device: str) -> tuple[Any, Any]:
+    import safetensors
+
+    opened: Any = safetensors.safe_open(path, framework="pt", device=device)  # pyright: ignore[reportUnknownMemberType]
+    with opened as file:
+        return {key: file.get_tensor(key) for key in file.keys()}, file.metadata()  # noqa: SIM118 # not a dict
+
+
+def save_torch_file(sd: Mapping[str, Any], ckpt: str, metadata: dict[str, str] | None = None) -> None:
+    import safetensors.torch
+
+    with atomic_write(Path(ckpt)) as temp_path:
+        safetensors.torch.save_file(dict(sd), temp_path, metadata=metadata)  # pyright: ignore[reportUnknownMemberType]
+
+
+def calculate_parameters(sd: Mapping[str, Any], prefix: str = "") -> int:
+    return sum(value.nelement() for key, value in sd.items() if key.startswith(prefix))
+
+
+def state_dict_prefix_replace(
+    state_dict: dict[str, Any], replace_prefix: Mapping[str, str], filter_keys: bool = False
+) -> dict[str, Any]:
+    """Rename keys by their beginning, in place, or into a new dict of only those (``filter_keys``)."""
+    renamed: dict[str, Any] = {} if filter_keys else state_dict
+    for old, new in replace_prefix.items():
+        for key in [key for key in state_dict if key.startswith(old)]:
+            renamed[new + key[len(old) :]] = state_dict.pop(key)
+    return renamed
+
+
+def repeat_to_batch_size(tensor: Any, batch_size: int, dim: int = 0) -> Any:
+    """Cut a batch, or repeat it from its beginning, to a size."""
+    count = tensor.shape[dim]
+    if count == batch_size:
+        return tensor
+    if count > batch_size:
+        return tensor.narrow(dim, 0, batch_size)
+    repeats = [1] * tensor.ndim
+    repeats[dim] = math.ceil(batch_size / count)
+    return tensor.repeat(repeats).narrow(dim, 0, batch_size)
+
+
+def _spread_indices(count: int, wanted: int) -> list[int]:
+    """Which of ``count`` elements make a list of ``wanted``: both ends stay when it shrinks, each repeats when it grows."""
+    if wanted <= 1 or wanted == count:
+        return list(range(min(wanted, count)))
+    if wanted < count:
+        return [min(round(index * (count - 1) / (wanted - 1)), count - 1) for index in range(wanted)]
+    return [min(math.floor((index + 0.5) * count / wanted), count - 1) for index in range(wanted)]
+
+
+def resize_to_batch_size(tensor: Any, batch_size: int) -> Any:
+    """A batch with evenly chosen, or evenly repeated, elements."""
+    return tensor if tensor.shape[0] == batch_size else tensor[_spread_indices(tensor.shape[0], batch_size)]
+
+
+def resize_list_to_batch_size(l: list[Any], batch_size: int) -> list[Any]:  # noqa: E741 # ComfyUI's name for it
+    return l if not l or len(l) == batch_size else [l[index] for index in _spread_indices(len(l), batch_size)]
+
+
+def reshape_mask(input_mask: Any, output_shape: Sequence[int]) -> Any:
+    """A mask in the shape (B, C, ..., H, W) of what it covers."""
+    import torch
+
+    dimensions = len(output_shape) - 2
+    mode = {1: "linear", 2: "bilinear", 3: "trilinear"}[dimensions]
+    if dimensions == 2:
+        input_mask = input_mask.reshape(-1, 1, *input_mask.shape[-2:])
+    elif dimensions == 3 and input_mask.ndim < 5:
+        input_mask = input_mask.reshape(1, 1, -1, *input_mask.shape[-2:])
+    mask = torch.nn.functional.interpolate(input_mask, size=tuple(output_shape[2:]), mode=mode)
+    if mask.shape[1] < output_shape[1]:
+        mask = mask.repeat(1, output_shape[1], *[1] * dimensions)[:, : output_shape[1]]
+    return repeat_to_batch_size(mask, output_shape[0])
+
+
+def weight_dtype(sd: Mapping[str, Any], prefix: str = "") -> Any:
+    """The type that most of the values below a prefix have; None when there are none."""
+    counts: Counter[Any] = Counter()
+    for key, value in sd.items():
+        if key.startswith(prefix):
+            counts[value.dtype] += value.numel()
+    return counts.most_common(1)[0][0] if counts else None
+
+
+def convert_sd_to(state_dict: dict[str, Any], dtype: Any) -> dict[str, Any]:
+    state_dict.update({key: value.to(dtype) for key, value in state_dict.items()})
+    return state_dict
+
+
+def state_dict_key_replace(state_dict: dict[str, Any], keys_to_replace: Mapping[str, str]) -> dict[str, Any]:
+    for old, new in keys_to_replace.items():
+        if old in state_dict:
+            state_dict[new] = state_dict.pop(old)
+    return state_dict
+
+
+def get_attr(obj: Any, attr: str) -> Any:
+    """``get_attr(model, "layer.weight")``."""
+    return attrgetter(attr)(obj)
+
+
+def resolve_attr(obj: Any, attr: str) -> tuple[Any, str]:
+    """The object that holds the last name of a dotted path, and that name."""
+    holder, _, name = attr.rpartition(".")
+    return (attrgetter(holder)(obj) if holder else obj), name
+
+
+def set_attr(obj: Any, attr: str, value: Any) -> Any:
+    """Returns what was there before."""
+    holder, name = resolve_attr(obj, attr)
+    before = getattr(holder, name, None)
+    setattr(holder, name, value)
+    return before
+
+
+def set_attr_param(obj: Any, attr: str, value: Any) -> Any:
+    import torch
+
+    return set_attr(obj, attr, torch.nn.Parameter(value, requires_grad=False))
+
+
+def copy_to_param(obj: Any, attr: str, value: Any) -> None:
+    get_attr(obj, attr).data.copy_(value)
+
+
+def tiled_scale(
+    samples: Any,
+    function: Callable[[Any], Any],
+    tile_x: int = 64,
+    tile_y: int = 64,
+    overlap: float = 8,
+    upscale_amount: float = 4,
+    out_channels: int = 3,
+    output_device: Any = "cpu",
+    pbar: ProgressBar | None = None,
+) -> Any:
+    """Pictures (B, C, H, W) through ``function`` in tiles that are blended over their overlap."""
+    tile = (tile_y, tile_x)
+    return tiled_scale_multidim(samples, function, tile, overlap, upscale_amount, out_channels, output_device, pbar=pbar)
+
+
+def get_tiled_scale_steps(width: int, height: int, tile_x: int, tile_y: int, overlap: int) -> int:
+    """How many tiles one picture has."""
+    return count_tiles(height, tile_y, overlap) * count_tiles(width, tile_x, overlap)
+
+
+def model_trange(*args: Any, **kwargs: Any) -> Any:
+    """A range; the command line shows the progress."""
+    return range(*args)
+
+
+def string_to_seed(data: bytes | str) -> int:
+    """The CRC-32 of a text, by which packs derive seeds from names."""
+    import zlib
+
+    return zlib.crc32(data.encode() if isinstance(data, str) else data)

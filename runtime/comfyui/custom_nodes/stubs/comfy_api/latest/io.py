@@ -1,0 +1,424 @@
+"""``comfy_api.latest.io``: the V3 declarations of nodes, for schemas that say plain things.
+
+Every type has an ``Input`` and an ``Output``. An input's options are kept under the names that ``/object_info`` uses.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from copy import copy
+from dataclasses import dataclass, field
+from enum import Enum, StrEnum
+from typing import Any, cast
+
+from ....missing import make_missing_getattr
+
+__getattr__ = make_missing_getattr("comfy_api.latest.io")
+
+_JSON_NAMES = {
+    "display_mode": "display",
+    "dynamic_prompts": "dynamicPrompts",
+    "force_input": "forceInput",
+    "raw_link": "rawLink",
+    "widget_type": "widgetType",
+}
+
+
+class FolderType(StrEnum):
+    input = "input"
+    output = "output"
+    temp = "temp"
+
+
+class UploadType(StrEnum):
+    image = "image_upload"
+    audio = "audio_upload"
+    video = "video_upload"
+    model = "file_upload"
+
+
+class NumberDisplay(StrEnum):
+    number = "number"
+    slider = "slider"
+    gradient_slider = "gradientslider"
+
+
+class ControlAfterGenerate(StrEnum):
+    fixed = "fixed"
+    increment = "increment"
+    decrement = "decrement"
+    randomize = "randomize"
+
+
+class Hidden(StrEnum):
+    unique_id = "UNIQUE_ID"
+    prompt = "PROMPT"
+    extra_pnginfo = "EXTRA_PNGINFO"
+    dynprompt = "DYNPROMPT"
+    auth_token_comfy_org = "AUTH_TOKEN_COMFY_ORG"
+    api_key_comfy_org = "API_KEY_COMFY_ORG"
+    comfy_usage_source = "COMFY_USAGE_SOURCE"
+
+
+class HiddenHolder:
+    """``cls.hidden.unique_id`` and so on; what was not asked for is None."""
+
+    def __init__(self, values: Mapping[str, Any]) -> None:
+        self._values = values
+
+    def __getattr__(self, name: str) -> Any:
+        return self._values.get(name)
+
+
+class AnyInput:
+    """One input: its id, and the options that were given."""
+
+    io_type = "*"
+
+    def __init__(self, id: str, *_: Any, **options: Any) -> None:
+        extra = cast("Mapping[str, Any]", options.pop("extra_dict", None) or {})
+        self.id = id
+        self.optional = bool(options.pop("optional", False))
+        self.options: dict[str, Any] = {_JSON_NAMES.get(name, name): unwrap_enum(value) for name, value in options.items()}
+        self.options |= {name: unwrap_enum(value) for name, value in extra.items()}
+
+    def get_io_type(self) -> str:
+        return str(self.options.get("widgetType") or self.io_type)
+
+    def to_v1_declaration(self) -> tuple[str, dict[str, Any]]:
+        """As V1 declares it: ``(type, options)``."""
+        return self.get_io_type(), {name: value for name, value in self.options.items() if value is not None}
+
+
+def unwrap_enum(value: Any) -> Any:
+    return value.value if isinstance(value, Enum) else value
+
+
+class AnyOutput:
+    io_type = "*"
+
+    def __init__(
+        self,
+        id: str | None = None,
+        display_name: str | None = None,
+        tooltip: str | None = None,
+        is_output_list: bool = False,
+        **_: Any,
+    ) -> None:
+        self.id = id
+        self.display_name = display_name or id
+        self.tooltip = tooltip
+        self.is_output_list = is_output_list
+
+
+class ComfyTypeIO:
+    """A type on a wire."""
+
+    io_type = "*"
+    Type: Any = Any
+    Input: type[AnyInput] = AnyInput
+    Output: type[AnyOutput] = AnyOutput
+
+
+def comfytype(io_type: str, **_: Any) -> Any:
+    """A decorator that gives a class the name of its type, and its ``Input`` and ``Output`` too."""
+
+    def decorate(cls: type[ComfyTypeIO]) -> type[ComfyTypeIO]:
+        cls.io_type = io_type
+        for name in ("Input", "Output"):
+            base: Any = getattr(cls, name, AnyInput if name == "Input" else AnyOutput)
+            setattr(cls, name, type(name, (base,), {"io_type": io_type}))
+        return cls
+
+    return decorate
+
+
+def Custom(io_type: str) -> type[ComfyTypeIO]:
+    """A type of a pack's own."""
+    return comfytype(io_type)(type(io_type, (ComfyTypeIO,), {}))
+
+
+class _ComboInput(AnyInput):
+    """``options`` may be an Enum class; ``upload`` is the kind of file that may be uploaded."""
+
+    def __init__(self, id: str, options: Any = None, *_: Any, upload: UploadType | None = None, **more: Any) -> None:
+        super().__init__(id, **more)
+        enum = isinstance(options, type) and issubclass(options, Enum)
+        self.options["options"] = [one.value for one in cast("type[Enum]", options)] if enum else options
+        self.options |= {upload.value: True} if upload is not None else {}
+
+
+class _MultiComboInput(_ComboInput):
+    def __init__(self, id: str, options: Any = None, *_: Any, placeholder: Any = None, chip: Any = None, **more: Any) -> None:
+        super().__init__(id, options, **more)
+        self.options |= {"multiselect": True, "multi_select": {"placeholder": placeholder, "chip": chip}}
+
+
+@comfytype("COMBO")
+class Combo(ComfyTypeIO):
+    Input = _ComboInput
+
+
+@comfytype("COMBO")
+class MultiCombo(ComfyTypeIO):
+    Input = _MultiComboInput
+
+
+class MultiType:
+    """Takes any of several types."""
+
+    class Input(AnyInput):
+        io_type = "COMFY_MULTITYPED_V3"
+
+        def __init__(self, id: str | AnyInput, types: Sequence[Any], *_: Any, **more: Any) -> None:
+            widget = id if isinstance(id, AnyInput) else None
+            super().__init__(widget.id if widget else cast("str", id), **more)
+            names = [widget.get_io_type()] if widget else []
+            self._types = ",".join(dict.fromkeys([*names, *(one.io_type for one in types)]))
+            if widget is not None:
+                self.optional = self.optional or widget.optional
+                self.options = {"widgetType": widget.get_io_type(), **widget.options, **self.options}
+
+        def get_io_type(self) -> str:
+            return self._types
+
+
+class MatchType:
+    """Inputs and outputs that take any type, all the same one."""
+
+    class Template:
+        def __init__(self, template_id: str, allowed_types: Any = None) -> None:
+            self.template_id = template_id
+            several = cast("Any", allowed_types if isinstance(allowed_types, Sequence) else (allowed_types or AnyType,))
+            self.allowed_types = ",".join(str(one.io_type) for one in several)
+
+        def as_dict(self) -> dict[str, str]:
+            return {"template_id": self.template_id, "allowed_types": self.allowed_types}
+
+    class Input(AnyInput):
+        io_type = "COMFY_MATCHTYPE_V3"
+
+        def __init__(self, id: str, template: MatchType.Template, *_: Any, **more: Any) -> None:
+            super().__init__(id, **more)
+            self.options["template"] = template.as_dict()
+
+    class Output(AnyOutput):
+        io_type = "COMFY_MATCHTYPE_V3"
+
+        def __init__(self, template: MatchType.Template, **more: Any) -> None:
+            super().__init__(**more)
+            self.template = template
+
+
+class Autogrow:
+    """A group of inputs that grows as it is connected."""
+
+    class TemplatePrefix:
+        def __init__(self, input: AnyInput, prefix: str, min: int = 1, max: int = 10) -> None:
+            self.input, self.rest = copy(input), {"prefix": prefix, "min": min, "max": max}
+
+    class TemplateNames:
+        def __init__(self, input: AnyInput, names: Sequence[str], min: int = 1) -> None:
+            self.input, self.rest = copy(input), {"names": list(names)[:100], "min": min}
+
+    class Input(AnyInput):
+        io_type = "COMFY_AUTOGROW_V3"
+
+        def __init__(self, id: str, template: Any, *_: Any, **more: Any) -> None:
+            super().__init__(id, **more)
+            group = "optional" if template.input.optional else "required"
+            self.options["template"] = {"input": {group: {template.input.id: template.input.declared()}}, **template.rest}
+
+
+class DynamicCombo:
+    """A combo box whose choice decides which further inputs there are."""
+
+    class Option:
+        def __init__(self, key: str, inputs: Sequence[AnyInput]) -> None:
+            self.key = key
+            self.inputs = list(inputs)
+
+        def as_dict(self) -> dict[str, Any]:
+            groups: dict[str, Any] = {"required": {}, "optional": {}}
+            for one in self.inputs:
+                groups["optional" if one.optional else "required"][one.id] = one.to_v1_declaration()
+            return {"key": self.key, "inputs": {name: group for name, group in groups.items() if group or name == "required"}}
+
+    class Input(AnyInput):
+        io_type = "COMFY_DYNAMICCOMBO_V3"
+
+        def __init__(self, id: str, options: Sequence[DynamicCombo.Option], *_: Any, **more: Any) -> None:
+            super().__init__(id, **more)
+            self.options["options"] = [option.as_dict() for option in options]
+
+
+class DynamicSlot:
+    """An input that brings further ones along when it is connected."""
+
+    class Input(AnyInput):
+        io_type = "COMFY_DYNAMICSLOT_V3"
+
+        def __init__(self, slot: AnyInput, inputs: Sequence[AnyInput], *_: Any, **more: Any) -> None:
+            super().__init__(slot.id, **{**slot.options, **more}, optional=True)
+            self.slot = slot
+            self.inputs = list(inputs)
+
+        def list_v1_declarations(self) -> dict[str, tuple[str, dict[str, Any]]]:
+            """The slot, as an input of its own type that is connected or not there, and the others as ``slot.name``."""
+            slot = (self.slot.get_io_type(), {**self.options, "forceInput": True})
+            return {self.id: slot, **{f"{self.id}.{one.id}": one.to_v1_declaration() for one in self.inputs}}
+
+
+# Types that are a name, and nothing more is to be said about them here.
+Boolean = Custom("BOOLEAN")
+Int = Custom("INT")
+Float = Custom("FLOAT")
+String = Custom("STRING")
+Image = Custom("IMAGE")
+Mask = Custom("MASK")
+Latent = Custom("LATENT")
+Video = Custom("VIDEO")
+Audio = Custom("AUDIO")
+UpscaleModel = Custom("UPSCALE_MODEL")
+AnyType = Custom("*")
+Model = Custom("MODEL")
+Clip = Custom("CLIP")
+Vae = Custom("VAE")
+Conditioning = Custom("CONDITIONING")
+ControlNet = Custom("CONTROL_NET")
+ClipVision = Custom("CLIP_VISION")
+ClipVisionOutput = Custom("CLIP_VISION_OUTPUT")
+StyleModel = Custom("STYLE_MODEL")
+Sampler = Custom("SAMPLER")
+Sigmas = Custom("SIGMAS")
+Noise = Custom("NOISE")
+Guider = Custom("GUIDER")
+Hooks = Custom("HOOKS")
+FlowControl = Custom("FLOW_CONTROL")
+Accumulation = Custom("ACCUMULATION")
+Webcam = Custom("WEBCAM")
+Color = Custom("COLOR")
+Point = Custom("POINT")
+FaceAnalysis = Custom("FACE_ANALYSIS")
+BBOX = Custom("BBOX")
+SEGS = Custom("SEGS")
+SVG = Custom("SVG")
+Dict = Custom("DICT")
+Array = Custom("ARRAY")
+ImageCompare = Custom("IMAGECOMPARE")
+BoundingBox = Custom("BOUNDING_BOX")
+Curve = Custom("CURVE")
+Mesh = Custom("MESH")
+Voxel = Custom("VOXEL")
+WanCameraEmbedding = Custom("WAN_CAMERA_EMBEDDING")
+BackgroundRemoval = Custom("BACKGROUND_REMOVAL")
+Gligen = Custom("GLIGEN")
+LatentUpscaleModel = Custom("LATENT_UPSCALE_MODEL")
+LoraModel = Custom("LORA_MODEL")
+LossMap = Custom("LOSS_MAP")
+Splat = Custom("SPLAT")
+File3DAny = Custom("FILE_3D")
+File3DGLB = Custom("FILE_3D_GLB")
+File3DGLTF = Custom("FILE_3D_GLTF")
+File3DFBX = Custom("FILE_3D_FBX")
+File3DOBJ = Custom("FILE_3D_OBJ")
+File3DSTL = Custom("FILE_3D_STL")
+File3DUSDZ = Custom("FILE_3D_USDZ")
+File3DPLY = Custom("FILE_3D_PLY")
+File3DSPLAT = Custom("FILE_3D_SPLAT")
+File3DSPZ = Custom("FILE_3D_SPZ")
+File3DKSPLAT = Custom("FILE_3D_KSPLAT")
+File3DSplatAny = Custom("FILE_3D_SPLAT_ANY")
+File3DPointCloudAny = Custom("FILE_3D_POINT_CLOUD_ANY")
+HookKeyframes = Custom("HOOK_KEYFRAMES")
+TimestepsRange = Custom("TIMESTEPS_RANGE")
+LatentOperation = Custom("LATENT_OPERATION")
+Load3DCamera = Custom("LOAD3D_CAMERA")
+Load3DModelInfo = Custom("LOAD3D_MODEL_INFO")
+Load3D = Custom("LOAD_3D")
+Load3DAnimation = Custom("LOAD_3D_ANIMATION")
+Photomaker = Custom("PHOTOMAKER")
+ModelPatch = Custom("MODEL_PATCH")
+AudioEncoder = Custom("AUDIO_ENCODER")
+AudioEncoderOutput = Custom("AUDIO_ENCODER_OUTPUT")
+Tracks = Custom("TRACKS")
+Colors = Custom("COLORS")
+BoundingBoxes = Custom("BOUNDING_BOXES")
+Histogram = Custom("HISTOGRAM")
+Range = Custom("RANGE")
+
+
+@dataclass
+class Schema:
+    """What a V3 node says about itself."""
+
+    node_id: str
+    display_name: str | None = None
+    category: str = "sd"
+    inputs: list[AnyInput] = field(default_factory=list[AnyInput])
+    outputs: list[AnyOutput] = field(default_factory=list[AnyOutput])
+    hidden: list[Hidden] = field(default_factory=list[Hidden])
+    description: str = ""
+    search_aliases: list[str] = field(default_factory=list[str])
+    is_input_list: bool = False
+    is_output_node: bool = False
+    is_deprecated: bool = False
+    is_experimental: bool = False
+    is_dev_only: bool = False
+    is_api_node: bool = False
+    price_badge: Any = None
+    not_idempotent: bool = False
+    enable_expand: bool = False
+    accept_all_inputs: bool = False
+    essentials_category: str | None = None
+    has_intermediate_output: bool = False
+
+    def list_hidden(self) -> list[Hidden]:
+        """Output nodes are given the prompt and the workflow without asking."""
+        given = [Hidden.prompt, Hidden.extra_pnginfo] if self.is_output_node else []
+        return list(dict.fromkeys([*self.hidden, *given]))
+
+
+class NodeOutput:
+    """What a V3 node answers."""
+
+    def __init__(
+        self, *args: Any, ui: Any = None, expand: dict[str, Any] | None = None, block_execution: str | None = None
+    ) -> None:
+        self.args = args
+        self.ui = ui
+        self.expand = expand
+        self.block_execution = block_execution
+
+    @property
+    def result(self) -> tuple[Any, ...] | None:
+        return self.args or None
+
+    def __getitem__(self, index: int) -> Any:
+        return self.args[index]
+
+
+class ComfyNode:
+    """The base class of V3 nodes: class methods only, with ``cls.hidden``."""
+
+    hidden = HiddenHolder({})
+
+    @classmethod
+    def define_schema(cls) -> Schema:
+        return Schema(cls.__name__)
+
+    @classmethod
+    def execute(cls, *args: Any, **kwargs: Any) -> Any:
+        return None
+
+    @classmethod
+    def validate_inputs(cls, *args: Any, **kwargs: Any) -> Any:
+        return True
+
+    @classmethod
+    def fingerprint_inputs(cls, *args: Any, **kwargs: Any) -> Any:
+        return None
+
+    @classmethod
+    def check_lazy_status(cls, *args: Any, **kwargs: Any) -> list[str]:
+        return []

@@ -1,0 +1,97 @@
+"""The films of ``comfy_api``. Their classes are those of the room ``video``, which is imported when one is asked for."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from fractions import Fraction
+from typing import Any
+
+from ....missing import MissingApi, reject_dunder
+
+_VIDEO_CLASS_NAMES = ("VideoComponents", "VideoFromComponents", "VideoFromFile")
+
+
+def get_video_class(name: str) -> Any:
+    """The class of this name; None when it is none of the three."""
+    if name not in _VIDEO_CLASS_NAMES:
+        return None
+    from .....builtin import video
+
+    return getattr(video, name)
+
+
+class VideoClassLookup(type):
+    """A class whose attributes are film classes, and absent otherwise."""
+
+    def __getattr__(cls, name: str) -> Any:
+        return get_video_class(name) or MissingApi(f"comfy_api.latest.{cls.__name__}.{reject_dunder(cls.__name__, name)}")
+
+
+class _VideoInputMeta(type):
+    """Every film is one, whoever made it."""
+
+    def __instancecheck__(cls, instance: object) -> bool:
+        return all(hasattr(instance, method) for method in ("get_components", "save_to", "get_dimensions"))
+
+
+class VideoInput(metaclass=_VideoInputMeta):
+    """A base class for films of a pack's own: from ``get_components`` everything else follows, at the price of all frames."""
+
+    def _load_components(self) -> Any:
+        me: Any = self
+        return get_video_class("VideoFromComponents")(me.get_components())
+
+    def get_dimensions(self) -> tuple[int, int]:
+        """(width, height) in pixels."""
+        return self._load_components().get_dimensions()
+
+    def get_frame_rate(self) -> Fraction:
+        return self._load_components().get_frame_rate()
+
+    def get_frame_count(self) -> int:
+        return self._load_components().get_frame_count()
+
+    def get_duration(self) -> float:
+        """Seconds."""
+        return self._load_components().get_duration()
+
+    def get_bit_depth(self) -> int:
+        return 8
+
+    def get_active_trim_window(self) -> tuple[float, float]:
+        return (0.0, 0.0)
+
+    def get_container_format(self) -> str:
+        return self._load_components().get_container_format()
+
+    def get_stream_source(self) -> Any:
+        return self._load_components().get_stream_source()
+
+    def save_to(self, path: Any, *args: Any, **options: Any) -> None:
+        self._load_components().save_to(path, *args, **options)
+
+    def as_trimmed(self, start_time: float = 0, duration: float = 0, strict_duration: bool = True) -> Any:
+        return self._load_components().as_trimmed(start_time, duration, strict_duration)
+
+
+class VideoCodec(StrEnum):
+    AUTO = "auto"
+    H264 = "h264"
+
+    @classmethod
+    def as_input(cls) -> list[str]:
+        return [one.value for one in cls]
+
+
+class VideoContainer(StrEnum):
+    AUTO = "auto"
+    MP4 = "mp4"
+
+    @classmethod
+    def as_input(cls) -> list[str]:
+        return [one.value for one in cls]
+
+    @classmethod
+    def get_extension(cls, value: str) -> str:
+        """The suffix of a file, without its dot."""
+        return {cls.AUTO: "mp4", cls.MP4: "mp4"}[cls(value)]

@@ -1,0 +1,10 @@
+"""``comfy_execution.graph``: the blocker is the executor's own."""
+
+from .....graph.execute.dynamic_prompt import DynamicPrompt as DynamicPrompt
+from .....graph.execute.node_call import ExecutionBlocker
+from ...missing import make_missing_getattr
+from .graph_utils import is_link
+
+__all__ = ["DynamicPrompt", "ExecutionBlocker", "is_link"]
+
+__getattr__ = make_missing_getattr("comfy_execution.graph")

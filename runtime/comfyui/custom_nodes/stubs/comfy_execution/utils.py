@@ -1,0 +1,22 @@
+"""``comfy_execution.utils``: which node is being called."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from .....graph.execute.node_call import current_call
+from ...missing import make_missing_getattr
+
+__getattr__ = make_missing_getattr("comfy_execution.utils")
+
+
+class ExecutionContext(NamedTuple):
+    prompt_id: str
+    node_id: str
+    list_index: int | None
+
+
+def get_executing_context() -> ExecutionContext | None:
+    """None outside of a node. A run has no id: nobody queued it."""
+    call = current_call.get()
+    return ExecutionContext("", call.node_id, call.index) if call else None

@@ -1,0 +1,61 @@
+"""``node_helpers``: small functions of ComfyUI that packs call."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+from ..missing import make_missing_getattr
+
+__getattr__ = make_missing_getattr("node_helpers")
+
+Opened = TypeVar("Opened")
+
+
+def pillow(fn: Callable[[Any], Opened], arg: Any) -> Opened:
+    """Open a picture; a second time with truncated files allowed when the first fails."""
+    from PIL import ImageFile
+
+    try:
+        return fn(arg)
+    except (OSError, SyntaxError, ValueError):
+        before = ImageFile.LOAD_TRUNCATED_IMAGES
+        ImageFile.LOAD_TRUNCATED_IMAGES = True
+        try:
+            return fn(arg)
+        finally:
+            ImageFile.LOAD_TRUNCATED_IMAGES = before
+
+
+def hasher() -> Callable[..., Any]:
+    return hashlib.sha256
+
+
+def string_to_torch_dtype(string: str) -> Any:
+    import torch
+
+    return {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}.get(string)
+
+
+def conditioning_set_values(conditioning: Any, values: dict[str, Any] | None = None, append: bool = False) -> list[Any]:
+    """A copy of a conditioning, a list of ``[tensor, options]``, with options set, or appended to those there are."""
+    changed: list[Any] = []
+    for tensor, options in conditioning:
+        merged = dict(options)
+        for key, value in (values or {}).items():
+            merged[key] = [*merged[key], *value] if append and merged.get(key) is not None else value
+        changed.append([tensor, merged])
+    return changed
+
+
+def image_alpha_fix(destination: Any, source: Any) -> tuple[Any, Any]:
+    """Two (B, H, W, C) pictures with the destination's channels: a missing alpha is opaque, one too many is cut."""
+    import torch
+
+    missing = destination.shape[-1] - source.shape[-1]
+    if missing < 0:
+        source = source[..., : destination.shape[-1]]
+    elif missing > 0:
+        source = torch.nn.functional.pad(source, (0, missing), value=1.0)
+    return destination, source

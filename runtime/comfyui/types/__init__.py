@@ -1,0 +1,1 @@
+"""ComfyUI's IMAGE and VIDEO values, to and from ours."""

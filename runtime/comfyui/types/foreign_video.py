@@ -1,0 +1,163 @@
+"""Any VIDEO of ComfyUI's or of another pack as a recipe: its file is read frame by frame, its pictures one after the other."""
+
+from __future__ import annotations
+
+import hashlib
+import inspect
+import shutil
+import tempfile
+import weakref
+from collections.abc import Callable, Iterator
+from fractions import Fraction
+from os import PathLike
+from pathlib import Path
+from typing import Any, cast
+
+import av
+import numpy as np
+from av.audio.stream import AudioStream
+from numpy.typing import NDArray
+
+from ...errors import WorkflowError
+from ...media.geometry import Size
+from ...media.video_stream import Frame, VideoInfo, VideoStream
+from ...video.read.video_reader import open_video
+from ...video.sequence.read import IMAGE_COLOR, slice_time_range, snap_frame_rate
+from ...video.write.pyav_output import encode_frame, open_output
+
+OpenTimeRange = Callable[[Fraction, Fraction | None], VideoStream]
+"""The film from so many seconds on, and so many seconds long; None: to its end."""
+OnMessage = Callable[[str], None]
+
+_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
+
+
+def to_exact_seconds(seconds: float) -> Fraction:
+    """To the microsecond: what a person typed, not its binary neighbour."""
+    return Fraction(seconds).limit_denominator(1_000_000)
+
+
+def make_temp_folder(owner: object) -> Path:
+    """A temporary folder that is removed when nobody needs ``owner`` any more."""
+    folder = tempfile.mkdtemp(prefix="upscale8k-video-")
+    weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
+    return Path(folder)
+
+
+def make_range_opener(value: Any, on_message: OnMessage) -> OpenTimeRange:
+    """The way to any part of a VIDEO that is not ours. Raises ``WorkflowError`` for what is no VIDEO."""
+    if not hasattr(value, "get_components"):
+        raise WorkflowError(f"A VIDEO was expected, not {type(value).__name__}.", "Connect Video In or Load Video.")
+    if _has_frames_in_memory(value):
+        return _FramesInMemory(value.get_components(), on_message)
+    return _make_file_range_opener(value, on_message)
+
+
+def _has_frames_in_memory(value: Any) -> bool:
+    """Whether its frames are in memory. Asked for a file it would encode them, and lose some of each.
+
+    ComfyUI's VideoFromComponents is told by the ``get_stream_source`` that it has of its abstract base class; ours, and packs
+    that have been told of this question, by what their frames still cost.
+    """
+    if hasattr(value, "memory_of_components"):
+        return value.memory_of_components() == 0
+    owner = next((base for base in type(value).__mro__ if "get_stream_source" in vars(base)), None)
+    return owner is None or inspect.isabstract(owner)
+
+
+def _make_file_range_opener(value: Any, on_message: OnMessage) -> OpenTimeRange:
+    trim_start, trim_duration = value.get_active_trim_window()
+
+    def open_range(start: Fraction, duration: Fraction | None) -> VideoStream:
+        remaining = to_exact_seconds(trim_duration) - start if trim_duration else None
+        limits = [limit for limit in (duration, remaining) if limit is not None]
+        return open_video(
+            path, start=to_exact_seconds(trim_start) + start, duration=min(limits, default=None), on_message=on_message
+        )
+
+    source = value.get_stream_source()
+    path = (
+        Path(cast(str, source)) if isinstance(source, str | PathLike) else _spool_to_file(source, make_temp_folder(open_range))
+    )
+    return open_range
+
+
+def _spool_to_file(source: Any, folder: Path) -> Path:
+    """A film in memory as a file: FFmpeg opens it more than once."""
+    path = folder / "film"
+    source.seek(0)
+    with path.open("wb") as file:
+        shutil.copyfileobj(source, file)
+    return path
+
+
+class _FramesInMemory:
+    """Frames that somebody holds as one IMAGE (B, H, W, C), and their sound. They become uint16 one by one."""
+
+    def __init__(self, components: Any, on_message: OnMessage) -> None:
+        self._images, self._frame_rate = components.images, snap_frame_rate(components.frame_rate)
+        if not len(self._images):
+            raise WorkflowError("The video has no frames.", "Connect at least one picture to Create Video.")
+        if self._images.shape[-1] > 3 or getattr(components, "alpha", None) is not None:
+            on_message("The video has an alpha channel; films are upscaled without it.")
+        self._audio_path = make_temp_folder(self) / "sound.flac" if components.audio else None
+        if self._audio_path:
+            _write_audio(self._audio_path, components.audio)
+        digest = hashlib.sha256(str(self._images.dtype).encode())
+        for image in self._images:
+            digest.update(np.ascontiguousarray(_to_array(image)).data)
+        self._identity = digest.hexdigest()
+
+    def __call__(self, start: Fraction, duration: Fraction | None) -> VideoStream:
+        selected = range(len(self._images))[slice_time_range(self._frame_rate, start, duration)]
+        if not selected:
+            raise WorkflowError(f"The video has no frame at {float(start):g} s.", "Choose an earlier start.")
+        _, height, width, _ = self._images.shape
+        info = VideoInfo(
+            size=Size(width, height),
+            frame_rate=self._frame_rate,
+            time_base=1 / self._frame_rate,
+            frame_count=len(selected),
+            frame_count_source="files",
+            duration=len(selected) / self._frame_rate,
+            color=IMAGE_COLOR,
+            bit_depth=16,
+            source=self._audio_path,
+            start=selected[0] / self._frame_rate,
+            end=(selected[-1] + 1) / self._frame_rate,
+            audio_streams=1 if self._audio_path else 0,
+            identity=f"{self._identity} | pictures {selected[0]}:{selected[-1]}",
+        )
+
+        def iterate_frames(first: int = 0) -> Iterator[Frame]:
+            for number, index in enumerate(selected[first:], first):
+                yield Frame(_to_uint16(_to_array(self._images[index])), number, 1, 1 / self._frame_rate)
+
+        return VideoStream(info, iterate_frames, iterate_frames)
+
+
+def _to_array(image: Any) -> NDArray[np.float32]:
+    return image.detach().float().cpu().numpy()
+
+
+def _to_uint16(image: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """(H, W, C) in 0..1, rounded to 16 bits: k / 255 becomes k * 257 exactly."""
+    rgb = image[..., :3] if image.shape[-1] >= 3 else np.repeat(image[..., :1], 3, axis=-1)
+    return (np.nan_to_num(rgb).clip(0.0, 1.0).astype(np.float64) * 65535 + 0.5).astype(np.uint16)
+
+
+def _write_audio(path: Path, audio: Any) -> None:
+    """A waveform (1, C, samples) in -1..1 as FLAC with 24 bits, which every container but WebM and MOV takes as it is."""
+    samples = audio["waveform"][0].detach().float().cpu().numpy()
+    layout = _LAYOUTS.get(len(samples), "stereo")
+    samples = samples[: av.AudioLayout(layout).nb_channels]
+    pcm = (np.nan_to_num(samples).clip(-1.0, 1.0 - 2.0**-23) * 2.0**23).round().astype(np.int32) << 8
+    rate = int(audio["sample_rate"])
+    with open_output(path, "flac", {}) as out:
+        stream = out.add_stream("flac", rate=rate)
+        assert isinstance(stream, AudioStream)
+        stream.codec_context.layout, stream.codec_context.format = layout, "s32"
+        frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(pcm.T).reshape(1, -1), format="s32", layout=layout)
+        frame.sample_rate, frame.pts, frame.time_base = rate, 0, Fraction(1, rate)
+        for packet in [*encode_frame(stream, frame), *encode_frame(stream, None)]:
+            out.mux(packet)

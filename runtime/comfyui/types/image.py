@@ -1,0 +1,167 @@
+"""Between picture files and ComfyUI's IMAGE: what the nodes call. The only file of this room that knows torch."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+import torch
+
+from ...images import icc_profile
+from ...images.image_file import BitDepth, Floats
+from ...images.linear_light import linear_image_to_srgb, srgb_image_to_linear
+from ...images.read import read_image_file
+from ...images.write import OUTPUT_FORMATS, OutputFormat, write_image_file
+from ..builtin.load_save_image import load_image, save_png
+
+
+@dataclass(frozen=True)
+class ImageSource:
+    """What a file was: everything that its IMAGE does not say. What is not explained here is as in ``Picture``."""
+
+    name: str
+    """File name without its suffix."""
+    suffix: str
+    """In lower case."""
+    grey: bool
+    peak: float
+    """The brightest value of a linear picture whose highlights exceed 1; 1.0 for all others."""
+    bits: BitDepth
+    icc: bytes | None
+    exif: bytes | None
+    resolution: tuple[float, float] | None
+    chromaticities: tuple[float, ...] | None
+
+
+@dataclass(frozen=True)
+class ImageSaveOptions:
+    """How results are to be written; None means as the source was."""
+
+    filename: str
+    suffix: str | None
+    bits: BitDepth | None
+    quality: int
+    text: Mapping[str, Any]
+
+
+class FindOutputPath(Protocol):
+    """``Host.output_path`` without its counter: where a result goes."""
+
+    def __call__(self, stem: str, suffix: str, index: int, *, width: int, height: int) -> Path: ...
+
+
+def read_image(path: Path, *, max_pixels: int) -> tuple[torch.Tensor, ImageSource]:
+    """A picture file as IMAGE (1, H, W, 3), or (1, H, W, 4) where it has alpha, float32 in 0..1, and what else it was.
+
+    Linear pictures are encoded as sRGB, which models are trained on; highlights above 1 are scaled down with the rest, and
+    ``write_images`` scales them up again. Values below 0, and above 1 in a float file that is not linear, are cut off.
+    Raises ``MediaError`` as ``read`` does.
+    """
+    image = read_image_file(path, max_pixels=max_pixels)
+    pixels, peak = image.pixels, 1.0
+    if image.transfer == "linear":
+        peak = max(1.0, float(pixels[:, :, : _count_color_channels(pixels)].max()))
+        pixels = linear_image_to_srgb(pixels, peak=peak)
+    if image.bits == 32:
+        pixels = pixels.clip(0.0, 1.0)
+    grey = _count_color_channels(pixels) == 1
+    if grey:
+        pixels = np.concatenate([pixels[:, :, :1]] * 3 + [pixels[:, :, 1:]], axis=2)
+    source = ImageSource(
+        name=path.stem,
+        suffix=path.suffix.lower(),
+        grey=grey,
+        peak=peak,
+        bits=image.bits,
+        icc=image.icc,
+        exif=image.exif,
+        resolution=image.resolution,
+        chromaticities=image.chromaticities,
+    )
+    return torch.as_tensor(np.ascontiguousarray(pixels))[None], source
+
+
+def write_images(
+    images: torch.Tensor, source: ImageSource | None, options: ImageSaveOptions, find_output_path: FindOutputPath
+) -> list[Path]:
+    """Write each picture of ``images`` (B, H, W, C) to its own file; the paths.
+
+    Depth, grey, profile and metadata follow ``source`` as far as the format holds them; what ``wanted`` says goes first, and
+    a format that cannot hold that is refused (``OutputError``). Highlights above 1 are kept where the format has them.
+    """
+    stem, suffix = _resolve_stem_and_suffix(options, source)
+    output_format = OUTPUT_FORMATS[suffix.lower()]
+    written: list[Path] = []
+    for index, image in enumerate(images):
+        height, width = image.shape[:2]
+        path = find_output_path(stem, suffix, index, width=width, height=height)
+        _write_image(path, image.detach().float().cpu().numpy(), source, options, output_format)
+        written.append(path)
+    return written
+
+
+def _resolve_stem_and_suffix(options: ImageSaveOptions, source: ImageSource | None) -> tuple[str, str]:
+    """The suffix is what the person wrote, not what a source called ``photo.jpg.png`` brings along in its name."""
+    stem, suffix = options.filename, Path(options.filename).suffix
+    if suffix.lower() in OUTPUT_FORMATS:
+        stem = stem[: -len(suffix)]
+    elif options.suffix:
+        suffix = options.suffix
+    else:
+        suffix = source.suffix if source and source.suffix in OUTPUT_FORMATS else ".png"
+    return stem.replace("%name%", source.name if source else "Upscale8K"), suffix
+
+
+def _write_image(
+    path: Path, pixels: Floats, source: ImageSource | None, options: ImageSaveOptions, output_format: OutputFormat
+) -> None:
+    color_count = _count_color_channels(pixels)
+    if source and source.grey and color_count == 3:
+        pixels = np.concatenate([pixels[:, :, :3].mean(axis=2, keepdims=True), pixels[:, :, 3:]], axis=2)
+    highlights = source is not None and source.peak > 1.0
+    write_image_file(
+        path,
+        srgb_image_to_linear(pixels, peak=source.peak) if source and highlights else pixels,
+        bits=options.bits or _choose_bit_depth(source.bits if source else 8, output_format),
+        transfer="linear" if highlights else "srgb",
+        icc=source.icc if source and source.icc and icc_profile.is_profile_for(source.icc, pixels.shape[2]) else None,
+        exif=source.exif if source else None,
+        resolution=source.resolution if source else None,
+        chromaticities=source.chromaticities if source else None,
+        text={key: json.dumps(value) for key, value in options.text.items()},
+        # 100 asks a format that can be lossless to be so.
+        quality=None if options.quality == 100 and output_format.default_quality is None else options.quality,
+    )
+
+
+def _choose_bit_depth(bits: BitDepth, output_format: OutputFormat) -> BitDepth:
+    """The source's depth, or the deepest that the format has below it, or its least."""
+    below: list[BitDepth] = [depth for depth in output_format.bits if depth <= bits]
+    return below[-1] if below else output_format.bits[0]
+
+
+def _count_color_channels(pixels: Floats) -> int:
+    return 1 if pixels.shape[2] < 3 else 3
+
+
+def load_image_tensors(path: Path, *, max_pixels: int) -> tuple[torch.Tensor, torch.Tensor]:
+    """ComfyUI's LoadImage: IMAGE (B, H, W, 3) and MASK (B, H, W), or (B, 64, 64) of zeros without alpha."""
+    images, masks = load_image(path, max_pixels=max_pixels)
+    return torch.as_tensor(images), torch.as_tensor(masks)
+
+
+def save_image_tensors(
+    images: torch.Tensor, prefix: str, text: Mapping[str, Any], find_output_path: FindOutputPath
+) -> list[Path]:
+    """ComfyUI's SaveImage: 8-bit PNG files, values cut to whole steps as it cuts them, ``%batch_num%`` filled in."""
+    written: list[Path] = []
+    for index, image in enumerate(images):
+        height, width = image.shape[:2]
+        path = find_output_path(prefix, ".png", index, width=width, height=height)
+        save_png(path, image.detach().float().cpu().numpy(), {key: json.dumps(value) for key, value in text.items()})
+        written.append(path)
+    return written

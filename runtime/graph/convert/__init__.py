@@ -1,0 +1,1 @@
+"""A workflow as the canvas saves it becomes an API prompt."""

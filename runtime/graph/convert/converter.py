@@ -1,0 +1,197 @@
+"""From the workflow that the canvas saves to the prompt that runs, as ComfyUI's own frontend 1.47 does it.
+
+Known differences, all of them meant: inner nodes keep the ids of the file where ComfyUI renumbers ids that collide; a
+``null`` typed into a subgraph keeps the inner value, and a primitive that is promoted out of one its own; an output of a
+subgraph that is wired straight to one of its inputs works; a node of a type that is not known is reported; group nodes of
+older files keep their links, values and modes where the frontend loses them (``ungroup``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from random import Random
+from typing import Any, cast
+
+from ...errors import Problem, WorkflowError
+from ..prompts import Prompt
+from .group_node_expand import GroupNodeExpansion, expand_group_nodes
+from .group_nodes import get_group_name, read_group_nodes
+from .links import LinkResolver, OutputRef, PromotedValue, is_virtual_node
+from .subgraphs import GraphScope, LoadedNode, SubgraphScopes
+from .text_tokens import expand_choices, format_like_javascript, replace_tokens
+from .ui_workflow import RESAVE_HINT, UiNode, read_ui_workflow
+from .widgets import ABSENT, UPLOAD_BUTTON, wrap_for_prompt
+
+SAVE_CLASSES = frozenset(
+    {
+        "SaveImage",
+        "SaveImageAdvanced",
+        "SaveSVGNode",
+        "SaveVideo",
+        "SaveAnimatedWEBP",
+        "SaveWEBM",
+        "SaveAudio",
+        "SaveAudioMP3",
+        "SaveAudioOpus",
+        "SaveAudioAdvanced",
+        "SaveGLB",
+        "Save3DAdvanced",
+        "SaveGaussianSplat",
+        "SavePointCloud",
+        "SaveAnimatedPNG",
+        "CLIPSave",
+        "VAESave",
+        "ModelSave",
+        "LoraSave",
+        "SaveLatent",
+    }
+)
+"""The classes in whose ``filename_prefix`` the canvas replaces ``%date:...%`` and ``%Node.widget%``."""
+
+
+@dataclass(frozen=True)
+class WorkflowConversion:
+    """``prompt`` in API format, and everything that could not be converted faithfully.
+
+    ``packs`` names, for the classes that are not known, the pack that the workflow says they come from.
+    """
+
+    prompt: Prompt
+    problems: list[Problem]
+    packs: dict[str, str]
+
+
+def convert_workflow(
+    ui: Mapping[str, Any],
+    definitions: Mapping[str, Mapping[str, Any]],
+    *,
+    now: datetime | None = None,
+    seed: int | None = None,
+) -> WorkflowConversion:
+    """Convert a UI-saved workflow.
+
+    ``definitions`` has the shape of ComfyUI's ``/object_info``. ``now`` is the time for ``%date:...%`` and ``seed`` fixes
+    the branches of ``{red|blue}``. Raises ``WorkflowError`` when the file is damaged or its links run in a circle.
+    """
+    try:
+        expansion = expand_group_nodes(read_ui_workflow(ui), read_group_nodes(ui), definitions)
+        return _WorkflowConverter(expansion, definitions, now or datetime.now().astimezone(), Random(seed)).run()
+    except WorkflowError:
+        raise
+    except RecursionError as error:
+        raise WorkflowError("The workflow is nested too deeply.", "Take some of its reroutes or subgraphs out.") from error
+    except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
+        what = (
+            f"The workflow or its node definitions have a shape that ComfyUI does not write ({type(error).__name__}: {error})."
+        )
+        raise WorkflowError(what, RESAVE_HINT) from error
+
+
+class _WorkflowConverter:
+    def __init__(
+        self, expansion: GroupNodeExpansion, definitions: Mapping[str, Mapping[str, Any]], now: datetime, random: Random
+    ) -> None:
+        self.rejected_group_nodes = expansion.rejected
+        self.subgraphs = SubgraphScopes(expansion.workflow, definitions)
+        self.all_scopes = self.subgraphs.open_scopes()
+        self.link_resolver = LinkResolver(self.subgraphs, self.all_scopes)
+        self.now = now
+        self.random = random
+        self.problems: list[Problem] = []
+        self.packs: dict[str, str] = {}
+        self.subgraphs.apply_primitives(self.all_scopes, self._replace_tokens)
+
+    def run(self) -> WorkflowConversion:
+        prompt: Prompt = {}
+        for scope in self.all_scopes:
+            for node in scope.graph.nodes.values():
+                if not (is_virtual_node(node) or node.is_muted or node.is_bypassed or self.subgraphs.get_subgraph(node)):
+                    prompt[scope.get_execution_id(node)] = self._convert_node(scope, node)
+        return WorkflowConversion(_sort_like_browser(prompt), self.problems, self.packs)
+
+    def _convert_node(self, scope: GraphScope, node: UiNode) -> dict[str, Any]:
+        loaded = self.subgraphs.get_node_in_scope(scope, node)
+        if loaded.definition is None:
+            self._report_unknown_class(scope, node)
+        if loaded.widgets.mismatch:
+            self._report_misfit(scope, loaded)
+        inputs = self._convert_widgets(scope, loaded)
+        for slot, socket in enumerate(loaded.sockets):
+            source = self.link_resolver.find_source(scope, node, slot)
+            if isinstance(source, OutputRef):
+                inputs[socket.name] = [source.node_id, source.slot]
+            elif isinstance(source, PromotedValue):
+                inputs[socket.name] = wrap_for_prompt(None, source.value)
+        present = {name: value for name, value in inputs.items() if value is not ABSENT}
+        return {"inputs": present, "class_type": node.type, "_meta": {"title": self._get_title(scope, node)}}
+
+    def _convert_widgets(self, scope: GraphScope, loaded: LoadedNode) -> dict[str, Any]:
+        values: dict[str, Any] = {}
+        for name, own in loaded.widgets.values.items():
+            spec = loaded.widgets.specs.get(name)
+            value = scope.widget_values.get((loaded.node.id, name), own)
+            if spec is UPLOAD_BUTTON:
+                continue
+            if isinstance(value, str) and spec and spec.options.get("dynamicPrompts"):
+                value = expand_choices(value, self.random)
+            elif isinstance(value, str) and name == "filename_prefix" and loaded.node.type in SAVE_CLASSES:
+                value = self._replace_tokens(value)
+            values[name] = wrap_for_prompt(spec, value)
+        return values
+
+    def _replace_tokens(self, text: str) -> str:
+        return replace_tokens(text, self._find_widget_text, self.now)
+
+    def _find_widget_text(self, node_name: str, widget: str) -> str | None:
+        """The value of a widget as text, for ``%Node.widget%``: by the node's S&R name, else by its title."""
+        nodes = [(scope, node) for scope in self.all_scopes for node in scope.graph.nodes.values()]
+        matches = [found for found in nodes if found[1].properties.get("Node name for S&R") == node_name]
+        matches = matches or [found for found in nodes if self._get_title(*found) == node_name]
+        if not matches:
+            return None
+        scope, node = matches[0]
+        values = self.subgraphs.get_node_in_scope(scope, node).widgets.values
+        return format_like_javascript(scope.widget_values.get((node.id, widget), values[widget])) if widget in values else None
+
+    def _get_title(self, scope: GraphScope, node: UiNode) -> str:
+        definition = self.subgraphs.get_node_in_scope(scope, node).definition or {}
+        return str(node.title or definition.get("display_name") or node.type)
+
+    def _report_unknown_class(self, scope: GraphScope, node: UiNode) -> None:
+        pack = node.properties.get("cnr_id") or node.properties.get("aux_id")
+        if pack:
+            self.packs[node.type] = str(pack)
+        if (scope.graph.id, node.id) in self.rejected_group_nodes:
+            reason = self.rejected_group_nodes[scope.graph.id, node.id]
+            kind, what = "legacy_group_node", f"The group node {get_group_name(node.type)!r} cannot be converted: {reason}."
+            hint = "Open the workflow in ComfyUI, which makes a subgraph of it, look at its values, and save it again."
+        else:
+            kind, what = "missing_node_type", f"There is no node class {node.type!r} here."
+            hint = f"It belongs to the pack {pack}. " if pack and pack != "comfy-core" else ""
+            hint += "It is one of ComfyUI's own that does not run here. " if pack == "comfy-core" else ""
+            hint += _describe_models(node)
+            hint += "Mute or delete the node, or replace it by one that `nodes` lists."
+        self._report(kind, what, hint, scope, node)
+
+    def _report_misfit(self, scope: GraphScope, loaded: LoadedNode) -> None:
+        hint = "The node was saved by another version of its pack: open the workflow in ComfyUI, look at its values, save it."
+        self._report("widgets_values_mismatch", f"The {loaded.widgets.mismatch}.", hint, scope, loaded.node)
+
+    def _report(self, kind: str, what: str, hint: str, scope: GraphScope, node: UiNode) -> None:
+        self.problems.append(Problem(kind, what, hint, scope.get_execution_id(node), node.type, self._get_title(scope, node)))
+
+
+def _describe_models(node: UiNode) -> str:
+    """The weights that a workflow says a node needs: ``properties.models``, which templates have."""
+    entries: object = node.properties.get("models")
+    models = cast("list[Any]", entries) if isinstance(entries, list) else []
+    named_models = [cast("dict[str, Any]", model) for model in models if isinstance(model, dict) and "name" in model]
+    texts = [f"{model['name']} ({model.get('directory') or 'models'})" for model in named_models]
+    return f"It needs {', '.join(texts)}. " if texts else ""
+
+
+def _sort_like_browser(prompt: Prompt) -> Prompt:
+    """JavaScript lists keys that are integers first, ascending, then the others as they came."""
+    return dict(sorted(prompt.items(), key=lambda item: int(item[0]) if item[0].isdecimal() else 2**64))

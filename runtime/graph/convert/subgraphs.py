@@ -1,0 +1,300 @@
+"""Subgraphs, opened: every instance of a definition with its own values, and what a promoted widget is worth in it.
+
+A subgraph instance shows widgets of its inner nodes as its own. Three generations of files say in three ways what was
+typed there: ``widgets_values`` in the order of the inputs that show a widget, the same by ``properties.proxyWidgets``
+(pairs of inner node and widget, or ``-1`` and the name of an input), and values that ComfyUI could not place
+(``proxyWidgetErrorQuarantine``). They are applied in that order, as ComfyUI does on loading.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+from ...errors import WorkflowError, format_node_label
+from ..specs import DYNAMIC_COMBO
+from .primitives import coerce_to_widget, fit_value
+from .sockets import build_sockets
+from .ui_workflow import InputSocket, SubgraphPort, UiGraph, UiNode, UiWorkflow
+from .widgets import WidgetValues, get_widget_type, read_widgets, select_dynamic_choice
+
+PRIMITIVE = "PrimitiveNode"
+NODE_LIMIT = 100_000
+_ID_PREFIX = re.compile(r"^\s*\d+\s*:\s*(.+)$")
+
+
+@dataclass(frozen=True)
+class LoadedNode:
+    """A node joined with its definition: what the canvas shows after loading."""
+
+    node: UiNode
+    definition: Mapping[str, Any] | None
+    sockets: tuple[InputSocket, ...]
+    output_types: tuple[str, ...]
+    widgets: WidgetValues
+
+
+@dataclass
+class GraphScope:
+    """One graph at one place: the root, or one instance of a subgraph. ``path`` is the instance's execution id."""
+
+    graph: UiGraph
+    path: str = ""
+    host: UiNode | None = None
+    parent: GraphScope | None = None
+    promoted_values: dict[str, Any] = field(default_factory=dict[str, Any])
+    """host input name -> the value that the instance shows for it"""
+    widget_values: dict[tuple[str, str], Any] = field(default_factory=dict[tuple[str, str], Any])
+    """(inner node id, widget) -> a value that replaces the inner node's own"""
+    changed_nodes: dict[str, LoadedNode] = field(default_factory=dict[str, LoadedNode])
+    """inner node id -> what became of it when a primitive wrote another choice into its dynamic combo box"""
+
+    def get_execution_id(self, node: UiNode) -> str:
+        return f"{self.path}:{node.id}" if self.path else node.id
+
+
+class SubgraphScopes:
+    """Opens a canvas: knows for every node what it looks like live, and for every instance what is typed into it."""
+
+    def __init__(self, workflow: UiWorkflow, definitions: Mapping[str, Mapping[str, Any]]) -> None:
+        self.workflow = workflow
+        self.definitions = definitions
+        self._loaded_nodes: dict[tuple[str, str], LoadedNode] = {}
+        self._sources: dict[tuple[str, str], tuple[UiNode, str] | None] = {}
+        self._host_values: dict[int, dict[str, Any]] = {}
+        self._acyclic_graphs: set[str] = set()
+
+    def get_subgraph(self, node: UiNode) -> UiGraph | None:
+        """The definition of a subgraph instance, None for every other node."""
+        return self.workflow.definitions.get(node.type)
+
+    def get_node_in_scope(self, scope: GraphScope, node: UiNode) -> LoadedNode:
+        """A node as it is in one scope."""
+        return scope.changed_nodes.get(node.id) or self.get_node(scope.graph, node)
+
+    def get_node(self, graph: UiGraph, node: UiNode) -> LoadedNode:
+        """A node as every instance of its graph starts with it."""
+        key = (graph.id, node.id)
+        if key not in self._loaded_nodes:
+            self._loaded_nodes[key] = self._load_node(node)
+        return self._loaded_nodes[key]
+
+    def _load_node(self, node: UiNode) -> LoadedNode:
+        definition = self.definitions.get(node.type)
+        subgraph = self.get_subgraph(node)
+        if subgraph is not None:
+            return LoadedNode(
+                node,
+                None,
+                _build_instance_sockets(node, subgraph),
+                tuple(p.type for p in subgraph.outputs),
+                WidgetValues({}, {}),
+            )
+        if definition is None:
+            return LoadedNode(node, None, node.inputs, node.output_types, WidgetValues({}, {}))
+        widgets = read_widgets(node.type, definition, node.values)
+        declared = tuple(str(t) if isinstance(t, str) else "COMBO" for t in definition.get("output") or ())
+        outputs = (*("*" if t == "COMFY_MATCHTYPE_V3" else t for t in declared), *node.output_types[len(declared) :])
+        return LoadedNode(node, definition, build_sockets(node, definition, widgets.values), outputs, widgets)
+
+    def open_scopes(self) -> list[GraphScope]:
+        """The root and, after it, every instance of every subgraph. Muted or bypassed instances of the root stay closed."""
+        self._reject_recursion(self.workflow.root)
+        root = GraphScope(self.workflow.root)
+        scopes = [root]
+        nodes = len(root.graph.nodes)
+        for scope in scopes:
+            for node in scope.graph.nodes.values():
+                graph = self.get_subgraph(node)
+                if graph is None or (scope is root and (node.is_muted or node.is_bypassed)):
+                    continue
+                nodes += len(graph.nodes)
+                if nodes > NODE_LIMIT:
+                    raise WorkflowError(f"The workflow's subgraphs unfold to more than {NODE_LIMIT} nodes.", "Split it.")
+                scopes.append(self._open_instance(scope, node, graph))
+        return scopes
+
+    def _open_instance(self, parent: GraphScope, host: UiNode, graph: UiGraph) -> GraphScope:
+        scope = GraphScope(graph, parent.get_execution_id(host), host, parent)
+        scope.promoted_values.update(self.get_host_values(host, graph))
+        scope.widget_values.update(self._find_inner_values(host, graph))
+        # What the instance around this one shows of it wins over its own.
+        scope.promoted_values.update(
+            {name: value for (node_id, name), value in parent.widget_values.items() if node_id == host.id}
+        )
+        return scope
+
+    def _reject_recursion(self, graph: UiGraph, ancestors: tuple[str, ...] = ()) -> None:
+        """Raise when a subgraph contains itself, directly or through others."""
+        if graph.id in self._acyclic_graphs:
+            return
+        for node in graph.nodes.values():
+            inner = self.get_subgraph(node)
+            if inner is not None and inner.id in (*ancestors, graph.id):
+                what = f"The subgraph {inner.name or inner.id} contains itself, as {format_node_label(node.id, node.type, node.title)}."
+                raise WorkflowError(what, "Open the workflow in ComfyUI and take that node out.", node_id=node.id)
+            if inner is not None:
+                self._reject_recursion(inner, (*ancestors, graph.id))
+        self._acyclic_graphs.add(graph.id)
+
+    # ------------------------------------------------------------------ promoted widgets
+
+    def get_source(self, graph: UiGraph, port: SubgraphPort) -> tuple[UiNode, str] | None:
+        """The first inner widget that an input of a subgraph feeds: that node, and the widget or inner input's name."""
+        key = (graph.id, port.name)
+        if key not in self._sources:
+            self._sources[key] = self._find_source(graph, port)
+        return self._sources[key]
+
+    def _find_source(self, graph: UiGraph, port: SubgraphPort) -> tuple[UiNode, str] | None:
+        for link in port.links:
+            node, saved = graph.readers_by_link.get(link, (None, None))
+            if node is None or saved is None:
+                continue
+            inner = self.get_subgraph(node)
+            if inner is not None:
+                nested = next((nested for nested in inner.inputs if nested.name == saved.name), None)
+                if nested is not None and self.get_source(inner, nested):
+                    return node, saved.name
+                continue
+            loaded = self.get_node(graph, node)
+            widget = next((socket.widget for socket in loaded.sockets if socket.link == link), None)
+            if widget is not None and widget in loaded.widgets.values:
+                return node, widget
+        return None
+
+    def get_own_value(self, graph: UiGraph, node: UiNode, name: str) -> Any:
+        """The value of an inner node's widget as the file holds it."""
+        inner = self.get_subgraph(node)
+        if inner is None:
+            return self.get_node(graph, node).widgets.values[name]
+        return self.get_host_values(node, inner)[name]
+
+    def get_host_values(self, host: UiNode, graph: UiGraph) -> dict[str, Any]:
+        """input name -> value, for the inputs of an instance that show a widget."""
+        if id(host) not in self._host_values:
+            self._host_values[id(host)] = self._find_host_values(host, graph)
+        return self._host_values[id(host)]
+
+    def _find_host_values(self, host: UiNode, graph: UiGraph) -> dict[str, Any]:
+        sources = {port.name: source for port in graph.inputs if (source := self.get_source(graph, port))}
+        values = {name: self.get_own_value(graph, node, widget) for name, (node, widget) in sources.items()}
+        self._apply_positions(host, values)
+        for value, entry in _iterate_proxy_widgets(host):
+            name = next((name for name, (node, widget) in sources.items() if (node.id, widget) in _list_readings(entry)), None)
+            name = name or (entry[1] if entry[0] == "-1" else None)
+            if name in values and value is not None:
+                values[name] = value
+        return values
+
+    def _apply_positions(self, host: UiNode, values: dict[str, Any]) -> None:
+        saved = host.values if isinstance(host.values, list) else []
+        quarantined = dict(_iterate_quarantined(host))
+        for name, value in zip(list(values), saved, strict=False):
+            if value is not None:
+                values[name] = value
+        values.update({name: value for name, value in quarantined.items() if name in values})
+
+    def _find_inner_values(self, host: UiNode, graph: UiGraph) -> dict[tuple[str, str], Any]:
+        """Values for inner widgets that no input of the subgraph feeds; they count for this instance alone."""
+        fed_widgets = {(source[0].id, source[1]) for port in graph.inputs if (source := self.get_source(graph, port))}
+        values: dict[tuple[str, str], Any] = {}
+        for value, entry in _iterate_proxy_widgets(host):
+            readings = _list_readings(entry)
+            if value is None or any(reading in fed_widgets for reading in readings) or entry[1].startswith("$$"):
+                continue
+            for node_id, name in readings:
+                node = graph.nodes.get(node_id)
+                if node is not None and self._has_widget(graph, node, name):
+                    values.setdefault((node_id, name), value)
+        return values
+
+    def _has_widget(self, graph: UiGraph, node: UiNode, name: str) -> bool:
+        inner = self.get_subgraph(node)
+        if inner is not None:
+            return name in self.get_host_values(node, inner)
+        if node.type == PRIMITIVE:
+            return True
+        loaded = self.get_node(graph, node)
+        return name in loaded.widgets.values and any(socket.widget == name for socket in loaded.sockets)
+
+    def apply_primitives(self, scopes: Sequence[GraphScope], replace_text: Callable[[str], str]) -> None:
+        """Let every primitive write its value into the widgets that it is linked to directly.
+
+        ``replace_text`` is for primitives whose property says that ``%Node.widget%`` in their text is replaced.
+        """
+        for scope in scopes:
+            for node in scope.graph.nodes.values():
+                if node.type == PRIMITIVE:
+                    self._apply_primitive(scope, node, replace_text)
+
+    def _apply_primitive(self, scope: GraphScope, primitive: UiNode, replace_text: Callable[[str], str]) -> None:
+        readers = [scope.graph.readers_by_link.get(link.id) for link in scope.graph.links_by_output.get((primitive.id, 0), ())]
+        found = [(node, self._find_widget(scope, node, socket)) for node, socket in filter(None, readers)]
+        targets = [(node, name, self.get_node_in_scope(scope, node).widgets) for node, name in found if name is not None]
+        if not targets:
+            return
+        promoted = [value for (node_id, _), value in scope.widget_values.items() if node_id == primitive.id]
+        saved = promoted or (primitive.values if isinstance(primitive.values, list) else [])
+        value = saved[0] if saved else targets[0][2].values[targets[0][1]]
+        value = fit_value(value, [widgets.specs[name] for _, name, widgets in targets if name in widgets.specs])
+        if isinstance(value, str) and value and primitive.properties.get("Run widget replace on values"):
+            value = replace_text(value)
+        for node, name, widgets in targets:
+            self._write_widget(scope, node, name, coerce_to_widget(widgets.specs.get(name), value))
+
+    def _find_widget(self, scope: GraphScope, node: UiNode, socket: InputSocket) -> str | None:
+        """The widget that a socket belongs to, if the node has it."""
+        loaded = self.get_node_in_scope(scope, node)
+        name = next((one.widget for one in loaded.sockets if one.link == socket.link), None)
+        return name if name in loaded.widgets.values else None
+
+    def _write_widget(self, scope: GraphScope, node: UiNode, name: str, value: Any) -> None:
+        loaded = self.get_node_in_scope(scope, node)
+        scope.widget_values[node.id, name] = value
+        if (
+            name in loaded.widgets.specs
+            and get_widget_type(loaded.widgets.specs[name]) == DYNAMIC_COMBO
+            and loaded.definition is not None
+        ):
+            widgets = select_dynamic_choice(loaded.widgets, name, value)
+            sockets = build_sockets(node, loaded.definition, widgets.values)
+            scope.changed_nodes[node.id] = replace(loaded, widgets=widgets, sockets=sockets)
+
+
+def _build_instance_sockets(node: UiNode, graph: UiGraph) -> tuple[InputSocket, ...]:
+    """An instance has the inputs of its definition, found by name; saved ones that the definition lacks are gone."""
+    saved = {socket.name: socket for socket in node.inputs}
+    return tuple(
+        InputSocket(port.name, port.type, saved[port.name].link if port.name in saved else None) for port in graph.inputs
+    )
+
+
+def _iterate_proxy_widgets(host: UiNode) -> Iterator[tuple[Any, tuple[str, str]]]:
+    """(value or None, (inner node id, widget name)) of every entry of ``proxyWidgets``."""
+    saved = host.values if isinstance(host.values, list) else []
+    entries: object = host.properties.get("proxyWidgets")
+    for index, entry in enumerate(cast("list[Any]", entries) if isinstance(entries, list) else []):
+        if isinstance(entry, list) and len(pair := cast("list[Any]", entry)) >= 2:
+            yield (saved[index] if index < len(saved) else None), (str(pair[0]), str(pair[1]))
+
+
+def _list_readings(entry: tuple[str, str]) -> list[tuple[str, str]]:
+    """An entry as it stands, then with the ``12: `` prefixes of older files taken off."""
+    node_id, name = entry
+    readings = [entry]
+    while match := _ID_PREFIX.match(name):
+        name = match.group(1)
+        readings.append((node_id, name))
+    return readings
+
+
+def _iterate_quarantined(host: UiNode) -> Iterator[tuple[str, Any]]:
+    entries: object = host.properties.get("proxyWidgetErrorQuarantine")
+    items = cast("list[Any]", entries) if isinstance(entries, list) else []
+    for item in reversed([cast("dict[str, Any]", item) for item in items if isinstance(item, dict)]):
+        entry = cast("list[Any]", item.get("originalEntry") or [])
+        if len(entry) >= 2 and str(entry[0]) == "-1" and item.get("hostValue") is not None:
+            yield str(entry[1]), item["hostValue"]

@@ -1,0 +1,279 @@
+"""Which widgets a node has on the canvas, in which order, and which saved value belongs to which of them.
+
+A saved node holds a bare list of values. Which slot is whose follows from the node's definition alone: its inputs in
+order, the control slots that the canvas adds after seeds, the children of a dynamic combo box after its selector, the
+upload button last. Values are never moved to another widget silently: where the list does not fit, the known reasons are
+tried, and when none explains it ``Widgets.misfit`` says what was expected and what is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from ..specs import AUTOGROW, COMBO, DYNAMIC_COMBO, InputSpec, get_dynamic_children, get_dynamic_keys, parse_specs
+
+# The widget registry of ComfyUI's frontend 1.47, with what its own extensions add.
+WIDGET_TYPES = frozenset(
+    {
+        *("INT", "FLOAT", "BOOLEAN", "STRING", "COMBO", "MARKDOWN", "TEXTAREA", "COLOR", "COLORS", "CURVE", "RANGE"),
+        *("BOUNDING_BOX", "BOUNDING_BOXES", "CHART", "GALLERIA", "PAINTER", "IMAGECOMPARE", "IMAGEUPLOAD"),
+        *("AUDIO_UI", "AUDIOUPLOAD", "AUDIO_RECORD", "WEBCAM", "LOAD_3D", "PREVIEW_3D", DYNAMIC_COMBO),
+    }
+)
+# Built by JavaScript for these classes; the server requires or ignores it, the canvas always sends it.
+VIEWER_CLASSES = frozenset({"SaveGLB", "Preview3D"})
+CUSTOM_COMBO = "CustomCombo"
+SAMPLER_CLASSES = frozenset({"KSampler", "KSamplerAdvanced"})
+CONTROL_WORDS = frozenset({"fixed", "increment", "decrement", "randomize", "increment-wrap"})
+UPLOAD_FLAGS = ("image_upload", "video_upload", "animated_image_upload")
+ABSENT: Any = object()
+"""The value of a widget that has none: it is left out of the prompt."""
+UPLOAD_BUTTON = InputSpec("upload", "IMAGEUPLOAD", {"default": "image"})
+"""What the canvas adds behind the inputs of a class with an upload. It is saved, but not sent."""
+AUTO_REFRESH = InputSpec("Auto-refresh after generation", "BOOLEAN", {"default": False})
+REFRESH_BUTTON = InputSpec("refresh", "BUTTON", {"default": "refresh"})
+"""What the canvas adds behind a combo box whose choices the server is asked for. The switch is saved, the button also sent."""
+
+
+def get_definition_specs(definition: Mapping[str, Any]) -> list[InputSpec]:
+    """The inputs of an ``/object_info`` entry, in the order in which the canvas builds them."""
+    specs = parse_specs(definition.get("input") or {}, definition.get("input_order"))
+    uploads = any(spec.required and spec.type == COMBO and spec.options.get(flag) for spec in specs for flag in UPLOAD_FLAGS)
+    return [*specs, UPLOAD_BUTTON] if uploads else specs
+
+
+def is_widget(spec: InputSpec) -> bool:
+    """True where the canvas shows a widget instead of a bare socket."""
+    return (spec.options.get("widgetType") or spec.type) in WIDGET_TYPES and not spec.options.get("forceInput")
+
+
+def get_widget_type(spec: InputSpec) -> str:
+    return str(spec.options.get("widgetType") or spec.type)
+
+
+def get_default_value(spec: InputSpec) -> Any:
+    """What the canvas puts into a fresh widget; ``ABSENT`` for a combo box without choices."""
+    kind = get_widget_type(spec)
+    if kind == "IMAGECOMPARE":
+        return ["", ""]
+    if kind == DYNAMIC_COMBO:
+        return next(iter(get_dynamic_keys(spec)), ABSENT)
+    if "default" in spec.options and spec.options["default"] is not None:
+        return spec.options["default"]
+    if kind == COMBO:
+        return next(iter(spec.choices or ()), ABSENT)
+    return {"INT": 0, "FLOAT": 0, "BOOLEAN": False, "STRING": "", "COLOR": "#000000"}.get(kind, ABSENT)
+
+
+def count_control_slots(spec: InputSpec) -> int:
+    """How many slots that are no inputs follow this widget (``control_after_generate``, ``control_filter_list``)."""
+    kind = get_widget_type(spec)
+    control = spec.options.get("control_after_generate")
+    if kind == "INT":
+        return int(bool(control) if control is not None else spec.name in ("seed", "noise_seed"))
+    if kind == "FLOAT":
+        return int(bool(control))
+    return 2 if kind == COMBO and control else 0
+
+
+@dataclass(frozen=True)
+class WidgetValues:
+    """The values of one node's widgets by input name, in the order of the canvas."""
+
+    values: dict[str, Any]
+    specs: Mapping[str, InputSpec]
+    mismatch: str = ""
+    """Why the saved list cannot be trusted; empty when it fits."""
+
+
+def select_dynamic_choice(widgets: WidgetValues, name: str, key: Any) -> WidgetValues:
+    """What is left of a node's widgets when another choice is written into its dynamic combo box: fresh children."""
+    children = _read_specs(get_dynamic_children(widgets.specs[name], key), _ValuesByName({}))
+    values: dict[str, Any] = {}
+    specs: dict[str, InputSpec] = {}
+    for other, value in widgets.values.items():
+        if not other.startswith(f"{name}."):
+            values[other] = key if other == name else value
+            specs.update({other: widgets.specs[other]} if other in widgets.specs else {})
+        if other == name:
+            values.update(children.values)
+            specs.update(children.specs)
+    return WidgetValues(values, specs, widgets.mismatch)
+
+
+def read_widgets(class_id: str, definition: Mapping[str, Any], saved: list[Any] | dict[str, Any] | None) -> WidgetValues:
+    """Give every saved value to its widget, and to widgets without one their default."""
+    specs = get_definition_specs(definition)
+    reader, mismatch = (
+        (_read_specs(specs, _ValuesByName(saved)), "") if isinstance(saved, dict) else _align_values(specs, saved or [])
+    )
+    _add_javascript_widgets(class_id, reader, saved)
+    _repair_values(class_id, reader)
+    return WidgetValues(reader.values, reader.specs, mismatch)
+
+
+def assign_values(specs: Sequence[InputSpec], saved: Sequence[Any]) -> WidgetValues:
+    """Give every saved value to its widget, where the widgets are those of no class."""
+    reader, mismatch = _align_values(specs, list(saved))
+    return WidgetValues(reader.values, reader.specs, mismatch)
+
+
+class _ValuesByName:
+    """Saved values as some packs store them: a dict by widget name."""
+
+    def __init__(self, saved: Mapping[str, Any]) -> None:
+        self.saved = saved
+
+    def take_value(self, spec: InputSpec) -> Any:
+        return self.saved.get(spec.name, ABSENT)
+
+    def skip_control_slots(self, spec: InputSpec) -> None:
+        """Control slots have names of their own here."""
+
+
+class _ValuesInOrder:
+    """Saved values as ComfyUI stores them: a list, one slot after the other."""
+
+    def __init__(self, saved: Sequence[Any], *, guess_seeds: bool = False) -> None:
+        self.saved = saved
+        self.guess_seeds = guess_seeds
+        self.position = 0
+
+    def take_value(self, spec: InputSpec) -> Any:
+        value = self.saved[self.position] if self.position < len(self.saved) else ABSENT
+        self.position += 1
+        return value
+
+    def skip_control_slots(self, spec: InputSpec) -> None:
+        slots = count_control_slots(spec)
+        if not slots and self.guess_seeds and get_widget_type(spec) == "INT" and "seed" in spec.name.lower():
+            next_value = self.saved[self.position] if self.position < len(self.saved) else None
+            slots = int(isinstance(next_value, str) and next_value in CONTROL_WORDS)
+        self.position += slots
+
+
+@dataclass
+class _WidgetReader:
+    source: _ValuesByName | _ValuesInOrder
+    values: dict[str, Any] = field(default_factory=dict[str, Any])
+    specs: dict[str, InputSpec] = field(default_factory=dict[str, InputSpec])
+
+    def read(self, specs: Sequence[InputSpec]) -> None:
+        for spec in specs:
+            if spec.type == AUTOGROW or not is_widget(spec):
+                continue
+            if spec.type == "AUDIO_UI":  # a player: holds a slot in the list, never a value in the prompt
+                self.source.take_value(spec)
+                continue
+            self._read_widget(spec)
+
+    def _read_widget(self, spec: InputSpec) -> None:
+        value = ABSENT if spec.type == "IMAGECOMPARE" else self.source.take_value(spec)
+        self.values[spec.name] = get_default_value(spec) if value is ABSENT else value
+        self.specs[spec.name] = spec
+        self.source.skip_control_slots(spec)
+        remote: object = spec.options.get("remote")
+        if remote:
+            self.source.take_value(AUTO_REFRESH)
+        if isinstance(remote, dict) and cast("dict[str, Any]", remote).get("refresh_button"):
+            self._read_widget(REFRESH_BUTTON)
+        if get_widget_type(spec) == DYNAMIC_COMBO:
+            self.read(get_dynamic_children(spec, self.values[spec.name]))
+
+
+def _read_specs(specs: Sequence[InputSpec], source: _ValuesByName | _ValuesInOrder) -> _WidgetReader:
+    reader = _WidgetReader(source)
+    reader.read(specs)
+    return reader
+
+
+def _align_values(specs: Sequence[InputSpec], saved: list[Any]) -> tuple[_WidgetReader, str]:
+    """The reading that fits: as saved today, as saved before frontend 1.16, or with a control slot after every seed."""
+    saved = _drop_force_input_slots(specs, saved)
+    source = _ValuesInOrder(saved)
+    plain = _read_specs(specs, source)
+    if source.position == len(saved) or _is_plausible(plain):
+        return plain, ""
+    guessed = _read_specs(specs, _ValuesInOrder(saved, guess_seeds=True))
+    if _is_plausible(guessed):
+        return guessed, ""
+    return plain, f"{len(saved)} saved values {_shorten(saved)} do not fit its widgets {', '.join(plain.values) or '(none)'}"
+
+
+def _shorten(saved: list[Any]) -> str:
+    text = repr(saved)
+    return text if len(text) <= 200 else f"{text[:200]}..."
+
+
+def _drop_force_input_slots(specs: Sequence[InputSpec], saved: list[Any]) -> list[Any]:
+    """Before frontend 1.16 an input with ``forceInput`` held a dummy slot in the list."""
+    is_dummy: list[bool] = []
+    for spec in specs:
+        force = bool(spec.options.get("forceInput"))
+        if force or (is_widget(spec) and spec.type != AUTOGROW):
+            is_dummy += [force, False] if spec.options.get("control_after_generate") else [force]
+    if len(is_dummy) != len(saved):
+        return saved
+    return [value for value, dummy in zip(saved, is_dummy, strict=True) if not dummy]
+
+
+def _is_plausible(reader: _WidgetReader) -> bool:
+    return all(_can_hold(spec, reader.values[name]) for name, spec in reader.specs.items())
+
+
+def _can_hold(spec: InputSpec, value: Any) -> bool:
+    """Whether a value may belong to a widget. None and absent values may belong to any."""
+    if value is None or value is ABSENT:
+        return True
+    kind = get_widget_type(spec)
+    if kind in ("INT", "FLOAT"):
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if kind == "BOOLEAN":
+        return isinstance(value, bool)
+    if kind in ("STRING", "COLOR", "MARKDOWN", "TEXTAREA"):
+        return isinstance(value, str)
+    if kind == COMBO:
+        return not spec.choices or type(value) in {type(choice) for choice in spec.choices}
+    return kind != DYNAMIC_COMBO or value in get_dynamic_keys(spec)
+
+
+def _add_javascript_widgets(class_id: str, reader: _WidgetReader, saved: list[Any] | dict[str, Any] | None) -> None:
+    """Widgets that no definition declares, because the frontend's own JavaScript makes them."""
+    position = reader.source.position if isinstance(reader.source, _ValuesInOrder) else 0
+    rest = saved[position:] if isinstance(saved, list) else []
+    if class_id in VIEWER_CLASSES:
+        reader.values["image"] = rest[0] if rest else ""
+    if class_id == CUSTOM_COMBO:
+        options = list(_iterate_custom_options(rest[1:]))
+        choice = reader.values.get("choice")
+        reader.values["index"] = options.index(choice) if choice in options else -1
+        reader.values.update({f"option{number}": option for number, option in enumerate(options, 1)})
+
+
+def _iterate_custom_options(saved: Sequence[Any]) -> Iterator[Any]:
+    """A custom combo box shows one option more than it has, the last one empty."""
+    for value in saved:
+        yield value
+        if not value:
+            return
+    yield ""
+
+
+def _repair_values(class_id: str, reader: _WidgetReader) -> None:
+    """The repairs that the canvas makes on loading a file of an earlier version."""
+    for name, spec in reader.specs.items():
+        if reader.values[name] is None and get_widget_type(spec) == COMBO and spec.choices:
+            reader.values[name] = spec.choices[0]
+    sampler = reader.values.get("sampler_name")
+    if class_id in SAMPLER_CLASSES and isinstance(sampler, str):
+        reader.values["sampler_name"] = sampler.removeprefix("sample_")
+
+
+def wrap_for_prompt(spec: InputSpec | None, value: Any) -> Any:
+    """A widget's value as the API format holds it: a bare list would be taken for a link."""
+    if not isinstance(value, list):
+        return value
+    wrapped: dict[str, Any] = {"__value__": cast("list[Any]", value)}
+    return {"__type__": "CURVE", **wrapped} if spec is not None and get_widget_type(spec) == "CURVE" else wrapped

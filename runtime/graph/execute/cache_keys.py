@@ -1,0 +1,111 @@
+"""Which nodes must give equal results: a key from everything that decides the result of a node.
+
+It is the class, the literal inputs, what else decides the result (``IS_CHANGED``, and what a cache adds), and the same of every
+node upstream. A node whose result may differ every time has no key, and nothing that reads it has one.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..prompts import get_hidden_inputs, is_link, iterate_edges
+from .dynamic_prompt import DynamicPrompt
+
+VersionGetter = Callable[[str], Any]
+
+
+class CacheKeys:
+    """``changed(node id)`` asks ``IS_CHANGED``, once for each node whose key is needed or that is above one."""
+
+    def __init__(self, prompt: DynamicPrompt, catalog: Mapping[str, type], get_version: VersionGetter) -> None:
+        self._prompt = prompt
+        self._catalog = catalog
+        self._get_version = get_version
+        self._keys: dict[str, str | None] = {}
+
+    def __getitem__(self, node_id: str) -> str | None:
+        pending = [node_id]
+        entered: set[str] = set()
+        while pending:
+            current = pending[-1]
+            missing = [edge.origin for edge in iterate_edges(self._prompt.get_node(current)) if edge.origin not in self._keys]
+            if current in self._keys:
+                pending.pop()
+            elif missing and current not in entered:
+                entered.add(current)
+                pending += missing
+            else:  # in a circle some are missing for ever, which leaves it without keys
+                self._keys[current] = self._compute_key(current)
+                pending.pop()
+        return self._keys[node_id]
+
+    def forget_node(self, node_id: str) -> None:
+        """Another node has taken this id."""
+        self._keys.pop(node_id, None)
+
+    def _compute_key(self, node_id: str) -> str | None:
+        node = self._prompt.get_node(node_id)
+        cls = self._catalog[node["class_type"]]
+        origins = [(edge.name, self._keys.get(edge.origin), edge.slot) for edge in iterate_edges(node)]
+        if any(key is None for _, key, _ in origins):
+            return None
+        depends_on_id = bool(getattr(cls, "NOT_IDEMPOTENT", False)) or "UNIQUE_ID" in get_hidden_inputs(cls).values()
+        literals = {name: value for name, value in node["inputs"].items() if not is_link(value)}
+        identity = [node["class_type"], f"{cls.__module__}.{cls.__qualname__}", depends_on_id and node_id]
+        text = _format_canonical_json([identity, literals, origins])
+        if text is None:
+            return None
+        version = _format_canonical_json(self._get_version(node_id))
+        return version and hashlib.sha256(f"{text}{version}".encode()).hexdigest()
+
+
+def _format_canonical_json(value: Any) -> str | None:
+    """JSON that is equal for equal values; None for what has none, such as NaN or a tensor."""
+    try:
+        return json.dumps(value, sort_keys=True, allow_nan=False, default=_encode_bytes)
+    except (TypeError, ValueError, RecursionError):
+        return None
+
+
+def _encode_bytes(value: Any) -> str:
+    if isinstance(value, bytes):
+        return f"bytes {value.hex()}"
+    raise TypeError("not JSON")
+
+
+class EqualNodes:
+    """Finds the nodes of a run that must give equal results, so that one of them does the work of all.
+
+    ``shapes`` are keys without ``IS_CHANGED``, which may read whole files: it is asked only of nodes that are alike.
+    """
+
+    def __init__(self, keys: CacheKeys, static_keys: CacheKeys) -> None:
+        self._keys = keys
+        self._static_keys = static_keys
+        self._candidates: dict[str, list[str]] = {}
+        self._representatives: dict[str, str] = {}
+
+    def get_representative(self, node_id: str) -> str:
+        """The node that stands for this one: itself, unless ``find`` found another."""
+        return self._representatives.get(node_id, node_id)
+
+    def find_representative(self, node_id: str) -> str:
+        """Look for an equal node among those that were found before and are not done yet."""
+        static_key = self._static_keys[node_id]
+        candidates = self._candidates.setdefault(static_key, []) if static_key is not None else []
+        key = self._keys[node_id] if candidates else None
+        representative = next((other for other in candidates if key is not None and self._keys[other] == key), node_id)
+        if representative == node_id:
+            candidates.append(node_id)
+        self._representatives[node_id] = representative
+        return representative
+
+    def forget_node(self, node_id: str) -> None:
+        """Its results may be gone: it stands for no further node."""
+        static_key = self._static_keys[node_id]
+        candidates = self._candidates.get(static_key, []) if static_key is not None else []
+        if node_id in candidates:
+            candidates.remove(node_id)

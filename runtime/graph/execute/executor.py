@@ -1,0 +1,392 @@
+"""Runs a plan, one node after the other, and lets go of every result after its last reader.
+
+The executor moves references: it never looks into a value. Memory is the point of the whole design, so no frame of this
+module holds a result while an event is out.
+"""
+
+from __future__ import annotations
+
+import time
+import traceback
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, cast
+
+from ...errors import Cancelled, NodeError, Upscale8KError, WorkflowError
+from ..definitions import is_output_class
+from ..prompts import Edge, is_link, iterate_edges
+from .async_tasks import AsyncTasks, get_unfinished, unwrap_task
+from .cache_keys import CacheKeys, EqualNodes
+from .dynamic_prompt import DynamicPrompt
+from .events import NodeBlocked, NodeCached, NodeEvent, NodeFailed, NodeFinished, NodeStarted
+from .node_cache import CachedResult, NodeCache
+from .node_call import CallResult, Inputs, call_per_element, has_list_inputs, merge_call_results, parse_call_result
+from .node_inputs import gather_inputs, read_unlinked
+from .plan import ExecutionPlan
+from .schedule import Schedule
+
+__all__ = ["NodeBlocked", "NodeCached", "NodeEvent", "NodeFailed", "NodeFinished", "NodeStarted", "execute_plan", "dry_run"]
+
+
+def execute_plan(
+    plan: ExecutionPlan,
+    catalog: Mapping[str, type],
+    *,
+    extra_pnginfo: Mapping[str, Any] | None = None,
+    cache: NodeCache | None = None,
+    keep_going: bool = False,
+) -> Iterator[NodeEvent]:
+    """Run a plan whose prompt has passed ``check``; ``extra_pnginfo`` is normally ``{"workflow": the UI workflow}``.
+
+    With a ``cache``, results of earlier runs are used again and those of this run are left in it. The first error of a
+    node is raised after its ``Failed`` event, naming the node in ``.node``: an ``Upscale8KError`` as it is, ``Cancelled``
+    for Ctrl-C, anything else as ``NodeError`` with the cause chained. With ``keep_going`` only ``Cancelled`` is raised, and
+    what does not depend on the failed node still runs. Results are released when the generator is closed.
+    """
+    run = _PlanExecutor(plan, catalog, extra_pnginfo, cache)
+    try:
+        yield from run.iterate_events(keep_going)
+    finally:
+        run.close()
+
+
+def dry_run(plan: ExecutionPlan, catalog: Mapping[str, type], cache: NodeCache | None = None) -> tuple[list[str], list[str]]:
+    """What a run would do, without running anything: the nodes that it would call, in order, and those that it need not."""
+    run = _PlanExecutor(plan, catalog, None, cache)
+    try:
+        return run.predict_calls()
+    finally:
+        run.close()
+
+
+@dataclass
+class _RunningNode:
+    """A node whose calls are made. ``answers`` may hold tasks; ``expanded`` are answers that wait for added nodes."""
+
+    cls: type
+    start_time: float
+    call_results: list[Any]
+    expansion_results: list[CallResult] = field(default_factory=list[CallResult])
+
+
+class _PlanExecutor:
+    def __init__(
+        self, plan: ExecutionPlan, catalog: Mapping[str, type], extra_pnginfo: Mapping[str, Any] | None, cache: NodeCache | None
+    ) -> None:
+        self.plan = plan
+        self.catalog = catalog
+        self.extra_pnginfo = extra_pnginfo
+        self.cache = cache
+        self.prompt = DynamicPrompt(plan.prompt)
+        self.tasks = AsyncTasks()
+        self.cached_results: dict[str, CachedResult | None] = {}
+        self.cache_keys = CacheKeys(self.prompt, catalog, self._compute_version)
+        self.static_keys = CacheKeys(self.prompt, catalog, lambda _: None)
+        self.schedule = Schedule(
+            self.prompt, catalog, plan.order, EqualNodes(self.cache_keys, self.static_keys), self._has_cached_result
+        )
+        self.node_objects: dict[str, object] = {}
+        self.running_nodes: dict[str, _RunningNode] = {}
+        self.waiting_nodes: set[str] = set()
+
+    def iterate_events(self, keep_going: bool) -> Iterator[NodeEvent]:
+        yield from self._make_cached_events(self.plan.order)
+        self.schedule.start(self.plan.outputs)
+        while (node_id := self._wait_for_next()) is not None:
+            failure = None
+            try:
+                if node_id not in self.running_nodes:
+                    if self._has_cached_result(node_id):
+                        self._load_cached(node_id)
+                        continue
+                    if self._request_lazy_inputs(node_id):
+                        continue
+                    yield NodeStarted(*self._make_event_fields(node_id))
+                events = self._advance_node(node_id)
+            except Upscale8KError as error:
+                events = [failure := self._fail_node(node_id, error)]
+            yield from events
+            if failure is not None:
+                _raise_or_release(failure.error, keep_going)
+        if cycle := self.schedule.find_cycle():
+            yield (failure := self._fail_node(cycle[0], self._make_cycle_error(cycle)))
+            _raise_or_release(failure.error, keep_going)
+
+    def predict_calls(self) -> tuple[list[str], list[str]]:
+        needed: set[str] = set()
+        pending = list(self.plan.outputs)
+        while pending:
+            node_id = pending.pop()
+            if node_id not in needed:
+                needed.add(node_id)
+                pending += (
+                    []
+                    if self._has_cached_result(node_id)
+                    else [edge.origin for edge in iterate_edges(self.prompt.get_node(node_id))]
+                )
+        order = [node_id for node_id in self.plan.order if node_id in needed]
+        reusable = [node_id for node_id in order if self._has_cached_result(node_id)]
+        return [node_id for node_id in order if node_id not in reusable], reusable
+
+    def close(self) -> None:
+        self.tasks.close()
+        self.running_nodes.clear()
+        self.schedule.results.clear()
+        self.cached_results.clear()
+        if self.cache is not None:
+            self.cache.close()
+
+    def _wait_for_next(self) -> str | None:
+        """The node to go on with. Tasks advance in between, and are waited for when nothing else can run."""
+        if self.waiting_nodes:
+            self.tasks.step()
+            self._resume_waiting()
+        node_id = self.schedule.pop_next()
+        while node_id is None and self.waiting_nodes:
+            with self._translate_errors(min(self.waiting_nodes)):
+                self.tasks.wait_for_any(
+                    task
+                    for waiting_id in self.waiting_nodes
+                    for task in get_unfinished(self.running_nodes[waiting_id].call_results)
+                )
+            self._resume_waiting()
+            node_id = self.schedule.pop_next()
+        return node_id
+
+    def _resume_waiting(self) -> None:
+        for node_id in [
+            node_id for node_id in self.waiting_nodes if not get_unfinished(self.running_nodes[node_id].call_results)
+        ]:
+            self.waiting_nodes.remove(node_id)
+            self.schedule.resume_node(node_id)
+
+    # ------------------------------------------------------------------ one node
+
+    def _request_lazy_inputs(self, node_id: str) -> bool:
+        """Ask ``check_lazy_status`` which inputs it needs; True when some must be made first."""
+        node = self._get_node_object(node_id)
+        check_lazy_status = getattr(node, "check_lazy_status", None)
+        if check_lazy_status is None:
+            return False
+        missing = {edge.name for edge in self.schedule.get_edges(node_id) if not self.schedule.is_evaluated(node_id, edge)}
+        with self._translate_errors(node_id):
+            inputs = self._gather_inputs(node_id)
+            call_results = self.tasks.wait_for_all(self._call(node_id, check_lazy_status, inputs))
+            lists = [cast("list[Any]", call_result) for call_result in call_results if isinstance(call_result, list)]
+            requested = {str(name) for names in lists for name in names if name not in inputs or name in missing}
+            if requested:
+                self.schedule.request_inputs(node_id, requested)
+        return bool(requested)
+
+    def _advance_node(self, node_id: str) -> list[NodeEvent]:
+        """Call a node, or go on with one that was waiting. Returns no events while it has to wait."""
+        with self._translate_errors(node_id):
+            if node_id not in self.running_nodes:
+                self.running_nodes[node_id] = self._start_node(node_id)
+            running = self.running_nodes[node_id]
+            if running.expansion_results:
+                return self._finish_node(
+                    node_id, running, [self._resolve_links(call_result) for call_result in running.expansion_results]
+                )
+            if get_unfinished(running.call_results):
+                self.waiting_nodes.add(node_id)
+                return []
+            call_results = [parse_call_result(running.cls, unwrap_task(call_result)) for call_result in running.call_results]
+            if any(call_result.expand is not None for call_result in call_results):
+                running.call_results.clear()
+                running.expansion_results = [
+                    replace(call_result, expand=call_result.expand and {}) for call_result in call_results
+                ]
+                return self._expand_node(node_id, call_results)
+            return self._finish_node(node_id, running, call_results)
+
+    def _start_node(self, node_id: str) -> _RunningNode:
+        cls = self._get_class(node_id)
+        start_time = time.perf_counter()
+        function = getattr(self._get_node_object(node_id), cast("str", cast("Any", cls).FUNCTION))
+        running = _RunningNode(cls, start_time, self._call(node_id, function, self._gather_inputs(node_id)))
+        if get_unfinished(running.call_results):
+            self.tasks.step()
+        return running
+
+    def _finish_node(self, node_id: str, running: _RunningNode, call_results: Sequence[CallResult]) -> list[NodeEvent]:
+        results = merge_call_results(running.cls, call_results)
+        event_fields = self._make_event_fields(node_id)
+        self._release_node(node_id)
+        key = self.cache_keys[node_id] if self.cache is not None else None
+        if self.cache is not None and key is not None:
+            results = self.cache.store(key, running.cls, results)
+        self.schedule.finish_node(node_id, results.slots)
+        messages = [call_result.block_message for call_result in call_results if call_result.block_message is not None]
+        aliases = self.schedule.aliases.pop(node_id, [])
+        return [
+            *(NodeBlocked(*event_fields, message) for message in messages),
+            NodeFinished(*event_fields, time.perf_counter() - running.start_time, results.ui),
+            *(NodeCached(*self._make_event_fields(alias), results.ui) for alias in aliases),
+        ]
+
+    def _load_cached(self, node_id: str) -> None:
+        """Use what an earlier run left behind, or run the node after all."""
+        cached = self.cached_results[node_id]
+        with self._translate_errors(node_id):
+            results = cached.load() if cached is not None else None
+        if results is not None:
+            self.schedule.finish_node(node_id, results.slots)
+        else:
+            self.cached_results[node_id] = None
+            self.schedule.reschedule_node(node_id)
+
+    def _fail_node(self, node_id: str, error: Upscale8KError) -> NodeFailed:
+        error.node = error.node or self.prompt.format_label(node_id)
+        lost = self.schedule.fail_node(node_id)
+        for lost_id in lost:
+            self._release_node(lost_id)
+        outputs = [output for output in self.plan.outputs if self.schedule.get_representative(output) in lost]
+        workflow_node_id = self.prompt.get_real_node_id(node_id)
+        return NodeFailed(*self._make_event_fields(workflow_node_id), error, tuple(outputs))
+
+    def _release_node(self, node_id: str) -> None:
+        running = self.running_nodes.pop(node_id, None)
+        for task in get_unfinished(running.call_results) if running else ():
+            task.cancel()
+        self.node_objects.pop(node_id, None)
+        self.waiting_nodes.discard(node_id)
+
+    # ------------------------------------------------------------------ expansion
+
+    def _expand_node(self, node_id: str, call_results: Sequence[CallResult]) -> list[NodeEvent]:
+        """Let the nodes of an expansion join. The node goes on when the results that it passes on are there."""
+        added: list[str] = []
+        for call_result in call_results:
+            for new_id, node in (call_result.expand or {}).items():
+                if self.schedule.is_scheduled(new_id) or new_id in self.plan.prompt:
+                    raise NodeError(f"It added a second node {new_id}.", "This is a fault of the node.")
+                self.prompt.add_node(new_id, node, node_id)
+                self.cache_keys.forget_node(new_id)
+                self.static_keys.forget_node(new_id)
+                self.cached_results.pop(new_id, None)
+                added.append(new_id)
+        outputs = [
+            new_id for new_id in added if is_output_class(self.catalog.get(self.prompt.get_node(new_id)["class_type"], object))
+        ]
+        links = [(link[0], int(link[1])) for call_result in call_results for link in _get_expansion_links(call_result)]
+        self.schedule.expand_node(node_id, links, outputs)
+        return self._make_cached_events(outputs)
+
+    def _resolve_links(self, call_result: CallResult) -> CallResult:
+        """Put in all elements of the lists that a result links to, one after the other, as ComfyUI does."""
+        if call_result.expand is None:
+            return call_result
+        result: list[Any] = []
+        for value in call_result.outputs or ():
+            result += self.schedule.get_result(value[0], int(value[1])) if is_link(value) else [value]
+        return CallResult(result, call_result.ui)
+
+    def _make_cycle_error(self, cycle: Sequence[str]) -> Upscale8KError:
+        path = " -> ".join(f"{node_id} ({self.prompt.get_node(node_id)['class_type']})" for node_id in cycle)
+        return WorkflowError(f"The nodes that it added wait for each other: {path}.", "This is a fault of the node.")
+
+    # ------------------------------------------------------------------ what every step needs
+
+    def _get_class(self, node_id: str) -> type:
+        return self.catalog[self.prompt.get_node(node_id)["class_type"]]
+
+    def _get_node_object(self, node_id: str) -> object:
+        """The object of a node, which is made once."""
+        persistent = self.cache.get_node_object(node_id, self._get_class(node_id)) if self.cache is not None else None
+        if persistent is not None:
+            return persistent
+        if node_id not in self.node_objects:
+            with self._translate_errors(node_id):
+                self.node_objects[node_id] = self._get_class(node_id)()
+        return self.node_objects[node_id]
+
+    def _gather_inputs(self, node_id: str) -> Inputs:
+        return gather_inputs(
+            node_id, self._get_class(node_id), self.prompt, self.extra_pnginfo, lambda edge: self._read_link(node_id, edge)
+        )
+
+    def _read_link(self, node_id: str, edge: Edge) -> list[Any]:
+        is_evaluated = self.schedule.is_evaluated(node_id, edge)
+        return self.schedule.get_result(edge.origin, edge.slot) if is_evaluated else [None]
+
+    def _call(self, node_id: str, function: Callable[..., Any], inputs: Inputs) -> list[Any]:
+        as_lists = has_list_inputs(self._get_class(node_id))
+        return call_per_element(function, inputs, self.tasks.start_task, as_lists=as_lists, node_id=node_id)
+
+    def _compute_version(self, node_id: str) -> Any:
+        """What decides a node's result besides its inputs; NaN where that cannot be said: run it every time."""
+        change_token = self._call_is_changed(node_id)
+        if self.cache is None:
+            return change_token
+        literals = {name: value for name, value in self.prompt.get_node(node_id)["inputs"].items() if not is_link(value)}
+        return self.cache.compute_version(self._get_class(node_id), literals, change_token)
+
+    def _call_is_changed(self, node_id: str) -> Any:
+        """What ``IS_CHANGED`` says of a node, which is given its literals only; NaN when it fails."""
+        cls = self._get_class(node_id)
+        function = getattr(cls, "IS_CHANGED", None)
+        if function is None:
+            return None
+        try:
+            inputs = gather_inputs(node_id, cls, self.prompt, None, read_unlinked)
+            return self.tasks.wait_for_all(self._call(node_id, function, inputs))
+        except Exception:
+            return float("nan")
+
+    def _has_cached_result(self, node_id: str) -> bool:
+        """Whether an earlier run left the results of a node behind. It is asked once, and stays so."""
+        if self.cache is None:
+            return False
+        if node_id not in self.cached_results:
+            key = self.cache_keys[node_id]
+            self.cached_results[node_id] = self.cache.find(key) if key is not None else None
+        return self.cached_results[node_id] is not None
+
+    def _make_cached_events(self, node_ids: Sequence[str]) -> list[NodeEvent]:
+        cached_results = [(node_id, self.cached_results[node_id]) for node_id in node_ids if self._has_cached_result(node_id)]
+        return [
+            NodeCached(*self._make_event_fields(node_id), dict(cached.ui))
+            for node_id, cached in cached_results
+            if cached is not None
+        ]
+
+    def _make_event_fields(self, node_id: str) -> tuple[str, str, str | None, str]:
+        class_type = self.prompt.get_node(node_id)["class_type"]
+        return node_id, class_type, self.prompt.get_title(node_id), self.prompt.get_display_node_id(node_id)
+
+    @contextmanager
+    def _translate_errors(self, node_id: str) -> Generator[None]:
+        """The one edge at which foreign errors become ours."""
+        label = self.prompt.format_label(node_id)
+        try:
+            yield
+        except Upscale8KError as error:
+            error.node = error.node or label
+            raise
+        except KeyboardInterrupt as error:
+            cancelled = Cancelled("Stopped.")
+            cancelled.node = label
+            raise cancelled from error
+        except Exception as error:
+            node_error = NodeError(
+                f"{type(error).__name__}: {error}".rstrip(".") + ".", "Run again with --traceback to see where."
+            )
+            node_error.node = label
+            raise node_error from error
+
+
+def _raise_or_release(error: Upscale8KError, keep_going: bool) -> None:
+    """Raise the error, or forget the values that its traceback holds: the event may be kept for long."""
+    if not keep_going or isinstance(error, Cancelled):
+        raise error
+    chained: BaseException | None = error
+    while chained is not None:
+        traceback.clear_frames(chained.__traceback__)
+        chained = chained.__cause__
+
+
+def _get_expansion_links(call_result: CallResult) -> list[list[Any]]:
+    """The results of an expansion that are links to what it added."""
+    return [value for value in call_result.outputs or () if is_link(value)] if call_result.expand is not None else []

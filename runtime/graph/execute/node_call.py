@@ -1,0 +1,157 @@
+"""One node, called the way ComfyUI calls it: mapped over lists, its results sorted into output slots.
+
+Every value on a wire is held in a list. A node is called once for each element of its longest input, shorter inputs
+repeating their last element, unless it asks for the lists themselves (``INPUT_IS_LIST``). Its results are put back into
+one list for each output slot.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextvars import ContextVar
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any, cast
+
+from ...errors import NodeError
+
+Inputs = dict[str, list[Any]]
+
+
+@dataclass(frozen=True)
+class ExecutionBlocker:
+    """A result that stops what depends on it, without stopping the run; ``message`` is shown once, None says nothing."""
+
+    message: str | None = None
+
+
+@dataclass(frozen=True)
+class CurrentCall:
+    """The call that is being made, for code below a node that must know; ``graphs`` numbers the graphs it builds."""
+
+    node_id: str
+    index: int
+    graphs: Iterator[int] = field(default_factory=count)
+
+
+current_call: ContextVar[CurrentCall | None] = ContextVar("upscale8k_current_call", default=None)
+
+
+@dataclass(frozen=True)
+class BlockedCall:
+    """A call that was not made, because a blocker was among its inputs."""
+
+    message: str | None
+
+
+@dataclass(frozen=True)
+class CallResult:
+    """What one call returned, taken apart. ``result`` is None when it says nothing about its outputs."""
+
+    outputs: Sequence[Any] | None = None
+    ui: Mapping[str, Any] | None = None
+    expand: Mapping[str, Mapping[str, Any]] | None = None
+    block_message: str | None = None
+
+
+@dataclass
+class NodeResults:
+    """``slots[i]`` is the list on output ``i``."""
+
+    slots: list[list[Any]] = field(default_factory=list[list[Any]])
+    ui: dict[str, list[Any]] = field(default_factory=dict[str, list[Any]])
+
+
+def call_per_element(
+    function: Callable[..., Any], inputs: Inputs, start_task: Callable[[Any], Any], *, as_lists: bool, node_id: str
+) -> list[Any]:
+    """Call a function for each element of its inputs. Every answer goes through ``start``, which may make it a task."""
+    call_results: list[Any] = []
+    for index, arguments in enumerate(_iterate_arguments(inputs, as_lists)):
+        blocker = _find_blocker(arguments, as_lists)
+        if blocker is not None:
+            call_results.append(BlockedCall(blocker.message))
+            continue
+        token = current_call.set(CurrentCall(node_id, index))
+        try:
+            call_results.append(start_task(function(**arguments)))
+        finally:
+            current_call.reset(token)
+    return call_results
+
+
+def has_list_inputs(cls: type) -> bool:
+    return bool(getattr(cls, "INPUT_IS_LIST", False))
+
+
+def _iterate_arguments(inputs: Inputs, as_lists: bool) -> Iterator[dict[str, Any]]:
+    if as_lists:
+        yield dict(inputs)
+        return
+    call_count = max(map(len, inputs.values()), default=0)
+    if call_count == 0:
+        yield {}
+    for index in range(call_count):
+        yield {name: _get_element(name, values, index) for name, values in inputs.items()}
+
+
+def _get_element(name: str, values: list[Any], index: int) -> Any:
+    if not values:
+        raise NodeError(f"Its input {name} gets an empty list.", "Look at the node that this input is linked to.")
+    return values[min(index, len(values) - 1)]
+
+
+def _find_blocker(arguments: Mapping[str, Any], as_lists: bool) -> ExecutionBlocker | None:
+    for value in arguments.values():
+        elements = cast("list[Any]", value) if as_lists else [value]
+        for element in elements:
+            if isinstance(element, ExecutionBlocker):
+                return element
+    return None
+
+
+def parse_call_result(cls: type, returned: Any) -> CallResult:
+    """Read what one call returned: a tuple, a dict of ``ui``, ``result`` and ``expand``, or a blocker."""
+    if isinstance(returned, BlockedCall):
+        return CallResult(_replicate_blocker(cls, ExecutionBlocker()), block_message=returned.message)
+    if not isinstance(returned, dict):
+        return CallResult(_require_sequence(cls, returned))
+    fields = cast("dict[str, Any]", returned)
+    result = _require_sequence(cls, fields["result"]) if "result" in fields else () if "expand" in fields else None
+    return CallResult(result, fields.get("ui"), fields.get("expand"))
+
+
+def _require_sequence(cls: type, result: Any) -> Sequence[Any]:
+    if isinstance(result, ExecutionBlocker):
+        return _replicate_blocker(cls, result)
+    if not isinstance(result, tuple | list):
+        raise NodeError(f"It returned {type(result).__name__} where a tuple is expected.", "This is a fault of the node.")
+    return cast("Sequence[Any]", result)
+
+
+def _replicate_blocker(cls: type, blocker: ExecutionBlocker) -> Sequence[Any]:
+    return (blocker,) * len(cast("Sequence[Any]", getattr(cls, "RETURN_TYPES", ())))
+
+
+def merge_call_results(cls: type, call_results: Sequence[CallResult]) -> NodeResults:
+    """The answers of all calls of one node, sorted into its output slots."""
+    uis = [call_result.ui for call_result in call_results if call_result.ui is not None]
+    ui = {key: [item for one in uis for item in one.get(key, ())] for key in (uis[0] if uis else ())}
+    return NodeResults(
+        _merge_slots(cls, [call_result.outputs for call_result in call_results if call_result.outputs is not None]), ui
+    )
+
+
+def _merge_slots(cls: type, results: Sequence[Sequence[Any]]) -> list[list[Any]]:
+    """One list for each output slot; slots declared in ``OUTPUT_IS_LIST`` are joined, except around a blocker."""
+    if not results:
+        return []
+    flags = cast("Sequence[bool]", getattr(cls, "OUTPUT_IS_LIST", [False] * len(results[0])))
+    slots: list[list[Any]] = []
+    for slot, is_list in zip(range(len(results[0])), flags, strict=False):
+        merged: list[Any] = []
+        for result in results:
+            is_joined = is_list and not isinstance(result[slot], ExecutionBlocker)
+            merged += result[slot] if is_joined else [result[slot]]
+        slots.append(merged)
+    return slots

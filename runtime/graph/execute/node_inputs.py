@@ -1,0 +1,54 @@
+"""What a node is given: the lists on its links, its constants, and the hidden inputs that it asks the runner for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from ..prompts import Edge, get_declared_inputs, get_hidden_inputs, is_link, unwrap_literal
+from .dynamic_prompt import DynamicPrompt
+from .node_call import Inputs
+
+_SERVER_INPUTS = ("AUTH_TOKEN_COMFY_ORG", "API_KEY_COMFY_ORG", "COMFY_USAGE_SOURCE")
+
+
+def gather_inputs(
+    node_id: str,
+    cls: type,
+    prompt: DynamicPrompt,
+    extra_pnginfo: Mapping[str, Any] | None,
+    read_link: Callable[[Edge], list[Any]],
+) -> Inputs:
+    """Links are passed even where the class declares no such input, constants only where it does."""
+    values: Mapping[str, Any] = prompt.get_node(node_id)["inputs"]
+    declared = get_declared_inputs(cls, values)
+    hidden = get_hidden_inputs(cls)
+    inputs: Inputs = {}
+    for name, value in values.items():
+        is_raw_link = name in declared and declared[name].options.get("rawLink")
+        if is_link(value) and not is_raw_link:
+            inputs[name] = read_link(Edge(name, value[0], int(value[1])))
+        elif name in declared or name in hidden:
+            inputs[name] = [unwrap_literal(value)]
+    hidden_values = {
+        "PROMPT": prompt.get_original_prompt(),
+        "DYNPROMPT": prompt,
+        "EXTRA_PNGINFO": extra_pnginfo,
+        "UNIQUE_ID": node_id,
+        **dict.fromkeys(_SERVER_INPUTS),
+    }
+    # Anything else that is declared as hidden is for the node that adds this one to a run to fill in.
+    inputs.update(
+        {name: [hidden_values[kind]] for name, kind in hidden.items() if isinstance(kind, str) and kind in hidden_values}
+    )
+    return inputs
+
+
+def get_lazy_inputs(cls: type, inputs: Mapping[str, Any]) -> frozenset[str]:
+    """The inputs whose links are followed only when ``check_lazy_status`` asks for them."""
+    return frozenset(name for name, spec in get_declared_inputs(cls, inputs).items() if spec.options.get("lazy"))
+
+
+def read_unlinked(_: Edge) -> list[Any]:
+    """What arrives by every link before the run: nothing yet."""
+    return [None]

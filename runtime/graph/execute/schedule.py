@@ -1,0 +1,314 @@
+"""Which node runs next, while the run itself adds nodes and asks for inputs.
+
+Every node that may run has joined; those that must run are wanted. A node is ready when every input that it must read is
+there, and of the ready ones the first in the plan's order goes next, async ones before all others, so that they overlap.
+A node that nobody can ask for any more leaves, and its claims on results with it.
+"""
+
+from __future__ import annotations
+
+import heapq
+import inspect
+from collections import deque
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from ...errors import NodeError
+from ..prompts import Edge, get_hidden_inputs, iterate_edges, make_natural_key
+from .cache_keys import EqualNodes
+from .dynamic_prompt import DynamicPrompt
+from .node_inputs import get_lazy_inputs
+from .result_refs import ResultRefs, Slot
+
+Rank = tuple[int, ...]
+
+
+@dataclass
+class Scheduled:
+    """A node that may run. ``awaits`` are the nodes whose results it must read first; None until it is wanted."""
+
+    edges: tuple[Edge, ...]
+    lazy_names: frozenset[str]
+    is_async: bool
+    requested_names: set[str] = field(default_factory=set[str])
+    pending_origins: set[str] | None = None
+    is_running: bool = False
+
+    def get_required_edges(self) -> list[Edge]:
+        return [edge for edge in self.edges if edge.name not in self.lazy_names or edge.name in self.requested_names]
+
+
+class Schedule:
+    """``is_found`` says whether an earlier run left the results of a node behind; such a node reads nothing and is loaded."""
+
+    def __init__(
+        self,
+        prompt: DynamicPrompt,
+        catalog: Mapping[str, type],
+        order: Sequence[str],
+        equal_nodes: EqualNodes,
+        has_cached_result: Callable[[str], bool],
+    ) -> None:
+        self.results = ResultRefs()
+        self.aliases: dict[str, list[str]] = {}
+        """node -> the outputs that are its twins, and get what it shows without running."""
+        self._prompt = prompt
+        self._catalog = catalog
+        self._equal_nodes = equal_nodes
+        self._has_cached_result = has_cached_result
+        self._ranks: dict[str, Rank] = {node_id: (position,) for position, node_id in enumerate(order)}
+        self._scheduled: dict[str, Scheduled] = {}
+        self._waiters: dict[str, set[str]] = {}
+        self._roots: set[str] = set()
+        self._failed_nodes: set[str] = set()
+        self._ready_heap: list[tuple[bool, Rank, str]] = []
+
+    def start(self, outputs: Sequence[str]) -> None:
+        found = self._schedule_reachable(outputs, ())
+        self._require_outputs(outputs)
+        self._remove_unreferenced(found)
+
+    def pop_next(self) -> str | None:
+        """The node to run now; None while there is none."""
+        while self._ready_heap:
+            node_id = heapq.heappop(self._ready_heap)[2]
+            scheduled = self._scheduled.get(node_id)
+            if (
+                scheduled is not None
+                and not scheduled.is_running
+                and scheduled.pending_origins is not None
+                and not scheduled.pending_origins
+            ):
+                scheduled.is_running = True
+                return node_id
+        return None
+
+    def resume_node(self, node_id: str) -> None:
+        """A node that was waiting for its own tasks can go on."""
+        self._scheduled[node_id].is_running = False
+        self._push_if_ready(node_id)
+
+    def is_scheduled(self, node_id: str) -> bool:
+        return node_id in self._scheduled
+
+    def get_representative(self, node_id: str) -> str:
+        """The node that does the work of this one: itself, or its twin."""
+        return self._equal_nodes.get_representative(node_id)
+
+    def get_edges(self, node_id: str) -> tuple[Edge, ...]:
+        return self._scheduled[node_id].edges
+
+    def get_result(self, origin: str, slot: int) -> list[Any]:
+        return self.results[self._equal_nodes.get_representative(origin), slot]
+
+    def is_evaluated(self, node_id: str, edge: Edge) -> bool:
+        """Whether the value on a link is there and may be read: a lazy one must have been asked for."""
+        scheduled = self._scheduled[node_id]
+        return (edge.name not in scheduled.lazy_names or edge.name in scheduled.requested_names) and self.get_source(
+            edge
+        ) in self.results
+
+    def get_source(self, edge: Edge) -> Slot:
+        return self._equal_nodes.get_representative(edge.origin), edge.slot
+
+    def request_inputs(self, node_id: str, names: Iterable[str]) -> None:
+        """A node wants lazy inputs before it runs. Raises ``NodeError`` when one cannot be had."""
+        scheduled = self._scheduled[node_id]
+        origins = {edge.name: self.get_source(edge)[0] for edge in scheduled.edges}
+        for name in names:
+            if name not in origins:
+                raise NodeError(f"It asks for the input {name}, which is not linked.", "This is a fault of the node.")
+            if origins[name] in self._failed_nodes:
+                raise NodeError(f"It asks for the input {name}, whose node failed.", "See the failure above.")
+            scheduled.requested_names.add(name)
+        self._require_again(node_id)
+
+    def expand_node(self, node_id: str, links: Sequence[Slot], outputs: Sequence[str]) -> None:
+        """A node waits for the results of nodes that it added, instead of its inputs; ``outputs`` among them run as well."""
+        found = self._schedule_reachable([*(origin for origin, _ in links), *outputs], self._ranks[node_id])
+        scheduled = self._scheduled[node_id]
+        scheduled.edges = tuple(Edge("", *link) for link in links)
+        sources = {self.get_source(edge) for edge in scheduled.edges}
+        self.results.add_references(node_id, sources)
+        self._require_outputs(outputs)
+        self._require_again(node_id)
+        self._remove_unreferenced([*found, *self.results.release_references(node_id, retained=sources)])
+
+    def reschedule_node(self, node_id: str) -> None:
+        """A node whose results were found, but are damaged, runs after all; so does what it reads."""
+        node = self._prompt.get_node(node_id)
+        found = self._schedule_reachable([edge.origin for edge in iterate_edges(node)], self._ranks[node_id])
+        self._scheduled[node_id] = self._make_scheduled(node_id)
+        self.results.add_references(node_id, self._collect_references(node_id))
+        self._require_again(node_id)
+        self._remove_unreferenced(found)
+
+    def finish_node(self, node_id: str, slots: Sequence[list[Any]]) -> None:
+        """File the results of a node that ran, and let go of what it read."""
+        self.results.store_results(node_id, slots)
+        self._remove_node(node_id)
+        if not self.results.is_referenced(node_id):
+            self._prompt.release_literals(node_id)
+        for waiter in self._waiters.pop(node_id, ()):
+            scheduled = self._scheduled.get(waiter)
+            if scheduled is not None and scheduled.pending_origins is not None:
+                scheduled.pending_origins.discard(node_id)
+                self._push_if_ready(waiter)
+        self._remove_unreferenced(self.results.release_references(node_id))
+
+    def fail_node(self, node_id: str) -> set[str]:
+        """Take out a node that failed and everything that cannot run without it, which is returned."""
+        readers: dict[str, list[str]] = {}
+        for reader, scheduled in self._scheduled.items():
+            for edge in scheduled.get_required_edges():
+                readers.setdefault(self.get_source(edge)[0], []).append(reader)
+        lost: set[str] = set()
+        pending = [node_id]
+        while pending:
+            current = pending.pop()
+            if current not in lost:
+                lost.add(current)
+                pending += readers.get(current, [])
+        self._failed_nodes |= lost
+        for current in lost:
+            self._remove_node(current)
+        self._remove_unreferenced({origin for current in lost for origin in self.results.release_references(current)})
+        return lost
+
+    def find_cycle(self) -> list[str]:
+        """When nothing is ready and nothing runs: nodes that wait for each other, the first of them again at the end."""
+        waiting = {
+            node_id: scheduled.pending_origins for node_id, scheduled in self._scheduled.items() if scheduled.pending_origins
+        }
+        path: list[str] = []
+        node_id = next(iter(waiting), None)
+        while node_id is not None and node_id not in path:
+            path.append(node_id)
+            node_id = min(waiting[node_id])
+        return [] if node_id is None else [node_id, *reversed(path[path.index(node_id) :])]
+
+    # ------------------------------------------------------------------ joining and leaving
+
+    def _schedule_reachable(self, node_ids: Iterable[str], rank: Rank) -> list[str]:
+        """Let everything join that these nodes may ever read; what is new is returned, in the order of the ranks."""
+        found = self._find_unscheduled(node_ids, rank)
+        representatives = [
+            node_id
+            for node_id in found
+            if self._has_cached_result(node_id) or self._equal_nodes.find_representative(node_id) == node_id
+        ]
+        for node_id in representatives:
+            self._scheduled[node_id] = self._make_scheduled(node_id)
+        for node_id in representatives:
+            self.results.add_references(node_id, self._collect_references(node_id))
+        return found
+
+    def _make_scheduled(self, node_id: str) -> Scheduled:
+        if self._has_cached_result(node_id):
+            return Scheduled((), frozenset(), is_async=False)
+        node = self._prompt.get_node(node_id)
+        cls = self._get_class(node_id)
+        function = getattr(cls, cast("Any", cls).FUNCTION, None)
+        return Scheduled(
+            tuple(iterate_edges(node)), get_lazy_inputs(cls, node["inputs"]), inspect.iscoroutinefunction(function)
+        )
+
+    def _find_unscheduled(self, node_ids: Iterable[str], rank: Rank) -> list[str]:
+        found: dict[str, None] = {}
+        pending = deque(node_ids)
+        while pending:
+            node_id = self._equal_nodes.get_representative(pending.popleft())
+            if node_id in found or node_id in self._scheduled:
+                continue
+            found[node_id] = None
+            self._get_class(node_id)
+            if not self._has_cached_result(node_id):
+                sources = [(self.get_source(edge), edge.origin) for edge in iterate_edges(self._prompt.get_node(node_id))]
+                pending += [origin for slot, origin in sources if slot not in self.results]
+        for position, node_id in enumerate(found):
+            self._ranks.setdefault(node_id, (*rank, position))
+        return sorted(found, key=lambda node_id: (self._ranks[node_id], make_natural_key(node_id)))
+
+    def _get_class(self, node_id: str) -> type:
+        """The class of a node. Raises ``NodeError`` when an added node is not there or of no known class."""
+        if not self._prompt.can_run(node_id):
+            raise NodeError(f"It added nodes that read node {node_id}, which is not there.", "This is a fault of the node.")
+        class_type = self._prompt.get_node(node_id)["class_type"]
+        if class_type not in self._catalog:
+            raise NodeError(f"It added a node of class {class_type!r}, which is not there.", "Add the pack that has it.")
+        return self._catalog[class_type]
+
+    def _collect_references(self, node_id: str) -> set[Slot]:
+        """What a node reads. One that sees the whole prompt may copy nodes above it, so it claims what they read too."""
+        if self._has_cached_result(node_id):
+            return set()
+        sees_prompt = "DYNPROMPT" in get_hidden_inputs(self._get_class(node_id)).values()
+        slots: set[Slot] = set()
+        seen = {node_id}
+        pending = [node_id]
+        while pending:
+            sources = {self.get_source(edge) for edge in iterate_edges(self._prompt.get_node(pending.pop()))}
+            slots |= sources
+            upstream = {origin for origin, _ in sources} - seen if sees_prompt else set[str]()
+            seen |= upstream
+            pending += upstream
+        return slots
+
+    def _remove_node(self, node_id: str) -> None:
+        self._roots.discard(node_id)
+        if self._scheduled.pop(node_id, None) is not None:
+            self._equal_nodes.forget_node(node_id)
+
+    def _remove_unreferenced(self, unreferenced: Iterable[str]) -> None:
+        """Let nodes leave that nobody can ask for any more, and then what only they could have asked for."""
+        pending = list(unreferenced)
+        while pending:
+            node_id = pending.pop()
+            scheduled = self._scheduled.get(node_id)
+            if self.results.is_referenced(node_id):
+                continue
+            if scheduled is None:
+                self._prompt.release_literals(node_id)
+                continue
+            if scheduled.is_running or node_id in self._roots:
+                continue
+            self._remove_node(node_id)
+            pending += self.results.release_references(node_id)
+
+    # ------------------------------------------------------------------ wanting
+
+    def _require_outputs(self, outputs: Iterable[str]) -> None:
+        for output in outputs:
+            node_id = self._equal_nodes.get_representative(output)
+            if node_id in self._scheduled and not self._has_cached_result(node_id):
+                self._roots.add(node_id)
+                self._require_node(node_id)
+            if node_id != output:
+                self.aliases.setdefault(node_id, []).append(output)
+
+    def _require_again(self, node_id: str) -> None:
+        scheduled = self._scheduled[node_id]
+        scheduled.is_running = False
+        scheduled.pending_origins = None
+        self._require_node(node_id)
+
+    def _require_node(self, node_id: str) -> None:
+        """Make a node run, and everything that it must read."""
+        pending = [node_id]
+        while pending:
+            current = pending.pop()
+            scheduled = self._scheduled[current]
+            if scheduled.pending_origins is not None:
+                continue
+            slots = [self.get_source(edge) for edge in scheduled.get_required_edges()]
+            scheduled.pending_origins = {slot[0] for slot in slots if slot not in self.results}
+            for origin in scheduled.pending_origins:
+                self._waiters.setdefault(origin, set()).add(current)
+            pending += scheduled.pending_origins
+            self._push_if_ready(current)
+
+    def _push_if_ready(self, node_id: str) -> None:
+        scheduled = self._scheduled[node_id]
+        if scheduled.pending_origins is not None and not scheduled.pending_origins:
+            heapq.heappush(self._ready_heap, (not scheduled.is_async, self._ranks[node_id], node_id))

@@ -1,0 +1,38 @@
+"""The blocks of a GIF file (GIF89a specification, CompuServe 1990), walked to the trailer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def verify_blocks(path: Path) -> None:
+    """Decoders fill up a GIF that is cut off between two pictures; this finds it.
+
+    Raises:
+        ValueError: the file ends before its trailer.
+    """
+    data = path.read_bytes()
+    try:
+        offset = 13 + _count_color_table_bytes(data[10])
+        while data[offset] != 0x3B:
+            offset = _skip_block(data, offset)
+    except IndexError as error:
+        raise ValueError("the file ends before its last block") from error
+
+
+def _skip_block(data: bytes, offset: int) -> int:
+    if data[offset] == 0x21:
+        return _skip_sub_blocks(data, offset + 2)
+    if data[offset] == 0x2C:
+        return _skip_sub_blocks(data, offset + 10 + _count_color_table_bytes(data[offset + 9]) + 1)
+    raise ValueError(f"there is no GIF block at byte {offset}")
+
+
+def _skip_sub_blocks(data: bytes, offset: int) -> int:
+    while data[offset]:
+        offset += data[offset] + 1
+    return offset + 1
+
+
+def _count_color_table_bytes(packed: int) -> int:
+    return 3 << ((packed & 7) + 1) if packed & 0x80 else 0

@@ -1,0 +1,209 @@
+"""Which format a file is and how large its picture is, by its content, before a pixel is decoded."""
+
+from __future__ import annotations
+
+import struct
+import warnings
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from threading import Lock
+
+import OpenImageIO as oiio
+from PIL import AvifImagePlugin, BmpImagePlugin, GifImagePlugin, ImageFile, JpegImagePlugin
+
+from ...errors import MediaError, Upscale8KError
+from ...media.geometry import Size
+from ..errors import ImageFormatError
+from ..image_file import ImageFormat
+from . import jxl, png, webp
+
+MAX_PIXELS = 1_000_000_000
+"""Pictures above this are refused before they are decoded: 12 GB of float RGB. ``--max-pixels`` moves it."""
+
+READABLE_FORMATS = "PNG, JPEG, WebP, TIFF, AVIF, EXR, JPEG XL, BMP or GIF"
+
+# By class and never by Image.open: its limit of 179 megapixels is below 8K doubled, and is one number for a whole process.
+PILLOW_READERS: dict[ImageFormat, type[ImageFile.ImageFile]] = {
+    "jpeg": JpegImagePlugin.JpegImageFile,
+    "avif": AvifImagePlugin.AvifImageFile,
+    "bmp": BmpImagePlugin.BmpImageFile,
+    "gif": GifImagePlugin.GifImageFile,
+}
+
+
+@dataclass(frozen=True)
+class ImageHeader:
+    """What is known of a picture file without decoding it."""
+
+    format: ImageFormat
+    size: Size
+
+
+def read_header(path: Path, max_pixels: int = MAX_PIXELS) -> ImageHeader:
+    """Identify a picture file.
+
+    Raises:
+        MediaError: no such file, a folder, an empty file, no picture, or more than ``max_pixels`` pixels.
+    """
+    head = read_first_bytes(path)
+    found = identify_format(head)
+    if found is None:
+        raise MediaError(
+            f"{path.name} is not a picture that can be read: {_describe_content(head)}.",
+            f"Give a {READABLE_FORMATS} file.",
+            path=path,
+        )
+    with translate_decoder_errors(path):
+        size = _read_size(path, found)
+    check_pixel_limit(path, size, max_pixels)
+    return ImageHeader(found, size)
+
+
+def read_first_bytes(path: Path) -> bytes:
+    """The first kilobyte of a file that is there and not empty."""
+    if path.is_dir():
+        raise MediaError(f"{path} is a folder, not a picture.", "Name one file in it.", path=path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(1024)
+    except FileNotFoundError as error:
+        raise MediaError(f"{path} does not exist.", "Check the name and the folder.", path=path) from error
+    except OSError as error:
+        raise MediaError(f"{path} cannot be opened: {error.strerror}.", "Check its permissions.", path=path) from error
+    if not head:
+        raise MediaError(f"{path.name} is empty (0 bytes).", "Copy or export it again.", path=path)
+    return head
+
+
+def identify_format(head: bytes) -> ImageFormat | None:
+    """The format by the first bytes of a file, or None."""
+    for magic, name in _MAGIC:
+        if head.startswith(magic):
+            return name
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        return "webp"
+    return "avif" if _parse_brands(head) & {b"avif", b"avis"} else None
+
+
+def check_pixel_limit(path: Path, size: Size, max_pixels: int) -> None:
+    """Refuse a picture of more than ``max_pixels`` pixels."""
+    if size.pixel_count > max_pixels:
+        raise MediaError(
+            f"{path.name} says it is {size} = {size.pixel_count:,} pixels; the limit is {max_pixels:,}.",
+            f"If the file is meant to be that large, the command line takes it with --max-pixels {size.pixel_count}.",
+            path=path,
+        )
+
+
+class _SuppressWarnings:
+    """Warnings are left out while anybody is inside. ``warnings`` keeps one list of filters for all threads, so that the first
+    who comes changes it and the last who goes puts it back.
+    """
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._active_count = 0
+        self._filters = warnings.catch_warnings(action="ignore")
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._active_count == 0:
+                self._filters = warnings.catch_warnings(action="ignore")
+                self._filters.__enter__()
+            self._active_count += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._active_count -= 1
+            if self._active_count == 0:
+                self._filters.__exit__(None, None, None)
+
+
+_SUPPRESS_WARNINGS = _SuppressWarnings()
+
+
+@contextmanager
+def translate_decoder_errors(path: Path) -> Generator[None, None, None]:
+    """The one edge where what a decoder says becomes a ``MediaError`` that names the file."""
+    try:
+        # A decoder's warning is either an error that follows at once or of no use to the reader of a terminal.
+        with _SUPPRESS_WARNINGS:
+            yield
+    except (Upscale8KError, MemoryError):
+        raise
+    except ImageFormatError as error:
+        raise MediaError(f"{path.name} cannot be read: {error}.", error.hint, path=path) from error
+    except Exception as error:  # decoders meet hostile bytes with any of a dozen types
+        raise make_damaged_file_error(path, str(error)) from error
+
+
+def make_damaged_file_error(path: Path, reason_text: str) -> MediaError:
+    """The error for a file that is a picture by its first bytes but cannot be decoded to the end."""
+    reason = " ".join(reason_text.split()).rstrip(".") or "the decoder gave no reason"
+    return MediaError(f"{path.name} is damaged or cut off: {reason}.", "Copy, download or export it again.", path=path)
+
+
+def _read_size(path: Path, image_format: ImageFormat) -> Size:
+    if image_format == "png":
+        return png.read_size(path)
+    if image_format == "jxl":
+        return jxl.read_size(path)
+    if image_format == "webp":
+        return webp.read_size(path)
+    if image_format in PILLOW_READERS:
+        with PILLOW_READERS[image_format](path) as image:
+            return Size(*image.size)
+    source = open_oiio(path)
+    try:
+        spec = source.spec()
+        return Size(max(spec.width, spec.full_width), max(spec.height, spec.full_height))
+    finally:
+        source.close()
+
+
+def open_oiio(path: Path) -> oiio.ImageInput:
+    """Open a file with OpenImageIO, alpha as it is stored."""
+    open_config = oiio.ImageSpec()
+    open_config.attribute("oiio:UnassociatedAlpha", 1)
+    source: oiio.ImageInput | None = oiio.ImageInput.open(str(path), open_config)
+    if source is None:
+        reason = oiio.geterror()
+        raise ValueError("its header cannot be read" if "could not find a format reader" in reason else reason)
+    return source
+
+
+def _parse_brands(head: bytes) -> set[bytes]:
+    """Major and compatible brands of an ISO base media file (ISO/IEC 14496-12, 4.3)."""
+    if head[4:8] != b"ftyp":
+        return set()
+    end = min(struct.unpack(">I", head[:4])[0], len(head))
+    return {head[8:12], *(head[at : at + 4] for at in range(16, end, 4))}
+
+
+def _describe_content(head: bytes) -> str:
+    brands = _parse_brands(head)
+    if brands & {b"heic", b"heix", b"mif1", b"hevc"}:
+        return "it is HEIC"
+    if brands:
+        return "it is a film or another MP4-like file"
+    if head[:1024].isascii() and b"\0" not in head:
+        return "it is text"
+    return f"its first bytes are {head[:8].hex(' ')}"
+
+
+_MAGIC: tuple[tuple[bytes, ImageFormat], ...] = (
+    (b"\x89PNG\r\n\x1a\n", "png"),
+    (b"\xff\xd8\xff", "jpeg"),
+    (b"GIF87a", "gif"),
+    (b"GIF89a", "gif"),
+    (b"BM", "bmp"),
+    (b"II*\0", "tiff"),
+    (b"MM\0*", "tiff"),
+    (b"II+\0", "tiff"),
+    (b"MM\0+", "tiff"),
+    (b"\x76\x2f\x31\x01", "exr"),
+    (b"\xff\x0a", "jxl"),
+    (b"\0\0\0\x0cJXL \r\n\x87\n", "jxl"),
+)

@@ -1,0 +1,334 @@
+"""One decoder per format, each chosen by what it does with deep, odd and broken files (tests/images/test_read.py).
+
+* OpenImageIO: PNG, JPEG, WebP, TIFF, EXR, JPEG XL. Every depth, and an error wherever a file ends early. Its traps, closed
+  here: TIFF compressions it was not built with come back as zeros, CIELAB as if it were RGB.
+* Pillow: GIF, BMP (the fourth byte of a plain 32-bit BMP is padding, which OpenImageIO takes for alpha), 8-bit AVIF.
+* OpenCV: AVIF of 10 and 12 bits, which Pillow cuts to 8.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, cast
+
+import cv2
+import numpy as np
+import numpy.typing as npt
+import OpenImageIO as oiio
+
+from .. import metadata
+from ..errors import ImageFormatError
+from ..image_file import BitDepth, Floats
+from ..quantize import Pixels, get_full_scale, iter_strips, to_floats
+from . import gif, png, webp
+from .header import PILLOW_READERS, ImageHeader, open_oiio
+
+
+@dataclass
+class DecodedImage:
+    """What a decoder found; the pixels lie as they are stored, ``orientation`` says how they are meant."""
+
+    pixels: Floats
+    bits: BitDepth
+    orientation: int = 1
+    icc: bytes | None = None
+    exif: bytes | None = None
+    resolution: tuple[float, float] | None = None
+    chromaticities: tuple[float, ...] | None = None
+
+
+def decode_image(path: Path, header: ImageHeader) -> DecodedImage:
+    """Decode the first picture of a file, or raise whatever the decoder raises."""
+    match header.format:
+        case "png":
+            return _decode_png(path)
+        case "jpeg":
+            return _decode_jpeg(path)
+        case "tiff":
+            return _decode_tiff(path)
+        case "exr":
+            return _decode_exr(path)
+        case "jxl":
+            return _decode_jxl(path)
+        case "gif":
+            gif.verify_blocks(path)
+            return _decode_with_pillow(path, header)
+        case "avif":
+            return _decode_avif(path, header)
+        case "webp":
+            return _decode_webp(path)
+        case "bmp":
+            return _decode_with_pillow(path, header)
+
+
+# --- OpenImageIO ----------------------------------------------------------------------------------------------------
+
+
+def _decode_png(path: Path) -> DecodedImage:
+    chunks = png.verify_chunks(path)
+    source = open_oiio(path)
+    decoded = _decode_integers(source, _select_channels(source.spec()))
+    decoded.icc = png.unpack_icc_profile(chunks[b"iCCP"]) if b"iCCP" in chunks else None
+    decoded.exif = chunks.get(b"eXIf")
+    decoded.orientation = metadata.parse_orientation(decoded.exif)
+    decoded.resolution = png.parse_resolution(chunks[b"pHYs"]) if b"pHYs" in chunks else None
+    return decoded
+
+
+def _decode_jpeg(path: Path) -> DecodedImage:
+    source = open_oiio(path)
+    decoded = _decode_integers(source, _select_channels(source.spec()))
+    with PILLOW_READERS["jpeg"](path) as image:
+        _copy_pillow_metadata(decoded, image.info)
+    return decoded
+
+
+def _decode_webp(path: Path) -> DecodedImage:
+    chunks = webp.verify_chunks(path)
+    source = open_oiio(path)
+    decoded = _decode_integers(source, _select_channels(source.spec()))
+    decoded.icc = chunks.get(b"ICCP")
+    decoded.exif = chunks[b"EXIF"].removeprefix(b"Exif\0\0") if b"EXIF" in chunks else None
+    decoded.orientation = metadata.parse_orientation(decoded.exif)
+    return decoded
+
+
+def _decode_tiff(path: Path) -> DecodedImage:
+    source = open_oiio(path)
+    spec = source.spec()
+    _reject_unsupported_tiff(spec)
+    is_float = spec.format.basetype in _FLOAT_TYPES
+    decoded = _decode_floats(source, _select_channels(spec)) if is_float else _decode_integers(source, _select_channels(spec))
+    decoded.icc = _get_icc_profile(spec)
+    decoded.exif = metadata.tiff_tags_to_exif(spec)
+    decoded.orientation = spec.get_int_attribute("Orientation", 1)
+    decoded.resolution = _get_resolution(spec)
+    return decoded
+
+
+def _decode_exr(path: Path) -> DecodedImage:
+    source = open_oiio(path)
+    spec = source.spec()
+    if spec.deep:
+        raise ImageFormatError("it holds deep pixels, several per place", "Flatten it first.")
+    if spec.format.basetype not in _FLOAT_TYPES:
+        raise ImageFormatError(f"its channels are {spec.format}", "Save them as half or float.")
+    decoded = _decode_floats(source, _select_exr_channels(spec))
+    decoded.pixels = _fit_to_display_window(decoded.pixels, spec)
+    chromaticities: Any = spec.getattribute("chromaticities")
+    decoded.chromaticities = tuple(float(value) for value in chromaticities) if chromaticities is not None else None
+    return decoded
+
+
+def _decode_jxl(path: Path) -> DecodedImage:
+    source = open_oiio(path)
+    spec = source.spec()
+    is_float = spec.format.basetype in _FLOAT_TYPES
+    decoded = _decode_floats(source, _select_channels(spec)) if is_float else _decode_integers(source, _select_channels(spec))
+    decoded.icc = _get_icc_profile(spec)
+    return decoded
+
+
+_FLOAT_TYPES = (oiio.HALF, oiio.FLOAT, oiio.DOUBLE)
+_BIT_DEPTHS: dict[Any, BitDepth] = {oiio.UINT8: 8, oiio.UINT16: 16}
+# By TIFF's numbers: none, CCITT RLE, Group 3, Group 4, LZW, JPEG, Deflate (twice), PackBits.
+_SUPPORTED_TIFF_COMPRESSIONS = (1, 2, 3, 4, 5, 7, 8, 32946, 32773)
+_UNSUPPORTED_TIFF_COLORS = {
+    8: "CIELAB",
+    9: "ICCLAB",
+    10: "ITULAB",
+    32803: "a colour filter array (camera raw)",
+    34892: "linear raw",
+}
+
+
+def _decode_integers(source: oiio.ImageInput, channels: list[int]) -> DecodedImage:
+    spec = source.spec()
+    bits = _BIT_DEPTHS.get(spec.format.basetype)
+    if bits is None:
+        raise ImageFormatError(f"its samples are {spec.format}", "Save it with 8 or 16-bit unsigned integers, or floats.")
+    return DecodedImage(_read_pixels(source, channels), bits)
+
+
+def _decode_floats(source: oiio.ImageInput, channels: list[int]) -> DecodedImage:
+    decoded = DecodedImage(_read_pixels(source, channels), 32)
+    for rows in iter_strips(decoded.pixels.shape):
+        if not np.isfinite(decoded.pixels[rows]).all():
+            raise ImageFormatError(
+                "it holds values that are not numbers (NaN or infinite)", "Repair them in the program that made it."
+            )
+    return decoded
+
+
+def _read_pixels(source: oiio.ImageInput, channels: list[int]) -> Floats:
+    """All rows of the wanted channels as floats, alpha straight; the integers of the file exist for one strip at a time."""
+    spec = source.spec()
+    try:
+        pixels = np.empty((spec.height, spec.width, len(channels)), np.float32)
+        is_premultiplied = (
+            len(channels) in (2, 4) and not spec.get_int_attribute("oiio:UnassociatedAlpha") and _has_associated_alpha(source)
+        )
+        top = 0
+        for strip in _iter_strips(source, spec):
+            target_rows = pixels[top : top + strip.shape[0]]
+            to_floats(strip[:, :, channels] if len(channels) < strip.shape[2] else strip, out=target_rows)
+            if is_premultiplied:
+                _unassociate_alpha(target_rows, limit=1.0 if get_full_scale(strip) > 1 else math.inf)
+            top += strip.shape[0]
+    finally:
+        source.close()
+    return pixels
+
+
+def _iter_strips(source: oiio.ImageInput, spec: oiio.ImageSpec) -> Iterator[Pixels]:
+    step = spec.tile_height or max(1, (4 << 20) // (spec.width * spec.nchannels))
+    for top in range(spec.y, spec.y + spec.height, step):
+        bottom = min(top + step, spec.y + spec.height)
+        if spec.tile_width:
+            found: Any = source.read_tiles(spec.x, spec.x + spec.width, top, bottom, 0, 1, 0, spec.nchannels, spec.format)
+        else:
+            found = source.read_scanlines(top, bottom, 0, 0, spec.nchannels, spec.format)
+        if found is None or source.has_error:
+            raise ValueError(source.geterror())
+        strip = cast(npt.NDArray[Any], found)
+        yield strip.reshape(bottom - top, spec.width, spec.nchannels)
+
+
+def _has_associated_alpha(source: oiio.ImageInput) -> bool:
+    """JPEG XL is told apart by its reader, which is asked for straight alpha and gives it."""
+    return source.format_name() in ("tiff", "openexr")
+
+
+def _unassociate_alpha(pixels: Floats, limit: float) -> None:
+    """Divide colour by alpha, in place; where alpha is 0 colour stays as it is."""
+    alpha = pixels[:, :, -1:]
+    color = pixels[:, :, :-1]
+    np.divide(color, alpha, out=color, where=alpha > 0)
+    np.minimum(color, np.float32(limit), out=color)
+
+
+def _select_channels(spec: oiio.ImageSpec) -> list[int]:
+    """Grey or RGB first, then alpha where the file says that a channel is alpha; others are left out."""
+    color_count = 3 if spec.nchannels - (spec.alpha_channel >= 0) >= 3 else 1
+    alpha = [spec.alpha_channel] if spec.alpha_channel >= color_count else []
+    return [*range(color_count), *alpha]
+
+
+def _select_exr_channels(spec: oiio.ImageSpec) -> list[int]:
+    """R, G, B and A, or Y and A: of the unnamed layer, or of the only layer that has them."""
+    names = list(cast(tuple[str, ...], spec.channelnames))  # pyright: ignore[reportUnknownMemberType]
+    layers = {name[: -len(name.split(".")[-1])] for name in names}
+    found = [channels for layer in sorted(layers) if (channels := _find_layer_channels(names, layer))]
+    if found and ("" in layers and _find_layer_channels(names, "")):
+        return _find_layer_channels(names, "")
+    if len(found) != 1:
+        raise ImageFormatError(
+            f"none or several of its layers have R, G, B or Y channels ({', '.join(names[:12])})", "Save one by itself."
+        )
+    return found[0]
+
+
+def _find_layer_channels(names: list[str], layer: str) -> list[int]:
+    for color_letters in ("RGB", "Y"):
+        color_names = [f"{layer}{letter}" for letter in color_letters]
+        if all(name in names for name in color_names):
+            alpha = [f"{layer}A"] if f"{layer}A" in names else []
+            return [names.index(name) for name in [*color_names, *alpha]]
+    return []
+
+
+def _fit_to_display_window(pixels: Floats, spec: oiio.ImageSpec) -> Floats:
+    """The picture that a viewer shows: outside of the stored pixels it is black and transparent, overscan is cut off."""
+    left, top = spec.x - spec.full_x, spec.y - spec.full_y
+    height, width = pixels.shape[:2]
+    if (left, top, width, height) == (0, 0, spec.full_width, spec.full_height):
+        return pixels
+    display_pixels = np.zeros((spec.full_height, spec.full_width, pixels.shape[2]), np.float32)
+    rows = slice(max(top, 0), min(top + height, spec.full_height))
+    columns = slice(max(left, 0), min(left + width, spec.full_width))
+    if rows.start < rows.stop and columns.start < columns.stop:
+        display_pixels[rows, columns] = pixels[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+    return display_pixels
+
+
+def _reject_unsupported_tiff(spec: oiio.ImageSpec) -> None:
+    compression = spec.get_int_attribute("tiff:Compression", 1)
+    if compression not in _SUPPORTED_TIFF_COMPRESSIONS:
+        name = spec.get_string_attribute("compression") or "unknown"
+        raise ImageFormatError(f"its compression is {name} (number {compression})", "Save it with LZW or Deflate.")
+    color = _UNSUPPORTED_TIFF_COLORS.get(spec.get_int_attribute("tiff:PhotometricInterpretation", 2))
+    if color:
+        raise ImageFormatError(f"its colours are {color}", "Save it as RGB.")
+
+
+def _get_icc_profile(spec: oiio.ImageSpec) -> bytes | None:
+    profile: Any = spec.getattribute("ICCProfile")
+    return bytes(profile) if profile is not None else None
+
+
+def _get_resolution(spec: oiio.ImageSpec) -> tuple[float, float] | None:
+    factor = {"in": 1.0, "cm": 2.54}.get(spec.get_string_attribute("ResolutionUnit"))
+    x, y = spec.get_float_attribute("XResolution"), spec.get_float_attribute("YResolution")
+    return (x * factor, y * factor) if factor and x > 0 and y > 0 else None
+
+
+# --- Pillow and OpenCV ----------------------------------------------------------------------------------------------
+
+
+def _decode_with_pillow(path: Path, header: ImageHeader) -> DecodedImage:
+    with PILLOW_READERS[header.format](path) as image:
+        image.load()
+        pillow_mode = _PILLOW_MODES.get(image.mode, "RGBA" if "transparency" in image.info else "RGB")
+        samples = np.asarray(image if image.mode == pillow_mode else image.convert(pillow_mode))
+        decoded = DecodedImage(_scale_to_floats(samples, 255), 8)
+        _copy_pillow_metadata(decoded, image.info)
+    return decoded
+
+
+_PILLOW_MODES = {"1": "L", "L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA"}
+
+
+def _decode_avif(path: Path, header: ImageHeader) -> DecodedImage:
+    decoded = _decode_with_pillow(path, header)
+    depth = _read_avif_bit_depth(path)
+    if depth > 8:
+        samples = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
+        if samples is None:
+            raise ImageFormatError(f"its {depth} bits cannot be decoded", "Save it with 8 bits, or as PNG.")
+        order = {3: [2, 1, 0], 4: [2, 1, 0, 3]}.get(samples.shape[2] if samples.ndim == 3 else 1, [0])
+        samples = samples.reshape(*samples.shape[:2], -1)
+        decoded.pixels = _scale_to_floats(samples[:, :, order], (1 << depth) - 1)
+        decoded.bits = 16
+    return decoded
+
+
+def _read_avif_bit_depth(path: Path) -> int:
+    """8, 10 or 12, by the AV1 configuration box (AV1-ISOBMFF 1.3, 2.3.3: high_bitdepth, twelve_bit)."""
+    with path.open("rb") as file:
+        head = file.read(64 << 10)
+    offset = head.find(b"av1C\x81")
+    flags = head[offset + 6] if 0 <= offset < len(head) - 6 else 0
+    if not flags & 0x40:
+        return 8
+    return 12 if flags & 0x20 else 10
+
+
+def _scale_to_floats(samples: npt.NDArray[Any], max_value: int) -> Floats:
+    samples = samples.reshape(*samples.shape[:2], -1)
+    pixels = np.empty(samples.shape, np.float32)
+    for rows in iter_strips(pixels.shape):
+        np.divide(samples[rows], np.float32(max_value), out=pixels[rows], dtype=np.float32)
+    return pixels
+
+
+def _copy_pillow_metadata(decoded: DecodedImage, info: Any) -> None:
+    exif, icc, dpi = info.get("exif"), info.get("icc_profile"), info.get("dpi")
+    decoded.exif = exif.removeprefix(b"Exif\0\0") if isinstance(exif, bytes) else None
+    decoded.orientation = metadata.parse_orientation(decoded.exif)
+    decoded.icc = icc if isinstance(icc, bytes) else None
+    if isinstance(dpi, tuple) and len(cast(tuple[Any, ...], dpi)) == 2:
+        x, y = (float(value) for value in cast(tuple[Any, Any], dpi))
+        decoded.resolution = (x, y) if x > 0 and y > 0 else None

@@ -1,0 +1,95 @@
+"""The size of a JPEG XL picture by its first bytes (ISO/IEC 18181-1, D.2; 18181-2 for the boxes).
+
+Read here because libjxl, as OpenImageIO calls it, decodes all pixels when a file is opened.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from os import SEEK_END
+from pathlib import Path
+from typing import BinaryIO
+
+from ...media.geometry import Size
+
+_CODESTREAM = b"\xff\x0a"
+_CONTAINER = b"\0\0\0\x0cJXL "
+_MAX_HEADER_BYTES = 11
+"""Bytes of the signature and of the longest size."""
+_MAX_BOXES = 10_000
+_RATIOS = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}
+
+
+def read_size(path: Path) -> Size:
+    """Width and height as stored, before the orientation is applied.
+
+    Raises:
+        ValueError: the header is not in the file.
+    """
+    with path.open("rb") as file:
+        is_container = file.read(len(_CONTAINER)) == _CONTAINER
+        file.seek(0)
+        head = _read_codestream_start(file) if is_container else file.read(_MAX_HEADER_BYTES)
+    if not head.startswith(_CODESTREAM) or len(head) < _MAX_HEADER_BYTES:
+        raise ValueError("the file ends inside its header")
+    return _parse_size_header(_BitReader(head[len(_CODESTREAM) :]))
+
+
+def _read_codestream_start(file: BinaryIO) -> bytes:
+    """The first bytes of the codestream: of the box ``jxlc``, or of the boxes ``jxlp``, each behind its number."""
+    head = b""
+    for kind, length in _iter_boxes(file):
+        prefix_bytes = 4 if kind == b"jxlp" else 0
+        if kind in (b"jxlc", b"jxlp"):
+            head += file.read(min(length, prefix_bytes + _MAX_HEADER_BYTES))[prefix_bytes:]
+        if len(head) >= _MAX_HEADER_BYTES:
+            break
+    return head[:_MAX_HEADER_BYTES]
+
+
+def _iter_boxes(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
+    """Kind and length of each box, the file standing at its content."""
+    end = file.seek(0, SEEK_END)
+    begin = 0
+    for _ in range(_MAX_BOXES):
+        file.seek(begin)
+        head = file.read(8)
+        length = int.from_bytes(head[:4], "big")
+        if length == 1:
+            length = int.from_bytes(file.read(8), "big")
+        length = length or end - begin  # 0: to the end of the file
+        inside = begin + length - file.tell()
+        if len(head) < 8 or inside < 0:
+            return
+        yield head[4:], inside
+        begin += length
+        if begin >= end:
+            return
+
+
+def _parse_size_header(bits: _BitReader) -> Size:
+    small = bits.read_bits(1)
+    height = _parse_dimension(bits, small)
+    ratio = bits.read_bits(3)
+    if not ratio:
+        return Size(_parse_dimension(bits, small), height)
+    across, down = _RATIOS[ratio]
+    return Size(height * across // down, height)
+
+
+def _parse_dimension(bits: _BitReader, small: int) -> int:
+    if small:
+        return 8 * (bits.read_bits(5) + 1)
+    return bits.read_bits((9, 13, 18, 30)[bits.read_bits(2)]) + 1
+
+
+class _BitReader:
+    """Bits of a codestream, the lowest of each byte first."""
+
+    def __init__(self, data: bytes) -> None:
+        self._remaining = int.from_bytes(data, "little")
+
+    def read_bits(self, count: int) -> int:
+        value = self._remaining & ((1 << count) - 1)
+        self._remaining >>= count
+        return value

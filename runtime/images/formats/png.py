@@ -1,0 +1,122 @@
+"""The chunks of a PNG file (ISO/IEC 15948:2004, PNG Third Edition): walked and checked, and put into a file already encoded."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterator, Mapping
+from io import BufferedReader
+from pathlib import Path
+
+from ...media.geometry import Size
+from ..errors import ImageFormatError
+
+_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+HEADER_BYTES = 33
+"""Signature and IHDR: everything else may follow here."""
+_BLOCK = 1 << 20
+_METADATA_KINDS = (b"IHDR", b"iCCP", b"eXIf", b"pHYs")
+_MAX_METADATA_BYTES = 64 << 20  # of an ICC profile or EXIF block, packed or not
+
+
+def read_size(path: Path) -> Size:
+    """Width and height by IHDR."""
+    with path.open("rb") as file:
+        head = file.read(24)
+    if len(head) < 24 or head[12:16] != b"IHDR":
+        raise ValueError("the file ends inside its header")
+    return Size(*struct.unpack(">II", head[16:24]))
+
+
+def verify_chunks(path: Path) -> dict[bytes, bytes]:
+    """Walk a PNG from its signature to IEND and compare every checksum; returns the payload of the chunks worth carrying.
+
+    This is what finds a file that is cut off or changed: decoders accept an animated PNG whose end is missing.
+
+    Raises:
+        ValueError: the file ends before IEND, or a checksum differs.
+    """
+    payloads: dict[bytes, bytes] = {}
+    with path.open("rb") as file:
+        remaining = path.stat().st_size - file.seek(len(_SIGNATURE))
+        for kind, payload in _iter_chunks(file, remaining):
+            payloads.setdefault(kind, payload)
+    return payloads
+
+
+def _iter_chunks(file: BufferedReader, remaining: int) -> Iterator[tuple[bytes, bytes]]:
+    while True:
+        head = file.read(8)
+        remaining -= 12
+        if len(head) < 8 or (length := int.from_bytes(head[:4])) > remaining:
+            raise ValueError("the file ends before its last chunk")
+        kind = head[4:]
+        if not kind.isalpha():
+            raise ValueError(f"there is no PNG chunk at byte {file.tell() - 8}")
+        remaining -= length
+        payload, checksum = _read_payload(file, kind, length)
+        if checksum != int.from_bytes(file.read(4)) and kind[0:1].isupper():
+            raise ValueError(f"the checksum of a {kind.decode('latin-1')} chunk is wrong")
+        if kind in _METADATA_KINDS:
+            yield kind, payload
+        if kind == b"IEND":
+            return
+
+
+def _read_payload(file: BufferedReader, kind: bytes, length: int) -> tuple[bytes, int]:
+    """Checksum of the next ``length`` bytes, and the bytes themselves where they are worth keeping."""
+    checksum = zlib.crc32(kind)
+    kept = bytearray()
+    while length:
+        block = file.read(min(length, _BLOCK))
+        checksum = zlib.crc32(block, checksum)
+        length -= len(block)
+        if kind in _METADATA_KINDS and len(kept) <= _MAX_METADATA_BYTES:
+            kept += block
+    return bytes(kept), checksum
+
+
+def unpack_icc_profile(payload: bytes) -> bytes | None:
+    """The ICC profile in an iCCP chunk, or None where it cannot be unpacked."""
+    name_end = payload.find(b"\0")
+    try:
+        return zlib.decompressobj().decompress(payload[name_end + 2 :], _MAX_METADATA_BYTES)
+    except zlib.error:
+        return None
+
+
+def parse_resolution(payload: bytes) -> tuple[float, float] | None:
+    """The resolution in a pHYs chunk, where its unit is the metre."""
+    if len(payload) != 9 or payload[8] != 1:
+        return None
+    x, y = struct.unpack(">II", payload[:8])
+    return x * 0.0254, y * 0.0254
+
+
+def build_chunk(kind: bytes, payload: bytes) -> bytes:
+    """One chunk: length, type, payload, checksum."""
+    return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
+
+
+def build_metadata_chunks(
+    icc: bytes | None, exif: bytes | None, resolution: tuple[float, float] | None, text: Mapping[str, str]
+) -> bytes:
+    """The chunks that stand between IHDR and the pixels."""
+    chunks = [build_chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc))] if icc else []
+    if resolution:
+        chunks.append(build_chunk(b"pHYs", struct.pack(">IIB", *(round(value / 0.0254) for value in resolution), 1)))
+    if exif:
+        chunks.append(build_chunk(b"eXIf", exif))
+    chunks.extend(_build_text_chunk(key, value) for key, value in text.items())
+    return b"".join(chunks)
+
+
+def _build_text_chunk(key: str, value: str) -> bytes:
+    """tEXt where Latin-1 can say it (ComfyUI's JSON is ASCII), else iTXt in UTF-8."""
+    name = key.encode("latin-1")
+    if not 1 <= len(name) <= 79:
+        raise ImageFormatError(f"a PNG keyword has 1 to 79 characters, not {len(name)}: {key[:80]!r}", "Shorten it.")
+    try:
+        return build_chunk(b"tEXt", name + b"\0" + value.encode("latin-1"))
+    except UnicodeEncodeError:
+        return build_chunk(b"iTXt", name + b"\0\0\0\0\0" + value.encode("utf-8"))

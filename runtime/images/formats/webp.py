@@ -1,0 +1,49 @@
+"""The chunks of a WebP file (RFC 9649, WebP Container Specification)."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator
+from pathlib import Path
+
+from ...media.geometry import Size
+
+
+def read_size(path: Path) -> Size:
+    """Width and height by the first chunk: the canvas of an extended file, or the bitstream's own header.
+
+    Raises:
+        ValueError: the file ends inside its header.
+    """
+    with path.open("rb") as file:
+        head = file.read(30)
+    kind, data = head[12:16], head[20:]
+    if len(head) < 30:
+        raise ValueError("the file ends inside its header")
+    if kind == b"VP8X":
+        return Size(int.from_bytes(data[4:7], "little") + 1, int.from_bytes(data[7:10], "little") + 1)
+    if kind == b"VP8L":
+        bits = int.from_bytes(data[1:5], "little")
+        return Size((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
+    width, height = struct.unpack("<HH", data[6:10])
+    return Size(width & 0x3FFF, height & 0x3FFF)
+
+
+def verify_chunks(path: Path) -> dict[bytes, bytes]:
+    """Walk the chunks of a file; returns the payloads of EXIF and ICCP.
+
+    Raises:
+        ValueError: the file ends before its last chunk.
+    """
+    return {kind: payload for kind, payload in _iter_chunks(path.read_bytes()) if kind in (b"EXIF", b"ICCP")}
+
+
+def _iter_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:
+    end = 8 + int.from_bytes(data[4:8], "little")
+    if end > len(data):
+        raise ValueError("the file ends before its last chunk")
+    offset = 12
+    while offset + 8 <= end:
+        kind, length = data[offset : offset + 4], int.from_bytes(data[offset + 4 : offset + 8], "little")
+        yield kind, data[offset + 8 : offset + 8 + length]
+        offset += 8 + length + length % 2

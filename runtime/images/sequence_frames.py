@@ -1,0 +1,58 @@
+"""Picture files as the frames of a film: integers in, integers out, sRGB."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import icc_profile
+from .image_file import ImageFile
+from .linear_light import linear_image_to_srgb
+from .quantize import to_integers
+from .read import read_image_file
+from .write import write_image_file
+
+Samples = NDArray[np.uint8] | NDArray[np.uint16]
+
+
+def make_frame_reader(max_pixels: int, on_message: Callable[[str], None]) -> Callable[[Path], Samples]:
+    """A function from a picture file to (H, W, 3) R'G'B' in full range: uint8, or uint16 for deeper files.
+
+    Grey becomes colour, linear light sRGB. What a film cannot carry is told to ``say`` and left out: alpha, highlights above 1
+    (to scale each picture by its own would make the film flicker), colour profiles. The function raises as ``read`` does.
+    """
+
+    def read_frame(path: Path) -> Samples:
+        image = read_image_file(path, max_pixels=max_pixels)
+        for loss in _find_losses(image):
+            on_message(f"{path.name} and perhaps others: {loss}")
+        pixels = image.pixels[:, :, :3] if image.pixels.shape[2] >= 3 else image.pixels[:, :, :1].repeat(3, axis=2)
+        if image.transfer == "linear":
+            pixels = linear_image_to_srgb(np.ascontiguousarray(pixels))
+        return to_integers(pixels, 8 if image.bits == 8 else 16)
+
+    return read_frame
+
+
+def _find_losses(image: ImageFile) -> list[str]:
+    losses: list[str] = []
+    if image.has_alpha:
+        losses.append("the alpha channel is left out, for films have none.")
+    if image.bits == 32 and float(image.pixels[:, :, :3].max()) > 1.0:
+        losses.append("highlights above 1 are cut off.")
+    if image.icc and not (icc_profile.is_srgb(image.icc) or image.transfer == "linear"):
+        losses.append("the colour profile is not sRGB, and is left out.")
+    return losses
+
+
+def make_frame_writer(text: Mapping[str, str]) -> Callable[[Path, Samples, Literal[8, 16, 32]], None]:
+    """A function that writes such pixels to a picture file of so many bits, with ``text``; it raises as ``write`` does."""
+
+    def write_frame(path: Path, pixels: Samples, bits: Literal[8, 16, 32]) -> None:
+        write_image_file(path, pixels, bits=bits, text=text)
+
+    return write_frame

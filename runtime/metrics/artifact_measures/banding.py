@@ -1,0 +1,98 @@
+"""Banding: smooth areas that became steps."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..luma import STEPS
+from ..pairing import Floats
+from .enlargement import Enlargement
+
+_WINDOW = 64
+"""Side of a window in pixels of the picture."""
+
+SMOOTH_RANGE = 24.0
+"""8-bit steps: a window of the reference with a wider range is not smooth."""
+
+_MIN_STEP = 0.75
+_MIN_FLAT_SHARE = 0.75
+_OVER_STEPS, _OVER_STEEPEST = 1.5, 1.2
+
+
+@dataclass(frozen=True)
+class Banding:
+    """``step``: mean height of the steps where there are any, in 8-bit steps; ``share``: that part of the smooth windows."""
+
+    step: float
+    share: float
+    smooth: int
+    """How many windows are smooth in the reference."""
+
+
+def measure_banding(enlargement: Enlargement) -> Banding | None:
+    """None where no window of the reference is smooth, or the picture is a single row or column.
+
+    In a window of 64 x 64 pixels with differences g between neighbours, sum(g^2) / sum(|g|) is the height s of the steps when
+    there are steps, and the slope when there is a ramp. It is banded when at least three quarters of the differences are below
+    s / 4 (a staircase stands still between its steps; a ramp and noise do not), s is at least 0.75, at least 1.5 times the s
+    of the reference there, and at least 1.2 times its steepest difference. Our own measure: CAMBI (P. Tandon et al., "CAMBI:
+    Contrast-aware multiscale banding index", PCS 2021) gives a score without a unit, and cannot tell a band from a line that
+    the reference has too.
+    """
+    if min(enlargement.size.width, enlargement.size.height) < 2:
+        return None
+    smooth = banded = 0
+    steps = 0.0
+    for image, reference_range, min_step in _iter_windows(enlargement):
+        height, still_share = _measure_staircase(image)
+        is_smooth = reference_range <= SMOOTH_RANGE
+        found = is_smooth & (still_share >= _MIN_FLAT_SHARE) & (height >= min_step)
+        smooth += int(is_smooth.sum())
+        banded += int(found.sum())
+        steps += float(height[found].sum())
+    return Banding(steps / banded if banded else 0.0, banded / smooth, smooth) if smooth else None
+
+
+def _iter_windows(enlargement: Enlargement) -> Iterator[tuple[Floats, Floats, Floats]]:
+    """Per row of windows: luma (n, side, side), range of the reference (n,), and the least step that is not its own (n,)."""
+    size, cells = enlargement.size, enlargement.cells
+    side = min(_WINDOW, size.width, size.height)
+    lefts = np.arange(0, size.width - side + 1, side)
+    columns = [slice(int(left * cells.width // size.width), -(-int(left + side) * cells.width // size.width)) for left in lefts]
+    for top in range(0, size.height - side + 1, side):
+        rows = enlargement.read_image_luma(top, top + side)[:, : len(lefts) * side] * np.float32(STEPS)
+        image = rows.reshape(side, len(lefts), side).swapaxes(0, 1)
+        reference_rows = enlargement.read_reference_luma(
+            top * cells.height // size.height, -(-(top + side) * cells.height // size.height)
+        )
+        parts = [reference_rows[:, column] * np.float32(STEPS) for column in columns]
+        ranges = np.array([part.max() - part.min() for part in parts], np.float32)
+        yield image, ranges, np.array([_compute_min_step(part) for part in parts], np.float32)
+
+
+def _compute_min_step(part: Floats) -> float:
+    """How high a step must be that the reference (h, w) does not have here itself."""
+    if min(part.shape) < 2:
+        return _MIN_STEP
+    own = _measure_staircase(part[None])[0][0]
+    steepest = max(np.abs(np.diff(part, axis=axis)).max() for axis in (0, 1))
+    return max(_MIN_STEP, _OVER_STEPS * float(own), _OVER_STEEPEST * float(steepest))
+
+
+def _measure_staircase(windows: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Height of the steps, and the share of differences that stand still, in the direction in which the window changes more."""
+    found = [_measure_changes(np.abs(np.diff(windows, axis=axis))) for axis in (1, 2)]
+    down, across = found
+    more = down[2] > across[2]
+    return np.where(more, down[0], across[0]), np.where(more, down[1], across[1])
+
+
+def _measure_changes(change: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.float64]]:
+    total = change.sum(axis=(1, 2), dtype=np.float64)
+    height = np.square(change, dtype=np.float64).sum(axis=(1, 2)) / np.maximum(total, 1e-9)
+    still = (change < height[:, None, None] / 4).mean(axis=(1, 2))
+    return height, still, total

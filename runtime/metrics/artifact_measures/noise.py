@@ -1,0 +1,77 @@
+"""Noise: how much a picture flickers from pixel to pixel where its reference is flat."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import pi, sqrt
+
+import cv2
+import numpy as np
+
+from ..drift import low_pass
+from ..luma import STEPS, compute_slope
+from ..pairing import Floats
+from .enlargement import Enlargement
+
+FLAT_SLOPE = 3.0
+"""8-bit steps per pixel of the reference, after a Gaussian of one pixel: up to here it is flat."""
+
+_MIN_FLAT_SHARE = 0.01
+_MARGIN = 6
+_MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
+
+
+@dataclass(frozen=True)
+class Noise:
+    """Standard deviations in 8-bit steps, in the flat part of the reference."""
+
+    picture: float
+    reference: float
+    flat_share: float
+
+
+def measure_noise(enlargement: Enlargement) -> Noise | None:
+    """None where less than a hundredth of the reference is flat.
+
+    J. Immerkaer, "Fast noise variance estimation", Computer Vision and Image Understanding 64 (2), 1996: a difference of two
+    Laplacians hides the structure, and the mean of its absolute value is sigma * 6 * sqrt(2 / pi). Exact for noise that is
+    independent from pixel to pixel; noise that was enlarged smoothly is softer, and counts less.
+    """
+    sums: dict[str, float] = {"picture": 0.0, "reference": 0.0}
+    counts = dict.fromkeys(sums, 0)
+    for top, bottom in enlargement.iter_strips():
+        first, last = max(top - _MARGIN, 0), min(bottom + _MARGIN, enlargement.cells.height)
+        reference = enlargement.read_reference_luma(first, last)
+        flat = _find_flat(reference)
+        for name, plane, mask, inside in (
+            ("reference", reference, flat, slice(top - first, bottom - first)),
+            ("picture", *_read_flat_image(enlargement, flat, (first, top, bottom, last))),
+        ):
+            flat_values = np.abs(_apply_laplacian(plane)[inside])[mask[inside] > 0]
+            sums[name] += float(flat_values.sum(dtype=np.float64))
+            counts[name] += flat_values.size
+    share = counts["reference"] / enlargement.cells.pixel_count
+    if share < _MIN_FLAT_SHARE or not counts["picture"]:
+        return None
+    image, reference = (sqrt(pi / 2) / 6 * sums[name] / counts[name] * STEPS for name in ("picture", "reference"))
+    return Noise(image, reference, share)
+
+
+def _read_flat_image(enlargement: Enlargement, flat: Floats, rows: tuple[int, int, int, int]) -> tuple[Floats, Floats, slice]:
+    """Luma of the picture, the flat part spread over it, and the rows that count."""
+    first, top, bottom, last = rows
+    begin = enlargement.first_row
+    plane = enlargement.read_image_luma(int(begin[first]), int(begin[last]))
+    inside = slice(int(begin[top] - begin[first]), int(begin[bottom] - begin[first]))
+    return plane, enlargement.spread_cells(flat, first, last), inside
+
+
+def _find_flat(reference: Floats) -> Floats:
+    """1 where the reference is flat, and so are its neighbours."""
+    smooth = compute_slope(low_pass(reference[:, :, None], 1.0)[:, :, 0])
+    flat = (smooth * STEPS <= FLAT_SLOPE).astype(np.float32)
+    return np.asarray(cv2.erode(flat, np.ones((3, 3), np.uint8)), np.float32)
+
+
+def _apply_laplacian(plane: Floats) -> Floats:
+    return np.asarray(cv2.filter2D(plane, cv2.CV_32F, _MASK, borderType=cv2.BORDER_REFLECT_101), np.float32)

@@ -1,0 +1,99 @@
+"""Seams: whether the lines where tiles meet can be told from other lines of the picture."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import ceil, sqrt
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...media.tile_spans import split_into_spans
+from ..luma import STEPS
+from ..pairing import Floats
+from .enlargement import Enlargement
+
+_SEGMENT = 64
+"""Pixels of a line that are averaged: a seam goes on, texture does not."""
+
+_OFF_GRID_POSITIONS = tuple(index / 9 for index in range(1, 9))
+"""Where between two cuts the lines lie that they are compared with."""
+
+_KEPT_SHARE = 0.9
+"""Segments with the greatest jumps are left out on both sides: real edges that happen to lie on a line."""
+
+
+_MAX_RATIO = 1000.0
+
+
+@dataclass(frozen=True)
+class Seams:
+    """``height``: rms step from tile to tile, in 8-bit steps; ``ratio``: jumps on the grid over jumps elsewhere."""
+
+    height: float
+    ratio: float
+    cuts: int
+
+
+def measure_seams(enlargement: Enlargement, tile: int, halo: int = 0) -> Seams | None:
+    """``tile`` and ``halo`` are those of the upscaler, in pixels of the reference; it cuts as ``frames.cuts`` says.
+
+    None where the picture is a single tile. The jump over a line between pixels b and c of a, b, c, d is (c - b) - ((b - a) +
+    (d - c)) / 2: zero on any ramp, and the height of a step on it. Jumps are averaged over 64 pixels along the line; the
+    height is sqrt(mean square on the grid - mean square elsewhere), because texture and seam do not know of each other. The
+    comparison of lines on and off a grid is that of Z. Wang, H. R. Sheikh, A. C. Bovik, "No-reference perceptual quality
+    assessment of JPEG compressed images", ICIP 2002.
+    """
+    size, cells = enlargement.size, enlargement.cells
+    columns, other_columns = _find_lines(cells.width, size.width, tile, halo)
+    rows, other_rows = _find_lines(cells.height, size.height, tile, halo)
+    if not columns and not rows:
+        return None
+    across = _measure_jumps_across(enlargement, [columns, other_columns])
+    on = [across[0], *_measure_jumps_down(enlargement, rows)]
+    off = [across[1], *_measure_jumps_down(enlargement, other_rows)]
+    grid, elsewhere = _compute_mean_square(on), _compute_mean_square(off)
+    ratio = min(sqrt(grid / elsewhere), _MAX_RATIO) if elsewhere else (_MAX_RATIO if grid else 1.0)
+    return Seams(sqrt(max(grid - elsewhere, 0)) * STEPS, ratio, len(columns) + len(rows))
+
+
+def _find_lines(cells: int, pixels: int, tile: int, halo: int) -> tuple[list[int], list[int]]:
+    """The cuts, and lines between them, as the first pixel behind each; those too near to the border are left out.
+
+    All of them lie on borders of cells, as cuts do: an interpolation leaves a pattern of its own in every cell.
+    """
+    on = [0, *(span.stop for span in split_into_spans(0, cells, cells, tile=tile, halo=halo))]
+    off = {round(a + (b - a) * share) for a, b in pairwise(on) for share in _OFF_GRID_POSITIONS} if len(on) > 2 else set[int]()
+    groups = (on[1:-1], sorted(off - set(on)))
+    columns, others = ([round(cell * pixels / cells) for cell in group] for group in groups)
+    return [line for line in columns if 2 <= line <= pixels - 2], [line for line in others if 2 <= line <= pixels - 2]
+
+
+def _measure_jumps_across(enlargement: Enlargement, groups: Sequence[Sequence[int]]) -> list[NDArray[np.float64]]:
+    """For vertical lines, per group: mean jumps of all segments."""
+    height = enlargement.size.height
+    found: list[list[NDArray[np.float64]]] = [[] for _ in groups]
+    for top in range(0, height, _SEGMENT):
+        plane = enlargement.read_image_luma(top, min(top + _SEGMENT, height))
+        for lines, jumps in zip(groups, found, strict=True):
+            columns = np.asarray(lines, np.intp)
+            jumps.append(_compute_jump(*(plane[:, columns + offset] for offset in (-2, -1, 0, 1))).mean(axis=0))
+    return [np.concatenate(jumps) for jumps in found]
+
+
+def _measure_jumps_down(enlargement: Enlargement, lines: Sequence[int]) -> Iterator[NDArray[np.float64]]:
+    for line in lines:
+        jump = _compute_jump(*enlargement.read_image_luma(line - 2, line + 2))
+        starts = np.arange(0, len(jump), _SEGMENT)
+        yield np.add.reduceat(jump, starts) / np.diff(np.append(starts, len(jump)))
+
+
+def _compute_jump(a: Floats, b: Floats, c: Floats, d: Floats) -> NDArray[np.float64]:
+    return np.asarray(1.5 * (c - b) - 0.5 * (d - a), np.float64)
+
+
+def _compute_mean_square(jumps: Sequence[NDArray[np.float64]]) -> float:
+    squares = np.sort(np.square(np.concatenate(list(jumps))))
+    return float(squares[: max(ceil(len(squares) * _KEPT_SHARE), 1)].mean()) if len(squares) else 0.0

@@ -1,0 +1,119 @@
+"""Detail by frequency: what the reference has, what the picture has, and what no reference of that size can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from math import log10, sqrt
+from typing import cast
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..luma import STEPS
+from ..pairing import Floats
+from .enlargement import Enlargement
+
+Power = NDArray[np.float64]
+
+_BLOCK = 128
+"""Cells across one block of the spectrum."""
+
+_LOWEST_FREQUENCY, _DETAIL_FREQUENCY = 1 / 8, 1 / 4
+
+
+@dataclass(frozen=True)
+class FrequencyBand:
+    """Frequencies from ``low`` to ``high``, as multiples of the reference's Nyquist frequency, across or down, whichever is
+    higher.
+
+    ``reference`` is None above 1: no picture of that size can hold such detail.
+    """
+
+    low: float
+    high: float
+    reference: float | None
+    picture: float
+    """Root mean square of luma in this band, 8-bit steps."""
+
+
+@dataclass(frozen=True)
+class Spectrum:
+    """Octaves up to the picture's own Nyquist frequency."""
+
+    bands: tuple[FrequencyBand, ...]
+
+    @property
+    def invented(self) -> float:
+        """Root mean square of the detail above the reference's Nyquist frequency, 8-bit steps: sharp edges, and imagination."""
+        return sqrt(sum(band.picture**2 for band in self.bands if band.reference is None))
+
+    @property
+    def detail(self) -> float:
+        """Root mean square of everything from 1/4 of the reference's Nyquist frequency on: waves of 8 pixels and less."""
+        return sqrt(sum(band.picture**2 for band in self.bands if band.low >= _DETAIL_FREQUENCY))
+
+    @property
+    def sharpening_db(self) -> float | None:
+        """Gain of the octave below the reference's Nyquist frequency: above 0 sharpened, below soft. None without detail."""
+        band = next((band for band in self.bands if band.high == 1), None)
+        if band is None or not band.reference or not band.picture:
+            return None
+        return 20 * log10(band.picture / band.reference)
+
+
+def measure_spectrum(enlargement: Enlargement) -> Spectrum:
+    """Mean periodogram of Hann-windowed blocks that overlap by half.
+
+    P. D. Welch, "The use of fast Fourier transform for the estimation of power spectra", IEEE Trans. Audio and
+    Electroacoustics 15 (2), 1967. By Parseval's theorem a wave of amplitude A adds A / sqrt(2) to its band.
+    """
+    cells, size = enlargement.cells, enlargement.size
+    block = min(_BLOCK, cells.width, cells.height)
+    image_block = min(round(block * enlargement.ratio), size.width, size.height)
+    reference = _compute_power(enlargement.read_reference_luma, cells.width, cells.height, block)
+    image = _compute_power(enlargement.read_image_luma, size.width, size.height, image_block)
+    bands: list[FrequencyBand] = []
+    low = _LOWEST_FREQUENCY
+    while low < enlargement.ratio:
+        high = min(2 * low, enlargement.ratio)
+        reference_rms = _compute_rms(reference, low, high, block) if high <= 1 else None
+        bands.append(FrequencyBand(low, high, reference_rms, _compute_rms(image, low, high, block)))
+        low = high
+    return Spectrum(tuple(bands))
+
+
+def _compute_power(rows: Callable[[int, int], Floats], width: int, height: int, block: int) -> Power:
+    """Mean square of luma per ring of frequency: entry k holds the waves of k periods per block, across or down."""
+    window = torch.outer(*[torch.hann_window(block, periodic=block > 1)] * 2)
+    energy = float(window.double().square().sum())
+    total: Power = np.zeros((block, block // 2 + 1))
+    lefts, tops = _find_block_starts(width, block), _find_block_starts(height, block)
+    for top in tops:
+        strip = torch.as_tensor(rows(top, top + block))
+        for left in lefts:
+            total += _compute_periodogram(strip[:, left : left + block], window)
+    total /= len(lefts) * len(tops) * block**2 * energy
+    total[:, 1 : (block + 1) // 2] *= 2  # the half plane that a real transform leaves out
+    down = np.minimum(np.arange(block), block - np.arange(block))
+    ring = np.maximum(down[:, None], np.arange(block // 2 + 1))
+    return np.bincount(ring.ravel(), total.ravel(), minlength=block // 2 + 1).astype(np.float64)
+
+
+def _compute_periodogram(piece: torch.Tensor, window: torch.Tensor) -> Power:
+    level = (piece * window).sum() / window.sum()
+    spectrum = cast(torch.Tensor, torch.fft.rfft2((piece - level) * window))  # pyright: ignore[reportUnknownMemberType]
+    return np.asarray(spectrum.abs().square().numpy(), np.float64)
+
+
+def _find_block_starts(length: int, block: int) -> list[int]:
+    """Where blocks begin: half a block apart, the last one at the end."""
+    starts = list(range(0, length - block + 1, max(block // 2, 1)))
+    return [*starts, length - block] if starts[-1] != length - block else starts
+
+
+def _compute_rms(power: Power, low: float, high: float, block: int) -> float:
+    """Rings above ``low`` up to ``high``, in 8-bit steps; ``block`` cells hold block / 2 periods at the Nyquist frequency."""
+    rings = np.arange(len(power)) / (block / 2)
+    return sqrt(float(power[(rings > low) & (rings <= high)].sum())) * STEPS

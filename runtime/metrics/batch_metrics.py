@@ -1,0 +1,125 @@
+"""ComfyUI's IMAGE in and out: which picture of a batch is compared with which. Knows torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import torch
+
+from ..errors import WorkflowError
+from .artifacts import Artifacts, measure_artifacts
+from .choices import DiffKind, DriftMode, MapSize
+from .diff_map import allocate_map, draw_diff_map, paint_map
+from .drift import JUST_NOTICEABLE, Drift, DriftMeter, format_headline
+from .external_scores.score_runner import ScoreRunner
+from .external_scores.score_table import Score, ScoreResults
+from .legend import round_up
+from .pairing import Floats, Pixels, pair_images
+
+Advance = Callable[[], None]
+
+
+def pair_batches(reference: torch.Tensor, image: torch.Tensor) -> list[tuple[Pixels, Pixels]]:
+    """(B, H, W, C) and (B, h, w, C), picture by picture; a single one is compared with every one of the other batch.
+
+    Raises ``WorkflowError`` for two batches of different lengths, and for one without a picture.
+    """
+    first, second = (list(_iter_arrays(batch)) for batch in (reference, image))
+    if not first or not second or len(first) != len(second) != 1 != len(first):
+        raise WorkflowError(
+            f"The reference has {len(first)} pictures and the upscaled batch {len(second)}.",
+            "Give as many of one as of the other, or a single one of either.",
+        )
+    count = max(len(first), len(second))
+    return list(zip(first * (count // len(first)), second * (count // len(second)), strict=True))
+
+
+def _iter_arrays(batch: torch.Tensor) -> Iterator[Pixels]:
+    if batch.ndim != 4:
+        shape = " x ".join(str(length) for length in batch.shape)
+        raise WorkflowError(
+            f"An IMAGE is a batch of pictures, not {shape}.", "Connect the output of a node that gives pictures."
+        )
+    for image in batch:
+        yield image.detach().float().cpu().numpy()
+
+
+def measure_batch_drift(
+    reference: torch.Tensor, image: torch.Tensor, mode: DriftMode, scale: float, colormap: str, advance: Advance
+) -> tuple[Drift, torch.Tensor]:
+    """The drift over all pairs, and a heat map of each, as one batch. ``scale`` as in ``_heat_map``."""
+    meter = DriftMeter(mode)
+    maps: list[Floats] = []
+    heights: list[int] = []
+    for one, other in pair_batches(reference, image):
+        size = pair_images(one, other).size
+        maps.append(allocate_map(size.height, size.width, legend=True))
+        meter.add(one, other, maps[-1][: size.height, :, 0])
+        heights.append(size.height)
+        advance()
+    drift = meter.compute_result()
+    return drift, _stack_maps([_draw_heat_map(*it, drift, scale, colormap) for it in zip(maps, heights, strict=True)])
+
+
+def _draw_heat_map(out: Floats, height: int, drift: Drift, scale: float, colormap: str) -> Floats:
+    """CIEDE2000 in the first channel of ``out`` becomes colours that end at ``scale``, with a legend. A scale of 0 is the next
+    round number above 2.3 and p99."""
+    high = scale or round_up(max(JUST_NOTICEABLE, drift.de2000.p99))
+    return paint_map(out, height, high, colormap, format_headline(float(out[:height, :, 0].mean(dtype=np.float64))))
+
+
+def draw_video_heat_map(values: Floats, drift: Drift, scale: float, colormap: str) -> torch.Tensor:
+    """The heat map of a film, as a batch of one."""
+    height, width = values.shape
+    out = allocate_map(height, width, legend=True)
+    out[:height, :, 0] = values
+    return _stack_maps([_draw_heat_map(out, height, drift, scale, colormap)])
+
+
+def draw_batch_diff_maps(
+    reference: torch.Tensor,
+    image: torch.Tensor,
+    kind: DiffKind,
+    gain: float,
+    colormap: str,
+    map_size: MapSize,
+    advance: Advance,
+    *,
+    legend: bool,
+) -> torch.Tensor:
+    """``diff_map`` of every pair, as one batch."""
+    maps: list[Floats] = []
+    for one, other in pair_batches(reference, image):
+        maps.append(draw_diff_map(one, other, kind, gain, colormap, map_size, legend=legend))
+        advance()
+    return _stack_maps(maps)
+
+
+def measure_batch_artifacts(
+    reference: torch.Tensor, image: torch.Tensor, tile: int, halo: int, advance: Advance
+) -> list[Artifacts]:
+    """Those of every pair, in order."""
+    found: list[Artifacts] = []
+    for one, other in pair_batches(reference, image):
+        found.append(measure_artifacts(one, other, tile, halo))
+        advance()
+    return found
+
+
+def measure_batch_scores(
+    reference: torch.Tensor, image: torch.Tensor, wanted: Sequence[Score], advance: Advance
+) -> list[ScoreResults]:
+    """The scores of other libraries for every pair, in order."""
+    runner = ScoreRunner(wanted)
+    found: list[ScoreResults] = []
+    for one, other in pair_batches(reference, image):
+        found.append(runner.measure_pair(one, other))
+        advance()
+    return found
+
+
+def _stack_maps(maps: list[Floats]) -> Any:
+    """One map is not copied: at 8K it is 400 MB."""
+    return torch.as_tensor(maps[0])[None] if len(maps) == 1 else torch.as_tensor(np.stack(maps))

@@ -1,0 +1,1 @@
+"""Scores of other libraries beside ours, each in its own module and imported on request."""

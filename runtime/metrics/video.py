@@ -1,0 +1,82 @@
+"""Colour drift of a film, frame by frame, in constant memory."""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Iterator
+from contextlib import closing
+from typing import Protocol
+
+import numpy as np
+
+from ..errors import WorkflowError
+from ..media.video_stream import Frame, VideoStream
+from .choices import DriftMode
+from .drift import Drift, DriftMeter
+from .pairing import Floats, pair_images
+
+
+class MeasurementProgress(Protocol):
+    """Where progress is reported to; ``advance`` may raise, which is how a run is cancelled."""
+
+    def advance(self, steps: int = 1) -> None: ...
+
+    def message(self, text: str) -> None: ...
+
+
+def measure_video_drift(
+    reference: VideoStream, video: VideoStream, mode: DriftMode, progress: MeasurementProgress, every_nth: int = 1
+) -> tuple[Drift, Floats]:
+    """The drift over every ``every_nth`` frame of both, and its mean per pixel, (h, w) at the size of the smaller one.
+
+    Frames are compared in their order. Where one film is longer, its rest is left out, and ``watch`` is told. Both are seen as
+    sRGB. Raises ``WorkflowError`` for HDR and for films without a frame, and what ``DriftMeter.add`` raises.
+    """
+    for stream in (reference, video):
+        if stream.info.color.is_hdr:
+            raise WorkflowError(
+                "Colour drift is measured in sRGB, and this film is HDR (PQ or HLG).",
+                "Compare its SDR version, or single pictures.",
+            )
+    meter = DriftMeter(mode)
+    total: Floats | None = None
+    count = 0
+    with closing(_wrap_closable(reference.open())) as reference_frames, closing(_wrap_closable(video.open())) as video_frames:
+        for index, (one, other) in enumerate(_pair_frames(reference_frames, video_frames, progress)):
+            if index % every_nth == 0:
+                delta_e_map = _allocate_map(one, other)
+                meter.add(one.pixels, other.pixels, delta_e_map)
+                total = delta_e_map if total is None else np.add(total, delta_e_map, out=total)
+                count += 1
+            progress.advance()
+    if total is None:
+        raise WorkflowError("One of the films has no frame.", "Look at how it was cut.")
+    return meter.compute_result(), np.divide(total, np.float32(count), out=total)
+
+
+def _allocate_map(one: Frame, other: Frame) -> Floats:
+    size = pair_images(one.pixels, other.pixels).size
+    return np.empty((size.height, size.width), np.float32)
+
+
+def _pair_frames(
+    reference_frames: Iterator[Frame], video_frames: Iterator[Frame], progress: MeasurementProgress
+) -> Iterator[tuple[Frame, Frame]]:
+    count = 0
+    while True:
+        one, other = next(reference_frames, None), next(video_frames, None)
+        if one is None or other is None:
+            break
+        count += 1
+        yield one, other
+    if one is not other:
+        progress.message(f"One film is longer than the other: the first {count} frames were compared.")
+
+
+def _wrap_closable(frames: Iterator[Frame]) -> Generator[Frame]:
+    """A generator around any iterator, so that leaving early reaches whatever works behind it."""
+    try:
+        yield from frames
+    finally:
+        close = getattr(frames, "close", None)
+        if close:
+            close()

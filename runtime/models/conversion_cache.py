@@ -1,0 +1,60 @@
+"""Converted weights, kept in the cache folder so that each source is converted once."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Protocol, Self, cast
+
+import platformdirs
+import torch
+from safetensors import SafetensorError, safe_open
+
+# safetensors leaves the parameter of its PathLike open.
+from safetensors.torch import load_file, save_file  # pyright: ignore[reportUnknownVariableType]
+
+from ..atomic_write import atomic_write
+
+StateDict = dict[str, torch.Tensor]
+
+
+class _SafetensorsFile(Protocol):
+    """What is used here of safetensors' ``safe_open``, which has no types."""
+
+    def __enter__(self) -> Self: ...
+    def __exit__(self, *error: object) -> None: ...
+    def metadata(self) -> dict[str, str] | None: ...
+
+
+LAYOUT_VERSION = 1
+"""Counted up when the same source would become other tensors, so that those kept from before are made anew."""
+
+
+def get_cache_folder() -> Path:
+    """``UPSCALE8K_CACHE_DIR``, else the cache folder that the platform gives to ``upscale8k`` (honours XDG_CACHE_HOME)."""
+    from_environment = os.environ.get("UPSCALE8K_CACHE_DIR")
+    return Path(from_environment) if from_environment else Path(platformdirs.user_cache_dir("upscale8k", appauthor=False))
+
+
+def load_or_convert(source: Path, sha256: str, convert: Callable[[], StateDict], *, licence: str | None) -> StateDict:
+    """``convert()``, or what it gave the last time for a source of this hash.
+
+    Kept as .safetensors whose metadata names the source, its hash and its licence. A cache that cannot be read or written
+    is no error: then every call converts.
+    """
+    cached_file = get_cache_folder() / "weights" / f"{source.stem}-{sha256[:32]}-v{LAYOUT_VERSION}.safetensors"
+    with suppress(OSError, SafetensorError):
+        if _read_source_hash(cached_file) == sha256:
+            return load_file(cached_file)
+    state = convert()
+    metadata = {"format": "pt", "source": source.name, "source_sha256": sha256, "licence": licence or "unknown"}
+    with suppress(OSError, SafetensorError), atomic_write(cached_file) as temp_file:
+        save_file(state, temp_file, metadata)
+    return state
+
+
+def _read_source_hash(cached_file: Path) -> str | None:
+    with cast("_SafetensorsFile", safe_open(cached_file, framework="pt")) as file:
+        return (file.metadata() or {}).get("source_sha256")

@@ -1,0 +1,210 @@
+"""A loaded model becomes an ONNX file: what OpenVINO, onnxruntime and TensorRT read.
+
+The graph takes ``input`` (N, 3, h, w) in 0..1 and gives ``output`` (N, 3, h * scale, w * scale), cut off to 0..1 as spandrel
+does. Padding to a size multiple stays outside: height and width must be multiples of ``UpscaleModel.multiple``.
+
+torch's older exporter is used: on RRDB-23 it took 2 s where the one on top of ``torch.export`` took 26 s, and its graph is the
+same. Both write the example's size into the graph of a network that works in windows, whatever axes are declared open;
+such a network gets a file for one size only.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import warnings
+from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+
+from ..atomic_write import atomic_output
+from ..errors import HardwareMissing, UnsupportedModel, WorkflowError
+from .upscale_model import UpscaleModel
+
+INPUT, OUTPUT = "input", "output"
+OPSET = 17
+ANY_SIZE = ("Compact", "ESRGAN")
+"""Architectures of plain convolutions, whose graph holds for every height and width."""
+
+_EXAMPLE_SIDE = 32
+_TOLERANCE = {False: 1e-4, True: 2e-2}
+"""Largest difference from torch in fp32, for a graph in full and in half precision."""
+_NetworkCall = Callable[[torch.nn.Module, torch.Tensor], torch.Tensor]
+
+
+class _ClampedNetwork(torch.nn.Module):
+    """The network with the last step of spandrel's own call."""
+
+    def __init__(self, net: torch.nn.Module, call: _NetworkCall) -> None:
+        super().__init__()
+        self.net = net
+        self._call = call
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        return self._call(self.net, images).clamp(0, 1)
+
+
+@dataclass(frozen=True)
+class OnnxExport:
+    """An ONNX file in memory. ``size`` is the one (height, width) that it takes, None for any multiple of the model's."""
+
+    content: bytes
+    size: tuple[int, int] | None
+    half: bool
+
+
+def export_onnx(model: UpscaleModel, *, size: tuple[int, int] | None = None, half: bool = False) -> OnnxExport:
+    """The graph of ``model``; for one ``size`` (height, width) where it is given, and where the network has no other way.
+
+    Raises ``HardwareMissing`` without the package onnx, ``WorkflowError`` for a size that the network cannot take or for half
+    precision where it overflows, ``UnsupportedModel`` for a network that the exporter does not understand.
+    """
+    if find_spec("onnx") is None:
+        raise HardwareMissing("Writing ONNX needs the package onnx.", "Install it with: pip install onnx", feature="onnx")
+    if half and not model.half_safe:
+        raise WorkflowError(f"{model.architecture} overflows in fp16.", "Export it in full precision.")
+    if size is None and model.architecture not in ANY_SIZE:
+        raise WorkflowError(
+            f"The graph of a {model.architecture} network holds for one tile size only.", "Say which: --tile N."
+        )
+    _check_multiple(size, model)
+    content = _export_graph(model, size or _choose_example_size(model), fixed=size is not None, half=half)
+    return OnnxExport(_add_metadata(content, model, half=half), size, half)
+
+
+def measure_difference(export: OnnxExport, model: UpscaleModel) -> float:
+    """The largest difference between the graph, run by onnxruntime on the CPU, and torch in fp32.
+
+    A graph for any size is tried on another size than the exporter saw. Raises ``HardwareMissing`` without onnxruntime.
+    """
+    try:
+        runtime: Any = import_module("onnxruntime")
+    except ImportError as error:
+        hint = "Install it with: pip install onnxruntime"
+        raise HardwareMissing("Checking an ONNX file needs onnxruntime.", hint, feature="onnxruntime") from error
+    height, width = export.size or (
+        _choose_example_size(model)[0] + model.multiple,
+        _choose_example_size(model)[1] + 3 * model.multiple,
+    )
+    image = torch.rand((1, model.input_channels, height, width), generator=torch.Generator().manual_seed(8))
+    options = runtime.SessionOptions()
+    options.log_severity_level = 3
+    session = runtime.InferenceSession(export.content, options, providers=["CPUExecutionProvider"])
+    given = image.half() if export.half else image
+    (result,) = session.run(None, {INPUT: given.numpy()})
+    net = _copy_to_cpu(model, half=False)
+    with torch.inference_mode():
+        expected = net(image)
+    if tuple(result.shape) != tuple(expected.shape):
+        return float("inf")
+    return float((torch.as_tensor(result).float() - expected).abs().max())
+
+
+def write_onnx(path: Path, export: OnnxExport, model: UpscaleModel) -> float:
+    """Check the graph (structure, axes, and its numbers against torch), then write it whole; the difference from torch.
+
+    Raises ``UnsupportedModel`` when it does not compute what torch does, ``OutputError`` when it cannot be written.
+    """
+    onnx: Any = import_module("onnx")
+    graph = onnx.load_from_string(export.content)
+    onnx.checker.check_model(graph, full_check=True)
+    _check_axes(graph, export, model)
+    largest_difference = measure_difference(export, model)
+    if not largest_difference <= _TOLERANCE[export.half]:
+        raise UnsupportedModel(
+            f"The exported {model.architecture} network differs from torch by {largest_difference:.3g}; nothing was written.",
+            "Run it with the torch backend.",
+        )
+    with atomic_output(path, "Choose another place with -o.") as temp_file:
+        temp_file.write_bytes(export.content)
+    return largest_difference
+
+
+def _export_graph(model: UpscaleModel, size: tuple[int, int], *, fixed: bool, half: bool) -> bytes:
+    net = _copy_to_cpu(model, half=half)
+    example = torch.zeros((1, model.input_channels, *size), dtype=torch.float16 if half else torch.float32)
+    axes = {} if fixed else {INPUT: {0: "n", 2: "h", 3: "w"}, OUTPUT: {0: "n", 2: "H", 3: "W"}}
+    file = io.BytesIO()
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about the exporter's age, and Python numbers in graphs, which is checked
+            torch.onnx.export(  # pyright: ignore[reportUnknownMemberType]
+                net,
+                (example,),
+                cast("Any", file),  # a file in memory is taken, whatever the annotation says
+                dynamo=False,
+                opset_version=OPSET,
+                input_names=[INPUT],
+                output_names=[OUTPUT],
+                dynamic_axes=axes,
+            )
+    except Exception as error:  # the exporter raises whatever an operator that it lacks leads to
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise UnsupportedModel(
+            f"torch cannot export a {model.architecture} network to ONNX: {reason}.",
+            "Run it with the torch backend.",
+        ) from error
+    return file.getvalue()
+
+
+def _copy_to_cpu(model: UpscaleModel, *, half: bool) -> torch.nn.Module:
+    """A copy on the CPU. The value on the wire stays as it was."""
+    source = model.descriptor
+    call = cast("_NetworkCall", source._call_fn)  # pyright: ignore[reportPrivateUsage]
+    net = deepcopy(source.model).cpu().float()
+    return _ClampedNetwork(net.half() if half else net, call).eval().requires_grad_(False)
+
+
+def _choose_example_size(model: UpscaleModel) -> tuple[int, int]:
+    side = -(-max(_EXAMPLE_SIDE, model.minimum) // model.multiple) * model.multiple
+    return side, side
+
+
+def _check_multiple(size: tuple[int, int] | None, model: UpscaleModel) -> None:
+    if size and any(side < max(model.minimum, 1) or side % model.multiple for side in size):
+        raise WorkflowError(
+            f"{size[1]}x{size[0]} pixels do not fit this network, which takes multiples of {model.multiple}.",
+            f"Choose a tile that is a multiple of {model.multiple}.",
+        )
+
+
+def _check_axes(graph: Any, export: OnnxExport, model: UpscaleModel) -> None:
+    """The exporter can leave an axis closed that was asked to be open."""
+    sides = [axis.dim_value for axis in graph.graph.input[0].type.tensor_type.shape.dim[2:]]
+    if sides != list(export.size or (0, 0)):
+        raise UnsupportedModel(
+            f"The exporter wrote the size {sides[1]}x{sides[0]} into the graph of this {model.architecture} network.",
+            "Export it for one tile size.",
+        )
+
+
+def _add_metadata(content: bytes, model: UpscaleModel, *, half: bool) -> bytes:
+    """Where the weights came from and how to feed the graph, in the file's own table of metadata."""
+    onnx: Any = import_module("onnx")
+    graph = onnx.load_from_string(content)
+    graph.producer_name = "upscale8k"
+    for key, value in build_metadata(model, half=half).items():
+        graph.metadata_props.add(key=key, value=value)
+    return graph.SerializeToString()
+
+
+def build_metadata(model: UpscaleModel, *, half: bool) -> dict[str, str]:
+    """What an ONNX file says of itself under ``metadata_props``; numbers as JSON."""
+    provenance = model.provenance
+    return {
+        "upscale8k.architecture": model.architecture,
+        "upscale8k.scale": json.dumps(model.scale),
+        "upscale8k.multiple": json.dumps(model.multiple),
+        "upscale8k.window": json.dumps(model.window),
+        "upscale8k.halo": json.dumps(model.halo),
+        "upscale8k.precision": "fp16" if half else "fp32",
+        "upscale8k.weights": provenance.path.name if provenance else "",
+        "upscale8k.weights_sha256": provenance.sha256 if provenance else "",
+        "upscale8k.licence": (provenance.licence if provenance else None) or "unknown",
+    }

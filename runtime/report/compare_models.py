@@ -1,0 +1,187 @@
+"""Every contender on every crop, each result measured against the crop that it was made from."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import Cancelled, OutputError, Upscale8KError, WorkflowError
+from ..media.geometry import Region, Size
+from ..metrics.artifacts import measure_artifacts
+from ..metrics.drift import measure_drift
+from ..metrics.external_scores.score_runner import ScoreRunner
+from ..metrics.external_scores.score_table import Score
+from .baselines import BASELINES, enlarge_with_baseline
+from .comparison import ComparedCrop, ComparedModel, MeasuredCrop, ModelComparison, UpscaleCost, UpscaledCrop
+from .crops import Crop, resolve_crops
+
+Floats = NDArray[np.float32]
+Upscaler = Callable[[ComparedModel, Sequence[Floats]], Iterator[UpscaledCrop]]
+"""Gives the result of one model for each crop, in order. Every result of one crop has the same size."""
+
+
+class ComparisonProgress(Protocol):
+    """Where the comparison reports to."""
+
+    def advance(self, steps: int = 1) -> None:
+        """So many results are finished and measured. May raise, which is how a run is cancelled."""
+        ...
+
+    def message(self, text: str) -> None: ...
+
+
+def convert_to_rgb(image: Floats) -> tuple[Floats, str]:
+    """(H, W, 3) of a picture with 1 to 4 channels, and what there is to say about it.
+
+    Raises ``WorkflowError`` for other channels, for no pixel, and for NaN or infinity.
+    """
+    channels = image.shape[2]
+    if channels not in (1, 2, 3, 4):
+        raise WorkflowError(f"The image has {channels} channels.", "Give grey, grey with alpha, RGB or RGBA: 1 to 4 channels.")
+    if image.size == 0:
+        size = f"{image.shape[1]}x{image.shape[0]}"
+        raise WorkflowError(f"The image is empty: {size} pixels.", "Choose a crop that holds at least one pixel.")
+    if not np.isfinite(image).all():
+        raise WorkflowError(
+            "The image holds NaN or infinite values.", "Look at the node that made it: it has computed nonsense."
+        )
+    colors = image[:, :, : 1 if channels < 3 else 3]
+    note = "Transparency was left out: colours are compared." if channels in (2, 4) else ""
+    return np.array(np.broadcast_to(colors, (*colors.shape[:2], 3)), np.float32), note
+
+
+def cut_crops(images: Sequence[Floats], text: str) -> list[tuple[Crop, Floats]]:
+    """The crops of each picture, with their pixels; of several pictures the names begin with the number."""
+    found: list[tuple[Crop, Floats]] = []
+    for number, pixels in enumerate(images, 1):
+        for crop in resolve_crops(pixels, text):
+            numbered_crop = replace(crop, name=f"picture {number}, {crop.name}") if len(images) > 1 else crop
+            found.append((numbered_crop, np.array(pixels[crop.region.rows, crop.region.columns])))
+    return found
+
+
+def compare_models(
+    crops: Sequence[tuple[Crop, Floats]],
+    sizes: Sequence[Size],
+    models: Sequence[ComparedModel],
+    upscale: Upscaler,
+    progress: ComparisonProgress,
+    scores: Sequence[Score] = (),
+) -> tuple[tuple[ComparedModel, ...], tuple[ComparedCrop, ...]]:
+    """Run the base lines and every model without a problem; ``sizes`` are those of the results, one for each crop.
+
+    A model that fails gets its sentence as its problem and is left out of every crop; the rest goes on. Raises ``Cancelled``,
+    and what is not an error of ours.
+    """
+    scoring = ScoreRunner(scores)
+    compared_crops = tuple(ComparedCrop(crop, pixels, {}) for crop, pixels in crops)
+    compared_models: list[ComparedModel] = []
+    for model in (*models, *BASELINES):
+        problem = model.problem or _run_model(model, compared_crops, sizes, upscale, scoring, progress)
+        compared_models.append(replace(model, problem=problem))
+    return tuple(compared_models), compared_crops
+
+
+def _run_model(
+    model: ComparedModel,
+    compared_crops: Sequence[ComparedCrop],
+    sizes: Sequence[Size],
+    upscale: Upscaler,
+    scoring: ScoreRunner,
+    progress: ComparisonProgress,
+) -> str:
+    upscale_crops = _make_baseline_upscaler(sizes) if model.baseline else upscale
+    try:
+        for compared_crop, upscaled_crop in zip(
+            compared_crops, upscale_crops(model, [compared_crop.source for compared_crop in compared_crops]), strict=True
+        ):
+            compared_crop.results[model.id] = _spill_to_disk(measure_result(compared_crop.source, upscaled_crop, scoring))
+            progress.advance()
+    except Cancelled:
+        raise
+    except Upscale8KError as error:
+        for compared_crop in compared_crops:
+            compared_crop.results.pop(model.id, None)
+        progress.message(f"{model.id} is left out: {error}")
+        return str(error)
+    return ""
+
+
+def _spill_to_disk(result: MeasuredCrop) -> MeasuredCrop:
+    """The same with its picture in a temporary file that is gone with its last reader: eight results at 8K are 3 GB."""
+    try:
+        with tempfile.TemporaryFile() as file:
+            np.ascontiguousarray(result.image, np.float32).tofile(file)
+            mapped = np.memmap(file, np.float32, "r", shape=result.image.shape)
+    except OSError as error:
+        folder = Path(tempfile.gettempdir())
+        raise OutputError(
+            f"A result cannot be put aside in {folder}: {error.strerror or error}.",
+            "Make room there, or set TMPDIR to a folder on another disk.",
+            path=folder,
+        ) from error
+    return replace(result, image=mapped)
+
+
+def measure_result(source: Floats, upscaled_crop: UpscaledCrop, scoring: ScoreRunner) -> MeasuredCrop:
+    """All numbers of one result. Raises ``WorkflowError`` where the two do not belong together."""
+    return MeasuredCrop(
+        upscaled_crop.image,
+        upscaled_crop.cost,
+        measure_drift(source, upscaled_crop.image),
+        measure_drift(source, upscaled_crop.image, "low-frequency"),
+        measure_artifacts(
+            source, upscaled_crop.image, *((upscaled_crop.cost.tile, upscaled_crop.cost.halo) if upscaled_crop.cost else ())
+        ),
+        scoring.measure_pair(source, upscaled_crop.image),
+    )
+
+
+def compare_images(source: Floats, images: Sequence[tuple[str, Floats]], crop_text: str, date: str) -> ModelComparison:
+    """A comparison of pictures that are there already: ``source`` (H, W, 3), and by their names (h, w, 3) of any size.
+
+    Raises ``WorkflowError`` where a picture has other proportions than the source.
+    """
+    size = Size(source.shape[1], source.shape[0])
+    scoring = ScoreRunner(())
+    models = tuple(ComparedModel(f"{number}", name) for number, (name, _) in enumerate(images, 1))
+    compared_crops: list[ComparedCrop] = []
+    for selected_crop, pixels in cut_crops([source], crop_text):
+        results = {
+            model.id: measure_result(
+                pixels, UpscaledCrop(_cut_matching_region(image, selected_crop.region, size, model.title), None), scoring
+            )
+            for model, (_, image) in zip(models, images, strict=True)
+        }
+        compared_crops.append(ComparedCrop(selected_crop, pixels, results))
+    return ModelComparison("", size, "their own sizes", models, tuple(compared_crops), "", date)
+
+
+def _cut_matching_region(image: Floats, region: Region, size: Size, name: str) -> Floats:
+    """What ``region`` of the source has become in an upscaled ``picture``."""
+    scale_x, scale_y = image.shape[1] / size.width, image.shape[0] / size.height
+    if abs(scale_x - scale_y) * max(size.width, size.height) > 1.5:
+        raise WorkflowError(
+            f"{name} ({image.shape[1]}x{image.shape[0]}) has other proportions than the source ({size}).",
+            "Connect pictures that were made from this source, not cropped.",
+        )
+    rows = slice(round(region.y * scale_y), max(round(region.bottom * scale_y), 1))
+    columns = slice(round(region.x * scale_x), max(round(region.right * scale_x), 1))
+    return np.ascontiguousarray(image[rows, columns])
+
+
+def _make_baseline_upscaler(sizes: Sequence[Size]) -> Upscaler:
+    def upscale_crops(model: ComparedModel, crops: Sequence[Floats]) -> Iterator[UpscaledCrop]:
+        for pixels, size in zip(crops, sizes, strict=True):
+            began = time.perf_counter()
+            image = enlarge_with_baseline(pixels, size, model.id)
+            yield UpscaledCrop(image, UpscaleCost(time.perf_counter() - began, size.pixel_count / 1e6, None, 0))
+
+    return upscale_crops

@@ -1,0 +1,188 @@
+"""The picture that shows all results of each crop: labelled, with a magnified detail and scale bars."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from math import ceil
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from ..media.geometry import Region, Size
+from .comparison import ComparedCrop, ComparedModel, MeasuredCrop, ModelComparison
+from .crops import find_busiest_window
+from .drawing import ACCENT, CARD, INK, MUTED, PAPER, draw_scale_bar, draw_text, to_pil_image
+from .summary import format_seconds, format_speed
+
+Floats = NDArray[np.float32]
+
+CARD_WIDTH = 480
+CARDS_PER_ROW = 4
+_GAP, _PADDING = 20, 14
+_TITLE, _LABEL, _SMALL = 34, 22, 17
+_DETAIL_SHARE = 6
+"""The magnified detail is this part of a crop's shorter side."""
+
+
+@dataclass(frozen=True, eq=False)
+class Card:
+    """One picture of the sheet, (h, w, 3) in 0..1, and up to two lines about it."""
+
+    title: str
+    pixels: Floats
+    lines: tuple[str, ...] = ()
+
+
+def draw_sheet(comparison: ModelComparison) -> Image.Image:
+    """Every crop as a block: the source first, then base lines and models; at the end those that could not run, and why."""
+    blocks = [
+        draw_block(
+            f"{comparison.source}: {case.crop.name}" if comparison.source else case.crop.name,
+            _format_subtitle(case, comparison),
+            [_make_source_card(case), *(_make_card(one, case.results[one.id]) for one in comparison.baselines_first)],
+            case.source,
+        )
+        for case in comparison.crops
+    ]
+    return stack_blocks([*blocks, *([_draw_failed_models(comparison, blocks[0].width)] if comparison.failed else [])])
+
+
+def _draw_failed_models(comparison: ModelComparison, width: int) -> Image.Image:
+    """Who could not take part, and what to do about it."""
+    image = Image.new("RGB", (width, _LABEL + 4 * _PADDING + len(comparison.failed) * (_SMALL + 12)), PAPER)
+    draw = ImageDraw.Draw(image)
+    draw_text(draw, (_GAP, _PADDING), "Not compared", _LABEL, INK, width - 2 * _GAP)
+    for number, model in enumerate(comparison.failed):
+        position = (_GAP, _PADDING + _LABEL + 14 + number * (_SMALL + 12))
+        draw_text(draw, position, f"{model.title}: {model.problem}", _SMALL, MUTED, width - 2 * _GAP)
+    return image
+
+
+def _format_subtitle(compared_crop: ComparedCrop, comparison: ModelComparison) -> str:
+    size = f"{compared_crop.source.shape[1]}x{compared_crop.source.shape[0]}"
+    return f"{size} of {comparison.size}, to {comparison.target}. {comparison.machine}"
+
+
+def _make_source_card(compared_crop: ComparedCrop) -> Card:
+    size_line = f"{compared_crop.source.shape[1]}x{compared_crop.source.shape[0]}, pixels as they are"
+    return Card("Source", compared_crop.source, (size_line,))
+
+
+def _make_card(model: ComparedModel, result: MeasuredCrop) -> Card:
+    cost = result.cost
+    timing = (
+        f"{format_seconds(cost.seconds)} s, {format_speed(cost.megapixels / max(cost.seconds, 1e-9))} Mpx/s" if cost else ""
+    )
+    memory = f", {cost.peak_bytes / 1e6:.0f} MB" if cost and cost.peak_bytes is not None else ""
+    quality = f"dE2000 {result.drift.de2000.mean:.2f}, consistency {min(result.artifacts.consistency.psnr_db, 99):.1f} dB"
+    return Card(model.title, result.image, (quality, timing + memory) if timing else (quality,))
+
+
+def draw_block(title: str, subtitle: str, cards: Sequence[Card], source: Floats) -> Image.Image:
+    """A heading and its cards; all pictures show the same place, found by what has the most detail in ``source`` (H, W, 3)."""
+    columns = min(CARDS_PER_ROW, len(cards))
+    detail = _find_detail(source)
+    layout = _CardLayout.of(source, detail)
+    rows = ceil(len(cards) / columns)
+    width = columns * CARD_WIDTH + (columns + 1) * _GAP
+    head = _TITLE + _LABEL + 3 * _PADDING
+    image = Image.new("RGB", (width, head + rows * (layout.height + _GAP)), PAPER)
+    draw = ImageDraw.Draw(image)
+    draw_text(draw, (_GAP, _PADDING), title, _TITLE, INK, width - 2 * _GAP)
+    draw_text(draw, (_GAP, _PADDING + _TITLE + 8), subtitle, _LABEL, MUTED, width - 2 * _GAP)
+    for index, card in enumerate(cards):
+        position = (_GAP + index % columns * (CARD_WIDTH + _GAP), head + index // columns * (layout.height + _GAP))
+        image.paste(_draw_card(card, layout), position)
+    return image
+
+
+def _find_detail(source: Floats) -> Region:
+    size = Size(source.shape[1], source.shape[0])
+    side = max(min(size.width, size.height) // _DETAIL_SHARE, min(size.width, size.height, 16))
+    x, y = find_busiest_window(source, Size(side, side), "texture")
+    return Region(x, y, side, side)
+
+
+@dataclass(frozen=True)
+class _CardLayout:
+    """Where things stand on a card. ``scale`` is how many pixels of the card one source pixel takes in the overview."""
+
+    source: Size
+    detail: Region
+    scale: float
+    overview: Size
+    inset: int
+
+    @classmethod
+    def of(cls, source: Floats, detail: Region) -> _CardLayout:
+        size = Size(source.shape[1], source.shape[0])
+        inner = CARD_WIDTH - 2 * _PADDING
+        scale = min(inner / size.width, 1.2 * inner / size.height)
+        overview = Size(max(round(size.width * scale), 1), max(round(size.height * scale), 1))
+        return cls(size, detail, scale, overview, inner)
+
+    @property
+    def height(self) -> int:
+        text_height = _LABEL + 2 * (_SMALL + 6) + 10
+        return self.overview.height + self.inset + text_height + 5 * _PADDING
+
+
+def _draw_card(card: Card, layout: _CardLayout) -> Image.Image:
+    image = Image.new("RGB", (CARD_WIDTH, layout.height), CARD)
+    draw = ImageDraw.Draw(image)
+    inner = CARD_WIDTH - 2 * _PADDING
+    draw_text(draw, (_PADDING, _PADDING), card.title, _LABEL, INK, inner)
+    top = _PADDING + _LABEL + 10
+    for line in card.lines:
+        draw_text(draw, (_PADDING, top), line, _SMALL, MUTED, inner)
+        top += _SMALL + 6
+    top = _PADDING + _LABEL + 10 + 2 * (_SMALL + 6) + _PADDING
+    _paste_overview(image, draw, card.pixels, layout, top)
+    _paste_detail(image, draw, card.pixels, layout, top + layout.overview.height + _PADDING)
+    return image
+
+
+def _paste_overview(image: Image.Image, draw: ImageDraw.ImageDraw, pixels: Floats, layout: _CardLayout, top: int) -> None:
+    size = (layout.overview.width, layout.overview.height)
+    resampling = Image.Resampling.NEAREST if _is_source(pixels, layout) and layout.scale > 1 else Image.Resampling.LANCZOS
+    left = (CARD_WIDTH - size[0]) // 2
+    image.paste(to_pil_image(pixels).resize(size, resampling), (left, top))
+    detail = layout.detail
+    corners = (detail.x, detail.y, detail.right, detail.bottom)
+    x0, y0, x1, y1 = (round(edge * layout.scale) for edge in corners)
+    draw.rectangle((left + x0, top + y0, left + x1 - 1, top + y1 - 1), outline=ACCENT, width=2)
+    draw_scale_bar(draw, (left, top, left + size[0], top + size[1]), layout.scale, _SMALL)
+
+
+def _paste_detail(image: Image.Image, draw: ImageDraw.ImageDraw, pixels: Floats, layout: _CardLayout, top: int) -> None:
+    """The detail of each picture at the same size: its pixels are shown as squares where they are at least two wide."""
+    scale_x, scale_y = pixels.shape[1] / layout.source.width, pixels.shape[0] / layout.source.height
+    detail = layout.detail
+    part = pixels[
+        round(detail.y * scale_y) : max(round(detail.bottom * scale_y), 1),
+        round(detail.x * scale_x) : max(round(detail.right * scale_x), 1),
+    ]
+    as_squares = layout.inset >= 2 * part.shape[1]
+    enlarged = to_pil_image(part).resize(
+        (layout.inset, layout.inset), Image.Resampling.NEAREST if as_squares else Image.Resampling.LANCZOS
+    )
+    image.paste(enlarged, (_PADDING, top))
+    box = (_PADDING, top, _PADDING + layout.inset, top + layout.inset)
+    draw.rectangle((box[0], box[1], box[2] - 1, box[3] - 1), outline=ACCENT, width=3)
+    draw_scale_bar(draw, box, layout.inset / detail.width, _SMALL)
+
+
+def _is_source(pixels: Floats, layout: _CardLayout) -> bool:
+    return (pixels.shape[1], pixels.shape[0]) == (layout.source.width, layout.source.height)
+
+
+def stack_blocks(blocks: Sequence[Image.Image]) -> Image.Image:
+    width = max(one.width for one in blocks)
+    image = Image.new("RGB", (width, sum(one.height for one in blocks)), PAPER)
+    top = 0
+    for one in blocks:
+        image.paste(one, (0, top))
+        top += one.height
+    return image

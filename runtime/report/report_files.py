@@ -1,0 +1,52 @@
+"""The whole report as files of one folder. A file has its name when it is whole."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+from PIL import Image
+
+from ..atomic_write import atomic_output
+from .comparison import ModelComparison
+from .comparison_sheet import draw_sheet
+from .drift_maps import draw_map_sheet
+from .html_report import render_html
+from .json_report import render_json
+from .markdown_report import render_markdown
+
+SHEET_FILE, MAPS_FILE, MARKDOWN_FILE, HTML_FILE, JSON_FILE = (
+    "model_comparison_result.jpg",
+    "difference_maps.jpg",
+    "artifact_analysis.md",
+    "report.html",
+    "report.json",
+)
+REPORT_FILES = (SHEET_FILE, MAPS_FILE, MARKDOWN_FILE, HTML_FILE, JSON_FILE)
+_JPEG_SIDE = 65_500
+"""A JPEG cannot be larger; neither should a picture that somebody wants to look at."""
+
+
+def write_report(comparison: ModelComparison, find_path: Callable[[str], Path]) -> list[Path]:
+    """Write all five; ``find`` gives the path for a name. Raises ``OutputError``."""
+    sheet_image = draw_sheet(comparison)
+    writers: dict[str, Callable[[Path], object]] = {
+        SHEET_FILE: lambda part: _save_jpeg(sheet_image, part),
+        MAPS_FILE: lambda part: _save_jpeg(draw_map_sheet(comparison), part),
+        MARKDOWN_FILE: lambda part: part.write_text(render_markdown(comparison), encoding="utf-8"),
+        HTML_FILE: lambda part: part.write_text(render_html(comparison), encoding="utf-8"),
+        JSON_FILE: lambda part: part.write_text(render_json(comparison), encoding="utf-8"),
+    }
+    return [_write_file(find_path(name), write) for name, write in writers.items()]
+
+
+def _write_file(path: Path, write: Callable[[Path], object]) -> Path:
+    with atomic_output(path, "Choose another folder.") as temp:
+        write(temp)
+    return path
+
+
+def _save_jpeg(image: Image.Image, path: Path) -> None:
+    if max(image.size) > _JPEG_SIDE:
+        image.thumbnail((_JPEG_SIDE, _JPEG_SIDE))
+    image.save(path, "JPEG", quality=92, subsampling=0, optimize=True)

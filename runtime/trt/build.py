@@ -1,0 +1,182 @@
+"""The builder of both TensorRTs: an ONNX graph becomes an engine.
+
+Networks are strongly typed, which TensorRT 11 and RTX always are: half precision is in the graph, no flag asks for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..errors import ModelDamaged, OutOfMemory, UnsupportedModel, Upscale8KError, WorkflowError
+from ..models.onnx_export import INPUT
+from .package import TensorRTPackage
+from .shape_profile import ShapeProfile
+from .target_gpu import TargetGpu
+
+PROGRESS_TOTAL = 1000
+"""What ``advance`` adds up to over a whole build."""
+
+
+@dataclass(frozen=True)
+class BuildRequest:
+    """What to build. ``workspace`` in MB; 0 leaves the builder all there is."""
+
+    onnx_bytes: bytes
+    shape_profile: ShapeProfile
+    target: TargetGpu
+    workspace: int = 0
+
+
+def build_engine(request: BuildRequest, package: TensorRTPackage, advance: Callable[[int], object]) -> bytes:
+    """The engine. ``advance`` is told of progress in parts of ``STEPS``; what it raises stops the build and is raised here.
+
+    Raises ``ModelDamaged`` for bytes that are no ONNX graph, ``UnsupportedModel`` for one that TensorRT cannot build,
+    ``WorkflowError`` for too small a workspace, ``OutOfMemory`` when the builder says so.
+    """
+    trt = package.module
+    logger = _make_logger(trt)
+    builder = trt.Builder(logger)
+    network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse(request.onnx_bytes):
+        raise _make_parse_error(parser)
+    config = builder.create_builder_config()
+    config.add_optimization_profile(_make_profile(builder, network, request.shape_profile))
+    if request.workspace:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, request.workspace << 20)
+    _set_target(config, trt, request.target)
+    monitor = _make_monitor(trt, advance)
+    config.progress_monitor = monitor
+    content = builder.build_serialized_network(network, config)
+    if monitor.failure is not None:
+        raise monitor.failure
+    if content is None:
+        raise _make_build_error(logger.errors, package, request)
+    return bytes(content)
+
+
+def _make_profile(builder: Any, network: Any, shape_profile: ShapeProfile) -> Any:
+    input_tensor = network.get_input(0)
+    if input_tensor.name != INPUT and network.num_inputs != 1:
+        raise UnsupportedModel(f"The ONNX graph takes {network.num_inputs} inputs, not one picture.")
+    channels = int(input_tensor.shape[1])
+    profile = builder.create_optimization_profile()
+    profile.set_shape(
+        input_tensor.name, *((1, channels, *size) for size in (shape_profile.min, shape_profile.opt, shape_profile.max))
+    )
+    return profile
+
+
+def _set_target(config: Any, trt: Any, target: TargetGpu) -> None:
+    if target.capabilities:
+        config.num_compute_capabilities = len(target.capabilities)
+        for index, name in enumerate(target.capabilities):
+            config.set_compute_capability(getattr(trt.ComputeCapability, name.replace("_", "").upper()), index)
+
+
+def _make_logger(trt: Any) -> Any:
+    """A logger that keeps errors. The classes to inherit from are known at run time only."""
+
+    class Log(trt.ILogger):
+        def __init__(self) -> None:
+            trt.ILogger.__init__(self)
+            self.errors: list[str] = []
+
+        def log(self, severity: Any, message: str) -> None:
+            if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
+                self.errors.append(str(message))
+
+    return Log()
+
+
+def _make_monitor(trt: Any, advance: Callable[[int], object]) -> Any:
+    """What the builder tells how far it is. It must not raise into the builder; it says stop instead."""
+
+    class Monitor(trt.IProgressMonitor):
+        def __init__(self) -> None:
+            trt.IProgressMonitor.__init__(self)
+            self.failure: BaseException | None = None
+            self._progress = BuildProgress(advance)
+
+        def phase_start(self, phase_name: str, parent_phase: str | None, num_steps: int) -> None:
+            self._progress.start_phase(phase_name, parent_phase, num_steps)
+
+        def step_complete(self, phase_name: str, step: int) -> bool:
+            try:
+                self._progress.complete_step(phase_name, step)
+            except BaseException as error:  # Ctrl-C too: it is raised again when the builder has stopped
+                self.failure = error
+            return self.failure is None
+
+        def phase_finish(self, phase_name: str) -> None:
+            self._progress.finish_phase(phase_name)
+
+    return Monitor()
+
+
+class BuildProgress:
+    """The builder's phases, one inside a step of the other, as one number that only grows."""
+
+    def __init__(self, advance: Callable[[int], object]) -> None:
+        self._advance = advance
+        self._phases: dict[str, tuple[str | None, int, int]] = {}
+        self._reported = 0
+
+    def start_phase(self, name: str, parent: str | None, steps: int) -> None:
+        self._phases[name] = (parent, max(steps, 1), 0)
+
+    def complete_step(self, name: str, done: int) -> None:
+        """So many steps of a phase are done. Raises what ``advance`` raises."""
+        parent, steps, _ = self._phases[name]
+        self._phases[name] = (parent, steps, min(done + 1, steps))
+        root = next(iter(self._phases))
+        self._report(self._compute_fraction(root))
+
+    def finish_phase(self, name: str) -> None:
+        self._phases.pop(name, None)
+
+    def _compute_fraction(self, name: str) -> float:
+        _, steps, done = self._phases[name]
+        child_phases = [child for child, (parent, _, _) in self._phases.items() if parent == name]
+        return min(
+            (
+                done
+                + sum(self._compute_fraction(child) for child in child_phases) / max(len(child_phases), 1) * bool(done < steps)
+            )
+            / steps,
+            1.0,
+        )
+
+    def _report(self, fraction: float) -> None:
+        reached = int(fraction * PROGRESS_TOTAL)
+        if reached > self._reported:
+            self._advance(reached - self._reported)
+            self._reported = reached
+
+
+def _make_parse_error(parser: Any) -> Upscale8KError:
+    reasons = [str(parser.get_error(index).desc()) for index in range(parser.num_errors)]
+    reason = reasons[0].splitlines()[0] if reasons else "no reason was given"
+    if "parse" in reason.lower() and ("failed" in reason.lower() or "model" in reason.lower()):
+        return ModelDamaged(f"This is no ONNX file, or a damaged one ({reason}).", "Export it again.")
+    return UnsupportedModel(f"TensorRT cannot read this ONNX graph: {reason}.", "Run the model with the torch backend.")
+
+
+def _make_build_error(errors: list[str], package: TensorRTPackage, request: BuildRequest) -> Upscale8KError:
+    reason = errors[0].splitlines()[0][:300] if errors else "no reason was given"
+    if request.workspace and any("workspace" in error.lower() for error in errors):
+        return WorkflowError(
+            f"{package.title} cannot build this engine with a workspace of {request.workspace} MB.",
+            "Give it more, or 0 for all there is.",
+            input_name="workspace",
+        )
+    if any("memory" in error.lower() for error in errors):
+        return OutOfMemory(
+            f"{package.title} ran out of memory while it built the engine: {reason}.",
+            "Build it for a smaller tile, or give the builder a smaller workspace.",
+            device="cuda",
+            tile=request.shape_profile.tile,
+        )
+    return UnsupportedModel(f"{package.title} could not build an engine: {reason}.", "Run the model with the torch backend.")

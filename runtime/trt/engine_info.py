@@ -1,0 +1,148 @@
+"""What an engine was built from and for. It stands as JSON beside the engine: ``X.trt`` and ``X.trt.json``.
+
+An engine is a program for one GPU and one version of TensorRT, and holds somebody's weights; nothing in the file itself says
+which. So it is never loaded on the strength of its name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from errno import EISDIR
+from pathlib import Path
+from typing import Any, cast
+
+from ..atomic_write import atomic_write, temp_path
+from ..errors import OutputError
+from .shape_profile import ShapeProfile
+
+FORMAT = 1
+_DIFFERENCE_TEXTS = {
+    "weights": "other weights",
+    "scale": "another scale",
+    "multiple": "another size multiple",
+    "precision": "another precision",
+    "flavour": "the other TensorRT",
+    "version": "another version of TensorRT",
+    "target": "another GPU",
+    "driver": "another driver",
+    "workspace": "another workspace",
+    "tile": "another tile",
+    "least": "other sizes",
+    "best": "other sizes",
+    "most": "other sizes",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class EngineInfo:
+    """All that decides whether an engine is the one that is wanted."""
+
+    weights: str
+    """SHA-256 of the file with the weights, or of the ONNX file."""
+    scale: int
+    multiple: int
+    precision: str
+    flavour: str
+    version: str
+    target: str
+    """Compute capabilities, or the name of the GPU."""
+    driver: str
+    """Empty for an engine that is not bound to one."""
+    workspace: int
+    """MB the builder might take; 0 for as much as there is."""
+    tile: int
+    least: tuple[int, int]
+    best: tuple[int, int]
+    most: tuple[int, int]
+
+    @property
+    def key(self) -> str:
+        """One name for all of it."""
+        return hashlib.sha256(json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True).encode()).hexdigest()
+
+    @property
+    def shape_profile(self) -> ShapeProfile:
+        return ShapeProfile(self.tile, self.least, self.best, self.most)
+
+
+def get_info_path(engine: Path) -> Path:
+    return engine.with_name(f"{engine.name}.json")
+
+
+def check_engine_path(path: Path) -> None:
+    """Raises ``OutputError`` where no engine can be written: asked before the minutes that building takes."""
+    temp_file = temp_path(path)
+    try:
+        if path.is_dir():
+            raise IsADirectoryError(EISDIR, "It is a folder")
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temp_file.touch()
+        temp_file.unlink()
+    except OSError as error:
+        raise _make_output_error(path, error) from error
+
+
+def write_engine(path: Path, content: bytes, info: EngineInfo) -> None:
+    """The engine and then its stamp, each whole or not at all. Raises ``OutputError``."""
+    facts = {"format": FORMAT, **asdict(info), "engine_bytes": len(content), "engine_sha256": _hash_bytes(content)}
+    try:
+        get_info_path(path).unlink(missing_ok=True)  # the old one must not vouch for the new engine
+        with atomic_write(path) as temp_file:
+            temp_file.write_bytes(content)
+        with atomic_write(get_info_path(path)) as temp_file:
+            temp_file.write_text(json.dumps(facts, indent=2), encoding="utf-8")
+    except OSError as error:
+        raise _make_output_error(path, error) from error
+
+
+def _make_output_error(path: Path, error: OSError) -> OutputError:
+    return OutputError(f"The engine {path} cannot be written: {error.strerror}.", "Choose another place for it.", path=path)
+
+
+def read_engine_info(engine: Path) -> EngineInfo | None:
+    """The stamp beside an engine; None where there is none that can be read."""
+    facts = _read_facts(engine)
+    try:
+        values: dict[str, Any] = {name: facts[name] for name in EngineInfo.__dataclass_fields__}
+        sizes: dict[str, Any] = {name: (int(values[name][0]), int(values[name][1])) for name in ("least", "best", "most")}
+        return EngineInfo(**{**values, **sizes})
+    except (KeyError, TypeError, ValueError, IndexError):
+        return None
+
+
+def list_differences(engine: Path, wanted: EngineInfo) -> list[str]:
+    """Why this engine is not the one that is wanted, in words; an empty list where it is, byte for byte."""
+    if not engine.is_file():
+        return ["there is none yet"]
+    found = read_engine_info(engine)
+    if found is None:
+        return ["nothing beside it says what it was built from"]
+    changed = [
+        _DIFFERENCE_TEXTS[name] for name in EngineInfo.__dataclass_fields__ if getattr(found, name) != getattr(wanted, name)
+    ]
+    if changed:
+        return list(dict.fromkeys(changed))
+    return [] if is_intact(engine) else ["its file is damaged"]
+
+
+def is_intact(engine: Path) -> bool:
+    """Whether the engine has the bytes that were written."""
+    with suppress(OSError):
+        return _hash_bytes(engine.read_bytes()) == _read_facts(engine).get("engine_sha256")
+    return False
+
+
+def _read_facts(engine: Path) -> dict[str, Any]:
+    with suppress(OSError, ValueError):
+        content: object = json.loads(get_info_path(engine).read_text(encoding="utf-8"))
+        if isinstance(content, dict):
+            facts = cast("dict[str, Any]", content)
+            return facts if facts.get("format") == FORMAT else {}
+    return {}
+
+
+def _hash_bytes(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

@@ -1,0 +1,62 @@
+"""What was measured about backends, in a small file in the cache folder that ComfyUI and the command line share."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from math import isfinite
+from pathlib import Path
+from typing import cast
+
+from ...atomic_write import atomic_write
+from ...models.conversion_cache import get_cache_folder
+from .trial import Candidate, TrialResult
+
+_process_choices: dict[str, Candidate] = {}
+"""What this process goes by, whatever happens to the file: one run has one answer."""
+
+
+def load(key: str, candidates: Sequence[Candidate]) -> Candidate | None:
+    """Which of ``contenders`` was taken before, if the file can be read and says something that can be."""
+    if key in _process_choices:
+        return _process_choices[key]
+    entry = _read_all().get(key)
+    if not isinstance(entry, dict):
+        return None
+    fields = cast("dict[str, object]", entry)
+    stored = (fields.get("backend"), fields.get("precision"))
+    return next((one for one in candidates if (one.backend, one.precision) == stored), None)
+
+
+def store(key: str, choice: Candidate, results: Mapping[Candidate, TrialResult], candidates: Sequence[Candidate]) -> Candidate:
+    """Write the answer down and return what stands: an answer that came first stays.
+
+    A cache that cannot be written is none, and what could not be tried this time may be another time: then this process alone
+    remembers.
+    """
+    stored_choice = load(key, candidates) or choice
+    _process_choices[key] = stored_choice
+    if stored_choice is choice and set(results) == set(candidates):
+        relative_times = {one.title: result.relative_time for one, result in results.items() if isfinite(result.relative_time)}
+        with suppress(OSError):
+            _write_all(
+                {**_read_all(), key: {"backend": choice.backend, "precision": choice.precision, "parts": relative_times}}
+            )
+    return stored_choice
+
+
+def _get_cache_path() -> Path:
+    return get_cache_folder() / "backends.json"
+
+
+def _read_all() -> dict[str, object]:
+    with suppress(OSError, ValueError):
+        content: object = json.loads(_get_cache_path().read_text(encoding="utf-8"))
+        return cast("dict[str, object]", content) if isinstance(content, dict) else {}
+    return {}
+
+
+def _write_all(entries: dict[str, object]) -> None:
+    with atomic_write(_get_cache_path()) as temporary:
+        temporary.write_text(json.dumps(entries, indent=1), encoding="utf-8")

@@ -1,0 +1,78 @@
+"""Lanczos-3 reduction of a picture, row by row, with a result that does not depend on how the rows arrive.
+
+Across a row Pillow does it. Down the columns the coefficients are ours, because a row of the result needs rows of several
+bands, and Pillow takes the position of a band in single precision: its rounding would make the bands visible to an exact test.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from math import floor
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+Pixels = NDArray[np.float32]
+
+_RADIUS = 3
+
+
+@dataclass(frozen=True)
+class LanczosTaps:
+    """The source rows that one output row is made of: ``weights[i]`` belongs to row ``first + i``; they sum to one."""
+
+    start: int
+    weights: Pixels
+
+    @property
+    def stop(self) -> int:
+        return self.start + len(self.weights)
+
+
+def compute_lanczos_taps(source: int, final: int) -> list[LanczosTaps]:
+    """For each of ``final`` output samples its taps among ``source`` samples.
+
+    The kernel is ``sinc(x) * sinc(x / 3)`` for ``|x| < 3`` with x in output samples when reducing (so nothing aliases), in
+    source samples otherwise; sample centres lie at i + 0.5; taps beyond the edge are dropped and the rest renormalised.
+    This is the definition that Pillow uses (``src/libImaging/Resample.c``).
+    """
+    ratio = source / final
+    stretch = max(ratio, 1.0)
+    support = _RADIUS * stretch
+    taps: list[LanczosTaps] = []
+    for index in range(final):
+        centre = (index + 0.5) * ratio
+        start = max(floor(centre - support + 0.5), 0)
+        stop = min(floor(centre + support + 0.5), source)
+        x = (np.arange(start, stop) - centre + 0.5) / stretch
+        weights = np.where(np.abs(x) < _RADIUS, np.sinc(x) * np.sinc(x / _RADIUS), 0.0)
+        taps.append(LanczosTaps(start, (weights / weights.sum()).astype(np.float32)))
+    return taps
+
+
+def reduce_width(rows: Pixels, width: int) -> Pixels:
+    """``rows`` (h, W, C) to (h, width, C), each row on its own."""
+    if rows.shape[1] == width:
+        return rows
+    out = np.empty((rows.shape[0], width, rows.shape[2]), np.float32)
+
+    def resize_channel(index: int) -> None:
+        plane = Image.fromarray(np.ascontiguousarray(rows[:, :, index]))
+        out[:, :, index] = np.asarray(plane.resize((width, rows.shape[0]), Image.Resampling.LANCZOS))
+
+    # Pillow releases the interpreter lock while it resamples.
+    with ThreadPoolExecutor(rows.shape[2]) as pool:
+        list(pool.map(resize_channel, range(rows.shape[2])))
+    return out
+
+
+def sum_weighted_rows(band: Pixels, top: int, taps: LanczosTaps, out: Pixels) -> None:
+    """One output row: the taps' weighted sum over ``band`` (h, w, C), whose first row is row ``top`` of the picture.
+
+    The sum runs in the order of the taps, so that it is the same to the last bit wherever the band begins.
+    """
+    np.multiply(band[taps.start - top], taps.weights[0], out=out)
+    for row, weight in zip(band[taps.start - top + 1 : taps.stop - top], taps.weights[1:], strict=True):
+        out += row * weight

@@ -1,0 +1,55 @@
+"""What the backends that read ONNX share: the exported graph, kept while its model lives, and the sizes that it takes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from weakref import WeakKeyDictionary
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..errors import UnsupportedModel
+from ..models.onnx_export import ANY_SIZE, export_onnx
+from ..models.upscale_model import UpscaleModel
+
+Batch = NDArray[np.float32]
+
+_graphs: WeakKeyDictionary[torch.nn.Module, bytes] = WeakKeyDictionary()
+
+
+def get_onnx_graph(model: UpscaleModel, backend: str) -> bytes:
+    """The fp32 graph of ``model`` for any tile size, exported once per loaded model.
+
+    Raises ``UnsupportedModel`` for an architecture whose graph holds for one size only, and what ``export_onnx`` raises.
+    """
+    if model.architecture not in ANY_SIZE:
+        raise UnsupportedModel(
+            f"The backend {backend} runs {' and '.join(ANY_SIZE)} networks; this one is {model.architecture}.",
+            "Use the backend torch.",
+        )
+    content = _graphs.get(model.descriptor.model)
+    if content is None:
+        content = _graphs[model.descriptor.model] = export_onnx(model).content
+    return content
+
+
+def run_padded(batch: Batch, model: UpscaleModel, infer: Callable[[Batch], Batch]) -> Batch:
+    """``batch`` (N, h, w, C) through ``run``, which takes and gives (N, C, H, W) whose sides are multiples of the model's."""
+    height, width = batch.shape[1:3]
+    bottom, right = -height % model.multiple, -width % model.multiple
+    planes = np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
+    if bottom or right:
+        planes = _pad_reflect(planes, bottom, right)
+    result = infer(planes)[:, :, : height * model.scale, : width * model.scale]
+    return np.ascontiguousarray(result.transpose(0, 2, 3, 1))
+
+
+def _pad_reflect(planes: Batch, bottom: int, right: int) -> Batch:
+    """As spandrel pads: mirrored at the far sides."""
+    return np.pad(planes, ((0, 0), (0, 0), (0, bottom), (0, right)), "reflect")
+
+
+def get_thread_count() -> int:
+    """As many as torch was told to use."""
+    return torch.get_num_threads()

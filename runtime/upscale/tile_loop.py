@@ -1,0 +1,191 @@
+"""The loop: a picture goes through a model in tiles, and comes out at the wanted size in one buffer."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Protocol, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import OutOfMemory, UnsupportedModel
+from ..images.alpha import fill_transparent_pixels
+from ..images.quantize import to_floats
+from ..media.geometry import Region, Size
+from ..models.upscale_model import UpscaleModel
+from .alpha_clamp import clamp_to_neighbours
+from .backends import Backend
+from .output_buffer import DirectBuffer, OutputBuffer, OutputPixels, ReducingBuffer, blend, reduce_image
+from .target_size import ScalePlan
+from .tiles import Tile, Tiling, batch_tiles, iterate_tile_rows, split_region
+
+Pixels = NDArray[np.float32]
+SourcePixels = Pixels | NDArray[np.uint8] | NDArray[np.uint16]
+"""0..1, or the whole range of its integers; those become floats tile by tile, so that no second picture stands beside it."""
+
+
+class TileProgress(Protocol):
+    """Where the loop reports to, between batches of tiles and, where the backend can, within one."""
+
+    def advance(self, steps: int = 1) -> None:
+        """So many more pixels of ``work`` are done. May raise, which is how a run is cancelled."""
+        ...
+
+    def message(self, text: str) -> None:
+        """Something that the person should know: a decision, a warning."""
+        ...
+
+
+def total_pixels(size: Size, channels: int, plan: ScalePlan, scale: int) -> int:
+    """How many pixels go in on this route, over all passes: what ``Watch.advance`` adds up to.
+
+    A picture that is only copied or reduced counts once.
+    """
+    runs_per_pass = 2 if channels in (2, 4) else 1
+    return runs_per_pass * sum((size * scale**done).pixel_count for done in range(max(plan.passes, 1)))
+
+
+def upscale_image(
+    pixels: SourcePixels,
+    model: UpscaleModel,
+    backend: Backend,
+    tiling: Tiling,
+    plan: ScalePlan,
+    *,
+    out: OutputPixels,
+    progress: TileProgress,
+    linear: bool = False,
+    is_unchanged: Callable[[Region], bool] = lambda _: False,
+) -> None:
+    """Upscale ``pixels`` (H, W, C) into ``out`` (h, w, C), whose size is that of ``steps``.
+
+    C is one of 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. Grey stays grey. Alpha is straight coverage: the colour under
+    transparent pixels is filled in from its surroundings first, so that nothing bleeds over an edge, and alpha goes through
+    the model by itself where it is not constant. ``linear`` makes the final reduction in linear light.
+    ``out`` is float32 in 0..1, or uint16 for a picture without alpha. A tile whose padded region is ``unchanged`` is left as
+    it stands in ``out``; that is only right for one pass without a reduction or a cross-fade.
+    Raises ``UnsupportedModel`` for a model that is not RGB to RGB, ``OutOfMemory`` when not even the smallest tile fits.
+    """
+    if model.input_channels != 3 or model.output_channels != 3:
+        raise UnsupportedModel(
+            f"This model takes {model.input_channels} and gives {model.output_channels} channels, not 3 and 3.",
+            "Choose a model for colour pictures.",
+        )
+    height, width, channels = pixels.shape
+    if plan.passes == 0 and plan.final_size != plan.model_size:
+        progress.message(
+            f"The source ({width}x{height}) is larger than the target: it is reduced to {plan.final_size}, not upscaled."
+        )
+    tile_loop = _TileLoop(model.scale, backend, tiling, linear, progress, is_unchanged)
+    colors = 1 if channels in (1, 2) else 3
+    if channels == colors:
+        tile_loop.run_passes(pixels, plan, out)
+    else:
+        _upscale_with_alpha(_convert_to_floats(pixels), tile_loop, plan, out)
+
+
+def _upscale_with_alpha(pixels: Pixels, tile_loop: _TileLoop, plan: ScalePlan, out: OutputPixels) -> None:
+    alpha = np.ascontiguousarray(pixels[:, :, -1:])
+    tile_loop.run_passes(fill_transparent_pixels(pixels), plan, out[:, :, :-1])
+    tile_loop.run_passes(alpha, plan, out[:, :, -1:], copy_flat_tiles=True)
+    clamp_to_neighbours(out[:, :, -1], alpha[:, :, 0])
+
+
+@dataclass
+class _TileLoop:
+    scale: int
+    backend: Backend
+    tiling: Tiling
+    linear: bool
+    progress: TileProgress
+    is_unchanged: Callable[[Region], bool]
+    finished_pixels: int = field(default=0, init=False)
+    """Pixels of the tiles that are finished."""
+    reported_pixels: int = field(default=0, init=False)
+    """Of which the watch knows, or of the one in work; a tile that ran out of memory part way is not counted twice."""
+
+    def run_passes(self, pixels: SourcePixels, plan: ScalePlan, out: OutputPixels, *, copy_flat_tiles: bool = False) -> None:
+        """All passes over one picture of 1 or 3 channels, into ``out``."""
+        linear = self.linear and not copy_flat_tiles  # coverage is linear as it is
+        if plan.passes == 0:
+            reduce_image(_convert_to_floats(pixels), out, linear=linear)
+            self.progress.advance(plan.model_size.pixel_count)
+            return
+        for _ in range(plan.passes - 1):
+            height, width, channels = pixels.shape
+            pass_output: Pixels = np.zeros((height * self.scale, width * self.scale, channels), np.float32)
+            self._run_pass(pixels, DirectBuffer(pass_output), copy_flat_tiles)
+            pixels = pass_output
+        is_direct = plan.final_size == plan.model_size and (out.dtype == np.float32 or not self.tiling.blend_width)
+        buffer = DirectBuffer(out) if is_direct else ReducingBuffer(plan.model_size, out, linear=linear)
+        self._run_pass(pixels, buffer, copy_flat_tiles)
+
+    def _run_pass(self, pixels: SourcePixels, buffer: OutputBuffer, copy_flat_tiles: bool) -> None:
+        height, width = pixels.shape[:2]
+        size, top = Size(width, height), 0
+        tiling, remaining_rows = self.tiling, iterate_tile_rows(Size(width, height), self.tiling, 0)
+        while top < height:
+            if tiling is not self.tiling:
+                tiling, remaining_rows = self.tiling, iterate_tile_rows(size, self.tiling, top)
+            row = next(remaining_rows)
+            bottom = row[0].core.bottom
+            pending = tuple(tile for tile in row if not self.is_unchanged(tile.padded))
+            while pending:
+                group = next(batch_tiles(pending, self.tiling.batch))
+                try:
+                    self._upscale_and_write(pixels, group, buffer, copy_flat_tiles)
+                except OutOfMemory:
+                    smaller = self.tiling.shrink()
+                    if smaller is None:
+                        raise
+                    self._use_smaller_tiling(smaller)
+                    # What is finished stays; what is left of this row is cut smaller, later rows are planned anew.
+                    pending = tuple(piece for tile in pending for piece in split_region(tile.core, size, self.tiling))
+                    continue
+                self.finished_pixels += _count_pixels(group)
+                self._report_progress(self.finished_pixels)
+                pending = pending[len(group) :]
+            buffer.finish_rows((bottom - self.tiling.blend_width if bottom < height else height) * self.scale)
+            top = bottom
+
+    def _report_progress(self, done: int) -> None:
+        newly_done, self.reported_pixels = max(done - self.reported_pixels, 0), max(done, self.reported_pixels)
+        self.progress.advance(newly_done)
+
+    def _upscale_and_write(
+        self, pixels: SourcePixels, group: tuple[Tile, ...], buffer: OutputBuffer, copy_flat_tiles: bool
+    ) -> None:
+        """One batch, in place. Its results are gone when the next one is made."""
+        size = Size(pixels.shape[1], pixels.shape[0])
+        for tile, upscaled in zip(group, self._upscale_tiles(pixels, group, copy_flat_tiles), strict=True):
+            blend(buffer, tile, upscaled, self.tiling, size, self.scale)
+
+    def _use_smaller_tiling(self, smaller: Tiling) -> None:
+        self.progress.message(
+            f"Out of memory with {self.tiling.batch} x {self.tiling.tile} px tiles; "
+            f"going on with {smaller.batch} x {smaller.tile} px."
+        )
+        self.tiling = smaller
+
+    def _upscale_tiles(self, pixels: SourcePixels, group: tuple[Tile, ...], copy_flat_tiles: bool) -> Iterable[Pixels]:
+        padded_tiles = [_convert_to_floats(pixels[tile.padded.rows, tile.padded.columns]) for tile in group]
+        if copy_flat_tiles and all(tile.min() == tile.max() for tile in padded_tiles):
+            return [tile.repeat(self.scale, 0).repeat(self.scale, 1) for tile in padded_tiles]
+        grey = pixels.shape[2] == 1
+        batch = np.stack([np.broadcast_to(tile, (*tile.shape[:2], 3)) if grey else tile for tile in padded_tiles])
+        upscaled = self.backend.run(
+            batch, lambda share: self._report_progress(self.finished_pixels + int(share * _count_pixels(group)))
+        )
+        for warning in self.backend.warnings:
+            self.progress.message(warning)
+        self.backend.warnings.clear()
+        return upscaled.mean(axis=3, keepdims=True) if grey else upscaled
+
+
+def _count_pixels(group: tuple[Tile, ...]) -> int:
+    return sum(tile.core.size.pixel_count for tile in group)
+
+
+def _convert_to_floats(pixels: SourcePixels) -> Pixels:
+    return to_floats(pixels) if pixels.dtype.kind == "u" else cast("Pixels", pixels)

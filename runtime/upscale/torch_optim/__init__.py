@@ -1,0 +1,1 @@
+"""What makes the networks fast in torch: patches, fused layers, mixed precision, CUDA graphs."""

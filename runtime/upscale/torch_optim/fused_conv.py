@@ -1,0 +1,45 @@
+"""A convolution and the LeakyReLU after it as one step of oneDNN, which bends a value while it is still in a register.
+
+torch has no other name for it than the operator that its own compiler uses. Worth a tenth of the time of an ESRGAN dense block
+in bf16; the numbers are the same but for the rounding between the two steps, which is left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor
+from torch.nn import Conv2d, LeakyReLU, Module, Sequential
+
+
+class ConvLeakyReLU(Module):
+    """One convolution and its LeakyReLU. Away from a processor, or without oneDNN, in two steps."""
+
+    def __init__(self, convolution: Conv2d, activation: LeakyReLU) -> None:
+        super().__init__()
+        self.convolution, self.activation = convolution, activation
+
+    def forward(self, features: Tensor) -> Tensor:
+        one = self.convolution
+        if features.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+            return self.activation(one(features))
+        slope = [self.activation.negative_slope]
+        return torch.ops.mkldnn._convolution_pointwise(
+            features, one.weight, one.bias, one.padding, one.stride, one.dilation, one.groups, "leaky_relu", slope, ""
+        )
+
+
+def fuse_activations(layers: Iterable[Module]) -> Sequential:
+    """``layers`` in a row, each pair of a zero-padded convolution and a LeakyReLU as one."""
+    fused_layers: list[Module] = []
+    for layer in layers:
+        if isinstance(layer, LeakyReLU) and fused_layers and _is_fusible(fused_layers[-1]):
+            fused_layers[-1] = ConvLeakyReLU(fused_layers[-1], layer)  # type: ignore[arg-type]
+        else:
+            fused_layers.append(layer)
+    return Sequential(*fused_layers)
+
+
+def _is_fusible(layer: Module) -> bool:
+    return type(layer) is Conv2d and layer.padding_mode == "zeros" and not isinstance(layer.padding, str)

@@ -1,0 +1,208 @@
+"""A film goes through a model frame by frame: a recipe in, a recipe out, one result buffer for all of it.
+
+Work is not done twice. A frame whose pixels equal the one before is handed on again, and of any other frame only the tiles
+whose surroundings changed are computed: the buffer still holds the rest. Both give the very same numbers as computing anew,
+because a tile's result depends on its padded pixels alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from ..images.quantize import to_floats
+from ..media.geometry import Region
+from ..media.video_stream import Frame, Samples, VideoStream
+from ..models.load import Descriptor, hash_weights
+from ..models.upscale_model import UpscaleModel
+from ..trt.attach import get_engine
+from ..trt.engine_info import read_engine_info
+from .backends import open_backend
+from .color_fix import fix_and_measure_colors, fix_colors
+from .device import resolve_device
+from .frame_batching import FrameBatcher, batched, choose_frame_batch
+from .image_batch import TiledUpscaleSettings, resolve_settings, resolve_tiling
+from .malloc import reuse_freed_memory, skip_trim
+from .target_size import ScalePlan, plan_scale
+from .tile_loop import total_pixels, upscale_image
+from .tiles import Tiling
+
+
+@dataclass
+class ReuseStats:
+    """How much of a film was not computed because it was there already."""
+
+    frames: int = 0
+    repeated_frames: int = 0
+    pixels: int = 0
+    computed_pixels: int = 0
+
+    def __str__(self) -> str:
+        saved = 1 - self.computed_pixels / self.pixels if self.pixels else 0.0
+        return f"{self.repeated_frames} of {self.frames} frames repeated the one before; {saved:.0%} of the work was reused."
+
+
+def upscale_video(
+    stream: VideoStream,
+    descriptor: Descriptor,
+    settings: TiledUpscaleSettings,
+    on_message: Callable[[str], None],
+    check_cancelled: Callable[[], None] = lambda: None,
+) -> VideoStream:
+    """``stream`` at the size that ``settings.target`` asks for; frames are uint16, whatever came in.
+
+    Nothing is computed until the result is opened, but what ``auto`` means may be measured. ``stop_if_asked`` is called many
+    times a frame, and what it raises ends the film there. Raises what ``target.route``, ``UpscaleModel.of`` and ``settled``
+    raise.
+    """
+    model = UpscaleModel.from_descriptor(descriptor)
+    plan = plan_scale(stream.info.size, model.scale, settings.target)
+    settings, decision = resolve_settings(model, settings)
+    if decision:
+        on_message(decision)
+    tiling = resolve_tiling(model, settings)
+    identity = f"{stream.info.identity} | {_describe_identity(model, settings, tiling, plan)}"
+    info = replace(stream.info, size=plan.final_size, identity=identity)
+
+    def open_frames(first: int = 0) -> Iterator[Frame]:
+        return _generate_frames(stream, first, model, settings, tiling, plan, on_message, check_cancelled)
+
+    return VideoStream(info, open_frames, open_frames)
+
+
+def _generate_frames(
+    stream: VideoStream,
+    first: int,
+    model: UpscaleModel,
+    settings: TiledUpscaleSettings,
+    tiling: Tiling,
+    plan: ScalePlan,
+    on_message: Callable[[str], None],
+    check_cancelled: Callable[[], None],
+) -> Generator[Frame]:
+    device = resolve_device(settings.device)
+    reuse_stats = ReuseStats()
+    result = np.zeros((plan.final_size.height, plan.final_size.width, 3), np.uint16)
+    # Tiles that stay in ``result`` must stay as the model made them: a corrected frame is a copy.
+    corrected = result if settings.color_fix == "off" else np.zeros_like(result)
+    previous: Samples | None = None
+    # A tile of one pass that is written straight to its place can be left standing; after a reduction it cannot be found again.
+    can_reuse_tiles = plan.passes == 1 and plan.model_size == plan.final_size and tiling.blend_width == 0
+    with (
+        reuse_freed_memory() if device.type == "cpu" else nullcontext(skip_trim) as trim_memory,
+        closing(open_backend(settings.backend, model, settings.device, settings.precision)) as backend,
+        closing(_make_closable(stream.frames(first))) as source,
+    ):
+        batcher = FrameBatcher(backend)
+        for group in batched(source, choose_frame_batch(stream.info.size, tiling, plan)):
+            is_new = _find_new_frames(group, previous)
+            batch_images = [frame.pixels for frame, new in zip(group, is_new, strict=True) if new and len(group) > 1]
+            batcher.run_ahead([to_floats(pixels) for pixels in batch_images])
+            for frame, new in zip(group, is_new, strict=True):
+                reuse_stats.frames += 1
+                reuse_stats.pixels += total_pixels(stream.info.size, 3, plan, model.scale)
+                reuse_stats.repeated_frames += not new
+                if new:
+                    changed = ChangedTiles(
+                        previous if can_reuse_tiles else None, frame.pixels, reuse_stats, on_message, check_cancelled
+                    )
+                    upscale_image(
+                        frame.pixels,
+                        model,
+                        batcher,
+                        tiling,
+                        plan,
+                        out=result,
+                        progress=changed,
+                        linear=settings.linear,
+                        is_unchanged=changed.is_unchanged,
+                    )
+                    if corrected is not result:
+                        np.copyto(corrected, result)
+                        _fix_colors(frame, corrected, settings, on_message if previous is None else None)
+                    previous = frame.pixels.copy()
+                    trim_memory()
+                yield Frame(corrected, frame.pts, frame.duration, frame.time_base, not new)
+    if reuse_stats.computed_pixels < reuse_stats.pixels:
+        on_message(str(reuse_stats))
+
+
+def _fix_colors(frame: Frame, out: Samples, settings: TiledUpscaleSettings, on_message: Callable[[str], None] | None) -> None:
+    """``say`` hears how much there was to correct, once a film: to measure it takes a third as long as to correct it."""
+    source = to_floats(frame.pixels)
+    if on_message is None:
+        fix_colors(source, out, settings.color_fix)
+    elif fix := fix_and_measure_colors(source, out, settings.color_fix):
+        on_message(f"{fix} That is the first frame.")
+
+
+def _find_new_frames(group: list[Frame], previous: Samples | None) -> list[bool]:
+    """Which frames differ from the one before."""
+    before = [previous, *(frame.pixels for frame in group[:-1])]
+    return [pixels is None or not np.array_equal(pixels, frame.pixels) for pixels, frame in zip(before, group, strict=True)]
+
+
+class ChangedTiles:
+    """Tells the loop which tiles look as they did in the frame before, and counts the others."""
+
+    def __init__(
+        self,
+        previous: Samples | None,
+        current: Samples,
+        reuse_stats: ReuseStats,
+        on_message: Callable[[str], None],
+        check_cancelled: Callable[[], None],
+    ) -> None:
+        self._previous = previous
+        self._current = current
+        self._reuse_stats = reuse_stats
+        self._on_message = on_message
+        self._check_cancelled = check_cancelled
+
+    def message(self, text: str) -> None:
+        self._on_message(text)
+
+    def advance(self, steps: int = 1) -> None:
+        self._check_cancelled()
+        self._reuse_stats.computed_pixels += steps
+
+    def is_unchanged(self, padded: Region) -> bool:
+        if self._previous is None:
+            return False
+        area = (padded.rows, padded.columns)
+        return bool(np.array_equal(self._previous[area], self._current[area]))
+
+
+def _make_closable(frames: Iterator[Frame]) -> Generator[Frame]:
+    """A generator around any iterator, so that leaving early reaches whatever works behind it."""
+    try:
+        yield from frames
+    finally:
+        close = getattr(frames, "close", None)
+        if close:
+            close()
+
+
+def _describe_identity(model: UpscaleModel, settings: TiledUpscaleSettings, tiling: Tiling, plan: ScalePlan) -> str:
+    """Everything that the pixels of the result depend on; ``settings`` are settled.
+
+    Not a tile that was chosen by the memory free at that moment: to the rounding of floats it changes nothing, and a run
+    that was stopped must go on where less is free.
+    """
+    numbers = f"{hash_weights(model.descriptor)} {settings.backend} {settings.precision} {settings.linear}"
+    fix = "" if settings.color_fix == "off" else f" colour fix {settings.color_fix}"
+    cut = f"tile {settings.tile or 'auto'} halo {tiling.aligned_halo} {tiling.merge}"
+    return f"upscale {plan.final_size} {numbers} {cut}{fix}{_describe_engine(model, settings.backend)}"
+
+
+def _describe_engine(model: UpscaleModel, backend: str) -> str:
+    """What decides the pixels of a TensorRT engine: not the card or the driver, whose rounding is as any device's."""
+    engine = get_engine(model.descriptor) if backend == "tensorrt" else None
+    stamp = read_engine_info(engine.path) if engine else None
+    if stamp is None:
+        return ""
+    fixed_size = f" only {stamp.most[1]}x{stamp.most[0]}" if stamp.least == stamp.most else ""
+    return f" engine {stamp.weights} {stamp.precision}{fixed_size}"

@@ -1,0 +1,1 @@
+"""YUV to RGB and back, color tags and chroma siting."""

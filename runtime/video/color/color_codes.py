@@ -1,0 +1,125 @@
+"""The code points of ITU-T H.273 by FFmpeg's names, and what to take where a film does not say.
+
+The numbers are those of ``AVColorSpace``, ``AVColorTransferCharacteristic`` and ``AVColorPrimaries``, and of the bit streams.
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from ...media.geometry import Size
+from ...media.video_stream import ColorInfo
+
+MATRICES = {
+    0: "gbr",
+    1: "bt709",
+    4: "fcc",
+    5: "bt470bg",
+    6: "smpte170m",
+    7: "smpte240m",
+    8: "ycgco",
+    9: "bt2020nc",
+    10: "bt2020c",
+    11: "smpte2085",
+    12: "chroma-derived-nc",
+    13: "chroma-derived-c",
+    14: "ictcp",
+    15: "ipt-c2",
+    16: "ycgco-re",
+    17: "ycgco-ro",
+}
+TRANSFERS = {
+    1: "bt709",
+    4: "bt470m",
+    5: "bt470bg",
+    6: "smpte170m",
+    7: "smpte240m",
+    8: "linear",
+    9: "log100",
+    10: "log316",
+    11: "iec61966-2-4",
+    12: "bt1361e",
+    13: "iec61966-2-1",
+    14: "bt2020-10",
+    15: "bt2020-12",
+    16: "smpte2084",
+    17: "smpte428",
+    18: "arib-std-b67",
+}
+PRIMARIES = {
+    1: "bt709",
+    4: "bt470m",
+    5: "bt470bg",
+    6: "smpte170m",
+    7: "smpte240m",
+    8: "film",
+    9: "bt2020",
+    10: "smpte428",
+    11: "smpte431",
+    12: "smpte432",
+    22: "ebu3213",
+}
+_LIMITED_RANGE, _FULL_RANGE = 1, 2
+
+LUMA_WEIGHTS = {  # Kr and Kb
+    "bt709": (0.2126, 0.0722),  # BT.709-6, item 3.2
+    "fcc": (0.30, 0.11),  # 47 CFR 73.682
+    "bt470bg": (0.299, 0.114),  # BT.601-7, section 2.5.1
+    "smpte170m": (0.299, 0.114),
+    "smpte240m": (0.212, 0.087),  # SMPTE 240M-1999
+    "bt2020nc": (0.2627, 0.0593),  # BT.2020-2, table 4
+}
+"""The matrices that can be undone with these two numbers; the others of H.273 need linear light."""
+
+
+def _guess_matrix(coded_size: Size, primaries: str | None) -> str:
+    """BT.2020 says so in its primaries; else high definition is BT.709, and the two television systems are BT.601."""
+    if primaries == "bt2020":
+        return "bt2020nc"
+    if coded_size.height >= 720 or coded_size.width >= 1280:
+        return "bt709"
+    return "bt470bg" if coded_size.height in (288, 576) else "smpte170m"
+
+
+def _guess_primaries(matrix: str) -> str:
+    by_matrix = {"bt2020nc": "bt2020", "bt2020c": "bt2020", "ictcp": "bt2020", "smpte240m": "smpte240m", "fcc": "bt470m"}
+    by_matrix |= {"bt470bg": "bt470bg", "smpte170m": "smpte170m"}
+    return by_matrix.get(matrix, "bt709")
+
+
+def _guess_transfer(matrix: str, bits: int) -> str:
+    if matrix == "gbr":
+        return "iec61966-2-1"
+    if matrix.startswith("bt2020"):
+        return "bt2020-10" if bits <= 10 else "bt2020-12"
+    return {"smpte240m": "smpte240m", "smpte170m": "smpte170m", "bt470bg": "smpte170m"}.get(matrix, "bt709")
+
+
+def resolve_color_info(
+    *,
+    matrix: int,
+    range_: int,
+    transfer: int,
+    primaries: int,
+    coded_size: Size,
+    bits: int,
+    kind: Literal["rgb", "yuv", "jpeg", "gray"],
+) -> ColorInfo:
+    """The colour that these code points mean for a picture of ``coded`` size; what they leave open is guessed and listed.
+
+    RGB is full range whatever its tag says, as everywhere in FFmpeg; so are the ``yuvj`` formats, and grey without a tag.
+    """
+    tagged_values = {
+        "matrix": "gbr" if kind == "rgb" else MATRICES.get(matrix) if matrix else None,
+        "range": "pc" if kind in ("rgb", "jpeg") else {_LIMITED_RANGE: "tv", _FULL_RANGE: "pc"}.get(range_),
+        "transfer": TRANSFERS.get(transfer),
+        "primaries": PRIMARIES.get(primaries),
+    }
+    resolved_matrix = tagged_values["matrix"] or _guess_matrix(coded_size, tagged_values["primaries"])
+    return ColorInfo(
+        matrix=resolved_matrix,
+        range="pc" if tagged_values["range"] == "pc" or (kind == "gray" and not tagged_values["range"]) else "tv",
+        transfer=tagged_values["transfer"] or _guess_transfer(resolved_matrix, bits),
+        primaries=tagged_values["primaries"] or _guess_primaries(resolved_matrix),
+        guessed_fields=tuple(name for name, value in tagged_values.items() if value is None),
+    )

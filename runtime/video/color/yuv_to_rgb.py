@@ -1,0 +1,215 @@
+"""Decoded pictures to R'G'B', once and in one place.
+
+swscale is asked only to rearrange samples (nv12 to planes, byte orders). It cannot do the rest: PyAV's ``reformat`` to 16 bits
+ends half an 8-bit code too dark (white becomes 65280), and it takes BT.601 and its own chroma sites unless told otherwise.
+
+Planes become 16 bits wide (an exact shift), chroma is interpolated to full size, and one matrix in float32 that holds the
+equations of BT.601-7, BT.709-6 or BT.2020-2, the range and the output's scale gives every code, rounded to nearest. The
+largest error against the exact formula is half a code of the output, plus at most 2 codes in 65535 from float32.
+
+Sources of 8 bits give uint8: the model and the encoder see what a player shows. Deeper ones give uint16 over 0..65535, so
+that 10-bit code 1023 (full range) or 940 (limited) is 65535 and nothing is lost. Values that lie outside 0..1 after the
+matrix (super-white, illegal chroma) are clipped, as on a display.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Literal, cast
+
+import av
+import cv2
+import numpy as np
+from av.video.plane import VideoPlane
+from av.video.reformatter import ColorRange, Colorspace, Interpolation
+from numpy.typing import NDArray
+
+from ...media.video_stream import ColorInfo, Samples
+from .chroma_upsample import Subsampling, upsample_chroma_rows
+from .color_codes import LUMA_WEIGHTS
+
+_BAND_ROWS = 120
+"""Rows worked on at a time: a multiple of every chroma factor, small enough to stay in the cache."""
+_PLANAR_FORMAT = re.compile(r"(yuva?j?4\d\dp(\d+le)?|gray(\d+le)?|gbra?p(\d+le)?)$")
+_FLOAT_FORMAT = re.compile(r"f(16|32)")
+
+PixelKind = Literal["rgb", "yuv", "jpeg", "gray"]
+Coefficients = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class ChromaSiting:
+    """Where chroma samples of a 4:2:0 or 4:2:2 picture lie. MPEG-2, H.264, HEVC: left, between two lines."""
+
+    horizontally_centered: bool = False
+    vertically_centered: bool = True
+
+
+@dataclass(frozen=True)
+class PixelFormat:
+    """What FFmpeg's name of a pixel format means here."""
+
+    name: str
+    planar_name: str
+    """The planar little-endian format its samples are brought into, bit for bit."""
+    kind: PixelKind
+    """``yuv``, ``jpeg`` (``yuvj``, always full range), ``gray`` or ``rgb``."""
+    bit_depth: int
+    horizontal_factor: int
+    vertical_factor: int
+    has_alpha: bool
+
+    def allocate_rgb(self, height: int, width: int) -> Samples:
+        """Room for a converted picture."""
+        shape = (height, width, 3)
+        return np.empty(shape, np.uint8) if self.bit_depth <= 8 else np.empty(shape, np.uint16)
+
+
+@lru_cache
+def parse_pixel_format(name: str) -> PixelFormat | None:
+    """The format of that name; None when its samples are no integers of up to 16 bits (float, XYZ, Bayer, hardware)."""
+    av_format = av.VideoFormat(name, 64, 64)
+    components = av_format.components
+    bits = max((component.bits for component in components), default=0)
+    if av_format.is_bayer or name.startswith("xyz") or not 1 <= bits <= 16 or _FLOAT_FORMAT.search(name):
+        return None
+    has_alpha = any(component.is_alpha for component in components) or name == "pal8"
+    depth_suffix = f"{bits}le" if bits > 8 else ""
+    if av_format.is_rgb or av_format.has_palette:
+        planar_name = name if _PLANAR_FORMAT.match(name) else f"gbrp{depth_suffix}"
+        return PixelFormat(name, planar_name, "rgb", max(bits, 8), 1, 1, has_alpha)
+    if sum(not component.is_alpha for component in components) == 1:
+        return PixelFormat(
+            name, name if _PLANAR_FORMAT.match(name) else f"gray{depth_suffix}", "gray", max(bits, 8), 1, 1, has_alpha
+        )
+    horizontal_factor, vertical_factor = 64 // av_format.chroma_width(64), 64 // av_format.chroma_height(64)
+    subsampling_name = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411", (4, 4): "410"}.get(
+        (horizontal_factor, vertical_factor)
+    )
+    if subsampling_name is None:
+        return None
+    planar_name = name if _PLANAR_FORMAT.match(name) else f"yuv{subsampling_name}p{depth_suffix}"
+    return PixelFormat(
+        name, planar_name, "jpeg" if "yuvj" in name else "yuv", bits, horizontal_factor, vertical_factor, has_alpha
+    )
+
+
+def is_supported_matrix(color: ColorInfo) -> bool:
+    return color.matrix == "gbr" or color.matrix in LUMA_WEIGHTS
+
+
+def build_yuv_to_rgb_matrix(color: ColorInfo, bits: int) -> Coefficients:
+    """The 3x4 matrix from (Y, Cb, Cr, 1), as integers of ``bits`` bits, to R'G'B' in 0..1.
+
+    BT.709-6 items 3.3 to 3.5 (BT.601-7 section 2.5, BT.2020-2 tables 4 and 5), solved for R'G'B'; the full-range quantisation
+    is that of H.273, equations 20 to 25.
+    """
+    kr, kb = LUMA_WEIGHTS[color.matrix]
+    kg = 1 - kr - kb
+    analogue = np.array(
+        [
+            [1, 0, 2 * (1 - kr)],
+            [1, -2 * kb * (1 - kb) / kg, -2 * kr * (1 - kr) / kg],
+            [1, 2 * (1 - kb), 0],
+        ]
+    )
+    scale, middle = 2.0 ** (bits - 8), 2.0 ** (bits - 1)
+    full = 2.0**bits - 1
+    luma_range, chroma_range, black = (full, full, 0.0) if color.range == "pc" else (219 * scale, 224 * scale, 16 * scale)
+    gains = np.diag([1 / luma_range, 1 / chroma_range, 1 / chroma_range])
+    offsets = np.array([black, middle, middle])
+    linear = analogue @ gains
+    return np.column_stack([linear, -linear @ offsets])
+
+
+def _build_gray_matrix(color: ColorInfo, bits: int) -> Coefficients:
+    """(Y, Y, Y, 1) to R'G'B': each is the luma, out of its range."""
+    scale, full = 2.0 ** (bits - 8), 2.0**bits - 1
+    luma_range, black = (full, 0.0) if color.range == "pc" else (219 * scale, 16 * scale)
+    return np.column_stack([np.eye(3) / luma_range, np.full(3, -black / luma_range)])
+
+
+def _build_planar_rgb_matrix(bits: int) -> Coefficients:
+    """(G, B, R, 1), which is FFmpeg's order of planes, to R'G'B'."""
+    channel_order = np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]])
+    return np.column_stack([channel_order / (2.0**bits - 1), np.zeros(3)])
+
+
+def _build_matrix(format_: PixelFormat, color: ColorInfo) -> Coefficients:
+    if format_.kind == "rgb":
+        return _build_planar_rgb_matrix(format_.bit_depth)
+    return (
+        _build_gray_matrix(color, format_.bit_depth)
+        if format_.kind == "gray"
+        else build_yuv_to_rgb_matrix(color, format_.bit_depth)
+    )
+
+
+def view_plane(plane: VideoPlane, width: int, height: int, bits: int) -> Samples:
+    """A view on the samples of one plane, (height, width), the first line first."""
+    dtype = np.uint8 if bits <= 8 else np.uint16
+    stride = abs(plane.line_size) // dtype().itemsize
+    lines = np.frombuffer(cast(bytes, plane), dtype)[: stride * plane.height].reshape(plane.height, stride)
+    return cast(Samples, (lines[::-1] if plane.line_size < 0 else lines)[:height, :width])
+
+
+def _convert_to_planar(frame: av.VideoFrame, format_: PixelFormat) -> av.VideoFrame:
+    """The same numbers as planes. Matrix and range are named the same on both sides, so that swscale leaves them alone."""
+    range_ = ColorRange.JPEG if format_.kind in ("rgb", "jpeg") else ColorRange.MPEG
+    return frame.reformat(
+        format=format_.planar_name,
+        src_colorspace=Colorspace.ITU709,
+        dst_colorspace=Colorspace.ITU709,
+        src_color_range=range_,
+        dst_color_range=range_,
+        interpolation=Interpolation.POINT | Interpolation.ACCURATE_RND,
+    )
+
+
+class YuvToRgb:
+    """From decoded pictures of one pixel format and colour to (H, W, 3) R'G'B' in full range, uint8 or uint16."""
+
+    def __init__(self, format_: PixelFormat, color: ColorInfo, siting: ChromaSiting) -> None:
+        self._format = format_
+        self._subsampling = Subsampling(
+            format_.horizontal_factor, format_.vertical_factor, siting.horizontally_centered, siting.vertically_centered
+        )
+        peak = 255 if format_.bit_depth <= 8 else 65535
+        matrix = _build_matrix(format_, color) * peak
+        matrix[:, :3] /= 2.0 ** (16 - format_.bit_depth)  # the planes come shifted up to 16 bits
+        self._matrix = matrix.astype(np.float32)
+
+    def __call__(self, frame: av.VideoFrame) -> Samples:
+        planes = self._extract_planes(frame)
+        pixels = self._format.allocate_rgb(frame.height, frame.width)
+        for first in range(0, frame.height, _BAND_ROWS):
+            last = min(first + _BAND_ROWS, frame.height)
+            self._convert_rows(planes, first, last, pixels[first:last])
+        return pixels
+
+    def _extract_planes(self, frame: av.VideoFrame) -> list[Samples]:
+        if self._format.planar_name != self._format.name:
+            frame = _convert_to_planar(frame, self._format)
+        bits, sizes = self._format.bit_depth, [(frame.width, frame.height)]
+        if self._format.kind != "gray":
+            sizes += [(-(-frame.width // self._format.horizontal_factor), -(-frame.height // self._format.vertical_factor))] * 2
+        return [view_plane(plane, *size, bits) for plane, size in zip(frame.planes, sizes, strict=False)]
+
+    def _convert_rows(self, planes: list[Samples], first: int, last: int, output: Samples) -> None:
+        luma = self._to_uint16(planes[0][first:last])
+        if len(planes) == 1:
+            yuv = cv2.merge((luma, luma, luma))
+        else:
+            yuv = cv2.merge((luma, *(self._upsample_chroma_rows(plane, first, last, luma.shape[1]) for plane in planes[1:])))
+        if output.dtype == np.uint16:
+            cv2.transform(yuv, self._matrix, dst=output)
+        else:
+            cv2.convertScaleAbs(cv2.transform(yuv, self._matrix), dst=output)
+
+    def _upsample_chroma_rows(self, plane: Samples, first: int, last: int, width: int) -> NDArray[np.uint16]:
+        return np.ascontiguousarray(upsample_chroma_rows(plane, self._subsampling, first, last, self._to_uint16)[:, :width])
+
+    def _to_uint16(self, plane: Samples) -> NDArray[np.uint16]:
+        return np.left_shift(plane, 16 - self._format.bit_depth, dtype=np.uint16)

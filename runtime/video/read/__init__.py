@@ -1,0 +1,1 @@
+"""Open, probe and decode a video, with exact timestamps."""

@@ -1,0 +1,171 @@
+"""Opening a film from outside: every way in which it can fail to be one is a sentence."""
+
+from __future__ import annotations
+
+import codecs
+from collections.abc import Iterator
+from pathlib import Path
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.format import Flags
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from ...errors import MediaError
+from .truncation import read_announced_length
+
+_DEMUXERS = (
+    "mov,mp4,m4a,3gp,3g2,mj2",
+    "matroska,webm",
+    *("avi", "mpegts", "mpeg", "mpegvideo", "m4v", "h263", "h264", "hevc", "vvc", "av1", "obu", "ivf", "vc1", "vc1test"),
+    *(
+        "dirac",
+        "flv",
+        "asf",
+        "wtv",
+        "mxf",
+        "gxf",
+        "nut",
+        "ogg",
+        "rm",
+        "dv",
+        "dnxhd",
+        "cavsvideo",
+        "yuv4mpegpipe",
+        "gif",
+        "apng",
+        "swf",
+    ),
+    *("mp3", "flac", "wav", "w64", "aac", "ac3", "eac3", "dts", "aiff", "ape", "opus", "amr", "wv", "tta", "caf", "au"),
+)
+"""Films, and sound files so that they are called that. Playlists and slide shows stay out: they name other files."""
+_IMAGE_SIGNATURES = {
+    b"\x89PNG": "PNG",
+    b"\xff\xd8\xff": "JPEG",
+    b"II*\0": "TIFF",
+    b"MM\0*": "TIFF",
+    b"v/1\x01": "OpenEXR",
+    b"BM": "BMP",
+    b"\xff\x0a": "JPEG XL",
+}
+_IMAGE_FTYP_BRANDS = (b"avif", b"heic", b"heix", b"mif1", b"jxl ")
+_CONVERT_HINT = "If another program plays it, convert it first: ffmpeg -i {name} -c:v libx264 -crf 12 -c:a copy out.mkv"
+
+
+OPEN_OPTIONS = {"format_whitelist": ",".join(_DEMUXERS), "protocol_whitelist": "file"}
+"""For every file from outside: it may neither name other files nor reach for the network."""
+
+
+def open_container(path: Path) -> InputContainer:
+    """The file, ready to demux; whoever calls closes it. Raises ``MediaError`` for what is no whole film or sound file."""
+    head = _read_head(path)
+    _check_not_truncated(path)
+    try:
+        try:
+            return av.open(str(path.absolute()), "r", options=OPEN_OPTIONS)
+        except UnicodeDecodeError:  # PyAV 18 stops at tags that are no UTF-8; 19 has no such argument and does not stop
+            return av.open(str(path.absolute()), "r", options=OPEN_OPTIONS, metadata_errors="replace")
+    except (FFmpegError, ValueError) as error:
+        raise _make_not_a_video_error(path, head, error) from error
+
+
+def select_video_stream(container: InputContainer, path: Path) -> VideoStream:
+    """The picture stream that a player would choose, and which can be decoded; raises ``MediaError`` when there is none."""
+    streams = [stream for stream in container.streams.video if not is_cover(stream)]
+    best = container.streams.best("video")
+    stream = next((stream for stream in streams if best is not None and stream.index == best.index), None) or next(
+        iter(streams), None
+    )
+    if stream is None:
+        contents = "sound but no picture" if container.streams.audio else "no picture stream"
+        raise MediaError(f"{path.name} holds {contents}.", "Choose a file with a video stream.", path=path)
+    if not stream.codec_context:
+        raise make_undecodable_error(path, "there is no decoder for its video codec")
+    return stream
+
+
+def demux_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
+    """What lies ahead of ``stream`` in the file; the last packet is empty and makes the decoder give what it still holds."""
+    try:
+        yield from container.demux(stream)
+    except IndexError:  # PyAV looks for streams that only appeared on the way (MPEG-TS) after it gave our last packet
+        return
+
+
+def can_have_discontinuities(container: InputContainer) -> bool:
+    """Whether FFmpeg says of this kind of file that its clock may jump (MPEG-TS, MPEG-PS, Ogg)."""
+    return bool(container.format.flags & Flags.ts_discont.value)
+
+
+def check_not_encrypted(packet: Packet[VideoStream], path: Path) -> None:
+    """Raise ``MediaError`` for a packet that cannot be decoded without a key (ISO/IEC 23001-7)."""
+    if packet.has_sidedata("encryption_info"):
+        raise MediaError(f"{path.name} is encrypted (copy protection).", "Choose a file without copy protection.", path=path)
+
+
+def make_undecodable_error(path: Path, reason: str) -> MediaError:
+    return MediaError(f"{path.name}: {reason}.", _format_convert_hint(path), path=path)
+
+
+def is_cover(stream: VideoStream) -> bool:
+    """Whether it is one picture that goes with the film, not the film."""
+    return bool(stream.disposition & (type(stream.disposition).attached_pic | type(stream.disposition).still_image))
+
+
+def _format_convert_hint(path: Path) -> str:
+    return _CONVERT_HINT.format(name=path.name)
+
+
+def _read_head(path: Path) -> bytes:
+    """The first bytes of the file, after everything that the file system can say against it."""
+    if path.is_dir():
+        hint = "Give the pattern of its pictures, such as frame_%05d.png, to read them as a film, or the path of a video file."
+        raise MediaError(f"{path} is a folder, not a film.", hint, path=path)
+    try:
+        with path.open("rb") as file:
+            head = file.read(4096)
+    except FileNotFoundError as error:
+        raise MediaError(f"There is no file {path}.", "Check the name and the folder.", path=path) from error
+    except OSError as error:
+        raise MediaError(f"{path} cannot be read: {error.strerror}.", "Check its permissions.", path=path) from error
+    if not head:
+        raise MediaError(f"{path.name} is empty (0 bytes).", "Copy or download it again.", path=path)
+    return head
+
+
+def _check_not_truncated(path: Path) -> None:
+    announced_bytes, length = read_announced_length(path), path.stat().st_size
+    if announced_bytes is not None and announced_bytes > length:
+        raise MediaError(
+            f"{path.name} is truncated: it announces {announced_bytes} bytes and has {length}.",
+            f"Copy or download it again; to use what is there, save it anew: ffmpeg -i {path.name} -c copy whole.mkv",
+            path=path,
+        )
+
+
+def _make_not_a_video_error(path: Path, head: bytes, error: Exception) -> MediaError:
+    """What the file is instead, as far as its first bytes tell."""
+    image_format = next((name for magic, name in _IMAGE_SIGNATURES.items() if head.startswith(magic)), None)
+    if head[4:8] == b"ftyp" and head[8:12] in _IMAGE_FTYP_BRANDS:
+        image_format = head[8:12].decode().upper().strip()
+    if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
+        image_format = "WebP"
+    if image_format:
+        return MediaError(f"{path.name} is a picture ({image_format}), not a film.", "Load it with LoadImage.", path=path)
+    if _is_text(head):
+        return MediaError(f"{path.name} is a text file, not a film.", "Choose a video file.", path=path)
+    if head[4:8] == b"ftyp":
+        message = f"{path.name} is truncated or damaged: its table of contents is missing"
+        return MediaError(f"{message}.", "Copy or download it again.", path=path)
+    reason = (getattr(error, "strerror", None) or str(error)).strip().rstrip(".")
+    return MediaError(f"{path.name} is no film that can be read here ({reason}).", _format_convert_hint(path), path=path)
+
+
+def _is_text(head: bytes) -> bool:
+    try:
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # the last character may be cut off
+    except UnicodeDecodeError:
+        return False
+    return all(character.isprintable() or character in "\r\n\t\x1b" for character in text)

@@ -1,0 +1,99 @@
+"""Pictures in the order they are shown, from an exact place on, past packets that are broken."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterator
+from fractions import Fraction
+from itertools import chain
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError, InvalidDataError
+from av.error import MemoryError as NoMemory
+from av.packet import Packet
+from av.video.stream import VideoStream
+
+from .container import can_have_discontinuities, demux_packets, open_container, select_video_stream
+from .discontinuity import DiscontinuityCorrector, find_clock_offsets
+from .probe import ProbedVideo
+from .timestamps import DecodeIssues
+
+_MAX_THREADS = 8
+"""Every decoding thread holds a picture; more than eight gain little and cost 50 MB each at 8K."""
+_MAX_CONSECUTIVE_ERRORS = 1000
+"""After so many unreadable packets one after the other the file is taken to end."""
+_SEEK_MARGINS = (Fraction(1), Fraction(10), Fraction(60))
+"""Seconds to jump before the place that is wanted; each is tried when the one before did not reach a key frame early enough."""
+
+
+def decode_frames(probed: ProbedVideo, first_pts: int | None, issues: DecodeIssues) -> Generator[av.VideoFrame]:
+    """The source's pictures; with ``first`` those from some key frame on that is shown at or before that tick.
+
+    A place is only believed when the first picture after the jump is a key frame, has a time, and is not too late: containers
+    index decoding times, which reordering and open groups of pictures set apart from the times shown. Otherwise, and for
+    streams that cannot jump, decoding starts at the beginning; so it does where the container's clock jumps before that place.
+    """
+    if first_pts is not None and len(find_clock_offsets(probed.path, first_pts * probed.info.time_base)) == 1:
+        for margin in _SEEK_MARGINS:
+            with open_container(probed.path) as container:
+                frames = _decode_from_key_frame(container, probed, first_pts, margin, issues)
+                if frames is not None:
+                    yield from frames
+                    return
+    with open_container(probed.path) as container:
+        yield from _decode_packets(container, _configure_stream(container, probed), issues)
+
+
+def _configure_stream(container: InputContainer, probed: ProbedVideo) -> VideoStream:
+    stream = select_video_stream(container, probed.path)
+    stream.thread_type = "AUTO"  # pyright: ignore[reportAttributeAccessIssue]: PyAV's setter takes names, its stub does not
+    stream.codec_context.thread_count = min(os.cpu_count() or 1, _MAX_THREADS)
+    return stream
+
+
+def _decode_from_key_frame(
+    container: InputContainer, probed: ProbedVideo, first_pts: int, margin: Fraction, issues: DecodeIssues
+) -> Iterator[av.VideoFrame] | None:
+    stream = _configure_stream(container, probed)
+    issues.broken_packets = 0
+    try:
+        container.seek(max(0, first_pts - round(margin / probed.info.time_base)), stream=stream)
+    except FFmpegError:
+        return None
+    frames = _decode_packets(container, stream, issues)
+    frame = next(frames, None)
+    frame_pts = None if frame is None else frame.dts if probed.uses_decode_times else frame.pts
+    if frame is None or frame_pts is None or not frame.key_frame or frame_pts > first_pts:
+        return None
+    return chain([frame], frames)
+
+
+def _decode_packets(container: InputContainer, stream: VideoStream, issues: DecodeIssues) -> Iterator[av.VideoFrame]:
+    corrector = DiscontinuityCorrector() if can_have_discontinuities(container) else None
+    for packet in _demux_past_errors(container, stream, issues):
+        if corrector:
+            corrector.correct_packet(packet)
+            issues.jump_times = corrector.jump_times
+        try:
+            frames = packet.decode()
+        except NoMemory:
+            raise
+        except FFmpegError:  # whatever a decoder says against a packet, the file itself was read
+            issues.broken_packets += 1
+            continue
+        yield from frames
+
+
+def _demux_past_errors(container: InputContainer, stream: VideoStream, issues: DecodeIssues) -> Iterator[Packet[VideoStream]]:
+    """Packets up to the end of the file, the last one empty, which makes the decoder give what it still holds."""
+    consecutive_errors = 0
+    while consecutive_errors < _MAX_CONSECUTIVE_ERRORS:
+        try:
+            for packet in demux_packets(container, stream):
+                consecutive_errors = 0
+                yield packet
+            return
+        except InvalidDataError:
+            issues.broken_packets += 1
+            consecutive_errors += 1

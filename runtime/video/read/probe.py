@@ -1,0 +1,287 @@
+"""What a film is, told before it is read: from its header and from the first picture that decodes."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal, Protocol
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+
+from ...media.geometry import Size
+from ...media.video_stream import ColorInfo, VideoInfo
+from ..color.chroma_siting import detect_chroma_siting
+from ..color.color_codes import MATRICES, resolve_color_info
+from ..color.yuv_to_rgb import ChromaSiting, PixelFormat, is_supported_matrix, parse_pixel_format
+from .container import (
+    can_have_discontinuities,
+    check_not_encrypted,
+    demux_packets,
+    make_undecodable_error,
+    open_container,
+    select_video_stream,
+)
+from .display_matrix import Orientation, parse_display_matrix
+from .side_data import parse_content_light, parse_mastering_display, read_side_data
+
+_FINGERPRINT_EDGE_BYTES = 1 << 20
+"""Bytes at either end of a file that make its fingerprint."""
+_INTERLACE_PROBES, _FRAMES_PER_PROBE = 4, 6
+_MAX_PACKETS_TO_FIRST_FRAME = 2000
+_DOLBY_VISION_TAGS = {"dvh1", "dvhe", "dva1", "dvav", "dav1"}
+_DYNAMIC_HDR_SIDE_DATA = {"Dolby Vision": ("DOVI_METADATA", "DOVI_RPU_BUFFER"), "HDR10+": ("DYNAMIC_HDR_PLUS",)}
+_DISCONTINUITY_PROBES, _MIN_PROBE_DISTANCE_SECONDS = 8, 30
+"""At how many places a clock is compared with the place in the file; nearer to each other than that they tell nothing."""
+_MIN_FRAME_BYTES = 8
+"""Bytes; no codec and container together write less for a frame."""
+_MPEG_TIME_BASE = Fraction(1, 90000)
+
+
+class _Rational(Protocol):
+    @property
+    def numerator(self) -> int: ...
+    @property
+    def denominator(self) -> int: ...
+
+
+@dataclass(frozen=True)
+class ProbedVideo:
+    """A film that was looked at: what everybody may know, and what only the reader needs."""
+
+    path: Path
+    info: VideoInfo
+    coded_size: Size
+    """As decoded, before it is turned."""
+    pixel_format: PixelFormat
+    chroma_siting: ChromaSiting
+    orientation: Orientation
+    start_time: Fraction
+    """Seconds on the source's clock at which the film begins; MPEG-TS and MPEG-PS rarely begin at 0."""
+    starts_before_zero: bool
+    """Its first picture is shown before 0 on that clock, as FFmpeg has it where the clock of MPEG-TS wraps."""
+    uses_decode_times: bool
+    """The container stores no times to show pictures at (AVI), so those to decode them at count."""
+    dynamic_hdr: tuple[str, ...]
+    """What it says of brightness scene by scene, which belongs to its own pixels: Dolby Vision, HDR10+."""
+    has_unsupported_rotation: bool
+    """Its display matrix asks for a turn that is no multiple of 90 degrees."""
+
+
+def read_video_info(path: Path) -> VideoInfo:
+    """The film's size as shown, times, colour, streams and fingerprint.
+
+    ``frame_count`` is the header's where there is one (MP4, MOV, AVI; Matroska with statistics tags), else duration times rate.
+    Raises ``MediaError`` for what is missing, no film, truncated, encrypted, or in a codec or pixel format that cannot be read.
+    """
+    return probe(path).info
+
+
+def is_interlaced(path: Path) -> bool:
+    """Whether the codec marks pictures as two fields, at the beginning or at one of three places further in."""
+    with open_container(path) as container:
+        stream = select_video_stream(container, path)
+        duration = _read_duration(container, stream)
+        for probe_index in range(_INTERLACE_PROBES if duration else 1):
+            if probe_index and duration:
+                start_time = Fraction(container.start_time or 0, av.time_base)
+                _try_seek(container, int((start_time + duration * probe_index / _INTERLACE_PROBES) * av.time_base))
+            if any(frame.interlaced_frame for frame in _decode_first_frames(path, container, stream, _FRAMES_PER_PROBE)):
+                return True
+    return False
+
+
+def probe(path: Path) -> ProbedVideo:
+    """Everything about a film that its header and first picture tell. Raises as ``probe`` does."""
+    with open_container(path) as container:
+        stream = select_video_stream(container, path)
+        frame = next(iter(_decode_first_frames(path, container, stream, 1)), None)
+        if frame is None:
+            raise make_undecodable_error(path, f"none of its pictures can be decoded ({stream.codec_context.name})")
+        decoded_format = _require_pixel_format(path, frame)
+        coded_size = Size(frame.width, frame.height)
+        side_data_by_name = read_side_data(frame)
+        orientation = _read_orientation(side_data_by_name)
+        info = _build_video_info(
+            path, container, stream, decoded_format.bit_depth, _resolve_frame_color(path, stream, frame, decoded_format)
+        )
+        return ProbedVideo(
+            path=path,
+            info=_apply_side_data(info, coded_size, side_data_by_name, orientation or Orientation()),
+            coded_size=coded_size,
+            pixel_format=decoded_format,
+            chroma_siting=detect_chroma_siting(frame, decoded_format, stream.codec_context.name),
+            orientation=orientation or Orientation(),
+            start_time=Fraction(container.start_time or 0, av.time_base),
+            starts_before_zero=(stream.start_time or 0) < 0,
+            uses_decode_times=container.format.name == "avi",
+            dynamic_hdr=tuple(
+                name for name, kinds in _DYNAMIC_HDR_SIDE_DATA.items() if any(side_data_by_name.get(kind) for kind in kinds)
+            ),
+            has_unsupported_rotation=orientation is None,
+        )
+
+
+def _read_orientation(side_data_by_name: Mapping[str, bytes]) -> Orientation | None:
+    matrix = side_data_by_name.get("DISPLAYMATRIX")
+    return parse_display_matrix(matrix) if matrix else Orientation()
+
+
+def _apply_side_data(
+    info: VideoInfo, coded_size: Size, side_data_by_name: Mapping[str, bytes], orientation: Orientation
+) -> VideoInfo:
+    """What only the picture tells, and its turn applied."""
+    mastering_data, content_light_data = (
+        side_data_by_name.get("MASTERING_DISPLAY_METADATA"),
+        side_data_by_name.get("CONTENT_LIGHT_LEVEL"),
+    )
+    return replace(
+        info,
+        size=orientation.transform_size(coded_size),
+        pixel_aspect=1 / info.pixel_aspect if orientation.transpose else info.pixel_aspect,
+        mastering_display=parse_mastering_display(mastering_data) if mastering_data else None,
+        content_light=parse_content_light(content_light_data) if content_light_data else None,
+    )
+
+
+def _build_video_info(path: Path, container: InputContainer, stream: VideoStream, bits: int, color: ColorInfo) -> VideoInfo:
+    rate = resolve_frame_rate(stream)
+    duration = _read_duration(container, stream)
+    trusted_duration = (
+        None
+        if duration and can_have_discontinuities(container) and _has_discontinuity(container, stream, duration)
+        else duration
+    )
+    count, count_source = _estimate_frame_count(stream, trusted_duration, rate, path.stat().st_size)
+    return VideoInfo(
+        size=Size(stream.width, stream.height),
+        frame_rate=rate,
+        time_base=resolve_time_base(stream),
+        frame_count=count,
+        frame_count_source=count_source,
+        duration=duration,
+        color=color,
+        bit_depth=bits,
+        pixel_aspect=to_fraction(stream.sample_aspect_ratio) or Fraction(1),
+        source=path,
+        audio_streams=len(container.streams.audio),
+        subtitle_streams=len(container.streams.subtitles),
+        identity=compute_fingerprint(path),
+    )
+
+
+def to_fraction(value: _Rational | None) -> Fraction:
+    """PyAV's rational as a fraction: 0 for None (PyAV 18) and for 0/1 or 0/0 (PyAV 19)."""
+    return Fraction(value.numerator, value.denominator) if value and value.denominator else Fraction(0)
+
+
+def resolve_time_base(stream: VideoStream) -> Fraction:
+    """Seconds per tick of the stream's clock; 1/90000 when the container has no clock."""
+    return to_fraction(stream.time_base) or _MPEG_TIME_BASE
+
+
+def resolve_frame_rate(stream: VideoStream) -> Fraction:
+    """The average rate; what the codec says where the container has no clock, for then the average is a default; else 25."""
+    average, guessed = to_fraction(stream.average_rate), to_fraction(stream.guessed_rate)
+    return (average or guessed or Fraction(25)) if stream.start_time is not None else (guessed or average or Fraction(25))
+
+
+def compute_fingerprint(path: Path) -> str:
+    """Length, first and last MiB of the file under one SHA-256; the date of the file does not matter."""
+    length = path.stat().st_size
+    digest = hashlib.sha256(str(length).encode())
+    with path.open("rb") as file:
+        digest.update(file.read(_FINGERPRINT_EDGE_BYTES))
+        file.seek(max(0, length - _FINGERPRINT_EDGE_BYTES))
+        digest.update(file.read(_FINGERPRINT_EDGE_BYTES))
+    return f"{length}:{digest.hexdigest()}"
+
+
+def _read_duration(container: InputContainer, stream: VideoStream) -> Fraction | None:
+    if stream.duration:
+        return stream.duration * resolve_time_base(stream)
+    return Fraction(container.duration, av.time_base) if container.duration and container.duration > 0 else None
+
+
+def _has_discontinuity(container: InputContainer, stream: VideoStream, duration: Fraction) -> bool:
+    """Whether two places that the clock says are far apart are one place in the file: between them it jumps."""
+    if duration < _DISCONTINUITY_PROBES * _MIN_PROBE_DISTANCE_SECONDS:
+        return False
+    start_time, last_position = Fraction(container.start_time or 0, av.time_base), -1
+    for number in range(1, _DISCONTINUITY_PROBES):
+        _try_seek(container, int((start_time + duration * number / _DISCONTINUITY_PROBES) * av.time_base))
+        with suppress(FFmpegError, StopIteration):
+            position = next(demux_packets(container, stream)).pos
+            if position is not None and position == last_position:
+                return True
+            last_position = last_position if position is None else position
+    return False
+
+
+def _estimate_frame_count(
+    stream: VideoStream, duration: Fraction | None, rate: Fraction, file_bytes: int
+) -> tuple[int | None, Literal["header", "duration", "unknown"]]:
+    tagged_counts = [value for key, value in stream.metadata.items() if key.upper().startswith("NUMBER_OF_FRAMES")]
+    if stream.frames > 0:
+        return stream.frames, "header"
+    if tagged_counts and tagged_counts[0].isdecimal():  # mkvmerge's statistics tags
+        return int(tagged_counts[0]), "header"
+    count = max(1, round(duration * rate)) if duration else None
+    if count is None or count * _MIN_FRAME_BYTES > file_bytes:  # a clock that jumps makes a film of days out of seconds
+        return None, "unknown"
+    return count, "duration"
+
+
+def _decode_first_frames(path: Path, container: InputContainer, stream: VideoStream, count: int) -> list[av.VideoFrame]:
+    """Up to ``count`` pictures from where the container stands, past packets that do not decode."""
+    frames: list[av.VideoFrame] = []
+    packet_iterator = demux_packets(container, stream)
+    for _ in range(_MAX_PACKETS_TO_FIRST_FRAME):
+        try:
+            packet = next(packet_iterator)
+            check_not_encrypted(packet, path)
+            frames += packet.decode()
+        except StopIteration:
+            break
+        except FFmpegError:
+            continue
+        if len(frames) >= count:
+            break
+    return frames[:count]
+
+
+def _try_seek(container: InputContainer, microseconds: int) -> None:
+    try:
+        container.seek(microseconds)
+    except FFmpegError:
+        return
+
+
+def _require_pixel_format(path: Path, frame: av.VideoFrame) -> PixelFormat:
+    found = parse_pixel_format(frame.format.name)
+    if found is None:
+        raise make_undecodable_error(path, f"its pixel format {frame.format.name} cannot be converted")
+    return found
+
+
+def _resolve_frame_color(path: Path, stream: VideoStream, frame: av.VideoFrame, decoded_format: PixelFormat) -> ColorInfo:
+    if stream.codec_context.codec_tag in _DOLBY_VISION_TAGS and frame.colorspace not in MATRICES:
+        raise make_undecodable_error(path, "its colours are Dolby Vision without an HDR10 or SDR base")
+    color = resolve_color_info(
+        matrix=frame.colorspace,
+        range_=frame.color_range,
+        transfer=frame.color_trc,
+        primaries=frame.color_primaries,
+        coded_size=Size(frame.width, frame.height),
+        bits=decoded_format.bit_depth,
+        kind=decoded_format.kind,
+    )
+    if not is_supported_matrix(color):
+        raise make_undecodable_error(path, f"its colour matrix {color.matrix} cannot be converted")
+    return color

@@ -1,0 +1,136 @@
+"""When each picture is shown: the source's own times where they can be believed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+import av
+
+from .probe import to_fraction
+
+_STEP_TOLERANCE = Fraction(1, 4)
+"""Of a step, how far it may be off: Matroska rounds to milliseconds."""
+_MIN_EVEN_RATIO = 20
+
+
+@dataclass
+class FrameSpacing:
+    """How far pictures are apart; in a film of even steps a long one tells of pictures that are not in the file."""
+
+    even_count: int = 0
+    uneven_count: int = 0
+    gap_count: int = 0
+    missing_in_gaps: int = 0
+    """Pictures that the long steps have room for."""
+    first_gap: tuple[Fraction, Fraction] | None = None
+    """The first long step: when it begins, and how long it is, in seconds."""
+
+    def add_step(self, begin: Fraction, step: Fraction, frame_rate: Fraction) -> None:
+        """From ``begin`` to the next picture it is ``step`` seconds."""
+        frame_steps = step * frame_rate
+        if abs(frame_steps - 1) <= _STEP_TOLERANCE:
+            self.even_count += 1
+        elif frame_steps < 2 - _STEP_TOLERANCE:
+            self.uneven_count += 1
+        else:
+            self.gap_count += 1
+            self.missing_in_gaps += round(frame_steps) - 1
+            self.first_gap = self.first_gap or (begin, step)
+
+    @property
+    def missing_frames(self) -> int:
+        """How many pictures seem to be missing; 0 for a film whose steps are not even."""
+        return self.missing_in_gaps if self.even_count > _MIN_EVEN_RATIO * (self.gap_count + self.uneven_count) else 0
+
+    def __str__(self) -> str:
+        assert self.first_gap
+        begin, step = map(float, self.first_gap)
+        return (
+            f"the file seems to lack about {_format_count(self.missing_frames, 'frame')}, first for {step:.3f} s at {begin:.3f} s (or the "
+            "film stands there); the others keep their times."
+        )
+
+
+@dataclass
+class DecodeIssues:
+    """What went wrong on the way and was lived with."""
+
+    broken_packets: int = 0
+    damaged_frames: int = 0
+    filled_timestamps: int = 0
+    interlaced_frames: int = 0
+    jump_times: list[Fraction] = field(default_factory=list[Fraction])
+    """Where the container's clock jumped, in seconds."""
+    spacing: FrameSpacing = field(default_factory=FrameSpacing)
+
+    def format_messages(self, name: str) -> list[str]:
+        messages: list[str] = []
+        if self.jump_times:
+            place_count = _format_count(len(self.jump_times), "place")
+            messages.append(
+                f"{name}: its clock jumps at {place_count}, first at {float(self.jump_times[0]):.3f} s; the film goes on without a break."
+            )
+        if self.spacing.missing_frames > self.broken_packets:
+            messages.append(f"{name}: {self.spacing}")
+        if self.broken_packets:
+            count = _format_count(self.broken_packets, "packet")
+            messages.append(f"{name}: {count} could not be decoded and left out; the frames around them keep their times.")
+        if self.damaged_frames:
+            verb = "were" if self.damaged_frames != 1 else "was"
+            messages.append(
+                f"{name}: {_format_count(self.damaged_frames, 'frame')} {verb} damaged; the decoder filled in what it could not read."
+            )
+        if self.filled_timestamps:
+            count = _format_count(self.filled_timestamps, "frame")
+            messages.append(f"{name}: {count} had no usable time; the frames before gave it.")
+        if self.interlaced_frames:
+            verb = "were" if self.interlaced_frames != 1 else "was"
+            messages.append(
+                f"{name}: {_format_count(self.interlaced_frames, 'frame')} further in {verb} interlaced and read as they are."
+            )
+        return messages
+
+
+def _format_count(number: int, noun: str) -> str:
+    return f"{number} {noun}{'s' if number != 1 else ''}"
+
+
+@dataclass(frozen=True)
+class TimedFrame:
+    """A picture and its time in ticks of the stream's clock; ``duration`` 0 when it is not known."""
+
+    pts: int
+    duration: int
+    av_frame: av.VideoFrame
+
+
+def fix_timestamps(
+    frames: Iterable[av.VideoFrame], time_base: Fraction, frame_rate: Fraction, issues: DecodeIssues, *, use_decode_times: bool
+) -> Iterator[TimedFrame]:
+    """Give every picture a time later than that of the one before.
+
+    A time that is missing or does not go forward is replaced by the last good one plus as many steps as it is frames behind;
+    a step is the last distance between two good ones, or 1 / ``rate``. With ``decode_times`` the decoder's clock counts
+    instead of the packets': AVI stores none, and FFmpeg's guess of presentation times runs backwards there as soon as frames
+    are reordered.
+    """
+    last_pts: int | None = None
+    step, anchor_pts, frames_since_anchor = 1 / frame_rate / time_base, Fraction(0), -1
+    for frame in frames:
+        scale = (to_fraction(frame.time_base) or time_base) / time_base
+        source_pts = frame.dts if use_decode_times else frame.pts
+        pts = None if source_pts is None else round(source_pts * scale)
+        if pts is not None and (last_pts is None or pts > last_pts):
+            if last_pts is not None and frames_since_anchor == 0:
+                issues.spacing.add_step(last_pts * time_base, (pts - last_pts) * time_base, frame_rate)
+            step = pts - anchor_pts if frames_since_anchor == 0 else step
+            anchor_pts, frames_since_anchor = Fraction(pts), 0
+        else:
+            issues.filled_timestamps += not use_decode_times  # AVI has no time for the pictures that its decoder holds back
+            frames_since_anchor += 1
+            filled_pts = round(anchor_pts + frames_since_anchor * step)
+            pts = filled_pts if last_pts is None else max(last_pts + 1, filled_pts)
+        last_pts = pts
+        yield TimedFrame(pts, round(frame.duration * scale), frame)

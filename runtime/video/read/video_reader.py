@@ -1,0 +1,185 @@
+"""A film as a recipe for its frames."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Literal
+
+import av
+from av.error import FFmpegError
+
+from ...errors import MediaError, WorkflowError
+from ...media.geometry import Size
+from ...media.prefetch import PREFETCH_BYTES, prefetch
+from ...media.video_stream import Frame, VideoStream
+from ..color.yuv_to_rgb import YuvToRgb
+from .deinterlace import deinterlace_frames
+from .frame_decoder import decode_frames
+from .probe import ProbedVideo, is_interlaced, probe
+from .timestamps import DecodeIssues, TimedFrame, fix_timestamps
+from .trim import TrimRange, resolve_trim_range, trim, trimmed_info
+
+DeinterlaceMode = Literal["refuse", "bwdif", "keep"]
+
+
+def open_video(
+    path: Path,
+    *,
+    start: Fraction = Fraction(0),
+    duration: Fraction | None = None,
+    frame_cap: int | None = None,
+    every_nth: int = 1,
+    deinterlace: DeinterlaceMode = "refuse",
+    prefetch_bytes: int = PREFETCH_BYTES,
+    on_message: Callable[[str], None] = lambda _: None,
+) -> VideoStream:
+    """The film in ``path``; nothing but its first picture is decoded yet.
+
+    Frames are (H, W, 3) R'G'B' in full range as shown (turned, not yet made square): uint8 for sources of up to 8 bits, uint16
+    over 0..65535 for deeper ones; alpha is dropped and said. PQ and HLG are handed on as they are: ``info.colour`` says so.
+    A thread decodes ahead of whoever reads, by ``ahead_bytes`` of frames or by two frames, whichever is more.
+
+    ``start`` and ``duration`` are seconds of the film, rounded to the nearest tick of its clock; frames from ``start`` up to,
+    but not including, ``start + duration`` are read, exactly, wherever the key frames lie. ``every_nth`` keeps one frame in so
+    many, at its own time; ``frame_cap`` then keeps the first so many. ``pts`` are the source's own, less ``info.start``, which
+    stands on the source's clock: what is done to frames is right for packets of sound and subtitles too. With
+    ``start=0`` nothing is taken off, not even the offset with which MPEG-TS begins.
+
+    Interlaced films are refused, or with ``bwdif`` each pair of fields becomes a full picture, or with ``keep`` the lines are
+    left as they are. Packets that do not decode are left out and counted; ``say`` is told when all frames were read.
+
+    Raises ``MediaError`` as ``probe`` does, and while reading, with the frame's number and time, when the size or depth
+    changes on the way or the file can be read no further. Raises ``WorkflowError`` for times and counts that ask for nothing.
+    """
+    probed = probe(path)
+    trim_range = resolve_trim_range(probed, start, duration, frame_cap, every_nth)
+    _check_start_before_end(probed, start, trim_range)
+    if deinterlace == "refuse" and is_interlaced(path):
+        raise MediaError(
+            f"{path.name} is interlaced: each picture is two half pictures taken one after the other.",
+            "Set deinterlace to bwdif to make full pictures of them, or to keep to upscale the lines as they are.",
+            path=path,
+        )
+    _report_dropped_features(probed, on_message)
+    info = trimmed_info(probed, trim_range)
+    info = replace(info, identity=f"{info.identity} | interlaced {'bwdif' if deinterlace == 'bwdif' else 'as is'}")
+
+    def open_at(first_frame: int = 0) -> Iterator[Frame]:
+        name = f"decode {path.name}"
+        prefetched = prefetch(
+            lambda: _read_frames(probed, trim_range, deinterlace, first_frame),
+            _count_bytes,
+            max_bytes=prefetch_bytes,
+            name=name,
+        )
+        with closing(prefetched):
+            for item in prefetched:
+                if isinstance(item, Frame):
+                    yield item
+                else:
+                    on_message(item)
+
+    return VideoStream(info, open_at, open_at)
+
+
+def _check_start_before_end(probed: ProbedVideo, start: Fraction, trim_range: TrimRange) -> None:
+    """A duration may be an estimate (MPEG-PS), so a frame is looked for before a start behind it is refused."""
+    duration = probed.info.duration
+    if not start or duration is None or start < duration:
+        return
+    with closing(decode_frames(probed, trim_range.first_pts, DecodeIssues())) as frames:
+        if next(trim(_assign_timestamps(probed, frames, DecodeIssues()), trim_range), None) is None:
+            text = f"start is {float(start):g} s, but {probed.path.name} lasts {float(duration):g} s."
+            raise WorkflowError(text, "Choose an earlier start.", path=probed.path, input_name="start")
+
+
+def _report_dropped_features(probed: ProbedVideo, on_message: Callable[[str], None]) -> None:
+    name = probed.path.name
+    if probed.pixel_format.has_alpha:
+        on_message(f"{name} has an alpha channel; films are upscaled without it.")
+    if probed.dynamic_hdr:
+        on_message(
+            f"{name} carries {' and '.join(probed.dynamic_hdr)}: that belongs to its own pixels and is left out; what it says of "
+            "the whole film is kept."
+        )
+    if probed.has_unsupported_rotation:
+        on_message(f"{name} asks to be turned by an angle that is no multiple of 90 degrees; it is read unturned.")
+
+
+def _count_bytes(item: Frame | str) -> int:
+    return item.pixels.nbytes if isinstance(item, Frame) else 0
+
+
+def _read_frames(
+    probed: ProbedVideo, trim_range: TrimRange, deinterlace: DeinterlaceMode, first_frame: int
+) -> Iterator[Frame | str]:
+    """The chosen frames from number ``first`` on, then a sentence for everything that was lived with.
+
+    Frames before ``first`` are decoded but not converted.
+    """
+    issues, position = DecodeIssues(), _ReadPosition(probed, expects_progressive=deinterlace == "refuse")
+    convert = YuvToRgb(probed.pixel_format, probed.info.color, probed.chroma_siting)
+    count = 0
+    try:
+        with closing(decode_frames(probed, trim_range.first_pts, issues)) as frames:
+            full_frames = deinterlace_frames(frames) if deinterlace == "bwdif" else frames
+            for timed_frame in trim(position.track_frames(_assign_timestamps(probed, full_frames, issues), issues), trim_range):
+                count += 1
+                if count <= first_frame:
+                    continue
+                pixels = probed.orientation.apply(convert(timed_frame.av_frame))
+                yield Frame(pixels, timed_frame.pts - trim_range.pts_shift, timed_frame.duration, probed.info.time_base)
+    except FFmpegError as error:
+        raise position.make_read_error(error) from error
+    if not count:
+        message = f"{probed.path.name} has no frame in the part asked for."
+        raise MediaError(message, "Choose an earlier start.", path=probed.path)
+    yield from issues.format_messages(probed.path.name)
+
+
+def _assign_timestamps(probed: ProbedVideo, frames: Iterable[av.VideoFrame], issues: DecodeIssues) -> Iterator[TimedFrame]:
+    info = probed.info
+    return fix_timestamps(frames, info.time_base, info.frame_rate, issues, use_decode_times=probed.uses_decode_times)
+
+
+class _ReadPosition:
+    """How far reading has come, to be named when something is wrong there."""
+
+    def __init__(self, probed: ProbedVideo, *, expects_progressive: bool) -> None:
+        self._probed = probed
+        self._expects_progressive = expects_progressive
+        self._frame_number = 0
+        self._seconds = probed.start_time
+
+    def __str__(self) -> str:
+        return f"frame {self._frame_number} ({float(self._seconds - self._probed.start_time):.3f} s)"
+
+    def track_frames(self, timed_frames: Iterable[TimedFrame], issues: DecodeIssues) -> Iterator[TimedFrame]:
+        """The same frames; raises ``MediaError`` at the first that has another size or format than the film began with."""
+        for timed_frame in timed_frames:
+            self._frame_number += 1
+            self._seconds = timed_frame.pts * self._probed.info.time_base
+            self._check_unchanged(timed_frame.av_frame)
+            issues.damaged_frames += timed_frame.av_frame.is_corrupt
+            issues.interlaced_frames += self._expects_progressive and timed_frame.av_frame.interlaced_frame
+            yield timed_frame
+
+    def _check_unchanged(self, frame: av.VideoFrame) -> None:
+        probed, size = self._probed, Size(frame.width, frame.height)
+        if size == probed.coded_size and frame.format.name == probed.pixel_format.name:
+            return
+        was, now = f"{probed.coded_size} {probed.pixel_format.name}", f"{size} {frame.format.name}"
+        raise MediaError(
+            f"{probed.path.name} changes from {was} to {now} at {self}.",
+            "Cut the film there and upscale the parts on their own: start and duration take a part of it.",
+            path=probed.path,
+        )
+
+    def make_read_error(self, error: FFmpegError) -> MediaError:
+        reason = (error.strerror or str(error)).rstrip(".")
+        message = f"{self._probed.path.name} cannot be read past {self}: {reason}."
+        return MediaError(message, "Check the disk it lies on, or copy it again.", path=self._probed.path)

@@ -1,0 +1,1 @@
+"""Image sequences: numbered files read and written as a video."""

@@ -1,0 +1,289 @@
+"""Numbered pictures as a film."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import pairwise
+from math import ceil
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from ...errors import MediaError, OutputError, WorkflowError
+from ...media.geometry import Size
+from ...media.prefetch import prefetch
+from ...media.video_stream import ColorInfo, Frame, Samples, VideoInfo, VideoStream
+
+ReadImage = Callable[[Path], Samples]
+"""A picture file as (H, W, 3) R'G'B' in full range, uint8 or uint16. Raises ``MediaError``."""
+
+SEQUENCE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".exr", ".jxl", ".avif", ".bmp")
+IMAGE_COLOR = ColorInfo("gbr", "pc", "iec61966-2-1", "bt709", guessed_fields=("transfer", "primaries"))
+"""What pictures are taken as: sRGB in full range."""
+_NTSC_RATIO = Fraction(1000, 1001)
+NUMBER_PATTERN = re.compile(r"%(?:0(\d+))?d(?!ay%)")
+"""A number in a name, as ``%d`` or ``%05d``; not the day, which is ``%day%``. Group 1 holds its digits."""
+_DIGITS = re.compile(r"(\d+)")
+_MAX_LISTED = 5
+
+Gaps = Literal["refuse", "keep time", "close up"]
+"""What becomes of numbers that have no picture: no film, the picture before stands as long, or what follows comes earlier."""
+
+
+@dataclass(frozen=True)
+class SequenceFrame:
+    """A picture of a series, and the frame of the film that it is."""
+
+    path: Path
+    frame_index: int
+    """In frames from the first picture on."""
+
+
+@dataclass(frozen=True)
+class _NumberedFile:
+    """A picture and its number, among those whose ``others``, the further numbers in their names, are the same."""
+
+    path: Path
+    number: int
+    other_numbers: tuple[int, ...] = ()
+
+    def is_continuation_of(self, before: _NumberedFile) -> bool:
+        return self.other_numbers == before.other_numbers
+
+
+@dataclass(frozen=True)
+class _Gap:
+    """``count`` numbers from ``first`` on that have no picture."""
+
+    before: Path
+    after: Path
+    first: int
+    count: int
+
+
+def list_sequence_frames(
+    location: Path, gaps: Gaps = "refuse", *, on_message: Callable[[str], None] = lambda _: None
+) -> list[SequenceFrame]:
+    """The pictures that ``find`` finds, with the times that ``gaps`` gives them.
+
+    ``say`` is told which numbers are missing where they are lived with. Raises ``MediaError`` as ``find`` does, and for missing
+    numbers where they are refused, with the first of them.
+    """
+    files = _find_numbered_files(location)
+    missing = [hole for before, after in pairwise(files) if (hole := _find_gap(before, after))]
+    if missing and gaps == "refuse":
+        raise _make_gap_error(missing)
+    if missing:
+        consequence = "the film closes up" if gaps == "close up" else "the pictures before them stand as long"
+        on_message(f"{_describe_gaps(missing)}; {consequence}.")
+    numbers = [each.number for each in files]
+    is_rising = all(after.is_continuation_of(before) and after.number > before.number for before, after in pairwise(files))
+    times = [number - numbers[0] for number in numbers] if gaps == "keep time" and is_rising else range(len(files))
+    return [SequenceFrame(each.path, time) for each, time in zip(files, times, strict=True)]
+
+
+def find_images(location: Path) -> list[Path]:
+    """The pictures of a folder, or those that a pattern such as ``shots/frame_%05d.png`` stands for, in natural order.
+
+    ``%d`` stands for any number, ``%05d`` for one of at least five digits. Numbers may begin anywhere. A folder must hold one
+    series only: one kind of file, names that differ in numbers.
+    Raises ``MediaError`` when there is no such folder, no picture, or more than one series.
+    """
+    return [each.path for each in _find_numbered_files(location)]
+
+
+def _find_numbered_files(location: Path) -> list[_NumberedFile]:
+    pattern = NUMBER_PATTERN.search(location.name)
+    folder = location.parent if pattern else location
+    if not folder.is_dir():
+        kind = "a file, not a folder" if folder.exists() else "not there"
+        raise MediaError(f"{folder} is {kind}.", "Give a folder of pictures, or a pattern such as frame_%05d.png.", path=folder)
+    found = _find_matching(folder, location.name, pattern) if pattern else _find_only_sequence(folder)
+    if not found:
+        raise MediaError(
+            f"There is no picture {location.name + ' ' if pattern else ''}in {folder}.",
+            _format_not_found_hint(location),
+            path=location,
+        )
+    return found
+
+
+def match_number(pattern: Path) -> re.Match[str]:
+    """The place of the number in ``frame_%05d.png``; group 1 holds its digits. Raises ``OutputError``."""
+    match = NUMBER_PATTERN.search(pattern.name)
+    if match is None:
+        raise OutputError(
+            f"{pattern.name} names one picture, not a series of them.", "Put a number into it: frame_%05d.png.", path=pattern
+        )
+    return match
+
+
+def snap_frame_rate(rate: float | Fraction) -> Fraction:
+    """Frames per second as a fraction: 23.976 and its like are the NTSC rates, 24000/1001. Raises ``WorkflowError``."""
+    if not 0 < rate < 100_000:
+        raise WorkflowError(
+            f"The frame rate is {float(rate):g}.", "Give more than 0 frames per second.", input_name="frame_rate"
+        )
+    ntsc = round(rate) * _NTSC_RATIO
+    return ntsc if round(rate) >= 24 and abs(rate - ntsc) < Fraction(1, 200) else Fraction(rate).limit_denominator(1001)
+
+
+def slice_time_range(rate: Fraction, start: Fraction, duration: Fraction | None) -> slice:
+    """The numbers of the pictures that begin from ``start`` on, up to but without ``start + duration`` (None: to the end)."""
+    return slice(ceil(start * rate), None if duration is None else ceil((start + duration) * rate))
+
+
+def select_time_range(
+    images: Sequence[SequenceFrame], rate: Fraction, start: Fraction, duration: Fraction | None
+) -> list[SequenceFrame]:
+    """Those that begin in this time, with times counted from its beginning."""
+    window = slice_time_range(rate, start, duration)
+    indices = range(images[-1].frame_index + 1)[window] if images else range(0)
+    return [SequenceFrame(each.path, each.frame_index - window.start) for each in images if each.frame_index in indices]
+
+
+def open_sequence(images: Sequence[SequenceFrame], frame_rate: Fraction, read_image: ReadImage) -> VideoStream:
+    """The pictures as a film; ``pts`` count frames of ``frame_rate``. ``pictures`` in order, as ``series`` gives them.
+
+    The first picture is read at once: its size and depth are those of the film. A later one of another size or depth raises
+    ``MediaError`` with its name when it is reached. Colour is taken as sRGB in full range, which picture files are.
+    """
+    if frame_rate <= 0:
+        raise WorkflowError(f"The frame rate is {frame_rate}.", "Give more than 0 frames per second.", input_name="frame_rate")
+    if not images:
+        raise MediaError("The film has no pictures.", "Give at least one.")
+    first = read_image(images[0].path)
+    size, dtype = Size(first.shape[1], first.shape[0]), first.dtype
+    ends = [each.frame_index for each in images[1:]] + [images[-1].frame_index + 1]
+    info = VideoInfo(
+        size=size,
+        frame_rate=frame_rate,
+        time_base=1 / frame_rate,
+        frame_count=len(images),
+        frame_count_source="files",
+        duration=ends[-1] / frame_rate,
+        color=IMAGE_COLOR,
+        bit_depth=8 * dtype.itemsize,
+        sequence_files=tuple(each.path for each in images),
+        identity=_compute_identity(images),
+    )
+
+    def read_frame(number: int) -> Frame:
+        each = images[number]
+        pixels = read_image(each.path)
+        _check_same_format(each.path, pixels, size, dtype)
+        return Frame(pixels, each.frame_index, ends[number] - each.frame_index, 1 / frame_rate)
+
+    def iterate_frames(start: int = 0) -> Iterator[Frame]:
+        numbers = range(start, len(images))
+        with closing(
+            prefetch(lambda: map(read_frame, numbers), lambda made: made.pixels.nbytes, name="read pictures")
+        ) as prefetched:
+            yield from prefetched
+
+    return VideoStream(info, iterate_frames, iterate_frames)
+
+
+def _find_matching(folder: Path, name: str, number: re.Match[str]) -> list[_NumberedFile]:
+    digits = f"\\d{{{number[1]},}}" if number[1] else "\\d+"
+    name_pattern = re.compile(f"{re.escape(name[: number.start()])}({digits}){re.escape(name[number.end() :])}")
+    matches = ((path, name_pattern.fullmatch(path.name)) for path in folder.iterdir())
+    found = [_NumberedFile(path, int(match[1])) for path, match in matches if match and path.is_file()]
+    return sorted(found, key=lambda each: (each.number, each.path))
+
+
+def _find_only_sequence(folder: Path) -> list[_NumberedFile]:
+    files = [path for path in folder.iterdir() if path.suffix.lower() in SEQUENCE_SUFFIXES and path.is_file()]
+    paths = sorted((path for path in files if not path.name.startswith(".")), key=_get_natural_key)
+    kinds = {_DIGITS.sub("#", path.name) for path in paths}
+    if len(kinds) > 1:
+        shown = ", ".join(sorted(kinds)[:_MAX_LISTED])
+        hint = "Give a pattern such as frame_%05d.png to choose one of them."
+        raise MediaError(f"{folder} holds more than one series of pictures (# is a number): {shown}.", hint, path=folder)
+    return _number_by_varying_part(paths)
+
+
+def _number_by_varying_part(paths: list[Path]) -> list[_NumberedFile]:
+    """Pictures whose names differ in numbers only; the last of those that are not the same in all names counts."""
+    names = [_get_natural_key(path)[0] for path in paths]
+    varying = [index for index, column in enumerate(zip(*names, strict=True)) if len(set(column)) > 1]
+    counter_index = varying[-1] if varying else -1
+    return [
+        _NumberedFile(path, numbers[counter_index] if numbers else 0, tuple(numbers[index] for index in varying[:-1]))
+        for path, numbers in zip(paths, names, strict=True)
+    ]
+
+
+def _get_natural_key(path: Path) -> tuple[list[int], str]:
+    """The order of the numbers in a name; the name itself where these are the same (1.png and 01.png)."""
+    return [int(digits) for digits in _DIGITS.findall(path.name)], path.name
+
+
+def _format_not_found_hint(location: Path) -> str:
+    return (
+        f"Readable are {', '.join(SEQUENCE_SUFFIXES)}."
+        if "%" not in location.name
+        else "Check the number of digits and the ending."
+    )
+
+
+def _find_gap(before: _NumberedFile, after: _NumberedFile) -> _Gap | None:
+    count = after.number - before.number - 1
+    return _Gap(before.path, after.path, before.number + 1, count) if after.is_continuation_of(before) and count > 0 else None
+
+
+def _make_gap_error(missing: Sequence[_Gap]) -> MediaError:
+    first = missing[0]
+    rest = "" if sum(hole.count for hole in missing) == 1 else f" {_describe_gaps(missing)}."
+    return MediaError(
+        f"{first.before.parent}: number {first.first} is missing, between {first.before.name} and {first.after.name}.{rest}",
+        "Make that picture again, or choose what becomes of gaps, on the node or with --set: SequenceIn.gaps='keep time' lets "
+        "the picture before stand as long, 'close up' makes the film shorter.",
+        path=first.before,
+    )
+
+
+def _describe_gaps(gaps: Sequence[_Gap]) -> str:
+    total = sum(hole.count for hole in gaps)
+    listed = [str(hole.first) for hole in gaps[:_MAX_LISTED]]
+    listed += ["..."] if total > len(listed) else []
+    return f"{gaps[0].before.parent}: {_format_count(total)} no picture ({', '.join(listed)})"
+
+
+def _format_count(numbers: int) -> str:
+    return f"{numbers} numbers have" if numbers != 1 else "1 number has"
+
+
+def _check_same_format(path: Path, pixels: Samples, size: Size, dtype: np.dtype[np.uint8] | np.dtype[np.uint16]) -> None:
+    own = Size(pixels.shape[1], pixels.shape[0])
+    if own != size or pixels.dtype != dtype:
+        found, expected = f"{own} with {8 * pixels.itemsize} bits", f"{size} with {8 * dtype.itemsize}"
+        raise MediaError(
+            f"{path.name} is {found}, the pictures before it are {expected}.", "Leave it out, or convert it.", path=path
+        )
+
+
+def compute_sequence_fingerprint(location: Path) -> str:
+    """What changes when the pictures of a folder or pattern do."""
+    return _compute_identity([SequenceFrame(path, number) for number, path in enumerate(find_images(location))])
+
+
+def _compute_identity(images: Sequence[SequenceFrame]) -> str:
+    """Names, times, and contents' lengths and dates: reading every picture twice would cost more than it tells."""
+    digest = hashlib.sha256()
+    for each in images:
+        path = each.path
+        try:
+            state = path.stat()
+        except OSError as error:
+            raise MediaError(
+                f"{path} cannot be read: {error.strerror}.", "Check the name and its folder.", path=path
+            ) from error
+        digest.update(f"{path.name}\0{each.frame_index}\0{state.st_size}\0{state.st_mtime_ns}\0".encode())
+    return f"{len(images)} pictures:{digest.hexdigest()}"

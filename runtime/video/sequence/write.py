@@ -1,0 +1,333 @@
+"""A film as numbered pictures, each of which is whole when it has its name; a run that is stopped goes on.
+
+While pictures are missing a file ``NAME.unfinished`` lies beside them (``frame_#.png.unfinished`` for ``frame_%05d.png``). Its
+first line says what was asked, and each other the length of one finished picture, in order: a run that asks the same goes on
+behind them, any other begins anew and says why. A second run for the same pictures is refused by a ``.lock`` beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from itertools import takewhile
+from pathlib import Path
+from typing import Any, Literal, cast
+
+from ...atomic_write import atomic_write
+from ...errors import MediaError, OutputError
+from ...media.geometry import Size
+from ...media.video_stream import Frame, Samples, VideoInfo, VideoStream
+from ..write.disk_space import SequenceSpaceMonitor, check_sequence_space
+from ..write.errors import translate_write_errors
+from ..write.journal import OutputLocked, exclusive_lock
+from ..write.resume import SOURCE_KEY, UnfinishedOutput
+from ..write.video_writer import WriteProgress
+from .read import match_number
+
+Depth = Literal[8, 16, 32]
+WriteImage = Callable[[Path, Samples, Depth], None]
+"""A picture file of (H, W, 3) R'G'B' in full range. It has its name when it is whole. Raises ``OutputError``."""
+
+_AHEAD_BYTES = 512 << 20
+"""How much may wait to be written; one picture always may."""
+_STATE_SUFFIX = ".unfinished"
+
+
+@dataclass(frozen=True)
+class SequenceSettings:
+    """How pictures are written."""
+
+    write_image: WriteImage
+    depth: Depth | None = None
+    """Bits per component; None: 8 for a film of 8 bits, else 16."""
+    start_number: int = 1
+
+
+def write_sequence(
+    stream: VideoStream, pattern: Path, settings: SequenceSettings, progress: WriteProgress, *, fail_if_exists: bool = False
+) -> list[Path]:
+    """Write each frame to the file that ``pattern`` (``frame_%05d.png``) names; the first and the last picture.
+
+    Pictures of these names that are there already are replaced, or with ``fresh`` left alone, where no stopped run left them.
+    Frames wait for a few threads that encode, by 512 MB at most.
+    Raises ``Busy`` when another run is writing these pictures or, with ``fresh``, has written them, ``OutputError`` for a film
+    that pictures cannot hold or that is read from them, and what ``write_picture`` raises: what is finished is kept.
+    """
+    sequence = ImageSequence(pattern, settings.start_number)
+    _refuse_hdr(stream.info, pattern)
+    _refuse_own_source(stream.info, sequence)
+    _report_losses(stream.info, pattern, progress)
+    depth = _resolve_depth(stream.info, settings)
+    with translate_write_errors(pattern):
+        pattern.parent.mkdir(parents=True, exist_ok=True)
+        with _lock_sequence(sequence):
+            if fail_if_exists and sequence.get_path(0).exists() and not sequence.state_path.exists():
+                raise OutputLocked(f"There are pictures {pattern.name} already.", "Choose another folder.", path=pattern)
+            with _SequenceState(sequence, get_sequence_job_settings(stream.info, settings), progress) as state:
+                _write_missing_images(stream, sequence, state, depth, settings.write_image, progress)
+    if not state.count:
+        raise MediaError(f"{pattern.name}: the film has no frames.", "Look at it in a player.", path=stream.info.source)
+    if sequence.get_path(state.count).exists():
+        progress.message(f"{sequence.get_path(state.count).name} and what follows it are from an earlier run.")
+    return [sequence.get_path(0), sequence.get_path(state.count - 1)] if state.count > 1 else [sequence.get_path(0)]
+
+
+@contextmanager
+def _lock_sequence(sequence: ImageSequence) -> Generator[None]:
+    """Nobody else may write these pictures meanwhile. Raises ``Busy`` when somebody does."""
+    with exclusive_lock(sequence.lock_path, sequence.lock_path.name.removesuffix(_STATE_SUFFIX + ".lock")):
+        try:
+            yield
+        finally:
+            with suppress(OSError):  # Windows removes no open file; it does no harm
+                sequence.lock_path.unlink()
+
+
+def _write_missing_images(
+    stream: VideoStream,
+    sequence: ImageSequence,
+    state: _SequenceState,
+    depth: Depth,
+    write_image: WriteImage,
+    progress: WriteProgress,
+) -> None:
+    """What is missing."""
+    timing_check, folder, suffix = (
+        _EvenTimingCheck(stream.info),
+        sequence.state_path.parent,
+        sequence.get_path(0).suffix.lower(),
+    )
+    missing = None if stream.info.frame_count is None else max(0, stream.info.frame_count - state.count)
+    if missing:
+        check_sequence_space(folder, suffix, stream.info.size, depth, missing, progress.message)
+    check_space = SequenceSpaceMonitor(folder, missing, progress.message)
+    with _ImageWriterPool(write_image, depth) as writers, closing(_iterate_frames(stream, state.count)) as frames:
+        try:
+            for number, frame in enumerate(frames, state.count):
+                _check_frame_size(frame, stream.info, number)
+                timing_check.add(frame)
+                for written in writers.put(sequence.get_path(number), frame.pixels):
+                    check_space(state.add(written))
+                progress.update(bytes=state.bytes)
+                progress.advance(1)
+        finally:  # what is being written when a run is stopped need not be written again
+            for written in writers.drain():
+                state.add(written)
+    if not timing_check:
+        progress.message("The frames do not come at even times, which numbered pictures forget.")
+
+
+def _check_frame_size(frame: Frame, info: VideoInfo, number: int) -> None:
+    if frame.pixels.shape[:2] != (info.size.height, info.size.width):
+        own = Size(frame.pixels.shape[1], frame.pixels.shape[0])
+        raise MediaError(f"Frame {number} is {own}, and the film began as {info.size}.", "Cut the film there.")
+
+
+def find_unfinished_sequence(pattern: Path) -> UnfinishedOutput | None:
+    """What a run that writes these pictures, or was stopped while it did, has asked for and done."""
+    state = ImageSequence(pattern).state_path
+    if not state.is_file():
+        return None
+    job_settings, lengths = _read_state(state)
+    return UnfinishedOutput(pattern.parent, job_settings, len(lengths), pattern.parent)
+
+
+class ImageSequence:
+    """The names of the pictures, and of the state beside them."""
+
+    def __init__(self, pattern: Path, start: int = 1) -> None:
+        self._pattern, self._start, self._number_match = pattern, start, match_number(pattern)
+
+    @property
+    def state_path(self) -> Path:
+        return self._pattern.with_name(f"{self._format_name('#')}{_STATE_SUFFIX}")
+
+    @property
+    def lock_path(self) -> Path:
+        return self.state_path.with_name(self.state_path.name + ".lock")
+
+    def get_path(self, index: int) -> Path:
+        digits = int(self._number_match[1] or 1)
+        return self._pattern.with_name(self._format_name(f"{self._start + index:0{digits}d}"))
+
+    def _format_name(self, number: str) -> str:
+        name = self._pattern.name
+        return name[: self._number_match.start()] + number + name[self._number_match.end() :]
+
+
+def _iterate_frames(stream: VideoStream, first: int) -> Generator[Frame]:
+    frames = stream.frames(first)
+    try:
+        yield from frames
+    finally:
+        close = getattr(frames, "close", None)
+        if close:
+            close()
+
+
+def _refuse_hdr(info: VideoInfo, pattern: Path) -> None:
+    if info.color.is_hdr:
+        raise OutputError(
+            f"{pattern.name}: the film is HDR ({info.color.transfer}), and picture files cannot say so.",
+            "Write it with Video Out: HEVC or AV1 in 10 bits keep it as it is.",
+            path=pattern,
+        )
+
+
+def _refuse_own_source(info: VideoInfo, sequence: ImageSequence) -> None:
+    """A later frame would be read from what an earlier one became."""
+    folder = sequence.state_path.parent.resolve()
+    read = {path.name.casefold(): path for path in info.sequence_files if path.parent.resolve() == folder}
+    if not read:
+        return
+    written = (sequence.get_path(index) for index in range(info.frame_count or len(info.sequence_files)))
+    overlap = next((path for path in written if path.name.casefold() in read), None)
+    if overlap is not None:
+        raise OutputError(
+            f"{overlap.name} is one of the pictures that are being read.", "Choose another folder or other names.", path=overlap
+        )
+
+
+def _report_losses(info: VideoInfo, pattern: Path, progress: WriteProgress) -> None:
+    if info.audio_streams or info.subtitle_streams:
+        progress.message("Numbered pictures hold no sound and no subtitles: they are left out.")
+    if info.pixel_aspect != 1:
+        progress.message(f"The pixels are not square ({info.pixel_aspect}), which picture files do not say.")
+    if info.color.primaries not in ("bt709", "smpte170m", "bt470bg"):
+        progress.message(f"The film's primaries are {info.color.primaries}; {pattern.suffix} files are taken as sRGB.")
+
+
+class _EvenTimingCheck:
+    """Whether frames follow each other in even steps, give or take what rounding to milliseconds makes."""
+
+    def __init__(self, info: VideoInfo) -> None:
+        self._step, self._tolerance = 1 / info.frame_rate, info.time_base + Fraction(1, 1000)
+        self._last_seconds: Fraction | None = None
+        self._is_even = True
+
+    def add(self, frame: Frame) -> None:
+        if self._last_seconds is not None and abs(frame.seconds - self._last_seconds - self._step) > self._tolerance:
+            self._is_even = False
+        self._last_seconds = frame.seconds
+
+    def __bool__(self) -> bool:
+        return self._is_even
+
+
+def get_sequence_job_settings(info: VideoInfo, settings: SequenceSettings) -> dict[str, Any]:
+    """Everything that the pictures depend on, by the name a person knows it by."""
+    depth = _resolve_depth(info, settings)
+    return {SOURCE_KEY: info.identity, "size": str(info.size), "depth": depth, "first number": settings.start_number}
+
+
+def _resolve_depth(info: VideoInfo, settings: SequenceSettings) -> Depth:
+    return settings.depth or (8 if info.bit_depth <= 8 else 16)
+
+
+class _SequenceState:
+    """What is finished, on the disk; inside, the state says it. It goes when all is done, or when nothing is."""
+
+    def __init__(self, sequence: ImageSequence, job_settings: Mapping[str, Any], progress: WriteProgress) -> None:
+        self._sequence, self._job_settings, self._progress = sequence, dict(job_settings), progress
+        self.count = self.bytes = 0
+
+    def __enter__(self) -> _SequenceState:
+        old_settings, lengths = _read_state(self._sequence.state_path)
+        kept = self._select_reusable(old_settings, lengths)
+        self.count, self.bytes = len(kept), sum(kept)
+        with atomic_write(self._sequence.state_path) as temp:
+            temp.write_text("\n".join([json.dumps(self._job_settings), *map(str, kept)]) + "\n", encoding="utf-8")
+        self._progress.update(resumed=self.count)
+        self._progress.advance(self.count)
+        return self
+
+    def __exit__(self, kind: object, error: object, trace: object) -> None:
+        if not error or not self.count:
+            self._sequence.state_path.unlink()
+
+    def _select_reusable(self, old_settings: Mapping[str, Any], lengths: list[int]) -> list[int]:
+        """The lengths of the pictures of an earlier run that can be kept."""
+        if not lengths:
+            return []
+        changed = [name for name in self._job_settings if old_settings.get(name) != self._job_settings[name]]
+        if changed or not self._job_settings[SOURCE_KEY]:
+            what = changed[0] if changed else SOURCE_KEY
+            self._progress.message(f"Starting anew: the {what} changed. {len(lengths)} finished pictures are made again.")
+            return []
+        intact = (_has_length(self._sequence.get_path(index), length) for index, length in enumerate(lengths))
+        kept = [length for length, _ in zip(lengths, takewhile(bool, intact), strict=False)]
+        self._progress.message(f"Going on after {len(kept)} finished pictures.")
+        return kept
+
+    def add(self, path: Path) -> int:
+        """The next picture is finished; its length."""
+        length = path.stat().st_size
+        with self._sequence.state_path.open("a", encoding="utf-8") as file:
+            file.write(f"{length}\n")
+            file.flush()
+            os.fsync(file.fileno())
+        self.count += 1
+        self.bytes += length
+        return length
+
+
+def _read_state(state: Path) -> tuple[dict[str, Any], list[int]]:
+    """What was asked, and the lengths of the pictures that are finished."""
+    try:
+        settings_line, *lengths = state.read_text(encoding="utf-8").split("\n")
+        job_settings = json.loads(settings_line)
+    except (OSError, ValueError):
+        return {}, []
+    if not isinstance(job_settings, dict):
+        return {}, []
+    # A line that is cut off has no end.
+    return cast("dict[str, Any]", job_settings), [int(length) for length in lengths[:-1] if length.isdecimal()]
+
+
+def _has_length(path: Path, length: int) -> bool:
+    return path.is_file() and path.stat().st_size == length
+
+
+class _ImageWriterPool:
+    """Threads that encode pictures, as many at a time as memory allows; what is finished comes back in order."""
+
+    def __init__(self, write: WriteImage, depth: Depth) -> None:
+        self._write = write
+        self._depth: Depth = depth
+        self._threads = ThreadPoolExecutor(min(8, os.cpu_count() or 1), thread_name_prefix="write pictures")
+        self._pending: deque[tuple[Future[None], Path, int]] = deque()
+
+    def __enter__(self) -> _ImageWriterPool:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._threads.shutdown(wait=True, cancel_futures=True)
+
+    def put(self, path: Path, pixels: Samples) -> Iterator[Path]:
+        """Take a copy of ``pixels``; the pictures that are finished meanwhile. Raises what went wrong with one of them."""
+        while self._pending and (self._pending[0][0].done() or self._get_pending_bytes() + pixels.nbytes > _AHEAD_BYTES):
+            yield self._pop_first()
+        copied = pixels.copy()
+        self._pending.append((self._threads.submit(self._write, path, copied, self._depth), path, copied.nbytes))
+
+    def drain(self) -> Iterator[Path]:
+        while self._pending:
+            yield self._pop_first()
+
+    def _get_pending_bytes(self) -> int:
+        return sum(size for _, _, size in self._pending)
+
+    def _pop_first(self) -> Path:
+        future, path, _ = self._pending.popleft()
+        try:
+            future.result()
+        except BaseException:
+            self._pending.clear()  # what comes behind a gap does not count
+            raise
+        return path

@@ -1,0 +1,1 @@
+"""Encode, segment, journal, resume and mux a video."""

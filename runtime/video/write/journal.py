@@ -1,0 +1,205 @@
+"""What is already done of a film, on the disk, so that a killed run goes on where it was.
+
+Beside ``NAME.mp4`` lies a folder ``NAME.mp4.parts`` while the film is being made::
+
+    journal.jsonl      one line for what was asked, one for each finished segment, one when there is no frame left
+    000000.mp4 ...     finished segments; each was called ``.part`` until it was whole and on the disk
+    lock               held by the run at work; the system lets go of it when that run dies
+
+A line is written after what it speaks of has reached the disk (fsync), and reaches the disk itself before anything else
+happens. A line that is cut off, and a segment whose bytes are not those of its line, end what can be used.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import sys
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO, Any, cast
+
+from ...atomic_write import atomic_write
+from ...errors import OutputError
+
+JOURNAL_NAME = "journal.jsonl"
+_FORMAT_VERSION = 1
+
+
+class OutputLocked(OutputError):
+    """Somebody else has this place."""
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A finished segment."""
+
+    file: str
+    first: int
+    """Number of its first frame in the film."""
+    pts: tuple[int, ...]
+    """The time of every frame in display order, in the film's time base."""
+    duration: int
+    """Of the last frame; 0 when it is not known."""
+    reorder: int
+    """How many frames at most are decoded before the one that is shown first."""
+    bytes: int
+    sha256: str
+
+    @property
+    def frame_count(self) -> int:
+        return len(self.pts)
+
+
+@dataclass(frozen=True)
+class JournalState:
+    """What a journal holds."""
+
+    job_settings: Mapping[str, Any]
+    segments: tuple[Segment, ...] = ()
+    is_complete: bool = False
+
+    @property
+    def frame_count(self) -> int:
+        return sum(segment.frame_count for segment in self.segments)
+
+
+def compute_sha256(path: Path) -> str:
+    """sha256 of a file, hexadecimal."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextmanager
+def exclusive_lock(lock_path: Path, name: str) -> Generator[None]:
+    """Hold the file ``lock``, which the system lets go of when this process dies. Raises ``Busy`` when somebody does."""
+    with lock_path.open("a+b") as file:
+        if not _try_lock(file):
+            raise OutputLocked(
+                f"Another run is writing {name} just now.", "Wait for it, or choose another name.", path=lock_path
+            )
+        yield
+
+
+class SegmentFolder:
+    """The folder of a film in the making."""
+
+    def __init__(self, target: Path) -> None:
+        self.folder = target.with_name(target.name + ".parts")
+        self._journal_path = self.folder / JOURNAL_NAME
+
+    @contextmanager
+    def lock(self) -> Generator[None]:
+        """Nobody else may work on the same film meanwhile. A folder without a finished segment does not stay behind.
+
+        Raises ``Busy`` when somebody does.
+        """
+        self.folder.mkdir(parents=True, exist_ok=True)
+        with exclusive_lock(self.folder / "lock", self.folder.name.removesuffix(".parts")):
+            try:
+                yield
+            finally:
+                if not self.count_finished_segments():
+                    self.remove()
+
+    def read_job_settings(self) -> Mapping[str, Any]:
+        """What the run asked for that is writing here or was stopped; nothing without a journal of this kind."""
+        nothing: dict[str, Any] = {}
+        header = next(_read_lines(self._journal_path), nothing)
+        job_settings = header.get("asked") if header.get("format") == _FORMAT_VERSION else None
+        return cast("Mapping[str, Any]", job_settings) if isinstance(job_settings, dict) else {}
+
+    def count_finished_segments(self) -> int:
+        """How many segments there are that have their name, and so are whole."""
+        return sum(1 for _ in self.folder.glob("*.mp4"))
+
+    def read_state(self) -> JournalState | None:
+        """What can be used, each segment checked against its hash; None without a journal."""
+        lines = list(_read_lines(self._journal_path))
+        if not lines or lines[0].get("format") != _FORMAT_VERSION:
+            return None
+        segments: list[Segment] = []
+        for line in lines[1:]:
+            if "complete" in line:
+                return JournalState(lines[0]["asked"], tuple(segments), is_complete=True)
+            segment = _parse_segment(line)
+            if segment is None or segment.first != sum(done.frame_count for done in segments) or not self._is_intact(segment):
+                break
+            segments.append(segment)
+        return JournalState(lines[0]["asked"], tuple(segments))
+
+    def write_state(self, state: JournalState) -> None:
+        """Write the journal anew with this much, and remove every file that it does not name."""
+        lines = [{"format": _FORMAT_VERSION, "asked": state.job_settings}, *(asdict(segment) for segment in state.segments)]
+        lines += [{"complete": state.frame_count}] if state.is_complete else []
+        with atomic_write(self._journal_path) as temp:
+            temp.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
+        kept = {JOURNAL_NAME, "lock", *(segment.file for segment in state.segments)}
+        for path in self.folder.iterdir():
+            if path.name not in kept and path.is_file():
+                path.unlink()
+
+    def append_segment(self, segment: Segment) -> None:
+        self._append_line(asdict(segment))
+
+    def mark_complete(self, frame_count: int) -> None:
+        self._append_line({"complete": frame_count})
+
+    def get_segment_path(self, segment: Segment) -> Path:
+        return self.folder / segment.file
+
+    def remove(self) -> None:
+        """The film is whole: nothing of this is needed any more."""
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def _append_line(self, line: Mapping[str, Any]) -> None:
+        with self._journal_path.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def _is_intact(self, segment: Segment) -> bool:
+        path = self.folder / segment.file
+        return path.is_file() and path.stat().st_size == segment.bytes and compute_sha256(path) == segment.sha256
+
+
+def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
+    if not path.is_file():
+        return
+    for raw in path.read_bytes().split(b"\n"):
+        try:
+            line: object = json.loads(raw)
+        except ValueError:
+            return
+        if not isinstance(line, dict):
+            return
+        yield cast("dict[str, Any]", line)
+
+
+def _parse_segment(line: Mapping[str, Any]) -> Segment | None:
+    """The segment that a line speaks of; None for a line that is not one, or that names a file elsewhere."""
+    with suppress(TypeError, ValueError):
+        fields: dict[str, Any] = {**line, "pts": tuple(int(pts) for pts in line["pts"])}
+        segment = Segment(**fields)
+        if segment.pts and Path(segment.file).name == segment.file:
+            return segment
+    return None
+
+
+def _try_lock(file: IO[bytes]) -> bool:
+    try:
+        if sys.platform == "win32":
+            import msvcrt
+
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl
+
+            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True

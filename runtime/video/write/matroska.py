@@ -1,0 +1,137 @@
+"""The shape of pixels in a Matroska or WebM file that is written already: PyAV has no way to tell FFmpeg's muxer of it.
+
+A file of FFmpeg's begins ``SeekHead, Void, Info, Tracks``. The track of the picture grows by a few bytes, the empty ``Void``
+gives them up, and what lies between moves; nothing behind ``Tracks`` does. Element ids and meanings: RFC 9559.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import NamedTuple
+
+from ...errors import OutputError
+
+_SEGMENT, _SEEK_HEAD, _VOID, _INFO, _TRACKS = 0x18538067, 0x114D9B74, 0xEC, 0x1549A966, 0x1654AE6B
+_SEEK, _SEEK_ID, _SEEK_POSITION = 0x4DBB, 0x53AB, 0x53AC
+_TRACK_ENTRY, _VIDEO, _CRC32 = 0xAE, 0xE0, 0xBF
+_DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT = 0x54B0, 0x54BA, 0x54B2
+_UNIT_ASPECT_RATIO = 3
+"""Display width and height are a proportion. WebM knows pixels only, which is what no unit means."""
+_HEAD_BYTES = 1 << 20
+
+
+class _EbmlElement(NamedTuple):
+    id: int
+    start: int
+    content: bytes
+    end: int
+
+
+def write_pixel_aspect(path: Path, width: int, height: int, aspect: Fraction, *, webm: bool) -> None:
+    """Say that a pixel of the picture track, ``width`` x ``height``, is ``aspect`` times as wide as high.
+
+    In WebM the shown width is rounded to a pixel. Raises ``OutputError`` for a file that does not begin as FFmpeg's do.
+    """
+    display_aspect = width * aspect / height
+    display_values = (
+        (round(width * aspect), height, None)
+        if webm
+        else (display_aspect.numerator, display_aspect.denominator, _UNIT_ASPECT_RATIO)
+    )
+    with path.open("r+b") as file:
+        head = file.read(_HEAD_BYTES)
+        segment = next(found for found in _parse_elements(head) if found.id == _SEGMENT)
+        segment_start = segment.end - len(segment.content)
+        found = [one for one in _parse_elements(segment.content) if one.id != _CRC32][:5]
+        if [one.id for one in found[:4]] != [_SEEK_HEAD, _VOID, _INFO, _TRACKS] or len(found) < 5:
+            raise OutputError(f"{path.name} does not begin as FFmpeg's files do.", "Write mp4 or mov.", path=path)
+        seek_head, _, info, tracks, _ = found
+        new_tracks = _rewrite_tracks(tracks.content, display_values)
+        growth = len(new_tracks) - (tracks.end - tracks.start)
+        new_seek_head = _rewrite_seek_head(seek_head.content, growth)
+        void_bytes = tracks.end - seek_head.start - len(new_seek_head) - (info.end - info.start) - len(new_tracks)
+        void = _VOID.to_bytes(1) + (void_bytes - 9 | 1 << 56).to_bytes(8) + bytes(void_bytes - 9)
+        file.seek(segment_start + seek_head.start)
+        file.write(new_seek_head + void + segment.content[info.start : info.end] + new_tracks)
+
+
+def _parse_elements(data: bytes) -> Iterator[_EbmlElement]:
+    """The elements side by side in ``data``; the last may be cut off."""
+    offset = 0
+    while offset < len(data):
+        id_length, size_length = _get_vint_length(data[offset]), 0
+        size_offset = offset + id_length
+        if size_offset >= len(data):
+            return
+        size_length = _get_vint_length(data[size_offset])
+        content_start = size_offset + size_length
+        size = int.from_bytes(data[size_offset:content_start]) & (1 << 7 * size_length) - 1
+        end = min(content_start + size, len(data))
+        yield _EbmlElement(int.from_bytes(data[offset:size_offset]), offset, data[content_start:end], end)
+        offset = content_start + size
+
+
+def _get_vint_length(first: int) -> int:
+    """How many bytes a variable-length number has, by its first."""
+    return 9 - first.bit_length()
+
+
+def _encode_element(id_: int, content: bytes) -> bytes:
+    length = next(length for length in range(1, 9) if len(content) < (1 << 7 * length) - 1)
+    return _encode_uint(id_) + (len(content) | 1 << 7 * length).to_bytes(length) + content
+
+
+def _encode_uint(number: int) -> bytes:
+    return number.to_bytes(max(1, (number.bit_length() + 7) // 8))
+
+
+def _encode_master_element(id_: int, parts: list[bytes], *, has_checksum: bool) -> bytes:
+    """A master element; where it had a checksum it has one again."""
+    content = b"".join(parts)
+    return _encode_element(
+        id_, _encode_element(_CRC32, zlib.crc32(content).to_bytes(4, "little")) + content if has_checksum else content
+    )
+
+
+def _rewrite_tracks(content: bytes, display_values: tuple[int, int, int | None]) -> bytes:
+    found = list(_parse_elements(content))
+    parts = [_encode_element(one.id, _rewrite_track_entry(one.content, display_values)) for one in found if one.id != _CRC32]
+    return _encode_master_element(_TRACKS, parts, has_checksum=len(parts) < len(found))
+
+
+def _rewrite_track_entry(content: bytes, display_values: tuple[int, int, int | None]) -> bytes:
+    """A track; that of the picture is the one that has a ``Video``."""
+    return b"".join(
+        _encode_element(one.id, _rewrite_video_settings(one.content, display_values) if one.id == _VIDEO else one.content)
+        for one in _parse_elements(content)
+    )
+
+
+def _rewrite_video_settings(content: bytes, display_values: tuple[int, int, int | None]) -> bytes:
+    other_parts = [
+        _encode_element(one.id, one.content)
+        for one in _parse_elements(content)
+        if one.id not in (_DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT)
+    ]
+    display_parts = zip((_DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT), display_values, strict=True)
+    return b"".join(
+        other_parts + [_encode_element(id_, _encode_uint(value)) for id_, value in display_parts if value is not None]
+    )
+
+
+def _rewrite_seek_head(content: bytes, shift: int) -> bytes:
+    """Where elements lie, counted from the segment: ``Info`` and ``Tracks`` begin ``moved`` bytes earlier."""
+    found = list(_parse_elements(content))
+    parts = [_encode_element(one.id, _rewrite_seek_entry(one.content, shift)) for one in found if one.id != _CRC32]
+    return _encode_master_element(_SEEK_HEAD, parts, has_checksum=len(parts) < len(found))
+
+
+def _rewrite_seek_entry(content: bytes, shift: int) -> bytes:
+    parts = {one.id: one.content for one in _parse_elements(content)}
+    position = parts[_SEEK_POSITION]
+    if int.from_bytes(parts[_SEEK_ID]) in (_INFO, _TRACKS):
+        position = _encode_uint(int.from_bytes(position) - shift)
+    return _encode_element(_SEEK_ID, parts[_SEEK_ID]) + _encode_element(_SEEK_POSITION, position)

@@ -1,0 +1,268 @@
+"""Segments to a film: packets copied, times laid anew, the source's sound, subtitles, chapters and tags beside them."""
+
+from __future__ import annotations
+
+import heapq
+import io
+from bisect import bisect_right
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, cast
+
+import av
+from av.container import InputContainer
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+
+from ...atomic_write import fsync_path
+from ...errors import MediaError, OutputError
+from ...media.video_stream import VideoInfo
+from ..color.rgb_to_yuv import ColorTags
+from ..read.container import is_cover, open_container, select_video_stream
+from ..read.probe import resolve_frame_rate, to_fraction
+from .attachments import add_attachments, find_timecode
+from .encoders import MUXER_NAMES, Container
+from .journal import Segment
+from .matroska import write_pixel_aspect
+from .pyav_output import AnyPacket, Muxer, open_output
+from .segments import SegmentPlan, build_timescale_options
+from .stream_copy import SourceWindow, StreamCopier, copy_stream_metadata
+
+if TYPE_CHECKING:  # see muxer
+    from av.container.core import Chapter
+
+# Tags that speak of the old file, not of the film.
+_DROPPED_FILE_TAGS = {
+    "major_brand",
+    "minor_version",
+    "compatible_brands",
+    "encoder",
+    "creation_time",
+    "duration",
+    "rotate",
+    "timecode",
+}
+_INTERLEAVE_OPTIONS = {"max_interleave_delta": "1"}
+"""Packets come in order already: FFmpeg need not hold ten seconds of them back when a subtitle track is silent."""
+
+_MIN_TIMESCALE = 90_000
+"""Ticks per second that the file as a whole counts in, at least."""
+
+
+@dataclass(frozen=True)
+class MuxJob:
+    """What a joined film is made of beside its segments."""
+
+    info: VideoInfo
+    plan: SegmentPlan
+    container: Container
+    audio: Literal["copy", "none"]
+    subtitles: Literal["copy", "none"]
+    tags: Mapping[str, str]
+
+
+def mux_segments(job: MuxJob, segments: list[tuple[Path, Segment]], path: Path, on_message: Callable[[str], None]) -> int:
+    """Write ``path`` and give its size in bytes. It is called ``.part`` until it is whole and on the disk."""
+    temp = path.with_name(path.name + ".part")
+    try:
+        with ExitStack() as stack:
+            source = _open_source(job.info, stack)
+            out = stack.enter_context(open_output(temp, MUXER_NAMES[job.container], _build_muxer_options(job)))
+            _mux_streams(job, segments, source, out, on_message)
+        if job.info.pixel_aspect != 1 and job.container in ("mkv", "webm"):
+            size = job.plan.size
+            write_pixel_aspect(temp, size.width, size.height, job.info.pixel_aspect, webm=job.container == "webm")
+        fsync_path(temp)
+        size = temp.stat().st_size
+        temp.replace(path)
+        fsync_path(path.parent)
+    except BaseException:
+        temp.unlink(missing_ok=True)
+        raise
+    return size
+
+
+def _open_source(info: VideoInfo, stack: ExitStack) -> InputContainer | None:
+    if info.source is None:
+        return None
+    try:
+        return stack.enter_context(open_container(info.source))
+    except MediaError as error:
+        raise MediaError(
+            f"All frames are done, but their sound cannot be read: {error.what}",
+            "Bring the file back and run the same command again, or run it with audio and subtitles set to none.",
+            path=info.source,
+        ) from error
+
+
+def _build_muxer_options(job: MuxJob) -> dict[str, str]:
+    if job.container in ("mp4", "mov"):
+        times = build_timescale_options(job.info.time_base)
+        # The start of a sound track is rounded down to this unit; it stays a whole multiple of the picture's.
+        unit = int(times["movie_timescale"])
+        times["movie_timescale"] = str(unit * -(-_MIN_TIMESCALE // unit))
+        return {**_INTERLEAVE_OPTIONS, **times, "movflags": "+faststart+use_metadata_tags"}
+    return dict(_INTERLEAVE_OPTIONS)
+
+
+def _mux_streams(
+    job: MuxJob,
+    segments: list[tuple[Path, Segment]],
+    source: InputContainer | None,
+    out: Muxer,
+    on_message: Callable[[str], None],
+) -> None:
+    video_out = _add_video_stream(job, segments[0][0], out)
+    packets = [_iterate_video_packets(job, segments, video_out)]
+    if source:
+        path = job.info.source
+        assert path
+        video_streams = [
+            stream for stream in source.streams.video if not is_cover(stream)
+        ]  # there is none in the sound of an IMAGE
+        source_video = select_video_stream(source, path) if video_streams else None
+        if source_video is not None:
+            copy_stream_metadata(source_video, video_out)
+        out.metadata.update(_resolve_timecode(job, segments[0][0], source, source_video, on_message))
+        for loss in add_attachments(source, path, source_video, out, job.container):
+            on_message(loss)
+        window = _make_source_window(job.info, source)
+        tracks = StreamCopier(
+            source, out, job.container, window, audio=job.audio, subtitles=job.subtitles, on_message=on_message
+        )
+        packets.append(tracks.iterate_packets())
+        out.metadata.update({name: text for name, text in source.metadata.items() if name.lower() not in _DROPPED_FILE_TAGS})
+        out.set_chapters(_trim_chapters(source, window))
+    out.metadata.update(job.tags)
+    out.start_encoding()
+    for packet in heapq.merge(*packets, key=_get_packet_seconds):
+        out.mux(packet)
+
+
+def _resolve_timecode(
+    job: MuxJob, first: Path, source: InputContainer, source_video: VideoStream | None, on_message: Callable[[str], None]
+) -> dict[str, str]:
+    """The source's timecode as a tag, where it still holds and the container can count in it."""
+    text = find_timecode(source, source_video)
+    if text is None:
+        return {}
+    tag = {"timecode": text}
+    rate = resolve_frame_rate(source_video).limit_denominator(1_000_000) if source_video is not None else None
+    if job.info.start or rate != job.plan.frame_rate or not _accepts_tags(job, first, tag):
+        on_message(f"The timecode {text} is left out: it does not fit this film's beginning or rate.")
+        return {}
+    return tag
+
+
+def _accepts_tags(job: MuxJob, first: Path, tags: Mapping[str, str]) -> bool:
+    """Whether the container accepts these tags: its header is written into memory to find out."""
+    try:
+        with open_output(io.BytesIO(), MUXER_NAMES[job.container], {}) as out:
+            _add_video_stream(job, first, out)
+            out.metadata.update(tags)
+            out.start_encoding()
+    except (FFmpegError, ValueError):
+        return False
+    return True
+
+
+def _add_video_stream(job: MuxJob, first: Path, out: Muxer) -> VideoStream:
+    with av.open(str(first)) as segment:
+        stream = out.add_stream_from_template(segment.streams.video[0], opaque=True)
+    assert isinstance(stream, VideoStream)
+    context = stream.codec_context
+    if job.plan.encoding.codec_tag:
+        context.codec_tag = job.plan.encoding.codec_tag
+    context.framerate = job.plan.frame_rate
+    context.sample_aspect_ratio = job.info.pixel_aspect
+    stream.time_base = job.info.time_base
+    ColorTags.from_color_info(job.plan.color).apply(context)
+    return stream
+
+
+def _iterate_video_packets(job: MuxJob, segments: list[tuple[Path, Segment]], out: VideoStream) -> Iterator[AnyPacket]:
+    """The packets of all segments, with the times of the journal.
+
+    Decoding times are laid anew over the whole film: frame i (in decoding order) is decoded at the i-th time shown, moved
+    back by the largest reordering of any segment. They always rise and never come after the frame is shown, which times put
+    together from separate encoders would not promise for a variable frame rate.
+    """
+    times = [pts for _, segment in segments for pts in segment.pts]
+    delay = max(segment.reorder for _, segment in segments)
+    frame_ticks = max(1, times[1] - times[0]) if len(times) > 1 else 1
+    unit = job.info.time_base
+    extradata: bytes | None = None
+    number = 0
+    for path, segment in segments:
+        with av.open(str(path)) as file:
+            stream = file.streams.video[0]
+            extradata = _check_codec_parameters(path, stream, extradata)
+            for packet in cast("Iterator[AnyPacket]", file.demux(stream)):
+                if packet.pts is None or not packet.size:
+                    continue
+                pts = segment.pts[0] + round(packet.pts * to_fraction(packet.time_base) / unit)
+                packet.pts = pts
+                packet.dts = times[number - delay] if number >= delay else times[0] - (delay - number) * frame_ticks
+                packet.duration = _compute_packet_duration(times, pts, segments[-1][1].duration, job)
+                packet.time_base = unit
+                packet.stream = out
+                number += 1
+                yield packet
+    if number != len(times):
+        raise OutputError(
+            f"{len(times)} frames were finished, and {number} are in the segments.", _format_restart_hint(segments[0][0])
+        )
+
+
+def _check_codec_parameters(path: Path, stream: VideoStream, first_extradata: bytes | None) -> bytes:
+    """A film has one set of codec parameters; all segments come from the same encoder with the same settings."""
+    extradata = bytes(stream.codec_context.extradata or b"")
+    if first_extradata is not None and extradata != first_extradata:
+        raise OutputError(
+            f"{path.name} was made by another encoder than the segments before it.", _format_restart_hint(path), path=path
+        )
+    return extradata
+
+
+def _format_restart_hint(segment: Path) -> str:
+    return f"Delete the folder {segment.parent.name} and run it again."
+
+
+def _compute_packet_duration(times: list[int], pts: int, last_duration: int, job: MuxJob) -> int:
+    next_index = bisect_right(times, pts)
+    if next_index < len(times):
+        return times[next_index] - pts
+    return last_duration or max(1, round(1 / job.plan.frame_rate / job.info.time_base))
+
+
+def _get_packet_seconds(packet: AnyPacket) -> float:
+    ticks = packet.dts if packet.dts is not None else packet.pts or 0
+    return float(ticks * to_fraction(packet.time_base))
+
+
+def _make_source_window(info: VideoInfo, source: InputContainer) -> SourceWindow:
+    return SourceWindow(info.start or None, info.end, info.start)
+
+
+def _trim_chapters(source: InputContainer, window: SourceWindow) -> list[Chapter]:
+    """Those that lie in the window, cut to it."""
+    kept: list[Chapter] = []
+    for chapter in source.chapters():
+        unit = to_fraction(chapter["time_base"])
+        start, end = chapter["start"] * unit, chapter["end"] * unit
+        if (window.start is not None and end <= window.start) or (window.end is not None and start >= window.end):
+            continue
+        start = max(start, window.start or start) - window.shift
+        end = min(end, window.end or end) - window.shift
+        kept.append(
+            {
+                "id": len(kept) + 1,
+                "start": round(start / unit),
+                "end": round(end / unit),
+                "time_base": unit,
+                "metadata": dict(chapter["metadata"]),
+            }
+        )
+    return kept

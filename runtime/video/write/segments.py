@@ -1,0 +1,329 @@
+"""Frames to segments: files of whole, closed groups of pictures, each of which can be decoded without the others.
+
+The encoder works in a thread of its own beside whoever makes the frames. Every segment has a fresh encoder, so that what it
+holds depends on its own frames only: a run that goes on after a kill writes the same bytes as one that was never killed.
+
+Memory at 8K: the producer waits for room, packs a lent picture into planes at once, so that it never keeps one, and hands the
+planes over. At most ``ahead_bytes()`` of them are alive, the one being encoded included, but always one may be: on two cores
+that is one picture of 100 MB (10 bit 4:2:0) besides what the encoder itself holds, and the model works on the next meanwhile.
+
+What a kill costs: one segment at most, and the frame in the model's hands. No picture of the next segment is taken before the
+last one is on the disk; the model has made the next frame meanwhile, so this costs time only where the encoder is the slower
+one, and there the moment in which a segment is flushed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+from threading import Condition, Thread
+from types import TracebackType
+
+import av
+import psutil
+from av.error import FFmpegError
+from av.video.stream import VideoStream
+
+from ...atomic_write import fsync_path
+from ...errors import OutputError
+from ...media.geometry import Size
+from ...media.video_stream import ColorInfo
+from ..color.rgb_to_yuv import ColorTags
+from ..read.probe import to_fraction
+from .encoders import Encoding, count_cores
+from .errors import translate_write_errors
+from .journal import Segment, SegmentFolder, compute_sha256
+from .pyav_output import encode_frame, open_output
+
+
+def get_queue_byte_limit() -> int:
+    """How much may wait for the encoder: 64 MB a core, as far as memory allows, and 512 MB at most.
+
+    Where there are many cores, the encoder is what everybody waits for, and it must not wait for a picture itself; five of 8K
+    are enough for that.
+    """
+    return min((64 << 20) * count_cores(), 512 << 20, psutil.virtual_memory().available // 8)
+
+
+@dataclass(frozen=True)
+class SegmentPlan:
+    """What all segments of a film have in common."""
+
+    encoding: Encoding
+    size: Size
+    """Of the coded picture."""
+    color: ColorInfo
+    """As coded."""
+    time_base: Fraction
+    frame_rate: Fraction
+    pixel_aspect: Fraction
+    frames_per_segment: int
+    """In every segment but the last."""
+
+
+@dataclass(frozen=True, eq=False)
+class PackedFrame:
+    """A packed frame on its way to the encoder."""
+
+    frame: av.VideoFrame
+    pts: int
+    duration: int
+    nbytes: int
+
+
+class _FrameQueue:
+    """Pictures between two threads, bounded in bytes; one that is larger than the bound passes alone.
+
+    At most ``frames`` of them were taken in and are not yet ``saved``.
+    """
+
+    def __init__(self, max_unsaved: int) -> None:
+        self._max_unsaved = max_unsaved
+        self._byte_limit = get_queue_byte_limit()
+        self._unsaved_count = 0
+        self._live_bytes = 0
+        self._encoding_bytes = 0
+        self._items: deque[PackedFrame | None] = deque()
+        self._condition = Condition()
+        self._is_closed = False
+
+    def wait_for_capacity(self, nbytes: int) -> None:
+        """Until a picture of ``size`` bytes may be made, or nobody takes any more."""
+        with self._condition:
+            while self._is_full(nbytes) and not self._is_closed:
+                self._condition.wait(0.2)  # a limit, so that Ctrl-C comes through on every system
+
+    def _is_full(self, nbytes: int) -> bool:
+        return self._unsaved_count >= self._max_unsaved or (
+            self._live_bytes > 0 and self._live_bytes + nbytes > self._byte_limit
+        )
+
+    def put(self, item: PackedFrame | None) -> bool:
+        """False when nobody takes any more."""
+        with self._condition:
+            if self._is_closed:
+                return False
+            self._items.append(item)
+            self._live_bytes += item.nbytes if item else 0
+            self._unsaved_count += item is not None
+            self._condition.notify_all()
+            return True
+
+    def take(self) -> PackedFrame | None:
+        """The next one, alive until ``done``; None at the end, or at once after ``close``."""
+        with self._condition:
+            while not self._items and not self._is_closed:
+                self._condition.wait()
+            if self._is_closed:
+                return None
+            item = self._items[0]
+            if item:  # the end stays where it is, for whoever asks again
+                self._items.popleft()
+                self._encoding_bytes = item.nbytes
+                self._condition.notify_all()
+            return item
+
+    def release(self) -> None:
+        """The picture that was taken is gone."""
+        with self._condition:
+            self._live_bytes -= self._encoding_bytes
+            self._encoding_bytes = 0
+            self._condition.notify_all()
+
+    def mark_saved(self, frame_count: int) -> None:
+        """So many pictures are on the disk."""
+        with self._condition:
+            self._unsaved_count -= frame_count
+            self._condition.notify_all()
+
+    def close(self) -> None:
+        with self._condition:
+            self._is_closed = True
+            self._items.clear()
+            self._condition.notify_all()
+
+    @property
+    def is_closed(self) -> bool:
+        return self._is_closed
+
+
+class SegmentWriter:
+    """Give it pictures with ``put``; leaving the ``with`` block finishes the film, or drops the segment in work after an error.
+
+    ``finished`` is called in the encoder's thread after every segment; what it raises ends the work like any other error.
+    """
+
+    def __init__(
+        self,
+        plan: SegmentPlan,
+        segment_folder: SegmentFolder,
+        first_frame: int,
+        number: int,
+        on_segment: Callable[[Segment], None],
+    ) -> None:
+        self._plan, self._segment_folder = plan, segment_folder
+        self._first_frame, self._number = first_frame, number
+        self._on_segment = on_segment
+        self._queue = _FrameQueue(plan.frames_per_segment)
+        self._error: BaseException | None = None
+        self._thread = Thread(target=self._run, name="video encoder", daemon=True)
+
+    def __enter__(self) -> SegmentWriter:
+        self._thread.start()
+        return self
+
+    def wait_for_capacity(self, nbytes: int) -> None:
+        """Until a picture of ``size`` bytes may be made; ask before every one."""
+        self._queue.wait_for_capacity(nbytes)
+
+    def put(self, frame: PackedFrame) -> None:
+        """Hand a picture over. Raises what went wrong in the encoder's thread, if something did."""
+        if not self._queue.put(frame) and self._error:
+            raise self._error
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        if error is None:
+            self._queue.put(None)
+        else:
+            self._queue.close()
+        try:
+            while self._thread.is_alive():
+                self._thread.join(0.2)
+        except BaseException:  # Ctrl-C while the last segment is being finished
+            self._queue.close()
+            self._thread.join()
+            raise
+        if error is None and self._error:
+            raise self._error
+
+    def _run(self) -> None:
+        try:
+            with translate_write_errors(self._segment_folder.folder):
+                while self._write_segment():
+                    pass
+        except BaseException as error:
+            self._error = error
+        finally:
+            self._queue.close()
+
+    def _write_segment(self) -> bool:
+        """Encode one segment. False when there is no picture left, or the work was called off meanwhile."""
+        file: SegmentFile | None = None
+        try:
+            while frame := self._queue.take():
+                file = file or SegmentFile(self._segment_folder.folder / f"{self._number:06}.mp4", self._plan, frame.pts)
+                file.add(frame)
+                del frame  # nobody may hold it when the next one is made
+                self._queue.release()
+                if len(file.pts) == self._plan.frames_per_segment:
+                    break
+            if file is None:
+                return False
+            if self._queue.is_closed:
+                file.discard()
+                return False
+            segment = file.finish(self._first_frame)
+        except BaseException:
+            if file:
+                file.discard()
+            raise
+        self._segment_folder.append_segment(segment)
+        self._queue.mark_saved(segment.frame_count)
+        self._first_frame += segment.frame_count
+        self._number += 1
+        self._on_segment(segment)
+        return True
+
+
+class SegmentFile:
+    """One segment in the making. Its times begin at 0; where it lies in the film is in the journal."""
+
+    def __init__(self, path: Path, plan: SegmentPlan, start_pts: int) -> None:
+        self._path, self._temp = path, path.with_name(path.name + ".part")
+        self._plan, self._start_pts = plan, start_pts
+        self.pts: list[int] = []
+        self._duration = 0
+        self._packet_pts: list[int] = []
+        # MP4 keeps every time exactly, in the film's own unit; so does MOV, which ProRes needs. Matroska would round to 1 ms.
+        muxer = "mov" if plan.encoding.codec == "prores" else "mp4"
+        self._container = open_output(self._temp, muxer, build_timescale_options(plan.time_base))
+        try:
+            self._stream = self._open_stream()
+        except BaseException:
+            self.discard()
+            raise
+
+    def add(self, packed: PackedFrame) -> None:
+        packed.frame.pts = packed.pts - self._start_pts
+        packed.frame.time_base = self._plan.time_base
+        self.pts.append(packed.pts)
+        self._duration = packed.duration
+        self._encode(packed.frame)
+
+    def finish(self, first_frame: int) -> Segment:
+        """Flush the encoder, have the file reach the disk, and give it its name."""
+        self._encode(None)
+        self._container.close()
+        if sorted(self._packet_pts) != [pts - self._start_pts for pts in self.pts]:
+            raise OutputError(
+                f"{self._plan.encoding.encoder.name} lost frames or their times: {len(self.pts)} went in and "
+                f"{len(self._packet_pts)} came out.",
+                "Choose another codec.",
+                path=self._path,
+            )
+        fsync_path(self._temp)
+        size, sha256 = self._temp.stat().st_size, compute_sha256(self._temp)
+        self._temp.replace(self._path)
+        fsync_path(self._path.parent)
+        return Segment(
+            self._path.name,
+            first_frame,
+            tuple(self.pts),
+            self._duration,
+            _compute_reorder_depth(self._packet_pts),
+            size,
+            sha256,
+        )
+
+    def discard(self) -> None:
+        with suppress(FFmpegError, OSError, ValueError):  # it is thrown away
+            self._container.close()
+        self._temp.unlink(missing_ok=True)
+
+    def _encode(self, frame: av.VideoFrame | None) -> None:
+        for packet in encode_frame(self._stream, frame):
+            assert packet.pts is not None
+            self._packet_pts.append(round(packet.pts * to_fraction(packet.time_base) / self._plan.time_base))
+            self._container.mux(packet)
+
+    def _open_stream(self) -> VideoStream:
+        plan = self._plan
+        encoding = plan.encoding
+        options = dict(encoding.options)
+        stream = self._container.add_stream(encoding.encoder.name, rate=plan.frame_rate, options=options)
+        assert isinstance(stream, VideoStream)
+        context = stream.codec_context
+        context.width, context.height, context.pix_fmt = plan.size.width, plan.size.height, encoding.pixel_format
+        context.time_base = stream.time_base = plan.time_base
+        context.sample_aspect_ratio = plan.pixel_aspect
+        if encoding.bitrate:
+            context.bit_rate = encoding.bitrate
+        ColorTags.from_color_info(plan.color).apply(context)
+        self._container.start_encoding()
+        return stream
+
+
+def build_timescale_options(time_base: Fraction) -> dict[str, str]:
+    """Options of the MP4 and MOV muxers: count time in the film's own unit everywhere, the file's start offset included."""
+    scale = str(time_base.denominator)
+    return {"video_track_timescale": scale, "movie_timescale": scale}
+
+
+def _compute_reorder_depth(packet_pts: list[int]) -> int:
+    """How far decoding runs ahead of showing, in frames: the longest way a frame moves forward when they are sorted by time."""
+    rank = {pts: position for position, pts in enumerate(sorted(packet_pts))}
+    return max(position - rank[pts] for position, pts in enumerate(packet_pts))

@@ -1,0 +1,353 @@
+"""A film to a file: encode beside whoever makes the frames, survive being killed, bring the sound along."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from fractions import Fraction
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+import av
+
+from ...errors import MediaError, OutputError
+from ...media.geometry import Size
+from ...media.video_stream import Frame, VideoInfo, VideoStream
+from ..color.rgb_to_yuv import RgbToYuv, resolve_encoded_color
+from .disk_space import VideoSpaceMonitor, check_join_space, check_video_space
+from .encoders import CODEC_NAMES, Bits, Chroma, Codec, Container, HardwareEncoder, resolve_encoding
+from .errors import translate_write_errors
+from .journal import JournalState, OutputLocked, Segment, SegmentFolder
+from .mux import MuxJob, mux_segments
+from .resume import SOURCE_KEY
+from .segments import PackedFrame, SegmentPlan, SegmentWriter
+
+_MAX_KEYFRAME_INTERVAL = 300
+"""Frames from key frame to key frame, whatever a segment's length: players seek to key frames."""
+
+
+@dataclass(frozen=True)
+class VideoWriteSettings:
+    """How a film is written. What is None or empty is chosen by the encoder's entry in ``encoders``."""
+
+    codec: Codec = "hevc"
+    container: Container = "mp4"
+    bits: Bits = 10
+    chroma: Chroma = "4:2:0"
+    crf: int | None = None
+    bitrate: int | None = None
+    """Bits per second, instead of ``crf``."""
+    preset: str = ""
+    hardware: HardwareEncoder | Literal["auto"] | None = None
+    """A hardware encoder, or ``auto`` for whichever takes this film, else the processor, and it is said which. None is taken
+    without being asked for, because their pictures are worse at the same size."""
+    audio: Literal["copy", "none"] = "copy"
+    """``copy`` encodes again only what the container cannot hold."""
+    subtitles: Literal["copy", "none"] = "copy"
+    metadata: Mapping[str, str] = field(default_factory=dict[str, str])
+    """Tags of the file, such as ComfyUI's ``prompt`` and ``workflow`` (JSON). They win over the source's own."""
+    segment_seconds: Fraction = Fraction(1)
+    """What a kill costs at most; also the distance of key frames, up to 300 frames."""
+
+
+class WriteProgress(Protocol):
+    """Where the writer reports to, always in the caller's thread but for ``say``."""
+
+    def advance(self, frames: int = 1, /) -> None:
+        """So many more frames are done. May raise, which is how a run is cancelled: it can be gone on with later."""
+        ...
+
+    def message(self, text: str, /) -> None:
+        """Something that the person should know: a decision, a warning."""
+        ...
+
+    def update(self, **numbers: int) -> None:
+        """``bytes`` of finished segments, and how many frames an earlier run had finished (``resumed``), as they stand now."""
+        ...
+
+
+@dataclass(frozen=True)
+class WriteReport:
+    path: Path
+    frames: int
+    seconds: float
+    """Wall time of this run."""
+    bytes: int
+    resumed_frames: int
+    """Of ``frames``, how many an earlier run had finished."""
+    encoder: str
+    notes: tuple[str, ...]
+    """Every sentence that was said about the result."""
+
+
+class _MessageLog:
+    """Says each sentence once and keeps it."""
+
+    def __init__(self, progress: WriteProgress) -> None:
+        self._progress = progress
+        self.messages: list[str] = []
+
+    def __call__(self, text: str) -> None:
+        if text not in self.messages:
+            self.messages.append(text)
+            self._progress.message(text)
+
+
+def write_video(
+    stream: VideoStream,
+    path: Path,
+    settings: VideoWriteSettings,
+    progress: WriteProgress,
+    *,
+    resume: bool = True,
+    fail_if_exists: bool = False,
+) -> WriteReport:
+    """Write ``stream`` to ``path``.
+
+    The frames go into segments under ``NAME.parts`` beside the output (see ``journal``). A run that is killed leaves that
+    folder, and the same call goes on after the last whole segment; with other settings or another source, or without an
+    identity, it starts anew and says why. ``resume=False`` starts anew in any case. With ``fresh`` a film of that name, which
+    is replaced otherwise, is left alone. When all frames are there, the segments are joined without encoding again, with the
+    sound, subtitles, chapters and tags of ``stream.info.source``; only then is there a file called ``path``, and the folder
+    goes.
+
+    Times are kept exactly in MP4 and MOV, and to the millisecond in Matroska and WebM, which count in milliseconds.
+    Odd sizes: H.264, HEVC and AV1 hold only even ones in 4:2:0, so the last column or row is repeated once, and it is said;
+    nothing is ever cut off.
+
+    Raises:
+        Busy: another run is writing this film, or with ``fresh``, has written it.
+        OutputError: settings that do not go together, HDR in 8 bits, a place that cannot be written, a full disk.
+        HardwareMissing: ``settings.hardware`` does not open here.
+        Anything that ``stream`` or ``watch.advance`` raises. After all of these the journal is intact.
+    """
+    started = time.monotonic()
+    messages = _MessageLog(progress)
+    job = _WriteJob(stream, path, settings, messages)
+    with translate_write_errors(path):
+        _check_output_path(path, stream.info)
+        segment_folder = SegmentFolder(path)
+        with segment_folder.lock():
+            if fail_if_exists and path.exists():
+                raise OutputLocked(f"There is a {path.name} already.", "Choose another name.", path=path)
+            state = _load_resumable_state(segment_folder, job.job_settings, messages, resume=resume)
+            resumed_frames = state.frame_count
+            progress.update(resumed=resumed_frames)
+            progress.advance(resumed_frames)
+            if resumed_frames:
+                messages(f"Going on after {resumed_frames} finished frames.")
+            if not state.is_complete:
+                state = _encode_missing_frames(job, segment_folder, state, progress)
+            check_join_space(path.parent, list(state.segments))
+            mux_job = MuxJob(stream.info, job.plan, settings.container, settings.audio, settings.subtitles, settings.metadata)
+            size = mux_segments(
+                mux_job, [(segment_folder.get_segment_path(segment), segment) for segment in state.segments], path, messages
+            )
+        segment_folder.remove()
+    elapsed = time.monotonic() - started
+    return WriteReport(
+        path, state.frame_count, elapsed, size, resumed_frames, job.plan.encoding.encoder.name, tuple(messages.messages)
+    )
+
+
+def get_video_job_settings(stream: VideoStream, path: Path, settings: VideoWriteSettings) -> Mapping[str, Any]:
+    """Everything that the coded pictures depend on, as the journal of the film holds it. Raises as ``write_video`` does."""
+    return _WriteJob(stream, path, settings, lambda _: None).job_settings
+
+
+class _WriteJob:
+    """Everything that is decided before the first frame."""
+
+    def __init__(
+        self, stream: VideoStream, path: Path, settings: VideoWriteSettings, on_message: Callable[[str], None]
+    ) -> None:
+        info = stream.info
+        if info.color.is_hdr and settings.bits == 8:
+            raise OutputError(
+                f"{path.name}: an HDR film ({info.color.transfer}) in 8 bits shows bands.", "Set bits to 10.", path=path
+            )
+        self.stream, self.path, self.on_message = stream, path, on_message
+        rate = info.frame_rate if info.frame_rate > 0 else Fraction(25)
+        frames_per_segment = max(1, round(settings.segment_seconds * rate))
+        encoding = resolve_encoding(
+            settings.codec,
+            settings.container,
+            settings.bits,
+            settings.chroma,
+            size=info.size,
+            keyframe_interval=min(frames_per_segment, _MAX_KEYFRAME_INTERVAL),
+            hardware=settings.hardware,
+            crf=settings.crf,
+            bitrate=settings.bitrate,
+            preset=settings.preset,
+            mastering_display=info.mastering_display,
+            content_light=info.content_light,
+        )
+        for note in encoding.notes:
+            on_message(note)
+        coded_size = encoding.get_coded_size(info.size)
+        if coded_size != info.size:
+            on_message(
+                f"The film is {coded_size} instead of {info.size}: {CODEC_NAMES[settings.codec]} with fewer colour samples holds only "
+                "even sizes, so the last column or row is repeated. Chroma 4:4:4 keeps the size."
+            )
+        color = resolve_encoded_color(info.color, encoding.pixel_format, limited_range_only=settings.codec == "prores")
+        rate = rate.limit_denominator(1_000_000)
+        self.plan = SegmentPlan(encoding, coded_size, color, info.time_base, rate, info.pixel_aspect, frames_per_segment)
+
+    @property
+    def info(self) -> VideoInfo:
+        return self.stream.info
+
+    @property
+    def job_settings(self) -> dict[str, Any]:
+        """Everything that the coded pictures depend on, by the name a person knows it by."""
+        plan, encoding = self.plan, self.plan.encoding
+        return {
+            SOURCE_KEY: self.info.identity,
+            "size": str(self.info.size),
+            "encoder": encoding.encoder.name,
+            "pixel format": encoding.pixel_format,
+            "encoder settings": {
+                name: _strip_thread_options(value) for name, value in encoding.options.items() if name != "threads"
+            },
+            "bitrate": encoding.bitrate,
+            "colour": [plan.color.matrix, plan.color.range, plan.color.transfer, plan.color.primaries],
+            "pixel aspect": str(plan.pixel_aspect),
+            "frame rate": str(plan.frame_rate),
+            "time base": str(plan.time_base),
+            "frames in a segment": plan.frames_per_segment,
+            "version of FFmpeg": {name: ".".join(map(str, parts)) for name, parts in sorted(av.library_versions.items())},
+        }
+
+
+def _strip_thread_options(option: str) -> str:
+    """An option without the number of processors, which changes no pixel."""
+    return ":".join(part for part in option.split(":") if part.split("=")[0] not in ("pools", "threads", "lp"))
+
+
+def _check_output_path(path: Path, info: VideoInfo) -> None:
+    if info.source and info.source.exists() and path.exists() and path.samefile(info.source):
+        raise OutputError(f"{path.name} is the film that is being read.", "Choose another name for the result.", path=path)
+    if path.is_dir():
+        raise OutputError(f"{path.name} is a folder.", "Choose a file name.", path=path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+
+
+def _load_resumable_state(
+    segment_folder: SegmentFolder, job_settings: Mapping[str, Any], on_message: _MessageLog, *, resume: bool
+) -> JournalState:
+    """What an earlier run left that fits, with the journal written anew to hold exactly that."""
+    found = segment_folder.read_state()
+    if found and found.segments:
+        reason = _find_restart_reason(found.job_settings, job_settings, resume=resume)
+        if reason:
+            on_message(f"Starting anew: {reason}. {found.frame_count} finished frames are thrown away.")
+            found = None
+    state = replace(found, asked=job_settings) if found and found.segments else JournalState(job_settings)
+    segment_folder.write_state(state)
+    return state
+
+
+def _find_restart_reason(old_settings: Mapping[str, Any], new_settings: Mapping[str, Any], *, resume: bool) -> str:
+    if not resume:
+        return "that was asked for"
+    if not new_settings[SOURCE_KEY]:
+        return "this film has no fingerprint to tell it by"
+    changed = [name for name in new_settings if old_settings.get(name) != new_settings[name]]
+    if not changed:
+        return ""
+    if changed == [SOURCE_KEY]:
+        return "the source, the model or its settings changed"
+    name = next(name for name in changed if name != SOURCE_KEY)
+    old, new = old_settings.get(name), new_settings[name]
+    return f"the {name} changed ({old} before, {new} now)" if isinstance(new, str | int) else f"the {name} changed"
+
+
+def _encode_missing_frames(
+    job: _WriteJob, segment_folder: SegmentFolder, state: JournalState, progress: WriteProgress
+) -> JournalState:
+    """Encode what is missing."""
+    info, plan = job.info, job.plan
+    missing = max(0, info.frame_count - state.frame_count) if info.frame_count is not None else None
+    if missing:
+        check_video_space(segment_folder.folder, plan.encoding, plan.size, missing, plan.frame_rate, job.on_message)
+    segments = list(state.segments)
+    space_watch = VideoSpaceMonitor(segment_folder.folder, info.frame_count, segments, job.on_message)
+
+    written_bytes = sum(segment.bytes for segment in segments)
+
+    def on_segment(segment: Segment) -> None:
+        nonlocal written_bytes
+        segments.append(segment)
+        written_bytes += segment.bytes
+        space_watch(segment)
+
+    timestamps = _MonotonicTimestamps(info, segments[-1].pts[-1] if segments else None)
+    rgb_to_yuv = RgbToYuv(plan.encoding.pixel_format, plan.color, plan.size)
+    with (
+        SegmentWriter(plan, segment_folder, state.frame_count, len(segments), on_segment) as writer,
+        _open_frames(job, state.frame_count) as frames,
+    ):
+        for frame in frames:
+            _check_frame(frame, info.size, job.path)
+            writer.wait_for_capacity(rgb_to_yuv.frame_bytes)
+            writer.put(_pack_frame(frame, rgb_to_yuv, timestamps))
+            progress.update(bytes=written_bytes)
+            progress.advance(1)
+    if timestamps.moved_count:
+        job.on_message(f"{timestamps.moved_count} frames had a time that was not after the one before: they were moved.")
+    frame_count = sum(segment.frame_count for segment in segments)
+    if not frame_count:
+        raise MediaError(f"{(info.source or job.path).name} has no frames.", "Look at it in a player.", path=info.source)
+    segment_folder.mark_complete(frame_count)
+    return JournalState(state.job_settings, tuple(segments), is_complete=True)
+
+
+def _pack_frame(frame: Frame, rgb_to_yuv: RgbToYuv, timestamps: _MonotonicTimestamps) -> PackedFrame:
+    packed = rgb_to_yuv(frame.pixels)
+    pts, duration = timestamps(frame)
+    return PackedFrame(packed, pts, duration, rgb_to_yuv.frame_bytes)
+
+
+@contextmanager
+def _open_frames(job: _WriteJob, first: int) -> Generator[Iterator[Frame]]:
+    """The frames from ``first`` on; whatever works behind them stops when this is left."""
+    frames = job.stream.frames(first)
+    try:
+        yield frames
+    finally:
+        close = getattr(frames, "close", None)
+        if close:
+            close()
+
+
+def _check_frame(frame: Frame, size: Size, path: Path) -> None:
+    height, width = frame.pixels.shape[:2]
+    if (width, height) != (size.width, size.height):
+        raise MediaError(
+            f"{path.name}: the frame at {float(frame.seconds):.3f} s is {width}x{height}, and the film began as {size}.",
+            "Cut the source where its size changes and write the parts one by one.",
+            path=path,
+        )
+
+
+class _MonotonicTimestamps:
+    """The times of frames in the film's unit, always going up."""
+
+    def __init__(self, info: VideoInfo, last_pts: int | None) -> None:
+        self._unit = info.time_base
+        self._last_pts = last_pts
+        self.moved_count = 0
+
+    def __call__(self, frame: Frame) -> tuple[int, int]:
+        """(pts, duration). A container can hold a time only once: one that is not after the last is moved behind it."""
+        ratio = frame.time_base / self._unit
+        pts, duration = round(frame.pts * ratio), round(frame.duration * ratio)
+        if self._last_pts is not None and pts <= self._last_pts:
+            pts = self._last_pts + 1
+            self.moved_count += 1
+        self._last_pts = pts
+        return pts, duration

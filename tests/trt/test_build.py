@@ -1,0 +1,200 @@
+"""Real engines by the real TensorRT for RTX, which builds without a GPU; and what becomes of those that are not right."""
+
+import importlib.util
+import json
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from upscale8k.runtime.errors import ModelDamaged, ModelNotFound, UnsupportedModel, WorkflowError
+from upscale8k.runtime.models.onnx_export import export_onnx
+from upscale8k.runtime.models.upscale_model import UpscaleModel
+from upscale8k.runtime.trt import get_or_build as obtaining
+from upscale8k.runtime.trt.build import PROGRESS_TOTAL, BuildProgress, BuildRequest, build_engine
+from upscale8k.runtime.trt.engine_info import get_info_path, list_differences, read_engine_info, write_engine
+from upscale8k.runtime.trt.engine_source import make_source_from_model, make_source_from_onnx
+from upscale8k.runtime.trt.get_or_build import get_or_build_engine, make_engine_info
+from upscale8k.runtime.trt.package import TensorRTPackage, find_tensorrt
+from upscale8k.runtime.trt.shape_profile import make_profile_for_tile
+from upscale8k.runtime.trt.target_gpu import resolve_target_gpu
+
+pytest.importorskip("onnx", reason="needs: pip install onnx")
+HERE = importlib.util.find_spec("tensorrt_rtx") is not None
+real = pytest.mark.skipif(not HERE, reason="TensorRT for RTX is not installed: pip install tensorrt-rtx")
+
+
+class Watch:
+    def __init__(self) -> None:
+        self.done, self.said = 0, list[str]()
+
+    def advance(self, steps: int = 1) -> None:
+        self.done += steps
+
+    def say(self, text: str) -> None:
+        self.said.append(text)
+
+
+@pytest.fixture
+def rtx() -> TensorRTPackage:
+    return find_tensorrt("tensorrt_rtx")
+
+
+@pytest.fixture
+def watch() -> Watch:
+    return Watch()
+
+
+def engine(source: Any, flavour: TensorRTPackage, watch: Watch, target: str = "sm_89", path: Path | None = None) -> Any:
+    return get_or_build_engine(
+        source, resolve_target_gpu(target, flavour), flavour, 0, path, lambda total, unit: nullcontext(watch)
+    )
+
+
+@real
+def test_real_esrgan_x4plus_becomes_an_engine_once(rtx: TensorRTPackage, watch: Watch, tmp_path: Path) -> None:
+    """The real weights, in half precision, for a GeForce RTX 40; the second time it is there."""
+    from upscale8k.runtime.models.load import hash_weights, load_model
+    from upscale8k.runtime.models.locate import find_model
+
+    model = UpscaleModel.from_descriptor(load_model(find_model("realesrgan-x4plus", ())))
+    source = make_source_from_model(model, hash_weights(model.descriptor), 512, half=True, fixed=False)
+    found = engine(source, rtx, watch)
+    assert found.built
+    assert 0 < watch.done <= PROGRESS_TOTAL
+    # 16.7 million weights of two bytes are in it
+    assert 33e6 < found.path.stat().st_size < 60e6
+    facts = json.loads(get_info_path(found.path).read_text())
+    assert facts["weights"] == model.provenance.sha256
+    assert (facts["precision"], facts["target"], facts["version"]) == ("fp16", "sm_89", rtx.version)
+    assert (facts["least"], facts["best"], facts["most"]) == ([32, 32], [640, 640], [640, 640])
+    before = found.path.stat().st_mtime_ns
+    again = engine(replace(source, graph=lambda: pytest.fail("exported again")), rtx, watch)
+    assert (again.path, again.built, again.path.stat().st_mtime_ns) == (found.path, False, before)
+
+
+@real
+@pytest.mark.parametrize("half", [True, False])
+@pytest.mark.parametrize("fixed", [True, False])
+def test_a_small_engine_of_every_kind(half: bool, fixed: bool, small: UpscaleModel, rtx: TensorRTPackage, watch: Watch) -> None:
+    found = engine(make_source_from_model(small, "00" * 32, 64, half=half, fixed=fixed), rtx, watch, "sm_86,sm_120")
+    assert found.built
+    assert found.stamp.target == "sm_86,sm_120"
+    assert found.stamp.shapes.fixed == fixed
+    assert found.stamp.precision == ("fp16" if half else "fp32")
+
+
+@real
+def test_an_engine_that_is_not_the_right_one_is_built_anew_and_that_is_said(
+    small: UpscaleModel, rtx: TensorRTPackage, watch: Watch, tmp_path: Path
+) -> None:
+    source, path = make_source_from_model(small, "00" * 32, 64, half=True, fixed=False), tmp_path / "own" / "x.trt"
+    good = engine(source, rtx, watch, path=path)
+    assert good.built
+    assert watch.said == []
+    assert not engine(source, rtx, watch, path=path).built
+    path.write_bytes(path.read_bytes()[:-1])
+    assert engine(source, rtx, watch, path=path).built
+    assert "its file is damaged" in watch.said[-1]
+    write_engine(path, path.read_bytes(), replace(good.stamp, version="1.0.0"))
+    assert engine(source, rtx, watch, path=path).built
+    assert "another version of TensorRT" in watch.said[-1]
+    assert engine(source, rtx, watch, "sm_120", path=path).built
+    assert "another GPU" in watch.said[-1]
+    assert read_engine_info(path).target == "sm_120"
+
+
+@real
+def test_stopping_a_build_stops_it_and_leaves_nothing(small: UpscaleModel, rtx: TensorRTPackage, tmp_path: Path) -> None:
+    class Impatient(Watch):
+        def advance(self, steps: int = 1) -> None:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        engine(make_source_from_model(small, "00" * 32, 64, half=True, fixed=False), rtx, Impatient(), path=tmp_path / "x.trt")
+    assert list(tmp_path.glob("*.trt*")) == []
+
+
+@real
+def test_bytes_that_are_no_graph_are_refused_by_the_builder_too(rtx: TensorRTPackage) -> None:
+    order = BuildRequest(b"no graph", make_profile_for_tile(64, 4, 1, fixed=False), resolve_target_gpu("sm_89", rtx))
+    with pytest.raises((ModelDamaged, UnsupportedModel)) as caught:
+        build_engine(order, rtx, lambda steps: None)
+    assert caught.value.hint
+
+
+@real
+def test_an_onnx_file_becomes_an_engine_as_it_is(
+    small: UpscaleModel, rtx: TensorRTPackage, watch: Watch, tmp_path: Path
+) -> None:
+    path = tmp_path / "small.onnx"
+    path.write_bytes(export_onnx(small, half=True).content)
+    source = make_source_from_onnx(path, 64, fixed=False)
+    assert (source.precision, source.scale, source.shape_profile.max) == ("fp16", 2, (64 + 2 * small.halo,) * 2)
+    assert engine(source, rtx, watch).built
+    path.write_bytes(export_onnx(small, size=(96, 80)).content)
+    assert make_source_from_onnx(path, 512, fixed=False).shape_profile.max == (96, 80)
+
+
+@pytest.mark.parametrize("content", [b"", b"<!doctype html>", b"\x08\x07", b"PK\x03\x04"])
+def test_a_file_that_is_no_onnx_is_refused_by_name(content: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "model.onnx"
+    path.write_bytes(content)
+    with pytest.raises(ModelDamaged, match=r"model\.onnx is no ONNX file") as caught:
+        make_source_from_onnx(path, 64, fixed=False)
+    assert "export" in caught.value.hint
+    with pytest.raises(ModelNotFound, match="cannot be read"):
+        make_source_from_onnx(tmp_path / "none.onnx", 64, fixed=False)
+
+
+def test_an_onnx_file_of_another_kind_is_refused(tmp_path: Path) -> None:
+    from onnx import TensorProto, helper, save
+
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        [helper.make_node("Relu", ["x"], ["y"])],
+        "words",
+        [value("x", TensorProto.FLOAT, [1, 768])],
+        [value("y", TensorProto.FLOAT, [1, 768])],
+    )
+    save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "words.onnx")
+    with pytest.raises(UnsupportedModel, match="does not take one picture"):
+        make_source_from_onnx(tmp_path / "words.onnx", 64, fixed=False)
+
+
+def test_half_precision_is_not_built_for_a_model_that_overflows_in_it(small: UpscaleModel) -> None:
+    with pytest.raises(WorkflowError, match="overflows"):
+        make_source_from_model(replace(small, half_safe=False), "00", 64, half=True, fixed=False)
+
+
+def test_a_graph_is_made_only_when_it_is_needed(
+    small: UpscaleModel, flavour: Callable[..., TensorRTPackage], watch: Watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made: list[bytes] = []
+    monkeypatch.setattr(obtaining, "build_engine", lambda order, flavour, advance: made.append(order.graph) or b"engine")
+    source = replace(make_source_from_model(small, "00", 64, half=True, fixed=False), graph=lambda: b"graph")
+    first = engine(source, flavour(), watch)
+    assert not engine(source, flavour(), watch).built
+    assert engine(source, flavour(version="1.2.4"), watch).path != first.path
+    assert made == [b"graph", b"graph"]
+    assert list_differences(first.path, make_engine_info(source, resolve_target_gpu("sm_120", flavour()), flavour(), 0)) == [
+        "another GPU"
+    ]
+
+
+def test_phases_inside_phases_become_one_number_that_only_grows() -> None:
+    seen: list[int] = []
+    progress = BuildProgress(seen.append)
+    progress.start_phase("build", None, 2)
+    progress.start_phase("layers", "build", 4)
+    for step in range(4):
+        progress.complete_step("layers", step)
+    progress.finish_phase("layers")
+    progress.complete_step("build", 0)
+    assert sum(seen) == PROGRESS_TOTAL // 2
+    progress.complete_step("build", 1)
+    progress.finish_phase("build")
+    assert sum(seen) == PROGRESS_TOTAL
+    assert min(seen) > 0

@@ -1,0 +1,208 @@
+"""An engine at work, with a stand-in for TensorRT's runtime and its GPU; nothing here is measured on a real one."""
+
+import ctypes
+import math
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from upscale8k.runtime.errors import HardwareMissing, ModelDamaged, OutOfMemory, WorkflowError
+from upscale8k.runtime.models.upscale_model import UpscaleModel
+from upscale8k.runtime.trt import engine_session as sessions
+from upscale8k.runtime.trt.attach import AttachedEngine, attach_engine, get_engine
+from upscale8k.runtime.trt.engine_info import EngineInfo, write_engine
+from upscale8k.runtime.trt.engine_session import open_engine_session
+from upscale8k.runtime.trt.package import TensorRTPackage
+from upscale8k.runtime.upscale.autotune.select import select_backend
+from upscale8k.runtime.upscale.backends import open_backend
+from upscale8k.runtime.upscale.backends import tensorrt as backend
+from upscale8k.runtime.upscale.image_batch import TiledUpscaleSettings, resolve_tiling
+from upscale8k.runtime.upscale.tiles import MIN_TILE
+
+SCALE, CPU = 4, torch.device("cpu")
+
+
+def stamp(**changed: Any) -> EngineInfo:
+    sizes: dict[str, Any] = {"tile": 64, "least": (32, 32), "best": (100, 100), "most": (100, 100)}
+    facts: dict[str, Any] = {"weights": "00", "scale": SCALE, "multiple": 1, "precision": "fp16", "flavour": "tensorrt_rtx"}
+    return EngineInfo(**{**facts, **sizes, "version": "1.2.3", "target": "sm_89", "driver": "", "workspace": 0, **changed})
+
+
+class Context:
+    """Repeats pixels where the addresses point to, as an engine would write there."""
+
+    def __init__(self) -> None:
+        self.tensors: dict[str, torch.Tensor] = {}
+        self.shape: tuple[int, ...] = ()
+        self.accepts, self.succeeds = True, True
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        self.shape = shape
+        return self.accepts
+
+    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+        n, c, h, w = self.shape
+        return n, c, h * SCALE, w * SCALE
+
+    def set_tensor_address(self, name: str, address: int) -> None:
+        shape = self.shape if name == "input" else self.get_tensor_shape(name)
+        halves = (ctypes.c_uint16 * math.prod(shape)).from_address(address)
+        self.tensors[name] = torch.frombuffer(halves, dtype=torch.float16).view(shape)
+
+    def execute_async_v3(self, stream: int) -> bool:
+        if self.succeeds:
+            repeated = self.tensors["input"].repeat_interleave(SCALE, 2).repeat_interleave(SCALE, 3)
+            self.tensors["output"].copy_(repeated)
+        return self.succeeds
+
+
+@pytest.fixture
+def context() -> Context:
+    return Context()
+
+
+@pytest.fixture
+def gpu(context: Context, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
+    """A GPU of compute capability 8.9 and a TensorRT whose every engine is ``context``."""
+    mode, kind = SimpleNamespace(INPUT="in", OUTPUT="out"), SimpleNamespace(HALF="half", FLOAT="float")
+    engine = SimpleNamespace(
+        num_io_tensors=2,
+        get_tensor_name=lambda index: ("input", "output")[index],
+        get_tensor_mode=lambda name: "in" if name == "input" else "out",
+        get_tensor_dtype=lambda name: "half",
+        create_execution_context=lambda: context,
+    )
+    here = SimpleNamespace(engine=engine, capability=(8, 9), version="1.2.3")
+    runtime = SimpleNamespace(deserialize_cuda_engine=lambda content: here.engine)
+    logger = type("Logger", (), {"ERROR": 1, "__init__": lambda self, level: None})
+    module = SimpleNamespace(Runtime=lambda log: runtime, Logger=logger, TensorIOMode=mode, DataType=kind)
+    monkeypatch.setattr(sessions, "find_tensorrt", lambda name: TensorRTPackage(name, here.version, module))
+    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: here.capability)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA Test")
+    monkeypatch.setattr(torch.cuda, "device", lambda device: torch.inference_mode(False))
+    stream = SimpleNamespace(cuda_stream=7, wait_stream=lambda other: None, synchronize=lambda: None)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device: stream)
+    monkeypatch.setattr(torch.cuda, "Stream", lambda device: stream)
+    return here
+
+
+@pytest.fixture
+def engine(tmp_path: Path) -> Path:
+    write_engine(tmp_path / "x.trt", b"engine", stamp())
+    return tmp_path / "x.trt"
+
+
+@pytest.fixture
+def model(weights: Callable[[str], Any], engine: Path) -> UpscaleModel:
+    return UpscaleModel.from_descriptor(attach_engine(weights("realesr-animevideov3"), AttachedEngine(engine)))
+
+
+@pytest.fixture
+def opened(model: UpscaleModel, gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> Any:
+    """The backend, with the CPU in the place of the GPU."""
+    monkeypatch.setattr(backend, "open_engine_session", lambda path, device: open_engine_session(path, CPU))
+    monkeypatch.setattr(backend, "resolve_device", lambda name: SimpleNamespace(type="cuda"))
+    made = backend.TensorRtBackend(model, "cuda", "auto")
+    made._device = CPU
+    return made
+
+
+@pytest.mark.parametrize(("height", "width"), [(100, 100), (33, 71), (20, 100), (1, 5)])
+def test_tiles_of_any_size_up_to_the_engines_go_through(height: int, width: int, opened: Any, photograph: np.ndarray) -> None:
+    tiles = np.stack([photograph[:height, :width], photograph[200 : 200 + height, :width]])
+    expected = tiles.astype(np.float16).astype(np.float32).repeat(SCALE, 1).repeat(SCALE, 2)
+    np.testing.assert_array_equal(opened.run(tiles), expected)
+    assert opened.warnings == []
+    opened.close()
+
+
+def test_too_large_a_tile_says_which_one_fits(opened: Any) -> None:
+    with pytest.raises(WorkflowError, match="up to 100x100 pixels") as caught:
+        opened.run(np.zeros((1, 101, 50, 3), np.float32))
+    assert "tile 64" in caught.value.hint
+
+
+def test_what_overflows_is_computed_again_by_torch(opened: Any, context: Context, photograph: np.ndarray) -> None:
+    tile = photograph[None, :40, :48]
+
+    def overflow(stream: int) -> bool:
+        context.tensors["output"].fill_(float("nan"))
+        return True
+
+    context.execute_async_v3 = overflow  # type: ignore[method-assign]
+    result = opened.run(tile)
+    np.testing.assert_array_equal(result, backend.TorchBackend(opened._model, "cpu", "fp32").run(tile))
+    assert "computed again by torch" in opened.warnings[0]
+
+
+def test_a_tile_that_fails_makes_tiles_smaller(opened: Any, context: Context) -> None:
+    context.succeeds = False
+    with pytest.raises(OutOfMemory) as caught:
+        opened.run(np.zeros((1, 40, 50, 3), np.float32))
+    assert caught.value.tile == 50
+
+
+def test_a_card_without_room_for_the_result_makes_tiles_smaller(opened: Any, context: Context) -> None:
+    def full(name: str) -> tuple[int, ...]:
+        raise torch.OutOfMemoryError("CUDA out of memory.")
+
+    context.get_tensor_shape = full  # type: ignore[method-assign]
+    with pytest.raises(OutOfMemory, match="tile of 50x40") as caught:
+        opened.run(np.zeros((1, 40, 50, 3), np.float32))
+    assert caught.value.tile == 50
+
+
+def test_a_model_without_an_engine_is_told_where_to_get_one(weights: Callable[[str], Any]) -> None:
+    with pytest.raises(WorkflowError, match="carries an engine") as caught:
+        open_backend("tensorrt", UpscaleModel.from_descriptor(weights("realesr-animevideov3")), "cpu", "auto")
+    assert "TRT Build" in caught.value.hint
+
+
+def test_no_gpu_is_a_sentence_unless_fallback_was_asked_for(model: UpscaleModel, engine: Path, photograph: np.ndarray) -> None:
+    with pytest.raises(HardwareMissing, match="not on cpu"):
+        open_backend("auto", model, "cpu", "auto")
+    falling = UpscaleModel.from_descriptor(attach_engine(model.descriptor, AttachedEngine(engine, fallback=True)))
+    opened = open_backend("auto", falling, "cpu", "auto")
+    assert "torch takes over" in opened.warnings[0]
+    tile = photograph[None, :40, :48]
+    np.testing.assert_array_equal(opened.run(tile), backend.TorchBackend(model, "cpu", "fp32").run(tile))
+    opened.close()
+
+
+def test_auto_runs_the_engine_with_its_own_tile(model: UpscaleModel, weights: Callable[[str], Any]) -> None:
+    assert select_backend(model, "cpu", "auto").backend == "tensorrt"
+    assert resolve_tiling(model, TiledUpscaleSettings("8K", "cpu")).tile == 64
+    assert resolve_tiling(model, TiledUpscaleSettings("8K", "cpu", tile=MIN_TILE)).tile == MIN_TILE
+    assert get_engine(weights("realesr-animevideov3")) is None  # the value that came in is as it was
+
+
+@pytest.mark.parametrize("damage", [b"", b"other"])
+def test_a_damaged_engine_is_never_loaded(damage: bytes, engine: Path, gpu: SimpleNamespace) -> None:
+    engine.write_bytes(damage)
+    with pytest.raises(ModelDamaged, match="damaged"):
+        open_engine_session(engine, CPU)
+
+
+def test_an_engine_of_another_version_or_gpu_is_never_loaded(engine: Path, gpu: SimpleNamespace) -> None:
+    gpu.version = "1.3.0"
+    with pytest.raises(HardwareMissing, match=r"built by TensorRT for RTX 1\.2\.3; 1\.3\.0 is installed"):
+        open_engine_session(engine, CPU)
+    gpu.version, gpu.capability = "1.2.3", (12, 0)
+    with pytest.raises(HardwareMissing, match=r"built for sm_89; this GPU is NVIDIA Test \(sm_120\)"):
+        open_engine_session(engine, CPU)
+
+
+def test_an_engine_that_tensorrt_refuses_is_a_sentence(engine: Path, gpu: SimpleNamespace) -> None:
+    gpu.engine = None
+    with pytest.raises(ModelDamaged, match="TensorRT for RTX refuses"):
+        open_engine_session(engine, CPU)
+
+
+def test_a_gpu_without_room_is_a_sentence(engine: Path, gpu: SimpleNamespace) -> None:
+    gpu.engine.create_execution_context = lambda: None
+    with pytest.raises(OutOfMemory, match="not enough memory"):
+        open_engine_session(engine, CPU)

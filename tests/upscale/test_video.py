@@ -1,0 +1,154 @@
+"""A film is the pictures that TiledUpscale makes of its frames, and what repeats is not computed again."""
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from upscale8k.runtime.host import SilentProgress
+from upscale8k.runtime.media.geometry import Size
+from upscale8k.runtime.media.video_stream import ColorInfo, Frame, VideoInfo, VideoStream
+from upscale8k.runtime.trt.attach import AttachedEngine, attach_engine
+from upscale8k.runtime.upscale import video as video_module
+from upscale8k.runtime.upscale.backends import OnProgress, no_progress
+from upscale8k.runtime.upscale.backends.torch import TorchBackend
+from upscale8k.runtime.upscale.image_batch import TiledUpscaleSettings, upscale_batch
+from upscale8k.runtime.upscale.video import upscale_video
+
+RNG = np.random.default_rng(3)
+
+
+def make_stream(images: list[np.ndarray]) -> VideoStream:
+    height, width = images[0].shape[:2]
+    base = Fraction(1, 1000)
+    info = VideoInfo(Size(width, height), Fraction(25), base, len(images), "header", None, ColorInfo(), 8, identity="test film")
+
+    def frames() -> Iterator[Frame]:
+        for index, image in enumerate(images):
+            yield Frame(image, 40 * index, 40, base)
+
+    return VideoStream(info, frames)
+
+
+def noise(height: int = 40, width: int = 90) -> np.ndarray:
+    return RNG.integers(0, 256, (height, width, 3), np.uint8)
+
+
+@pytest.fixture
+def model(weights: Any) -> Any:
+    return weights("realesr-animevideov3")
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The pixels of every batch that goes through the network."""
+    seen: list[int] = []
+    run = TorchBackend.run
+
+    def counted(self: TorchBackend, batch: np.ndarray, on_progress: OnProgress = no_progress) -> np.ndarray:
+        seen.append(batch.shape[0] * batch.shape[1] * batch.shape[2])
+        return run(self, batch, on_progress)
+
+    monkeypatch.setattr(TorchBackend, "run", counted)
+    return seen
+
+
+@pytest.mark.parametrize("target", ["model scale", "3x"])
+def test_every_frame_is_the_image_that_the_image_node_makes(target: str, model: Any) -> None:
+    images = [noise(), noise(), noise()]
+    settings = TiledUpscaleSettings(target, "cpu", tile=32)
+    upscaled = upscale_video(make_stream(images), model, settings, lambda _: None)
+    for pixels, frame in zip(images, upscaled.open(), strict=True):
+        image = torch.as_tensor(pixels[None].astype(np.float32) / 255)
+        expected = upscale_batch(image, model, settings, lambda total, unit: SilentProgress())[0].numpy()
+        np.testing.assert_array_equal(frame.pixels, np.floor(expected.astype(np.float64) * 65535 + 0.5))
+
+
+def test_times_and_facts_go_along(model: Any) -> None:
+    upscaled = upscale_video(make_stream([noise(), noise()]), model, TiledUpscaleSettings("2x", "cpu"), lambda _: None)
+    assert upscaled.info.size == Size(180, 80)
+    assert upscaled.info.bit_depth == 8  # as the source; frames are uint16
+    assert [(frame.pts, frame.duration) for frame in upscaled.open()] == [(0, 40), (40, 40)]
+
+
+def test_it_can_be_opened_twice_and_closed_early(model: Any) -> None:
+    upscaled = upscale_video(make_stream([noise(), noise()]), model, TiledUpscaleSettings("model scale", "cpu"), lambda _: None)
+    first = upscaled.open()
+    kept = next(first).pixels.copy()
+    first.close()
+    assert [np.array_equal(frame.pixels, kept) for frame in upscaled.open()] == [True, False]
+
+
+def test_a_repeated_frame_is_not_computed_again(model: Any, calls: list[int]) -> None:
+    image, other = noise(), noise()
+    said: list[str] = []
+    images = [image, image.copy(), other, other.copy(), other.copy(), image]
+    results = [
+        frame.pixels.copy()
+        for frame in upscale_video(
+            make_stream(images), model, TiledUpscaleSettings("model scale", "cpu", backend="torch"), said.append
+        ).open()
+    ]
+    assert len(calls) == 3
+    np.testing.assert_array_equal(results[0], results[1])
+    np.testing.assert_array_equal(results[0], results[5])
+    assert not np.array_equal(results[1], results[2])
+    assert said[-1] == "3 of 6 frames repeated the one before; 50% of the work was reused."
+
+
+def test_only_tiles_that_see_a_change_are_computed_and_the_result_is_the_same_to_the_last_bit(
+    model: Any, calls: list[int]
+) -> None:
+    first = noise(64, 200)
+    second = first.copy()
+    second[5, 190] ^= 255  # seen by the last of three tiles alone: its neighbour's halo ends at column 148
+    settings = TiledUpscaleSettings("model scale", "cpu", tile=64, backend="torch")
+    results = [
+        frame.pixels.copy() for frame in upscale_video(make_stream([first, second]), model, settings, lambda _: None).open()
+    ]
+    assert len(calls) == 3 + 1
+    calls.clear()
+    (alone,) = [frame.pixels.copy() for frame in upscale_video(make_stream([second]), model, settings, lambda _: None).open()]
+    np.testing.assert_array_equal(results[1], alone)
+
+
+def test_the_identity_tells_every_setting_that_changes_pixels(model: Any, weights: Any) -> None:
+    def identity(descriptor: Any = model, **changed: Any) -> str:
+        settings = TiledUpscaleSettings(**{"target": "2x", "device": "cpu", "tile": 64, "precision": "fp32", **changed})
+        return upscale_video(make_stream([noise()]), descriptor, settings, lambda _: None).info.identity
+
+    others = [
+        identity(target="4x"),
+        identity(halo=4),
+        identity(precision="bf16"),
+        identity(linear=True),
+        identity(backend="null"),
+    ]
+    others.append(identity(weights("realesrgan-x4plus-anime")))
+    assert len({identity(), *others}) == 7
+    assert identity() == identity()
+    assert identity().startswith("test film | ")
+
+
+def test_the_identity_tells_engines_apart_but_not_cards(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    facts: dict[str, Any] = {"weights": "a", "precision": "fp16", "least": (32, 32), "most": (100, 100)}
+
+    def identity(**changed: Any) -> str:
+        stamp = SimpleNamespace(**{**facts, "target": "sm_89", "driver": "1", "tile": 64, **changed})
+        monkeypatch.setattr(video_module, "read_engine_info", lambda _: stamp)
+        carrier = attach_engine(model, AttachedEngine(Path("x.trt")))
+        settings = TiledUpscaleSettings("2x", "cpu", tile=64, backend="tensorrt")
+        return upscale_video(make_stream([noise()]), carrier, settings, lambda _: None).info.identity
+
+    others = [
+        identity(weights="b"),
+        identity(precision="fp32"),
+        identity(least=(100, 100)),
+        identity(least=(64, 64), most=(64, 64)),
+    ]
+    assert len({identity(), *others}) == 5
+    assert identity(target="sm_120", driver="2") == identity()

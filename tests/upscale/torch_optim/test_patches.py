@@ -1,0 +1,48 @@
+"""Pieces cover the whole once, with the margin that was asked for."""
+
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from upscale8k.runtime.upscale.torch_optim.patches import split_into_patches
+
+SIDES = st.integers(1, 90)
+
+
+@given(height=SIDES, width=SIDES, side=st.integers(1, 40), margin=st.integers(0, 6), scale=st.integers(1, 3))
+def test_what_is_right_of_all_pieces_is_the_whole(height: int, width: int, side: int, margin: int, scale: int) -> None:
+    whole = torch.arange(height * width, dtype=torch.float32).reshape(1, 1, height, width)
+    larger = whole.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+    result = torch.full_like(larger, -1)
+    written = torch.zeros_like(larger)
+    for piece in split_into_patches(height, width, side=side, margin=margin):
+        assert max(piece.view_core(whole).shape[2:]) <= side
+        seen = piece.view_padded(whole)
+        made = seen.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
+        piece.view_core(result, scale)[:] = piece.crop_to_core(made, scale)
+        piece.view_core(written, scale)[:] += 1
+    assert torch.equal(result, larger)
+    assert torch.equal(written, torch.ones_like(larger))
+
+
+@given(height=SIDES, width=SIDES, side=st.integers(1, 40), margin=st.integers(0, 6))
+def test_a_margin_ends_only_at_the_border(height: int, width: int, side: int, margin: int) -> None:
+    for piece in split_into_patches(height, width, side=side, margin=margin):
+        for span, whole in ((piece.rows, height), (piece.columns, width)):
+            assert span.padded_start == max(span.start - margin, 0)
+            assert span.padded_stop == min(span.stop + margin, whole)
+
+
+@given(height=st.integers(40, 400), width=st.integers(40, 400), least=st.integers(1, 16))
+def test_there_is_one_for_each_thread_where_that_pays(height: int, width: int, least: int) -> None:
+    pieces = split_into_patches(height, width, side=160, margin=5, min_count=least)
+    longest = max(max(piece.view_core(torch.empty(1, 1, height, width)).shape[2:]) for piece in pieces)
+    assert len(pieces) >= least or longest <= 20
+    if least == 1 and height <= 160 and width <= 160:
+        assert len(pieces) == 1
+
+
+def test_two_threads_share_a_small_tile_in_halves() -> None:
+    assert [(piece.rows.stop, piece.columns.stop) for piece in split_into_patches(96, 96, side=120, margin=5, min_count=2)] == [
+        (48, 96),
+        (96, 96),
+    ]

@@ -1,0 +1,59 @@
+"""Dense blocks in pieces, by threads that each compute alone, give the numbers of the network as spandrel runs it."""
+
+from collections.abc import Callable
+from copy import deepcopy
+
+import pytest
+import torch
+from spandrel.architectures.Compact import Compact
+from spandrel.architectures.ESRGAN import ESRGAN
+from upscale8k.runtime.models.upscale_model import UpscaleModel
+from upscale8k.runtime.upscale.torch_optim import rrdb
+from upscale8k.runtime.upscale.torch_optim.optimize import optimize_for_cpu
+from upscale8k.runtime.upscale.torch_optim.rrdb import has_dense_blocks, replace_dense_blocks
+from upscale8k.runtime.upscale.torch_optim.thread_pool import SingleThreadWorkers
+
+
+@pytest.mark.parametrize("size", [(75, 61), (24, 130), (7, 9)])
+@pytest.mark.parametrize("crew", [True, False])
+def test_pieces_are_the_whole(size: tuple[int, int], crew: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rrdb, "_DENSE_PATCH_SIDE", 20)
+    torch.manual_seed(8)
+    net = ESRGAN(num_blocks=2, num_filters=64, scale=4).eval()
+    changed = deepcopy(net)
+    replace_dense_blocks(changed, SingleThreadWorkers() if crew else None)
+    image = torch.rand(2, 3, *size)
+    with torch.inference_mode():
+        torch.testing.assert_close(changed(image), net(image), rtol=0, atol=2e-6)
+
+
+def test_a_margin_less_would_show(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(rrdb, "_DENSE_PATCH_SIDE", 20)
+    monkeypatch.setattr(rrdb, "_DENSE_MARGIN", 4)
+    torch.manual_seed(8)
+    net = ESRGAN(num_blocks=1, num_filters=64, scale=4).eval()
+    changed = deepcopy(net)
+    replace_dense_blocks(changed, SingleThreadWorkers())
+    for weights in (net, changed):
+        for one in weights.parameters():
+            one.data.mul_(4)  # so that what is missing is not lost in the rounding
+    image = torch.rand(1, 3, 60, 60)
+    with torch.inference_mode():
+        assert (changed(image) - net(image)).abs().max() > 1e-4
+
+
+def test_real_weights_on_a_processor_are_the_reference(weights: Callable) -> None:
+    model = UpscaleModel.from_descriptor(weights("realesrgan-x4plus-anime"))
+    image = torch.rand(1, 3, 70, 66, generator=torch.Generator().manual_seed(8))
+    net = deepcopy(model.descriptor.model).to(memory_format=torch.channels_last)
+    assert optimize_for_cpu(net, torch.float32) is torch.float32
+    with torch.inference_mode():
+        torch.testing.assert_close(net(image), model.descriptor.model(image), rtol=0, atol=1e-5)
+
+
+def test_only_plain_dense_blocks_are_changed() -> None:
+    assert has_dense_blocks(ESRGAN(num_blocks=1, num_filters=8, scale=4))
+    assert not has_dense_blocks(ESRGAN(num_blocks=1, num_filters=8, scale=4, plus=True))
+    assert not has_dense_blocks(ESRGAN(num_blocks=1, num_filters=8, scale=4, norm="batch"))
+    assert not has_dense_blocks(ESRGAN(num_blocks=1, num_filters=8, scale=4, act="relu"))
+    assert not has_dense_blocks(Compact(num_conv=2))

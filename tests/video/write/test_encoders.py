@@ -1,0 +1,140 @@
+"""Encoders: what each is told for a film's size, and which hardware encoders are here, found out by opening them."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import av
+import pytest
+from av.error import ExternalError
+from upscale8k.runtime.errors import HardwareMissing
+from upscale8k.runtime.media.geometry import Size
+from upscale8k.runtime.video.write import encoders
+from upscale8k.runtime.video.write.encoders import (
+    get_encoder,
+    list_hardware_encoders,
+    resolve_encoding,
+    select_hardware,
+)
+
+
+class Fake:
+    """A codec context of an encoder that is built in; it opens where there is a card for it."""
+
+    def __init__(self, opens: bool, widest: int) -> None:
+        self._opens, self._widest = opens, widest
+        self.width = 0
+
+    def open(self) -> None:
+        if not self._opens or self.width > self._widest:
+            raise ExternalError(542398533, "Generic error in an external library")
+
+
+@pytest.fixture
+def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Make this a machine whose FFmpeg has ``built`` encoders, of which ``working`` open."""
+
+    def has(built: tuple[str, ...], working: tuple[str, ...], widest: int = 8192) -> None:
+        class Context:
+            @staticmethod
+            def create(name: str, mode: str) -> Fake:
+                if name not in built:
+                    raise ValueError(name)
+                return Fake(name in working, widest)
+
+        monkeypatch.setattr(av, "CodecContext", Context)
+        encoders._find_unusable_reason.cache_clear()
+
+    yield has
+    encoders._find_unusable_reason.cache_clear()
+
+
+UHD, UHD_2 = Size(3840, 2160), Size(7680, 4320)
+NVIDIA = ("hevc_nvenc", "h264_nvenc", "av1_nvenc")
+
+
+def test_only_encoders_that_open_are_listed(machine: Any) -> None:
+    machine((*NVIDIA, "hevc_qsv"), ("hevc_nvenc", "h264_nvenc"))  # a card before Ada has no AV1
+    assert list_hardware_encoders() == ["hevc_nvenc", "h264_nvenc"]
+    assert get_encoder("hevc", "nvenc").name == "hevc_nvenc"
+
+
+@pytest.mark.parametrize(
+    ("built", "hardware", "missing"),
+    [
+        ((), "nvenc", "this build of FFmpeg has none"),
+        (NVIDIA, "nvenc", "it needs an NVIDIA card that has an encoder, and its driver (generic error in an external library)"),
+        (("hevc_qsv",), "qsv", "it needs an Intel graphics chip"),
+        (("hevc_amf",), "amf", "it needs an AMD graphics card"),
+        (("hevc_videotoolbox",), "videotoolbox", "it needs macOS"),
+    ],
+)
+def test_what_is_missing_is_said(machine: Any, built: tuple[str, ...], hardware: Any, missing: str) -> None:
+    machine(built, ())
+    with pytest.raises(HardwareMissing) as refused:
+        get_encoder("hevc", hardware)
+    assert f"hevc_{hardware} does not work here: {missing}" in refused.value.what
+    assert "work here: none" in refused.value.hint
+
+
+def test_those_that_work_are_named_to_whoever_asked_for_another(machine: Any) -> None:
+    machine((*NVIDIA, "hevc_qsv"), NVIDIA)
+    with pytest.raises(HardwareMissing, match="hevc_nvenc, h264_nvenc, av1_nvenc"):
+        get_encoder("hevc", "qsv")
+    with pytest.raises(HardwareMissing, match="there is no nvenc encoder for ProRes"):
+        get_encoder("prores", "nvenc")
+
+
+@pytest.mark.parametrize(
+    ("codec", "size", "asked", "told"),
+    [
+        ("hevc", UHD, "", "superfast"),
+        ("hevc", UHD_2, "", "ultrafast"),
+        ("hevc", UHD_2, "medium", "medium"),
+        ("av1", UHD_2, "", "10"),
+    ],
+)
+def test_above_4k_hevc_is_encoded_faster_unless_a_preset_is_asked_for(codec: Any, size: Size, asked: str, told: str) -> None:
+    """As the tables in ``encoders`` have it, which are measured."""
+    assert resolve_encoding(codec, "mp4", 10, "4:2:0", size=size, keyframe_interval=24, preset=asked).options["preset"] == told
+
+
+def test_auto_takes_the_card_where_it_takes_the_video_and_says_so(machine: Any) -> None:
+    machine((*NVIDIA, "h264_qsv"), ("hevc_nvenc", "h264_nvenc", "h264_qsv"))
+    assert select_hardware("hevc", 10, "4:2:0", UHD_2, crf=None, preset="") == (
+        "nvenc",
+        "hevc_nvenc encodes, on the graphics card.",
+    )
+    assert select_hardware("h264", 8, "4:2:0", UHD, crf=20, preset="p5")[0] == "nvenc"
+
+
+@pytest.mark.parametrize(
+    ("codec", "bits", "chroma", "size", "preset", "why"),
+    [
+        ("h264", 8, "4:2:0", UHD_2, "", "h264_nvenc does not take 7680x4320 with 8 bit 4:2:0"),  # NVENC: 4096 columns
+        ("hevc", 10, "4:4:4", UHD, "", "hevc_nvenc does not take 3840x2160 with 10 bit 4:4:4"),
+        ("hevc", 10, "4:2:0", UHD, "superfast", "hevc_nvenc does not know what is asked for"),
+        ("av1", 10, "4:2:0", UHD, "", "No hardware encoder for AV1 works here"),
+        ("ffv1", 8, "4:4:4", UHD, "", "No hardware encoder for FFV1 works here"),
+    ],
+)
+def test_auto_takes_the_processor_where_the_card_cannot_and_says_why(
+    machine: Any, codec: Any, bits: Any, chroma: Any, size: Size, preset: str, why: str
+) -> None:
+    machine(NVIDIA, ("hevc_nvenc", "h264_nvenc"), widest=4096)
+    found, said = select_hardware(codec, bits, chroma, size, crf=None, preset=preset)
+    assert found is None
+    assert said == f"{why}, so the processor encodes."
+
+
+def test_auto_on_a_machine_without_a_card_is_the_processor() -> None:
+    if list_hardware_encoders():
+        pytest.skip("this machine has a hardware encoder")
+    chosen = resolve_encoding("hevc", "mp4", 10, "4:2:0", size=UHD_2, keyframe_interval=24, hardware="auto")
+    assert chosen.encoder.name == "libx265"
+    assert chosen.notes == ("No hardware encoder for HEVC works here, so the processor encodes.",)
+
+
+def test_a_card_that_was_asked_for_and_takes_no_such_images_is_a_sentence(machine: Any) -> None:
+    machine(NVIDIA, NVIDIA, widest=4096)
+    with pytest.raises(HardwareMissing, match=r"hevc_nvenc does not take pictures of 7680x4320 with 10 bits"):
+        resolve_encoding("hevc", "mp4", 10, "4:2:0", size=UHD_2, keyframe_interval=24, hardware="nvenc")

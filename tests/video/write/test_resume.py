@@ -1,0 +1,209 @@
+"""Several films under one name, which counts up: each goes on with its own work, and none touches another's."""
+
+import threading
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import replace
+from fractions import Fraction
+from pathlib import Path
+
+import pytest
+from upscale8k.runtime.comfyui.types.video import VideoValue, _MessageRelay, write_sequence_value, write_video_value
+from upscale8k.runtime.errors import OutputError
+from upscale8k.runtime.host import LocalHost
+from upscale8k.runtime.images.sequence_frames import make_frame_writer
+from upscale8k.runtime.media.video_stream import VideoStream
+from upscale8k.runtime.video.sequence.write import SequenceSettings
+from upscale8k.runtime.video.write.journal import SegmentFolder
+from upscale8k.runtime.video.write.video_writer import VideoWriteSettings
+
+from ..making import Seen, frame_hashes, video
+
+COUNT = 24
+SETTINGS = VideoWriteSettings("h264", "mp4", 8, preset="ultrafast", segment_seconds=Fraction(1, 6))  # five frames
+IMAGES = SequenceSettings(make_frame_writer({}))
+
+
+class Watch(Seen):
+    def preview(self, pixels: object) -> None:
+        pass
+
+
+class Out:
+    """An output folder under whose default name films are written; ``said`` in the last run."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.host = LocalHost(output_dir=folder)
+        self.said: list[str] = []
+
+    def value(self, stream: VideoStream, limit: int | None = None) -> VideoValue:
+        watch = Watch(limit=limit)
+        self.said = watch.messages
+        return VideoValue(lambda start, duration: stream, lambda total, unit: nullcontext(watch), _MessageRelay())
+
+    def video(self, name: str, settings: VideoWriteSettings = SETTINGS, *, limit: int | None = None, **more: object) -> str:
+        """The name of the file that a run of the film ``name`` writes, or "" when it is stopped after ``limit`` frames."""
+        value = self.value(video(COUNT, identity=name, **more), limit)
+        try:
+            return write_video_value(value, value._open_progress, settings, lambda w, h: self.place("video", ".mp4")).name
+        except KeyboardInterrupt:
+            return ""
+
+    def images(self, name: str, settings: SequenceSettings = IMAGES, *, limit: int | None = None, **more: object) -> str:
+        """The same of numbered pictures: the name of their folder."""
+        value = self.value(video(COUNT, identity=name, **more), limit)
+        try:
+            pattern, _ = write_sequence_value(
+                value, value._open_progress, settings, lambda w, h: self.place("shots", "") / "%03d.png"
+            )
+        except KeyboardInterrupt:
+            return ""
+        return pattern.parent.name
+
+    def place(self, prefix: str, suffix: str) -> Path:
+        return self.host.output_path("output", prefix, suffix)
+
+    def names(self) -> list[str]:
+        return sorted(path.name for path in self.folder.iterdir())
+
+
+@pytest.fixture
+def out(tmp_path: Path) -> Out:
+    return Out(tmp_path / "out")
+
+
+def test_a_video_that_was_stopped_is_left_alone_by_the_next_and_goes_on_afterwards(out: Out) -> None:
+    assert out.video("A", limit=18) == ""
+    before = {path.name: path.read_bytes() for path in (out.folder / "video_00001_.mp4.parts").glob("*.mp4")}
+    assert len(before) >= 2
+    assert out.video("B") == "video_00002_.mp4"
+    assert out.video("C") == "video_00003_.mp4"
+    assert {path.name: path.read_bytes() for path in (out.folder / "video_00001_.mp4.parts").glob("*.mp4")} == before
+    assert not [text for text in out.said if "video_00001_" in text]
+    opened: list[int] = []
+    assert out.video("A", opened=opened) == "video_00001_.mp4"
+    assert opened == list(range(5 * len(before), COUNT))
+    assert out.names() == [f"video_0000{number}_.mp4" for number in (1, 2, 3)]
+    assert len(frame_hashes(out.folder / "video_00001_.mp4")) == COUNT
+    assert out.video("A") == "video_00004_.mp4"
+
+
+def test_each_of_several_stopped_videos_goes_on_with_its_own(out: Out) -> None:
+    for name in "ABC":
+        assert out.video(name, limit=14) == ""
+    for name, number in (("B", 2), ("C", 3), ("A", 1)):
+        opened: list[int] = []
+        assert out.video(name, opened=opened) == f"video_0000{number}_.mp4"
+        assert opened[0] >= 5
+
+
+def test_images_that_were_stopped_are_left_alone_by_the_next_video_and_go_on_afterwards(out: Out) -> None:
+    assert out.images("A", limit=12) == ""
+    before = {path.name: path.stat().st_mtime_ns for path in (out.folder / "shots_00001_").glob("*.png")}
+    assert len(before) >= 12
+    assert out.images("B") == "shots_00002_"
+    assert out.images("C") == "shots_00003_"
+    assert {path.name: path.stat().st_mtime_ns for path in (out.folder / "shots_00001_").glob("*.png")} == before
+    opened: list[int] = []
+    assert out.images("A", opened=opened) == "shots_00001_"
+    assert opened == list(range(12, COUNT))
+    assert [len(list((out.folder / f"shots_0000{number}_").iterdir())) for number in (1, 2, 3)] == [COUNT] * 3
+
+
+@pytest.mark.parametrize("segments", [0, 1])
+def test_a_video_that_another_run_is_writing_is_passed_by(out: Out, segments: int) -> None:
+    parts = SegmentFolder(out.folder / "video_00001_.mp4")
+    with parts.lock():
+        for number in range(segments):
+            (parts.folder / f"{number:06}.mp4").write_bytes(b"a segment")
+        assert out.video("B") == "video_00002_.mp4"
+        assert out.video("C", limit=14) == ""
+        assert out.video("C") == "video_00003_.mp4"
+
+
+@pytest.mark.parametrize("kind", ["film", "pictures"])
+def test_two_videos_that_begin_at_the_same_moment_get_two_places(out: Out, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have looked for a place before either has taken it."""
+    barrier = threading.Barrier(2, timeout=30)
+    looked = LocalHost.output_path
+    first: set[int] = set()
+
+    def look(self: LocalHost, *args: str, **more: int) -> Path:
+        place = looked(self, *args, **more)
+        if threading.get_ident() not in first:
+            first.add(threading.get_ident())
+            barrier.wait()
+        return place
+
+    monkeypatch.setattr(LocalHost, "output_path", look)
+    outs = {name: Out(out.folder) for name in "AB"}
+    written: dict[str, str] = {}
+    threads = [
+        threading.Thread(target=lambda name=name: written.update({name: getattr(outs[name], kind)(name)})) for name in outs
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    stem, ending = ("video", ".mp4") if kind == "film" else ("shots", "")
+    assert sorted(written.values()) == [f"{stem}_00001_{ending}", f"{stem}_00002_{ending}"]
+    assert out.names() == sorted(written.values())
+
+
+def test_the_very_same_video_is_not_made_twice_at_the_same_time(out: Out) -> None:
+    assert out.video("A", limit=14) == ""
+    with (
+        SegmentFolder(out.folder / "video_00001_.mp4").lock(),
+        pytest.raises(OutputError, match=r"Another run is writing video_00001_"),
+    ):
+        out.video("A")
+
+
+def test_another_setting_of_the_same_video_is_a_new_video_and_why_is_said(out: Out) -> None:
+    assert out.video("A", limit=14) == ""
+    assert out.video("A", replace(SETTINGS, crf=30)) == "video_00002_.mp4"
+    assert out.said[0] == (
+        "Starting anew as video_00002_.mp4: the encoder settings changed since video_00001_.mp4 was begun. "
+        "Delete video_00001_.mp4.parts if nobody is to go on with that."
+    )
+    assert out.video("A") == "video_00001_.mp4"
+    assert out.images("A", limit=9) == ""
+    assert out.images("A", replace(IMAGES, start_number=5)) == "shots_00002_"
+    assert out.said[0].startswith("Starting anew as shots_00002_: the first number changed since shots_00001_ was begun.")
+
+
+def test_a_video_without_a_fingerprint_takes_nobodys_place(out: Out) -> None:
+    assert out.video("", limit=14) == ""
+    assert out.video("") == "video_00002_.mp4"
+    assert (out.folder / "video_00001_.mp4.parts").is_dir()
+
+
+def test_a_name_that_is_asked_for_exactly_is_no_number_among_others(out: Out) -> None:
+    assert out.video("A", limit=14) == ""
+    path = out.folder / "video_00002_.mp4"
+    path.write_bytes(b"the film of yesterday")
+    value = out.value(video(COUNT, identity="A"))
+    assert write_video_value(value, value._open_progress, SETTINGS, lambda w, h: path, overwrite=True) == path
+    assert len(frame_hashes(path)) == COUNT
+    assert (out.folder / "video_00001_.mp4.parts").is_dir()
+
+
+@pytest.mark.parametrize("make", [Out.video, Out.images], ids=["film", "pictures"])
+def test_what_another_run_has_finished_meanwhile_is_not_replaced(
+    out: Out, make: Callable[[Out, str], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was not there when a place was looked for, and is when the place is taken."""
+    looked, raced = LocalHost.output_path, list[Path]()
+
+    def look(self: LocalHost, *args: str, **more: int) -> Path:
+        place = looked(self, *args, **more)
+        if not raced:
+            raced.append(place if place.suffix else place / "001.png")
+            raced[0].parent.mkdir(exist_ok=True)
+            raced[0].write_bytes(b"quicker")
+        return place
+
+    monkeypatch.setattr(LocalHost, "output_path", look)
+    assert "_00002_" in make(out, "A")
+    assert raced[0].read_bytes() == b"quicker"

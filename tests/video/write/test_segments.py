@@ -1,0 +1,49 @@
+"""The queue before the encoder, and what is in the way of joining."""
+
+import hashlib
+import json
+from fractions import Fraction
+from pathlib import Path
+from types import SimpleNamespace
+
+import av
+import pytest
+from upscale8k.runtime.errors import OutputError
+from upscale8k.runtime.video.write import segments
+from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
+
+from ..making import Seen, image, parts_folder, video
+
+SETTINGS = VideoWriteSettings("h264", "mp4", 8, preset="ultrafast", segment_seconds=Fraction(1, 3))
+
+
+@pytest.mark.parametrize(("cores", "free", "mb"), [(2, 64, 128), (8, 64, 512), (64, 64, 512), (64, 1, 128)])
+def test_what_waits_for_the_encoder_follows_cores_and_memory(
+    monkeypatch: pytest.MonkeyPatch, cores: int, free: int, mb: int
+) -> None:
+    monkeypatch.setattr(segments, "count_cores", lambda: cores)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=free << 30))
+    assert segments.get_queue_byte_limit() == mb << 20
+
+
+def test_segments_that_do_not_fit_together_say_which_folder_to_delete(tmp_path: Path) -> None:
+    path = tmp_path / "o.mp4"
+    with pytest.raises(KeyboardInterrupt):
+        write_video(video(30), path, SETTINGS, Seen(limit=24))
+    folder = parts_folder(path)
+    second = folder / "000001.mp4"
+    with av.open(str(second), "w") as out:  # whole, and from another encoder
+        stream = out.add_stream("libx264", rate=30, options={"profile": "high444", "qp": "0"})
+        stream.width, stream.height, stream.pix_fmt = 96, 80, "yuv444p"
+        for number in range(10):
+            out.mux(stream.encode(av.VideoFrame.from_ndarray(image(number), format="rgb24").reformat(format="yuv444p")))
+        out.mux(stream.encode(None))
+    lines = (folder / "journal.jsonl").read_text().splitlines()
+    line = json.loads(lines[2])
+    line |= {"bytes": second.stat().st_size, "sha256": hashlib.sha256(second.read_bytes()).hexdigest()}
+    (folder / "journal.jsonl").write_text("\n".join([*lines[:2], json.dumps(line)]) + "\n")
+    with pytest.raises(OutputError, match=r"000001.mp4 was made by another encoder") as caught:
+        write_video(video(30), path, SETTINGS, Seen())
+    assert caught.value.hint == "Delete the folder o.mp4.parts and run it again."
+    (folder / "000001.mp4").unlink()
+    assert write_video(video(30), path, SETTINGS, Seen()).frames == 30
