@@ -246,7 +246,7 @@ def _load_resumable_state(
         if reason:
             on_message(f"Starting anew: {reason}. {found.frame_count} finished frames are thrown away.")
             found = None
-    state = replace(found, asked=job_settings) if found and found.segments else JournalState(job_settings)
+    state = replace(found, job_settings=job_settings) if found and found.segments else JournalState(job_settings)
     segment_folder.write_state(state)
     return state
 

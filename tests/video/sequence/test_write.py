@@ -180,7 +180,7 @@ from pathlib import Path
 from upscale8k.runtime.images.sequence_frames import make_frame_writer
 from upscale8k.runtime.video.sequence.write import SequenceSettings, write_sequence
 from making import Seen, video
-write_sequence(film(400), Path(sys.argv[1]) / "%05d.png", SequenceSettings(make_frame_writer({})), Seen())
+write_sequence(video(400), Path(sys.argv[1]) / "%05d.png", SequenceSettings(make_frame_writer({})), Seen())
 """
 
 

@@ -47,24 +47,24 @@ from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from upscale8k.runtime.media.video_stream import VideoStream
-from upscale8k.runtime.video import join
+from upscale8k.runtime.video.write import mux
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
 from video.making import Seen, video, variable_times
-joined = join._picture_packets
+joined = mux._iterate_video_packets
 def slowly(*args):
     for packet in joined(*args):
         print("joining", flush=True)
         time.sleep(0.004)
         yield packet
-join._picture_packets = slowly
-recipe = film({count}, times=variable_times({count}))
+mux._iterate_video_packets = slowly
+recipe = video({count}, times=variable_times({count}))
 def frames(first=0):
     for frame in recipe.frames(first):
         print("made", flush=True)
         time.sleep(0.004)
         yield frame
 class Told(Seen):
-    def say(self, text):
+    def message(self, text):
         print("said", text, flush=True)
 settings = VideoWriteSettings("hevc", "mp4", 10, preset="ultrafast", segment_seconds=Fraction(1, 3))
 report = write_video(VideoStream(recipe.info, frames, frames), Path({path!r}), settings, Told())

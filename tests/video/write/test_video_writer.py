@@ -382,7 +382,7 @@ from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write
 from video.making import Seen, video
 from pathlib import Path
 try:
-    write_video(film(60), Path({str(tmp_path / "o.mkv")!r}), VideoWriteSettings("ffv1", "mkv", 8, "4:4:4"), Seen())
+    write_video(video(60), Path({str(tmp_path / "o.mkv")!r}), VideoWriteSettings("ffv1", "mkv", 8, "4:4:4"), Seen())
 except OutputError as error:
     print(error)
 """
@@ -404,7 +404,7 @@ import psutil
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.video.write.video_writer import write_video
 from video.making import Seen, video
-from video.test_write import QUICK
+from video.write.test_video_writer import QUICK
 
 process, held = psutil.Process(), []
 
@@ -415,7 +415,7 @@ class Measuring(Seen):
 
 with tempfile.TemporaryDirectory() as folder:
     settings = replace(QUICK, codec="hevc", preset="ultrafast")
-    write_video(film(300, size=Size(320, 240)), Path(folder) / "o.mp4", settings, Measuring())
+    write_video(video(300, size=Size(320, 240)), Path(folder) / "o.mp4", settings, Measuring())
 print(json.dumps(held))
 """,
     )

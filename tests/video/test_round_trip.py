@@ -239,7 +239,7 @@ from upscale8k.runtime.models.locate import find_model
 from upscale8k.runtime.upscale.image_batch import TiledUpscaleSettings as Upscaling
 from upscale8k.runtime.upscale.video import upscale_video
 from upscale8k.runtime.video.read.video_reader import open_video
-from upscale8k.runtime.video.write.video_writer import TiledUpscaleSettings, write_video
+from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
 from video.making import Seen
 
 class Measuring(Seen):
@@ -249,7 +249,7 @@ class Measuring(Seen):
 
 model = load_model(find_model("realesr-animevideov3", ()))
 stream = upscale_video(open_video(Path({source!r})), model, Upscaling("model scale", "cpu", backend="torch"), lambda _: None)
-write_video(stream, Path({path!r}), TiledUpscaleSettings("hevc", "mp4", 10), Measuring())
+write_video(stream, Path({path!r}), VideoWriteSettings("hevc", "mp4", 10), Measuring())
 """
 
 

@@ -168,13 +168,13 @@ sys.path.insert(0, {root!r})
 assert os.system("mount -t tmpfs -o size={size} none output") == 0
 from runtime.bootstrap import load_pack; load_pack()
 from upscale8k.runtime.cli import main
-from upscale8k.runtime.video import journal, space
-space._RESERVE = 0  # what is kept free is more than this whole disk
-space.check_before = lambda *_: None
+from upscale8k.runtime.video.write import disk_space, journal, video_writer
+disk_space._RESERVE_BYTES = 0  # what is kept free is more than this whole disk
+video_writer.check_video_space = lambda *_: None
 failed = main({arguments!r})
 kept = sorted(str(path.relative_to("output")) for path in __import__("pathlib").Path("output").rglob("*") if path.is_file())
 os.system("mount -o remount,size=64m output")
-print("first", failed, journal.Parts(__import__("pathlib").Path("output/film_00001_.mkv")).read().frames, *kept)
+print("first", failed, journal.SegmentFolder(__import__("pathlib").Path("output/film_00001_.mkv")).read_state().frame_count, *kept)
 done = main({arguments!r})
 os.system("cp output/*.mkv .")
 sys.exit(done)

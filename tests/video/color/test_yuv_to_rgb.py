@@ -13,7 +13,7 @@ from upscale8k.runtime.video.color.yuv_to_rgb import ChromaSiting, PixelFormat, 
 from upscale8k.runtime.video.read.probe import probe
 from upscale8k.runtime.video.read.video_reader import open_video
 
-from .clips import image, write
+from ..clips import image, write
 
 KR_KB = {"smpte170m": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020nc": (0.2627, 0.0593)}
 FORMATS = [f"yuv{sampling}p{depth}" for sampling, depth in product(("420", "422", "444"), ("", "10le"))]

@@ -21,8 +21,8 @@ from upscale8k.runtime.video.read.container import open_container
 from upscale8k.runtime.video.read.probe import is_interlaced, read_video_info
 from upscale8k.runtime.video.read.video_reader import open_video
 
-from .clips import TRANSFERS, image, numbered, overwrite, packets, shorten, write
-from .making import make_source
+from ..clips import TRANSFERS, image, numbered, overwrite, packets, shorten, write
+from ..making import make_source
 
 H264 = {"preset": "ultrafast", "qp": "0"}
 needs_ffprobe = pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffprobe is not installed")

@@ -19,8 +19,8 @@ from upscale8k.runtime.media.video_stream import VideoStream
 from upscale8k.runtime.video.read.container import demux_packets as packets_of
 from upscale8k.runtime.video.read.video_reader import open_video
 
-from .child import run_child
-from .clips import image, numbered, overwrite, packets, write
+from ..child import run_child
+from ..clips import image, numbered, overwrite, packets, write
 
 H264 = {"preset": "ultrafast", "qp": "0"}
 GOP = {"preset": "medium", "qp": "0", "g": "12", "bf": "3"}
@@ -455,7 +455,7 @@ from pathlib import Path
 import psutil
 from upscale8k.runtime.video.read.video_reader import open_video
 process = psutil.Process()
-for _ in open_video(Path({str(video)!r}), ahead_bytes=2 << 20).open():
+for _ in open_video(Path({str(video)!r}), prefetch_bytes=2 << 20).open():
     print(process.memory_info().rss)
 """
     done = run_child(root, script)
