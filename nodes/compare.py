@@ -44,8 +44,8 @@ CROP_TOOLTIP = (
 LABELS_TOOLTIP = "Names for the pictures in their order, with commas; without one a picture is called after its input."
 FOLDER_TOOLTIP = "Below the output folder. What an earlier run left there under the same names is replaced."
 SCORES_TOOLTIP = (
-    f"Numbers of other libraries beside ours: {SCORE_KEYS_TEXT}, or all; with commas. They need `pip install upscale8k[scores]`; "
-    "one that is not here is left out and named in the report. Nothing is downloaded."
+    f"Numbers of other libraries beside ours: {SCORE_KEYS_TEXT}, or all; with commas. They need "
+    "`pip install upscale8k[scores]`; one that is not here is left out and named in the report. Nothing is downloaded."
 )
 SHEET_INPUTS = 8
 _STEPS_PER_CROP = 1000

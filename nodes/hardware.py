@@ -164,7 +164,8 @@ def calibrate_models(
         for measured_subject, measurement in _measure_backends(machine, model, device, sides, known):
             found[measured_subject] = measurement
             on_message(
-                f"{name} by {measured_subject.backend} in {measured_subject.precision}: {measurement.bytes_per_pixel:,.0f} bytes per pixel, "
+                f"{name} by {measured_subject.backend} in {measured_subject.precision}: "
+                f"{measurement.bytes_per_pixel:,.0f} bytes per pixel, "
                 f"{measurement.seconds_per_megapixel:.2f} s per million pixels."
             )
     if found and store_calibration(found) is None:

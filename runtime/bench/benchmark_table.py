@@ -87,7 +87,8 @@ def _format_sweeps(results: BenchmarkResults) -> Iterator[str]:
         case, cut = sweep.auto_row.case, sweep.auto_row.cut
         others = ", ".join(f"{other} {seconds:.3f} s" for other, seconds in sweep.medians.items() if other != cut)
         took = f"{cut} pixels, {sweep.medians[cut]:.3f} s, {sweep.distance:.1%} more than the best"
-        yield f"* {_escape_markdown(case.model)}, {case.size}, {case.precision}, {case.backend}: {took}. Others: {others or 'none'}."
+        name = _escape_markdown(case.model)
+        yield f"* {name}, {case.size}, {case.precision}, {case.backend}: {took}. Others: {others or 'none'}."
 
 
 def _format_problems(results: BenchmarkResults) -> Iterator[str]:
@@ -102,7 +103,8 @@ def _format_changes(results: BenchmarkResults) -> Iterator[str]:
         return
     yield f"\n## Since {_escape_markdown(results.earlier.name)} of {_escape_markdown(results.earlier.date)}\n"
     if not results.is_comparable:
-        yield f"That one was made on another machine ({_escape_markdown(results.earlier.machine)}): nothing here is a regression.\n"
+        machine = _escape_markdown(results.earlier.machine)
+        yield f"That one was made on another machine ({machine}): nothing here is a regression.\n"
     if not results.changes:
         yield "It has none of these combinations."
         return

@@ -14,7 +14,8 @@ _METHOD_TEXT = f"""\
 Everybody gets the same photograph, weights and number of threads, and runs in a process of its own, one after the other, round
 after round, so that whatever else the machine does hits all alike. The clock runs from pixels in memory to 8-bit pixels in
 memory, the first time in that process: reading weights and compiling graphs come before it. Time is the median, the least and
-the most in brackets; one that took {TIME_LIMIT_SECONDS:.0f} s altogether was not run again. Memory is the most that the process held;
+the most in brackets; one that took {TIME_LIMIT_SECONDS:.0f} s altogether was not run again. Memory is the most that the process
+held;
 torch is in all of them. Error is PSNR against torch in fp32 without tiles, on 8-bit pixels: of the whole picture, and of the
 zone of {SEAM_RADIUS} source pixels on each side of where tiles meet."""
 _HINT = "Choose another place with -o."

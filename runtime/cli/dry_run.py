@@ -23,7 +23,8 @@ def describe_run(
     """Lines for a person: the nodes in order, those that the cache spares, the files that are read, the results."""
     run_plan = make_plan(loaded.prompt, catalog, loaded.outputs)
     calls, cached = dry_run(run_plan, catalog, cache)
-    yield f"{loaded.document.path}: {_format_count(len(calls), 'node')} would run for {_format_count(len(run_plan.outputs), 'output')}."
+    outputs = _format_count(len(run_plan.outputs), "output")
+    yield f"{loaded.document.path}: {_format_count(len(calls), 'node')} would run for {outputs}."
     for position, node_id in enumerate(calls, 1):
         yield f"{position:4}  {format_label(loaded.prompt, node_id)}"
     yield from _format_section("From the cache, without running:", [format_label(loaded.prompt, node_id) for node_id in cached])

@@ -191,8 +191,8 @@ class _SettingsBuilder:
         memory_name = self._gpu.name if self._gpu and self._gpu.free is not None else "memory"
         assumption = "" if not self._is_default_network else " (the heaviest model that comes with the pack)"
         reason = (
-            f"{format_bytes(self._free)} of {memory_name} is free; a {tile} px tile with its halo takes about {format_bytes(needed_bytes)} with "
-            f"{self._network.title}{assumption}, {source}. "
+            f"{format_bytes(self._free)} of {memory_name} is free; a {tile} px tile with its halo takes about "
+            f"{format_bytes(needed_bytes)} with {self._network.title}{assumption}, {source}. "
         )
         if (TILE_SIDES[0] + 2 * self._network.halo) ** 2 > pixels:
             reason += "That is more than should be taken: close other programs"

@@ -73,7 +73,8 @@ def _describe_noise(row: ModelSummary, rows: Sequence[ModelSummary]) -> Iterator
         more = row.noise - max(baseline_values)
         yield f"Flat areas are noisier than in a plain enlargement by {more:.1f} steps: grain was kept, or drawn sharper."
     elif baseline_values and min(baseline_values) - row.noise >= _VISIBLE_NOISE:
-        yield f"Flat areas are cleaner than in a plain enlargement by {min(baseline_values) - row.noise:.1f} steps: noise was removed."
+        steps = min(baseline_values) - row.noise
+        yield f"Flat areas are cleaner than in a plain enlargement by {steps:.1f} steps: noise was removed."
 
 
 def _describe_speed(row: ModelSummary, rows: Sequence[ModelSummary]) -> str:

@@ -36,7 +36,8 @@ def render_html(comparison: ModelComparison) -> str:
     """The whole HTML document."""
     style, script = ((_FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
     title = f"Upscale comparison: {comparison.source}" if comparison.source else "Upscale comparison"
-    policy = f"default-src 'none'; img-src data:; style-src '{_hash_for_csp(style)}'; script-src '{_hash_for_csp(script)}'; base-uri 'none'"
+    sources = f"style-src '{_hash_for_csp(style)}'; script-src '{_hash_for_csp(script)}'"
+    policy = f"default-src 'none'; img-src data:; {sources}; base-uri 'none'"
     rows = summarize_models(comparison)
     return "\n".join(
         [

@@ -33,7 +33,8 @@ def test_a_module_of_comfyui_is_there_only_inside(host: LocalHost, name: str) ->
 
 def test_nothing_is_installed_by_importing_the_room(root: Path) -> None:
     script = (
-        "import sys; from runtime.bootstrap import load_pack; load_pack(); import upscale8k.runtime.comfyui.custom_nodes.pack_loader;"
+        "import sys; from runtime.bootstrap import load_pack; load_pack();"
+        "import upscale8k.runtime.comfyui.custom_nodes.pack_loader;"
         f"print([name for name in {NAMES!r} if name in sys.modules], len(sys.meta_path))"
     )
     done = subprocess.run([sys.executable, "-c", script], cwd=root, capture_output=True, text=True, check=True)
@@ -58,7 +59,8 @@ def test_a_real_comfyui_is_left_alone(host: LocalHost, tmp_path: Path) -> None:
     script = (
         "import sys; from runtime.bootstrap import load_pack; load_pack();"
         f"sys.path.insert(0, {str(tmp_path / 'real')!r});"
-        "from upscale8k.runtime.host import LocalHost; from upscale8k.runtime.comfyui.custom_nodes.stub_modules import install_stubs\n"
+        "from upscale8k.runtime.host import LocalHost\n"
+        "from upscale8k.runtime.comfyui.custom_nodes.stub_modules import install_stubs\n"
         "with install_stubs(LocalHost()):\n import folder_paths, server, comfy.model_management as m\n"
         "print(folder_paths.REAL, server.REAL, m.REAL)"
     )

@@ -1,7 +1,7 @@
 """One measured job in a process of its own: load a picture and a model, upscale, save; then print figures as JSON.
 
-Run by path, never imported: ``python image_worker.py ours|comfyui JOB.json``. Both peers are driven through their node classes, so
-what is measured is what a workflow would do.
+Run by path, never imported: ``python image_worker.py ours|comfyui JOB.json``. Both peers are driven through their node classes,
+so what is measured is what a workflow would do.
 """
 
 # ComfyUI's modules are found on a path that is given at run time, and carry no types.

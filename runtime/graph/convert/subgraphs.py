@@ -133,7 +133,8 @@ class SubgraphScopes:
         for node in graph.nodes.values():
             inner = self.get_subgraph(node)
             if inner is not None and inner.id in (*ancestors, graph.id):
-                what = f"The subgraph {inner.name or inner.id} contains itself, as {format_node_label(node.id, node.type, node.title)}."
+                label = format_node_label(node.id, node.type, node.title)
+                what = f"The subgraph {inner.name or inner.id} contains itself, as {label}."
                 raise WorkflowError(what, "Open the workflow in ComfyUI and take that node out.", node_id=node.id)
             if inner is not None:
                 self._reject_recursion(inner, (*ancestors, graph.id))

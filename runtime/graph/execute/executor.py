@@ -26,7 +26,7 @@ from .node_inputs import gather_inputs, read_unlinked
 from .plan import ExecutionPlan
 from .schedule import Schedule
 
-__all__ = ["NodeBlocked", "NodeCached", "NodeEvent", "NodeFailed", "NodeFinished", "NodeStarted", "execute_plan", "dry_run"]
+__all__ = ["NodeBlocked", "NodeCached", "NodeEvent", "NodeFailed", "NodeFinished", "NodeStarted", "dry_run", "execute_plan"]
 
 
 def execute_plan(

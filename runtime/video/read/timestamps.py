@@ -48,8 +48,8 @@ class FrameSpacing:
         assert self.first_gap
         begin, step = map(float, self.first_gap)
         return (
-            f"the file seems to lack about {_format_count(self.missing_frames, 'frame')}, first for {step:.3f} s at {begin:.3f} s (or the "
-            "film stands there); the others keep their times."
+            f"the file seems to lack about {_format_count(self.missing_frames, 'frame')}, first for {step:.3f} s at "
+            f"{begin:.3f} s (or the video stands still there); the others keep their times."
         )
 
 
@@ -70,7 +70,8 @@ class DecodeIssues:
         if self.jump_times:
             place_count = _format_count(len(self.jump_times), "place")
             messages.append(
-                f"{name}: its clock jumps at {place_count}, first at {float(self.jump_times[0]):.3f} s; the film goes on without a break."
+                f"{name}: its clock jumps at {place_count}, first at {float(self.jump_times[0]):.3f} s; the video continues "
+                "without a break."
             )
         if self.spacing.missing_frames > self.broken_packets:
             messages.append(f"{name}: {self.spacing}")
@@ -78,10 +79,8 @@ class DecodeIssues:
             count = _format_count(self.broken_packets, "packet")
             messages.append(f"{name}: {count} could not be decoded and left out; the frames around them keep their times.")
         if self.damaged_frames:
-            verb = "were" if self.damaged_frames != 1 else "was"
-            messages.append(
-                f"{name}: {_format_count(self.damaged_frames, 'frame')} {verb} damaged; the decoder filled in what it could not read."
-            )
+            count = _format_count(self.damaged_frames, "frame") + (" were" if self.damaged_frames != 1 else " was")
+            messages.append(f"{name}: {count} damaged; the decoder filled in what it could not read.")
         if self.filled_timestamps:
             count = _format_count(self.filled_timestamps, "frame")
             messages.append(f"{name}: {count} had no usable time; the frames before gave it.")

@@ -118,7 +118,8 @@ def trimmed_info(probed: ProbedVideo, trim_range: TrimRange) -> VideoInfo:
         duration=trimmed_duration,
         start=trim_range.pts_shift * info.time_base,
         end=_find_end_time(probed, trim_range, trimmed_duration),
-        identity=f"{info.identity} | frames {trim_range.first_pts}:{trim_range.end_pts}:{trim_range.every_nth} cap {trim_range.frame_cap}",
+        identity=f"{info.identity} | frames {trim_range.first_pts}:{trim_range.end_pts}:{trim_range.every_nth}"
+        f" cap {trim_range.frame_cap}",
     )
 
 

@@ -103,8 +103,8 @@ def _report_dropped_features(probed: ProbedVideo, on_message: Callable[[str], No
         on_message(f"{name} has an alpha channel; films are upscaled without it.")
     if probed.dynamic_hdr:
         on_message(
-            f"{name} carries {' and '.join(probed.dynamic_hdr)}: that belongs to its own pixels and is left out; what it says of "
-            "the whole film is kept."
+            f"{name} carries {' and '.join(probed.dynamic_hdr)}: that belongs to its own pixels and is left out; what it says "
+            "of the whole video is kept."
         )
     if probed.has_unsupported_rotation:
         on_message(f"{name} asks to be turned by an angle that is no multiple of 90 degrees; it is read unturned.")

@@ -65,7 +65,10 @@ def check_video_space(
     required_bytes = _COPIES * expected_bytes / (1 if encoding.bitrate else _ESTIMATE_UNCERTAINTY)
     if required_bytes > free_bytes:
         raise _make_disk_too_small_error(folder, required_bytes, free_bytes, "at least ")
-    text = f"The film will take roughly {format_bytes(expected_bytes)}, and as much again until it is joined; {format_bytes(free_bytes)} are free."
+    text = (
+        f"The video will take roughly {format_bytes(expected_bytes)}, and as much again until it is joined; "
+        f"{format_bytes(free_bytes)} are free."
+    )
     if _COPIES * expected_bytes > free_bytes:
         text += " That may not be enough."
     on_message(text)
@@ -100,7 +103,8 @@ class VideoSpaceMonitor:
         if required_bytes > free_bytes and not self._has_warned:
             self._has_warned = True
             self._on_message(
-                f"The disk may become too small: about {format_bytes(required_bytes)} are needed and {format_bytes(free_bytes)} are free."
+                f"The disk may become too small: about {format_bytes(required_bytes)} are needed and "
+                f"{format_bytes(free_bytes)} are free."
             )
 
 
@@ -165,8 +169,8 @@ def check_join_space(folder: Path, segments: list[Segment]) -> None:
 
 def _make_disk_too_small_error(folder: Path, required_bytes: float, free_bytes: float, qualifier: str) -> OutputError:
     return OutputError(
-        f"The disk of {folder.name.removesuffix('.parts')} is too small: {qualifier}{format_bytes(required_bytes)} are needed and "
-        f"{format_bytes(free_bytes)} are free.",
+        f"The disk of {folder.name.removesuffix('.parts')} is too small: {qualifier}{format_bytes(required_bytes)} "
+        f"are needed and {format_bytes(free_bytes)} are free.",
         "Free some space or write to another disk. What is finished is kept: the same command goes on from there.",
         path=folder,
     )

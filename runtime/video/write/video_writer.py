@@ -190,8 +190,8 @@ class _WriteJob:
         coded_size = encoding.get_coded_size(info.size)
         if coded_size != info.size:
             on_message(
-                f"The film is {coded_size} instead of {info.size}: {CODEC_NAMES[settings.codec]} with fewer colour samples holds only "
-                "even sizes, so the last column or row is repeated. Chroma 4:4:4 keeps the size."
+                f"The video is {coded_size} instead of {info.size}: {CODEC_NAMES[settings.codec]} with fewer color samples "
+                "holds only even sizes, so the last column or row is repeated. Chroma 4:4:4 keeps the size."
             )
         color = resolve_encoded_color(info.color, encoding.pixel_format, limited_range_only=settings.codec == "prores")
         rate = rate.limit_denominator(1_000_000)

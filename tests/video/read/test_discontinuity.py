@@ -144,7 +144,7 @@ def test_a_cluster_that_is_cut_out_of_matroska_is_reported_and_the_others_keep_t
     begin = float(lost[0] - Fraction(1, 25))
     count = f"{len(lost)} frame{'s' if len(lost) > 1 else ''}"
     lacks = f"the file seems to lack about {count}, first for {gap:.3f} s at {begin:.3f} s"
-    assert said == [f"cut.mkv: {lacks} (or the film stands there); the others keep their times."]
+    assert said == [f"cut.mkv: {lacks} (or the video stands still there); the others keep their times."]
 
 
 def test_progress_has_no_total_where_nobody_knows_the_number_of_frames(tmp_path: Path) -> None:

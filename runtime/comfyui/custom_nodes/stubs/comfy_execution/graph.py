@@ -1,6 +1,6 @@
 """``comfy_execution.graph``: the blocker is the executor's own."""
 
-from .....graph.execute.dynamic_prompt import DynamicPrompt as DynamicPrompt
+from .....graph.execute.dynamic_prompt import DynamicPrompt
 from .....graph.execute.node_call import ExecutionBlocker
 from ...missing import make_missing_getattr
 from .graph_utils import is_link
