@@ -14,7 +14,6 @@ import io
 import json
 import warnings
 from collections.abc import Callable
-from copy import deepcopy
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -25,6 +24,7 @@ import torch
 
 from ..atomic_write import atomic_output
 from ..errors import HardwareMissing, UnsupportedModel, WorkflowError
+from .network_copy import copy_without_host_state
 from .upscale_model import UpscaleModel
 
 INPUT, OUTPUT = "input", "output"
@@ -157,7 +157,7 @@ def _copy_to_cpu(model: UpscaleModel, *, half: bool) -> torch.nn.Module:
     """A copy on the CPU. The value on the wire stays as it was."""
     source = model.descriptor
     call = cast("_NetworkCall", source._call_fn)  # pyright: ignore[reportPrivateUsage]
-    net = deepcopy(source.model).cpu().float()
+    net = copy_without_host_state(source.model, source.model).cpu().float()
     return _ClampedNetwork(net.half() if half else net, call).eval().requires_grad_(False)
 
 

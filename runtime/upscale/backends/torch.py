@@ -11,7 +11,6 @@ otherwise is in ``processor``. In fp16 a second copy in fp32 is made only when a
 from __future__ import annotations
 
 from contextlib import AbstractContextManager, nullcontext
-from copy import deepcopy
 
 import numpy as np
 import torch
@@ -19,6 +18,7 @@ from numpy.typing import NDArray
 
 from ...errors import OutOfMemory
 from ...models.load import Descriptor
+from ...models.network_copy import copy_without_host_state
 from ...models.onnx_export import ANY_SIZE
 from ...models.upscale_model import UpscaleModel
 from ..device import resolve_device, resolve_precision
@@ -107,9 +107,7 @@ class TorchBackend:
 
     def _copy_to_device(self, dtype: torch.dtype) -> Descriptor:
         source = self._model.descriptor
-        # ComfyUI hangs its memory manager on the descriptor; the copy must not take that along.
-        patcher = getattr(source, "patcher", None)
-        net = deepcopy(source, {id(patcher): None} if patcher is not None else {})
+        net = copy_without_host_state(source, source.model)
         net.model.to(device=self._device, dtype=dtype, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         return net.eval()
 
