@@ -24,7 +24,7 @@ class Bar:
     def advance(self, steps: int = 1) -> None:
         self.done += steps
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         self.said.append(text)
 
 

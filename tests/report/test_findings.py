@@ -81,9 +81,7 @@ def test_the_weights_of_every_use_add_up() -> None:
 def test_each_use_gets_the_model_that_is_good_at_it() -> None:
     fast = replace(PLAIN, model=ComparedModel("fast", "Fast"), speed=100.0, noise=-2.0, drift=1.5, consistency=33.0)
     true = replace(PLAIN, model=ComparedModel("true", "True"), speed=0.1, drift=0.2, consistency=45.0, halo=0.0)
-    bold = replace(
-        PLAIN, contender=ComparedModel("bold", "Bold"), speed=0.1, invented=9.0, noise=-4.0, drift=3.0, consistency=25.0
-    )
+    bold = replace(PLAIN, model=ComparedModel("bold", "Bold"), speed=0.1, invented=9.0, noise=-4.0, drift=3.0, consistency=25.0)
     picks = {one.use_case.name: one.best.model.id for one in recommend_models([fast, true, bold, BASE]) if one.best}
     assert picks == {"Animation": "fast", "Photography": "true", "Restoration": "bold"}
     for one in recommend_models([fast, true, bold, BASE]):

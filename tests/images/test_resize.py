@@ -53,6 +53,6 @@ def test_parts_of_the_rows_are_those_rows(make: object, cut: int) -> None:
     down, across = make(*sizes), make_area_taps(12, 6)  # type: ignore[operator]
     parts = []
     for top in range(0, sizes[1], cut):
-        part = down.part(top, min(top + cut, sizes[1]))
+        part = down.slice_results(top, min(top + cut, sizes[1]))
         parts.append(resample(image[part.start : part.stop], across, part))
     np.testing.assert_array_equal(np.concatenate(parts), resample(image, across, down))

@@ -26,7 +26,7 @@ class Told:
     def advance(self, steps: int = 1) -> None:
         self.done += steps
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         self.sentences.append(text)
 
 

@@ -134,7 +134,7 @@ def test_any_numbers_can_be_mapped() -> None:
 
 
 @pytest.mark.parametrize(
-    ("change", "words"), [({"gain": -1.0}, "gain"), ({"gain": float("nan")}, "gain"), ({"colours": "rainbow"}, "colormap")]
+    ("change", "words"), [({"gain": -1.0}, "gain"), ({"gain": float("nan")}, "gain"), ({"colormap": "rainbow"}, "colormap")]
 )
 def test_what_means_nothing_gets_a_sentence(change: dict[str, float], words: str, photograph: np.ndarray) -> None:
     with pytest.raises(WorkflowError, match=words):
