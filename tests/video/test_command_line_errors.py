@@ -106,7 +106,7 @@ def test_a_wrong_ending_and_broken_packets_do_not_stop_a_video(place: Path, caps
     ("settings", "words"),
     [
         ({"codec": "theora"}, "theora"),
-        ({"codec": "hevc", "container": "webm"}, "HEVC does not go into webm"),
+        ({"codec": "hevc", "container": "webm"}, "webm cannot hold HEVC"),
         ({"preset": "warp"}, "Presets of libx264"),
     ],
     ids=["unknown encoder", "wrong container", "unknown preset"],

@@ -105,7 +105,7 @@ def test_eight_bits_are_refused_and_codecs_that_forget_are_told(tmp_path: Path) 
         write_video(hdr, tmp_path / "o.mp4", VideoWriteSettings("hevc", "mp4", 8), Seen())
     seen = Seen()
     write_video(hdr, tmp_path / "o.mov", VideoWriteSettings("prores", "mov", 10), seen)
-    assert any("does not write what HDR10 says" in text for text in seen.messages)
+    assert any("does not write HDR10 brightness metadata" in text for text in seen.messages)
 
 
 def hdr10_plus() -> bytes:

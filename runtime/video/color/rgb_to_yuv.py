@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from ...media.geometry import Size
 from ...media.video_stream import ColorInfo, Samples
-from ..write.encoders import count_cores
+from ..write.encoder_options import count_cores
 from .color_codes import LUMA_WEIGHTS, MATRICES, PRIMARIES, TRANSFERS
 
 _BAND_ROWS = 16

@@ -10,7 +10,7 @@ from typing import Protocol
 
 from ...errors import OutputError
 from ...media.geometry import Size
-from .encoders import Encoding
+from .encoding import Encoding
 from .journal import Segment
 
 _COPIES = 2

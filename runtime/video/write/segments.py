@@ -34,7 +34,8 @@ from ...media.geometry import Size
 from ...media.video_stream import ColorInfo
 from ..color.rgb_to_yuv import ColorTags
 from ..read.probe import to_fraction
-from .encoders import Encoding, count_cores
+from .encoder_options import count_cores
+from .encoding import Encoding
 from .errors import translate_write_errors
 from .journal import Segment, SegmentFolder, compute_sha256
 from .pyav_output import encode_frame, open_output
@@ -249,7 +250,7 @@ class SegmentFile:
         self._duration = 0
         self._packet_pts: list[int] = []
         # MP4 keeps every time exactly, in the film's own unit; so does MOV, which ProRes needs. Matroska would round to 1 ms.
-        muxer = "mov" if plan.encoding.codec == "prores" else "mp4"
+        muxer = plan.encoding.encoder.segment_muxer
         self._container = open_output(self._temp, muxer, build_timescale_options(plan.time_base))
         try:
             self._stream = self._open_stream()

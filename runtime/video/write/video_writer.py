@@ -17,7 +17,8 @@ from ...media.geometry import Size
 from ...media.video_stream import Frame, VideoInfo, VideoStream
 from ..color.rgb_to_yuv import RgbToYuv, resolve_encoded_color
 from .disk_space import VideoSpaceMonitor, check_join_space, check_video_space
-from .encoders import CODEC_NAMES, Bits, Chroma, Codec, Container, HardwareEncoder, resolve_encoding
+from .encoders import Bits, Chroma, Codec, Container, HardwareEncoder
+from .encoding import resolve_encoding
 from .errors import translate_write_errors
 from .journal import JournalState, OutputLocked, Segment, SegmentFolder
 from .mux import MuxJob, mux_segments
@@ -40,7 +41,7 @@ class VideoWriteSettings:
     bitrate: int | None = None
     """Bits per second, instead of ``crf``."""
     preset: str = ""
-    hardware: HardwareEncoder | Literal["auto"] | None = None
+    hardware: HardwareEncoder | None = None
     """A hardware encoder, or ``auto`` for whichever takes this film, else the processor, and it is said which. None is taken
     without being asked for, because their pictures are worse at the same size."""
     audio: Literal["copy", "none"] = "copy"
@@ -190,10 +191,10 @@ class _WriteJob:
         coded_size = encoding.get_coded_size(info.size)
         if coded_size != info.size:
             on_message(
-                f"The video is {coded_size} instead of {info.size}: {CODEC_NAMES[settings.codec]} with fewer color samples "
+                f"The video is {coded_size} instead of {info.size}: {encoding.encoder.title} with fewer color samples "
                 "holds only even sizes, so the last column or row is repeated. Chroma 4:4:4 keeps the size."
             )
-        color = resolve_encoded_color(info.color, encoding.pixel_format, limited_range_only=settings.codec == "prores")
+        color = resolve_encoded_color(info.color, encoding.pixel_format, limited_range_only=encoding.encoder.limited_range_only)
         rate = rate.limit_denominator(1_000_000)
         self.plan = SegmentPlan(encoding, coded_size, color, info.time_base, rate, info.pixel_aspect, frames_per_segment)
 

@@ -8,13 +8,9 @@ import pytest
 from av.error import ExternalError
 from upscale8k.runtime.errors import HardwareMissing
 from upscale8k.runtime.media.geometry import Size
-from upscale8k.runtime.video.write import encoders
-from upscale8k.runtime.video.write.encoders import (
-    get_encoder,
-    list_hardware_encoders,
-    resolve_encoding,
-    select_hardware,
-)
+from upscale8k.runtime.video.write import hardware_encoders
+from upscale8k.runtime.video.write.encoding import resolve_encoding
+from upscale8k.runtime.video.write.hardware_encoders import get_encoder, list_hardware_encoders, select_hardware
 
 
 class Fake:
@@ -42,10 +38,10 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
                 return Fake(name in working, widest)
 
         monkeypatch.setattr(av, "CodecContext", Context)
-        encoders._find_unusable_reason.cache_clear()
+        hardware_encoders._find_unusable_reason.cache_clear()
 
     yield has
-    encoders._find_unusable_reason.cache_clear()
+    hardware_encoders._find_unusable_reason.cache_clear()
 
 
 UHD, UHD_2 = Size(3840, 2160), Size(7680, 4320)
@@ -78,7 +74,7 @@ def test_what_is_missing_is_said(machine: Any, built: tuple[str, ...], hardware:
 
 def test_those_that_work_are_named_to_whoever_asked_for_another(machine: Any) -> None:
     machine((*NVIDIA, "hevc_qsv"), NVIDIA)
-    with pytest.raises(HardwareMissing, match="hevc_nvenc, h264_nvenc, av1_nvenc"):
+    with pytest.raises(HardwareMissing, match="hevc_nvenc, av1_nvenc, h264_nvenc"):
         get_encoder("hevc", "qsv")
     with pytest.raises(HardwareMissing, match="there is no nvenc encoder for ProRes"):
         get_encoder("prores", "nvenc")
@@ -112,7 +108,7 @@ def test_auto_takes_the_card_where_it_takes_the_video_and_says_so(machine: Any) 
     [
         ("h264", 8, "4:2:0", UHD_2, "", "h264_nvenc does not take 7680x4320 with 8 bit 4:2:0"),  # NVENC: 4096 columns
         ("hevc", 10, "4:4:4", UHD, "", "hevc_nvenc does not take 3840x2160 with 10 bit 4:4:4"),
-        ("hevc", 10, "4:2:0", UHD, "superfast", "hevc_nvenc does not know what is asked for"),
+        ("hevc", 10, "4:2:0", UHD, "superfast", "hevc_nvenc does not have the requested preset or crf"),
         ("av1", 10, "4:2:0", UHD, "", "No hardware encoder for AV1 works here"),
         ("ffv1", 8, "4:4:4", UHD, "", "No hardware encoder for FFV1 works here"),
     ],
@@ -123,7 +119,7 @@ def test_auto_takes_the_processor_where_the_card_cannot_and_says_why(
     machine(NVIDIA, ("hevc_nvenc", "h264_nvenc"), widest=4096)
     found, said = select_hardware(codec, bits, chroma, size, crf=None, preset=preset)
     assert found is None
-    assert said == f"{why}, so the processor encodes."
+    assert said == f"{why}, so the CPU encodes."
 
 
 def test_auto_on_a_machine_without_a_card_is_the_processor() -> None:
@@ -131,10 +127,10 @@ def test_auto_on_a_machine_without_a_card_is_the_processor() -> None:
         pytest.skip("this machine has a hardware encoder")
     chosen = resolve_encoding("hevc", "mp4", 10, "4:2:0", size=UHD_2, keyframe_interval=24, hardware="auto")
     assert chosen.encoder.name == "libx265"
-    assert chosen.notes == ("No hardware encoder for HEVC works here, so the processor encodes.",)
+    assert chosen.notes == ("No hardware encoder for HEVC works here, so the CPU encodes.",)
 
 
 def test_a_card_that_was_asked_for_and_takes_no_such_images_is_a_sentence(machine: Any) -> None:
     machine(NVIDIA, NVIDIA, widest=4096)
-    with pytest.raises(HardwareMissing, match=r"hevc_nvenc does not take pictures of 7680x4320 with 10 bits"):
+    with pytest.raises(HardwareMissing, match=r"hevc_nvenc does not take frames of 7680x4320 with 10 bits"):
         resolve_encoding("hevc", "mp4", 10, "4:2:0", size=UHD_2, keyframe_interval=24, hardware="nvenc")

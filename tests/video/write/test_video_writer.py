@@ -17,7 +17,8 @@ from upscale8k.runtime.errors import HardwareMissing, MediaError, OutputError
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.media.video_stream import ColorInfo, Frame, MasteringDisplay, VideoStream
 from upscale8k.runtime.video.write import disk_space
-from upscale8k.runtime.video.write.encoders import CODEC_CONTAINERS, resolve_encoding
+from upscale8k.runtime.video.write.encoders import ENCODERS
+from upscale8k.runtime.video.write.encoding import resolve_encoding
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
 
 from ..child import run_child
@@ -88,7 +89,7 @@ def test_patches_come_back_from_a_lossless_file_as_the_equations_say(tmp_path: P
 @pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "prores", "ffv1", "vp9"])
 def test_variable_times_survive_every_codec_in_every_container(tmp_path: Path, codec: str) -> None:
     times = variable_times(24)
-    for container in CODEC_CONTAINERS[codec]:
+    for container in ENCODERS[codec].containers:
         path = tmp_path / f"out.{container}"
         bits = 10 if codec == "prores" else 8
         settings = VideoWriteSettings(codec, container, bits, segment_seconds=Fraction(1, 3))
@@ -172,10 +173,10 @@ def test_full_range_is_tagged_as_such(tmp_path: Path) -> None:
     assert (found["color_range"], found["color_space"]) == ("pc", "smpte170m")
 
 
-@pytest.mark.parametrize("codec", CODEC_CONTAINERS)
+@pytest.mark.parametrize("codec", ENCODERS)
 def test_pixels_that_are_not_square_stay_so(tmp_path: Path, codec: str) -> None:
     """In every container, as ffprobe and FFmpeg's decoder read it; WebM's own field counts whole pixels: 137 for 136.5."""
-    for container in CODEC_CONTAINERS[codec]:
+    for container in ENCODERS[codec].containers:
         path = tmp_path / f"o.{container}"
         bits = 8 if codec == "vp9" else 10
         write_video(video(3, pixel_aspect=Fraction(64, 45)), path, VideoWriteSettings(codec, container, bits), Seen())
@@ -238,7 +239,7 @@ def test_progress_counts_every_frame(tmp_path: Path) -> None:
     [
         (VideoWriteSettings("theora", "mp4"), "no codec 'theora'"),  # type: ignore[arg-type]
         (VideoWriteSettings("hevc", "avi"), "no container 'avi'"),  # type: ignore[arg-type]
-        (VideoWriteSettings("hevc", "webm"), "HEVC does not go into webm. Choose mp4 or mkv or mov"),
+        (VideoWriteSettings("hevc", "webm"), "webm cannot hold HEVC. Choose mp4 or mkv or mov"),
         (VideoWriteSettings("av1", "mp4", 10, "4:4:4"), "libsvtav1 does not write AV1 with 10 bit 4:4:4"),
         (VideoWriteSettings("vp9", "webm", 10), "It writes 8 bit 4:2:0, 8 bit 4:4:4"),
         (VideoWriteSettings("hevc", "mp4", crf=18, bitrate=10_000_000), "both set"),

@@ -1,0 +1,150 @@
+"""From what a user requests to one encoder with all its options."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import av
+
+from ...errors import OutputError
+from ...media.geometry import Size
+from .encoder_options import EncoderRequest
+from .encoders import (
+    ENCODERS,
+    HARDWARE_FORMATS,
+    LARGE_FRAME_PIXELS,
+    MUXER_NAMES,
+    Bits,
+    Chroma,
+    Codec,
+    Container,
+    Encoder,
+    HardwareEncoder,
+)
+from .hardware_encoders import get_encoder, select_hardware
+
+if TYPE_CHECKING:
+    from ...media.video_stream import MasteringDisplay
+
+AUTO = "auto"
+"""The first hardware encoder that works here for this video, or the CPU."""
+
+
+@dataclass(frozen=True)
+class Encoding:
+    """An encoder with everything decided."""
+
+    encoder: Encoder
+    codec: Codec
+    pixel_format: str
+    options: dict[str, str]
+    bitrate: int | None
+    codec_tag: str
+    """Four-letter code of the codec in the container; empty for FFmpeg's default."""
+    notes: tuple[str, ...]
+
+    def get_coded_size(self, size: Size) -> Size:
+        """Return the size of the coded frame: one column and row more where only even sizes can be coded."""
+        if not self.encoder.needs_even_size or "444" in self.pixel_format:
+            return size
+        height = size.height if "422" in self.pixel_format else size.height + size.height % 2
+        return Size(size.width + size.width % 2, height)
+
+
+def resolve_encoding(
+    codec: Codec,
+    container: Container,
+    bits: Bits,
+    chroma: Chroma,
+    *,
+    size: Size,
+    keyframe_interval: int,
+    hardware: HardwareEncoder | None = None,
+    crf: int | None = None,
+    bitrate: int | None = None,
+    preset: str = "",
+    mastering_display: MasteringDisplay | None = None,
+    content_light: tuple[int, int] | None = None,
+) -> Encoding:
+    """Choose the encoder and its options. ``hardware`` is a family, ``auto``, or None for the CPU.
+
+    Raises ``OutputError`` for values that cannot be combined, ``HardwareMissing`` for hardware that does not work here.
+    """
+    _check_arguments(codec, container, crf, bitrate)
+    notes: list[str] = []
+    if hardware == AUTO:
+        hardware, reason = select_hardware(codec, bits, chroma, size, crf=crf, preset=preset)
+        notes.append(reason)
+    encoder = get_encoder(codec, hardware, size, HARDWARE_FORMATS.get((bits, chroma), "nv12"))
+    if preset and preset not in encoder.presets:
+        known = f"Presets of {encoder.name}: {', '.join(encoder.presets)}." if encoder.presets else "Leave the preset empty."
+        raise OutputError(f"{encoder.name} has no preset {preset}.", known)
+    if encoder.chroma_420_note and chroma == "4:2:0":
+        notes.append(encoder.chroma_420_note)
+    if (mastering_display or content_light) and not encoder.writes_hdr_metadata:
+        notes.append(f"{encoder.name} does not write HDR10 brightness metadata. Use HEVC or AV1 to keep it.")
+    is_large = size.pixel_count > LARGE_FRAME_PIXELS
+    request = EncoderRequest(
+        _resolve_crf(encoder, crf, bitrate, notes, is_large=is_large),
+        bitrate,
+        preset or (is_large and encoder.preset_large) or encoder.preset,
+        keyframe_interval,
+        is_large,
+        mastering_display,
+        content_light,
+    )
+    return Encoding(
+        encoder,
+        codec,
+        _select_pixel_format(encoder, bits, chroma),
+        encoder.build_options(request),
+        bitrate if encoder.crf is not None else None,
+        encoder.codec_tags.get(container, ""),
+        tuple(notes),
+    )
+
+
+def _check_arguments(codec: Codec, container: Container, crf: int | None, bitrate: int | None) -> None:
+    if codec not in ENCODERS:
+        raise OutputError(f"Unknown codec {codec!r}.", f"Codecs: {', '.join(ENCODERS)}.")
+    if container not in MUXER_NAMES:
+        raise OutputError(f"Unknown container {container!r}.", f"Containers: {', '.join(MUXER_NAMES)}.")
+    row = ENCODERS[codec]
+    if container not in row.containers:
+        codecs = ", ".join(name for name, other in ENCODERS.items() if container in other.containers)
+        raise OutputError(
+            f"{container} cannot hold {row.title}.",
+            f"Choose {' or '.join(row.containers)}, or for {container} one of these codecs: {codecs}.",
+        )
+    if crf is not None and bitrate is not None:
+        raise OutputError("Quality (crf) and bitrate are both set.", "Set one of them.")
+    if bitrate is not None and bitrate < 1000:
+        raise OutputError(f"A bitrate of {bitrate} bits per second is too low.", "The number is bits per second, not megabits.")
+
+
+def _resolve_crf(encoder: Encoder, crf: int | None, bitrate: int | None, notes: list[str], *, is_large: bool) -> int | None:
+    if encoder.crf is None:
+        if crf is not None or bitrate is not None:
+            notes.append(f"{encoder.name} has neither crf nor bitrate: they are ignored.")
+        return None
+    if crf is not None and not 0 <= crf <= encoder.crf_limit:
+        raise OutputError(f"crf {crf} is out of range for {encoder.name}.", f"Choose 0 (best) to {encoder.crf_limit}.")
+    if bitrate or crf is not None:
+        return crf
+    return encoder.crf_large if is_large and encoder.crf_large is not None else encoder.crf
+
+
+def _select_pixel_format(encoder: Encoder, bits: Bits, chroma: Chroma) -> str:
+    found = encoder.pixel_formats.get((bits, chroma))
+    supported = {format_.name for format_ in av.Codec(encoder.name, "w").video_formats or ()}
+    if found and (not supported or found in supported):
+        return found
+    possible = [
+        f"{depth} bit {name}"
+        for (depth, name), pixel_format in encoder.pixel_formats.items()
+        if not supported or pixel_format in supported
+    ]
+    raise OutputError(
+        f"{encoder.name} does not write {encoder.title} with {bits} bit {chroma}.", f"It writes {', '.join(possible)}."
+    )
