@@ -237,8 +237,8 @@ def test_progress_counts_every_frame(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("settings", "words"),
     [
-        (VideoWriteSettings("theora", "mp4"), "no codec 'theora'"),  # type: ignore[arg-type]
-        (VideoWriteSettings("hevc", "avi"), "no container 'avi'"),  # type: ignore[arg-type]
+        (VideoWriteSettings("theora", "mp4"), "Unknown codec 'theora'"),
+        (VideoWriteSettings("hevc", "avi"), "Unknown container 'avi'"),  # type: ignore[arg-type]
         (VideoWriteSettings("hevc", "webm"), "webm cannot hold HEVC. Choose mp4 or mkv or mov"),
         (VideoWriteSettings("av1", "mp4", 10, "4:4:4"), "libsvtav1 does not write AV1 with 10 bit 4:4:4"),
         (VideoWriteSettings("vp9", "webm", 10), "It writes 8 bit 4:2:0, 8 bit 4:4:4"),
