@@ -1,8 +1,8 @@
-"""The values all rooms share. Promises: integers are pixels, axes are named, times are exact fractions.
+"""Values that all packages share. Integers are pixels, axes are named, times are exact fractions.
 
-* ``geometry``  ``Size`` and ``Region``; no numpy, so planning needs none.
-* ``cuts``      where a line of pixels is cut into tiles that overlap; no numpy.
-* ``transfer``  the curve between light and code, once.
-* ``like_comfyui``  a decoded frame as ComfyUI's own nodes see it.
-* ``stream``    ``VideoInfo``, ``Frame``, ``FrameStream``: a film as a recipe.
+* ``geometry``      ``Size`` and ``Region``; no numpy, so planning needs none.
+* ``tile_spans``    split a line of pixels into overlapping tiles; no numpy.
+* ``srgb``          the sRGB transfer function.
+* ``prefetch``      a thread that produces items ahead of their consumer, bounded in bytes.
+* ``video_stream``  ``VideoInfo``, ``Frame``, ``VideoStream``: a video as a recipe.
 """

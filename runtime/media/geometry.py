@@ -14,7 +14,7 @@ class Size:
 
     def __post_init__(self) -> None:
         if self.width < 1 or self.height < 1:
-            raise ValueError(f"a size is at least 1x1 pixels, not {self.width}x{self.height}")
+            raise ValueError(f"A size is at least 1x1 pixels, not {self.width}x{self.height}.")
 
     def __mul__(self, factor: int) -> Size:
         return Size(self.width * factor, self.height * factor)
@@ -38,7 +38,7 @@ class Region:
 
     def __post_init__(self) -> None:
         if self.x < 0 or self.y < 0 or self.width < 1 or self.height < 1:
-            raise ValueError(f"not a region of a picture: {self}")
+            raise ValueError(f"{self} is not a region of an image: x and y are at least 0, width and height at least 1.")
 
     def __mul__(self, factor: int) -> Region:
         return Region(self.x * factor, self.y * factor, self.width * factor, self.height * factor)
@@ -64,5 +64,5 @@ class Region:
         return slice(self.x, self.right)
 
     def relative_to(self, outer: Region) -> Region:
-        """This region in the coordinates of ``outer``, which must contain it."""
+        """Return this region in the coordinates of ``outer``, which must contain it."""
         return Region(self.x - outer.x, self.y - outer.y, self.width, self.height)

@@ -1,4 +1,4 @@
-"""A thread that works ahead of whoever reads, as far as a number of bytes allows."""
+"""A thread that produces items ahead of their consumer, bounded in bytes."""
 
 from __future__ import annotations
 
@@ -10,16 +10,15 @@ from typing import Generic, TypeVar
 ItemT = TypeVar("ItemT")
 
 PREFETCH_BYTES = 16 << 20
-"""How much may wait by default: a decoder is a hundred times faster than a model, so a few frames are plenty."""
+"""Bytes that may wait by default. A decoder is a hundred times faster than a model, so a few frames are enough."""
 _MIN_ITEMS = 2
-"""Items that may wait however large they are, so that producer and consumer can work at the same time."""
-
+"""Items that may wait whatever their size, so that producer and consumer work at the same time."""
 _POLL_SECONDS = 0.2
-"""Seconds after which a wait looks up, so that Ctrl-C comes through on every system."""
+"""Seconds between two looks at the condition: an endless wait would block Ctrl-C on some systems."""
 
 
 class _BoundedQueue(Generic[ItemT]):
-    """What was produced and not yet taken. ``limit`` counts the bytes of waiting items."""
+    """Items between a producer and a consumer; those that wait hold at most ``max_bytes``, but two may always wait."""
 
     def __init__(self, max_bytes: int, measure_bytes: Callable[[ItemT], int]) -> None:
         self._items: deque[ItemT] = deque()
@@ -32,7 +31,7 @@ class _BoundedQueue(Generic[ItemT]):
         self.is_stopped = False
 
     def put(self, item: ItemT) -> bool:
-        """Wait for room and leave ``item``; False when nobody wants it any more."""
+        """Wait for capacity, then append ``item``. Return False, without it, when the consumer has stopped."""
         item_bytes = self._measure_bytes(item)
         with self._condition:
             while not (self.is_stopped or self._has_capacity(item_bytes)):
@@ -47,7 +46,7 @@ class _BoundedQueue(Generic[ItemT]):
         return len(self._items) < _MIN_ITEMS or self._queued_bytes + item_bytes <= self._max_bytes
 
     def iterate_items(self) -> Generator[ItemT]:
-        """Everything in order, then the producer's error if it had one."""
+        """Yield every item in order, then raise the producer's error if there was one."""
         while True:
             with self._condition:
                 while not (self._items or self._is_finished):
@@ -77,11 +76,11 @@ class _BoundedQueue(Generic[ItemT]):
 def prefetch(
     produce: Callable[[], Iterable[ItemT]], measure_bytes: Callable[[ItemT], int], *, max_bytes: int = PREFETCH_BYTES, name: str
 ) -> Generator[ItemT]:
-    """The items of ``produce()``, made in a thread called ``name`` while the caller works on earlier ones.
+    """Yield the items of ``produce()``, made in a thread called ``name`` while the caller works on earlier ones.
 
-    ``weigh`` gives an item's bytes; more than ``limit`` never wait, except that two items always may. What ``produce`` raises
-    is raised here after the items before it. Closing this generator stops the thread, closes what ``produce`` holds, and
-    returns when both have happened.
+    At most ``max_bytes`` of items wait, but two always may; ``measure_bytes`` returns the bytes of an item. An exception of
+    ``produce`` is raised after the items before it. Closing this generator stops the thread and closes the generator of
+    ``produce``, and returns when both are done.
     """
     queue: _BoundedQueue[ItemT] = _BoundedQueue(max_bytes, measure_bytes)
     thread = Thread(target=_run_producer, args=(produce, queue), name=name, daemon=True)
@@ -102,7 +101,7 @@ def _run_producer(produce: Callable[[], Iterable[ItemT]], queue: _BoundedQueue[I
                 break
             del item
         queue.finish()
-    except BaseException as error:  # it is raised again where the items are read
+    except BaseException as error:  # raised again in the consumer's thread
         queue.finish(error)
     finally:
         if isinstance(items, Generator):

@@ -1,6 +1,6 @@
-"""The sRGB transfer function, IEC 61966-2-1:1999 (with amendment 1), on float32 arrays, element by element.
+"""The sRGB transfer function of IEC 61966-2-1:1999 (with amendment 1), on float32 arrays, element by element.
 
-The curve goes on above 1 as it stands, and below 0 as its mirror image, as in scRGB; the two functions are inverse everywhere.
+As in scRGB, the curve continues above 1 and is mirrored below 0; the two functions are inverse everywhere.
 """
 
 from __future__ import annotations

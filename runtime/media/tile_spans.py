@@ -1,4 +1,4 @@
-"""Where a line of pixels is cut into tiles that overlap, in integers."""
+"""Split a line of pixels into overlapping tiles, in integers."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from itertools import pairwise
 from math import ceil, lcm
 
 PREFERRED_MULTIPLE = 16
-"""Pixels that what a model sees is a multiple of, where the tile allows it. Convolutions in bf16 on a processor like that: with
-384 rows, SRVGG-16 took 0.92, 0.89, 0.94 and 0.90 microseconds a pixel on 384, 416, 432 and 448 columns, 0.93 to 1.09 on most
-others between them, and 1.7 and 2.0 on 404 and 413. In fp32 there is no difference.
+"""Padded tiles are a multiple of this many pixels where the tile size allows it, because convolutions in bf16 on a CPU are
+then faster: with 384 rows, SRVGG-16 took 0.92, 0.89, 0.94 and 0.90 microseconds a pixel on 384, 416, 432 and 448 columns, 0.93
+to 1.09 on most others between them, and 1.7 and 2.0 on 404 and 413. In fp32 there is no difference.
 """
 
 
 @dataclass(frozen=True)
 class Span:
-    """Of rows or columns: ``first`` to ``end`` is kept, ``seen_first`` to ``seen_end`` is what a network sees."""
+    """Rows or columns of a tile: ``start`` to ``stop`` is kept, ``padded_start`` to ``padded_stop`` is the model's input."""
 
     start: int
     stop: int
@@ -25,11 +25,11 @@ class Span:
 
 
 def split_into_spans(start: int, stop: int, line_length: int, *, tile: int, halo: int, align: int = 1) -> Iterator[Span]:
-    """``start`` to ``end`` of a line of ``whole`` pixels in pieces, each shown with ``halo`` more, or up to the line's ends.
+    """Split ``start`` to ``stop`` of a line of ``line_length`` pixels into spans, padded by ``halo`` or up to the line's ends.
 
-    As few as ``tile + 2 * halo`` shown pixels allow, and all shown parts of one length, laid evenly over all that may be seen;
-    neighbours then share two halos or more, and are cut in the middle of what they share. In cells of ``align`` pixels, which
-    divides ``start`` and ``halo``; only the last part is shorter, where the line does not end on the grid.
+    There are as few spans as padded lengths of at most ``tile + 2 * halo`` allow. All padded lengths are equal and evenly
+    spaced; neighbors overlap by two halos or more and are cut in the middle of the overlap. All borders are multiples of
+    ``align``, which divides ``start`` and ``halo``; only the last span is shorter where the line ends off that grid.
     """
     halo, tile = halo // align, max(tile // align, 1)
     first, last = start // align, ceil(stop / align)

@@ -1,4 +1,4 @@
-"""Sizes and regions are whole pixels, and say so when they are not."""
+"""Sizes and regions: their values, their arithmetic, and the values they refuse."""
 
 import pytest
 from upscale8k.runtime.media.geometry import Region, Size
@@ -40,6 +40,6 @@ def test_a_region_in_the_coordinates_of_another() -> None:
 
 
 @pytest.mark.parametrize("wrong", [(-1, 0, 1, 1), (0, -1, 1, 1), (0, 0, 0, 1), (0, 0, 1, -1)])
-def test_what_is_no_region_of_a_image_is_refused(wrong: tuple[int, int, int, int]) -> None:
-    with pytest.raises(ValueError, match="not a region of a picture"):
+def test_a_region_outside_an_image_is_refused(wrong: tuple[int, int, int, int]) -> None:
+    with pytest.raises(ValueError, match="not a region of an image"):
         Region(*wrong)

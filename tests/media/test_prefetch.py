@@ -1,4 +1,4 @@
-"""The thread that works ahead."""
+"""The thread that produces items ahead of their consumer."""
 
 import threading
 from collections.abc import Iterator
@@ -18,13 +18,13 @@ def test_items_come_in_order_and_never_more_than_the_limit_wait() -> None:
     ahead = prefetch(produce, lambda _: 10, max_bytes=40, name="count")
     for number, item in enumerate(ahead):
         assert item == number
-        assert len(made) <= number + 1 + 4 + 1  # what was taken, what waits, and the one in the maker's hands
+        assert len(made) <= number + 1 + 4 + 1  # taken, waiting, and in the making
     assert made == list(range(20))
 
 
 @pytest.mark.parametrize(("when", "before"), [("at once", []), ("after two", [1, 2])])
 def test_what_the_producer_raises_is_raised_where_it_is_read(when: str, before: list[int]) -> None:
-    """A producer that is no generator raises before there is anything to go through."""
+    """A producer that is not a generator raises before there is anything to iterate."""
 
     def broken() -> Iterator[int]:
         yield from (1, 2)
@@ -40,7 +40,7 @@ def test_what_the_producer_raises_is_raised_where_it_is_read(when: str, before: 
     assert not [thread for thread in threading.enumerate() if thread.name == "break"]
 
 
-def test_whoever_stops_reading_closes_the_producer() -> None:
+def test_closing_the_generator_closes_the_producer() -> None:
     closed = threading.Event()
 
     def produce() -> Iterator[int]:

@@ -1,4 +1,4 @@
-"""Films made at test time, small and exactly known."""
+"""Small videos of known content, made at test time."""
 
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
@@ -16,7 +16,7 @@ TRANSFERS = {"bt709": 1, "smpte170m": 6, "bt2020-10": 14, "smpte2084": 16, "arib
 
 
 def image(planes: Sequence[NDArray[Any]], pixel_format: str) -> av.VideoFrame:
-    """A frame that holds exactly these planes."""
+    """Return a frame of exactly these planes."""
     height, width = planes[0].shape
     frame = av.VideoFrame(width, height, pixel_format)
     for plane, values in zip(frame.planes, planes, strict=True):
@@ -27,7 +27,7 @@ def image(planes: Sequence[NDArray[Any]], pixel_format: str) -> av.VideoFrame:
 
 
 def numbered(count: int, width: int = 64, height: int = 48) -> list[av.VideoFrame]:
-    """Grey pictures, each of one value, which tells its number: 20 + 2 * number, from 0 again after 100."""
+    """Gray frames of one value each, which encodes its number: 20 + 2 * number, from 0 again after 100."""
     chroma = np.full((-(-height // 2), -(-width // 2)), 128)
     levels = [20 + 2 * (i % 100) for i in range(count)]
     return [image([np.full((height, width), level), chroma, chroma], "yuv420p") for level in levels]
@@ -50,7 +50,7 @@ def write(
     format_: str | None = None,
     metadata: dict[str, str] | None = None,
 ) -> Path:
-    """A film of these frames. ``tags``: matrix, range, transfer, primaries by FFmpeg's names; what is missing is not tagged."""
+    """Write a video of these frames. ``tags``: matrix, range, transfer, primaries by FFmpeg's names, each optional."""
     frames = list(frames)
     base = time_base or 1 / Fraction(rate)
     with av.open(str(path), "w", options=container_options or {}, format=format_) as out:
@@ -86,7 +86,7 @@ def _tag(holder: Any, tags: dict[str, str]) -> None:
 
 
 def packets(path: Path) -> list[tuple[int, int, int]]:
-    """Of every video packet: its time, its place in the file and its length."""
+    """Return the time, the position in the file and the length of every video packet."""
     with av.open(str(path)) as container:
         return [(p.pts, p.pos, p.size) for p in container.demux(video=0) if p.size and p.pts is not None and p.pos is not None]
 

@@ -42,9 +42,9 @@ def two_sizes(path: Path) -> None:
 
 BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "zero bytes": (lambda path: path.write_bytes(b""), "is empty"),
-    "text": (lambda path: path.write_text("not a film\n" * 100), "in.mp4"),
+    "text": (lambda path: path.write_text("not a video\n" * 100), "in.mp4"),
     "noise": (lambda path: path.write_bytes(np.random.default_rng(1).bytes(50_000)), "in.mp4"),
-    "sound alone": (sound_alone, "no picture"),
+    "sound alone": (sound_alone, "no video"),
     "truncated": (half_of_it, "in.mp4"),
     "two sizes": (two_sizes, "changes from"),
 }

@@ -1,7 +1,7 @@
-"""Where a film's chroma samples lie, found out from a decoded picture.
+"""Detect the position of a video's chroma samples from a decoded frame.
 
-PyAV does not show ``AVFrame.chroma_location``, but swscale obeys it: a ramp is written over the chroma of a picture nobody
-needs any more, and the red that swscale makes of it tells whether the chroma samples lie on the luma samples or between them.
+PyAV does not expose ``AVFrame.chroma_location``, but swscale obeys it: a ramp is written over the chroma of a frame that is no
+longer needed, and the red that swscale makes of it shows whether chroma samples are on luma samples or between them.
 """
 
 from __future__ import annotations
@@ -14,18 +14,18 @@ from numpy.typing import NDArray
 from .yuv_to_rgb import ChromaSiting, PixelFormat, view_plane
 
 _CENTERED_BY_STANDARD = {"mpeg1video", "mjpeg", "mjpegb"}
-"""MPEG-1 (ISO/IEC 11172-2) and JFIF; every other codec that says nothing is taken as MPEG-2, H.264 and HEVC are."""
+"""MPEG-1 (ISO/IEC 11172-2) and JFIF; other codecs that do not signal it are treated like MPEG-2, H.264 and HEVC."""
 _REPORTED_BY_DECODER = {"h264", "hevc"}
-"""FFmpeg's decoders of these always say where chroma lies. From others, "in the middle" may also mean "not said"."""
+"""FFmpeg's decoders of these always report the siting. From others, "centered" may also mean "not signaled"."""
 _RAMP_SAMPLES, _RAMP_STEP = 16, 6
 """Chroma samples in the ramp, codes (of 8 bits) per sample."""
 _TEST_LUMA = 120
 
 
 def _measure_offsets(frame: av.VideoFrame, format_: PixelFormat) -> tuple[float, float]:
-    """How far the chroma samples lie behind the first of their luma samples, in chroma samples (0 or 0.25): across, down.
+    """Return the (horizontal, vertical) distance from the first luma sample to its chroma sample: 0 or 0.25 chroma samples.
 
-    Cr becomes a ramp from left to right, which shows in red; Cb one from top to bottom, which shows in blue.
+    Cr becomes a ramp from left to right, visible in red; Cb one from top to bottom, visible in blue.
     """
     code_scale = 2 ** (format_.bit_depth - 8)
     luma, cb, cr = (view_plane(plane, plane.width, plane.height, format_.bit_depth) for plane in frame.planes[:3])
@@ -50,22 +50,22 @@ def _measure_offsets(frame: av.VideoFrame, format_: PixelFormat) -> tuple[float,
 
 
 def _build_ramp(length: int, code_scale: int) -> NDArray[np.uint16]:
-    """Neutral in the middle, ``_STEP`` codes more with every sample."""
+    """Neutral in the middle, ``_RAMP_STEP`` codes more with every sample."""
     distances = (max(-_RAMP_SAMPLES // 2, min(_RAMP_SAMPLES // 2, i - length // 2)) for i in range(length))
     return np.array([(128 + _RAMP_STEP * distance) * code_scale for distance in distances], np.uint16)
 
 
 def _measure_lag(line: NDArray[np.float64], middle: int) -> float:
-    """By how many chroma samples the ramp in ``line`` comes later than its samples' numbers say."""
+    """Return by how many chroma samples the ramp in ``line`` is late."""
     slope = (line[2 * middle + 4] - line[2 * middle - 4]) / 4
     neutral = (_TEST_LUMA - 16) / 219 * 255
     return float((neutral - line[2 * middle]) / slope)
 
 
 def detect_chroma_siting(frame: av.VideoFrame, format_: PixelFormat, codec: str) -> ChromaSiting:
-    """The siting of ``picture``, whose pixels this destroys.
+    """Return the siting of ``frame``, whose pixels this destroys.
 
-    Pictures too small to tell, and formats whose planes PyAV does not lend, follow the rule.
+    Frames too small to measure, and formats whose planes PyAV does not expose, get the default of MPEG-2.
     """
     if codec in _CENTERED_BY_STANDARD:
         return ChromaSiting(horizontally_centered=True)

@@ -1,12 +1,11 @@
-"""Chroma planes brought to the size of the luma plane, with every sample left where it was taken.
+"""Upsample chroma planes to the size of the luma plane, with every sample at the position where it was taken.
 
-Catmull-Rom interpolation (Keys 1981, a = -0.5), which gives ramps back exactly; edges are repeated.
+Catmull-Rom interpolation (Keys 1981, a = -0.5), which reproduces ramps exactly; edges are repeated.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
@@ -16,29 +15,23 @@ from numpy.typing import NDArray
 
 from ...media.video_stream import Samples
 
-WidenSamples = Callable[[Samples], NDArray[np.uint16]]
+Kernels = tuple[NDArray[np.float32], ...]
 
 _KERNEL_RADIUS = 2
-"""Chroma samples on each side that a kernel may touch."""
-
-
+"""Chroma samples on each side that a kernel reads."""
 _IDENTITY_KERNEL = np.ones(1, np.float32)
 
 
-@dataclass(frozen=True)
-class Subsampling:
-    """How many luma samples share a chroma sample, and whether that lies on the first of them or in their middle."""
-
-    horizontal_factor: int = 1
-    vertical_factor: int = 1
-    horizontally_centered: bool = False
-    vertically_centered: bool = True
-
-
 @lru_cache
-def _build_kernel(phase: int, factor: int, centered: bool) -> NDArray[np.float32]:
-    """Weights of the chroma samples -2..2 around ``i`` for luma sample ``factor * i + phase``."""
-    position = (phase + 0.5) / factor - 0.5 if centered else phase / factor
+def build_kernels(factor: int, *, centered: bool) -> Kernels:
+    """Return the kernels of ``factor`` luma samples; the chroma sample is on the first, or in their middle if ``centered``.
+
+    Each kernel weighs the chroma samples -2..2 around the luma sample's own.
+    """
+    return tuple(_build_kernel((phase + 0.5) / factor - 0.5 if centered else phase / factor) for phase in range(factor))
+
+
+def _build_kernel(position: float) -> NDArray[np.float32]:
     first = int(np.floor(position))
     t = position - first
     weights = (
@@ -55,41 +48,30 @@ def _build_kernel(phase: int, factor: int, centered: bool) -> NDArray[np.float32
 
 
 def upsample_chroma_rows(
-    chroma: Samples, subsampling: Subsampling, first: int, last: int, widen: WidenSamples
+    chroma: Samples,
+    horizontal: Kernels,
+    vertical: Kernels,
+    first: int,
+    last: int,
+    to_uint16: Callable[[Samples], NDArray[np.uint16]],
 ) -> NDArray[np.uint16]:
-    """Rows ``first`` to ``last`` (luma rows; ``first`` a multiple of ``how.down``) of a chroma plane at full size, rounded.
+    """Return luma rows ``first`` to ``last`` of a chroma plane at full size, rounded, as uint16 (rows, width).
 
-    ``widened`` brings the samples to 16 bits. The result may be up to ``how.across - 1`` samples wider than the picture.
+    ``first`` is a multiple of ``len(vertical)``. The result may be up to ``len(horizontal) - 1`` samples wider than the luma.
     """
-    if subsampling.horizontal_factor == subsampling.vertical_factor == 1:
-        return widen(chroma[first:last])
-    top, bottom = first // subsampling.vertical_factor, -(-last // subsampling.vertical_factor)
+    factor = len(vertical)
+    if factor == len(horizontal) == 1:
+        return to_uint16(chroma[first:last])
+    top, bottom = first // factor, -(-last // factor)
     first_source_row = max(0, top - _KERNEL_RADIUS)
-    rows = widen(chroma[first_source_row : bottom + _KERNEL_RADIUS])
-    upsampled_rows = _convolve_interleaved(
-        rows,
-        [
-            _build_kernel(y, subsampling.vertical_factor, subsampling.vertically_centered)
-            for y in range(subsampling.vertical_factor)
-        ],
-        0,
-    )
-    upsampled = _convolve_interleaved(
-        upsampled_rows,
-        [
-            _build_kernel(x, subsampling.horizontal_factor, subsampling.horizontally_centered)
-            for x in range(subsampling.horizontal_factor)
-        ],
-        1,
-    )
-    start = (top - first_source_row) * subsampling.vertical_factor
+    rows = to_uint16(chroma[first_source_row : bottom + _KERNEL_RADIUS])
+    upsampled = _convolve_interleaved(_convolve_interleaved(rows, vertical, 0), horizontal, 1)
+    start = (top - first_source_row) * factor
     return upsampled[start : start + last - first]
 
 
-def _convolve_interleaved(
-    samples: NDArray[np.uint16], kernels: list[NDArray[np.float32]], axis: Literal[0, 1]
-) -> NDArray[np.uint16]:
-    """``samples`` convolved along ``axis`` with each kernel in turn; the results alternate along that axis."""
+def _convolve_interleaved(samples: NDArray[np.uint16], kernels: Kernels, axis: Literal[0, 1]) -> NDArray[np.uint16]:
+    """Return ``samples`` convolved along ``axis`` with each kernel; the results alternate along that axis."""
     if len(kernels) == 1:
         return samples
     height, width = samples.shape

@@ -1,11 +1,14 @@
-"""The code points of ITU-T H.273 by FFmpeg's names, and what to take where a film does not say.
+"""The code points and quantization of ITU-T H.273, by FFmpeg's names, and the defaults for videos that do not signal them.
 
-The numbers are those of ``AVColorSpace``, ``AVColorTransferCharacteristic`` and ``AVColorPrimaries``, and of the bit streams.
+The numbers are those of ``AVColorSpace``, ``AVColorTransferCharacteristic``, ``AVColorPrimaries`` and of the bit streams.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Literal
+
+import av
 
 from ...media.geometry import Size
 from ...media.video_stream import ColorInfo
@@ -59,7 +62,7 @@ PRIMARIES = {
     12: "smpte432",
     22: "ebu3213",
 }
-_LIMITED_RANGE, _FULL_RANGE = 1, 2
+_LIMITED_RANGE, _FULL_RANGE, _UNSPECIFIED = 1, 2, 2
 
 LUMA_WEIGHTS = {  # Kr and Kb
     "bt709": (0.2126, 0.0722),  # BT.709-6, item 3.2
@@ -69,11 +72,43 @@ LUMA_WEIGHTS = {  # Kr and Kb
     "smpte240m": (0.212, 0.087),  # SMPTE 240M-1999
     "bt2020nc": (0.2627, 0.0593),  # BT.2020-2, table 4
 }
-"""The matrices that can be undone with these two numbers; the others of H.273 need linear light."""
+"""The matrices that these two numbers define; the others of H.273 need linear light."""
+
+
+@dataclass(frozen=True)
+class ColorTags:
+    """The three code points of H.273 and FFmpeg's number of the range."""
+
+    matrix: int
+    transfer: int
+    primaries: int
+    range: int
+
+    @classmethod
+    def from_color_info(cls, color: ColorInfo) -> ColorTags:
+        def find_code(names: dict[int, str], name: str) -> int:
+            return next((code for code, tag_name in names.items() if tag_name == name), _UNSPECIFIED)
+
+        return cls(
+            find_code(MATRICES, color.matrix),
+            find_code(TRANSFERS, color.transfer),
+            find_code(PRIMARIES, color.primaries),
+            _FULL_RANGE if color.range == "pc" else _LIMITED_RANGE,
+        )
+
+    def apply(self, target: av.VideoFrame | av.VideoCodecContext) -> None:
+        target.colorspace, target.color_trc = self.matrix, self.transfer
+        target.color_primaries, target.color_range = self.primaries, self.range
+
+
+def quantize_range(bits: int, color: ColorInfo) -> tuple[float, float, float]:
+    """Return (luma range, chroma range, black level) in codes of ``bits`` bits, by H.273 equations 20 to 25."""
+    scale, full = 2.0 ** (bits - 8), 2.0**bits - 1
+    return (full, full, 0.0) if color.range == "pc" else (219 * scale, 224 * scale, 16 * scale)
 
 
 def _guess_matrix(coded_size: Size, primaries: str | None) -> str:
-    """BT.2020 says so in its primaries; else high definition is BT.709, and the two television systems are BT.601."""
+    """BT.2020 is known by its primaries; else high definition is BT.709, and standard definition BT.601."""
     if primaries == "bt2020":
         return "bt2020nc"
     if coded_size.height >= 720 or coded_size.width >= 1280:
@@ -105,9 +140,9 @@ def resolve_color_info(
     bits: int,
     kind: Literal["rgb", "yuv", "jpeg", "gray"],
 ) -> ColorInfo:
-    """The colour that these code points mean for a picture of ``coded`` size; what they leave open is guessed and listed.
+    """Return the color of these code points for frames of ``coded_size``; what they leave open is guessed and listed.
 
-    RGB is full range whatever its tag says, as everywhere in FFmpeg; so are the ``yuvj`` formats, and grey without a tag.
+    RGB is full range whatever its tag, as everywhere in FFmpeg; so are the ``yuvj`` formats, and gray without a tag.
     """
     tagged_values = {
         "matrix": "gbr" if kind == "rgb" else MATRICES.get(matrix) if matrix else None,

@@ -1,48 +1,45 @@
-"""R'G'B' to the planes that an encoder takes, once and in one place.
+"""Convert R'G'B' to the planes that an encoder takes.
 
-swscale is not asked: measured with PyAV 18.1, its limited-range Y'CbCr from 8-bit RGB is right, but from 16-bit RGB it lies
-1.7 codes of 10 bits off on average, and full-range chroma half a code. Here one matrix in float32 holds the equations of
-BT.601-7, BT.709-6 or BT.2020-2, the range and the input's scale, and every code is rounded to nearest: the largest error is
-half a code and 0.003.
+swscale is not used: measured with PyAV 18.1, its limited-range Y'CbCr from 8-bit RGB is right, but from 16-bit RGB it is off by
+1.7 codes of 10 bits on average, and full-range chroma by half a code. Here one float32 matrix holds the equations of BT.601-7,
+BT.709-6 or BT.2020-2, the range and the input's scale; codes are rounded to nearest. The largest error is 0.503 codes.
 
-4:2:0 and 4:2:2 chroma is sited left, as in MPEG-2, H.264 and HEVC: the filter is 1 2 1 across, centred on the even columns,
-and for 4:2:0 the mean of the two lines; it is applied before rounding. Edges are repeated.
+4:2:0 and 4:2:2 chroma is sited left, as in MPEG-2, H.264 and HEVC: the horizontal filter is 1 2 1, centered on the even
+columns; 4:2:0 also takes the mean of two lines. Both are applied before rounding; edges are repeated.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import cast
 
 import av
 import cv2
 import numpy as np
-from av.video.plane import VideoPlane
 from numpy.typing import NDArray
 
 from ...media.geometry import Size
 from ...media.video_stream import ColorInfo, Samples
 from ..write.encoder_options import count_cores
-from .color_codes import LUMA_WEIGHTS, MATRICES, PRIMARIES, TRANSFERS
+from .color_codes import LUMA_WEIGHTS, ColorTags, quantize_range
+from .yuv_to_rgb import Coefficients, view_plane
 
 _BAND_ROWS = 16
-"""Rows worked on at a time: even, and small enough for the cache."""
+"""Rows converted at a time: even, and small enough for the cache."""
 _MAX_THREADS = 8
-"""Each holds a few bands of its own; more gain nothing on memory that all of them share."""
+"""Each holds a few bands; more threads gain nothing, because memory bandwidth is the limit."""
 _RGB_BIT_DEPTHS = {"bgr0": 8, "gbrp10le": 10, "gbrp16le": 16}
 _PLANAR_FORMATS = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
-"""Formats of hardware encoders, and the ones with the same samples that they are rearranged from."""
-
-Coefficients = NDArray[np.float64]
+"""Formats of hardware encoders, and the planar formats with the same samples that they are rearranged from."""
 
 
 def resolve_encoded_color(color: ColorInfo, pixel_format: str, *, limited_range_only: bool = False) -> ColorInfo:
-    """The colour as the file will have it.
+    """Return the color that the file will have.
 
-    RGB stays RGB. A matrix that cannot be made from two luma weights (constant luminance, YCgCo, ICtCp), or none at all,
-    becomes that of the primaries: the pixels are R'G'B', so nothing is lost. ``limited``: the codec cannot say full range.
+    RGB stays RGB. A matrix without luma weights (constant luminance, YCgCo, ICtCp), or none at all, becomes that of the
+    primaries: the pixels are R'G'B', so nothing is lost. ``limited_range_only``: the codec cannot signal full range.
     """
     if pixel_format in _RGB_BIT_DEPTHS:
         return replace(color, matrix="gbr", range="pc")
@@ -54,62 +51,25 @@ def resolve_encoded_color(color: ColorInfo, pixel_format: str, *, limited_range_
 
 
 def build_rgb_to_yuv_matrix(color: ColorInfo, bits: int) -> Coefficients:
-    """The 3x4 matrix from R'G'B' in 0..1 and 1 to (Y, Cb, Cr) as integers of ``bits`` bits, before rounding.
+    """Return the 3x4 matrix from (R', G', B', 1) in 0..1 to (Y, Cb, Cr) as codes of ``bits`` bits, before rounding.
 
-    BT.709-6 items 3.2 to 3.4 (BT.601-7 section 2.5, BT.2020-2 tables 4 and 5); the full-range quantisation is that of H.273,
-    equations 20 to 25.
+    BT.709-6 items 3.2 to 3.4 (BT.601-7 section 2.5, BT.2020-2 tables 4 and 5).
     """
     kr, kb = LUMA_WEIGHTS[color.matrix]
     kg = 1 - kr - kb
     luma = np.array([kr, kg, kb])
     analogue = np.array([luma, ([0, 0, 1] - luma) / (2 * (1 - kb)), ([1, 0, 0] - luma) / (2 * (1 - kr))])
-    scale, middle, full = 2.0 ** (bits - 8), 2.0 ** (bits - 1), 2.0**bits - 1
-    luma_range, chroma_range, black = (full, full, 0.0) if color.range == "pc" else (219 * scale, 224 * scale, 16 * scale)
+    middle = 2.0 ** (bits - 1)
+    luma_range, chroma_range, black = quantize_range(bits, color)
     return np.column_stack(
         [analogue * np.array([[luma_range], [chroma_range], [chroma_range]]), np.array([black, middle, middle])]
     )
 
 
-@dataclass(frozen=True)
-class ColorTags:
-    """The three code points of H.273 and FFmpeg's number of the range."""
-
-    matrix: int
-    transfer: int
-    primaries: int
-    range: int
-
-    @classmethod
-    def from_color_info(cls, color: ColorInfo) -> ColorTags:
-        def find_code(names: dict[int, str], name: str) -> int:
-            return next((code for code, tag_name in names.items() if tag_name == name), 2)
-
-        return cls(
-            find_code(MATRICES, color.matrix),
-            find_code(TRANSFERS, color.transfer),
-            find_code(PRIMARIES, color.primaries),
-            2 if color.range == "pc" else 1,
-        )
-
-    def apply(self, target: av.VideoFrame | av.VideoCodecContext) -> None:
-        target.colorspace, target.color_trc, target.color_primaries, target.color_range = (
-            self.matrix,
-            self.transfer,
-            self.primaries,
-            self.range,
-        )
-
-
-def _view_padded_plane(plane: VideoPlane, dtype: type[np.uint8] | type[np.uint16]) -> Samples:
-    """The samples of a plane with the padding of its lines, (height, stride), to be written into."""
-    samples = cast("Samples", np.frombuffer(memoryview(cast("bytes", plane)), dtype))
-    return samples.reshape(-1, plane.line_size // samples.itemsize)[: plane.height]
-
-
 class RgbToYuv:
-    """From (H, W, 3) R'G'B' pictures, uint8 or uint16 in full range, to frames for an encoder.
+    """Converts (H, W, 3) R'G'B' in full range, uint8 or uint16, to frames for an encoder.
 
-    ``stored`` may be one column or row larger than the pictures; the last ones are then repeated.
+    ``stored_size`` may be one column or row larger than the pixels; the last one is then repeated.
     """
 
     def __init__(self, pixel_format: str, color: ColorInfo, stored_size: Size) -> None:
@@ -123,14 +83,14 @@ class RgbToYuv:
         self._vertical_factor = 2 if "420" in planar_format else 1
         self._matrix = np.eye(3, 4) if planar_format in _RGB_BIT_DEPTHS else build_rgb_to_yuv_matrix(color, self._bit_depth)
         self.frame_bytes = 0
-        """What the last frame took."""
+        """Bytes of the last frame."""
         self._pool = ThreadPoolExecutor(min(count_cores(), _MAX_THREADS), "pack")
-        # A thread of its own has a heap of its own in glibc, and what is above 64 MB lies in none: a frame of 100 MB among the
-        # model's tensors, whose memory is kept (``upscale.allocator``), would leave a hole of its size.
+        # In glibc every thread has its own heap, and blocks above 64 MB are outside of it. Among the model's tensors, whose
+        # memory is not returned (``upscale.malloc``), a frame of 100 MB would leave a gap of its size.
         self._allocation_thread = ThreadPoolExecutor(1, "allocate")
 
     def __call__(self, pixels: Samples) -> av.VideoFrame:
-        """A frame that shares nothing with ``pixels``."""
+        """Return a frame that shares no memory with ``pixels``."""
         frame = self._allocation_thread.submit(
             av.VideoFrame, self._stored_size.width, self._stored_size.height, self._planar_format
         ).result()
@@ -146,7 +106,7 @@ class RgbToYuv:
         return frame
 
     def _fill_packed(self, frame: av.VideoFrame, pixels: Samples) -> None:
-        output = _view_padded_plane(frame.planes[0], np.uint8)[:, : 4 * frame.width].reshape(frame.height, frame.width, 4)
+        output = view_plane(frame.planes[0], 4 * frame.width, frame.height, 8).reshape(frame.height, frame.width, 4)
 
         def fill(first: int, rows: Samples) -> None:
             rows_uint8 = rows if rows.dtype == np.uint8 else np.rint(rows / np.float32(257)).astype(np.uint8)
@@ -156,8 +116,7 @@ class RgbToYuv:
         self._process_bands(pixels, fill)
 
     def _fill_planes(self, frame: av.VideoFrame, pixels: Samples) -> None:
-        dtype = np.uint8 if self._bit_depth == 8 else np.uint16
-        planes = [_view_padded_plane(plane, dtype) for plane in frame.planes]
+        planes = [view_plane(plane, plane.width, plane.height, self._bit_depth) for plane in frame.planes]
         matrix = self._matrix.copy()
         matrix[:, :3] /= np.iinfo(pixels.dtype).max
 
@@ -170,8 +129,7 @@ class RgbToYuv:
         self._process_bands(pixels, fill)
 
     def _process_bands(self, pixels: Samples, fill: Callable[[int, Samples], None]) -> None:
-        """``fill(first row, rows)`` for every band of the stored picture, side by side: numpy and OpenCV let go of the
-        interpreter while they compute, and no band needs another."""
+        """Call ``fill(first row, rows)`` for every band of the frame, in threads: numpy and OpenCV release the GIL."""
 
         def process_band(first: int) -> None:
             rows = pixels[first : first + _BAND_ROWS]
@@ -216,12 +174,15 @@ class RgbToYuv:
 
 
 def _pad_edges(rows: Samples, vertical_pad: tuple[int, int], horizontal_pad: tuple[int, int]) -> Samples:
-    """With the edges repeated."""
+    """Return ``rows`` with the edges repeated."""
     return cast("Samples", np.pad(rows, (vertical_pad, horizontal_pad, (0, 0)), "edge"))
 
 
 def _sum_left_sited_chroma(rows: Samples, vertical_factor: int) -> NDArray[np.float32]:
-    """4 * ``down`` times the mean around every chroma sample, (ceil(h / down), ceil(w / 2), 3); exact."""
+    """Return 4 * ``vertical_factor`` times the mean around every chroma sample, exactly.
+
+    Its shape is (ceil(h / vertical_factor), ceil(w / 2), 3).
+    """
     height, width = rows.shape[:2]
     padded = _pad_edges(rows, (0, height % vertical_factor), (1, 1 + width % 2)).astype(np.float32)
     lines = padded[0::2] + padded[1::2] if vertical_factor == 2 else padded

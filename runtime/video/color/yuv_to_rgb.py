@@ -1,15 +1,15 @@
-"""Decoded pictures to R'G'B', once and in one place.
+"""Convert decoded frames to R'G'B'.
 
-swscale is asked only to rearrange samples (nv12 to planes, byte orders). It cannot do the rest: PyAV's ``reformat`` to 16 bits
-ends half an 8-bit code too dark (white becomes 65280), and it takes BT.601 and its own chroma sites unless told otherwise.
+swscale only rearranges samples (nv12 to planes, byte orders). It cannot do the rest: PyAV's ``reformat`` to 16 bits ends half
+an 8-bit code too dark (white becomes 65280), and it assumes BT.601 and its own chroma siting by default.
 
-Planes become 16 bits wide (an exact shift), chroma is interpolated to full size, and one matrix in float32 that holds the
-equations of BT.601-7, BT.709-6 or BT.2020-2, the range and the output's scale gives every code, rounded to nearest. The
-largest error against the exact formula is half a code of the output, plus at most 2 codes in 65535 from float32.
+Planes are widened to 16 bits by an exact shift, chroma is upsampled, and one float32 matrix holds the equations of BT.601-7,
+BT.709-6 or BT.2020-2, the range and the output's scale; codes are rounded to nearest. The largest error against the exact
+formula is half a code of the output, plus at most 2 codes in 65535 from float32.
 
-Sources of 8 bits give uint8: the model and the encoder see what a player shows. Deeper ones give uint16 over 0..65535, so
-that 10-bit code 1023 (full range) or 940 (limited) is 65535 and nothing is lost. Values that lie outside 0..1 after the
-matrix (super-white, illegal chroma) are clipped, as on a display.
+Sources of 8 bits become uint8: the model and the encoder get what a player shows. Deeper ones become uint16 over 0..65535:
+10-bit code 1023 (full range) or 940 (limited) is 65535, and nothing is lost. Values outside 0..1 after the matrix
+(super-white, illegal chroma) are clipped, as on a display.
 """
 
 from __future__ import annotations
@@ -27,11 +27,11 @@ from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from numpy.typing import NDArray
 
 from ...media.video_stream import ColorInfo, Samples
-from .chroma_upsample import Subsampling, upsample_chroma_rows
-from .color_codes import LUMA_WEIGHTS
+from .chroma_upsample import build_kernels, upsample_chroma_rows
+from .color_codes import LUMA_WEIGHTS, quantize_range
 
 _BAND_ROWS = 120
-"""Rows worked on at a time: a multiple of every chroma factor, small enough to stay in the cache."""
+"""Rows converted at a time: a multiple of every chroma factor, and small enough for the cache."""
 _PLANAR_FORMAT = re.compile(r"(yuva?j?4\d\dp(\d+le)?|gray(\d+le)?|gbra?p(\d+le)?)$")
 _FLOAT_FORMAT = re.compile(r"f(16|32)")
 
@@ -41,7 +41,7 @@ Coefficients = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class ChromaSiting:
-    """Where chroma samples of a 4:2:0 or 4:2:2 picture lie. MPEG-2, H.264, HEVC: left, between two lines."""
+    """The position of chroma samples among luma samples. MPEG-2, H.264, HEVC: on the left one, between two lines."""
 
     horizontally_centered: bool = False
     vertically_centered: bool = True
@@ -49,11 +49,11 @@ class ChromaSiting:
 
 @dataclass(frozen=True)
 class PixelFormat:
-    """What FFmpeg's name of a pixel format means here."""
+    """The properties of one of FFmpeg's pixel formats."""
 
     name: str
     planar_name: str
-    """The planar little-endian format its samples are brought into, bit for bit."""
+    """The planar little-endian format that its samples are rearranged to, bit for bit."""
     kind: PixelKind
     """``yuv``, ``jpeg`` (``yuvj``, always full range), ``gray`` or ``rgb``."""
     bit_depth: int
@@ -62,14 +62,14 @@ class PixelFormat:
     has_alpha: bool
 
     def allocate_rgb(self, height: int, width: int) -> Samples:
-        """Room for a converted picture."""
+        """Return an uninitialized (height, width, 3) array for converted pixels: uint8 up to 8 bits, else uint16."""
         shape = (height, width, 3)
         return np.empty(shape, np.uint8) if self.bit_depth <= 8 else np.empty(shape, np.uint16)
 
 
 @lru_cache
 def parse_pixel_format(name: str) -> PixelFormat | None:
-    """The format of that name; None when its samples are no integers of up to 16 bits (float, XYZ, Bayer, hardware)."""
+    """Return the format of that name; None if its samples are not integers of up to 16 bits (float, XYZ, Bayer, hardware)."""
     av_format = av.VideoFormat(name, 64, 64)
     components = av_format.components
     bits = max((component.bits for component in components), default=0)
@@ -81,9 +81,8 @@ def parse_pixel_format(name: str) -> PixelFormat | None:
         planar_name = name if _PLANAR_FORMAT.match(name) else f"gbrp{depth_suffix}"
         return PixelFormat(name, planar_name, "rgb", max(bits, 8), 1, 1, has_alpha)
     if sum(not component.is_alpha for component in components) == 1:
-        return PixelFormat(
-            name, name if _PLANAR_FORMAT.match(name) else f"gray{depth_suffix}", "gray", max(bits, 8), 1, 1, has_alpha
-        )
+        planar_name = name if _PLANAR_FORMAT.match(name) else f"gray{depth_suffix}"
+        return PixelFormat(name, planar_name, "gray", max(bits, 8), 1, 1, has_alpha)
     horizontal_factor, vertical_factor = 64 // av_format.chroma_width(64), 64 // av_format.chroma_height(64)
     subsampling_name = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411", (4, 4): "410"}.get(
         (horizontal_factor, vertical_factor)
@@ -91,9 +90,8 @@ def parse_pixel_format(name: str) -> PixelFormat | None:
     if subsampling_name is None:
         return None
     planar_name = name if _PLANAR_FORMAT.match(name) else f"yuv{subsampling_name}p{depth_suffix}"
-    return PixelFormat(
-        name, planar_name, "jpeg" if "yuvj" in name else "yuv", bits, horizontal_factor, vertical_factor, has_alpha
-    )
+    kind = "jpeg" if "yuvj" in name else "yuv"
+    return PixelFormat(name, planar_name, kind, bits, horizontal_factor, vertical_factor, has_alpha)
 
 
 def is_supported_matrix(color: ColorInfo) -> bool:
@@ -101,10 +99,9 @@ def is_supported_matrix(color: ColorInfo) -> bool:
 
 
 def build_yuv_to_rgb_matrix(color: ColorInfo, bits: int) -> Coefficients:
-    """The 3x4 matrix from (Y, Cb, Cr, 1), as integers of ``bits`` bits, to R'G'B' in 0..1.
+    """Return the 3x4 matrix from (Y, Cb, Cr, 1), as codes of ``bits`` bits, to R'G'B' in 0..1.
 
-    BT.709-6 items 3.3 to 3.5 (BT.601-7 section 2.5, BT.2020-2 tables 4 and 5), solved for R'G'B'; the full-range quantisation
-    is that of H.273, equations 20 to 25.
+    BT.709-6 items 3.3 to 3.5 (BT.601-7 section 2.5, BT.2020-2 tables 4 and 5), solved for R'G'B'.
     """
     kr, kb = LUMA_WEIGHTS[color.matrix]
     kg = 1 - kr - kb
@@ -115,9 +112,8 @@ def build_yuv_to_rgb_matrix(color: ColorInfo, bits: int) -> Coefficients:
             [1, 2 * (1 - kb), 0],
         ]
     )
-    scale, middle = 2.0 ** (bits - 8), 2.0 ** (bits - 1)
-    full = 2.0**bits - 1
-    luma_range, chroma_range, black = (full, full, 0.0) if color.range == "pc" else (219 * scale, 224 * scale, 16 * scale)
+    middle = 2.0 ** (bits - 1)
+    luma_range, chroma_range, black = quantize_range(bits, color)
     gains = np.diag([1 / luma_range, 1 / chroma_range, 1 / chroma_range])
     offsets = np.array([black, middle, middle])
     linear = analogue @ gains
@@ -125,14 +121,13 @@ def build_yuv_to_rgb_matrix(color: ColorInfo, bits: int) -> Coefficients:
 
 
 def _build_gray_matrix(color: ColorInfo, bits: int) -> Coefficients:
-    """(Y, Y, Y, 1) to R'G'B': each is the luma, out of its range."""
-    scale, full = 2.0 ** (bits - 8), 2.0**bits - 1
-    luma_range, black = (full, 0.0) if color.range == "pc" else (219 * scale, 16 * scale)
+    """Return the matrix from (Y, Y, Y, 1) to R'G'B' in 0..1."""
+    luma_range, _, black = quantize_range(bits, color)
     return np.column_stack([np.eye(3) / luma_range, np.full(3, -black / luma_range)])
 
 
 def _build_planar_rgb_matrix(bits: int) -> Coefficients:
-    """(G, B, R, 1), which is FFmpeg's order of planes, to R'G'B'."""
+    """Return the matrix from (G, B, R, 1), FFmpeg's order of planes, to R'G'B' in 0..1."""
     channel_order = np.array([[0, 0, 1], [1, 0, 0], [0, 1, 0]])
     return np.column_stack([channel_order / (2.0**bits - 1), np.zeros(3)])
 
@@ -140,15 +135,13 @@ def _build_planar_rgb_matrix(bits: int) -> Coefficients:
 def _build_matrix(format_: PixelFormat, color: ColorInfo) -> Coefficients:
     if format_.kind == "rgb":
         return _build_planar_rgb_matrix(format_.bit_depth)
-    return (
-        _build_gray_matrix(color, format_.bit_depth)
-        if format_.kind == "gray"
-        else build_yuv_to_rgb_matrix(color, format_.bit_depth)
-    )
+    if format_.kind == "gray":
+        return _build_gray_matrix(color, format_.bit_depth)
+    return build_yuv_to_rgb_matrix(color, format_.bit_depth)
 
 
 def view_plane(plane: VideoPlane, width: int, height: int, bits: int) -> Samples:
-    """A view on the samples of one plane, (height, width), the first line first."""
+    """Return a view of the samples of one plane, (height, width), top line first."""
     dtype = np.uint8 if bits <= 8 else np.uint16
     stride = abs(plane.line_size) // dtype().itemsize
     lines = np.frombuffer(cast(bytes, plane), dtype)[: stride * plane.height].reshape(plane.height, stride)
@@ -156,7 +149,7 @@ def view_plane(plane: VideoPlane, width: int, height: int, bits: int) -> Samples
 
 
 def _convert_to_planar(frame: av.VideoFrame, format_: PixelFormat) -> av.VideoFrame:
-    """The same numbers as planes. Matrix and range are named the same on both sides, so that swscale leaves them alone."""
+    """Return the same codes as planes. Matrix and range are equal on both sides, so swscale does not change them."""
     range_ = ColorRange.JPEG if format_.kind in ("rgb", "jpeg") else ColorRange.MPEG
     return frame.reformat(
         format=format_.planar_name,
@@ -169,16 +162,15 @@ def _convert_to_planar(frame: av.VideoFrame, format_: PixelFormat) -> av.VideoFr
 
 
 class YuvToRgb:
-    """From decoded pictures of one pixel format and colour to (H, W, 3) R'G'B' in full range, uint8 or uint16."""
+    """Converts decoded frames of one pixel format and color to (H, W, 3) R'G'B' in full range, uint8 or uint16."""
 
     def __init__(self, format_: PixelFormat, color: ColorInfo, siting: ChromaSiting) -> None:
         self._format = format_
-        self._subsampling = Subsampling(
-            format_.horizontal_factor, format_.vertical_factor, siting.horizontally_centered, siting.vertically_centered
-        )
+        self._horizontal = build_kernels(format_.horizontal_factor, centered=siting.horizontally_centered)
+        self._vertical = build_kernels(format_.vertical_factor, centered=siting.vertically_centered)
         peak = 255 if format_.bit_depth <= 8 else 65535
         matrix = _build_matrix(format_, color) * peak
-        matrix[:, :3] /= 2.0 ** (16 - format_.bit_depth)  # the planes come shifted up to 16 bits
+        matrix[:, :3] /= 2.0 ** (16 - format_.bit_depth)  # the planes are shifted up to 16 bits
         self._matrix = matrix.astype(np.float32)
 
     def __call__(self, frame: av.VideoFrame) -> Samples:
@@ -209,7 +201,8 @@ class YuvToRgb:
             cv2.convertScaleAbs(cv2.transform(yuv, self._matrix), dst=output)
 
     def _upsample_chroma_rows(self, plane: Samples, first: int, last: int, width: int) -> NDArray[np.uint16]:
-        return np.ascontiguousarray(upsample_chroma_rows(plane, self._subsampling, first, last, self._to_uint16)[:, :width])
+        rows = upsample_chroma_rows(plane, self._horizontal, self._vertical, first, last, self._to_uint16)
+        return np.ascontiguousarray(rows[:, :width])
 
     def _to_uint16(self, plane: Samples) -> NDArray[np.uint16]:
         return np.left_shift(plane, 16 - self._format.bit_depth, dtype=np.uint16)

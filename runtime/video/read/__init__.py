@@ -1,1 +1,1 @@
-"""Open, probe and decode a video, with exact timestamps."""
+"""Open, probe and decode videos, with exact timestamps."""

@@ -1,10 +1,12 @@
-"""Opening a film from outside: every way in which it can fail to be one is a sentence."""
+"""Open video and audio files from outside; everything that a file can be instead is a ``MediaError``."""
 
 from __future__ import annotations
 
 import codecs
 from collections.abc import Iterator
+from fractions import Fraction
 from pathlib import Path
+from typing import Protocol
 
 import av
 from av.container import InputContainer
@@ -20,27 +22,11 @@ _DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2",
     "matroska,webm",
     *("avi", "mpegts", "mpeg", "mpegvideo", "m4v", "h263", "h264", "hevc", "vvc", "av1", "obu", "ivf", "vc1", "vc1test"),
-    *(
-        "dirac",
-        "flv",
-        "asf",
-        "wtv",
-        "mxf",
-        "gxf",
-        "nut",
-        "ogg",
-        "rm",
-        "dv",
-        "dnxhd",
-        "cavsvideo",
-        "yuv4mpegpipe",
-        "gif",
-        "apng",
-        "swf",
-    ),
+    *("dirac", "flv", "asf", "wtv", "mxf", "gxf", "nut", "ogg", "rm", "dv", "dnxhd", "cavsvideo", "yuv4mpegpipe"),
+    *("gif", "apng", "swf"),
     *("mp3", "flac", "wav", "w64", "aac", "ac3", "eac3", "dts", "aiff", "ape", "opus", "amr", "wv", "tta", "caf", "au"),
 )
-"""Films, and sound files so that they are called that. Playlists and slide shows stay out: they name other files."""
+"""Video formats, and audio formats for a better message. Playlists and slide shows are excluded: they name other files."""
 _IMAGE_SIGNATURES = {
     b"\x89PNG": "PNG",
     b"\xff\xd8\xff": "JPEG",
@@ -52,50 +38,73 @@ _IMAGE_SIGNATURES = {
 }
 _IMAGE_FTYP_BRANDS = (b"avif", b"heic", b"heix", b"mif1", b"jxl ")
 _CONVERT_HINT = "If another program plays it, convert it first: ffmpeg -i {name} -c:v libx264 -crf 12 -c:a copy out.mkv"
-
+_MPEG_TIME_BASE = Fraction(1, 90000)
 
 OPEN_OPTIONS = {"format_whitelist": ",".join(_DEMUXERS), "protocol_whitelist": "file"}
-"""For every file from outside: it may neither name other files nor reach for the network."""
+"""For every file from outside: it may not name other files and may not use the network."""
+
+
+class _Rational(Protocol):
+    @property
+    def numerator(self) -> int: ...
+    @property
+    def denominator(self) -> int: ...
+
+
+def to_fraction(value: _Rational | None) -> Fraction:
+    """Return PyAV's rational as a fraction: 0 for None (PyAV 18) and for 0/1 or 0/0 (PyAV 19)."""
+    return Fraction(value.numerator, value.denominator) if value and value.denominator else Fraction(0)
+
+
+def resolve_time_base(stream: VideoStream) -> Fraction:
+    """Return the seconds per tick of the stream's clock; 1/90000 when the container has no clock."""
+    return to_fraction(stream.time_base) or _MPEG_TIME_BASE
+
+
+def resolve_frame_rate(stream: VideoStream) -> Fraction:
+    """Return the average rate, the codec's rate where the container has no clock (its average is a default then), or 25."""
+    average, guessed = to_fraction(stream.average_rate), to_fraction(stream.guessed_rate)
+    return (average or guessed or Fraction(25)) if stream.start_time is not None else (guessed or average or Fraction(25))
 
 
 def open_container(path: Path) -> InputContainer:
-    """The file, ready to demux; whoever calls closes it. Raises ``MediaError`` for what is no whole film or sound file."""
+    """Open the file for demuxing; the caller closes it. Raises ``MediaError`` unless it is a whole video or audio file."""
     head = _read_head(path)
     _check_not_truncated(path)
     try:
         try:
             return av.open(str(path.absolute()), "r", options=OPEN_OPTIONS)
-        except UnicodeDecodeError:  # PyAV 18 stops at tags that are no UTF-8; 19 has no such argument and does not stop
+        except UnicodeDecodeError:  # PyAV 18 stops at tags that are not UTF-8; 19 does not, and has no such argument
             return av.open(str(path.absolute()), "r", options=OPEN_OPTIONS, metadata_errors="replace")
     except (FFmpegError, ValueError) as error:
         raise _make_not_a_video_error(path, head, error) from error
 
 
 def select_video_stream(container: InputContainer, path: Path) -> VideoStream:
-    """The picture stream that a player would choose, and which can be decoded; raises ``MediaError`` when there is none."""
+    """Return the video stream that a player would choose; raises ``MediaError`` if there is none or no decoder for it."""
     streams = [stream for stream in container.streams.video if not is_cover(stream)]
     best = container.streams.best("video")
     stream = next((stream for stream in streams if best is not None and stream.index == best.index), None) or next(
         iter(streams), None
     )
     if stream is None:
-        contents = "sound but no picture" if container.streams.audio else "no picture stream"
-        raise MediaError(f"{path.name} holds {contents}.", "Choose a file with a video stream.", path=path)
+        contents = "audio but no video" if container.streams.audio else "no video stream"
+        raise MediaError(f"{path.name} contains {contents}.", "Choose a file with a video stream.", path=path)
     if not stream.codec_context:
-        raise make_undecodable_error(path, "there is no decoder for its video codec")
+        raise make_undecodable_error(path, "FFmpeg has no decoder for its video codec")
     return stream
 
 
 def demux_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    """What lies ahead of ``stream`` in the file; the last packet is empty and makes the decoder give what it still holds."""
+    """Yield the remaining packets of ``stream``; the last one is empty and flushes the decoder."""
     try:
         yield from container.demux(stream)
-    except IndexError:  # PyAV looks for streams that only appeared on the way (MPEG-TS) after it gave our last packet
+    except IndexError:  # after our last packet, PyAV looks for streams that only appeared on the way (MPEG-TS)
         return
 
 
 def can_have_discontinuities(container: InputContainer) -> bool:
-    """Whether FFmpeg says of this kind of file that its clock may jump (MPEG-TS, MPEG-PS, Ogg)."""
+    """Return whether FFmpeg flags this format as one whose clock may jump (MPEG-TS, MPEG-PS, Ogg)."""
     return bool(container.format.flags & Flags.ts_discont.value)
 
 
@@ -110,7 +119,7 @@ def make_undecodable_error(path: Path, reason: str) -> MediaError:
 
 
 def is_cover(stream: VideoStream) -> bool:
-    """Whether it is one picture that goes with the film, not the film."""
+    """Return whether the stream is a single image that accompanies the video."""
     return bool(stream.disposition & (type(stream.disposition).attached_pic | type(stream.disposition).still_image))
 
 
@@ -119,10 +128,10 @@ def _format_convert_hint(path: Path) -> str:
 
 
 def _read_head(path: Path) -> bytes:
-    """The first bytes of the file, after everything that the file system can say against it."""
+    """Return the first 4096 bytes. Raises ``MediaError`` for folders and for missing, unreadable and empty files."""
     if path.is_dir():
-        hint = "Give the pattern of its pictures, such as frame_%05d.png, to read them as a film, or the path of a video file."
-        raise MediaError(f"{path} is a folder, not a film.", hint, path=path)
+        hint = "Give the path of a video file, or the pattern of an image sequence in it, such as frame_%05d.png."
+        raise MediaError(f"{path} is a folder, not a video.", hint, path=path)
     try:
         with path.open("rb") as file:
             head = file.read(4096)
@@ -140,32 +149,32 @@ def _check_not_truncated(path: Path) -> None:
     if announced_bytes is not None and announced_bytes > length:
         raise MediaError(
             f"{path.name} is truncated: it announces {announced_bytes} bytes and has {length}.",
-            f"Copy or download it again; to use what is there, save it anew: ffmpeg -i {path.name} -c copy whole.mkv",
+            f"Copy or download it again; to use the part that is there: ffmpeg -i {path.name} -c copy whole.mkv",
             path=path,
         )
 
 
 def _make_not_a_video_error(path: Path, head: bytes, error: Exception) -> MediaError:
-    """What the file is instead, as far as its first bytes tell."""
+    """Return an error that names what the file is instead, as far as its first bytes tell."""
     image_format = next((name for magic, name in _IMAGE_SIGNATURES.items() if head.startswith(magic)), None)
     if head[4:8] == b"ftyp" and head[8:12] in _IMAGE_FTYP_BRANDS:
         image_format = head[8:12].decode().upper().strip()
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         image_format = "WebP"
     if image_format:
-        return MediaError(f"{path.name} is a picture ({image_format}), not a film.", "Load it with LoadImage.", path=path)
+        return MediaError(f"{path.name} is an image ({image_format}), not a video.", "Load it with LoadImage.", path=path)
     if _is_text(head):
-        return MediaError(f"{path.name} is a text file, not a film.", "Choose a video file.", path=path)
+        return MediaError(f"{path.name} is a text file, not a video.", "Choose a video file.", path=path)
     if head[4:8] == b"ftyp":
-        message = f"{path.name} is truncated or damaged: its table of contents is missing"
+        message = f"{path.name} is truncated or damaged: its index (moov box) is missing"
         return MediaError(f"{message}.", "Copy or download it again.", path=path)
     reason = (getattr(error, "strerror", None) or str(error)).strip().rstrip(".")
-    return MediaError(f"{path.name} is no film that can be read here ({reason}).", _format_convert_hint(path), path=path)
+    return MediaError(f"{path.name} cannot be read as a video ({reason}).", _format_convert_hint(path), path=path)
 
 
 def _is_text(head: bytes) -> bool:
     try:
-        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # the last character may be cut off
+        text = codecs.getincrementaldecoder("utf-8")().decode(head)  # the last character may be incomplete
     except UnicodeDecodeError:
         return False
     return all(character.isprintable() or character in "\r\n\t\x1b" for character in text)

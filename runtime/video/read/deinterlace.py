@@ -1,4 +1,4 @@
-"""Two fields to one full picture, by FFmpeg's bwdif (Weston 3-field with YADIF's checks)."""
+"""Deinterlace frames with FFmpeg's bwdif (Weston 3-field with YADIF's checks)."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from av.filter import Graph
 
 
 def deinterlace_frames(frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-    """One picture for each that comes in, at its time. Those that are not marked as interlaced pass unchanged."""
+    """Yield one frame for each input frame, at its time. Frames that are not marked as interlaced pass unchanged."""
     graph: Graph | None = None
     for frame in frames:
         if graph is None:

@@ -1,6 +1,4 @@
-"""A container's clock made to run on where it jumps: MPEG-TS counts 33 bits, and a recording that was put together of several
-begins anew in the middle.
-"""
+"""Correct discontinuities of a container's clock: MPEG-TS counts 33 bits, and concatenated recordings begin anew."""
 
 from __future__ import annotations
 
@@ -16,26 +14,25 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.packet import Packet
 
-from .container import can_have_discontinuities, demux_packets, open_container, select_video_stream
-from .probe import to_fraction
+from .container import can_have_discontinuities, demux_packets, open_container, select_video_stream, to_fraction
 
 _MAX_FORWARD_SECONDS, _MAX_BACKWARD_SECONDS = 3600, 1
-"""Seconds from packet to packet. Less forward may be a film that stands, or lost; less backward a packet out of place."""
+"""Seconds between packets. Less forward may be a still scene or a loss; less backward a packet out of order."""
 
 
 @dataclass
 class DiscontinuityCorrector:
-    """The clock of the picture. Packets are given to it in the order of the file; it sets their times."""
+    """Corrects the times of the video stream's packets, which it gets in the order of the file."""
 
     offsets: list[Fraction] = field(default_factory=lambda: [Fraction(0)])
-    """Seconds to be added to times, before the first jump, after it, after the second, and so on."""
+    """Seconds to add to times: before the first jump, after it, after the second, and so on."""
     jump_times: list[Fraction] = field(default_factory=list[Fraction])
-    """Where it jumped, in seconds of the time that it makes."""
+    """Where the clock jumped, in seconds of corrected time."""
     _last_time: Fraction | None = None
     _last_step: Fraction = Fraction(0)
 
     def correct_packet(self, packet: Packet[Any]) -> None:
-        """Move the packet's times so that they follow those of the packet before."""
+        """Shift the packet's times so that they follow those of the packet before."""
         time = _read_packet_time(packet)
         if time is None:
             return
@@ -53,14 +50,14 @@ class DiscontinuityCorrector:
 
 @dataclass
 class FollowingCorrector:
-    """The clock of another stream of the same file, which jumps where that of the picture does."""
+    """Corrects the times of another stream of the same file, whose clock jumps where that of the video does."""
 
     offsets: list[Fraction]
     _offset_index: int = 0
     _last_time: Fraction | None = None
 
     def correct_packet(self, packet: Packet[Any]) -> None:
-        """As ``Clock.set``; a jump that the picture does not have is left as it is."""
+        """Shift the packet's times; a jump that the video does not have is left unchanged."""
         time = _read_packet_time(packet)
         if time is None:
             return
@@ -75,15 +72,20 @@ class FollowingCorrector:
 
 
 def find_clock_offsets(path: Path, until: Fraction | None = None) -> list[Fraction]:
-    """``Clock.offsets`` of a film, up to a time or to its end. It is read, which takes seconds for a gigabyte, not decoded.
+    """Return ``DiscontinuityCorrector.offsets`` of a video, up to a time in seconds or to its end.
 
-    The answers about the last few films are kept as long as their files do not change.
+    The file is demuxed (seconds for a gigabyte), not decoded. Results are cached until the file's size or date changes.
     """
     with open_container(path) as container:
         if not can_have_discontinuities(container):
             return [Fraction(0)]
     file_stat = path.stat()
     return list(_scan_clock_offsets(path, until, file_stat.st_size, file_stat.st_mtime_ns))
+
+
+def is_clock_continuous(path: Path, until: Fraction) -> bool:
+    """Return whether the clock does not jump before ``until`` (seconds), so that seeking there is exact."""
+    return len(find_clock_offsets(path, until)) == 1
 
 
 @lru_cache(maxsize=16)
@@ -99,7 +101,7 @@ def _scan_clock_offsets(path: Path, until: Fraction | None, *_file_state: int) -
 
 
 def _demux_until_error(container: InputContainer, path: Path) -> Iterator[Packet[Any]]:
-    with suppress(FFmpegError):  # what cannot be read is told of when it is decoded
+    with suppress(FFmpegError):  # reported when the file is decoded
         yield from demux_packets(container, select_video_stream(container, path))
 
 
@@ -113,7 +115,7 @@ def _read_packet_time(packet: Packet[Any]) -> Fraction | None:
 
 
 def shift_packet(packet: Packet[Any], seconds: Fraction) -> None:
-    """Add to the packet's times."""
+    """Add ``seconds`` to the packet's times."""
     if not seconds:
         return
     ticks = round(seconds / to_fraction(packet.time_base))

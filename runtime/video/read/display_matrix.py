@@ -1,4 +1,4 @@
-"""Which way up a film is shown."""
+"""The orientation in which a video is displayed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ...media.video_stream import Samples
 
 @dataclass(frozen=True)
 class Orientation:
-    """What to do to a decoded picture, in this order: swap rows and columns, mirror left to right, turn upside down."""
+    """Transformations of a decoded frame, in this order: transpose, mirror left to right, turn upside down."""
 
     transpose: bool = False
     flip_horizontal: bool = False
@@ -24,7 +24,7 @@ class Orientation:
         return Size(coded_size.height, coded_size.width) if self.transpose else coded_size
 
     def apply(self, pixels: Samples) -> Samples:
-        """The picture as shown, contiguous in memory; the same array when there is nothing to do."""
+        """Return the frame as displayed, contiguous in memory; the same array when nothing changes."""
         if self == Orientation():
             return pixels
         oriented = pixels.swapaxes(0, 1) if self.transpose else pixels
@@ -33,9 +33,9 @@ class Orientation:
 
 
 def parse_display_matrix(data: bytes) -> Orientation | None:
-    """Read the matrix of ISO/IEC 14496-12, section 8.3.2 (nine 32-bit integers, a b u c d v x y w, 16.16 fixed point).
+    """Parse the matrix of ISO/IEC 14496-12, section 8.3.2 (nine 32-bit integers, a b u c d v x y w, 16.16 fixed point).
 
-    A point (x, y) of the decoded picture is shown at (ax + cy, bx + dy). None for a turn that is no multiple of 90 degrees.
+    A point (x, y) of the decoded frame is displayed at (ax + cy, bx + dy). Return None unless it is a multiple of 90 degrees.
     """
     a, b, _, c, d = struct.unpack_from("=5i", data)
     diagonal, antidiagonal = max(abs(a), abs(d)), max(abs(b), abs(c))

@@ -1,4 +1,4 @@
-"""Pictures in the order they are shown, from an exact place on, past packets that are broken."""
+"""Decode frames in display order from an exact position, skipping broken packets."""
 
 from __future__ import annotations
 
@@ -15,26 +15,26 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from .container import can_have_discontinuities, demux_packets, open_container, select_video_stream
-from .discontinuity import DiscontinuityCorrector, find_clock_offsets
+from .discontinuity import DiscontinuityCorrector, is_clock_continuous
 from .probe import ProbedVideo
 from .timestamps import DecodeIssues
 
 _MAX_THREADS = 8
-"""Every decoding thread holds a picture; more than eight gain little and cost 50 MB each at 8K."""
+"""Every decoding thread holds a frame; more than eight gain little and cost 50 MB each at 8K."""
 _MAX_CONSECUTIVE_ERRORS = 1000
-"""After so many unreadable packets one after the other the file is taken to end."""
+"""The file is taken to end after this many unreadable packets in a row."""
 _SEEK_MARGINS = (Fraction(1), Fraction(10), Fraction(60))
-"""Seconds to jump before the place that is wanted; each is tried when the one before did not reach a key frame early enough."""
+"""Seconds before the position to seek to; each is tried when the one before did not reach a key frame early enough."""
 
 
 def decode_frames(probed: ProbedVideo, first_pts: int | None, issues: DecodeIssues) -> Generator[av.VideoFrame]:
-    """The source's pictures; with ``first`` those from some key frame on that is shown at or before that tick.
+    """Yield the source's frames; with ``first_pts`` from some key frame on that is displayed at or before that tick.
 
-    A place is only believed when the first picture after the jump is a key frame, has a time, and is not too late: containers
-    index decoding times, which reordering and open groups of pictures set apart from the times shown. Otherwise, and for
-    streams that cannot jump, decoding starts at the beginning; so it does where the container's clock jumps before that place.
+    A seek is accepted only if the first frame after it is a key frame with a time that is not too late: containers index
+    decoding times, which differ from display times by reordering and open GOPs. Otherwise, for streams that cannot seek, and
+    if the clock jumps before that position, decoding starts at the beginning.
     """
-    if first_pts is not None and len(find_clock_offsets(probed.path, first_pts * probed.info.time_base)) == 1:
+    if first_pts is not None and is_clock_continuous(probed.path, first_pts * probed.info.time_base):
         for margin in _SEEK_MARGINS:
             with open_container(probed.path) as container:
                 frames = _decode_from_key_frame(container, probed, first_pts, margin, issues)
@@ -79,14 +79,14 @@ def _decode_packets(container: InputContainer, stream: VideoStream, issues: Deco
             frames = packet.decode()
         except NoMemory:
             raise
-        except FFmpegError:  # whatever a decoder says against a packet, the file itself was read
+        except FFmpegError:  # an error of the decoder: the file itself was read
             issues.broken_packets += 1
             continue
         yield from frames
 
 
 def _demux_past_errors(container: InputContainer, stream: VideoStream, issues: DecodeIssues) -> Iterator[Packet[VideoStream]]:
-    """Packets up to the end of the file, the last one empty, which makes the decoder give what it still holds."""
+    """Yield packets up to the end of the file; the last one is empty and flushes the decoder."""
     consecutive_errors = 0
     while consecutive_errors < _MAX_CONSECUTIVE_ERRORS:
         try:

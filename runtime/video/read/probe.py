@@ -1,4 +1,4 @@
-"""What a film is, told before it is read: from its header and from the first picture that decodes."""
+"""Probe a video: its properties, from its header and from the first frame that decodes."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 import av
 from av.container import InputContainer
@@ -26,65 +26,61 @@ from .container import (
     demux_packets,
     make_undecodable_error,
     open_container,
+    resolve_frame_rate,
+    resolve_time_base,
     select_video_stream,
+    to_fraction,
 )
 from .display_matrix import Orientation, parse_display_matrix
 from .side_data import parse_content_light, parse_mastering_display, read_side_data
 
 _FINGERPRINT_EDGE_BYTES = 1 << 20
-"""Bytes at either end of a file that make its fingerprint."""
+"""Bytes at either end of a file that are part of its fingerprint."""
 _INTERLACE_PROBES, _FRAMES_PER_PROBE = 4, 6
 _MAX_PACKETS_TO_FIRST_FRAME = 2000
 _DOLBY_VISION_TAGS = {"dvh1", "dvhe", "dva1", "dvav", "dav1"}
 _DYNAMIC_HDR_SIDE_DATA = {"Dolby Vision": ("DOVI_METADATA", "DOVI_RPU_BUFFER"), "HDR10+": ("DYNAMIC_HDR_PLUS",)}
 _DISCONTINUITY_PROBES, _MIN_PROBE_DISTANCE_SECONDS = 8, 30
-"""At how many places a clock is compared with the place in the file; nearer to each other than that they tell nothing."""
+"""Number of positions where the clock is compared with the position in the file, and their smallest useful distance."""
 _MIN_FRAME_BYTES = 8
-"""Bytes; no codec and container together write less for a frame."""
-_MPEG_TIME_BASE = Fraction(1, 90000)
-
-
-class _Rational(Protocol):
-    @property
-    def numerator(self) -> int: ...
-    @property
-    def denominator(self) -> int: ...
+"""No codec and container together write fewer bytes for a frame."""
 
 
 @dataclass(frozen=True)
 class ProbedVideo:
-    """A film that was looked at: what everybody may know, and what only the reader needs."""
+    """A probed video: its public properties, and what only the reader needs."""
 
     path: Path
     info: VideoInfo
     coded_size: Size
-    """As decoded, before it is turned."""
+    """As decoded, before rotation."""
     pixel_format: PixelFormat
     chroma_siting: ChromaSiting
     orientation: Orientation
     start_time: Fraction
-    """Seconds on the source's clock at which the film begins; MPEG-TS and MPEG-PS rarely begin at 0."""
+    """Seconds on the source's clock at which the video begins; MPEG-TS and MPEG-PS rarely begin at 0."""
     starts_before_zero: bool
-    """Its first picture is shown before 0 on that clock, as FFmpeg has it where the clock of MPEG-TS wraps."""
+    """Its first frame is before 0 on that clock, as FFmpeg reports it where the clock of MPEG-TS wraps."""
     uses_decode_times: bool
-    """The container stores no times to show pictures at (AVI), so those to decode them at count."""
+    """The container stores no presentation times (AVI), so decoding times are used."""
     dynamic_hdr: tuple[str, ...]
-    """What it says of brightness scene by scene, which belongs to its own pixels: Dolby Vision, HDR10+."""
+    """Names of its dynamic HDR metadata, which is valid for its own pixels only: Dolby Vision, HDR10+."""
     has_unsupported_rotation: bool
-    """Its display matrix asks for a turn that is no multiple of 90 degrees."""
+    """Its display matrix rotates by an angle that is not a multiple of 90 degrees."""
 
 
 def read_video_info(path: Path) -> VideoInfo:
-    """The film's size as shown, times, colour, streams and fingerprint.
+    """Return the video's display size, times, color, streams and fingerprint.
 
     ``frame_count`` is the header's where there is one (MP4, MOV, AVI; Matroska with statistics tags), else duration times rate.
-    Raises ``MediaError`` for what is missing, no film, truncated, encrypted, or in a codec or pixel format that cannot be read.
+    Raises ``MediaError`` for a file that is missing, not a video, truncated or encrypted, and for an unsupported codec or
+    pixel format.
     """
     return probe(path).info
 
 
 def is_interlaced(path: Path) -> bool:
-    """Whether the codec marks pictures as two fields, at the beginning or at one of three places further in."""
+    """Return whether frames are marked as interlaced, at the beginning or at one of three later positions."""
     with open_container(path) as container:
         stream = select_video_stream(container, path)
         duration = _read_duration(container, stream)
@@ -98,12 +94,12 @@ def is_interlaced(path: Path) -> bool:
 
 
 def probe(path: Path) -> ProbedVideo:
-    """Everything about a film that its header and first picture tell. Raises as ``probe`` does."""
+    """Return everything about a video that its header and first frame tell. Raises as ``read_video_info`` does."""
     with open_container(path) as container:
         stream = select_video_stream(container, path)
         frame = next(iter(_decode_first_frames(path, container, stream, 1)), None)
         if frame is None:
-            raise make_undecodable_error(path, f"none of its pictures can be decoded ({stream.codec_context.name})")
+            raise make_undecodable_error(path, f"none of its frames can be decoded ({stream.codec_context.name})")
         decoded_format = _require_pixel_format(path, frame)
         coded_size = Size(frame.width, frame.height)
         side_data_by_name = read_side_data(frame)
@@ -136,7 +132,7 @@ def _read_orientation(side_data_by_name: Mapping[str, bytes]) -> Orientation | N
 def _apply_side_data(
     info: VideoInfo, coded_size: Size, side_data_by_name: Mapping[str, bytes], orientation: Orientation
 ) -> VideoInfo:
-    """What only the picture tells, and its turn applied."""
+    """Return ``info`` with the frame's size and HDR metadata, rotated."""
     mastering_data, content_light_data = (
         side_data_by_name.get("MASTERING_DISPLAY_METADATA"),
         side_data_by_name.get("CONTENT_LIGHT_LEVEL"),
@@ -176,24 +172,8 @@ def _build_video_info(path: Path, container: InputContainer, stream: VideoStream
     )
 
 
-def to_fraction(value: _Rational | None) -> Fraction:
-    """PyAV's rational as a fraction: 0 for None (PyAV 18) and for 0/1 or 0/0 (PyAV 19)."""
-    return Fraction(value.numerator, value.denominator) if value and value.denominator else Fraction(0)
-
-
-def resolve_time_base(stream: VideoStream) -> Fraction:
-    """Seconds per tick of the stream's clock; 1/90000 when the container has no clock."""
-    return to_fraction(stream.time_base) or _MPEG_TIME_BASE
-
-
-def resolve_frame_rate(stream: VideoStream) -> Fraction:
-    """The average rate; what the codec says where the container has no clock, for then the average is a default; else 25."""
-    average, guessed = to_fraction(stream.average_rate), to_fraction(stream.guessed_rate)
-    return (average or guessed or Fraction(25)) if stream.start_time is not None else (guessed or average or Fraction(25))
-
-
 def compute_fingerprint(path: Path) -> str:
-    """Length, first and last MiB of the file under one SHA-256; the date of the file does not matter."""
+    """Return the SHA-256 of the file's length, first and last MiB; its date does not matter."""
     length = path.stat().st_size
     digest = hashlib.sha256(str(length).encode())
     with path.open("rb") as file:
@@ -210,7 +190,7 @@ def _read_duration(container: InputContainer, stream: VideoStream) -> Fraction |
 
 
 def _has_discontinuity(container: InputContainer, stream: VideoStream, duration: Fraction) -> bool:
-    """Whether two places that the clock says are far apart are one place in the file: between them it jumps."""
+    """Return whether two distant times are at the same position in the file, which means that the clock jumps."""
     if duration < _DISCONTINUITY_PROBES * _MIN_PROBE_DISTANCE_SECONDS:
         return False
     start_time, last_position = Fraction(container.start_time or 0, av.time_base), -1
@@ -233,13 +213,13 @@ def _estimate_frame_count(
     if tagged_counts and tagged_counts[0].isdecimal():  # mkvmerge's statistics tags
         return int(tagged_counts[0]), "header"
     count = max(1, round(duration * rate)) if duration else None
-    if count is None or count * _MIN_FRAME_BYTES > file_bytes:  # a clock that jumps makes a film of days out of seconds
+    if count is None or count * _MIN_FRAME_BYTES > file_bytes:  # a clock that jumps turns seconds into days
         return None, "unknown"
     return count, "duration"
 
 
 def _decode_first_frames(path: Path, container: InputContainer, stream: VideoStream, count: int) -> list[av.VideoFrame]:
-    """Up to ``count`` pictures from where the container stands, past packets that do not decode."""
+    """Decode up to ``count`` frames from the container's position, skipping packets that do not decode."""
     frames: list[av.VideoFrame] = []
     packet_iterator = demux_packets(container, stream)
     for _ in range(_MAX_PACKETS_TO_FIRST_FRAME):
@@ -272,7 +252,7 @@ def _require_pixel_format(path: Path, frame: av.VideoFrame) -> PixelFormat:
 
 def _resolve_frame_color(path: Path, stream: VideoStream, frame: av.VideoFrame, decoded_format: PixelFormat) -> ColorInfo:
     if stream.codec_context.codec_tag in _DOLBY_VISION_TAGS and frame.colorspace not in MATRICES:
-        raise make_undecodable_error(path, "its colours are Dolby Vision without an HDR10 or SDR base")
+        raise make_undecodable_error(path, "its colors are Dolby Vision without an HDR10 or SDR base")
     color = resolve_color_info(
         matrix=frame.colorspace,
         range_=frame.color_range,
@@ -283,5 +263,5 @@ def _resolve_frame_color(path: Path, stream: VideoStream, frame: av.VideoFrame, 
         kind=decoded_format.kind,
     )
     if not is_supported_matrix(color):
-        raise make_undecodable_error(path, f"its colour matrix {color.matrix} cannot be converted")
+        raise make_undecodable_error(path, f"its color matrix {color.matrix} cannot be converted")
     return color

@@ -1,7 +1,4 @@
-"""What a decoder says beside a picture's pixels: its turn, its HDR, its dynamic metadata.
-
-What HDR10 says beside the pixels, out of FFmpeg's structures.
-"""
+"""Side data of decoded frames: rotation, HDR10 and dynamic metadata, parsed from FFmpeg's structures."""
 
 from __future__ import annotations
 
@@ -17,8 +14,8 @@ from ...media.video_stream import MasteringDisplay
 
 
 def _create_unnamed_type(type_enum: type[Type], value: object) -> Type:
-    """A member for a kind of side data that FFmpeg has and PyAV 18 has no name for, such as EXIF in the JPEGs of a camera's
-    AVI and the views of spatial films. Without one ``picture.side_data`` raises ``ValueError`` and shows none of them.
+    """Return an enum member for a kind of side data without a name in PyAV 18, such as EXIF in the JPEGs of a camera's AVI and
+    the views of spatial video. Without it ``frame.side_data`` raises ``ValueError``.
     """
     member = object.__new__(type_enum)
     member._name_, member._value_ = f"UNNAMED_{value}", value
@@ -29,17 +26,17 @@ Type._missing_ = classmethod(_create_unnamed_type)  # pyright: ignore[reportAttr
 
 
 def read_side_data(frame: av.VideoFrame) -> dict[str, bytes]:
-    """A copy of everything beside the pixels, by the names of FFmpeg's ``AV_FRAME_DATA_*``.
+    """Return a copy of all side data, by the names of FFmpeg's ``AV_FRAME_DATA_*``.
 
-    A copy, and to be taken first: PyAV keeps pointers into the frame that ``make_writable`` leaves dangling.
+    Call it before ``make_writable``, which leaves PyAV's pointers into the frame dangling.
     """
     return {one.type.name: bytes(one) for one in cast(Iterable[SideData], frame.side_data)}
 
 
 def parse_mastering_display(data: bytes) -> MasteringDisplay | None:
-    """``AVMasteringDisplayMetadata``: ten rationals (red, green, blue and white as x, y; darkest, brightest), then two flags.
+    """Parse ``AVMasteringDisplayMetadata``: ten rationals (x, y of red, green, blue, white; min, max luminance), two flags.
 
-    None unless both the colours and the luminances are given, as HDR10 wants.
+    Return None unless both the primaries and the luminances are set, as HDR10 requires.
     """
     numbers = struct.unpack_from("=22i", data)
     if not (numbers[20] and numbers[21]) or not all(numbers[1:20:2]):
@@ -50,6 +47,6 @@ def parse_mastering_display(data: bytes) -> MasteringDisplay | None:
 
 
 def parse_content_light(data: bytes) -> tuple[int, int] | None:
-    """``AVContentLightMetadata``: MaxCLL and MaxFALL; None when both are 0, which means "not known"."""
+    """Parse ``AVContentLightMetadata``: (MaxCLL, MaxFALL); None when both are 0, which means "unknown"."""
     max_content_light, max_frame_average = struct.unpack_from("=2I", data)
     return (max_content_light, max_frame_average) if max_content_light or max_frame_average else None

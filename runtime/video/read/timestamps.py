@@ -1,4 +1,4 @@
-"""When each picture is shown: the source's own times where they can be believed."""
+"""Fix the timestamps of frames: the source's own where they are plausible."""
 
 from __future__ import annotations
 
@@ -8,27 +8,27 @@ from fractions import Fraction
 
 import av
 
-from .probe import to_fraction
+from .container import to_fraction
 
 _STEP_TOLERANCE = Fraction(1, 4)
-"""Of a step, how far it may be off: Matroska rounds to milliseconds."""
+"""Fraction of a step by which it may deviate: Matroska rounds to milliseconds."""
 _MIN_EVEN_RATIO = 20
 
 
 @dataclass
 class FrameSpacing:
-    """How far pictures are apart; in a film of even steps a long one tells of pictures that are not in the file."""
+    """Statistics of the steps between frames; in a video of even steps a long one means missing frames."""
 
     even_count: int = 0
     uneven_count: int = 0
     gap_count: int = 0
     missing_in_gaps: int = 0
-    """Pictures that the long steps have room for."""
+    """Frames that would fit into the long steps."""
     first_gap: tuple[Fraction, Fraction] | None = None
-    """The first long step: when it begins, and how long it is, in seconds."""
+    """The first long step: its start and its length, in seconds."""
 
     def add_step(self, begin: Fraction, step: Fraction, frame_rate: Fraction) -> None:
-        """From ``begin`` to the next picture it is ``step`` seconds."""
+        """Count a step of ``step`` seconds that starts at ``begin``."""
         frame_steps = step * frame_rate
         if abs(frame_steps - 1) <= _STEP_TOLERANCE:
             self.even_count += 1
@@ -41,7 +41,7 @@ class FrameSpacing:
 
     @property
     def missing_frames(self) -> int:
-        """How many pictures seem to be missing; 0 for a film whose steps are not even."""
+        """The number of frames that seem to be missing; 0 for a video of uneven steps."""
         return self.missing_in_gaps if self.even_count > _MIN_EVEN_RATIO * (self.gap_count + self.uneven_count) else 0
 
     def __str__(self) -> str:
@@ -55,14 +55,14 @@ class FrameSpacing:
 
 @dataclass
 class DecodeIssues:
-    """What went wrong on the way and was lived with."""
+    """Problems that were found and worked around while decoding."""
 
     broken_packets: int = 0
     damaged_frames: int = 0
     filled_timestamps: int = 0
     interlaced_frames: int = 0
     jump_times: list[Fraction] = field(default_factory=list[Fraction])
-    """Where the container's clock jumped, in seconds."""
+    """Times at which the container's clock jumped, in seconds."""
     spacing: FrameSpacing = field(default_factory=FrameSpacing)
 
     def format_messages(self, name: str) -> list[str]:
@@ -83,7 +83,7 @@ class DecodeIssues:
             messages.append(f"{name}: {count} damaged; the decoder filled in what it could not read.")
         if self.filled_timestamps:
             count = _format_count(self.filled_timestamps, "frame")
-            messages.append(f"{name}: {count} had no usable time; the frames before gave it.")
+            messages.append(f"{name}: {count} had no usable time; it was computed from the frames before.")
         if self.interlaced_frames:
             verb = "were" if self.interlaced_frames != 1 else "was"
             messages.append(
@@ -98,7 +98,7 @@ def _format_count(number: int, noun: str) -> str:
 
 @dataclass(frozen=True)
 class TimedFrame:
-    """A picture and its time in ticks of the stream's clock; ``duration`` 0 when it is not known."""
+    """A decoded frame and its time in ticks of the stream's clock; ``duration`` is 0 when unknown."""
 
     pts: int
     duration: int
@@ -108,12 +108,11 @@ class TimedFrame:
 def fix_timestamps(
     frames: Iterable[av.VideoFrame], time_base: Fraction, frame_rate: Fraction, issues: DecodeIssues, *, use_decode_times: bool
 ) -> Iterator[TimedFrame]:
-    """Give every picture a time later than that of the one before.
+    """Yield every frame with a time later than that of the frame before.
 
-    A time that is missing or does not go forward is replaced by the last good one plus as many steps as it is frames behind;
-    a step is the last distance between two good ones, or 1 / ``rate``. With ``decode_times`` the decoder's clock counts
-    instead of the packets': AVI stores none, and FFmpeg's guess of presentation times runs backwards there as soon as frames
-    are reordered.
+    A time that is missing or does not increase is replaced by the last good one plus one step for every frame since; a step
+    is the last distance between two good ones, or 1 / ``frame_rate``. ``use_decode_times`` takes decoding times instead of
+    presentation times: AVI stores none of the latter, and FFmpeg's guess runs backwards when frames are reordered.
     """
     last_pts: int | None = None
     step, anchor_pts, frames_since_anchor = 1 / frame_rate / time_base, Fraction(0), -1
@@ -127,7 +126,7 @@ def fix_timestamps(
             step = pts - anchor_pts if frames_since_anchor == 0 else step
             anchor_pts, frames_since_anchor = Fraction(pts), 0
         else:
-            issues.filled_timestamps += not use_decode_times  # AVI has no time for the pictures that its decoder holds back
+            issues.filled_timestamps += not use_decode_times  # AVI has no time for frames that the decoder delayed
             frames_since_anchor += 1
             filled_pts = round(anchor_pts + frames_since_anchor * step)
             pts = filled_pts if last_pts is None else max(last_pts + 1, filled_pts)

@@ -1,4 +1,4 @@
-"""Which frames of a film are asked for, and what is then known of the film they make."""
+"""Select a range of frames, and describe the video that they form."""
 
 from __future__ import annotations
 
@@ -12,36 +12,35 @@ from av.error import FFmpegError
 from ...errors import WorkflowError
 from ...media.video_stream import VideoInfo
 from .container import can_have_discontinuities, demux_packets, open_container, select_video_stream
-from .discontinuity import DiscontinuityCorrector, find_clock_offsets
+from .discontinuity import DiscontinuityCorrector, is_clock_continuous
 from .probe import ProbedVideo
 from .timestamps import TimedFrame
 
 _MAX_REORDERED_PACKETS = 64
-"""More packets than any codec holds back."""
+"""More packets than any codec reorders."""
 
 
 @dataclass(frozen=True)
 class TrimRange:
-    """Frames from tick ``first`` up to but without tick ``end``; of these every ``every_nth``, at most ``frame_cap``."""
+    """Every ``every_nth`` frame from tick ``first_pts`` up to but without ``end_pts``, at most ``frame_cap`` of them."""
 
     first_pts: int | None = None
     end_pts: int | None = None
     frame_cap: int | None = None
     every_nth: int = 1
-
     zero_pts: int = 0
-    """The tick at which a film begins whose pictures begin before 0, else 0: players show nothing of what lies there."""
+    """The tick at which a video begins whose frames begin before 0, else 0: players skip the frames before it."""
 
     @property
     def pts_shift(self) -> int:
-        """What is taken off every time."""
+        """Ticks to subtract from every time."""
         return self.zero_pts if self.first_pts is None else self.first_pts
 
 
 def resolve_trim_range(
     probed: ProbedVideo, start: Fraction, duration: Fraction | None, frame_cap: int | None, every_nth: int
 ) -> TrimRange:
-    """The same in ticks of the source's clock. Raises ``WorkflowError`` for numbers that ask for nothing."""
+    """Convert the range to ticks of the source's clock. Raises ``WorkflowError`` for values that select no frame."""
     _validate_range(probed, start, duration, frame_cap, every_nth)
     time_base = probed.info.time_base
     zero = probed.start_time + start
@@ -61,17 +60,17 @@ def _validate_range(
         return WorkflowError(what, hint, path=probed.path, input_name=name)
 
     if start < 0:
-        raise make_error("start", f"start is {float(start):g} s.", "Give 0 or more seconds.")
+        raise make_error("start", f"start is {float(start):g} s.", "Set it to 0 or more.")
     if duration is not None and duration <= 0:
-        raise make_error("duration", f"duration is {float(duration):g} s.", "Give more than 0 seconds, or leave it out.")
+        raise make_error("duration", f"duration is {float(duration):g} s.", "Set it to more than 0, or leave it out.")
     if frame_cap is not None and frame_cap < 1:
-        raise make_error("frame_cap", f"frame_cap is {frame_cap}.", "Give 1 or more, or leave it out.")
+        raise make_error("frame_cap", f"frame_cap is {frame_cap}.", "Set it to 1 or more, or leave it out.")
     if every_nth < 1:
-        raise make_error("every_nth", f"every_nth is {every_nth}.", "Give 1 for every frame, 2 for every other one.")
+        raise make_error("every_nth", f"every_nth is {every_nth}.", "Set it to 1 for every frame, 2 for every other one.")
 
 
 def trim(frames: Iterable[TimedFrame], trim_range: TrimRange) -> Iterator[TimedFrame]:
-    """The frames asked for, times unchanged, each lasting until the next one (the last: until those it stands for end)."""
+    """Yield the selected frames at their own times; each lasts until the next one, the last until the skipped ones end."""
     pending: TimedFrame | None = None
     seen_count = taken_count = end_pts = 0
     for frame in frames:
@@ -92,7 +91,7 @@ def trim(frames: Iterable[TimedFrame], trim_range: TrimRange) -> Iterator[TimedF
 
 
 def trimmed_info(probed: ProbedVideo, trim_range: TrimRange) -> VideoInfo:
-    """The film that the chosen frames make. The count is the header's only when no time cuts the film."""
+    """Return the properties of the selected range. The count is the header's only if no time limits the range."""
     info = probed.info
     frame_rate = info.frame_rate / trim_range.every_nth
     is_untrimmed = trim_range.first_pts is None and trim_range.end_pts is None
@@ -124,7 +123,7 @@ def trimmed_info(probed: ProbedVideo, trim_range: TrimRange) -> VideoInfo:
 
 
 def _compute_duration(info: VideoInfo, trim_range: TrimRange, zero: Fraction) -> Fraction | None:
-    """Seconds between the cuts."""
+    """Return the seconds from the start to the end of the range; None when unknown."""
     begin_time = Fraction(0) if trim_range.first_pts is None else trim_range.first_pts * info.time_base - zero
     end = None if trim_range.end_pts is None else trim_range.end_pts * info.time_base - zero
     known_ends = [time for time in (end, info.duration) if time is not None]
@@ -132,7 +131,7 @@ def _compute_duration(info: VideoInfo, trim_range: TrimRange, zero: Fraction) ->
 
 
 def _find_end_time(probed: ProbedVideo, trim_range: TrimRange, trimmed_duration: Fraction | None) -> Fraction | None:
-    """Seconds on the source's clock at which the last chosen frame ends; None when that is the end of the film."""
+    """Return the seconds on the source's clock at which the last selected frame ends; None for the end of the video."""
     time_base = probed.info.time_base
     ends = [] if trim_range.end_pts is None else [trim_range.end_pts * time_base]
     if trim_range.frame_cap is not None and trimmed_duration is not None:
@@ -142,14 +141,14 @@ def _find_end_time(probed: ProbedVideo, trim_range: TrimRange, trimmed_duration:
 
 
 def _find_pts_after(probed: ProbedVideo, first_pts: int | None, frame_count: int) -> int | None:
-    """The tick of the frame that follows ``frames`` frames, from the packets' times alone; None at the end of the film."""
+    """Return the tick of the frame after ``frame_count`` frames, from packet times alone; None at the end of the video."""
     pts_list: list[int] = []
     with open_container(probed.path) as container:
         stream = select_video_stream(container, probed.path)
-        with suppress(FFmpegError):  # what cannot jump is read from its beginning
-            if first_pts is not None and len(find_clock_offsets(probed.path, first_pts * probed.info.time_base)) == 1:
+        with suppress(FFmpegError):  # a stream that cannot seek is read from its beginning
+            if first_pts is not None and is_clock_continuous(probed.path, first_pts * probed.info.time_base):
                 container.seek(max(0, first_pts - round(1 / probed.info.time_base)), stream=stream)
-        with suppress(FFmpegError):  # a broken file is told of when it is read
+        with suppress(FFmpegError):  # reported when the file is decoded
             corrector = DiscontinuityCorrector()
             for packet in demux_packets(container, stream):
                 if can_have_discontinuities(container):

@@ -1,4 +1,4 @@
-"""Whether a file is shorter than its container says, before anybody spends a night on it."""
+"""Detect files that are shorter than their container announces."""
 
 from __future__ import annotations
 
@@ -7,13 +7,14 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-_SEGMENT, _EBML = 0x18538067, 0x1A45DFA3
+from .ebml import parse_element_header
+
+_SEGMENT, _EBML, _MAX_EBML_HEADER_BYTES = 0x18538067, 0x1A45DFA3, 16
 _UNKNOWN_RIFF_SIZE = 0xFFFFFFFF
-_UNKNOWN_EBML_SIZE = (1 << 56) - 1
 
 
 def read_announced_length(path: Path) -> int | None:
-    """How many bytes the outermost boxes of an MP4, MOV, Matroska, WebM or AVI file announce; None when they do not say."""
+    """Return the length that the outermost boxes of an MP4, MOV, Matroska, WebM or AVI file announce, in bytes, or None."""
     length = path.stat().st_size
     with path.open("rb") as file:
         head = file.read(12)
@@ -29,7 +30,7 @@ def read_announced_length(path: Path) -> int | None:
 
 
 def _find_boxes_end(file: BinaryIO, length: int) -> int | None:
-    """The end of the last top-level box, ISO/IEC 14496-12 section 4.2. None when what follows a whole box is no box."""
+    """Return the end of the last top-level box, ISO/IEC 14496-12 section 4.2; None without a box."""
     end = 0
     for start, size in _iterate_boxes(file, length):
         end = start + size
@@ -53,30 +54,13 @@ def _iterate_boxes(file: BinaryIO, length: int) -> Iterator[tuple[int, int]]:
 
 
 def _find_matroska_end(file: BinaryIO, length: int) -> int | None:
-    """The end of the segment, RFC 8794 sections 4 to 6. Live recordings announce none."""
-    while True:
-        element_id = _read_vint(file, keep_marker=True)
-        size = _read_vint(file, keep_marker=False)
-        if element_id is None or size is None:
+    """Return the end of the segment; None when it announces none."""
+    position = 0
+    while header := parse_element_header(file.read(_MAX_EBML_HEADER_BYTES)):
+        if header.size is None:
             return None
-        if element_id == _SEGMENT:
-            return None if size == _UNKNOWN_EBML_SIZE else file.tell() + size
-        if file.tell() + size > length:
-            return file.tell() + size
-        file.seek(size, 1)
-
-
-def _read_vint(file: BinaryIO, *, keep_marker: bool) -> int | None:
-    first = file.read(1)
-    if not first or not first[0]:
-        return None
-    length = 9 - first[0].bit_length()
-    rest = file.read(length - 1)
-    if len(rest) != length - 1:
-        return None
-    value = int.from_bytes(first + rest, "big")
-    if keep_marker:
-        return value
-    bits = 7 * length
-    value &= (1 << bits) - 1
-    return _UNKNOWN_EBML_SIZE if value == (1 << bits) - 1 else value
+        position += header.length + header.size
+        if header.id == _SEGMENT or position > length:
+            return position
+        file.seek(position)
+    return None

@@ -1,4 +1,4 @@
-"""A film as a recipe for its frames."""
+"""Open a video as a recipe for its frames."""
 
 from __future__ import annotations
 
@@ -37,31 +37,31 @@ def open_video(
     prefetch_bytes: int = PREFETCH_BYTES,
     on_message: Callable[[str], None] = lambda _: None,
 ) -> VideoStream:
-    """The film in ``path``; nothing but its first picture is decoded yet.
+    """Return a stream of the video in ``path``; only its first frame is decoded yet.
 
-    Frames are (H, W, 3) R'G'B' in full range as shown (turned, not yet made square): uint8 for sources of up to 8 bits, uint16
-    over 0..65535 for deeper ones; alpha is dropped and said. PQ and HLG are handed on as they are: ``info.colour`` says so.
-    A thread decodes ahead of whoever reads, by ``ahead_bytes`` of frames or by two frames, whichever is more.
+    Frames are (H, W, 3) R'G'B' in full range as displayed (rotated, pixels not yet made square): uint8 for sources of up to 8
+    bits, uint16 over 0..65535 for deeper ones. Alpha is dropped with a message; PQ and HLG stay as they are (``info.color``).
+    A thread decodes ahead of the consumer by ``prefetch_bytes`` of frames or by two frames, whichever is more.
 
-    ``start`` and ``duration`` are seconds of the film, rounded to the nearest tick of its clock; frames from ``start`` up to,
-    but not including, ``start + duration`` are read, exactly, wherever the key frames lie. ``every_nth`` keeps one frame in so
-    many, at its own time; ``frame_cap`` then keeps the first so many. ``pts`` are the source's own, less ``info.start``, which
-    stands on the source's clock: what is done to frames is right for packets of sound and subtitles too. With
-    ``start=0`` nothing is taken off, not even the offset with which MPEG-TS begins.
+    ``start`` and ``duration`` are seconds, rounded to the nearest tick of the video's clock; frames from ``start`` up to, but
+    not including, ``start + duration`` are read, exactly, wherever the key frames are. ``every_nth`` keeps every n-th frame at
+    its own time; ``frame_cap`` limits their number after that. ``pts`` are the source's own less ``info.start``, which is on
+    the source's clock, so that it applies to audio and subtitle packets too. With ``start=0`` nothing is subtracted, not even
+    the offset with which MPEG-TS begins.
 
-    Interlaced films are refused, or with ``bwdif`` each pair of fields becomes a full picture, or with ``keep`` the lines are
-    left as they are. Packets that do not decode are left out and counted; ``say`` is told when all frames were read.
+    Interlaced videos are refused; ``bwdif`` makes a full frame of each pair of fields, and ``keep`` leaves the lines as they
+    are. Packets that do not decode are skipped and counted; ``on_message`` reports them after the last frame.
 
-    Raises ``MediaError`` as ``probe`` does, and while reading, with the frame's number and time, when the size or depth
-    changes on the way or the file can be read no further. Raises ``WorkflowError`` for times and counts that ask for nothing.
+    Raises ``MediaError`` as ``probe`` does, and while reading, with the frame's number and time, when the size or pixel format
+    changes or the file cannot be read further. Raises ``WorkflowError`` for times and counts that select no frame.
     """
     probed = probe(path)
     trim_range = resolve_trim_range(probed, start, duration, frame_cap, every_nth)
     _check_start_before_end(probed, start, trim_range)
     if deinterlace == "refuse" and is_interlaced(path):
         raise MediaError(
-            f"{path.name} is interlaced: each picture is two half pictures taken one after the other.",
-            "Set deinterlace to bwdif to make full pictures of them, or to keep to upscale the lines as they are.",
+            f"{path.name} is interlaced: each frame holds two fields taken at different times.",
+            "Set deinterlace to bwdif to make full frames of them, or to keep to upscale the lines as they are.",
             path=path,
         )
     _report_dropped_features(probed, on_message)
@@ -87,7 +87,7 @@ def open_video(
 
 
 def _check_start_before_end(probed: ProbedVideo, start: Fraction, trim_range: TrimRange) -> None:
-    """A duration may be an estimate (MPEG-PS), so a frame is looked for before a start behind it is refused."""
+    """Raise ``WorkflowError`` for a start after the end. As a duration may be an estimate (MPEG-PS), a frame is searched."""
     duration = probed.info.duration
     if not start or duration is None or start < duration:
         return
@@ -100,14 +100,14 @@ def _check_start_before_end(probed: ProbedVideo, start: Fraction, trim_range: Tr
 def _report_dropped_features(probed: ProbedVideo, on_message: Callable[[str], None]) -> None:
     name = probed.path.name
     if probed.pixel_format.has_alpha:
-        on_message(f"{name} has an alpha channel; films are upscaled without it.")
+        on_message(f"{name} has an alpha channel; videos are upscaled without it.")
     if probed.dynamic_hdr:
         on_message(
             f"{name} carries {' and '.join(probed.dynamic_hdr)}: that belongs to its own pixels and is left out; what it says "
             "of the whole video is kept."
         )
     if probed.has_unsupported_rotation:
-        on_message(f"{name} asks to be turned by an angle that is no multiple of 90 degrees; it is read unturned.")
+        on_message(f"{name} is rotated by an angle that is not a multiple of 90 degrees; it is read without rotation.")
 
 
 def _count_bytes(item: Frame | str) -> int:
@@ -117,9 +117,9 @@ def _count_bytes(item: Frame | str) -> int:
 def _read_frames(
     probed: ProbedVideo, trim_range: TrimRange, deinterlace: DeinterlaceMode, first_frame: int
 ) -> Iterator[Frame | str]:
-    """The chosen frames from number ``first`` on, then a sentence for everything that was lived with.
+    """Yield the selected frames from ``first_frame`` on, then a message for every issue.
 
-    Frames before ``first`` are decoded but not converted.
+    Frames before ``first_frame`` are decoded but not converted.
     """
     issues, position = DecodeIssues(), _ReadPosition(probed, expects_progressive=deinterlace == "refuse")
     convert = YuvToRgb(probed.pixel_format, probed.info.color, probed.chroma_siting)
@@ -136,7 +136,7 @@ def _read_frames(
     except FFmpegError as error:
         raise position.make_read_error(error) from error
     if not count:
-        message = f"{probed.path.name} has no frame in the part asked for."
+        message = f"{probed.path.name} has no frame in the requested range."
         raise MediaError(message, "Choose an earlier start.", path=probed.path)
     yield from issues.format_messages(probed.path.name)
 
@@ -147,7 +147,7 @@ def _assign_timestamps(probed: ProbedVideo, frames: Iterable[av.VideoFrame], iss
 
 
 class _ReadPosition:
-    """How far reading has come, to be named when something is wrong there."""
+    """The position of the reader, for error messages."""
 
     def __init__(self, probed: ProbedVideo, *, expects_progressive: bool) -> None:
         self._probed = probed
@@ -159,7 +159,7 @@ class _ReadPosition:
         return f"frame {self._frame_number} ({float(self._seconds - self._probed.start_time):.3f} s)"
 
     def track_frames(self, timed_frames: Iterable[TimedFrame], issues: DecodeIssues) -> Iterator[TimedFrame]:
-        """The same frames; raises ``MediaError`` at the first that has another size or format than the film began with."""
+        """Yield the same frames; raises ``MediaError`` at the first whose size or format differs from the first frame's."""
         for timed_frame in timed_frames:
             self._frame_number += 1
             self._seconds = timed_frame.pts * self._probed.info.time_base
@@ -175,11 +175,11 @@ class _ReadPosition:
         was, now = f"{probed.coded_size} {probed.pixel_format.name}", f"{size} {frame.format.name}"
         raise MediaError(
             f"{probed.path.name} changes from {was} to {now} at {self}.",
-            "Cut the film there and upscale the parts on their own: start and duration take a part of it.",
+            "Upscale the parts before and after it separately: start and duration select a part.",
             path=probed.path,
         )
 
     def make_read_error(self, error: FFmpegError) -> MediaError:
         reason = (error.strerror or str(error)).rstrip(".")
         message = f"{self._probed.path.name} cannot be read past {self}: {reason}."
-        return MediaError(message, "Check the disk it lies on, or copy it again.", path=self._probed.path)
+        return MediaError(message, "Check its disk, or copy it again.", path=self._probed.path)

@@ -1,7 +1,7 @@
-"""The shape of pixels in a Matroska or WebM file that is written already: PyAV has no way to tell FFmpeg's muxer of it.
+"""Write the pixel aspect ratio into a finished Matroska or WebM file, which PyAV cannot pass to FFmpeg's muxer.
 
-A file of FFmpeg's begins ``SeekHead, Void, Info, Tracks``. The track of the picture grows by a few bytes, the empty ``Void``
-gives them up, and what lies between moves; nothing behind ``Tracks`` does. Element ids and meanings: RFC 9559.
+FFmpeg's files begin ``SeekHead, Void, Info, Tracks``. The video track grows by a few bytes, the empty ``Void`` shrinks by them,
+and the elements between move; nothing after ``Tracks`` does. Element ids and meanings: RFC 9559.
 """
 
 from __future__ import annotations
@@ -13,13 +13,14 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import OutputError
+from ..read.ebml import parse_element_header
 
 _SEGMENT, _SEEK_HEAD, _VOID, _INFO, _TRACKS = 0x18538067, 0x114D9B74, 0xEC, 0x1549A966, 0x1654AE6B
 _SEEK, _SEEK_ID, _SEEK_POSITION = 0x4DBB, 0x53AB, 0x53AC
 _TRACK_ENTRY, _VIDEO, _CRC32 = 0xAE, 0xE0, 0xBF
 _DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT = 0x54B0, 0x54BA, 0x54B2
 _UNIT_ASPECT_RATIO = 3
-"""Display width and height are a proportion. WebM knows pixels only, which is what no unit means."""
+"""Display width and height are a ratio. WebM only has pixels, the unit where none is written."""
 _HEAD_BYTES = 1 << 20
 
 
@@ -31,9 +32,10 @@ class _EbmlElement(NamedTuple):
 
 
 def write_pixel_aspect(path: Path, width: int, height: int, aspect: Fraction, *, webm: bool) -> None:
-    """Say that a pixel of the picture track, ``width`` x ``height``, is ``aspect`` times as wide as high.
+    """Write that a pixel of the video track, ``width`` x ``height``, is ``aspect`` times as wide as high.
 
-    In WebM the shown width is rounded to a pixel. Raises ``OutputError`` for a file that does not begin as FFmpeg's do.
+    The file is changed in place, so it still has its temporary name. In WebM the display width is rounded to a pixel.
+    Raises ``OutputError`` for a file that does not begin like FFmpeg's.
     """
     display_aspect = width * aspect / height
     display_values = (
@@ -47,7 +49,7 @@ def write_pixel_aspect(path: Path, width: int, height: int, aspect: Fraction, *,
         segment_start = segment.end - len(segment.content)
         found = [one for one in _parse_elements(segment.content) if one.id != _CRC32][:5]
         if [one.id for one in found[:4]] != [_SEEK_HEAD, _VOID, _INFO, _TRACKS] or len(found) < 5:
-            raise OutputError(f"{path.name} does not begin as FFmpeg's files do.", "Write mp4 or mov.", path=path)
+            raise OutputError(f"{path.name} does not begin like FFmpeg's files.", "Write mp4 or mov.", path=path)
         seek_head, _, info, tracks, _ = found
         new_tracks = _rewrite_tracks(tracks.content, display_values)
         growth = len(new_tracks) - (tracks.end - tracks.start)
@@ -59,24 +61,13 @@ def write_pixel_aspect(path: Path, width: int, height: int, aspect: Fraction, *,
 
 
 def _parse_elements(data: bytes) -> Iterator[_EbmlElement]:
-    """The elements side by side in ``data``; the last may be cut off."""
+    """Yield the sibling elements in ``data``; the last may be cut off."""
     offset = 0
-    while offset < len(data):
-        id_length, size_length = _get_vint_length(data[offset]), 0
-        size_offset = offset + id_length
-        if size_offset >= len(data):
-            return
-        size_length = _get_vint_length(data[size_offset])
-        content_start = size_offset + size_length
-        size = int.from_bytes(data[size_offset:content_start]) & (1 << 7 * size_length) - 1
-        end = min(content_start + size, len(data))
-        yield _EbmlElement(int.from_bytes(data[offset:size_offset]), offset, data[content_start:end], end)
-        offset = content_start + size
-
-
-def _get_vint_length(first: int) -> int:
-    """How many bytes a variable-length number has, by its first."""
-    return 9 - first.bit_length()
+    while header := parse_element_header(data, offset):
+        content_start = offset + header.length
+        end = len(data) if header.size is None else min(content_start + header.size, len(data))
+        yield _EbmlElement(header.id, offset, data[content_start:end], end)
+        offset = end
 
 
 def _encode_element(id_: int, content: bytes) -> bytes:
@@ -89,7 +80,7 @@ def _encode_uint(number: int) -> bytes:
 
 
 def _encode_master_element(id_: int, parts: list[bytes], *, has_checksum: bool) -> bytes:
-    """A master element; where it had a checksum it has one again."""
+    """Return a master element, with a checksum if it had one."""
     content = b"".join(parts)
     return _encode_element(
         id_, _encode_element(_CRC32, zlib.crc32(content).to_bytes(4, "little")) + content if has_checksum else content
@@ -103,7 +94,7 @@ def _rewrite_tracks(content: bytes, display_values: tuple[int, int, int | None])
 
 
 def _rewrite_track_entry(content: bytes, display_values: tuple[int, int, int | None]) -> bytes:
-    """A track; that of the picture is the one that has a ``Video``."""
+    """Return a track entry; only that of the video has a ``Video`` element, which is rewritten."""
     return b"".join(
         _encode_element(one.id, _rewrite_video_settings(one.content, display_values) if one.id == _VIDEO else one.content)
         for one in _parse_elements(content)
@@ -123,7 +114,7 @@ def _rewrite_video_settings(content: bytes, display_values: tuple[int, int, int 
 
 
 def _rewrite_seek_head(content: bytes, shift: int) -> bytes:
-    """Where elements lie, counted from the segment: ``Info`` and ``Tracks`` begin ``moved`` bytes earlier."""
+    """Return the index of positions in the segment: ``Info`` and ``Tracks`` begin ``shift`` bytes earlier."""
     found = list(_parse_elements(content))
     parts = [_encode_element(one.id, _rewrite_seek_entry(one.content, shift)) for one in found if one.id != _CRC32]
     return _encode_master_element(_SEEK_HEAD, parts, has_checksum=len(parts) < len(found))

@@ -19,9 +19,8 @@ from av.video.stream import VideoStream
 from ...atomic_write import fsync_path
 from ...errors import MediaError, OutputError
 from ...media.video_stream import VideoInfo
-from ..color.rgb_to_yuv import ColorTags
-from ..read.container import is_cover, open_container, select_video_stream
-from ..read.probe import resolve_frame_rate, to_fraction
+from ..color.color_codes import ColorTags
+from ..read.container import is_cover, open_container, resolve_frame_rate, select_video_stream, to_fraction
 from .attachments import add_attachments, find_timecode
 from .encoders import MUXER_NAMES, Container
 from .journal import Segment

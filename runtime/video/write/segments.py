@@ -32,8 +32,8 @@ from ...atomic_write import fsync_path
 from ...errors import OutputError
 from ...media.geometry import Size
 from ...media.video_stream import ColorInfo
-from ..color.rgb_to_yuv import ColorTags
-from ..read.probe import to_fraction
+from ..color.color_codes import ColorTags
+from ..read.container import to_fraction
 from .encoder_options import count_cores
 from .encoding import Encoding
 from .errors import translate_write_errors

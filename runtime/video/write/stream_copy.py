@@ -17,8 +17,8 @@ from av.error import FFmpegError
 from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 
+from ..read.container import to_fraction
 from ..read.discontinuity import FollowingCorrector, find_clock_offsets
-from ..read.probe import to_fraction
 from .encoders import MUXER_NAMES, Container
 from .pyav_output import AnyPacket, Muxer, encode_frame, open_output, transcode_subtitle
 

@@ -1,4 +1,4 @@
-"""Y'CbCr of real files against the equations of BT.601-7, BT.709-6 and BT.2020-2, and against published colour bars."""
+"""Y'CbCr of real files against the equations of BT.601-7, BT.709-6 and BT.2020-2, and against published color bars."""
 
 from itertools import product
 from pathlib import Path
@@ -19,7 +19,7 @@ KR_KB = {"smpte170m": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020nc": (0.
 FORMATS = [f"yuv{sampling}p{depth}" for sampling, depth in product(("420", "422", "444"), ("", "10le"))]
 
 
-def quantised(rgb: NDArray[np.float64], matrix: str, range_: str, bits: int) -> list[NDArray[np.float64]]:
+def quantize(rgb: NDArray[np.float64], matrix: str, range_: str, bits: int) -> list[NDArray[np.float64]]:
     """Whole Y', Cb, Cr codes of R'G'B' in 0..1 (BT.709-6 items 3.2 to 3.4; H.273 for full range)."""
     kr, kb = KR_KB[matrix]
     y = kr * rgb[..., 0] + (1 - kr - kb) * rgb[..., 1] + kb * rgb[..., 2]
@@ -33,7 +33,7 @@ def quantised(rgb: NDArray[np.float64], matrix: str, range_: str, bits: int) -> 
     return [np.clip(np.floor(code + 0.5), 0, 2**bits - 1) for code in codes]
 
 
-def shown(codes: list[NDArray[np.float64]], matrix: str, range_: str, bits: int) -> NDArray[np.float64]:
+def to_rgb(codes: list[NDArray[np.float64]], matrix: str, range_: str, bits: int) -> NDArray[np.float64]:
     """R'G'B' in 0..1 of whole codes: the same equations the other way."""
     kr, kb = KR_KB[matrix]
     if range_ == "pc":
@@ -47,7 +47,7 @@ def shown(codes: list[NDArray[np.float64]], matrix: str, range_: str, bits: int)
     return np.clip(np.stack([red, green, blue], axis=-1), 0, 1)
 
 
-def subsampled(codes: list[NDArray[np.float64]], name: str) -> list[NDArray[np.float64]]:
+def subsample(codes: list[NDArray[np.float64]], name: str) -> list[NDArray[np.float64]]:
     """Every second chroma sample; only right where chroma is flat."""
     across, down = {"420": (2, 2), "422": (2, 1), "444": (1, 1)}[name[3:6]]
     return [codes[0], codes[1][::down, ::across], codes[2][::down, ::across]]
@@ -63,12 +63,12 @@ def test_flat_patches_are_the_published_equations(tmp_path: Path, matrix: str, r
     bits = 10 if "10" in name else 8
     patches = np.random.default_rng(7).random((8, 8, 3))
     patches[0, :4] = [[0, 0, 0], [1, 1, 1], [1, 0, 0], [0, 0, 1]]
-    codes = quantised(np.kron(patches, np.ones((16, 16, 1))), matrix, range_, bits)
+    codes = quantize(np.kron(patches, np.ones((16, 16, 1))), matrix, range_, bits)
     tags = {"matrix": matrix, "range": range_}
-    pixels = only_frame(open_video(write(tmp_path / "flat.mkv", [image(subsampled(codes, name), name)], tags=tags)))
+    pixels = only_frame(open_video(write(tmp_path / "flat.mkv", [image(subsample(codes, name), name)], tags=tags)))
     peak = 255 if bits == 8 else 65535
     assert pixels.dtype == (np.uint8 if bits == 8 else np.uint16)
-    error = pixels.astype(float) - shown(codes, matrix, range_, bits) * peak
+    error = pixels.astype(float) - to_rgb(codes, matrix, range_, bits) * peak
     inside = error.reshape(8, 16, 8, 16, 3)[:, 4:12, :, 4:12]
     assert np.abs(inside).max() < 0.52  # half a code is rounding; the rest is float32
 
@@ -78,16 +78,16 @@ def test_flat_patches_are_the_published_equations(tmp_path: Path, matrix: str, r
 )
 def test_rounding_has_no_bias(tmp_path: Path, matrix: str, range_: str, name: str) -> None:
     bits = int(name[7:9] or 8)
-    codes = quantised(np.random.default_rng(3).random((256, 256, 3)), matrix, range_, bits)
+    codes = quantize(np.random.default_rng(3).random((256, 256, 3)), matrix, range_, bits)
     tags = {"matrix": matrix, "range": range_}
     pixels = only_frame(open_video(write(tmp_path / "noise.mkv", [image(codes, name)], tags=tags)))
-    exact = shown(codes, matrix, range_, bits) * (255 if bits == 8 else 65535)
+    exact = to_rgb(codes, matrix, range_, bits) * (255 if bits == 8 else 65535)
     assert np.abs((pixels - exact).mean(axis=(0, 1))).max() < 0.01
 
 
 @pytest.mark.parametrize(
     ("matrix", "bars"),
-    [  # 75 % colour bars in 8-bit Y' Cb Cr, as in ITU-R BT.1729 and Poynton, "Digital Video and HD", chapter 29
+    [  # 75 % color bars in 8-bit Y' Cb Cr, as in ITU-R BT.1729 and Poynton, "Digital Video and HD", chapter 29
         (
             "bt709",
             [(180, 128, 128), (168, 44, 136), (145, 147, 44), (133, 63, 52), (63, 193, 204), (51, 109, 212), (28, 212, 120)],
@@ -124,9 +124,9 @@ def test_chroma_is_interpolated_from_where_the_video_says_it_lies(
 ) -> None:
     """H.264's chroma_sample_loc_type (figure E-1): 0 left, 1 centre, 2 top left; distances in chroma samples."""
     for axis, offset in ((1, across), (0, down)):
-        luma, grey = np.full((64, 64), 120), np.full((32, 32), 128)
+        luma, gray = np.full((64, 64), 120), np.full((32, 32), 128)
         ramp = np.broadcast_to(np.arange(32) * 3 + 80, (32, 32))
-        planes = [luma, grey, ramp.T if axis == 0 else ramp]
+        planes = [luma, gray, ramp.T if axis == 0 else ramp]
         video = write(
             tmp_path / f"ramp{axis}.mp4",
             [image(planes, "yuv420p")],
@@ -142,9 +142,9 @@ def test_chroma_is_interpolated_from_where_the_video_says_it_lies(
 
 
 def test_a_codec_that_says_nothing_about_chroma_is_read_as_mpeg_2_is(tmp_path: Path) -> None:
-    grey = [np.full((64, 64), 120), np.full((32, 32), 128), np.full((32, 32), 128)]
-    assert probe(write(tmp_path / "unsaid.mkv", [image(grey, "yuv420p")])).chroma_siting == ChromaSiting(False, True)
-    jpeg = write(tmp_path / "jpeg.avi", [image(grey, "yuvj420p")], codec="mjpeg")
+    gray = [np.full((64, 64), 120), np.full((32, 32), 128), np.full((32, 32), 128)]
+    assert probe(write(tmp_path / "unsaid.mkv", [image(gray, "yuv420p")])).chroma_siting == ChromaSiting(False, True)
+    jpeg = write(tmp_path / "jpeg.avi", [image(gray, "yuvj420p")], codec="mjpeg")
     assert probe(jpeg).chroma_siting == ChromaSiting(True, True)
 
 
@@ -171,8 +171,8 @@ def test_interleaved_chroma_is_the_same_image(name: str, planes: object) -> None
         lines = np.frombuffer(plane, np.uint8).reshape(plane.height, -1)
         lines[:, : values.shape[1]] = values
     color = color_709()
-    same = YuvToRgb(known(name), color, ChromaSiting())(packed)
-    assert (same == YuvToRgb(known("yuv420p"), color, ChromaSiting())(image([y, u, v], "yuv420p"))).all()
+    same = YuvToRgb(find_format(name), color, ChromaSiting())(packed)
+    assert (same == YuvToRgb(find_format("yuv420p"), color, ChromaSiting())(image([y, u, v], "yuv420p"))).all()
 
 
 def test_p010_keeps_all_ten_bits() -> None:
@@ -180,8 +180,8 @@ def test_p010_keeps_all_ten_bits() -> None:
     packed = av.VideoFrame(16, 16, "p010le")
     for plane, values in zip(packed.planes, [y << 6, np.stack([u << 6, v << 6], -1).reshape(8, 16)], strict=True):
         np.frombuffer(plane, np.uint16).reshape(plane.height, -1)[:, : values.shape[1]] = values
-    same = YuvToRgb(known("p010le"), color_709(), ChromaSiting())(packed)
-    assert (same == YuvToRgb(known("yuv420p10le"), color_709(), ChromaSiting())(image([y, u, v], "yuv420p10le"))).all()
+    same = YuvToRgb(find_format("p010le"), color_709(), ChromaSiting())(packed)
+    assert (same == YuvToRgb(find_format("yuv420p10le"), color_709(), ChromaSiting())(image([y, u, v], "yuv420p10le"))).all()
 
 
 @pytest.mark.parametrize("name", ["rgb24", "bgr24", "rgba", "bgra", "gbrp", "rgb48le", "rgba64le", "gbrp16le"])
@@ -198,19 +198,19 @@ def test_rgb_sources_pass_unchanged(name: str) -> None:
         frame = av.VideoFrame(30, 20, name)
         lines = np.frombuffer(frame.planes[0], packed.dtype).reshape(20, -1)
         lines[:, : packed[0].size] = packed.reshape(20, -1)
-    assert (YuvToRgb(known(name), color_709("gbr"), ChromaSiting())(frame) == pixels).all()
+    assert (YuvToRgb(find_format(name), color_709("gbr"), ChromaSiting())(frame) == pixels).all()
 
 
 def test_ten_bit_rgb_fills_the_whole_range() -> None:
     planes = [np.array([[0, 1, 512, 1023]])] * 3
-    pixels = YuvToRgb(known("gbrp10le"), color_709("gbr"), ChromaSiting())(image(planes, "gbrp10le"))
+    pixels = YuvToRgb(find_format("gbrp10le"), color_709("gbr"), ChromaSiting())(image(planes, "gbrp10le"))
     assert pixels[0, :, 0].tolist() == [0, 64, 32800, 65535]  # round(65535 * v / 1023)
 
 
 @pytest.mark.parametrize(("range_", "expected"), [("tv", [0, 0, 128, 255]), ("pc", [0, 16, 126, 235])])
-def test_grey_follows_its_range(range_: str, expected: list[int]) -> None:
+def test_gray_follows_its_range(range_: str, expected: list[int]) -> None:
     codes = np.array([[0, 16, 126, 235]])
-    pixels = YuvToRgb(known("gray"), color_709("bt709", range_), ChromaSiting())(image([codes], "gray"))
+    pixels = YuvToRgb(find_format("gray"), color_709("bt709", range_), ChromaSiting())(image([codes], "gray"))
     assert pixels[0, :, 1].tolist() == expected
 
 
@@ -220,18 +220,18 @@ def test_formats_that_are_no_codes_are_not_guessed(name: str) -> None:
 
 
 def test_a_color_matrix_that_needs_linear_light_is_refused(tmp_path: Path) -> None:
-    grey = [np.full((32, 32), 120), np.full((16, 16), 128), np.full((16, 16), 128)]
+    gray = [np.full((32, 32), 120), np.full((16, 16), 128), np.full((16, 16), 128)]
     video = write(
         tmp_path / "ictcp.mkv",
-        [image(grey, "yuv420p")],
+        [image(gray, "yuv420p")],
         codec="libx264",
         options={"x264-params": "colormatrix=bt2020c", "preset": "ultrafast"},
     )
-    with pytest.raises(MediaError, match=r"ictcp\.mkv: its colour matrix bt2020c cannot be converted\. .*convert it first"):
+    with pytest.raises(MediaError, match=r"ictcp\.mkv: its color matrix bt2020c cannot be converted\. .*convert it first"):
         open_video(video)
 
 
-def known(name: str) -> PixelFormat:
+def find_format(name: str) -> PixelFormat:
     found = parse_pixel_format(name)
     assert found
     return found

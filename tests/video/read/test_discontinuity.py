@@ -1,4 +1,4 @@
-"""Clocks that jump, and frames that are not in the file: time goes on, nothing fails, and it is said."""
+"""Clocks that jump, and frames missing from the file: time continues, nothing fails, and a message reports it."""
 
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -26,7 +26,7 @@ QUICK = VideoWriteSettings("h264", "mp4", 8, preset="ultrafast")
 
 
 def recording(path: Path, begin: Fraction) -> bytes:
-    """Two seconds of MPEG-TS whose clock begins at ``begin`` seconds: 25 pictures a second, sound of 24 ms a packet."""
+    """Two seconds of MPEG-TS whose clock begins at ``begin`` seconds: 25 frames a second, audio packets of 24 ms."""
     with av.open(str(path), "w", format="mpegts", options={"mpegts_copyts": "1"}) as out:
         image = out.add_stream("mpeg2video", rate=25, options={"g": "10"})
         image.width, image.height, image.pix_fmt = 64, 48, "yuv420p"
@@ -74,7 +74,7 @@ def _first(path: Path, kind: str) -> Fraction:
     return packets(path, kind)[0][0]
 
 
-def test_a_part_behind_a_jump_is_found_by_the_time_that_goes_on(tmp_path: Path) -> None:
+def test_a_range_after_a_jump_is_found_by_continuous_time(tmp_path: Path) -> None:
     source = tmp_path / "source.ts"
     source.write_bytes(recording(tmp_path / "a.ts", Fraction(100)) + recording(tmp_path / "b.ts", Fraction(36_000)))
     frames = list(open_video(source, start=Fraction(3), duration=Fraction(1, 2)).open())
@@ -147,7 +147,7 @@ def test_a_cluster_that_is_cut_out_of_matroska_is_reported_and_the_others_keep_t
     assert said == [f"cut.mkv: {lacks} (or the video stands still there); the others keep their times."]
 
 
-def test_progress_has_no_total_where_nobody_knows_the_number_of_frames(tmp_path: Path) -> None:
+def test_progress_has_no_total_if_the_number_of_frames_is_unknown(tmp_path: Path) -> None:
     source, totals = tmp_path / "source.ts", []
     source.write_bytes(recording(tmp_path / "a.ts", Fraction(100)) + recording(tmp_path / "b.ts", Fraction(36_000)))
 

@@ -33,7 +33,7 @@ def ffprobe(path: Path) -> dict[str, Any]:
     return json.loads(subprocess.run(show, capture_output=True, text=True, check=True).stdout)["streams"][0]
 
 
-def grey(width: int, height: int, pixel_format: str = "yuv420p") -> av.VideoFrame:
+def gray(width: int, height: int, pixel_format: str = "yuv420p") -> av.VideoFrame:
     scale = 4 if "10" in pixel_format else 1
     chroma = np.full((-(-height // 2), -(-width // 2)), 128 * scale)
     return image([np.full((height, width), 120 * scale), chroma, chroma], pixel_format)
@@ -63,7 +63,7 @@ def test_a_video_is_described(tmp_path: Path, suffix: str) -> None:
 @needs_ffprobe
 @pytest.mark.parametrize("suffix", ["mp4", "mkv"])
 def test_it_agrees_with_ffprobe(tmp_path: Path, suffix: str) -> None:
-    frames = [grey(64, 48, "yuv420p10le") for _ in range(10)]
+    frames = [gray(64, 48, "yuv420p10le") for _ in range(10)]
     tags = {"matrix": "bt2020nc", "range": "tv", "transfer": "smpte2084", "primaries": "bt2020"}
     options = {"preset": "ultrafast", "x265-params": "log-level=none"}
     video = write(tmp_path / f"a.{suffix}", frames, codec="libx265", options=options, rate=Fraction(24000, 1001), tags=tags)
@@ -79,11 +79,11 @@ def test_it_agrees_with_ffprobe(tmp_path: Path, suffix: str) -> None:
     assert info.bit_depth == 10
 
 
-def test_what_hdr10_says_beside_the_pixels_is_read(tmp_path: Path) -> None:
-    """The values of a P3 screen of 1000 cd/m2, in x265's words: units of 0.00002 and 0.0001 cd/m2."""
+def test_hdr10_metadata_is_read(tmp_path: Path) -> None:
+    """The values of a P3 display of 1000 cd/m2, in x265's units of 0.00002 and 0.0001 cd/m2."""
     display = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
     options = {"preset": "ultrafast", "x265-params": f"log-level=none:master-display={display}:max-cll=900,400"}
-    info = read_video_info(write(tmp_path / "a.mkv", [grey(64, 64, "yuv420p10le")], codec="libx265", options=options))
+    info = read_video_info(write(tmp_path / "a.mkv", [gray(64, 64, "yuv420p10le")], codec="libx265", options=options))
     assert info.mastering_display == MasteringDisplay(
         red=(Fraction(34000, 50000), Fraction(16000, 50000)),
         green=(Fraction(13250, 50000), Fraction(34500, 50000)),
@@ -93,14 +93,14 @@ def test_what_hdr10_says_beside_the_pixels_is_read(tmp_path: Path) -> None:
         max_luminance=Fraction(1000),
     )
     assert info.content_light == (900, 400)
-    plain = read_video_info(write(tmp_path / "b.mkv", [grey(64, 64)]))
+    plain = read_video_info(write(tmp_path / "b.mkv", [gray(64, 64)]))
     assert plain.mastering_display is plain.content_light is None
 
 
 @pytest.mark.parametrize("transfer", sorted(TRANSFERS))
 def test_every_tag_is_read_by_its_name(tmp_path: Path, transfer: str) -> None:
     tags = {"matrix": "bt709", "range": "pc", "transfer": transfer, "primaries": "bt709"}
-    assert read_video_info(write(tmp_path / "a.mkv", [grey(32, 32)], tags=tags)).color == ColorInfo(
+    assert read_video_info(write(tmp_path / "a.mkv", [gray(32, 32)], tags=tags)).color == ColorInfo(
         "bt709", "pc", transfer, "bt709"
     )
 
@@ -118,33 +118,33 @@ def test_every_tag_is_read_by_its_name(tmp_path: Path, transfer: str) -> None:
 def test_untagged_videos_follow_the_usual_rule_and_say_so(
     tmp_path: Path, width: int, height: int, matrix: str, primaries: str
 ) -> None:
-    color = read_video_info(write(tmp_path / "a.mkv", [grey(width, height)])).color
+    color = read_video_info(write(tmp_path / "a.mkv", [gray(width, height)])).color
     assert (color.matrix, color.primaries, color.range) == (matrix, primaries, "tv")
     assert set(color.guessed_fields) == {"matrix", "primaries", "range", "transfer"}
 
 
 def test_wide_primaries_mean_the_wide_matrix(tmp_path: Path) -> None:
-    color = read_video_info(write(tmp_path / "a.mkv", [grey(64, 64)], tags={"primaries": "bt2020"})).color
+    color = read_video_info(write(tmp_path / "a.mkv", [gray(64, 64)], tags={"primaries": "bt2020"})).color
     assert color.matrix == "bt2020nc"
     assert "matrix" in color.guessed_fields
     assert "primaries" not in color.guessed_fields
 
 
 def test_motion_jpeg_is_full_range_bt_601_whatever_its_size(tmp_path: Path) -> None:
-    video = write(tmp_path / "a.avi", [grey(1280, 720, "yuvj420p")], codec="mjpeg")
+    video = write(tmp_path / "a.avi", [gray(1280, 720, "yuvj420p")], codec="mjpeg")
     color = read_video_info(video).color
     assert (color.matrix, color.range) == ("bt470bg", "pc")
 
 
-def test_pixels_that_are_not_square_are_told(tmp_path: Path) -> None:
-    video = write(tmp_path / "a.mp4", [grey(720, 576)], codec="libx264", options=H264, aspect=Fraction(64, 45))
+def test_the_aspect_ratio_of_pixels_is_read(tmp_path: Path) -> None:
+    video = write(tmp_path / "a.mp4", [gray(720, 576)], codec="libx264", options=H264, aspect=Fraction(64, 45))
     assert read_video_info(video).pixel_aspect == Fraction(64, 45)
     assert read_video_info(video).size == Size(720, 576)
 
 
 @pytest.mark.parametrize(("degrees", "size"), [(0, (64, 48)), (90, (48, 64)), (180, (64, 48)), (-90, (48, 64))])
-def test_the_size_is_that_of_the_turned_image(tmp_path: Path, degrees: int, size: tuple[int, int]) -> None:
-    video = write(tmp_path / "a.mp4", [grey(64, 48)], codec="libx264", options=H264, rotation=degrees, aspect=Fraction(4, 3))
+def test_the_size_is_that_of_the_rotated_frame(tmp_path: Path, degrees: int, size: tuple[int, int]) -> None:
+    video = write(tmp_path / "a.mp4", [gray(64, 48)], codec="libx264", options=H264, rotation=degrees, aspect=Fraction(4, 3))
     info = read_video_info(video)
     assert (info.size.width, info.size.height) == size
     assert info.pixel_aspect == (Fraction(3, 4) if degrees in (90, -90) else Fraction(4, 3))
@@ -176,7 +176,7 @@ def test_interlacing_that_begins_later_is_found(tmp_path: Path) -> None:
     assert is_interlaced(video)
 
 
-# What is no film. Each is one sentence that names the file, and a next step.
+# Files that are not videos. Each message names the file and a next step.
 
 
 def refusal(path: Path) -> str:
@@ -192,7 +192,7 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 
 def test_a_folder(tmp_path: Path) -> None:
-    assert refusal(tmp_path) == f"{tmp_path} is a folder, not a film."
+    assert refusal(tmp_path) == f"{tmp_path} is a folder, not a video."
 
 
 def test_an_empty_file(tmp_path: Path) -> None:
@@ -202,11 +202,11 @@ def test_an_empty_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["Not a film at all.\n" * 30, "x", "Straße\n" * 700, "x" * 4091 + "é" * 50, "x" * 4095 + "é" * 50, "\x1b[31mcoloured\n"],
+    ["Not a video at all.\n" * 30, "x", "Straße\n" * 700, "x" * 4091 + "é" * 50, "x" * 4095 + "é" * 50, "\x1b[31mcolored\n"],
 )
 def test_a_text_file(tmp_path: Path, text: str) -> None:
     (tmp_path / "a.mp4").write_text(text, encoding="utf-8")
-    assert refusal(tmp_path / "a.mp4") == "a.mp4 is a text file, not a film."
+    assert refusal(tmp_path / "a.mp4") == "a.mp4 is a text file, not a video."
 
 
 HLS = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:10\n#EXTINF:1.0,\n{}\n#EXT-X-ENDLIST\n"
@@ -219,10 +219,10 @@ HLS = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:10\n#EXTINF:1.0,\n{}\n#E
 def test_a_playlist_opens_no_other_file(tmp_path: Path, playlist: str) -> None:
     write(tmp_path / "secret.mkv", numbered(2))
     (tmp_path / "a.mp4").write_text(playlist)
-    assert refusal(tmp_path / "a.mp4") == "a.mp4 is a text file, not a film."
+    assert refusal(tmp_path / "a.mp4") == "a.mp4 is a text file, not a video."
 
 
-@pytest.mark.parametrize("name", ["list.m3u8", "film.mp4"])
+@pytest.mark.parametrize("name", ["list.m3u8", "video.mp4"])
 @pytest.mark.parametrize("in_memory", [False, True], ids=["file", "memory"])
 @pytest.mark.parametrize("playlist", [HLS, "ffconcat version 1.0\nfile '{}'\n"], ids=["hls", "concat"])
 def test_a_playlist_opens_no_other_video_for_comfyuis_nodes_either(
@@ -241,20 +241,20 @@ def test_a_playlist_opens_no_other_video_for_comfyuis_nodes_either(
 @pytest.mark.parametrize(
     ("suffix", "name"), [("png", "PNG"), ("jpg", "JPEG"), ("webp", "WebP"), ("tif", "TIFF"), ("bmp", "BMP")]
 )
-def test_a_image(tmp_path: Path, suffix: str, name: str) -> None:
+def test_an_image(tmp_path: Path, suffix: str, name: str) -> None:
     Image.new("RGB", (20, 20)).save(tmp_path / f"a.{suffix}")
-    assert refusal(tmp_path / f"a.{suffix}") == f"a.{suffix} is a picture ({name}), not a film."
+    assert refusal(tmp_path / f"a.{suffix}") == f"a.{suffix} is an image ({name}), not a video."
 
 
 @pytest.mark.parametrize("length", range(4, 13))
 def test_the_first_bytes_of_an_avi(tmp_path: Path, length: int) -> None:
     (tmp_path / "a.avi").write_bytes(b"RIFF\x10\0\0\0AVI "[:length])
-    assert refusal(tmp_path / "a.avi").startswith("a.avi is ")
+    assert refusal(tmp_path / "a.avi").startswith(("a.avi is ", "a.avi cannot be read as a video"))
 
 
 def test_random_bytes(tmp_path: Path) -> None:
     (tmp_path / "a.mkv").write_bytes(np.random.default_rng(0).bytes(5000))
-    assert refusal(tmp_path / "a.mkv").startswith("a.mkv is no film that can be read here")
+    assert refusal(tmp_path / "a.mkv").startswith("a.mkv cannot be read as a video")
 
 
 def test_sound_alone(tmp_path: Path) -> None:
@@ -264,7 +264,7 @@ def test_sound_alone(tmp_path: Path) -> None:
         tone.sample_rate = 48000
         out.mux(stream.encode(tone))
         out.mux(stream.encode(None))
-    assert refusal(tmp_path / "a.mp4") == "a.mp4 holds sound but no picture."
+    assert refusal(tmp_path / "a.mp4") == "a.mp4 contains audio but no video."
 
 
 @pytest.mark.parametrize("part", [0.1, 0.5, 0.97])
@@ -301,14 +301,14 @@ def test_a_protected_file(tmp_path: Path) -> None:
 def test_an_unknown_codec(tmp_path: Path) -> None:
     video = write(tmp_path / "a.mp4", numbered(3), codec="libx264")
     video.write_bytes(video.read_bytes().replace(b"avc1\0\0\0\0\0\0\0\x01", b"zz9x\0\0\0\0\0\0\0\x01"))
-    assert refusal(video) == "a.mp4: there is no decoder for its video codec."
+    assert refusal(video) == "a.mp4: FFmpeg has no decoder for its video codec."
 
 
 def test_a_video_of_which_nothing_decodes(tmp_path: Path) -> None:
     video = write(tmp_path / "a.mp4", numbered(3), codec="libx264")
     for _, place, size in packets(video):
         overwrite(video, place, b"\xff" * size)
-    assert refusal(video) == "a.mp4: none of its pictures can be decoded (h264)."
+    assert refusal(video) == "a.mp4: none of its frames can be decoded (h264)."
 
 
 def test_a_wrong_ending_does_not_matter(tmp_path: Path) -> None:
@@ -316,7 +316,7 @@ def test_a_wrong_ending_does_not_matter(tmp_path: Path) -> None:
     assert read_video_info(video).frame_count == 3
 
 
-def test_tags_that_are_no_unicode_do_not_stop_anybody(tmp_path: Path) -> None:
+def test_tags_that_are_not_unicode_are_read(tmp_path: Path) -> None:
     video = write(tmp_path / "a.avi", numbered(3), codec="mpeg4")
     data = video.read_bytes()
     at = data.index(b"ISFT")
@@ -342,7 +342,7 @@ def test_a_name_that_looks_like_an_address_is_a_file(tmp_path: Path, monkeypatch
 
 
 def test_a_cameras_jpegs_with_exif_are_read(tmp_path: Path) -> None:
-    """FFmpeg hands EXIF on as side data of a kind that PyAV 18 has no name for and stumbles over."""
+    """FFmpeg returns EXIF as side data of a kind that PyAV 18 has no name for, which makes it fail."""
     exif = Image.Exif()
     exif[0x010F], exif[0x0112] = "Camera", 6
     jpeg = BytesIO()

@@ -24,15 +24,15 @@ from ..clips import image, numbered, overwrite, packets, write
 
 H264 = {"preset": "ultrafast", "qp": "0"}
 GOP = {"preset": "medium", "qp": "0", "g": "12", "bf": "3"}
-"""Key frames twelve apart, and B-frames, so that frames are stored in another order than they are shown."""
+"""Key frames twelve apart, and B-frames, so that frames are stored in another order than they are displayed."""
 WOVEN = {"flags": "+ildct+ilme", "preset": "ultrafast", "qp": "0", "x264-params": "tff=1"}
 VFR = [0, 1001, 2002, 3003, 9000, 9100, 9200, 30000, 30100, 60000]
 
 
 def numbers(stream: VideoStream) -> list[int]:
-    """Which pictures of ``numbered`` these are, by their grey: Y' = 20 + 2 n."""
-    greys = [float(frame.pixels.mean()) for frame in stream.open()]
-    return [round((grey * 219 / 255 + 16 - 20) / 2) for grey in greys]
+    """Return which frames of ``numbered`` these are, by their gray: Y' = 20 + 2 n."""
+    grays = [float(frame.pixels.mean()) for frame in stream.open()]
+    return [round((gray * 219 / 255 + 16 - 20) / 2) for gray in grays]
 
 
 def times(stream: VideoStream) -> list[Fraction]:
@@ -83,7 +83,7 @@ def test_times_are_those_of_ffprobe(tmp_path: Path, codec: str, suffix: str, opt
     said = json.loads(subprocess.run([*show, str(video)], capture_output=True, text=True, check=True).stdout)["frames"]
     read = [frame.pts for frame in open_video(video).open()]
     assert len(read) == len(said) == 30
-    # The frames that an AVI decoder held back to the end have no time there; ours go on at the same distance.
+    # The frames that an AVI decoder delayed to the end have no time there; ours continue at the same distance.
     assert [pts for pts, frame in zip(read, said, strict=True) if "best_effort_timestamp" in frame] == [
         frame["best_effort_timestamp"] for frame in said if "best_effort_timestamp" in frame
     ]
@@ -101,13 +101,13 @@ def test_frames_last_until_the_next_one(tmp_path: Path) -> None:
     ("suffix", "codec"), [("mp4", "libx264"), ("mkv", "libx264"), ("ts", "libx264"), ("avi", "mpeg4"), ("mpg", "mpeg2video")]
 )
 @pytest.mark.parametrize("first", [1, 11, 12, 13, 37, 59])
-def test_start_is_exact_wherever_key_frames_lie(tmp_path: Path, suffix: str, codec: str, first: int) -> None:
+def test_start_is_exact_wherever_key_frames_are(tmp_path: Path, suffix: str, codec: str, first: int) -> None:
     options = GOP if codec == "libx264" else {"g": "12", "bf": "2", "b": "2M"}
     video = write(tmp_path / f"a.{suffix}", numbered(60), codec=codec, options=options)
     whole = list(open_video(video).open())
     begin = whole[0].seconds
     if suffix == "avi":
-        begin = Fraction(0)  # the film begins at 0; its first frame is shown later
+        begin = Fraction(0)  # the video begins at 0; its first frame is displayed later
     start = whole[first].seconds - begin
     stream = open_video(video, start=start)
     frames = list(stream.open())
@@ -252,7 +252,7 @@ def test_alpha_is_dropped_and_said(tmp_path: Path) -> None:
     stream = open_video(write(tmp_path / "a.mkv", [image(planes, "yuva444p")], tags={"range": "tv"}), on_message=said.append)
     (frame,) = stream.open()
     assert (frame.pixels == 128).all()
-    assert said == ["a.mkv has an alpha channel; films are upscaled without it."]
+    assert said == ["a.mkv has an alpha channel; videos are upscaled without it."]
 
 
 def test_broken_packets_are_left_out_counted_and_leave_their_time_free(tmp_path: Path) -> None:
@@ -275,10 +275,10 @@ def test_frames_without_times_follow_the_frame_rate(tmp_path: Path) -> None:
     assert numbers(open_video(video)) == list(range(10))
     assert stream.info.frame_count is None
     assert stream.info.frame_count_source == "unknown"
-    assert said == ["a.h264: 10 frames had no usable time; the frames before gave it."]
+    assert said == ["a.h264: 10 frames had no usable time; it was computed from the frames before."]
 
 
-def test_times_that_go_back_do_not_reach_anybody(tmp_path: Path) -> None:
+def test_times_that_run_backwards_are_fixed(tmp_path: Path) -> None:
     one = write(tmp_path / "1.ts", numbered(10), codec="mpeg2video", options={"b": "2M"}, format_="mpegts")
     video = tmp_path / "twice.ts"
     video.write_bytes(one.read_bytes() * 2)  # two recordings joined by hand: the clock begins again in the middle
@@ -287,13 +287,13 @@ def test_times_that_go_back_do_not_reach_anybody(tmp_path: Path) -> None:
     assert all(after > before for before, after in pairwise(read))
 
 
-def test_pyav_stumbling_over_a_stream_that_appeared_on_the_way_is_the_end_of_the_video(
+def test_pyav_failing_on_a_stream_that_appeared_on_the_way_is_the_end_of_the_video(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """PyAV 18 looks up new MPEG-TS streams in its old list after the last packet of the ones it knows."""
     stream = open_video(write(tmp_path / "a.mkv", numbered(10)))
 
-    class Stumbling:
+    class FailingContainer:
         def __init__(self, container: av.container.InputContainer) -> None:
             self.container = container
 
@@ -302,7 +302,8 @@ def test_pyav_stumbling_over_a_stream_that_appeared_on_the_way_is_the_end_of_the
             raise IndexError("list index out of range")
 
     monkeypatch.setattr(
-        "upscale8k.runtime.video.read.frame_decoder.demux_packets", lambda opened, video: packets_of(Stumbling(opened), video)
+        "upscale8k.runtime.video.read.frame_decoder.demux_packets",
+        lambda opened, video: packets_of(FailingContainer(opened), video),
     )
     assert numbers(stream) == list(range(10))
 
@@ -342,7 +343,7 @@ def test_a_disk_that_fails_is_an_error_with_the_place_and_not_the_end_of_the_vid
     assert isinstance(caught.value.__cause__, av.error.FFmpegError)
 
 
-def woven(count: int) -> list[av.VideoFrame]:
+def make_interlaced(count: int) -> list[av.VideoFrame]:
     """A bar that moves by four columns from field to field, the upper field first."""
     frames: list[av.VideoFrame] = []
     for number in range(count):
@@ -354,13 +355,13 @@ def woven(count: int) -> list[av.VideoFrame]:
     return frames
 
 
-def combing(pixels: np.ndarray) -> float:
-    """How much lines differ from their neighbours."""
+def measure_combing(pixels: np.ndarray) -> float:
+    """Return the mean difference between neighboring lines."""
     return float(np.abs(np.diff(pixels[..., 1].astype(float), axis=0)).mean())
 
 
-def test_interlaced_videos_are_refused_unless_somebody_chooses(tmp_path: Path) -> None:
-    video = write(tmp_path / "a.mkv", woven(8), codec="libx264", options=WOVEN)
+def test_interlaced_videos_are_refused_unless_a_mode_is_chosen(tmp_path: Path) -> None:
+    video = write(tmp_path / "a.mkv", make_interlaced(8), codec="libx264", options=WOVEN)
     with pytest.raises(MediaError, match="interlaced") as caught:
         open_video(video)
     assert "bwdif" in caught.value.hint
@@ -370,11 +371,13 @@ def test_interlaced_videos_are_refused_unless_somebody_chooses(tmp_path: Path) -
     whole = list(open_video(video, deinterlace="bwdif").open())
     assert [frame.seconds for frame in whole] == [frame.seconds for frame in kept]
     assert [frame.pixels.shape for frame in whole] == [(64, 96, 3)] * 8
-    assert max(combing(frame.pixels) for frame in whole[1:-1]) < 0.5 * min(combing(frame.pixels) for frame in kept[1:-1])
+    assert max(measure_combing(frame.pixels) for frame in whole[1:-1]) < 0.5 * min(
+        measure_combing(frame.pixels) for frame in kept[1:-1]
+    )
 
 
 def test_interlaced_frames_far_into_a_video_are_counted_and_said(tmp_path: Path) -> None:
-    """Between the places that are looked at before."""
+    """Between the positions that are probed before."""
     parts = [("progressive", {}, 36), ("woven", {"flags": "+ildct+ilme"}, 6), ("again", {}, 58)]
     video, begin = tmp_path / "all.ts", 0
     for name, flags, count in parts:
@@ -388,7 +391,7 @@ def test_interlaced_frames_far_into_a_video_are_counted_and_said(tmp_path: Path)
     assert said[-1:] in ([f"all.ts: {count} frames further in were interlaced and read as they are."] for count in (5, 6))
 
 
-def test_images_that_are_not_interlaced_pass_the_deinterlacer_unchanged(tmp_path: Path) -> None:
+def test_frames_that_are_not_interlaced_pass_the_deinterlacer_unchanged(tmp_path: Path) -> None:
     video = write(tmp_path / "a.mp4", numbered(10), codec="libx264", options=GOP)
     plain = [(frame.pts, frame.pixels.tobytes()) for frame in open_video(video).open()]
     assert [(frame.pts, frame.pixels.tobytes()) for frame in open_video(video, deinterlace="bwdif").open()] == plain
@@ -426,7 +429,7 @@ def test_a_video_that_vanishes_is_an_error_that_leaves_nothing_behind(tmp_path: 
     assert open_videos(tmp_path) == []
 
 
-def test_no_more_than_the_bytes_allowed_wait() -> None:
+def test_no_more_than_the_allowed_bytes_wait() -> None:
     made: list[int] = []
 
     def produce() -> Iterator[bytes]:
@@ -437,7 +440,7 @@ def test_no_more_than_the_bytes_allowed_wait() -> None:
     items = prefetch(produce, len, max_bytes=5000, name="test")
     for taken, _ in enumerate(items, start=1):
         time.sleep(0.002)
-        assert len(made) <= taken + 5 + 1  # five wait, one is in the producer's hand
+        assert len(made) <= taken + 5 + 1  # five wait, one is being produced
     assert len(made) == 40
 
 
@@ -447,8 +450,8 @@ def test_two_items_may_wait_however_large_they_are() -> None:
 
 
 def test_reading_300_frames_takes_no_more_memory_than_reading_50(tmp_path: Path, root: Path) -> None:
-    grey = np.full((180, 320), 128)
-    frames = [image([np.full((360, 640), 50 + i % 100), grey, grey], "yuv420p") for i in range(300)]
+    gray = np.full((180, 320), 128)
+    frames = [image([np.full((360, 640), 50 + i % 100), gray, gray], "yuv420p") for i in range(300)]
     video = write(tmp_path / "a.mp4", frames, codec="libx264", options=H264)
     script = f"""
 from pathlib import Path

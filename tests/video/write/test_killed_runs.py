@@ -203,7 +203,7 @@ def test_another_setting_starts_anew_and_says_why(tmp_path: Path, change: dict[s
     [
         ({"identity": "another film"}, "the source, the model or its settings changed"),
         ({"identity": ""}, "this film has no fingerprint"),
-        ({"colour": ColorInfo("smpte170m")}, "the colour changed"),
+        ({"color": ColorInfo("smpte170m")}, "the colour changed"),
     ],
     ids=lambda value: str(value)[:20],
 )
