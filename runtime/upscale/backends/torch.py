@@ -10,7 +10,9 @@ otherwise is in ``processor``. In fp16 a second copy in fp32 is made only when a
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Generator
+from contextlib import contextmanager, nullcontext
+from typing import Any
 
 import numpy as np
 import torch
@@ -48,7 +50,7 @@ class TorchBackend:
         self._run_network: NetworkCall = self._forward
         self._graph_runner: CudaGraphRunner | None = None
         if self._device.type == "cuda" and model.architecture in ANY_SIZE:
-            self._run_network = self._graph_runner = CudaGraphRunner(self._forward)
+            self._run_network = self._graph_runner = CudaGraphRunner(self._forward, self._device, self.warnings)
         if self._dtype is torch.float16:  # bf16 reaches as far as fp32
             self._net.model.register_forward_hook(self._record_finiteness)
         self._fp32_network: Descriptor | None = None
@@ -77,7 +79,7 @@ class TorchBackend:
         self._release_memory()
 
     def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.inference_mode(), _disable_tf32(self._device):
+        with torch.inference_mode(), full_fp32(self._device):
             tiles = _copy_to_gpu(batch, self._device).permute(0, 3, 1, 2)  # (N, h, w, C) -> (N, C, h, w)
             upscaled, finite = self._run_network(tiles.to(self._input_dtype))
             if finite is not None and not (bool(finite) and is_plausible(tiles, upscaled)):
@@ -133,11 +135,30 @@ def _copy_to_host(upscaled: torch.Tensor) -> NDArray[np.float32]:
     return pinned.numpy()
 
 
-def _disable_tf32(device: torch.device) -> AbstractContextManager[None]:
-    """torch lets cuDNN compute fp32 convolutions in TF32, which has the mantissa of fp16."""
+@contextmanager
+def full_fp32(device: torch.device) -> Generator[None]:
+    """Compute fp32 convolutions and matrix products in fp32: torch allows cuDNN TF32, which has the mantissa of fp16.
+
+    Whatever the process has set before, globally or by the older ``allow_tf32``, holds again afterwards.
+    """
     if device.type != "cuda":
-        return nullcontext()
-    return torch.backends.cudnn.flags(enabled=True, benchmark=False, deterministic=False, allow_tf32=False)
+        yield
+        return
+    cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
+    # The recurrent layers are set with the others: the older flags raise where they differ.
+    switches: list[tuple[Any, str, Any]] = [(cudnn, "benchmark", False), (cudnn, "deterministic", False)]
+    if hasattr(matmul, "fp32_precision"):
+        switches += [(each, "fp32_precision", "ieee") for each in (cudnn.conv, cudnn.rnn, matmul)]
+    else:  # before torch 2.9
+        switches += [(each, "allow_tf32", False) for each in (cudnn, matmul)]
+    before = [getattr(owner, name) for owner, name, _ in switches]
+    for owner, name, value in switches:
+        setattr(owner, name, value)
+    try:
+        yield
+    finally:
+        for (owner, name, _), value in zip(switches, before, strict=True):
+            setattr(owner, name, value)
 
 
 def is_plausible(tiles: torch.Tensor, upscaled: torch.Tensor) -> bool:

@@ -1,8 +1,8 @@
-"""One tile shape, recorded as a CUDA graph and replayed: a small network is otherwise bound by the launching of its kernels.
+"""Record one tile shape as a CUDA graph and replay it: a small network is otherwise bound by launching its kernels.
 
-Only one shape is recorded, the first that comes a third time: a film and a large picture have one shape of tile that nearly all
-tiles have, and each recording keeps the memory of all its layers. Everything else runs as before, with the same kernels, so
-the numbers are the same.
+Only one shape is recorded, the first that occurs a third time: a video and a large image have one tile shape that nearly all
+tiles have, and each recording keeps the memory of all its layers. All other shapes run eagerly, with the same kernels, so the
+numbers are the same.
 """
 
 from __future__ import annotations
@@ -18,10 +18,15 @@ NetworkCall = Callable[[torch.Tensor], NetworkOutput]
 
 
 class CudaGraphRunner:
-    """``net`` on a CUDA device; calls it, or replays what it did. A result holds until the next call."""
+    """Calls ``network`` on ``device``, or replays the recorded call. A result is valid until the next call.
 
-    def __init__(self, network: NetworkCall) -> None:
+    ``warnings`` is extended by one sentence when a recording turns out empty.
+    """
+
+    def __init__(self, network: NetworkCall, device: torch.device, warnings: list[str]) -> None:
         self._network = network
+        self._device = device
+        self._warnings = warnings
         self._shape_counts: Counter[tuple[int, ...]] = Counter()
         self._graph: torch.cuda.CUDAGraph | None = None
         self._static_input: torch.Tensor | None = None
@@ -48,15 +53,37 @@ class CudaGraphRunner:
         self._graph = self._static_input = self._static_output = None
 
     def _record(self, tiles: torch.Tensor) -> NetworkOutput:
-        """Record, then replay for ``tiles``. Where that fails, as for want of memory, it is not tried again."""
+        """Record and replay for ``tiles``; where that fails, such as for lack of memory, it is not tried again."""
         graph, static_input = torch.cuda.CUDAGraph(), tiles.clone()
         try:
-            with torch.cuda.graph(graph):
-                static_output = self._network(static_input)
+            static_output = self._capture(graph, static_input)
+            is_empty = self._is_empty(graph, static_output[0])
         except RuntimeError:
             self._is_disabled = True
             torch.cuda.empty_cache()
             return self._network(tiles)
+        if is_empty:
+            self._is_disabled = True
+            self._warnings.append(f"The CUDA graph recorded on {self._device} was empty, so tiles run without it, more slowly.")
+            return self._network(tiles)
         self._graph, self._static_input, self._static_output = graph, static_input, static_output
-        graph.replay()
         return static_output
+
+    def _capture(self, graph: torch.cuda.CUDAGraph, static_input: torch.Tensor) -> NetworkOutput:
+        """Record on the device of the run, on a stream of its own; CUDA calls of other threads neither fail nor disturb it."""
+        with torch.cuda.device(self._device):
+            previous_stream = torch.cuda.current_stream(self._device)
+            stream = torch.cuda.Stream(self._device)
+            try:
+                with torch.cuda.graph(graph, stream=stream, capture_error_mode="thread_local"):
+                    return self._network(static_input)
+            finally:
+                # torch leaves the thread on the capture stream when the end of a capture fails.
+                torch.cuda.set_stream(previous_stream)
+
+    @staticmethod
+    def _is_empty(graph: torch.cuda.CUDAGraph, output: torch.Tensor) -> bool:
+        """Replay into NaN: what a recording does not write stays NaN."""
+        output.fill_(float("nan"))
+        graph.replay()
+        return bool(torch.isnan(output).all())

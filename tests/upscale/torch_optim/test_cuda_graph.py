@@ -22,29 +22,59 @@ class Network:
 
 @pytest.fixture
 def cuda(monkeypatch: pytest.MonkeyPatch) -> Callable[[Network], dict[str, Any]]:
-    """A graph whose replay does again what the network did, into the same memory."""
+    """A graph whose replay does again what the network did, into the same memory; and what torch was asked to do."""
 
     def install(net: Network) -> dict[str, Any]:
-        state: dict[str, Any] = {"replays": 0, "fail": False}
+        state: dict[str, Any] = {"replays": 0, "fail": False, "empty": False, "warnings": [], "calls": [], "stream": "default"}
 
         class Graph:
             def replay(self) -> None:
                 state["replays"] += 1
-                recorded = state["recorded"]
-                if recorded._given is not None:
-                    recorded._result[0].copy_(recorded._given * 2)
-                    recorded._result[1].copy_(torch.isfinite(recorded._given).all())
+                if state["empty"] or "captured" not in state:
+                    return
+                given, result = state["captured"]
+                result[0].copy_(given * 2)
+                result[1].copy_(torch.isfinite(given).all())
 
         @contextmanager
-        def graph(_: Graph) -> Generator[None]:
-            if state["fail"]:
+        def graph(_: Graph, *, stream: object, capture_error_mode: str) -> Generator[None]:
+            state["calls"].append(("graph", state["device"], stream, capture_error_mode))
+            if state["fail"] == "begin":
                 raise torch.OutOfMemoryError("CUDA out of memory")
+            state["stream"] = stream
             yield
+            if state["fail"] == "end":  # as torch: the end of a capture raises before its stream is left
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            state["stream"] = "default"
+
+        @contextmanager
+        def device(which: torch.device) -> Generator[None]:
+            state["device"] = str(which)
+            yield
+            state["device"] = "cuda:0"
+
+        def network(tiles: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            result = net(tiles)
+            state["captured"] = (tiles, result)
+            return result
 
         monkeypatch.setattr(torch.cuda, "CUDAGraph", Graph)
         monkeypatch.setattr(torch.cuda, "graph", graph)
+        monkeypatch.setattr(torch.cuda, "device", device)
+        monkeypatch.setattr(torch.cuda, "Stream", lambda which: f"stream of {which}")
+        monkeypatch.setattr(torch.cuda, "current_stream", lambda which: state["stream"])
+        monkeypatch.setattr(torch.cuda, "set_stream", lambda stream: state.update(stream=stream))
         monkeypatch.setattr(torch.cuda, "empty_cache", lambda: None)
-        state["recorded"] = CudaGraphRunner(net)
+
+        class Runner(CudaGraphRunner):
+            def _record(self, tiles: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor | None]:
+                self._network = network
+                try:
+                    return super()._record(tiles)
+                finally:
+                    self._network = net
+
+        state["recorded"] = Runner(net, torch.device("cuda:1"), state["warnings"])
         return state
 
     return install
@@ -78,11 +108,30 @@ def test_another_shape_in_between_changes_nothing_of_it(cuda: Callable[..., Any]
     assert net.calls == 3 + 5
 
 
-def test_a_recording_that_fails_is_not_tried_again(cuda: Callable[..., Any]) -> None:
+@pytest.mark.parametrize(("moment", "calls"), [("begin", 6), ("end", 7)])
+def test_a_recording_that_fails_is_not_tried_again(cuda: Callable[..., Any], moment: str, calls: int) -> None:
     net = Network()
     state = cuda(net)
-    state["fail"] = True
+    state["fail"] = moment
     for number in range(6):
         assert torch.equal(state["recorded"](tile(number))[0], tile(2 * number))
     assert state["replays"] == 0
-    assert net.calls == 6
+    assert net.calls == calls
+    assert state["stream"] == "default"
+
+
+def test_the_recording_is_made_on_the_device_of_the_run_and_disturbs_no_other_thread(cuda: Callable[..., Any]) -> None:
+    state = cuda(Network())
+    for number in range(4):
+        state["recorded"](tile(number))
+    assert state["calls"] == [("graph", "cuda:1", "stream of cuda:1", "thread_local")]
+
+
+def test_an_empty_recording_is_said_and_never_replayed(cuda: Callable[..., Any]) -> None:
+    net = Network()
+    state = cuda(net)
+    state["empty"] = True
+    for number in range(1, 7):
+        assert torch.equal(state["recorded"](tile(number))[0], tile(2 * number))
+    assert state["replays"] == 1
+    assert ["empty" in each for each in state["warnings"]] == [True]
