@@ -273,6 +273,7 @@ class ImageOut:
             bits=DEPTHS.get(bit_depth),
             quality=quality,
             text=collect_workflow_text(prompt, extra_pnginfo),
+            overwrite=if_exists == REPLACE,
         )
         find_path = (
             make_numbered_path_finder(self.host, "output") if if_exists == NUMBER else _make_exact_path_finder(self.host)

@@ -1,64 +1,115 @@
-"""Files that have their name when they are whole.
+"""Atomic writes: a file has its final name only when it is whole.
 
-A file is written as ``NAME.<number>.part`` beside the place it is meant for, reaches the disk (fsync) and is then renamed,
-which replaces at once what stood there. The number is drawn anew each time, so any number of threads, processes and machines
-may write the same file at the same time: each result is whole, and the last one stays. Whatever goes wrong, the part is
-removed and what stood there before stays.
+A file is written as ``NAME.<random number>.part`` in the same folder, flushed to the disk (fsync) and then renamed, which
+replaces an existing file in one step. Any number of threads, processes and machines may write the same file at the same time:
+each result is whole, and the last one stays. A file whose number we choose ourselves (``image_00001_.png``) never replaces
+another: it takes the next free number. After an error the temporary file is removed and an existing file stays.
 """
 
 from __future__ import annotations
 
+import errno
 import os
+import re
 import secrets
 import sys
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from .errors import OutputError, Upscale8KError
 
+NUMBERED_NAME = re.compile(r"(.+)_(\d+)(_?(?:\.\w+)?)")
+"""A name that ComfyUI's counter is part of: stem, number, ending."""
+_NO_SPACE = "Free some space, or write to another disk."
+_NOT_ALLOWED = ("writing there is not allowed", "Choose another folder, or change its permissions.")
+_NOT_A_FOLDER = ("a part of the path is not a folder", "Choose another folder.")
+_OS_ERRORS = {
+    errno.ENOSPC: ("the disk is full", _NO_SPACE),
+    errno.EDQUOT: ("the disk quota is used up", _NO_SPACE),
+    errno.EFBIG: ("the file is larger than allowed there", "Write to another disk."),
+    errno.EACCES: _NOT_ALLOWED,
+    errno.EPERM: _NOT_ALLOWED,
+    errno.EROFS: ("that disk is read-only", "Choose another folder."),
+    errno.EEXIST: _NOT_A_FOLDER,
+    errno.ENOTDIR: _NOT_A_FOLDER,
+    errno.ENAMETOOLONG: ("the name is too long", "Choose a shorter one."),
+}
+
+
+def explain_os_error(error: Exception) -> tuple[str, str]:
+    """Return why the system (or FFmpeg) refused to write, without a full stop, and the next step ("" when it is unknown)."""
+    reason = " ".join(str(getattr(error, "strerror", None) or error).split()).rstrip(".")
+    return _OS_ERRORS.get(getattr(error, "errno", None) or 0, (reason, ""))
+
 
 @contextmanager
 def atomic_write(path: Path, *, durable: bool = True) -> Generator[Path]:
-    """Give the body a name to write to; what it wrote is called ``path`` when the body is done. Missing folders are made.
+    """Yield a temporary path to write to, and rename it to ``path`` after the block. Create missing folders.
 
-    ``synced`` False is for large files that are checked when they are read: they need not survive a power cut, and are not
-    waited for. Raises ``OSError`` when the disk refuses, and whatever the body raises.
+    ``durable`` False is for large files that are verified when they are read: they are not flushed to the disk.
+
+    Raises:
+        OSError: the system refuses. Exceptions of the block pass unchanged.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temp = temp_path(path)
-    try:
+    with _open_temp_path(path) as temp:
         yield temp
-        if durable:
-            fsync_path(temp)
-        temp.replace(path)
-    finally:
-        with suppress(OSError):
-            temp.unlink(missing_ok=True)
-    if durable:
-        with suppress(OSError):  # a folder that may not be read, or a disk that knows no such thing: the file has its name
-            fsync_path(path.parent)
+        publish_file(temp, path, durable=durable)
+
+
+def write_atomically(
+    path: Path, write: Callable[[Path], object], *, numbered: bool = False, temp_folder: Path | None = None
+) -> Path:
+    """Call ``write`` with a temporary path, rename the result to ``path``, and return the final path.
+
+    ``numbered``: we chose ``path``, a ``NUMBERED_NAME``; an existing file is kept, and the next free number is taken.
+    ``temp_folder`` holds the temporary file; it is on the same file system. Default: the folder of ``path``.
+    """
+    with _open_temp_path(path, temp_folder) as temp:
+        write(temp)
+        return publish_file(temp, path, numbered=numbered)
 
 
 @contextmanager
 def atomic_output(path: Path, hint: str) -> Generator[Path]:
-    """``whole``, for a file that a person asked for: an ``OSError`` becomes an ``OutputError`` with this hint."""
+    """Do the same as ``atomic_write`` for a requested file: an ``OSError`` becomes an ``OutputError`` with ``hint``."""
+    with translate_os_errors(path, hint), atomic_write(path) as temp:
+        yield temp
+
+
+@contextmanager
+def translate_os_errors(path: Path, hint: str = "") -> Generator[None]:
+    """Turn an ``OSError`` of the block into an ``OutputError`` that names ``path``. Default of ``hint``: by the reason."""
     try:
-        with atomic_write(path) as temp:
-            yield temp
+        yield
     except Upscale8KError:
         raise
     except OSError as error:
-        raise OutputError(f"{path} cannot be written: {error.strerror or error}.", hint, path=path) from error
+        reason, next_step = explain_os_error(error)
+        raise OutputError(f"{path} cannot be written: {reason}.", hint or next_step, path=path) from error
+
+
+def publish_file(temp: Path, path: Path, *, durable: bool = True, numbered: bool = False) -> Path:
+    """Rename the finished file ``temp`` to ``path``, and return the final path. The flags are those of the functions above."""
+    if durable:
+        fsync_path(temp)
+    if numbered:
+        path = _rename_to_free_number(temp, path)
+    else:
+        temp.replace(path)
+    if durable:
+        with suppress(OSError):  # a folder that cannot be opened, or a file system without it: the file has its name already
+            fsync_path(path.parent)
+    return path
 
 
 def temp_path(path: Path) -> Path:
-    """A name in the folder of ``path`` that nobody else uses."""
+    """Return an unused name in the folder of ``path``."""
     return path.with_name(f"{path.name}.{secrets.randbits(32)}.part")
 
 
 def fsync_path(path: Path) -> None:
-    """Have a file or a folder reach the disk; a folder's entries too where the system can do that. Raises ``OSError``."""
+    """Flush a file, or the entries of a folder where the system can, to the disk. Raises ``OSError``."""
     if path.is_dir() and sys.platform == "win32":
         return
     handle = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
@@ -66,3 +117,49 @@ def fsync_path(path: Path) -> None:
         os.fsync(handle)
     finally:
         os.close(handle)
+
+
+def find_next_counter(folder: Path, stem: str) -> int:
+    """Return one more than the highest number that follows ``stem_`` among the files of ``folder``, as ComfyUI counts."""
+    highest = 0
+    start = f"{stem}_"
+    for path in folder.iterdir():
+        if path.name.startswith(start):
+            digits = re.match(r"\d+(?=[_.]|$)", path.name[len(start) :])
+            highest = max(highest, int(digits.group())) if digits else highest
+    return highest + 1
+
+
+@contextmanager
+def _open_temp_path(path: Path, folder: Path | None = None) -> Generator[Path]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temp = temp_path(folder / path.name if folder else path)
+    try:
+        yield temp
+    finally:
+        with suppress(OSError):
+            temp.unlink(missing_ok=True)
+
+
+def _rename_to_free_number(temp: Path, path: Path) -> Path:
+    while True:
+        try:
+            _rename_without_replacing(temp, path)
+        except FileExistsError:
+            name = NUMBERED_NAME.fullmatch(path.name)
+            if name is None:
+                raise
+            path = path.with_name(f"{name[1]}_{find_next_counter(path.parent, name[1]):05}{name[3]}")
+        else:
+            return path
+
+
+def _rename_without_replacing(temp: Path, path: Path) -> None:
+    """Rename, or raise ``FileExistsError``; ``rename`` itself would replace on every system but Windows."""
+    try:
+        os.link(temp, path)
+    except FileExistsError:
+        raise
+    except OSError:  # a file system without hard links: take the name with an empty file first
+        path.open("xb").close()
+        temp.replace(path)

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Any, ClassVar, Literal, Protocol
 
+from .atomic_write import find_next_counter
 from .errors import MediaError, OutputError
 
 Folder = Literal["input", "output", "temp"]
@@ -204,17 +205,6 @@ def expand_tokens(prefix: str, *, width: int = 0, height: int = 0, now: time.str
 def _add_default_name(prefix: str) -> str:
     """ComfyUI takes ``video/`` to mean an empty name whose counter never grows, and overwrites; this gives the file a name."""
     return f"{prefix}Upscale8K" if not prefix or prefix.endswith(("/", "\\")) else prefix
-
-
-def find_next_counter(folder: Path, stem: str) -> int:
-    """One more than the highest number that follows ``stem_`` among the files of ``folder``, as ComfyUI counts."""
-    highest = 0
-    start = f"{stem}_"
-    for path in folder.iterdir():
-        if path.name.startswith(start):
-            digits = re.match(r"\d+(?=[_.]|$)", path.name[len(start) :])
-            highest = max(highest, int(digits.group())) if digits else highest
-    return highest + 1
 
 
 class SilentProgress:

@@ -123,7 +123,7 @@ def test_a_full_disk_is_an_error_that_names_the_file(tmp_path: Path) -> None:
     )
     root = Path(__file__).resolve().parent.parent
     done = subprocess.run([sys.executable, "-c", script, path], cwd=root, capture_output=True, text=True, check=True)
-    assert done.stdout == f"{path} cannot be written: File too large. Choose another place.\n"
+    assert done.stdout == f"{path} cannot be written: the file is larger than allowed there. Choose another place.\n"
     assert path.read_bytes() == b"of yesterday"
     assert list(tmp_path.iterdir()) == [path]
 

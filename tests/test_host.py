@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from upscale8k.runtime.atomic_write import find_next_counter
 from upscale8k.runtime.errors import MediaError, OutputError
-from upscale8k.runtime.host import LocalHost, expand_tokens, find_next_counter, list_files, resolve_inside, split_annotation
+from upscale8k.runtime.host import LocalHost, expand_tokens, list_files, resolve_inside, split_annotation
 
 from .comfyui.peer.tree import OBTAIN, tree, tree_problem
 

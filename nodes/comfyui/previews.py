@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Literal, cast
 from weakref import WeakKeyDictionary
 
 from ..builtin.image import format_ui_files
@@ -196,9 +196,16 @@ def _save_maps(host: Host, maps: Any) -> list[dict[str, str]]:
     for pixels in maps[:MAX_IMAGES]:
         image = Image.fromarray(to_integers(pixels.numpy(), 8))
         image.thumbnail((MAP_SIDE, MAP_SIDE), Image.Resampling.LANCZOS)
-        paths.append(host.output_path("temp", "upscale8k/maps", ".png"))
-        image.save(paths[-1], compress_level=1)
+        paths.append(_save_image(host, "upscale8k/maps", image, "PNG", compress_level=1))
     return format_ui_files(host, "temp", paths)
+
+
+def _save_image(host: Host, prefix: str, image: Any, format_name: Literal["PNG", "JPEG"], **options: Any) -> Path:
+    from ...runtime.images.pillow_save import save_with_pillow
+    from ...runtime.images.write import save_image
+
+    path = host.output_path("temp", prefix, {"PNG": ".png", "JPEG": ".jpg"}[format_name])
+    return save_image(path, lambda temp: save_with_pillow(image, temp, format_name, **options), numbered=True)
 
 
 def _save_pairs(host: Host, pairs: list[tuple[str, BeforeAfterPair]]) -> list[dict[str, Any]]:
@@ -207,8 +214,7 @@ def _save_pairs(host: Host, pairs: list[tuple[str, BeforeAfterPair]]) -> list[di
     for note, pair in pairs:
         paths: list[Path] = []
         for image in (pair.before, pair.after):
-            paths.append(host.output_path("temp", "upscale8k/compared", ".jpg"))
-            image.save(paths[-1], quality=JPEG_QUALITY, subsampling=0)
+            paths.append(_save_image(host, "upscale8k/compared", image, "JPEG", quality=JPEG_QUALITY, subsampling=0))
         before, after = format_ui_files(host, "temp", paths)
         entries.append({"whole": pair.is_whole, "note": note, "before": before, "after": after})
     return entries

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ..atomic_write import atomic_output
+from ..images.pillow_save import save_with_pillow
 from .benchmark_plot import plot_benchmark
 from .benchmark_table import format_table
 from .model_speed import BenchmarkResults
@@ -20,7 +21,7 @@ def write_benchmark(results: BenchmarkResults, get_path: Callable[[str], Path]) 
     writers: dict[str, Callable[[Path], object]] = {
         RECORD: lambda part: part.write_text(record_text, encoding="utf-8"),
         TABLE: lambda part: part.write_text(format_table(results), encoding="utf-8"),
-        PLOT: lambda part: plot_benchmark(results).save(part, "PNG"),
+        PLOT: lambda part: save_with_pillow(plot_benchmark(results), part, "PNG"),
     }
     return [_write_file(get_path(name), write) for name, write in writers.items()]
 

@@ -7,6 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from ..atomic_write import atomic_output
+from ..images.pillow_save import save_with_pillow
 from .peers import SEAM_RADIUS, TIME_LIMIT_SECONDS, PeerRow, PeerTable
 from .peers_plot import format_decibels, plot_peers
 
@@ -27,7 +28,7 @@ def write_page(path: Path, tables: Sequence[PeerTable], machine: str, versions: 
     for table in tables:
         plot_names[table.model] = f"{path.stem}-{table.model}.png"
         with atomic_output(path.with_name(plot_names[table.model]), _HINT) as temp_file:
-            plot_peers(table, machine).save(temp_file, "PNG", optimize=True)
+            save_with_pillow(plot_peers(table, machine), temp_file, "PNG", optimize=True)
     with atomic_output(path, _HINT) as temp_file:
         temp_file.write_text(format_page(tables, machine, versions, plot_names), encoding="utf-8")
 

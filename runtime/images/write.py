@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import errno
 import os
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from ..atomic_write import fsync_path
+from ..atomic_write import translate_os_errors, write_atomically
 from ..errors import OutputError, Upscale8KError
 from ..media.geometry import Size
 from . import icc_profile
@@ -70,6 +68,7 @@ def write_image_file(
     text: Mapping[str, str] | None = None,
     quality: int | None = None,
     lossless: bool | None = None,
+    numbered: bool = False,
 ) -> Path:
     """Write a picture.
 
@@ -88,9 +87,10 @@ def write_image_file(
             an EXR. Left out of the other formats, where ComfyUI looks for none.
         quality: 1 to 100, for JPEG (default 95), AVIF (90), WebP and JPEG XL (default: lossless). Others ignore it.
         lossless: True insists, False asks for quality 95 of a format that would otherwise be lossless.
+        numbered: ``path`` has a number that we chose; an existing file is kept, and the next free number is taken.
 
     Returns:
-        ``path``. It is whole on the disk (fsync) before it has its name; until then it is called ``NAME.part``.
+        The path of the file, which is ``path`` unless ``numbered`` changes it.
 
     Raises:
         OutputError: the format cannot hold the picture (the message names one that can), or it cannot be written. JPEG has no
@@ -119,56 +119,28 @@ def write_image_file(
         text or {},
         _choose_conversion(transfer, icc_profile.resolve_stored_transfer(icc, exr=output_format is _EXR, floating=depth == 32)),
     )
-    with atomic_image_output(file_path) as part:
-        output_format.encoder(job, part)
-    return file_path
+    return save_image(file_path, lambda temp: output_format.encoder(job, temp), numbered=numbered)
 
 
-@contextmanager
-def atomic_image_output(path: Path) -> Generator[Path, None, None]:
-    """Give the body ``NAME.part`` to write; put it on the disk and under its final name when the body is done.
+def save_image(path: Path, encode: Callable[[Path], object], *, numbered: bool = False) -> Path:
+    """Write an image with ``encode(temporary path)`` as ``write_atomically`` does, and return the final path.
 
-    Whatever goes wrong, the ``.part`` is removed, a file that stood there before stays, and OutputError says why.
+    Raises:
+        OutputError: ``path`` cannot be written, or the encoder refuses the image. An existing file stays.
     """
     if not path.parent.is_dir():
-        raise OutputError(
-            f"{path} cannot be written: there is no folder {path.parent}.", "Make it, or name another.", path=path
-        )
+        raise OutputError(f"{path} cannot be written: the folder {path.parent} does not exist.", "Create it.", path=path)
     if path.is_dir():
         raise OutputError(f"{path} cannot be written: it is a folder.", "Name a file.", path=path)
-    temp_path = path.with_name(path.name + ".part")
     try:
-        yield temp_path
-        fsync_path(temp_path)
-        temp_path.replace(path)
-        fsync_path(path.parent)
+        with translate_os_errors(path):
+            return write_atomically(path, encode, numbered=numbered)
     except (Upscale8KError, MemoryError):
         raise
-    except OSError as error:
-        reason = _format_reason(error.strerror or str(error))
-        raise OutputError(
-            f"{path} cannot be written: {reason}.", _HINTS_BY_ERRNO.get(error.errno or 0, _DEFAULT_HINT), path=path
-        ) from error
-    except Exception as error:  # what an encoder says comes in any of a dozen types
-        hint = error.hint if isinstance(error, ImageFormatError) else "Write another format, PNG for one."
-        raise OutputError(f"{path} cannot be written: {_format_reason(str(error))}.", hint, path=path) from error
-    finally:
-        with suppress(OSError):
-            temp_path.unlink(missing_ok=True)
-
-
-def _format_reason(reason: str) -> str:
-    return " ".join(reason.split()).rstrip(".") or "the encoder gave no reason"
-
-
-_DEFAULT_HINT = "Check that the disk has room and may be written."
-_HINTS_BY_ERRNO = {
-    errno.ENOSPC: "Make room on the disk, or name another.",
-    errno.EDQUOT: "Make room on the disk, or name another.",
-    errno.EACCES: "Check the permissions of the folder.",
-    errno.EROFS: "Name a folder on a disk that can be written.",
-    errno.ENAMETOOLONG: "Give a shorter name.",
-}
+    except Exception as error:  # encoders raise a dozen types
+        hint = error.hint if isinstance(error, ImageFormatError) else "Write another format, for example PNG."
+        reason = " ".join(str(error).split()).rstrip(".") or "the encoder gave no reason"
+        raise OutputError(f"{path} cannot be written: {reason}.", hint, path=path) from error
 
 
 def _find_output_format(path: Path) -> OutputFormat:

@@ -14,7 +14,9 @@ from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..atomic_write import publish_file, translate_os_errors
 from ..errors import ModelDamaged, ModelError, OutputError
+from ..file_lock import exclusive_lock
 from .catalog import CatalogEntry
 from .provenance import CHUNK_BYTES, compute_sha256
 
@@ -66,24 +68,22 @@ def pull_model(
     if target.exists():
         return _check_existing(entry, target)
     partial_file = _PartialFile(target.with_name(f"{target.name}.part"))
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        free = shutil.disk_usage(folder).free
-    except OSError as error:
-        raise _make_output_error(target, error) from error
-    _check_disk_space(entry, folder, free, partial_file.size)
-    try:
+    lock_path = folder / f"{partial_file.path.name}.lock"
+    with translate_os_errors(target, "Choose a folder with free space for it."), exclusive_lock(lock_path, target.name):
+        _check_disk_space(entry, folder, shutil.disk_usage(folder).free, partial_file.size)
         with nullcontext(session) if session else make_https_session() as open_session:
             _download_from_any(entry, partial_file, progress or _ignore_progress, open_session)
         warning = _check_download(entry, partial_file)
-        partial_file.path.replace(target)
-    except OSError as error:
-        raise _make_output_error(target, error) from error
+        publish_file(partial_file.path, target)
     return DownloadedModel(target, warning)
 
 
 class _PartialFile:
-    """What has come so far, and the server's mark (ETag) of the file it belongs to."""
+    """What has been received so far, and the server's ETag of the file it belongs to.
+
+    Unlike the temporary files of ``atomic_write`` it has a fixed name and stays after an error, so that the next download
+    continues from it; a lock keeps two downloads from sharing it.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -98,6 +98,7 @@ class _PartialFile:
         return self._etag_path.read_text(encoding="latin-1") if self._etag_path.exists() else ""
 
     def begin(self, etag: str) -> None:
+        self.path.unlink(missing_ok=True)  # a link must not be written through
         self.path.write_bytes(b"")
         self._etag_path.write_text(etag, encoding="latin-1")
 
@@ -245,12 +246,6 @@ def _check_disk_space(entry: CatalogEntry, folder: Path, free: int, received: in
     if needed > free:
         what = f"{entry.file} needs {needed >> 20} MB more, but {folder} has {free >> 20} MB left."
         raise OutputError(what, "Make room, or choose another folder with --models-dir.", path=folder)
-
-
-def _make_output_error(target: Path, error: OSError) -> OutputError:
-    return OutputError(
-        f"{target} cannot be written: {error.strerror or error}.", "Choose a folder with room for it.", path=target
-    )
 
 
 def _ignore_progress(received: int, total: int | None) -> None:

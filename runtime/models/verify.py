@@ -10,8 +10,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from ..atomic_write import atomic_write
-from ..errors import ModelDamaged, ModelError, ModelNotFound, OutputError, UnsupportedModel
+from ..atomic_write import atomic_write, translate_os_errors
+from ..errors import ModelDamaged, ModelError, ModelNotFound, UnsupportedModel
 from .catalog import WEIGHT_SUFFIXES, CatalogEntry, find_entry, load_catalog
 from .load import Descriptor, load_model
 from .locate import DEPENDENCY, FoundModel, list_catalog_models
@@ -141,7 +141,7 @@ def _check_file_name(path: Path) -> None:
 
 def _copy_checked(source: Path, target: Path, digest: str) -> None:
     """Copy under a temporary name, check, then rename. The same bytes under that name already are fine."""
-    try:
+    with translate_os_errors(target, "Choose a folder with free space."):
         if target.exists():
             _check_same_content(target, digest)
             return
@@ -149,10 +149,6 @@ def _copy_checked(source: Path, target: Path, digest: str) -> None:
             shutil.copyfile(source, temp_file)
             if compute_sha256(temp_file) != digest:
                 raise ModelDamaged(f"{source} changed while it was copied.", "Run it again.", path=source)
-    except OSError as error:
-        raise OutputError(
-            f"{target} cannot be written: {error.strerror}.", "Choose a folder with room.", path=target
-        ) from error
 
 
 def _check_same_content(target: Path, digest: str) -> None:

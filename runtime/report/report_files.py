@@ -8,6 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from ..atomic_write import atomic_output
+from ..images.pillow_save import save_with_pillow
 from .comparison import ModelComparison
 from .comparison_sheet import draw_sheet
 from .drift_maps import draw_map_sheet
@@ -49,4 +50,4 @@ def _write_file(path: Path, write: Callable[[Path], object]) -> Path:
 def _save_jpeg(image: Image.Image, path: Path) -> None:
     if max(image.size) > _JPEG_SIDE:
         image.thumbnail((_JPEG_SIDE, _JPEG_SIDE))
-    image.save(path, "JPEG", quality=92, subsampling=0, optimize=True)
+    save_with_pillow(image, path, "JPEG", quality=92, subsampling=0, optimize=True)

@@ -14,8 +14,7 @@ from errno import EISDIR
 from pathlib import Path
 from typing import Any, cast
 
-from ..atomic_write import atomic_write, temp_path
-from ..errors import OutputError
+from ..atomic_write import atomic_write, temp_path, translate_os_errors
 from .shape_profile import ShapeProfile
 
 FORMAT = 1
@@ -68,6 +67,9 @@ class EngineInfo:
         return ShapeProfile(self.tile, self.least, self.best, self.most)
 
 
+_OUTPUT_HINT = "Choose another place for it."
+
+
 def get_info_path(engine: Path) -> Path:
     return engine.with_name(f"{engine.name}.json")
 
@@ -75,31 +77,23 @@ def get_info_path(engine: Path) -> Path:
 def check_engine_path(path: Path) -> None:
     """Raises ``OutputError`` where no engine can be written: asked before the minutes that building takes."""
     temp_file = temp_path(path)
-    try:
+    with translate_os_errors(path, _OUTPUT_HINT):
         if path.is_dir():
-            raise IsADirectoryError(EISDIR, "It is a folder")
+            raise IsADirectoryError(EISDIR, "it is a folder")
         path.parent.mkdir(parents=True, exist_ok=True)
         temp_file.touch()
         temp_file.unlink()
-    except OSError as error:
-        raise _make_output_error(path, error) from error
 
 
 def write_engine(path: Path, content: bytes, info: EngineInfo) -> None:
     """The engine and then its stamp, each whole or not at all. Raises ``OutputError``."""
     facts = {"format": FORMAT, **asdict(info), "engine_bytes": len(content), "engine_sha256": _hash_bytes(content)}
-    try:
+    with translate_os_errors(path, _OUTPUT_HINT):
         get_info_path(path).unlink(missing_ok=True)  # the old one must not vouch for the new engine
         with atomic_write(path) as temp_file:
             temp_file.write_bytes(content)
         with atomic_write(get_info_path(path)) as temp_file:
             temp_file.write_text(json.dumps(facts, indent=2), encoding="utf-8")
-    except OSError as error:
-        raise _make_output_error(path, error) from error
-
-
-def _make_output_error(path: Path, error: OSError) -> OutputError:
-    return OutputError(f"The engine {path} cannot be written: {error.strerror}.", "Choose another place for it.", path=path)
 
 
 def read_engine_info(engine: Path) -> EngineInfo | None:

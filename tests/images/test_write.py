@@ -336,15 +336,15 @@ def test_a_disk_error_after_encoding_is_an_error_too(tmp_path: Path, rgb: np.nda
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     monkeypatch.setattr(os, "fsync", fsync)
-    with pytest.raises(OutputError, match="No space left") as caught:
+    with pytest.raises(OutputError, match="the disk is full") as caught:
         write_image_file(tmp_path / f"a{suffix}", rgb)
-    assert "Make room" in caught.value.hint
+    assert "Free some space" in caught.value.hint
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)
 def test_places_that_cannot_be_written_are_named(tmp_path: Path, rgb: np.ndarray, suffix: str) -> None:
-    with pytest.raises(OutputError, match="there is no folder"):
+    with pytest.raises(OutputError, match=r"the folder .* does not exist"):
         write_image_file(tmp_path / "nowhere" / f"a{suffix}", rgb)
     (tmp_path / f"folder{suffix}").mkdir()
     with pytest.raises(OutputError, match="it is a folder"):
@@ -357,7 +357,7 @@ def test_places_that_cannot_be_written_are_named(tmp_path: Path, rgb: np.ndarray
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_without_permission_is_named(tmp_path: Path, rgb: np.ndarray) -> None:
     tmp_path.chmod(0o500)
-    with pytest.raises(OutputError, match="Permission denied"):
+    with pytest.raises(OutputError, match="writing there is not allowed"):
         write_image_file(tmp_path / "a.png", rgb)
 
 

@@ -200,6 +200,6 @@ def test_a_full_disk_leaves_nothing_behind(models: Path, download: Path, monkeyp
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("shutil.copyfile", half_a_copy)
-    with pytest.raises(OutputError, match="No space left on device"):
+    with pytest.raises(OutputError, match="the disk is full"):
         import_file(download, models)
     assert list(models.iterdir()) == []

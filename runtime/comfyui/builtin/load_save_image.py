@@ -36,7 +36,7 @@ from ...images.formats.image_decoders import decode_image
 from ...images.formats.image_encoders import EncodeJob, write_png
 from ...images.image_file import Floats
 from ...images.quantize import Pixels, to_floats
-from ...images.write import atomic_image_output
+from ...images.write import save_image
 from ...media.geometry import Size
 from .frame_conversion import FrameConverter
 
@@ -160,14 +160,13 @@ def _stack_frames(path: Path, frames: list[Samples]) -> tuple[Floats, Floats]:
 def save_png(path: str | PathLike[str], image: Floats, text: Mapping[str, str] | None = None) -> Path:
     """Write (H, W, C) float32 as an 8-bit PNG with SaveImage's pixels and text chunks; one channel is grey.
 
+    An existing file is kept: where ``path`` is taken, the next number is used. Returns the final path.
+
     Raises:
-        OutputError: as ``write``.
+        OutputError: as ``write_image_file``.
     """
-    file_path = Path(path)
     job = EncodeJob(image, 8, None, text=text or {}, quantize=_truncate_to_uint8)
-    with atomic_image_output(file_path) as temp_path:
-        write_png(job, temp_path)
-    return file_path
+    return save_image(Path(path), lambda temp: write_png(job, temp), numbered=True)
 
 
 def _truncate_to_uint8(strip: Pixels, bits: int = 8) -> npt.NDArray[np.uint8]:

@@ -13,10 +13,10 @@ from torch import Tensor
 
 from ...errors import WorkflowError
 from ...images.errors import make_non_finite_error
-from ...images.formats.image_encoders import EncodeJob, write_png
+from ...images.formats.image_encoders import EncodeJob, check_last_row, write_png
 from ...images.image_file import Floats
 from ...images.quantize import Pixels
-from ...images.write import atomic_image_output
+from ...images.write import save_image
 from .load_save_image import save_png
 
 InputColorSpace = Literal["sRGB", "HDR", "linear"]
@@ -46,15 +46,12 @@ def save_image_advanced(path: Path, image: Tensor, bits: int, color_space: Input
     if bits == 32:
         light = _image_to_linear(image_hwc, color_space).cpu().numpy().astype(np.float32)
         primaries = _BT2020 if color_space == "HDR" else _BT709
-        with atomic_image_output(path) as temp_path:
-            _write_exr(temp_path, light, primaries, text)
-        return path
+        return save_image(path, lambda temp: _write_exr(temp, light, primaries, text), numbered=True)
     pixels = image_hwc.detach().float().cpu().numpy()
     if bits == 8:
         return save_png(path, pixels, text)
-    with atomic_image_output(path) as temp_path:
-        write_png(EncodeJob(pixels, 16, None, text=text, quantize=_truncate_to_uint16), temp_path)
-    return path
+    job = EncodeJob(pixels, 16, None, text=text, quantize=_truncate_to_uint16)
+    return save_image(path, lambda temp: write_png(job, temp), numbered=True)
 
 
 def _write_exr(temp_path: Path, light: Floats, primaries: tuple[float, ...], text: Mapping[str, str]) -> None:
@@ -74,6 +71,7 @@ def _write_exr(temp_path: Path, light: Floats, primaries: tuple[float, ...], tex
     done = opened and target.write_image(np.ascontiguousarray(light)) and target.close()
     if not done or target.has_error:
         raise OSError(target.geterror())
+    check_last_row(temp_path)
 
 
 def _truncate_to_uint16(strip: Pixels, bits: int) -> Pixels:

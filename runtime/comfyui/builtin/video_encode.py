@@ -8,6 +8,7 @@ from __future__ import annotations
 import json
 import logging
 import math
+import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
@@ -25,6 +26,7 @@ from av.subtitles.stream import SubtitleStream
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
+from ...atomic_write import atomic_write, explain_os_error, publish_file, temp_path
 from ...errors import MediaError, OutputError, Upscale8KError
 from .video_decode import (
     FloatArray,
@@ -58,29 +60,41 @@ _log = logging.getLogger(__name__)
 
 @contextmanager
 def create_container(target: OutputTarget, muxer: str | None) -> Generator[Output, None, None]:
-    """A container to write into, under its final name when the block is done; until then it is called ``NAME.part``.
+    """Open a container to write into; a file has its final name after the block.
 
-    ``muxer`` None: as the name's ending says. Raises ``OutputError`` for what goes wrong with writing; the part is removed.
+    ``muxer`` None: by the suffix of the name. Raises ``OutputError`` when the video cannot be written.
     """
     if isinstance(target, BytesIO):
         with av.open(target, "w", format=muxer, options={"movflags": "use_metadata_tags"}) as container:
             yield container
         return
-    temp = target.with_name(f"{target.name}.part")
     muxer = muxer or _select_muxer(target)
     flags = "use_metadata_tags+faststart" if target.suffix.lower() == ".mp4" else "use_metadata_tags"
     try:
-        with av.open(str(temp.absolute()), "w", format=muxer, options={"movflags": flags}) as container:
+        with (
+            atomic_write(target) as temp,
+            av.open(str(temp.absolute()), "w", format=muxer, options={"movflags": flags}) as container,
+        ):
             yield container
-        temp.replace(target)
     except Upscale8KError:
         raise
     except (av.error.FFmpegError, OSError, ValueError) as error:
-        reason = " ".join(str(getattr(error, "strerror", None) or error).split()).rstrip(".")
-        hint = "Set codec to h264 to have it encoded anew, and check that the disk has room and may be written."
-        raise OutputError(f"{target} cannot be written: {reason}.", hint, path=target) from error
+        hint = "Set codec to h264 to encode the video again, and check that the disk has free space and can be written."
+        raise OutputError(f"{target.name} cannot be written: {explain_os_error(error)[0]}.", hint, path=target) from error
+
+
+def save_numbered(video: Any, path: Path, **options: Any) -> Path:
+    """Call ``save_to`` of any VIDEO, and return the final path: the next free number where another run has taken ``path``.
+
+    ``save_to`` accepts a path only, so the video is written into a temporary folder beside ``path``.
+    """
+    folder = temp_path(path)
+    folder.mkdir()
+    try:
+        video.save_to(str(folder / path.name), **options)
+        return publish_file(folder / path.name, path, numbered=True)
     finally:
-        temp.unlink(missing_ok=True)
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _select_muxer(path: Path) -> str:

@@ -46,6 +46,8 @@ class ImageSaveOptions:
     bits: BitDepth | None
     quality: int
     text: Mapping[str, Any]
+    overwrite: bool = True
+    """False: the paths have numbers that we chose, and an existing file is kept."""
 
 
 class FindOutputPath(Protocol):
@@ -99,8 +101,7 @@ def write_images(
     for index, image in enumerate(images):
         height, width = image.shape[:2]
         path = find_output_path(stem, suffix, index, width=width, height=height)
-        _write_image(path, image.detach().float().cpu().numpy(), source, options, output_format)
-        written.append(path)
+        written.append(_write_image(path, image.detach().float().cpu().numpy(), source, options, output_format))
     return written
 
 
@@ -118,12 +119,12 @@ def _resolve_stem_and_suffix(options: ImageSaveOptions, source: ImageSource | No
 
 def _write_image(
     path: Path, pixels: Floats, source: ImageSource | None, options: ImageSaveOptions, output_format: OutputFormat
-) -> None:
+) -> Path:
     color_count = _count_color_channels(pixels)
     if source and source.grey and color_count == 3:
         pixels = np.concatenate([pixels[:, :, :3].mean(axis=2, keepdims=True), pixels[:, :, 3:]], axis=2)
     highlights = source is not None and source.peak > 1.0
-    write_image_file(
+    return write_image_file(
         path,
         srgb_image_to_linear(pixels, peak=source.peak) if source and highlights else pixels,
         bits=options.bits or _choose_bit_depth(source.bits if source else 8, output_format),
@@ -135,6 +136,7 @@ def _write_image(
         text={key: json.dumps(value) for key, value in options.text.items()},
         # 100 asks a format that can be lossless to be so.
         quality=None if options.quality == 100 and output_format.default_quality is None else options.quality,
+        numbered=not options.overwrite,
     )
 
 
@@ -162,6 +164,6 @@ def save_image_tensors(
     for index, image in enumerate(images):
         height, width = image.shape[:2]
         path = find_output_path(prefix, ".png", index, width=width, height=height)
-        save_png(path, image.detach().float().cpu().numpy(), {key: json.dumps(value) for key, value in text.items()})
-        written.append(path)
+        texts = {key: json.dumps(value) for key, value in text.items()}
+        written.append(save_png(path, image.detach().float().cpu().numpy(), texts))
     return written

@@ -286,12 +286,11 @@ def write_video_value(
         lambda: get_video_job_settings(video.stream, find_output_path(), settings),
         video.messages.message,
     )
-    path, _ = write_or_resume(
+    return write_or_resume(
         lambda: OutputSlot(find_output_path(), _find_unfinished_video, ".parts"),
         request,
-        lambda path: video.write(path, settings, fail_if_exists=True),
-    )
-    return path
+        lambda path: video.write(path, settings, fail_if_exists=True).path,
+    )[1]
 
 
 def _find_unfinished_video(path: Path) -> UnfinishedOutput | None:

@@ -4,10 +4,8 @@ integer copy of them (AVIF: three, in its encoder; JPEG XL: libjxl keeps the who
 
 from __future__ import annotations
 
-import io
 import shutil
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -18,9 +16,11 @@ import numpy.typing as npt
 import OpenImageIO as oiio
 from PIL import Image
 
+from ...atomic_write import temp_path
 from .. import metadata
 from ..errors import make_non_finite_error
 from ..image_file import BitDepth, Floats
+from ..pillow_save import save_with_pillow
 from ..quantize import Pixels, iter_strips, to_floats, to_integers
 from . import png
 from .header import open_oiio
@@ -95,7 +95,7 @@ def _write_png_by_rows(job: EncodeJob, path: Path, chunks: bytes) -> None:
     spec = _make_spec(job)
     spec.erase_attribute("ICCProfile")
     spec.attribute("png:compressionLevel", 1)
-    pixels_only_path = path.with_name(path.name + ".part")
+    pixels_only_path = temp_path(path)
     try:
         _write_oiio(job, pixels_only_path, "png", spec)
         with pixels_only_path.open("rb") as source, path.open("wb") as file:
@@ -109,8 +109,7 @@ def write_jpeg(job: EncodeJob, path: Path) -> None:
     """Full colour resolution (4:4:4)."""
     image = _make_pillow_image(job)
     extra = _make_pillow_metadata(job, job.exif)
-    with _write_from_memory(path) as file:
-        image.save(file, "JPEG", quality=job.quality, subsampling=0, **extra)
+    save_with_pillow(image, path, "JPEG", quality=job.quality, subsampling=0, **extra)
 
 
 def write_webp(job: EncodeJob, path: Path) -> None:
@@ -120,24 +119,23 @@ def write_webp(job: EncodeJob, path: Path) -> None:
     """
     image = _make_pillow_image(job)
     extra = _make_pillow_metadata(job, metadata.add_text_tags(job.exif, job.text))
-    with _write_from_memory(path) as file:
-        image.save(
-            file,
-            "WEBP",
-            lossless=job.quality is None,
-            quality=job.quality or 0,
-            method=1 if job.quality is None else 4,
-            exact=True,
-            **extra,
-        )
+    save_with_pillow(
+        image,
+        path,
+        "WEBP",
+        lossless=job.quality is None,
+        quality=job.quality or 0,
+        method=1 if job.quality is None else 4,
+        exact=True,
+        **extra,
+    )
 
 
 def write_avif(job: EncodeJob, path: Path) -> None:
     """Full colour resolution (4:4:4)."""
     image = _make_pillow_image(job)
     extra = _make_pillow_metadata(job, job.exif)
-    with _write_from_memory(path) as file:
-        image.save(file, "AVIF", quality=job.quality, subsampling="4:4:4", **extra)
+    save_with_pillow(image, path, "AVIF", quality=job.quality, subsampling="4:4:4", **extra)
 
 
 def write_tiff(job: EncodeJob, path: Path) -> None:
@@ -190,15 +188,6 @@ def _make_pillow_image(job: EncodeJob) -> Image.Image:
     return Image.frombuffer(mode, (samples.shape[1], samples.shape[0]), samples, "raw", mode, 0, 1)
 
 
-@contextmanager
-def _write_from_memory(path: Path) -> Generator[io.BytesIO, None, None]:
-    """A file in memory that is then written out: Pillow takes a short write at the end of a disk for success."""
-    encoded = io.BytesIO()
-    yield encoded
-    with path.open("wb") as file:
-        file.write(encoded.getbuffer())
-
-
 def _make_pillow_metadata(job: EncodeJob, exif: bytes | None) -> dict[str, Any]:
     extra: dict[str, Any] = {"icc_profile": job.icc} if job.icc else {}
     if exif:
@@ -246,10 +235,10 @@ def _write_oiio(job: EncodeJob, path: Path, plugin: str, spec: oiio.ImageSpec) -
     if plugin == "png":
         png.verify_chunks(path)
     else:
-        _check_last_row(path)
+        check_last_row(path)
 
 
-def _check_last_row(path: Path) -> None:
+def check_last_row(path: Path) -> None:
     """No library says whether the end of a file reached the disk; the last row does (of JPEG XL: the whole picture)."""
     source = open_oiio(path)
     try:

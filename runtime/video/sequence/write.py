@@ -9,10 +9,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing, contextmanager, suppress
+from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import takewhile
@@ -21,11 +22,11 @@ from typing import Any, Literal, cast
 
 from ...atomic_write import atomic_write
 from ...errors import MediaError, OutputError
+from ...file_lock import OutputLocked, exclusive_lock
 from ...media.geometry import Size
 from ...media.video_stream import Frame, Samples, VideoInfo, VideoStream
 from ..write.disk_space import SequenceSpaceMonitor, check_sequence_space
 from ..write.errors import translate_write_errors
-from ..write.journal import OutputLocked, exclusive_lock
 from ..write.resume import SOURCE_KEY, UnfinishedOutput
 from ..write.video_writer import WriteProgress
 from .read import match_number
@@ -64,29 +65,18 @@ def write_sequence(
     _refuse_own_source(stream.info, sequence)
     _report_losses(stream.info, pattern, progress)
     depth = _resolve_depth(stream.info, settings)
-    with translate_write_errors(pattern):
-        pattern.parent.mkdir(parents=True, exist_ok=True)
-        with _lock_sequence(sequence):
-            if fail_if_exists and sequence.get_path(0).exists() and not sequence.state_path.exists():
-                raise OutputLocked(f"There are pictures {pattern.name} already.", "Choose another folder.", path=pattern)
-            with _SequenceState(sequence, get_sequence_job_settings(stream.info, settings), progress) as state:
-                _write_missing_images(stream, sequence, state, depth, settings.write_image, progress)
+    lock_name = sequence.lock_path.name.removesuffix(_STATE_SUFFIX + ".lock")
+    with translate_write_errors(pattern), exclusive_lock(sequence.lock_path, lock_name):
+        sequence.remove_abandoned_files()
+        if fail_if_exists and sequence.get_path(0).exists() and not sequence.state_path.exists():
+            raise OutputLocked(f"There are images {pattern.name} already.", "Choose another folder.", path=pattern)
+        with _SequenceState(sequence, get_sequence_job_settings(stream.info, settings), progress) as state:
+            _write_missing_images(stream, sequence, state, depth, settings.write_image, progress)
     if not state.count:
         raise MediaError(f"{pattern.name}: the film has no frames.", "Look at it in a player.", path=stream.info.source)
     if sequence.get_path(state.count).exists():
         progress.message(f"{sequence.get_path(state.count).name} and what follows it are from an earlier run.")
     return [sequence.get_path(0), sequence.get_path(state.count - 1)] if state.count > 1 else [sequence.get_path(0)]
-
-
-@contextmanager
-def _lock_sequence(sequence: ImageSequence) -> Generator[None]:
-    """Nobody else may write these pictures meanwhile. Raises ``Busy`` when somebody does."""
-    with exclusive_lock(sequence.lock_path, sequence.lock_path.name.removesuffix(_STATE_SUFFIX + ".lock")):
-        try:
-            yield
-        finally:
-            with suppress(OSError):  # Windows removes no open file; it does no harm
-                sequence.lock_path.unlink()
 
 
 def _write_missing_images(
@@ -155,6 +145,14 @@ class ImageSequence:
     def get_path(self, index: int) -> Path:
         digits = int(self._number_match[1] or 1)
         return self._pattern.with_name(self._format_name(f"{self._start + index:0{digits}d}"))
+
+    def remove_abandoned_files(self) -> None:
+        """Remove the temporary files of killed runs; no other run writes this sequence while its lock is held."""
+        start, end = map(re.escape, self._format_name("#").split("#", 1))
+        abandoned = re.compile(rf"{start}(\d+{end}|#{end}{re.escape(_STATE_SUFFIX)})\.\d+\.part")
+        for path in self._pattern.parent.iterdir():
+            if abandoned.fullmatch(path.name):
+                path.unlink(missing_ok=True)
 
     def _format_name(self, number: str) -> str:
         name = self._pattern.name

@@ -3,7 +3,7 @@
 Beside ``NAME.mp4`` lies a folder ``NAME.mp4.parts`` while the film is being made::
 
     journal.jsonl      one line for what was asked, one for each finished segment, one when there is no frame left
-    000000.mp4 ...     finished segments; each was called ``.part`` until it was whole and on the disk
+    000000.mp4 ...     finished segments
     lock               held by the run at work; the system lets go of it when that run dies
 
 A line is written after what it speaks of has reached the disk (fsync), and reaches the disk itself before anything else
@@ -21,17 +21,13 @@ from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import IO, Any, cast
+from typing import Any, cast
 
 from ...atomic_write import atomic_write
-from ...errors import OutputError
+from ...file_lock import exclusive_lock
 
 JOURNAL_NAME = "journal.jsonl"
 _FORMAT_VERSION = 1
-
-
-class OutputLocked(OutputError):
-    """Somebody else has this place."""
 
 
 @dataclass(frozen=True)
@@ -74,17 +70,6 @@ def compute_sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-@contextmanager
-def exclusive_lock(lock_path: Path, name: str) -> Generator[None]:
-    """Hold the file ``lock``, which the system lets go of when this process dies. Raises ``Busy`` when somebody does."""
-    with lock_path.open("a+b") as file:
-        if not _try_lock(file):
-            raise OutputLocked(
-                f"Another run is writing {name} just now.", "Wait for it, or choose another name.", path=lock_path
-            )
-        yield
-
-
 class SegmentFolder:
     """The folder of a film in the making."""
 
@@ -94,17 +79,18 @@ class SegmentFolder:
 
     @contextmanager
     def lock(self) -> Generator[None]:
-        """Nobody else may work on the same film meanwhile. A folder without a finished segment does not stay behind.
+        """Keep other runs out of the same video. At the end, remove a folder without finished segments.
 
-        Raises ``Busy`` when somebody does.
+        Raises ``OutputLocked`` when another run holds the lock.
         """
-        self.folder.mkdir(parents=True, exist_ok=True)
         with exclusive_lock(self.folder / "lock", self.folder.name.removesuffix(".parts")):
             try:
                 yield
             finally:
                 if not self.count_finished_segments():
                     self.remove()
+        if sys.platform == "win32" and not self._journal_path.exists():  # Windows keeps a folder whose lock is held
+            self.remove()
 
     def read_job_settings(self) -> Mapping[str, Any]:
         """What the run asked for that is writing here or was stopped; nothing without a journal of this kind."""
@@ -188,18 +174,3 @@ def _parse_segment(line: Mapping[str, Any]) -> Segment | None:
         if segment.pts and Path(segment.file).name == segment.file:
             return segment
     return None
-
-
-def _try_lock(file: IO[bytes]) -> bool:
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-
-            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-
-            fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError:
-        return False
-    return True

@@ -16,7 +16,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from ...atomic_write import fsync_path
+from ...atomic_write import write_atomically
 from ...errors import MediaError, OutputError
 from ...media.video_stream import VideoInfo
 from ..color.color_codes import ColorTags
@@ -62,10 +62,20 @@ class MuxJob:
     tags: Mapping[str, str]
 
 
-def mux_segments(job: MuxJob, segments: list[tuple[Path, Segment]], path: Path, on_message: Callable[[str], None]) -> int:
-    """Write ``path`` and give its size in bytes. It is called ``.part`` until it is whole and on the disk."""
-    temp = path.with_name(path.name + ".part")
-    try:
+def mux_segments(
+    job: MuxJob,
+    segments: list[tuple[Path, Segment]],
+    path: Path,
+    on_message: Callable[[str], None],
+    *,
+    numbered: bool = False,
+) -> Path:
+    """Write the video to ``path`` as ``write_atomically`` does, and return its final path.
+
+    The temporary file is beside the segments, so that a run that continues after a kill removes it.
+    """
+
+    def write(temp: Path) -> None:
         with ExitStack() as stack:
             source = _open_source(job.info, stack)
             out = stack.enter_context(open_output(temp, MUXER_NAMES[job.container], _build_muxer_options(job)))
@@ -73,14 +83,8 @@ def mux_segments(job: MuxJob, segments: list[tuple[Path, Segment]], path: Path, 
         if job.info.pixel_aspect != 1 and job.container in ("mkv", "webm"):
             size = job.plan.size
             write_pixel_aspect(temp, size.width, size.height, job.info.pixel_aspect, webm=job.container == "webm")
-        fsync_path(temp)
-        size = temp.stat().st_size
-        temp.replace(path)
-        fsync_path(path.parent)
-    except BaseException:
-        temp.unlink(missing_ok=True)
-        raise
-    return size
+
+    return write_atomically(path, write, numbered=numbered, temp_folder=segments[0][0].parent)
 
 
 def _open_source(info: VideoInfo, stack: ExitStack) -> InputContainer | None:

@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from .journal import OutputLocked
+from ...atomic_write import NUMBERED_NAME
+from ...file_lock import OutputLocked
 
 ResultT = TypeVar("ResultT")
 SOURCE_KEY = "source or model"
 """The name, in everything that was asked, of the identity of the film."""
-_NUMBERED_NAME = re.compile(r"(.+_)(\d+)(_(?:\.\w+)?)")
 
 
 @dataclass(frozen=True)
@@ -43,10 +43,10 @@ class OutputSlot:
 
     def iterate_unfinished_below(self) -> Iterator[UnfinishedOutput]:
         """What was begun at places with lower numbers, the highest first."""
-        match = _NUMBERED_NAME.fullmatch(self.path.name)
+        match = NUMBERED_NAME.fullmatch(self.path.name)
         if match is None or not self.path.parent.is_dir():
             return
-        name_pattern = re.compile(f"{re.escape(match[1])}(\\d+){re.escape(match[3] + self.unfinished_suffix)}")
+        name_pattern = re.compile(f"{re.escape(match[1])}_(\\d+){re.escape(match[3] + self.unfinished_suffix)}")
         numbers = (
             (int(found[1]), each.name) for each in self.path.parent.iterdir() if (found := name_pattern.fullmatch(each.name))
         )

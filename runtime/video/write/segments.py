@@ -28,7 +28,7 @@ import psutil
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from ...atomic_write import fsync_path
+from ...atomic_write import publish_file, temp_path
 from ...errors import OutputError
 from ...media.geometry import Size
 from ...media.video_stream import ColorInfo
@@ -244,7 +244,7 @@ class SegmentFile:
     """One segment in the making. Its times begin at 0; where it lies in the film is in the journal."""
 
     def __init__(self, path: Path, plan: SegmentPlan, start_pts: int) -> None:
-        self._path, self._temp = path, path.with_name(path.name + ".part")
+        self._path, self._temp = path, temp_path(path)
         self._plan, self._start_pts = plan, start_pts
         self.pts: list[int] = []
         self._duration = 0
@@ -276,18 +276,15 @@ class SegmentFile:
                 "Choose another codec.",
                 path=self._path,
             )
-        fsync_path(self._temp)
-        size, sha256 = self._temp.stat().st_size, compute_sha256(self._temp)
-        self._temp.replace(self._path)
-        fsync_path(self._path.parent)
+        publish_file(self._temp, self._path)
         return Segment(
             self._path.name,
             first_frame,
             tuple(self.pts),
             self._duration,
             _compute_reorder_depth(self._packet_pts),
-            size,
-            sha256,
+            self._path.stat().st_size,
+            compute_sha256(self._path),
         )
 
     def discard(self) -> None:

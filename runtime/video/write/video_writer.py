@@ -13,6 +13,7 @@ from typing import Any, Literal, Protocol
 import av
 
 from ...errors import MediaError, OutputError
+from ...file_lock import OutputLocked
 from ...media.geometry import Size
 from ...media.video_stream import Frame, VideoInfo, VideoStream
 from ..color.rgb_to_yuv import RgbToYuv, resolve_encoded_color
@@ -20,7 +21,7 @@ from .disk_space import VideoSpaceMonitor, check_join_space, check_video_space
 from .encoders import Bits, Chroma, Codec, Container, HardwareEncoder
 from .encoding import resolve_encoding
 from .errors import translate_write_errors
-from .journal import JournalState, OutputLocked, Segment, SegmentFolder
+from .journal import JournalState, Segment, SegmentFolder
 from .mux import MuxJob, mux_segments
 from .resume import SOURCE_KEY
 from .segments import PackedFrame, SegmentPlan, SegmentWriter
@@ -143,13 +144,18 @@ def write_video(
                 state = _encode_missing_frames(job, segment_folder, state, progress)
             check_join_space(path.parent, list(state.segments))
             mux_job = MuxJob(stream.info, job.plan, settings.container, settings.audio, settings.subtitles, settings.metadata)
-            size = mux_segments(
-                mux_job, [(segment_folder.get_segment_path(segment), segment) for segment in state.segments], path, messages
-            )
-        segment_folder.remove()
+            files = [(segment_folder.get_segment_path(segment), segment) for segment in state.segments]
+            path = mux_segments(mux_job, files, path, messages, numbered=fail_if_exists)
+            segment_folder.remove()
     elapsed = time.monotonic() - started
     return WriteReport(
-        path, state.frame_count, elapsed, size, resumed_frames, job.plan.encoding.encoder.name, tuple(messages.messages)
+        path,
+        state.frame_count,
+        elapsed,
+        path.stat().st_size,
+        resumed_frames,
+        job.plan.encoding.encoder.name,
+        tuple(messages.messages),
     )
 
 

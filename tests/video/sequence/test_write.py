@@ -14,13 +14,13 @@ import cv2
 import numpy as np
 import pytest
 from upscale8k.runtime.errors import OutputError
+from upscale8k.runtime.file_lock import exclusive_lock
 from upscale8k.runtime.images.sequence_frames import make_frame_reader, make_frame_writer
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.media.video_stream import ColorInfo, Frame, VideoStream
 from upscale8k.runtime.video.sequence import write
 from upscale8k.runtime.video.sequence.read import list_sequence_frames, open_sequence
 from upscale8k.runtime.video.sequence.write import SequenceSettings, find_unfinished_sequence, write_sequence
-from upscale8k.runtime.video.write.journal import exclusive_lock
 
 from ..making import RGB, Seen, image, variable_times, video
 

@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
+from ....atomic_write import find_next_counter
 from ....errors import MediaError, ModelNotFound, OutputError
-from ....host import FOLDERS, WEIGHT_SUFFIXES, expand_tokens, find_next_counter, resolve_inside, split_annotation
+from ....host import FOLDERS, WEIGHT_SUFFIXES, expand_tokens, resolve_inside, split_annotation
 from ..context import get_context, get_host
 from ..missing import MissingApi
 

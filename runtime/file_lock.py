@@ -1,0 +1,38 @@
+"""Locks between processes that write the same output."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from .errors import OutputError
+
+
+class OutputLocked(OutputError):
+    """Another run writes this output, or has taken its name."""
+
+
+@contextmanager
+def exclusive_lock(lock_path: Path, name: str) -> Generator[None]:
+    """Lock the file ``lock_path``, which is created and, afterwards, removed. The system frees the lock of a killed process.
+
+    Raises:
+        OutputLocked: another run holds the lock; the message says that it writes ``name``.
+    """
+    lock_path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(lock_path, timeout=0)
+    try:
+        lock.acquire()
+    except (Timeout, FileNotFoundError) as error:  # not found: a run that has just finished removed the folder
+        raise OutputLocked(
+            f"Another run is writing {name} at the moment.", "Wait for it, or choose another name.", path=lock_path
+        ) from error
+    try:
+        yield
+    finally:
+        with suppress(OSError):  # Windows does not remove an open file
+            lock_path.unlink(missing_ok=True)
+        lock.release()
