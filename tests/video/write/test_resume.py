@@ -15,7 +15,7 @@ from upscale8k.runtime.images.sequence_frames import make_frame_writer
 from upscale8k.runtime.media.video_stream import VideoStream
 from upscale8k.runtime.video.sequence.write import SequenceSettings
 from upscale8k.runtime.video.write.journal import SegmentFolder
-from upscale8k.runtime.video.write.video_writer import VideoWriteSettings
+from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
 
 from ..making import Seen, frame_hashes, video
 
@@ -122,7 +122,7 @@ def test_a_video_that_another_run_is_writing_is_passed_by(out: Out, segments: in
         assert out.video("C") == "video_00003_.mp4"
 
 
-@pytest.mark.parametrize("kind", ["film", "pictures"])
+@pytest.mark.parametrize("kind", ["video", "images"])
 def test_two_videos_that_begin_at_the_same_moment_get_two_places(out: Out, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """Both have looked for a place before either has taken it."""
     barrier = threading.Barrier(2, timeout=30)
@@ -146,7 +146,7 @@ def test_two_videos_that_begin_at_the_same_moment_get_two_places(out: Out, kind:
         thread.start()
     for thread in threads:
         thread.join()
-    stem, ending = ("video", ".mp4") if kind == "film" else ("shots", "")
+    stem, ending = ("video", ".mp4") if kind == "video" else ("shots", "")
     assert sorted(written.values()) == [f"{stem}_00001_{ending}", f"{stem}_00002_{ending}"]
     assert out.names() == sorted(written.values())
 
@@ -207,3 +207,16 @@ def test_what_another_run_has_finished_meanwhile_is_not_replaced(
     monkeypatch.setattr(LocalHost, "output_path", look)
     assert "_00002_" in make(out, "A")
     assert raced[0].read_bytes() == b"quicker"
+
+
+def test_a_file_that_takes_the_name_while_a_video_is_made_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "video_00001_.mp4"
+
+    class OtherProgram(list[int]):
+        def append(self, number: int) -> None:
+            path.write_bytes(b"of another program")
+
+    report = write_video(video(8, opened=OtherProgram()), path, SETTINGS, Seen(), fail_if_exists=True)
+    assert report.path == tmp_path / "video_00002_.mp4"
+    assert path.read_bytes() == b"of another program"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["video_00001_.mp4", "video_00002_.mp4"]
