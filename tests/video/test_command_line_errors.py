@@ -169,7 +169,7 @@ assert os.system("mount -t tmpfs -o size={size} none output") == 0
 from runtime.bootstrap import load_pack; load_pack()
 from upscale8k.runtime.cli import main
 from upscale8k.runtime.video.write import disk_space, journal, video_writer
-disk_space._RESERVE_BYTES = 0  # what is kept free is more than this whole disk
+disk_space.RESERVE_BYTES = 0  # the reserve is larger than this whole disk
 video_writer.check_video_space = lambda *_: None
 failed = main({arguments!r})
 kept = sorted(str(path.relative_to("output")) for path in __import__("pathlib").Path("output").rglob("*") if path.is_file())

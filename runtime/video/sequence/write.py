@@ -25,11 +25,11 @@ from ...errors import MediaError, OutputError
 from ...file_lock import OutputLocked, exclusive_lock
 from ...media.geometry import Size
 from ...media.video_stream import Frame, Samples, VideoInfo, VideoStream
-from ..write.disk_space import SequenceSpaceMonitor, check_sequence_space
 from ..write.errors import translate_write_errors
 from ..write.resume import SOURCE_KEY, UnfinishedOutput
 from ..write.video_writer import WriteProgress
 from .read import match_number
+from .sequence_space import SequenceSpaceMonitor, check_sequence_space
 
 Depth = Literal[8, 16, 32]
 WriteImage = Callable[[Path, Samples, Depth], None]

@@ -1,4 +1,4 @@
-"""What lies in a source beside picture, sound and text: covers and fonts go into Matroska, timecode goes along as a tag."""
+"""Copy what a source holds besides video, audio and text: covers and fonts into Matroska, timecode as a tag."""
 
 from __future__ import annotations
 
@@ -18,21 +18,20 @@ from .pyav_output import Muxer
 _MIME_TYPES = {"mjpeg": "image/jpeg", "png": "image/png", "bmp": "image/bmp", "gif": "image/gif", "webp": "image/webp"}
 _TIMECODE = re.compile(r"\d\d:\d\d:\d\d[:;.]\d{2,3}")
 _CHAPTER_TITLES_STREAM = "bin_data"
-"""MP4 keeps the titles of chapters as a track of their own; FFmpeg has read them as chapters already."""
+"""MP4 stores the titles of chapters as a stream of their own; FFmpeg has read them as chapters already."""
 
 
 def add_attachments(
     source: InputContainer, path: Path, video: VideoStream | None, out: Muxer, container: Container
 ) -> list[str]:
-    """Add covers and fonts to ``out``, before its header is written; a sentence for everything that does not go along."""
+    """Add covers and fonts to ``out``, before its header is written; return a message for everything that is left out."""
     dropped_messages: list[str] = []
     for stream in source.streams:
         if isinstance(stream, VideoStream) and is_cover(stream):
             _attach_cover(path, stream, out, container, dropped_messages)
         elif isinstance(stream, VideoStream) and video is not None and stream.index != video.index:
-            dropped_messages.append(
-                f"Picture track {stream.index} ({stream.width}x{stream.height}) is left out: a film has one."
-            )
+            size = f"{stream.width}x{stream.height}"
+            dropped_messages.append(f"Video track {stream.index} ({size}) is left out: the output has only one.")
         elif stream.type == "attachment":
             if container == "mkv":
                 out.add_stream_from_template(stream)
@@ -48,20 +47,18 @@ def add_attachments(
 def _attach_cover(path: Path, stream: VideoStream, out: Muxer, container: Container, dropped_messages: list[str]) -> None:
     codec_name = stream.codec_context.name
     if container != "mkv":
-        dropped_messages.append(
-            f"The cover picture (track {stream.index}) is left out: only mkv holds one beside its workflow."
-        )
+        dropped_messages.append(f"The cover image (track {stream.index}) is left out: only mkv holds one beside its workflow.")
         return
     data = _read_cover_packet(path, stream.index)
     if data is None or codec_name not in _MIME_TYPES:
-        dropped_messages.append(f"The cover picture (track {stream.index}) cannot be read: it is left out.")
+        dropped_messages.append(f"The cover image (track {stream.index}) cannot be read: it is left out.")
         return
     name = Path(stream.metadata.get("filename", f"cover.{'jpg' if codec_name == 'mjpeg' else codec_name}")).name
     out.add_attachment(name, _MIME_TYPES[codec_name], data)
 
 
 def _read_cover_packet(path: Path, index: int) -> bytes | None:
-    """The only packet of a cover."""
+    """Return the only packet of a cover; None if it cannot be read."""
     try:
         with av.open(str(path), options=OPEN_OPTIONS) as container:
             return next((bytes(packet) for packet in container.demux(container.streams[index]) if packet.size), None)
@@ -75,7 +72,7 @@ def _get_stream_name(stream: Stream, default: str) -> str:
 
 
 def find_timecode(source: InputContainer, video: VideoStream | None) -> str | None:
-    """The time of day or of reel at which the source begins, ``01:00:00:00``, wherever it is said."""
+    """Return the timecode at which the source begins, such as ``01:00:00:00``, from whichever tag holds it."""
     metadata_sources = [source.metadata, video.metadata if video is not None else {}]
     metadata_sources += [stream.metadata for stream in source.streams if stream.type == "data"]
     timecodes = (text for metadata in metadata_sources for name, text in metadata.items() if name.lower() == "timecode")

@@ -18,7 +18,7 @@ _RESUMABLE = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 @contextmanager
 def translate_write_errors(path: Path) -> Generator[None]:
-    """Raise ``OutputError`` for what the system or FFmpeg reports about ``path``."""
+    """Raise errors of the system and FFmpeg as ``OutputError`` about ``path``."""
     try:
         yield
     except Upscale8KError:

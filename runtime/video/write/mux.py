@@ -1,4 +1,4 @@
-"""Segments to a film: packets copied, times laid anew, the source's sound, subtitles, chapters and tags beside them."""
+"""Join segments to a video: copy their packets with new times, and the source's audio, subtitles, chapters and tags."""
 
 from __future__ import annotations
 
@@ -29,30 +29,22 @@ from .pyav_output import AnyPacket, Muxer, open_output
 from .segments import SegmentPlan, build_timescale_options
 from .stream_copy import SourceWindow, StreamCopier, copy_stream_metadata
 
-if TYPE_CHECKING:  # see muxer
+if TYPE_CHECKING:  # see pyav_output
     from av.container.core import Chapter
 
-# Tags that speak of the old file, not of the film.
-_DROPPED_FILE_TAGS = {
-    "major_brand",
-    "minor_version",
-    "compatible_brands",
-    "encoder",
-    "creation_time",
-    "duration",
-    "rotate",
-    "timecode",
-}
+# Tags that describe the old file, not the video.
+_DROPPED_FILE_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "creation_time"}
+_DROPPED_FILE_TAGS |= {"duration", "rotate", "timecode"}
 _INTERLEAVE_OPTIONS = {"max_interleave_delta": "1"}
-"""Packets come in order already: FFmpeg need not hold ten seconds of them back when a subtitle track is silent."""
+"""Packets are already in order, so FFmpeg need not buffer ten seconds of them when a subtitle track is silent."""
 
 _MIN_TIMESCALE = 90_000
-"""Ticks per second that the file as a whole counts in, at least."""
+"""Ticks per second of the file's own clock, at least."""
 
 
 @dataclass(frozen=True)
 class MuxJob:
-    """What a joined film is made of beside its segments."""
+    """What a joined video consists of besides its segments."""
 
     info: VideoInfo
     plan: SegmentPlan
@@ -94,8 +86,8 @@ def _open_source(info: VideoInfo, stack: ExitStack) -> InputContainer | None:
         return stack.enter_context(open_container(info.source))
     except MediaError as error:
         raise MediaError(
-            f"All frames are done, but their sound cannot be read: {error.what}",
-            "Bring the file back and run the same command again, or run it with audio and subtitles set to none.",
+            f"All frames are done, but the source's audio and subtitles cannot be read: {error.what}",
+            "Restore the file and run the same command again, or run it with audio and subtitles set to none.",
             path=info.source,
         ) from error
 
@@ -103,7 +95,7 @@ def _open_source(info: VideoInfo, stack: ExitStack) -> InputContainer | None:
 def _build_muxer_options(job: MuxJob) -> dict[str, str]:
     if job.container in ("mp4", "mov"):
         times = build_timescale_options(job.info.time_base)
-        # The start of a sound track is rounded down to this unit; it stays a whole multiple of the picture's.
+        # The start of an audio track is rounded down to this unit, which stays a multiple of the video's.
         unit = int(times["movie_timescale"])
         times["movie_timescale"] = str(unit * -(-_MIN_TIMESCALE // unit))
         return {**_INTERLEAVE_OPTIONS, **times, "movflags": "+faststart+use_metadata_tags"}
@@ -122,15 +114,14 @@ def _mux_streams(
     if source:
         path = job.info.source
         assert path
-        video_streams = [
-            stream for stream in source.streams.video if not is_cover(stream)
-        ]  # there is none in the sound of an IMAGE
-        source_video = select_video_stream(source, path) if video_streams else None
+        # A source may be audio only: the sound of an IMAGE.
+        has_video = any(not is_cover(stream) for stream in source.streams.video)
+        source_video = select_video_stream(source, path) if has_video else None
         if source_video is not None:
             copy_stream_metadata(source_video, video_out)
         out.metadata.update(_resolve_timecode(job, segments[0][0], source, source_video, on_message))
-        for loss in add_attachments(source, path, source_video, out, job.container):
-            on_message(loss)
+        for message in add_attachments(source, path, source_video, out, job.container):
+            on_message(message)
         window = _make_source_window(job.info, source)
         tracks = StreamCopier(
             source, out, job.container, window, audio=job.audio, subtitles=job.subtitles, on_message=on_message
@@ -147,20 +138,20 @@ def _mux_streams(
 def _resolve_timecode(
     job: MuxJob, first: Path, source: InputContainer, source_video: VideoStream | None, on_message: Callable[[str], None]
 ) -> dict[str, str]:
-    """The source's timecode as a tag, where it still holds and the container can count in it."""
+    """Return the source's timecode as a tag, if it is still valid and the container accepts it."""
     text = find_timecode(source, source_video)
     if text is None:
         return {}
     tag = {"timecode": text}
     rate = resolve_frame_rate(source_video).limit_denominator(1_000_000) if source_video is not None else None
     if job.info.start or rate != job.plan.frame_rate or not _accepts_tags(job, first, tag):
-        on_message(f"The timecode {text} is left out: it does not fit this film's beginning or rate.")
+        on_message(f"The timecode {text} is left out: it does not fit this video's start or frame rate.")
         return {}
     return tag
 
 
 def _accepts_tags(job: MuxJob, first: Path, tags: Mapping[str, str]) -> bool:
-    """Whether the container accepts these tags: its header is written into memory to find out."""
+    """Return whether the container accepts these tags, by writing its header into memory."""
     try:
         with open_output(io.BytesIO(), MUXER_NAMES[job.container], {}) as out:
             _add_video_stream(job, first, out)
@@ -186,11 +177,11 @@ def _add_video_stream(job: MuxJob, first: Path, out: Muxer) -> VideoStream:
 
 
 def _iterate_video_packets(job: MuxJob, segments: list[tuple[Path, Segment]], out: VideoStream) -> Iterator[AnyPacket]:
-    """The packets of all segments, with the times of the journal.
+    """Yield the packets of all segments, with the times of the journal.
 
-    Decoding times are laid anew over the whole film: frame i (in decoding order) is decoded at the i-th time shown, moved
-    back by the largest reordering of any segment. They always rise and never come after the frame is shown, which times put
-    together from separate encoders would not promise for a variable frame rate.
+    Decoding times are computed over the whole video: frame i (in decoding order) is decoded at the i-th display time, moved
+    back by the largest reordering of any segment. They always increase and are never after the display time, which times of
+    separate encoders would not guarantee at a variable frame rate.
     """
     times = [pts for _, segment in segments for pts in segment.pts]
     delay = max(segment.reorder for _, segment in segments)
@@ -215,16 +206,16 @@ def _iterate_video_packets(job: MuxJob, segments: list[tuple[Path, Segment]], ou
                 yield packet
     if number != len(times):
         raise OutputError(
-            f"{len(times)} frames were finished, and {number} are in the segments.", _format_restart_hint(segments[0][0])
+            f"The journal lists {len(times)} frames, but the segments hold {number}.", _format_restart_hint(segments[0][0])
         )
 
 
 def _check_codec_parameters(path: Path, stream: VideoStream, first_extradata: bytes | None) -> bytes:
-    """A film has one set of codec parameters; all segments come from the same encoder with the same settings."""
+    """Raise ``OutputError`` unless the segment has the same codec parameters as those before it."""
     extradata = bytes(stream.codec_context.extradata or b"")
     if first_extradata is not None and extradata != first_extradata:
         raise OutputError(
-            f"{path.name} was made by another encoder than the segments before it.", _format_restart_hint(path), path=path
+            f"{path.name} was written by another encoder than the segments before it.", _format_restart_hint(path), path=path
         )
     return extradata
 
@@ -250,7 +241,7 @@ def _make_source_window(info: VideoInfo, source: InputContainer) -> SourceWindow
 
 
 def _trim_chapters(source: InputContainer, window: SourceWindow) -> list[Chapter]:
-    """Those that lie in the window, cut to it."""
+    """Return the chapters in the window, clipped to it."""
     kept: list[Chapter] = []
     for chapter in source.chapters():
         unit = to_fraction(chapter["time_base"])

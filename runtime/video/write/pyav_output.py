@@ -1,4 +1,4 @@
-"""What is used of PyAV for writing, with its types: PyAV's own stubs leave parts of them open."""
+"""The part of PyAV that is used for writing, with full types: PyAV's own stubs are incomplete."""
 
 from __future__ import annotations
 
@@ -52,17 +52,17 @@ class _SubtitleCodec(Protocol):
 
 
 def open_output(file: Path | io.BytesIO, muxer: str, options: Mapping[str, str]) -> Muxer:
-    """``muxer`` is FFmpeg's name of the container. The file is made when the header is written."""
+    """Open an output; ``muxer`` is FFmpeg's name of the container. The file is created when the header is written."""
     target = str(file.absolute()) if isinstance(file, Path) else file
     return cast("Muxer", av.open(target, "w", format=muxer, container_options=dict(options)))
 
 
 def encode_frame(stream: VideoStream | AudioStream, frame: av.VideoFrame | av.AudioFrame | None) -> list[AnyPacket]:
-    """The packets that are ready after this frame; None asks for those held back."""
+    """Return the packets that are ready after this frame; None flushes the encoder."""
     return cast("_FrameEncoder", stream).encode(frame)
 
 
 def transcode_subtitle(source: SubtitleStream, out: SubtitleStream, packet: AnyPacket) -> AnyPacket | None:
-    """The text of ``packet`` in the form of ``out``, without times; None when it holds none."""
+    """Return the text of ``packet`` in the format of ``out``, without times; None if it holds none."""
     decoded = cast("_SubtitleCodec", source.codec_context).decode2(packet)
     return cast("_SubtitleCodec", out.codec_context).encode_subtitle(decoded) if decoded else None

@@ -1,7 +1,7 @@
-"""Which of the numbered places a film goes to: where its own run was stopped, else a new one.
+"""Choose the numbered output of a video: the one where the same run was interrupted, else a new one.
 
-The default name is the same for every film, so what lies unfinished under it is mostly another film's. It is gone on with only
-by a run that asks exactly the same; nobody else touches it. Only what has nothing finished yet may be taken over.
+The default name is the same for every video, so an unfinished output of that name is mostly another video's. Only a run with
+exactly the same settings resumes it. An unfinished output without any finished part may be replaced.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from ...file_lock import OutputLocked
 
 ResultT = TypeVar("ResultT")
 SOURCE_KEY = "source or model"
-"""The name, in everything that was asked, of the identity of the film."""
+"""The key of the video's identity in job settings."""
 
 
 @dataclass(frozen=True)
 class UnfinishedOutput:
-    """What another run has begun and not finished; it may be at work still."""
+    """An output that another run has begun and not finished; it may still be running."""
 
     path: Path
     job_settings: Mapping[str, Any]
     finished_count: int
-    """Segments or pictures that are whole."""
+    """Number of complete segments or images."""
     leftover_folder: Path
-    """The folder to delete when nobody is to go on with it."""
+    """The folder to delete to give it up."""
 
 
 @dataclass(frozen=True)
 class OutputSlot:
-    """A place among those of its name, and what was begun at it."""
+    """A numbered output path, and how to find what was begun at other numbers."""
 
     path: Path
     find_unfinished: Callable[[Path], UnfinishedOutput | None]
     unfinished_suffix: str = ""
-    """What follows the name of the place while it is unfinished: ``.parts``."""
+    """Follows the name while the output is unfinished: ``.parts``."""
 
     def iterate_unfinished_below(self) -> Iterator[UnfinishedOutput]:
-        """What was begun at places with lower numbers, the highest first."""
+        """Yield what was begun at lower numbers, the highest first."""
         match = NUMBERED_NAME.fullmatch(self.path.name)
         if match is None or not self.path.parent.is_dir():
             return
@@ -51,17 +51,13 @@ class OutputSlot:
             (int(found[1]), each.name) for each in self.path.parent.iterdir() if (found := name_pattern.fullmatch(each.name))
         )
         for number, name in sorted(numbers, reverse=True):
-            unfinished = (
-                self.find_unfinished(self.path.with_name(name.removesuffix(self.unfinished_suffix)))
-                if number < int(match[2])
-                else None
-            )
-            if unfinished:
+            path = self.path.with_name(name.removesuffix(self.unfinished_suffix))
+            if number < int(match[2]) and (unfinished := self.find_unfinished(path)):
                 yield unfinished
 
 
 class ResumeRequest:
-    """What a run asks for: ``source`` alone is known at once, the rest when ``asked`` is called."""
+    """The settings of a run: the source's identity is known at once, the rest when ``get_job_settings`` is called."""
 
     def __init__(
         self, source_identity: str, get_job_settings: Callable[[], Mapping[str, Any]], on_message: Callable[[str], None]
@@ -69,23 +65,24 @@ class ResumeRequest:
         self._source_identity, self._get_job_settings, self._on_message = source_identity, get_job_settings, on_message
 
     def find_own(self, unfinished: Sequence[UnfinishedOutput], new_path: Path) -> UnfinishedOutput | None:
-        """What this very run had begun; says why it is none of those that the same film left."""
+        """Return the output that a run with the same settings began; report why another of the same source differs."""
         same_source = [
             each for each in unfinished if self._source_identity and each.job_settings.get(SOURCE_KEY) == self._source_identity
         ]
         if not same_source:
             return None
         job_settings = self._get_job_settings()
-        exact = next(
-            (each for each in same_source if all(each.job_settings.get(name) == job_settings[name] for name in job_settings)),
-            None,
-        )
+
+        def list_changes(output: UnfinishedOutput) -> list[str]:
+            return [name for name in job_settings if output.job_settings.get(name) != job_settings[name]]
+
+        exact = next((each for each in same_source if not list_changes(each)), None)
         last = next((each for each in same_source if each.finished_count), None)
         if exact is None and last is not None:
-            changed = next(name for name in job_settings if last.job_settings.get(name) != job_settings[name])
+            changed = list_changes(last)[0]
             self._on_message(
                 f"Starting anew as {new_path.name}: the {changed} changed since {last.path.name} was begun. "
-                f"Delete {last.leftover_folder.name} if nobody is to go on with that."
+                f"Delete {last.leftover_folder.name} unless that run is to be continued."
             )
         return exact
 
@@ -93,10 +90,10 @@ class ResumeRequest:
 def write_or_resume(
     find_slot: Callable[[], OutputSlot], request: ResumeRequest, write: Callable[[Path], ResultT]
 ) -> tuple[Path, ResultT]:
-    """``write`` to the place where this very run was stopped, else to the new one that ``find`` gives; and where that is.
+    """Call ``write`` with the path where the same run was interrupted, else with a new one of ``find_slot``.
 
-    Where another run is quicker to take a place, the next one is tried. Raises ``Busy`` when somebody is making the very same
-    there, and what ``write`` raises.
+    Return the path and the result. If another run takes a path first, the next one is tried. Raises ``OutputLocked`` if another
+    run is writing the same output there, and whatever ``write`` raises.
     """
     taken: set[Path] = set()
     while True:

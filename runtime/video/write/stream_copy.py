@@ -1,4 +1,4 @@
-"""Sound and subtitles of the source: copied as packets, changed only where the container cannot hold them."""
+"""Copy the source's audio and subtitles as packets; convert only what the container cannot hold."""
 
 from __future__ import annotations
 
@@ -37,29 +37,29 @@ _SAMPLE_RATES = {
     "libopus": (48000,),
 }
 _DROPPED_STREAM_TAGS = {"duration", "encoder", "vendor_id", "rotate", "alpha_mode", "timecode"}
-"""Of a stream: what the new one has of its own."""
+"""Tags that the new stream has of its own."""
 _SUBTITLE_UNIT = Fraction(1, 1000)
 _MIN_PACKET_SPACING = Fraction(1, 4000)
-"""Seconds from packet to packet at least: two that are nearer have the same time in a container that counts samples."""
+"""Minimum seconds between packets: closer ones would get the same time in a container that counts samples."""
 _SPLICE_SECONDS = 1
-"""A clock that runs back by more belongs to another recording."""
+"""A clock that runs back by more seconds belongs to another recording."""
 
 
 @dataclass(frozen=True)
 class SourceWindow:
-    """The part of the source that goes along, in seconds of the source's clock."""
+    """The part of the source to copy, in seconds of the source's clock."""
 
     start: Fraction | None
-    """Nothing before it; None: from the very beginning, with what lies before zero (an AAC encoder's lead-in)."""
+    """None: from the very beginning, including packets before zero (an AAC encoder's priming)."""
     end: Fraction | None
     shift: Fraction
-    """Seconds taken off every time."""
+    """Seconds to subtract from every time."""
 
     def contains(self, time: Fraction) -> bool:
         return (self.start is None or time >= self.start) and (self.end is None or time < self.end)
 
     def clip(self, time: Fraction, duration: Fraction) -> tuple[Fraction, Fraction] | None:
-        """What of a line shown from ``time`` on lies in the window: (time, duration), not yet moved."""
+        """Return the (time, duration) of a subtitle in the window, not yet shifted; None if it is outside."""
         first = time if self.start is None else max(time, self.start)
         last = time + duration if self.end is None else min(time + duration, self.end)
         if last > first:
@@ -68,10 +68,10 @@ class SourceWindow:
 
 
 class PacketCopier:
-    """One stream of the source and what becomes of its packets."""
+    """Copies the packets of one stream of the source."""
 
     moved_count = 0
-    """Packets whose time was not after that of the one before, which no container holds: they were moved behind it."""
+    """Packets whose time was not after that of the packet before, which no container holds; they were moved after it."""
 
     def __init__(self, source: Stream, out: Stream, window: SourceWindow) -> None:
         self.index = source.index
@@ -82,7 +82,7 @@ class PacketCopier:
         copy_stream_metadata(source, out)
 
     def process_packet(self, packet: AnyPacket) -> Iterator[AnyPacket]:
-        """What of the packet goes into the film, moved to the film's clock. Its bytes stay as they are."""
+        """Yield the packet with times of the output's clock if it is in the window. Its bytes stay unchanged."""
         time = packet.pts if packet.pts is not None else packet.dts
         unit = to_fraction(packet.time_base)
         if time is None or not packet.size or not self.window.contains(time * unit):
@@ -95,8 +95,8 @@ class PacketCopier:
         yield packet
 
     def _enforce_order(self, packet: AnyPacket, *, allow_equal: bool = False) -> None:
-        """Times run backwards where a recording lost packets (a little: the next packet is in time again) and where it was put
-        together of several (far: what follows is played on). ``together``: lines of text may begin at one time."""
+        """Move a packet after the one before it. Times run backwards a little where packets were lost (the next one is right
+        again), and far where recordings were concatenated. ``allow_equal``: subtitles may begin at the same time."""
         time, unit = packet.dts if packet.dts is not None else packet.pts or 0, to_fraction(packet.time_base)
         spacing = 0 if allow_equal else max(1, ceil(_MIN_PACKET_SPACING / unit))
         if self._last_ticks is not None and time < self._last_ticks + spacing:
@@ -107,12 +107,12 @@ class PacketCopier:
         self._last_ticks, self._last_duration = time, packet.duration or self._last_duration
 
     def flush(self) -> Iterator[AnyPacket]:
-        """What is still held back at the end."""
+        """Yield the packets that are delayed until the end."""
         yield from ()
 
 
 class SubtitleCopier(PacketCopier):
-    """Subtitle packets; a line that is on the screen where the window begins or ends is shown for the part inside."""
+    """Copies subtitle packets, clipped to the window."""
 
     def process_packet(self, packet: AnyPacket) -> Iterator[AnyPacket]:
         unit = to_fraction(packet.time_base)
@@ -127,7 +127,7 @@ class SubtitleCopier(PacketCopier):
 
 
 class AudioReencoder(PacketCopier):
-    """Decoded and encoded again, frame by frame."""
+    """Decodes and encodes audio again, frame by frame."""
 
     def __init__(self, source: AudioStream, out: AudioStream, window: SourceWindow) -> None:
         super().__init__(source, out, window)
@@ -138,7 +138,7 @@ class AudioReencoder(PacketCopier):
         try:
             frames = packet.decode()
         except FFmpegError:
-            return  # a broken packet: a gap in the sound, not the end of the film
+            return  # a broken packet is a gap in the audio, not the end of the video
         for frame in frames:
             if not isinstance(frame, av.AudioFrame):
                 continue
@@ -149,10 +149,10 @@ class AudioReencoder(PacketCopier):
                 yield from encode_frame(self._out, frame)
 
     def _compute_frame_time(self, frame: av.AudioFrame) -> Fraction | None:
-        """Its time in seconds, or None to leave it out, because that time is taken.
+        """Return the frame's time in seconds, or None to drop it because that time is taken.
 
-        It follows the frame before it when it has none, as the last of a codec that holds one back, when another recording
-        begins, and when it does but for the rounding of its clock: Matroska counts milliseconds.
+        It follows the frame before if it has no time (the last one of a codec with delay), if another recording begins, and
+        if it does so except for the rounding of its clock (Matroska counts milliseconds).
         """
         unit, expected = to_fraction(frame.time_base), self._next_seconds
         time = expected if frame.pts is None else frame.pts * unit
@@ -171,7 +171,7 @@ class AudioReencoder(PacketCopier):
 
 
 class SubtitleConverter(PacketCopier):
-    """Text subtitles in the container's own form; what the form cannot say of fonts and places is lost."""
+    """Converts text subtitles to the container's format; fonts and positions that it cannot express are lost."""
 
     def __init__(self, source: SubtitleStream, out: SubtitleStream, window: SourceWindow) -> None:
         super().__init__(source, out, window)
@@ -197,16 +197,15 @@ class SubtitleConverter(PacketCopier):
 
 
 def copy_stream_metadata(source: Stream, out: Stream) -> None:
-    """Give ``out`` the language, title and the like of ``source``, and what it is for."""
-    kept = {name: text for name, text in source.metadata.items() if name.lower() not in _DROPPED_STREAM_TAGS}
-    out.metadata.update(
-        {name: text for name, text in kept.items() if not name.startswith(("NUMBER_OF_", "BPS", "_STATISTICS"))}
-    )
+    """Copy language, title and other tags, and the disposition."""
+    for name, text in source.metadata.items():
+        if name.lower() not in _DROPPED_STREAM_TAGS and not name.startswith(("NUMBER_OF_", "BPS", "_STATISTICS")):
+            out.metadata[name] = text
     out.disposition = source.disposition
 
 
 class StreamCopier:
-    """All tracks of a source that go into a film."""
+    """Copies all audio and subtitle tracks of a source."""
 
     def __init__(
         self,
@@ -232,7 +231,7 @@ class StreamCopier:
                 self.tracks.append(track)
 
     def iterate_packets(self) -> Iterator[AnyPacket]:
-        """Everything in the order of the source. A source that breaks off in the middle is said, not raised."""
+        """Yield all packets in the order of the source. A source that is damaged in the middle is reported, not raised."""
         tracks = {track.index: track for track in self.tracks}
         if not tracks:
             return
@@ -244,16 +243,16 @@ class StreamCopier:
                 clocks[packet.stream.index].correct_packet(packet)
                 yield from tracks[packet.stream.index].process_packet(packet)
         except FFmpegError as error:
-            self._on_message(f"Sound and subtitles end where the source is damaged ({error.strerror}).")
+            self._on_message(f"Audio and subtitles end where the source is damaged ({error.strerror}).")
         for track in self.tracks:
             yield from track.flush()
             if track.moved_count:
                 packets = f"{track.moved_count} packet{'s' if track.moved_count != 1 else ''}"
-                self._on_message(f"Track {track.index}: {packets} with times that run backwards moved behind the one before.")
+                self._on_message(f"Track {track.index}: {packets} with times that run backwards moved after the one before.")
 
     def _add_audio(self, stream: AudioStream) -> PacketCopier | None:
         if not stream.codec_context:
-            self._on_message(f"Sound track {stream.index} is in a codec that is not known here: it is left out.")
+            self._on_message(f"Audio track {stream.index} has a codec that FFmpeg cannot decode: it is left out.")
             return None
         if can_hold_stream(self._container, stream):
             return PacketCopier(stream, self._add_audio_copy(stream), self._window)
@@ -266,7 +265,7 @@ class StreamCopier:
         channels = out.codec_context.layout.nb_channels
         out.codec_context.bit_rate = _BITRATE_PER_CHANNEL * channels
         self._on_message(
-            f"Sound track {stream.index} is {context.name}, which {self._container} cannot hold: it is encoded again as "
+            f"Audio track {stream.index} is {context.name}, which {self._container} cannot hold: it is encoded again as "
             f"{display_name}, {_BITRATE_PER_CHANNEL * channels // 1000} kbit/s."
         )
         return AudioReencoder(stream, out, self._window)
@@ -275,7 +274,7 @@ class StreamCopier:
         out = self._out.add_stream_from_template(stream, opaque=True)
         layout = stream.codec_context.layout
         if isinstance(out, AudioStream) and layout.name.endswith(" channels") and layout.nb_channels in _LAYOUTS:
-            out.codec_context.layout = _LAYOUTS[layout.nb_channels]  # Matroska does not say, and MP4 must for PCM
+            out.codec_context.layout = _LAYOUTS[layout.nb_channels]  # Matroska does not store it, and MP4 needs it for PCM
         return out
 
     def _add_subtitles(self, stream: SubtitleStream) -> PacketCopier | None:
@@ -283,9 +282,7 @@ class StreamCopier:
         if stream.codec_context and can_hold_stream(self._container, stream):
             return SubtitleCopier(stream, self._out.add_stream_from_template(stream, opaque=True), self._window)
         if name not in _TEXT_CODECS:
-            self._on_message(
-                f"Subtitle track {stream.index} ({name}) does not go into {self._container}: it is left out. mkv keeps it."
-            )
+            self._on_message(f"Subtitle track {stream.index} ({name}) is left out: {self._container} cannot hold it, mkv can.")
             return None
         codec_name = _SUBTITLE_FALLBACKS[self._container]
         out = self._out.add_stream(codec_name)
@@ -295,13 +292,13 @@ class StreamCopier:
         stream.codec_context.open(strict=False)
         context.subtitle_header = stream.codec_context.subtitle_header
         self._on_message(
-            f"Subtitle track {stream.index} ({name}) becomes {codec_name} in {self._container}: fonts and places may be lost."
+            f"Subtitle track {stream.index} ({name}) is converted to {codec_name}: fonts and positions may be lost."
         )
         return SubtitleConverter(stream, out, self._window)
 
 
 def can_hold_stream(container: Container, stream: AudioStream | SubtitleStream) -> bool:
-    """Whether the container takes packets of this stream as they are: its header is written into memory to find out."""
+    """Return whether the container accepts packets of this stream unchanged, by writing its header into memory."""
     try:
         out = open_output(io.BytesIO(), MUXER_NAMES[container], {})
         out.add_stream_from_template(stream, opaque=True)

@@ -222,14 +222,14 @@ def test_images_that_will_not_fit_are_said_and_what_is_finished_is_gone_on_from(
         full.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
         full.setattr(write, "_AHEAD_BYTES", 0)  # each picture is finished before the next is begun
         if free < 32 << 20:
-            with pytest.raises(OutputError, match="is too small: for the next pictures") as raised:
+            with pytest.raises(OutputError, match="is too small: for the next images") as raised:
                 write_sequence(video(20), pattern, SETTINGS, Seen())
-            assert "goes on from there" in raised.value.hint
+            assert "continues from there" in raised.value.hint
             assert not (tmp_path / "020.png").exists()
         else:
             seen = Seen()
             write_sequence(video(20), tmp_path / "a" / "%03d.png", SETTINGS, seen)
-            assert [text for text in seen.messages if "Going by the first pictures, all will take roughly" in text]
+            assert [text for text in seen.messages if "Estimated from the first images, all will take about" in text]
     seen = Seen()
     write_sequence(video(20), pattern, SETTINGS, seen)
     assert (seen.numbers["resumed"] > 0) == (free < 32 << 20)
@@ -249,7 +249,7 @@ def test_what_images_will_take_is_said_before_the_first_and_holds_within_a_facto
     stream = VideoStream(base.info, lambda: (Frame(pixels_, number, 1, Fraction(1, 24)) for number in range(2)))
     seen = Seen()
     write_sequence(stream, tmp_path / f"%d.{suffix}", SequenceSettings(make_frame_writer({}), bits), seen)
-    found = re.search(r"The pictures will take roughly ([\d.]+) (MB|kB)", seen.messages[0])
+    found = re.search(r"The images will take about ([\d.]+) (MB|kB)", seen.messages[0])
     assert found
     said = float(found[1]) * {"MB": 1e6, "kB": 1e3}[found[2]]
     took = sum(path.stat().st_size for path in tmp_path.iterdir())

@@ -165,7 +165,7 @@ def test_another_setting_of_the_same_video_is_a_new_video_and_why_is_said(out: O
     assert out.video("A", replace(SETTINGS, crf=30)) == "video_00002_.mp4"
     assert out.said[0] == (
         "Starting anew as video_00002_.mp4: the encoder settings changed since video_00001_.mp4 was begun. "
-        "Delete video_00001_.mp4.parts if nobody is to go on with that."
+        "Delete video_00001_.mp4.parts unless that run is to be continued."
     )
     assert out.video("A") == "video_00001_.mp4"
     assert out.images("A", limit=9) == ""
@@ -189,7 +189,7 @@ def test_a_name_that_is_asked_for_exactly_is_no_number_among_others(out: Out) ->
     assert (out.folder / "video_00001_.mp4.parts").is_dir()
 
 
-@pytest.mark.parametrize("make", [Out.video, Out.images], ids=["film", "pictures"])
+@pytest.mark.parametrize("make", [Out.video, Out.images], ids=["video", "images"])
 def test_what_another_run_has_finished_meanwhile_is_not_replaced(
     out: Out, make: Callable[[Out, str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -42,7 +42,7 @@ def test_segments_that_do_not_fit_together_say_which_folder_to_delete(tmp_path: 
     line = json.loads(lines[2])
     line |= {"bytes": second.stat().st_size, "sha256": hashlib.sha256(second.read_bytes()).hexdigest()}
     (folder / "journal.jsonl").write_text("\n".join([*lines[:2], json.dumps(line)]) + "\n")
-    with pytest.raises(OutputError, match=r"000001.mp4 was made by another encoder") as caught:
+    with pytest.raises(OutputError, match=r"000001.mp4 was written by another encoder") as caught:
         write_video(video(30), path, SETTINGS, Seen())
     assert caught.value.hint == "Delete the folder o.mp4.parts and run it again."
     (folder / "000001.mp4").unlink()

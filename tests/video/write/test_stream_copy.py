@@ -68,7 +68,7 @@ def test_sound_is_copied_byte_for_byte(tmp_path: Path, sources: dict[str, Path],
     else:
         assert [data for _, data in after] == [data for _, data in before]
         assert max(abs(a - b) for (a, _), (b, _) in zip(after, before, strict=True)) <= Fraction(1, 1000)
-    assert not [text for text in seen.messages if "Sound track" in text]
+    assert not [text for text in seen.messages if "Audio track" in text]
 
 
 def test_every_sound_track_keeps_its_place_and_language(tmp_path: Path, sources: dict[str, Path]) -> None:
@@ -125,7 +125,7 @@ def test_text_subtitles_arrive_in_every_container(tmp_path: Path, sources: dict[
 
 def test_a_change_of_subtitle_form_is_said(tmp_path: Path, sources: dict[str, Path]) -> None:
     seen = write(sources["aac"], tmp_path / "o.mp4")
-    assert any("becomes mov_text in mp4" in text for text in seen.messages)
+    assert any("is converted to mov_text" in text for text in seen.messages)
     assert not [text for text in write(sources["aac"], tmp_path / "o.mkv").messages if "Subtitle" in text]
 
 
@@ -217,7 +217,7 @@ def test_sound_whose_times_run_backwards_does_not_cost_the_video(tmp_path: Path,
     assert len(made) == len(times)
     assert all(after > before for before, after in pairwise(made))
     assert made[-1] - made[0] > 3
-    assert not [text for text in seen.messages if "times that run backwards" in text]  # sound goes on as the picture does
+    assert not [text for text in seen.messages if "times that run backwards" in text]  # the audio continues as the video does
 
 
 def test_a_timecode_goes_along_where_the_container_can_count_in_it(tmp_path: Path) -> None:
@@ -246,4 +246,4 @@ def test_a_cover_goes_into_matroska_and_elsewhere_it_is_said(tmp_path: Path, sou
         assert cover.metadata["filename"] == "cover.png"
         assert [bytes(packet) for packet in made.demux(cover) if packet.size] == [PIXEL]
     seen = write(tmp_path / "in.mkv", tmp_path / "o.mp4")
-    assert [text for text in seen.messages if "cover picture" in text and "left out" in text]
+    assert [text for text in seen.messages if "cover image" in text and "left out" in text]

@@ -363,7 +363,7 @@ def test_a_video_that_cannot_fit_is_refused_before_it_begins(tmp_path: Path, mon
 def test_a_disk_that_fills_up_on_the_way_keeps_what_is_finished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     free = iter([10**9, 10**9, 10**9, 10**5])
     monkeypatch.setattr(disk_space.shutil, "disk_usage", lambda _: shutil._ntuple_diskusage(0, 0, next(free, 10**5)))
-    with pytest.raises(OutputError, match="for the next part"):
+    with pytest.raises(OutputError, match="for the next segment"):
         write_video(video(80), tmp_path / "o.mp4", QUICK, Seen())
     assert not (tmp_path / "o.mp4").exists()
     monkeypatch.undo()
