@@ -170,7 +170,7 @@ def test_a_recipe_without_a_short_cut_is_gone_on_with_too(tmp_path: Path) -> Non
 
 def test_a_video_whose_frames_are_all_done_is_only_joined(tmp_path: Path) -> None:
     path, missing = tmp_path / "o.mp4", tmp_path / "gone.mkv"
-    with pytest.raises(OSError, match=r"All frames are done, but the source's audio and subtitles cannot be read: There is no file .*gone.mkv"):
+    with pytest.raises(OSError, match=r"the source's audio and subtitles cannot be read: There is no file .*gone.mkv"):
         write_video(video(COUNT, source=missing), path, SETTINGS, Seen())
     assert not path.exists()
     opened: list[int] = []
