@@ -10,11 +10,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..runtime.errors import ModelNotFound, WorkflowError
-from ..runtime.host import SilentProgress
 from ..runtime.media.geometry import Size
 from ..runtime.metrics.external_scores.score_table import SCORE_KEYS_TEXT, parse_scores
 from ..runtime.models.catalog import find_entry
 from ..runtime.models.locate import find_model, list_catalog_models
+from ..runtime.progress import SilentProgress
 from ..runtime.upscale.backends import BACKENDS, PRECISIONS
 from ..runtime.upscale.target_size import MODEL_SCALE, compute_final_size
 from .builtin.image import format_ui_files, output_is_possible
@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
-    from ..runtime.host import Host, Progress
+    from ..runtime.host import Host
+    from ..runtime.progress import Progress
     from ..runtime.report.comparison import ComparedModel, ModelComparison, UpscaledCrop
     from ..runtime.upscale.image_batch import TiledUpscaleSettings
 

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ..runtime.errors import WorkflowError
-from ..runtime.host import IMAGE_SUFFIXES, WRITABLE_IMAGE_SUFFIXES, expand_tokens
+from ..runtime.file_types import IMAGE_SUFFIXES, WRITABLE_IMAGE_SUFFIXES
 from ..runtime.media.geometry import Size
+from ..runtime.paths import expand_tokens
 from ..runtime.upscale.backends import BACKENDS, PRECISIONS
 from ..runtime.upscale.target_size import TARGET_NAMES, compute_final_size
 from ..runtime.upscale.tiles import MIN_TILE

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..runtime.errors import WorkflowError
-from ..runtime.host import resolve_inside
+from ..runtime.paths import resolve_inside
 from .declare import choice_input, int_input, text_input, wire_input
 
 if TYPE_CHECKING:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..runtime.errors import MediaError
-from ..runtime.host import VIDEO_SUFFIXES, expand_tokens, is_sequence_pattern
+from ..runtime.file_types import VIDEO_SUFFIXES, is_sequence_pattern
+from ..runtime.paths import expand_tokens
 from ..runtime.upscale.target_size import TARGET_NAMES
 from .builtin.image import collect_workflow_text, file_is_there, format_ui_files, output_is_possible
 from .declare import choice_input, int_input, seconds_input, text_input, wire_input

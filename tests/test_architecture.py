@@ -8,35 +8,40 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-BASE = {"runtime/errors", "runtime/media"}
+ROOT_MODULES = {f"runtime/{name}" for name in ("errors", "file_types", "paths", "progress")}
+BASE = ROOT_MODULES | {"runtime/media"}
 ALLOWED_IMPORTS = {  # package or root module: what it may import. An import that is not written here is a mistake.
     "__init__": {"nodes"},
     "runtime/__init__": set(),
     "runtime/__main__": {"runtime/bootstrap"},
     "runtime/bootstrap": set(),
     "runtime/errors": set(),
+    "runtime/file_types": set(),
+    "runtime/paths": {"runtime/errors"},
+    "runtime/progress": set(),
     "runtime/media": {"runtime/errors"},
-    "runtime/graph": {"runtime/errors"},
+    "runtime/graph": {"runtime/errors", "runtime/file_types"},
     "runtime/atomic_write": {"runtime/errors"},
     "runtime/file_lock": {"runtime/errors"},
-    "runtime/host": {"runtime/errors", "runtime/atomic_write"},
-    "runtime/hardware": {"runtime/errors", "runtime/atomic_write"},
+    "runtime/host": ROOT_MODULES | {"runtime/atomic_write"},
+    "runtime/hardware": {"runtime/errors", "runtime/atomic_write", "runtime/paths"},
     "runtime/images": BASE | {"runtime/atomic_write"},
     "runtime/metrics": BASE | {"runtime/images"},
     "runtime/models": BASE | {"runtime/atomic_write", "runtime/file_lock"},
     "runtime/comfyui": BASE
     | {f"runtime/{name}" for name in ("atomic_write", "graph", "host", "images", "models", "upscale", "video")},
-    "runtime/result_cache": {"runtime/errors", "runtime/graph", "runtime/host", "runtime/atomic_write"},
-    "runtime/trt": {"runtime/errors", "runtime/hardware", "runtime/models", "runtime/atomic_write"},
+    "runtime/result_cache": {"runtime/errors", "runtime/graph", "runtime/paths", "runtime/atomic_write"},
+    "runtime/trt": ROOT_MODULES | {"runtime/hardware", "runtime/models", "runtime/atomic_write"},
     "runtime/upscale": BASE
     | {f"runtime/{name}" for name in ("trt", "hardware", "images", "metrics", "models", "atomic_write")},
     "runtime/video": BASE | {"runtime/atomic_write", "runtime/file_lock"},
     "runtime/bench": BASE
     | {f"runtime/{name}" for name in ("hardware", "images", "models", "upscale", "comfyui", "atomic_write")},
     "runtime/report": BASE | {"runtime/images", "runtime/metrics", "runtime/atomic_write"},
-    "runtime/cli": {
+    "runtime/cli": ROOT_MODULES
+    | {
         f"runtime/{name}"
-        for name in ("errors", "graph", "host", "atomic_write", "hardware", "models", "trt", "bench", "comfyui", "result_cache")
+        for name in ("graph", "host", "atomic_write", "hardware", "models", "trt", "bench", "comfyui", "result_cache")
     }
     | {"nodes"},
     "nodes": BASE
@@ -48,6 +53,9 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
 # The declarations are what `check` and `nodes` need: they answer at once, without torch.
 LIGHT = [
     "runtime.errors",
+    "runtime.file_types",
+    "runtime.paths",
+    "runtime.progress",
     "runtime.host",
     "runtime.atomic_write",
     "runtime.file_lock",

@@ -12,7 +12,8 @@ from typing import Any
 import pytest
 from upscale8k.runtime.atomic_write import find_next_counter
 from upscale8k.runtime.errors import MediaError, OutputError
-from upscale8k.runtime.host import LocalHost, expand_tokens, list_files, resolve_inside, split_annotation
+from upscale8k.runtime.host import LocalHost
+from upscale8k.runtime.paths import expand_tokens, list_files, resolve_inside, split_annotation
 
 from .comfyui.peer.tree import OBTAIN, tree, tree_problem
 
@@ -174,7 +175,7 @@ def test_a_file_where_a_folder_is_wanted_is_named(host: LocalHost, tmp_path: Pat
 @pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
 def test_a_folder_that_may_not_be_written_is_named(host: LocalHost, tmp_path: Path) -> None:
     (tmp_path / "output").chmod(0o500)
-    with pytest.raises(OutputError, match=f"{tmp_path}/output may not be read and written"):
+    with pytest.raises(OutputError, match=f"{tmp_path}/output is not readable and writable"):
         host.check_output("output", "sub/a")
 
 

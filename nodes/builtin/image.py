@@ -10,11 +10,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...runtime.errors import MediaError, ModelError, OutputError
-from ...runtime.host import IMAGE_SUFFIXES
+from ...runtime.file_types import IMAGE_SUFFIXES
 from ...runtime.models.locate import find_model, list_selector_names
 
 if TYPE_CHECKING:
-    from ...runtime.host import Folder, Host
+    from ...runtime.host import Host
+    from ...runtime.paths import Folder
 
 MAX_RESOLUTION = 16384  # ComfyUI's own limit on the sizes that its nodes accept
 RESIZE_METHODS = ["nearest-exact", "bilinear", "area", "bicubic", "lanczos"]

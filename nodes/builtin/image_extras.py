@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...runtime.host import IMAGE_SUFFIXES
+from ...runtime.file_types import IMAGE_SUFFIXES
 from .image import (
     MAX_RESOLUTION,
     RESIZE_METHODS,

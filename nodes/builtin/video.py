@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...runtime.errors import WorkflowError
-from ...runtime.host import VIDEO_SUFFIXES
+from ...runtime.file_types import VIDEO_SUFFIXES
 from .image import file_is_there, format_ui_files, output_is_possible
 
 if TYPE_CHECKING:

@@ -11,9 +11,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ...runtime.host import Folder, LocalHost, Progress, list_files
+from ...runtime.host import LocalHost
+from ...runtime.paths import BLUEPRINTS_FOLDER, Folder, list_files
+from ...runtime.progress import Progress
 
-BLUEPRINTS_FOLDER = Path(__file__).resolve().parents[2] / "workflows" / "blueprints"
 PREVIEW_SIDE = 512
 PREVIEW_INTERVAL = 1.0
 PROGRESS_MESSAGE = "upscale8k.progress"
@@ -105,10 +106,13 @@ class _ComfyProgress:
         self._numbers: dict[str, int | str] = {"unit": unit}
         self._messages: list[str] = []
 
-    def advance(self, steps: int = 1) -> None:
+    def check_cancelled(self) -> None:
         from comfy import model_management
 
         model_management.throw_exception_if_processing_interrupted()
+
+    def advance(self, steps: int = 1) -> None:
+        self.check_cancelled()
         self._done += steps
         self._bar.update(steps if self._total else 0)  # without a total it stays empty
         if time.monotonic() >= self._next_message:

@@ -22,13 +22,13 @@ from urllib.parse import urlsplit
 from ...runtime.errors import Cancelled, ModelError, OutputError
 from ...runtime.models.catalog import CatalogEntry, load_catalog
 from ...runtime.models.listing import list_models
+from ...runtime.paths import PACK_ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from ...runtime.host import Host
 
-ROOT = Path(__file__).resolve().parents[2]
 ALLOW_DOWNLOADS_ENV = "UPSCALE8K_ALLOW_DOWNLOADS"
 """1 lets the pages of a server that others can reach download models, 0 forbids it everywhere."""
 DOWNLOAD_MESSAGE = "upscale8k.download"
@@ -163,8 +163,8 @@ def build_command_line(host: Host, workflow: Path, packs: Sequence[Path] = (), *
         args += ["--nodes", str(folder)]
     args += ["--device", host.device()]
     if windows:
-        return f'cd /d "{ROOT}" && {subprocess.list2cmdline(args)}'
-    return f"cd {shlex.quote(str(ROOT))} && {shlex.join(args)}"
+        return f'cd /d "{PACK_ROOT}" && {subprocess.list2cmdline(args)}'
+    return f"cd {shlex.quote(str(PACK_ROOT))} && {shlex.join(args)}"
 
 
 def _find_pack_folder(module: str) -> Path | None:
@@ -176,7 +176,7 @@ def _find_pack_folder(module: str) -> Path | None:
         return None
     candidates = [Path(folder) / name for folder in folder_paths.get_folder_paths("custom_nodes")]
     found = next((place for place in candidates if place.exists()), None)
-    return found if found and found.resolve() != ROOT else None
+    return found if found and found.resolve() != PACK_ROOT else None
 
 
 def _get_refusal_reason(request: Any) -> str:

@@ -22,10 +22,10 @@ from ..errors import Upscale8KError, WorkflowError
 from ..hardware.software import get_installed_version
 from ..media.geometry import Size
 from ..models.locate import FoundModel, find_dependency_weights
+from ..paths import SAMPLE_IMAGE
 from .worker_jobs import parse_size, read_comfyui_version, write_job, write_weights
 
 WORKER = Path(__file__).parent / "workers" / "peers_worker.py"
-SAMPLE = Path(__file__).parents[2] / "workflows" / "media" / "sample.png"
 PEER_TITLES = {
     "ours": "Upscale8K",
     "ours_fp32": "Upscale8K, kept to fp32",
@@ -157,7 +157,7 @@ def benchmark_peers(
 
 def load_test_image(size: Size) -> NDArray[np.float32]:
     """(H, W, 3) in 0..1, of 8 bits, which is all that RealESRGANer takes: the pack's sample, mirrored as far as it must be."""
-    pixels: NDArray[np.float32] = np.asarray(Image.open(SAMPLE).convert("RGB"), np.float32) / np.float32(255)
+    pixels: NDArray[np.float32] = np.asarray(Image.open(SAMPLE_IMAGE).convert("RGB"), np.float32) / np.float32(255)
     padding = [
         (0, max(side - given_side, 0)) for side, given_side in zip((size.height, size.width), pixels.shape, strict=False)
     ]

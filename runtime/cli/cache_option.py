@@ -10,16 +10,15 @@ from pathlib import Path
 
 from ..graph.execute.node_cache import NodeCache
 from ..host import LocalHost
+from ..paths import CATALOG_FILE, PACK_ROOT, get_autotune_file
 from .required_files import FileFinder
-from .run_options import PACK_ROOT, NodeCatalog
+from .run_options import NodeCatalog
 
 DEFAULT_CACHE_LIMIT_GB = 20.0
 """GB."""
 _BYTES_PER_GB = 10**9
-_OWN_CODE = (PACK_ROOT / "nodes", PACK_ROOT / "runtime", PACK_ROOT / "models" / "catalog.toml")
+_OWN_CODE = (PACK_ROOT / "nodes", PACK_ROOT / "runtime", CATALOG_FILE)
 """What computes our results. The catalog says how wide a halo is and which precisions a model bears."""
-_AUTOTUNE_FILE = "backends.json"
-"""In the cache folder: what ``auto`` settled on, as ``upscale`` writes it down."""
 
 
 def open_cache(
@@ -59,9 +58,7 @@ def open_cache(
 
 def read_autotune_choices() -> dict[str, str]:
     """What ``auto`` was measured to be, each answer under the key of what was asked. Nothing when there is no such file."""
-    from ..models.conversion_cache import get_cache_folder
-
     with suppress(OSError, ValueError, AttributeError):
-        choices = json.loads((get_cache_folder() / _AUTOTUNE_FILE).read_text(encoding="utf-8"))
+        choices = json.loads(get_autotune_file().read_text(encoding="utf-8"))
         return {key: f"{said.get('backend')} {said.get('precision')}" for key, said in choices.items()}
     return {}

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..host import Progress
+from ..progress import Progress, SilentProgress
 
 DisplayMode = Literal["auto", "rich", "plain", "json", "none"]
 DISPLAY_MODES: tuple[DisplayMode, ...] = ("auto", "rich", "plain", "json", "none")
@@ -105,7 +105,7 @@ class Display(ABC):
             self.clear_progress()
 
 
-class _DisplayProgress:
+class _DisplayProgress(SilentProgress):
     def __init__(self, display: Display, total: int, unit: str) -> None:
         self._display = display
         self._state = ProgressState(total, unit)

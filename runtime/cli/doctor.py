@@ -14,7 +14,8 @@ from ..hardware.installation import Finding, check_installation, parse_version
 from ..hardware.report import format_bytes
 from ..models.catalog import load_catalog
 from ..models.locate import list_catalog_models
-from .run_options import PACK_ROOT, RunOptions, get_default_models_dir
+from ..paths import PACK_ROOT
+from .run_options import RunOptions, get_default_models_dir
 
 _OLDEST_COMFYUI = "0.3.60"
 _MIN_VIDEO_DISK_BYTES = 10_000_000_000

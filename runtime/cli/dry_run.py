@@ -10,7 +10,8 @@ from ..graph.execute.executor import dry_run
 from ..graph.execute.node_cache import NodeCache
 from ..graph.execute.plan import ExecutionPlan, make_plan
 from ..graph.prompts import Prompt, format_label
-from ..host import LocalHost, expand_tokens, resolve_inside
+from ..host import LocalHost
+from ..paths import expand_tokens, resolve_inside
 from .load_workflow import LoadedWorkflow
 from .required_files import RequiredFile, find_required_files
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ..errors import MediaError, ModelError
+from ..file_types import WEIGHT_SUFFIXES
 from ..graph.prompts import Prompt, get_declared_inputs, is_link
 from ..graph.specs import InputSpec
-from ..host import WEIGHT_SUFFIXES, LocalHost
+from ..host import LocalHost
 from ..models.catalog import find_entry
 from ..models.locate import find_model
 

@@ -16,11 +16,9 @@ from ..errors import WorkflowError
 from ..graph.definitions import describe_classes
 from ..host import LocalHost
 from ..models.extra_model_paths import read_model_folders
+from ..paths import PACK_ROOT, SHIPPED_MEDIA, WORKFLOWS_FOLDER
 from .display import Display
 
-PACK_ROOT = Path(__file__).resolve().parent.parent.parent
-WORKFLOWS = PACK_ROOT / "workflows"
-SHIPPED_MEDIA = WORKFLOWS / "media"
 _DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu)(:\d+)?")
 
 
@@ -119,7 +117,7 @@ def open_node_catalog(host: LocalHost, packs: Sequence[Path], show_message: Call
 
 def find_shipped_workflow(name: str) -> Path:
     """A workflow that comes with the project."""
-    path = WORKFLOWS / name
+    path = WORKFLOWS_FOLDER / name
     if not path.is_file():
         raise WorkflowError(f"The workflow {name} that this command runs is not here ({path}).", "Install Upscale8K again.")
     return path

@@ -8,9 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import MediaError, OutputError, WorkflowError
-from ..host import IMAGE_SUFFIXES, VIDEO_SUFFIXES, WRITABLE_IMAGE_SUFFIXES, WRITABLE_VIDEO_SUFFIXES, is_sequence_pattern
-
-_NUMBER = re.compile(r"%(?:0\d+)?d(?!ay%)")
+from ..file_types import (
+    IMAGE_SUFFIXES,
+    SEQUENCE_NUMBER,
+    VIDEO_SUFFIXES,
+    WRITABLE_IMAGE_SUFFIXES,
+    WRITABLE_VIDEO_SUFFIXES,
+    is_sequence_pattern,
+)
 
 
 @dataclass(frozen=True)
@@ -66,9 +71,10 @@ def _plan_sequence(pattern: Path, out: Path, fps: float | None) -> UpscaleJob:
 
 def _find_first_number(pattern: Path) -> int:
     """The number of the first picture, so that results are called what their sources are."""
-    if not is_sequence_pattern(pattern.name):
+    number = SEQUENCE_NUMBER.search(pattern.name)
+    if number is None:
         return 1
-    before, after = map(re.escape, _NUMBER.split(pattern.name, maxsplit=1))
+    before, after = re.escape(pattern.name[: number.start()]), re.escape(pattern.name[number.end() :])
     names = [path.name for path in pattern.parent.iterdir()] if pattern.parent.is_dir() else []
     return min((int(found[1]) for name in names if (found := re.fullmatch(f"{before}(\\d+){after}", name))), default=1)
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from ..errors import WorkflowError
-from .embedded_workflow import VIDEO_SUFFIXES, is_supported_image, read_embedded_texts
+from ..file_types import WORKFLOW_VIDEO_SUFFIXES
+from .embedded_workflow import is_supported_image, read_embedded_texts
 
 SIZE_LIMIT = 256 * 2**20
 """No workflow is as large as this, not even a picture that carries one; a file that is, is something else by mistake."""
@@ -38,7 +39,7 @@ def read_document(path: Path, read_video_tags: Callable[[Path], Mapping[str, str
     ``film_tags`` reads the tags of a film, their names in small letters; that takes a library, which this room has none of.
     Raises ``WorkflowError`` (with ``path``) for everything that is no workflow, and what ``film_tags`` raises.
     """
-    if path.suffix.lower() in VIDEO_SUFFIXES and _is_nonempty_file(path):
+    if path.suffix.lower() in WORKFLOW_VIDEO_SUFFIXES and _is_nonempty_file(path):
         return _find_embedded_workflow(path, read_video_tags(path), "film")
     data = _read_bytes(path)
     if is_supported_image(data):

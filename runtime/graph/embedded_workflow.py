@@ -13,7 +13,6 @@ from collections.abc import Iterator
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 TEXT_LIMIT = 64 * 2**20
-VIDEO_SUFFIXES = frozenset({".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi"})
 _EXIF_TEXT = re.compile(r"^(workflow|prompt)\s*:\s*", re.IGNORECASE)
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,9 +15,8 @@ from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import Any
 
-import platformdirs
-
 from ..atomic_write import atomic_write
+from ..paths import get_cache_folder
 from .detect import Machine
 from .tile_memory import Footprint, fit_footprint
 
@@ -106,10 +104,7 @@ def _measure_peak(run: Callable[[], None], read_used_memory: Callable[[], int]) 
 
 
 def get_calibration_path() -> Path:
-    """In ``UPSCALE8K_CACHE_DIR``, else in the cache folder that the platform gives to ``upscale8k``."""
-    from_environment = os.environ.get("UPSCALE8K_CACHE_DIR")
-    folder = Path(from_environment) if from_environment else Path(platformdirs.user_cache_dir("upscale8k", appauthor=False))
-    return folder / "calibration.json"
+    return get_cache_folder() / "calibration.json"
 
 
 def load_calibration(file: Path | None = None) -> Calibration:

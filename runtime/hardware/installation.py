@@ -12,12 +12,12 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, cast
 
+from ..paths import REQUIREMENTS_FILE
 from .detect import Machine
 from .software import get_installed_version
 
 FindingLevel = Literal["ok", "note", "problem"]
 
-REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements.txt"
 IMPORT_CHECK = Path(__file__).with_name("import_check.py")
 _TIMEOUT_SECONDS = 180
 _PYTHON = ((3, 11), (3, 14))
@@ -65,7 +65,7 @@ def check_python(version: tuple[int, int]) -> Iterator[Finding]:
         yield Finding("problem", f"Python {name} is not one that Upscale8K is made for.", "Use Python 3.11, 3.12 or 3.13.")
 
 
-def check_requirements(file: Path = REQUIREMENTS) -> Iterator[Finding]:
+def check_requirements(file: Path = REQUIREMENTS_FILE) -> Iterator[Finding]:
     """Which of the required packages are missing or too old. A wheel has no such file: there pip has seen to it."""
     if not file.is_file():
         return

@@ -11,9 +11,8 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-CATALOG_FILE = Path(__file__).resolve().parents[2] / "models" / "catalog.toml"
-WEIGHT_SUFFIXES = (".safetensors", ".sft", ".pth", ".pt", ".ckpt", ".bin")
-"""Endings that a file with weights may have; ``.bin`` is torch's or, beside a ``.param``, ncnn's."""
+from ..file_types import WEIGHT_SUFFIXES
+from ..paths import CATALOG_FILE
 
 Evidence = Literal["confirmed", "single-source", "unconfirmed"]
 

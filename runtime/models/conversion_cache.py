@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Protocol, Self, cast
 
-import platformdirs
 import torch
 from safetensors import SafetensorError, safe_open
 
@@ -16,6 +14,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file  # pyright: ignore[reportUnknownVariableType]
 
 from ..atomic_write import atomic_write
+from ..paths import get_cache_folder
 
 StateDict = dict[str, torch.Tensor]
 
@@ -30,12 +29,6 @@ class _SafetensorsFile(Protocol):
 
 LAYOUT_VERSION = 1
 """Counted up when the same source would become other tensors, so that those kept from before are made anew."""
-
-
-def get_cache_folder() -> Path:
-    """``UPSCALE8K_CACHE_DIR``, else the cache folder that the platform gives to ``upscale8k`` (honours XDG_CACHE_HOME)."""
-    from_environment = os.environ.get("UPSCALE8K_CACHE_DIR")
-    return Path(from_environment) if from_environment else Path(platformdirs.user_cache_dir("upscale8k", appauthor=False))
 
 
 def load_or_convert(source: Path, sha256: str, convert: Callable[[], StateDict], *, licence: str | None) -> StateDict:

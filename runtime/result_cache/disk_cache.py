@@ -25,7 +25,7 @@ from ..errors import OutputError
 from ..graph.definitions import is_output_class
 from ..graph.execute.node_cache import CachedResult
 from ..graph.execute.node_call import NodeResults
-from ..host import resolve_inside
+from ..paths import resolve_inside
 from .blobs import BlobStore, digest_file, touch_if_present, write_chunks_atomically
 from .serialize import UnserializableError, deserialize_value, serialize_value
 

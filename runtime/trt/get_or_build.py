@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 from ..errors import HardwareMissing
-from ..models.conversion_cache import get_cache_folder
 from ..models.load import Descriptor, hash_weights
 from ..models.upscale_model import UpscaleModel
+from ..paths import get_cache_folder
 from .attach import AttachedEngine, attach_engine
 from .build import PROGRESS_TOTAL, BuildRequest, build_engine
 from .engine_info import EngineInfo, check_engine_path, list_differences, write_engine

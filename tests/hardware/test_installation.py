@@ -66,7 +66,9 @@ def test_missing_and_old_packages_are_named(have: Installed, tmp_path: Path) -> 
 
 def test_everything_that_is_required_is_understood() -> None:
     """Every line of the real file is one that the check can read."""
-    lines = [line for line in installation.REQUIREMENTS.read_text().splitlines() if line.strip() and not line.startswith("#")]
+    lines = [
+        line for line in installation.REQUIREMENTS_FILE.read_text().splitlines() if line.strip() and not line.startswith("#")
+    ]
     (good,) = check_requirements()
     assert str(good) == f"All {len(lines)} required packages are here."
 

@@ -60,9 +60,9 @@ def crop(path: Path) -> np.ndarray | None:
 def upscaled(model: str, name: str, image: np.ndarray, keep: Path | None) -> np.ndarray:
     """Without any colour fix."""
     import torch
-    from upscale8k.runtime.host import SilentProgress
     from upscale8k.runtime.models.load import load_model
     from upscale8k.runtime.models.locate import find_model
+    from upscale8k.runtime.progress import SilentProgress
     from upscale8k.runtime.upscale.image_batch import TiledUpscaleSettings, upscale_batch
 
     kept = keep / f"{model}-{name}.npy" if keep else None

@@ -11,9 +11,10 @@ from typing import Any
 
 import pytest
 from upscale8k.nodes.comfyui import routes as comfyui_routes
-from upscale8k.nodes.comfyui.routes import ALLOW_DOWNLOADS_ENV, ROOT, Routes, build_command_line
+from upscale8k.nodes.comfyui.routes import ALLOW_DOWNLOADS_ENV, Routes, build_command_line
 from upscale8k.runtime.errors import Cancelled, ModelDamaged
 from upscale8k.runtime.host import LocalHost
+from upscale8k.runtime.paths import PACK_ROOT
 
 pytest.importorskip("aiohttp", reason="aiohttp comes with ComfyUI")
 MODEL = "realesrgan-x2plus"
@@ -171,7 +172,7 @@ def test_the_command_names_every_folder_and_survives_a_shell(tmp_path: Path) -> 
     host = LocalHost(input_dir=home / "in", output_dir=home / "out", models_dirs=(home / "m", home / "n"), device_name="cuda:1")
     line = build_command_line(host, home / "my flow.json", [home / "pack"], windows=False)
     there, _, words = line.partition(" && ")
-    assert shlex.split(there) == ["cd", str(ROOT)]
+    assert shlex.split(there) == ["cd", str(PACK_ROOT)]
     assert shlex.split(words)[1:] == [
         *("-m", "runtime", "run", str(home / "my flow.json")),
         *("--input-dir", str(home / "in"), "--output-dir", str(home / "out")),
@@ -182,7 +183,7 @@ def test_the_command_names_every_folder_and_survives_a_shell(tmp_path: Path) -> 
 
 def test_on_windows_the_command_is_one_for_its_shell() -> None:
     line = build_command_line(LocalHost(input_dir=Path("my input")), Path("flow.json"), windows=True)
-    assert line.startswith(f'cd /d "{ROOT}" && ')
+    assert line.startswith(f'cd /d "{PACK_ROOT}" && ')
     assert '--input-dir "my input"' in line
 
 

@@ -10,9 +10,10 @@ from typing import Any
 import pytest
 from upscale8k import nodes
 from upscale8k.runtime.errors import HardwareMissing, WorkflowError
-from upscale8k.runtime.host import LocalHost, SilentProgress
+from upscale8k.runtime.host import LocalHost
 from upscale8k.runtime.models.load import load_model
 from upscale8k.runtime.models.locate import find_model
+from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.trt import target_gpu as targets
 from upscale8k.runtime.trt.attach import get_engine
 from upscale8k.runtime.trt.engine_info import read_engine_info

@@ -150,7 +150,7 @@ from runtime.bootstrap import load_pack
 load_pack()
 import numpy as np, torch
 from upscale8k.runtime.bench.workers.worker_setup import read_peak_resident_bytes as peak
-from upscale8k.runtime.host import SilentProgress
+from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.models.load import load_model
 from upscale8k.runtime.models.locate import find_model
 from upscale8k.runtime.upscale.image_batch import TiledUpscaleSettings, upscale_batch

@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from upscale8k.runtime.host import SilentProgress
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.media.video_stream import ColorInfo, Frame, VideoInfo, VideoStream
+from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.trt.attach import AttachedEngine, attach_engine
 from upscale8k.runtime.upscale import video as video_module
 from upscale8k.runtime.upscale.backends import OnProgress, no_progress

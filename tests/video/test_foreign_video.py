@@ -13,8 +13,8 @@ import torch
 from upscale8k.runtime.comfyui.builtin.video import VideoComponents, VideoFromComponents, VideoFromFile
 from upscale8k.runtime.comfyui.types.video import VideoValue, map_video_value, open_video_value, write_video_value
 from upscale8k.runtime.errors import OutOfMemory, WorkflowError
-from upscale8k.runtime.host import SilentProgress
 from upscale8k.runtime.media.video_stream import VideoStream
+from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings
 
 from .making import make_source, packets

@@ -144,7 +144,7 @@ def test_dynamic_metadata_is_left_out_and_said(tmp_path: Path) -> None:
 
 def test_a_video_saved_by_comfyuis_node_keeps_ten_bits(tmp_path: Path) -> None:
     from upscale8k.runtime.comfyui.types.video import open_video_value
-    from upscale8k.runtime.host import SilentProgress
+    from upscale8k.runtime.progress import SilentProgress
 
     made = source(tmp_path / "in.mkv")
     value = open_video_value(made, lambda total, unit: SilentProgress(), 0.0, 0.0, None, 1, "refuse")

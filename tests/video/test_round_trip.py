@@ -14,9 +14,9 @@ import av
 import numpy as np
 import pytest
 import torch
-from upscale8k.runtime.host import SilentProgress
 from upscale8k.runtime.models.load import load_model
 from upscale8k.runtime.models.locate import find_model
+from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.upscale.image_batch import TiledUpscaleSettings as Upscaling
 from upscale8k.runtime.upscale.image_batch import upscale_batch
 from upscale8k.runtime.upscale.video import upscale_video

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from ...errors import UnsupportedModel, WorkflowError
-from ...models.catalog import WEIGHT_SUFFIXES
+from ...file_types import WEIGHT_SUFFIXES
 from ...models.locate import find_model
 from ..display import open_display
 from ..run_options import RunOptions

@@ -28,6 +28,7 @@ from av.video.stream import VideoStream
 
 from ...atomic_write import atomic_write, explain_os_error, publish_file, temp_path
 from ...errors import MediaError, OutputError, Upscale8KError
+from ...file_types import MUXERS
 from .video_decode import (
     FloatArray,
     TrimWindow,
@@ -45,7 +46,6 @@ OutputTarget = Path | BytesIO
 Output: TypeAlias = Any
 Track: TypeAlias = Any
 
-_MUXERS = {".mp4": "mp4", ".mov": "mov", ".mkv": "matroska", ".webm": "webm"}
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 _PROBED_PACKETS = 200
 _RATE_STEP = 1000  # ComfyUI rounds frame rates to thousandths
@@ -98,9 +98,9 @@ def save_numbered(video: Any, path: Path, **options: Any) -> Path:
 
 
 def _select_muxer(path: Path) -> str:
-    muxer = _MUXERS.get(path.suffix.lower())
+    muxer = MUXERS.get(path.suffix.lower())
     if muxer is None:
-        raise OutputError(f"{path.name} has no ending that says a film format.", f"Use one of {' '.join(_MUXERS)}.", path=path)
+        raise OutputError(f"{path.name} has no ending that says a film format.", f"Use one of {' '.join(MUXERS)}.", path=path)
     return muxer
 
 

@@ -6,11 +6,10 @@ import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from math import isfinite
-from pathlib import Path
 from typing import cast
 
 from ...atomic_write import atomic_write
-from ...models.conversion_cache import get_cache_folder
+from ...paths import get_autotune_file
 from .trial import Candidate, TrialResult
 
 _process_choices: dict[str, Candidate] = {}
@@ -46,17 +45,13 @@ def store(key: str, choice: Candidate, results: Mapping[Candidate, TrialResult],
     return stored_choice
 
 
-def _get_cache_path() -> Path:
-    return get_cache_folder() / "backends.json"
-
-
 def _read_all() -> dict[str, object]:
     with suppress(OSError, ValueError):
-        content: object = json.loads(_get_cache_path().read_text(encoding="utf-8"))
+        content: object = json.loads(get_autotune_file().read_text(encoding="utf-8"))
         return cast("dict[str, object]", content) if isinstance(content, dict) else {}
     return {}
 
 
 def _write_all(entries: dict[str, object]) -> None:
-    with atomic_write(_get_cache_path()) as temporary:
+    with atomic_write(get_autotune_file()) as temporary:
         temporary.write_text(json.dumps(entries, indent=1), encoding="utf-8")

@@ -6,18 +6,16 @@ import time
 from collections.abc import Sequence
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...images.quantize import to_floats
 from ...models.upscale_model import UpscaleModel
+from ...paths import SAMPLE_IMAGE
 from ..backends import Backend, Precision
 from ..malloc import reuse_freed_memory
 
-PHOTOGRAPH = Path(__file__).resolve().parents[3] / "workflows" / "media" / "sample.png"
-"""Comes with the pack. Noise would not do: what a network makes of it says nothing about its rounding on pictures."""
 _CROP_ORIGIN = 96, 96
 
 _MAX_ABS_ERROR_FP32 = 1e-4
@@ -54,9 +52,10 @@ class TrialResult:
 def run_trials(model: UpscaleModel, candidates: Sequence[Candidate]) -> dict[Candidate, TrialResult]:
     """``contenders`` in turn, the reference first; whoever fails is left out.
 
-    Nobody but the reference is tried where the photograph was taken away.
+    Only the reference is tried where the sample image was deleted. Noise would not replace it: what a network makes of
+    noise says nothing about its rounding on images.
     """
-    if not PHOTOGRAPH.is_file():
+    if not SAMPLE_IMAGE.is_file():
         return {candidates[0]: TrialResult(1.0, np.inf)}
     photograph = _read_photograph()
     with reuse_freed_memory(), ExitStack() as open_backends:
@@ -88,7 +87,7 @@ def _read_photograph() -> NDArray[np.float32]:
     from ...images.read import read_image_file  # 25 MB of libraries, which a film goes without when the answer is remembered
 
     left, top = _CROP_ORIGIN
-    return to_floats(read_image_file(PHOTOGRAPH).pixels[None, top : top + _MAX_SIDE, left : left + _MAX_SIDE, :3])
+    return to_floats(read_image_file(SAMPLE_IMAGE).pixels[None, top : top + _MAX_SIDE, left : left + _MAX_SIDE, :3])
 
 
 def _choose_tile_side(backend: Backend, photograph: NDArray[np.float32]) -> int:

@@ -16,6 +16,7 @@ from typing import Literal
 import numpy as np
 
 from ...errors import MediaError, OutputError, WorkflowError
+from ...file_types import SEQUENCE_NUMBER, SEQUENCE_SUFFIXES
 from ...media.geometry import Size
 from ...media.prefetch import prefetch
 from ...media.video_stream import ColorInfo, Frame, Samples, VideoInfo, VideoStream
@@ -23,12 +24,9 @@ from ...media.video_stream import ColorInfo, Frame, Samples, VideoInfo, VideoStr
 ReadImage = Callable[[Path], Samples]
 """A picture file as (H, W, 3) R'G'B' in full range, uint8 or uint16. Raises ``MediaError``."""
 
-SEQUENCE_SUFFIXES = (".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".exr", ".jxl", ".avif", ".bmp")
 IMAGE_COLOR = ColorInfo("gbr", "pc", "iec61966-2-1", "bt709", guessed_fields=("transfer", "primaries"))
 """What pictures are taken as: sRGB in full range."""
 _NTSC_RATIO = Fraction(1000, 1001)
-NUMBER_PATTERN = re.compile(r"%(?:0(\d+))?d(?!ay%)")
-"""A number in a name, as ``%d`` or ``%05d``; not the day, which is ``%day%``. Group 1 holds its digits."""
 _DIGITS = re.compile(r"(\d+)")
 _MAX_LISTED = 5
 
@@ -99,7 +97,7 @@ def find_images(location: Path) -> list[Path]:
 
 
 def _find_numbered_files(location: Path) -> list[_NumberedFile]:
-    pattern = NUMBER_PATTERN.search(location.name)
+    pattern = SEQUENCE_NUMBER.search(location.name)
     folder = location.parent if pattern else location
     if not folder.is_dir():
         kind = "a file, not a folder" if folder.exists() else "not there"
@@ -116,7 +114,7 @@ def _find_numbered_files(location: Path) -> list[_NumberedFile]:
 
 def match_number(pattern: Path) -> re.Match[str]:
     """The place of the number in ``frame_%05d.png``; group 1 holds its digits. Raises ``OutputError``."""
-    match = NUMBER_PATTERN.search(pattern.name)
+    match = SEQUENCE_NUMBER.search(pattern.name)
     if match is None:
         raise OutputError(
             f"{pattern.name} names one picture, not a series of them.", "Put a number into it: frame_%05d.png.", path=pattern

@@ -51,6 +51,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
+from ...file_types import MUXERS
 from .encoder_options import (
     EncoderRequest,
     build_amf_options,
@@ -78,8 +79,8 @@ BuildOptions = Callable[[EncoderRequest], dict[str, str]]
 LARGE_FRAME_PIXELS = 12_000_000
 """Pixels per frame above which memory comes before file size: 4K is below, 5K and 8K are above."""
 
-MUXER_NAMES: Mapping[Container, str] = {"mp4": "mp4", "mkv": "matroska", "mov": "mov", "webm": "webm"}
-"""FFmpeg's names of the containers."""
+MUXER_NAMES: Mapping[str, str] = {suffix.removeprefix("."): muxer for suffix, muxer in MUXERS.items()}
+"""FFmpeg's muxer of a ``Container``."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -227,7 +227,7 @@ def test_a_backend_that_fails_is_not_offered(model: UpscaleModel, monkeypatch: p
 
 
 def test_nobody_is_tried_without_the_photograph(model: UpscaleModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(trial, "PHOTOGRAPH", tmp_path / "gone.png")
+    monkeypatch.setattr(trial, "SAMPLE_IMAGE", tmp_path / "gone.png")
     assert trial.run_trials(model, [FP32, BF16]) == {FP32: TrialResult(1.0, np.inf)}
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from ....atomic_write import find_next_counter
 from ....errors import MediaError, ModelNotFound, OutputError
-from ....host import FOLDERS, WEIGHT_SUFFIXES, expand_tokens, resolve_inside, split_annotation
+from ....file_types import WEIGHT_SUFFIXES
+from ....paths import FOLDERS, expand_tokens, resolve_inside, split_annotation
 from ..context import get_context, get_host
 from ..missing import MissingApi
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from .....atomic_write import atomic_write
 from .....errors import ModelDamaged
-from .....host import Progress
+from .....progress import Progress
 from ...context import get_host
 from ...missing import make_missing_getattr
 from ...tiled_scale import count_tiles, tiled_scale_multidim
