@@ -10,16 +10,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-<<<<<<< HEAD
 from ..atomic_write import atomic_write, translate_os_errors
 from ..errors import ModelDamaged, ModelError, ModelNotFound, UnsupportedModel
-from .catalog import WEIGHT_SUFFIXES, CatalogEntry, find_entry, load_catalog
-=======
-from ..atomic_write import atomic_write
-from ..errors import ModelDamaged, ModelError, ModelNotFound, OutputError, UnsupportedModel
 from ..file_types import WEIGHT_SUFFIXES
 from .catalog import CatalogEntry, find_entry, load_catalog
->>>>>>> 5359919 (host.py is split by subject: progress.py, paths.py and file_types.py hold each path and suffix once)
 from .load import Descriptor, load_model
 from .locate import DEPENDENCY, FoundModel, list_catalog_models
 from .provenance import compute_sha256
