@@ -135,6 +135,9 @@ class OutputError(MediaError):
     """A result that cannot be written. Nothing stands under its final name."""
 
 
+NODE_BUG_HINT = "This is a bug in the node: report it to its author."
+
+
 class NodeError(Upscale8KError):
     """A node failed in a way that it has no sentence for. The cause is chained."""
 

@@ -22,19 +22,20 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
     "runtime/media": {"runtime/errors"},
     "runtime/graph": {"runtime/errors", "runtime/file_types"},
     "runtime/atomic_write": {"runtime/errors"},
+    "runtime/checksum": set(),
     "runtime/file_lock": {"runtime/errors"},
     "runtime/host": ROOT_MODULES | {"runtime/atomic_write"},
     "runtime/hardware": {"runtime/errors", "runtime/atomic_write", "runtime/paths"},
     "runtime/images": BASE | {"runtime/atomic_write"},
     "runtime/metrics": BASE | {"runtime/images"},
-    "runtime/models": BASE | {"runtime/atomic_write", "runtime/file_lock"},
+    "runtime/models": BASE | {"runtime/atomic_write", "runtime/checksum", "runtime/file_lock"},
     "runtime/comfyui": BASE
     | {f"runtime/{name}" for name in ("atomic_write", "graph", "host", "images", "models", "upscale", "video")},
-    "runtime/result_cache": {"runtime/errors", "runtime/graph", "runtime/paths", "runtime/atomic_write"},
+    "runtime/result_cache": {f"runtime/{name}" for name in ("errors", "graph", "paths", "atomic_write", "checksum")},
     "runtime/trt": ROOT_MODULES | {"runtime/hardware", "runtime/models", "runtime/atomic_write"},
     "runtime/upscale": BASE
     | {f"runtime/{name}" for name in ("trt", "hardware", "images", "metrics", "models", "atomic_write")},
-    "runtime/video": BASE | {"runtime/atomic_write", "runtime/file_lock"},
+    "runtime/video": BASE | {"runtime/atomic_write", "runtime/checksum", "runtime/file_lock"},
     "runtime/bench": BASE
     | {f"runtime/{name}" for name in ("hardware", "images", "models", "upscale", "comfyui", "atomic_write")},
     "runtime/report": BASE | {"runtime/images", "runtime/metrics", "runtime/atomic_write"},

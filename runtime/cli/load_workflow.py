@@ -10,12 +10,11 @@ from typing import Any
 from ..errors import Problem, WorkflowError, WorkflowRejected
 from ..graph.check import check_prompt
 from ..graph.convert.converter import WorkflowConversion, convert_workflow
-from ..graph.definitions import is_output_class
 from ..graph.document import Document, read_document
 from ..graph.execute.plan import find_runnable_outputs
 from ..graph.overrides import apply_override
-from ..graph.prompts import Prompt, find_reachable, make_natural_key
-from ..graph.targets import find_outputs
+from ..graph.prompts import Prompt, find_reachable
+from ..graph.targets import find_outputs, list_outputs
 from .video_tags import read_video_tags
 
 
@@ -93,10 +92,7 @@ def load_workflow(
 
 
 def _select_outputs(prompt: Prompt, catalog: Mapping[str, type], selected: Sequence[str] | None) -> list[str]:
-    if selected is not None:
-        return list(selected)
-    found = [node_id for node_id, node in prompt.items() if is_output_class(catalog.get(node["class_type"], object))]
-    return sorted(found, key=make_natural_key)
+    return list(selected) if selected is not None else list_outputs(prompt, catalog)
 
 
 def _apply_setting(prompt: Prompt, assignment: str, catalog: Mapping[str, type]) -> Prompt:

@@ -9,7 +9,8 @@ from typing import Any, Literal
 
 from ..errors import MediaError, ModelError
 from ..file_types import WEIGHT_SUFFIXES
-from ..graph.prompts import Prompt, get_declared_inputs, is_link
+from ..graph.definitions import get_declared_inputs
+from ..graph.prompts import Prompt, is_link
 from ..graph.specs import InputSpec
 from ..host import LocalHost
 from ..models.catalog import find_entry

@@ -1,16 +1,16 @@
-"""Workflows: read, converted, checked, planned and run. No value on a wire is ever looked into.
+"""Workflows: read, convert, check, plan and run them. Values on the wires are passed on, never inspected.
 
 ::
 
-    read(path, film_tags) -> Document  any file that holds a workflow
-    convert(ui, definitions)           what the canvas saved -> the API prompt that runs
-    apply(prompt, "NODE.INPUT=VALUE")  one value changed
-    check(prompt, catalog)             every problem at once, ComfyUI's rules
-    plan(prompt, catalog)              a deterministic order that keeps few results alive
-    good_outputs(prompt, catalog, ...) what can run although something else has problems
-    execute(plan, catalog)             events; results die after their last reader, or go into a Cache
-    foresee(plan, catalog, cache)      what a run would call, and what it need not
+    read_document(path, read_video_tags) -> Document   a file that holds a workflow
+    convert_workflow(ui, definitions)                  a workflow saved by the canvas -> API prompt
+    apply_override(prompt, "NODE.INPUT=VALUE")         a copy of the prompt with one value changed
+    check_prompt(prompt, catalog)                      all problems at once, by ComfyUI's rules
+    make_plan(prompt, catalog)                         a deterministic order that keeps few results in memory
+    find_runnable_outputs(prompt, catalog, problems)   the outputs that can run despite problems elsewhere
+    execute_plan(plan, catalog)                        events; a result is released after its last reader, or cached
+    dry_run(plan, catalog, cache)                      the nodes that a run would call, and those it would not
 
-The catalog of node classes is passed in as a value, ``{class id: class}`` in ComfyUI's V1 contract. This room imports only
-networkx (in ``plan``, when it is called) and the standard library.
+The catalog of node classes is an argument, ``{class id: class}`` in ComfyUI's V1 contract. The package imports only the
+standard library, and networkx when ``make_plan`` is called.
 """

@@ -1,8 +1,8 @@
-"""Everything that is wrong with a prompt, found before anything runs.
+"""Find everything that is wrong with a prompt before it runs.
 
-The rules, the names of the errors and the coercion are those of ComfyUI's ``validate_prompt``. Three things differ, all of
-them because a person waits at a command line: every problem of every node is reported, not the first of each output; an
-unknown choice of a dynamic combo box is a problem; and the values that were coerced come back in a copy.
+Rules, error names and coercion are those of ComfyUI's ``validate_prompt``, with three differences: all problems of all nodes
+are reported, not the first of each output; an unknown choice of a dynamic combo box is a problem; coerced values are
+returned in a copy of the prompt.
 """
 
 from __future__ import annotations
@@ -16,32 +16,30 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-from ..errors import Problem, Upscale8KError
-from .definitions import is_output_class
+from ..errors import NODE_BUG_HINT, Problem, Upscale8KError
+from .definitions import get_declared_inputs, get_hidden_inputs, is_output_class
 from .prompts import (
     Prompt,
     find_cycles,
     find_reachable,
     format_cycle,
-    get_declared_inputs,
-    get_hidden_inputs,
     get_title,
     is_link,
     iterate_edges,
     make_natural_key,
     unwrap_literal,
 )
-from .specs import ANY_TYPE, COMBO, DYNAMIC_COMBO, MATCH_TYPE, InputSpec, get_dynamic_keys
+from .specs import ANY_TYPE, COMBO, DYNAMIC_COMBO, MATCH_TYPE, TYPE_NOUNS, InputSpec, get_dynamic_keys
 
 _COERCIONS: Mapping[str, Callable[[Any], Any]] = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
 _SUGGESTION_COUNT = 3
 _MAX_GUESSED_CLASSES = 200
-"""Unknown classes for which a known one is suggested: it takes a while for each."""
+"""Number of unknown classes for which a similar one is suggested, which is slow."""
 
 
 @dataclass(frozen=True)
 class CheckResult:
-    """``prompt`` is the workflow with its values in their declared types; it may run when ``problems`` is empty."""
+    """``prompt`` holds the values in their declared types; it can run when ``problems`` is empty."""
 
     prompt: Prompt
     problems: list[Problem]
@@ -56,8 +54,8 @@ def check_prompt(
 ) -> CheckResult:
     """Check an API prompt against a catalog of V1 node classes.
 
-    ``packs`` names the pack of classes that are not in the catalog; ``outputs`` limits the check to what these nodes need.
-    The given prompt is not changed. As in ComfyUI, nodes that no output needs are checked for their class alone.
+    ``packs`` names the node packs of classes that are not in the catalog; ``outputs`` limits the check to what these nodes
+    need. The given prompt is not changed. As in ComfyUI, nodes that no output needs are only checked for their class.
     """
     problems = list(_find_shape_problems(prompt))
     if problems:
@@ -67,11 +65,11 @@ def check_prompt(
 
 def _find_shape_problems(prompt: Mapping[str, Any]) -> Iterator[Problem]:
     if not prompt:
-        yield Problem("prompt_no_outputs", "The workflow is empty.", "Save one with at least one node that writes something.")
+        yield Problem("prompt_no_outputs", "The workflow is empty.", "Add an output node such as SaveImage and save it again.")
     for node_id, node in prompt.items():
         fields: Mapping[str, Any] = cast("Mapping[str, Any]", node) if isinstance(node, dict) else {}
         if not isinstance(fields.get("inputs"), dict) or not isinstance(fields.get("class_type"), str):
-            yield Problem("invalid_prompt", "It has no class_type or no inputs.", "Export the workflow again.", node_id)
+            yield Problem("invalid_prompt", "The node has no class_type or no inputs.", "Export the workflow again.", node_id)
 
 
 class _PromptChecker:
@@ -93,7 +91,7 @@ class _PromptChecker:
         )
         if not outputs:
             what = "No node of the workflow writes or shows anything."
-            self.problems.append(Problem("prompt_no_outputs", what, "Add a node such as SaveImage behind the last one."))
+            self.problems.append(Problem("prompt_no_outputs", what, "Add a node such as SaveImage after the last one."))
         needed = sorted(find_reachable(self.prompt, outputs), key=make_natural_key)
         for node_id in needed:
             if self.prompt[node_id]["class_type"] in self.catalog:
@@ -102,7 +100,7 @@ class _PromptChecker:
         return CheckResult(self.prompt, self.problems)
 
     def _can_be_output(self, node: Mapping[str, Any]) -> bool:
-        """An output, or a node of a class that nobody knows: what it reads can be checked all the same."""
+        """Return whether a node is an output, or of an unknown class: what it reads can be checked all the same."""
         cls = self.catalog.get(node["class_type"])
         return cls is None or is_output_class(cls)
 
@@ -117,13 +115,13 @@ class _PromptChecker:
         pack = self.packs.get(class_type)
         hint = f"Did you mean {suggested[0]!r}? " if suggested else ""
         hint += f"It belongs to the pack {pack}. " if pack else ""
-        hint += "Replace the node by one that `nodes` lists, or mute it before saving."
-        self._report(node_id, "missing_node_type", f"There is no node class {class_type!r} here.", hint)
+        hint += "Replace the node with one that `nodes` lists, or mute it before saving."
+        self._report(node_id, "missing_node_type", f"Unknown node class {class_type!r}.", hint)
 
     def _report_cycles(self, needed: Prompt) -> None:
         for cycle in find_cycles(needed):
             what = f"Its result depends on itself: {format_cycle(self.prompt, cycle)}."
-            self._report(cycle[0], "dependency_cycle", what, "Take one of these links out.")
+            self._report(cycle[0], "dependency_cycle", what, "Remove one of these links.")
 
     # ------------------------------------------------------------------ one node
 
@@ -140,7 +138,9 @@ class _PromptChecker:
         for name, spec in specs.items():
             if name not in inputs:
                 if spec.required:
-                    self._report(node_id, "required_input_missing", "It is missing.", _make_supply_hint(spec), name)
+                    self._report(
+                        node_id, "required_input_missing", "A required input is missing.", _make_supply_hint(spec), name
+                    )
             elif isinstance(inputs[name], list):
                 self._check_link_type(node_id, spec, received_types, "input_types" in validator_parameters)
             else:
@@ -149,16 +149,16 @@ class _PromptChecker:
             self._run_validator(node_id, cls, specs, validator_parameters, received_types)
 
     def _check_link_origin(self, node_id: str, name: str, origin: str, slot: int) -> Any:
-        """The type that arrives by a link; None when it is not known."""
+        """Return the type that a link carries, None if unknown. Report a broken link."""
         if origin not in self.prompt:
-            what = f"It is linked to node {origin}, which is not in the workflow."
-            self._report(node_id, "bad_linked_input", what, "Link it to a node that is there.", name)
+            what = f"The input is linked to node {origin}, which is not in the workflow."
+            self._report(node_id, "bad_linked_input", what, "Link it to an existing node.", name)
             return None
         cls = self.catalog.get(self.prompt[origin]["class_type"])
         outputs = cast("Sequence[Any]", getattr(cls, "RETURN_TYPES", ()))
         if cls is not None and not 0 <= slot < len(outputs):
-            what = f"It is linked to output {slot} of node {origin}, which has {len(outputs)}."
-            self._report(node_id, "bad_linked_input", what, "Link it to an output that is there.", name)
+            what = f"The input is linked to output {slot} of node {origin}, which has {len(outputs)}."
+            self._report(node_id, "bad_linked_input", what, "Link it to an existing output.", name)
             return None
         return outputs[slot] if cls is not None else None
 
@@ -174,7 +174,7 @@ class _PromptChecker:
             and not has_type_validator
             and not is_type_compatible(received_types[spec.name], spec.type)
         ):
-            what = f"It takes {spec.type}, but node {value[0]} gives it {_format_type(received_types[spec.name])}."
+            what = f"The input takes {spec.type}, but node {value[0]} gives {_format_type(received_types[spec.name])}."
             self._report(node_id, "return_type_mismatch", what, "Link it to an output of that type.", spec.name)
 
     def _check_literal(self, node_id: str, spec: InputSpec, has_validator: bool) -> None:
@@ -183,7 +183,7 @@ class _PromptChecker:
         try:
             value = coerce_value(spec.type, value)
         except (TypeError, ValueError, OverflowError):
-            what = f"{value!r} is no {spec.type}."
+            what = f"{value!r} is not {TYPE_NOUNS.get(spec.type, spec.type)}."
             self._report(node_id, "invalid_input_type", what, _make_supply_hint(spec), spec.name)
             return
         inputs[spec.name] = {**inputs[spec.name], "__value__": value} if isinstance(value, list) else value
@@ -199,7 +199,7 @@ class _PromptChecker:
         validator_parameters: frozenset[str],
         received_types: Mapping[str, Any],
     ) -> None:
-        """Ask ``VALIDATE_INPUTS``: it gets the values it names, None for what is linked, and must answer True."""
+        """Call ``VALIDATE_INPUTS`` with the values it names, None for linked inputs; anything but True is a problem."""
         inputs: Mapping[str, Any] = self.prompt[node_id]["inputs"]
         available = {
             name: None if is_link(value) else unwrap_literal(value)
@@ -221,16 +221,16 @@ class _PromptChecker:
         except Upscale8KError as error:
             answer = f"{error.what} {error.hint}".strip()
         except Exception as error:
-            what = f"Its own check failed with {type(error).__name__}: {error}."
-            self._report(node_id, "exception_during_validation", what, "This is a fault of the node.")
+            what = f"VALIDATE_INPUTS failed with {type(error).__name__}: {error}."
+            self._report(node_id, "exception_during_validation", what, NODE_BUG_HINT)
             return
         if answer is not True:
-            what = answer if isinstance(answer, str) else "The node refuses these values."
+            what = answer if isinstance(answer, str) else "The node does not accept these values."
             self._report(node_id, "custom_validation_failed", what, "", argument_names[0] if len(argument_names) == 1 else None)
 
 
 def _get_validator_parameters(cls: type) -> frozenset[str]:
-    """What ``VALIDATE_INPUTS`` asks for, ``**`` meaning everything; empty when the class has none."""
+    """Return the parameter names of ``VALIDATE_INPUTS``, ``**`` for keyword arguments; empty when the class has none."""
     validator = getattr(cls, "VALIDATE_INPUTS", None)
     if validator is None:
         return frozenset()
@@ -239,7 +239,7 @@ def _get_validator_parameters(cls: type) -> frozenset[str]:
 
 
 def coerce_value(kind: str, value: Any) -> Any:
-    """A value in the type that an input declares, by Python's own conversions; other types are left alone."""
+    """Convert a value to INT, FLOAT, STRING or BOOLEAN by Python's rules; values of other types are returned as they are."""
     converted = _COERCIONS[kind](value) if kind in _COERCIONS else value
     if kind == "FLOAT" and math.isnan(converted):
         raise ValueError("not a number")
@@ -247,8 +247,8 @@ def coerce_value(kind: str, value: Any) -> Any:
 
 
 def is_type_compatible(output_type: Any, input_type: Any) -> bool:
-    """Whether an output of type ``received`` may feed an input of type ``wanted``. Lists ``A,B`` need one in common."""
-    if not output_type != input_type:  # noqa: SIM202 # the operator itself: some packs' types for "anything" override it
+    """Return whether an output may feed an input. Type lists ``A,B`` need one type in common."""
+    if not output_type != input_type:  # noqa: SIM202 # some packs' wildcard types override `!=` alone
         return True
     if output_type in (ANY_TYPE, MATCH_TYPE) or input_type in (ANY_TYPE, MATCH_TYPE):
         return True
@@ -267,13 +267,9 @@ def _find_value_problems(spec: InputSpec, value: Any) -> Iterator[tuple[str, str
     minimum, maximum = spec.options.get("min"), spec.options.get("max")
     number = isinstance(value, int | float)
     if number and minimum is not None and value < minimum:
-        yield (
-            "value_smaller_than_min",
-            f"{value} is smaller than {minimum}.",
-            f"The range is {_format_range(minimum, maximum)}.",
-        )
+        yield "value_smaller_than_min", f"{value} is smaller than {minimum}.", _make_range_hint(minimum, maximum)
     elif number and maximum is not None and value > maximum:
-        yield "value_bigger_than_max", f"{value} is bigger than {maximum}.", f"The range is {_format_range(minimum, maximum)}."
+        yield "value_bigger_than_max", f"{value} is bigger than {maximum}.", _make_range_hint(minimum, maximum)
     choices = get_dynamic_keys(spec) if spec.type == DYNAMIC_COMBO else spec.choices if spec.type == COMBO else None
     if choices is not None:
         is_multiselect = spec.options.get("multiselect") and isinstance(value, list)
@@ -282,14 +278,14 @@ def _find_value_problems(spec: InputSpec, value: Any) -> Iterator[tuple[str, str
             yield "value_not_in_list", f"{wrong!r} is not one of its choices.", suggest_choices(wrong, choices)
 
 
-def _format_range(minimum: Any, maximum: Any) -> str:
-    return f"{'any' if minimum is None else minimum} to {'any' if maximum is None else maximum}"
+def _make_range_hint(minimum: Any, maximum: Any) -> str:
+    return f"The range is {'any' if minimum is None else minimum} to {'any' if maximum is None else maximum}."
 
 
 def suggest_choices(value: Any, choices: Sequence[Any]) -> str:
-    """A sentence with the choices that are nearest to a value, and how many others there are."""
+    """Return a sentence with the choices most similar to a value, and how many others there are."""
     if not choices:
-        return "There is nothing to choose from here."
+        return "The input has no choices on this machine."
     texts = [str(choice) for choice in choices]
     suggested = difflib.get_close_matches(str(value), texts, _SUGGESTION_COUNT, 0.4) or texts[:_SUGGESTION_COUNT]
     others = len(texts) - len(suggested)
@@ -300,4 +296,4 @@ def suggest_choices(value: Any, choices: Sequence[Any]) -> str:
 def _make_supply_hint(spec: InputSpec) -> str:
     if spec.choices:
         return suggest_choices("", spec.choices)
-    return f"Give it a value of type {spec.type}." if spec.type in _COERCIONS else f"Link it to an output of type {spec.type}."
+    return f"Enter {TYPE_NOUNS[spec.type]}." if spec.type in TYPE_NOUNS else f"Link it to an output of type {spec.type}."

@@ -1,6 +1,6 @@
-"""The catalog as ComfyUI's ``/object_info`` says it: one dict per node class, from the class alone.
+"""What node classes declare: their inputs, and the class as an entry of ComfyUI's ``/object_info``.
 
-The converter reads this shape, so it does the same with classes that are here and with a file saved from a server.
+The converter reads ``/object_info`` entries, so it treats installed classes and a file saved from a server alike.
 """
 
 from __future__ import annotations
@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
-from ..errors import WorkflowError
+from ..errors import NODE_BUG_HINT, NodeError, Upscale8KError, WorkflowError
+from .specs import AUTOGROW, DYNAMIC_COMBO, InputSpec, get_dynamic_children, parse_autogrow, parse_specs
 
 
 def describe_class(class_id: str, cls: type, title: str | None = None) -> dict[str, Any]:
-    """The ``/object_info`` entry of one V1 node class; ``title`` is its display name."""
+    """Return the ``/object_info`` entry of one V1 node class; ``title`` is its display name."""
     input_types = cast("Mapping[str, Mapping[str, Any]]", getattr(cls, "INPUT_TYPES")())  # noqa: B009
     outputs = cast("Sequence[Any]", getattr(cls, "RETURN_TYPES", ()))
     entry: dict[str, Any] = {
@@ -39,17 +40,48 @@ def describe_class(class_id: str, cls: type, title: str | None = None) -> dict[s
 
 
 def describe_classes(catalog: Mapping[str, type], titles: Mapping[str, str]) -> dict[str, dict[str, Any]]:
-    """``describe`` for every class of a catalog."""
+    """Return the ``/object_info`` entries of all classes of a catalog."""
     return {class_id: describe_class(class_id, cls, titles.get(class_id)) for class_id, cls in catalog.items()}
 
 
 def is_output_class(cls: type) -> bool:
-    """True for classes whose nodes are the reason to run a workflow."""
+    """Return whether the nodes of a class are outputs, for whose sake a workflow runs."""
     return getattr(cls, "OUTPUT_NODE", False) is True
 
 
+def get_declared_inputs(cls: type, inputs: Mapping[str, Any]) -> dict[str, InputSpec]:
+    """Return the declared inputs of a class by name; ``inputs`` holds the choices of its dynamic combo boxes."""
+    found: dict[str, InputSpec] = {}
+    pending = parse_specs(get_input_types(cls))
+    while pending:
+        spec = pending.pop(0)
+        if spec.type == AUTOGROW:
+            pending = [*parse_autogrow(spec).get_all_inputs(), *pending]
+            continue
+        found[spec.name] = spec
+        if spec.type == DYNAMIC_COMBO:
+            pending = [*get_dynamic_children(spec, inputs.get(spec.name)), *pending]
+    return found
+
+
+def get_hidden_inputs(cls: type) -> Mapping[str, Any]:
+    """Return the hidden inputs by name: ``PROMPT``, ``EXTRA_PNGINFO``, ``UNIQUE_ID``, ``DYNPROMPT``, ..."""
+    return cast("Mapping[str, Any]", get_input_types(cls).get("hidden") or {})
+
+
+def get_input_types(cls: type) -> Mapping[str, Any]:
+    """Return ``INPUT_TYPES()`` of a class. Raises ``NodeError`` when it fails; it may read folders."""
+    try:
+        return cast("Mapping[str, Any]", cast("Any", cls).INPUT_TYPES())
+    except Upscale8KError:
+        raise
+    except Exception as error:
+        what = f"INPUT_TYPES of the node class {cls.__name__} failed with {type(error).__name__}: {error}."
+        raise NodeError(what, NODE_BUG_HINT) from error
+
+
 def build_declared_classes(object_info: Mapping[str, Mapping[str, Any]]) -> dict[str, type]:
-    """Classes that can be checked but not run, from ``/object_info`` entries.
+    """Build classes that can be checked but not run from ``/object_info`` entries.
 
     Raises ``WorkflowError`` for an entry that ComfyUI does not write.
     """
@@ -61,13 +93,15 @@ def _build_declared_class(class_id: str, entry: Any) -> type:
     input_field: Any = fields.get("input")
     outputs: Any = fields.get("output")
     if not isinstance(input_field, Mapping) or not isinstance(outputs, list):
-        raise WorkflowError(f"object_info describes {class_id!r} without input and output.", "Save it from /object_info.")
+        raise WorkflowError(
+            f"The entry {class_id!r} of object_info has no input or no output.", "Save the file from /object_info again."
+        )
 
-    def get_input_types(_: type) -> Mapping[str, Any]:
+    def return_input_types(_: type) -> Mapping[str, Any]:
         return cast("Mapping[str, Any]", input_field)
 
     body: dict[str, Any] = {
-        "INPUT_TYPES": classmethod(get_input_types),
+        "INPUT_TYPES": classmethod(return_input_types),
         "RETURN_TYPES": tuple(cast("list[Any]", outputs)),
         "OUTPUT_NODE": fields.get("output_node") is True,
     }

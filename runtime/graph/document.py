@@ -1,6 +1,6 @@
-"""A workflow file, whatever it is: saved by the canvas, exported for the API, or carried inside a picture or a film.
+"""Read workflow files: saved by the canvas, exported for the API, or embedded in an image or a video.
 
-Nothing here interprets the workflow. ``read`` says what kind it is, or why the file is none, naming the next step.
+The workflow itself is not interpreted here, only its kind is determined.
 """
 
 from __future__ import annotations
@@ -13,13 +13,12 @@ from typing import Any, Literal, cast
 
 from ..errors import WorkflowError
 from ..file_types import WORKFLOW_VIDEO_SUFFIXES
-from .embedded_workflow import is_supported_image, read_embedded_texts
+from .embedded_workflow import TEXT_LIMIT, is_supported_image, read_embedded_texts
 
 SIZE_LIMIT = 256 * 2**20
-"""No workflow is as large as this, not even a picture that carries one; a file that is, is something else by mistake."""
-TEXT_LIMIT = 64 * 2**20
+"""Bytes. Larger files are not workflows, nor images that hold one."""
 VALUE_LIMIT = 1_500_000
-"""Commas and opening brackets of a workflow. A large one of 1000 nodes has 200,000; each becomes an object in memory."""
+"""Commas and opening brackets of a workflow, each an object in memory. A large workflow of 1000 nodes has 200,000."""
 EXPORT_HINT = "Save the workflow in ComfyUI (Workflow > Save, or Export (API)) and pass that file."
 
 
@@ -34,23 +33,24 @@ class Document:
 
 
 def read_document(path: Path, read_video_tags: Callable[[Path], Mapping[str, str]]) -> Document:
-    """Read a workflow file: UI or API format as JSON, or a PNG, JPEG, WebP or film that carries either.
+    """Read a workflow file: JSON in UI or API format, or a PNG, JPEG, WebP or video that holds either.
 
-    ``film_tags`` reads the tags of a film, their names in small letters; that takes a library, which this room has none of.
-    Raises ``WorkflowError`` (with ``path``) for everything that is no workflow, and what ``film_tags`` raises.
+    ``read_video_tags`` returns the tags of a video by lower-case name. Raises ``WorkflowError`` (with ``path``) for a file
+    that is not a workflow, and what ``read_video_tags`` raises.
     """
     if path.suffix.lower() in WORKFLOW_VIDEO_SUFFIXES and _is_nonempty_file(path):
-        return _find_embedded_workflow(path, read_video_tags(path), "film")
+        return _find_embedded_workflow(path, read_video_tags(path), "a video")
     data = _read_bytes(path)
     if is_supported_image(data):
         return _read_image(path, data)
     if len(data) > TEXT_LIMIT:
-        raise WorkflowError(f"{path} is larger than {TEXT_LIMIT >> 20} MB, so it is no workflow.", EXPORT_HINT, path=path)
+        what = f"{path} is not a workflow: it is larger than {TEXT_LIMIT >> 20} MB."
+        raise WorkflowError(what, EXPORT_HINT, path=path)
     return _classify_json(path, _parse_json(path, _decode_text(path, data)))
 
 
 def _is_nonempty_file(path: Path) -> bool:
-    """Whether it is a file with something in it; all else is ``_bytes``'s to refuse."""
+    """Return whether the path is a file with content; ``_read_bytes`` reports everything else."""
     try:
         return path.is_file() and path.stat().st_size > 0
     except (OSError, ValueError):
@@ -62,7 +62,9 @@ def _read_bytes(path: Path) -> bytes:
         if path.is_dir():
             raise WorkflowError(f"{path} is a folder, not a workflow file.", "Name one file inside it.", path=path)
         if path.stat().st_size > SIZE_LIMIT:
-            raise WorkflowError(f"{path} is larger than {SIZE_LIMIT >> 20} MB, so it is no workflow.", EXPORT_HINT, path=path)
+            raise WorkflowError(
+                f"{path} is larger than {SIZE_LIMIT >> 20} MB, so it is not a workflow.", EXPORT_HINT, path=path
+            )
         data = path.read_bytes()
     except WorkflowError:
         raise
@@ -79,12 +81,12 @@ def _decode_text(path: Path, data: bytes) -> str:
     try:
         return data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8-sig")
     except UnicodeDecodeError as error:
-        raise WorkflowError(f"{path} is no text: byte {error.start} is not UTF-8.", EXPORT_HINT, path=path) from error
+        raise WorkflowError(f"{path} is not text: byte {error.start} is not UTF-8.", EXPORT_HINT, path=path) from error
 
 
 def _parse_json(path: Path, text: str) -> Any:
     if sum(map(text.count, ",[{")) > VALUE_LIMIT:
-        what = f"{path} is no workflow: it has more than {VALUE_LIMIT} values."
+        what = f"{path} is not a workflow: it has more than {VALUE_LIMIT} values."
         raise WorkflowError(what, EXPORT_HINT, path=path)
     try:
         # JavaScript has no NaN in JSON: Python tools write it, and the canvas reads it as null.
@@ -94,7 +96,7 @@ def _parse_json(path: Path, text: str) -> Any:
         raise WorkflowError(f"{path} is not JSON: {error.msg} at {where}.", EXPORT_HINT, path=path) from error
     except (RecursionError, ValueError) as error:
         raise WorkflowError(
-            f"{path} is no workflow: its JSON is nested too deeply or holds absurd numbers.", EXPORT_HINT, path=path
+            f"{path} is not a workflow: its JSON is nested too deeply or has numbers that are too long.", EXPORT_HINT, path=path
         ) from error
 
 
@@ -102,37 +104,35 @@ def _read_image(path: Path, data: bytes) -> Document:
     try:
         texts = read_embedded_texts(data)
     except (ValueError, IndexError, KeyError) as error:
-        raise WorkflowError(f"{path} is a damaged picture: {error}.", EXPORT_HINT, path=path) from error
-    return _find_embedded_workflow(path, texts, "picture")
+        raise WorkflowError(f"{path} is a damaged image: {error}.", EXPORT_HINT, path=path) from error
+    return _find_embedded_workflow(path, texts, "an image")
 
 
 def _find_embedded_workflow(path: Path, texts: Mapping[str, str], kind: str) -> Document:
     for key in ("workflow", "prompt"):
         if key in texts:
             return _classify_json(path, _parse_json(path, texts[key]))
-    raise WorkflowError(f"{path} is a {kind} that carries no workflow.", EXPORT_HINT, path=path)
+    raise WorkflowError(f"{path} is {kind} without a workflow.", EXPORT_HINT, path=path)
 
 
 def _classify_json(path: Path, root: Any) -> Document:
     if not isinstance(root, dict):
         raise WorkflowError(
-            f"{path} is no workflow: its JSON is a {_get_json_type_name(root)}, not an object.", EXPORT_HINT, path=path
+            f"{path} is not a workflow: its JSON is a {_get_json_type_name(root)}, not an object.", EXPORT_HINT, path=path
         )
     fields = cast("dict[str, Any]", root)
-    envelope_prompt = fields.get("prompt")
-    if isinstance(envelope_prompt, dict) and is_api_prompt(
-        cast("dict[str, Any]", envelope_prompt)
-    ):  # the envelope of POST /prompt
-        return Document(path, "api", prompt=cast("dict[str, Any]", envelope_prompt))
+    posted = fields.get("prompt")  # the body of POST /prompt
+    if isinstance(posted, dict) and is_api_prompt(cast("dict[str, Any]", posted)):
+        return Document(path, "api", prompt=cast("dict[str, Any]", posted))
     if is_ui_workflow(fields):
         return Document(path, "ui", ui=fields)
     if is_api_prompt(fields):
         return Document(path, "api", prompt=fields)
-    raise WorkflowError(f"{path} is no workflow: {_describe_mismatch(fields)}.", EXPORT_HINT, path=path)
+    raise WorkflowError(f"{path} is not a workflow: {_describe_mismatch(fields)}.", EXPORT_HINT, path=path)
 
 
 def is_ui_workflow(root: Mapping[str, Any]) -> bool:
-    """A canvas workflow has a list of nodes, each with an id and a type."""
+    """Return whether this is a canvas workflow: a list of nodes, each with an id and a type."""
     nodes = root.get("nodes")
     if not isinstance(nodes, list):
         return False
@@ -140,7 +140,7 @@ def is_ui_workflow(root: Mapping[str, Any]) -> bool:
 
 
 def is_api_prompt(root: Mapping[str, Any]) -> bool:
-    """An API prompt maps node ids to objects with ``class_type`` and ``inputs``."""
+    """Return whether this is an API prompt: node ids with objects that have ``class_type`` and ``inputs``."""
     return bool(root) and all(_is_api_node(node) for node in root.values())
 
 

@@ -1,7 +1,7 @@
-"""The texts that ComfyUI hides in pictures: PNG text chunks, and EXIF strings of JPEG and WebP.
+"""Read the texts that ComfyUI embeds in images: PNG text chunks, and EXIF strings of JPEG and WebP.
 
-Read with bounds on everything, since pictures come from anywhere: no chunk is trusted about its length, and a compressed
-text may not unfold to more than ``TEXT_LIMIT``.
+Images come from anywhere, so every read is bounded: no chunk is trusted about its length, and a compressed text may not
+expand to more than ``TEXT_LIMIT`` bytes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ _EXIF_TEXT = re.compile(r"^(workflow|prompt)\s*:\s*", re.IGNORECASE)
 
 
 def is_supported_image(data: bytes) -> bool:
-    """True for the three formats that can carry a workflow."""
+    """Return whether data is PNG, JPEG or WebP, the formats that can hold a workflow."""
     return data.startswith((PNG_SIGNATURE, b"\xff\xd8\xff")) or _is_webp(data)
 
 
@@ -26,7 +26,7 @@ def _is_webp(data: bytes) -> bool:
 
 
 def read_embedded_texts(data: bytes) -> dict[str, str]:
-    """key -> text. Raises ``ValueError`` when the file breaks off or its text is damaged."""
+    """Return text by key. Raises ``ValueError`` when the file is truncated or its text is damaged."""
     if data.startswith(PNG_SIGNATURE):
         return dict(_iterate_png_texts(data))
     exif = _find_webp_exif(data) if _is_webp(data) else _find_jpeg_exif(data)
@@ -41,7 +41,7 @@ def _iterate_png_texts(data: bytes) -> Iterator[tuple[str, str]]:
         if kind == b"IEND":
             return
         if len(body) < length:
-            raise ValueError("it breaks off in the middle")
+            raise ValueError("it is truncated")
         position += 12 + length
         if kind in (b"tEXt", b"zTXt", b"iTXt"):
             key, _, rest = body.partition(b"\0")
@@ -54,12 +54,12 @@ def _decode_png_text(kind: bytes, rest: bytes) -> str:
     if kind == b"zTXt":
         return _decode_text(_inflate(rest[1:]))
     compressed = rest[:1] == b"\1"
-    text = rest[2:].split(b"\0", 2)[2]  # behind the language and the translated keyword
+    text = rest[2:].split(b"\0", 2)[2]  # after the language and the translated keyword
     return (_inflate(text) if compressed else text).decode("utf-8")
 
 
 def _decode_text(text: bytes) -> str:
-    """The standard says Latin-1, some tools write UTF-8; ComfyUI itself escapes everything to ASCII."""
+    """Decode UTF-8, which some tools write, or the Latin-1 of the standard. ComfyUI itself escapes everything to ASCII."""
     try:
         return text.decode("utf-8")
     except UnicodeDecodeError:
@@ -73,7 +73,7 @@ def _inflate(data: bytes) -> bytes:
     except zlib.error as error:
         raise ValueError("its compressed text is damaged") from error
     if decompressor.unconsumed_tail:
-        raise ValueError(f"its text unfolds to more than {TEXT_LIMIT >> 20} MB")
+        raise ValueError(f"its text expands to more than {TEXT_LIMIT >> 20} MB")
     return text
 
 
@@ -102,18 +102,18 @@ def _find_jpeg_exif(data: bytes) -> bytes:
 
 
 def _iterate_exif_texts(exif: bytes) -> Iterator[tuple[str, str]]:
-    """ComfyUI writes ``workflow:{...}`` and ``prompt:{...}`` into string tags of the first directory."""
+    """Yield ``workflow:{...}`` and ``prompt:{...}``, which ComfyUI writes into string tags of the first directory."""
     byte_order = {b"II": "<", b"MM": ">"}.get(exif[:2])
     if byte_order is None or len(exif) < 8:
         return
     (start,) = struct.unpack_from(f"{byte_order}I", exif, 4)
     if start + 2 > len(exif):
-        raise ValueError("its EXIF breaks off")
+        raise ValueError("its EXIF data is truncated")
     (count,) = struct.unpack_from(f"{byte_order}H", exif, start)
     for index in range(count):
         entry = start + 2 + 12 * index
         if entry + 12 > len(exif):
-            raise ValueError("its EXIF breaks off")
+            raise ValueError("its EXIF data is truncated")
         _, kind, size, offset = struct.unpack_from(f"{byte_order}HHII", exif, entry)
         if kind == 2 and size > 4:
             text = _decode_text(exif[offset : offset + size].rstrip(b"\0"))

@@ -10,8 +10,9 @@ from typing import Any
 
 from ..errors import WorkflowError
 from .convert.widgets import ABSENT, get_default_value, is_widget
-from .prompts import Prompt, format_label, get_declared_inputs, make_natural_key
-from .specs import COMBO, DYNAMIC_COMBO, InputSpec, get_dynamic_children, get_dynamic_keys
+from .definitions import get_declared_inputs
+from .prompts import Prompt, format_label, format_labels, make_natural_key
+from .specs import COMBO, DYNAMIC_COMBO, TYPE_NOUNS, InputSpec, get_dynamic_children, get_dynamic_keys
 from .targets import find_nodes_by_name
 
 _TRUE_WORDS = frozenset({"true", "yes", "on", "1"})
@@ -20,15 +21,15 @@ _SYNTAX_HINT = "Write NODE.INPUT=VALUE, where NODE is an id, a title or a class 
 
 
 def apply_override(prompt: Prompt, assignment: str, catalog: Mapping[str, type]) -> Prompt:
-    """A copy of ``prompt`` with one value set; a linked input gets the value instead of its link.
+    """Return a copy of ``prompt`` with one value set. On a linked input the value replaces the link.
 
-    The value is read by the type that the class declares: INT, FLOAT, BOOLEAN, STRING, a choice, JSON for all others.
-    Titles and inputs may hold dots. Raises ``WorkflowError`` for an unknown or ambiguous node, an input that the class
-    does not have, and a value that does not fit, always with what is possible.
+    The value is parsed by the type that the class declares: INT, FLOAT, BOOLEAN, STRING, a choice, else JSON. Titles and
+    input names may contain dots. Raises ``WorkflowError``, with what is possible in its hint, for an unknown or ambiguous
+    node, an unknown input and a value of the wrong type.
     """
     target, equals, text = assignment.partition("=")
     if not equals or "." not in target:
-        raise WorkflowError(f"{assignment!r} sets nothing.", _SYNTAX_HINT)
+        raise WorkflowError(f"{assignment!r} is not an assignment.", _SYNTAX_HINT)
     node_id, spec = _find_input(prompt, target.strip(), catalog)
     changed = copy.deepcopy(prompt)
     inputs = changed[node_id]["inputs"]
@@ -39,7 +40,7 @@ def apply_override(prompt: Prompt, assignment: str, catalog: Mapping[str, type])
 
 
 def _find_input(prompt: Prompt, target: str, catalog: Mapping[str, type]) -> tuple[str, InputSpec]:
-    """The node and the input that ``target`` names; every dot may be the one between them."""
+    """Return the node and the input that ``target`` names; any of its dots may separate them."""
     found: dict[tuple[str, str], InputSpec] = {}
     nodes: list[str] = []
     for name, input_name in _iterate_splits(target):
@@ -53,7 +54,7 @@ def _find_input(prompt: Prompt, target: str, catalog: Mapping[str, type]) -> tup
         return node_id, spec
     if found:
         candidates = ", ".join(format_label(prompt, node_id) for node_id, _ in found)
-        raise WorkflowError(f"{target!r} may be any of {candidates}.", "Name the node by its id.")
+        raise WorkflowError(f"{target!r} fits several nodes: {candidates}.", "Name the node by its id.")
     raise _make_not_found_error(prompt, target, nodes, catalog)
 
 
@@ -70,17 +71,16 @@ def _get_declared_inputs(node: Mapping[str, Any], catalog: Mapping[str, type]) -
 
 def _make_not_found_error(prompt: Prompt, target: str, nodes: list[str], catalog: Mapping[str, type]) -> WorkflowError:
     if not nodes:
-        present = ", ".join(format_label(prompt, node_id) for node_id in sorted(prompt, key=make_natural_key)[:20])
-        more = f" and {len(prompt) - 20} more" if len(prompt) > 20 else ""
-        return WorkflowError(f"No node is called as in {target!r}.", f"There is {present}{more}.")
+        nodes = sorted(prompt, key=make_natural_key)
+        return WorkflowError(f"No node fits {target!r}.", f"The workflow has {format_labels(prompt, nodes)}.")
     label = format_label(prompt, nodes[0])
     inputs = ", ".join(_get_declared_inputs(prompt[nodes[0]], catalog))
-    hint = f"It has {inputs}." if inputs else "Its class is not known here, so nothing can be set."
-    return WorkflowError(f"{label} has no input as in {target!r}.", hint, node_id=nodes[0])
+    hint = f"It has {inputs}." if inputs else "Its class is not installed, so its inputs cannot be set."
+    return WorkflowError(f"{label} has no input that fits {target!r}.", hint, node_id=nodes[0])
 
 
 def parse_value(spec: InputSpec, text: str) -> Any:
-    """Read the text of a command line as a value of one input."""
+    """Parse a text from the command line as a value for one input. Raises ``WorkflowError``."""
     if spec.type == "STRING":
         return text
     if spec.type in (COMBO, DYNAMIC_COMBO):
@@ -89,10 +89,9 @@ def parse_value(spec: InputSpec, text: str) -> Any:
     try:
         return _parse_number(spec.type, text) if spec.type in ("INT", "FLOAT", "BOOLEAN") else json.loads(text)
     except ValueError as error:
-        wanted = {"INT": "a whole number", "FLOAT": "a number", "BOOLEAN": "true or false"}.get(spec.type, "JSON")
-        raise WorkflowError(
-            f"{spec.name}={text!r}: {wanted} is needed.", f"Its type is {spec.type}.", input_name=spec.name
-        ) from error
+        expected = TYPE_NOUNS.get(spec.type, "JSON")
+        what = f"Input {spec.name!r} of type {spec.type} must be {expected}, not {text!r}."
+        raise WorkflowError(what, f"Write NODE.{spec.name}=VALUE with {expected}.", input_name=spec.name) from error
 
 
 def _parse_number(kind: str, text: str) -> int | float | bool:
@@ -109,7 +108,7 @@ def _parse_number(kind: str, text: str) -> int | float | bool:
 
 
 def _replace_children(inputs: dict[str, Any], spec: InputSpec) -> None:
-    """Another choice has other inputs: drop those of the old one, give the new ones their defaults."""
+    """Remove the inputs of the previous choice of a dynamic combo box and add those of the new one with their defaults."""
     children = {child.name: child for child in get_dynamic_children(spec, inputs[spec.name])}
     for name in [name for name in inputs if name.startswith(f"{spec.name}.")]:
         if not any(name == child or name.startswith(f"{child}.") for child in children):

@@ -1,13 +1,12 @@
-"""What every reader of an API prompt needs: links, names for people, and an order for ids."""
+"""Basics of API prompts: links, labels for messages, the order of node ids, and cycles."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeGuard, cast
 
-from ..errors import NodeError, Upscale8KError, format_node_label
-from .specs import AUTOGROW, DYNAMIC_COMBO, InputSpec, get_dynamic_children, parse_autogrow, parse_specs
+from ..errors import format_node_label
 
 Prompt = dict[str, dict[str, Any]]
 _NUMBER = re.compile(r"(\d+)")
@@ -22,7 +21,7 @@ class Edge(NamedTuple):
 
 
 def is_link(value: object) -> TypeGuard[list[Any]]:
-    """ComfyUI's own test: a list of a node id (text) and a slot (number)."""
+    """Return whether a value is a link by ComfyUI's test: a list of a node id (str) and a slot (number)."""
     if not isinstance(value, list):
         return False
     pair = cast("list[Any]", value)
@@ -30,20 +29,20 @@ def is_link(value: object) -> TypeGuard[list[Any]]:
 
 
 def unwrap_literal(value: Any) -> Any:
-    """A literal list is written ``{"__value__": [...]}``, since a bare one could be a link."""
+    """Return the value of a literal. Lists are written ``{"__value__": [...]}``, because a bare list could be a link."""
     fields = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
     return fields.get("__value__", cast("Any", value))
 
 
 def iterate_edges(node: Mapping[str, Any]) -> Iterator[Edge]:
-    """The links of a node, in the order of its inputs."""
+    """Yield the links of a node, in the order of its inputs."""
     for name, value in node["inputs"].items():
         if is_link(value):
             yield Edge(name, value[0], int(value[1]))
 
 
 def find_reachable(prompt: Mapping[str, Mapping[str, Any]], node_ids: Iterable[str]) -> set[str]:
-    """These nodes and everything they depend on, as far as it is there."""
+    """Return these nodes and all nodes they depend on, without those that the prompt does not contain."""
     found: set[str] = set()
     pending = list(node_ids)
     while pending:
@@ -55,58 +54,33 @@ def find_reachable(prompt: Mapping[str, Mapping[str, Any]], node_ids: Iterable[s
 
 
 def get_title(node: Mapping[str, Any]) -> str | None:
-    """The title that the canvas showed, if the prompt still knows it."""
+    """Return the title from the canvas; None if the prompt does not hold it."""
     meta = node.get("_meta")
     title = cast("Mapping[str, Any]", meta).get("title") if isinstance(meta, dict) else None
     return title if isinstance(title, str) else None
 
 
 def format_label(prompt: Mapping[str, Mapping[str, Any]], node_id: str) -> str:
-    """How messages name a node of a prompt."""
+    """Return how messages name a node of a prompt."""
     node = prompt[node_id]
     return format_node_label(node_id, node.get("class_type"), get_title(node))
 
 
+def format_labels(prompt: Mapping[str, Mapping[str, Any]], node_ids: Sequence[str]) -> str:
+    """Return the labels of the first 20 nodes, and how many more there are."""
+    labels = ", ".join(format_label(prompt, node_id) for node_id in node_ids[:20])
+    return f"{labels} and {len(node_ids) - 20} more" if len(node_ids) > 20 else labels
+
+
 def make_natural_key(node_id: str) -> tuple[tuple[tuple[int, int, str], ...], str]:
-    """Sorts ``2`` before ``10`` and ``13:2`` before ``13:10``; ids may be of any length."""
+    """Return a sort key that puts ``2`` before ``10`` and ``13:2`` before ``13:10``; ids may have any length."""
     parts = (part for part in _NUMBER.split(node_id) if part)
     numbers = ((part, part.lstrip("0")) for part in parts)
     return tuple((0, len(digits), digits) if part.isdecimal() else (1, 0, part) for part, digits in numbers), node_id
 
 
-def get_declared_inputs(cls: type, inputs: Mapping[str, Any]) -> dict[str, InputSpec]:
-    """name -> the inputs that a class declares, given what is chosen in its dynamic combo boxes."""
-    found: dict[str, InputSpec] = {}
-    pending = parse_specs(get_input_types(cls))
-    while pending:
-        spec = pending.pop(0)
-        if spec.type == AUTOGROW:
-            pending = [*parse_autogrow(spec).get_all_inputs(), *pending]
-            continue
-        found[spec.name] = spec
-        if spec.type == DYNAMIC_COMBO:
-            pending = [*get_dynamic_children(spec, inputs.get(spec.name)), *pending]
-    return found
-
-
-def get_hidden_inputs(cls: type) -> Mapping[str, Any]:
-    """name -> what the class asks the runner for: ``PROMPT``, ``EXTRA_PNGINFO``, ``UNIQUE_ID``, ``DYNPROMPT``, ..."""
-    return cast("Mapping[str, Any]", get_input_types(cls).get("hidden") or {})
-
-
-def get_input_types(cls: type) -> Mapping[str, Any]:
-    """What a class declares. It may read folders, and fail: raises ``NodeError`` then."""
-    try:
-        return cast("Mapping[str, Any]", cast("Any", cls).INPUT_TYPES())
-    except Upscale8KError:
-        raise
-    except Exception as error:
-        what = f"The node class {cls.__name__} cannot say what its inputs are: {type(error).__name__}: {error}."
-        raise NodeError(what, "This is a fault of the node.") from error
-
-
 def find_cycles(prompt: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
-    """One closed walk for each link that runs back to a node it depends on; ``[a, b, a]`` when a reads b reads a."""
+    """Return one closed path for each link that closes a cycle, in the direction of the data: ``[a, b, a]``."""
     cycles: list[list[str]] = []
     done: set[str] = set()
     for start in prompt:
@@ -121,7 +95,6 @@ def find_cycles(prompt: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
                 pending.pop()
                 done.add(path.popitem()[0])
             elif origin in path:
-                # Read from the first node on, in the direction in which results flow.
                 walk = list(path)
                 cycles.append([origin, *reversed(walk[walk.index(origin) :])])
             else:
@@ -131,5 +104,5 @@ def find_cycles(prompt: Mapping[str, Mapping[str, Any]]) -> list[list[str]]:
 
 
 def format_cycle(prompt: Mapping[str, Mapping[str, Any]], cycle: list[str]) -> str:
-    """``5 (A) -> 7 (B) -> 5 (A)``, in the direction in which results flow."""
+    """Return a cycle as ``5 (A) -> 7 (B) -> 5 (A)``."""
     return " -> ".join(f"{node_id} ({prompt[node_id].get('class_type')})" for node_id in cycle)

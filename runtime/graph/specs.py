@@ -1,7 +1,7 @@
-"""One declared input of a node class, read from ComfyUI's V1 notation ``name: (type, options)``.
+"""Parse the declared inputs of node classes from ComfyUI's V1 notation ``name: (type, options)``.
 
-The same shape serves ``INPUT_TYPES()`` of a class and the ``input`` field of ComfyUI's ``/object_info``: lists and tuples
-are both understood, and a list in the place of the type is a combo box.
+``INPUT_TYPES()`` of a class and the ``input`` field of ComfyUI's ``/object_info`` have the same shape. Lists and tuples are
+both accepted, and a list in place of the type is a combo box.
 """
 
 from __future__ import annotations
@@ -15,13 +15,15 @@ DYNAMIC_COMBO = "COMFY_DYNAMICCOMBO_V3"
 AUTOGROW = "COMFY_AUTOGROW_V3"
 MATCH_TYPE = "COMFY_MATCHTYPE_V3"
 ANY_TYPE = "*"
+TYPE_NOUNS = {"INT": "an integer", "FLOAT": "a number", "STRING": "text", "BOOLEAN": "true or false"}
+"""How messages name the values of a type."""
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """``type`` is the name on the wire (``COMBO`` for a list of choices); ``options`` is the class's own mapping.
+    """One declared input. ``type`` is the wire type (``COMBO`` for a list of choices), ``options`` the class's own mapping.
 
-    Some packs use a ``str`` subclass with its own ``__ne__`` as a type that fits everything, so ``type`` is kept as it is.
+    Some packs use a ``str`` subclass with its own ``__ne__`` as a type that fits everything, so ``type`` is not converted.
     """
 
     name: str
@@ -31,13 +33,13 @@ class InputSpec:
 
     @property
     def choices(self) -> Sequence[Any] | None:
-        """What a combo box offers, or None when this is no combo box or its choices are not a list."""
+        """The choices of a combo box; None when this is not a combo box or its choices are not a list."""
         offered = self.options.get("options") if self.type == COMBO else None
         return cast("Sequence[Any]", offered) if isinstance(offered, list | tuple) else None
 
 
 def parse_spec(name: str, raw: object, required: bool = True) -> InputSpec:
-    """Read ``(type, options)``, ``[type]`` or a bare type name."""
+    """Parse ``(type, options)``, ``[type]`` or a bare type name."""
     fields = cast("Sequence[Any]", raw) if isinstance(raw, list | tuple) and raw else cast("Sequence[Any]", (raw,))
     kind = fields[0]
     given = fields[1] if len(fields) > 1 else None
@@ -48,7 +50,7 @@ def parse_spec(name: str, raw: object, required: bool = True) -> InputSpec:
 
 
 def parse_specs(declared: Mapping[str, Any], order: Mapping[str, Any] | None = None, prefix: str = "") -> list[InputSpec]:
-    """The required, then the optional inputs, in ``input_order`` where there is one; ``prefix`` is put before each name."""
+    """Return the required, then the optional inputs, in the given ``order`` if any, each name with ``prefix`` before it."""
     return [
         parse_spec(prefix + name, group[name], category == "required")
         for category in ("required", "optional")
@@ -63,7 +65,7 @@ def _iterate_in_order(group: Mapping[str, Any], order: object) -> Iterator[str]:
 
 
 def get_dynamic_children(spec: InputSpec, key: object) -> list[InputSpec]:
-    """The inputs that a dynamic combo box shows when ``key`` is chosen, named ``parent.child``."""
+    """Return the inputs that a dynamic combo box shows for the choice ``key``, named ``parent.child``."""
     for option in cast("Sequence[Mapping[str, Any]]", spec.options.get("options") or ()):
         if option.get("key") == key:
             return parse_specs(option.get("inputs") or {}, prefix=f"{spec.name}.")
@@ -71,13 +73,13 @@ def get_dynamic_children(spec: InputSpec, key: object) -> list[InputSpec]:
 
 
 def get_dynamic_keys(spec: InputSpec) -> list[Any]:
-    """What a dynamic combo box offers."""
+    """Return the choices of a dynamic combo box."""
     return [option.get("key") for option in cast("Sequence[Mapping[str, Any]]", spec.options.get("options") or ())]
 
 
 @dataclass(frozen=True)
 class AutogrowTemplate:
-    """The template of a group of inputs that grows as it is connected: ``group.image0``, ``group.image1``, ..."""
+    """A group of inputs that grows while it is being connected: ``group.image0``, ``group.image1``, ..."""
 
     group: str
     inputs: tuple[InputSpec, ...]
@@ -86,7 +88,7 @@ class AutogrowTemplate:
     min_steps: int
 
     def get_inputs_at(self, ordinal: int) -> list[InputSpec]:
-        """The inputs of one step of growth; empty past the last allowed one."""
+        """Return the inputs of one step of growth; an empty list after the last allowed step."""
         if ordinal >= len(self.names):
             return []
         return [
@@ -98,12 +100,12 @@ class AutogrowTemplate:
         return f"{self.group}.{f'{spec.name}{ordinal}' if self.per_input else self.names[ordinal]}"
 
     def get_all_inputs(self) -> list[InputSpec]:
-        """Every input the group may ever have."""
+        """Return all inputs that the group can have."""
         return [spec for ordinal in range(len(self.names)) for spec in self.get_inputs_at(ordinal)]
 
 
 def parse_autogrow(spec: InputSpec) -> AutogrowTemplate:
-    """Read the template of an autogrow input. At most 100 steps, as in ComfyUI."""
+    """Parse the template of an autogrow input: at most 100 steps, as in ComfyUI."""
     template = cast("Mapping[str, Any]", spec.options.get("template") or {})
     inputs = tuple(parse_specs(template.get("input") or {}))
     prefix = str(template.get("prefix") or "")

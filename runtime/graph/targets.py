@@ -1,4 +1,4 @@
-"""Nodes by the names that people give them: an id, a title, or a class id that only one node has."""
+"""Find nodes by what a user writes for them: an id, a title, or a class id that only one node has."""
 
 from __future__ import annotations
 
@@ -6,41 +6,45 @@ from collections.abc import Mapping, Sequence
 
 from ..errors import WorkflowError
 from .definitions import is_output_class
-from .prompts import Prompt, format_label, get_title, make_natural_key
+from .prompts import Prompt, format_label, format_labels, get_title, make_natural_key
 
 
 def find_nodes_by_name(prompt: Prompt, name: str) -> list[str]:
-    """An id comes before a title, a title before a class."""
+    """Return the ids of the nodes with this id, else with this title, else of this class."""
     if name in prompt:
         return [name]
     titled = [node_id for node_id, node in prompt.items() if get_title(node) == name]
     return titled or [node_id for node_id, node in prompt.items() if node.get("class_type") == name]
 
 
+def list_outputs(prompt: Prompt, catalog: Mapping[str, type]) -> list[str]:
+    """Return the ids of the output nodes, in natural order."""
+    outputs = [node_id for node_id, node in prompt.items() if is_output_class(catalog.get(node["class_type"], object))]
+    return sorted(outputs, key=make_natural_key)
+
+
 def find_outputs(prompt: Prompt, names: Sequence[str], catalog: Mapping[str, type]) -> list[str]:
-    """The output nodes of these names. Raises ``WorkflowError`` for a name that is none, or that several have."""
+    """Return the output nodes with these names. Raises ``WorkflowError`` for a name that fits no output, or several."""
     return list(dict.fromkeys(_find_output(prompt, name, catalog) for name in names))
 
 
 def _find_output(prompt: Prompt, name: str, catalog: Mapping[str, type]) -> str:
     matches = find_nodes_by_name(prompt, name)
-    outputs = [node_id for node_id in matches if is_output_class(catalog.get(prompt[node_id]["class_type"], object))]
+    outputs = list_outputs({node_id: prompt[node_id] for node_id in matches}, catalog)
     if len(outputs) == 1:
         return outputs[0]
     if outputs:
         candidates = ", ".join(format_label(prompt, node_id) for node_id in outputs)
-        raise WorkflowError(f"The output {name!r} may be any of {candidates}.", "Name the node by its id.")
+        raise WorkflowError(f"The output {name!r} fits several nodes: {candidates}.", "Name the node by its id.")
     if matches and prompt[matches[0]]["class_type"] not in catalog:
-        what = f"{format_label(prompt, matches[0])} is of a class that is not here."
+        what = f"{format_label(prompt, matches[0])} has a class that is not installed."
         raise WorkflowError(what, "Run `check` to see what is missing.", node_id=matches[0])
     if matches:
-        what = f"{format_label(prompt, matches[0])} writes and shows nothing, so it is no output."
-        raise WorkflowError(what, _list_outputs(prompt, catalog), node_id=matches[0])
-    raise WorkflowError(f"No node is called {name!r}.", _list_outputs(prompt, catalog))
+        what = f"{format_label(prompt, matches[0])} is not an output: it neither writes nor shows anything."
+        raise WorkflowError(what, _describe_outputs(prompt, catalog), node_id=matches[0])
+    raise WorkflowError(f"No node has the id, title or class {name!r}.", _describe_outputs(prompt, catalog))
 
 
-def _list_outputs(prompt: Prompt, catalog: Mapping[str, type]) -> str:
-    outputs = [node_id for node_id, node in prompt.items() if is_output_class(catalog.get(node["class_type"], object))]
-    labels = ", ".join(format_label(prompt, node_id) for node_id in sorted(outputs, key=make_natural_key)[:20])
-    more = f" and {len(outputs) - 20} more" if len(outputs) > 20 else ""
-    return f"The outputs are {labels}{more}." if outputs else "The workflow has no output."
+def _describe_outputs(prompt: Prompt, catalog: Mapping[str, type]) -> str:
+    outputs = list_outputs(prompt, catalog)
+    return f"The outputs are {format_labels(prompt, outputs)}." if outputs else "The workflow has no output."

@@ -20,11 +20,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariableType]
 
+from ..checksum import compute_sha256
 from ..errors import ModelDamaged, ModelNotFound, UnsupportedModel
 from .conversion_cache import load_or_convert
 from .locate import FoundModel
 from .ncnn import read_ncnn
-from .provenance import Provenance, compute_sha256
+from .provenance import Provenance
 from .spandrel_import import MAIN_REGISTRY, ImageModelDescriptor, UnsupportedModelError, canonicalize_state_dict
 
 Descriptor = ImageModelDescriptor[torch.nn.Module]

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 from .catalog import CatalogEntry
 from .locate import ModelSource
-
-CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -25,14 +21,3 @@ class Provenance:
     @property
     def licence(self) -> str | None:
         return self.entry.licence if self.entry else None
-
-
-def compute_sha256(path: Path, progress: Callable[[int], object] | None = None) -> str:
-    """SHA-256 of a file in lower-case hexadecimal; ``progress`` is told the bytes of each piece read. Raises ``OSError``."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(CHUNK_BYTES):
-            digest.update(chunk)
-            if progress:
-                progress(len(chunk))
-    return digest.hexdigest()

@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ..atomic_write import publish_file, translate_os_errors
+from ..checksum import compute_sha256
 from ..errors import ModelDamaged, ModelError, OutputError
 from ..file_lock import exclusive_lock
 from .catalog import CatalogEntry
-from .provenance import CHUNK_BYTES, compute_sha256
+
+_CHUNK_BYTES = 1 << 20
 
 if TYPE_CHECKING:
     import requests
@@ -189,7 +191,7 @@ def _append_body(
     limit = total or MAX_BYTES_OF_UNKNOWN_SIZE
     size = partial_file.size
     with partial_file.path.open("ab") as file:
-        for chunk in response.iter_content(CHUNK_BYTES):
+        for chunk in response.iter_content(_CHUNK_BYTES):
             size += len(chunk)
             if size > limit:
                 break

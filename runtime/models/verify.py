@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Literal
 
 from ..atomic_write import atomic_write, translate_os_errors
+from ..checksum import compute_sha256
 from ..errors import ModelDamaged, ModelError, ModelNotFound, UnsupportedModel
 from ..file_types import WEIGHT_SUFFIXES
 from .catalog import CatalogEntry, find_entry, load_catalog
 from .load import Descriptor, load_model
 from .locate import DEPENDENCY, FoundModel, list_catalog_models
-from .provenance import compute_sha256
 
 Verdict = Literal["official", "unconfirmed", "dependency", "other-form", "different"]
 """``official``: its hash is the author's. ``unconfirmed``: it has the only hash that is known, which proves little.

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..atomic_write import atomic_write
+from ..checksum import compute_sha256
 from .serialize import get_dtype_names
 
 SUFFIX = ".safetensors"
@@ -45,7 +46,7 @@ class BlobStore:
     def load(self, digest: str) -> Any:
         """The tensor of a digest. Raises ``OSError`` when it is gone, ``ValueError`` when its content is not what it was."""
         path = self.get_path(digest)
-        if digest_file(path) != digest:
+        if compute_sha256(path) != digest:
             raise ValueError(f"{path} is damaged")
         from safetensors import torch as tensors
 
@@ -61,12 +62,6 @@ def touch_if_present(path: Path, size: int) -> bool:
     except OSError:
         return False
     return True
-
-
-def digest_file(path: Path) -> str:
-    """sha256 of a file, read in pieces. Raises ``OSError``."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def write_chunks_atomically(path: Path, chunks: Iterable[Any]) -> None:

@@ -21,12 +21,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
 
+from ..checksum import compute_sha256
 from ..errors import OutputError
 from ..graph.definitions import is_output_class
 from ..graph.execute.node_cache import CachedResult
 from ..graph.execute.node_call import NodeResults
 from ..paths import resolve_inside
-from .blobs import BlobStore, digest_file, touch_if_present, write_chunks_atomically
+from .blobs import BlobStore, touch_if_present, write_chunks_atomically
 from .serialize import UnserializableError, deserialize_value, serialize_value
 
 FORMAT = 1
@@ -71,7 +72,7 @@ class DiskCache:
                 return None
             if not all(touch_if_present(self._blobs.get_path(digest), size) for digest, size in body["blobs"]):
                 return None
-            if not all(digest_file(self._resolve_file(file)) == file["sha256"] for file in body["files"]):
+            if not all(compute_sha256(self._resolve_file(file)) == file["sha256"] for file in body["files"]):
                 return None
             found = _StoredResult(
                 deserialize_value(body["ui"], ()), body["slots"], [digest for digest, _ in body["blobs"]], self._blobs
@@ -129,7 +130,7 @@ class DiskCache:
             if item.get("type") != "output":
                 raise UnserializableError("a file that is gone when the run ends")
             location = {"filename": str(item["filename"]), "subfolder": str(item.get("subfolder") or "")}
-            files.append({**location, "sha256": digest_file(self._resolve_file(location))})
+            files.append({**location, "sha256": compute_sha256(self._resolve_file(location))})
         return files
 
     def _resolve_file(self, file: Mapping[str, str]) -> Path:

@@ -14,9 +14,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, cast
 
-from ..graph.definitions import is_output_class
-from ..graph.prompts import get_hidden_inputs
-from .blobs import digest_file
+from ..checksum import compute_sha256
+from ..graph.definitions import get_hidden_inputs, is_output_class
 
 LIBRARIES = (
     "torch",
@@ -80,7 +79,7 @@ class VersionKeyBuilder:
 
     def _digest_cached(self, path: Path) -> str:
         if path not in self._file_digests:
-            self._file_digests[path] = digest_file(path)
+            self._file_digests[path] = compute_sha256(path)
         return self._file_digests[path]
 
     def _digest_roots(self, roots: tuple[Path, ...]) -> str:
@@ -105,7 +104,7 @@ def _digest_sources(roots: Sequence[Path]) -> str:
     total = hashlib.sha256()
     for root in roots:
         for file in sorted(root.rglob("*.py")) if root.is_dir() else [root]:
-            total.update(f"{file.relative_to(root.parent).as_posix()}\0{digest_file(file)}\0".encode())
+            total.update(f"{file.relative_to(root.parent).as_posix()}\0{compute_sha256(file)}\0".encode())
     return total.hexdigest()
 
 

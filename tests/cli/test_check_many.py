@@ -50,7 +50,7 @@ def test_json_says_everything_to_a_program(place: Place, prompt: Prompt) -> None
     assert answer.code == 2
     assert json.loads(answer.out)["fine"] is False
     files = checked(answer.out)
-    assert files["bad.json"]["error"].startswith("bad.json is no workflow")
+    assert files["bad.json"]["error"].startswith("bad.json is not a workflow")
     problems = files["workflow.json"]["problems"]
     assert {(one["kind"], one["node_id"], one["input_name"]) for one in problems} == {
         ("value_bigger_than_max", "3", "halo"),
@@ -117,7 +117,7 @@ def test_with_object_info_nodes_that_are_not_here_are_checked_by_it(place: Place
     said = place.refuses(place("check", place.save(glitter(50)), "--object-info", info), "has 3 problems")
     assert "'stars.safetensors' is not one of its choices" in said
     assert "50 is bigger than 9" in said
-    assert "There is no node class" not in said
+    assert "Unknown node class" not in said
     good = glitter(5)
     good["nodes"][0]["widgets_values"][0] = "a.png"
     good["nodes"][1]["widgets_values"][0] = "sun.safetensors"

@@ -45,7 +45,7 @@ def test_one_bad_file_does_not_stop_the_rest(place: Place, saved: Path) -> None:
     assert answer.new == ["out/b.api.json"]
     assert "a.json is not JSON" in answer.err
     assert f"There is no file {place.folder / 'gone.json'}" in answer.err
-    assert "d.json has 1 problem:\n  - node 3 (Glitter): There is no node class 'Glitter' here" in answer.err
+    assert "d.json has 1 problem:\n  - node 3 (Glitter): Unknown node class 'Glitter'" in answer.err
     assert answer.err.count("Error: ") == 3
     assert "Traceback" not in answer.err
 

@@ -71,13 +71,13 @@ FILES: dict[str, tuple[Callable[[], Iterator[bytes]], str]] = {
     "60 MB of text": (lambda: repeated('{"a":"\U0001f600', "x" * 50, '"}', 60 * 2**20), "no workflow"),
     "many nodes of no class": (
         lambda: iter([json.dumps({str(at): {"class_type": "A", "inputs": {}} for at in range(290_000)}).encode()]),
-        "There is no node class 'A'",
+        "Unknown node class 'A'",
     ),
     "many links": (
         lambda: iter(
             [json.dumps({"nodes": [_node(1, "A")], "links": [[at, 1, 0, 1, 0, "*"] for at in range(200_000)]}).encode()]
         ),
-        "There is no node class 'A'",
+        "Unknown node class 'A'",
     ),
     "not UTF-8": (lambda: iter([b'{"nodes": [], "x": "\xff\xfe\xfa"}']), "is not UTF-8"),
     "nested lists": (lambda: iter([b"[" * 10**6]), "nested too deeply"),
@@ -86,7 +86,7 @@ FILES: dict[str, tuple[Callable[[], Iterator[bytes]], str]] = {
     "a circle of reroutes": (lambda: circle(3), "circle"),
     "a long circle of reroutes": (lambda: circle(3000), "nested too deeply"),
     "a circle of 100,000 nodes": (lambda: prompt_chain(100_000), "depends on itself"),
-    "a number without end": (lambda: iter([b'{"nodes": [], "x": ' + b"9" * 10**6 + b"}"]), "absurd numbers"),
+    "a number without end": (lambda: iter([b'{"nodes": [], "x": ' + b"9" * 10**6 + b"}"]), "numbers that are too long"),
 }
 
 

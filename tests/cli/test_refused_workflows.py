@@ -36,7 +36,7 @@ def test_an_unknown_node_names_the_pack_that_the_workflow_says_it_comes_from(pla
         place(command, place.save(workflow), *(NULL if command == "run" else ())),
         "workflow.json has 1 problem:",  # the converter and the check both see it; a person reads it once
         'node 7 (GlitterUpscale "Sparkle")',
-        "There is no node class 'GlitterUpscale' here",
+        "Unknown node class 'GlitterUpscale'",
         "It belongs to the pack comfyui-glitter",
     )
     assert said.count("GlitterUpscale'") == 1
@@ -66,18 +66,18 @@ def test_a_link_to_an_output_that_is_not_there(place: Place, prompt: Prompt) -> 
 
 def test_a_link_of_the_wrong_type_names_both_types(place: Place, prompt: Prompt) -> None:
     prompt["3"]["inputs"]["image"] = ["2", 0]
-    place.refuses(place.run(prompt), "node 3", "input image", "It takes IMAGE", "node 2 gives it UPSCALE_MODEL")
+    place.refuses(place.run(prompt), "node 3", "input image", "takes IMAGE", "node 2 gives UPSCALE_MODEL")
 
 
 def test_a_value_of_the_wrong_type(place: Place, prompt: Prompt) -> None:
     prompt["3"]["inputs"]["tile"] = "wide"
-    place.refuses(place.run(prompt), "node 3", "input tile", "'wide' is no INT")
+    place.refuses(place.run(prompt), "node 3", "input tile", "'wide' is not an integer")
 
 
 def test_a_cycle_is_named_by_its_path(place: Place, prompt: Prompt) -> None:
     prompt["5"] = {"class_type": "ImageScaleBy", "inputs": {"image": ["3", 0], "upscale_method": "area", "scale_by": 0.5}}
     prompt["3"]["inputs"]["image"] = ["5", 0]
-    place.refuses(place.run(prompt), "3 (TiledUpscale) -> 5 (ImageScaleBy) -> 3 (TiledUpscale)", "Take one of these links out")
+    place.refuses(place.run(prompt), "3 (TiledUpscale) -> 5 (ImageScaleBy) -> 3 (TiledUpscale)", "Remove one of these links")
 
 
 @pytest.mark.parametrize(("value", "sentence"), [(5000, "bigger than 512"), (-2, "smaller than -1")])
@@ -124,10 +124,10 @@ def test_a_workflow_that_writes_nothing(place: Place, prompt: Prompt) -> None:
         ("blank.json", b" \n\n", "is empty"),
         ("half.json", b'{"nodes": [', "is not JSON"),
         ("list.json", b"[1, 2]", "its JSON is a list"),
-        ("package.json", b'{"name": "x", "version": "1"}', "no workflow"),
+        ("package.json", b'{"name": "x", "version": "1"}', "not a workflow"),
         ("object.json", b"{}", "it is an empty object"),
         ("deep.json", b"[" * 100_000, "nested too deeply"),
-        ("binary.json", b"\x80\x81\x82", "is no text"),
+        ("binary.json", b"\x80\x81\x82", "is not text"),
         ("film.mp4", b"\0\0\0\x18ftypmp42", "cannot be read as a film that carries a workflow"),
     ],
 )
@@ -138,13 +138,13 @@ def test_a_file_that_is_no_workflow(place: Place, name: str, content: bytes, sen
 
 
 def test_a_image_without_a_workflow(place: Place) -> None:
-    place.refuses(place("run", "input/a.png"), "input/a.png", "carries no workflow", "Save the workflow in ComfyUI")
+    place.refuses(place("run", "input/a.png"), "input/a.png", "without a workflow", "Save the workflow in ComfyUI")
 
 
 def test_a_image_that_breaks_off_before_its_workflow(place: Place) -> None:
     path = Path("input/a.png")
     path.write_bytes(path.read_bytes()[:60])
-    place.refuses(place("run", path), "a.png", "damaged picture", "it breaks off in the middle")
+    place.refuses(place("run", path), "a.png", "damaged image", "it is truncated")
 
 
 def test_a_workflow_that_is_not_there_or_a_folder(place: Place) -> None:
@@ -156,11 +156,11 @@ def test_a_workflow_that_is_not_there_or_a_folder(place: Place) -> None:
 @pytest.mark.parametrize(
     ("assignment", "facts"),
     [
-        ("3.tile", ["sets nothing", "NODE.INPUT=VALUE"]),
-        ("tile=3", ["sets nothing", "NODE.INPUT=VALUE"]),
+        ("3.tile", ["is not an assignment", "NODE.INPUT=VALUE"]),
+        ("tile=3", ["is not an assignment", "NODE.INPUT=VALUE"]),
         ("9.tile=3", ["No node", "node 1 (LoadImage)", "node 3 (TiledUpscale"]),
         ("3.sharpness=3", ["node 3 (TiledUpscale", "no input", "target, tile, halo"]),
-        ("3.tile=wide", ["a whole number is needed", "INT"]),
+        ("3.tile=wide", ["must be an integer", "INT"]),
         ("The enlarger.tile=5000", ["node 3", "A tile of 5000 pixels", "32 to 4096"]),
         ("TiledUpscale.precision=fp13", ["node 3", "input precision", "'fp16'"]),
     ],

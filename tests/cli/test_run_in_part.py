@@ -102,10 +102,10 @@ def test_several_outputs_may_be_named_and_a_class_names_the_only_one_of_it(place
 @pytest.mark.parametrize(
     ("name", "facts"),
     [
-        ("nobody", ["No node is called 'nobody'", 'node 4 (SaveImage "The large one")', "node 6 (SaveImage)"]),
-        ("3", ['node 3 (TiledUpscale "The enlarger") writes and shows nothing']),
-        ("SaveImage", ["may be any of node 4", "node 6", "by its id"]),
-        ("9", ["node 9 (NobodyHasThis) is of a class that is not here"]),
+        ("nobody", ["No node has the id, title or class 'nobody'", 'node 4 (SaveImage "The large one")', "node 6 (SaveImage)"]),
+        ("3", ['node 3 (TiledUpscale "The enlarger") is not an output']),
+        ("SaveImage", ["fits several nodes: node 4", "node 6", "by its id"]),
+        ("9", ["node 9 (NobodyHasThis) has a class that is not installed"]),
     ],
 )
 def test_a_name_that_is_no_output_is_refused(place: Place, branches: Prompt, name: str, facts: list[str]) -> None:

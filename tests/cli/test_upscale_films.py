@@ -85,7 +85,7 @@ def test_a_video_as_comfyui_saves_it_runs_as_its_workflow(place: Place, prompt: 
 
 def test_a_video_without_a_workflow_says_so(place: Place) -> None:
     video("input/in.mkv")
-    place.refuses(place("run", "input/in.mkv"), "in.mkv is a film that carries no workflow", "Save the workflow in ComfyUI")
+    place.refuses(place("run", "input/in.mkv"), "in.mkv is a video without a workflow", "Save the workflow in ComfyUI")
 
 
 @pytest.mark.parametrize(("out", "codec"), [("o.mp4", "hevc"), ("o.mov", "hevc"), ("o.mkv", "hevc"), ("o.webm", "av1")])

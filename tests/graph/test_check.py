@@ -281,7 +281,7 @@ def test_a_check_that_takes_nothing_but_types_is_asked_too() -> None:
 @pytest.mark.parametrize(
     ("verdict", "kind", "says"),
     [
-        (False, "custom_validation_failed", "refuses"),
+        (False, "custom_validation_failed", "does not accept"),
         ("too bright", "custom_validation_failed", "too bright"),
         (MediaError("x.png is not here.", "Copy it."), "custom_validation_failed", "x.png is not here. Copy it."),
         (ZeroDivisionError("by zero"), "exception_during_validation", "ZeroDivisionError: by zero"),

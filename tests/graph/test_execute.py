@@ -223,7 +223,7 @@ def test_a_class_that_cannot_declare_its_inputs_is_named() -> None:
         raise FileNotFoundError("fonts")
 
     broken = node(lambda: (), OUTPUT_NODE=True, INPUT_TYPES=classmethod(input_types))
-    with pytest.raises(NodeError, match="The node class Node cannot say what its inputs are: FileNotFoundError: fonts"):
+    with pytest.raises(NodeError, match="INPUT_TYPES of the node class Node failed with FileNotFoundError: fonts"):
         run({"1": {"class_type": "Broken", "inputs": {}}}, {"Broken": broken})
 
 

@@ -80,7 +80,7 @@ def test_the_outputs_without_problems_above_them_are_good() -> None:
 def test_a_node_of_an_unknown_class_is_refused() -> None:
     prompt = prompt_of({"1": [], "2": [("1", 0)]}, {"2"})
     prompt["1"]["class_type"] = "Nowhere"
-    with pytest.raises(WorkflowError, match=r"node 1 \(Nowhere\) is of a class that is not here"):
+    with pytest.raises(WorkflowError, match=r"node 1 \(Nowhere\) has a class that is not installed"):
         make_plan(prompt, CATALOG)
 
 

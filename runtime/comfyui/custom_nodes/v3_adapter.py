@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, cast
 
-from ...errors import NodeError
+from ...errors import NODE_BUG_HINT, NodeError
 from ...graph.execute.node_call import ExecutionBlocker
 from .stubs.comfy_api.latest.io import (
     AnyInput,
@@ -125,7 +125,7 @@ def _convert_result(cls: type[ComfyNode], answer: Any) -> Any:
         return cast("Any", answer)
     if not isinstance(answer, NodeOutput):
         what = f"It returned {type(answer).__name__} where a NodeOutput is expected."
-        raise NodeError(what, "This is a fault of the node.")
+        raise NodeError(what, NODE_BUG_HINT)
     if answer.block_execution is not None:
         return ExecutionBlocker(answer.block_execution)
     fields: dict[str, Any] = {}
@@ -133,7 +133,7 @@ def _convert_result(cls: type[ComfyNode], answer: Any) -> Any:
         fields["ui"] = answer.ui.as_dict() if hasattr(answer.ui, "as_dict") else answer.ui
     if answer.expand is not None:
         if not cls.define_schema().enable_expand:
-            raise NodeError("It adds nodes, but its schema has no enable_expand.", "This is a fault of the node.")
+            raise NodeError("It adds nodes, but its schema has no enable_expand.", NODE_BUG_HINT)
         fields["expand"] = answer.expand
     if answer.args or not fields:
         fields["result"] = answer.args

@@ -168,7 +168,7 @@ class _WorkflowConverter:
             kind, what = "legacy_group_node", f"The group node {get_group_name(node.type)!r} cannot be converted: {reason}."
             hint = "Open the workflow in ComfyUI, which makes a subgraph of it, look at its values, and save it again."
         else:
-            kind, what = "missing_node_type", f"There is no node class {node.type!r} here."
+            kind, what = "missing_node_type", f"Unknown node class {node.type!r}."
             hint = f"It belongs to the pack {pack}. " if pack and pack != "comfy-core" else ""
             hint += "It is one of ComfyUI's own that does not run here. " if pack == "comfy-core" else ""
             hint += _describe_models(node)

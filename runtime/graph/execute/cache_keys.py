@@ -11,7 +11,8 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..prompts import get_hidden_inputs, is_link, iterate_edges
+from ..definitions import get_hidden_inputs
+from ..prompts import is_link, iterate_edges
 from .dynamic_prompt import DynamicPrompt
 
 VersionGetter = Callable[[str], Any]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from ...errors import NodeError, format_node_label
+from ...errors import NODE_BUG_HINT, NodeError, format_node_label
 from ..prompts import Prompt, get_title, is_link
 
 _SMALL_TYPES = (str, int, float, bool, type(None))
@@ -29,7 +29,7 @@ class DynamicPrompt:
         """Add one node of an expansion. Raises ``NodeError`` when it is no node."""
         inputs = node.get("inputs", {})
         if not isinstance(node.get("class_type"), str) or not isinstance(inputs, dict):
-            raise NodeError(f"It added a node {node_id} without class_type or inputs.", "This is a fault of the node.")
+            raise NodeError(f"It added a node {node_id} without class_type or inputs.", NODE_BUG_HINT)
         self._added_nodes[node_id] = {**node, "inputs": inputs}
         self._released_nodes.discard(node_id)
         self._parents[node_id] = parent

@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from ...errors import Cancelled, NodeError, Upscale8KError, WorkflowError
+from ...errors import NODE_BUG_HINT, Cancelled, NodeError, Upscale8KError, WorkflowError
 from ..definitions import is_output_class
 from ..prompts import Edge, is_link, iterate_edges
 from .async_tasks import AsyncTasks, get_unfinished, unwrap_task
@@ -261,7 +261,7 @@ class _PlanExecutor:
         for call_result in call_results:
             for new_id, node in (call_result.expand or {}).items():
                 if self.schedule.is_scheduled(new_id) or new_id in self.plan.prompt:
-                    raise NodeError(f"It added a second node {new_id}.", "This is a fault of the node.")
+                    raise NodeError(f"It added a second node {new_id}.", NODE_BUG_HINT)
                 self.prompt.add_node(new_id, node, node_id)
                 self.cache_keys.forget_node(new_id)
                 self.static_keys.forget_node(new_id)
@@ -285,7 +285,7 @@ class _PlanExecutor:
 
     def _make_cycle_error(self, cycle: Sequence[str]) -> Upscale8KError:
         path = " -> ".join(f"{node_id} ({self.prompt.get_node(node_id)['class_type']})" for node_id in cycle)
-        return WorkflowError(f"The nodes that it added wait for each other: {path}.", "This is a fault of the node.")
+        return WorkflowError(f"The nodes that it added wait for each other: {path}.", NODE_BUG_HINT)
 
     # ------------------------------------------------------------------ what every step needs
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, cast
 
-from ...errors import NodeError
+from ...errors import NODE_BUG_HINT, NodeError
 
 Inputs = dict[str, list[Any]]
 
@@ -125,7 +125,7 @@ def _require_sequence(cls: type, result: Any) -> Sequence[Any]:
     if isinstance(result, ExecutionBlocker):
         return _replicate_blocker(cls, result)
     if not isinstance(result, tuple | list):
-        raise NodeError(f"It returned {type(result).__name__} where a tuple is expected.", "This is a fault of the node.")
+        raise NodeError(f"It returned {type(result).__name__} where a tuple is expected.", NODE_BUG_HINT)
     return cast("Sequence[Any]", result)
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..prompts import Edge, get_declared_inputs, get_hidden_inputs, is_link, unwrap_literal
+from ..definitions import get_declared_inputs, get_hidden_inputs
+from ..prompts import Edge, is_link, unwrap_literal
 from .dynamic_prompt import DynamicPrompt
 from .node_call import Inputs
 

@@ -1,7 +1,7 @@
-"""The order of a run, decided before it starts.
+"""Plan the order of a run before it starts.
 
-An 8K picture is 400 MB, so the order is chosen to keep few of them alive: of all nodes that could run next, the one
-nearest to an output goes first. What nobody reads later is released at once (``values``).
+An 8K image takes 400 MB, so the order keeps few of them in memory: of all nodes that could run next, the one nearest to an
+output comes first. ``result_refs`` releases results without further readers.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import Problem, WorkflowError
-from ..definitions import is_output_class
 from ..prompts import Prompt, find_cycles, find_reachable, format_cycle, format_label, iterate_edges, make_natural_key
+from ..targets import list_outputs
 
 if TYPE_CHECKING:
     import networkx as nx
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExecutionPlan:
-    """``order`` is that of a run in which every input is wanted; one that is lazy leaves nodes out, none comes earlier."""
+    """``order`` is that of a run that evaluates every input. Lazy inputs leave nodes out, but move none forward."""
 
     prompt: Prompt
     order: tuple[str, ...]
@@ -30,17 +30,17 @@ class ExecutionPlan:
 
 
 def make_plan(prompt: Prompt, catalog: Mapping[str, type], outputs: Sequence[str] | None = None) -> ExecutionPlan:
-    """Plan a prompt that has passed ``check``. ``outputs`` limits the run to what these nodes need.
+    """Plan a prompt that ``check_prompt`` has passed. ``outputs`` limits the run to what these nodes need.
 
-    Raises ``WorkflowError`` when nothing is to be run, when a node or a class is missing, or when links run in a circle.
+    Raises ``WorkflowError`` when there is nothing to run, a node or a class is missing, or links form a cycle.
     """
-    import networkx as nx  # It takes 0.6 s, and whoever only checks a workflow need not wait for it.
+    import networkx as nx  # takes 0.6 s, which `check` does without
 
     output_ids = _select_outputs(prompt, catalog, outputs)
     needed = _collect_needed(prompt, output_ids)
     for node_id, node in needed.items():
         if node["class_type"] not in catalog:
-            what = f"{format_label(prompt, node_id)} is of a class that is not here."
+            what = f"{format_label(prompt, node_id)} has a class that is not installed."
             raise WorkflowError(what, "Run `check` to see what is missing.", node_id=node_id)
     graph: DiGraph = nx.DiGraph()
     graph.add_nodes_from(needed)
@@ -55,32 +55,25 @@ def make_plan(prompt: Prompt, catalog: Mapping[str, type], outputs: Sequence[str
 
 
 def find_runnable_outputs(prompt: Prompt, catalog: Mapping[str, type], problems: Sequence[Problem]) -> list[str]:
-    """The outputs of a checked prompt that can run although others have problems; empty when none can."""
+    """Return the outputs of a checked prompt that can run although others have problems."""
     problem_nodes = {problem.node_id for problem in problems}
     if None in problem_nodes:
         return []
-    return [
-        output
-        for output, node in prompt.items()
-        if is_output_class(catalog.get(node["class_type"], object)) and not problem_nodes & find_reachable(prompt, [output])
-    ]
+    return [output for output in list_outputs(prompt, catalog) if not problem_nodes & find_reachable(prompt, [output])]
 
 
 def _select_outputs(prompt: Prompt, catalog: Mapping[str, type], outputs: Sequence[str] | None) -> list[str]:
     for node_id in outputs or ():
         if node_id not in prompt:
-            raise WorkflowError(f"There is no node {node_id} to run.", "Name one that is in the workflow.", node_id=node_id)
-    if outputs is not None:
-        found = list(dict.fromkeys(outputs))
-    else:
-        found = [node_id for node_id, node in prompt.items() if is_output_class(catalog.get(node["class_type"], object))]
+            raise WorkflowError(f"The workflow has no node {node_id} to run.", "Name one of its nodes.", node_id=node_id)
+    found = sorted(set(outputs), key=make_natural_key) if outputs is not None else list_outputs(prompt, catalog)
     if not found:
         raise WorkflowError("No node of the workflow writes or shows anything.", "Add a node such as SaveImage.")
-    return sorted(found, key=make_natural_key)
+    return found
 
 
 def _collect_needed(prompt: Prompt, outputs: Sequence[str]) -> Prompt:
-    """The outputs and everything they depend on, which must be there and free of circles."""
+    """Return the outputs and all nodes they depend on. Raises ``WorkflowError`` for a missing node or a cycle."""
     needed: Prompt = {}
     pending = list(outputs)
     while pending:
@@ -90,10 +83,10 @@ def _collect_needed(prompt: Prompt, outputs: Sequence[str]) -> Prompt:
         needed[node_id] = prompt[node_id]
         for edge in iterate_edges(prompt[node_id]):
             if edge.origin not in prompt:
-                what = f"{format_label(prompt, node_id)} reads node {edge.origin}, which is not in the workflow."
-                raise WorkflowError(what, "Link it to a node that is there.", node_id=node_id, input_name=edge.name)
+                what = f"{format_label(prompt, node_id)}reads node {edge.origin}, which the workflow does not contain."
+                raise WorkflowError(what, "Link the input to another node.", node_id=node_id, input_name=edge.name)
             pending.append(edge.origin)
     for cycle in find_cycles(needed):
-        what = f"The links run in a circle: {format_cycle(prompt, cycle)}."
-        raise WorkflowError(what, "Take one of them out.", node_id=cycle[0])
+        what = f"The links form a cycle: {format_cycle(prompt, cycle)}."
+        raise WorkflowError(what, "Remove one of these links.", node_id=cycle[0])
     return needed

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from ...errors import NodeError
-from ..prompts import Edge, get_hidden_inputs, iterate_edges, make_natural_key
+from ...errors import NODE_BUG_HINT, NodeError
+from ..definitions import get_hidden_inputs
+from ..prompts import Edge, iterate_edges, make_natural_key
 from .cache_keys import EqualNodes
 from .dynamic_prompt import DynamicPrompt
 from .node_inputs import get_lazy_inputs
@@ -118,7 +119,7 @@ class Schedule:
         origins = {edge.name: self.get_source(edge)[0] for edge in scheduled.edges}
         for name in names:
             if name not in origins:
-                raise NodeError(f"It asks for the input {name}, which is not linked.", "This is a fault of the node.")
+                raise NodeError(f"It asks for the input {name}, which is not linked.", NODE_BUG_HINT)
             if origins[name] in self._failed_nodes:
                 raise NodeError(f"It asks for the input {name}, whose node failed.", "See the failure above.")
             scheduled.requested_names.add(name)
@@ -233,7 +234,7 @@ class Schedule:
     def _get_class(self, node_id: str) -> type:
         """The class of a node. Raises ``NodeError`` when an added node is not there or of no known class."""
         if not self._prompt.can_run(node_id):
-            raise NodeError(f"It added nodes that read node {node_id}, which is not there.", "This is a fault of the node.")
+            raise NodeError(f"It added nodes that read node {node_id}, which is not there.", NODE_BUG_HINT)
         class_type = self._prompt.get_node(node_id)["class_type"]
         if class_type not in self._catalog:
             raise NodeError(f"It added a node of class {class_type!r}, which is not there.", "Add the pack that has it.")

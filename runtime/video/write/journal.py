@@ -12,7 +12,6 @@ happens. A line that is cut off, and a segment whose bytes are not those of its 
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -24,6 +23,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ...atomic_write import atomic_write
+from ...checksum import compute_sha256
 from ...file_lock import exclusive_lock
 
 JOURNAL_NAME = "journal.jsonl"
@@ -62,12 +62,6 @@ class JournalState:
     @property
     def frame_count(self) -> int:
         return sum(segment.frame_count for segment in self.segments)
-
-
-def compute_sha256(path: Path) -> str:
-    """sha256 of a file, hexadecimal."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class SegmentFolder:

@@ -29,6 +29,7 @@ from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from ...atomic_write import publish_file, temp_path
+from ...checksum import compute_sha256
 from ...errors import OutputError
 from ...media.geometry import Size
 from ...media.video_stream import ColorInfo
@@ -37,7 +38,7 @@ from ..read.container import to_fraction
 from .encoder_options import count_cores
 from .encoding import Encoding
 from .errors import translate_write_errors
-from .journal import Segment, SegmentFolder, compute_sha256
+from .journal import Segment, SegmentFolder
 from .pyav_output import encode_frame, open_output
 
 

@@ -227,7 +227,10 @@ class Autogrow:
         def __init__(self, id: str, template: Any, *_: Any, **more: Any) -> None:
             super().__init__(id, **more)
             group = "optional" if template.input.optional else "required"
-            self.options["template"] = {"input": {group: {template.input.id: template.input.to_v1_declaration()}}, **template.rest}
+            self.options["template"] = {
+                "input": {group: {template.input.id: template.input.to_v1_declaration()}},
+                **template.rest,
+            }
 
 
 class DynamicCombo:
