@@ -1,20 +1,17 @@
-"""Picture files in and out. Promises: every number of a file that is read is one that stands in it (depth, alpha, profile,
-linear light); a file that is damaged is an error and never half a picture; nothing half-written stands under its final name.
+"""Read and write image files. Values are read as stored (bit depth, alpha, profile, linear light); a damaged file raises an
+error and never yields part of an image; a file gets its final name only when it is complete.
 
-* ``picture``       what a file holds, as one value.
-* ``transfer``      whole pictures between sRGB encoding and linear light.
-* ``read``          any picture file -> ``Picture``.
-* ``write``         pixels -> any picture file.
-* ``like_comfyui``  what ComfyUI's own LoadImage and SaveImage do, number for number.
-* ``tensor``        between files and ComfyUI's IMAGE. It, ``batches`` and ``save_advanced`` know torch, no other file here.
-* ``batches``       what ComfyUI's own nodes do with batches, alpha and lists of tiles, bit for bit.
-* ``save_advanced`` what ComfyUI's SaveImageAdvanced writes.
-* ``area``          reduced by area in linear light, or enlarged by a cubic, any rows of a picture alone.
-* ``film``          picture files as the frames of a film; ``preview`` is a small picture of a large one.
-* ``alpha``         colour under transparent pixels, before it can bleed into the edges.
+* ``image_file``       the contents of an image file as one value.
+* ``read``             any image file -> ``ImageFile``.
+* ``write``            pixels -> any image file.
+* ``linear_light``     whole images between sRGB encoding and linear light.
+* ``quantize``         between floats and integers, one strip of rows at a time.
+* ``resize``           reduce by area in linear light or enlarge by a cubic, any range of rows alone; small previews.
+* ``alpha``            fill the color of transparent pixels, before it can bleed into the edges.
+* ``sequence_frames``  image files as the frames of a video.
 
-Below them: ``header`` (which format, how large, before a pixel is decoded), ``png``, ``webp``, ``gif``, ``jxl`` (the structure
-of these files), ``decode``, ``encode``, ``quantize``, ``orientation``, ``metadata``, ``icc_profile``, ``refusal``.
+Below them: ``metadata`` (EXIF), ``icc_profile``, ``pillow_save``, ``errors``, and ``formats/``: ``header`` (format and size, before a pixel is
+decoded), ``png``, ``webp``, ``gif``, ``jxl`` (the structure of these files), ``image_decoders``, ``image_encoders``.
 
-numpy arrays in and out.
+numpy arrays in and out; no module here imports torch or ComfyUI.
 """

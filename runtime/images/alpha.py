@@ -1,7 +1,7 @@
-"""Colour under transparent pixels, before it can bleed into the edges.
+"""Fill the color of transparent pixels, before it can bleed into the edges.
 
-A pixel with alpha 0 still has a colour in the file, mostly black. An upscaler that looks at colour alone mixes it into the
-visible edge: a dark fringe. So colour is first continued from what can be seen.
+A pixel with alpha 0 still has a color in the file, usually black. An upscaler that sees only color mixes it into the visible
+edge, which becomes a dark fringe. So the color of visible pixels is first extended into the transparent ones.
 """
 
 from __future__ import annotations
@@ -11,20 +11,20 @@ from typing import cast
 import cv2
 import numpy as np
 
-from .image_file import Floats
+from ..media.arrays import Floats
 from .quantize import iter_strips
 
 
 def fill_transparent_pixels(pixels: Floats) -> Floats:
-    """The colour channels of (H, W, 4) or (H, W, 2) pixels with straight alpha, continued under fully transparent pixels.
+    """Return the color channels of (H, W, 4) or (H, W, 2) pixels with straight alpha, filled where alpha is 0.
 
-    Push-pull (Gortler et al., "The Lumigraph", SIGGRAPH 1996, section 3.3.1): colour weighted by alpha is averaged 2 by 2 up to
-    a single pixel, and gaps are filled from the next coarser level. Linear in the number of pixels and the same on every run;
-    beside the result it holds half as much again.
+    Push-pull (Gortler et al., "The Lumigraph", SIGGRAPH 1996, section 3.3.1): color weighted by alpha is averaged 2 by 2 down
+    to a single pixel, and gaps are filled from the next coarser level. Deterministic, linear in the number of pixels; needs
+    half as much memory again as the result.
 
     Returns:
-        (H, W, 3) or (H, W, 1) float32. Pixels with alpha above 0 are untouched, bit for bit; so is everything where nothing is
-        visible at all.
+        (H, W, 3) or (H, W, 1) float32. Pixels with alpha above 0 are unchanged, bit for bit, and so is an image that is
+        entirely transparent.
     """
     color = np.ascontiguousarray(pixels[:, :, :-1])
     alpha = pixels[:, :, -1]
@@ -37,7 +37,7 @@ def fill_transparent_pixels(pixels: Floats) -> Floats:
 
 
 def _halve_image(pixels: Floats) -> Floats:
-    """The first coarser level (H/2, W/2, colour + 1), colour times weight and weight, a strip at a time."""
+    """Return the first coarser level (H/2, W/2, color + 1), weighted color and weight, computed strip by strip."""
     height, width, channels = pixels.shape
     level = np.empty((-(-height // 2), -(-width // 2), channels), np.float32)
     for rows in iter_strips((level.shape[0], 2 * width, channels)):
@@ -48,7 +48,7 @@ def _halve_image(pixels: Floats) -> Floats:
 
 
 def _halve_level(level: Floats) -> Floats:
-    """Means of 2 by 2; outside of the picture weight and colour are 0."""
+    """Average 2 by 2; outside of the image weight and color are 0."""
     height, width = level.shape[:2]
     even = np.pad(level, ((0, height % 2), (0, width % 2), (0, 0)))
     pairs: Floats = np.add(even[0::2], even[1::2])
@@ -56,7 +56,7 @@ def _halve_level(level: Floats) -> Floats:
 
 
 def _fill_level(level: Floats) -> Floats:
-    """Colour (H, W, colour) of a level of weighted colour, without gaps."""
+    """Return the color (H, W, color) of a level of weighted color, without gaps."""
     weight = level[:, :, -1:]
     own_color = np.zeros((*level.shape[:2], level.shape[2] - 1), np.float32)
     np.divide(level[:, :, :-1], weight, out=own_color, where=weight > 0)
@@ -68,14 +68,14 @@ def _fill_level(level: Floats) -> Floats:
 
 
 def _double_level(level: Floats, height: int, width: int) -> Floats:
-    """Bilinear at twice the size, cut to height and width."""
+    """Enlarge to twice the size by bilinear interpolation and crop to height and width."""
     size = (2 * level.shape[1], 2 * level.shape[0])
     doubled = cast(Floats, cv2.resize(level, size, interpolation=cv2.INTER_LINEAR))
     return doubled.reshape(size[1], size[0], -1)[:height, :width]
 
 
 def _fill_rows(color: Floats, alpha: Floats, coarse: Floats, start: int, stop: int) -> None:
-    """Fill what two coarse rows ``start:stop`` cover, in place; a coarse row more on both sides makes strips seamless."""
+    """Fill in place the rows that the coarse rows ``start:stop`` cover; one more coarse row on each side avoids seams."""
     above, below = max(start - 1, 0), min(stop + 1, coarse.shape[0])
     rows = slice(2 * start, min(2 * stop, color.shape[0]))
     doubled = _double_level(coarse[above:below], 2 * (below - above), color.shape[1])[2 * (start - above) :]

@@ -1,4 +1,4 @@
-"""The little that must be known of an ICC profile (ICC.1:2022) to put the right numbers beside it."""
+"""Read from an ICC profile (ICC.1:2022) what is needed to interpret the pixels: color space, sRGB, linear curve."""
 
 from __future__ import annotations
 
@@ -10,24 +10,24 @@ _GREY, _RGB = b"GRAY", b"RGB "
 
 
 def is_profile_for(icc: bytes, channels: int) -> bool:
-    """Whether the profile speaks about pixels of this kind (a CMYK profile does not, once the pixels are RGB)."""
+    """Whether the profile describes pixels with this number of channels (a CMYK profile does not describe RGB pixels)."""
     return len(icc) >= 132 and icc[16:20] == (_GREY if channels <= 2 else _RGB)
 
 
 def is_srgb(icc: bytes) -> bool:
-    """Whether the profile calls itself sRGB, and its curve is not linear."""
+    """Whether the profile is named sRGB and its curve is not linear."""
     return any("sRGB".encode(encoding) in icc for encoding in ("ascii", "utf-16-be")) and not is_linear(icc)
 
 
 def resolve_stored_transfer(icc: bytes | None, *, exr: bool, floating: bool) -> Transfer:
-    """What the numbers of a file mean: what its profile says; without one linear light in EXR and float files, else sRGB."""
+    """Return the transfer of a file: that of its profile; without one, linear light for EXR and float files, else sRGB."""
     if icc and not exr:
         return "linear" if is_linear(icc) else "srgb"
     return "linear" if exr or floating else "srgb"
 
 
 def is_linear(icc: bytes) -> bool:
-    """Whether the tone curve of red or grey is y = x: ``curv`` empty or of gamma 1, ``para`` of gamma 1 and no shift."""
+    """Whether the tone curve of red or grey is y = x: ``curv`` empty or of gamma 1, ``para`` of gamma 1 without offset."""
     curve = _read_tag(icc, b"rTRC") or _read_tag(icc, b"kTRC")
     if curve[:4] == b"curv":
         entries = int.from_bytes(curve[8:12])

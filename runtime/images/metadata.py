@@ -1,4 +1,4 @@
-"""EXIF blocks: what stands in one, and one made ready to be written beside new pixels."""
+"""EXIF blocks: read one, and prepare one to be written with new pixels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from PIL import Image
 _ORIENTATION = 0x0112
 _EXIF_IFD = 0x8769
 _PIXEL_SIZE = (0xA002, 0xA003)
-# What EXIF and TIFF both have and an archive cares for: the EXIF tag and OpenImageIO's name for it.
+# Tags that EXIF and TIFF share and that archives need: the EXIF tag and OpenImageIO's name for it.
 _TIFF_TAG_NAMES = {
     0x010E: "ImageDescription",
     0x010F: "Make",
@@ -24,16 +24,16 @@ _TIFF_TAG_NAMES = {
 
 
 def parse_orientation(block: bytes | None) -> int:
-    """The orientation in an EXIF block; 1 (upright) where there is none."""
+    """Return the orientation of an EXIF block. Default: 1 (upright)."""
     try:
         value: Any = _parse_exif(block).get(_ORIENTATION) if block else None
-    except Exception:  # a broken EXIF block is no reason to refuse a whole picture
+    except Exception:  # a broken EXIF block must not make the image unreadable
         return 1
     return value if isinstance(value, int) else 1
 
 
 def remove_stale_tags(block: bytes | None) -> bytes | None:
-    """The block without what no longer holds: orientation, pixel size, thumbnail. None where nothing is left or readable."""
+    """Return the block without orientation, pixel size and thumbnail; None if it is then empty or cannot be parsed."""
     if not block:
         return None
     try:
@@ -48,7 +48,7 @@ def remove_stale_tags(block: bytes | None) -> bytes | None:
 
 
 def add_text_tags(block: bytes | None, text: Mapping[str, str]) -> bytes | None:
-    """The block with ComfyUI's WebP convention: ``prompt:...`` as Model (0x0110), the others as Make (0x010F) and downwards."""
+    """Add texts by ComfyUI's WebP convention: ``prompt:...`` as Model (0x0110), the others as Make (0x010F) and downwards."""
     if not text:
         return block
     exif = _parse_exif(block) if block else Image.Exif()
@@ -61,13 +61,13 @@ def add_text_tags(block: bytes | None, text: Mapping[str, str]) -> bytes | None:
 
 
 def exif_to_tiff_tags(block: bytes | None) -> dict[str, str]:
-    """The tags of an EXIF block that a TIFF file holds as well, by OpenImageIO's names."""
+    """Return the tags of an EXIF block that TIFF has as well, by OpenImageIO's names."""
     exif = _parse_exif(block) if block else Image.Exif()
     return {name: value for tag, name in _TIFF_TAG_NAMES.items() if isinstance(value := exif.get(tag), str)}
 
 
 def tiff_tags_to_exif(spec: oiio.ImageSpec) -> bytes | None:
-    """The same tags of a TIFF file as an EXIF block."""
+    """Return those tags of a TIFF file as an EXIF block."""
     exif = Image.Exif()
     for tag, name in _TIFF_TAG_NAMES.items():
         if value := spec.get_string_attribute(name):

@@ -1,29 +1,27 @@
-"""Any picture file -> ``Picture``.
-
-The eight orientations of EXIF (tag 0x0112, CIPA DC-008).
-"""
+"""Read any image file."""
 
 from __future__ import annotations
 
 from os import PathLike
 from pathlib import Path
 
+from ..media.arrays import Floats
 from . import icc_profile, metadata
 from .formats.header import MAX_PIXELS, read_header, translate_decoder_errors
 from .formats.image_decoders import decode_image
-from .image_file import Floats, ImageFile
+from .image_file import ImageFile
 
 
 def read_image_file(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) -> ImageFile:
-    """Read a PNG, JPEG, WebP, TIFF, AVIF, EXR, JPEG XL, BMP or GIF file, whatever its name ends in.
+    """Read a PNG, JPEG, WebP, TIFF, AVIF, EXR, JPEG XL, BMP or GIF file, whatever its suffix.
 
-    Of several pages, frames or EXR parts the first is read. Numbers are kept as stored: no colour conversion, except CMYK to
-    RGB (by the plain formula), YCbCr and palettes to RGB, and associated alpha to straight. An EXR is what its display window
-    shows. Whether numbers are linear light is what their profile says; without one, EXR and float files are.
+    Of several pages, frames or EXR parts the first is read. Values are kept as stored, without color conversion, except CMYK
+    to RGB (by the simple formula), YCbCr and palettes to RGB, and associated alpha to straight. An EXR is cropped or padded to
+    its display window. The profile says whether values are linear light; without one, those of EXR and float files are.
 
     Raises:
-        MediaError: missing, empty, a folder, not a picture, more than ``max_pixels`` pixels (checked before decoding),
-            cut off or damaged anywhere in the picture, NaN or infinite values.
+        MediaError: the file is missing, empty, a folder, not an image, has more than ``max_pixels`` pixels (checked before
+            decoding), is truncated or damaged anywhere in the image, or holds NaN or infinite values.
     """
     file_path = Path(path)
     header = read_header(file_path, max_pixels)
@@ -48,10 +46,10 @@ def _orient_resolution(resolution: tuple[float, float] | None, orientation: int)
 
 
 def apply_orientation(pixels: Floats, orientation: int) -> Floats:
-    """Turn (H, W, C) pixels so that row 0 is the top and column 0 the left; a value that EXIF does not know turns nothing.
+    """Turn (H, W, C) pixels so that row 0 is the top and column 0 the left; other values than 1 to 8 turn nothing.
 
-    Orientation n says where the stored row 0 and column 0 belong: 1 top/left, 2 top/right, 3 bottom/right, 4 bottom/left,
-    5 left/top, 6 right/top, 7 right/bottom, 8 left/bottom.
+    EXIF's tag 0x0112 (CIPA DC-008) says where the stored row 0 and column 0 belong: 1 top/left, 2 top/right, 3 bottom/right,
+    4 bottom/left, 5 left/top, 6 right/top, 7 right/bottom, 8 left/bottom.
     """
     if orientation not in range(2, 9):
         return pixels

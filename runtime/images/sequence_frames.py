@@ -1,4 +1,4 @@
-"""Picture files as the frames of a film: integers in, integers out, sRGB."""
+"""Image files as the frames of a video: integers in, integers out, sRGB."""
 
 from __future__ import annotations
 
@@ -20,10 +20,10 @@ Samples = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 def make_frame_reader(max_pixels: int, on_message: Callable[[str], None]) -> Callable[[Path], Samples]:
-    """A function from a picture file to (H, W, 3) R'G'B' in full range: uint8, or uint16 for deeper files.
+    """Return a function from the path of an image file to (H, W, 3) R'G'B' in full range: uint8, or uint16 for deeper files.
 
-    Grey becomes colour, linear light sRGB. What a film cannot carry is told to ``say`` and left out: alpha, highlights above 1
-    (to scale each picture by its own would make the film flicker), colour profiles. The function raises as ``read`` does.
+    Grey becomes RGB, linear light becomes sRGB. Alpha, highlights above 1 and color profiles are dropped and reported to
+    ``on_message``; scaling each image by its own highlights would make the video flicker. Raises as ``read_image_file``.
     """
 
     def read_frame(path: Path) -> Samples:
@@ -41,16 +41,19 @@ def make_frame_reader(max_pixels: int, on_message: Callable[[str], None]) -> Cal
 def _find_losses(image: ImageFile) -> list[str]:
     losses: list[str] = []
     if image.has_alpha:
-        losses.append("the alpha channel is left out, for films have none.")
+        losses.append("the alpha channel is dropped, because video has none.")
     if image.bits == 32 and float(image.pixels[:, :, :3].max()) > 1.0:
-        losses.append("highlights above 1 are cut off.")
+        losses.append("highlights above 1 are clipped.")
     if image.icc and not (icc_profile.is_srgb(image.icc) or image.transfer == "linear"):
-        losses.append("the colour profile is not sRGB, and is left out.")
+        losses.append("the color profile is not sRGB and is dropped.")
     return losses
 
 
 def make_frame_writer(text: Mapping[str, str]) -> Callable[[Path, Samples, Literal[8, 16, 32]], None]:
-    """A function that writes such pixels to a picture file of so many bits, with ``text``; it raises as ``write`` does."""
+    """Return a function that writes such pixels to an image file of 8, 16 or 32 bits with ``text``.
+
+    It raises as ``write_image_file``.
+    """
 
     def write_frame(path: Path, pixels: Samples, bits: Literal[8, 16, 32]) -> None:
         write_image_file(path, pixels, bits=bits, text=text)

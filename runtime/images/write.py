@@ -1,4 +1,4 @@
-"""Pixels -> any picture file."""
+"""Write any image file."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ import numpy as np
 
 from ..atomic_write import translate_os_errors, write_atomically
 from ..errors import OutputError, Upscale8KError
+from ..media.arrays import Floats, Pixels, has_alpha
 from ..media.geometry import Size
 from . import icc_profile
 from .errors import ImageFormatError
 from .formats import image_encoders
 from .formats.image_encoders import EncodeJob
-from .image_file import BitDepth, Floats, Transfer
+from .image_file import BitDepth, Transfer
 from .linear_light import linear_image_to_srgb, srgb_image_to_linear
-from .quantize import Pixels
 
 
 @dataclass(frozen=True)
 class OutputFormat:
-    """What a file format can hold, and who writes it."""
+    """What a file format can store, and its encoder."""
 
     name: str
     encoder: Callable[[EncodeJob, Path], None]
@@ -31,7 +31,7 @@ class OutputFormat:
     has_alpha: bool
     max_side: int
     default_quality: int | None
-    """The quality where none is asked for; None: lossless."""
+    """Used where no quality is requested. None: lossless."""
     lossy: bool = False
 
 
@@ -70,31 +70,31 @@ def write_image_file(
     lossless: bool | None = None,
     numbered: bool = False,
 ) -> Path:
-    """Write a picture.
+    """Write an image file. It gets its final name when it is complete on disk (fsync).
 
     Args:
-        path: its suffix says the format: .png .jpg .jpeg .webp .tif .tiff .avif .exr .jxl.
-        pixels: (H, W, C), C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA, alpha straight. float32 0..1 (above and below too for
-            32 bits and EXR), or uint8 or uint16 over their whole range. Floats are clipped and become floor(x * max + 0.5).
-        bits: depth of the file. 8, 16 (EXR: half), 32 (floating point). Default: 8, or 16 for uint16 pixels and for EXR.
-        transfer: what ``pixels`` hold. They are converted where the file holds the other: by the tone curve of ``icc``, and
-            without one EXR and 32 bits are linear light, all others sRGB.
-        icc: profile of the pixels. EXR has none: there sRGB is let go (its primaries are what EXR means), others are refused.
-        exif: an EXIF block as in ``Picture.exif``. Not in EXR and JPEG XL; TIFF takes the tags that it has itself.
+        path: its suffix selects the format: .png .jpg .jpeg .webp .tif .tiff .avif .exr .jxl.
+        pixels: (H, W, C), C = 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA, alpha straight. float32 0..1 (32 bits and EXR: any
+            finite value), or uint8 or uint16 over their whole range. Floats are clipped and become floor(x * max + 0.5).
+        bits: depth of the file: 8, 16 (EXR: half) or 32 (floating point). Default: 8, or 16 for uint16 pixels and for EXR.
+        transfer: that of ``pixels``. They are converted if the file uses the other one: that of ``icc``, and without a profile
+            linear light for EXR and 32 bits, sRGB for all others.
+        icc: profile of the pixels. EXR stores none: an sRGB profile is dropped (EXR's primaries are the same), others raise.
+        exif: an EXIF block as in ``ImageFile.exif``. Not in EXR and JPEG XL; TIFF stores the tags that it shares with EXIF.
         resolution: pixels per inch. PNG, JPEG, TIFF.
         chromaticities: EXR.
-        text: what ComfyUI keeps its ``prompt`` and ``workflow`` in: text chunks of a PNG, EXIF of a WebP, string attributes of
-            an EXR. Left out of the other formats, where ComfyUI looks for none.
+        text: ComfyUI's ``prompt`` and ``workflow``: text chunks of a PNG, EXIF of a WebP, string attributes of an EXR. Ignored
+            by the other formats, where ComfyUI reads none.
         quality: 1 to 100, for JPEG (default 95), AVIF (90), WebP and JPEG XL (default: lossless). Others ignore it.
-        lossless: True insists, False asks for quality 95 of a format that would otherwise be lossless.
+        lossless: True requires it, False selects quality 95 for a format that is lossless by default.
         numbered: ``path`` has a number that we chose; an existing file is kept, and the next free number is taken.
 
     Returns:
         The path of the file, which is ``path`` unless ``numbered`` changes it.
 
     Raises:
-        OutputError: the format cannot hold the picture (the message names one that can), or it cannot be written. JPEG has no
-            alpha: a picture with alpha is refused, not laid on a background nobody chose.
+        OutputError: the format cannot store the image (the message names one that can), or the file cannot be written. An image
+            with alpha is not written as JPEG, because any background would be arbitrary.
     """
     file_path = Path(path)
     output_format = _find_output_format(file_path)
@@ -104,7 +104,7 @@ def write_image_file(
     _check_fits(file_path, output_format, pixels, depth)
     if output_format is _EXR and icc and not icc_profile.is_srgb(icc):
         raise OutputError(
-            f"{file_path.name} would lose its colours: EXR holds no ICC profile.",
+            f"{file_path.name} would lose its colors: EXR stores no ICC profile.",
             "Write a TIFF with bits=32 instead.",
             path=file_path,
         )
@@ -126,12 +126,12 @@ def save_image(path: Path, encode: Callable[[Path], object], *, numbered: bool =
     """Write an image with ``encode(temporary path)`` as ``write_atomically`` does, and return the final path.
 
     Raises:
-        OutputError: ``path`` cannot be written, or the encoder refuses the image. An existing file stays.
+        OutputError: ``path`` cannot be written, or the encoder rejects the image. An existing file stays.
     """
     if not path.parent.is_dir():
         raise OutputError(f"{path} cannot be written: the folder {path.parent} does not exist.", "Create it.", path=path)
     if path.is_dir():
-        raise OutputError(f"{path} cannot be written: it is a folder.", "Name a file.", path=path)
+        raise OutputError(f"{path} cannot be written: it is a folder.", "Give the name of a file.", path=path)
     try:
         with translate_os_errors(path):
             return write_atomically(path, encode, numbered=numbered)
@@ -147,7 +147,7 @@ def _find_output_format(path: Path) -> OutputFormat:
     output_format = OUTPUT_FORMATS.get(path.suffix.lower())
     if output_format is None:
         raise OutputError(
-            f"{path.name} has no ending that says a format that can be written.",
+            f"{path.name} has no suffix of an image format that can be written.",
             f"Use one of {' '.join(OUTPUT_FORMATS)}.",
             path=path,
         )
@@ -160,17 +160,17 @@ def _check_fits(path: Path, output_format: OutputFormat, pixels: Pixels, bits: B
         others = ", ".join(sorted({other.name for other in OUTPUT_FORMATS.values() if bits in other.bits}))
         depths = " or ".join(str(depth) for depth in output_format.bits)
         raise OutputError(
-            f"{path.name}: {output_format.name} holds {depths} bits, not {bits}.", f"{bits} bits fit into {others}.", path=path
+            f"{path.name}: {output_format.name} stores {depths} bits, not {bits}.", f"For {bits} bits use {others}.", path=path
         )
-    if pixels.shape[2] in (2, 4) and not output_format.has_alpha:
+    if has_alpha(pixels) and not output_format.has_alpha:
         raise OutputError(
-            f"{path.name}: {output_format.name} has no transparency and the picture has.",
-            "Write a PNG or a WebP, or take the alpha channel away first.",
+            f"{path.name}: {output_format.name} has no transparency and the image has.",
+            "Write a PNG or a WebP, or remove the alpha channel first.",
             path=path,
         )
     if max(size.width, size.height) > output_format.max_side:
         raise OutputError(
-            f"{path.name}: {output_format.name} ends at {output_format.max_side:,} pixels a side, the picture is {size}.",
+            f"{path.name}: {output_format.name} is limited to {output_format.max_side:,} pixels a side, the image is {size}.",
             "Write a PNG, TIFF or EXR.",
             path=path,
         )
@@ -178,7 +178,7 @@ def _check_fits(path: Path, output_format: OutputFormat, pixels: Pixels, bits: B
 
 def _resolve_quality(path: Path, output_format: OutputFormat, quality: int | None, lossless: bool | None) -> int | None:
     if quality is not None and not 1 <= quality <= 100:
-        raise OutputError(f"{path.name}: a quality is 1 to 100, not {quality}.", path=path)
+        raise OutputError(f"{path.name}: the quality must be 1 to 100, not {quality}.", path=path)
     if lossless and output_format.default_quality is not None:
         raise OutputError(
             f"{path.name}: {output_format.name} is never lossless here.", "Write a PNG, WebP, TIFF or JPEG XL.", path=path

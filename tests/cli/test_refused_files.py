@@ -59,12 +59,12 @@ def test_a_truncated_image(place: Place, prompt: Prompt, node: str) -> None:
     whole = Path("input/a.png").read_bytes()
     Path("input/cut.png").write_bytes(whole[: len(whole) * 2 // 3])
     prompt["1"]["class_type"] = node
-    place.refuses(place.run(load(prompt, "cut.png")), f"node 1 ({node})", "cut.png", "cut off", "export it again")
+    place.refuses(place.run(load(prompt, "cut.png")), f"node 1 ({node})", "cut.png", "truncated", "export it again")
 
 
 @pytest.mark.parametrize("node", ["LoadImage", "ImageIn"])
 @pytest.mark.parametrize(
-    ("content", "sentence"), [(b"dear diary", "it is text"), (b"", "empty"), (b"\0\0\0\x18ftypmp42\0\0\0\0", "a film")]
+    ("content", "sentence"), [(b"dear diary", "it is text"), (b"", "empty"), (b"\0\0\0\x18ftypmp42\0\0\0\0", "a video")]
 )
 def test_a_file_that_is_named_png_and_is_none(place: Place, prompt: Prompt, node: str, content: bytes, sentence: str) -> None:
     Path("input/text.png").write_bytes(content)

@@ -70,7 +70,7 @@ def test_one_bad_image_does_not_stop_the_rest(place: Place) -> None:
     assert answer.out.splitlines() == answer.new
     (line,) = answer.err.splitlines()
     assert line.startswith("Error: ")
-    assert "b.png is not a picture that can be read: it is text" in line
+    assert "b.png is not an image that can be read: it is text" in line
 
 
 def test_one_image_that_grows_too_large_does_not_stop_the_rest(place: Place) -> None:

@@ -1,4 +1,4 @@
-"""Pictures to write and read: small, no side a multiple of another, every channel different."""
+"""Images to write and read: small, no side a multiple of another, every channel different."""
 
 import struct
 import zlib

@@ -19,7 +19,7 @@ def _enlarged(pixels: np.ndarray) -> np.ndarray:
 
 
 def _fringe(color: np.ndarray, image: np.ndarray) -> float:
-    """Greatest colour error at the enlarged edge, laid on white, against associated alpha (Porter and Duff, 1984)."""
+    """Greatest color error at the enlarged edge, over white, against associated alpha (Porter and Duff, 1984)."""
     alpha = np.clip(_enlarged(image[..., 3]), 0, 1)[..., None]
     shown = _enlarged(color) * alpha + (1 - alpha)
     right = _enlarged(image[..., :3] * image[..., 3:]) + (1 - alpha)

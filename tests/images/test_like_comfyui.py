@@ -180,7 +180,7 @@ def test_a_file_that_is_cut_off_is_an_error(files: Path, tmp_path: Path, capfd, 
 
 @pytest.mark.parametrize("name", ["a_%d.png", "a_%*.png"])
 def test_a_name_that_ffmpeg_takes_for_a_series_is_one_file(tmp_path: Path, name: str) -> None:
-    """Core shows a_1.png and a_2.png for a_%d.png: files that nobody named, and that no check has seen."""
+    """Core shows a_1.png and a_2.png for a_%d.png: files that were not named and not checked."""
     colors = {name: (255, 0, 0), "a_1.png": (0, 0, 255), "a_2.png": (0, 0, 255)}
     for each, color in colors.items():
         Image.new("RGB", (32, 16), color).save(tmp_path / each)
@@ -196,7 +196,7 @@ PLAYLISTS = {
 
 @pytest.mark.parametrize("kind", PLAYLISTS)
 def test_what_ffmpeg_is_given_opens_no_other_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
-    """Words never come as far; this is what holds if FFmpeg ever takes a whole picture for a playlist."""
+    """Text never gets this far; this protects if FFmpeg ever takes an image for a playlist."""
     monkeypatch.chdir(tmp_path)
     with av.open("secret.ts", "w") as video:
         stream = video.add_stream("mpeg2video", 25)
@@ -215,7 +215,7 @@ def test_what_ffmpeg_is_given_opens_no_other_file(tmp_path: Path, monkeypatch: p
 
 def test_what_core_would_fail_on_obscurely_is_a_sentence(tmp_path: Path, rgb: np.ndarray, png_bytes, write_oiio) -> None:
     (tmp_path / "words.png").write_text("just words")
-    with pytest.raises(MediaError, match=r"words\.png is not a picture that can be read: it is text"):
+    with pytest.raises(MediaError, match=r"words\.png is not an image that can be read: it is text"):
         load_image(tmp_path / "words.png")
     (tmp_path / "tiny.png").write_bytes(png_bytes(4, 8, 0, bytes(4)))
     with pytest.raises(MediaError, match="FFmpeg, which decodes for LoadImage, cannot do this") as caught:

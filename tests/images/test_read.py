@@ -135,7 +135,7 @@ def test_deep_avif_keeps_its_depth(tmp_path: Path, rgb: np.ndarray, depth: int) 
     np.testing.assert_array_equal(image.pixels, stored.astype(np.float32) / np.float32((1 << depth) - 1))
 
 
-# Values by the PNG specification: samples of fewer than 8 bits are scaled to 0..1, tRNS makes one colour transparent.
+# Values by the PNG specification: samples of fewer than 8 bits are scaled to 0..1, tRNS makes one color transparent.
 @pytest.mark.parametrize(
     "case",
     [
@@ -189,15 +189,15 @@ def test_orientation_is_applied(tmp_path: Path, rgb: np.ndarray, suffix: str, or
 
 def test_metadata_is_carried_and_made_true_for_new_pixels(tmp_path: Path, rgb: np.ndarray, icc: bytes) -> None:
     exif = Image.Exif()
-    exif[0x0112], exif[0x013B] = 6, "Somebody"
+    exif[0x0112], exif[0x013B] = 6, "Someone"
     exif.get_ifd(0x8769).update({0xA002: 83, 0xA003: 61, 0x9003: "2020:01:02 03:04:05"})
     Image.fromarray(as_integers(rgb)).save(tmp_path / "a.jpg", exif=exif, icc_profile=icc, dpi=(300, 200))
     image = read_image_file(tmp_path / "a.jpg")
     assert image.icc == icc
-    assert image.resolution == (200, 300)  # turned with the picture
+    assert image.resolution == (200, 300)  # turned with the image
     kept = Image.Exif()
     kept.load(image.exif)
-    assert (kept[0x013B], 0x0112 in kept) == ("Somebody", False)
+    assert (kept[0x013B], 0x0112 in kept) == ("Someone", False)
     assert dict(kept.get_ifd(0x8769)) == {0x9003: "2020:01:02 03:04:05"}
 
 
@@ -218,7 +218,7 @@ def test_broken_exif_does_not_cost_the_image(tmp_path: Path, rgb: np.ndarray) ->
     assert read_image_file(tmp_path / "a.jpg").size.width == rgb.shape[1]
 
 
-def test_a_linear_profile_makes_a_image_linear(tmp_path: Path, rgb: np.ndarray, write_oiio) -> None:
+def test_a_linear_profile_makes_an_image_linear(tmp_path: Path, rgb: np.ndarray, write_oiio) -> None:
     write_oiio(tmp_path / "a.jxl", as_integers(rgb, 16), "uint16", oiio__ColorSpace="lin_rec709_scene")
     assert read_image_file(tmp_path / "a.jxl").transfer == "linear"
 
@@ -336,7 +336,7 @@ def test_the_content_counts_and_not_the_name(folder: Path, tmp_path: Path) -> No
         (b"just words\n", "it is text"),
         (b"", "is empty"),
         (b"\0\0\0\x18ftypheic\0\0\0\0mif1heic", "HEIC"),
-        (b"\0\0\0\x18ftypisom\0\0\0\0isomavc1", "film"),
+        (b"\0\0\0\x18ftypisom\0\0\0\0isomavc1", "video"),
         (bytes(range(200, 232)), "first bytes are c8 c9"),
     ],
 )
@@ -440,14 +440,14 @@ def test_values_that_are_no_numbers_are_refused(tmp_path: Path, rgb: np.ndarray,
         read_image_file(tmp_path / f"a.{suffix}")
 
 
-def test_an_exr_without_a_image_says_what_it_has(tmp_path: Path, rgb: np.ndarray, write_oiio) -> None:
+def test_an_exr_without_an_image_says_what_it_has(tmp_path: Path, rgb: np.ndarray, write_oiio) -> None:
     write_oiio(tmp_path / "depth.exr", rgb[..., :1], "float", channelnames=("Z",))
     with pytest.raises(MediaError, match=r"\(Z\)"):
         read_image_file(tmp_path / "depth.exr")
 
 
 def test_pillows_limit_for_a_whole_process_is_not_ours(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Image.open refuses more than 179 megapixels, an 8K picture doubled; nobody may have to raise that for all libraries."""
+    """Image.open rejects more than 179 megapixels, an 8K image doubled; that limit must not be raised for all libraries."""
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     for name in ("rgb.jpg", "lossy.webp", "rgb.avif", "rgb.bmp", "still.gif"):
         assert read_image_file(folder / name).size == Size(83, 61)

@@ -182,7 +182,7 @@ def test_a_depth_that_was_asked_for_is_kept_or_refused(out: Path, rgb: np.ndarra
     image = torch.from_numpy(rgb)[None]
     (path,) = write_in(out, image, None, "deep", bits=16)
     assert numbers(path).dtype == np.uint16
-    with pytest.raises(OutputError, match="JPEG holds 8 bits, not 16"):
+    with pytest.raises(OutputError, match="JPEG stores 8 bits, not 16"):
         write_in(out, image, None, "deep.jpg", bits=16)
 
 

@@ -35,9 +35,9 @@ def by_cv2(path: Path) -> np.ndarray:
 
 
 def by_oiio(path: Path) -> np.ndarray:
-    wishes = oiio.ImageSpec()
-    wishes.attribute("oiio:UnassociatedAlpha", 1)
-    source = oiio.ImageInput.open(str(path), wishes)
+    options = oiio.ImageSpec()
+    options.attribute("oiio:UnassociatedAlpha", 1)
+    source = oiio.ImageInput.open(str(path), options)
     samples = source.read_image(source.spec().format)
     source.close()
     return samples
@@ -109,14 +109,14 @@ def test_integers_are_taken_as_they_are(tmp_path: Path, dtype: type, suffix: str
 
 def test_jpeg_keeps_full_color_resolution_profile_and_metadata(tmp_path: Path, rgb: np.ndarray, icc: bytes) -> None:
     exif = Image.Exif()
-    exif[0x013B] = "Somebody"
+    exif[0x013B] = "Someone"
     block = exif.tobytes().removeprefix(b"Exif\0\0")
     path = write_image_file(tmp_path / "a.jpg", rgb, icc=icc, exif=block, resolution=(300, 300))
     with Image.open(path) as image:
         assert [layer[1:3] for layer in image.layer] == [(1, 1)] * 3
         assert image.info["icc_profile"] == icc
         assert image.info["dpi"] == (300, 300)
-        assert image.getexif()[0x013B] == "Somebody"
+        assert image.getexif()[0x013B] == "Someone"
 
 
 def test_quality_is_obeyed(tmp_path: Path, rgb: np.ndarray) -> None:
@@ -130,7 +130,7 @@ def test_quality_is_obeyed(tmp_path: Path, rgb: np.ndarray) -> None:
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".avif"])
 def test_what_was_read_is_written_back(tmp_path: Path, rgb: np.ndarray, icc: bytes, suffix: str) -> None:
     exif = Image.Exif()
-    exif[0x013B], exif[0x8298] = "Somebody", "(c) 2020"
+    exif[0x013B], exif[0x8298] = "Someone", "(c) 2020"
     Image.fromarray(rounded(rgb)).save(tmp_path / "in.jpg", exif=exif, icc_profile=icc, dpi=(240, 240))
     source = read_image_file(tmp_path / "in.jpg")
     facts = {"icc": source.icc, "exif": source.exif, "resolution": source.resolution}
@@ -138,7 +138,7 @@ def test_what_was_read_is_written_back(tmp_path: Path, rgb: np.ndarray, icc: byt
     assert again.icc == icc
     kept = Image.Exif()
     kept.load(again.exif)
-    assert (kept[0x013B], kept[0x8298]) == ("Somebody", "(c) 2020")
+    assert (kept[0x013B], kept[0x8298]) == ("Someone", "(c) 2020")
     if suffix in (".png", ".jpg", ".tif"):
         assert again.resolution == pytest.approx((240, 240), rel=1e-4)
 
@@ -197,7 +197,7 @@ def test_linear_pixels_are_encoded_for_a_png(tmp_path: Path) -> None:
 
 def test_an_exr_refuses_a_profile_that_it_would_lose(tmp_path: Path, rgb: np.ndarray, icc: bytes) -> None:
     wide = icc.replace("sRGB".encode("utf-16-be"), "Wide".encode("utf-16-be")).replace(b"sRGB", b"Wide")
-    with pytest.raises(OutputError, match="lose its colours"):
+    with pytest.raises(OutputError, match="lose its colors"):
         write_image_file(tmp_path / "a.exr", rgb, icc=wide)
     assert write_image_file(tmp_path / "a.exr", rgb, icc=icc).exists()
 
@@ -250,17 +250,17 @@ def test_exr_text_stands_where_comfyui_looks(tmp_path: Path, rgb: np.ndarray) ->
     ("name", "shape", "options", "message"),
     [
         ("a.jpg", (4, 4, 4), {}, "JPEG has no transparency"),
-        ("a.jpg", (4, 4, 3), {"bits": 16}, "JPEG holds 8 bits, not 16"),
-        ("a.jpg", (1, 65501, 3), {}, "JPEG ends at 65,500 pixels a side, the picture is 65501x1"),
+        ("a.jpg", (4, 4, 3), {"bits": 16}, "JPEG stores 8 bits, not 16"),
+        ("a.jpg", (1, 65501, 3), {}, "JPEG is limited to 65,500 pixels a side, the image is 65501x1"),
         ("a.jpg", (4, 4, 3), {"lossless": True}, "never lossless"),
         ("a.jpg", (4, 4, 3), {"quality": 101}, "1 to 100, not 101"),
-        ("a.webp", (4, 4, 3), {"bits": 16}, "WebP holds 8 bits"),
-        ("a.webp", (16384, 1, 3), {}, "WebP ends at 16,383"),
-        ("a.avif", (4, 4, 3), {"bits": 16}, "AVIF holds 8 bits"),
-        ("a.png", (4, 4, 3), {"bits": 32}, "PNG holds 8 or 16 bits, not 32"),
-        ("a.exr", (4, 4, 3), {"bits": 8}, "EXR holds 16 or 32 bits"),
-        ("a.gif", (4, 4, 3), {}, "no ending that says a format"),
-        ("a", (4, 4, 3), {}, "no ending"),
+        ("a.webp", (4, 4, 3), {"bits": 16}, "WebP stores 8 bits"),
+        ("a.webp", (16384, 1, 3), {}, "WebP is limited to 16,383"),
+        ("a.avif", (4, 4, 3), {"bits": 16}, "AVIF stores 8 bits"),
+        ("a.png", (4, 4, 3), {"bits": 32}, "PNG stores 8 or 16 bits, not 32"),
+        ("a.exr", (4, 4, 3), {"bits": 8}, "EXR stores 16 or 32 bits"),
+        ("a.gif", (4, 4, 3), {}, "no suffix of an image format"),
+        ("a", (4, 4, 3), {}, "no suffix"),
     ],
 )
 def test_it_is_refused_with_the_reason(tmp_path: Path, name, shape, options, message) -> None:
@@ -363,7 +363,7 @@ def test_a_folder_without_permission_is_named(tmp_path: Path, rgb: np.ndarray) -
 
 def test_an_encoder_that_says_no_is_an_error(tmp_path: Path, rgb: np.ndarray, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cv2, "imencode", lambda *_: (False, None))
-    with pytest.raises(OutputError, match="the PNG encoder refused"):
+    with pytest.raises(OutputError, match="the PNG encoder rejected"):
         write_image_file(tmp_path / "a.png", rgb)
     assert not list(tmp_path.iterdir())
 

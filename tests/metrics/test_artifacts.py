@@ -208,7 +208,7 @@ def test_a_seam_is_looked_for_where_tiles_with_a_halo_meet() -> None:
     assert without.height < 0.5
 
 
-def test_a_image_without_seams_has_none(photograph: np.ndarray) -> None:
+def test_an_image_without_seams_has_none(photograph: np.ndarray) -> None:
     for method in (Image.Resampling.NEAREST, Image.Resampling.BICUBIC):
         seams = measure_seams(Enlargement.from_images(photograph, enlarged(photograph, method)), 48)
         assert seams
@@ -239,7 +239,7 @@ DAMAGES = {
 
 
 @pytest.mark.parametrize("word", DAMAGES)
-def test_what_was_done_to_a_image_is_said_of_it(word: str, photograph: np.ndarray) -> None:
+def test_what_was_done_to_an_image_is_said_of_it(word: str, photograph: np.ndarray) -> None:
     cubic = enlarged(photograph, Image.Resampling.BICUBIC)
     damaged = np.clip(DAMAGES[word](cubic), 0, 1).astype(np.float32)
     sentences = measure_artifacts(photograph, damaged, 64).sentences

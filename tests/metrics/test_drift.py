@@ -25,7 +25,7 @@ def photograph() -> np.ndarray:
 
 @pytest.mark.parametrize("mode", ["full", "low-frequency"])
 @pytest.mark.parametrize("channels", [1, 2, 3, 4])
-def test_a_image_has_no_drift_from_itself(mode: str, channels: int) -> None:
+def test_an_image_has_no_drift_from_itself(mode: str, channels: int) -> None:
     image = RNG.random((70, 90, channels), dtype=np.float32)
     drift = measure_drift(image, image.copy(), mode)
     assert drift.de2000.maximum == drift.de2000.mean == drift.de2000.median == drift.de76.maximum == 0.0
@@ -66,7 +66,7 @@ def test_all_figures_are_those_of_scikit_image_and_numpy(photograph: np.ndarray)
 
 
 @pytest.mark.parametrize("factor", [2, 3, 4])
-def test_a_image_whose_pixels_are_repeated_has_not_drifted(factor: int, photograph: np.ndarray) -> None:
+def test_an_image_whose_pixels_are_repeated_has_not_drifted(factor: int, photograph: np.ndarray) -> None:
     repeated = photograph.repeat(factor, 0).repeat(factor, 1)
     assert measure_drift(photograph, repeated).de2000.maximum < 1e-3
     assert measure_drift(repeated, photograph).de2000.maximum < 1e-3
@@ -185,7 +185,7 @@ def test_proportions_may_be_off_by_a_rounded_pixel() -> None:
     assert measure_drift(reference, np.full((1000, 1501, 3), 0.5, np.float32)).de2000.maximum < 1e-3
 
 
-def test_a_single_pixel_is_a_image() -> None:
+def test_a_single_pixel_is_an_image() -> None:
     one = np.full((1, 1, 3), 0.4, np.float32)
     assert measure_drift(one, np.full((4, 4, 3), 0.4, np.float32), "low-frequency").de2000.maximum < 1e-3
 

@@ -221,7 +221,7 @@ def test_a_suffix_in_the_name_goes_before_the_container(videos: Path, tmp_path: 
         ({"class_type": "SequenceIn", "inputs": {"pictures": "%d.png", "frame_rate": 24.0}}, "s/%d.png", "There is no picture"),
         (video_in(), "s/one.png", "names one picture"),
         (video_in(), "../%d.png", "outside the output"),
-        (video_in(), "s/%d.xyz", "no ending that says a format"),
+        (video_in(), "s/%d.xyz", "no suffix of an image format"),
     ],
 )
 def test_a_series_that_cannot_be_is_a_sentence(

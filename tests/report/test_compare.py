@@ -28,7 +28,7 @@ def test_results_wait_in_files_and_not_in_memory(make: Callable[..., ModelCompar
     assert {type(result.image) for result in case.results.values()} == {np.memmap}
 
 
-def test_a_image_without_a_pixel_is_refused() -> None:
+def test_an_image_without_a_pixel_is_refused() -> None:
     with pytest.raises(WorkflowError, match="empty: 32x0 pixels"):
         convert_to_rgb(np.empty((0, 32, 3), np.float32))
 
@@ -105,7 +105,7 @@ def test_images_from_anywhere_are_cut_at_the_same_place(photograph: np.ndarray) 
     np.testing.assert_array_equal(case.results["2"].image, images[1][1][150:270, 300:480])
 
 
-def test_a_image_of_other_proportions_is_named(photograph: np.ndarray) -> None:
+def test_an_image_of_other_proportions_is_named(photograph: np.ndarray) -> None:
     with pytest.raises(WorkflowError, match=r"odd one \(400x400\) has other proportions than the source \(300x200\)"):
         compare_images(photograph, [("odd one", np.zeros((400, 400, 3), np.float32))], "all", "today")
 

@@ -33,7 +33,7 @@ def test_several_crops_come_in_order_and_each_region_once() -> None:
     assert [crop.region.size.width for crop in crops] == [64, 64, 800]
 
 
-def test_a_image_smaller_than_the_crop_is_taken_whole_and_says_so() -> None:
+def test_an_image_smaller_than_the_crop_is_taken_whole_and_says_so() -> None:
     (crop,) = resolve_crops(make_image(300, 900), "512x512")
     assert crop.region == Region(0, 194, 300, 512)
     assert "300x900" in crop.note

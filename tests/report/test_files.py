@@ -113,7 +113,7 @@ def test_the_page_holds_every_image_of_every_crop(comparison: ModelComparison) -
             assert f"map-{crop}-{number}" in images
 
 
-def test_a_image_that_is_too_large_for_a_page_is_reduced(comparison: ModelComparison, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_image_that_is_too_large_for_a_page_is_reduced(comparison: ModelComparison, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("upscale8k.runtime.report.html_report.MAX_SIDE", 50)
     html = render_html(comparison)
     data = re.search(r'id="pic-0-0"[^>]*base64,([^"]+)', html)

@@ -34,9 +34,9 @@ from ...images.formats.header import (
 )
 from ...images.formats.image_decoders import decode_image
 from ...images.formats.image_encoders import EncodeJob, write_png
-from ...images.image_file import Floats
-from ...images.quantize import Pixels, to_floats
+from ...images.quantize import to_floats
 from ...images.write import save_image
+from ...media.arrays import Floats, Pixels
 from ...media.geometry import Size
 from .frame_conversion import FrameConverter
 

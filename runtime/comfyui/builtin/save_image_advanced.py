@@ -14,9 +14,8 @@ from torch import Tensor
 from ...errors import WorkflowError
 from ...images.errors import make_non_finite_error
 from ...images.formats.image_encoders import EncodeJob, check_last_row, write_png
-from ...images.image_file import Floats
-from ...images.quantize import Pixels
 from ...images.write import save_image
+from ...media.arrays import Floats, Pixels
 from .load_save_image import save_png
 
 InputColorSpace = Literal["sRGB", "HDR", "linear"]

@@ -12,10 +12,11 @@ import numpy as np
 import torch
 
 from ...images import icc_profile
-from ...images.image_file import BitDepth, Floats
+from ...images.image_file import BitDepth
 from ...images.linear_light import linear_image_to_srgb, srgb_image_to_linear
 from ...images.read import read_image_file
 from ...images.write import OUTPUT_FORMATS, OutputFormat, write_image_file
+from ...media.arrays import Floats
 from ..builtin.load_save_image import load_image, save_png
 
 

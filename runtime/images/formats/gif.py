@@ -6,7 +6,7 @@ from pathlib import Path
 
 
 def verify_blocks(path: Path) -> None:
-    """Decoders fill up a GIF that is cut off between two pictures; this finds it.
+    """Detect a GIF that is truncated between two frames; decoders do not.
 
     Raises:
         ValueError: the file ends before its trailer.
@@ -25,7 +25,7 @@ def _skip_block(data: bytes, offset: int) -> int:
         return _skip_sub_blocks(data, offset + 2)
     if data[offset] == 0x2C:
         return _skip_sub_blocks(data, offset + 10 + _count_color_table_bytes(data[offset + 9]) + 1)
-    raise ValueError(f"there is no GIF block at byte {offset}")
+    raise ValueError(f"no GIF block at byte {offset}")
 
 
 def _skip_sub_blocks(data: bytes, offset: int) -> int:

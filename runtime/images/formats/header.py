@@ -1,4 +1,4 @@
-"""Which format a file is and how large its picture is, by its content, before a pixel is decoded."""
+"""Identify the format and the size of an image by the content of its file, before a pixel is decoded."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from ..image_file import ImageFormat
 from . import jxl, png, webp
 
 MAX_PIXELS = 1_000_000_000
-"""Pictures above this are refused before they are decoded: 12 GB of float RGB. ``--max-pixels`` moves it."""
+"""Larger images are rejected before they are decoded: 12 GB of float RGB. ``--max-pixels`` changes the limit."""
 
 READABLE_FORMATS = "PNG, JPEG, WebP, TIFF, AVIF, EXR, JPEG XL, BMP or GIF"
 
-# By class and never by Image.open: its limit of 179 megapixels is below 8K doubled, and is one number for a whole process.
+# By class, not by Image.open: its limit of 179 megapixels is below 8K doubled, and is global to the process.
 PILLOW_READERS: dict[ImageFormat, type[ImageFile.ImageFile]] = {
     "jpeg": JpegImagePlugin.JpegImageFile,
     "avif": AvifImagePlugin.AvifImageFile,
@@ -35,24 +35,24 @@ PILLOW_READERS: dict[ImageFormat, type[ImageFile.ImageFile]] = {
 
 @dataclass(frozen=True)
 class ImageHeader:
-    """What is known of a picture file without decoding it."""
+    """What is known of an image file without decoding it."""
 
     format: ImageFormat
     size: Size
 
 
 def read_header(path: Path, max_pixels: int = MAX_PIXELS) -> ImageHeader:
-    """Identify a picture file.
+    """Identify an image file.
 
     Raises:
-        MediaError: no such file, a folder, an empty file, no picture, or more than ``max_pixels`` pixels.
+        MediaError: no such file, a folder, an empty file, not an image, or more than ``max_pixels`` pixels.
     """
     head = read_first_bytes(path)
     found = identify_format(head)
     if found is None:
         raise MediaError(
-            f"{path.name} is not a picture that can be read: {_describe_content(head)}.",
-            f"Give a {READABLE_FORMATS} file.",
+            f"{path.name} is not an image that can be read: {_describe_content(head)}.",
+            f"Use a {READABLE_FORMATS} file.",
             path=path,
         )
     with translate_decoder_errors(path):
@@ -62,9 +62,13 @@ def read_header(path: Path, max_pixels: int = MAX_PIXELS) -> ImageHeader:
 
 
 def read_first_bytes(path: Path) -> bytes:
-    """The first kilobyte of a file that is there and not empty."""
+    """Return the first kilobyte of a file.
+
+    Raises:
+        MediaError: the file is missing, empty or a folder, or cannot be opened.
+    """
     if path.is_dir():
-        raise MediaError(f"{path} is a folder, not a picture.", "Name one file in it.", path=path)
+        raise MediaError(f"{path} is a folder, not an image.", "Give the name of a file in it.", path=path)
     try:
         with path.open("rb") as file:
             head = file.read(1024)
@@ -78,7 +82,7 @@ def read_first_bytes(path: Path) -> bytes:
 
 
 def identify_format(head: bytes) -> ImageFormat | None:
-    """The format by the first bytes of a file, or None."""
+    """Return the format by the first bytes of a file, or None."""
     for magic, name in _MAGIC:
         if head.startswith(magic):
             return name
@@ -88,18 +92,18 @@ def identify_format(head: bytes) -> ImageFormat | None:
 
 
 def check_pixel_limit(path: Path, size: Size, max_pixels: int) -> None:
-    """Refuse a picture of more than ``max_pixels`` pixels."""
+    """Raise ``MediaError`` for an image of more than ``max_pixels`` pixels."""
     if size.pixel_count > max_pixels:
         raise MediaError(
-            f"{path.name} says it is {size} = {size.pixel_count:,} pixels; the limit is {max_pixels:,}.",
-            f"If the file is meant to be that large, the command line takes it with --max-pixels {size.pixel_count}.",
+            f"By its header {path.name} has {size} = {size.pixel_count:,} pixels; the limit is {max_pixels:,}.",
+            f"If this size is right, allow it on the command line with --max-pixels {size.pixel_count}.",
             path=path,
         )
 
 
 class _SuppressWarnings:
-    """Warnings are left out while anybody is inside. ``warnings`` keeps one list of filters for all threads, so that the first
-    who comes changes it and the last who goes puts it back.
+    """Suppress warnings while any thread is inside. ``warnings`` has one list of filters for all threads, so the first thread
+    to enter changes it and the last to leave restores it.
     """
 
     def __init__(self) -> None:
@@ -126,23 +130,23 @@ _SUPPRESS_WARNINGS = _SuppressWarnings()
 
 @contextmanager
 def translate_decoder_errors(path: Path) -> Generator[None, None, None]:
-    """The one edge where what a decoder says becomes a ``MediaError`` that names the file."""
+    """Translate whatever a decoder raises into a ``MediaError`` that names the file; the only place that does."""
     try:
-        # A decoder's warning is either an error that follows at once or of no use to the reader of a terminal.
+        # A decoder's warning either precedes an error or does not help the user.
         with _SUPPRESS_WARNINGS:
             yield
     except (Upscale8KError, MemoryError):
         raise
     except ImageFormatError as error:
         raise MediaError(f"{path.name} cannot be read: {error}.", error.hint, path=path) from error
-    except Exception as error:  # decoders meet hostile bytes with any of a dozen types
+    except Exception as error:  # on damaged bytes decoders raise any of a dozen types
         raise make_damaged_file_error(path, str(error)) from error
 
 
 def make_damaged_file_error(path: Path, reason_text: str) -> MediaError:
-    """The error for a file that is a picture by its first bytes but cannot be decoded to the end."""
+    """Return the error for a file that is an image by its first bytes but cannot be decoded to the end."""
     reason = " ".join(reason_text.split()).rstrip(".") or "the decoder gave no reason"
-    return MediaError(f"{path.name} is damaged or cut off: {reason}.", "Copy, download or export it again.", path=path)
+    return MediaError(f"{path.name} is damaged or truncated: {reason}.", "Copy, download or export it again.", path=path)
 
 
 def _read_size(path: Path, image_format: ImageFormat) -> Size:
@@ -164,7 +168,7 @@ def _read_size(path: Path, image_format: ImageFormat) -> Size:
 
 
 def open_oiio(path: Path) -> oiio.ImageInput:
-    """Open a file with OpenImageIO, alpha as it is stored."""
+    """Open a file with OpenImageIO, alpha as stored."""
     open_config = oiio.ImageSpec()
     open_config.attribute("oiio:UnassociatedAlpha", 1)
     source: oiio.ImageInput | None = oiio.ImageInput.open(str(path), open_config)
@@ -175,7 +179,7 @@ def open_oiio(path: Path) -> oiio.ImageInput:
 
 
 def _parse_brands(head: bytes) -> set[bytes]:
-    """Major and compatible brands of an ISO base media file (ISO/IEC 14496-12, 4.3)."""
+    """Return the major and compatible brands of an ISO base media file (ISO/IEC 14496-12, 4.3)."""
     if head[4:8] != b"ftyp":
         return set()
     end = min(struct.unpack(">I", head[:4])[0], len(head))
@@ -187,7 +191,7 @@ def _describe_content(head: bytes) -> str:
     if brands & {b"heic", b"heix", b"mif1", b"hevc"}:
         return "it is HEIC"
     if brands:
-        return "it is a film or another MP4-like file"
+        return "it is a video or another MP4-like file"
     if head[:1024].isascii() and b"\0" not in head:
         return "it is text"
     return f"its first bytes are {head[:8].hex(' ')}"

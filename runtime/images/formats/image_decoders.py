@@ -1,15 +1,15 @@
-"""One decoder per format, each chosen by what it does with deep, odd and broken files (tests/images/test_read.py).
+"""One decoder per format, each chosen by how it handles deep, unusual and broken files (tests/images/test_read.py).
 
-* OpenImageIO: PNG, JPEG, WebP, TIFF, EXR, JPEG XL. Every depth, and an error wherever a file ends early. Its traps, closed
-  here: TIFF compressions it was not built with come back as zeros, CIELAB as if it were RGB.
-* Pillow: GIF, BMP (the fourth byte of a plain 32-bit BMP is padding, which OpenImageIO takes for alpha), 8-bit AVIF.
-* OpenCV: AVIF of 10 and 12 bits, which Pillow cuts to 8.
+* OpenImageIO: PNG, JPEG, WebP, TIFF, EXR, JPEG XL. Reads every depth and reports truncated files. It returns zeros for TIFF
+  compressions that it was built without, and CIELAB as if it were RGB: both are rejected here.
+* Pillow: GIF, BMP (OpenImageIO takes the padding byte of a 32-bit BMP for alpha), 8-bit AVIF.
+* OpenCV: AVIF of 10 and 12 bits, which Pillow reduces to 8.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -19,17 +19,18 @@ import numpy as np
 import numpy.typing as npt
 import OpenImageIO as oiio
 
+from ...media.arrays import Floats, Pixels, has_alpha
 from .. import metadata
 from ..errors import ImageFormatError
-from ..image_file import BitDepth, Floats
-from ..quantize import Pixels, get_full_scale, iter_strips, to_floats
+from ..image_file import BitDepth, ImageFormat
+from ..quantize import get_full_scale, iter_strips, to_floats
 from . import gif, png, webp
 from .header import PILLOW_READERS, ImageHeader, open_oiio
 
 
 @dataclass
 class DecodedImage:
-    """What a decoder found; the pixels lie as they are stored, ``orientation`` says how they are meant."""
+    """The result of a decoder. Pixels are as stored; ``orientation`` (EXIF) is still to be applied."""
 
     pixels: Floats
     bits: BitDepth
@@ -41,30 +42,8 @@ class DecodedImage:
 
 
 def decode_image(path: Path, header: ImageHeader) -> DecodedImage:
-    """Decode the first picture of a file, or raise whatever the decoder raises."""
-    match header.format:
-        case "png":
-            return _decode_png(path)
-        case "jpeg":
-            return _decode_jpeg(path)
-        case "tiff":
-            return _decode_tiff(path)
-        case "exr":
-            return _decode_exr(path)
-        case "jxl":
-            return _decode_jxl(path)
-        case "gif":
-            gif.verify_blocks(path)
-            return _decode_with_pillow(path, header)
-        case "avif":
-            return _decode_avif(path, header)
-        case "webp":
-            return _decode_webp(path)
-        case "bmp":
-            return _decode_with_pillow(path, header)
-
-
-# --- OpenImageIO ----------------------------------------------------------------------------------------------------
+    """Decode the first image of a file, or raise whatever the decoder raises."""
+    return _DECODERS[header.format](path)
 
 
 def _decode_png(path: Path) -> DecodedImage:
@@ -113,7 +92,7 @@ def _decode_exr(path: Path) -> DecodedImage:
     source = open_oiio(path)
     spec = source.spec()
     if spec.deep:
-        raise ImageFormatError("it holds deep pixels, several per place", "Flatten it first.")
+        raise ImageFormatError("it holds deep pixels, several samples each", "Flatten it first.")
     if spec.format.basetype not in _FLOAT_TYPES:
         raise ImageFormatError(f"its channels are {spec.format}", "Save them as half or float.")
     decoded = _decode_floats(source, _select_exr_channels(spec))
@@ -140,7 +119,7 @@ _UNSUPPORTED_TIFF_COLORS = {
     8: "CIELAB",
     9: "ICCLAB",
     10: "ITULAB",
-    32803: "a colour filter array (camera raw)",
+    32803: "a color filter array (camera raw)",
     34892: "linear raw",
 }
 
@@ -164,12 +143,15 @@ def _decode_floats(source: oiio.ImageInput, channels: list[int]) -> DecodedImage
 
 
 def _read_pixels(source: oiio.ImageInput, channels: list[int]) -> Floats:
-    """All rows of the wanted channels as floats, alpha straight; the integers of the file exist for one strip at a time."""
+    """Read all rows of ``channels`` as floats with straight alpha; the integers of the file exist one strip at a time."""
     spec = source.spec()
     try:
         pixels = np.empty((spec.height, spec.width, len(channels)), np.float32)
+        # The reader of JPEG XL converts to straight alpha itself, because open_oiio requests that.
         is_premultiplied = (
-            len(channels) in (2, 4) and not spec.get_int_attribute("oiio:UnassociatedAlpha") and _has_associated_alpha(source)
+            has_alpha(pixels)
+            and not spec.get_int_attribute("oiio:UnassociatedAlpha")
+            and source.format_name() in ("tiff", "openexr")
         )
         top = 0
         for strip in _iter_strips(source, spec):
@@ -197,13 +179,8 @@ def _iter_strips(source: oiio.ImageInput, spec: oiio.ImageSpec) -> Iterator[Pixe
         yield strip.reshape(bottom - top, spec.width, spec.nchannels)
 
 
-def _has_associated_alpha(source: oiio.ImageInput) -> bool:
-    """JPEG XL is told apart by its reader, which is asked for straight alpha and gives it."""
-    return source.format_name() in ("tiff", "openexr")
-
-
 def _unassociate_alpha(pixels: Floats, limit: float) -> None:
-    """Divide colour by alpha, in place; where alpha is 0 colour stays as it is."""
+    """Divide color by alpha in place, and limit it; where alpha is 0 color is unchanged."""
     alpha = pixels[:, :, -1:]
     color = pixels[:, :, :-1]
     np.divide(color, alpha, out=color, where=alpha > 0)
@@ -211,14 +188,14 @@ def _unassociate_alpha(pixels: Floats, limit: float) -> None:
 
 
 def _select_channels(spec: oiio.ImageSpec) -> list[int]:
-    """Grey or RGB first, then alpha where the file says that a channel is alpha; others are left out."""
+    """Return the indices of grey or RGB, then of alpha if the file declares a channel as alpha; others are ignored."""
     color_count = 3 if spec.nchannels - (spec.alpha_channel >= 0) >= 3 else 1
     alpha = [spec.alpha_channel] if spec.alpha_channel >= color_count else []
     return [*range(color_count), *alpha]
 
 
 def _select_exr_channels(spec: oiio.ImageSpec) -> list[int]:
-    """R, G, B and A, or Y and A: of the unnamed layer, or of the only layer that has them."""
+    """Return the indices of R, G, B and A, or Y and A: of the unnamed layer, or of the only layer that has them."""
     names = list(cast(tuple[str, ...], spec.channelnames))  # pyright: ignore[reportUnknownMemberType]
     layers = {name[: -len(name.split(".")[-1])] for name in names}
     found = [channels for layer in sorted(layers) if (channels := _find_layer_channels(names, layer))]
@@ -226,7 +203,7 @@ def _select_exr_channels(spec: oiio.ImageSpec) -> list[int]:
         return _find_layer_channels(names, "")
     if len(found) != 1:
         raise ImageFormatError(
-            f"none or several of its layers have R, G, B or Y channels ({', '.join(names[:12])})", "Save one by itself."
+            f"none or several of its layers have R, G, B or Y channels ({', '.join(names[:12])})", "Save a single layer."
         )
     return found[0]
 
@@ -241,7 +218,7 @@ def _find_layer_channels(names: list[str], layer: str) -> list[int]:
 
 
 def _fit_to_display_window(pixels: Floats, spec: oiio.ImageSpec) -> Floats:
-    """The picture that a viewer shows: outside of the stored pixels it is black and transparent, overscan is cut off."""
+    """Crop or pad to the display window: outside of the stored pixels black and transparent; overscan is removed."""
     left, top = spec.x - spec.full_x, spec.y - spec.full_y
     height, width = pixels.shape[:2]
     if (left, top, width, height) == (0, 0, spec.full_width, spec.full_height):
@@ -261,7 +238,7 @@ def _reject_unsupported_tiff(spec: oiio.ImageSpec) -> None:
         raise ImageFormatError(f"its compression is {name} (number {compression})", "Save it with LZW or Deflate.")
     color = _UNSUPPORTED_TIFF_COLORS.get(spec.get_int_attribute("tiff:PhotometricInterpretation", 2))
     if color:
-        raise ImageFormatError(f"its colours are {color}", "Save it as RGB.")
+        raise ImageFormatError(f"its colors are {color}", "Save it as RGB.")
 
 
 def _get_icc_profile(spec: oiio.ImageSpec) -> bytes | None:
@@ -275,11 +252,13 @@ def _get_resolution(spec: oiio.ImageSpec) -> tuple[float, float] | None:
     return (x * factor, y * factor) if factor and x > 0 and y > 0 else None
 
 
-# --- Pillow and OpenCV ----------------------------------------------------------------------------------------------
+def _decode_gif(path: Path) -> DecodedImage:
+    gif.verify_blocks(path)
+    return _decode_with_pillow(path, "gif")
 
 
-def _decode_with_pillow(path: Path, header: ImageHeader) -> DecodedImage:
-    with PILLOW_READERS[header.format](path) as image:
+def _decode_with_pillow(path: Path, image_format: ImageFormat) -> DecodedImage:
+    with PILLOW_READERS[image_format](path) as image:
         image.load()
         pillow_mode = _PILLOW_MODES.get(image.mode, "RGBA" if "transparency" in image.info else "RGB")
         samples = np.asarray(image if image.mode == pillow_mode else image.convert(pillow_mode))
@@ -291,8 +270,8 @@ def _decode_with_pillow(path: Path, header: ImageHeader) -> DecodedImage:
 _PILLOW_MODES = {"1": "L", "L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA"}
 
 
-def _decode_avif(path: Path, header: ImageHeader) -> DecodedImage:
-    decoded = _decode_with_pillow(path, header)
+def _decode_avif(path: Path) -> DecodedImage:
+    decoded = _decode_with_pillow(path, "avif")
     depth = _read_avif_bit_depth(path)
     if depth > 8:
         samples = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
@@ -306,7 +285,7 @@ def _decode_avif(path: Path, header: ImageHeader) -> DecodedImage:
 
 
 def _read_avif_bit_depth(path: Path) -> int:
-    """8, 10 or 12, by the AV1 configuration box (AV1-ISOBMFF 1.3, 2.3.3: high_bitdepth, twelve_bit)."""
+    """Return 8, 10 or 12, by the AV1 configuration box (AV1-ISOBMFF 1.3, 2.3.3: high_bitdepth, twelve_bit)."""
     with path.open("rb") as file:
         head = file.read(64 << 10)
     offset = head.find(b"av1C\x81")
@@ -332,3 +311,16 @@ def _copy_pillow_metadata(decoded: DecodedImage, info: Any) -> None:
     if isinstance(dpi, tuple) and len(cast(tuple[Any, ...], dpi)) == 2:
         x, y = (float(value) for value in cast(tuple[Any, Any], dpi))
         decoded.resolution = (x, y) if x > 0 and y > 0 else None
+
+
+_DECODERS: dict[ImageFormat, Callable[[Path], DecodedImage]] = {
+    "png": _decode_png,
+    "jpeg": _decode_jpeg,
+    "webp": _decode_webp,
+    "tiff": _decode_tiff,
+    "exr": _decode_exr,
+    "jxl": _decode_jxl,
+    "gif": _decode_gif,
+    "avif": _decode_avif,
+    "bmp": lambda path: _decode_with_pillow(path, "bmp"),
+}

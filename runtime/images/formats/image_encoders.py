@@ -1,5 +1,5 @@
-"""One encoder per format. Each takes pixels of any depth, writes them to an open file or to a path, and holds at most one
-integer copy of them (AVIF: three, in its encoder; JPEG XL: libjxl keeps the whole picture).
+"""One encoder per format. Each writes pixels of any depth to a path and holds at most one integer copy of them (AVIF: three, in
+its encoder; JPEG XL: libjxl keeps the whole image).
 """
 
 from __future__ import annotations
@@ -17,11 +17,12 @@ import OpenImageIO as oiio
 from PIL import Image
 
 from ...atomic_write import temp_path
+from ...media.arrays import Floats, Pixels, has_alpha
 from .. import metadata
 from ..errors import make_non_finite_error
-from ..image_file import BitDepth, Floats
+from ..image_file import BitDepth
 from ..pillow_save import save_with_pillow
-from ..quantize import Pixels, iter_strips, to_floats, to_integers
+from ..quantize import iter_strips, to_floats, to_integers
 from . import png
 from .header import open_oiio
 
@@ -40,12 +41,12 @@ _PNG_SETTINGS = (
     cv2.IMWRITE_PNG_FILTER_SUB,
 )
 _OPENCV_BYTES = 1 << 31
-"""From here on sizes overflow in OpenCV; larger PNGs go through OpenImageIO row by row."""
+"""From this size on OpenCV overflows; larger PNGs are written row by row by OpenImageIO."""
 
 
 @dataclass(frozen=True)
 class EncodeJob:
-    """Everything an encoder may have to know. ``to_stored`` turns a float strip into the file's own encoding."""
+    """Everything an encoder may need. ``convert_transfer`` turns a float strip into the file's own transfer."""
 
     pixels: Pixels
     bits: BitDepth
@@ -59,13 +60,13 @@ class EncodeJob:
     quantize: Callable[[Pixels, int], Pixels] = to_integers
 
     def iter_strips(self) -> Iterator[tuple[slice, Pixels]]:
-        """Strips of rows in the file's encoding, integers where they can stay so."""
+        """Yield strips of rows in the file's transfer; integers stay integers if they need no conversion."""
         for rows in iter_strips(self.pixels.shape):
             strip = self.pixels[rows]
             yield rows, strip if self.convert_transfer is None else self.convert_transfer(to_floats(strip))
 
     def pack_integers(self, layout: list[int | None]) -> Pixels:
-        """All pixels as integers, with channel n taken from ``layout[n]``; None fills a channel with full scale."""
+        """Return all pixels as integers; channel n comes from channel ``layout[n]``, or is full scale for None."""
         height, width = self.pixels.shape[:2]
         out = np.empty((height, width, len(layout)), np.uint8 if self.bits == 8 else np.uint16)
         for rows, strip in self.iter_strips():
@@ -76,7 +77,7 @@ class EncodeJob:
 
 
 def write_png(job: EncodeJob, path: Path) -> None:
-    """OpenCV compresses, the chunks are put in between; grey with alpha and giants go through OpenImageIO."""
+    """Compress with OpenCV and insert the metadata chunks; grey with alpha and huge images are written by OpenImageIO."""
     chunks = png.build_metadata_chunks(job.icc, job.exif, job.resolution, job.text)
     channels = job.pixels.shape[2]
     if channels == 2 or job.pixels.size * job.bits // 8 >= _OPENCV_BYTES:
@@ -85,7 +86,7 @@ def write_png(job: EncodeJob, path: Path) -> None:
     layout: dict[int, list[int | None]] = {1: [0], 3: [2, 1, 0], 4: [2, 1, 0, 3]}
     done, encoded = cv2.imencode(".png", job.pack_integers(layout[channels]), _PNG_SETTINGS)
     if not done:
-        raise OSError("the PNG encoder refused the picture")
+        raise OSError("the PNG encoder rejected the image")
     data = memoryview(cast(Any, encoded))
     with path.open("wb") as file:
         file.writelines((data[: png.HEADER_BYTES], chunks, data[png.HEADER_BYTES :]))
@@ -106,16 +107,16 @@ def _write_png_by_rows(job: EncodeJob, path: Path, chunks: bytes) -> None:
 
 
 def write_jpeg(job: EncodeJob, path: Path) -> None:
-    """Full colour resolution (4:4:4)."""
+    """Write at full color resolution (4:4:4)."""
     image = _make_pillow_image(job)
     extra = _make_pillow_metadata(job, job.exif)
     save_with_pillow(image, path, "JPEG", quality=job.quality, subsampling=0, **extra)
 
 
 def write_webp(job: EncodeJob, path: Path) -> None:
-    """Lossless without a quality, and exact under transparent pixels.
+    """Write lossless if there is no quality, and exact under transparent pixels.
 
-    Lossless method 1 makes the same 6.5 MB of 3840x2160 as method 4 and Pillow's default effort, in 1.0 s instead of 8.7.
+    Lossless method 1 compresses 3840x2160 to 6.5 MB like method 4 and Pillow's default effort, in 1.0 s instead of 8.7.
     """
     image = _make_pillow_image(job)
     extra = _make_pillow_metadata(job, metadata.add_text_tags(job.exif, job.text))
@@ -132,14 +133,14 @@ def write_webp(job: EncodeJob, path: Path) -> None:
 
 
 def write_avif(job: EncodeJob, path: Path) -> None:
-    """Full colour resolution (4:4:4)."""
+    """Write at full color resolution (4:4:4)."""
     image = _make_pillow_image(job)
     extra = _make_pillow_metadata(job, job.exif)
     save_with_pillow(image, path, "AVIF", quality=job.quality, subsampling="4:4:4", **extra)
 
 
 def write_tiff(job: EncodeJob, path: Path) -> None:
-    """Straight alpha; BigTIFF by itself above 4 GB.
+    """Write with straight alpha; above 4 GB as BigTIFF.
 
     LZW for 8 bits (3840x2160: 0.3 s, as small as Deflate in 2.7 s), Deflate above (16 % smaller than LZW).
     """
@@ -156,7 +157,7 @@ def write_tiff(job: EncodeJob, path: Path) -> None:
 
 
 def write_exr(job: EncodeJob, path: Path) -> None:
-    """Half for 16 bits, float for 32; ZIP; alpha associated, as OpenEXR wants it."""
+    """Write half for 16 bits, float for 32, ZIP-compressed, with associated alpha as OpenEXR requires."""
     spec = _make_spec(job)
     spec.set_format("half" if job.bits == 16 else "float")
     spec.erase_attribute("ICCProfile")
@@ -169,7 +170,7 @@ def write_exr(job: EncodeJob, path: Path) -> None:
 
 
 def write_jxl(job: EncodeJob, path: Path) -> None:
-    """Lossless without a quality. OpenImageIO cannot say grey with alpha to libjxl: that becomes RGBA."""
+    """Write lossless if there is no quality. OpenImageIO cannot pass grey with alpha to libjxl, so it becomes RGBA."""
     if job.pixels.shape[2] == 2:
         job = replace(job, pixels=job.pixels[:, :, [0, 0, 0, 1]], icc=None)
     spec = _make_spec(job)
@@ -180,7 +181,7 @@ def write_jxl(job: EncodeJob, path: Path) -> None:
 
 
 def _make_pillow_image(job: EncodeJob) -> Image.Image:
-    """The integers as a Pillow image over the same memory: RGB lies in four bytes for that."""
+    """Return a Pillow image that shares the memory of the integers, which is why RGB takes four bytes."""
     channels = job.pixels.shape[2]
     layout: dict[int, list[int | None]] = {1: [0], 2: [0, 0, 0, 1], 3: [0, 1, 2, None], 4: [0, 1, 2, 3]}
     mode = {1: "L", 2: "RGBA", 3: "RGBX", 4: "RGBA"}[channels]
@@ -201,7 +202,7 @@ def _make_spec(job: EncodeJob) -> oiio.ImageSpec:
     height, width, channels = job.pixels.shape
     spec = oiio.ImageSpec(width, height, channels, _choose_sample_type(job))
     spec.attribute("oiio:UnassociatedAlpha", 1)
-    if channels in (2, 4):
+    if has_alpha(job.pixels):
         spec.alpha_channel = channels - 1
         spec.channelnames = ("Y", "A") if channels == 2 else ("R", "G", "B", "A")
     elif channels == 1:
@@ -218,7 +219,7 @@ def _choose_sample_type(job: EncodeJob) -> str:
 
 
 def _write_oiio(job: EncodeJob, path: Path, plugin: str, spec: oiio.ImageSpec) -> None:
-    """Hand over strip after strip; stop at the first that fails (OpenEXR hangs when it is given more)."""
+    """Write strip after strip and stop at the first failure (OpenEXR hangs if it gets more)."""
     target: oiio.ImageOutput | None = oiio.ImageOutput.create(plugin)
     if target is None:
         raise OSError(oiio.geterror())
@@ -229,7 +230,7 @@ def _write_oiio(job: EncodeJob, path: Path, plugin: str, spec: oiio.ImageSpec) -
         written = all(target.write_scanlines(rows.start, rows.stop, 0, strip) for rows, strip in _iter_samples(job, plugin))
     finally:
         closed = target.close()
-    # The PNG and OpenEXR writers close with True after a failure: the pending message is what tells.
+    # The PNG and OpenEXR writers return True from close() after a failure; only the pending message reveals it.
     if not (written and closed) or target.has_error:
         raise OSError(target.geterror())
     if plugin == "png":
@@ -239,7 +240,7 @@ def _write_oiio(job: EncodeJob, path: Path, plugin: str, spec: oiio.ImageSpec) -
 
 
 def check_last_row(path: Path) -> None:
-    """No library says whether the end of a file reached the disk; the last row does (of JPEG XL: the whole picture)."""
+    """Read the last row back (of JPEG XL the whole image): no library reports whether the end of a file was written."""
     source = open_oiio(path)
     try:
         spec = source.spec()
@@ -255,20 +256,16 @@ def _iter_samples(job: EncodeJob, plugin: str) -> Iterator[tuple[slice, npt.NDAr
         if plugin == "openexr":
             yield rows, _prepare_for_openexr(to_floats(strip), job.bits)
         else:
-            yield (
-                rows,
-                np.ascontiguousarray(_check_finite(to_floats(strip)) if job.bits == 32 else job.quantize(strip, job.bits)),
-            )
+            samples = _check_finite(to_floats(strip)) if job.bits == 32 else job.quantize(strip, job.bits)
+            yield rows, np.ascontiguousarray(samples)
 
 
 def _prepare_for_openexr(strip: Floats, bits: BitDepth) -> Floats:
-    """Associated alpha (OpenEXR, "Technical Introduction", alpha), and nothing that half turns into infinity."""
+    """Associate alpha (OpenEXR, "Technical Introduction", alpha); raise ``ValueError`` for values that half cannot store."""
     _check_finite(strip)
-    if bits == 16 and float(np.abs(strip).max()) > _HALF_MAX:
-        raise ValueError(
-            f"a value of {float(np.abs(strip).max()):g} is above {_HALF_MAX}, the largest that half holds; write 32 bits"
-        )
-    if strip.shape[2] not in (2, 4):
+    if bits == 16 and (largest := float(np.abs(strip).max())) > _HALF_MAX:
+        raise ValueError(f"a value of {largest:g} is above {_HALF_MAX}, the maximum of half; write 32 bits")
+    if not has_alpha(strip):
         return np.ascontiguousarray(strip)
     associated = strip.copy()
     associated[:, :, :-1] *= strip[:, :, -1:]

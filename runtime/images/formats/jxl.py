@@ -1,6 +1,6 @@
-"""The size of a JPEG XL picture by its first bytes (ISO/IEC 18181-1, D.2; 18181-2 for the boxes).
+"""Read the size of a JPEG XL image from its first bytes (ISO/IEC 18181-1, D.2; 18181-2 for the boxes).
 
-Read here because libjxl, as OpenImageIO calls it, decodes all pixels when a file is opened.
+OpenImageIO cannot be used for this: its libjxl reader decodes all pixels when a file is opened.
 """
 
 from __future__ import annotations
@@ -21,10 +21,10 @@ _RATIOS = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 
 
 
 def read_size(path: Path) -> Size:
-    """Width and height as stored, before the orientation is applied.
+    """Return width and height as stored, before the orientation is applied.
 
     Raises:
-        ValueError: the header is not in the file.
+        ValueError: the file ends inside its header.
     """
     with path.open("rb") as file:
         is_container = file.read(len(_CONTAINER)) == _CONTAINER
@@ -36,7 +36,7 @@ def read_size(path: Path) -> Size:
 
 
 def _read_codestream_start(file: BinaryIO) -> bytes:
-    """The first bytes of the codestream: of the box ``jxlc``, or of the boxes ``jxlp``, each behind its number."""
+    """Return the first bytes of the codestream: from the box ``jxlc``, or from the numbered boxes ``jxlp``."""
     head = b""
     for kind, length in _iter_boxes(file):
         prefix_bytes = 4 if kind == b"jxlp" else 0
@@ -48,7 +48,7 @@ def _read_codestream_start(file: BinaryIO) -> bytes:
 
 
 def _iter_boxes(file: BinaryIO) -> Iterator[tuple[bytes, int]]:
-    """Kind and length of each box, the file standing at its content."""
+    """Yield kind and length of each box, with the file positioned at its content."""
     end = file.seek(0, SEEK_END)
     begin = 0
     for _ in range(_MAX_BOXES):

@@ -1,4 +1,4 @@
-"""The chunks of a PNG file (ISO/IEC 15948:2004, PNG Third Edition): walked and checked, and put into a file already encoded."""
+"""The chunks of a PNG file (ISO/IEC 15948:2004, PNG Third Edition): verify them, and build those for metadata."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ..errors import ImageFormatError
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEADER_BYTES = 33
-"""Signature and IHDR: everything else may follow here."""
+"""Signature and IHDR; metadata chunks may follow directly."""
 _BLOCK = 1 << 20
 _METADATA_KINDS = (b"IHDR", b"iCCP", b"eXIf", b"pHYs")
-_MAX_METADATA_BYTES = 64 << 20  # of an ICC profile or EXIF block, packed or not
+_MAX_METADATA_BYTES = 64 << 20  # of an ICC profile or EXIF block, compressed or not
 
 
 def read_size(path: Path) -> Size:
-    """Width and height by IHDR."""
+    """Return width and height from IHDR."""
     with path.open("rb") as file:
         head = file.read(24)
     if len(head) < 24 or head[12:16] != b"IHDR":
@@ -29,9 +29,9 @@ def read_size(path: Path) -> Size:
 
 
 def verify_chunks(path: Path) -> dict[bytes, bytes]:
-    """Walk a PNG from its signature to IEND and compare every checksum; returns the payload of the chunks worth carrying.
+    """Walk a PNG from its signature to IEND, verify every checksum and return the payloads of the metadata chunks.
 
-    This is what finds a file that is cut off or changed: decoders accept an animated PNG whose end is missing.
+    Decoders do not detect every truncated file: they accept an animated PNG whose end is missing.
 
     Raises:
         ValueError: the file ends before IEND, or a checksum differs.
@@ -52,7 +52,7 @@ def _iter_chunks(file: BufferedReader, remaining: int) -> Iterator[tuple[bytes, 
             raise ValueError("the file ends before its last chunk")
         kind = head[4:]
         if not kind.isalpha():
-            raise ValueError(f"there is no PNG chunk at byte {file.tell() - 8}")
+            raise ValueError(f"no PNG chunk at byte {file.tell() - 8}")
         remaining -= length
         payload, checksum = _read_payload(file, kind, length)
         if checksum != int.from_bytes(file.read(4)) and kind[0:1].isupper():
@@ -64,7 +64,7 @@ def _iter_chunks(file: BufferedReader, remaining: int) -> Iterator[tuple[bytes, 
 
 
 def _read_payload(file: BufferedReader, kind: bytes, length: int) -> tuple[bytes, int]:
-    """Checksum of the next ``length`` bytes, and the bytes themselves where they are worth keeping."""
+    """Return the next ``length`` bytes, empty unless they are metadata, and their checksum."""
     checksum = zlib.crc32(kind)
     kept = bytearray()
     while length:
@@ -77,7 +77,7 @@ def _read_payload(file: BufferedReader, kind: bytes, length: int) -> tuple[bytes
 
 
 def unpack_icc_profile(payload: bytes) -> bytes | None:
-    """The ICC profile in an iCCP chunk, or None where it cannot be unpacked."""
+    """Return the ICC profile of an iCCP chunk, or None if it cannot be decompressed."""
     name_end = payload.find(b"\0")
     try:
         return zlib.decompressobj().decompress(payload[name_end + 2 :], _MAX_METADATA_BYTES)
@@ -86,7 +86,7 @@ def unpack_icc_profile(payload: bytes) -> bytes | None:
 
 
 def parse_resolution(payload: bytes) -> tuple[float, float] | None:
-    """The resolution in a pHYs chunk, where its unit is the metre."""
+    """Return the resolution of a pHYs chunk in pixels per inch, or None if its unit is not the metre."""
     if len(payload) != 9 or payload[8] != 1:
         return None
     x, y = struct.unpack(">II", payload[:8])
@@ -94,14 +94,14 @@ def parse_resolution(payload: bytes) -> tuple[float, float] | None:
 
 
 def build_chunk(kind: bytes, payload: bytes) -> bytes:
-    """One chunk: length, type, payload, checksum."""
+    """Build a chunk: length, type, payload, checksum."""
     return struct.pack(">I", len(payload)) + kind + payload + struct.pack(">I", zlib.crc32(kind + payload))
 
 
 def build_metadata_chunks(
     icc: bytes | None, exif: bytes | None, resolution: tuple[float, float] | None, text: Mapping[str, str]
 ) -> bytes:
-    """The chunks that stand between IHDR and the pixels."""
+    """Build the chunks between IHDR and the pixels."""
     chunks = [build_chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc))] if icc else []
     if resolution:
         chunks.append(build_chunk(b"pHYs", struct.pack(">IIB", *(round(value / 0.0254) for value in resolution), 1)))
@@ -112,10 +112,10 @@ def build_metadata_chunks(
 
 
 def _build_text_chunk(key: str, value: str) -> bytes:
-    """tEXt where Latin-1 can say it (ComfyUI's JSON is ASCII), else iTXt in UTF-8."""
+    """Build tEXt if the text is Latin-1 (ComfyUI's JSON is ASCII), else iTXt in UTF-8."""
     name = key.encode("latin-1")
     if not 1 <= len(name) <= 79:
-        raise ImageFormatError(f"a PNG keyword has 1 to 79 characters, not {len(name)}: {key[:80]!r}", "Shorten it.")
+        raise ImageFormatError(f"the PNG keyword {key[:80]!r} has {len(name)} characters", "Use 1 to 79 characters.")
     try:
         return build_chunk(b"tEXt", name + b"\0" + value.encode("latin-1"))
     except UnicodeEncodeError:

@@ -10,7 +10,7 @@ from ...media.geometry import Size
 
 
 def read_size(path: Path) -> Size:
-    """Width and height by the first chunk: the canvas of an extended file, or the bitstream's own header.
+    """Return width and height from the first chunk: the canvas of an extended file, or the header of the bitstream.
 
     Raises:
         ValueError: the file ends inside its header.
@@ -30,7 +30,7 @@ def read_size(path: Path) -> Size:
 
 
 def verify_chunks(path: Path) -> dict[bytes, bytes]:
-    """Walk the chunks of a file; returns the payloads of EXIF and ICCP.
+    """Walk the chunks of a file and return the payloads of EXIF and ICCP.
 
     Raises:
         ValueError: the file ends before its last chunk.

@@ -1,4 +1,4 @@
-"""The edge where a decoder's words end."""
+"""The edge where errors and warnings of decoders are translated."""
 
 import warnings
 from pathlib import Path
@@ -13,7 +13,7 @@ def test_warnings_are_left_out_until_the_last_of_several_at_work_is_done(tmp_pat
     first.__enter__()
     second.__enter__()
     first.__exit__(None, None, None)
-    warnings.warn("of a picture", stacklevel=1)
+    warnings.warn("of an image", stacklevel=1)
     second.__exit__(None, None, None)
     assert list(warnings.filters) == before
     with pytest.warns(UserWarning, match="of anything else"):

@@ -1,4 +1,4 @@
-"""The size of a JPEG XL picture, however its boxes are laid."""
+"""The size of a JPEG XL image, whatever the order of its boxes."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,7 +17,7 @@ MISLEADING = b"\0\0\0\0MM\0*\0\0\0\x08\0\0" + b"\xff\x0a" + b"\xff" * 28
 
 @pytest.fixture
 def codestream(tmp_path: Path, rgb: np.ndarray, write_oiio: Callable[..., None]) -> bytes:
-    """Of a picture of 61 x 40 that libjxl wrote."""
+    """Of an image of 61 x 40 written by libjxl."""
     write_oiio(tmp_path / "by_libjxl.jxl", np.rint(rgb[:40, :61] * 255).astype(np.uint8), "uint8")
     data = (tmp_path / "by_libjxl.jxl").read_bytes()
     if not data.startswith(SIGNATURE):
