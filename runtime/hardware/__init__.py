@@ -1,14 +1,15 @@
-"""What this machine is, what of it is free, and which settings follow from that. Promises: answers without torch in well under
-two seconds, with no GPU, several or a broken driver, inside a container as outside; a fact that cannot be had is None or a
-sentence among the notes, never a failure; every suggestion comes with its reason.
+"""Detect this machine and its free resources, and recommend settings for it.
 
-* ``machine``    everything below together: ``look()``.
-* ``nvidia``     NVIDIA GPUs by NVML; ``torch_devices`` what only torch can see (ROCm, MPS, XPU), and only when asked;
-  ``gpu`` the value that both give.
-* ``cpu``, ``memory``, ``disk``, ``software``   the rest of the machine; ``cgroup`` what a container leaves of it.
-* ``footprint``  how much memory a tile takes, by architecture, backend and precision; ``calibration`` what was measured of
-  that here, and where it is kept.
-* ``tile``       the tile that fits. ``settings`` the suggestion, each part with its reason.
-* ``table``      all of it for a person.
-* ``installation``   what is wrong with the libraries here; ``trial`` imports them, as a program of its own.
+Guarantees: detection needs no torch and well under two seconds, without a GPU, with several or with a broken driver, and in a
+container. An unknown fact is None or a sentence in the notes, never an error. Every recommended setting has its reason.
+
+* ``detect``        everything below in one ``Machine``
+* ``nvidia``        NVIDIA GPUs by NVML; ``torch_devices`` GPUs that only torch can see (ROCm, MPS, XPU), on request;
+  ``gpu`` the value that both return
+* ``cpu``, ``capacity`` (memory and disks), ``software``   the rest of the machine; ``cgroup`` the limits of a container
+* ``tile_memory``   memory per tile by architecture, backend and precision, and the largest tile that fits
+* ``calibration``   measured memory and time of models, and the file that stores them
+* ``settings``      the recommended settings with their reasons
+* ``report``        machine and settings as text
+* ``installation``  problems of the installed libraries; ``import_check`` imports them in a process of its own
 """

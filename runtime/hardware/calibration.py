@@ -1,13 +1,12 @@
-"""What was measured on this machine: memory and time of a model on a backend, kept in the cache folder.
+"""Measured memory and time of models on this machine's backends, stored in the cache folder.
 
-A file that is damaged, foreign or of another version counts as none: then the table of ``footprint`` is used.
+A file that is damaged or of another version is ignored; the table in ``tile_memory`` is then used.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -17,17 +16,18 @@ from typing import Any
 
 from ..atomic_write import atomic_write
 from ..paths import get_cache_folder
+from .capacity import PeakSampler
 from .detect import Machine
 from .tile_memory import Footprint, fit_footprint
 
 _VERSION = 1
 _INTERVAL_SECONDS = 0.002
-"""Seconds between two looks at the memory while a tile is computed."""
+"""Seconds between two memory samples while a tile is computed."""
 
 
 @dataclass(frozen=True)
 class CalibrationSubject:
-    """What was measured. ``device`` and ``software`` are part of it, so a new driver or torch is measured anew."""
+    """What was measured. It includes ``device`` and ``software``, so a new driver or torch needs a new measurement."""
 
     device: str
     software: str
@@ -39,7 +39,7 @@ class CalibrationSubject:
 
 @dataclass(frozen=True)
 class Measurement:
-    """``seconds_per_megapixel``: of input that the model sees, halo included, in the tile that was fastest by that."""
+    """``seconds_per_megapixel`` counts the model's input pixels, halo included, for the fastest tile size."""
 
     bytes_per_pixel: float
     base: float
@@ -56,7 +56,7 @@ Calibration = Mapping[CalibrationSubject, Measurement]
 def make_subject(
     machine: Machine, device: str, architecture: str, scale: int, backend: str, precision: str
 ) -> CalibrationSubject:
-    """What a measurement on ``device`` is filed under. Raises ``HardwareMissing`` for a device that is not here."""
+    """Return the key for a measurement on ``device``. Raises ``HardwareMissing`` for an unknown device."""
     gpu = machine.find_gpu(device)
     name = gpu.name if gpu else f"{machine.cpu.model} x {machine.cpu.cores}"
     packages = {"openvino": "openvino", "onnxruntime": "onnxruntime", "ncnn": "ncnn"}
@@ -66,10 +66,10 @@ def make_subject(
 
 
 def measure_tiles(run: Callable[[int], None], read_used_memory: Callable[[], int], sides: Sequence[int]) -> Measurement:
-    """Time and peak memory of ``run(side)`` for each side, least first; ``used`` says how much memory is taken now.
+    """Measure time and peak memory of ``run(side)`` for two or more sides, smallest first.
 
-    The first tile is computed twice and timed never: it pays for making things ready. Needs two sides or more. Memory that is
-    kept for the next tile does no harm, because the next tile is larger.
+    ``read_used_memory`` returns the bytes in use. The first tile runs once more as a warm-up. Memory that is not released
+    before the next tile does not matter, because the next tile is larger.
     """
     before = read_used_memory()
     points: list[tuple[int, int]] = []
@@ -77,38 +77,21 @@ def measure_tiles(run: Callable[[int], None], read_used_memory: Callable[[], int
     run(min(sides))
     for side in sorted(sides):
         began = time.perf_counter()
-        peak = _measure_peak(lambda side=side: run(side), read_used_memory)
+        with PeakSampler(read_used_memory, _INTERVAL_SECONDS) as sampler:
+            run(side)
         best = min(best, (time.perf_counter() - began) / (side * side))
-        points.append((side * side, max(peak - before, 0)))
+        points.append((side * side, max(sampler.highest - before, 0)))
     footprint = fit_footprint(points)
     return Measurement(footprint.bytes_per_pixel, footprint.base, best * 1e6)
 
 
-def _measure_peak(run: Callable[[], None], read_used_memory: Callable[[], int]) -> int:
-    """The most that ``used`` says while ``run`` works, looked at from a thread beside it."""
-    highest = [read_used_memory()]
-    done = threading.Event()
-
-    def sample_memory() -> None:
-        while not done.wait(_INTERVAL_SECONDS):
-            highest[0] = max(highest[0], read_used_memory())
-
-    thread = threading.Thread(target=sample_memory, name="calibration", daemon=True)
-    thread.start()
-    try:
-        run()
-    finally:
-        done.set()
-        thread.join()
-    return max(highest[0], read_used_memory())
-
-
 def get_calibration_path() -> Path:
+    """Return the path of the file with the measurements, in the cache folder."""
     return get_cache_folder() / "calibration.json"
 
 
 def load_calibration(file: Path | None = None) -> Calibration:
-    """What was measured before; empty when there is nothing that can be read and believed."""
+    """Return earlier measurements; empty if there is no valid file."""
     try:
         stored = json.loads((file or get_calibration_path()).read_text(encoding="utf-8"))
         if stored["version"] != _VERSION:
@@ -119,10 +102,10 @@ def load_calibration(file: Path | None = None) -> Calibration:
 
 
 def store_calibration(measured: Calibration, file: Path | None = None) -> Path | None:
-    """Add to what is kept and return where; None where the folder cannot be written, which is no error."""
+    """Add measurements to the file and return its path; None if the folder cannot be written, which is not an error."""
     file = file or get_calibration_path()
     merged = {**load_calibration(file), **measured}
-    stored = {"version": _VERSION, "measurements": [asdict(what) | asdict(entry) for what, entry in merged.items()]}
+    stored = {"version": _VERSION, "measurements": [asdict(subject) | asdict(entry) for subject, entry in merged.items()]}
     with suppress(OSError):
         with atomic_write(file) as temp_file:
             temp_file.write_text(json.dumps(stored, indent=1), encoding="utf-8")
@@ -131,13 +114,13 @@ def store_calibration(measured: Calibration, file: Path | None = None) -> Path |
 
 
 def _parse_measurement(entry: dict[str, Any]) -> tuple[CalibrationSubject, Measurement]:
-    """Raises ``ValueError`` for numbers that no measurement can give, ``KeyError`` for one that is missing."""
-    what = CalibrationSubject(**{each.name: entry[each.name] for each in fields(CalibrationSubject)})
-    hash(what)  # TypeError for a list where a word should stand
+    """Parse one entry. Raises ``ValueError`` for an impossible number, ``KeyError`` for a missing one."""
+    subject = CalibrationSubject(**{each.name: entry[each.name] for each in fields(CalibrationSubject)})
+    hash(subject)  # TypeError for a list instead of a string
     found = Measurement(**{each.name: float(entry[each.name]) for each in fields(Measurement)})
     if not (_is_positive(found.bytes_per_pixel) and _is_positive(found.seconds_per_megapixel) and 0 <= found.base < math.inf):
         raise ValueError(f"not a measurement: {found}")
-    return what, found
+    return subject, found
 
 
 def _is_positive(number: float) -> bool:

@@ -1,11 +1,10 @@
-"""The computer's memory, as far as this process may use it.
-
-Room on the disks that results and temporary files go to.
-"""
+"""Memory and disk space that this process may use, and the peak of the memory in use."""
 
 from __future__ import annotations
 
 import shutil
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,17 +15,17 @@ from .cgroup import CgroupLimits, read_cgroup_limits
 
 @dataclass(frozen=True)
 class SystemMemory:
-    """Bytes."""
+    """Sizes in bytes."""
 
     total: int
     available: int
-    """Free, or held by caches that are given back under pressure."""
+    """Free, or used by caches that the system can release."""
     limited: bool = False
-    """The container allows less than the machine has."""
+    """Whether the container allows less than the machine has."""
 
 
 def query_memory(cgroup_limits: CgroupLimits | None = None) -> SystemMemory:
-    """What the machine has, or the container where that is less."""
+    """Return the memory of the machine, or of the container if that is less."""
     cgroup_limits = read_cgroup_limits() if cgroup_limits is None else cgroup_limits
     machine = psutil.virtual_memory()
     total, available = int(machine.total), int(machine.available)
@@ -37,7 +36,7 @@ def query_memory(cgroup_limits: CgroupLimits | None = None) -> SystemMemory:
 
 @dataclass(frozen=True)
 class DiskSpace:
-    """The file system that ``folder`` lies on, or will lie on. Bytes."""
+    """The file system of ``folder``, which need not exist yet. Sizes in bytes."""
 
     folder: Path
     total: int
@@ -45,7 +44,7 @@ class DiskSpace:
 
 
 def query_disk(folder: Path) -> DiskSpace | None:
-    """None where nothing of the path exists or it may not be looked at."""
+    """Return the disk of ``folder``; None if no part of the path exists or can be accessed."""
     folder = folder.absolute()
     for existing in (folder, *folder.parents):
         try:
@@ -54,3 +53,32 @@ def query_disk(folder: Path) -> DiskSpace | None:
             continue
         return DiskSpace(folder, usage.total, usage.free)
     return None
+
+
+class PeakSampler:
+    """Reads a value repeatedly from a thread while its ``with`` block runs, and stores the highest."""
+
+    def __init__(self, read_value: Callable[[], int], interval_seconds: float) -> None:
+        self._read_value, self._interval_seconds = read_value, interval_seconds
+        self._done = threading.Event()
+        self._thread = threading.Thread(target=self._sample, name="peak", daemon=True)
+        self._start = self.highest = 0
+
+    def __enter__(self) -> PeakSampler:
+        self._start = self.highest = self._read_value()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._done.set()
+        self._thread.join()
+        self.highest = max(self.highest, self._read_value())
+
+    @property
+    def growth(self) -> int:
+        """The highest value minus the first one."""
+        return self.highest - self._start
+
+    def _sample(self) -> None:
+        while not self._done.wait(self._interval_seconds):
+            self.highest = max(self.highest, self._read_value())

@@ -1,8 +1,7 @@
-"""What a Linux container leaves of the machine: the limits of control groups, version 1 and 2.
+"""Read the limits of a Linux container from control groups, version 1 and 2.
 
-A limit of any group from this process's own up to the root counts, so all of them are read and the least wins. Inside a
-container the path that ``/proc/self/cgroup`` names often does not exist, because the group is mounted as the root; what
-is there of the path is read.
+Every group from this process's own up to the root can set a limit, so all are read and the smallest counts. In a container
+the path in ``/proc/self/cgroup`` often does not exist, because the group is mounted as the root; its existing part is read.
 """
 
 from __future__ import annotations
@@ -12,23 +11,23 @@ from dataclasses import dataclass
 from pathlib import Path
 
 _NO_LIMIT = 1 << 60
-"""Version 1 writes a number near 2^63 where there is no limit."""
+"""Version 1 writes a number near 2^63 for "no limit"."""
 
 
 @dataclass(frozen=True)
 class CgroupLimits:
-    """None where nothing is limited."""
+    """The limits of a container; None means no limit."""
 
     cores: float | None = None
-    """Processor time per second, which may be a fraction of a core."""
+    """Processor seconds per second; may be a fraction."""
     memory: int | None = None
-    """Bytes that all processes of the container may take."""
+    """Most bytes for all processes of the container."""
     memory_free: int | None = None
-    """Of these, the bytes that are left or can be had back from the file cache."""
+    """Bytes of ``memory`` that are free or in the file cache."""
 
 
 def read_cgroup_limits(root: Path = Path("/sys/fs/cgroup"), proc: Path = Path("/proc/self/cgroup")) -> CgroupLimits:
-    """The limits of this process; none on a system without control groups."""
+    """Return the limits of this process; all None on a system without control groups."""
     paths = _read_group_paths(proc)
     cores: list[float] = []
     memory: list[tuple[int, int]] = []
@@ -48,7 +47,7 @@ def read_cgroup_limits(root: Path = Path("/sys/fs/cgroup"), proc: Path = Path("/
 
 
 def _read_group_paths(proc: Path) -> dict[str, str]:
-    """The path of this process's group by controller; version 2 has one for all, under the empty name."""
+    """Return the path of this process's group by controller; version 2 has one for all, under the name ""."""
     found: dict[str, str] = {}
     for line in _read_text(proc).splitlines():
         _, _, rest = line.partition(":")
@@ -58,7 +57,7 @@ def _read_group_paths(proc: Path) -> dict[str, str]:
 
 
 def _iterate_ancestors(mount: Path, path: str | None) -> Iterator[Path]:
-    """The folders from the mount down to the group, as far as they exist here."""
+    """Yield the folders from the mount down to the group."""
     folder = mount
     yield folder
     for part in (path or "").strip("/").split("/"):
@@ -78,14 +77,14 @@ def _read_quota_v1(folder: Path) -> list[float]:
 
 
 def _parse_cores(quota: str, period: str) -> list[float]:
-    """Empty for ``max`` and -1, which mean no limit."""
+    """Return the quota in cores as a list; empty for ``max`` and -1, which mean no limit."""
     if not (quota.isdecimal() and period.isdecimal() and int(quota) and int(period)):
         return []
     return [int(quota) / int(period)]
 
 
 def _read_memory_limit(folder: Path, limit_names: tuple[str, ...], used_name: str, cache_name: str) -> list[tuple[int, int]]:
-    """The limit of one group and what is free below it. The file cache is given back under pressure, so it counts as free."""
+    """Return limit and free bytes of one group. The file cache counts as free, because the system can release it."""
     stated = (_read_text(folder / name).strip() for name in limit_names)
     numbers = [int(text) for text in stated if text.isdecimal() and int(text) < _NO_LIMIT]
     if not numbers:

@@ -1,4 +1,4 @@
-"""The processor, and how much of it this process may use. No library: py-cpuinfo takes over a second."""
+"""Detect the processor and the cores that this process may use, without py-cpuinfo, which takes over a second."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from .cgroup import CgroupLimits, read_cgroup_limits
 
 CPUINFO = Path("/proc/cpuinfo")
 
-# What each instruction set that makes a network faster is called in /proc/cpuinfo: x86 "flags" and Arm "Features".
+# Instruction sets that speed up networks, and their names in /proc/cpuinfo: x86 "flags" and Arm "Features".
 _INSTRUCTION_SETS = {
     "AVX2": ("avx2",),
     "AVX-512": ("avx512f",),
@@ -31,20 +31,20 @@ _INSTRUCTION_SETS = {
 
 @dataclass(frozen=True)
 class Cpu:
-    """``cores`` is what this process may keep busy: the least of the machine, its affinity and the container's quota."""
+    """The processor. ``cores`` is the smallest of the machine's cores, the process's affinity and the container's quota."""
 
     model: str
     machine_cores: int
     """Logical processors of the machine."""
     cores: int
     quota: float | None
-    """The container's share of processor time, in cores; None: no limit."""
+    """The container's share of processor time, in cores; None means no limit."""
     sets: tuple[str, ...]
-    """Instruction sets that matter here: AVX2, AVX-512, VNNI, AMX, NEON, ..."""
+    """Relevant instruction sets: AVX2, AVX-512, VNNI, AMX, NEON, ..."""
 
 
 def query_cpu(cgroup_limits: CgroupLimits | None = None, cpuinfo: Path = CPUINFO) -> Cpu:
-    """Never raises; an unknown processor has a generic name and no sets."""
+    """Return the processor. Never raises; an unknown processor has a generic name and no instruction sets."""
     cgroup_limits = read_cgroup_limits() if cgroup_limits is None else cgroup_limits
     machine_cores = os.cpu_count() or 1
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else machine_cores
@@ -54,15 +54,15 @@ def query_cpu(cgroup_limits: CgroupLimits | None = None, cpuinfo: Path = CPUINFO
 
 
 def parse_instruction_sets(flags: Iterable[str]) -> tuple[str, ...]:
-    """The instruction sets that ``/proc/cpuinfo``'s words stand for."""
+    """Return the instruction sets for the words of ``/proc/cpuinfo``."""
     present = set(flags)
     return tuple(name for name, words in _INSTRUCTION_SETS.items() if present.intersection(words))
 
 
 def has_bf16(processor: Cpu) -> bool:
-    """Whether products of bf16 are made at once; without that each number is converted, which is slower than fp32.
+    """Return whether the processor multiplies bf16 natively; conversion would be slower than fp32.
 
-    Whatever has AMX has AVX-512 BF16 too.
+    Every processor with AMX has AVX-512 BF16 too.
     """
     return not {"AVX-512 BF16", "Arm BF16"}.isdisjoint(processor.sets)
 
@@ -78,7 +78,7 @@ def _identify_cpu(cpuinfo: Path) -> tuple[str, list[str]]:
 
 
 def _parse_cpuinfo(text: str) -> tuple[str, list[str]]:
-    """Model and flags of the first processor; Arm has no model there, but its features."""
+    """Return model and flags of the first processor; Arm has features there but no model."""
     facts: dict[str, str] = {}
     for line in text.split("\n\n", 1)[0].splitlines():
         name, _, value = line.partition(":")
@@ -102,7 +102,7 @@ def _query_apple() -> tuple[str, list[str]]:
 if sys.platform == "win32":
 
     def _query_windows() -> tuple[str, list[str]]:
-        """The registry has the name; the kernel says what it supports (winnt.h: 40 is AVX2, 41 AVX-512F)."""
+        """Read the name from the registry and the features from the kernel (winnt.h: 40 is AVX2, 41 AVX-512F)."""
         import ctypes
         import winreg
 

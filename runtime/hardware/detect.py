@@ -1,4 +1,4 @@
-"""Everything about this machine that decides how films and pictures are upscaled on it."""
+"""Detect the properties of this machine that matter for upscaling."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .torch_devices import query_torch_devices
 
 @dataclass(frozen=True, kw_only=True)
 class Machine:
-    """What ``look`` found. ``notes`` are sentences for a person: what could not be asked, and what to do about it."""
+    """A detected machine. ``notes`` are sentences for the user: what could not be detected, and what to do about it."""
 
     system: str
     cpu: Cpu
@@ -28,17 +28,17 @@ class Machine:
     gpus: tuple[Gpu, ...] = ()
     disks: tuple[DiskSpace, ...] = ()
     driver: str | None = None
-    """Of NVIDIA's GPUs."""
+    """Version of the NVIDIA driver."""
     cuda: str | None = None
-    """The newest CUDA that this driver can run."""
+    """Newest CUDA version that the driver supports."""
     torch_build: str | None = None
     versions: dict[str, str] = field(default_factory=dict[str, str])
     notes: tuple[str, ...] = ()
 
     def find_gpu(self, device: str) -> Gpu | None:
-        """The GPU that a device name means to torch; None for the CPU, which ``auto`` is where torch can use no GPU.
+        """Return the GPU for a torch device name; None for the CPU, which ``auto`` becomes if torch can use no GPU.
 
-        Raises ``HardwareMissing`` for a GPU that is not here.
+        Raises ``HardwareMissing`` for a missing GPU.
         """
         usable = [gpu for gpu in self.gpus if gpu.usable and self._can_torch_use(gpu)]
         kind, _, number = device.partition(":")
@@ -47,13 +47,13 @@ class Machine:
         if kind == "cpu":
             return None
         kinds = ("cuda", "rocm") if kind == "cuda" else (kind,)
-        # torch numbers what CUDA_VISIBLE_DEVICES leaves, in that order
+        # torch numbers the GPUs of CUDA_VISIBLE_DEVICES, in that order
         numbered = dict(enumerate(gpu for gpu in usable if gpu.kind in kinds))
         found = numbered.get(int(number)) if number.isdecimal() else numbered.get(0) if not number else None
         if found is None:
             raise HardwareMissing(
-                f"The device {device} was asked for, but there is none here that torch could use.",
-                "See what there is with: python -m runtime probe --torch",
+                f"The device {device} was requested, but torch has no such device here.",
+                "List the devices with: python -m runtime probe --torch",
                 feature=device,
             )
         return found
@@ -62,16 +62,16 @@ class Machine:
         return gpu.kind != "cuda" or self.torch_build is None or self.torch_build.startswith("CUDA")
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, for a program."""
+        """Return plain values for JSON."""
         found = asdict(self)
         found["disks"] = [{**entry, "folder": str(entry["folder"])} for entry in found["disks"]]
         return found
 
 
 def detect(*, ask_torch: bool = False, folders: Sequence[Path] = ()) -> Machine:
-    """Look at this machine now. Never raises.
+    """Detect this machine now. Never raises.
 
-    ``ask_torch`` also finds AMD's, Apple's and Intel's GPUs, importing torch; ``folders`` are those whose disks matter.
+    ``ask_torch`` imports torch to find AMD, Apple and Intel GPUs too. ``folders`` select the disks.
     """
     cgroup_limits = cgroup.read_cgroup_limits()
     nvidia_driver = query_nvidia()
@@ -100,9 +100,9 @@ def _describe_cuda_problems(gpus: Sequence[Gpu], build: str | None) -> list[str]
     notes: list[str] = []
     if nvidia_gpus and build is not None and not build.startswith("CUDA"):
         notes.append(
-            f"There is an NVIDIA GPU, but the torch that is installed was built for {build}: install one for CUDA, as "
-            "pytorch.org/get-started says."
+            f"There is an NVIDIA GPU, but the installed torch was built for {build}. Install torch for CUDA as described at "
+            "pytorch.org/get-started."
         )
     if nvidia_gpus and not any(gpu.usable for gpu in nvidia_gpus):
-        notes.append("CUDA_VISIBLE_DEVICES hides every NVIDIA GPU from programs started here; unset it to use them.")
+        notes.append("CUDA_VISIBLE_DEVICES hides every NVIDIA GPU from this program. Unset it to use them.")
     return notes

@@ -1,4 +1,4 @@
-"""A GPU, whoever saw it."""
+"""The properties of a GPU, from NVML or torch."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 GpuKind = Literal["cuda", "rocm", "mps", "xpu"]
-"""What torch calls its devices, but that AMD's are told from NVIDIA's."""
+"""torch's device types, with ``rocm`` for AMD GPUs, which torch calls ``cuda``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Gpu:
-    """One GPU. What could not be asked is None. Sizes in bytes."""
+    """One GPU. Unknown values are None. Sizes in bytes."""
 
     kind: GpuKind
     index: int
-    """Its number among those of its kind, as the driver counts."""
+    """The driver's number among the GPUs of this kind."""
     name: str
     total: int | None
-    """None: it shares the computer's memory."""
+    """None if it shares the computer's memory."""
     free: int | None
     compute_capability: tuple[int, int] | None = None
     uuid: str | None = None
@@ -29,21 +29,21 @@ class Gpu:
     power_limit: float | None = None
     """Watts."""
     clock: int | None = None
-    """Highest clock of the processors, MHz."""
+    """Highest clock of the processors in MHz."""
     memory_clock: int | None = None
-    """Highest clock of the memory, MHz."""
+    """Highest clock of the memory in MHz."""
     usable: bool = True
-    """False: ``CUDA_VISIBLE_DEVICES`` hides it from programs."""
+    """False if ``CUDA_VISIBLE_DEVICES`` hides it."""
 
     @property
     def device(self) -> str:
-        """What ``--device`` calls it, where it is the only one of its kind or counted as the driver counts."""
+        """Its name for ``--device``, if ``CUDA_VISIBLE_DEVICES`` does not change the numbers."""
         kind = "cuda" if self.kind == "rocm" else self.kind
         return kind if kind == "mps" else f"{kind}:{self.index}"
 
     @property
     def is_fast_in_half(self) -> bool:
-        """fp16 is at least as fast as fp32: everything but NVIDIA's chips before Volta, P100 and Tegra X1 excepted."""
+        """Whether fp16 is at least as fast as fp32: not on NVIDIA chips before Volta, except P100 and Tegra X1."""
         capability = self.compute_capability
         if self.kind == "rocm":
             return True

@@ -1,10 +1,10 @@
-"""Run as a program of its own, by path: imports what Upscale8K stands on and tries the one thing that breaks most often in it.
+"""Import the libraries of Upscale8K and test what breaks most often in each. Runs by path, in a process of its own.
 
-Prints a JSON line before and after each library, so that a crash tells which one it was. Argument: ``cuda`` where there is
-an NVIDIA GPU to try, ``nvenc`` where it has a video encoder.
+Prints a JSON line before and after each library, so that a crash shows which library caused it. Arguments: ``cuda`` to test
+an NVIDIA GPU, ``nvenc`` to test its video encoder.
 """
 
-# What is tried here is untyped or broken; both are the point.
+# The libraries checked here may be untyped or broken.
 # pyright: basic
 
 from __future__ import annotations
@@ -33,17 +33,17 @@ def check_torch() -> dict[str, Any]:
 
 
 def check_torchvision() -> dict[str, Any]:
-    """A torchvision for another torch imports, and then lacks its own operators."""
+    """Call an operator: a torchvision for another torch imports, but has no operators."""
     torch_, vision = import_module("torch"), import_module("torchvision")
     vision.ops.nms(torch_.zeros(1, 4), torch_.zeros(1), 0.5)
     return {"version": vision.__version__}
 
 
 def check_cuda() -> dict[str, Any]:
-    """A torch that is older than the GPU sees it and has no code for it."""
+    """Compute on the GPU: a torch that is older than the GPU detects it, but has no code for it."""
     library: Any = import_module("torch")
     if not library.cuda.is_available():
-        raise RuntimeError("torch.cuda.is_available() says no")
+        raise RuntimeError("torch.cuda.is_available() is False")
     ones = library.ones(64, 64, device="cuda", dtype=library.float16)
     return {"version": str((ones @ ones).sum().item())}
 

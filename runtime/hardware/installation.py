@@ -1,4 +1,4 @@
-"""What is wrong with the libraries that are installed here, as sentences with the next step."""
+"""Find problems of the installed libraries; each finding is a sentence with the next step."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ _TIMEOUT_SECONDS = 180
 _PYTHON = ((3, 11), (3, 14))
 _LINE = re.compile(r"^([A-Za-z0-9._-]+)>=([0-9.]+)$")
 _SAME_MODULE = {"opencv-python-headless": "cv2"}
-"""Packages of other names may give the same module: ComfyUI's own environment often has opencv-python."""
+"""Another package may contain the same module: ComfyUI's environment often has opencv-python."""
 _CONFLICTING_PACKAGES = (
     ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
     ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino"),
 )
 _TORCHVISION_OFFSET = 15
-"""torch 2.N belongs to torchvision 0.(N + 15), as the table in torchvision's README says."""
+"""torch 2.N belongs to torchvision 0.(N + 15); source: the table in torchvision's README."""
 
 
 @dataclass(frozen=True)
 class Finding:
-    """``ok`` is as it should be, ``note`` is worth knowing, ``problem`` keeps something from working."""
+    """A result of a check. ``ok``: as expected. ``note``: worth knowing. ``problem``: prevents something from working."""
 
     level: FindingLevel
     what: str
@@ -45,7 +45,7 @@ class Finding:
 
 
 def check_installation(machine: Machine) -> list[Finding]:
-    """Everything about Python, the libraries and the GPU; imports them in a process of its own, which takes some seconds."""
+    """Check Python, the libraries and the GPU. Imports the libraries in another process, which takes some seconds."""
     return [
         *check_python(sys.version_info[:2]),
         *check_requirements(),
@@ -56,17 +56,17 @@ def check_installation(machine: Machine) -> list[Finding]:
 
 
 def check_python(version: tuple[int, int]) -> Iterator[Finding]:
-    """Whether this Python is one that Upscale8K runs on."""
+    """Check that Upscale8K supports this Python version."""
     oldest, beyond = _PYTHON
     name = ".".join(str(number) for number in version)
     if oldest <= version < beyond:
         yield Finding("ok", f"Python {name}.")
     else:
-        yield Finding("problem", f"Python {name} is not one that Upscale8K is made for.", "Use Python 3.11, 3.12 or 3.13.")
+        yield Finding("problem", f"Upscale8K does not support Python {name}.", "Use Python 3.11, 3.12 or 3.13.")
 
 
 def check_requirements(file: Path = REQUIREMENTS_FILE) -> Iterator[Finding]:
-    """Which of the required packages are missing or too old. A wheel has no such file: there pip has seen to it."""
+    """Find required packages that are missing or too old. A wheel has no such file, because pip checks it."""
     if not file.is_file():
         return
     required = [
@@ -85,34 +85,32 @@ def check_requirements(file: Path = REQUIREMENTS_FILE) -> Iterator[Finding]:
             has_problem = True
             yield Finding(
                 "problem",
-                f"{name} {version} is too old: {oldest} is needed.",
+                f"{name} {version} is too old: {oldest} or newer is required.",
                 f'Update it with: pip install "{name}>={oldest}"',
             )
     if not has_problem:
-        yield Finding("ok", f"All {len(required)} required packages are here.")
+        yield Finding("ok", f"All {len(required)} required packages are installed.")
 
 
 def check_conflicts() -> Iterator[Finding]:
-    """Packages that overwrite each other's files, and a torchvision that belongs to another torch."""
+    """Find packages that overwrite each other's files, and a torchvision for another torch."""
     for group in _CONFLICTING_PACKAGES:
         installed_packages = [name for name in group if get_installed_version(name)]
         if len(installed_packages) > 1:
             yield Finding(
                 "note",
                 f"{' and '.join(installed_packages)} are installed together and overwrite each other's files.",
-                f"If importing one fails: pip uninstall {' '.join(installed_packages)}, then install the one you want.",
+                f"If an import fails: pip uninstall {' '.join(installed_packages)}, then install the one you need.",
             )
     if get_installed_version("pynvml"):
-        yield Finding(
-            "note", "The abandoned package pynvml stands in front of nvidia-ml-py.", "Remove it with: pip uninstall pynvml"
-        )
+        yield Finding("note", "The abandoned package pynvml hides nvidia-ml-py.", "Remove it with: pip uninstall pynvml")
     torch, vision = get_installed_version("torch"), get_installed_version("torchvision")
     if torch and vision:
         yield check_torchvision_version(torch, vision)
 
 
 def check_torchvision_version(torch: str, torchvision: str) -> Finding:
-    """Whether the two belong together."""
+    """Check that the two versions belong together."""
     major, minor = parse_version(torch)[:2]
     if major != 2:
         return Finding("ok", f"torch {torch}, torchvision {torchvision}.")
@@ -121,37 +119,37 @@ def check_torchvision_version(torch: str, torchvision: str) -> Finding:
         return Finding(
             "problem",
             f"torchvision {torchvision} does not belong to torch {torch}.",
-            f'Install the one that does: pip install "torchvision=={wanted[0]}.{wanted[1]}.*"',
+            f'Install the matching version: pip install "torchvision=={wanted[0]}.{wanted[1]}.*"',
         )
     builds = [version.partition("+")[2] for version in (torch, torchvision)]
     if all(builds) and builds[0] != builds[1]:
         return Finding(
             "problem",
             f"torch {torch} and torchvision {torchvision} were built for different hardware.",
-            "Install both from the same index, as pytorch.org/get-started says.",
+            "Install both from the same index as described at pytorch.org/get-started.",
         )
     return Finding("ok", f"torch {torch} and torchvision {torchvision} belong together.")
 
 
 def check_gpus(machine: Machine) -> Iterator[Finding]:
-    """What NVML and torch's build say of the GPUs."""
+    """Report the notes of the detection, and a driver that is too old for torch's CUDA."""
     for note in machine.notes:
         yield Finding("problem", note)
     cuda = re.match(r"CUDA (\d+)", machine.torch_build or "")
     if machine.gpus and machine.cuda and cuda and int(cuda[1]) > int(machine.cuda.partition(".")[0]):
         yield Finding(
             "problem",
-            f"torch was built for {machine.torch_build}, but the driver {machine.driver} knows CUDA {machine.cuda} at most.",
+            f"torch was built for {machine.torch_build}, but the driver {machine.driver} supports at most CUDA {machine.cuda}.",
             "Update the NVIDIA driver, or install a torch for an older CUDA.",
         )
     if machine.gpus and not machine.notes:
         yield Finding("ok", f"{', '.join(gpu.name for gpu in machine.gpus)}.")
     elif not machine.gpus and not machine.notes:
-        yield Finding("ok", "No NVIDIA GPU was found: pictures are computed by the processor.")
+        yield Finding("ok", "No NVIDIA GPU was found: images are computed on the processor.")
 
 
 def check_imports(machine: Machine, script: Path = IMPORT_CHECK) -> Iterator[Finding]:
-    """What importing each library really does, tried in a process of its own: a broken one may bring it down."""
+    """Import each library in another process, because a broken library may crash it."""
     usable = [gpu for gpu in machine.gpus if gpu.kind == "cuda" and gpu.usable]
     extra = ["cuda"] if usable and (machine.torch_build or "").startswith("CUDA") else []
     extra += ["nvenc"] if any(gpu.encoder for gpu in usable) else []
@@ -160,13 +158,13 @@ def check_imports(machine: Machine, script: Path = IMPORT_CHECK) -> Iterator[Fin
             [sys.executable, "-P", str(script), *extra], capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False
         )
     except (OSError, subprocess.TimeoutExpired) as error:
-        yield Finding("problem", f"Trying the libraries did not end: {error}.", "Try again; then restart the computer.")
+        yield Finding("problem", f"The import of the libraries did not end: {error}.", "Try again; then restart the computer.")
         return
     yield from parse_import_report(completed.stdout.splitlines(), completed.returncode)
 
 
 def parse_import_report(lines: Sequence[str], code: int) -> Iterator[Finding]:
-    """What the output of ``trial.py`` means."""
+    """Return the findings for the output lines and the exit code of ``import_check.py``."""
     answers = [_parse_json_line(line) for line in lines]
     started = [str(answer["trying"]) for answer in answers if "trying" in answer]
     ended = [str(answer.get("ok") or answer.get("failed")) for answer in answers]
@@ -180,18 +178,18 @@ def parse_import_report(lines: Sequence[str], code: int) -> Iterator[Finding]:
     for name in started:
         if name not in ended:
             yield Finding(
-                "problem", f"Importing {name} brought Python down (exit {code}).", f"Install it again: pip install -I {name}"
+                "problem", f"Importing {name} crashed Python (exit code {code}).", f"Install it again: pip install -I {name}"
             )
     imported = [f"{answer['ok']} {answer['version']}".strip() for answer in answers if "ok" in answer]
     if imported:
-        yield Finding("ok", f"Imported and tried: {', '.join(imported)}.")
+        yield Finding("ok", f"Imported and tested: {', '.join(imported)}.")
 
 
 _HINTS = {
-    "torch": "Install torch again, as pytorch.org/get-started says.",
+    "torch": "Install torch again as described at pytorch.org/get-started.",
     "torchvision": "Install the torchvision that belongs to this torch.",
-    "cuda": "Update the driver, or install a torch that knows this GPU; until then use --device cpu.",
-    "nvenc": "Update the NVIDIA driver; until then leave the hardware of Video Out at none.",
+    "cuda": "Update the driver, or install a torch that supports this GPU; until then use --device cpu.",
+    "nvenc": "Update the NVIDIA driver; until then set hardware of Video Out to none.",
 }
 
 
@@ -204,7 +202,7 @@ def _make_import_finding(name: str, error: str) -> Finding:
 
 
 def _parse_json_line(line: str) -> dict[str, Any]:
-    """A line of ours; a library may print its own between them."""
+    """Return the JSON object of a line; empty for a line that a library printed."""
     try:
         answer: object = json.loads(line)
     except ValueError:
@@ -213,6 +211,6 @@ def _parse_json_line(line: str) -> dict[str, Any]:
 
 
 def parse_version(version: str) -> tuple[int, ...]:
-    """``2.13.0+cu130`` as (2, 13, 0); what is no number ends it."""
+    """Return ``2.13.0+cu130`` as (2, 13, 0); the first part that is not a number ends it."""
     found = re.match(r"\d+(\.\d+)*", version)
     return tuple(int(number) for number in found[0].split(".")) if found else ()

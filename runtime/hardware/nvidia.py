@@ -1,4 +1,4 @@
-"""NVIDIA GPUs, asked through NVML: the driver's own library, which needs neither CUDA nor torch."""
+"""Query NVIDIA GPUs by NVML, the driver's own library, which needs neither CUDA nor torch."""
 
 from __future__ import annotations
 
@@ -14,23 +14,23 @@ from typing import Any
 from .gpu import Gpu
 
 _WITHOUT_ENCODER = re.compile(r"\b(A100|A800|A30|H20|H100|H200|H800|GH200|B100|B200|B300|GB200|GB300|GT 1030|MX\d{3})\b")
-"""Chips that NVIDIA's Video Encode support matrix lists with no NVENC, whatever NVML says of them."""
+"""Chips without NVENC in NVIDIA's Video Encode support matrix, whatever NVML reports."""
 
 
 @dataclass(frozen=True)
 class NvidiaDriver:
-    """What NVML says."""
+    """The driver and its GPUs as NVML reports them."""
 
     gpus: tuple[Gpu, ...] = ()
     driver: str | None = None
     cuda: str | None = None
-    """The newest CUDA that the driver can run, as ``13.0``."""
+    """Newest CUDA version that the driver supports, as ``13.0``."""
     problem: str | None = None
-    """Why nothing can be asked although something may be there: a sentence with the next step."""
+    """Why GPUs could not be queried: a sentence with the next step."""
 
 
 def query_nvidia() -> NvidiaDriver:
-    """Every NVIDIA GPU that the driver knows. Never raises: no library means no GPU, anything else is a ``problem``."""
+    """Return every NVIDIA GPU of the driver. Never raises: no library means no GPU, other errors are a ``problem``."""
     try:
         with _open_nvml() as nvml:
             found = [_query_gpu(nvml, index) for index in range(_query(nvml.nvmlDeviceGetCount) or 0)]
@@ -39,7 +39,9 @@ def query_nvidia() -> NvidiaDriver:
                 gpus=_mark_visible([gpu for gpu in found if gpu], os.environ.get("CUDA_VISIBLE_DEVICES")),
                 driver=_decode_text(_query(nvml.nvmlSystemGetDriverVersion)),
                 cuda=_format_cuda_version(_query(nvml.nvmlSystemGetCudaDriverVersion_v2)),
-                problem=f"{lost_count} NVIDIA GPU does not answer the driver; restart the computer." if lost_count else None,
+                problem=f"{lost_count} NVIDIA GPU does not respond to the driver. Restart the computer."
+                if lost_count
+                else None,
             )
     except _NvmlUnavailable as unavailable:
         return NvidiaDriver(problem=unavailable.problem)
@@ -55,23 +57,23 @@ class _NvmlUnavailable(Exception):
 
 @contextmanager
 def _open_nvml() -> Generator[Any]:
-    """The module, initialised. Its names are made at run time, so it carries no types."""
+    """Yield the initialised module. Its names are created at run time, so it has no types."""
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # the abandoned package "pynvml" in front of nvidia-ml-py says so on import
+            warnings.simplefilter("ignore")  # the abandoned package "pynvml", if it hides nvidia-ml-py
             nvml: Any = import_module("pynvml")
     except ImportError:
         raise _NvmlUnavailable(
-            "NVIDIA GPUs are not looked for without the package nvidia-ml-py; install it with pip."
+            "NVIDIA GPUs cannot be detected without the package nvidia-ml-py. Install it with pip."
         ) from None
     except Exception as error:
-        raise _NvmlUnavailable(f"The package nvidia-ml-py does not import ({error}); install it again with pip.") from error
+        raise _NvmlUnavailable(f"The package nvidia-ml-py does not import ({error}). Install it again with pip.") from error
     try:
         nvml.nvmlInit()
     except nvml.NVMLError as error:
         raise _NvmlUnavailable(_explain_failure(nvml, error)) from error
-    except Exception as error:  # a library of that name that is none
-        raise _NvmlUnavailable(f"NVIDIA's management library does not start ({error}); install the driver again.") from error
+    except Exception as error:  # another library of that name
+        raise _NvmlUnavailable(f"NVIDIA's management library does not start ({error}). Install the driver again.") from error
     try:
         yield nvml
     finally:
@@ -79,24 +81,24 @@ def _open_nvml() -> Generator[Any]:
 
 
 def _explain_failure(nvml: Any, error: Exception) -> str | None:
-    """The sentence for an NVML that does not start; None where there is simply no NVIDIA driver."""
+    """Return why NVML does not start; None if there is no NVIDIA driver."""
     code: object = getattr(error, "value", None)
     if code == nvml.NVML_ERROR_LIBRARY_NOT_FOUND:
         return None
     if code == nvml.NVML_ERROR_DRIVER_NOT_LOADED:
-        return "The NVIDIA driver is installed but not running; restart the computer, or load the kernel module."
+        return "The NVIDIA driver is installed but not running. Restart the computer, or load the kernel module."
     if code == nvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH:
-        return "The NVIDIA driver was updated while it ran, and its two halves do not match; restart the computer."
+        return "The NVIDIA driver was updated while it ran, and its library and kernel module differ. Restart the computer."
     if code == nvml.NVML_ERROR_NO_PERMISSION:
-        return "This user may not ask the NVIDIA driver; give the container or the user access to /dev/nvidia*."
-    return f"The NVIDIA driver does not answer ({error}); restart the computer, or install the driver again."
+        return "This user may not use the NVIDIA driver. Give the container or the user access to /dev/nvidia*."
+    return f"The NVIDIA driver does not respond ({error}). Restart the computer, or install the driver again."
 
 
 def _query(function: Callable[..., Any], *arguments: object) -> Any:
-    """The answer to one question, None where this GPU or driver has none: cards differ in what they tell."""
+    """Return the result of one NVML call; None if this GPU or driver does not support it."""
     try:
         return function(*arguments)
-    except Exception:  # NVMLError, and ctypes' own where an old driver lacks the function
+    except Exception:  # NVMLError, or a ctypes error if an old driver does not have the function
         return None
 
 
@@ -130,7 +132,7 @@ def _has_encoder(nvml: Any, handle: object, name: str) -> bool:
 
 
 def _decode_text(value: object) -> str | None:
-    """Older versions of nvidia-ml-py answer in bytes."""
+    """Return text as ``str``; older versions of nvidia-ml-py return bytes."""
     if isinstance(value, bytes):
         return value.decode(errors="replace")
     return value if isinstance(value, str) else None
@@ -141,13 +143,13 @@ def _format_cuda_version(version: object) -> str | None:
 
 
 def _mark_visible(gpus: Sequence[Gpu], visible: str | None) -> tuple[Gpu, ...]:
-    """The GPUs in the order in which programs count them, those that ``CUDA_VISIBLE_DEVICES`` hides at the end."""
+    """Return the GPUs in the order of ``CUDA_VISIBLE_DEVICES``, hidden GPUs last."""
     if visible is None:
         return tuple(gpus)
     visible_gpus: list[Gpu] = []
     for word in visible.split(","):
         matched = _match_gpu(gpus, word.strip())
-        if matched is None:  # CUDA stops reading at the first name that it does not know
+        if matched is None:  # CUDA ignores everything from the first unknown name on
             break
         if matched not in visible_gpus:
             visible_gpus.append(matched)

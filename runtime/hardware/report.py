@@ -1,4 +1,4 @@
-"""The machine and the suggestion as lines that a person can read."""
+"""Format a machine and its recommended settings as text."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ _WIDTH = 100
 
 
 def format_bytes(count: float) -> str:
-    """``1.5 GB``; megabytes below one."""
+    """Return ``1.5 GB`` (10^9 bytes), or megabytes below that."""
     return f"{count / 1e9:.1f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB"
 
 
 def format_machine_rows(machine: Machine) -> list[ReportRow]:
-    """Label and value, one line each."""
+    """Return label and value of each line."""
     return [
         *_iterate_computer_rows(machine),
         *(row for gpu in machine.gpus for row in _iterate_gpu_rows(gpu, machine)),
@@ -31,15 +31,15 @@ def format_machine_rows(machine: Machine) -> list[ReportRow]:
 
 
 def format_settings_rows(settings: UpscaleSettings) -> list[tuple[str, str, str]]:
-    """Name, value and reason of each setting."""
+    """Return name, value and reason of each setting."""
     values: Mapping[str, Any] = settings.as_json()
     return [(name, _format_value(name, values[name]), settings.reasons[name]) for name in values if name in settings.reasons]
 
 
 def format_report(machine: Machine, settings: UpscaleSettings, *, width: int = _WIDTH) -> str:
-    """Both as one text of aligned lines, at most ``width`` columns."""
+    """Return machine and settings as aligned lines of at most ``width`` columns."""
     lines = [line for label, value in format_machine_rows(machine) for line in _wrap_line(label, value, width)]
-    lines += ["", "Suggested settings"]
+    lines += ["", "Recommended settings"]
     for name, value, reason in format_settings_rows(settings):
         lines += _wrap_line(name, f"{value:<9} {reason}", width, indent=10)
     return "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Which settings suit this machine now, each with its reason in a sentence. What is suggested obeys free memory, not total."""
+"""Recommend settings for this machine, each with its reason. They depend on free memory, not on total memory."""
 
 from __future__ import annotations
 
@@ -25,48 +25,48 @@ from .tile_memory import (
 
 AUTO_BACKEND = "auto"
 MODEL_HALO = -1
-"""The halo that means: what the model needs."""
+"""The halo input's value for the model's own halo."""
 
 _MAX_BATCH = 4
 _MAX_WORKSPACE_MB = 4096
 _QUEUE_PER_CORE, _QUEUE_MAX = 64 << 20, 512 << 20
 _CLEARLY_FASTER = 0.97
 _CPU_FP16_REASONS = {
-    False: "On a processor everything is computed in fp32: fp16 is slower there.",
-    True: "On a processor fp16 is slower than fp32. This one computes in bf16: precision auto measures once for each model "
-    "whether that is faster and at least 50 dB true to fp32.",
+    False: "Processors compute in fp32, because fp16 is slower.",
+    True: "On a processor fp16 is slower than fp32. This one supports bf16: precision auto measures once for each model "
+    "whether bf16 is faster and within 50 dB PSNR of fp32.",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class UpscaleSettings:
-    """What goes over a wire of type ``UPSCALE_SETTINGS``. Lengths in input pixels without halo."""
+    """The value of the wire type ``UPSCALE_SETTINGS``. Lengths are in input pixels without halo."""
 
     batch_size: int
     tile_size: int
     fp16: bool
     trtexec_workspace: int
-    """MB that the TensorRT builder may use; 0 where engines cannot run."""
+    """MB that the TensorRT builder may use; 0 if engines cannot run."""
     backend: str
     halo: int
     queue_bytes: int
-    """What waits at most between upscaling and encoding a film; Video Out sees to that by itself."""
+    """Most bytes between upscaling and encoding a video; Video Out applies this limit itself."""
     encoder: str
-    """What to choose as ``hardware`` of Video Out: ``nvenc`` or ``none``."""
+    """Value for ``hardware`` of Video Out: ``nvenc`` or ``none``."""
     device: str
-    """What these settings are for."""
+    """The device for these settings."""
     reasons: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
     def precision(self) -> str:
-        """What the inputs called precision say: ``auto`` keeps fp16 from models that are not safe in it.
+        """Value for the inputs ``precision``. ``auto`` does not use fp16 for models that overflow in it.
 
-        On a processor too: there it is fp32, or bf16 where the model was measured to be faster and true in it.
+        On a processor ``auto`` is fp32, or bf16 for models that are measured to be faster and accurate in it.
         """
         return "auto" if self.fp16 or self.device == "cpu" else "fp32"
 
     def as_json(self) -> dict[str, Any]:
-        """Plain values, the reasons last."""
+        """Return plain values, the reasons last."""
         values = {name: getattr(self, name) for name in self.__dataclass_fields__ if name != "reasons"}
         return {**values, "reasons": dict(self.reasons)}
 
@@ -77,9 +77,9 @@ class UpscaleSettings:
 def recommend_settings(
     machine: Machine, network: NetworkProfile | None = None, *, device: str = "auto", calibration: Calibration | None = None
 ) -> UpscaleSettings:
-    """Settings for ``network`` (the heaviest model that comes with the pack when None) on ``device``.
+    """Recommend settings for ``network`` (default: the heaviest model of the pack) on ``device``.
 
-    Raises ``HardwareMissing`` for a device that is not here.
+    Raises ``HardwareMissing`` for a missing device.
     """
     gpu = machine.find_gpu(device)
     builder = _SettingsBuilder(machine, network or HEAVIEST_NETWORK, network is None, gpu, device, calibration or {})
@@ -87,7 +87,7 @@ def recommend_settings(
 
 
 class _SettingsBuilder:
-    """One suggestion in the making. Each method decides one thing and says why."""
+    """Builds the settings. Each method chooses one setting and adds its reason."""
 
     def __init__(
         self,
@@ -125,10 +125,10 @@ class _SettingsBuilder:
     def _choose_device(self) -> str:
         if self._gpu is None:
             cpu = self._machine.cpu
-            reason = "no GPU that torch could use was found" if self._device == "auto" else "it was asked for"
+            reason = "no GPU was found that torch can use" if self._device == "auto" else "it was requested"
             self._reasons["device"] = f"The processor, {cpu.model} with {cpu.cores} cores: {reason}."
             return "cpu"
-        reason = "the first GPU" if self._device == "auto" else "the GPU that was asked for"
+        reason = "the first GPU" if self._device == "auto" else "the requested GPU"
         self._reasons["device"] = f"{self._gpu.name}, {reason}."
         return self._gpu.device if self._device == "auto" else self._device
 
@@ -141,28 +141,26 @@ class _SettingsBuilder:
         elif not self._network.half_safe:
             fp16, reason = False, f"{self._network.title} is not safe in fp16."
         elif self._gpu.kind in ("cuda", "rocm") and self._gpu.is_fast_in_half:
-            fp16, reason = (
-                True,
-                f"{self._gpu.name} computes in fp16 at half the memory; it changes a pixel by 2 of 255 at most.",
-            )
+            fp16, reason = True, f"{self._gpu.name} needs half the memory in fp16; pixels change by at most 2 of 255."
         else:
             fp16, reason = False, f"{self._gpu.name} is not known to be faster in fp16."
         self._reasons["fp16"] = reason
         return fp16
 
     def _find_measurements(self, fp16: bool) -> dict[str, tuple[float, Footprint]]:
-        """Seconds per megapixel and memory of this network here, by backend."""
+        """Return measured seconds per megapixel and memory of this network, by backend."""
         network, precision = self._network, "fp16" if fp16 else "fp32"
+        key = (self._machine, self._device, network.architecture, network.scale)
         return {
-            what.backend: (entry.seconds_per_megapixel, entry.footprint)
-            for what, entry in self._calibration.items()
-            if what == make_subject(self._machine, self._device, network.architecture, network.scale, what.backend, precision)
+            subject.backend: (entry.seconds_per_megapixel, entry.footprint)
+            for subject, entry in self._calibration.items()
+            if subject == make_subject(*key, subject.backend, precision)
         }
 
     def _choose_backend(self, fp16: bool) -> str:
         times = {backend: seconds for backend, (seconds, _) in self._find_measurements(fp16).items()}
         if self._is_default_network or len(times) < 2 or self._has_bf16():
-            self._reasons["backend"] = "Each model's own: what is fastest for it here is measured when it is first used."
+            self._reasons["backend"] = "Chosen for each model: the fastest backend is measured when the model is first used."
             return AUTO_BACKEND
         fastest = min(times, key=lambda backend: times[backend])
         if "torch" in times and times[fastest] > times["torch"] * _CLEARLY_FASTER:
@@ -170,7 +168,7 @@ class _SettingsBuilder:
         times_text = ", ".join(
             f"{backend} {seconds:.1f} s" for backend, seconds in sorted(times.items(), key=lambda item: item[1])
         )
-        self._reasons["backend"] = f"Measured here, for a million pixels of {self._network.title}: {times_text}."
+        self._reasons["backend"] = f"Measured on this machine for a million pixels of {self._network.title}: {times_text}."
         return fastest
 
     def _estimate_footprint(self, fp16: bool, backend: str) -> Footprint:
@@ -187,34 +185,34 @@ class _SettingsBuilder:
         tolerance = choose_cost_tolerance(self._network.architecture, on_gpu=self._gpu is not None, bf16=self._has_bf16())
         tile = choose_tile_side(self._network.halo, pixels, tolerance)
         needed_bytes = footprint.base + footprint.bytes_per_pixel * (tile + 2 * self._network.halo) ** 2
-        source = "measured here" if footprint.is_measured else "by the built-in table"
+        source = "measured on this machine" if footprint.is_measured else "estimated"
         memory_name = self._gpu.name if self._gpu and self._gpu.free is not None else "memory"
-        assumption = "" if not self._is_default_network else " (the heaviest model that comes with the pack)"
+        assumption = " (the heaviest model of the pack)" if self._is_default_network else ""
         reason = (
             f"{format_bytes(self._free)} of {memory_name} is free; a {tile} px tile with its halo takes about "
             f"{format_bytes(needed_bytes)} with {self._network.title}{assumption}, {source}. "
         )
         if (TILE_SIDES[0] + 2 * self._network.halo) ** 2 > pixels:
-            reason += "That is more than should be taken: close other programs"
+            reason += "That exceeds the memory budget: close other programs"
             reason += ", or use the device cpu." if self._gpu else "."
         else:
-            reason += f"A larger tile would save less than {tolerance - 1:.0%} of the time, or does not fit."
+            reason += f"A larger tile would save less than {tolerance - 1:.0%} of the time, or not fit."
         self._reasons["tile_size"] = reason
         return tile
 
     def _choose_batch(self, tile: int, pixels: int) -> int:
         if self._gpu is None:
-            self._reasons["batch_size"] = "On a processor one tile at a time is as fast as several, and takes less memory."
+            self._reasons["batch_size"] = "On a processor one tile at a time is as fast as several and needs less memory."
             return 1
         batch = max(1, min(pixels // (tile + 2 * self._network.halo) ** 2, _MAX_BATCH))
-        self._reasons["batch_size"] = f"So many of these tiles fit in the memory that they may take; {_MAX_BATCH} at most."
+        self._reasons["batch_size"] = f"The number of tiles that fit in the memory budget, at most {_MAX_BATCH}."
         return batch
 
     def _choose_halo(self) -> int:
         if self._is_default_network:
-            self._reasons["halo"] = "Each model's own: what it needs for seams that cannot be seen."
+            self._reasons["halo"] = "The model's own halo, with which seams are invisible."
             return MODEL_HALO
-        self._reasons["halo"] = f"What {self._network.title} needs for seams that cannot be seen."
+        self._reasons["halo"] = f"The halo of {self._network.title}, with which seams are invisible."
         return self._network.halo
 
     def _choose_workspace(self) -> int:
@@ -222,14 +220,12 @@ class _SettingsBuilder:
             self._reasons["trtexec_workspace"] = "TensorRT engines run on NVIDIA GPUs only."
             return 0
         workspace = min(_MAX_WORKSPACE_MB, memory_budget(self._free, on_gpu=True) >> 20)
-        self._reasons["trtexec_workspace"] = (
-            f"MB for the builder: at most {_MAX_WORKSPACE_MB}, and at most 60 % of what is free."
-        )
+        self._reasons["trtexec_workspace"] = f"MB for the builder: at most {_MAX_WORKSPACE_MB} and 60 % of the free memory."
         return workspace
 
     def _choose_queue_bytes(self) -> int:
         self._reasons["queue_bytes"] = (
-            f"What Video Out lets wait between model and encoder: {_QUEUE_PER_CORE >> 20} MB a core, at most "
+            f"Video Out's limit for the queue between model and encoder: {_QUEUE_PER_CORE >> 20} MB per core, at most "
             f"{_QUEUE_MAX >> 20} MB and an eighth of the {format_bytes(self._machine.memory.available)} of free memory."
         )
         return min(_QUEUE_PER_CORE * self._machine.cpu.cores, _QUEUE_MAX, self._machine.memory.available // 8)
@@ -237,10 +233,10 @@ class _SettingsBuilder:
     def _choose_encoder(self) -> str:
         if self._gpu is not None and self._gpu.encoder:
             self._reasons["encoder"] = (
-                f"{self._gpu.name} has a video encoder, which leaves the processor free; none gives smaller files of the same "
-                "quality."
+                f"{self._gpu.name} has a video encoder, so the processor stays free; the value none gives smaller files of the "
+                "same quality."
             )
             return "nvenc"
-        reason = "no GPU is used" if self._gpu is None else f"{self._gpu.name} has no video encoder that is known of"
-        self._reasons["encoder"] = f"Films are encoded by the processor: {reason}."
+        reason = "no GPU is used" if self._gpu is None else f"{self._gpu.name} has no known video encoder"
+        self._reasons["encoder"] = f"Videos are encoded on the processor: {reason}."
         return "none"

@@ -1,4 +1,4 @@
-"""The versions of what matters, read from what is installed: nothing is imported."""
+"""Read the versions of the installed packages without importing them."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ PACKAGES = (
 
 
 def get_installed_version(name: str) -> str | None:
-    """The version of a package; None when it is not here."""
+    """Return the version of a package; None if it is not installed."""
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -37,15 +37,15 @@ def get_installed_version(name: str) -> str | None:
 
 
 def list_versions() -> dict[str, str]:
-    """Python, Upscale8K itself where it was installed, and those of ``PACKAGES`` that are here."""
+    """Return the versions of Python and of the installed packages among ``upscale8k`` and ``PACKAGES``."""
     found = {name: version for name in ("upscale8k", *PACKAGES) if (version := get_installed_version(name))}
     return {"python": platform.python_version(), **found}
 
 
 def read_torch_build() -> str | None:
-    """What torch was built for, as ``CUDA 13.0``, ``ROCm 6.4`` or ``CPU``; None where torch is not here or does not say.
+    """Return the hardware torch was built for, as ``CUDA 13.0``, ``ROCm 6.4`` or ``CPU``; None if it is unknown.
 
-    Read from its ``version.py`` as text. The version number alone does not say it: on Windows a plain 2.9.0 is for the CPU.
+    It is read from ``version.py`` as text, because the version number is not enough: on Windows a plain 2.9.0 is for the CPU.
     """
     found = find_spec("torch")
     if found is None or not found.origin:

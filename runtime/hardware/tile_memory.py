@@ -1,18 +1,16 @@
-"""How much memory a tile takes while a model computes it, and how much of the free memory it may take.
+"""Estimate the memory of a tile, and choose the tile size that fits.
 
-A tile's peak grows linearly with its pixels (halo included): ``base + bytes_per_pixel * pixels``. Measured in fp32 on 192 to
-640 px: SRVGG 472 bytes per pixel by torch (625 in bf16), 1414 by OpenVINO; RRDB-23 x4 by torch on a processor, whose dense
-blocks and last layers are made in pieces, 487 MB on 448 px and 758 MB on 640 px by two threads (in bf16 616 MB on 512 and
-1797 MB on 1024 px; each further thread about 50 MB), elsewhere 10 000 bytes per pixel (OpenVINO 13 700, for which a quarter of
-the free memory leaves room). An unknown network is taken to be as large as RRDB-23. ``probe --calibrate`` measures anew.
+The peak memory of a tile is linear in its pixels, halo included: ``base + bytes_per_pixel * pixels``. Measured in fp32 on 192
+to 640 px: SRVGG 472 bytes per pixel with torch (625 in bf16), 1414 with OpenVINO. RRDB-23 x4 with torch on a processor, which
+computes dense blocks and last layers in patches: 487 MB at 448 px and 758 MB at 640 px with two threads (in bf16 616 MB at 512
+and 1797 MB at 1024 px; about 50 MB for each further thread); otherwise 10 000 bytes per pixel (OpenVINO 13 700, which still
+fits in a quarter of the free memory). An unknown network counts as RRDB-23. ``probe --calibrate`` measures again.
 
-The tile that fits: the smallest that costs hardly more time than the best one for which there is memory.
-
-The halo around a tile is computed more than once, so a pixel costs ``((side + 2 * halo) / side) ** 2`` of what it costs in an
-endless tile. Time per pixel that the model sees was measured to be the same from 128 to 640 pixels a side in fp32. In bf16 the
-convolutions are so fast that what a large tile reads from memory counts: SRVGG-16 at 1920x1080 took 5.4, 5.2, 5.0, 5.4 and 5.3
-processor seconds with tiles of 256, 320, 384, 512 and 640 pixels, where the formula promises 14 % from the first to the last.
-ESRGAN, whose blocks are made in pieces that stay in the cache, gains from every larger tile.
+The chosen tile is the smallest one whose time is close to that of the best tile that fits. Halos are computed more than once,
+so a pixel costs ``((side + 2 * halo) / side) ** 2`` times its cost in an infinite tile. In fp32 the time per input pixel of the
+model is the same from 128 to 640 pixels a side. In bf16 convolutions are so fast that a large tile's memory access matters:
+SRVGG-16 at 1920x1080 took 5.4, 5.2, 5.0, 5.4 and 5.3 processor seconds with tiles of 256, 320, 384, 512 and 640 pixels, while
+the formula predicts 14 % from the first to the last. ESRGAN, whose patches stay in the cache, gains from every larger tile.
 """
 
 from __future__ import annotations
@@ -29,39 +27,36 @@ _HOST_SHARE, _HOST_MAX = 0.25, 2_300_000_000
 
 @dataclass(frozen=True)
 class NetworkProfile:
-    """What decides the memory of a model. ``halo`` is the context that it needs around a tile, in input pixels."""
+    """The properties of a model that determine its memory. ``halo`` is in input pixels."""
 
     title: str
     architecture: str
-    """spandrel's id: ``ESRGAN``, ``Compact``, ``SwinIR``, ..."""
+    """spandrel's architecture id: ``ESRGAN``, ``Compact``, ``SwinIR``, ..."""
     scale: int
     halo: int
     half_safe: bool
 
 
 HEAVIEST_NETWORK = NetworkProfile("Real-ESRGAN x4plus", "ESRGAN", 4, 64, half_safe=True)
-"""The largest model that comes with the pack: what fits for it fits for the others."""
+"""The largest model of the pack: settings that fit for it fit for the others."""
 
 
 @dataclass(frozen=True)
 class Footprint:
-    """``base + bytes_per_pixel * pixels`` is the peak of one tile, in bytes."""
+    """The peak memory of one tile in bytes: ``base + bytes_per_pixel * pixels``."""
 
     bytes_per_pixel: float
     base: float = 0.0
     is_measured: bool = False
-    """Here, by ``probe --calibrate``; otherwise from the table in this file."""
+    """Whether ``probe --calibrate`` measured it on this machine."""
 
     def compute_max_pixels(self, free: int) -> int:
-        """How many pixels the model may see at a time in ``free`` bytes; never negative."""
+        """Return the pixels that fit in ``free`` bytes; never negative."""
         return max(int((free - self.base) / self.bytes_per_pixel), 0)
 
 
 def default_footprint(architecture: str, scale: int, *, backend: str, half: bool, on_gpu: bool) -> Footprint:
-    """What is known of an architecture without measuring here. ``half`` is fp16; in bf16 the largest layers stay fp32.
-
-    ``backend`` ``auto`` counts as torch.
-    """
+    """Return the built-in estimate for an architecture; ``half`` means fp16, and the backend ``auto`` counts as torch."""
     if architecture == "Compact":
         rate = _COMPACT_BY_OPENVINO if backend == "openvino" else _COMPACT_RATE
     else:
@@ -72,23 +67,23 @@ def default_footprint(architecture: str, scale: int, *, backend: str, half: bool
 
 
 def memory_budget(free: int, *, on_gpu: bool) -> int:
-    """What the tiles of one batch may take of ``free`` bytes: the rest belongs to frames, results and other programs.
+    """Return the bytes of ``free`` for the tiles of one batch; the rest is for frames, results and other programs.
 
-    There is an upper end because a tile that is larger still is hardly faster.
+    There is a maximum, because still larger tiles are hardly faster.
     """
     share, maximum = (_GPU_SHARE, _GPU_MAX) if on_gpu else (_HOST_SHARE, _HOST_MAX)
     return min(int(free * share), maximum)
 
 
 def compute_max_tile_pixels(architecture: str, scale: int, backend: str) -> int:
-    """What a tile in fp32 may have on a processor with plenty of memory, its halo included."""
+    """Return the most pixels of an fp32 tile, halo included, on a processor with enough memory."""
     return default_footprint(architecture, scale, backend=backend, half=False, on_gpu=False).compute_max_pixels(_HOST_MAX)
 
 
 def fit_footprint(points: Sequence[tuple[int, int]]) -> Footprint:
-    """The line through (pixels, peak bytes) by least squares, lifted so that no measured point lies above it.
+    """Fit a line to (pixels, peak bytes) by least squares, raised so that no point is above it.
 
-    Needs two different numbers of pixels. A machine so busy that memory seems to shrink gives the rate of the largest tile.
+    Needs two different numbers of pixels. If memory seems to shrink on a busy machine, the rate of the largest tile is used.
     """
     count = len(points)
     mean_x = sum(pixels for pixels, _ in points) / count
@@ -103,11 +98,11 @@ def fit_footprint(points: Sequence[tuple[int, int]]) -> Footprint:
 
 TILE_SIDES = (96, 128, 160, 192, 224, 256, 288, 320, 384, 448, 512, 640, 768, 896, 1024)
 COST_TOLERANCE, _COST_TOLERANCE_BF16, _COST_TOLERANCE_RRDB = 1.05, 1.12, 1.02
-"""A tile that costs this much more than the best one is taken when it is smaller."""
+"""A smaller tile is chosen if its cost is at most this multiple of the best one's."""
 
 
 def choose_cost_tolerance(architecture: str, *, on_gpu: bool, bf16: bool) -> float:
-    """What a smaller tile of ``architecture`` may cost against the best one."""
+    """Return the allowed cost of a smaller tile relative to the best one."""
     if on_gpu:
         return COST_TOLERANCE
     if architecture == "ESRGAN":
@@ -116,12 +111,12 @@ def choose_cost_tolerance(architecture: str, *, on_gpu: bool, bf16: bool) -> flo
 
 
 def choose_tile_side(halo: int, pixels: int, tolerance: float = COST_TOLERANCE) -> int:
-    """The side of a tile without its halo, when the model may see ``pixels`` at a time; the smallest when nothing fits."""
+    """Return the side of a tile without halo if at most ``pixels`` fit; the smallest side if no tile fits."""
     fitting_sides = [side for side in TILE_SIDES if (side + 2 * halo) ** 2 <= pixels] or [TILE_SIDES[0]]
     lowest_cost = min(compute_tile_cost(side, halo) for side in fitting_sides)
     return min(side for side in fitting_sides if compute_tile_cost(side, halo) <= lowest_cost * tolerance)
 
 
 def compute_tile_cost(side: int, halo: int) -> float:
-    """How many pixels the model sees for each pixel of a tile."""
+    """Return the input pixels of the model per pixel of a tile."""
     return ((side + 2 * halo) / side) ** 2

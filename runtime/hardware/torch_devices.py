@@ -1,6 +1,4 @@
-"""The GPUs that only torch can see. Importing torch takes seconds, so it is only asked where it is wanted
-or loaded anyway.
-"""
+"""Detect the GPUs that only torch can see. Importing torch takes seconds, so this runs only on request."""
 
 from __future__ import annotations
 
@@ -13,17 +11,17 @@ from .gpu import Gpu, GpuKind
 
 
 def is_torch_loaded() -> bool:
-    """Whether torch is in this process already, so that asking it costs nothing."""
+    """Return whether this process has already imported torch."""
     return "torch" in sys.modules
 
 
 def query_torch_devices() -> tuple[tuple[Gpu, ...], str | None]:
-    """What torch can compute on, and a sentence where torch itself cannot be asked. Never raises."""
+    """Return torch's GPUs, and a sentence if torch itself fails. Never raises."""
     try:
-        torch: Any = import_module("torch")  # a driver that is broken in its own way may raise anything
+        torch: Any = import_module("torch")  # a broken driver may raise anything
         return tuple(_iterate_gpus(torch)), None
     except Exception as error:
-        return (), f"torch does not say what it can compute on ({error}); see: python -m runtime doctor"
+        return (), f"torch cannot list its devices ({error}). See: python -m runtime doctor"
 
 
 def _iterate_gpus(torch: Any) -> Iterator[Gpu]:
@@ -46,7 +44,7 @@ def _make_gpu(module: Any, kind: GpuKind, index: int) -> Gpu:
 
 
 def _query_memory(query: Callable[[], Any]) -> tuple[int, int] | None:
-    """Free and total; None where this build of torch or this driver does not say."""
+    """Return free and total bytes; None if this torch or driver does not report them."""
     try:
         free, total = query()
         return int(free), int(total)
@@ -55,7 +53,7 @@ def _query_memory(query: Callable[[], Any]) -> tuple[int, int] | None:
 
 
 def _make_apple_gpu(mps: Any) -> Gpu:
-    """Apple's chips compute in the computer's memory; Metal recommends how much of it to take."""
+    """Return the Apple GPU, which uses the computer's memory; its total is the limit that Metal recommends."""
     total = int(mps.recommended_max_memory())
     free = max(total - int(mps.driver_allocated_memory()), 0)
     return Gpu(kind="mps", index=0, name="Apple GPU", total=total, free=free)

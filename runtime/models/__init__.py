@@ -1,21 +1,21 @@
-"""Which weights exist, where they are, whether they are what they claim, and loading them.
+"""Find, verify, download and load model weights.
 
-Promises: a name never leads out of its folder, weights load as tensors only, a file appears under its final name only when
-it is whole and has its confirmed hash (a warning says where none is confirmed), and nothing is downloaded unasked.
+Guarantees: a name never leads out of its folder. Weights load as tensors only. A file appears under its final name only when
+it is complete and has its confirmed hash (a warning says where none is confirmed). Nothing is downloaded without a request.
 
-* ``catalog``            the known models: ``models/catalog.toml``.                        light
-* ``locate``             the file that a name stands for; what a selector offers.          light
-* ``extra_model_paths``  ComfyUI's file with further folders.                              light
-* ``networks``           spandrel, without what it would bring along unused.
-* ``load``               a file becomes spandrel's descriptor, the value on the wire.
-* ``facts``              what the tiled engine must know about any descriptor.
-* ``ncnn``               ncnn's two files become a state dict; ``converted`` keeps it.
-* ``export``             a loaded model becomes an ONNX file, checked against torch.
-* ``generated``          generated weights in the official layouts: for speed, tiling and loaders, never for pictures.
-* ``provenance``         where loaded weights came from; hashes of files.                  light
-* ``verify``             the verdict on what is here, and taking in files that somebody downloaded himself.
-* ``pull``               the explicit download: HTTPS, resumed, checked.                   light
-* ``listing``            the table that ``models list`` shows.                             light
+* ``catalog``            the known models of ``models/catalog.toml``                            light
+* ``locate``             the file that a name stands for; the names that a selector offers      light
+* ``extra_model_paths``  ComfyUI's YAML file with further folders                               light
+* ``spandrel_import``    spandrel, without the libraries that it would load unused
+* ``load``               a file as spandrel's descriptor, the value on the wire
+* ``upscale_model``      what the tiled engine must know about a descriptor
+* ``ncnn``               ncnn's two files as a state dict; ``conversion_cache`` stores it
+* ``onnx_export``        a loaded model as an ONNX file, checked against torch
+* ``random_weights``     random weights in the official layouts, to test speed, tiling and loaders
+* ``provenance``         where loaded weights came from; hashes of files                        light
+* ``verify``             check the files that are present; import files that the user downloaded
+* ``pull``               the explicit download: HTTPS, resumed, checked                         light
+* ``listing``            the table of ``models list``                                           light
 
-The light modules import no torch and no numpy.
+The light modules import neither torch nor numpy.
 """

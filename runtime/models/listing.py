@@ -1,4 +1,4 @@
-"""The table of models: what is here, what can be pulled."""
+"""The table of models: which are present, and which can be pulled."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from .catalog import CatalogEntry, load_catalog
 from .locate import FoundModel, list_available_models
 
 ModelState = Literal["folder", "dependency", "pull"]
-"""In a models folder, in a package that came as a dependency, or to be had with ``models pull``."""
+"""In a models folder, in a package installed as a dependency, or available by ``models pull``."""
 
 
 @dataclass(frozen=True)
 class ModelRow:
-    """One line of ``models list``. What nobody knows of a file that is not in the catalog is None or empty."""
+    """One line of ``models list``. Unknown facts about a file outside the catalog are None or empty."""
 
     id: str
-    """What ``-m`` and the selectors take."""
+    """The name for ``-m`` and the selectors."""
     title: str
     scale: int | None
     licence: str | None
     bytes: int | None
-    """On disk; of the official file while it is not here."""
+    """Size on disk, or of the official file if it is not present."""
     state: ModelState
     path: Path | None
     good_for: str
@@ -33,7 +33,7 @@ class ModelRow:
 
 
 def list_models(folders: Sequence[Path]) -> list[ModelRow]:
-    """Every known model in the catalog's order, then the other files in ``folders``."""
+    """Return every known model in catalog order, then the other files in ``folders``."""
     found_models = list_available_models(folders)
     by_id = {found.name: found for found in found_models}
     rows = [_make_entry_row(entry, by_id.get(entry.id)) for entry in load_catalog().values()]

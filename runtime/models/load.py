@@ -1,7 +1,7 @@
-"""A file with weights becomes spandrel's ``ImageModelDescriptor``: float32, on the CPU, ready to run.
+"""Load a weight file as spandrel's ``ImageModelDescriptor``: float32, on the CPU, ready to run.
 
-Only tensors are read. A pickle goes through torch's tensors-only reader, a TorchScript archive is a program and is refused,
-and what a file is is decided by its first bytes, so a web page saved as ``.pth`` gets a sentence of its own.
+Only tensors are read. Pickles go through torch's ``weights_only`` reader, and a TorchScript archive is rejected because it is
+a program. The first bytes decide the file type, so a web page saved as ``.pth`` gets its own message.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ StateDict = dict[str, torch.Tensor]
 _FileKey = tuple[Path, int, int]
 
 CACHED_MODELS = 2
-"""Models that stay loaded; a folder of pictures must not read its weights for every picture."""
+"""Models that stay loaded, so that a folder of images reads its weights once."""
 KEYS_SHOWN = 5
 
 _PROVENANCE = "upscale8k_provenance"
@@ -45,19 +45,21 @@ _cache_lock = Lock()
 
 
 def load_model(found: FoundModel) -> Descriptor:
-    """The model in a file: evaluation mode, float32, no gradients, on the CPU when it is read.
+    """Return the model in a file: evaluation mode, float32, without gradients, on the CPU when it is read.
 
-    The same file gives the same object while it is one of the last ``KEPT_MODELS``; it is then where its last user moved it.
-    Whoever wants another precision converts a copy of ``descriptor.model``: rounded weights do not become exact again.
+    The same file returns the same object while it is among the last ``CACHED_MODELS``, on the device its last user moved it
+    to. For another precision convert a copy of ``descriptor.model``: rounding weights cannot be undone.
 
-    Raises ``ModelNotFound`` when the file is gone, ``ModelDamaged`` when it is not whole or holds code, ``UnsupportedModel``
-    when it holds no single-image super-resolution model that spandrel knows.
+    Raises:
+        ModelNotFound: The file does not exist any more.
+        ModelDamaged: The file is incomplete or contains code.
+        UnsupportedModel: The file has no single-image super-resolution model that spandrel knows.
     """
     path = found.path
     try:
         stat = path.stat()
     except OSError as error:
-        raise ModelNotFound(f"{path} is no longer there.", "Run it again to look for the model anew.", path=path) from error
+        raise ModelNotFound(f"{path} does not exist any more.", "Run it again to search for the model.", path=path) from error
     key = (path, stat.st_mtime_ns, stat.st_size)
     with _cache_lock:
         descriptor = _model_cache.pop(key, None)
@@ -70,13 +72,13 @@ def load_model(found: FoundModel) -> Descriptor:
 
 
 def get_provenance(descriptor: object) -> Provenance | None:
-    """Where ``load`` read a descriptor from; None for one that somebody else loaded."""
+    """Return the file that ``load_model`` read a descriptor from; None if another loader read it."""
     found = getattr(descriptor, _PROVENANCE, None)
     return found if isinstance(found, Provenance) else None
 
 
 def hash_weights(descriptor: Descriptor) -> str:
-    """SHA-256 of the file that weights were read from; of the tensors where another loader brought them."""
+    """Return the SHA-256 of the weight file, or of the tensors if another loader read them."""
     known = get_provenance(descriptor)
     if known:
         return known.sha256
@@ -99,7 +101,7 @@ def _load_uncached(found: FoundModel) -> Descriptor:
 
 
 def read_state_dict(path: Path, provenance: Provenance) -> StateDict:
-    """The tensors in a .safetensors, a torch pickle of any ending, or an ncnn ``.bin`` with its ``.param`` beside it."""
+    """Read the tensors of a .safetensors file, a torch pickle with any suffix, or an ncnn ``.bin`` next to its ``.param``."""
     param = path.with_suffix(".param")
     if path.suffix.casefold() == ".bin" and param.is_file():
         return load_or_convert(path, provenance.sha256, lambda: read_ncnn(param, path), licence=provenance.licence)
@@ -119,18 +121,18 @@ def _reject_non_model(start: bytes, path: Path) -> None:
     if not start:
         raise _make_damaged_error(path, "is empty")
     if text.startswith((b"<!doctype", b"<html", b"<?xml")):
-        raise _make_damaged_error(path, "is a web page, not weights; the download gave an error or a login page")
+        raise _make_damaged_error(path, "is a web page, not weights; the download returned an error or a login page")
     if text.startswith(b"version https://git-lfs"):
         raise _make_damaged_error(path, "is a Git LFS pointer, not the weights it points to")
 
 
 def _reject_torchscript(path: Path) -> None:
-    """torch before 2.6 runs such an archive even when asked for tensors only (CVE-2025-32434)."""
+    """Reject TorchScript: torch before 2.6 runs such an archive even with ``weights_only`` (CVE-2025-32434)."""
     try:
         with zipfile.ZipFile(path) as archive:
             names = archive.namelist()
     except (zipfile.BadZipFile, OSError, ValueError) as error:
-        raise _make_damaged_error(path, "is cut off or damaged") from error
+        raise _make_damaged_error(path, "is truncated or damaged") from error
     if any(name.endswith(("/constants.pkl", ".py")) for name in names):
         raise _make_code_error(path, "is a TorchScript program")
 
@@ -138,17 +140,17 @@ def _reject_torchscript(path: Path) -> None:
 def _read_pickle(path: Path) -> StateDict:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of torch about newer pickle protocols; what it cannot read is an error next
+            warnings.simplefilter("ignore")  # torch's, about newer pickle protocols; a file that it cannot read is an error
             content: object = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         match = re.search(r"GLOBAL ([\w.]+)", str(error))
         if match:
-            raise _make_code_error(path, f"asks for {match.group(1)}, which is code and not a tensor") from error
-        raise _make_damaged_error(path, "is cut off, damaged, or holds more than tensors, which is never run") from error
-    except Exception as error:  # on damaged bytes torch's reader raises whatever they lead it to, struct.error too
-        raise _make_damaged_error(path, "is cut off or damaged, or no torch checkpoint") from error
+            raise _make_code_error(path, f"contains {match.group(1)}, which is code and not a tensor") from error
+        raise _make_damaged_error(path, "is truncated, damaged, or contains more than tensors, which is never run") from error
+    except Exception as error:  # damaged bytes make torch's reader raise anything, struct.error too
+        raise _make_damaged_error(path, "is truncated, damaged, or not a torch checkpoint") from error
     if not isinstance(content, dict):
-        raise UnsupportedModel(f"{path} holds a {type(content).__name__}, not a table of tensors.", path=path)
+        raise UnsupportedModel(f"{path} contains a {type(content).__name__}, not a table of tensors.", path=path)
     return cast("StateDict", content)
 
 
@@ -156,29 +158,29 @@ def _read_safetensors(path: Path) -> StateDict:
     try:
         return load_file(path)
     except (SafetensorError, OSError, ValueError) as error:
-        raise _make_damaged_error(path, "is no safetensors file and no torch checkpoint, or only a part of one") from error
+        raise _make_damaged_error(path, "is neither a safetensors file nor a torch checkpoint, or it is truncated") from error
 
 
 def load_from_state_dict(content: StateDict, path: Path | str) -> Descriptor:
-    """The network whose weights ``content`` is, wrapped or not: evaluation mode, float32, no gradients, on the CPU.
+    """Return the network for the weights in ``content``, wrapped or not: evaluation mode, float32, no gradients, on the CPU.
 
-    ``path`` is what an error names. Raises ``ModelDamaged`` and ``UnsupportedModel`` as ``load`` does.
+    Errors name ``path``. Raises ``ModelDamaged`` and ``UnsupportedModel`` as ``load_model`` does.
     """
     path = Path(path)
     tensors = _unwrap_tensors(content, path)
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of torch about the architectures' own code; nothing a user could act on
+            warnings.simplefilter("ignore")  # torch's, about the architectures' own code
             descriptor = _REGISTRY.load(tensors)
     except UnsupportedModelError as error:
         raise _make_unknown_model_error(path, content) from error
     except Exception as error:
-        # spandrel knew the layout by a few keys and then met a missing tensor, a wrong shape or a strange number.
+        # spandrel recognised the layout by a few keys and then found a missing tensor or a wrong shape.
         raise _make_damaged_error(
             path, f"looks like a known model, but its tensors do not fit together ({_extract_first_line(error)})"
         ) from error
     if not isinstance(descriptor, ImageModelDescriptor) or descriptor.purpose not in ("SR", "Restoration"):
-        what = f"{path} is a {descriptor.purpose} model ({descriptor.architecture.name}), not one that upscales any picture."
+        what = f"{path} is a {descriptor.purpose} model ({descriptor.architecture.name}), not one that upscales any image."
         raise UnsupportedModel(what, "Choose a super-resolution model: python -m runtime models list", path=path)
     descriptor.eval().float()
     descriptor.model.requires_grad_(False)
@@ -186,7 +188,7 @@ def load_from_state_dict(content: StateDict, path: Path | str) -> Descriptor:
 
 
 def _unwrap_tensors(content: StateDict, path: Path) -> StateDict:
-    """The state dict inside its wrapping (``params_ema``, ``params``, ``state_dict``, a ``module.`` prefix)."""
+    """Return the state dict inside its wrapper (``params_ema``, ``params``, ``state_dict``, a ``module.`` prefix)."""
     try:
         unwrapped = canonicalize_state_dict(content)
     except (AttributeError, TypeError) as error:
@@ -200,7 +202,7 @@ def _unwrap_tensors(content: StateDict, path: Path) -> StateDict:
 def _make_unknown_model_error(path: Path, content: StateDict) -> UnsupportedModel:
     keys = [str(key) for key in content]
     shown_keys = ", ".join(keys[:KEYS_SHOWN]) + (f" and {len(keys) - KEYS_SHOWN} more" if len(keys) > KEYS_SHOWN else "")
-    what = f"{path} holds no super-resolution model that is known here. It holds: {shown_keys or 'nothing'}."
+    what = f"{path} contains no known super-resolution model. It contains: {shown_keys or 'nothing'}."
     return UnsupportedModel(what, "Choose an upscale model: python -m runtime models list", path=path)
 
 

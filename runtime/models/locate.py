@@ -1,7 +1,7 @@
-"""Where the weights of a name are: in a models folder, or in a package that came as a dependency.
+"""Find the weight file for a name: in a models folder, or in a package installed as a dependency.
 
-A name is a catalog id, the name of a file, or its path inside a models folder. It never leads out of the folder. Links
-inside the folder are followed, as ComfyUI does: many people keep weights in one place and link to them.
+A name is a catalog id, a file name, or a path inside a models folder. It never leads out of the folder. Links inside the
+folder are followed, as in ComfyUI, because many users store weights in one place and link to them.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ _FolderFiles = list[tuple[str, Path]]
 
 @dataclass(frozen=True)
 class FoundModel:
-    """A file with weights, and the catalog entry that its name stands for."""
+    """A weight file, and the catalog entry for its name."""
 
     name: str
     entry: CatalogEntry | None
@@ -37,10 +37,10 @@ class FoundModel:
 
 
 def find_model(name: str, folders: Sequence[Path]) -> FoundModel:
-    """Find the weights of ``name``: the exact file, the catalog's file of that name, a file of that name in a sub-folder,
-    then the weights that came as a dependency.
+    """Find the weights for ``name``: the exact file, the catalog's file, a file of that name in a sub-folder, then the
+    dependency's weights.
 
-    Raises ``ModelNotFound`` whose hint is the next step: the ``models pull`` line, or the names that come close.
+    Raises ``ModelNotFound`` with the next step as its hint: the ``models pull`` line, or similar names.
     """
     relative_name = _normalize_relative_path(name)
     if relative_name is None:
@@ -57,9 +57,9 @@ def find_model(name: str, folders: Sequence[Path]) -> FoundModel:
 
 
 def list_available_models(folders: Sequence[Path]) -> list[FoundModel]:
-    """Every model that can be used here: catalog ids first, then all files by their path inside their folder.
+    """Return every available model: catalog ids first, then all files by their path inside their folder.
 
-    A file that shadows another of the same path in a later folder stands for both, as in ``locate``.
+    Of files with the same path only the one in the first folder is returned, as ``find_model`` would find it.
     """
     files: dict[str, FoundModel] = {}
     for name, path in chain.from_iterable(_list_folder_files(folders)):
@@ -68,18 +68,18 @@ def list_available_models(folders: Sequence[Path]) -> list[FoundModel]:
 
 
 def list_catalog_models(folders: Sequence[Path]) -> list[FoundModel]:
-    """The catalog's models that can be used here, under their ids and in the catalog's order."""
+    """Return the available models of the catalog, under their ids and in catalog order."""
     folder_files = _list_folder_files(folders)
     return [found for entry in load_catalog().values() if (found := _find_catalog_model(entry, folder_files))]
 
 
 def list_selector_names(folders: Sequence[Path]) -> list[str]:
-    """What a model selector offers: the names of ``available``."""
+    """Return the names that a model selector offers."""
     return list(dict.fromkeys(found.name for found in list_available_models(folders)))
 
 
 def find_dependency_weights(entry: CatalogEntry) -> Path | None:
-    """The ``.bin`` of ``entry`` in the package that came as a dependency, found without importing the package."""
+    """Return the ``.bin`` file of ``entry`` in the dependency, without importing that package; None if it is missing."""
     if entry.dependency is None:
         return None
     try:
@@ -91,11 +91,11 @@ def find_dependency_weights(entry: CatalogEntry) -> Path | None:
 
 
 def iterate_weight_files(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Name inside ``folder`` (with ``/``) and path of every file with weights in it and its sub-folders, sorted."""
+    """Yield the name inside ``folder`` (with ``/``) and the path of every weight file in it and its sub-folders, sorted."""
     seen: set[str] = set()
     for directory, sub_folders, files in os.walk(folder, followlinks=True):
         real = os.path.realpath(directory)
-        if real in seen:  # a link that leads back up would be walked for ever
+        if real in seen:  # a link to a parent folder would never end
             sub_folders.clear()
             continue
         seen.add(real)
@@ -107,7 +107,7 @@ def iterate_weight_files(folder: Path) -> Iterator[tuple[str, Path]]:
 
 
 def _normalize_relative_path(name: str) -> str | None:
-    """``name`` as a relative path with ``/``, or None when it would lead out of its folder."""
+    """Return ``name`` as a relative path with ``/``, or None if it would lead out of its folder."""
     relative_path = PurePosixPath(name.replace("\\", "/"))
     leads_out = relative_path.is_absolute() or ".." in relative_path.parts or ":" in name or "\0" in name
     return None if leads_out or not relative_path.name else relative_path.as_posix()
@@ -131,7 +131,7 @@ def _find_in_folders(relative_name: str, entry: CatalogEntry | None, folder_file
         return _find_entry_file(entry, folder_files)
     base = PurePosixPath(relative_name).name
     found = [path for _, path in chain.from_iterable(folder_files) if path.name == base]
-    return found[0] if len(found) == 1 else None  # two of the same name in sub-folders would be a guess
+    return found[0] if len(found) == 1 else None  # with two files of this name any choice would be a guess
 
 
 def _find_catalog_model(entry: CatalogEntry, folder_files: Sequence[_FolderFiles]) -> FoundModel | None:
@@ -152,16 +152,16 @@ def _find_entry_file(entry: CatalogEntry, folder_files: Sequence[_FolderFiles]) 
 
 
 def _make_not_found_error(name: str, entry: CatalogEntry | None, folders: Sequence[Path]) -> ModelNotFound:
-    searched = ", ".join(str(folder) for folder in folders) or "no folder at all"
-    what = f"No weights for the model {name!r} were found. Looked in: {searched}."
+    searched = ", ".join(str(folder) for folder in folders) or "no folder"
+    what = f"No weights for the model {name!r} were found. Searched in: {searched}."
     return ModelNotFound(what, _suggest_next_step(name, entry, folders), model=name)
 
 
 def _suggest_next_step(name: str, entry: CatalogEntry | None, folders: Sequence[Path]) -> str:
     if entry is not None:
-        return f"Get them with: python -m runtime models pull {entry.id}"
+        return f"Download them with: python -m runtime models pull {entry.id}"
     by_folded = {known_name.casefold(): known_name for known_name in [*list_selector_names(folders), *load_catalog()]}
     close = [by_folded[folded] for folded in difflib.get_close_matches(name.casefold(), by_folded)]
     if close:
         return f"Did you mean {' or '.join(close)}?"
-    return "Put the file into one of these folders, or see what there is with: python -m runtime models list"
+    return "Put the file into one of these folders, or list the available models with: python -m runtime models list"

@@ -1,10 +1,10 @@
-"""Weights in ncnn's two files (text ``.param``, binary ``.bin``) become a state dict with the official key names.
+"""Read ncnn's two files (text ``.param``, binary ``.bin``) as a state dict with the official key names.
 
-Written after ncnn's description of its files (wiki page "param-and-model-file-structure" of Tencent/ncnn): the ``.bin`` holds
-the weights of each layer in the order of the ``.param``. A convolution begins with a 4-byte flag that says how its kernel
-is stored (fp16 and fp32 are read here), then the kernel, padded to 4 bytes, then an fp32 bias; a PReLU is its fp32 slopes.
+Source: the wiki page "param-and-model-file-structure" of Tencent/ncnn. The ``.bin`` contains the weights of each layer in the
+order of the ``.param``. A convolution is a 4-byte flag for the storage type of its kernel (fp16 and fp32 are supported), the
+kernel, padded to 4 bytes, and an fp32 bias. A PReLU is its fp32 slopes.
 
-Two networks are known by their layers: SRVGGNetCompact (convolutions and PReLUs, then a pixel shuffle) and RRDBNet.
+Two networks are recognised by their layers: SRVGGNetCompact (convolutions and PReLUs, then a pixel shuffle) and RRDBNet.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ FLAG_FP32 = 0
 FLAG_FP16 = 0x01306B47
 WEIGHTLESS = frozenset({"Input", "Split", "Concat", "Eltwise", "BinaryOp", "Interp", "PixelShuffle"})
 
-# Keys of a layer's settings in the .param, by ncnn's own numbering.
+# Keys of a layer's parameters in the .param, numbered by ncnn.
 NUM_OUTPUT, KERNEL_W, BIAS_TERM, WEIGHT_COUNT, ACTIVATION, KERNEL_H, ACTIVATION_SLOPE = 0, 1, 5, 6, 9, 11, -23310
 PRELU_SLOPES = 0
 LEAKY_RELU = "2"
@@ -43,17 +43,18 @@ class _Layer:
 
 
 def read_ncnn(param: Path, weights: Path) -> StateDict:
-    """The tensors of an ncnn model, as float32 on the CPU under the key names of its authors, ready for spandrel.
+    """Return the tensors of an ncnn model as float32 on the CPU, under the key names of its authors, ready for spandrel.
 
-    Raises ``ModelDamaged`` when the two files are not whole or do not belong together, ``UnsupportedModel`` for a network
-    other than SRVGGNetCompact and RRDBNet.
+    Raises:
+        ModelDamaged: A file is incomplete, or the two do not belong together.
+        UnsupportedModel: The network is neither SRVGGNetCompact nor RRDBNet.
     """
     layers = _read_layers(param)
     reader = _WeightReader(weights)
     try:
         tensors = [read for layer in layers if (read := _read_layer(layer, reader, param))]
     except ValueError as error:
-        raise _make_damaged_error(param, f"has a setting that is no number: {error}") from error
+        raise _make_damaged_error(param, f"has a parameter that is not a number: {error}") from error
     reader.check_end()
     names = _name_modules(layers, len(tensors), param)
     return {f"{name}.{key}": tensor for name, group in zip(names, tensors, strict=True) for key, tensor in group.items()}
@@ -65,14 +66,14 @@ def _read_layers(param: Path) -> list[_Layer]:
     except (OSError, UnicodeDecodeError) as error:
         raise _make_damaged_error(param, "is not the text file of an ncnn model") from error
     if not lines or lines[0].strip() != MAGIC:
-        raise _make_damaged_error(param, f"does not begin with ncnn's magic number {MAGIC}")
+        raise _make_damaged_error(param, f"does not start with ncnn's magic number {MAGIC}")
     try:
         layers = [_parse_layer(line) for line in lines[2:] if line.strip()]
         layer_count = int(lines[1].split()[0])
     except (IndexError, ValueError) as error:
-        raise _make_damaged_error(param, "has a line that is no layer of an ncnn model") from error
+        raise _make_damaged_error(param, "has a line that is not a layer of an ncnn model") from error
     if len(layers) != layer_count:
-        raise _make_damaged_error(param, f"announces {layer_count} layers and holds {len(layers)}")
+        raise _make_damaged_error(param, f"declares {layer_count} layers and contains {len(layers)}")
     return layers
 
 
@@ -83,7 +84,7 @@ def _parse_layer(line: str) -> _Layer:
 
 
 class _WeightReader:
-    """The ``.bin``, read from front to back."""
+    """Reads a ``.bin`` from start to end."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -94,7 +95,7 @@ class _WeightReader:
         self._position = 0
 
     def read_values(self, count: int, dtype: str) -> torch.Tensor:
-        """The next ``count`` values, as float32. What follows begins at a multiple of 4 bytes."""
+        """Return the next ``count`` values as float32, and skip to a multiple of 4 bytes."""
         size = np.dtype(dtype).itemsize * count
         self._check_available(size)
         values = np.frombuffer(self._bytes, dtype, count, self._position).astype(np.float32)
@@ -109,7 +110,7 @@ class _WeightReader:
     def check_end(self) -> None:
         remaining = len(self._bytes) - self._position
         if remaining:
-            raise _make_damaged_error(self.path, f"holds {remaining} bytes more than its .param accounts for")
+            raise _make_damaged_error(self.path, f"has {remaining} bytes more than its .param describes")
 
     def _check_available(self, size: int) -> None:
         if size < 0 or self._position + size > len(self._bytes):
@@ -132,11 +133,11 @@ def _read_convolution(layer: _Layer, reader: _WeightReader, param: Path) -> Stat
     per_input = outputs * height * width
     if per_input <= 0 or count <= 0 or count % per_input:
         raise _make_damaged_error(
-            param, f"gives {layer.name} {count} weights, which is no {height}x{width} kernel for {outputs} outputs"
+            param, f"declares {count} weights for {layer.name}, not a {height}x{width} kernel with {outputs} outputs"
         )
     flag = reader.read_flag()
     if flag not in (FLAG_FP32, FLAG_FP16):
-        raise _make_unsupported_error(param, f"stores {layer.name} in a form that is neither fp16 nor fp32 (flag {flag:#010x})")
+        raise _make_unsupported_error(param, f"stores {layer.name} in a format other than fp16 and fp32 (flag {flag:#010x})")
     kernel = reader.read_values(count, "<f2" if flag == FLAG_FP16 else "<f4")
     tensors = {"weight": kernel.reshape(outputs, count // per_input, height, width)}
     if layer.get_integer(BIAS_TERM):
@@ -165,18 +166,18 @@ def _iterate_rrdb_names(blocks: int, upsamplings: int) -> Iterator[str]:
 
 
 def _collect_leaky_slopes(layers: Sequence[_Layer]) -> set[float]:
-    """Slopes of the activations that are fused into convolutions; NaN for another kind of activation."""
+    """Return the slopes of the activations fused into convolutions; NaN for another kind of activation."""
     fused = [layer.params for layer in layers if ACTIVATION in layer.params]
     return {
-        float(settings[ACTIVATION_SLOPE].split(",")[-1])
-        if settings[ACTIVATION] == LEAKY_RELU and ACTIVATION_SLOPE in settings
+        float(params[ACTIVATION_SLOPE].split(",")[-1])
+        if params[ACTIVATION] == LEAKY_RELU and ACTIVATION_SLOPE in params
         else float("nan")
-        for settings in fused
+        for params in fused
     }
 
 
 def _make_damaged_error(path: Path, reason: str) -> ModelDamaged:
-    return ModelDamaged(f"{path} {reason}.", "Get the .param and the .bin again from where they came from.", path=path)
+    return ModelDamaged(f"{path} {reason}.", "Download the .param and the .bin again.", path=path)
 
 
 def _make_unsupported_error(path: Path, reason: str) -> UnsupportedModel:

@@ -1,11 +1,11 @@
-"""A loaded model becomes an ONNX file: what OpenVINO, onnxruntime and TensorRT read.
+"""Export a loaded model as ONNX, for OpenVINO, onnxruntime and TensorRT.
 
-The graph takes ``input`` (N, 3, h, w) in 0..1 and gives ``output`` (N, 3, h * scale, w * scale), cut off to 0..1 as spandrel
-does. Padding to a size multiple stays outside: height and width must be multiples of ``UpscaleModel.multiple``.
+The graph maps ``input`` (N, 3, h, w) in 0..1 to ``output`` (N, 3, h * scale, w * scale), clamped to 0..1 as in spandrel.
+Padding is not part of it: height and width must be multiples of ``UpscaleModel.multiple``.
 
-torch's older exporter is used: on RRDB-23 it took 2 s where the one on top of ``torch.export`` took 26 s, and its graph is the
-same. Both write the example's size into the graph of a network that works in windows, whatever axes are declared open;
-such a network gets a file for one size only.
+torch's older exporter is used: for RRDB-23 it took 2 s and the one based on ``torch.export`` 26 s, with the same graph. Both
+write the example's size into the graph of a network with windows, even if the axes are declared dynamic; the file of such a
+network therefore has one size only.
 """
 
 from __future__ import annotations
@@ -30,16 +30,16 @@ from .upscale_model import UpscaleModel
 INPUT, OUTPUT = "input", "output"
 OPSET = 17
 ANY_SIZE = ("Compact", "ESRGAN")
-"""Architectures of plain convolutions, whose graph holds for every height and width."""
+"""Architectures of plain convolutions, whose graph is valid for every height and width."""
 
 _EXAMPLE_SIDE = 32
 _TOLERANCE = {False: 1e-4, True: 2e-2}
-"""Largest difference from torch in fp32, for a graph in full and in half precision."""
+"""Largest allowed difference from torch in fp32, by whether the graph is in half precision."""
 _NetworkCall = Callable[[torch.nn.Module, torch.Tensor], torch.Tensor]
 
 
 class _ClampedNetwork(torch.nn.Module):
-    """The network with the last step of spandrel's own call."""
+    """The network and the clamp that ends spandrel's own call."""
 
     def __init__(self, net: torch.nn.Module, call: _NetworkCall) -> None:
         super().__init__()
@@ -52,7 +52,7 @@ class _ClampedNetwork(torch.nn.Module):
 
 @dataclass(frozen=True)
 class OnnxExport:
-    """An ONNX file in memory. ``size`` is the one (height, width) that it takes, None for any multiple of the model's."""
+    """An ONNX file in memory. ``size`` is its only (height, width); None allows any multiple of ``model.multiple``."""
 
     content: bytes
     size: tuple[int, int] | None
@@ -60,18 +60,20 @@ class OnnxExport:
 
 
 def export_onnx(model: UpscaleModel, *, size: tuple[int, int] | None = None, half: bool = False) -> OnnxExport:
-    """The graph of ``model``; for one ``size`` (height, width) where it is given, and where the network has no other way.
+    """Export ``model``, for one ``size`` (height, width) or for every size.
 
-    Raises ``HardwareMissing`` without the package onnx, ``WorkflowError`` for a size that the network cannot take or for half
-    precision where it overflows, ``UnsupportedModel`` for a network that the exporter does not understand.
+    Raises:
+        HardwareMissing: The package onnx is not installed.
+        WorkflowError: The network does not support the size, needs one, or overflows in half precision.
+        UnsupportedModel: The exporter does not support the network.
     """
     if find_spec("onnx") is None:
         raise HardwareMissing("Writing ONNX needs the package onnx.", "Install it with: pip install onnx", feature="onnx")
     if half and not model.half_safe:
-        raise WorkflowError(f"{model.architecture} overflows in fp16.", "Export it in full precision.")
+        raise WorkflowError(f"{model.architecture} overflows in fp16.", "Export it without --fp16.")
     if size is None and model.architecture not in ANY_SIZE:
         raise WorkflowError(
-            f"The graph of a {model.architecture} network holds for one tile size only.", "Say which: --tile N."
+            f"The graph of a {model.architecture} network is valid for one tile size only.", "Set it with --tile N."
         )
     _check_multiple(size, model)
     content = _export_graph(model, size or _choose_example_size(model), fixed=size is not None, half=half)
@@ -79,9 +81,10 @@ def export_onnx(model: UpscaleModel, *, size: tuple[int, int] | None = None, hal
 
 
 def measure_difference(export: OnnxExport, model: UpscaleModel) -> float:
-    """The largest difference between the graph, run by onnxruntime on the CPU, and torch in fp32.
+    """Return the largest difference between the graph, run by onnxruntime on the CPU, and torch in fp32.
 
-    A graph for any size is tried on another size than the exporter saw. Raises ``HardwareMissing`` without onnxruntime.
+    A graph for every size is tested on another size than the exporter's example. Raises ``HardwareMissing`` without
+    onnxruntime.
     """
     try:
         runtime: Any = import_module("onnxruntime")
@@ -96,8 +99,7 @@ def measure_difference(export: OnnxExport, model: UpscaleModel) -> float:
     options = runtime.SessionOptions()
     options.log_severity_level = 3
     session = runtime.InferenceSession(export.content, options, providers=["CPUExecutionProvider"])
-    given = image.half() if export.half else image
-    (result,) = session.run(None, {INPUT: given.numpy()})
+    (result,) = session.run(None, {INPUT: (image.half() if export.half else image).numpy()})
     net = _copy_to_cpu(model, half=False)
     with torch.inference_mode():
         expected = net(image)
@@ -107,9 +109,9 @@ def measure_difference(export: OnnxExport, model: UpscaleModel) -> float:
 
 
 def write_onnx(path: Path, export: OnnxExport, model: UpscaleModel) -> float:
-    """Check the graph (structure, axes, and its numbers against torch), then write it whole; the difference from torch.
+    """Check the graph's structure, axes and result, write the file atomically, and return the difference from torch.
 
-    Raises ``UnsupportedModel`` when it does not compute what torch does, ``OutputError`` when it cannot be written.
+    Raises ``UnsupportedModel`` if the result differs from torch, ``OutputError`` if the file cannot be written.
     """
     onnx: Any = import_module("onnx")
     graph = onnx.load_from_string(export.content)
@@ -121,7 +123,7 @@ def write_onnx(path: Path, export: OnnxExport, model: UpscaleModel) -> float:
             f"The exported {model.architecture} network differs from torch by {largest_difference:.3g}; nothing was written.",
             "Run it with the torch backend.",
         )
-    with atomic_output(path, "Choose another place with -o.") as temp_file:
+    with atomic_output(path, "Choose another file with -o.") as temp_file:
         temp_file.write_bytes(export.content)
     return largest_difference
 
@@ -133,18 +135,18 @@ def _export_graph(model: UpscaleModel, size: tuple[int, int], *, fixed: bool, ha
     file = io.BytesIO()
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # about the exporter's age, and Python numbers in graphs, which is checked
+            warnings.simplefilter("ignore")  # about the old exporter, and Python numbers in graphs, which are checked
             torch.onnx.export(  # pyright: ignore[reportUnknownMemberType]
                 net,
                 (example,),
-                cast("Any", file),  # a file in memory is taken, whatever the annotation says
+                cast("Any", file),  # accepts a file in memory, unlike its annotation
                 dynamo=False,
                 opset_version=OPSET,
                 input_names=[INPUT],
                 output_names=[OUTPUT],
                 dynamic_axes=axes,
             )
-    except Exception as error:  # the exporter raises whatever an operator that it lacks leads to
+    except Exception as error:  # an unsupported operator can raise anything
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UnsupportedModel(
             f"torch cannot export a {model.architecture} network to ONNX: {reason}.",
@@ -154,7 +156,7 @@ def _export_graph(model: UpscaleModel, size: tuple[int, int], *, fixed: bool, ha
 
 
 def _copy_to_cpu(model: UpscaleModel, *, half: bool) -> torch.nn.Module:
-    """A copy on the CPU. The value on the wire stays as it was."""
+    """Return a copy on the CPU; the descriptor itself does not change."""
     source = model.descriptor
     call = cast("_NetworkCall", source._call_fn)  # pyright: ignore[reportPrivateUsage]
     net = copy_without_host_state(source.model, source.model).cpu().float()
@@ -169,13 +171,13 @@ def _choose_example_size(model: UpscaleModel) -> tuple[int, int]:
 def _check_multiple(size: tuple[int, int] | None, model: UpscaleModel) -> None:
     if size and any(side < max(model.minimum, 1) or side % model.multiple for side in size):
         raise WorkflowError(
-            f"{size[1]}x{size[0]} pixels do not fit this network, which takes multiples of {model.multiple}.",
+            f"This network needs multiples of {model.multiple} pixels, not {size[1]}x{size[0]}.",
             f"Choose a tile that is a multiple of {model.multiple}.",
         )
 
 
 def _check_axes(graph: Any, export: OnnxExport, model: UpscaleModel) -> None:
-    """The exporter can leave an axis closed that was asked to be open."""
+    """Raise ``UnsupportedModel`` if the exporter fixed an axis that was declared dynamic."""
     sides = [axis.dim_value for axis in graph.graph.input[0].type.tensor_type.shape.dim[2:]]
     if sides != list(export.size or (0, 0)):
         raise UnsupportedModel(
@@ -185,7 +187,7 @@ def _check_axes(graph: Any, export: OnnxExport, model: UpscaleModel) -> None:
 
 
 def _add_metadata(content: bytes, model: UpscaleModel, *, half: bool) -> bytes:
-    """Where the weights came from and how to feed the graph, in the file's own table of metadata."""
+    """Add the origin of the weights and the requirements of the graph to the file's metadata."""
     onnx: Any = import_module("onnx")
     graph = onnx.load_from_string(content)
     graph.producer_name = "upscale8k"
@@ -195,7 +197,7 @@ def _add_metadata(content: bytes, model: UpscaleModel, *, half: bool) -> bytes:
 
 
 def build_metadata(model: UpscaleModel, *, half: bool) -> dict[str, str]:
-    """What an ONNX file says of itself under ``metadata_props``; numbers as JSON."""
+    """Return the ``metadata_props`` of an ONNX file; numbers are JSON."""
     provenance = model.provenance
     return {
         "upscale8k.architecture": model.architecture,

@@ -1,4 +1,4 @@
-"""Where loaded weights came from; travels on the descriptor, so that it survives the wire between two nodes."""
+"""Where loaded weights came from. It is stored on the descriptor, so it passes from node to node."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from .locate import ModelSource
 
 @dataclass(frozen=True)
 class Provenance:
-    """The file that weights were read from. ``entry`` is what its name claims."""
+    """The file that weights were read from. ``entry`` is the catalog entry of its name."""
 
     path: Path
     source: ModelSource

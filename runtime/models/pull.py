@@ -1,6 +1,6 @@
-"""The explicit download of a known model: HTTPS only, resumed, checked by size and hash.
+"""Download a known model on request: HTTPS only, resumed, checked by size and hash.
 
-It stands under its final name only when it is whole.
+The file appears under its final name only when it is complete.
 """
 
 from __future__ import annotations
@@ -26,27 +26,27 @@ if TYPE_CHECKING:
     import requests
 
 DownloadProgress = Callable[[int, int | None], object]
-"""Told the bytes that are there and, where it is known, their total. What it raises (``Cancelled``) ends the download; what
-is there stays as ``.part`` and the next pull goes on from it."""
+"""Called with the bytes received and their total, None if unknown. An exception from it (``Cancelled``) stops the download;
+the ``.part`` file stays, and the next pull resumes it."""
 
 TIMEOUT_SECONDS = (15, 60)
-"""To connect, and between two pieces."""
+"""To connect, and between two chunks."""
 ATTEMPTS = 3
-"""For each address; a broken connection goes on where it ended."""
+"""For each URL; a broken connection is resumed."""
 MAX_BYTES_OF_UNKNOWN_SIZE = 2 << 30
-"""Bytes that are taken from a server at most when the catalog states no size."""
+"""Most bytes to accept from a server if the catalog has no size."""
 
 
 @dataclass(frozen=True)
 class DownloadedModel:
-    """The file under its final name. ``warning`` is a sentence when its hash proves little, else empty."""
+    """The file under its final name. ``warning`` is a sentence if its hash is not confirmed, else empty."""
 
     path: Path
     warning: str = ""
 
 
 def make_https_session() -> requests.Session:
-    """A session that knows no other way than HTTPS: it refuses plain HTTP also as the target of a redirect."""
+    """Return a session that supports HTTPS only: it also rejects redirects to plain HTTP."""
     import requests
     from requests.adapters import HTTPAdapter
 
@@ -59,12 +59,14 @@ def make_https_session() -> requests.Session:
 def pull_model(
     entry: CatalogEntry, folder: Path, progress: DownloadProgress | None = None, *, session: requests.Session | None = None
 ) -> DownloadedModel:
-    """Download ``entry`` into ``folder`` under its official name; its addresses are tried in order.
+    """Download ``entry`` into ``folder`` under its official name; its URLs are tried in order.
 
-    A file that is there already and has the right hash is left as it is. ``session`` replaces the HTTPS-only one.
+    An existing file with the correct hash does not change. ``session`` replaces the HTTPS-only session.
 
-    Raises ``ModelDamaged`` when what came is not the official file (it is deleted), ``ModelError`` when no address works or
-    another file has the name, ``OutputError`` when the folder cannot be written.
+    Raises:
+        ModelDamaged: The download is not the official file; it was deleted.
+        ModelError: No URL works, or another file has this name.
+        OutputError: The folder cannot be written.
     """
     target = folder / entry.file
     if target.exists():
@@ -128,7 +130,7 @@ def _download_from_any(
                 break
             except (requests.RequestException, _UrlRejected) as error:
                 failures.append(f"{url}: {error}")
-                if partial_file.size == before:  # nothing new came, so nothing is gained by asking again at once
+                if partial_file.size == before:  # no progress: an immediate retry would not help
                     break
     reasons = "; ".join(dict.fromkeys(failures))
     hint = f"Try again later, or download {entry.urls[0]} by hand and run: python -m runtime models import {entry.file}"
@@ -136,7 +138,7 @@ def _download_from_any(
 
 
 class _UrlRejected(Exception):
-    """This address does not give the file; the next may."""
+    """This URL does not have the file; the next one may have it."""
 
 
 def _download_from_url(
@@ -161,12 +163,12 @@ def _download_from_url(
 
 
 def _is_resumed(response: requests.Response, size: int) -> bool:
-    """Whether the server sends the rest from byte ``size`` on; one without ranges sends everything again."""
+    """Return whether the server continues at byte ``size``; a server without ranges sends the whole file again."""
     if response.status_code != HTTPStatus.PARTIAL_CONTENT:
         return False
     start = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
     if start is None or int(start.group(1)) != size:
-        raise _UrlRejected("the server sent another part than the one it was asked for")
+        raise _UrlRejected("the server sent another part than the requested one")
     return True
 
 
@@ -179,7 +181,7 @@ def _compute_total(entry: CatalogEntry, response: requests.Response, partial_fil
     length = response.headers.get("Content-Length", "")
     total = received + int(length) if length.isdecimal() else None
     if total is not None and entry.bytes not in (None, total):
-        if received:  # then what came before is not of the official file either
+        if received:  # the earlier bytes are not of the official file either
             partial_file.delete()
         raise _UrlRejected(f"it offers {total} bytes, but the official file has {entry.bytes}")
     return total if total is not None else entry.bytes
@@ -199,26 +201,26 @@ def _append_body(
             progress(size, total)
     if size > limit:
         partial_file.delete()
-        raise _UrlRejected(f"it sends more than the {limit} bytes it may")
+        raise _UrlRejected(f"it sends more than the expected {limit} bytes")
     if total is not None and size < total:
         raise _UrlRejected(f"it ended after {size} of {total} bytes")
 
 
 def _check_complete(response: requests.Response, entry: CatalogEntry, partial_file: _PartialFile) -> None:
-    """The server has nothing after what is here: that is all of the file, or no part of it."""
+    """Handle a server that has no bytes after the received ones: the file is complete, or another one."""
     stated = response.headers.get("Content-Range", "").removeprefix("bytes */")
     total = entry.bytes or (int(stated) if stated.isdecimal() else None)
     if total != partial_file.size:
         partial_file.delete()
-        raise _UrlRejected("what was there from before is no part of this file")
+        raise _UrlRejected("the bytes of the earlier download are not part of this file")
 
 
 def _check_download(entry: CatalogEntry, partial_file: _PartialFile) -> str:
-    """The warning to give; raises, and deletes what came, when it is not the official file."""
+    """Return the warning about the hash, or delete the download and raise ``ModelDamaged`` if it is not the official file."""
     digest = compute_sha256(partial_file.path)
     if digest != entry.sha256 and entry.sha256_evidence != "unconfirmed":
         partial_file.delete()
-        what = f"What came for {entry.file} is not the official file: its sha256 is {digest}, not {entry.sha256}."
+        what = f"The download of {entry.file} is not the official file: its sha256 is {digest}, not {entry.sha256}."
         raise ModelDamaged(what, "It was deleted. Try again, or from another network.", model=entry.id)
     partial_file.delete_etag()
     return _make_hash_warning(entry, digest)
@@ -228,10 +230,10 @@ def _make_hash_warning(entry: CatalogEntry, digest: str) -> str:
     if entry.sha256_evidence != "unconfirmed":
         return ""
     if digest == entry.sha256:
-        return f"{entry.file} has the only sha256 that is stated for it, but no second source confirms that one."
+        return f"{entry.file} has the only published sha256, but no second source confirms it."
     return (
-        f"{entry.file} has the sha256 {digest}, not the {entry.sha256} that is stated for it; no second source confirms that "
-        f"one, so either may be right."
+        f"{entry.file} has the sha256 {digest}, not the published {entry.sha256}, which no second source confirms; either may "
+        f"be right."
     )
 
 
@@ -247,7 +249,7 @@ def _check_disk_space(entry: CatalogEntry, folder: Path, free: int, received: in
     needed = (entry.bytes or 0) - received
     if needed > free:
         what = f"{entry.file} needs {needed >> 20} MB more, but {folder} has {free >> 20} MB left."
-        raise OutputError(what, "Make room, or choose another folder with --models-dir.", path=folder)
+        raise OutputError(what, "Free disk space, or choose another folder with --models-dir.", path=folder)
 
 
 def _ignore_progress(received: int, total: int | None) -> None:

@@ -1,11 +1,11 @@
-"""Generated weights for the networks of the catalog, under the key names and in the wrapping of their official files.
+"""Random weights for the networks of the catalog, with the key names and wrapper of their official files.
 
-For what does not depend on what a network has learned: its speed and memory, whether a tiled result is the untiled one,
-whether a loader reads the layout. The pictures that it makes are noise, and whoever uses it says so.
+They serve to measure what does not depend on training: speed, memory, the equality of tiled and untiled results, and whether
+a loader reads the layout. The images that they produce are noise, and callers must say so.
 
-The settings are those of the authors' own inference scripts: ``main_test_swinir.py`` of SwinIR, ``main_test_bsrgan.py`` of
-BSRGAN, ``inference_realesrgan.py`` of Real-ESRGAN. ``tests/upscale/test_transformers.py`` loads the result, strictly, into
-the authors' classes.
+The hyperparameters are those of the authors' inference scripts: ``main_test_swinir.py`` of SwinIR, ``main_test_bsrgan.py`` of
+BSRGAN, ``inference_realesrgan.py`` of Real-ESRGAN. ``tests/upscale/test_transformers.py`` loads the result strictly into the
+authors' classes.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _MIDDLE: Hyperparameters = {**_WINDOWS, "depths": [6] * 6, "embed_dim": 180, "nu
 _LARGE: Hyperparameters = {**_WINDOWS, "depths": [6] * 9, "embed_dim": 240, "num_heads": [8] * 9, "resi_connection": "3conv"}
 _SMALL: Hyperparameters = {**_WINDOWS, "depths": [6] * 4, "embed_dim": 60, "num_heads": [6] * 4}
 _SPREAD = 0.15
-"""Standard deviation of what a generated network makes of noise: an error is seen, little is cut off."""
+"""Standard deviation of the output for noise: errors are visible, and few values are clamped."""
 
 
 @dataclass(frozen=True)
@@ -38,16 +38,16 @@ class _CheckpointLayout:
     network: type[torch.nn.Module]
     hyperparameters: Hyperparameters
     wrapper_key: str | None
-    """The key that the official file holds its tensors under."""
+    """The key of the tensors in the official file."""
     last_convolution: str
-    """The last convolution, in spandrel's names."""
+    """spandrel's name of the last convolution."""
     key_style: KeyStyle = "own"
 
 
-def _make_rrdb_layout(blocks: int, key_style: KeyStyle = "basicsr", **more: Any) -> _CheckpointLayout:
-    upsamplings = 1 if more.get("scale") == 2 else 2
+def _make_rrdb_layout(blocks: int, key_style: KeyStyle = "basicsr", **extra: Any) -> _CheckpointLayout:
+    upsamplings = 1 if extra.get("scale") == 2 else 2
     last_convolution = f"model.{4 + 3 * upsamplings}"
-    hyperparameters = {"num_blocks": blocks, **more}
+    hyperparameters = {"num_blocks": blocks, **extra}
     return _CheckpointLayout(
         ESRGAN, hyperparameters, "params_ema" if key_style == "basicsr" else None, last_convolution, key_style
     )
@@ -89,16 +89,16 @@ _LAYOUTS: dict[str, _CheckpointLayout] = {
 
 
 def generate_checkpoint(entry: CatalogEntry, seed: int = 8) -> dict[str, Any]:
-    """What ``torch.load`` would give for the official file of ``entry``, with weights drawn from ``seed``.
+    """Return what ``torch.load`` returns for the official file of ``entry``, but with random weights from ``seed``.
 
-    They are drawn as the network's authors start their training; the last convolution is then scaled so that noise becomes
-    values around 0.5 that are not cut off. The random state of the process is left as it was.
+    They are the authors' initialisation; the last convolution is then scaled so that noise becomes values around 0.5 that are
+    not clamped. The random state of the process does not change.
     """
     layout = _LAYOUTS[entry.id]
     with torch.random.fork_rng(devices=[]):  # pyright: ignore[reportUnknownMemberType]
         torch.manual_seed(seed)  # pyright: ignore[reportUnknownMemberType]
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of torch about the architectures' own code
+            warnings.simplefilter("ignore")  # torch's, about the architectures' own code
             network = layout.network(**layout.hyperparameters).eval()
             _center_output(network, layout)
     tensors = _rename_keys(network.state_dict(), layout)
@@ -106,7 +106,7 @@ def generate_checkpoint(entry: CatalogEntry, seed: int = 8) -> dict[str, Any]:
 
 
 def generate_model(entry: CatalogEntry, seed: int = 8) -> Descriptor:
-    """The network of ``entry`` with generated weights, as ``load`` gives one: float32, on the CPU, without a provenance."""
+    """Return the network of ``entry`` with random weights: float32, on the CPU, without provenance."""
     return load_from_state_dict(generate_checkpoint(entry, seed), f"generated weights of {entry.id}")
 
 
@@ -127,7 +127,7 @@ def _run_on_noise(network: torch.nn.Module) -> torch.Tensor:
 
 
 def _rename_keys(tensors: StateDict, layout: _CheckpointLayout) -> StateDict:
-    """spandrel names the modules of RRDBNet by their place, the authors' files by their role; the order is the same."""
+    """Rename keys as in the authors' files, which name RRDBNet's modules by role, in the same order as spandrel."""
     if layout.key_style == "own":
         return dict(tensors)
     upsamplings = 1 if layout.hyperparameters.get("scale") == 2 else 2

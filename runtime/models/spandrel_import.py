@@ -1,9 +1,9 @@
-"""spandrel: the networks, and the registry that tells from its tensors which one a file holds.
+"""Import spandrel: the networks, and the registry that recognises a network by its tensors.
 
-Everybody takes spandrel from here. Two of its architectures, for faces and for holes in pictures, ask torchvision for
-three functions, and torchvision brings torch's compiler along: 155 MB and a second or two, in a process that would never use
-them. While spandrel is imported, torchvision is therefore stood in for by promises, which import it when they are called.
-Where somebody has imported it already, as in ComfyUI, nothing is done.
+All modules import spandrel from here. Two of its architectures, for faces and for inpainting, use three functions of
+torchvision, which loads torch's compiler: 155 MB and one to two seconds in a process that never uses them. While spandrel is
+imported, lazy modules therefore replace torchvision and import it on the first call. If torchvision is already imported, as
+in ComfyUI, nothing is replaced.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ _FUNCTIONAL = "torchvision.transforms.functional"
 
 
 class _LazyAttribute:
-    """A function or class of torchvision, looked up when it is called or asked for something."""
+    """A function or class of torchvision, imported on the first call or attribute access."""
 
     def __init__(self, name: str) -> None:
         self._name = name
@@ -27,7 +27,7 @@ class _LazyAttribute:
     def _resolve(self) -> Any:
         torchvision = importlib.import_module(_FUNCTIONAL)
         if isinstance(torchvision, _LazyModule):
-            raise ImportError(f"{self._name} of torchvision is wanted before spandrel is imported.")
+            raise ImportError(f"torchvision's {self._name} was used before spandrel is imported.")
         return getattr(torchvision, self._name)
 
     def __call__(self, *arguments: Any, **options: Any) -> Any:
@@ -61,7 +61,7 @@ def _defer_torchvision() -> Generator[None]:
 try:
     with _defer_torchvision():
         importlib.import_module("spandrel")
-except (TypeError, ImportError, AttributeError):  # a later spandrel that wants more of torchvision than to call it
+except (TypeError, ImportError, AttributeError):  # a later spandrel that uses more of torchvision than calls
     for _name in [name for name in sys.modules if name.partition(".")[0] == "spandrel"]:
         del sys.modules[_name]
 

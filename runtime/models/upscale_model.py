@@ -1,7 +1,7 @@
-"""What the tiled engine must know about a network, whoever loaded it.
+"""The properties of a network that the tiled engine needs.
 
-Sizes and alignments follow from the architecture and are derived from the descriptor alone, so a value from ComfyUI's own
-loader is as good as ours. The catalog adds what somebody measured, for a file whose derived facts agree with its entry.
+Sizes and alignments are derived from the descriptor alone, so a descriptor from ComfyUI's loader works as well as ours. For a
+file whose derived properties match its catalog entry, the measured values of the catalog are added.
 """
 
 from __future__ import annotations
@@ -17,43 +17,43 @@ from .provenance import Provenance
 from .spandrel_import import ImageModelDescriptor
 
 DEFAULT_HALO = 64
-"""For a network whose reach is not known, endless, or too wide to pay for.
+"""For a network whose receptive field is unknown, infinite, or too large to compute.
 
 Measured with real weights, against the untiled result, in the first 8 columns next to a cut:
 
 * RRDB-23, two photographs: 70 dB, at most 0.6 of an 8-bit step beyond the halo.
 * DAT-light x2 and x4, 160x64 crops of three photographs, cut at column 96: 60 to 70 dB, at most 2.5 steps. A halo of 32
-  gives 57 to 63 dB and 5.3 steps, none 47 to 57 dB and 17 steps. With a halo of 60, which puts the tile off the grid of
-  its windows, it is only 55 to 62 dB. Its channel attention looks at the whole tile, so no halo makes it exact: on the
-  worst of three larger photographs (``bench halo DAT_light_x4.pth``) single pixels are off by 19 steps without a halo, 11
-  with 32, 10 with 64, 9 with 96 and 10 with 128, at 42, 54, 57, 60 and 65 dB.
+  gives 57 to 63 dB and 5.3 steps, no halo 47 to 57 dB and 17 steps. A halo of 60, which moves the tile off its window grid,
+  gives only 55 to 62 dB. Its channel attention covers the whole tile, so no halo makes it exact: on the worst of three
+  larger photographs (``bench halo DAT_light_x4.pth``) single pixels are off by 19 steps without a halo, 11 with 32, 10 with
+  64, 9 with 96 and 10 with 128, at 42, 54, 57, 60 and 65 dB.
 """
 SHALLOW_RRDB_BLOCKS = 6
 SHALLOW_RRDB_HALO = 48
 """RRDB-6: within 0.42 of an 8-bit step beyond it."""
 _PERIODS = {"SCUNet": 64}
-"""Architectures whose period is written into their code and stands in no setting."""
+"""Architectures whose period is constant in their code and not a hyperparameter."""
 
 
 @dataclass(frozen=True)
 class UpscaleModel:
-    """A loaded model and its facts. Lengths are in input pixels."""
+    """A loaded model and its properties. Lengths are in input pixels."""
 
     descriptor: Descriptor
-    """Takes (N, input_channels, H, W) in 0..1 and gives (N, output_channels, H * scale, W * scale)."""
+    """Maps (N, input_channels, H, W) in 0..1 to (N, output_channels, H * scale, W * scale)."""
     scale: int
     input_channels: int
     output_channels: int
     minimum: int
-    """Width and height below this are padded by the network itself."""
+    """The network itself pads a smaller width or height."""
     multiple: int
     """Width and height are padded to a multiple of this."""
     window: int
-    """A tile, its halo included, begins at a multiple of this; 1 for a plain convolutional network."""
+    """A tile with its halo starts at a multiple of this; 1 for a plain convolutional network."""
     halo: int
     """Default context on each side of a tile; a multiple of ``window``."""
     exact_halo: int | None
-    """From this halo on a tile equals the untiled result; a multiple of ``window``. None when that is unknown or never so."""
+    """Smallest halo with which a tile equals the untiled result, a multiple of ``window``. None if unknown or impossible."""
     half_safe: bool
     bfloat16_safe: bool
     architecture: str
@@ -61,9 +61,9 @@ class UpscaleModel:
 
     @classmethod
     def from_descriptor(cls, descriptor: Descriptor) -> UpscaleModel:
-        """The facts of any spandrel image model. Raises ``TypeError`` for a value of another kind."""
+        """Derive the properties of any spandrel image model. Raises ``TypeError`` for another type of value."""
         if not isinstance(descriptor, ImageModelDescriptor):  # pyright: ignore[reportUnnecessaryIsInstance]
-            raise TypeError(f"an upscale model is spandrel's ImageModelDescriptor, not {type(descriptor).__name__}")
+            raise TypeError(f"an upscale model must be spandrel's ImageModelDescriptor, not {type(descriptor).__name__}")
         window, radius = _compute_window(descriptor), _compute_receptive_radius(descriptor)
         exact = None if radius is None else _round_up(radius, window)
         halo = _round_up(_choose_default_halo(descriptor, exact), window)
@@ -89,16 +89,16 @@ class UpscaleModel:
 def _find_matching_entry(
     provenance: Provenance | None, descriptor: Descriptor, window: int, exact: int | None
 ) -> CatalogEntry | None:
-    """The catalog entry that the file's name claims, unless the network inside is another one."""
+    """Return the catalog entry of the file's name; None if the network in the file is another one."""
     entry = provenance.entry if provenance else None
     if entry is None:
         return None
-    claimed = (entry.architecture, entry.scale, entry.window, entry.exact_halo)
-    return entry if claimed == (descriptor.architecture.id, descriptor.scale, window, exact) else None
+    expected = (entry.architecture, entry.scale, entry.window, entry.exact_halo)
+    return entry if expected == (descriptor.architecture.id, descriptor.scale, window, exact) else None
 
 
 def _compute_window(descriptor: Descriptor) -> int:
-    """The period of the network in space: the grid of its attention windows and of its size multiple."""
+    """Return the spatial period of the network: the grid of its attention windows and its size multiple."""
     hyperparameters = _get_hyperparameters(descriptor)
     sizes = [descriptor.size_requirements.multiple_of, _PERIODS.get(descriptor.architecture.id, 1)]
     for name in ("window_size", "split_size"):
@@ -112,7 +112,7 @@ def _to_integers(value: object) -> list[int]:
 
 
 def _compute_multiple(descriptor: Descriptor, window: int) -> int:
-    """spandrel's own, but for a SwinIR with pixel unshuffle: it pads before the unshuffle and then finds no whole windows."""
+    """Return spandrel's multiple, except for SwinIR with pixel unshuffle, which pads too early to get whole windows."""
     return (
         window
         if _get_swinir_unshuffle_factor(_get_hyperparameters(descriptor)) > 1
@@ -121,11 +121,11 @@ def _compute_multiple(descriptor: Descriptor, window: int) -> int:
 
 
 def _compute_receptive_radius(descriptor: Descriptor) -> int | None:
-    """The receptive field on the worse side, for the architectures where it is finite and known."""
+    """Return the receptive field on its larger side; None if it is infinite or unknown."""
     hyperparameters = _get_hyperparameters(descriptor)
     architecture = descriptor.architecture.id
     if architecture == "Compact":
-        return int(hyperparameters["num_conv"]) + 2  # every 3x3 convolution reaches one pixel further
+        return int(hyperparameters["num_conv"]) + 2  # every 3x3 convolution adds one pixel
     if architecture == "ESRGAN":
         return _compute_rrdb_radius(int(hyperparameters["num_blocks"]), int(hyperparameters["scale"])) * _get_unshuffle_factor(
             descriptor
@@ -147,12 +147,12 @@ def _choose_default_halo(descriptor: Descriptor, exact: int | None) -> int:
 
 
 def _compute_rrdb_radius(blocks: int, scale: int) -> int:
-    """RRDBNet: 15 convolutions in each block, one before and one after them, then the tail."""
+    """Return RRDBNet's radius: 15 convolutions in each block, one before and one after them, then the tail."""
     return 15 * blocks + 2 + _compute_nearest_tail_radius(scale)
 
 
 def _compute_nearest_tail_radius(scale: int) -> int:
-    """A tail of (nearest x2, convolution) steps and two convolutions at full size, as RRDBNet and SwinIR have it."""
+    """Return the radius of RRDBNet's and SwinIR's tail: (nearest x2, convolution) steps, two convolutions at full size."""
     interval = _widen(_widen((0, scale - 1)))
     for _ in range(scale.bit_length() - 1):
         interval = _shrink(_widen(interval), 2)
@@ -160,31 +160,31 @@ def _compute_nearest_tail_radius(scale: int) -> int:
 
 
 def _compute_shuffle_tail_radius(scale: int) -> int:
-    """A tail of (convolution, pixel shuffle) steps and one convolution at full size, as SwinIR has it."""
+    """Return the radius of SwinIR's tail: (convolution, pixel shuffle) steps and one convolution at full size."""
     interval = _widen((0, scale - 1))
     for factor in [3] if scale == 3 else [2] * (scale.bit_length() - 1):
         interval = _widen(_shrink(interval, factor))
     return max(-interval[0], interval[1])
 
 
-# A reach is found by following the interval that one input pixel becomes in the output back through the network.
+# A radius is found by propagating the output interval of one input pixel back through the network.
 
 
 def _widen(interval: tuple[int, int]) -> tuple[int, int]:
-    """Back through a 3x3 convolution."""
+    """Propagate an interval back through a 3x3 convolution."""
     return interval[0] - 1, interval[1] + 1
 
 
 def _shrink(interval: tuple[int, int], factor: int) -> tuple[int, int]:
-    """Back through an enlargement by ``factor``."""
+    """Propagate an interval back through an enlargement by ``factor``."""
     return interval[0] // factor, interval[1] // factor
 
 
 def _compute_swinir_radius(hyperparameters: dict[str, Any]) -> int:
-    """SwinIR: followed back from each position that a tile's edge may have in the window grid; the worst one counts.
+    """Return SwinIR's radius: the largest over all positions of a tile's edge in the window grid.
 
-    A convolution reaches one pixel further. Plain window attention reaches to the edge of the window, the shifted one
-    (every second layer) to the edge of a grid that is moved by half a window.
+    A convolution adds one pixel. Plain window attention extends to the edge of the window, shifted attention (every second
+    layer) to the edge of a grid that is moved by half a window.
     """
     window = int(hyperparameters["window_size"])
     per_group = 1 if hyperparameters["resi_connection"] == "1conv" else 2  # 3x3, or 3x3 - 1x1 - 3x3
@@ -218,7 +218,7 @@ def _get_swinir_unshuffle_factor(hyperparameters: dict[str, Any]) -> int:
 
 
 def _get_hyperparameters(descriptor: Descriptor) -> dict[str, Any]:
-    """The arguments that spandrel built the network with; every one of its architectures keeps them."""
+    """Return the arguments with which spandrel built the network; all of its architectures store them."""
     return cast("dict[str, Any]", getattr(descriptor.model, "hyperparameters", {}))
 
 

@@ -1,4 +1,4 @@
-"""Whether files are what they claim, and taking in files that somebody downloaded himself."""
+"""Check weight files against their official hashes, and import files that the user downloaded."""
 
 from __future__ import annotations
 
@@ -19,21 +19,21 @@ from .load import Descriptor, load_model
 from .locate import DEPENDENCY, FoundModel, list_catalog_models
 
 Verdict = Literal["official", "unconfirmed", "dependency", "other-form", "different"]
-"""``official``: its hash is the author's. ``unconfirmed``: it has the only hash that is known, which proves little.
-``dependency``: as its package shipped it. ``other-form``: a conversion, which no hash can judge. ``different``: none of
+"""``official``: it has the author's hash. ``unconfirmed``: it has the only known hash, which no second source confirms.
+``dependency``: as its package shipped it. ``other-form``: a conversion, for which there is no hash. ``different``: none of
 these."""
 
 
 @dataclass(frozen=True)
 class VerifiedModel:
-    """The verdict on the file that a catalog id stands for here."""
+    """The verdict on the file of a catalog id."""
 
     entry: CatalogEntry
     path: Path
     sha256: str
     verdict: Verdict
     what: str
-    """The verdict as a sentence, with the next step where one is needed."""
+    """The verdict as a sentence, with the next step if one is needed."""
 
     @property
     def is_good(self) -> bool:
@@ -42,7 +42,7 @@ class VerifiedModel:
 
 @dataclass(frozen=True)
 class ImportedModel:
-    """A file that was taken in. ``entry`` is the known model that its bytes are, None for any other model."""
+    """An imported file. ``entry`` is the known model with the same bytes, None for any other model."""
 
     path: Path
     entry: CatalogEntry | None
@@ -50,7 +50,7 @@ class ImportedModel:
 
 
 def verify_models(folders: Sequence[Path], progress: Callable[[int], object] | None = None) -> list[VerifiedModel]:
-    """The verdict on every known model that is here, in the catalog's order; ``progress`` is told the bytes of each piece read.
+    """Check every known model that is present, in catalog order. ``progress`` receives the bytes of each chunk read.
 
     Raises ``ModelDamaged`` for a file that cannot be read.
     """
@@ -79,14 +79,14 @@ def _describe_verdict(entry: CatalogEntry, found: FoundModel, verdict: Verdict) 
         "official": f"{found.path} is the official {entry.file}.",
         "unconfirmed": f"{found.path} has the only known hash of {entry.file}, which no second source confirms.",
         "dependency": f"{found.path} is as {DEPENDENCY} shipped it: the weights of {entry.file} in fp16.",
-        "other-form": f"{found.path} is another form of {entry.file}; there is no hash to compare it with.",
+        "other-form": f"{found.path} is a conversion of {entry.file}; there is no hash to compare it with.",
         "different": f"{found.path} is not the official {entry.file}. "
         f"Delete or rename it, then run: python -m runtime models pull {entry.id}",
     }[verdict]
 
 
 def _read_shipped_hash(path: Path) -> str | None:
-    """The sha256 that the package's own record states for a file of it, in hexadecimal."""
+    """Return the sha256 of a file in the package's own record, in hexadecimal; None if it has none."""
     for file in metadata.distribution(DEPENDENCY).files or ():
         if file.name == path.name and file.hash and file.hash.mode == "sha256":
             padded = file.hash.value + "=" * (-len(file.hash.value) % 4)
@@ -95,14 +95,17 @@ def _read_shipped_hash(path: Path) -> str | None:
 
 
 def import_file(path: Path, folder: Path) -> ImportedModel:
-    """Copy a file with weights into a models folder: an official file, known by its hash, under its official name; any other
-    single-image super-resolution model under its own name. Nothing is overwritten.
+    """Copy a weight file into a models folder; nothing is overwritten.
 
-    Raises ``ModelNotFound``, ``ModelDamaged`` or ``UnsupportedModel`` for a file that does not load or holds NaN,
-    ``ModelError`` when a different file has the name, ``OutputError`` when the folder cannot be written.
+    An official file, recognised by its hash, gets its official name; any other super-resolution model keeps its own name.
+
+    Raises:
+        ModelNotFound, ModelDamaged, UnsupportedModel: The file does not load, or contains NaN.
+        ModelError: A different file has this name.
+        OutputError: The folder cannot be written.
     """
     if not path.is_file():
-        raise ModelNotFound(f"{path} is not there.", "Check the name.", path=path)
+        raise ModelNotFound(f"{path} does not exist.", "Check the name.", path=path)
     digest = _compute_hash(path, None)
     entry = next((entry for entry in load_catalog().values() if entry.sha256 == digest), None)
     if entry is None:
@@ -120,19 +123,19 @@ def import_file(path: Path, folder: Path) -> ImportedModel:
 
 
 def _check_finite(descriptor: Descriptor, path: Path) -> None:
-    """A training run that went wrong leaves NaN, and a model with NaN makes black pictures."""
+    """Raise ``ModelDamaged`` for NaN: a failed training run leaves it, and such a model outputs black images."""
     weights = descriptor.model.state_dict()
-    bad_tensor = next((name for name, one in weights.items() if not bool(one.isfinite().all())), "")
+    bad_tensor = next((name for name, tensor in weights.items() if not bool(tensor.isfinite().all())), "")
     if bad_tensor:
         raise ModelDamaged(
-            f"{path} holds NaN or infinite weights ({bad_tensor}).", "Get another version of it from its author.", path=path
+            f"{path} contains NaN or infinite weights ({bad_tensor}).", "Get another version of it from its author.", path=path
         )
 
 
 def _check_file_name(path: Path) -> None:
     if not path.name.casefold().endswith(WEIGHT_SUFFIXES):
-        hint = f"Give it one of the endings {', '.join(WEIGHT_SUFFIXES)}."
-        raise UnsupportedModel(f"The name of {path} does not end like a file with weights.", hint, path=path)
+        hint = f"Rename it with one of the suffixes {', '.join(WEIGHT_SUFFIXES)}."
+        raise UnsupportedModel(f"{path} does not have the suffix of a weight file.", hint, path=path)
     claimed_entry = find_entry(path.name)
     if claimed_entry and path.name.casefold() == claimed_entry.file.casefold():
         what = f"{path} has the name of {claimed_entry.title}, but is not its official file."
@@ -141,7 +144,7 @@ def _check_file_name(path: Path) -> None:
 
 
 def _copy_checked(source: Path, target: Path, digest: str) -> None:
-    """Copy under a temporary name, check, then rename. The same bytes under that name already are fine."""
+    """Copy atomically and check the copy. An existing target with the same bytes is accepted."""
     with translate_os_errors(target, "Choose a folder with free space."):
         if target.exists():
             _check_same_content(target, digest)

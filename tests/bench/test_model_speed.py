@@ -94,7 +94,7 @@ def test_the_table_says_what_auto_was() -> None:
 
 def test_a_run_by_auto_is_one_by_what_auto_settled_on(monkeypatch: pytest.MonkeyPatch) -> None:
     told: list[str] = []
-    watch = SimpleNamespace(advance=lambda steps=1: None, say=told.append)
+    watch = SimpleNamespace(advance=lambda steps=1: None, message=told.append)
     choice = BackendChoice("torch", "bf16", "Tried once: bf16.")
     monkeypatch.setattr(image_batch, "select_backend", lambda *asked: choice)
     wanted = make_cases(["realesr-animevideov3"], ["32x32"], [0], ["auto"], ["auto"])

@@ -31,7 +31,7 @@ def test_probe_prints_settings_for_a_program(place: Place) -> None:
 def test_probe_prints_a_table_for_a_person(place: Place) -> None:
     answer = place("probe")
     assert answer.code == 0
-    for fact in ("Processor", "Memory", "Disk", "Suggested settings", "tile_size", "encoder"):
+    for fact in ("Processor", "Memory", "Disk", "Recommended settings", "tile_size", "encoder"):
         assert fact in answer.out
 
 

@@ -79,7 +79,7 @@ def test_import_takes_a_model_in_and_it_can_be_used(place: Place) -> None:
     ("name", "content", "sentence"),
     [
         ("page.pth", b"<!DOCTYPE html><p>Not found", "is a web page"),
-        ("cut.safetensors", b"\x10\0\0\0\0\0\0\0{", "is no safetensors file"),
+        ("cut.safetensors", b"\x10\0\0\0\0\0\0\0{", "neither a safetensors file"),
         ("notes.txt", b"dear diary", "does not end like a file with weights"),
         ("RealESRGAN_x4plus.pth", b"dear diary", "is not its official file"),
     ],

@@ -21,5 +21,5 @@ def test_a_hint_says_what_can_be_typed(
     monkeypatch.setattr(sys, "argv", [started])
     prompt["2"]["inputs"]["model"] = "bsrgan-x4"
     for answer in (place.run(prompt), place("check", "workflow.json", "--models-dir", "models")):
-        assert f"Get them with: {named} models pull bsrgan-x4" in answer.err
+        assert f"Download them with: {named} models pull bsrgan-x4" in answer.err
     assert f"Usage: {named} " in place("run", "--nonsense").err

@@ -243,7 +243,7 @@ def test_a_refusal_of_a_fresh_process_is_one_line(place: Place, prompt: Prompt, 
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith("Error: node 2 (UpscaleModel): ")
-    assert "evil.pth asks for posix.system, which is code" in line
+    assert "evil.pth contains posix.system, which is code" in line
     assert list((place.folder / "output").iterdir()) == []
 
 

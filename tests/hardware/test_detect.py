@@ -52,7 +52,7 @@ def test_a_torch_for_the_processor_is_said(plug: Plug, monkeypatch: pytest.Monke
     found = detect()
     assert found.find_gpu("auto") is None
     (note,) = found.notes
-    assert "built for CPU: install one for CUDA" in note
+    assert "built for CPU. Install torch for CUDA" in note
 
 
 def test_hidden_cards_are_said(plug: Plug, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,7 +80,7 @@ def test_devices_are_numbered_as_torch_does(device: str, index: int | None) -> N
 
 @pytest.mark.parametrize("device", ["cuda:2", "mps", "xpu:0", "cuda:x"])
 def test_a_device_that_is_not_here_is_refused(device: str) -> None:
-    with pytest.raises(HardwareMissing, match="there is none here that torch could use"):
+    with pytest.raises(HardwareMissing, match="torch has no such device here"):
         machine(gpu(), gpu(index=1)).find_gpu(device)
 
 

@@ -59,7 +59,7 @@ def test_missing_and_old_packages_are_named(have: Installed, tmp_path: Path) -> 
     file.write_text("# a comment\ntorch>=2.4\nspandrel>=0.4.1\nrich>=13.7\nopencv-python-headless>=4.10\n")
     have({"torch": "2.3.1+cu121", "rich": "13.10.0"})
     assert problems(check_requirements(file)) == [
-        'torch 2.3.1+cu121 is too old: 2.4 is needed. Update it with: pip install "torch>=2.4"',
+        'torch 2.3.1+cu121 is too old: 2.4 or newer is required. Update it with: pip install "torch>=2.4"',
         'The package spandrel is not installed. Install it with: pip install "spandrel>=0.4.1"',
     ], "cv2 is here by another name, and 13.10 is newer than 13.7"
 
@@ -70,7 +70,7 @@ def test_everything_that_is_required_is_understood() -> None:
         line for line in installation.REQUIREMENTS_FILE.read_text().splitlines() if line.strip() and not line.startswith("#")
     ]
     (good,) = check_requirements()
-    assert str(good) == f"All {len(lines)} required packages are here."
+    assert str(good) == f"All {len(lines)} required packages are installed."
 
 
 def test_packages_that_overwrite_each_other_are_named(have: Installed) -> None:
@@ -88,7 +88,7 @@ def test_the_python_is_one_that_it_is_made_for(version: tuple[int, int], level: 
 
 def test_a_torch_newer_than_the_driver_is_said() -> None:
     (problem,) = problems(check_gpus(machine(gpu(), build="CUDA 13.0", driver="535.1", cuda="12.2")))
-    assert "knows CUDA 12.2 at most. Update the NVIDIA driver" in problem
+    assert "supports at most CUDA 12.2. Update the NVIDIA driver" in problem
     assert problems(check_gpus(machine(gpu(), build="CUDA 12.8", driver="535.1", cuda="12.2"))) == [], (
         "minor versions are compatible"
     )
@@ -117,13 +117,13 @@ def test_the_trial_is_not_led_astray_by_its_neighbours() -> None:
 
 
 def test_a_library_that_crashes_is_named(tmp_path: Path) -> None:
-    script = tmp_path / "trial.py"
+    script = tmp_path / "import_check.py"
     script.write_text('import os\nprint(\'{"trying": "numpy"}\', flush=True)\nos.abort()\n')
     (problem,) = problems(check_imports(machine(), script))
-    assert "Importing numpy brought Python down" in problem
+    assert "Importing numpy crashed Python" in problem
 
 
-def test_what_a_trial_says_becomes_sentences() -> None:
+def test_what_an_import_check_prints_becomes_sentences() -> None:
     lines = [
         '{"trying": "torch"}',
         "a library's own chatter",
@@ -139,8 +139,8 @@ def test_what_a_trial_says_becomes_sentences() -> None:
     assert [finding.level for finding in found] == ["problem", "note", "problem", "ok"]
     assert "(RuntimeError: operator torchvision::nms does not exist). Install the torchvision that belongs" in str(found[0])
     assert "cannot write HEVC" in str(found[1])
-    assert "hardware of Video Out at none" in str(found[2])
-    assert str(found[3]) == "Imported and tried: torch 2.13.0, av 18.1.0."
+    assert "set hardware of Video Out to none" in str(found[2])
+    assert str(found[3]) == "Imported and tested: torch 2.13.0, av 18.1.0."
 
 
 @pytest.mark.parametrize(

@@ -30,10 +30,10 @@ def test_without_an_nvidia_driver_there_is_nothing_to_say(plug: Plug) -> None:
 @pytest.mark.parametrize(
     ("code", "said"),
     [
-        (pynvml.NVML_ERROR_DRIVER_NOT_LOADED, "installed but not running; restart"),
-        (pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH, "two halves do not match; restart the computer"),
-        (pynvml.NVML_ERROR_NO_PERMISSION, "give the container or the user access to /dev/nvidia"),
-        (pynvml.NVML_ERROR_UNKNOWN, "does not answer (Unknown Error)"),
+        (pynvml.NVML_ERROR_DRIVER_NOT_LOADED, "installed but not running. Restart"),
+        (pynvml.NVML_ERROR_LIB_RM_VERSION_MISMATCH, "library and kernel module differ. Restart the computer"),
+        (pynvml.NVML_ERROR_NO_PERMISSION, "Give the container or the user access to /dev/nvidia"),
+        (pynvml.NVML_ERROR_UNKNOWN, "does not respond (Unknown Error)"),
     ],
 )
 def test_a_broken_driver_is_a_sentence_and_no_failure(code: int, said: str, plug: Plug) -> None:
@@ -60,7 +60,7 @@ def test_a_card_that_fell_off_the_bus_does_not_hide_the_other(plug: Plug) -> Non
     plug(Card(lost=True), Card(name="NVIDIA RTX A6000", uuid="GPU-a6000"))
     found = query_nvidia()
     assert [gpu.name for gpu in found.gpus] == ["NVIDIA RTX A6000"]
-    assert "does not answer the driver" in str(found.problem)
+    assert "does not respond to the driver" in str(found.problem)
 
 
 def test_what_a_card_does_not_tell_is_left_open(plug: Plug) -> None:

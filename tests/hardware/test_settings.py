@@ -131,7 +131,7 @@ def test_a_measurement_goes_before_the_table() -> None:
     measured = {make_subject(place, "auto", "ESRGAN", 4, "torch", "fp16"): heavy}
     told = recommend_settings(place, calibration=measured)
     assert told.tile_size < recommend_settings(place).tile_size
-    assert "measured here" in told.reasons["tile_size"]
+    assert "measured on this machine" in told.reasons["tile_size"]
     assert told.backend == "auto", "one backend was not compared with anything"
     elsewhere = machine(gpu(free=20 * GB, name="NVIDIA H200"))
     assert recommend_settings(elsewhere, calibration=measured) == recommend_settings(elsewhere)

@@ -157,11 +157,11 @@ def test_a_torchscript_program_is_refused(official: Path) -> None:
         (b"<!DOCTYPE html><html><body>404</body></html>", "is a web page"),
         (b"\n  <html>sign in</html>", "is a web page"),
         (b"version https://git-lfs.github.com/spec/v1\noid sha256:4fa0d389\nsize 67040989\n", "Git LFS pointer"),
-        (b"just some text that somebody saved", "no safetensors file and no torch checkpoint"),
-        (b"\x89PNG\r\n\x1a\n" + bytes(100), "no safetensors file and no torch checkpoint"),
-        (b"PK\x03\x04" + bytes(50), "cut off or damaged"),
-        (b"\x80\x02", "cut off"),
-        (b"\xff" * 64, "no safetensors file and no torch checkpoint"),
+        (b"just some text that a user saved", "neither a safetensors file nor a torch checkpoint"),
+        (b"\x89PNG\r\n\x1a\n" + bytes(100), "neither a safetensors file nor a torch checkpoint"),
+        (b"PK\x03\x04" + bytes(50), "truncated or damaged"),
+        (b"\x80\x02", "truncated"),
+        (b"\xff" * 64, "neither a safetensors file nor a torch checkpoint"),
     ],
 )
 @pytest.mark.parametrize("name", ["model.pth", "model.safetensors"])
@@ -189,7 +189,7 @@ def test_a_truncated_file_is_damaged(tmp_path: Path, compact_state: State, form:
 
 
 def test_a_file_that_went_away_is_not_found(tmp_path: Path) -> None:
-    with pytest.raises(ModelNotFound, match="no longer there"):
+    with pytest.raises(ModelNotFound, match="does not exist any more"):
         load_model(in_folder(tmp_path / "gone.pth"))
 
 

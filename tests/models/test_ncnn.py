@@ -119,7 +119,7 @@ def test_a_truncated_file_is_damaged(animevideo: tuple[Path, Path], length: int)
 def test_extra_bytes_are_damage(animevideo: tuple[Path, Path]) -> None:
     param, weights = animevideo
     weights.write_bytes(weights.read_bytes() + b"\0" * 8)
-    with pytest.raises(ModelDamaged, match="holds 8 bytes more"):
+    with pytest.raises(ModelDamaged, match="has 8 bytes more"):
         read_ncnn(param, weights)
 
 

@@ -273,7 +273,7 @@ def test_another_file_of_that_name_is_not_overwritten(
     assert (models / "BSRGAN.pth").read_bytes() == b"precious"
 
 
-@pytest.mark.parametrize(("sha256", "says"), [(None, "the only sha256 that is stated"), ("0" * 64, "either may be right")])
+@pytest.mark.parametrize(("sha256", "says"), [(None, "the only published sha256"), ("0" * 64, "either may be right")])
 def test_a_hash_that_nobody_confirms_gives_a_warning_and_no_verdict(
     entry: CatalogEntry, models: Path, plain_http: requests.Session, sha256: str | None, says: str
 ) -> None:

@@ -38,7 +38,7 @@ def official(download: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     digest = hashlib.sha256(download.read_bytes()).hexdigest()
     changed = {**load_catalog(), "bsrgan-x4": replace(load_catalog()["bsrgan-x4"], sha256=digest)}
     for module in (verify_module, catalog_module, locate_module):
-        monkeypatch.setattr(module, "catalog", lambda: changed)
+        monkeypatch.setattr(module, "load_catalog", lambda: changed)
     catalog_module._index_by_name.cache_clear()
     monkeypatch.setattr(
         catalog_module, "_index_by_name", lambda: {catalog_module._normalize_name(e.file): e for e in changed.values()}
@@ -158,7 +158,7 @@ def test_a_file_that_does_not_load_is_refused(models: Path, tmp_path: Path, cont
 def test_weights_that_are_no_numbers_are_refused(number: float, models: Path, tmp_path: Path, compact_state: State) -> None:
     name, last = list(compact_state.items())[-1]
     torch.save({**compact_state, name: last.clone().fill_(number)}, tmp_path / "spoiled.pth")
-    with pytest.raises(ModelDamaged, match=f"spoiled.pth holds NaN or infinite weights \\({name}\\)"):
+    with pytest.raises(ModelDamaged, match=f"spoiled.pth contains NaN or infinite weights \\({name}\\)"):
         import_file(tmp_path / "spoiled.pth", models)
     assert list(models.iterdir()) == []
 

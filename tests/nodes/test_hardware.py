@@ -129,7 +129,7 @@ def test_measuring_here_is_kept_and_used(host: LocalHost, cache: Path, monkeypat
     nodes = get_node_classes(host)
     (model,) = nodes["UpscaleModel"]().run("realesr-animevideov3")
     suggested, _ = nodes["HWProbe"]().run(model, calibrate=True)["result"]
-    assert "measured here" in suggested.reasons["tile_size"]
+    assert "measured on this machine" in suggested.reasons["tile_size"]
 
 
 def test_a_model_is_known_by_its_catalog_id() -> None:
