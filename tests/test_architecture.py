@@ -35,7 +35,7 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
     "runtime/trt": ROOT_MODULES | {"runtime/hardware", "runtime/models", "runtime/atomic_write"},
     "runtime/upscale": BASE
     | {f"runtime/{name}" for name in ("trt", "hardware", "images", "metrics", "models", "atomic_write")},
-    "runtime/video": BASE | {"runtime/atomic_write", "runtime/checksum", "runtime/file_lock"},
+    "runtime/video": BASE | {f"runtime/{name}" for name in ("atomic_write", "checksum", "file_lock", "hardware")},
     "runtime/bench": BASE
     | {f"runtime/{name}" for name in ("hardware", "images", "models", "upscale", "comfyui", "atomic_write")},
     "runtime/report": BASE | {"runtime/images", "runtime/metrics", "runtime/atomic_write"},

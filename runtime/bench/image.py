@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import platform
 import statistics
 import tempfile
@@ -11,6 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from ..hardware.cpu import count_usable_cores
 from ..models.locate import FoundModel
 from .worker_jobs import parse_size, read_comfyui_version, run_worker, write_job, write_weights
 
@@ -46,7 +46,7 @@ class ImageBenchmark:
     def as_text(self) -> str:
         count = len(self.runs["ours"])
         lines = [
-            f"{self.size}, {self.model}, {self.threads or os.cpu_count()} threads, {platform.machine()}; "
+            f"{self.size}, {self.model}, {self.threads or count_usable_cores()} threads, {platform.machine()}; "
             f"{count} runs each after a warm-up, in turn, a fresh process each; medians (least to most)",
             f"{'':40}" + "".join(f"{heading:>26}" for heading in FIGURES.values()),
         ]

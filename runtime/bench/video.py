@@ -11,7 +11,6 @@ ComfyUI would have to hold it whole.
 from __future__ import annotations
 
 import json
-import os
 import platform
 import statistics
 import tempfile
@@ -21,6 +20,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..hardware.cpu import count_usable_cores
 from ..models.locate import FoundModel
 from .worker_jobs import parse_size, read_comfyui_version, run_worker, write_job, write_weights
 
@@ -128,7 +128,8 @@ class VideoBenchmark:
     def as_text(self) -> str:
         count = len(self.runs["ours"]["long"])
         lines = [
-            f"{self.long} frames of {self.size}, four times as large, {self.model}, {self.threads or os.cpu_count()} threads, "
+            f"{self.long} frames of {self.size}, four times as large, {self.model}, "
+            f"{self.threads or count_usable_cores()} threads, "
             f"{platform.machine()}; {count} {'runs' if count > 1 else 'run'} each, in turn, after one of {self.short} frames, "
             "a fresh process each; medians (least to most)",
             f"{'':42}" + "".join(f"{heading:>26}" for heading in _HEADINGS),

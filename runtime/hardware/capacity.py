@@ -12,6 +12,8 @@ import psutil
 
 from .cgroup import CgroupLimits, read_cgroup_limits
 
+QUEUE_BYTES_PER_CORE, MAX_QUEUE_BYTES = 64 << 20, 512 << 20
+
 
 @dataclass(frozen=True)
 class SystemMemory:
@@ -32,6 +34,14 @@ def query_memory(cgroup_limits: CgroupLimits | None = None) -> SystemMemory:
     if cgroup_limits.memory is None or cgroup_limits.memory_free is None or cgroup_limits.memory >= total:
         return SystemMemory(total, available)
     return SystemMemory(cgroup_limits.memory, min(available, cgroup_limits.memory_free), limited=True)
+
+
+def compute_queue_bytes(cores: int, available: int) -> int:
+    """Return how many bytes of frames may wait for the encoder, at ``available`` bytes of free memory.
+
+    With many cores the encoder is the slowest part and must never wait for a frame; five of 8K are enough for that.
+    """
+    return min(QUEUE_BYTES_PER_CORE * cores, MAX_QUEUE_BYTES, available // 8)
 
 
 @dataclass(frozen=True)

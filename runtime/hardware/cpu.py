@@ -46,11 +46,16 @@ class Cpu:
 def query_cpu(cgroup_limits: CgroupLimits | None = None, cpuinfo: Path = CPUINFO) -> Cpu:
     """Return the processor. Never raises; an unknown processor has a generic name and no instruction sets."""
     cgroup_limits = read_cgroup_limits() if cgroup_limits is None else cgroup_limits
-    machine_cores = os.cpu_count() or 1
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else machine_cores
-    cores = allowed if cgroup_limits.cores is None else min(allowed, max(int(cgroup_limits.cores), 1))
+    cores = count_usable_cores(cgroup_limits)
     model, flags = _identify_cpu(cpuinfo)
-    return Cpu(model or platform.machine(), machine_cores, cores, cgroup_limits.cores, parse_instruction_sets(flags))
+    return Cpu(model or platform.machine(), os.cpu_count() or 1, cores, cgroup_limits.cores, parse_instruction_sets(flags))
+
+
+def count_usable_cores(cgroup_limits: CgroupLimits | None = None) -> int:
+    """Return how many cores this process may keep busy: the least of machine, affinity and the container's quota."""
+    cgroup_limits = read_cgroup_limits() if cgroup_limits is None else cgroup_limits
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return allowed if cgroup_limits.cores is None else min(allowed, max(int(cgroup_limits.cores), 1))
 
 
 def parse_instruction_sets(flags: Iterable[str]) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from .calibration import Calibration, make_subject
+from .capacity import MAX_QUEUE_BYTES, QUEUE_BYTES_PER_CORE, compute_queue_bytes
 from .cpu import has_bf16
 from .detect import Machine
 from .gpu import Gpu
@@ -29,7 +30,6 @@ MODEL_HALO = -1
 
 _MAX_BATCH = 4
 _MAX_WORKSPACE_MB = 4096
-_QUEUE_PER_CORE, _QUEUE_MAX = 64 << 20, 512 << 20
 _CLEARLY_FASTER = 0.97
 _CPU_FP16_REASONS = {
     False: "Processors compute in fp32, because fp16 is slower.",
@@ -225,10 +225,10 @@ class _SettingsBuilder:
 
     def _choose_queue_bytes(self) -> int:
         self._reasons["queue_bytes"] = (
-            f"Video Out's limit for the queue between model and encoder: {_QUEUE_PER_CORE >> 20} MB per core, at most "
-            f"{_QUEUE_MAX >> 20} MB and an eighth of the {format_bytes(self._machine.memory.available)} of free memory."
+            f"Video Out's limit for the queue between model and encoder: {QUEUE_BYTES_PER_CORE >> 20} MB per core, at most "
+            f"{MAX_QUEUE_BYTES >> 20} MB and an eighth of the {format_bytes(self._machine.memory.available)} of free memory."
         )
-        return min(_QUEUE_PER_CORE * self._machine.cpu.cores, _QUEUE_MAX, self._machine.memory.available // 8)
+        return compute_queue_bytes(self._machine.cpu.cores, self._machine.memory.available)
 
     def _choose_encoder(self) -> str:
         if self._gpu is not None and self._gpu.encoder:

@@ -18,13 +18,22 @@ from ..models.load import Descriptor
 from ..models.upscale_model import UpscaleModel
 from .target_size import plan_scale
 
-# torch has a type for a full GPU only; these say the same in a plain RuntimeError.
-_OUT_OF_MEMORY_MESSAGES = (
-    "DefaultCPUAllocator: can't allocate memory",
-    "MPS backend out of memory",
-    "CUBLAS_STATUS_ALLOC_FAILED",
-    "CUDNN_STATUS_ALLOC_FAILED",
+_OUT_OF_MEMORY_TEXTS = (
+    "out of memory",
+    "allocate memory",
+    "failed to allocate",
+    "bad allocation",
+    "bad_alloc",
+    "cublas_status_alloc_failed",
+    "cublas_status_not_initialized",  # cuBLAS allocates its workspace when it is first used
+    "cudnn_status_alloc_failed",
+    "cudnn_status_internal_error",  # so does cuDNN
+    "unable to find an engine to execute this computation",  # cuDNN: none of them has enough memory
+    "cl_mem_object_allocation_failure",
+    "cl_out_of_resources",
+    "8007000e",  # DirectML: E_OUTOFMEMORY
 )
+"""In lower case, what libraries write into errors that have no type of their own."""
 
 
 def get_tile_memory(device: torch.device) -> int:
@@ -35,10 +44,16 @@ def get_tile_memory(device: torch.device) -> int:
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether ``error`` says that memory ran out, so that a smaller tile may succeed."""
+    """Return whether ``error`` of torch says that memory ran out, so that a smaller tile may succeed."""
     if isinstance(error, (torch.OutOfMemoryError, MemoryError)):
         return True
-    return isinstance(error, RuntimeError) and any(sentence in str(error) for sentence in _OUT_OF_MEMORY_MESSAGES)
+    return isinstance(error, RuntimeError) and mentions_out_of_memory(error)
+
+
+def mentions_out_of_memory(error: BaseException) -> bool:
+    """Return whether the text of ``error``, of any library, says that memory ran out."""
+    text = str(error).lower()
+    return any(each in text for each in _OUT_OF_MEMORY_TEXTS)
 
 
 _BYTES_PER_SAMPLE = 4  # bytes

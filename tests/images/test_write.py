@@ -372,10 +372,12 @@ def test_an_encoder_that_says_no_is_an_error(tmp_path: Path, rgb: np.ndarray, mo
 def test_what_stood_there_before_is_replaced(tmp_path: Path, rgb: np.ndarray, suffix: str) -> None:
     path = tmp_path / f"a{suffix}"
     path.write_bytes(b"old")
-    (tmp_path / f"a{suffix}.part").write_bytes(b"left over from a killed run")
+    foreign = tmp_path / f"a{suffix}.part"
+    foreign.write_bytes(b"the download of another program")
     assert write_image_file(path, rgb) == path
     assert read_image_file(path).size.width == rgb.shape[1]
-    assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+    assert foreign.read_bytes() == b"the download of another program"
+    assert sorted(tmp_path.iterdir()) == [path, foreign]
 
 
 # --- memory -------------------------------------------------------------------------------------------------------------------

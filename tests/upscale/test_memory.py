@@ -4,7 +4,7 @@ import pytest
 import torch
 from upscale8k.runtime.hardware.capacity import SystemMemory
 from upscale8k.runtime.upscale import memory
-from upscale8k.runtime.upscale.memory import get_tile_memory, is_out_of_memory
+from upscale8k.runtime.upscale.memory import get_tile_memory, is_out_of_memory, mentions_out_of_memory
 
 
 def test_the_cpu_gives_a_share_of_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -20,11 +20,35 @@ def test_a_gpu_gives_a_larger_share(monkeypatch: pytest.MonkeyPatch) -> None:
         assert get_tile_memory(torch.device("cuda", 1)) == given
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA error: out of memory\nCUDA kernel errors might be asynchronously reported at some other API call",
+        "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
+        "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR",
+        "GET was unable to find an engine to execute this computation",
+        "FIND was unable to find an engine to execute this computation",
+        "MPS backend out of memory (MPS allocated: 8.00 GB)",
+        "[enforce fail at alloc_cpu.cpp:127] err == 0. DefaultCPUAllocator: can't allocate memory: you tried",
+        "std::bad_alloc",
+        "[GPU] clEnqueueMapBuffer, error code: -4 CL_MEM_OBJECT_ALLOCATION_FAILURE",
+        "Non-zero status code returned while running Conv node: 8007000E Not enough memory resources are available",
+        "BFCArena::AllocateRawInternal Failed to allocate memory for requested buffer of size 1024",
+    ],
+)
+def test_a_lack_of_memory_is_found_in_the_texts_of_all_libraries(text: str) -> None:
+    assert is_out_of_memory(RuntimeError(text))
+    assert mentions_out_of_memory(Exception(text))
+    assert not is_out_of_memory(ValueError(text))
+
+
 def test_only_a_lack_of_memory_is_taken_for_one() -> None:
     with pytest.raises(RuntimeError) as refused:
         torch.empty(1 << 50)
     assert is_out_of_memory(refused.value)
-    for error in (torch.OutOfMemoryError(), MemoryError(), RuntimeError("CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling")):
-        assert is_out_of_memory(error)
+    assert is_out_of_memory(torch.OutOfMemoryError())
+    assert is_out_of_memory(MemoryError())
     for error in (RuntimeError("expected 3 channels"), ValueError("DefaultCPUAllocator: can't allocate memory"), OSError(12)):
         assert not is_out_of_memory(error)

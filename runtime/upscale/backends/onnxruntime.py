@@ -7,11 +7,11 @@ from typing import Any
 
 from ...errors import HardwareMissing, OutOfMemory, WorkflowError
 from ...models.upscale_model import UpscaleModel
+from ..memory import mentions_out_of_memory
 from ..onnx_graph import Batch, get_onnx_graph, get_thread_count, run_padded
 from . import OnProgress, Precision, no_progress
 
 _PROVIDERS = {"cuda": "CUDAExecutionProvider", "dml": "DmlExecutionProvider", "cpu": "CPUExecutionProvider"}
-_OUT_OF_MEMORY_MESSAGES = ("bad allocation", "bad_alloc", "Failed to allocate memory", "out of memory", "8007000E")
 
 
 class OnnxRuntimeBackend:
@@ -40,7 +40,7 @@ class OnnxRuntimeBackend:
         try:
             return self._session.run(None, {"input": planes})[0]
         except Exception as error:  # its exceptions share no class of their own
-            if not any(sentence in str(error) for sentence in _OUT_OF_MEMORY_MESSAGES):
+            if not mentions_out_of_memory(error):
                 raise
             height, width = planes.shape[2:]
             raise OutOfMemory(

@@ -13,11 +13,11 @@ from typing import Any
 from ...errors import HardwareMissing, OutOfMemory, WorkflowError
 from ...models.upscale_model import UpscaleModel
 from ..device import resolve_device
+from ..memory import mentions_out_of_memory
 from ..onnx_graph import Batch, get_onnx_graph, get_thread_count, run_padded
 from . import OnProgress, Precision, no_progress
 
 _PRECISION_HINTS = {"auto": "f32", "fp32": "f32", "bf16": "bf16", "fp16": "f16"}
-_OUT_OF_MEMORY_MESSAGES = ("bad_alloc", "allocate", "out of memory", "CL_MEM_OBJECT_ALLOCATION_FAILURE", "CL_OUT_OF_RESOURCES")
 
 
 class OpenVinoBackend:
@@ -42,7 +42,7 @@ class OpenVinoBackend:
             # The result is OpenVINO's own memory, valid until the next call; run_padded copies it into its layout.
             return self._request.infer([planes], share_inputs=True, share_outputs=True)[0]
         except RuntimeError as error:
-            if not any(sentence in str(error) for sentence in _OUT_OF_MEMORY_MESSAGES):
+            if not mentions_out_of_memory(error):
                 raise
             height, width = planes.shape[2:]
             raise OutOfMemory(

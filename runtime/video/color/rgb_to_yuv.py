@@ -20,9 +20,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from ...hardware.cpu import count_usable_cores
 from ...media.geometry import Size
 from ...media.video_stream import ColorInfo, Samples
-from ..write.encoder_options import count_cores
 from .color_codes import LUMA_WEIGHTS, ColorTags, quantize_range
 from .yuv_to_rgb import Coefficients, view_plane
 
@@ -84,7 +84,7 @@ class RgbToYuv:
         self._matrix = np.eye(3, 4) if planar_format in _RGB_BIT_DEPTHS else build_rgb_to_yuv_matrix(color, self._bit_depth)
         self.frame_bytes = 0
         """Bytes of the last frame."""
-        self._pool = ThreadPoolExecutor(min(count_cores(), _MAX_THREADS), "pack")
+        self._pool = ThreadPoolExecutor(min(count_usable_cores(), _MAX_THREADS), "pack")
         # In glibc every thread has its own heap, and blocks above 64 MB are outside of it. Among the model's tensors, whose
         # memory is not returned (``upscale.malloc``), a frame of 100 MB would leave a gap of its size.
         self._allocation_thread = ThreadPoolExecutor(1, "allocate")

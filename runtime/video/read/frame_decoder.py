@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Generator, Iterator
 from fractions import Fraction
 from itertools import chain
@@ -14,6 +13,7 @@ from av.error import MemoryError as NoMemory
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from ...hardware.cpu import count_usable_cores
 from .container import can_have_discontinuities, demux_packets, open_container, select_video_stream
 from .discontinuity import DiscontinuityCorrector, is_clock_continuous
 from .probe import ProbedVideo
@@ -48,7 +48,7 @@ def decode_frames(probed: ProbedVideo, first_pts: int | None, issues: DecodeIssu
 def _configure_stream(container: InputContainer, probed: ProbedVideo) -> VideoStream:
     stream = select_video_stream(container, probed.path)
     stream.thread_type = "AUTO"  # pyright: ignore[reportAttributeAccessIssue]: PyAV's setter takes names, its stub does not
-    stream.codec_context.thread_count = min(os.cpu_count() or 1, _MAX_THREADS)
+    stream.codec_context.thread_count = min(count_usable_cores(), _MAX_THREADS)
     return stream
 
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections import deque
 from collections.abc import Callable, Generator, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
@@ -23,6 +22,8 @@ from typing import Any, Literal, cast
 from ...atomic_write import atomic_write
 from ...errors import MediaError, OutputError
 from ...file_lock import OutputLocked, exclusive_lock
+from ...hardware.cpu import count_usable_cores
+from ...media.bounded_queue import BoundedQueue
 from ...media.geometry import Size
 from ...media.video_stream import Frame, Samples, VideoInfo, VideoStream
 from ..write.errors import translate_write_errors
@@ -293,13 +294,13 @@ def _has_length(path: Path, length: int) -> bool:
 
 
 class _ImageWriterPool:
-    """Threads that encode pictures, as many at a time as memory allows; what is finished comes back in order."""
+    """Threads that encode images, as many at a time as memory allows; finished images are yielded in order."""
 
     def __init__(self, write: WriteImage, depth: Depth) -> None:
         self._write = write
         self._depth: Depth = depth
-        self._threads = ThreadPoolExecutor(min(8, os.cpu_count() or 1), thread_name_prefix="write pictures")
-        self._pending: deque[tuple[Future[None], Path, int]] = deque()
+        self._threads = ThreadPoolExecutor(min(8, count_usable_cores()), thread_name_prefix="write images")
+        self._pending: BoundedQueue[tuple[Future[None], Path]] = BoundedQueue(_AHEAD_BYTES)
 
     def __enter__(self) -> _ImageWriterPool:
         return self
@@ -308,24 +309,27 @@ class _ImageWriterPool:
         self._threads.shutdown(wait=True, cancel_futures=True)
 
     def put(self, path: Path, pixels: Samples) -> Iterator[Path]:
-        """Take a copy of ``pixels``; the pictures that are finished meanwhile. Raises what went wrong with one of them."""
-        while self._pending and (self._pending[0][0].done() or self._get_pending_bytes() + pixels.nbytes > _AHEAD_BYTES):
+        """Copy ``pixels`` for a thread to write, and yield the images finished meanwhile. Raises what writing one raised."""
+        nbytes = pixels.nbytes
+        self._pending.wait_for_space(nbytes)
+        while (first := self._pending.peek()) and first[0].done():
             yield self._pop_first()
-        copied = pixels.copy()
-        self._pending.append((self._threads.submit(self._write, path, copied, self._depth), path, copied.nbytes))
+        future = self._threads.submit(self._write, path, pixels.copy(), self._depth)
+        self._pending.put((future, path), nbytes)
+        future.add_done_callback(lambda _: self._pending.release(nbytes))
 
     def drain(self) -> Iterator[Path]:
-        while self._pending:
+        """Wait for all images and yield them."""
+        self._pending.finish()
+        while self._pending.peek():
             yield self._pop_first()
 
-    def _get_pending_bytes(self) -> int:
-        return sum(size for _, _, size in self._pending)
-
     def _pop_first(self) -> Path:
-        future, path, _ = self._pending.popleft()
+        first = self._pending.take()
+        assert first
         try:
-            future.result()
+            first[0].result()
         except BaseException:
-            self._pending.clear()  # what comes behind a gap does not count
+            self._pending.close()  # images after a gap do not count
             raise
-        return path
+        return first[1]

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
+from ...hardware.cpu import count_usable_cores
+
 if TYPE_CHECKING:
     from ...media.video_stream import MasteringDisplay
 
@@ -26,11 +28,6 @@ class EncoderRequest:
     content_light: tuple[int, int] | None = None
 
 
-def count_cores() -> int:
-    """Return how many CPU cores this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 def _build_crf_option(request: EncoderRequest) -> dict[str, str]:
     return {} if request.crf is None else {"crf": str(request.crf)}
 
@@ -40,7 +37,7 @@ def build_x265_options(request: EncoderRequest) -> dict[str, str]:
         "rc-lookahead": 0 if request.is_large else 10,
         "bframes": 0 if request.is_large else 3,
         "frame-threads": 1,
-        "pools": count_cores(),
+        "pools": count_usable_cores(),
         "open-gop": 0,
         "keyint": request.keyframe_interval,
         "min-keyint": 1,
@@ -83,7 +80,7 @@ def build_x264_options(request: EncoderRequest) -> dict[str, str]:
     return {
         "preset": request.preset,
         "g": str(request.keyframe_interval),
-        "x264-params": f"open-gop=0:threads={min(count_cores(), 8)}:sync-lookahead=0:{buffering}",
+        "x264-params": f"open-gop=0:threads={min(count_usable_cores(), 8)}:sync-lookahead=0:{buffering}",
         **_build_crf_option(request),
     }
 
@@ -91,7 +88,7 @@ def build_x264_options(request: EncoderRequest) -> dict[str, str]:
 def build_svt_av1_options(request: EncoderRequest) -> dict[str, str]:
     os.environ.setdefault("SVT_LOG", "1")  # errors only; it would print its settings for every segment
     # Key frames instead of forward key frames close the group; each level of parallelism holds more frames.
-    text = f"lp={min(count_cores(), 2)}:pred-struct=1" if request.is_large else f"lp={min(count_cores(), 3)}"
+    text = f"lp={min(count_usable_cores(), 2)}:pred-struct=1" if request.is_large else f"lp={min(count_usable_cores(), 3)}"
     if request.mastering_display:
         text += f":mastering-display={_format_mastering_display(request.mastering_display, 1, 1)}"
     if request.content_light:
@@ -110,7 +107,7 @@ def build_vp9_options(request: EncoderRequest) -> dict[str, str]:
         "cpu-used": request.preset,
         "row-mt": "1",
         "tile-columns": "4",
-        "threads": str(min(count_cores(), 16)),
+        "threads": str(min(count_usable_cores(), 16)),
         "lag-in-frames": "0" if request.is_large else "10",
         "g": str(request.keyframe_interval),
         **_build_crf_option(request),
@@ -122,7 +119,7 @@ def build_prores_options(request: EncoderRequest) -> dict[str, str]:
 
 
 def build_ffv1_options(request: EncoderRequest) -> dict[str, str]:
-    return {"level": "3", "g": "1", "slicecrc": "1", "threads": str(min(count_cores(), 8))}
+    return {"level": "3", "g": "1", "slicecrc": "1", "threads": str(min(count_usable_cores(), 8))}
 
 
 def build_nvenc_options(request: EncoderRequest) -> dict[str, str]:

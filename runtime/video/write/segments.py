@@ -14,28 +14,28 @@ one, and there the moment in which a segment is flushed.
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from threading import Condition, Thread
+from threading import Semaphore, Thread
 from types import TracebackType
 
 import av
-import psutil
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from ...atomic_write import publish_file, temp_path
 from ...checksum import compute_sha256
 from ...errors import OutputError
+from ...hardware.capacity import compute_queue_bytes, query_memory
+from ...hardware.cpu import count_usable_cores
+from ...media.bounded_queue import POLL_SECONDS, BoundedQueue
 from ...media.geometry import Size
 from ...media.video_stream import ColorInfo
 from ..color.color_codes import ColorTags
 from ..read.container import to_fraction
-from .encoder_options import count_cores
 from .encoding import Encoding
 from .errors import translate_write_errors
 from .journal import Segment, SegmentFolder
@@ -48,7 +48,7 @@ def get_queue_byte_limit() -> int:
     Where there are many cores, the encoder is what everybody waits for, and it must not wait for a picture itself; five of 8K
     are enough for that.
     """
-    return min((64 << 20) * count_cores(), 512 << 20, psutil.virtual_memory().available // 8)
+    return compute_queue_bytes(count_usable_cores(), query_memory().available)
 
 
 @dataclass(frozen=True)
@@ -77,82 +77,6 @@ class PackedFrame:
     nbytes: int
 
 
-class _FrameQueue:
-    """Pictures between two threads, bounded in bytes; one that is larger than the bound passes alone.
-
-    At most ``frames`` of them were taken in and are not yet ``saved``.
-    """
-
-    def __init__(self, max_unsaved: int) -> None:
-        self._max_unsaved = max_unsaved
-        self._byte_limit = get_queue_byte_limit()
-        self._unsaved_count = 0
-        self._live_bytes = 0
-        self._encoding_bytes = 0
-        self._items: deque[PackedFrame | None] = deque()
-        self._condition = Condition()
-        self._is_closed = False
-
-    def wait_for_capacity(self, nbytes: int) -> None:
-        """Until a picture of ``size`` bytes may be made, or nobody takes any more."""
-        with self._condition:
-            while self._is_full(nbytes) and not self._is_closed:
-                self._condition.wait(0.2)  # a limit, so that Ctrl-C comes through on every system
-
-    def _is_full(self, nbytes: int) -> bool:
-        return self._unsaved_count >= self._max_unsaved or (
-            self._live_bytes > 0 and self._live_bytes + nbytes > self._byte_limit
-        )
-
-    def put(self, item: PackedFrame | None) -> bool:
-        """False when nobody takes any more."""
-        with self._condition:
-            if self._is_closed:
-                return False
-            self._items.append(item)
-            self._live_bytes += item.nbytes if item else 0
-            self._unsaved_count += item is not None
-            self._condition.notify_all()
-            return True
-
-    def take(self) -> PackedFrame | None:
-        """The next one, alive until ``done``; None at the end, or at once after ``close``."""
-        with self._condition:
-            while not self._items and not self._is_closed:
-                self._condition.wait()
-            if self._is_closed:
-                return None
-            item = self._items[0]
-            if item:  # the end stays where it is, for whoever asks again
-                self._items.popleft()
-                self._encoding_bytes = item.nbytes
-                self._condition.notify_all()
-            return item
-
-    def release(self) -> None:
-        """The picture that was taken is gone."""
-        with self._condition:
-            self._live_bytes -= self._encoding_bytes
-            self._encoding_bytes = 0
-            self._condition.notify_all()
-
-    def mark_saved(self, frame_count: int) -> None:
-        """So many pictures are on the disk."""
-        with self._condition:
-            self._unsaved_count -= frame_count
-            self._condition.notify_all()
-
-    def close(self) -> None:
-        with self._condition:
-            self._is_closed = True
-            self._items.clear()
-            self._condition.notify_all()
-
-    @property
-    def is_closed(self) -> bool:
-        return self._is_closed
-
-
 class SegmentWriter:
     """Give it pictures with ``put``; leaving the ``with`` block finishes the film, or drops the segment in work after an error.
 
@@ -170,7 +94,8 @@ class SegmentWriter:
         self._plan, self._segment_folder = plan, segment_folder
         self._first_frame, self._number = first_frame, number
         self._on_segment = on_segment
-        self._queue = _FrameQueue(plan.frames_per_segment)
+        self._queue: BoundedQueue[PackedFrame] = BoundedQueue(get_queue_byte_limit())
+        self._unsaved = Semaphore(plan.frames_per_segment)  # counts the frames that may be put before others are on the disk
         self._error: BaseException | None = None
         self._thread = Thread(target=self._run, name="video encoder", daemon=True)
 
@@ -180,16 +105,19 @@ class SegmentWriter:
 
     def wait_for_capacity(self, nbytes: int) -> None:
         """Until a picture of ``size`` bytes may be made; ask before every one."""
-        self._queue.wait_for_capacity(nbytes)
+        while not self._unsaved.acquire(timeout=POLL_SECONDS):
+            if self._queue.is_closed:
+                return
+        self._queue.wait_for_space(nbytes)
 
     def put(self, frame: PackedFrame) -> None:
         """Hand a picture over. Raises what went wrong in the encoder's thread, if something did."""
-        if not self._queue.put(frame) and self._error:
+        if not self._queue.put(frame, frame.nbytes) and self._error:
             raise self._error
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is None:
-            self._queue.put(None)
+            self._queue.finish()
         else:
             self._queue.close()
         try:
@@ -219,8 +147,9 @@ class SegmentWriter:
             while frame := self._queue.take():
                 file = file or SegmentFile(self._segment_folder.folder / f"{self._number:06}.mp4", self._plan, frame.pts)
                 file.add(frame)
+                nbytes = frame.nbytes
                 del frame  # nobody may hold it when the next one is made
-                self._queue.release()
+                self._queue.release(nbytes)
                 if len(file.pts) == self._plan.frames_per_segment:
                     break
             if file is None:
@@ -234,7 +163,7 @@ class SegmentWriter:
                 file.discard()
             raise
         self._segment_folder.append_segment(segment)
-        self._queue.mark_saved(segment.frame_count)
+        self._unsaved.release(segment.frame_count)
         self._first_frame += segment.frame_count
         self._number += 1
         self._on_segment(segment)

@@ -21,8 +21,8 @@ SETTINGS = VideoWriteSettings("h264", "mp4", 8, preset="ultrafast", segment_seco
 def test_what_waits_for_the_encoder_follows_cores_and_memory(
     monkeypatch: pytest.MonkeyPatch, cores: int, free: int, mb: int
 ) -> None:
-    monkeypatch.setattr(segments, "count_cores", lambda: cores)
-    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(available=free << 30))
+    monkeypatch.setattr(segments, "count_usable_cores", lambda: cores)
+    monkeypatch.setattr("psutil.virtual_memory", lambda: SimpleNamespace(total=free << 30, available=free << 30))
     assert segments.get_queue_byte_limit() == mb << 20
 
 
