@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..runtime.errors import WorkflowError
-from ..runtime.upscale.backends import BACKENDS, PRECISIONS
+from ..runtime.upscale.backends.base import PRECISIONS, list_backend_choices
 from .builtin.image import file_is_there, format_ui_files, output_is_possible
 from .compare import (
     FOLDER_TOOLTIP,
@@ -58,7 +58,7 @@ class Benchmark:
             "optional": {
                 "tiles": text_input("0", "Sides of a tile in source pixels; 0 chooses. Several with commas."),
                 "precisions": text_input("auto", f"Of {', '.join(PRECISIONS)}; several with commas."),
-                "backends": text_input("auto", f"Of {', '.join(BACKENDS)}; several with commas."),
+                "backends": text_input("auto", f"Of {', '.join(list_backend_choices())}; several with commas."),
                 "warmups": int_input(1, 0, 100, "Runs of each combination that do not count."),
                 "repeats": int_input(3, 1, 1000, "Runs of each combination that count."),
                 "earlier": text_input("", EARLIER_TOOLTIP),
@@ -135,7 +135,7 @@ def _parse_options(sizes: str, tiles: str, precisions: str, backends: str) -> tu
     numbers = split_names(tiles)
     if not all(number.isdecimal() for number in numbers):
         raise WorkflowError(f"{tiles!r} are no tiles.", "Write whole numbers with commas; 0 chooses.")
-    for words, allowed, option_name in ((precisions, PRECISIONS, "precision"), (backends, BACKENDS, "backend")):
+    for words, allowed, option_name in ((precisions, PRECISIONS, "precision"), (backends, list_backend_choices(), "backend")):
         for word in split_names(words):
             if word not in allowed:
                 raise WorkflowError(f"There is no {option_name} called {word!r}.", f"Use some of: {', '.join(allowed)}.")

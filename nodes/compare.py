@@ -15,7 +15,7 @@ from ..runtime.metrics.external_scores.score_table import SCORE_KEYS_TEXT, parse
 from ..runtime.models.catalog import find_entry
 from ..runtime.models.locate import find_model, list_catalog_models
 from ..runtime.progress import SilentProgress
-from ..runtime.upscale.backends import BACKENDS, PRECISIONS
+from ..runtime.upscale.backends.base import PRECISIONS, list_backend_choices
 from ..runtime.upscale.target_size import MODEL_SCALE, compute_final_size
 from .builtin.image import format_ui_files, output_is_possible
 from .declare import choice_input, int_input, text_input, wire_input
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..runtime.host import Host
     from ..runtime.progress import Progress
     from ..runtime.report.comparison import ComparedModel, ModelComparison, UpscaledCrop
-    from ..runtime.upscale.image_batch import TiledUpscaleSettings
+    from ..runtime.upscale.resolved_settings import TiledUpscaleSettings
 
     Pixels = NDArray[np.float32]
 
@@ -134,20 +134,20 @@ class _CropUpscaler:
         from ..runtime.models.load import load_model
         from ..runtime.models.upscale_model import UpscaleModel
         from ..runtime.report.comparison import UpscaleCost, UpscaledCrop
-        from ..runtime.upscale.device import resolve_device
-        from ..runtime.upscale.image_batch import resolve_tiling, upscale_batch
+        from ..runtime.upscale.image_batch import upscale_batch
+        from ..runtime.upscale.resolved_settings import resolve_settings
 
         self._bar.message(f"{model.title}: {len(crops)} crop{'s' if len(crops) > 1 else ''}")
         descriptor = load_model(find_model(model.id, self._host.model_folders()))
-        device = resolve_device(self._settings.device)
         upscale_model = UpscaleModel.from_descriptor(descriptor)
-        tiling = resolve_tiling(upscale_model, self._settings)
+        resolved = resolve_settings(upscale_model, self._settings)
+        tiling = resolved.tiling
         exact = upscale_model.exact_halo is not None and tiling.halo >= upscale_model.exact_halo
-        upscale_batch(torch.zeros(1, _WARM_UP_SIDE, _WARM_UP_SIDE, 3), descriptor, self._settings, _no_progress)
+        upscale_batch(torch.zeros(1, _WARM_UP_SIDE, _WARM_UP_SIDE, 3), descriptor, self._settings, _no_progress, resolved)
         for pixels in crops:
             batch = torch.from_numpy(pixels)[None]  # pyright: ignore[reportUnknownMemberType]
-            with measure_cost(device) as cost:
-                result = upscale_batch(batch, descriptor, self._settings, self._make_crop_progress)[0].numpy()
+            with measure_cost(resolved.device) as cost:
+                result = upscale_batch(batch, descriptor, self._settings, self._make_crop_progress, resolved)[0].numpy()
             megapixels = result.shape[0] * result.shape[1] / 1e6
             effective_tile = 0 if exact or tiling.tile + 2 * tiling.aligned_halo >= max(pixels.shape[:2]) else tiling.tile
             yield UpscaledCrop(
@@ -207,7 +207,7 @@ class ComparisonReport:
                 "tile": int_input(0, 0, 4096, TILE_TOOLTIP, step=32, advanced=True),
                 "precision": choice_input(PRECISIONS, "auto", "fp32 to compare models at their best.", advanced=True),
                 "backend": choice_input(
-                    BACKENDS, "auto", "What runs the models; null repeats pixels, for dry runs.", advanced=True
+                    list_backend_choices(), "auto", "What runs the models; null repeats pixels, for dry runs.", advanced=True
                 ),
                 "scores": text_input("", SCORES_TOOLTIP),
             },
@@ -248,7 +248,7 @@ class ComparisonReport:
     ) -> dict[str, Any]:
         from ..runtime.report.comparison_sheet import draw_sheet
         from ..runtime.report.markdown_report import render_markdown
-        from ..runtime.upscale.image_batch import TiledUpscaleSettings
+        from ..runtime.upscale.resolved_settings import TiledUpscaleSettings
 
         host_backend = self.host.backend()
         effective_backend = backend if host_backend == "auto" else host_backend

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from ..runtime.hardware.detect import Machine
     from ..runtime.host import Host
     from ..runtime.models.upscale_model import UpscaleModel as ModelFacts
-    from ..runtime.upscale.backends import Precision
 
 MODEL_TOOLTIP = "The model that the settings are for; without one they suit the heaviest model that comes with the pack."
 CALIBRATE_TOOLTIP = (
@@ -33,8 +32,6 @@ SETTINGS_TOOLTIP = (
 _CALIBRATION_MODELS = {"realesr-animevideov3": (128, 192, 256), "realesrgan-x4plus": (48, 72, 96)}
 """Which models are measured, and with which tiles on a processor: some seconds in all."""
 _GPU_TILE_SIDES = (128, 256, 384)
-_SKIPPED_BACKENDS = ("auto", "null", "tensorrt")
-"""Not a backend of its own, none at all, and one that would have to build an engine for minutes."""
 
 
 class HWProbe:
@@ -176,23 +173,23 @@ def _measure_backends(
     machine: Machine, model: ModelFacts, device: str, sides: Sequence[int], known: Calibration
 ) -> Iterator[tuple[CalibrationSubject, Measurement]]:
     import numpy as np
-    import torch
 
     from ..runtime.hardware.calibration import make_subject, measure_tiles
-    from ..runtime.upscale.backends import BACKENDS, open_backend
+    from ..runtime.upscale.backends import open_backend
+    from ..runtime.upscale.backends.base import BACKENDS
     from ..runtime.upscale.device import resolve_device, resolve_precision
     from ..runtime.upscale.malloc import reuse_freed_memory
 
     torch_device = resolve_device(device)
-    precision: Precision = "fp16" if resolve_precision("auto", model, torch_device) == torch.float16 else "fp32"
+    precision = resolve_precision("auto", model, torch_device)
     sides = sides if torch_device.type == "cpu" else _GPU_TILE_SIDES
     tiles = np.random.default_rng(8).random((1, max(sides), max(sides), 3), np.float32)
-    for backend_name in (name for name in BACKENDS if name not in _SKIPPED_BACKENDS):
+    for backend_name in (spec.name for spec in BACKENDS.values() if spec.can_calibrate):
         measured_subject = make_subject(machine, str(torch_device), model.architecture, model.scale, backend_name, precision)
         if measured_subject in known:
             continue
         try:
-            backend_instance = open_backend(backend_name, model, str(torch_device), precision)
+            backend_instance = open_backend(backend_name, model, torch_device, precision)
         except (HardwareMissing, ModelError, WorkflowError):  # not installed, not for this network, not on this device
             continue
         with closing(backend_instance) as backend, reuse_freed_memory() if torch_device.type == "cpu" else nullcontext():

@@ -9,7 +9,7 @@ from ..runtime.errors import WorkflowError
 from ..runtime.file_types import IMAGE_SUFFIXES, WRITABLE_IMAGE_SUFFIXES
 from ..runtime.media.geometry import Size
 from ..runtime.paths import expand_tokens
-from ..runtime.upscale.backends import BACKENDS, PRECISIONS
+from ..runtime.upscale.backends.base import PRECISIONS, list_backend_choices
 from ..runtime.upscale.target_size import TARGET_NAMES, compute_final_size
 from ..runtime.upscale.tiles import MIN_TILE
 from .builtin.image import collect_workflow_text, file_is_there, format_ui_files, make_numbered_path_finder, output_is_possible
@@ -18,7 +18,7 @@ from .hardware import SETTINGS_TOOLTIP, merge_settings
 
 if TYPE_CHECKING:
     from ..runtime.host import Host
-    from ..runtime.upscale.image_batch import TiledUpscaleSettings
+    from ..runtime.upscale.resolved_settings import TiledUpscaleSettings
 
 AS_SOURCE = "as source"
 LANCZOS, LANCZOS_LINEAR = "lanczos", "lanczos, linear light"
@@ -82,7 +82,9 @@ def declare_tiling_inputs() -> dict[str, Any]:
         "batch": int_input(0, 0, 64, BATCH_TOOLTIP, advanced=True),
         "precision": choice_input(PRECISIONS, "auto", PRECISION_TOOLTIP, advanced=True),
         "reduce": choice_input([LANCZOS, LANCZOS_LINEAR], LANCZOS, REDUCE_TOOLTIP, advanced=True),
-        "backend": choice_input(BACKENDS, "auto", "What runs the model; null repeats pixels, for dry runs.", advanced=True),
+        "backend": choice_input(
+            list_backend_choices(), "auto", "What runs the model; null repeats pixels, for dry runs.", advanced=True
+        ),
         "settings": wire_input("UPSCALE_SETTINGS", SETTINGS_TOOLTIP),
         "color_fix": choice_input(COLOR_FIXES, "off", COLOR_FIX_TOOLTIP),
     }
@@ -102,7 +104,7 @@ def build_upscale_settings(
     color_fix: Any,
 ) -> TiledUpscaleSettings:
     """What the engine is asked for: the choices of ``tiling_inputs``, and the settings that fill in what was left to them."""
-    from ..runtime.upscale.image_batch import TiledUpscaleSettings
+    from ..runtime.upscale.resolved_settings import TiledUpscaleSettings
 
     host_backend = host.backend()
     requested_backend = backend if host_backend == "auto" else host_backend

@@ -3,13 +3,16 @@
 import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
+import networkx
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 ROOT_MODULES = {f"runtime/{name}" for name in ("errors", "file_types", "paths", "progress")}
 BASE = ROOT_MODULES | {"runtime/media"}
+BACKEND_TABLE = "runtime/upscale/backends/base"  # a leaf of its own: it imports nothing but errors, so that anyone may read it
 ALLOWED_IMPORTS = {  # package or root module: what it may import. An import that is not written here is a mistake.
     "__init__": {"nodes"},
     "runtime/__init__": set(),
@@ -20,18 +23,20 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
     "runtime/paths": {"runtime/errors"},
     "runtime/progress": set(),
     "runtime/media": {"runtime/errors"},
+    BACKEND_TABLE: {"runtime/errors"},
     "runtime/graph": {"runtime/errors", "runtime/file_types"},
     "runtime/atomic_write": {"runtime/errors"},
     "runtime/checksum": set(),
     "runtime/file_lock": {"runtime/errors"},
     "runtime/host": ROOT_MODULES | {"runtime/atomic_write"},
-    "runtime/hardware": {"runtime/errors", "runtime/atomic_write", "runtime/paths"},
+    "runtime/hardware": {"runtime/errors", "runtime/atomic_write", "runtime/paths", BACKEND_TABLE},
     "runtime/images": BASE | {"runtime/atomic_write"},
     "runtime/metrics": BASE | {"runtime/images"},
     "runtime/models": BASE | {"runtime/atomic_write", "runtime/checksum", "runtime/file_lock"},
     "runtime/comfyui": BASE
     | {f"runtime/{name}" for name in ("atomic_write", "graph", "host", "images", "models", "upscale", "video")},
-    "runtime/result_cache": {f"runtime/{name}" for name in ("errors", "graph", "paths", "atomic_write", "checksum")},
+    "runtime/result_cache": {f"runtime/{name}" for name in ("errors", "graph", "paths", "atomic_write", "checksum")}
+    | {BACKEND_TABLE},
     "runtime/trt": ROOT_MODULES | {"runtime/hardware", "runtime/models", "runtime/atomic_write"},
     "runtime/upscale": BASE
     | {f"runtime/{name}" for name in ("trt", "hardware", "images", "metrics", "models", "atomic_write")},
@@ -44,7 +49,7 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
         f"runtime/{name}"
         for name in ("graph", "host", "atomic_write", "hardware", "models", "trt", "bench", "comfyui", "result_cache")
     }
-    | {"nodes"},
+    | {"nodes", BACKEND_TABLE},
     "nodes": BASE
     | {
         f"runtime/{name}"
@@ -79,24 +84,55 @@ SOURCES = [ROOT / "__init__.py", *sorted(path for top in ("runtime", "nodes") fo
 
 def package_of(path: Path) -> str:
     parts = path.relative_to(ROOT).with_suffix("").parts
+    if "/".join(parts) == BACKEND_TABLE:
+        return BACKEND_TABLE
     return parts[0] if parts[0] in ("nodes", "__init__") else "/".join(parts[:2])
 
 
-def imported_packages(path: Path) -> set[str]:
-    packages = set()
+def iterate_imports(path: Path, skipped: frozenset[int] = frozenset()) -> Iterator[Path]:
+    """The modules of the pack that a module imports, at the top or inside a function."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
-        if isinstance(node, ast.ImportFrom) and node.level:
+        if isinstance(node, ast.ImportFrom) and node.level and node.lineno not in skipped:
             module = path.parents[node.level - 1].joinpath(*(node.module or "").split("."))
             for alias in node.names:
                 inside = module / alias.name
-                found = [inside, inside.with_suffix(".py"), module, module.with_suffix(".py")]
-                packages.add(package_of(next(each for each in found if each.exists())))
-    return packages - {package_of(path)}
+                found = [inside.with_suffix(".py"), inside, module.parent / f"{module.name}.py", module]
+                target = next(each for each in found if each.exists())
+                yield target / "__init__.py" if target.is_dir() else target
+
+
+def imported_packages(path: Path) -> set[str]:
+    return {package_of(target.parent if target.name == "__init__.py" else target) for target in iterate_imports(path)} - {
+        package_of(path)
+    }
+
+
+def lines_for_type_checkers(path: Path) -> frozenset[int]:
+    """Lines under ``if TYPE_CHECKING``, which never run."""
+    blocks = [
+        node
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test)
+    ]
+    return frozenset(line for block in blocks for line in range(block.lineno, (block.body[-1].end_lineno or 0) + 1))
+
+
+def test_no_import_cycle() -> None:
+    """Lazy imports count: a cycle of them works, but its modules can only be understood together."""
+    graph = networkx.DiGraph()
+    for path in SOURCES:
+        for target in iterate_imports(path, lines_for_type_checkers(path)):
+            graph.add_edge(path.relative_to(ROOT).as_posix(), target.relative_to(ROOT).as_posix())
+    cycles = [sorted(modules) for modules in networkx.strongly_connected_components(graph) if len(modules) > 1]
+    assert cycles == []
+    assert list(networkx.selfloop_edges(graph)) == []
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))
 def test_every_import_is_allowed(path: Path) -> None:
-    assert imported_packages(path) <= ALLOWED_IMPORTS[package_of(path)]
+    allowed = ALLOWED_IMPORTS[package_of(path)]
+    table = {BACKEND_TABLE} if "runtime/upscale" in {*allowed, package_of(path)} else set()
+    assert imported_packages(path) <= allowed | table
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

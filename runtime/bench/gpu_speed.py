@@ -21,9 +21,11 @@ from ..errors import HardwareMissing
 from ..media.geometry import Size
 from ..models.load import Descriptor
 from ..models.upscale_model import UpscaleModel
-from ..upscale.backends import Backend, open_backend
+from ..upscale.backends.base import Backend
 from ..upscale.backends.torch import TorchBackend
-from ..upscale.image_batch import TiledUpscaleSettings, resolve_tiling, upscale_batch
+from ..upscale.device import resolve_precision
+from ..upscale.image_batch import upscale_batch
+from ..upscale.resolved_settings import TiledUpscaleSettings, resolve_settings
 from .model_speed import make_test_image
 from .worker_jobs import parse_size
 
@@ -90,7 +92,7 @@ def measure_gpu(name: str, descriptor: Descriptor, size: str, *, runs: int, on_m
     frame_size = Size(*parse_size(size))
     model, pixels = UpscaleModel.from_descriptor(descriptor), make_test_image(frame_size)
     image = torch.as_tensor(pixels)[None]
-    tile = resolve_tiling(model, TiledUpscaleSettings("model scale", "cuda")).tile
+    tile = resolve_settings(model, TiledUpscaleSettings("model scale", "cuda")).tiling.tile
     on_message("Correctness")
     fp16_db, identical = _check_correctness(model, pixels[:_CHECKED_SIDE, :_CHECKED_SIDE])
     ours, theirs, peak = list[float](), list[float](), 0
@@ -130,7 +132,7 @@ def _check_correctness(model: UpscaleModel, crop: Any) -> tuple[float, bool]:
     """
     batch = np.ascontiguousarray(crop[None])
     other = np.ascontiguousarray(batch[:, ::-1])
-    with closing(TorchBackend(model, "cuda", "auto")) as half, closing(TorchBackend(model, "cpu", "fp32")) as full:
+    with closing(_open_torch(model)) as half, closing(TorchBackend(model, torch.device("cpu"), "fp32")) as full:
         plain = half.run(batch)
         for _ in range(2):  # the third of one shape is recorded
             half.run(other)
@@ -142,11 +144,17 @@ def _check_correctness(model: UpscaleModel, crop: Any) -> tuple[float, bool]:
 def _time_network(model: UpscaleModel, pixels: Any, tile: int) -> float:
     """Seconds for a frame's worth of pixels, from tiles of one shape, to the card and back: what the halo costs is left out."""
     batch = np.ascontiguousarray(pixels[None, :tile, :tile])
-    with closing(open_backend("torch", model, "cuda", "auto")) as backend:
+    with closing(_open_torch(model)) as backend:
         for _ in range(4):
             backend.run(batch)
         each = statistics.median(_time_seconds(lambda: _run_backend(backend, batch)) for _ in range(10))
     return each * pixels.shape[0] * pixels.shape[1] / (batch.shape[1] * batch.shape[2])
+
+
+def _open_torch(model: UpscaleModel) -> TorchBackend:
+    """On the GPU, in the precision of ``auto``."""
+    device = torch.device("cuda")
+    return TorchBackend(model, device, resolve_precision("auto", model, device))
 
 
 def _run_backend(backend: Backend, batch: Any) -> None:

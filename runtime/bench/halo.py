@@ -14,12 +14,14 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ..images.read import read_image_file
 from ..media.geometry import Size
 from ..models.upscale_model import UpscaleModel
-from ..upscale.backends import Backend, open_backend
+from ..upscale.backends import open_backend
+from ..upscale.backends.base import Backend
 from ..upscale.device import resolve_device
 from .model_speed import load_or_generate, make_test_image
 
@@ -67,7 +69,12 @@ class HaloProfile:
 
 
 def measure_halo_errors(
-    name: str, model: UpscaleModel, weights: str, device: str, images: Sequence[Pixels] = (), halos: Sequence[int] = HALOS
+    name: str,
+    model: UpscaleModel,
+    weights: str,
+    device: torch.device,
+    images: Sequence[Pixels] = (),
+    halos: Sequence[int] = HALOS,
 ) -> HaloProfile:
     """Measure ``model`` in fp32 on the upper left of each picture (H, W, 3), 48 rows of it; on one of ours where none is given.
 
@@ -90,7 +97,7 @@ def profile_model(name: str, folders: Sequence[Path], device: str, images: Seque
     descriptor, is_generated = load_or_generate(name, folders)
     pixels = [_to_rgb(read_image_file(path).pixels) for path in images]
     weights = "generated" if is_generated else "its own"
-    return measure_halo_errors(name, UpscaleModel.from_descriptor(descriptor), weights, str(resolve_device(device)), pixels)
+    return measure_halo_errors(name, UpscaleModel.from_descriptor(descriptor), weights, resolve_device(device), pixels)
 
 
 def _to_rgb(pixels: Pixels) -> Pixels:

@@ -20,6 +20,7 @@ from time import perf_counter
 from typing import Any, Protocol, cast
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ..errors import Cancelled, ModelNotFound, Upscale8KError, WorkflowError
@@ -29,10 +30,10 @@ from ..models.load import Descriptor, load_model
 from ..models.locate import find_model
 from ..models.random_weights import generate_model
 from ..models.upscale_model import UpscaleModel
-from ..upscale.backends import Backend, OnProgress, no_progress, open_backend
-from ..upscale.device import resolve_device
-from ..upscale.image_batch import TiledUpscaleSettings, resolve_settings, resolve_tiling
+from ..upscale.backends import open_backend
+from ..upscale.backends.base import Backend, OnProgress, no_progress
 from ..upscale.malloc import reuse_freed_memory
+from ..upscale.resolved_settings import TiledUpscaleSettings, resolve_settings
 from ..upscale.target_size import MODEL_SCALE, ScalePlan, plan_scale
 from ..upscale.tile_loop import upscale_image
 from ..upscale.tiles import Tiling, plan_tiles
@@ -300,28 +301,26 @@ def _measure_case(
     settings = TiledUpscaleSettings(
         MODEL_SCALE, device, tile=case.tile, precision=cast(Any, case.precision), backend=case.backend
     )
-    settings, message = resolve_settings(model, settings)
-    if message:
-        progress.message(message)
-    tiling = resolve_tiling(model, settings)
+    resolved = resolve_settings(model, settings)
+    if resolved.message:
+        progress.message(resolved.message)
+    tiling = resolved.tiling
     pixels = make_test_image(size)
     began = perf_counter()
-    with closing(
-        _TimedBackend(open_backend(settings.backend, model, str(resolve_device(device)), settings.precision))
-    ) as backend:
+    with closing(_TimedBackend(open_backend(resolved.backend, model, resolved.device, resolved.precision))) as backend:
         job = _UpscaleJob(pixels, model, backend, tiling, scale_plan, _CaseProgress(progress))
         for _ in range(warmups):
             job.run()
         prepare_seconds = perf_counter() - began
-        costs, model_seconds = zip(*(job.run_measured(device) for _ in range(repeats)), strict=True)
+        costs, model_seconds = zip(*(job.run_measured(resolved.device) for _ in range(repeats)), strict=True)
     return BenchmarkRow(
         case,
         is_generated,
         tiling.tile,
         tiling.halo,
         _describe_cut(size, tiling),
-        settings.precision,
-        settings.backend,
+        resolved.precision,
+        resolved.backend,
         megapixels=scale_plan.final_size.pixel_count / 1e6,
         prepare_seconds=prepare_seconds,
         seconds=tuple(cost.seconds for cost in costs),
@@ -344,11 +343,10 @@ class _UpscaleJob:
         out: Pixels = np.zeros((self.scale_plan.final_size.height, self.scale_plan.final_size.width, 3), np.float32)
         upscale_image(self.pixels, self.model, self.backend, self.tiling, self.scale_plan, out=out, progress=self.progress)
 
-    def run_measured(self, device: str) -> tuple[ResourceCost, float]:
+    def run_measured(self, device: torch.device) -> tuple[ResourceCost, float]:
         self.backend.seconds = 0.0
-        torch_device = resolve_device(device)
         # As the nodes do it, whose memory and speed these are.
-        with measure_cost(torch_device) as cost, reuse_freed_memory() if torch_device.type == "cpu" else nullcontext():
+        with measure_cost(device) as cost, reuse_freed_memory() if device.type == "cpu" else nullcontext():
             self.run()
         return cost, self.backend.seconds
 

@@ -11,12 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from ... import nodes
-from ...nodes.image import BACKENDS
 from ..errors import WorkflowError
 from ..graph.definitions import describe_classes
 from ..host import LocalHost
 from ..models.extra_model_paths import read_model_folders
 from ..paths import PACK_ROOT, SHIPPED_MEDIA, WORKFLOWS_FOLDER
+from ..upscale.backends.base import AUTO, get_backend_spec
 from .display import Display
 
 _DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu)(:\d+)?")
@@ -35,8 +35,8 @@ class RunOptions:
     max_pixels: int | None = None
 
     def __post_init__(self) -> None:
-        if self.backend not in BACKENDS:
-            raise WorkflowError(f"There is no backend called {self.backend!r}.", f"Use one of: {', '.join(BACKENDS)}.")
+        if self.backend != AUTO:
+            get_backend_spec(self.backend)
         if not _DEVICE.fullmatch(self.device):
             raise WorkflowError(f"{self.device!r} is not a device.", "Use auto, cpu, cuda, cuda:N, mps or xpu.")
 

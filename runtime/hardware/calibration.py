@@ -16,6 +16,7 @@ from typing import Any
 
 from ..atomic_write import atomic_write
 from ..paths import get_cache_folder
+from ..upscale.backends.base import BACKENDS, REFERENCE_BACKEND
 from .capacity import PeakSampler
 from .detect import Machine
 from .tile_memory import Footprint, fit_footprint
@@ -59,8 +60,7 @@ def make_subject(
     """Return the key for a measurement on ``device``. Raises ``HardwareMissing`` for an unknown device."""
     gpu = machine.find_gpu(device)
     name = gpu.name if gpu else f"{machine.cpu.model} x {machine.cpu.cores}"
-    packages = {"openvino": "openvino", "onnxruntime": "onnxruntime", "ncnn": "ncnn"}
-    package = packages.get(backend, "torch")
+    package = BACKENDS.get(backend, BACKENDS[REFERENCE_BACKEND]).packages[0]
     software = f"{package} {machine.versions.get(package, '?')}" + (f", driver {machine.driver}" if gpu else "")
     return CalibrationSubject(name, software, architecture, scale, backend, precision)
 

@@ -8,7 +8,9 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-PACKAGES = (
+from ..upscale.backends.base import list_backend_packages
+
+_PACKAGES = (
     "torch",
     "torchvision",
     "spandrel",
@@ -17,11 +19,8 @@ PACKAGES = (
     "opencv-python-headless",
     "OpenImageIO",
     "Pillow",
-    "openvino",
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "tensorrt",
-    "tensorrt-rtx",
+)
+_OTHER_PACKAGES = (
     "ncnn",
     "nvidia-ml-py",
     "comfyui-frontend-package",
@@ -37,8 +36,9 @@ def get_installed_version(name: str) -> str | None:
 
 
 def list_versions() -> dict[str, str]:
-    """Return the versions of Python and of the installed packages among ``upscale8k`` and ``PACKAGES``."""
-    found = {name: version for name in ("upscale8k", *PACKAGES) if (version := get_installed_version(name))}
+    """Return the versions of Python and of the installed packages, those of the backends included."""
+    names = dict.fromkeys(("upscale8k", *_PACKAGES, *list_backend_packages(), *_OTHER_PACKAGES))
+    found = {name: version for name in names if (version := get_installed_version(name))}
     return {"python": platform.python_version(), **found}
 
 

@@ -18,8 +18,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-_COMPACT_RATE, _COMPACT_BY_OPENVINO = 650, 1_500
-_RRDB_X4_RATE, _RRDB_IN_PIECES, _PIECES = 10_000, 1_500, 300_000_000
+from ..upscale.backends.base import BACKENDS, REFERENCE_BACKEND
+
+_RRDB_X4_RATE = 10_000
 
 _GPU_SHARE, _GPU_MAX = 0.6, 6_000_000_000
 _HOST_SHARE, _HOST_MAX = 0.25, 2_300_000_000
@@ -57,12 +58,13 @@ class Footprint:
 
 def default_footprint(architecture: str, scale: int, *, backend: str, half: bool, on_gpu: bool) -> Footprint:
     """Return the built-in estimate for an architecture; ``half`` means fp16, and the backend ``auto`` counts as torch."""
+    spec = BACKENDS.get(backend, BACKENDS[REFERENCE_BACKEND])
     if architecture == "Compact":
-        rate = _COMPACT_BY_OPENVINO if backend == "openvino" else _COMPACT_RATE
+        rate = spec.compact_bytes_per_pixel
     else:
         rate = _RRDB_X4_RATE * max(scale, 2) ** 2 // 16
-        if architecture == "ESRGAN" and backend in ("auto", "torch") and not on_gpu:
-            return Footprint(_RRDB_IN_PIECES, _PIECES)
+        if architecture == "ESRGAN" and spec.cpu_esrgan_memory and not on_gpu:
+            return Footprint(*spec.cpu_esrgan_memory)
     return Footprint(rate / 2 if half else rate)
 
 

@@ -16,9 +16,9 @@ from typing import Any, cast
 
 from ..checksum import compute_sha256
 from ..graph.definitions import get_hidden_inputs, is_output_class
+from ..upscale.backends.base import list_backend_packages
 
 LIBRARIES = (
-    "torch",
     "torchvision",
     "numpy",
     "Pillow",
@@ -27,12 +27,8 @@ LIBRARIES = (
     "av",
     "spandrel",
     "safetensors",
-    "openvino",
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "tensorrt",
-    "tensorrt-rtx",
 )
+"""Beside those of the backends."""
 NEVER_EQUAL = float("nan")
 _WHOLE_PROMPT_INPUTS = frozenset({"PROMPT", "DYNPROMPT", "EXTRA_PNGINFO"})
 _MAX_PATH_LENGTH = 1024
@@ -90,7 +86,8 @@ class VersionKeyBuilder:
 
 def get_library_versions() -> dict[str, str]:
     """The installed versions of what computes pixels."""
-    return {name: installed for name in LIBRARIES if (installed := _find_installed_version(name))}
+    names = dict.fromkeys((*LIBRARIES, *list_backend_packages()))
+    return {name: installed for name in names if (installed := _find_installed_version(name))}
 
 
 def _find_installed_version(name: str) -> str | None:

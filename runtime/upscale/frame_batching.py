@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from ..errors import OutOfMemory
 from ..media.geometry import Size
 from ..media.video_stream import Frame
-from .backends import Backend, OnProgress, no_progress
+from .backends.base import Backend, OnProgress, no_progress
 from .target_size import ScalePlan
 from .tiles import Tiling, plan_tiles
 

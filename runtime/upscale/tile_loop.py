@@ -15,7 +15,7 @@ from ..images.quantize import to_floats
 from ..media.geometry import Region, Size
 from ..models.upscale_model import UpscaleModel
 from .alpha_clamp import clamp_to_neighbours
-from .backends import Backend
+from .backends.base import Backend
 from .output_buffer import DirectBuffer, OutputBuffer, OutputPixels, ReducingBuffer, blend, reduce_image
 from .target_size import ScalePlan
 from .tiles import Tile, Tiling, batch_tiles, iterate_tile_rows, split_region

@@ -8,7 +8,7 @@ because a tile's result depends on its padded pixels alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -18,17 +18,17 @@ from ..media.geometry import Region
 from ..media.video_stream import Frame, Samples, VideoStream
 from ..models.load import Descriptor, hash_weights
 from ..models.upscale_model import UpscaleModel
-from ..trt.attach import get_engine
-from ..trt.engine_info import read_engine_info
-from .backends import open_backend
 from .color_fix import fix_and_measure_colors, fix_colors
-from .device import resolve_device
 from .frame_batching import FrameBatcher, batched, choose_frame_batch
-from .image_batch import TiledUpscaleSettings, resolve_settings, resolve_tiling
-from .malloc import reuse_freed_memory, skip_trim
+from .resolved_settings import (
+    ResolvedSettings,
+    TiledUpscaleSettings,
+    find_engine_info,
+    open_resolved_backend,
+    resolve_settings,
+)
 from .target_size import ScalePlan, plan_scale
 from .tile_loop import total_pixels, upscale_image
-from .tiles import Tiling
 
 
 @dataclass
@@ -60,15 +60,14 @@ def upscale_video(
     """
     model = UpscaleModel.from_descriptor(descriptor)
     plan = plan_scale(stream.info.size, model.scale, settings.target)
-    settings, decision = resolve_settings(model, settings)
-    if decision:
-        on_message(decision)
-    tiling = resolve_tiling(model, settings)
-    identity = f"{stream.info.identity} | {_describe_identity(model, settings, tiling, plan)}"
+    resolved = resolve_settings(model, settings)
+    if resolved.message:
+        on_message(resolved.message)
+    identity = f"{stream.info.identity} | {_describe_identity(model, settings, resolved, plan)}"
     info = replace(stream.info, size=plan.final_size, identity=identity)
 
     def open_frames(first: int = 0) -> Iterator[Frame]:
-        return _generate_frames(stream, first, model, settings, tiling, plan, on_message, check_cancelled)
+        return _generate_frames(stream, first, model, settings, resolved, plan, on_message, check_cancelled)
 
     return VideoStream(info, open_frames, open_frames)
 
@@ -78,12 +77,12 @@ def _generate_frames(
     first: int,
     model: UpscaleModel,
     settings: TiledUpscaleSettings,
-    tiling: Tiling,
+    resolved: ResolvedSettings,
     plan: ScalePlan,
     on_message: Callable[[str], None],
     check_cancelled: Callable[[], None],
 ) -> Generator[Frame]:
-    device = resolve_device(settings.device)
+    tiling = resolved.tiling
     reuse_stats = ReuseStats()
     result = np.zeros((plan.final_size.height, plan.final_size.width, 3), np.uint16)
     # Tiles that stay in ``result`` must stay as the model made them: a corrected frame is a copy.
@@ -92,8 +91,7 @@ def _generate_frames(
     # A tile of one pass that is written straight to its place can be left standing; after a reduction it cannot be found again.
     can_reuse_tiles = plan.passes == 1 and plan.model_size == plan.final_size and tiling.blend_width == 0
     with (
-        reuse_freed_memory() if device.type == "cpu" else nullcontext(skip_trim) as trim_memory,
-        closing(open_backend(settings.backend, model, settings.device, settings.precision)) as backend,
+        open_resolved_backend(model, resolved) as (backend, trim_memory),
         closing(_make_closable(stream.frames(first))) as source,
     ):
         batcher = FrameBatcher(backend)
@@ -186,23 +184,23 @@ def _make_closable(frames: Iterator[Frame]) -> Generator[Frame]:
             close()
 
 
-def _describe_identity(model: UpscaleModel, settings: TiledUpscaleSettings, tiling: Tiling, plan: ScalePlan) -> str:
-    """Everything that the pixels of the result depend on; ``settings`` are settled.
+def _describe_identity(model: UpscaleModel, settings: TiledUpscaleSettings, resolved: ResolvedSettings, plan: ScalePlan) -> str:
+    """Everything that the pixels of the result depend on. Stored by interrupted videos, so its text must not change.
 
-    Not a tile that was chosen by the memory free at that moment: to the rounding of floats it changes nothing, and a run
-    that was stopped must go on where less is free.
+    The precision of backends other than torch is written as requested. A tile that was chosen by the memory free at that moment
+    is left out: it changes only the rounding of floats, and an interrupted run must go on where less memory is free.
     """
-    numbers = f"{hash_weights(model.descriptor)} {settings.backend} {settings.precision} {settings.linear}"
+    precision = resolved.precision if resolved.backend == "torch" else settings.precision
+    numbers = f"{hash_weights(model.descriptor)} {resolved.backend} {precision} {settings.linear}"
     fix = "" if settings.color_fix == "off" else f" colour fix {settings.color_fix}"
-    cut = f"tile {settings.tile or 'auto'} halo {tiling.aligned_halo} {tiling.merge}"
-    return f"upscale {plan.final_size} {numbers} {cut}{fix}{_describe_engine(model, settings.backend)}"
+    cut = f"tile {settings.tile or 'auto'} halo {resolved.tiling.aligned_halo} {resolved.tiling.merge}"
+    return f"upscale {plan.final_size} {numbers} {cut}{fix}{_describe_engine(model, resolved.backend)}"
 
 
 def _describe_engine(model: UpscaleModel, backend: str) -> str:
-    """What decides the pixels of a TensorRT engine: not the card or the driver, whose rounding is as any device's."""
-    engine = get_engine(model.descriptor) if backend == "tensorrt" else None
-    stamp = read_engine_info(engine.path) if engine else None
-    if stamp is None:
+    """What decides the pixels of a TensorRT engine. GPU and driver are left out: their rounding is that of any device."""
+    info = find_engine_info(model) if backend == "tensorrt" else None
+    if info is None:
         return ""
-    fixed_size = f" only {stamp.most[1]}x{stamp.most[0]}" if stamp.least == stamp.most else ""
-    return f" engine {stamp.weights} {stamp.precision}{fixed_size}"
+    fixed_size = f" only {info.most[1]}x{info.most[0]}" if info.least == info.most else ""
+    return f" engine {info.weights} {info.precision}{fixed_size}"

@@ -27,7 +27,7 @@ from upscale8k.runtime.errors import WorkflowError
 from upscale8k.runtime.models.catalog import load_catalog
 from upscale8k.runtime.models.random_weights import generate_model
 from upscale8k.runtime.models.upscale_model import UpscaleModel
-from upscale8k.runtime.upscale import image_batch
+from upscale8k.runtime.upscale import resolved_settings
 from upscale8k.runtime.upscale.autotune.select import BackendChoice
 
 CASE = BenchmarkCase("a|b<c>.pth", "64x64", 0, "fp32", "torch")
@@ -96,7 +96,7 @@ def test_a_run_by_auto_is_one_by_what_auto_settled_on(monkeypatch: pytest.Monkey
     told: list[str] = []
     watch = SimpleNamespace(advance=lambda steps=1: None, message=told.append)
     choice = BackendChoice("torch", "bf16", "Tried once: bf16.")
-    monkeypatch.setattr(image_batch, "select_backend", lambda *asked: choice)
+    monkeypatch.setattr(resolved_settings, "select_backend", lambda *asked: choice)
     wanted = make_cases(["realesr-animevideov3"], ["32x32"], [0], ["auto"], ["auto"])
     (one,) = run_benchmark(wanted, [], "cpu", warmups=0, repeats=1, open_progress=lambda total, unit: nullcontext(watch))
     assert (one.problem, one.backend, one.precision) == ("", "torch", "bf16")
@@ -118,7 +118,9 @@ def test_a_plot_of_nothing_says_so() -> None:
 
 def test_the_profile_of_swinir_ends_at_its_exact_halo(tmp_path: Path) -> None:
     model = UpscaleModel.from_descriptor(generate_model(load_catalog()["swinir-lightweight-x4"]))
-    found = measure_halo_errors("swinir-lightweight-x4", model, "generated", "cpu", halos=(0, 12, model.exact_halo or 0))
+    found = measure_halo_errors(
+        "swinir-lightweight-x4", model, "generated", torch.device("cpu"), halos=(0, 12, model.exact_halo or 0)
+    )
     assert [error.halo for error in found.errors] == [0, 16, 104], "halos lie on the window's grid"
     assert found.errors[0].worst_steps > 1
     assert found.errors[-1].worst_steps < 1e-3

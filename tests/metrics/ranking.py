@@ -63,7 +63,8 @@ def upscaled(model: str, name: str, image: np.ndarray, keep: Path | None) -> np.
     from upscale8k.runtime.models.load import load_model
     from upscale8k.runtime.models.locate import find_model
     from upscale8k.runtime.progress import SilentProgress
-    from upscale8k.runtime.upscale.image_batch import TiledUpscaleSettings, upscale_batch
+    from upscale8k.runtime.upscale.image_batch import upscale_batch
+    from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings
 
     kept = keep / f"{model}-{name}.npy" if keep else None
     if kept and kept.is_file():

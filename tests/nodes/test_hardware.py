@@ -97,7 +97,7 @@ def test_a_value_that_is_no_settings_is_refused(wrong: object) -> None:
 
 def test_upscaling_takes_the_settings_and_changes_no_pixel(host: LocalHost, monkeypatch: pytest.MonkeyPatch) -> None:
     """64 px tiles by settings: the picture is the same as in one piece, within rounding."""
-    import upscale8k.runtime.upscale.image_batch as engine
+    import upscale8k.runtime.upscale.resolved_settings as engine
 
     seen = []
     choose = engine.choose_tiling

@@ -33,7 +33,7 @@ class Watch:
     def advance(self, steps: int = 1) -> None:
         self.done += steps
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         self.said.append(text)
 
 
@@ -62,7 +62,7 @@ def test_real_esrgan_x4plus_becomes_an_engine_once(rtx: TensorRTPackage, watch: 
     model = UpscaleModel.from_descriptor(load_model(find_model("realesrgan-x4plus", ())))
     source = make_source_from_model(model, hash_weights(model.descriptor), 512, half=True, fixed=False)
     found = engine(source, rtx, watch)
-    assert found.built
+    assert found.is_new
     assert 0 < watch.done <= PROGRESS_TOTAL
     # 16.7 million weights of two bytes are in it
     assert 33e6 < found.path.stat().st_size < 60e6
@@ -71,8 +71,8 @@ def test_real_esrgan_x4plus_becomes_an_engine_once(rtx: TensorRTPackage, watch: 
     assert (facts["precision"], facts["target"], facts["version"]) == ("fp16", "sm_89", rtx.version)
     assert (facts["least"], facts["best"], facts["most"]) == ([32, 32], [640, 640], [640, 640])
     before = found.path.stat().st_mtime_ns
-    again = engine(replace(source, graph=lambda: pytest.fail("exported again")), rtx, watch)
-    assert (again.path, again.built, again.path.stat().st_mtime_ns) == (found.path, False, before)
+    again = engine(replace(source, make_onnx=lambda: pytest.fail("exported again")), rtx, watch)
+    assert (again.path, again.is_new, again.path.stat().st_mtime_ns) == (found.path, False, before)
 
 
 @real
@@ -80,10 +80,10 @@ def test_real_esrgan_x4plus_becomes_an_engine_once(rtx: TensorRTPackage, watch: 
 @pytest.mark.parametrize("fixed", [True, False])
 def test_a_small_engine_of_every_kind(half: bool, fixed: bool, small: UpscaleModel, rtx: TensorRTPackage, watch: Watch) -> None:
     found = engine(make_source_from_model(small, "00" * 32, 64, half=half, fixed=fixed), rtx, watch, "sm_86,sm_120")
-    assert found.built
-    assert found.stamp.target == "sm_86,sm_120"
-    assert found.stamp.shapes.fixed == fixed
-    assert found.stamp.precision == ("fp16" if half else "fp32")
+    assert found.is_new
+    assert found.info.target == "sm_86,sm_120"
+    assert found.info.shape_profile.is_fixed == fixed
+    assert found.info.precision == ("fp16" if half else "fp32")
 
 
 @real
@@ -92,16 +92,16 @@ def test_an_engine_that_is_not_the_right_one_is_built_anew_and_that_is_said(
 ) -> None:
     source, path = make_source_from_model(small, "00" * 32, 64, half=True, fixed=False), tmp_path / "own" / "x.trt"
     good = engine(source, rtx, watch, path=path)
-    assert good.built
+    assert good.is_new
     assert watch.said == []
-    assert not engine(source, rtx, watch, path=path).built
+    assert not engine(source, rtx, watch, path=path).is_new
     path.write_bytes(path.read_bytes()[:-1])
-    assert engine(source, rtx, watch, path=path).built
+    assert engine(source, rtx, watch, path=path).is_new
     assert "its file is damaged" in watch.said[-1]
-    write_engine(path, path.read_bytes(), replace(good.stamp, version="1.0.0"))
-    assert engine(source, rtx, watch, path=path).built
+    write_engine(path, path.read_bytes(), replace(good.info, version="1.0.0"))
+    assert engine(source, rtx, watch, path=path).is_new
     assert "another version of TensorRT" in watch.said[-1]
-    assert engine(source, rtx, watch, "sm_120", path=path).built
+    assert engine(source, rtx, watch, "sm_120", path=path).is_new
     assert "another GPU" in watch.said[-1]
     assert read_engine_info(path).target == "sm_120"
 
@@ -133,7 +133,7 @@ def test_an_onnx_file_becomes_an_engine_as_it_is(
     path.write_bytes(export_onnx(small, half=True).content)
     source = make_source_from_onnx(path, 64, fixed=False)
     assert (source.precision, source.scale, source.shape_profile.max) == ("fp16", 2, (64 + 2 * small.halo,) * 2)
-    assert engine(source, rtx, watch).built
+    assert engine(source, rtx, watch).is_new
     path.write_bytes(export_onnx(small, size=(96, 80)).content)
     assert make_source_from_onnx(path, 512, fixed=False).shape_profile.max == (96, 80)
 
@@ -173,10 +173,10 @@ def test_a_graph_is_made_only_when_it_is_needed(
     small: UpscaleModel, flavour: Callable[..., TensorRTPackage], watch: Watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[bytes] = []
-    monkeypatch.setattr(obtaining, "build_engine", lambda order, flavour, advance: made.append(order.graph) or b"engine")
-    source = replace(make_source_from_model(small, "00", 64, half=True, fixed=False), graph=lambda: b"graph")
+    monkeypatch.setattr(obtaining, "build_engine", lambda order, flavour, advance: made.append(order.onnx_bytes) or b"engine")
+    source = replace(make_source_from_model(small, "00", 64, half=True, fixed=False), make_onnx=lambda: b"graph")
     first = engine(source, flavour(), watch)
-    assert not engine(source, flavour(), watch).built
+    assert not engine(source, flavour(), watch).is_new
     assert engine(source, flavour(version="1.2.4"), watch).path != first.path
     assert made == [b"graph", b"graph"]
     assert list_differences(first.path, make_engine_info(source, resolve_target_gpu("sm_120", flavour()), flavour(), 0)) == [

@@ -15,7 +15,8 @@ from upscale8k.runtime.metrics.artifact_measures.enlargement import Enlargement
 from upscale8k.runtime.metrics.artifact_measures.spectrum import measure_spectrum
 from upscale8k.runtime.metrics.drift import measure_drift
 from upscale8k.runtime.upscale.color_fix import ColorFixResult, average_results, fix_and_measure_colors, fix_colors
-from upscale8k.runtime.upscale.image_batch import TiledUpscaleSettings, upscale_batch
+from upscale8k.runtime.upscale.image_batch import upscale_batch
+from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings
 from upscale8k.runtime.upscale.video import upscale_video
 
 from .test_image_batch import Told

@@ -6,7 +6,7 @@ import pytest
 import torch
 from upscale8k.runtime.errors import HardwareMissing, WorkflowError
 from upscale8k.runtime.models.upscale_model import UpscaleModel
-from upscale8k.runtime.upscale.device import resolve_device, resolve_precision
+from upscale8k.runtime.upscale.device import DTYPES, resolve_device, resolve_precision
 
 MODEL = UpscaleModel(
     descriptor=None,  # type: ignore[arg-type]  # nobody here looks at it
@@ -47,14 +47,14 @@ def test_auto_is_the_best_that_is_here(machine) -> None:
 def test_a_device_is_taken_by_its_number(machine) -> None:
     machine(cuda=2)
     assert resolve_device("cuda:1") == torch.device("cuda", 1)
-    with pytest.raises(HardwareMissing, match="cuda:2 was asked for"):
+    with pytest.raises(HardwareMissing, match="cuda:2 was requested"):
         resolve_device("cuda:2")
 
 
 @pytest.mark.parametrize("name", ["cuda", "cuda:0", "mps", "xpu", "meta", "vulkan"])
 def test_a_device_that_is_not_here_is_named(name: str, machine) -> None:
     machine()
-    with pytest.raises(HardwareMissing, match=f"device {name} was asked for") as caught:
+    with pytest.raises(HardwareMissing, match=f"device {name} was requested") as caught:
         resolve_device(name)
     assert caught.value.feature == name.partition(":")[0]
     assert "--device cpu" in caught.value.hint
@@ -69,19 +69,19 @@ def test_nonsense_is_no_device(name: str) -> None:
 
 @pytest.mark.parametrize(
     ("device", "half_safe", "expected"),
-    [("cuda", True, torch.float16), ("cuda", False, torch.float32), ("mps", True, torch.float32), ("cpu", True, torch.float32)],
+    [("cuda", True, "fp16"), ("cuda", False, "fp32"), ("mps", True, "fp32"), ("cpu", True, "fp32")],
 )
-def test_auto_is_half_precision_where_that_is_fast_and_safe(device: str, half_safe: bool, expected: torch.dtype) -> None:
+def test_auto_is_half_precision_where_that_is_fast_and_safe(device: str, half_safe: bool, expected: str) -> None:
     assert resolve_precision("auto", replace(MODEL, half_safe=half_safe), torch.device(device)) == expected
 
 
 def test_a_precision_is_taken_by_its_name() -> None:
     for name, dtype in (("fp32", torch.float32), ("fp16", torch.float16), ("bf16", torch.bfloat16)):
-        assert resolve_precision(name, MODEL, torch.device("cpu")) == dtype
+        assert DTYPES[resolve_precision(name, MODEL, torch.device("cpu"))] == dtype
 
 
 def test_an_unsafe_precision_is_refused() -> None:
     with pytest.raises(WorkflowError, match="test overflows in fp16"):
         resolve_precision("fp16", replace(MODEL, half_safe=False), torch.device("cuda"))
-    with pytest.raises(WorkflowError, match="not made for bf16"):
+    with pytest.raises(WorkflowError, match="does not support bf16"):
         resolve_precision("bf16", replace(MODEL, bfloat16_safe=False), torch.device("cuda"))

@@ -13,6 +13,8 @@ from upscale8k.runtime.upscale.target_size import plan_scale
 from upscale8k.runtime.upscale.tile_loop import upscale_image
 from upscale8k.runtime.upscale.tiles import Tiling
 
+CPU = torch.device("cpu")
+
 
 class Silent:
     def advance(self, steps: int = 1) -> None:
@@ -27,14 +29,14 @@ def upscaled(descriptor: Any, pixels: np.ndarray, tiling: Tiling, target: str = 
     height, width, channels = pixels.shape
     steps = plan_scale(Size(width, height), model.scale, target)
     out = np.zeros((steps.final_size.height, steps.final_size.width, channels), np.float32)
-    backend = TorchBackend(model, "cpu", "fp32")
+    backend = TorchBackend(model, CPU, "fp32")
     upscale_image(pixels, model, backend, tiling, steps, out=out, progress=Silent())
     return out
 
 
 def untiled(descriptor: Any, pixels: np.ndarray) -> np.ndarray:
     """One call of spandrel's own, in the backend's memory layout."""
-    backend = TorchBackend(UpscaleModel.from_descriptor(descriptor), "cpu", "fp32")
+    backend = TorchBackend(UpscaleModel.from_descriptor(descriptor), CPU, "fp32")
     return backend.run(pixels[None])[0]
 
 

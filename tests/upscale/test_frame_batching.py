@@ -9,9 +9,9 @@ import pytest
 from upscale8k.runtime.errors import OutOfMemory
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.media.video_stream import ColorInfo, Frame, VideoInfo, VideoStream
-from upscale8k.runtime.upscale.backends import OnProgress, no_progress
+from upscale8k.runtime.upscale.backends.base import OnProgress, no_progress
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
-from upscale8k.runtime.upscale.image_batch import TiledUpscaleSettings
+from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings
 from upscale8k.runtime.upscale.video import upscale_video
 
 RNG = np.random.default_rng(11)

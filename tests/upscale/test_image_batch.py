@@ -11,7 +11,8 @@ import pytest
 import torch
 from upscale8k.runtime.errors import HardwareMissing, WorkflowError
 from upscale8k.runtime.models.upscale_model import UpscaleModel
-from upscale8k.runtime.upscale.image_batch import TiledUpscaleSettings, resolve_tiling, upscale_batch
+from upscale8k.runtime.upscale.image_batch import upscale_batch
+from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings, resolve_settings
 
 RNG = np.random.default_rng(6)
 
@@ -135,11 +136,11 @@ def test_a_run_that_is_cancelled_leaves_the_display_closed(model: Any) -> None:
 
 def test_a_tiling_is_made_for_the_machine(model: Any) -> None:
     facts = UpscaleModel.from_descriptor(model)
-    tiling = resolve_tiling(facts, TiledUpscaleSettings("8K", "cpu"))
+    tiling = resolve_settings(facts, TiledUpscaleSettings("8K", "cpu")).tiling
     assert tiling.halo == 18
     assert tiling.merge == "crop"
     assert 96 <= tiling.tile <= 1024
-    assert resolve_tiling(facts, TiledUpscaleSettings("8K", "cpu", tile=64, batch=2)).tile == 64
+    assert resolve_settings(facts, TiledUpscaleSettings("8K", "cpu", tile=64, batch=2)).tiling.tile == 64
 
 
 # A copy of the upscaled picture in float would be 288 MB more, the weights' layers nothing: the null backend has none.
@@ -153,7 +154,8 @@ from upscale8k.runtime.bench.workers.worker_setup import read_peak_resident_byte
 from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.models.load import load_model
 from upscale8k.runtime.models.locate import find_model
-from upscale8k.runtime.upscale.image_batch import TiledUpscaleSettings, upscale_batch
+from upscale8k.runtime.upscale.image_batch import upscale_batch
+from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings
 
 channels, target = int(sys.argv[2]), sys.argv[3]
 model = load_model(find_model("realesr-animevideov3", ()))

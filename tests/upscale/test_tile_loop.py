@@ -7,7 +7,7 @@ import pytest
 from upscale8k.runtime.errors import OutOfMemory, UnsupportedModel
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.models.upscale_model import UpscaleModel
-from upscale8k.runtime.upscale.backends import OnProgress, no_progress
+from upscale8k.runtime.upscale.backends.base import OnProgress, no_progress
 from upscale8k.runtime.upscale.backends.null import NullBackend
 from upscale8k.runtime.upscale.target_size import plan_scale
 from upscale8k.runtime.upscale.tile_loop import total_pixels, upscale_image
@@ -61,7 +61,7 @@ class Cramped(Smoothing):
     """Fits only so many pixels."""
 
     def __init__(self, scale: int, most: int) -> None:
-        super().__init__(scale)
+        super().__init__(replace(MODEL, scale=scale))
         self.most = most
         self.shapes: list[tuple[int, ...]] = []
 
@@ -82,7 +82,7 @@ def upscaled(
     height, width, channels = pixels.shape
     steps = plan_scale(Size(width, height), 4, target)
     out = np.zeros((steps.final_size.height, steps.final_size.width, channels), np.float32)
-    upscale_image(pixels, MODEL, backend or Smoothing(4), tiling, steps, out=out, progress=watch or Told())
+    upscale_image(pixels, MODEL, backend or Smoothing(MODEL), tiling, steps, out=out, progress=watch or Told())
     return out
 
 
@@ -123,7 +123,7 @@ def test_a_cross_fade_hides_what_a_narrow_halo_leaves() -> None:
             return super().run(batch, part) + np.float32(0.01 * (self.calls % 2))
 
     def step(tiling: Tiling) -> float:
-        return float(np.abs(np.diff(upscaled(flat, tiling, backend=Tilted(4)), axis=1)).max())
+        return float(np.abs(np.diff(upscaled(flat, tiling, backend=Tilted(MODEL)), axis=1)).max())
 
     assert step(Tiling(32, 16)) == pytest.approx(0.01, rel=1e-3)
     assert step(Tiling(32, 16, merge="half-sine")) < 0.001
@@ -211,4 +211,4 @@ def test_a_model_for_grey_images_is_refused() -> None:
     steps = plan_scale(Size(8, 8), 4, "model scale")
     out = np.zeros((32, 32, 3), np.float32)
     with pytest.raises(UnsupportedModel, match="takes 1 and gives 1 channels"):
-        upscale_image(image(8, 8), grey_model, NullBackend(4), Tiling(8, 0), steps, out=out, progress=Told())
+        upscale_image(image(8, 8), grey_model, NullBackend(grey_model), Tiling(8, 0), steps, out=out, progress=Told())

@@ -13,10 +13,11 @@ from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.media.video_stream import ColorInfo, Frame, VideoInfo, VideoStream
 from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.trt.attach import AttachedEngine, attach_engine
-from upscale8k.runtime.upscale import video as video_module
-from upscale8k.runtime.upscale.backends import OnProgress, no_progress
+from upscale8k.runtime.upscale import resolved_settings
+from upscale8k.runtime.upscale.backends.base import OnProgress, no_progress
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
-from upscale8k.runtime.upscale.image_batch import TiledUpscaleSettings, upscale_batch
+from upscale8k.runtime.upscale.image_batch import upscale_batch
+from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings
 from upscale8k.runtime.upscale.video import upscale_video
 
 RNG = np.random.default_rng(3)
@@ -139,7 +140,7 @@ def test_the_identity_tells_engines_apart_but_not_cards(model: Any, monkeypatch:
 
     def identity(**changed: Any) -> str:
         stamp = SimpleNamespace(**{**facts, "target": "sm_89", "driver": "1", "tile": 64, **changed})
-        monkeypatch.setattr(video_module, "read_engine_info", lambda _: stamp)
+        monkeypatch.setattr(resolved_settings, "read_engine_info", lambda _: stamp)
         carrier = attach_engine(model, AttachedEngine(Path("x.trt")))
         settings = TiledUpscaleSettings("2x", "cpu", tile=64, backend="tensorrt")
         return upscale_video(make_stream([noise()]), carrier, settings, lambda _: None).info.identity

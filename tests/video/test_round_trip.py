@@ -17,8 +17,8 @@ import torch
 from upscale8k.runtime.models.load import load_model
 from upscale8k.runtime.models.locate import find_model
 from upscale8k.runtime.progress import SilentProgress
-from upscale8k.runtime.upscale.image_batch import TiledUpscaleSettings as Upscaling
 from upscale8k.runtime.upscale.image_batch import upscale_batch
+from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings as Upscaling
 from upscale8k.runtime.upscale.video import upscale_video
 from upscale8k.runtime.video.read.probe import probe
 from upscale8k.runtime.video.read.video_reader import open_video
@@ -236,7 +236,7 @@ from pathlib import Path
 import psutil
 from upscale8k.runtime.models.load import load_model
 from upscale8k.runtime.models.locate import find_model
-from upscale8k.runtime.upscale.image_batch import TiledUpscaleSettings as Upscaling
+from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings as Upscaling
 from upscale8k.runtime.upscale.video import upscale_video
 from upscale8k.runtime.video.read.video_reader import open_video
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video

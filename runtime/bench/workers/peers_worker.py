@@ -47,17 +47,18 @@ def ours_torch(job: dict[str, Any]) -> PeerSetup:
 
 def _set_up_node(job: dict[str, Any], backend: str, precision: str) -> PeerSetup:
     torch = importlib.import_module("torch")
-    nodes, batch = worker_setup.load_own_nodes(job), worker_setup.import_own_module("runtime.upscale.image_batch")
+    nodes = worker_setup.load_own_nodes(job)
+    worker_setup.import_own_module("runtime.upscale.image_batch")  # the node imports it when it runs
+    settings_module = worker_setup.import_own_module("runtime.upscale.resolved_settings")
     model = nodes["UpscaleModel"]().run(Path(job["weights"]).name)[0]
     facts = worker_setup.import_own_module("runtime.models.upscale_model").UpscaleModel.from_descriptor(model)
     tiles, geometry = (
         worker_setup.import_own_module("runtime.upscale.tiles"),
         worker_setup.import_own_module("runtime.media.geometry"),
     )
-    choose = worker_setup.import_own_module("runtime.upscale.autotune.select").select_backend
-    resolved = choose(facts, "cpu", precision, backend)  # measures once in a machine's life
+    settings = settings_module.TiledUpscaleSettings("model scale", "cpu", backend=backend, precision=precision)
+    resolved = settings_module.resolve_settings(facts, settings)  # measures once in a machine's life
     job["how"] = f"{resolved.backend} in {resolved.precision}"
-    settings = batch.TiledUpscaleSettings("model scale", "cpu", backend=backend, precision=precision)
 
     def run(pixels: Any) -> Any:
         image = torch.from_numpy(pixels)[None]
@@ -65,7 +66,7 @@ def _set_up_node(job: dict[str, Any], backend: str, precision: str) -> PeerSetup
         return upscaled[0][0].numpy()
 
     def cuts() -> Cuts:
-        cores = [tile.core for tile in tiles.plan_tiles(geometry.Size(*job["size"]), batch.resolve_tiling(facts, settings))]
+        cores = [tile.core for tile in tiles.plan_tiles(geometry.Size(*job["size"]), resolved.tiling)]
         return sorted({core.x for core in cores} - {0}), sorted({core.y for core in cores} - {0})
 
     return run, cuts

@@ -61,7 +61,7 @@ def make_own_run(job: VideoJob, busy: BusyTimer, *, encode: bool) -> Callable[[]
     nodes, weights = worker_setup.load_own_nodes(job), Path(job["weights"])
     for name in ("models.load", "upscale.image_batch", "upscale.backends.torch", "comfyui.types.video"):
         worker_setup.import_own_module(f"runtime.{name}")  # nodes import these when they run; the peer's has done so by now
-    _time_backends(worker_setup.import_own_module("runtime.upscale.video"), busy)
+    _time_backends(worker_setup.import_own_module("runtime.upscale.resolved_settings"), busy)
     converter = worker_setup.import_own_module("runtime.video.color.rgb_to_yuv").RgbToYuv
 
     def run() -> None:
@@ -76,15 +76,15 @@ def make_own_run(job: VideoJob, busy: BusyTimer, *, encode: bool) -> Callable[[]
     return run
 
 
-def _time_backends(video_module: Any, busy: BusyTimer) -> None:
-    original_open = video_module.open_backend
+def _time_backends(settings_module: Any, busy: BusyTimer) -> None:
+    original_open = settings_module.open_backend
 
     def open_backend(*args: Any) -> Any:
         backend = original_open(*args)
         backend.run = busy.wrap(backend.run)
         return backend
 
-    video_module.open_backend = open_backend
+    settings_module.open_backend = open_backend
 
 
 def _convert_frames(stream: Any, make_converter: Callable[..., Any]) -> None:

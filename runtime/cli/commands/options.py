@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ...errors import WorkflowError
+from ...upscale.backends.base import describe_backend_choices
 from ..display import DISPLAY_MODES, DisplayMode
 
 Workflow = Annotated[
@@ -21,9 +22,7 @@ OutputDir = Annotated[Path | None, typer.Option("--output-dir", help="Where resu
 ModelsDir = Annotated[list[Path] | None, typer.Option("--models-dir", help="Where weights lie; may be given more than once.")]
 ExtraPaths = Annotated[Path | None, typer.Option("--extra-model-paths", help="ComfyUI's extra_model_paths.yaml.")]
 Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N, mps or xpu.")]
-BackendName = Annotated[
-    str, typer.Option("--backend", help="auto, torch, openvino, onnxruntime, tensorrt or null (repeats pixels, for a dry run).")
-]
+BackendName = Annotated[str, typer.Option("--backend", help=f"{describe_backend_choices()}.")]
 ProgressMode = Annotated[str, typer.Option("--progress", help=" | ".join(DISPLAY_MODES))]
 Packs = Annotated[
     list[Path] | None,

@@ -1,8 +1,8 @@
-"""What ``auto`` means: measured once on this machine with the very model, and remembered.
+"""What ``auto`` means: measured once on this machine with the model itself, and stored.
 
-The answer depends on the machine, the versions and the weights, never on the tile or the picture, so that a setting that only
-costs time changes no byte, and ComfyUI and the command line, which share the memory of it, give the same pixels. The first
-answer that was written down stands, also when two processes measured at the same time.
+The answer depends on the machine, the versions and the weights, never on the tile or the image. So a setting that only costs
+time changes no byte, and ComfyUI and the command line, which share the stored answers, give the same pixels. The first stored
+answer stands, also when two processes measured at the same time.
 """
 
 from __future__ import annotations
@@ -23,58 +23,50 @@ from ...models.load import hash_weights
 from ...models.onnx_export import ANY_SIZE
 from ...models.upscale_model import UpscaleModel
 from ...trt.attach import get_engine
-from ..backends import Precision, openvino
-from ..device import resolve_device, resolve_precision
+from ..backends.base import AUTO, BACKENDS, REFERENCE_BACKEND, Precision
+from ..device import resolve_precision
 from . import cache
 from .trial import Candidate, TrialResult, run_trials
 
-REFERENCE = Candidate("torch", "fp32")
-_TORCH_BF16 = Candidate("torch", "bf16")
-_OPENVINO = Candidate("openvino", "fp32")
-_MAX_RELATIVE_TIME = 0.97
-"""A backend must need less than this part of torch's time; otherwise torch, the reference, stays."""
-_MAX_RELATIVE_TIME_BF16 = 0.7
-"""The same for bf16 against the fastest in fp32: it is not there for a few per cent."""
+REFERENCE = Candidate(REFERENCE_BACKEND, "fp32")
 
 
 @dataclass(frozen=True)
 class BackendChoice:
-    """What to open. ``sentence`` says what was measured, where it was measured just now."""
+    """What to open. ``precision`` stays ``auto`` for a backend with its own; ``message`` says what was measured just now."""
 
     backend: str
     precision: Precision
     message: str | None = None
 
 
-def select_backend(model: UpscaleModel, device: str, precision: Precision, backend: str = "auto") -> BackendChoice:
-    """What ``auto`` is for ``model``, for each of the two where it was asked for.
+def select_backend(model: UpscaleModel, device: torch.device, precision: Precision, backend: str = AUTO) -> BackendChoice:
+    """Replace ``auto`` in ``backend`` and, for torch, in ``precision``.
 
-    Measures for a few seconds where that is not known. Raises what ``resolve`` and ``resolve_precision`` raise.
+    Measures for some seconds on a CPU where no answer is stored. Raises ``WorkflowError`` for a precision that the model is not
+    safe in.
     """
-    if backend == "auto" and get_engine(model.descriptor) is not None:
+    if backend == AUTO and get_engine(model.descriptor) is not None:
         return BackendChoice("tensorrt", precision)
-    if backend not in ("auto", "torch"):
+    if backend not in (AUTO, REFERENCE.backend):
         return BackendChoice(backend, precision)
-    torch_device = resolve_device(device)
-    resolved_precision = _PRECISION_NAMES[resolve_precision(precision, model, torch_device)]
-    candidates = _list_candidates(model, backend, precision) if torch_device.type == "cpu" else [REFERENCE]
+    resolved_precision = resolve_precision(precision, model, device)
+    candidates = _list_candidates(model, backend, precision) if device.type == "cpu" else [REFERENCE]
     if len(candidates) == 1 or resolved_precision != "fp32":
-        return BackendChoice("torch", resolved_precision)
+        return BackendChoice(REFERENCE.backend, resolved_precision)
     return _select_fastest(model, candidates)
 
 
-_PRECISION_NAMES: dict[torch.dtype, Precision] = {torch.float32: "fp32", torch.float16: "fp16", torch.bfloat16: "bf16"}
-
-
 def _list_candidates(model: UpscaleModel, backend: str, precision: Precision) -> list[Candidate]:
-    """What may run ``model`` on the processor, the reference first."""
+    """What may run ``model`` on the CPU, the reference first."""
     candidates = [REFERENCE]
     if model.architecture not in ANY_SIZE:
         return candidates
-    if precision == "auto" and model.bfloat16_safe and has_bf16(query_cpu()):
-        candidates.append(_TORCH_BF16)
-    if backend == "auto" and openvino.is_installed():
-        candidates.append(_OPENVINO)
+    supports_bf16 = model.bfloat16_safe and has_bf16(query_cpu())
+    for spec in BACKENDS.values():
+        precisions = [name for name, _ in spec.cpu_trials if precision in (AUTO, name) and (name != "bf16" or supports_bf16)]
+        if precisions and backend in (AUTO, spec.name) and spec.is_installed():
+            candidates += [Candidate(spec.name, name) for name in precisions]
     return candidates
 
 
@@ -89,7 +81,7 @@ def _select_fastest(model: UpscaleModel, candidates: list[Candidate]) -> Backend
 
 
 def _adjust_for_halo(model: UpscaleModel, tile_results: Mapping[Candidate, TrialResult]) -> dict[Candidate, TrialResult]:
-    """What was found on one tile: a backend that takes more memory has smaller tiles, and more of them is halo."""
+    """Results of one tile for a whole image: a backend that takes more memory has smaller tiles, and more of them is halo."""
     reference = _compute_halo_cost(model, REFERENCE)
     return {
         one: replace(found, relative_time=found.relative_time * _compute_halo_cost(model, one) / reference)
@@ -98,10 +90,11 @@ def _adjust_for_halo(model: UpscaleModel, tile_results: Mapping[Candidate, Trial
 
 
 def _pick_best(results: Mapping[Candidate, TrialResult]) -> Candidate:
-    times = {one: result.relative_time for one, result in results.items()}
+    """The fastest in fp32, then one in half precision if it is much faster than that."""
     best = REFERENCE
-    for candidate, max_relative_time in ((_OPENVINO, _MAX_RELATIVE_TIME), (_TORCH_BF16, _MAX_RELATIVE_TIME_BF16)):
-        if candidate in times and times[candidate] < times[best] * max_relative_time:
+    for candidate in sorted(results, key=lambda one: one.precision != "fp32"):
+        limit = dict(BACKENDS[candidate.backend].cpu_trials).get(candidate.precision, 0.0)
+        if results[candidate].relative_time < results[best].relative_time * limit:
             best = candidate
     return best
 
@@ -115,22 +108,24 @@ def _describe_choice(choice: Candidate, results: Mapping[Candidate, TrialResult]
     comparisons = [_describe_comparison(one, result) for one, result in results.items() if one != REFERENCE]
     if not comparisons:
         return None
-    message = f"Tried once on this machine against {REFERENCE.title}: {', '.join(comparisons)}. Using {choice.title}."
-    if choice != _TORCH_BF16 or choice not in results:
+    message = f"Measured once on this machine against {REFERENCE.title}: {', '.join(comparisons)}. Using {choice.title}."
+    if choice.precision == "fp32" or choice not in results:
         return message
-    return f"{message} Its rounding is {results[choice].decibels:.0f} dB below the picture; the precision fp32 avoids it."
+    return f"{message} Its rounding error is {results[choice].decibels:.0f} dB below the image; the precision fp32 avoids it."
 
 
 def _describe_comparison(candidate: Candidate, result: TrialResult) -> str:
     if isinf(result.relative_time):
-        return f"{candidate.title} is not true enough ({result.decibels:.0f} dB)"
+        return f"{candidate.title} is not accurate enough ({result.decibels:.0f} dB)"
     return f"{candidate.title} is {1 / result.relative_time:.2f} times as fast"
 
 
 def _make_cache_key(model: UpscaleModel, candidates: list[Candidate]) -> str:
-    """Everything that the answer depends on."""
+    """A hash of everything that the answer depends on. Stored on disk: another text measures everything anew."""
     facts = [_identify_processor(), str(torch.get_num_threads()), torch.__version__, hash_weights(model.descriptor)]
-    facts += [f"{one.title} {openvino.get_version() if one == _OPENVINO else ''}" for one in candidates]
+    for one in candidates:
+        version = "" if one.backend == REFERENCE.backend else BACKENDS[one.backend].get_version()
+        facts.append(f"{one.title} {version}")
     return hashlib.sha256("\n".join(facts).encode()).hexdigest()[:32]
 
 

@@ -8,12 +8,14 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
 from ...images.quantize import to_floats
 from ...models.upscale_model import UpscaleModel
 from ...paths import SAMPLE_IMAGE
-from ..backends import Backend, Precision
+from ..backends import open_backend
+from ..backends.base import Backend, ResolvedPrecision
 from ..malloc import reuse_freed_memory
 
 _CROP_ORIGIN = 96, 96
@@ -31,7 +33,7 @@ class Candidate:
     """A backend in one precision."""
 
     backend: str
-    precision: Precision
+    precision: ResolvedPrecision
 
     @property
     def title(self) -> str:
@@ -78,9 +80,7 @@ def run_trials(model: UpscaleModel, candidates: Sequence[Candidate]) -> dict[Can
 
 
 def _open_candidate(candidate: Candidate, model: UpscaleModel) -> Backend:
-    from ..backends import open_backend
-
-    return open_backend(candidate.backend, model, "cpu", candidate.precision)
+    return open_backend(candidate.backend, model, torch.device("cpu"), candidate.precision)
 
 
 def _read_photograph() -> NDArray[np.float32]:

@@ -5,21 +5,21 @@ from __future__ import annotations
 from importlib import import_module
 from typing import Any
 
-from ...errors import HardwareMissing, OutOfMemory, WorkflowError
+import torch
+
+from ...errors import HardwareMissing, OutOfMemory
 from ...models.upscale_model import UpscaleModel
 from ..memory import mentions_out_of_memory
 from ..onnx_graph import Batch, get_onnx_graph, get_thread_count, run_padded
-from . import OnProgress, Precision, no_progress
+from .base import OnProgress, ResolvedPrecision, no_progress
 
-_PROVIDERS = {"cuda": "CUDAExecutionProvider", "dml": "DmlExecutionProvider", "cpu": "CPUExecutionProvider"}
+_PROVIDERS = {"cuda": "CUDAExecutionProvider", "privateuseone": "DmlExecutionProvider", "cpu": "CPUExecutionProvider"}
 
 
 class OnnxRuntimeBackend:
     """Runs a convolutional model by onnxruntime, in fp32."""
 
-    def __init__(self, model: UpscaleModel, device: str, precision: Precision) -> None:
-        if precision not in ("auto", "fp32"):
-            raise WorkflowError(f"The backend onnxruntime computes in fp32, not in {precision}.", "Choose the precision auto.")
+    def __init__(self, model: UpscaleModel, device: torch.device, precision: ResolvedPrecision) -> None:
         self.warnings: list[str] = []
         self._model = model
         library = _import_library()
@@ -62,23 +62,30 @@ def _import_library() -> Any:
         ) from error
 
 
-def _select_provider(device: str, available: list[str]) -> str:
-    """The provider for a device. Raises ``HardwareMissing`` that names those of the installed flavour."""
-    kind = device.partition(":")[0]
-    kinds = ("cuda", "dml", "cpu") if kind == "auto" else (kind,)
-    found = next((_PROVIDERS[name] for name in kinds if _PROVIDERS.get(name) in available), None)
-    if found is None:
+def find_device() -> torch.device:
+    """The best device of the installed onnxruntime, which torch may not see; DirectML is torch's ``privateuseone``.
+
+    Raises ``HardwareMissing`` without onnxruntime.
+    """
+    available = _import_library().get_available_providers()
+    return torch.device(next((kind for kind, provider in _PROVIDERS.items() if provider in available), "cpu"))
+
+
+def _select_provider(device: torch.device, available: list[str]) -> str:
+    """The provider for a device. Raises ``HardwareMissing``, naming the available ones."""
+    provider = _PROVIDERS.get(device.type)
+    if provider is None or provider not in available:
         raise HardwareMissing(
             f"This onnxruntime has no provider for the device {device}; it has {', '.join(available)}.",
             "Install onnxruntime-gpu for NVIDIA GPUs, or use --device cpu.",
             feature="onnxruntime",
         )
-    return found
+    return provider
 
 
-def _add_options(provider: str, device: str) -> tuple[str, dict[str, str]]:
-    """CUDA's fp32 is TF32 unless it is told not to be."""
+def _add_options(provider: str, device: torch.device) -> tuple[str, dict[str, str]]:
+    """CUDA computes fp32 in TF32 unless that is disabled."""
     if provider == _PROVIDERS["cpu"]:
         return provider, {}
-    options = {"device_id": device.partition(":")[2] or "0"}
+    options = {"device_id": str(device.index or 0)}
     return provider, options | ({"use_tf32": "0"} if provider == _PROVIDERS["cuda"] else {})

@@ -8,27 +8,29 @@ fp32 is asked for in so many words; left alone, OpenVINO computes in bf16 on a C
 from __future__ import annotations
 
 from importlib import import_module
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ...errors import HardwareMissing, OutOfMemory, WorkflowError
 from ...models.upscale_model import UpscaleModel
-from ..device import resolve_device
 from ..memory import mentions_out_of_memory
 from ..onnx_graph import Batch, get_onnx_graph, get_thread_count, run_padded
-from . import OnProgress, Precision, no_progress
+from .base import OnProgress, ResolvedPrecision, no_progress
 
-_PRECISION_HINTS = {"auto": "f32", "fp32": "f32", "bf16": "bf16", "fp16": "f16"}
+if TYPE_CHECKING:
+    import torch
+
+_PRECISION_HINTS: dict[ResolvedPrecision, str] = {"fp32": "f32", "bf16": "bf16", "fp16": "f16"}
 
 
 class OpenVinoBackend:
     """Runs a convolutional model by OpenVINO."""
 
-    def __init__(self, model: UpscaleModel, device: str, precision: Precision) -> None:
+    def __init__(self, model: UpscaleModel, device: torch.device, precision: ResolvedPrecision) -> None:
         self.warnings: list[str] = []
         self._model = model
         openvino = _import_library()
         core: Any = openvino.Core()
-        self._device = _select_device(device, core)
+        self._device = _select_device(device.type, core)
         self._request: Any = _compile_model(core, get_onnx_graph(model, "openvino"), self._device, precision)
 
     def run(self, batch: Batch, on_progress: OnProgress = no_progress) -> Batch:
@@ -53,19 +55,6 @@ class OpenVinoBackend:
             ) from error
 
 
-def is_installed() -> bool:
-    """Whether OpenVINO can be imported, and what the export to it needs."""
-    from importlib.util import find_spec
-
-    return all(find_spec(name) is not None for name in ("openvino", "onnx"))
-
-
-def get_version() -> str:
-    from importlib.metadata import version
-
-    return version("openvino")
-
-
 def _import_library() -> Any:
     try:
         return import_module("openvino")
@@ -75,9 +64,8 @@ def _import_library() -> Any:
         ) from error
 
 
-def _select_device(name: str, core: Any) -> str:
-    """OpenVINO's name for a device of torch's. Raises ``HardwareMissing`` for one that it does not see."""
-    kind = resolve_device(name).type
+def _select_device(kind: str, core: Any) -> str:
+    """OpenVINO's name for a device type of torch. Raises ``HardwareMissing`` for one that OpenVINO does not see."""
     openvino_device = {"cpu": "CPU", "xpu": "GPU"}.get(kind)
     if openvino_device is None or not any(found.split(".")[0] == openvino_device for found in core.available_devices):
         raise HardwareMissing(
@@ -86,7 +74,7 @@ def _select_device(name: str, core: Any) -> str:
     return openvino_device
 
 
-def _compile_model(core: Any, graph: bytes, device: str, precision: Precision) -> Any:
+def _compile_model(core: Any, graph: bytes, device: str, precision: ResolvedPrecision) -> Any:
     if precision == "fp16" and device == "CPU":
         raise WorkflowError("OpenVINO computes in fp32 or bf16 on a CPU, not in fp16.", "Choose the precision auto or fp32.")
     options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _PRECISION_HINTS[precision]}

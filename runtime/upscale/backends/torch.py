@@ -23,37 +23,43 @@ from ...models.load import Descriptor
 from ...models.network_copy import copy_without_host_state
 from ...models.onnx_export import ANY_SIZE
 from ...models.upscale_model import UpscaleModel
-from ..device import resolve_device, resolve_precision
+from ..device import DTYPES, resolve_precision
 from ..memory import is_out_of_memory
 from ..torch_optim.cuda_graph import CudaGraphRunner, NetworkCall, NetworkOutput
 from ..torch_optim.mixed_precision import convert_to_bfloat16
 from ..torch_optim.optimize import optimize_for_cpu
 from ..torch_optim.progress_hook import ProgressHook
-from . import OnProgress, Precision, no_progress
+from .base import OnProgress, ResolvedPrecision, no_progress
+
+_MAX_OVERFLOWS = 2
 
 
 class TorchBackend:
     """Runs a spandrel model by torch on one device, in one precision."""
 
-    def __init__(self, model: UpscaleModel, device: str, precision: Precision) -> None:
+    def __init__(self, model: UpscaleModel, device: torch.device, precision: ResolvedPrecision) -> None:
         self.warnings: list[str] = []
         self._model = model
-        self._device = resolve_device(device)
-        self._dtype = self._input_dtype = resolve_precision(precision, model, self._device)
+        self._device = device
+        self._fp32_network: Descriptor | None = None
+        self._overflow_count = 0
+        self._load_network(DTYPES[resolve_precision(precision, model, device)])
+
+    def _load_network(self, dtype: torch.dtype) -> None:
+        self._input_dtype = dtype
         self._finite: torch.Tensor | None = None
-        self._net = self._copy_to_device(torch.float32 if self._dtype is torch.bfloat16 else self._dtype)
+        self._net = self._copy_to_device(torch.float32 if dtype is torch.bfloat16 else dtype)
         if self._device.type == "cpu":
-            self._input_dtype = optimize_for_cpu(self._net.model, self._dtype)
-        elif self._dtype is torch.bfloat16:
+            self._input_dtype = optimize_for_cpu(self._net.model, dtype)
+        elif dtype is torch.bfloat16:
             self._input_dtype = convert_to_bfloat16(self._net.model)
         self._progress_hook = ProgressHook(self._net.model) if self._device.type == "cpu" else None
         self._run_network: NetworkCall = self._forward
         self._graph_runner: CudaGraphRunner | None = None
-        if self._device.type == "cuda" and model.architecture in ANY_SIZE:
+        if self._device.type == "cuda" and self._model.architecture in ANY_SIZE:
             self._run_network = self._graph_runner = CudaGraphRunner(self._forward, self._device, self.warnings)
-        if self._dtype is torch.float16:  # bf16 reaches as far as fp32
+        if dtype is torch.float16:  # bf16 has the range of fp32
             self._net.model.register_forward_hook(self._record_finiteness)
-        self._fp32_network: Descriptor | None = None
 
     def run(self, batch: NDArray[np.float32], on_progress: OnProgress = no_progress) -> NDArray[np.float32]:
         try:
@@ -100,12 +106,20 @@ class TorchBackend:
         self._finite = torch.isfinite(result.sum(dtype=torch.float32))
 
     def _rerun_in_fp32(self, tiles: torch.Tensor) -> torch.Tensor:
-        if self._fp32_network is None:
-            self.warnings.append(
-                "A tile overflowed in half precision and was computed again in fp32; the precision fp32 avoids this."
-            )
+        """The same tiles in fp32; after ``_MAX_OVERFLOWS`` of them everything is, because each is otherwise computed twice."""
+        self._overflow_count += 1
+        if self._overflow_count < _MAX_OVERFLOWS:
+            self.warnings.append("A tile overflowed in fp16 and was computed again in fp32. The precision fp32 avoids this.")
             self._fp32_network = self._copy_to_device(torch.float32)
-        return self._fp32_network(tiles)
+            return self._fp32_network(tiles)
+        self.warnings.append(
+            f"{_MAX_OVERFLOWS} tiles overflowed in fp16: the rest of this run uses fp32. The precision fp32 avoids this."
+        )
+        if self._graph_runner:
+            self._graph_runner.close()
+        self._fp32_network = None
+        self._load_network(torch.float32)
+        return self._net(tiles)
 
     def _copy_to_device(self, dtype: torch.dtype) -> Descriptor:
         source = self._model.descriptor

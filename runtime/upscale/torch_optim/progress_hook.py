@@ -10,7 +10,7 @@ from contextlib import contextmanager
 
 from torch.nn import Module, ModuleList, Sequential
 
-from ..backends import OnProgress, no_progress
+from ..backends.base import OnProgress, no_progress
 
 
 class ProgressHook:

@@ -8,15 +8,18 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from upscale8k.runtime.hardware.cpu import Cpu
 from upscale8k.runtime.models.upscale_model import UpscaleModel
 from upscale8k.runtime.upscale.autotune import cache as autotune_cache
 from upscale8k.runtime.upscale.autotune import select, trial
 from upscale8k.runtime.upscale.autotune.select import select_backend
 from upscale8k.runtime.upscale.autotune.trial import Candidate, TrialResult
-from upscale8k.runtime.upscale.backends import OnProgress, no_progress, open_backend
+from upscale8k.runtime.upscale.backends.base import BackendSpec, OnProgress, no_progress
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
-from upscale8k.runtime.upscale.image_batch import TiledUpscaleSettings, resolve_settings
+from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings, resolve_settings
+
+CPU = torch.device("cpu")
 
 FP32, BF16, OPENVINO = Candidate("torch", "fp32"), Candidate("torch", "bf16"), Candidate("openvino", "fp32")
 AMX = Cpu("Xeon", 2, 2, None, ("AVX2", "AVX-512", "AVX-512 BF16", "AMX"))
@@ -53,8 +56,8 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[list[Candidat
             return {one: found[one] for one in contenders}
 
         monkeypatch.setattr(select, "query_cpu", lambda: processor)
-        monkeypatch.setattr(select.openvino, "is_installed", lambda: openvino)
-        monkeypatch.setattr(select.openvino, "version", lambda: "1")
+        monkeypatch.setattr(BackendSpec, "is_installed", lambda spec: openvino or spec.name != "openvino")
+        monkeypatch.setattr(BackendSpec, "get_version", lambda spec: "1")
         monkeypatch.setattr(select, "run_trials", tried)
         return asked
 
@@ -62,16 +65,16 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[list[Candidat
 
 
 def taken(model: UpscaleModel, *asked: Any) -> tuple[str, str]:
-    answer = select_backend(model, "cpu", *asked)
+    answer = select_backend(model, CPU, *asked)
     return answer.backend, answer.precision
 
 
 def test_the_faster_one_is_taken_and_that_is_said_once(model: UpscaleModel, machine: Callable) -> None:
     asked = machine(openvino_fp32=0.5)
-    first = select_backend(model, "cpu", "auto")
+    first = select_backend(model, CPU, "auto")
     assert (first.backend, first.precision) == ("openvino", "fp32")
     assert "openvino in fp32 is 2.00 times as fast. Using openvino in fp32." in first.message
-    again = select_backend(model, "cpu", "fp32")
+    again = select_backend(model, CPU, "fp32")
     assert (again.backend, again.message) == ("openvino", None)
     assert len(asked) == 1
 
@@ -95,9 +98,9 @@ def test_bf16_is_taken_where_it_is_much_faster_than_the_fastest_in_fp32(
     openvino: float, expected: tuple[str, str], model: UpscaleModel, machine: Callable
 ) -> None:
     machine(AMX, torch_bf16=0.25, openvino_fp32=openvino)
-    answer = select_backend(model, "cpu", "auto")
+    answer = select_backend(model, CPU, "auto")
     assert (answer.backend, answer.precision) == expected
-    assert ("60 dB below the picture; the precision fp32 avoids it" in answer.message) == (expected[1] == "bf16")
+    assert ("60 dB below the image; the precision fp32 avoids it" in answer.message) == (expected[1] == "bf16")
 
 
 def test_what_was_asked_for_is_not_tried_against_something_else(model: UpscaleModel, machine: Callable) -> None:
@@ -127,16 +130,18 @@ def test_a_network_that_bf16_is_not_for_is_not_tried_in_it(why: str, model: Upsc
 
 def test_settings_are_settled_once_for_a_whole_job(model: UpscaleModel, machine: Callable) -> None:
     machine(AMX, openvino=False, torch_bf16=0.2)
-    settings, sentence = resolve_settings(model, TiledUpscaleSettings("8K", "cpu", tile=96))
-    assert (settings.backend, settings.precision, settings.tile) == ("torch", "bf16", 96)
-    assert "torch in bf16 is 5.00 times as fast" in sentence
-    assert resolve_settings(model, settings) == (settings, None)
+    settings = TiledUpscaleSettings("8K", "cpu", tile=96)
+    resolved = resolve_settings(model, settings)
+    assert (resolved.device, resolved.backend, resolved.precision, resolved.tiling.tile) == (CPU, "torch", "bf16", 96)
+    assert "torch in bf16 is 5.00 times as fast" in (resolved.message or "")
+    settled = replace(settings, backend=resolved.backend, precision=resolved.precision)
+    assert resolve_settings(model, settled) == replace(resolved, message=None)
 
 
 def test_the_first_answer_stands(model: UpscaleModel, machine: Callable, another_process: Callable) -> None:
     """Two processes that measured at the same time agree afterwards."""
     machine(openvino_fp32=0.5)
-    select_backend(model, "cpu", "auto")
+    select_backend(model, CPU, "auto")
     another_process()
     both = [FP32, OPENVINO]
     assert autotune_cache.store(select._make_cache_key(model, both), FP32, {}, both) == OPENVINO
@@ -173,7 +178,7 @@ def test_who_could_not_be_tried_is_tried_by_the_next_process(
     machine(openvino_fp32=0.5)
     with monkeypatch.context() as today:
         today.setattr(select, "run_trials", lambda model, contenders: {FP32: TrialResult(1.0, np.inf)})
-        assert select_backend(model, "cpu", "auto") == select.BackendChoice("torch", "fp32")
+        assert select_backend(model, CPU, "auto") == select.BackendChoice("torch", "fp32")
     assert taken(model, "auto") == ("torch", "fp32"), "one run, one answer"
     another_process()
     assert taken(model, "auto") == ("openvino", "fp32")
@@ -204,7 +209,7 @@ def test_who_disagrees_is_not_offered(
     who: Candidate, by: float, offered: bool, model: UpscaleModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def opened(contender: Candidate, model: UpscaleModel) -> TorchBackend:
-        backend = Off(model, "cpu", "fp32")
+        backend = Off(model, CPU, "fp32")
         backend.by = 0.0 if contender == FP32 else by
         return backend
 
@@ -220,7 +225,7 @@ def test_a_backend_that_fails_is_not_offered(model: UpscaleModel, monkeypatch: p
     def opened(contender: Candidate, model: UpscaleModel) -> Any:
         if contender != FP32:
             raise RuntimeError("no such instruction")
-        return TorchBackend(model, "cpu", "fp32")
+        return TorchBackend(model, CPU, "fp32")
 
     monkeypatch.setattr(trial, "_open_candidate", opened)
     assert trial.run_trials(model, [FP32, OPENVINO]) == {FP32: TrialResult(1.0, np.inf)}
@@ -234,19 +239,18 @@ def test_nobody_is_tried_without_the_photograph(model: UpscaleModel, tmp_path: P
 def test_the_real_measurement_settles_it(model: UpscaleModel, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On any processor: where bf16 is slow or wrong it is not taken."""
     monkeypatch.setattr(select, "query_cpu", lambda: AMX)
-    monkeypatch.setattr(select.openvino, "is_installed", lambda: False)
-    backend = open_backend("auto", model, "cpu", "auto")
-    (sentence,) = backend.warnings
-    assert sentence.startswith("Tried once on this machine against torch in fp32: torch in bf16 is ")
+    monkeypatch.setattr(BackendSpec, "is_installed", lambda spec: spec.name != "openvino")
+    sentence = resolve_settings(model, TiledUpscaleSettings("8K", "cpu")).message or ""
+    assert sentence.startswith("Measured once on this machine against torch in fp32: torch in bf16 is ")
     (entry,) = json.loads(cache.read_text()).values()
     assert set(entry["parts"]) == {"torch in fp32", "torch in bf16"}
     assert (entry["precision"] == "bf16") == (entry["parts"]["torch in bf16"] < 0.7)
-    assert resolve_settings(model, TiledUpscaleSettings("8K", "cpu"))[0].precision == entry["precision"]
-    assert open_backend("auto", model, "cpu", "auto").warnings == []
+    again = resolve_settings(model, TiledUpscaleSettings("8K", "cpu"))
+    assert (again.precision, again.message) == (entry["precision"], None)
 
 
 def test_openvino_is_tried_for_real(model: UpscaleModel, cache: Path) -> None:
     pytest.importorskip("openvino", reason="needs: pip install openvino onnx")
-    open_backend("auto", model, "cpu", "fp32")
+    resolve_settings(model, TiledUpscaleSettings("8K", "cpu", precision="fp32"))
     (entry,) = json.loads(cache.read_text()).values()
     assert set(entry["parts"]) == {"torch in fp32", "openvino in fp32"}

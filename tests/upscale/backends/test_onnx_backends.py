@@ -17,12 +17,14 @@ from upscale8k.runtime.models.upscale_model import UpscaleModel
 from upscale8k.runtime.upscale.backends import onnxruntime as ort_backend
 from upscale8k.runtime.upscale.backends import open_backend
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
+from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings, resolve_settings
 from upscale8k.runtime.upscale.target_size import plan_scale
 from upscale8k.runtime.upscale.tile_loop import upscale_image
 from upscale8k.runtime.upscale.tiles import Tiling
 
 pytest.importorskip("onnx", reason="needs: pip install onnx")
 BACKENDS = ("openvino", "onnxruntime")
+CPU = torch.device("cpu")
 
 
 class Silent:
@@ -33,9 +35,9 @@ class Silent:
         return None
 
 
-def backend_of(name: str, model: UpscaleModel, precision: Any = "auto") -> Any:
+def backend_of(name: str, model: UpscaleModel, precision: Any = "fp32") -> Any:
     pytest.importorskip(name, reason=f"needs: pip install {name}")
-    return open_backend(name, model, "cpu", precision)
+    return open_backend(name, model, CPU, precision)
 
 
 def recognised(net: torch.nn.Module) -> UpscaleModel:
@@ -50,7 +52,7 @@ def test_it_gives_what_torch_gives(backend: str, name: str, weights: Callable, p
     """In fp32 to 1e-4, also on a CPU that could compute in bf16."""
     model = UpscaleModel.from_descriptor(weights(name))
     crop = np.ascontiguousarray(photograph[None, 200:231, 100:140])
-    expected = TorchBackend(model, "cpu", "fp32").run(crop)
+    expected = TorchBackend(model, CPU, "fp32").run(crop)
     np.testing.assert_allclose(backend_of(backend, model).run(crop), expected, rtol=0, atol=1e-4)
 
 
@@ -73,7 +75,7 @@ def test_odd_sizes_of_a_network_with_pixel_unshuffle(backend: str, photograph: n
     assert model.multiple == 4
     for height, width in ((33, 41), (30, 64), (5, 7)):
         crop = photograph[None, :height, :width]
-        expected = TorchBackend(model, "cpu", "fp32").run(crop)
+        expected = TorchBackend(model, CPU, "fp32").run(crop)
         np.testing.assert_allclose(backend_of(backend, model).run(crop), expected, rtol=0, atol=1e-4)
 
 
@@ -96,7 +98,9 @@ def test_openvino_computes_in_bf16_when_asked_only(weights: Callable, photograph
     model = UpscaleModel.from_descriptor(weights("realesr-animevideov3"))
     crop = photograph[None, 200:264, 100:164]
     full = backend_of("openvino", model, "fp32").run(crop)
-    np.testing.assert_array_equal(backend_of("openvino", model, "auto").run(crop), full)
+    resolved = resolve_settings(model, TiledUpscaleSettings("8K", "cpu", backend="openvino"))
+    assert resolved.precision == "fp32"
+    np.testing.assert_array_equal(backend_of("openvino", model, resolved.precision).run(crop), full)
     assert np.abs(backend_of("openvino", model, "bf16").run(crop) - full).max() < 0.1
 
 
@@ -121,7 +125,7 @@ def test_a_network_whose_graph_holds_for_one_size_is_refused(backend: str) -> No
 def test_a_missing_library_names_the_package(backend: str, weights: Callable, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, backend, None)
     with pytest.raises(HardwareMissing, match=f"needs the package {backend}") as caught:
-        open_backend(backend, UpscaleModel.from_descriptor(weights("realesr-animevideov3")), "cpu", "auto")
+        open_backend(backend, UpscaleModel.from_descriptor(weights("realesr-animevideov3")), CPU, "fp32")
     assert f"pip install onnx {backend}" in caught.value.hint or f"pip install {backend} onnx" in caught.value.hint
 
 
@@ -150,29 +154,46 @@ def test_any_other_failure_stays_what_it_is(backend: str, weights: Callable) -> 
         opened.run(np.zeros((1, 10, 20, 3), np.float32))
 
 
-CUDA, DML, CPU = "CUDAExecutionProvider", "DmlExecutionProvider", "CPUExecutionProvider"
+CUDA_PROVIDER, DML_PROVIDER, CPU_PROVIDER = "CUDAExecutionProvider", "DmlExecutionProvider", "CPUExecutionProvider"
 
 
 @pytest.mark.parametrize(
     ("device", "here", "expected"),
     [
-        ("auto", [CUDA, CPU], CUDA),
-        ("auto", [DML, CPU], DML),
-        ("auto", [CPU], CPU),
-        ("cuda:1", [CUDA, CPU], CUDA),
-        ("cpu", [CUDA, CPU], CPU),
+        ("auto", [CUDA_PROVIDER, CPU_PROVIDER], CUDA_PROVIDER),
+        ("auto", [DML_PROVIDER, CPU_PROVIDER], DML_PROVIDER),
+        ("auto", [CPU_PROVIDER], CPU_PROVIDER),
+        ("cuda:1", [CUDA_PROVIDER, CPU_PROVIDER], CUDA_PROVIDER),
+        ("cpu", [CUDA_PROVIDER, CPU_PROVIDER], CPU_PROVIDER),
     ],
 )
-def test_the_provider_is_the_one_for_the_device(device: str, here: list[str], expected: str) -> None:
-    assert ort_backend._select_provider(device, here) == expected
+def test_the_provider_is_the_one_for_the_device(
+    device: str, here: list[str], expected: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = SimpleNamespace(get_available_providers=lambda: here)
+    monkeypatch.setattr(ort_backend, "_import_library", lambda: library)
+    found = ort_backend.find_device() if device == "auto" else torch.device(device)
+    assert ort_backend._select_provider(found, here) == expected
+
+
+def test_auto_is_the_device_that_onnxruntime_sees_also_where_torch_sees_none(
+    weights: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    library = SimpleNamespace(get_available_providers=lambda: [DML_PROVIDER, CPU_PROVIDER])
+    monkeypatch.setattr(ort_backend, "_import_library", lambda: library)
+    model = UpscaleModel.from_descriptor(weights("realesr-animevideov3"))
+    resolved = resolve_settings(model, TiledUpscaleSettings("8K", "auto", backend="onnxruntime"))
+    assert resolved.device.type == "privateuseone"
+    assert resolve_settings(model, TiledUpscaleSettings("8K", "cpu", backend="onnxruntime")).device == CPU
 
 
 def test_a_provider_that_is_not_here_is_told_with_those_that_are() -> None:
-    with pytest.raises(HardwareMissing, match=f"device cuda; it has {CPU}") as caught:
-        ort_backend._select_provider("cuda", [CPU])
+    with pytest.raises(HardwareMissing, match=f"device cuda; it has {CPU_PROVIDER}") as caught:
+        ort_backend._select_provider(torch.device("cuda"), [CPU_PROVIDER])
     assert "onnxruntime-gpu" in caught.value.hint
 
 
 def test_cuda_is_told_to_compute_in_real_fp32_on_the_right_card() -> None:
-    assert ort_backend._add_options(CUDA, "cuda:1") == (CUDA, {"device_id": "1", "use_tf32": "0"})
-    assert ort_backend._add_options(CPU, "cpu") == (CPU, {})
+    cuda = torch.device("cuda:1")
+    assert ort_backend._add_options(CUDA_PROVIDER, cuda) == (CUDA_PROVIDER, {"device_id": "1", "use_tf32": "0"})
+    assert ort_backend._add_options(CPU_PROVIDER, CPU) == (CPU_PROVIDER, {})

@@ -20,7 +20,7 @@ from upscale8k.runtime.trt.package import TensorRTPackage
 from upscale8k.runtime.upscale.autotune.select import select_backend
 from upscale8k.runtime.upscale.backends import open_backend
 from upscale8k.runtime.upscale.backends import tensorrt as backend
-from upscale8k.runtime.upscale.image_batch import TiledUpscaleSettings, resolve_tiling
+from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings, resolve_settings
 from upscale8k.runtime.upscale.tiles import MIN_TILE
 
 SCALE, CPU = 4, torch.device("cpu")
@@ -105,8 +105,7 @@ def model(weights: Callable[[str], Any], engine: Path) -> UpscaleModel:
 def opened(model: UpscaleModel, gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The backend, with the CPU in the place of the GPU."""
     monkeypatch.setattr(backend, "open_engine_session", lambda path, device: open_engine_session(path, CPU))
-    monkeypatch.setattr(backend, "resolve_device", lambda name: SimpleNamespace(type="cuda"))
-    made = backend.TensorRtBackend(model, "cuda", "auto")
+    made = backend.TensorRtBackend(model, torch.device("cuda"), "fp16")
     made._device = CPU
     return made
 
@@ -135,7 +134,7 @@ def test_what_overflows_is_computed_again_by_torch(opened: Any, context: Context
 
     context.execute_async_v3 = overflow  # type: ignore[method-assign]
     result = opened.run(tile)
-    np.testing.assert_array_equal(result, backend.TorchBackend(opened._model, "cpu", "fp32").run(tile))
+    np.testing.assert_array_equal(result, backend.TorchBackend(opened._model, CPU, "fp32").run(tile))
     assert "computed again by torch" in opened.warnings[0]
 
 
@@ -157,26 +156,32 @@ def test_a_card_without_room_for_the_result_makes_tiles_smaller(opened: Any, con
 
 
 def test_a_model_without_an_engine_is_told_where_to_get_one(weights: Callable[[str], Any]) -> None:
-    with pytest.raises(WorkflowError, match="carries an engine") as caught:
-        open_backend("tensorrt", UpscaleModel.from_descriptor(weights("realesr-animevideov3")), "cpu", "auto")
+    with pytest.raises(WorkflowError, match="with a TensorRT engine") as caught:
+        open_backend("tensorrt", UpscaleModel.from_descriptor(weights("realesr-animevideov3")), CPU, "fp32")
     assert "TRT Build" in caught.value.hint
+
+
+def open_auto(model: UpscaleModel) -> Any:
+    resolved = resolve_settings(model, TiledUpscaleSettings("8K", "cpu"))
+    assert (resolved.backend, resolved.precision) == ("tensorrt", "fp16")
+    return open_backend(resolved.backend, model, resolved.device, resolved.precision)
 
 
 def test_no_gpu_is_a_sentence_unless_fallback_was_asked_for(model: UpscaleModel, engine: Path, photograph: np.ndarray) -> None:
     with pytest.raises(HardwareMissing, match="not on cpu"):
-        open_backend("auto", model, "cpu", "auto")
+        open_auto(model)
     falling = UpscaleModel.from_descriptor(attach_engine(model.descriptor, AttachedEngine(engine, fallback=True)))
-    opened = open_backend("auto", falling, "cpu", "auto")
+    opened = open_auto(falling)
     assert "torch takes over" in opened.warnings[0]
     tile = photograph[None, :40, :48]
-    np.testing.assert_array_equal(opened.run(tile), backend.TorchBackend(model, "cpu", "fp32").run(tile))
+    np.testing.assert_array_equal(opened.run(tile), backend.TorchBackend(model, CPU, "fp32").run(tile))
     opened.close()
 
 
 def test_auto_runs_the_engine_with_its_own_tile(model: UpscaleModel, weights: Callable[[str], Any]) -> None:
-    assert select_backend(model, "cpu", "auto").backend == "tensorrt"
-    assert resolve_tiling(model, TiledUpscaleSettings("8K", "cpu")).tile == 64
-    assert resolve_tiling(model, TiledUpscaleSettings("8K", "cpu", tile=MIN_TILE)).tile == MIN_TILE
+    assert select_backend(model, CPU, "auto").backend == "tensorrt"
+    assert resolve_settings(model, TiledUpscaleSettings("8K", "cpu")).tiling.tile == 64
+    assert resolve_settings(model, TiledUpscaleSettings("8K", "cpu", tile=MIN_TILE)).tiling.tile == MIN_TILE
     assert get_engine(weights("realesr-animevideov3")) is None  # the value that came in is as it was
 
 

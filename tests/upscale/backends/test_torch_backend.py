@@ -20,10 +20,14 @@ from upscale8k.runtime.models.locate import find_model
 from upscale8k.runtime.models.upscale_model import UpscaleModel
 from upscale8k.runtime.upscale.backends import open_backend
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
+from upscale8k.runtime.upscale.device import resolve_precision
+from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings, resolve_settings
 from upscale8k.runtime.upscale.target_size import plan_scale
 from upscale8k.runtime.upscale.tile_loop import upscale_image
 from upscale8k.runtime.upscale.tile_size import TileBudget, choose_tiling
 from upscale8k.runtime.upscale.tiles import Tiling
+
+CPU = torch.device("cpu")
 
 pytestmark = pytest.mark.filterwarnings("ignore:torch.meshgrid")
 NO_GPU = not torch.cuda.is_available()
@@ -90,7 +94,7 @@ def run(backend: TorchBackend, *pixels: float) -> np.ndarray:
 
 @pytest.mark.parametrize("output", ["same", "infinite", "black"])
 def test_a_tile_that_overflows_in_half_precision_is_computed_again_in_full(output: str) -> None:
-    backend = TorchBackend(UpscaleModel.from_descriptor(described(Gain(100_000, output))), "cpu", "fp16")
+    backend = TorchBackend(UpscaleModel.from_descriptor(described(Gain(100_000, output))), CPU, "fp16")
     dark = run(backend, 0.5)  # 50,000 still fits
     np.testing.assert_array_equal(dark, np.float32(0.5))
     assert backend.warnings == []
@@ -99,9 +103,23 @@ def test_a_tile_that_overflows_in_half_precision_is_computed_again_in_full(outpu
     np.testing.assert_array_equal(bright[1], np.float32(0.8))  # fp32: 0.8 to the last bit
     assert len(backend.warnings) == 1
     assert "computed again in fp32" in backend.warnings[0]
-    run(backend, 0.9)
-    assert len(backend.warnings) == 1  # said once
     np.testing.assert_array_equal(run(backend, 0.3), np.float32(np.float16(0.3)))  # the next tile is in half again
+    assert len(backend.warnings) == 1
+
+
+def test_after_two_overflows_a_run_stays_in_full_precision_and_says_so() -> None:
+    """A card whose fp16 is broken would otherwise compute every tile twice."""
+    descriptor = described(Gain(100_000))
+    backend = TorchBackend(UpscaleModel.from_descriptor(descriptor), CPU, "fp16")
+    for value in (0.8, 0.9):
+        np.testing.assert_array_equal(run(backend, value), np.float32(value))
+    assert len(backend.warnings) == 2
+    assert "the rest of this run uses fp32" in backend.warnings[1]
+    backend._net.model.calls.clear()
+    np.testing.assert_array_equal(run(backend, 0.3), np.float32(0.3))
+    assert backend._net.model.calls == [torch.float32], "once, and not in half precision first"
+    assert len(backend.warnings) == 2
+    backend.close()
 
 
 def test_a_dark_image_that_stays_black_is_no_failure() -> None:
@@ -110,7 +128,7 @@ def test_a_dark_image_that_stays_black_is_no_failure() -> None:
             self.calls.append(images.dtype)
             return torch.zeros_like(images)
 
-    backend = TorchBackend(UpscaleModel.from_descriptor(described(Dark(1))), "cpu", "fp16")
+    backend = TorchBackend(UpscaleModel.from_descriptor(described(Dark(1))), CPU, "fp16")
     assert not run(backend, 0.0, 0.05).any()
     assert backend.warnings == []
     run(backend, 0.5)  # black where the picture was bright: looked at again
@@ -122,7 +140,7 @@ def test_full_precision_is_never_computed_twice() -> None:
         def forward(self, images: torch.Tensor) -> torch.Tensor:
             return torch.full_like(images, torch.nan)
 
-    backend = TorchBackend(UpscaleModel.from_descriptor(described(Broken(1))), "cpu", "fp32")
+    backend = TorchBackend(UpscaleModel.from_descriptor(described(Broken(1))), CPU, "fp32")
     assert np.isnan(run(backend, 0.5)).all()  # the writer of the file refuses it; nothing is made up here
     assert backend.warnings == []
 
@@ -131,21 +149,22 @@ def test_full_precision_is_never_computed_twice() -> None:
 def test_half_precision_is_near_full_precision(precision: Any, most: float) -> None:
     model = UpscaleModel.from_descriptor(compact())
     batch = np.random.default_rng(3).random((2, 20, 24, 3), dtype=np.float32)
-    full = TorchBackend(model, "cpu", "fp32").run(batch)
-    half = TorchBackend(model, "cpu", precision).run(batch)
+    full = TorchBackend(model, CPU, "fp32").run(batch)
+    half = TorchBackend(model, CPU, precision).run(batch)
     assert half.dtype == np.float32
     assert 0 < np.abs(half - full).max() < most
 
 
 def test_the_cpu_computes_in_full_precision_unless_told() -> None:
     model, batch = UpscaleModel.from_descriptor(compact()), np.random.default_rng(3).random((1, 20, 24, 3), dtype=np.float32)
-    np.testing.assert_array_equal(TorchBackend(model, "cpu", "auto").run(batch), TorchBackend(model, "cpu", "fp32").run(batch))
+    auto = resolve_precision("auto", model, CPU)
+    np.testing.assert_array_equal(TorchBackend(model, CPU, auto).run(batch), TorchBackend(model, CPU, "fp32").run(batch))
 
 
 @pytest.mark.parametrize("precision", ["fp16", "bf16"])
 def test_a_precision_that_the_model_is_not_safe_in_is_refused(precision: Any) -> None:
     with pytest.raises(WorkflowError, match=precision) as caught:
-        TorchBackend(UpscaleModel.from_descriptor(compact(half=False)), "cpu", precision)
+        TorchBackend(UpscaleModel.from_descriptor(compact(half=False)), CPU, precision)
     assert "fp32" in caught.value.hint
 
 
@@ -167,7 +186,7 @@ def test_every_lack_of_memory_is_one_error(error: Exception) -> None:
 
     descriptor = described(Full(1))
     with pytest.raises(OutOfMemory, match="tile of 5x4 pixels does not fit in the memory of cpu") as caught:
-        run(TorchBackend(UpscaleModel.from_descriptor(descriptor), "cpu", "fp32"), 0.5)
+        run(TorchBackend(UpscaleModel.from_descriptor(descriptor), CPU, "fp32"), 0.5)
     assert caught.value.__cause__ is error
     assert (caught.value.device, caught.value.tile) == ("cpu", 5)
 
@@ -180,7 +199,7 @@ def test_torchs_own_lack_of_memory_is_recognised() -> None:
             return torch.empty(1 << 50)
 
     with pytest.raises(OutOfMemory):
-        run(TorchBackend(UpscaleModel.from_descriptor(described(Greedy(1))), "cpu", "fp32"), 0.5)
+        run(TorchBackend(UpscaleModel.from_descriptor(described(Greedy(1))), CPU, "fp32"), 0.5)
 
 
 def test_any_other_failure_of_a_network_stays_what_it_is() -> None:
@@ -189,20 +208,20 @@ def test_any_other_failure_of_a_network_stays_what_it_is() -> None:
             raise RuntimeError("the shapes do not match")
 
     with pytest.raises(RuntimeError, match="the shapes do not match"):
-        run(TorchBackend(UpscaleModel.from_descriptor(described(Wrong(1))), "cpu", "fp32"), 0.5)
+        run(TorchBackend(UpscaleModel.from_descriptor(described(Wrong(1))), CPU, "fp32"), 0.5)
 
 
 @pytest.mark.skipif(not NO_GPU, reason="there is an NVIDIA GPU here")
 @pytest.mark.parametrize("backend", ["auto", "torch"])
 def test_a_device_that_is_not_here_is_an_error_with_the_way_out(backend: str) -> None:
-    with pytest.raises(HardwareMissing, match="cuda was asked for") as caught:
-        open_backend(backend, UpscaleModel.from_descriptor(compact()), "cuda", "auto")
+    with pytest.raises(HardwareMissing, match="cuda was requested") as caught:
+        resolve_settings(UpscaleModel.from_descriptor(compact()), TiledUpscaleSettings("8K", "cuda", backend=backend))
     assert "--device cpu" in caught.value.hint
 
 
 def test_a_backend_that_does_not_exist_is_refused() -> None:
     with pytest.raises(WorkflowError, match="no backend called 'onyx'") as caught:
-        open_backend("onyx", UpscaleModel.from_descriptor(compact()), "cpu", "auto")
+        open_backend("onyx", UpscaleModel.from_descriptor(compact()), CPU, "fp32")
     assert "torch" in caught.value.hint
 
 
@@ -212,7 +231,7 @@ def test_the_model_on_the_wire_is_left_as_it_was(precision: Any) -> None:
     descriptor.model.train()
     weight = next(parameter for parameter in descriptor.model.parameters() if parameter.dim() == 4)
     before = weight.detach().clone()
-    backend = TorchBackend(UpscaleModel.from_descriptor(descriptor), "cpu", precision)
+    backend = TorchBackend(UpscaleModel.from_descriptor(descriptor), CPU, precision)
     run(backend, 0.5)
     backend.close()
     assert descriptor.model.training
@@ -231,7 +250,7 @@ def test_comfyuis_memory_manager_is_not_copied() -> None:
 
     descriptor = compact()
     descriptor.patcher = patcher = Patcher()  # type: ignore[attr-defined]
-    run(TorchBackend(UpscaleModel.from_descriptor(descriptor), "cpu", "fp32"), 0.5)
+    run(TorchBackend(UpscaleModel.from_descriptor(descriptor), CPU, "fp32"), 0.5)
     assert descriptor.patcher is patcher  # type: ignore[attr-defined]
 
 
@@ -239,7 +258,7 @@ def test_a_closed_backend_holds_no_weights() -> None:
     import gc
     import weakref
 
-    backend = TorchBackend(UpscaleModel.from_descriptor(compact()), "cpu", "fp16")
+    backend = TorchBackend(UpscaleModel.from_descriptor(compact()), CPU, "fp16")
     kept = weakref.ref(backend._net.model)
     backend.close()
     gc.collect()
@@ -250,12 +269,12 @@ def tiled(model: UpscaleModel, pixels: np.ndarray, tiling: Tiling) -> np.ndarray
     height, width, channels = pixels.shape
     steps = plan_scale(Size(width, height), model.scale, "model scale")
     out = np.zeros((steps.final_size.height, steps.final_size.width, channels), np.float32)
-    upscale_image(pixels, model, TorchBackend(model, "cpu", "fp32"), tiling, steps, out=out, progress=Silent())
+    upscale_image(pixels, model, TorchBackend(model, CPU, "fp32"), tiling, steps, out=out, progress=Silent())
     return out
 
 
 def untiled(model: UpscaleModel, pixels: np.ndarray) -> np.ndarray:
-    return TorchBackend(model, "cpu", "fp32").run(pixels[None])[0]
+    return TorchBackend(model, CPU, "fp32").run(pixels[None])[0]
 
 
 def psnr(first: np.ndarray, second: np.ndarray) -> float:

@@ -12,6 +12,8 @@ from upscale8k.runtime.models.upscale_model import UpscaleModel
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
 from upscale8k.runtime.upscale.torch_optim.mixed_precision import convert_to_bfloat16
 
+CPU = torch.device("cpu")
+
 
 def psnr(first: np.ndarray, second: np.ndarray) -> float:
     return float(-10 * np.log10(np.mean((first.astype(np.float64) - second) ** 2)))
@@ -19,7 +21,7 @@ def psnr(first: np.ndarray, second: np.ndarray) -> float:
 
 def both(descriptor: Any, crop: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     model = UpscaleModel.from_descriptor(descriptor)
-    full, half = (TorchBackend(model, "cpu", precision).run(crop[None])[0] for precision in ("fp32", "bf16"))
+    full, half = (TorchBackend(model, CPU, precision).run(crop[None])[0] for precision in ("fp32", "bf16"))
     return full, half
 
 

@@ -10,10 +10,10 @@ from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.models.catalog import load_catalog
 from upscale8k.runtime.models.random_weights import generate_model
 from upscale8k.runtime.models.upscale_model import UpscaleModel
-from upscale8k.runtime.upscale.backends import OnProgress, no_progress
+from upscale8k.runtime.upscale.backends.base import OnProgress, no_progress
 from upscale8k.runtime.upscale.backends.null import NullBackend
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
-from upscale8k.runtime.upscale.image_batch import TiledUpscaleSettings
+from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings
 from upscale8k.runtime.upscale.target_size import plan_scale
 from upscale8k.runtime.upscale.tile_loop import total_pixels, upscale_image
 from upscale8k.runtime.upscale.tiles import Tiling
@@ -22,6 +22,7 @@ from upscale8k.runtime.upscale.video import upscale_video
 
 from ..test_video import make_stream
 
+CPU = torch.device("cpu")
 IMAGE = np.random.default_rng(5).random((40, 60, 3), np.float32)
 
 
@@ -61,7 +62,7 @@ def test_a_network_without_such_a_row_has_no_blocks() -> None:
 @pytest.mark.parametrize(("name", "count"), [("realesrgan-x4plus", 24), ("realesr-animevideov3", 35)])
 def test_a_tile_is_told_block_by_block_in_any_precision(name: str, count: int, weights: Any) -> None:
     for precision in ("fp32", "bf16"):
-        backend, shares = TorchBackend(UpscaleModel.from_descriptor(weights(name)), "cpu", precision), list[float]()
+        backend, shares = TorchBackend(UpscaleModel.from_descriptor(weights(name)), CPU, precision), list[float]()
         backend.run(IMAGE[None], shares.append)
         backend.run(IMAGE[None], shares.append)
         np.testing.assert_allclose(shares, [*(np.arange(1, count + 1) / count)] * 2)
@@ -79,7 +80,7 @@ def upscaled(backend: Any, model: UpscaleModel, tiling: Tiling, watch: Told) -> 
 
 def test_progress_rises_within_a_tile_and_adds_up_to_the_work(weights: Any) -> None:
     model, watch = UpscaleModel.from_descriptor(weights("realesr-animevideov3")), Told()
-    upscaled(TorchBackend(model, "cpu", "fp32"), model, Tiling(30, 4), watch)
+    upscaled(TorchBackend(model, CPU, "fp32"), model, Tiling(30, 4), watch)
     assert len(watch.steps) == 4 * 36  # four tiles of 35 layers, and each once more when it is in its place
     assert max(watch.steps) <= 30 * 20 / 35 + 1
     assert sum(watch.steps) == total_pixels(Size(60, 40), 3, plan_scale(Size(60, 40), 4, "model scale"), 4)
@@ -87,13 +88,13 @@ def test_progress_rises_within_a_tile_and_adds_up_to_the_work(weights: Any) -> N
 
 def test_a_run_stops_within_a_tile_and_the_backend_stays_usable(weights: Any) -> None:
     model, watch = UpscaleModel.from_descriptor(weights("realesr-animevideov3")), Told(most=5)
-    backend = TorchBackend(model, "cpu", "fp32")
+    backend = TorchBackend(model, CPU, "fp32")
     with pytest.raises(Stop):
         upscaled(backend, model, Tiling(1000, 4), watch)
     assert len(watch.steps) == 5
     again = upscaled(backend, model, Tiling(1000, 4), Told())
     assert len(watch.steps) == 5
-    np.testing.assert_array_equal(again, upscaled(TorchBackend(model, "cpu", "fp32"), model, Tiling(1000, 4), Told()))
+    np.testing.assert_array_equal(again, upscaled(TorchBackend(model, CPU, "fp32"), model, Tiling(1000, 4), Told()))
 
 
 def test_half_a_tile_that_then_ran_out_of_memory_is_counted_once(weights: Any) -> None:
@@ -107,8 +108,8 @@ def test_half_a_tile_that_then_ran_out_of_memory_is_counted_once(weights: Any) -
             part(1.0)
             return super().run(batch, part)
 
-    watch = Told()
-    upscaled(Late(4), UpscaleModel.from_descriptor(weights("realesr-animevideov3")), Tiling(60, 4), watch)
+    model, watch = UpscaleModel.from_descriptor(weights("realesr-animevideov3")), Told()
+    upscaled(Late(model), model, Tiling(60, 4), watch)
     assert sum(watch.steps) == 40 * 60
     assert min(watch.steps) == 0
     assert watch.steps[0] == 40 * 60 // 2

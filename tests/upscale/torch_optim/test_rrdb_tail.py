@@ -13,6 +13,8 @@ from upscale8k.runtime.upscale.torch_optim.mixed_precision import convert_to_bfl
 from upscale8k.runtime.upscale.torch_optim.rrdb import has_nearest_tail, replace_tail
 from upscale8k.runtime.upscale.torch_optim.thread_pool import SingleThreadWorkers
 
+CPU = torch.device("cpu")
+
 
 @pytest.fixture
 def small_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -51,7 +53,7 @@ def test_only_networks_with_such_a_tail_have_one() -> None:
 def test_the_backend_works_in_pieces(weights: Callable) -> None:
     model = UpscaleModel.from_descriptor(weights("realesrgan-x4plus-anime"))
     image = torch.rand(1, 3, 24, 20, generator=torch.Generator().manual_seed(8))
-    backend = TorchBackend(model, "cpu", "fp32")
+    backend = TorchBackend(model, CPU, "fp32")
     assert isinstance(backend._net.model.model[2], rrdb._PatchedTail)
     with torch.inference_mode():
         expected = model.descriptor(image)

@@ -1,0 +1,116 @@
+"""What the settings of an upscale become for one model on this machine: decided once for an image batch or a video."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Generator
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import dataclass
+from importlib import import_module
+
+import torch
+
+from ..hardware.tile_memory import choose_cost_tolerance, default_footprint
+from ..models.upscale_model import UpscaleModel
+from ..trt.attach import get_engine
+from ..trt.engine_info import EngineInfo, read_engine_info
+from .autotune.select import select_backend
+from .backends import open_backend
+from .backends.base import AUTO, Backend, Precision, ResolvedPrecision, get_backend_spec
+from .color_fix import ColorFix
+from .device import resolve_device, resolve_precision
+from .malloc import reuse_freed_memory, skip_trim
+from .memory import get_tile_memory
+from .tile_size import AUTO_HALO, AUTO_TILE, TileBudget, choose_tiling
+from .tiles import Tiling
+
+
+@dataclass(frozen=True)
+class TiledUpscaleSettings:
+    """What the user requested. ``tile`` 0 and ``halo`` -1 are automatic, as is ``auto`` for device, precision and backend."""
+
+    target: str
+    device: str
+    tile: int = AUTO_TILE
+    halo: int = AUTO_HALO
+    batch: int = 1
+    precision: Precision = "auto"
+    linear: bool = False
+    backend: str = AUTO
+    color_fix: ColorFix = "off"
+
+
+@dataclass(frozen=True)
+class ResolvedSettings:
+    """What runs a model, where, in which precision and tiles; nothing is left to choose."""
+
+    device: torch.device
+    backend: str
+    precision: ResolvedPrecision
+    tiling: Tiling
+    message: str | None = None
+    """What was measured just now, for the user."""
+
+
+def resolve_settings(model: UpscaleModel, settings: TiledUpscaleSettings) -> ResolvedSettings:
+    """Replace every ``auto`` of ``settings``; the tile depends on the memory that is free now. May measure for some seconds.
+
+    Raises ``WorkflowError`` for an unknown backend or device, a precision that the model is not safe in, or a tile that is too
+    small; ``HardwareMissing`` for a device that is not available.
+    """
+    device = _resolve_backend_device(settings.backend, settings.device)
+    choice = select_backend(model, device, settings.precision, settings.backend)
+    if choice.precision == "auto":
+        precision = _get_own_precision(model, choice.backend)
+    else:
+        precision = resolve_precision(choice.precision, model, device)
+    tiling = _resolve_tiling(model, settings, device, choice.backend, precision)
+    return ResolvedSettings(device, choice.backend, precision, tiling, choice.message)
+
+
+@contextmanager
+def open_resolved_backend(model: UpscaleModel, resolved: ResolvedSettings) -> Generator[tuple[Backend, Callable[[], object]]]:
+    """The backend, and a function that returns free memory to the system; both are done with afterwards.
+
+    Raises what ``open_backend`` raises.
+    """
+    with (
+        reuse_freed_memory() if resolved.device.type == "cpu" else nullcontext(skip_trim) as trim_memory,
+        closing(open_backend(resolved.backend, model, resolved.device, resolved.precision)) as backend,
+    ):
+        yield backend, trim_memory
+
+
+def find_engine_info(model: UpscaleModel) -> EngineInfo | None:
+    """What the engine attached to ``model`` was built for; None without an engine."""
+    engine = get_engine(model.descriptor)
+    return read_engine_info(engine.path) if engine else None
+
+
+def _resolve_backend_device(backend: str, device: str) -> torch.device:
+    spec = get_backend_spec("torch" if backend == AUTO else backend)
+    if spec.finds_devices and device == AUTO:
+        module = import_module(f".backends.{spec.factory.rpartition('.')[0]}", __package__)
+        return module.find_device()
+    return resolve_device(device, spec.devices)
+
+
+def _get_own_precision(model: UpscaleModel, backend: str) -> ResolvedPrecision:
+    """The precision that a backend other than torch takes when none is requested."""
+    info = find_engine_info(model) if backend == "tensorrt" else None
+    if info is not None:
+        return "fp16" if info.precision == "fp16" else "fp32"
+    return get_backend_spec(backend).precisions[0]
+
+
+def _resolve_tiling(
+    model: UpscaleModel, settings: TiledUpscaleSettings, device: torch.device, backend: str, precision: ResolvedPrecision
+) -> Tiling:
+    on_gpu = device.type != "cpu"
+    # In bf16 the largest layers stay fp32, so only fp16 halves the memory.
+    footprint = default_footprint(model.architecture, model.scale, backend=backend, half=precision == "fp16", on_gpu=on_gpu)
+    cost_tolerance = choose_cost_tolerance(model.architecture, on_gpu=on_gpu, bf16=precision == "bf16")
+    tile = settings.tile
+    if tile == AUTO_TILE and backend == "tensorrt" and (info := find_engine_info(model)):
+        tile = info.tile
+    budget = TileBudget(get_tile_memory(device), footprint, cost_tolerance)
+    return choose_tiling(model, budget, tile=tile, halo=settings.halo, batch=settings.batch)
