@@ -64,9 +64,9 @@ def _list_candidates(model: UpscaleModel, backend: str, precision: Precision) ->
         return candidates
     supports_bf16 = model.bfloat16_safe and has_bf16(query_cpu())
     for spec in BACKENDS.values():
-        precisions = [name for name, _ in spec.cpu_trials if precision in (AUTO, name) and (name != "bf16" or supports_bf16)]
-        if precisions and backend in (AUTO, spec.name) and spec.is_installed():
-            candidates += [Candidate(spec.name, name) for name in precisions]
+        trials = [Candidate(spec.name, name) for name, _ in spec.cpu_trials if name != "bf16" or supports_bf16]
+        requested = [one for one in trials if precision in (AUTO, one.precision) and backend in (AUTO, one.backend)]
+        candidates += requested if requested and spec.is_installed() else []
     return candidates
 
 

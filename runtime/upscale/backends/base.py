@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from importlib.metadata import version
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from ...errors import WorkflowError
 
@@ -131,7 +131,7 @@ BACKENDS: dict[str, BackendSpec] = {
         ),
     )
 }
-AUTO = "auto"
+AUTO: Final = "auto"
 REFERENCE_BACKEND = "torch"
 """The backend that all others are compared with."""
 

@@ -15,7 +15,7 @@ from ...models.upscale_model import UpscaleModel
 from ...trt.attach import AttachedEngine, get_engine
 from ...trt.engine_session import EngineSession, open_engine_session
 from ..device import resolve_precision
-from .base import Backend, OnProgress, ResolvedPrecision, no_progress
+from .base import Backend, OnProgress, Precision, ResolvedPrecision, no_progress
 from .torch import TorchBackend, is_plausible
 
 Batch = NDArray[np.float32]
@@ -31,7 +31,7 @@ class TensorRtBackend:
         self.warnings: list[str] = []
         self._model = model
         self._device = device
-        self._precision = precision
+        self._precision: ResolvedPrecision = precision
         self._torch_backend: Backend | None = None
         self._fp32_backend: Backend | None = None
         engine = get_engine(model.descriptor)
@@ -72,7 +72,8 @@ class TensorRtBackend:
             self._session.close()
             self._session = None
         # The precision may be the engine's own; on a CPU, or for a model that is not safe in fp16, torch takes fp32 instead.
-        precision = resolve_precision("auto", self._model, self._device) if self._precision == "fp16" else self._precision
+        requested: Precision = "auto" if self._precision == "fp16" else self._precision
+        precision = resolve_precision(requested, self._model, self._device)
         self._torch_backend = TorchBackend(self._model, self._device, precision)
         reason = error.what if isinstance(error, Upscale8KError) else f"The engine cannot run here: {error}."
         self.warnings.append(f"{reason} torch takes over (fallback is on).")
