@@ -6,9 +6,7 @@ the size of the picture or the length of the film; ``web/js/compare_on_node.js``
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from contextlib import closing
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
 from ..builtin.image import format_ui_files
@@ -164,7 +162,7 @@ def _tap_frames(host: Host, video: Any, on_frame: Callable[[Frame], None]) -> An
 
     def tap_stream(stream: VideoStream, _: object) -> VideoStream:
         def iterate_frames(first: int = 0) -> Iterator[Frame]:
-            with closing(cast("Generator[Frame]", stream.frames(first))) as source_frames:
+            with stream.frames(first) as source_frames:
                 for frame in source_frames:
                     on_frame(frame)
                     yield frame

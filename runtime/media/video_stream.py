@@ -5,7 +5,8 @@ Nothing is decoded until a sink opens the recipe, and then frame by frame: memor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from itertools import islice
@@ -117,11 +118,16 @@ class VideoStream:
     open_at: Callable[[int], Iterator[Frame]] | None = None
     """Opens at a frame number: earlier frames are decoded at most. None: frames before it are made and dropped."""
 
-    def frames(self, first_frame: int = 0) -> Iterator[Frame]:
-        """Return the frames from ``first_frame`` on (0 is the first one), by the fastest way there is."""
-        if first_frame == 0:
-            return self.open()
-        return self.open_at(first_frame) if self.open_at else islice(self.open(), first_frame, None)
+    @contextmanager
+    def frames(self, first_frame: int = 0) -> Generator[Iterator[Frame]]:
+        """Open the frames from ``first_frame`` on (0 is the first one) by the fastest way; close them after the block."""
+        skipped = 0 if self.open_at else first_frame
+        opened = self.open_at(first_frame) if self.open_at and first_frame else self.open()
+        try:
+            yield islice(opened, skipped, None) if skipped else opened
+        finally:
+            if isinstance(opened, Generator):
+                opened.close()
 
     def map(self, change: Callable[[Frame], Frame], identity: str, **info: Any) -> VideoStream:
         """Return the stream with ``change`` applied to every frame that is not skipped.
@@ -131,7 +137,7 @@ class VideoStream:
         mapped_info = replace(self.info, identity=f"{self.info.identity} | {identity}", **info)
 
         def open_at(first_frame: int = 0) -> Iterator[Frame]:
-            for frame in self.frames(first_frame):
-                yield change(frame)
+            with self.frames(first_frame) as frames:
+                yield from map(change, frames)
 
         return VideoStream(mapped_info, open_at, open_at)

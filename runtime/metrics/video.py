@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
-from contextlib import closing
+from collections.abc import Iterator
 from typing import Protocol
 
 import numpy as np
@@ -40,7 +39,7 @@ def measure_video_drift(
     meter = DriftMeter(mode)
     total: Floats | None = None
     count = 0
-    with closing(_wrap_closable(reference.open())) as reference_frames, closing(_wrap_closable(video.open())) as video_frames:
+    with reference.frames() as reference_frames, video.frames() as video_frames:
         for index, (one, other) in enumerate(_pair_frames(reference_frames, video_frames, progress)):
             if index % every_nth == 0:
                 delta_e_map = _allocate_map(one, other)
@@ -70,13 +69,3 @@ def _pair_frames(
         yield one, other
     if one is not other:
         progress.message(f"One film is longer than the other: the first {count} frames were compared.")
-
-
-def _wrap_closable(frames: Iterator[Frame]) -> Generator[Frame]:
-    """A generator around any iterator, so that leaving early reaches whatever works behind it."""
-    try:
-        yield from frames
-    finally:
-        close = getattr(frames, "close", None)
-        if close:
-            close()

@@ -8,7 +8,6 @@ because a tile's result depends on its padded pixels alone.
 from __future__ import annotations
 
 from collections.abc import Callable, Generator, Iterator
-from contextlib import closing
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -92,7 +91,7 @@ def _generate_frames(
     can_reuse_tiles = plan.passes == 1 and plan.model_size == plan.final_size and tiling.blend_width == 0
     with (
         open_resolved_backend(model, resolved) as (backend, trim_memory),
-        closing(_make_closable(stream.frames(first))) as source,
+        stream.frames(first) as source,
     ):
         batcher = FrameBatcher(backend)
         for group in batched(source, choose_frame_batch(stream.info.size, tiling, plan)):
@@ -172,16 +171,6 @@ class ChangedTiles:
             return False
         area = (padded.rows, padded.columns)
         return bool(np.array_equal(self._previous[area], self._current[area]))
-
-
-def _make_closable(frames: Iterator[Frame]) -> Generator[Frame]:
-    """A generator around any iterator, so that leaving early reaches whatever works behind it."""
-    try:
-        yield from frames
-    finally:
-        close = getattr(frames, "close", None)
-        if close:
-            close()
 
 
 def _describe_identity(model: UpscaleModel, settings: TiledUpscaleSettings, resolved: ResolvedSettings, plan: ScalePlan) -> str:

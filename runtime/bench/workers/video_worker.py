@@ -90,9 +90,10 @@ def _time_backends(settings_module: Any, busy: BusyTimer) -> None:
 def _convert_frames(stream: Any, make_converter: Callable[..., Any]) -> None:
     convert = make_converter("yuv420p10le", stream.info.color, stream.info.size)
     held: list[Any] = []
-    for frame in stream.open():
-        held.clear()  # gone when the next is packed, as in ``runtime.video.write.segments``
-        held.append(convert(frame.pixels))
+    with stream.frames() as frames:
+        for frame in frames:
+            held.clear()  # gone when the next is packed, as in ``runtime.video.write.segments``
+            held.append(convert(frame.pixels))
 
 
 def make_comfyui_run(job: VideoJob, busy: BusyTimer) -> Callable[[], None]:

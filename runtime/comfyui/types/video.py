@@ -9,11 +9,11 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 import psutil
 
@@ -165,7 +165,7 @@ class VideoValue:
 
             def iterate_frames(first: int = 0) -> Iterator[Frame]:
                 reused_count = 0
-                with closing(cast("Generator[Frame]", self.stream.frames(first))) as frames:
+                with self.stream.frames(first) as frames:
                     for frame in frames:
                         reused_count += frame.is_repeat
                         progress.update(reused=reused_count)
@@ -356,12 +356,13 @@ def _collect_components(stream: VideoStream, expected: int, progress: WriteProgr
     info = stream.info
     frames = np.empty((expected, info.size.height, info.size.width, 3), np.float32)
     count = 0
-    for frame in stream.open():
-        if count == len(frames):
-            frames = np.concatenate([frames, np.empty_like(frames[: count // 4 + 1])])
-        np.divide(frame.pixels, np.float32(np.iinfo(frame.pixels.dtype).max), out=frames[count])
-        count += 1
-        progress.advance(1)
+    with stream.frames() as stream_frames:
+        for frame in stream_frames:
+            if count == len(frames):
+                frames = np.concatenate([frames, np.empty_like(frames[: count // 4 + 1])])
+            np.divide(frame.pixels, np.float32(np.iinfo(frame.pixels.dtype).max), out=frames[count])
+            count += 1
+            progress.advance(1)
     audio = None
     if info.source and info.audio_streams:
         samples, rate = decode_audio_range(info.source, info.start, info.end)

@@ -10,9 +10,8 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import takewhile
@@ -98,7 +97,7 @@ def _write_missing_images(
     if missing:
         check_sequence_space(folder, suffix, stream.info.size, depth, missing, progress.message)
     check_space = SequenceSpaceMonitor(folder, missing, progress.message)
-    with _ImageWriterPool(write_image, depth) as writers, closing(_iterate_frames(stream, state.count)) as frames:
+    with _ImageWriterPool(write_image, depth) as writers, stream.frames(state.count) as frames:
         try:
             for number, frame in enumerate(frames, state.count):
                 _check_frame_size(frame, stream.info, number)
@@ -158,16 +157,6 @@ class ImageSequence:
     def _format_name(self, number: str) -> str:
         name = self._pattern.name
         return name[: self._number_match.start()] + number + name[self._number_match.end() :]
-
-
-def _iterate_frames(stream: VideoStream, first: int) -> Generator[Frame]:
-    frames = stream.frames(first)
-    try:
-        yield from frames
-    finally:
-        close = getattr(frames, "close", None)
-        if close:
-            close()
 
 
 def _refuse_hdr(info: VideoInfo, pattern: Path) -> None:

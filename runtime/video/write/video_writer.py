@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -296,7 +295,7 @@ def _encode_missing_frames(
     rgb_to_yuv = RgbToYuv(plan.encoding.pixel_format, plan.color, plan.size)
     with (
         SegmentWriter(plan, segment_folder, state.frame_count, len(segments), on_segment) as writer,
-        _open_frames(job, state.frame_count) as frames,
+        job.stream.frames(state.frame_count) as frames,
     ):
         for frame in frames:
             _check_frame(frame, info.size, job.path)
@@ -317,18 +316,6 @@ def _pack_frame(frame: Frame, rgb_to_yuv: RgbToYuv, timestamps: _MonotonicTimest
     packed = rgb_to_yuv(frame.pixels)
     pts, duration = timestamps(frame)
     return PackedFrame(packed, pts, duration, rgb_to_yuv.frame_bytes)
-
-
-@contextmanager
-def _open_frames(job: _WriteJob, first: int) -> Generator[Iterator[Frame]]:
-    """The frames from ``first`` on; whatever works behind them stops when this is left."""
-    frames = job.stream.frames(first)
-    try:
-        yield frames
-    finally:
-        close = getattr(frames, "close", None)
-        if close:
-            close()
 
 
 def _check_frame(frame: Frame, size: Size, path: Path) -> None:

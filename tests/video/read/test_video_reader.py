@@ -164,8 +164,10 @@ def test_a_video_whose_clock_begins_late_is_cut_by_the_video_and_not_by_the_cloc
 def test_reading_from_a_frame_number_on(tmp_path: Path) -> None:
     stream = open_video(write(tmp_path / "a.mp4", numbered(40), codec="libx264", options=GOP), every_nth=3)
     whole = [(frame.pts, frame.duration, frame.pixels.tobytes()) for frame in stream.open()]
-    assert [(frame.pts, frame.duration, frame.pixels.tobytes()) for frame in stream.frames(9)] == whole[9:]
-    assert list(stream.frames(len(whole))) == []
+    with stream.frames(9) as frames:
+        assert [(frame.pts, frame.duration, frame.pixels.tobytes()) for frame in frames] == whole[9:]
+    with stream.frames(len(whole)) as frames:
+        assert list(frames) == []
 
 
 @pytest.mark.parametrize(

@@ -169,7 +169,8 @@ def test_images_become_a_video(tmp_path: Path) -> None:
         frames = list(stream.open())
         assert [int(frame.pixels[0, 0, 0]) for frame in frames] == [10 * i for i in range(7)]
         assert [frame.seconds for frame in frames] == [Fraction(1001 * i, 24000) for i in range(7)]
-    assert [frame.pts for frame in stream.frames(5)] == [5, 6]
+    with stream.frames(5) as frames:
+        assert [frame.pts for frame in frames] == [5, 6]
 
 
 def test_deep_images_stay_deep(tmp_path: Path) -> None:

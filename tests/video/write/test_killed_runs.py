@@ -60,10 +60,11 @@ def slowly(*args):
 mux._iterate_video_packets = slowly
 recipe = video({count}, times=variable_times({count}))
 def frames(first=0):
-    for frame in recipe.frames(first):
-        print("made", flush=True)
-        time.sleep(0.004)
-        yield frame
+    with recipe.frames(first) as recipe_frames:
+        for frame in recipe_frames:
+            print("made", flush=True)
+            time.sleep(0.004)
+            yield frame
 class Told(Seen):
     def message(self, text):
         print("said", text, flush=True)
