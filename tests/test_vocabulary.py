@@ -55,6 +55,7 @@ ALLOWED = (
     r"[\"'`]film[\"'`]",  # a transfer characteristic and a set of primaries of ITU-T H.273
     r"coded pictures?|pict_type|PictureType|picture_type|attached_pic\w*",  # the words of the video standards and of FFmpeg
     r"colour fix|\"colour\"|'colour'",  # in the identity of an interrupted video, and a key of its journal
+    r"\} pictures:\{",  # in the identity of an image sequence
     r"[Hh]ome (directory|folder)|HOME|Path\.home|home\(\)|~/",
     r"homepage|Homepage",
     r"film[- ]grain|film_grain|grain of film",

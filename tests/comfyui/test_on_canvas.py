@@ -161,9 +161,9 @@ def test_a_video_under_way_says_how_far_it_is_and_when_done_only_what_was_said(c
     assert canvas._ask(f"{BOX} ?? null", [movie, "progress"]) is None
     assert canvas._ask("window.app.rootGraph.getNodeById(value).size[1]", movie) == size[1]
 
-    canvas._ask(TELL, ["upscale8k.progress", {**told, "said": ["Going on after 10 finished frames."]}])
+    canvas._ask(TELL, ["upscale8k.progress", {**told, "said": ["Resuming after 10 finished frames."]}])
     canvas._ask(TELL, ["executing", None])
-    assert canvas._ask(f"{BOX}.textContent", [movie, "progress"]) == "Going on after 10 finished frames."
+    assert canvas._ask(f"{BOX}.textContent", [movie, "progress"]) == "Resuming after 10 finished frames."
     canvas._ask(TELL, ["executing", str(movie)])
     assert canvas._ask(f"{BOX} ?? null", [movie, "progress"]) is None
 

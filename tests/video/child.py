@@ -1,6 +1,6 @@
-"""A piece of Python in a process of its own: its limits, its signals and its memory are nobody else's.
+"""Run a script in its own process, with its own limits, signals and memory.
 
-In the process of a test run that has had two gigabytes, the allocator goes on moving what earlier tests left.
+In the process of a test run that has used two gigabytes, the allocator continues to move what earlier tests left.
 """
 
 import subprocess

@@ -1,4 +1,4 @@
-"""Small films for the tests of the writing half, and what PyAV finds in the files that come out."""
+"""Small video streams for the tests of writing, and what PyAV reads from the files written."""
 
 import hashlib
 from collections.abc import Iterator
@@ -22,7 +22,7 @@ RGB = ColorInfo("gbr", "pc", "iec61966-2-1", "bt709")
 
 @dataclass
 class Seen:
-    """A watch that remembers, and stops a run after ``limit`` frames."""
+    """A progress that remembers, and stops a run after ``limit`` frames."""
 
     limit: int | None = None
     frames: int = 0
@@ -42,7 +42,7 @@ class Seen:
 
 
 def image(number: int, size: Size = SMALL, dtype: type = np.uint8) -> np.ndarray:
-    """A different picture for every number, the same on every machine: a ramp that moves and a little noise."""
+    """Return a different image for every number, the same on every machine: a moving ramp with a little noise."""
     rows, columns = np.mgrid[: size.height, : size.width]
     noise = np.random.default_rng(number).integers(0, 12, (size.height, size.width, 3))
     ramp = np.stack([columns * 2 + number * 3, rows * 2 + number, columns + rows + number * 2], axis=-1) % 240
@@ -66,12 +66,12 @@ def video(
     times: list[int] | None = None,
     color: ColorInfo | None = None,
     dtype: type = np.uint8,
-    identity: str = "a film",
+    identity: str = "a video",
     opened: list[int] | None = None,
     frame_rate: Fraction = Fraction(30000, 1001),
     **info: object,
 ) -> VideoStream:
-    """``opened`` is told the number of every frame that is made."""
+    """Return a stream of test images; ``opened`` collects the number of every frame that is made."""
     pts = times or [number * 3003 for number in range(count)]
 
     def frames(first: int = 0) -> Iterator[Frame]:
@@ -108,7 +108,7 @@ def frame_times(path: Path) -> list[Fraction]:
 
 
 def frame_hashes(path: Path) -> list[str]:
-    """Of the decoded samples, without the padding of lines."""
+    """Return hashes of the decoded samples, without the padding of lines."""
     with av.open(str(path)) as container:
         frames = container.decode(video=0)
         plain = (frame.reformat(format="gbrp") if frame.format.name == "bgr0" else frame for frame in frames)
@@ -116,7 +116,7 @@ def frame_hashes(path: Path) -> list[str]:
 
 
 def packets(path: Path, kind: str, which: int = 0) -> list[tuple[Fraction, bytes]]:
-    """(time, bytes) of every packet of a stream."""
+    """Return (time, bytes) of every packet of a stream."""
     with av.open(str(path)) as container:
         stream = getattr(container.streams, kind)[which]
         return [(p.pts * fraction(p.time_base), bytes(p)) for p in container.demux(stream) if p.size and p.pts is not None]
@@ -129,7 +129,7 @@ def parts_folder(path: Path) -> Path:
 def make_source(
     path: Path, *, seconds: int = 2, sound: str = "aac", text: str | None = "subrip", sounds: int = 1, offset: int = 0
 ) -> Path:
-    """A clip with picture, sound tracks, a subtitle track, two chapters and tags, ``offset`` milliseconds late."""
+    """Write a clip with video, audio tracks, a subtitle track, two chapters and tags, ``offset`` milliseconds late."""
     formats = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov", ".ts": "mpegts"}
     with av.open(str(path), "w", format=formats[path.suffix]) as out:
         video = out.add_stream("mpeg4", rate=30)

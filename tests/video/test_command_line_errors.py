@@ -1,4 +1,4 @@
-"""Films that cannot be made, as a person meets it: a sentence, an exit code, nothing broken under the final name."""
+"""Videos that cannot be made, as a user sees it: a message, an exit code, and no broken file of the final name."""
 
 import json
 import subprocess
@@ -60,7 +60,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def workflow(video: str = "in.mp4", **out: Any) -> list[str]:
     """The arguments of a run that repeats pixels."""
-    settings = {"codec": "h264", "bit_depth": "8", "preset": "ultrafast", "filename_prefix": "film", **out}
+    settings = {"codec": "h264", "bit_depth": "8", "preset": "ultrafast", "filename_prefix": "video", **out}
     prompt = {
         "1": {"class_type": "VideoIn", "inputs": {"video": video}},
         "2": {"class_type": "UpscaleModel", "inputs": {"model": "realesr-animevideov3"}},
@@ -152,7 +152,7 @@ sys.exit(main({arguments!r}))
     assert done.returncode == 2, done.stderr
     assert "larger than allowed there" in done.stderr
     assert "Traceback" not in done.stderr
-    final = Path("output/film_00001_.mkv")
+    final = Path("output/video_00001_.mkv")
     assert not final.exists()
     progress = SegmentFolder(final).read_state()
     assert progress is not None
@@ -174,7 +174,7 @@ video_writer.check_video_space = lambda *_: None
 failed = main({arguments!r})
 kept = sorted(str(path.relative_to("output")) for path in __import__("pathlib").Path("output").rglob("*") if path.is_file())
 os.system("mount -o remount,size=64m output")
-state = journal.SegmentFolder(__import__("pathlib").Path("output/film_00001_.mkv")).read_state()
+state = journal.SegmentFolder(__import__("pathlib").Path("output/video_00001_.mkv")).read_state()
 print("first", failed, state.frame_count, *kept)
 done = main({arguments!r})
 os.system("cp output/*.mkv .")
@@ -190,16 +190,16 @@ def may_mount() -> bool:
         return False
 
 
-@pytest.mark.skipif(not may_mount(), reason="this system lets nobody mount a small disk of his own (unshare -rm)")
-def test_a_full_disk_is_a_sentence_and_with_room_the_video_is_that_of_a_run_nobody_stopped(place: Path, root: Path) -> None:
+@pytest.mark.skipif(not may_mount(), reason="this system does not allow mounting a small disk (unshare -rm)")
+def test_a_full_disk_has_a_message_and_later_the_video_is_that_of_an_uninterrupted_run(place: Path, root: Path) -> None:
     rng = np.random.default_rng(6)
     images = [rng.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(75)]
     noise = [av.VideoFrame.from_ndarray(pixels).reformat(format="bgr0") for pixels in images]
     write(place / "input" / "in.mp4", noise, format_="matroska", tags={"range": "pc"})
     arguments = workflow(codec="ffv1", container="mkv", chroma="4:4:4", preset="")
     assert main(arguments) == 0
-    whole = frame_hashes(Path("output/film_00001_.mkv"))
-    Path("output/film_00001_.mkv").unlink()
+    whole = frame_hashes(Path("output/video_00001_.mkv"))
+    Path("output/video_00001_.mkv").unlink()
     script = FULL.format(root=str(root), arguments=arguments, size="1400k")
     told = ["unshare", "-rm", sys.executable, "-c", script]
     done = subprocess.run(told, capture_output=True, text=True, check=False, timeout=300)
@@ -210,4 +210,4 @@ def test_a_full_disk_is_a_sentence_and_with_room_the_video_is_that_of_a_run_nobo
     assert {name.rpartition("/")[2] for name in first[3:]} <= {"journal.jsonl", "lock", "000000.mp4", "000001.mp4"}
     assert "The disk is full" in done.stderr or "disk is full" in done.stderr or "too small" in done.stderr
     assert "Traceback" not in done.stderr
-    assert frame_hashes(Path("film_00001_.mkv")) == whole
+    assert frame_hashes(Path("video_00001_.mkv")) == whole

@@ -1,4 +1,4 @@
-"""ComfyUI's own VIDEO values, and ours as ComfyUI's nodes ask it: frames one by one, the same as they were."""
+"""VIDEO values of ComfyUI in our nodes, and ours in ComfyUI's: frames one by one, unchanged."""
 
 from abc import ABC, abstractmethod
 from fractions import Fraction
@@ -68,7 +68,7 @@ def test_images_in_memory_are_streamed_to_16_bits_exactly() -> None:
 
 def test_their_sound_goes_along_and_ends_with_the_images(tmp_path: Path) -> None:
     """FLAC of 24 bits: what comes out differs from the floats by half a step at most."""
-    heard = sound(1.0)  # the film is a quarter of a second long
+    heard = sound(1.0)  # the video is a quarter of a second long
     made = VideoFromComponents(VideoComponents(images(), Fraction(24), heard))
     path = write_video_value(made, silent, EXACT, lambda width, height: tmp_path / "o.mkv")
     parts = VideoFromFile(path).get_components()
@@ -97,7 +97,7 @@ def test_equal_images_have_one_identity() -> None:
 
 
 class TheirInput(ABC):
-    """As ``comfy_api`` has it: a base class that would encode the frames when it is asked for a file."""
+    """As in ``comfy_api``: a base class that would encode the frames to return a file."""
 
     @abstractmethod
     def get_components(self) -> Any: ...
@@ -137,7 +137,7 @@ def test_a_video_of_comfyuis_is_read_from_its_file_and_only_its_part(clip: Path,
     assert len(times(video.as_trimmed(0.5, 0.0).stream)) == 15
 
 
-@pytest.mark.parametrize("value", [None, 3, "film.mp4", torch.zeros(1, 8, 8, 3)])
+@pytest.mark.parametrize("value", [None, 3, "video.mp4", torch.zeros(1, 8, 8, 3)])
 def test_what_is_no_video_is_a_sentence(value: Any) -> None:
     with pytest.raises(WorkflowError, match="A VIDEO was expected"):
         unchanged(value)
@@ -157,7 +157,7 @@ def test_alpha_is_left_out_and_said() -> None:
 def test_our_video_taken_apart_is_what_comfyui_makes_of_its_file(clip: Path) -> None:
     ours, theirs = opened(clip).get_components(), VideoFromFile(clip).get_components()
     assert ours.images.shape == theirs.images.shape
-    assert (ours.images - theirs.images).abs().mean() < 0.01  # their chroma is interpolated otherwise
+    assert (ours.images - theirs.images).abs().mean() < 0.01  # their chroma is interpolated differently
     assert ours.frame_rate == theirs.frame_rate
     assert torch.equal(ours.audio["waveform"], theirs.audio["waveform"])
 

@@ -1,4 +1,4 @@
-"""HDR goes through as HDR, as ffprobe and FFmpeg's decoders read it; what cannot go through is said or refused."""
+"""HDR stays HDR, as ffprobe and FFmpeg's decoders read it; what cannot be kept is reported or refused."""
 
 import json
 import struct
@@ -18,7 +18,7 @@ from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write
 from . import clips
 from .making import Seen, video
 
-# A P3 screen of 1000 cd/m2 in x265's words: steps of 0.00002 and of 0.0001 cd/m2.
+# A P3 display of 1000 cd/m2 in x265's syntax: steps of 0.00002 and of 0.0001 cd/m2.
 SCREEN = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"
 VALUES = [34000, 16000, 13250, 34500, 7500, 3000, 15635, 16450]
 TAGS = {"matrix": "bt2020nc", "range": "tv", "primaries": "bt2020"}
@@ -87,7 +87,7 @@ def test_hlg_stays_hlg(tmp_path: Path, codec: Any) -> None:
 
 
 def test_its_codes_are_the_sources(tmp_path: Path) -> None:
-    """No tone curve on the way: without loss, 10 bits come back as they were, to a code."""
+    """No tone curve is applied: without loss, 10 bits stay the same, to a code."""
     made = source(tmp_path / "in.mkv")
     write_video(open_video(made), tmp_path / "o.mkv", VideoWriteSettings("ffv1", "mkv", 10, "4:2:0"), Seen())
 
@@ -101,7 +101,7 @@ def test_its_codes_are_the_sources(tmp_path: Path) -> None:
 
 def test_eight_bits_are_refused_and_codecs_that_forget_are_told(tmp_path: Path) -> None:
     hdr = open_video(source(tmp_path / "in.mkv", more=f":master-display={SCREEN}"))
-    with pytest.raises(OutputError, match="HDR film"):
+    with pytest.raises(OutputError, match="HDR video"):
         write_video(hdr, tmp_path / "o.mp4", VideoWriteSettings("hevc", "mp4", 8), Seen())
     seen = Seen()
     write_video(hdr, tmp_path / "o.mov", VideoWriteSettings("prores", "mov", 10), seen)
@@ -109,7 +109,7 @@ def test_eight_bits_are_refused_and_codecs_that_forget_are_told(tmp_path: Path) 
 
 
 def hdr10_plus() -> bytes:
-    """A prefix SEI message of SMPTE ST 2094-40: one window, and zero for everything that can be zero."""
+    """Return a prefix SEI message of SMPTE ST 2094-40: one window, and zero for every field that may be zero."""
     bits = f"{1:08b}" + "01" + f"{1000:027b}" + "0" + f"{0:017b}" * 3 + f"{0:017b}" + "0000" + f"{0:010b}" + "0" + "0" + "0"
     bits += "0" * (-len(bits) % 8)
     payload = bytes([0xB5, 0x00, 0x3C, 0x00, 0x01, 0x04]) + int(bits, 2).to_bytes(len(bits) // 8, "big")

@@ -1,5 +1,5 @@
-"""A film all the way through: decoded, upscaled, encoded. Its frames are the pictures that Tiled Upscale makes, its codes are
-the source's own, its times and its sound stay where they were."""
+"""A video decoded, upscaled and encoded: its frames are the images of Tiled Upscale, its codes, times and audio those of the
+source."""
 
 import json
 import shutil
@@ -98,7 +98,7 @@ def test_in_10_bit_ycbcr_every_luma_code_is_the_rounded_image(tmp_path: Path, mo
 
 
 def coded_patches(matrix: str, range_: str, bits: int) -> list[np.ndarray]:
-    """4:2:0 codes of patches that lie inside the colour cube, over ramps from black to white and along a colour."""
+    """Return 4:2:0 codes of patches inside the color cube, over ramps from black to white and along a color."""
     kr, kb = {"smpte170m": (0.299, 0.114), "bt709": (0.2126, 0.0722), "bt2020nc": (0.2627, 0.0593)}[matrix]
     patches = np.random.default_rng(2).random((4, 12, 3)) * 0.9 + 0.05
     flat = np.kron(patches, np.ones((16, 16, 1)))
@@ -127,7 +127,7 @@ def test_patches_and_ramps_make_the_round_trip_within_a_code_and_keep_their_tags
     (frame,) = decoded(tmp_path / "out.mkv")
     for before, after in zip(codes, samples(frame), strict=True):
         error = after - before
-        # Where two patches meet, chroma of half size cannot be given back: only the inside of patches counts there.
+        # Between two patches, chroma of half size cannot be restored: only the inside of patches counts.
         cell = 16 * before.shape[1] // 192
         patches = error[: 4 * cell].reshape(4, cell, 12, cell)[:, 3:-3, :, 3:-3]
         ramps = error[4 * cell + 3 :, 3:-3]
@@ -142,7 +142,7 @@ def test_patches_and_ramps_make_the_round_trip_within_a_code_and_keep_their_tags
 
 
 def shown_times(path: Path, stream: str) -> list[Fraction]:
-    """By ffprobe, in the order they are shown."""
+    """Return display times by ffprobe."""
     if not shutil.which("ffprobe"):
         pytest.skip("ffprobe is not installed")
     command = ["ffprobe", "-v", "error", "-select_streams", stream, "-show_entries", "packet=pts:stream=time_base"]
@@ -154,7 +154,7 @@ def shown_times(path: Path, stream: str) -> list[Fraction]:
 def video_with_sound(
     path: Path, times: list[Fraction], *, sound_from: Fraction, seconds: int, options: dict[str, str] | None = None
 ) -> Path:
-    """Tiny pictures at ``times``, and sound that begins when it is told to."""
+    """Write tiny frames at ``times``, and audio from ``sound_from`` on."""
     with av.open(str(path), "w", options=options or {}) as out:
         video = out.add_stream("libx264", rate=30, options={"preset": "ultrafast", "bf": "2", "g": "60"})
         video.width, video.height, video.pix_fmt = 64, 36, "yuv420p"
@@ -200,7 +200,7 @@ def test_half_an_hour_of_variable_times_stays_in_sync_with_its_sound(tmp_path: P
 @pytest.mark.parametrize(
     ("image_from", "sound_from"),
     [("0", "0"), ("0.7", "0"), ("0", "0.7"), ("3.2", "3.5"), ("0", "-0.4")],
-    ids=["together", "sound first", "picture first", "both late", "sound before zero"],
+    ids=["together", "sound first", "video first", "both late", "sound before zero"],
 )
 def test_image_and_sound_keep_the_times_they_begin_at(
     tmp_path: Path, model: Any, name: str, out: str, image_from: str, sound_from: str
@@ -215,7 +215,7 @@ def test_image_and_sound_keep_the_times_they_begin_at(
     images, sounds = ([(shown_times(path, stream)) for path in (source, tmp_path / f"out.{out}")] for stream in ("v:0", "a:0"))
     assert len(images[0]) == len(images[1]) == 40
     assert len(sounds[0]) == len(sounds[1])
-    shift = sounds[1][0] - sounds[0][0] if out == "mkv" else Fraction(0)  # Matroska has no time before zero: all move together
+    shift = sounds[1][0] - sounds[0][0] if out == "mkv" else Fraction(0)  # Matroska has no time before zero: all shift together
     assert shift == 0 or min(images[0][0], sounds[0][0]) < 0
     for before, after in zip(images[0] + sounds[0], images[1] + sounds[1], strict=True):
         assert abs(after - shift - before) <= allowed
@@ -255,12 +255,12 @@ write_video(stream, Path({path!r}), VideoWriteSettings("hevc", "mp4", 10), Measu
 
 @pytest.mark.slow
 def test_memory_is_flat_over_300_frames_of_a_whole_run(tmp_path: Path, root: Path) -> None:
-    """A process of its own with decoder, model and x265: a frame kept anywhere would be 220 kB each."""
+    """In its own process, with decoder, model and x265: a leaked frame would be 220 kB."""
     frames = [image([np.full((36, 64), 30 + n % 200), *[np.full((18, 32), 100 + n % 50)] * 2], "yuv420p") for n in range(60)]
     source = write(tmp_path / "in.mkv", frames * 5, codec="mpeg4", options={"b": "4M"})
     done = run_child(root, MEMORY.format(source=str(source), path=str(tmp_path / "out.mp4")))
     held = [int(line) for line in done.stdout.split()]
-    assert len(held) == 301, done.stderr  # the first is told before the work, for what an earlier run finished
+    assert len(held) == 301, done.stderr  # the first is reported before the work, for what an earlier run finished
     slope = np.polyfit(np.arange(200), held[101:], 1)[0]
     assert slope < 500_000
     assert held[-1] - held[101] < 200 * 100_000

@@ -1,4 +1,4 @@
-"""Numbered pictures as a film."""
+"""Read an image sequence as a video."""
 
 from __future__ import annotations
 
@@ -22,30 +22,31 @@ from ...media.prefetch import prefetch
 from ...media.video_stream import ColorInfo, Frame, Samples, VideoInfo, VideoStream
 
 ReadImage = Callable[[Path], Samples]
-"""A picture file as (H, W, 3) R'G'B' in full range, uint8 or uint16. Raises ``MediaError``."""
+"""Reads an image file as (H, W, 3) R'G'B' in full range, uint8 or uint16. Raises ``MediaError``."""
 
 IMAGE_COLOR = ColorInfo("gbr", "pc", "iec61966-2-1", "bt709", guessed_fields=("transfer", "primaries"))
-"""What pictures are taken as: sRGB in full range."""
+"""The color that images are assumed to have: sRGB in full range."""
 _NTSC_RATIO = Fraction(1000, 1001)
 _DIGITS = re.compile(r"(\d+)")
 _MAX_LISTED = 5
+_FRAME_RATE_HINT = "Set it to more than 0 frames per second."
 
 Gaps = Literal["refuse", "keep time", "close up"]
-"""What becomes of numbers that have no picture: no film, the picture before stands as long, or what follows comes earlier."""
+"""For numbers without an image: raise an error, extend the image before them, or move the following images forward."""
 
 
 @dataclass(frozen=True)
 class SequenceFrame:
-    """A picture of a series, and the frame of the film that it is."""
+    """An image of a sequence, and the frame of the video that it is."""
 
     path: Path
     frame_index: int
-    """In frames from the first picture on."""
+    """Number of the frame, counted from the first image."""
 
 
 @dataclass(frozen=True)
 class _NumberedFile:
-    """A picture and its number, among those whose ``others``, the further numbers in their names, are the same."""
+    """An image and its number, among those with the same ``other_numbers`` in their names."""
 
     path: Path
     number: int
@@ -57,7 +58,7 @@ class _NumberedFile:
 
 @dataclass(frozen=True)
 class _Gap:
-    """``count`` numbers from ``first`` on that have no picture."""
+    """``count`` numbers from ``first`` on without an image."""
 
     before: Path
     after: Path
@@ -68,17 +69,17 @@ class _Gap:
 def list_sequence_frames(
     location: Path, gaps: Gaps = "refuse", *, on_message: Callable[[str], None] = lambda _: None
 ) -> list[SequenceFrame]:
-    """The pictures that ``find`` finds, with the times that ``gaps`` gives them.
+    """Return the images of a folder or pattern as frames, with missing numbers handled by ``gaps``.
 
-    ``say`` is told which numbers are missing where they are lived with. Raises ``MediaError`` as ``find`` does, and for missing
-    numbers where they are refused, with the first of them.
+    ``on_message`` gets the missing numbers that are accepted. Raises ``MediaError`` as ``find_images`` does, and for missing
+    numbers that are refused.
     """
     files = _find_numbered_files(location)
     missing = [hole for before, after in pairwise(files) if (hole := _find_gap(before, after))]
     if missing and gaps == "refuse":
         raise _make_gap_error(missing)
     if missing:
-        consequence = "the film closes up" if gaps == "close up" else "the pictures before them stand as long"
+        consequence = "the video is shorter" if gaps == "close up" else "the images before them last longer"
         on_message(f"{_describe_gaps(missing)}; {consequence}.")
     numbers = [each.number for each in files]
     is_rising = all(after.is_continuation_of(before) and after.number > before.number for before, after in pairwise(files))
@@ -87,11 +88,11 @@ def list_sequence_frames(
 
 
 def find_images(location: Path) -> list[Path]:
-    """The pictures of a folder, or those that a pattern such as ``shots/frame_%05d.png`` stands for, in natural order.
+    """Return the images of a folder, or of a pattern such as ``shots/frame_%05d.png``, in natural order.
 
-    ``%d`` stands for any number, ``%05d`` for one of at least five digits. Numbers may begin anywhere. A folder must hold one
-    series only: one kind of file, names that differ in numbers.
-    Raises ``MediaError`` when there is no such folder, no picture, or more than one series.
+    ``%d`` matches any number, ``%05d`` one of at least five digits. Numbers may begin anywhere. A folder must contain one
+    sequence only: one file type, names that differ in numbers.
+    Raises ``MediaError`` without such a folder, without an image, and for more than one sequence.
     """
     return [each.path for each in _find_numbered_files(location)]
 
@@ -101,11 +102,11 @@ def _find_numbered_files(location: Path) -> list[_NumberedFile]:
     folder = location.parent if pattern else location
     if not folder.is_dir():
         kind = "a file, not a folder" if folder.exists() else "not there"
-        raise MediaError(f"{folder} is {kind}.", "Give a folder of pictures, or a pattern such as frame_%05d.png.", path=folder)
+        raise MediaError(f"{folder} is {kind}.", "Give a folder of images, or a pattern such as frame_%05d.png.", path=folder)
     found = _find_matching(folder, location.name, pattern) if pattern else _find_only_sequence(folder)
     if not found:
         raise MediaError(
-            f"There is no picture {location.name + ' ' if pattern else ''}in {folder}.",
+            f"There is no image {location.name + ' ' if pattern else ''}in {folder}.",
             _format_not_found_hint(location),
             path=location,
         )
@@ -113,49 +114,47 @@ def _find_numbered_files(location: Path) -> list[_NumberedFile]:
 
 
 def match_number(pattern: Path) -> re.Match[str]:
-    """The place of the number in ``frame_%05d.png``; group 1 holds its digits. Raises ``OutputError``."""
+    """Return the match of the number in ``frame_%05d.png``; group 1 is its digits. Raises ``OutputError``."""
     match = SEQUENCE_NUMBER.search(pattern.name)
     if match is None:
         raise OutputError(
-            f"{pattern.name} names one picture, not a series of them.", "Put a number into it: frame_%05d.png.", path=pattern
+            f"{pattern.name} names one image, not a sequence.", "Add a number to it: frame_%05d.png.", path=pattern
         )
     return match
 
 
 def snap_frame_rate(rate: float | Fraction) -> Fraction:
-    """Frames per second as a fraction: 23.976 and its like are the NTSC rates, 24000/1001. Raises ``WorkflowError``."""
+    """Return frames per second as a fraction; 23.976 and the like become NTSC rates (24000/1001). Raises ``WorkflowError``."""
     if not 0 < rate < 100_000:
-        raise WorkflowError(
-            f"The frame rate is {float(rate):g}.", "Give more than 0 frames per second.", input_name="frame_rate"
-        )
+        raise WorkflowError(f"The frame rate is {float(rate):g}.", _FRAME_RATE_HINT, input_name="frame_rate")
     ntsc = round(rate) * _NTSC_RATIO
     return ntsc if round(rate) >= 24 and abs(rate - ntsc) < Fraction(1, 200) else Fraction(rate).limit_denominator(1001)
 
 
 def slice_time_range(rate: Fraction, start: Fraction, duration: Fraction | None) -> slice:
-    """The numbers of the pictures that begin from ``start`` on, up to but without ``start + duration`` (None: to the end)."""
+    """Return the indices of the images that begin from ``start`` up to but without ``start + duration`` (None: the end)."""
     return slice(ceil(start * rate), None if duration is None else ceil((start + duration) * rate))
 
 
 def select_time_range(
     images: Sequence[SequenceFrame], rate: Fraction, start: Fraction, duration: Fraction | None
 ) -> list[SequenceFrame]:
-    """Those that begin in this time, with times counted from its beginning."""
+    """Return the images that begin in this time range, with times counted from its start."""
     window = slice_time_range(rate, start, duration)
     indices = range(images[-1].frame_index + 1)[window] if images else range(0)
     return [SequenceFrame(each.path, each.frame_index - window.start) for each in images if each.frame_index in indices]
 
 
 def open_sequence(images: Sequence[SequenceFrame], frame_rate: Fraction, read_image: ReadImage) -> VideoStream:
-    """The pictures as a film; ``pts`` count frames of ``frame_rate``. ``pictures`` in order, as ``series`` gives them.
+    """Return the images, in the order of ``list_sequence_frames``, as a video; ``pts`` count frames of ``frame_rate``.
 
-    The first picture is read at once: its size and depth are those of the film. A later one of another size or depth raises
-    ``MediaError`` with its name when it is reached. Colour is taken as sRGB in full range, which picture files are.
+    The first image is read at once: its size and depth are those of the video. A later one of another size or depth raises
+    ``MediaError`` when it is reached. The color is assumed to be sRGB in full range.
     """
     if frame_rate <= 0:
-        raise WorkflowError(f"The frame rate is {frame_rate}.", "Give more than 0 frames per second.", input_name="frame_rate")
+        raise WorkflowError(f"The frame rate is {frame_rate}.", _FRAME_RATE_HINT, input_name="frame_rate")
     if not images:
-        raise MediaError("The film has no pictures.", "Give at least one.")
+        raise MediaError("The sequence has no images.", "Give at least one.")
     first = read_image(images[0].path)
     size, dtype = Size(first.shape[1], first.shape[0]), first.dtype
     ends = [each.frame_index for each in images[1:]] + [images[-1].frame_index + 1]
@@ -181,7 +180,7 @@ def open_sequence(images: Sequence[SequenceFrame], frame_rate: Fraction, read_im
     def iterate_frames(start: int = 0) -> Iterator[Frame]:
         numbers = range(start, len(images))
         with closing(
-            prefetch(lambda: map(read_frame, numbers), lambda made: made.pixels.nbytes, name="read pictures")
+            prefetch(lambda: map(read_frame, numbers), lambda made: made.pixels.nbytes, name="read images")
         ) as prefetched:
             yield from prefetched
 
@@ -203,12 +202,12 @@ def _find_only_sequence(folder: Path) -> list[_NumberedFile]:
     if len(kinds) > 1:
         shown = ", ".join(sorted(kinds)[:_MAX_LISTED])
         hint = "Give a pattern such as frame_%05d.png to choose one of them."
-        raise MediaError(f"{folder} holds more than one series of pictures (# is a number): {shown}.", hint, path=folder)
+        raise MediaError(f"{folder} contains more than one image sequence (# is a number): {shown}.", hint, path=folder)
     return _number_by_varying_part(paths)
 
 
 def _number_by_varying_part(paths: list[Path]) -> list[_NumberedFile]:
-    """Pictures whose names differ in numbers only; the last of those that are not the same in all names counts."""
+    """Return files whose names differ in numbers only; the last number that is not the same in all names counts."""
     names = [_get_natural_key(path)[0] for path in paths]
     varying = [index for index, column in enumerate(zip(*names, strict=True)) if len(set(column)) > 1]
     counter_index = varying[-1] if varying else -1
@@ -219,7 +218,7 @@ def _number_by_varying_part(paths: list[Path]) -> list[_NumberedFile]:
 
 
 def _get_natural_key(path: Path) -> tuple[list[int], str]:
-    """The order of the numbers in a name; the name itself where these are the same (1.png and 01.png)."""
+    """Return a sort key: the numbers in a name, then the name itself (1.png and 01.png)."""
     return [int(digits) for digits in _DIGITS.findall(path.name)], path.name
 
 
@@ -241,8 +240,8 @@ def _make_gap_error(missing: Sequence[_Gap]) -> MediaError:
     rest = "" if sum(hole.count for hole in missing) == 1 else f" {_describe_gaps(missing)}."
     return MediaError(
         f"{first.before.parent}: number {first.first} is missing, between {first.before.name} and {first.after.name}.{rest}",
-        "Make that picture again, or choose what becomes of gaps, on the node or with --set: SequenceIn.gaps='keep time' lets "
-        "the picture before stand as long, 'close up' makes the film shorter.",
+        "Restore that image, or choose how to handle gaps, on the node or with --set: SequenceIn.gaps='keep time' extends the "
+        "image before them, 'close up' makes the video shorter.",
         path=first.before,
     )
 
@@ -251,7 +250,7 @@ def _describe_gaps(gaps: Sequence[_Gap]) -> str:
     total = sum(hole.count for hole in gaps)
     listed = [str(hole.first) for hole in gaps[:_MAX_LISTED]]
     listed += ["..."] if total > len(listed) else []
-    return f"{gaps[0].before.parent}: {_format_count(total)} no picture ({', '.join(listed)})"
+    return f"{gaps[0].before.parent}: {_format_count(total)} no image ({', '.join(listed)})"
 
 
 def _format_count(numbers: int) -> str:
@@ -263,17 +262,17 @@ def _check_same_format(path: Path, pixels: Samples, size: Size, dtype: np.dtype[
     if own != size or pixels.dtype != dtype:
         found, expected = f"{own} with {8 * pixels.itemsize} bits", f"{size} with {8 * dtype.itemsize}"
         raise MediaError(
-            f"{path.name} is {found}, the pictures before it are {expected}.", "Leave it out, or convert it.", path=path
+            f"{path.name} is {found}, the images before it are {expected}.", "Remove it, or convert it.", path=path
         )
 
 
 def compute_sequence_fingerprint(location: Path) -> str:
-    """What changes when the pictures of a folder or pattern do."""
+    """Return a fingerprint of the images of a folder or pattern."""
     return _compute_identity([SequenceFrame(path, number) for number, path in enumerate(find_images(location))])
 
 
 def _compute_identity(images: Sequence[SequenceFrame]) -> str:
-    """Names, times, and contents' lengths and dates: reading every picture twice would cost more than it tells."""
+    """Return a hash of names, times, file lengths and dates: hashing the content would mean reading every image twice."""
     digest = hashlib.sha256()
     for each in images:
         path = each.path

@@ -1,8 +1,8 @@
-"""A film as numbered pictures, each of which is whole when it has its name; a run that is stopped goes on.
+"""Write a video as an image sequence, and resume an interrupted run.
 
-While pictures are missing a file ``NAME.unfinished`` lies beside them (``frame_#.png.unfinished`` for ``frame_%05d.png``). Its
-first line says what was asked, and each other the length of one finished picture, in order: a run that asks the same goes on
-behind them, any other begins anew and says why. A second run for the same pictures is refused by a ``.lock`` beside it.
+While images are missing, a file ``NAME.unfinished`` is beside them (``frame_#.png.unfinished`` for ``frame_%05d.png``). Its
+first line holds the settings, and every other the length of one finished image, in order: a run with the same settings resumes
+after them, any other starts anew with a message. A ``.lock`` beside it keeps a second run out.
 """
 
 from __future__ import annotations
@@ -33,32 +33,32 @@ from .sequence_space import SequenceSpaceMonitor, check_sequence_space
 
 Depth = Literal[8, 16, 32]
 WriteImage = Callable[[Path, Samples, Depth], None]
-"""A picture file of (H, W, 3) R'G'B' in full range. It has its name when it is whole. Raises ``OutputError``."""
+"""Writes an image file of (H, W, 3) R'G'B' in full range, atomically. Raises ``OutputError``."""
 
 _AHEAD_BYTES = 512 << 20
-"""How much may wait to be written; one picture always may."""
+"""Bytes that may wait to be written; one image always may."""
 _STATE_SUFFIX = ".unfinished"
 
 
 @dataclass(frozen=True)
 class SequenceSettings:
-    """How pictures are written."""
+    """How the images are written."""
 
     write_image: WriteImage
     depth: Depth | None = None
-    """Bits per component; None: 8 for a film of 8 bits, else 16."""
+    """Bits per component; None: 8 for a video of 8 bits, else 16."""
     start_number: int = 1
 
 
 def write_sequence(
     stream: VideoStream, pattern: Path, settings: SequenceSettings, progress: WriteProgress, *, fail_if_exists: bool = False
 ) -> list[Path]:
-    """Write each frame to the file that ``pattern`` (``frame_%05d.png``) names; the first and the last picture.
+    """Write each frame to the file that ``pattern`` (``frame_%05d.png``) names; return the first and the last path.
 
-    Pictures of these names that are there already are replaced, or with ``fresh`` left alone, where no stopped run left them.
-    Frames wait for a few threads that encode, by 512 MB at most.
-    Raises ``Busy`` when another run is writing these pictures or, with ``fresh``, has written them, ``OutputError`` for a film
-    that pictures cannot hold or that is read from them, and what ``write_picture`` raises: what is finished is kept.
+    Existing images are replaced unless ``fail_if_exists``. At most 512 MB of frames wait for the threads that encode.
+    Raises ``OutputLocked`` if another run is writing these images or, with ``fail_if_exists``, has written them,
+    ``OutputError`` for HDR and for a video that is read from these images, and whatever ``write_image`` raises; finished images
+    are kept.
     """
     sequence = ImageSequence(pattern, settings.start_number)
     _refuse_hdr(stream.info, pattern)
@@ -73,9 +73,9 @@ def write_sequence(
         with _SequenceState(sequence, get_sequence_job_settings(stream.info, settings), progress) as state:
             _write_missing_images(stream, sequence, state, depth, settings.write_image, progress)
     if not state.count:
-        raise MediaError(f"{pattern.name}: the film has no frames.", "Look at it in a player.", path=stream.info.source)
+        raise MediaError(f"{pattern.name}: the video has no frames.", "Check it in a player.", path=stream.info.source)
     if sequence.get_path(state.count).exists():
-        progress.message(f"{sequence.get_path(state.count).name} and what follows it are from an earlier run.")
+        progress.message(f"{sequence.get_path(state.count).name} and the following images are from an earlier run.")
     return [sequence.get_path(0), sequence.get_path(state.count - 1)] if state.count > 1 else [sequence.get_path(0)]
 
 
@@ -87,12 +87,8 @@ def _write_missing_images(
     write_image: WriteImage,
     progress: WriteProgress,
 ) -> None:
-    """What is missing."""
-    timing_check, folder, suffix = (
-        _EvenTimingCheck(stream.info),
-        sequence.state_path.parent,
-        sequence.get_path(0).suffix.lower(),
-    )
+    timing_check, folder = _EvenTimingCheck(stream.info), sequence.state_path.parent
+    suffix = sequence.get_path(0).suffix.lower()
     missing = None if stream.info.frame_count is None else max(0, stream.info.frame_count - state.count)
     if missing:
         check_sequence_space(folder, suffix, stream.info.size, depth, missing, progress.message)
@@ -106,21 +102,21 @@ def _write_missing_images(
                     check_space(state.add(written))
                 progress.update(bytes=state.bytes)
                 progress.advance(1)
-        finally:  # what is being written when a run is stopped need not be written again
+        finally:  # images in progress when a run is stopped need not be written again
             for written in writers.drain():
                 state.add(written)
     if not timing_check:
-        progress.message("The frames do not come at even times, which numbered pictures forget.")
+        progress.message("The frame times are uneven, which an image sequence cannot store.")
 
 
 def _check_frame_size(frame: Frame, info: VideoInfo, number: int) -> None:
     if frame.pixels.shape[:2] != (info.size.height, info.size.width):
         own = Size(frame.pixels.shape[1], frame.pixels.shape[0])
-        raise MediaError(f"Frame {number} is {own}, and the film began as {info.size}.", "Cut the film there.")
+        raise MediaError(f"Frame {number} is {own}, but the video began as {info.size}.", "Split the video there.")
 
 
 def find_unfinished_sequence(pattern: Path) -> UnfinishedOutput | None:
-    """What a run that writes these pictures, or was stopped while it did, has asked for and done."""
+    """Return the settings and progress of the run that is writing these images or was interrupted; None without one."""
     state = ImageSequence(pattern).state_path
     if not state.is_file():
         return None
@@ -129,7 +125,7 @@ def find_unfinished_sequence(pattern: Path) -> UnfinishedOutput | None:
 
 
 class ImageSequence:
-    """The names of the pictures, and of the state beside them."""
+    """The paths of the images, and of the state beside them."""
 
     def __init__(self, pattern: Path, start: int = 1) -> None:
         self._pattern, self._start, self._number_match = pattern, start, match_number(pattern)
@@ -162,14 +158,14 @@ class ImageSequence:
 def _refuse_hdr(info: VideoInfo, pattern: Path) -> None:
     if info.color.is_hdr:
         raise OutputError(
-            f"{pattern.name}: the film is HDR ({info.color.transfer}), and picture files cannot say so.",
-            "Write it with Video Out: HEVC or AV1 in 10 bits keep it as it is.",
+            f"{pattern.name}: the video is HDR ({info.color.transfer}), which image files cannot store.",
+            "Write it with Video Out: HEVC or AV1 in 10 bits keep it.",
             path=pattern,
         )
 
 
 def _refuse_own_source(info: VideoInfo, sequence: ImageSequence) -> None:
-    """A later frame would be read from what an earlier one became."""
+    """Raise ``OutputError`` if a frame would overwrite an image that is still to be read."""
     folder = sequence.state_path.parent.resolve()
     read = {path.name.casefold(): path for path in info.sequence_files if path.parent.resolve() == folder}
     if not read:
@@ -177,22 +173,20 @@ def _refuse_own_source(info: VideoInfo, sequence: ImageSequence) -> None:
     written = (sequence.get_path(index) for index in range(info.frame_count or len(info.sequence_files)))
     overlap = next((path for path in written if path.name.casefold() in read), None)
     if overlap is not None:
-        raise OutputError(
-            f"{overlap.name} is one of the pictures that are being read.", "Choose another folder or other names.", path=overlap
-        )
+        raise OutputError(f"{overlap.name} is one of the source images.", "Choose another folder or other names.", path=overlap)
 
 
 def _report_losses(info: VideoInfo, pattern: Path, progress: WriteProgress) -> None:
     if info.audio_streams or info.subtitle_streams:
-        progress.message("Numbered pictures hold no sound and no subtitles: they are left out.")
+        progress.message("An image sequence has no audio and no subtitles: they are left out.")
     if info.pixel_aspect != 1:
-        progress.message(f"The pixels are not square ({info.pixel_aspect}), which picture files do not say.")
+        progress.message(f"The pixels are not square ({info.pixel_aspect}), which image files do not store.")
     if info.color.primaries not in ("bt709", "smpte170m", "bt470bg"):
-        progress.message(f"The film's primaries are {info.color.primaries}; {pattern.suffix} files are taken as sRGB.")
+        progress.message(f"The video's primaries are {info.color.primaries}; {pattern.suffix} files are assumed to be sRGB.")
 
 
 class _EvenTimingCheck:
-    """Whether frames follow each other in even steps, give or take what rounding to milliseconds makes."""
+    """True if frames follow each other in even steps, within the error of rounding to milliseconds."""
 
     def __init__(self, info: VideoInfo) -> None:
         self._step, self._tolerance = 1 / info.frame_rate, info.time_base + Fraction(1, 1000)
@@ -209,7 +203,7 @@ class _EvenTimingCheck:
 
 
 def get_sequence_job_settings(info: VideoInfo, settings: SequenceSettings) -> dict[str, Any]:
-    """Everything that the pictures depend on, by the name a person knows it by."""
+    """Return everything that the images depend on, by the names used in messages."""
     depth = _resolve_depth(info, settings)
     return {SOURCE_KEY: info.identity, "size": str(info.size), "depth": depth, "first number": settings.start_number}
 
@@ -219,7 +213,7 @@ def _resolve_depth(info: VideoInfo, settings: SequenceSettings) -> Depth:
 
 
 class _SequenceState:
-    """What is finished, on the disk; inside, the state says it. It goes when all is done, or when nothing is."""
+    """The state file of the finished images. It is removed when all or none are finished."""
 
     def __init__(self, sequence: ImageSequence, job_settings: Mapping[str, Any], progress: WriteProgress) -> None:
         self._sequence, self._job_settings, self._progress = sequence, dict(job_settings), progress
@@ -240,21 +234,21 @@ class _SequenceState:
             self._sequence.state_path.unlink()
 
     def _select_reusable(self, old_settings: Mapping[str, Any], lengths: list[int]) -> list[int]:
-        """The lengths of the pictures of an earlier run that can be kept."""
+        """Return the lengths of the images of an earlier run that can be kept."""
         if not lengths:
             return []
         changed = [name for name in self._job_settings if old_settings.get(name) != self._job_settings[name]]
         if changed or not self._job_settings[SOURCE_KEY]:
             what = changed[0] if changed else SOURCE_KEY
-            self._progress.message(f"Starting anew: the {what} changed. {len(lengths)} finished pictures are made again.")
+            self._progress.message(f"Starting anew: the {what} changed. {len(lengths)} finished images are made again.")
             return []
         intact = (_has_length(self._sequence.get_path(index), length) for index, length in enumerate(lengths))
         kept = [length for length, _ in zip(lengths, takewhile(bool, intact), strict=False)]
-        self._progress.message(f"Going on after {len(kept)} finished pictures.")
+        self._progress.message(f"Resuming after {len(kept)} finished images.")
         return kept
 
     def add(self, path: Path) -> int:
-        """The next picture is finished; its length."""
+        """Record the next finished image; return its length."""
         length = path.stat().st_size
         with self._sequence.state_path.open("a", encoding="utf-8") as file:
             file.write(f"{length}\n")
@@ -266,7 +260,7 @@ class _SequenceState:
 
 
 def _read_state(state: Path) -> tuple[dict[str, Any], list[int]]:
-    """What was asked, and the lengths of the pictures that are finished."""
+    """Return the settings and the lengths of the finished images."""
     try:
         settings_line, *lengths = state.read_text(encoding="utf-8").split("\n")
         job_settings = json.loads(settings_line)
@@ -274,7 +268,7 @@ def _read_state(state: Path) -> tuple[dict[str, Any], list[int]]:
         return {}, []
     if not isinstance(job_settings, dict):
         return {}, []
-    # A line that is cut off has no end.
+    # An incomplete line does not end with a newline.
     return cast("dict[str, Any]", job_settings), [int(length) for length in lengths[:-1] if length.isdecimal()]
 
 

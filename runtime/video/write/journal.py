@@ -1,13 +1,13 @@
-"""What is already done of a film, on the disk, so that a killed run goes on where it was.
+"""The journal of finished segments on disk, with which a killed run resumes.
 
-Beside ``NAME.mp4`` lies a folder ``NAME.mp4.parts`` while the film is being made::
+While ``NAME.mp4`` is being written, a folder ``NAME.mp4.parts`` beside it contains::
 
-    journal.jsonl      one line for what was asked, one for each finished segment, one when there is no frame left
+    journal.jsonl      one line for the settings, one for each finished segment, one when no frame is left
     000000.mp4 ...     finished segments
-    lock               held by the run at work; the system lets go of it when that run dies
+    lock               held by the running process; the system releases it when that process dies
 
-A line is written after what it speaks of has reached the disk (fsync), and reaches the disk itself before anything else
-happens. A line that is cut off, and a segment whose bytes are not those of its line, end what can be used.
+A line is written after the segment it describes has reached the disk (fsync), and is synced itself before anything else
+happens. The journal is used up to the first line that is incomplete or does not match the bytes of its segment.
 """
 
 from __future__ import annotations
@@ -28,21 +28,22 @@ from ...file_lock import exclusive_lock
 
 JOURNAL_NAME = "journal.jsonl"
 _FORMAT_VERSION = 1
+_FORMAT_KEY, _SETTINGS_KEY, _COMPLETE_KEY = "format", "asked", "complete"
 
 
 @dataclass(frozen=True)
 class Segment:
-    """A finished segment."""
+    """A finished segment. The fields are the keys of its line in the journal."""
 
     file: str
     first: int
-    """Number of its first frame in the film."""
+    """Number of its first frame in the video."""
     pts: tuple[int, ...]
-    """The time of every frame in display order, in the film's time base."""
+    """The time of every frame in display order, in the video's time base."""
     duration: int
-    """Of the last frame; 0 when it is not known."""
+    """Duration of the last frame; 0 when unknown."""
     reorder: int
-    """How many frames at most are decoded before the one that is shown first."""
+    """The largest number of frames that are decoded before the one displayed first."""
     bytes: int
     sha256: str
 
@@ -53,7 +54,7 @@ class Segment:
 
 @dataclass(frozen=True)
 class JournalState:
-    """What a journal holds."""
+    """The content of a journal."""
 
     job_settings: Mapping[str, Any]
     segments: tuple[Segment, ...] = ()
@@ -65,7 +66,7 @@ class JournalState:
 
 
 class SegmentFolder:
-    """The folder of a film in the making."""
+    """The folder of an unfinished video."""
 
     def __init__(self, target: Path) -> None:
         self.folder = target.with_name(target.name + ".parts")
@@ -87,35 +88,36 @@ class SegmentFolder:
             self.remove()
 
     def read_job_settings(self) -> Mapping[str, Any]:
-        """What the run asked for that is writing here or was stopped; nothing without a journal of this kind."""
+        """Return the settings of the run that is writing here or was interrupted; empty without a journal of this format."""
         nothing: dict[str, Any] = {}
         header = next(_read_lines(self._journal_path), nothing)
-        job_settings = header.get("asked") if header.get("format") == _FORMAT_VERSION else None
+        job_settings = header.get(_SETTINGS_KEY) if header.get(_FORMAT_KEY) == _FORMAT_VERSION else None
         return cast("Mapping[str, Any]", job_settings) if isinstance(job_settings, dict) else {}
 
     def count_finished_segments(self) -> int:
-        """How many segments there are that have their name, and so are whole."""
+        """Return the number of segments that have their final name, and so are complete."""
         return sum(1 for _ in self.folder.glob("*.mp4"))
 
     def read_state(self) -> JournalState | None:
-        """What can be used, each segment checked against its hash; None without a journal."""
+        """Return the usable part of the journal, each segment verified by its hash; None without a journal."""
         lines = list(_read_lines(self._journal_path))
-        if not lines or lines[0].get("format") != _FORMAT_VERSION:
+        if not lines or lines[0].get(_FORMAT_KEY) != _FORMAT_VERSION:
             return None
         segments: list[Segment] = []
         for line in lines[1:]:
-            if "complete" in line:
-                return JournalState(lines[0]["asked"], tuple(segments), is_complete=True)
+            if _COMPLETE_KEY in line:
+                return JournalState(lines[0][_SETTINGS_KEY], tuple(segments), is_complete=True)
             segment = _parse_segment(line)
             if segment is None or segment.first != sum(done.frame_count for done in segments) or not self._is_intact(segment):
                 break
             segments.append(segment)
-        return JournalState(lines[0]["asked"], tuple(segments))
+        return JournalState(lines[0][_SETTINGS_KEY], tuple(segments))
 
     def write_state(self, state: JournalState) -> None:
-        """Write the journal anew with this much, and remove every file that it does not name."""
-        lines = [{"format": _FORMAT_VERSION, "asked": state.job_settings}, *(asdict(segment) for segment in state.segments)]
-        lines += [{"complete": state.frame_count}] if state.is_complete else []
+        """Replace the journal by this state, and remove every file that it does not list."""
+        header = {_FORMAT_KEY: _FORMAT_VERSION, _SETTINGS_KEY: state.job_settings}
+        lines = [header, *(asdict(segment) for segment in state.segments)]
+        lines += [{_COMPLETE_KEY: state.frame_count}] if state.is_complete else []
         with atomic_write(self._journal_path) as temp:
             temp.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
         kept = {JOURNAL_NAME, "lock", *(segment.file for segment in state.segments)}
@@ -127,13 +129,13 @@ class SegmentFolder:
         self._append_line(asdict(segment))
 
     def mark_complete(self, frame_count: int) -> None:
-        self._append_line({"complete": frame_count})
+        self._append_line({_COMPLETE_KEY: frame_count})
 
     def get_segment_path(self, segment: Segment) -> Path:
         return self.folder / segment.file
 
     def remove(self) -> None:
-        """The film is whole: nothing of this is needed any more."""
+        """Remove the folder once the video is complete."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
     def _append_line(self, line: Mapping[str, Any]) -> None:
@@ -161,7 +163,7 @@ def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _parse_segment(line: Mapping[str, Any]) -> Segment | None:
-    """The segment that a line speaks of; None for a line that is not one, or that names a file elsewhere."""
+    """Return the segment of a journal line; None for another line, or one that names a file outside the folder."""
     with suppress(TypeError, ValueError):
         fields: dict[str, Any] = {**line, "pts": tuple(int(pts) for pts in line["pts"])}
         segment = Segment(**fields)

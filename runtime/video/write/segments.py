@@ -1,15 +1,15 @@
-"""Frames to segments: files of whole, closed groups of pictures, each of which can be decoded without the others.
+"""Encode frames to segments: files of closed GOPs, each of which decodes without the others.
 
-The encoder works in a thread of its own beside whoever makes the frames. Every segment has a fresh encoder, so that what it
-holds depends on its own frames only: a run that goes on after a kill writes the same bytes as one that was never killed.
+The encoder runs in its own thread beside the producer of the frames. Every segment has a new encoder, so that its bytes depend
+on its own frames only: a run that resumes after a kill writes the same bytes as one that was never killed.
 
-Memory at 8K: the producer waits for room, packs a lent picture into planes at once, so that it never keeps one, and hands the
-planes over. At most ``ahead_bytes()`` of them are alive, the one being encoded included, but always one may be: on two cores
-that is one picture of 100 MB (10 bit 4:2:0) besides what the encoder itself holds, and the model works on the next meanwhile.
+Memory at 8K: the producer waits for capacity, packs a lent frame into planes at once, and hands them over. At most
+``get_queue_byte_limit()`` bytes of them are alive, the one being encoded included, but always one may be: on two cores that is
+one frame of 100 MB (10 bit 4:2:0) besides the encoder's own, while the model works on the next one.
 
-What a kill costs: one segment at most, and the frame in the model's hands. No picture of the next segment is taken before the
-last one is on the disk; the model has made the next frame meanwhile, so this costs time only where the encoder is the slower
-one, and there the moment in which a segment is flushed.
+A kill costs one segment at most, and the frame in the model. No frame of the next segment is taken before the last segment is
+on the disk; the model computes the next frame meanwhile, so this costs time only if the encoder is slower than the model, and
+then only while a segment is flushed.
 """
 
 from __future__ import annotations
@@ -43,23 +43,22 @@ from .pyav_output import encode_frame, open_output
 
 
 def get_queue_byte_limit() -> int:
-    """How much may wait for the encoder: 64 MB a core, as far as memory allows, and 512 MB at most.
+    """Return the bytes of frames that may wait for the encoder: 64 MB per core, at most 512 MB and 1/8 of free memory.
 
-    Where there are many cores, the encoder is what everybody waits for, and it must not wait for a picture itself; five of 8K
-    are enough for that.
+    With many cores the encoder is the bottleneck and must not wait for a frame; five of 8K are enough for that.
     """
     return compute_queue_bytes(count_usable_cores(), query_memory().available)
 
 
 @dataclass(frozen=True)
 class SegmentPlan:
-    """What all segments of a film have in common."""
+    """What all segments of a video have in common."""
 
     encoding: Encoding
     size: Size
-    """Of the coded picture."""
+    """Size of the encoded frames."""
     color: ColorInfo
-    """As coded."""
+    """Color as encoded."""
     time_base: Fraction
     frame_rate: Fraction
     pixel_aspect: Fraction
@@ -69,7 +68,7 @@ class SegmentPlan:
 
 @dataclass(frozen=True, eq=False)
 class PackedFrame:
-    """A packed frame on its way to the encoder."""
+    """A frame in the encoder's pixel format, with its time."""
 
     frame: av.VideoFrame
     pts: int
@@ -78,9 +77,9 @@ class PackedFrame:
 
 
 class SegmentWriter:
-    """Give it pictures with ``put``; leaving the ``with`` block finishes the film, or drops the segment in work after an error.
+    """Writes the frames of ``put``; leaving the ``with`` block finishes the last segment, or drops it after an error.
 
-    ``finished`` is called in the encoder's thread after every segment; what it raises ends the work like any other error.
+    ``on_segment`` is called in the encoder's thread after every segment; what it raises ends the writer like other errors.
     """
 
     def __init__(
@@ -104,14 +103,14 @@ class SegmentWriter:
         return self
 
     def wait_for_capacity(self, nbytes: int) -> None:
-        """Until a picture of ``size`` bytes may be made; ask before every one."""
+        """Wait until a frame of ``nbytes`` may be made; to be called before every frame."""
         while not self._unsaved.acquire(timeout=POLL_SECONDS):
             if self._queue.is_closed:
                 return
         self._queue.wait_for_space(nbytes)
 
     def put(self, frame: PackedFrame) -> None:
-        """Hand a picture over. Raises what went wrong in the encoder's thread, if something did."""
+        """Pass a frame to the encoder. Raises the error of the encoder's thread, if there was one."""
         if not self._queue.put(frame, frame.nbytes) and self._error:
             raise self._error
 
@@ -141,14 +140,14 @@ class SegmentWriter:
             self._queue.close()
 
     def _write_segment(self) -> bool:
-        """Encode one segment. False when there is no picture left, or the work was called off meanwhile."""
+        """Encode one segment. Return False if no frame is left, or the queue was closed meanwhile."""
         file: SegmentFile | None = None
         try:
             while frame := self._queue.take():
                 file = file or SegmentFile(self._segment_folder.folder / f"{self._number:06}.mp4", self._plan, frame.pts)
                 file.add(frame)
                 nbytes = frame.nbytes
-                del frame  # nobody may hold it when the next one is made
+                del frame  # it must not be alive when the next one is made
                 self._queue.release(nbytes)
                 if len(file.pts) == self._plan.frames_per_segment:
                     break
@@ -171,7 +170,7 @@ class SegmentWriter:
 
 
 class SegmentFile:
-    """One segment in the making. Its times begin at 0; where it lies in the film is in the journal."""
+    """A segment being written. Its times begin at 0; the journal holds its position in the video."""
 
     def __init__(self, path: Path, plan: SegmentPlan, start_pts: int) -> None:
         self._path, self._temp = path, temp_path(path)
@@ -179,7 +178,7 @@ class SegmentFile:
         self.pts: list[int] = []
         self._duration = 0
         self._packet_pts: list[int] = []
-        # MP4 keeps every time exactly, in the film's own unit; so does MOV, which ProRes needs. Matroska would round to 1 ms.
+        # MP4 and MOV (for ProRes) store every time exactly, in the video's own unit; Matroska would round to 1 ms.
         muxer = plan.encoding.encoder.segment_muxer
         self._container = open_output(self._temp, muxer, build_timescale_options(plan.time_base))
         try:
@@ -196,13 +195,13 @@ class SegmentFile:
         self._encode(packed.frame)
 
     def finish(self, first_frame: int) -> Segment:
-        """Flush the encoder, have the file reach the disk, and give it its name."""
+        """Flush the encoder, sync the file to the disk, and give it its final name."""
         self._encode(None)
         self._container.close()
         if sorted(self._packet_pts) != [pts - self._start_pts for pts in self.pts]:
             raise OutputError(
                 f"{self._plan.encoding.encoder.name} lost frames or their times: {len(self.pts)} went in and "
-                f"{len(self._packet_pts)} came out.",
+                f"{self._plan.encoding.encoder.name} lost frames or their times: it was given {len(self.pts)} and returned "
                 "Choose another codec.",
                 path=self._path,
             )
@@ -218,7 +217,7 @@ class SegmentFile:
         )
 
     def discard(self) -> None:
-        with suppress(FFmpegError, OSError, ValueError):  # it is thrown away
+        with suppress(FFmpegError, OSError, ValueError):  # the file is deleted anyway
             self._container.close()
         self._temp.unlink(missing_ok=True)
 
@@ -246,12 +245,12 @@ class SegmentFile:
 
 
 def build_timescale_options(time_base: Fraction) -> dict[str, str]:
-    """Options of the MP4 and MOV muxers: count time in the film's own unit everywhere, the file's start offset included."""
+    """Return the MP4 and MOV muxer options that count all times, also the file's start offset, in the video's unit."""
     scale = str(time_base.denominator)
     return {"video_track_timescale": scale, "movie_timescale": scale}
 
 
 def _compute_reorder_depth(packet_pts: list[int]) -> int:
-    """How far decoding runs ahead of showing, in frames: the longest way a frame moves forward when they are sorted by time."""
+    """Return the largest number of frames that are decoded before the one displayed first."""
     rank = {pts: position for position, pts in enumerate(sorted(packet_pts))}
     return max(position - rank[pts] for position, pts in enumerate(packet_pts))

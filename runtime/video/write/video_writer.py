@@ -1,4 +1,4 @@
-"""A film to a file: encode beside whoever makes the frames, survive being killed, bring the sound along."""
+"""Write a video: encode in parallel with the producer of frames, resume after a kill, copy the source's audio."""
 
 from __future__ import annotations
 
@@ -26,12 +26,12 @@ from .resume import SOURCE_KEY
 from .segments import PackedFrame, SegmentPlan, SegmentWriter
 
 _MAX_KEYFRAME_INTERVAL = 300
-"""Frames from key frame to key frame, whatever a segment's length: players seek to key frames."""
+"""Maximum frames between key frames, whatever a segment's length: players seek to key frames."""
 
 
 @dataclass(frozen=True)
 class VideoWriteSettings:
-    """How a film is written. What is None or empty is chosen by the encoder's entry in ``encoders``."""
+    """How a video is written. None and empty values are chosen by the encoder's entry in ``encoders``."""
 
     codec: Codec = "hevc"
     container: Container = "mp4"
@@ -42,15 +42,15 @@ class VideoWriteSettings:
     """Bits per second, instead of ``crf``."""
     preset: str = ""
     hardware: HardwareEncoder | None = None
-    """A hardware encoder, or ``auto`` for whichever takes this film, else the processor, and it is said which. None is taken
-    without being asked for, because their pictures are worse at the same size."""
+    """A hardware encoder, ``auto`` for the first one that accepts this video (a message names it), or None for the CPU, whose
+    result is better at the same size."""
     audio: Literal["copy", "none"] = "copy"
     """``copy`` encodes again only what the container cannot hold."""
     subtitles: Literal["copy", "none"] = "copy"
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
-    """Tags of the file, such as ComfyUI's ``prompt`` and ``workflow`` (JSON). They win over the source's own."""
+    """Tags of the file, such as ``prompt`` and ``workflow`` (JSON). They override the source's."""
     segment_seconds: Fraction = Fraction(1)
-    """What a kill costs at most; also the distance of key frames, up to 300 frames."""
+    """Length of a segment, the most that a kill costs; also the distance of key frames, up to 300 frames."""
 
 
 class WriteProgress(Protocol):
@@ -77,14 +77,14 @@ class WriteReport:
     """Wall time of this run."""
     bytes: int
     resumed_frames: int
-    """Of ``frames``, how many an earlier run had finished."""
+    """How many of ``frames`` an earlier run had finished."""
     encoder: str
     notes: tuple[str, ...]
-    """Every sentence that was said about the result."""
+    """Every message about the result."""
 
 
 class _MessageLog:
-    """Says each sentence once and keeps it."""
+    """Forwards each message once and keeps it."""
 
     def __init__(self, progress: WriteProgress) -> None:
         self._progress = progress
@@ -107,22 +107,20 @@ def write_video(
 ) -> WriteReport:
     """Write ``stream`` to ``path``.
 
-    The frames go into segments under ``NAME.parts`` beside the output (see ``journal``). A run that is killed leaves that
-    folder, and the same call goes on after the last whole segment; with other settings or another source, or without an
-    identity, it starts anew and says why. ``resume=False`` starts anew in any case. With ``fresh`` a film of that name, which
-    is replaced otherwise, is left alone. When all frames are there, the segments are joined without encoding again, with the
-    sound, subtitles, chapters and tags of ``stream.info.source``; only then is there a file called ``path``, and the folder
-    goes.
+    Frames are encoded to segments under ``NAME.parts`` beside the output (see ``journal``). A run that is killed leaves that
+    folder, and the same call resumes after the last complete segment; with other settings or another source, without an
+    identity, or with ``resume=False`` it starts anew with a message. An existing ``path`` is replaced unless
+    ``fail_if_exists``. After the last frame the segments are joined without encoding again, with the audio, subtitles, chapters
+    and tags of ``stream.info.source``; only then ``path`` appears, and the folder is removed.
 
-    Times are kept exactly in MP4 and MOV, and to the millisecond in Matroska and WebM, which count in milliseconds.
-    Odd sizes: H.264, HEVC and AV1 hold only even ones in 4:2:0, so the last column or row is repeated once, and it is said;
-    nothing is ever cut off.
+    MP4 and MOV store times exactly, Matroska and WebM in milliseconds. H.264, HEVC and AV1 hold only even sizes in 4:2:0: the
+    last column or row of odd ones is repeated, with a message; nothing is ever cropped.
 
     Raises:
-        Busy: another run is writing this film, or with ``fresh``, has written it.
-        OutputError: settings that do not go together, HDR in 8 bits, a place that cannot be written, a full disk.
+        OutputLocked: another run is writing this video or, with ``fail_if_exists``, has written it.
+        OutputError: incompatible settings, HDR in 8 bits, a path that cannot be written, a full disk.
         HardwareMissing: ``settings.hardware`` does not open here.
-        Anything that ``stream`` or ``watch.advance`` raises. After all of these the journal is intact.
+        Whatever ``stream`` or ``progress.advance`` raises. The journal stays intact in all of these cases.
     """
     started = time.monotonic()
     messages = _MessageLog(progress)
@@ -138,7 +136,7 @@ def write_video(
             progress.update(resumed=resumed_frames)
             progress.advance(resumed_frames)
             if resumed_frames:
-                messages(f"Going on after {resumed_frames} finished frames.")
+                messages(f"Resuming after {resumed_frames} finished frames.")
             if not state.is_complete:
                 state = _encode_missing_frames(job, segment_folder, state, progress)
             check_join_space(path.parent, list(state.segments))
@@ -159,7 +157,7 @@ def write_video(
 
 
 def get_video_job_settings(stream: VideoStream, path: Path, settings: VideoWriteSettings) -> Mapping[str, Any]:
-    """Everything that the coded pictures depend on, as the journal of the film holds it. Raises as ``write_video`` does."""
+    """Return everything that the encoded frames depend on, as in the journal. Raises as ``write_video`` does."""
     return _WriteJob(stream, path, settings, lambda _: None).job_settings
 
 
@@ -172,7 +170,7 @@ class _WriteJob:
         info = stream.info
         if info.color.is_hdr and settings.bits == 8:
             raise OutputError(
-                f"{path.name}: an HDR film ({info.color.transfer}) in 8 bits shows bands.", "Set bits to 10.", path=path
+                f"{path.name}: an HDR video ({info.color.transfer}) in 8 bits shows banding.", "Set bits to 10.", path=path
             )
         self.stream, self.path, self.on_message = stream, path, on_message
         rate = info.frame_rate if info.frame_rate > 0 else Fraction(25)
@@ -209,7 +207,7 @@ class _WriteJob:
 
     @property
     def job_settings(self) -> dict[str, Any]:
-        """Everything that the coded pictures depend on, by the name a person knows it by."""
+        """Everything that the encoded frames depend on, by the names used in messages."""
         plan, encoding = self.plan, self.plan.encoding
         return {
             SOURCE_KEY: self.info.identity,
@@ -230,13 +228,13 @@ class _WriteJob:
 
 
 def _strip_thread_options(option: str) -> str:
-    """An option without the number of processors, which changes no pixel."""
+    """Return an encoder option without its number of threads, which changes no pixel."""
     return ":".join(part for part in option.split(":") if part.split("=")[0] not in ("pools", "threads", "lp"))
 
 
 def _check_output_path(path: Path, info: VideoInfo) -> None:
     if info.source and info.source.exists() and path.exists() and path.samefile(info.source):
-        raise OutputError(f"{path.name} is the film that is being read.", "Choose another name for the result.", path=path)
+        raise OutputError(f"{path.name} is the source video.", "Choose another name for the result.", path=path)
     if path.is_dir():
         raise OutputError(f"{path.name} is a folder.", "Choose a file name.", path=path)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -245,12 +243,12 @@ def _check_output_path(path: Path, info: VideoInfo) -> None:
 def _load_resumable_state(
     segment_folder: SegmentFolder, job_settings: Mapping[str, Any], on_message: _MessageLog, *, resume: bool
 ) -> JournalState:
-    """What an earlier run left that fits, with the journal written anew to hold exactly that."""
+    """Return the usable state of an earlier run, and rewrite the journal to hold exactly that."""
     found = segment_folder.read_state()
     if found and found.segments:
         reason = _find_restart_reason(found.job_settings, job_settings, resume=resume)
         if reason:
-            on_message(f"Starting anew: {reason}. {found.frame_count} finished frames are thrown away.")
+            on_message(f"Starting anew: {reason}. {found.frame_count} finished frames are discarded.")
             found = None
     state = replace(found, job_settings=job_settings) if found and found.segments else JournalState(job_settings)
     segment_folder.write_state(state)
@@ -259,9 +257,9 @@ def _load_resumable_state(
 
 def _find_restart_reason(old_settings: Mapping[str, Any], new_settings: Mapping[str, Any], *, resume: bool) -> str:
     if not resume:
-        return "that was asked for"
+        return "resume is off"
     if not new_settings[SOURCE_KEY]:
-        return "this film has no fingerprint to tell it by"
+        return "this video has no fingerprint to recognize it by"
     changed = [name for name in new_settings if old_settings.get(name) != new_settings[name]]
     if not changed:
         return ""
@@ -275,7 +273,7 @@ def _find_restart_reason(old_settings: Mapping[str, Any], new_settings: Mapping[
 def _encode_missing_frames(
     job: _WriteJob, segment_folder: SegmentFolder, state: JournalState, progress: WriteProgress
 ) -> JournalState:
-    """Encode what is missing."""
+    """Encode the frames that ``state`` lacks; return the complete state."""
     info, plan = job.info, job.plan
     missing = max(0, info.frame_count - state.frame_count) if info.frame_count is not None else None
     if missing:
@@ -304,10 +302,12 @@ def _encode_missing_frames(
             progress.update(bytes=written_bytes)
             progress.advance(1)
     if timestamps.moved_count:
-        job.on_message(f"{timestamps.moved_count} frames had a time that was not after the one before: they were moved.")
+        job.on_message(
+            f"{timestamps.moved_count} frames had a time that was not after the one before: they were moved after it."
+        )
     frame_count = sum(segment.frame_count for segment in segments)
     if not frame_count:
-        raise MediaError(f"{(info.source or job.path).name} has no frames.", "Look at it in a player.", path=info.source)
+        raise MediaError(f"{(info.source or job.path).name} has no frames.", "Check it in a player.", path=info.source)
     segment_folder.mark_complete(frame_count)
     return JournalState(state.job_settings, tuple(segments), is_complete=True)
 
@@ -322,14 +322,14 @@ def _check_frame(frame: Frame, size: Size, path: Path) -> None:
     height, width = frame.pixels.shape[:2]
     if (width, height) != (size.width, size.height):
         raise MediaError(
-            f"{path.name}: the frame at {float(frame.seconds):.3f} s is {width}x{height}, and the film began as {size}.",
-            "Cut the source where its size changes and write the parts one by one.",
+            f"{path.name}: the frame at {float(frame.seconds):.3f} s is {width}x{height}, but the video began as {size}.",
+            "Split the source where its size changes and write the parts separately.",
             path=path,
         )
 
 
 class _MonotonicTimestamps:
-    """The times of frames in the film's unit, always going up."""
+    """Converts the times of frames to the video's unit, always increasing."""
 
     def __init__(self, info: VideoInfo, last_pts: int | None) -> None:
         self._unit = info.time_base
@@ -337,7 +337,7 @@ class _MonotonicTimestamps:
         self.moved_count = 0
 
     def __call__(self, frame: Frame) -> tuple[int, int]:
-        """(pts, duration). A container can hold a time only once: one that is not after the last is moved behind it."""
+        """Return (pts, duration). A container holds a time only once: one that is not after the last is moved after it."""
         ratio = frame.time_base / self._unit
         pts, duration = round(frame.pts * ratio), round(frame.duration * ratio)
         if self._last_pts is not None and pts <= self._last_pts:

@@ -72,7 +72,7 @@ def test_a_missing_number_is_refused_by_its_name(tmp_path: Path) -> None:
     with pytest.raises(MediaError) as caught:
         list_sequence_frames(tmp_path)
     assert "number 10 is missing, between f_009.png and f_012.png. " in caught.value.what
-    assert caught.value.what.endswith("20260090 numbers have no picture (10, 13, ...).")
+    assert caught.value.what.endswith("20260090 numbers have no image (10, 13, ...).")
 
 
 @pytest.mark.parametrize("place", ["", "shot_%03d_v2.png"], ids=["folder", "pattern"])
@@ -82,7 +82,7 @@ def test_the_number_that_counts_is_not_always_the_last(tmp_path: Path, place: st
     with pytest.raises(MediaError) as caught:
         list_sequence_frames(tmp_path / place)
     assert caught.value.what == (
-        f"{tmp_path}: number 3 is missing, between shot_002_v2.png and shot_005_v2.png. {tmp_path}: 2 numbers have no picture "
+        f"{tmp_path}: number 3 is missing, between shot_002_v2.png and shot_005_v2.png. {tmp_path}: 2 numbers have no image "
         "(3, ...)."
     )
     assert [each.frame_index for each in list_sequence_frames(tmp_path / place, "keep time")] == [0, 1, 4, 5]
@@ -97,14 +97,14 @@ def test_of_several_numbers_that_vary_the_last_counts_where_the_others_stay(tmp_
     assert [each.frame_index for each in list_sequence_frames(tmp_path, "keep time")] == [0, 1, 2, 3]
 
 
-def test_the_day_is_no_number_of_a_pattern(tmp_path: Path) -> None:
+def test_the_day_is_not_the_number_of_a_pattern(tmp_path: Path) -> None:
     save(tmp_path / "%day%_00007.png")
     assert names(find_images(tmp_path / "%day%_%05d.png")) == ["%day%_00007.png"]
-    with pytest.raises(OutputError, match="names one picture"):
+    with pytest.raises(OutputError, match="names one image"):
         match_number(Path("%day%.png"))
 
 
-def test_gaps_are_told_where_the_video_closes_up_or_keeps_its_time(tmp_path: Path) -> None:
+def test_gaps_are_reported_when_they_are_closed_or_keep_their_time(tmp_path: Path) -> None:
     for number in (1, 2, 5, 9):
         save(tmp_path / f"{number}.png", 10 * number)
     said: list[str] = []
@@ -113,8 +113,8 @@ def test_gaps_are_told_where_the_video_closes_up_or_keeps_its_time(tmp_path: Pat
         for gaps in ("close up", "keep time")
     }
     assert times == {"close up": [0, 1, 2, 3], "keep time": [0, 1, 4, 8]}
-    missing = f"{tmp_path}: 5 numbers have no picture (3, 6, ...)"
-    assert said == [f"{missing}; the film closes up.", f"{missing}; the pictures before them stand as long."]
+    missing = f"{tmp_path}: 5 numbers have no image (3, 6, ...)"
+    assert said == [f"{missing}; the video is shorter.", f"{missing}; the images before them last longer."]
 
 
 def test_a_video_that_keeps_its_time_has_the_numbers_for_times(tmp_path: Path) -> None:
@@ -140,7 +140,7 @@ def test_a_series_without_gaps_says_nothing(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("place", "what"), [("no", "is not there"), ("empty", "no picture"), ("a.txt", "is a file"), ("empty/%d.png", "no picture")]
+    ("place", "what"), [("no", "is not there"), ("empty", "no image"), ("a.txt", "is a file"), ("empty/%d.png", "no image")]
 )
 def test_places_without_images_are_refused(tmp_path: Path, place: str, what: str) -> None:
     (tmp_path / "empty").mkdir()
@@ -153,7 +153,7 @@ def test_places_without_images_are_refused(tmp_path: Path, place: str, what: str
 def test_two_series_in_one_folder_are_not_mixed(tmp_path: Path) -> None:
     save(tmp_path / "a1.png")
     save(tmp_path / "b1.png")
-    with pytest.raises(MediaError, match=r"more than one series of pictures \(# is a number\): a#\.png, b#\.png"):
+    with pytest.raises(MediaError, match=r"more than one image sequence \(# is a number\): a#\.png, b#\.png"):
         find_images(tmp_path)
 
 
@@ -181,11 +181,11 @@ def test_deep_images_stay_deep(tmp_path: Path) -> None:
     assert (frame.pixels == 60000).all()
 
 
-def test_a_image_of_another_size_is_named(tmp_path: Path) -> None:
+def test_an_image_of_another_size_is_named(tmp_path: Path) -> None:
     paths = [save(tmp_path / f"{i}.png", size=(8, 6) if i != 3 else (9, 6)) for i in range(5)]
     frames = open_sequence(in_a_row(paths), Fraction(25), read).open()
     assert [next(frames).pts for _ in range(3)] == [0, 1, 2]
-    with pytest.raises(MediaError, match=r"3\.png is 9x6 with 8 bits, the pictures before it are 8x6 with 8") as caught:
+    with pytest.raises(MediaError, match=r"3\.png is 9x6 with 8 bits, the images before it are 8x6 with 8") as caught:
         next(frames)
     assert caught.value.path == paths[3]
 
@@ -197,7 +197,7 @@ def test_a_damaged_image_is_named_where_it_is_reached(tmp_path: Path) -> None:
     next(frames)
     with pytest.raises(MediaError, match=r"1\.png is damaged"):
         next(frames)
-    assert not [thread for thread in threading.enumerate() if thread.name == "read pictures"]
+    assert not [thread for thread in threading.enumerate() if thread.name == "read images"]
 
 
 def test_the_fingerprint_follows_the_files(tmp_path: Path) -> None:
@@ -209,8 +209,8 @@ def test_the_fingerprint_follows_the_files(tmp_path: Path) -> None:
     assert open_sequence(in_a_row(paths), Fraction(25), read).info.identity != first
 
 
-def test_what_is_no_video_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(MediaError, match="no pictures"):
+def test_an_empty_sequence_and_a_rate_of_zero_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(MediaError, match="no images"):
         open_sequence([], Fraction(25), read)
     with pytest.raises(WorkflowError, match="frame rate"):
         open_sequence(in_a_row([save(tmp_path / "1.png")]), Fraction(0), read)

@@ -1,4 +1,4 @@
-"""A film as numbered pictures: exact, resumed after a kill, and refused where pictures cannot hold it."""
+"""A video as an image sequence: exact, resumed after a kill, and refused if images cannot hold it."""
 
 import os
 import re
@@ -37,7 +37,7 @@ def names(folder: Path) -> list[str]:
 
 
 @pytest.mark.parametrize(("suffix", "dtype", "bits"), [("png", np.uint8, 8), ("png", np.uint16, 16), ("tiff", np.uint16, 16)])
-def test_every_frame_is_a_image_with_all_its_bits(tmp_path: Path, suffix: str, dtype: type, bits: int) -> None:
+def test_every_frame_is_an_image_with_all_its_bits(tmp_path: Path, suffix: str, dtype: type, bits: int) -> None:
     seen = Seen()
     settings = SequenceSettings(make_frame_writer({}), bits, 1001)
     first, last = write_sequence(video(5, dtype=dtype), tmp_path / f"f_%04d.{suffix}", settings, seen)
@@ -60,13 +60,13 @@ def test_linear_exr_comes_back_to_within_a_step_of_half_floats(tmp_path: Path) -
         assert np.all(np.abs(frame.pixels.astype(int) - was) <= np.maximum(was / 2000, 16))
 
 
-def test_a_stopped_run_goes_on_behind_its_last_whole_image(tmp_path: Path) -> None:
+def test_an_interrupted_run_resumes_after_its_last_complete_image(tmp_path: Path) -> None:
     pattern = tmp_path / "%03d.png"
     with pytest.raises(KeyboardInterrupt):
         write_sequence(video(9), pattern, SETTINGS, Seen(limit=5))
     begun = find_unfinished_sequence(pattern)
     assert begun is not None
-    assert (begun.job_settings["source or model"], begun.finished_count) == ("a film", 5)
+    assert (begun.job_settings["source or model"], begun.finished_count) == ("a video", 5)
     kept = {path.name: path.stat().st_mtime_ns for path in tmp_path.glob("*.png")}
     opened: list[int] = []
     seen = Seen()
@@ -74,7 +74,7 @@ def test_a_stopped_run_goes_on_behind_its_last_whole_image(tmp_path: Path) -> No
     resumed = seen.numbers["resumed"]
     assert resumed == 5
     assert opened == list(range(resumed, 9))
-    assert seen.messages[0] == f"Going on after {resumed} finished pictures."
+    assert seen.messages[0] == f"Resuming after {resumed} finished images."
     for number in range(resumed):
         assert (tmp_path / f"{number + 1:03}.png").stat().st_mtime_ns == kept[f"{number + 1:03}.png"]
     assert names(tmp_path) == [f"{number:03}.png" for number in range(1, 10)]
@@ -82,7 +82,7 @@ def test_a_stopped_run_goes_on_behind_its_last_whole_image(tmp_path: Path) -> No
         np.testing.assert_array_equal(pixels(tmp_path / f"{number + 1:03}.png"), image(number))
 
 
-def test_a_image_that_is_gone_or_cut_off_is_made_again(tmp_path: Path) -> None:
+def test_an_image_that_is_gone_or_cut_off_is_made_again(tmp_path: Path) -> None:
     pattern = tmp_path / "%d.png"
     with pytest.raises(KeyboardInterrupt):
         write_sequence(video(9), pattern, SETTINGS, Seen(limit=8))
@@ -94,29 +94,29 @@ def test_a_image_that_is_gone_or_cut_off_is_made_again(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("change", "said"), [("source", "the source or model changed"), ("depth", "the depth changed")])
-def test_another_wish_starts_anew_and_says_why(tmp_path: Path, change: str, said: str) -> None:
+def test_other_settings_start_anew_and_say_why(tmp_path: Path, change: str, said: str) -> None:
     pattern = tmp_path / "%d.png"
     with pytest.raises(KeyboardInterrupt):
         write_sequence(video(6), pattern, SETTINGS, Seen(limit=4))
     opened: list[int] = []
     seen = Seen()
-    made = video(6, identity="another" if change == "source" else "a film", opened=opened)
+    made = video(6, identity="another" if change == "source" else "a video", opened=opened)
     write_sequence(made, pattern, SequenceSettings(make_frame_writer({}), 16 if change == "depth" else 8), seen)
     assert opened == list(range(6))
     assert said in seen.messages[0]
 
 
-def test_a_state_of_nonsense_is_no_state(tmp_path: Path) -> None:
+def test_a_damaged_state_file_is_ignored(tmp_path: Path) -> None:
     (tmp_path / "#.png.unfinished").write_bytes(b"\x00nonsense")
     write_sequence(video(2), tmp_path / "%d.png", SETTINGS, Seen())
     assert names(tmp_path) == ["1.png", "2.png"]
 
 
-def test_older_images_behind_the_last_are_told(tmp_path: Path) -> None:
+def test_older_images_after_the_last_are_reported(tmp_path: Path) -> None:
     seen = Seen()
     write_sequence(video(4), tmp_path / "%d.png", SETTINGS, Seen())
     write_sequence(video(2), tmp_path / "%d.png", SETTINGS, seen)
-    assert seen.messages[1:] == ["3.png and what follows it are from an earlier run."]
+    assert seen.messages[1:] == ["3.png and the following images are from an earlier run."]
 
 
 @pytest.mark.parametrize("names", ["%d.png", "%01d.png", "%d.PNG"])
@@ -127,7 +127,7 @@ def test_images_that_are_being_read_are_not_written_over(tmp_path: Path, names: 
     read = open_sequence(list_sequence_frames(tmp_path), Fraction(24), make_frame_reader(10**6, print))
     (tmp_path / "same").symlink_to(tmp_path)
     for folder in (tmp_path, tmp_path / "same"):
-        with pytest.raises(OutputError, match=r"is one of the pictures that are being read"):
+        with pytest.raises(OutputError, match=r"is one of the source images"):
             write_sequence(read, folder / names, SequenceSettings(make_frame_writer({}), None, 2), Seen())
     (tmp_path / "same").unlink()
     assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == before
@@ -139,13 +139,13 @@ def test_images_that_are_being_read_are_not_written_over(tmp_path: Path, names: 
 def test_what_images_do_not_hold_is_said_or_refused(tmp_path: Path) -> None:
     seen = Seen()
     write_sequence(video(9, times=variable_times(9), audio_streams=1), tmp_path / "%d.png", SETTINGS, seen)
-    assert any("no sound" in text for text in seen.messages)
-    assert any("even times" in text for text in seen.messages)
+    assert any("no audio" in text for text in seen.messages)
+    assert any("times are uneven" in text for text in seen.messages)
     hdr = video(2, color=ColorInfo("bt2020nc", "tv", "smpte2084", "bt2020"))
     with pytest.raises(OutputError, match="HDR"):
         write_sequence(hdr, tmp_path / "hdr" / "%d.png", SETTINGS, Seen())
     assert not (tmp_path / "hdr").exists()
-    with pytest.raises(OutputError, match=r"one picture, not a series"):
+    with pytest.raises(OutputError, match=r"one image, not a sequence"):
         write_sequence(video(2), tmp_path / "a.png", SETTINGS, Seen())
     with pytest.raises(OutputError, match="JPEG holds 8 bits"):
         write_sequence(video(2, color=RGB), tmp_path / "j" / "%d.jpg", SequenceSettings(make_frame_writer({}), 16), Seen())
@@ -153,7 +153,7 @@ def test_what_images_do_not_hold_is_said_or_refused(tmp_path: Path) -> None:
 
 
 def test_memory_does_not_grow_with_the_video(tmp_path: Path) -> None:
-    """What waits is bounded: with room for two pictures and a slow disk there are never more than three at a time."""
+    """Waiting frames are bounded: with capacity for two images and a slow disk there are never more than three."""
     waiting = most = 0
 
     def slow(path: Path, pixels: np.ndarray, bits: int) -> None:
@@ -220,7 +220,7 @@ def test_images_that_will_not_fit_are_said_and_what_is_finished_is_gone_on_from(
     pattern = tmp_path / "%03d.png"
     with monkeypatch.context() as full:
         full.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=free))
-        full.setattr(write, "_AHEAD_BYTES", 0)  # each picture is finished before the next is begun
+        full.setattr(write, "_AHEAD_BYTES", 0)  # each image is finished before the next is begun
         if free < 32 << 20:
             with pytest.raises(OutputError, match="is too small: for the next images") as raised:
                 write_sequence(video(20), pattern, SETTINGS, Seen())

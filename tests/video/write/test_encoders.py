@@ -1,4 +1,4 @@
-"""Encoders: what each is told for a film's size, and which hardware encoders are here, found out by opening them."""
+"""Encoders: their options for a video's size, and which hardware encoders open here."""
 
 from collections.abc import Iterator
 from typing import Any

@@ -34,7 +34,7 @@ def start(path: Path, limit: int, **video_settings: object) -> list[int]:
 
 @pytest.fixture(scope="module")
 def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The film of a run that nobody stopped."""
+    """The video of a run that was not interrupted."""
     path = tmp_path_factory.mktemp("whole") / "o.mp4"
     write_video(video(COUNT, times=variable_times(COUNT)), path, SETTINGS, Seen())
     return path
@@ -158,7 +158,7 @@ def test_finished_frames_are_not_made_again(tmp_path: Path) -> None:
     assert report.resumed_frames >= 30 - SEGMENT
     assert opened == list(range(report.resumed_frames, COUNT))
     assert seen.frames == COUNT
-    assert f"Going on after {report.resumed_frames} finished frames." in seen.messages
+    assert f"Resuming after {report.resumed_frames} finished frames." in seen.messages
 
 
 def test_a_recipe_without_a_short_cut_is_gone_on_with_too(tmp_path: Path) -> None:
@@ -203,8 +203,8 @@ def test_another_setting_starts_anew_and_says_why(tmp_path: Path, change: dict[s
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"identity": "another film"}, "the source, the model or its settings changed"),
-        ({"identity": ""}, "this film has no fingerprint"),
+        ({"identity": "another video"}, "the source, the model or its settings changed"),
+        ({"identity": ""}, "this video has no fingerprint"),
         ({"color": ColorInfo("smpte170m")}, "the colour changed"),
     ],
     ids=lambda value: str(value)[:20],
@@ -227,7 +227,7 @@ def test_without_resume_it_starts_anew(tmp_path: Path) -> None:
     start(tmp_path / "o.mp4", 37)
     seen = Seen()
     assert write_video(video(COUNT), tmp_path / "o.mp4", SETTINGS, seen, resume=False).resumed_frames == 0
-    assert any("that was asked for" in text for text in seen.messages)
+    assert any("resume is off" in text for text in seen.messages)
 
 
 @pytest.mark.parametrize("damage", ["cut line", "flipped byte", "missing file", "nonsense", "path outside", "no journal"])
@@ -265,16 +265,16 @@ def test_two_runs_do_not_write_the_same_video(tmp_path: Path) -> None:
         write_video(video(3), path, SETTINGS, Seen())
 
 
-def test_a_run_that_is_stopped_at_once_leaves_no_folder(tmp_path: Path) -> None:
+def test_a_run_that_is_interrupted_at_once_leaves_no_folder(tmp_path: Path) -> None:
     start(tmp_path / "o.mp4", 2)
     assert not list(tmp_path.iterdir())
 
 
 def test_an_older_video_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
     path = tmp_path / "o.mp4"
-    path.write_bytes(b"the film of yesterday")
+    path.write_bytes(b"the video of yesterday")
     start(path, 37)
-    assert path.read_bytes() == b"the film of yesterday"
+    assert path.read_bytes() == b"the video of yesterday"
     write_video(video(COUNT), path, SETTINGS, Seen())
     with av.open(str(path)) as container:
         assert container.streams.video[0].frames == COUNT

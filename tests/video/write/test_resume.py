@@ -1,4 +1,4 @@
-"""Several films under one name, which counts up: each goes on with its own work, and none touches another's."""
+"""Several videos under one name, which counts up: each resumes its own work, and none touches another's."""
 
 import threading
 from collections.abc import Callable
@@ -24,13 +24,13 @@ SETTINGS = VideoWriteSettings("h264", "mp4", 8, preset="ultrafast", segment_seco
 IMAGES = SequenceSettings(make_frame_writer({}))
 
 
-class Watch(Seen):
+class Preview(Seen):
     def preview(self, pixels: object) -> None:
         pass
 
 
 class Out:
-    """An output folder under whose default name films are written; ``said`` in the last run."""
+    """An output folder in which videos of the default name are written; ``said`` are the messages of the last run."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -38,12 +38,12 @@ class Out:
         self.said: list[str] = []
 
     def value(self, stream: VideoStream, limit: int | None = None) -> VideoValue:
-        watch = Watch(limit=limit)
-        self.said = watch.messages
-        return VideoValue(lambda start, duration: stream, lambda total, unit: nullcontext(watch), _MessageRelay())
+        progress = Preview(limit=limit)
+        self.said = progress.messages
+        return VideoValue(lambda start, duration: stream, lambda total, unit: nullcontext(progress), _MessageRelay())
 
     def video(self, name: str, settings: VideoWriteSettings = SETTINGS, *, limit: int | None = None, **more: object) -> str:
-        """The name of the file that a run of the film ``name`` writes, or "" when it is stopped after ``limit`` frames."""
+        """Return the name of the file that a run of the video ``name`` writes, or "" if it is interrupted."""
         value = self.value(video(COUNT, identity=name, **more), limit)
         try:
             return write_video_value(value, value._open_progress, settings, lambda w, h: self.place("video", ".mp4")).name
@@ -51,7 +51,7 @@ class Out:
             return ""
 
     def images(self, name: str, settings: SequenceSettings = IMAGES, *, limit: int | None = None, **more: object) -> str:
-        """The same of numbered pictures: the name of their folder."""
+        """Do the same with an image sequence; return the name of its folder."""
         value = self.value(video(COUNT, identity=name, **more), limit)
         try:
             pattern, _ = write_sequence_value(
@@ -123,20 +123,20 @@ def test_a_video_that_another_run_is_writing_is_passed_by(out: Out, segments: in
 
 
 @pytest.mark.parametrize("kind", ["video", "images"])
-def test_two_videos_that_begin_at_the_same_moment_get_two_places(out: Out, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Both have looked for a place before either has taken it."""
+def test_two_videos_that_begin_at_the_same_time_get_two_paths(out: Out, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Both have searched for a path before either has taken it."""
     barrier = threading.Barrier(2, timeout=30)
-    looked = LocalHost.output_path
+    output_path = LocalHost.output_path
     first: set[int] = set()
 
-    def look(self: LocalHost, *args: str, **more: int) -> Path:
-        place = looked(self, *args, **more)
+    def find_path(self: LocalHost, *args: str, **more: int) -> Path:
+        place = output_path(self, *args, **more)
         if threading.get_ident() not in first:
             first.add(threading.get_ident())
             barrier.wait()
         return place
 
-    monkeypatch.setattr(LocalHost, "output_path", look)
+    monkeypatch.setattr(LocalHost, "output_path", find_path)
     outs = {name: Out(out.folder) for name in "AB"}
     written: dict[str, str] = {}
     threads = [
@@ -173,16 +173,16 @@ def test_another_setting_of_the_same_video_is_a_new_video_and_why_is_said(out: O
     assert out.said[0].startswith("Starting anew as shots_00002_: the first number changed since shots_00001_ was begun.")
 
 
-def test_a_video_without_a_fingerprint_takes_nobodys_place(out: Out) -> None:
+def test_a_video_without_a_fingerprint_never_resumes(out: Out) -> None:
     assert out.video("", limit=14) == ""
     assert out.video("") == "video_00002_.mp4"
     assert (out.folder / "video_00001_.mp4.parts").is_dir()
 
 
-def test_a_name_that_is_asked_for_exactly_is_no_number_among_others(out: Out) -> None:
+def test_an_exact_name_is_not_counted(out: Out) -> None:
     assert out.video("A", limit=14) == ""
     path = out.folder / "video_00002_.mp4"
-    path.write_bytes(b"the film of yesterday")
+    path.write_bytes(b"the video of yesterday")
     value = out.value(video(COUNT, identity="A"))
     assert write_video_value(value, value._open_progress, SETTINGS, lambda w, h: path, overwrite=True) == path
     assert len(frame_hashes(path)) == COUNT
@@ -193,18 +193,18 @@ def test_a_name_that_is_asked_for_exactly_is_no_number_among_others(out: Out) ->
 def test_what_another_run_has_finished_meanwhile_is_not_replaced(
     out: Out, make: Callable[[Out, str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """It was not there when a place was looked for, and is when the place is taken."""
-    looked, raced = LocalHost.output_path, list[Path]()
+    """It did not exist when a path was searched for, and does when the path is taken."""
+    output_path, raced = LocalHost.output_path, list[Path]()
 
-    def look(self: LocalHost, *args: str, **more: int) -> Path:
-        place = looked(self, *args, **more)
+    def find_path(self: LocalHost, *args: str, **more: int) -> Path:
+        place = output_path(self, *args, **more)
         if not raced:
             raced.append(place if place.suffix else place / "001.png")
             raced[0].parent.mkdir(exist_ok=True)
             raced[0].write_bytes(b"quicker")
         return place
 
-    monkeypatch.setattr(LocalHost, "output_path", look)
+    monkeypatch.setattr(LocalHost, "output_path", find_path)
     assert "_00002_" in make(out, "A")
     assert raced[0].read_bytes() == b"quicker"
 

@@ -1,4 +1,4 @@
-"""The queue before the encoder, and what is in the way of joining."""
+"""The queue before the encoder, and errors while joining."""
 
 import hashlib
 import json

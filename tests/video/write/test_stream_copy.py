@@ -1,4 +1,4 @@
-"""Sound, subtitles, chapters and tags of the source in the film that is made of it."""
+"""Audio, subtitles, chapters and tags of the source in the written video."""
 
 import json
 from collections.abc import Iterator
@@ -63,7 +63,7 @@ def test_sound_is_copied_byte_for_byte(tmp_path: Path, sources: dict[str, Path],
     path = tmp_path / f"o.{container}"
     seen = write(sources[name], path)
     before, after = packets(sources[name], "audio"), packets(path, "audio")
-    if name == "pcm" and container == "mp4":  # MP4 cuts uncompressed sound into packets of its own
+    if name == "pcm" and container == "mp4":  # MP4 splits uncompressed audio into packets of its own
         assert b"".join(data for _, data in after) == b"".join(data for _, data in before)
     else:
         assert [data for _, data in after] == [data for _, data in before]
@@ -123,7 +123,7 @@ def test_text_subtitles_arrive_in_every_container(tmp_path: Path, sources: dict[
     assert lines(path) == [(Fraction(1, 10), "Hello"), (Fraction(9, 10), "and goodbye")]
 
 
-def test_a_change_of_subtitle_form_is_said(tmp_path: Path, sources: dict[str, Path]) -> None:
+def test_a_change_of_subtitle_format_is_reported(tmp_path: Path, sources: dict[str, Path]) -> None:
     seen = write(sources["aac"], tmp_path / "o.mp4")
     assert any("is converted to mov_text" in text for text in seen.messages)
     assert not [text for text in write(sources["aac"], tmp_path / "o.mkv").messages if "Subtitle" in text]

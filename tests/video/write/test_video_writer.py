@@ -1,4 +1,4 @@
-"""Films that are written: exact frames, exact times, tags that other programs read, and every way to fail."""
+"""Written videos: exact frames, exact times, tags that other programs read, and every way to fail."""
 
 import json
 import shutil
@@ -139,7 +139,7 @@ def test_ffprobe_reads_size_codec_and_color(tmp_path: Path, settings: VideoWrite
 
 @pytest.mark.parametrize("codec", ["hevc", "av1"])
 def test_hdr10_keeps_what_it_says_of_brightness(tmp_path: Path, codec: str) -> None:
-    """A P3 screen of 1000 cd/m2, as FFmpeg's decoder reads it."""
+    """A P3 display of 1000 cd/m2, as FFmpeg's decoder reads it."""
 
     def point(x: str, y: str) -> tuple[Fraction, Fraction]:
         return Fraction(x), Fraction(y)
@@ -216,7 +216,7 @@ def test_every_group_is_closed_and_every_segment_begins_with_a_key_frame(tmp_pat
     keys = {pts for pts, key in found if key}
     assert {number * 3003 for number in range(0, 35, 10)} <= keys
     latest = 0
-    for pts, key in found:  # in decoding order no frame after a key frame is shown before it
+    for pts, key in found:  # in decoding order no frame after a key frame is displayed before it
         latest = pts if key else latest
         assert pts >= latest
 
@@ -315,7 +315,7 @@ def test_a_frame_of_another_size_is_named_with_its_time(tmp_path: Path) -> None:
         yield Frame(image(0), 0, 0, TICKS)
         yield Frame(image(1, Size(48, 40)), 45000, 0, TICKS)
 
-    with pytest.raises(MediaError, match=r"0.500 s is 48x40, and the film began as 96x80"):
+    with pytest.raises(MediaError, match=r"0.500 s is 48x40, but the video began as 96x80"):
         write_video(VideoStream(video(2).info, frames), tmp_path / "o.mp4", QUICK, Seen())
     assert not list(tmp_path.iterdir())
 
@@ -373,7 +373,7 @@ def test_a_disk_that_fills_up_on_the_way_keeps_what_is_finished(tmp_path: Path, 
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
-def test_a_real_write_error_is_a_sentence_and_nothing_broken_has_the_final_name(tmp_path: Path, root: Path) -> None:
+def test_a_real_write_error_has_a_message_and_no_broken_file_has_the_final_name(tmp_path: Path, root: Path) -> None:
     script = f"""
 import resource, signal
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -394,7 +394,7 @@ except OutputError as error:
 
 @pytest.mark.slow
 def test_memory_is_flat_over_300_frames(root: Path) -> None:
-    """Of a process of its own, encoder and all: from frame 100 to frame 300 less than 0.5 MB per frame, in fact about none."""
+    """In its own process, with the encoder: from frame 100 to frame 300 less than 0.5 MB per frame, in fact about none."""
     done = run_child(
         root,
         """
@@ -422,5 +422,5 @@ print(json.dumps(held))
     )
     assert done.returncode == 0, done.stderr
     held = json.loads(done.stdout.splitlines()[-1])
-    assert len(held) == 301  # the first is told before the work, for what an earlier run finished
+    assert len(held) == 301  # the first is reported before the work, for what an earlier run finished
     assert (held[300] - held[100]) / 200 < 50_000  # a tenth of what is allowed; a frame kept would be 230 kB
