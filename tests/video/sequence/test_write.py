@@ -147,7 +147,7 @@ def test_what_images_do_not_hold_is_said_or_refused(tmp_path: Path) -> None:
     assert not (tmp_path / "hdr").exists()
     with pytest.raises(OutputError, match=r"one image, not a sequence"):
         write_sequence(video(2), tmp_path / "a.png", SETTINGS, Seen())
-    with pytest.raises(OutputError, match="JPEG holds 8 bits"):
+    with pytest.raises(OutputError, match="JPEG stores 8 bits"):
         write_sequence(video(2, color=RGB), tmp_path / "j" / "%d.jpg", SequenceSettings(make_frame_writer({}), 16), Seen())
     assert list((tmp_path / "j").iterdir()) == []
 

@@ -299,7 +299,7 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None
 def test_a_video_is_never_written_over_the_one_being_read(tmp_path: Path) -> None:
     source = tmp_path / "in.mp4"
     source.write_bytes(b"precious")
-    with pytest.raises(OutputError, match="being read"):
+    with pytest.raises(OutputError, match="is the source video"):
         write_video(video(3, source=source), source, QUICK, Seen())
     assert source.read_bytes() == b"precious"
 
