@@ -17,6 +17,7 @@ from ..media.geometry import Region
 from ..media.video_stream import Frame, Samples, VideoStream
 from ..models.load import Descriptor, hash_weights
 from ..models.upscale_model import UpscaleModel
+from .backends.base import AUTO, REFERENCE_BACKEND
 from .color_fix import fix_and_measure_colors, fix_colors
 from .frame_batching import FrameBatcher, batched, choose_frame_batch
 from .resolved_settings import (
@@ -176,10 +177,12 @@ class ChangedTiles:
 def _describe_identity(model: UpscaleModel, settings: TiledUpscaleSettings, resolved: ResolvedSettings, plan: ScalePlan) -> str:
     """Everything that the pixels of the result depend on. Stored by interrupted videos, so its text must not change.
 
-    The precision of backends other than torch is written as requested. A tile that was chosen by the memory free at that moment
-    is left out: it changes only the rounding of floats, and an interrupted run must go on where less memory is free.
+    The precision is the resolved one only where ``auto`` or torch was requested and no engine is attached. A tile that was
+    chosen by the memory free at that moment is left out: it changes only the rounding of floats, and an interrupted run must go
+    on where less memory is free.
     """
-    precision = resolved.precision if resolved.backend == "torch" else settings.precision
+    is_selected = settings.backend in (AUTO, REFERENCE_BACKEND) and resolved.backend != "tensorrt"
+    precision = resolved.precision if is_selected else settings.precision
     numbers = f"{hash_weights(model.descriptor)} {resolved.backend} {precision} {settings.linear}"
     fix = "" if settings.color_fix == "off" else f" colour fix {settings.color_fix}"
     cut = f"tile {settings.tile or 'auto'} halo {resolved.tiling.aligned_halo} {resolved.tiling.merge}"

@@ -9,11 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from upscale8k.runtime.hardware.cpu import Cpu
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.media.video_stream import ColorInfo, Frame, VideoInfo, VideoStream
+from upscale8k.runtime.models.load import hash_weights
 from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.trt.attach import AttachedEngine, attach_engine
 from upscale8k.runtime.upscale import resolved_settings
+from upscale8k.runtime.upscale.autotune import select
+from upscale8k.runtime.upscale.autotune.select import BackendChoice
 from upscale8k.runtime.upscale.backends.base import OnProgress, no_progress
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
 from upscale8k.runtime.upscale.image_batch import upscale_batch
@@ -133,6 +137,34 @@ def test_the_identity_tells_every_setting_that_changes_pixels(model: Any, weight
     assert len({identity(), *others}) == 7
     assert identity() == identity()
     assert identity().startswith("test film | ")
+
+
+@pytest.mark.parametrize(
+    ("backend", "precision", "chosen", "text"),
+    [
+        ("torch", "auto", None, "torch fp32"),
+        ("torch", "bf16", None, "torch bf16"),
+        ("auto", "auto", ("openvino", "fp32"), "openvino fp32"),
+        ("auto", "auto", ("torch", "bf16"), "torch bf16"),
+        ("openvino", "auto", None, "openvino auto"),
+        ("openvino", "fp32", None, "openvino fp32"),
+        ("onnxruntime", "auto", None, "onnxruntime auto"),
+        ("null", "auto", None, "null auto"),
+        ("tensorrt", "auto", None, "tensorrt auto"),
+    ],
+)
+def test_the_identity_is_what_interrupted_videos_hold(
+    backend: str, precision: Any, chosen: Any, text: str, model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Byte for byte: another text would start every interrupted video anew."""
+    monkeypatch.setattr(select, "query_cpu", lambda: Cpu("i7", 2, 2, None, ("AVX2",)))
+    if chosen:
+        monkeypatch.setattr(resolved_settings, "select_backend", lambda *_: BackendChoice(*chosen))
+    settings = TiledUpscaleSettings("2x", "cpu", tile=64, precision=precision, backend=backend, color_fix="mean")
+    upscaled = upscale_video(make_stream([noise()]), model, settings, lambda _: None)
+    weights_hash = hash_weights(model)
+    identity = f"test film | upscale 180x80 {weights_hash} {text} False tile 64 halo 18 crop colour fix mean"
+    assert upscaled.info.identity == identity
 
 
 def test_the_identity_tells_engines_apart_but_not_cards(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
