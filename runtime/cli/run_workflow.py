@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..errors import NodeError
-from ..graph.execute.executor import NodeBlocked, NodeCached, NodeFailed, NodeFinished, NodeStarted, execute_plan
+from ..graph.execute.events import NodeBlocked, NodeCached, NodeFailed, NodeFinished, NodeStarted
+from ..graph.execute.executor import execute_plan
 from ..graph.execute.node_cache import NodeCache
 from ..graph.execute.plan import make_plan
 from ..graph.prompts import format_label

@@ -1,7 +1,6 @@
-"""One tensor in one safetensors file that is named by the sha256 of its content.
+"""Store one tensor per safetensors file, named by the SHA-256 of its content.
 
-Written here and not by safetensors' own function, which copies the whole tensor first: an 8K picture is 400 MB, and a
-batch of them may be most of the memory.
+safetensors' own writer copies the whole tensor first. An 8K image takes 400 MB, and a batch of them may fill the memory.
 """
 
 from __future__ import annotations
@@ -30,11 +29,11 @@ class BlobStore:
         return self.folder / digest[:2] / f"{digest}{SUFFIX}"
 
     def get_file_size(self, tensor: Any) -> int:
-        """Bytes of the file that a tensor makes."""
+        """Return the size of a tensor's file in bytes."""
         return len(_build_header(tensor)) + tensor.numel() * tensor.element_size()
 
     def store(self, tensor: Any) -> str:
-        """Write a tensor without gaps unless it is there already; its digest. Raises ``OSError``."""
+        """Write a contiguous tensor unless it exists; return its digest. Raises ``OSError``."""
         digest = hashlib.sha256()
         for chunk in _iterate_chunks(tensor):
             digest.update(chunk)
@@ -44,7 +43,7 @@ class BlobStore:
         return digest.hexdigest()
 
     def load(self, digest: str) -> Any:
-        """The tensor of a digest. Raises ``OSError`` when it is gone, ``ValueError`` when its content is not what it was."""
+        """Return the tensor with a digest. Raises ``OSError`` when it is gone, ``ValueError`` when it is damaged."""
         path = self.get_path(digest)
         if compute_sha256(path) != digest:
             raise ValueError(f"{path} is damaged")
@@ -54,7 +53,7 @@ class BlobStore:
 
 
 def touch_if_present(path: Path, size: int) -> bool:
-    """Whether a file of this size is there; if so it counts as used now."""
+    """Return whether a file of this size exists; if so, set its modification time to now."""
     try:
         if path.stat().st_size != size:
             return False
@@ -65,7 +64,7 @@ def touch_if_present(path: Path, size: int) -> bool:
 
 
 def write_chunks_atomically(path: Path, chunks: Iterable[Any]) -> None:
-    """A file that has its name when it is whole; several processes may write it at once. Raises ``OSError``."""
+    """Write a file atomically; several processes may write it at once. Raises ``OSError``."""
     with atomic_write(path, durable=False) as temporary, temporary.open("wb") as file:
         for chunk in chunks:
             file.write(chunk)

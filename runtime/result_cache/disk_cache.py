@@ -1,12 +1,12 @@
-"""The cache of ``run --cache DIR``: an entry for each result, the tensors beside it, the files that output nodes wrote.
+"""The cache of ``run --cache DIR``: entries with the results of nodes, their tensors, and the files of output nodes.
 
 ::
 
-    DIR/entries/ab/<key>.json           what a node returned, as JSON; which blobs and which files belong to it
-    DIR/blobs/cd/<sha256>.safetensors   one tensor; equal ones of several nodes are one file
+    DIR/entries/ab/<key>.json           the result of a node as JSON, with the names of its blobs and output files
+    DIR/blobs/cd/<sha256>.safetensors   one tensor; equal tensors of several nodes share a file
 
-Every file stands for itself: one that is gone or damaged makes the node run again, which replaces it. So runs may share a
-folder and delete from it, without a lock.
+A missing or damaged file only makes its node run again, which replaces it. So runs share the folder and delete from it
+without a lock.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _DAMAGE_ERRORS = (OSError, ValueError, KeyError, TypeError, IndexError, Attribut
 
 
 class DiskCache:
-    """``version`` as in ``graph.cache.Cache``; ``output`` is the folder of results, which ``ui`` names files of.
+    """``compute_version`` as in ``NodeCache``; ``output`` is the folder that files named in ``ui`` are in.
 
-    ``settled`` says what was decided by measuring on this machine, and is asked again whenever a result is kept or looked for:
-    the first run decides while it runs. A result counts as long as all stands that stood when it was kept.
+    ``get_autotune_choices`` returns what was measured on this machine so far. It is called on every lookup, because the first
+    run measures while it runs. A result is valid while all choices it was stored with are unchanged.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class DiskCache:
         return found
 
     def store(self, key: str, cls: type, results: NodeResults) -> NodeResults:
-        """Results of an output node are kept only if it says which files it wrote, and they stay: else it runs every time."""
+        """Store results. Those of an output node only if it names the files it wrote and all are in the output folder."""
         tensors: list[Any] = []
         try:
             files = self._describe_files(results.ui)
@@ -100,7 +100,7 @@ class DiskCache:
         return NodeResults(deserialize_value(slots, tensors), results.ui)
 
     def get_node_object(self, node_id: str, cls: type) -> None:
-        """No object of a class outlives its run."""
+        """Return None: no node object outlives its run."""
 
     def close(self) -> None:
         self._evict_unused()
@@ -116,19 +116,19 @@ class DiskCache:
         except OSError as error:
             if not self._has_warned:
                 self._has_warned = True
-                self._on_message(f"The cache cannot be written: {error.strerror or error}. The run goes on without it.")
+                self._on_message(f"The cache cannot be written: {error.strerror or error}. The run continues without it.")
 
     # ------------------------------------------------------------------ files of output nodes
 
     def _describe_files(self, ui: Mapping[str, list[Any]]) -> list[dict[str, str]]:
-        """The files that a node says it wrote, with their content. Raises ``Unstorable`` for one that will not stay."""
+        """Return the files that ``ui`` names with their SHA-256. Raises ``UnserializableError`` for a temporary file."""
         items = [cast("dict[str, Any]", item) for values in ui.values() for item in values if isinstance(item, dict)]
         files: list[dict[str, str]] = []
         for item in items:
             if "filename" not in item:
                 continue
             if item.get("type") != "output":
-                raise UnserializableError("a file that is gone when the run ends")
+                raise UnserializableError("a temporary file")
             location = {"filename": str(item["filename"]), "subfolder": str(item.get("subfolder") or "")}
             files.append({**location, "sha256": compute_sha256(self._resolve_file(location))})
         return files
@@ -136,10 +136,10 @@ class DiskCache:
     def _resolve_file(self, file: Mapping[str, str]) -> Path:
         path = resolve_inside(self._output_folder, str(Path(file["subfolder"]) / file["filename"]))
         if path is None:
-            raise ValueError(f"{file} lies outside the output folder")
+            raise ValueError(f"{file} is outside the output folder")
         return path
 
-    # ------------------------------------------------------------------ room
+    # ------------------------------------------------------------------ disk space
 
     def _get_entry_path(self, key: str) -> Path:
         return self._entry_folder / key[:2] / f"{key}.json"
@@ -150,7 +150,7 @@ class DiskCache:
         self._free_bytes = (self._free_bytes or 0) - size
 
     def _evict_unused(self, needed_bytes: int = 0) -> None:
-        """Delete what was not used for longest until ``wanted`` bytes fit under the limit."""
+        """Delete the least recently used files until ``needed_bytes`` fit below the limit."""
         files = sorted(self._iterate_files())
         total = sum(size for _, size, _ in files)
         for used, size, path in files:
@@ -166,7 +166,7 @@ class DiskCache:
                 if _CACHE_FILE_NAME.fullmatch(path.name):
                     try:
                         stat = path.stat()
-                    except OSError:  # another run has just deleted it
+                    except OSError:  # deleted by another run
                         continue
                     yield stat.st_mtime, stat.st_size, path
 
@@ -188,7 +188,7 @@ class _StoredResult:
 
 
 def _read_entry_body(path: Path) -> dict[str, Any]:
-    """The body of an entry. Raises one of ``_DAMAGED`` for what is none."""
+    """Return the body of an entry. Raises one of ``_DAMAGE_ERRORS`` for a damaged one."""
     entry = json.loads(path.read_text(encoding="utf-8"))
     if entry["format"] != FORMAT or _digest_text(entry["body"]) != entry["sha256"]:
         raise ValueError(f"{path} is damaged")
@@ -207,4 +207,4 @@ def _require_usable(folder: Path, subfolders: Sequence[Path]) -> None:
             raise PermissionError(13, "Permission denied")
     except OSError as error:
         what = f"The cache folder {folder} cannot be used: {error.strerror or error}."
-        raise OutputError(what, "Name another with --cache.", path=folder) from error
+        raise OutputError(what, "Choose another folder with --cache.", path=folder) from error

@@ -1,4 +1,4 @@
-"""Values as JSON and a list of tensors. Only what comes back exactly as it was is taken; everything else is ``Unstorable``."""
+"""Serialize values to JSON and a list of tensors. Values that would not come back identical are rejected."""
 
 from __future__ import annotations
 
@@ -9,14 +9,14 @@ from typing import Any, cast
 
 
 class UnserializableError(Exception):
-    """A value has no safe form: a model, a film, an object of some class."""
+    """A value has no safe form: a model, a video, an object of some class."""
 
 
 def serialize_value(value: Any, tensors: list[Any]) -> Any:
-    """JSON for a value made of numbers, text, lists, tuples, dicts and CPU tensors; the tensors are added to the list.
+    """Return JSON for a value made of numbers, text, lists, tuples, dicts and CPU tensors; append the tensors to the list.
 
-    A tensor goes into the list with its axes in the order in which they lie in memory, one after the other without gaps: how
-    they lie decides which kernels run on it, and so its last bits. Raises ``Unstorable``.
+    A tensor is appended contiguous, with its axes in memory order: the memory layout decides which kernels later run on it,
+    and so the last bits of their results. Raises ``UnserializableError``.
     """
     kind = cast("type[Any]", type(value))
     if value is None or kind in (bool, int, str):
@@ -36,11 +36,11 @@ def serialize_value(value: Any, tensors: list[Any]) -> Any:
 
 
 def deserialize_value(serialized: Any, tensors: Sequence[Any]) -> Any:
-    """What ``pack`` was given. Raises ``ValueError`` and its like for anything that ``pack`` does not write."""
+    """Return the value that ``serialize_value`` got. Raises ``ValueError`` and the like for damaged input."""
     if serialized is None or isinstance(serialized, bool | int | float | str):
         return serialized
     if not isinstance(serialized, dict):
-        raise ValueError(f"{type(serialized).__name__} is no kind of value")
+        raise ValueError(f"unknown kind of value: {type(serialized).__name__}")
     fields = cast("dict[str, Any]", serialized)
     if "tensor" in fields:
         return _restore_axes(tensors[fields["tensor"]], fields["axes"])
@@ -51,12 +51,12 @@ def deserialize_value(serialized: Any, tensors: Sequence[Any]) -> Any:
         return {key: deserialize_value(one, tensors) for key, one in content}
     items = [deserialize_value(one, tensors) for one in content]
     if kind not in ("list", "tuple"):
-        raise ValueError(f"{kind} is no kind of value")
+        raise ValueError(f"unknown kind of value: {kind}")
     return items if kind == "list" else tuple(items)
 
 
 def get_dtype_names() -> dict[Any, str]:
-    """torch's types that are kept, and safetensors' names for them."""
+    """Return the supported torch dtypes with their safetensors names."""
     import torch
 
     return {
@@ -74,7 +74,7 @@ def get_dtype_names() -> dict[Any, str]:
 
 
 def _flatten_tensor(value: Any) -> tuple[list[int], Any]:
-    """The axes in the order of memory, and the tensor so permuted. A view with gaps is copied without them."""
+    """Return the axes in memory order, and the tensor permuted so. A non-contiguous view is copied."""
     torch: Any = sys.modules.get("torch")
     if torch is None or type(value) is not torch.Tensor:
         raise UnserializableError(type(value).__name__)
@@ -87,7 +87,7 @@ def _flatten_tensor(value: Any) -> tuple[list[int], Any]:
     if not value.permute(order).is_contiguous():
         order = list(range(value.dim()))
     permuted = value.permute(order).contiguous()
-    # Through one axis: the strides of axes of length 1 are free, and must not depend on where the tensor came from.
+    # Reshaping to one axis and back normalizes the strides of axes of length 1, which torch leaves undefined.
     return order, permuted.reshape(-1).view(permuted.shape)
 
 

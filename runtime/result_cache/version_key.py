@@ -1,7 +1,6 @@
-"""What decides a node's result besides its inputs: the source code of its class and the tables it reads, the libraries, the
-content of files.
+"""Compute what decides a node's result besides its inputs: source code, data tables, libraries, the content of files.
 
-Never a time stamp: a fresh checkout has the same code and pictures with new ones.
+Time stamps are not used, because a fresh checkout has new ones for the same code and images.
 """
 
 from __future__ import annotations
@@ -36,11 +35,11 @@ _MAX_PATH_LENGTH = 1024
 
 @dataclass
 class VersionKeyBuilder:
-    """Called by ``graph``'s executor as ``Cache.version``.
+    """Implements ``NodeCache.compute_version``.
 
-    ``find`` says which file a text names, if any. ``packs`` names the folder (or file) that a class of another pack came
-    from; all others are ours, from the folders and files ``own``. The classes of a pack have one version together, because a
-    node is mostly what it calls. ``settings`` is whatever else decides results here.
+    ``find_file`` returns the file that a text names, if any. ``pack_paths`` holds the folder or file of the classes of other
+    packs; all other classes are ours, from ``own_paths``. All classes of a pack share one version, because a node depends on
+    the code it calls. ``settings`` is whatever else decides results on this machine.
     """
 
     find_file: Callable[[str], Path | None]
@@ -51,9 +50,9 @@ class VersionKeyBuilder:
     _file_digests: dict[Path, str] = field(default_factory=dict[Path, str])
 
     def __call__(self, cls: type, literals: Mapping[str, Any], change_token: Any) -> Any:
-        """JSON, or NaN for a node whose result may differ every time.
+        """Return JSON, or NaN for a node whose result may differ every time.
 
-        What our own classes say of a file's time is left out when its content is known.
+        Our own classes return file times from ``IS_CHANGED``; they are ignored where the content of the files is known.
         """
         if not is_output_class(cls) and _WHOLE_PROMPT_INPUTS & {
             kind for kind in get_hidden_inputs(cls).values() if isinstance(kind, str)
@@ -69,7 +68,7 @@ class VersionKeyBuilder:
         return [source, get_library_versions(), list(self.settings), files, change_token]
 
     def _digest_named_files(self, literals: Mapping[str, Any]) -> dict[str, str]:
-        """text -> digest, for every text among the literals that names a file."""
+        """Return text -> digest for every text among the literals that names a file."""
         paths_by_text = {text: self.find_file(text) for text in _iterate_texts(literals) if 0 < len(text) <= _MAX_PATH_LENGTH}
         return {text: self._digest_cached(path) for text, path in sorted(paths_by_text.items()) if path is not None}
 
@@ -85,7 +84,7 @@ class VersionKeyBuilder:
 
 
 def get_library_versions() -> dict[str, str]:
-    """The installed versions of what computes pixels."""
+    """Return the installed versions of the libraries that compute pixels."""
     names = dict.fromkeys((*LIBRARIES, *list_backend_packages()))
     return {name: installed for name in names if (installed := _find_installed_version(name))}
 

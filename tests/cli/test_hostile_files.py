@@ -82,7 +82,7 @@ FILES: dict[str, tuple[Callable[[], Iterator[bytes]], str]] = {
     "not UTF-8": (lambda: iter([b'{"nodes": [], "x": "\xff\xfe\xfa"}']), "is not UTF-8"),
     "nested lists": (lambda: iter([b"[" * 10**6]), "nested too deeply"),
     "nested objects": (lambda: iter([b'{"a":' * 10**6]), "nested too deeply"),
-    "subgraphs that double": (lambda: subgraphs(40), "unfold to more than"),
+    "subgraphs that double": (lambda: subgraphs(40), "expand to more than"),
     "a circle of reroutes": (lambda: circle(3), "circle"),
     "a long circle of reroutes": (lambda: circle(3000), "nested too deeply"),
     "a circle of 100,000 nodes": (lambda: prompt_chain(100_000), "depends on itself"),

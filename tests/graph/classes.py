@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from upscale8k.runtime.graph.execute.executor import NodeEvent, NodeFinished, NodeStarted, execute_plan
+from upscale8k.runtime.graph.execute.events import NodeEvent, NodeFinished, NodeStarted
+from upscale8k.runtime.graph.execute.executor import execute_plan
 from upscale8k.runtime.graph.execute.plan import make_plan
 
 

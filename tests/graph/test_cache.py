@@ -5,7 +5,7 @@ import weakref
 from typing import Any
 
 import pytest
-from upscale8k.runtime.graph.execute.executor import NodeCached, NodeEvent
+from upscale8k.runtime.graph.execute.events import NodeCached, NodeEvent
 from upscale8k.runtime.graph.execute.node_cache import MemoryCache
 
 from .classes import SHOW, Image, node, run, shown, started

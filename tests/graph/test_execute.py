@@ -7,7 +7,8 @@ from typing import Any, ClassVar
 import pytest
 from upscale8k.runtime.errors import Cancelled, MediaError, NodeError
 from upscale8k.runtime.graph.check import check_prompt
-from upscale8k.runtime.graph.execute.executor import NodeBlocked, NodeFailed, NodeFinished, NodeStarted, execute_plan
+from upscale8k.runtime.graph.execute.events import NodeBlocked, NodeFailed, NodeFinished, NodeStarted
+from upscale8k.runtime.graph.execute.executor import execute_plan
 from upscale8k.runtime.graph.execute.node_call import (
     ExecutionBlocker,
     Inputs,
@@ -67,7 +68,7 @@ def test_no_inputs_and_only_empty_lists_are_one_call_without_arguments() -> None
 
 
 def test_an_empty_list_beside_a_full_one_is_an_error_that_names_it() -> None:
-    with pytest.raises(NodeError, match="input b gets an empty list"):
+    with pytest.raises(NodeError, match="input b received an empty list"):
         call_node(node(lambda a, b: (a,)), {"a": [1], "b": []})
 
 
@@ -80,7 +81,7 @@ def test_the_ui_of_several_calls_is_joined() -> None:
 
 @pytest.mark.parametrize("answer", [None, 5, "text", {"result": None}])
 def test_an_answer_of_no_known_form_is_a_fault_of_the_node(answer: Any) -> None:
-    with pytest.raises(NodeError, match="where a tuple is expected"):
+    with pytest.raises(NodeError, match="instead of a tuple"):
         call_node(node(lambda: answer), {})
 
 

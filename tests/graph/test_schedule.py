@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from upscale8k.runtime.errors import NodeError, WorkflowError
-from upscale8k.runtime.graph.execute.executor import NodeCached, NodeFailed, NodeFinished, NodeStarted
+from upscale8k.runtime.graph.execute.events import NodeCached, NodeFailed, NodeFinished, NodeStarted
 from upscale8k.runtime.graph.execute.plan import make_plan
 
 from .classes import NUMBERS, SHOW, Image, node, run, shown, started
@@ -77,7 +77,7 @@ def test_a_lazy_input_is_asked_for_in_steps() -> None:
 def test_asking_for_an_input_that_is_not_linked_is_a_fault_of_the_node() -> None:
     broken = switch()
     broken.check_lazy_status = lambda self, **_: ["absent"]  # type: ignore[attr-defined]
-    with pytest.raises(NodeError, match=r"node 3 \(Switch\): It asks for the input absent"):
+    with pytest.raises(NodeError, match=r"node 3 \(Switch\): It requests the input absent"):
         run(of_switch(True), CATALOG | {"Switch": broken})
 
 
@@ -207,10 +207,10 @@ def test_added_nodes_may_read_what_the_whole_prompt_shows_their_maker() -> None:
 @pytest.mark.parametrize(
     ("graph", "result", "says"),
     [
-        ({"x": {"class_type": "Nothing", "inputs": {}}}, ["x", 0], "class 'Nothing', which is not there"),
-        ({}, ["x", 0], "read node x, which is not there"),
-        ({"x": {"inputs": {}}}, ["x", 0], "without class_type"),
-        ({"2": {"class_type": "Show", "inputs": {}}}, ["2", 0], "second node 2"),
+        ({"x": {"class_type": "Nothing", "inputs": {}}}, ["x", 0], "unknown class 'Nothing'"),
+        ({}, ["x", 0], "read node x, which does not exist"),
+        ({"x": {"inputs": {}}}, ["x", 0], "has no class_type"),
+        ({"2": {"class_type": "Show", "inputs": {}}}, ["2", 0], "node 2, which exists already"),
     ],
 )
 def test_what_cannot_be_added_is_blamed_on_the_node_that_adds_it(graph: Any, result: Any, says: str) -> None:

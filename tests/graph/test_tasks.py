@@ -5,7 +5,8 @@ from typing import Any
 
 import pytest
 from upscale8k.runtime.errors import NodeError
-from upscale8k.runtime.graph.execute.executor import NodeFailed, NodeStarted, execute_plan
+from upscale8k.runtime.graph.execute.events import NodeFailed, NodeStarted
+from upscale8k.runtime.graph.execute.executor import execute_plan
 from upscale8k.runtime.graph.execute.plan import make_plan
 
 from .classes import NUMBERS, SHOW, node, run, shown, started

@@ -9,7 +9,8 @@ from upscale8k.runtime.comfyui.custom_nodes.pack_loader import NodePack, load_no
 from upscale8k.runtime.comfyui.custom_nodes.stub_modules import install_stubs
 from upscale8k.runtime.errors import HardwareMissing, NodeError, WorkflowError
 from upscale8k.runtime.graph.check import check_prompt
-from upscale8k.runtime.graph.execute.executor import NodeFinished, execute_plan
+from upscale8k.runtime.graph.execute.events import NodeFinished
+from upscale8k.runtime.graph.execute.executor import execute_plan
 from upscale8k.runtime.graph.execute.plan import make_plan
 from upscale8k.runtime.host import LocalHost
 

@@ -12,7 +12,8 @@ import pytest
 import torch
 from upscale8k.runtime.atomic_write import temp_path
 from upscale8k.runtime.errors import OutputError
-from upscale8k.runtime.graph.execute.executor import NodeCached, NodeEvent, NodeFinished, NodeStarted, dry_run, execute_plan
+from upscale8k.runtime.graph.execute.events import NodeCached, NodeEvent, NodeFinished, NodeStarted
+from upscale8k.runtime.graph.execute.executor import dry_run, execute_plan
 from upscale8k.runtime.graph.execute.plan import make_plan
 from upscale8k.runtime.result_cache.disk_cache import DiskCache
 
@@ -268,7 +269,7 @@ def test_a_full_disk_costs_the_cache_and_not_the_run(place: Place, monkeypatch: 
 
     monkeypatch.setattr("upscale8k.runtime.result_cache.blobs.write_chunks_atomically", full)
     assert "5" in called(place.run(chain()))
-    assert place.said == ["The cache cannot be written: No space left on device. The run goes on without it."]
+    assert place.said == ["The cache cannot be written: No space left on device. The run continues without it."]
 
 
 def test_what_an_aborted_run_left_half_written_goes_after_a_day(place: Place) -> None:

@@ -1,1 +1,1 @@
-"""A workflow as the canvas saves it becomes an API prompt."""
+"""Convert a workflow saved by the canvas to an API prompt."""

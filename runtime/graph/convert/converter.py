@@ -1,9 +1,9 @@
-"""From the workflow that the canvas saves to the prompt that runs, as ComfyUI's own frontend 1.47 does it.
+"""Convert the workflow that the canvas saves to the prompt that runs, as ComfyUI's frontend 1.47 does.
 
-Known differences, all of them meant: inner nodes keep the ids of the file where ComfyUI renumbers ids that collide; a
-``null`` typed into a subgraph keeps the inner value, and a primitive that is promoted out of one its own; an output of a
-subgraph that is wired straight to one of its inputs works; a node of a type that is not known is reported; group nodes of
-older files keep their links, values and modes where the frontend loses them (``ungroup``).
+Intended differences: inner nodes keep the ids of the file, where ComfyUI renumbers colliding ids; a ``null`` entered in a
+subgraph keeps the inner value, and a primitive promoted out of a subgraph its own; an output of a subgraph that is linked
+directly to one of its inputs works; a node of an unknown type is reported; group nodes of older files keep links, values and
+modes that the frontend loses (``group_node_expand``).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ SAVE_CLASSES = frozenset(
 class WorkflowConversion:
     """``prompt`` in API format, and everything that could not be converted faithfully.
 
-    ``packs`` names, for the classes that are not known, the pack that the workflow says they come from.
+    ``packs`` maps unknown classes to the packs that the workflow names for them.
     """
 
     prompt: Prompt
@@ -73,7 +73,7 @@ def convert_workflow(
     """Convert a UI-saved workflow.
 
     ``definitions`` has the shape of ComfyUI's ``/object_info``. ``now`` is the time for ``%date:...%`` and ``seed`` fixes
-    the branches of ``{red|blue}``. Raises ``WorkflowError`` when the file is damaged or its links run in a circle.
+    the branches of ``{red|blue}``. Raises ``WorkflowError`` when the file is damaged or its links form a cycle.
     """
     try:
         expansion = expand_group_nodes(read_ui_workflow(ui), read_group_nodes(ui), definitions)
@@ -81,7 +81,7 @@ def convert_workflow(
     except WorkflowError:
         raise
     except RecursionError as error:
-        raise WorkflowError("The workflow is nested too deeply.", "Take some of its reroutes or subgraphs out.") from error
+        raise WorkflowError("The workflow is nested too deeply.", "Remove some of its reroutes or subgraphs.") from error
     except (KeyError, TypeError, ValueError, AttributeError, IndexError) as error:
         what = (
             f"The workflow or its node definitions have a shape that ComfyUI does not write ({type(error).__name__}: {error})."
@@ -145,7 +145,7 @@ class _WorkflowConverter:
         return replace_tokens(text, self._find_widget_text, self.now)
 
     def _find_widget_text(self, node_name: str, widget: str) -> str | None:
-        """The value of a widget as text, for ``%Node.widget%``: by the node's S&R name, else by its title."""
+        """Return a widget's value as text for ``%Node.widget%``, looked up by the node's S&R name, else by its title."""
         nodes = [(scope, node) for scope in self.all_scopes for node in scope.graph.nodes.values()]
         matches = [found for found in nodes if found[1].properties.get("Node name for S&R") == node_name]
         matches = matches or [found for found in nodes if self._get_title(*found) == node_name]
@@ -166,17 +166,17 @@ class _WorkflowConverter:
         if (scope.graph.id, node.id) in self.rejected_group_nodes:
             reason = self.rejected_group_nodes[scope.graph.id, node.id]
             kind, what = "legacy_group_node", f"The group node {get_group_name(node.type)!r} cannot be converted: {reason}."
-            hint = "Open the workflow in ComfyUI, which makes a subgraph of it, look at its values, and save it again."
+            hint = "Open the workflow in ComfyUI, which converts it to a subgraph, check its values and save it."
         else:
             kind, what = "missing_node_type", f"Unknown node class {node.type!r}."
             hint = f"It belongs to the pack {pack}. " if pack and pack != "comfy-core" else ""
-            hint += "It is one of ComfyUI's own that does not run here. " if pack == "comfy-core" else ""
+            hint += "It is one of ComfyUI's own, which the headless runner does not have. " if pack == "comfy-core" else ""
             hint += _describe_models(node)
-            hint += "Mute or delete the node, or replace it by one that `nodes` lists."
+            hint += "Mute or delete the node, or replace it with one that `nodes` lists."
         self._report(kind, what, hint, scope, node)
 
     def _report_misfit(self, scope: GraphScope, loaded: LoadedNode) -> None:
-        hint = "The node was saved by another version of its pack: open the workflow in ComfyUI, look at its values, save it."
+        hint = "Another version of its pack saved the node: open the workflow in ComfyUI, check its values and save it."
         self._report("widgets_values_mismatch", f"The {loaded.widgets.mismatch}.", hint, scope, loaded.node)
 
     def _report(self, kind: str, what: str, hint: str, scope: GraphScope, node: UiNode) -> None:
@@ -184,7 +184,7 @@ class _WorkflowConverter:
 
 
 def _describe_models(node: UiNode) -> str:
-    """The weights that a workflow says a node needs: ``properties.models``, which templates have."""
+    """Return a sentence with the model files in ``properties.models``, which templates have."""
     entries: object = node.properties.get("models")
     models = cast("list[Any]", entries) if isinstance(entries, list) else []
     named_models = [cast("dict[str, Any]", model) for model in models if isinstance(model, dict) and "name" in model]
@@ -193,5 +193,5 @@ def _describe_models(node: UiNode) -> str:
 
 
 def _sort_like_browser(prompt: Prompt) -> Prompt:
-    """JavaScript lists keys that are integers first, ascending, then the others as they came."""
+    """Return the prompt in JavaScript's key order: integers first, ascending, then the others as inserted."""
     return dict(sorted(prompt.items(), key=lambda item: int(item[0]) if item[0].isdecimal() else 2**64))

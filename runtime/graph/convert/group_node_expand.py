@@ -1,8 +1,7 @@
-"""Every instance of a group node becomes a subgraph of its own, as ComfyUI's canvas makes one of it on loading.
+"""Replace every instance of a group node by a subgraph of its own, as ComfyUI's canvas does on loading.
 
-Inner node ``3`` of group node ``12`` has the execution id ``12:3``. Two things go as in the frontends that saved such files,
-not as in 1.47, which changes what the workflow does: a group node that is muted or bypassed stays so, and the links between
-inner nodes find their inputs by the names that the file gives them.
+Inner node ``3`` of group node ``12`` gets the execution id ``12:3``. Unlike frontend 1.47, which changes the workflow here, a
+muted or bypassed group node stays so, and links between inner nodes find their inputs by the names in the file.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ from .widgets import ABSENT, assign_values, get_definition_specs, read_widgets
 
 @dataclass(frozen=True)
 class GroupNodeExpansion:
-    """``refused`` says, by graph and node, why a group node is still on the canvas."""
+    """``rejected`` holds the reason, by graph and node, why a group node was not replaced."""
 
     workflow: UiWorkflow
     rejected: Mapping[tuple[str, str], str]
 
 
 def expand_group_nodes(workflow: UiWorkflow, groups: Mapping[str, GroupNode], definitions: Definitions) -> GroupNodeExpansion:
-    """Put a subgraph in the place of every group node whose kind the file defines."""
+    """Replace every group node whose definition is in the file by a subgraph."""
     interfaces: dict[str, GroupNodeInterface] = {}
     subgraphs: dict[str, UiGraph] = {}
     rejected: dict[tuple[str, str], str] = {}
@@ -56,20 +55,20 @@ def expand_group_nodes(workflow: UiWorkflow, groups: Mapping[str, GroupNode], de
 
 
 def _find_obstacle(group: GroupNode | None, definitions: Definitions) -> str:
-    """Why a kind of group node cannot be converted; empty when it can."""
+    """Return why a kind of group node cannot be converted; empty when it can."""
     if group is None:
         return "its definition (extra.groupNodes) is not in the file"
     for node in group.nodes.values():
         if get_group_name(node.type):
-            return f"it holds another group node, {get_group_name(node.type)!r}, which ComfyUI never allowed"
+            return f"it contains another group node, {get_group_name(node.type)!r}, which ComfyUI never allowed"
         autogrow_names = [spec.name for spec in get_definition_specs(definitions.get(node.type) or {}) if spec.type == AUTOGROW]
         if autogrow_names:
-            return f"it holds {node.type}, whose inputs {autogrow_names[0]!r} grow, which ComfyUI's group nodes could not show"
+            return f"it contains {node.type} with the growing input {autogrow_names[0]!r}, which group nodes never supported"
     return ""
 
 
 class _GroupNodeInstance:
-    """One group node on the canvas. ``misfit`` says why its values or links do not fit its definition."""
+    """One group node on the canvas. ``mismatch`` is the reason why its values or links do not fit its definition."""
 
     def __init__(
         self, graph: UiGraph, node: UiNode, group: GroupNode, interface: GroupNodeInterface, definitions: Definitions
@@ -79,11 +78,11 @@ class _GroupNodeInstance:
         self.interface = interface
         self.definitions = definitions
         linked = {socket.name: socket.type for socket in node.inputs if socket.link in graph.links}
-        # A widget of the group node itself may have been turned into an input.
+        # A widget of the group node may have been converted to an input.
         self.sockets = interface.sockets | {name: kind for name, kind in linked.items() if name in interface.targets}
         self.linked_inputs = [(slot, *interface.targets[name]) for slot, name in enumerate(self.sockets) if name in linked]
         self.widgets = assign_values(interface.widgets, node.values if isinstance(node.values, list) else [])
-        # Where the class of an inner node is not known, that is what will be reported.
+        # An unknown class of an inner node is reported instead.
         known = all(inner.type in definitions or is_virtual_node(inner) for inner in group.nodes.values())
         self.mismatch = self._find_mismatch(graph, node, linked) if known else ""
 
@@ -117,7 +116,7 @@ class _GroupNodeInstance:
         return UiGraph(self.subgraph_type, self.group.name, nodes, links, tuple(inputs), tuple(outputs))
 
     def _build_inner_node(self, node: UiNode, shown: Mapping[str, Any]) -> UiNode:
-        """An inner node with the links of this instance, and with what the group node shows for its widgets."""
+        """Return an inner node with the links of this instance and the widget values of the group node."""
         links = {get_input_name(node, slot): link.id for slot, link in self.group.get_incoming_links(node).items()}
         links |= {name: f"in{slot}" for slot, node_id, name in self.linked_inputs if node_id == node.id}
         sockets = [replace(socket, link=links.get(socket.name)) for socket in node.inputs]
@@ -137,7 +136,7 @@ class _GroupNodeInstance:
         return {**{name: value for name, value in own.items() if value is not ABSENT}, **shown}
 
     def _collect_inner_values(self) -> dict[str, dict[str, Any]]:
-        """inner node -> what the group node shows for its widgets; children of dynamic combo boxes go with their parents."""
+        """Return inner node -> its widget values in the group node, with the children of dynamic combo boxes."""
         values: dict[str, dict[str, Any]] = {}
         for name, value in self.widgets.values.items():
             parent = next(

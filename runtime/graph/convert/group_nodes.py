@@ -1,9 +1,9 @@
-"""Group nodes, which ComfyUI had before subgraphs: what the file says of them, and what each of them shows.
+"""Read group nodes, which ComfyUI had before subgraphs, and rebuild their interfaces.
 
-``extra.groupNodes`` holds the inner nodes and links of every kind of group node. What an instance shows is saved nowhere: its
-inputs, widgets and outputs are those of the inner nodes that are not linked inside, named and ordered by the rules of
-ComfyUI's ``groupNode.js``, the same in all frontends that had group nodes. The names matter because saved sockets are found
-by them, the order because saved values are a bare list.
+``extra.groupNodes`` holds the inner nodes and links of every kind of group node. The interface of an instance is not saved:
+its inputs, widgets and outputs are those of the inner nodes that are not linked inside, named and ordered by the rules of
+ComfyUI's ``groupNode.js``, the same in all frontends that had group nodes. Saved sockets are found by these names, and saved
+values, a bare list, by this order.
 """
 
 from __future__ import annotations
@@ -26,23 +26,23 @@ InnerSlot = tuple[str, int]
 
 
 def get_group_name(class_id: str) -> str | None:
-    """The kind of a group node, None for every other node: ``workflow>NAME``, before frontend 1.2 ``workflow/NAME``."""
+    """Return the NAME of a group node class ``workflow>NAME`` (``workflow/NAME`` before frontend 1.2), else None."""
     return class_id[len(PREFIXES[0]) :] if class_id.startswith(PREFIXES) else None
 
 
 @dataclass(frozen=True)
 class GroupNode:
-    """One kind of group node as the file defines it. The ids of ``nodes`` are their places in the file."""
+    """One kind of group node as the file defines it. The ids of ``nodes`` are their positions in the file."""
 
     name: str
     nodes: Mapping[str, UiNode]
     links: Sequence[UiLink]
     link_types: Mapping[str, str]
-    """link id -> what it carries"""
+    """link id -> its type"""
     outside_types: Mapping[str, str]
-    """inner node -> what came into it from outside when the group was made"""
+    """inner node -> the type of its link from outside when the group was made"""
     external_outputs: Mapping[InnerSlot, str]
-    """inner outputs that were linked to the outside, with their types"""
+    """inner outputs that were linked to the outside -> their types"""
     config: Mapping[str, Any]
 
     def get_incoming_links(self, node: UiNode) -> dict[int, UiLink]:
@@ -56,7 +56,7 @@ class GroupNode:
         return outgoing
 
     def get_setting(self, node: UiNode, side: str, name: object) -> Mapping[str, Any]:
-        """What a person chose for one input or output in "Manage group nodes": ``name`` and ``visible``."""
+        """Return ``name`` and ``visible`` of an input or output, as set in "Manage group nodes"."""
         setting: Any = self.config
         for key in (node.id, side, str(name)):
             setting = setting.get(key) or {}
@@ -64,7 +64,7 @@ class GroupNode:
 
 
 def read_group_nodes(ui: Mapping[str, Any]) -> dict[str, GroupNode]:
-    """name -> definition. Raises ``WorkflowError`` for a damaged node in one."""
+    """Return group nodes by name. Raises ``WorkflowError`` for a damaged inner node."""
     extra: Any = ui.get("extra")
     raw_groups: Any = cast("dict[str, Any]", extra).get("groupNodes") if isinstance(extra, dict) else None
     kinds = cast("dict[str, Any]", raw_groups) if isinstance(raw_groups, dict) else {}
@@ -90,7 +90,7 @@ def _parse_group_node(name: str, raw: Mapping[str, Any]) -> GroupNode:
 
 @dataclass
 class GroupNodeInterface:
-    """What an instance shows, in the order in which ComfyUI builds it."""
+    """The widgets, sockets and outputs of an instance, in the order in which ComfyUI builds them."""
 
     widgets: list[InputSpec] = field(default_factory=list[InputSpec])
     targets: dict[str, tuple[str, str]] = field(default_factory=dict[str, tuple[str, str]])
@@ -104,7 +104,7 @@ class GroupNodeInterface:
 
 
 def build_interface(group: GroupNode, definitions: Definitions) -> GroupNodeInterface:
-    """What every instance of a kind of group node shows."""
+    """Return the interface that all instances of a group node share."""
     return _InterfaceBuilder(group, definitions).build()
 
 
@@ -131,7 +131,7 @@ class _InterfaceBuilder:
         return self.interface
 
     def _get_specs(self, node: UiNode) -> list[InputSpec] | None:
-        """The inputs of an inner node; None when it adds nothing to the face."""
+        """Return the inputs of an inner node; None when it adds nothing to the interface."""
         definition = self.definitions.get(node.type)
         if definition is not None:
             return sorted(get_definition_specs(definition), key=lambda spec: not spec.required)
@@ -176,7 +176,7 @@ class _InterfaceBuilder:
     # ------------------------------------------------------------------ inputs
 
     def _add_widgets(self, node: UiNode, specs: Sequence[InputSpec]) -> tuple[list[InputSpec], list[InputSpec]]:
-        """Add the plain widgets. Returns the inputs that are none, and the widgets that have a socket, which come later."""
+        """Add the plain widgets. Return the other inputs, and the widgets with a socket, which come later."""
         slots: list[InputSpec] = []
         converted: dict[int, InputSpec] = {}
         linked = {get_input_name(node, slot) for slot in self.group.get_incoming_links(node)}
@@ -229,12 +229,12 @@ class _InterfaceBuilder:
             self.interface.primitive_options[origin.id] = spec.options
 
     def _add_control(self, spec: InputSpec) -> InputSpec:
-        """A primitive that feeds a widget has a control slot, whatever the widget itself would have."""
+        """Add a control slot to a widget that a primitive feeds, whatever the widget itself would have."""
         options = self.interface.primitive_options.get(self.interface.targets[spec.name][0])
         return spec if options is None else replace(spec, options={**options, **spec.options, "control_after_generate": True})
 
     def _rename_spec(self, node: UiNode, spec: InputSpec) -> InputSpec:
-        """The input as the group node calls it: the first of a name keeps it, others are called after their node."""
+        """Return an input under its name in the group node: the first keeps its name, others are named after their node."""
         label = next((socket.label for socket in node.inputs if socket.name == spec.name), None)
         name = str(self.group.get_setting(node, "input", spec.name).get("name") or label or spec.name)
         key = name
@@ -264,10 +264,10 @@ class _InterfaceBuilder:
 
 
 def get_input_name(node: UiNode, slot: int) -> str | None:
-    """The name of a saved input; None when there is none at this place."""
+    """Return the name of the saved input at ``slot``, None if it does not exist."""
     return node.inputs[slot].name if 0 <= slot < len(node.inputs) else None
 
 
 def _get_saved_name(node: UiNode, spec: InputSpec) -> str:
-    """Group nodes call the input of a reroute by its type; the file has no name for it, or another."""
+    """Return the name of an input in the file; group nodes name the input of a reroute by its type."""
     return (get_input_name(node, 0) or "") if node.type == REROUTE else spec.name

@@ -1,4 +1,4 @@
-"""Where a link really comes from: through reroutes, bypassed nodes, subgraphs, and variables of Set and Get nodes."""
+"""Find the real source of a link: through reroutes, bypassed nodes, subgraphs, and variables of Set and Get nodes."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ CANVAS_ONLY = frozenset(
 
 @dataclass(frozen=True)
 class OutputRef:
-    """An output of a node that is in the prompt."""
+    """An output of a node in the prompt."""
 
     node_id: str
     slot: int
@@ -45,7 +45,7 @@ class OutputRef:
 
 @dataclass(frozen=True)
 class PromotedValue:
-    """The value that a subgraph instance shows for one of its inputs."""
+    """The value of an unlinked input of a subgraph instance."""
 
     value: Any
 
@@ -54,14 +54,14 @@ InputSource = OutputRef | PromotedValue
 
 
 class LinkResolver:
-    """Follows links backwards. None means that nothing arrives: the reader keeps its own widget's value."""
+    """Follows links backwards. None means that an input has no source and keeps the value of its widget."""
 
     def __init__(self, subgraphs: SubgraphScopes, all_scopes: list[GraphScope]) -> None:
         self.subgraphs = subgraphs
         self.scopes_by_path = {scope.path: scope for scope in all_scopes}
 
     def find_source(self, scope: GraphScope, node: UiNode, slot: int) -> InputSource | None:
-        """What feeds input ``slot`` (of the live sockets) of a node."""
+        """Return the source of input ``slot`` of a node, counted in its rebuilt sockets."""
         return self._follow_input(scope, node, slot, frozenset())
 
     def _follow_input(
@@ -79,7 +79,7 @@ class LinkResolver:
         return self._follow_link(scope, link, wanted if wanted is not None else socket.type, seen)
 
     def _follow_outside(self, scope: GraphScope, link: UiLink, seen: frozenset[Any]) -> InputSource | None:
-        """A link that comes from the input side of the subgraph around it."""
+        """Follow a link from the input side of a subgraph into the graph around it."""
         host, parent = scope.host, scope.parent
         if host is None or parent is None:
             return None
@@ -140,7 +140,7 @@ class LinkResolver:
         )
 
     def _follow_variable(self, scope: GraphScope, getter: UiNode, wanted: str, seen: frozenset[Any]) -> InputSource | None:
-        """The Set node of the same name in this graph, else in one around it."""
+        """Follow the Set node of the same name in this graph, else in an enclosing one."""
         enclosing: GraphScope | None = scope
         while enclosing is not None:
             for node in enclosing.graph.nodes.values():
@@ -152,11 +152,11 @@ class LinkResolver:
     def _reject_cycle(self, step: Any, seen: frozenset[Any], scope: GraphScope, node: UiNode) -> None:
         if step in seen:
             label = format_node_label(scope.get_execution_id(node), node.type, node.title)
-            raise WorkflowError(f"The links through {label} run in a circle.", "Take one of them out.", node_id=node.id)
+            raise WorkflowError(f"The links through {label} form a cycle.", "Remove one of these links.", node_id=node.id)
 
 
 def is_virtual_node(node: UiNode) -> bool:
-    """True for nodes that exist on the canvas only and never reach the prompt."""
+    """Return whether a node exists on the canvas only and is not part of the prompt."""
     return node.type in CANVAS_ONLY | REROUTES | SETTERS | GETTERS
 
 

@@ -1,8 +1,8 @@
-"""What a PrimitiveNode writes: its value, fitted into the ranges of the number widgets that it feeds.
+"""Compute what a PrimitiveNode writes: its value, fitted into the ranges of the number widgets that it feeds.
 
-Two rules of ComfyUI's canvas make numbers other than the saved one. A primitive keeps its number in the range of its first
-target, narrowed by the others as far as they have one in common. And a number widget rounds what is written into it to its
-own step, a FLOAT one also keeps it in its own range.
+Two rules of ComfyUI's canvas change the saved number. A primitive clips its number to the range of its first target,
+narrowed by the ranges of the others where they overlap. A number widget rounds what is written into it to its own step, and a
+FLOAT widget also clips it to its own range.
 """
 
 from __future__ import annotations
@@ -20,11 +20,11 @@ _IGNORED_OPTIONS = frozenset(
     {"default", "forceInput", "defaultInput", "control_after_generate", "multiline", "tooltip", "dynamicPrompts"}
 )
 _DEFAULT_MIN, _DEFAULT_MAX = 0, 2048
-"""The range of a number widget that declares none."""
+"""The range of a number widget that declares none"""
 
 
 def fit_value(value: Any, specs: Sequence[InputSpec]) -> Any:
-    """The value of a primitive that feeds the widgets of these specs, the first of them first."""
+    """Return the value of a primitive that feeds the widgets with these specs, in the order of its links."""
     if not _is_finite(value) or not specs or get_widget_type(specs[0]) not in _NUMBER_TYPES:
         return value
     common = specs[0]
@@ -38,7 +38,7 @@ def fit_value(value: Any, specs: Sequence[InputSpec]) -> Any:
 
 
 def coerce_to_widget(spec: InputSpec | None, value: Any) -> Any:
-    """What a widget holds after ``value`` is written into it."""
+    """Return what a widget holds after ``value`` is written into it."""
     kind = get_widget_type(spec) if spec is not None else ""
     if spec is None or kind not in _NUMBER_TYPES:
         return value
@@ -68,7 +68,7 @@ def _round_float(spec: InputSpec, value: float) -> float:
 
 
 def _merge_specs(first: InputSpec, second: InputSpec) -> InputSpec | None:
-    """The spec that fits both; None when they have no range in common or differ in more than their ranges."""
+    """Return the spec that fits both; None when their ranges do not overlap or other options differ."""
     if get_widget_type(first) != get_widget_type(second):
         return None
     ranges = [(spec.options.get("min", -math.inf), spec.options.get("max", math.inf)) for spec in (first, second)]
@@ -81,13 +81,13 @@ def _merge_specs(first: InputSpec, second: InputSpec) -> InputSpec | None:
 
 
 def _is_same_option(first: Mapping[str, Any], second: Mapping[str, Any], key: str) -> bool:
-    """JavaScript's ``===``: lists and objects are never the same."""
+    """Compare options like JavaScript's ``===``: lists and objects are never equal."""
     one, other = first.get(key), second.get(key)
     return one is other or (one == other and type(one) is type(other) and not isinstance(one, list | dict))
 
 
 def _compute_common_step(first: float, second: float) -> float:
-    """The least common multiple, for fractions too."""
+    """Return the least common multiple, for fractions too."""
     one, other = abs(first), abs(second)
     while other > 1e-10:
         one, other = other, math.fmod(one, other)
@@ -104,7 +104,7 @@ def _round_half_up(value: float) -> float:
 
 
 def _simplify_number(value: float) -> Any:
-    """JavaScript knows one kind of number and writes 2.0 as 2."""
+    """Return 2 for 2.0, as JavaScript writes it."""
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 

@@ -1,7 +1,7 @@
-"""The inputs of a node as the canvas rebuilds them on loading: the order in which bypassing looks for a way through.
+"""Rebuild the inputs of a node as the canvas does on loading. Bypassing searches them in this order.
 
-First the sockets that are no widgets, in the order of the definition, then those of the widgets, then what the file holds
-beyond the definition. Saved sockets are found by name; type and widget come from the definition.
+First the sockets without a widget, in the order of the definition, then those with one, then sockets of the file that the
+definition lacks. Saved sockets are found by name; type and widget come from the definition.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from .widgets import get_definition_specs, get_widget_type, is_widget
 
 
 def build_sockets(node: UiNode, definition: Mapping[str, Any], values: Mapping[str, Any]) -> tuple[InputSocket, ...]:
-    """``values`` are the node's widgets: the choice of a dynamic combo box decides which sockets there are."""
+    """Return the sockets of a node; ``values`` holds the choices of its dynamic combo boxes, which decide its sockets."""
     saved = {socket.name: socket for socket in node.inputs}
     specs = get_definition_specs(definition)
     declared = [
@@ -25,7 +25,7 @@ def build_sockets(node: UiNode, definition: Mapping[str, Any], values: Mapping[s
     ]
     linked = [replace(socket, link=saved[socket.name].link if socket.name in saved else None) for socket in declared]
     names = {socket.name for socket in linked}
-    # A saved socket of a widget that is no longer there disappears, its link with it.
+    # The saved socket of a widget that no longer exists is dropped with its link.
     return (
         *linked,
         *(socket for socket in node.inputs if socket.name not in names and (not socket.widget or socket.widget in values)),
@@ -53,7 +53,7 @@ def _get_accepted_types(spec: InputSpec) -> str:
 
 
 def _grow_sockets(spec: InputSpec, saved: Sequence[InputSocket]) -> Iterator[InputSocket]:
-    """A growing group shows one step more than is connected, and at least one more than it needs."""
+    """Yield the sockets of a growing group: one step more than is connected, and at least one more than required."""
     group = parse_autogrow(spec)
     linked = [socket.name for socket in saved if socket.link and socket.name.startswith(f"{spec.name}.")]
     steps = [[child.name for child in group.get_inputs_at(ordinal)] for ordinal in range(len(group.names))]
@@ -64,10 +64,10 @@ def _grow_sockets(spec: InputSpec, saved: Sequence[InputSocket]) -> Iterator[Inp
 
 
 def find_bypass_slot(inputs: Sequence[InputSocket], output_type: str, slot: int, wanted: str) -> int | None:
-    """Which input a bypassed node passes on as output ``slot`` to a reader that wants the type ``wanted``.
+    """Return the input that a bypassed node passes on as output ``slot`` to a reader of type ``wanted``; None if none fits.
 
-    The input at the same place if it fits both types, else the first of exactly the wanted type, else the first that
-    fits both, else none. A reader of any type gets the same place, or the first.
+    It is the input at the same position if it fits both types, else the first of exactly the reader's type, else the first
+    that fits both. A reader of any type gets the same position, or the first.
     """
     if wanted in ("*", ""):
         return (slot if slot < len(inputs) else 0) if inputs else None
@@ -79,7 +79,7 @@ def find_bypass_slot(inputs: Sequence[InputSocket], output_type: str, slot: int,
 
 
 def can_connect(first: str, second: str) -> bool:
-    """The canvas's rule for whether two sockets may be linked: any type, the same type, or lists that share one."""
+    """Return whether the canvas lets two sockets be linked: any type, equal types, or lists that share one."""
     if first in ("*", "", "0") or second in ("*", "", "0"):
         return True
     return any("*" in (one, other) or one == other for one in first.lower().split(",") for other in second.lower().split(","))

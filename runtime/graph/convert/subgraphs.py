@@ -1,9 +1,9 @@
-"""Subgraphs, opened: every instance of a definition with its own values, and what a promoted widget is worth in it.
+"""Open subgraphs: every instance of a definition with its own values and promoted widgets.
 
-A subgraph instance shows widgets of its inner nodes as its own. Three generations of files say in three ways what was
-typed there: ``widgets_values`` in the order of the inputs that show a widget, the same by ``properties.proxyWidgets``
-(pairs of inner node and widget, or ``-1`` and the name of an input), and values that ComfyUI could not place
-(``proxyWidgetErrorQuarantine``). They are applied in that order, as ComfyUI does on loading.
+A subgraph instance shows widgets of its inner nodes as its own. Three generations of files store their values in three ways:
+``widgets_values`` in the order of the inputs with a widget, the same by ``properties.proxyWidgets`` (pairs of inner node and
+widget, or ``-1`` and the name of an input), and values that ComfyUI could not assign (``proxyWidgetErrorQuarantine``). They
+are applied in this order, as ComfyUI does on loading.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _ID_PREFIX = re.compile(r"^\s*\d+\s*:\s*(.+)$")
 
 @dataclass(frozen=True)
 class LoadedNode:
-    """A node joined with its definition: what the canvas shows after loading."""
+    """A node with its definition, as the canvas shows it after loading."""
 
     node: UiNode
     definition: Mapping[str, Any] | None
@@ -38,25 +38,25 @@ class LoadedNode:
 
 @dataclass
 class GraphScope:
-    """One graph at one place: the root, or one instance of a subgraph. ``path`` is the instance's execution id."""
+    """The root graph or one instance of a subgraph. ``path`` is the instance's execution id."""
 
     graph: UiGraph
     path: str = ""
     host: UiNode | None = None
     parent: GraphScope | None = None
     promoted_values: dict[str, Any] = field(default_factory=dict[str, Any])
-    """host input name -> the value that the instance shows for it"""
+    """host input name -> its value in the instance"""
     widget_values: dict[tuple[str, str], Any] = field(default_factory=dict[tuple[str, str], Any])
     """(inner node id, widget) -> a value that replaces the inner node's own"""
     changed_nodes: dict[str, LoadedNode] = field(default_factory=dict[str, LoadedNode])
-    """inner node id -> what became of it when a primitive wrote another choice into its dynamic combo box"""
+    """inner node id -> the node after a primitive changed the choice of its dynamic combo box"""
 
     def get_execution_id(self, node: UiNode) -> str:
         return f"{self.path}:{node.id}" if self.path else node.id
 
 
 class SubgraphScopes:
-    """Opens a canvas: knows for every node what it looks like live, and for every instance what is typed into it."""
+    """Opens a canvas workflow: loads every node, and resolves the values of every subgraph instance."""
 
     def __init__(self, workflow: UiWorkflow, definitions: Mapping[str, Mapping[str, Any]]) -> None:
         self.workflow = workflow
@@ -67,15 +67,15 @@ class SubgraphScopes:
         self._acyclic_graphs: set[str] = set()
 
     def get_subgraph(self, node: UiNode) -> UiGraph | None:
-        """The definition of a subgraph instance, None for every other node."""
+        """Return the definition of a subgraph instance, None for other nodes."""
         return self.workflow.definitions.get(node.type)
 
     def get_node_in_scope(self, scope: GraphScope, node: UiNode) -> LoadedNode:
-        """A node as it is in one scope."""
+        """Return a node as it is in one scope."""
         return scope.changed_nodes.get(node.id) or self.get_node(scope.graph, node)
 
     def get_node(self, graph: UiGraph, node: UiNode) -> LoadedNode:
-        """A node as every instance of its graph starts with it."""
+        """Return a node as it is in every instance of its graph before primitives are applied."""
         key = (graph.id, node.id)
         if key not in self._loaded_nodes:
             self._loaded_nodes[key] = self._load_node(node)
@@ -100,7 +100,7 @@ class SubgraphScopes:
         return LoadedNode(node, definition, build_sockets(node, definition, widgets.values), outputs, widgets)
 
     def open_scopes(self) -> list[GraphScope]:
-        """The root and, after it, every instance of every subgraph. Muted or bypassed instances of the root stay closed."""
+        """Return the root and all subgraph instances, without muted or bypassed instances in the root."""
         self._reject_recursion(self.workflow.root)
         root = GraphScope(self.workflow.root)
         scopes = [root]
@@ -112,7 +112,7 @@ class SubgraphScopes:
                     continue
                 nodes += len(graph.nodes)
                 if nodes > NODE_LIMIT:
-                    raise WorkflowError(f"The workflow's subgraphs unfold to more than {NODE_LIMIT} nodes.", "Split it.")
+                    raise WorkflowError(f"The workflow's subgraphs expand to more than {NODE_LIMIT} nodes.", "Split it.")
                 scopes.append(self._open_instance(scope, node, graph))
         return scopes
 
@@ -120,7 +120,7 @@ class SubgraphScopes:
         scope = GraphScope(graph, parent.get_execution_id(host), host, parent)
         scope.promoted_values.update(self.get_host_values(host, graph))
         scope.widget_values.update(self._find_inner_values(host, graph))
-        # What the instance around this one shows of it wins over its own.
+        # Values in the enclosing instance override its own.
         scope.promoted_values.update(
             {name: value for (node_id, name), value in parent.widget_values.items() if node_id == host.id}
         )
@@ -135,7 +135,7 @@ class SubgraphScopes:
             if inner is not None and inner.id in (*ancestors, graph.id):
                 label = format_node_label(node.id, node.type, node.title)
                 what = f"The subgraph {inner.name or inner.id} contains itself, as {label}."
-                raise WorkflowError(what, "Open the workflow in ComfyUI and take that node out.", node_id=node.id)
+                raise WorkflowError(what, "Open the workflow in ComfyUI and remove that node.", node_id=node.id)
             if inner is not None:
                 self._reject_recursion(inner, (*ancestors, graph.id))
         self._acyclic_graphs.add(graph.id)
@@ -143,7 +143,7 @@ class SubgraphScopes:
     # ------------------------------------------------------------------ promoted widgets
 
     def get_source(self, graph: UiGraph, port: SubgraphPort) -> tuple[UiNode, str] | None:
-        """The first inner widget that an input of a subgraph feeds: that node, and the widget or inner input's name."""
+        """Return the first inner widget that an input of a subgraph feeds: the node and the name of its widget or input."""
         key = (graph.id, port.name)
         if key not in self._sources:
             self._sources[key] = self._find_source(graph, port)
@@ -167,14 +167,14 @@ class SubgraphScopes:
         return None
 
     def get_own_value(self, graph: UiGraph, node: UiNode, name: str) -> Any:
-        """The value of an inner node's widget as the file holds it."""
+        """Return the value of an inner node's widget in the file."""
         inner = self.get_subgraph(node)
         if inner is None:
             return self.get_node(graph, node).widgets.values[name]
         return self.get_host_values(node, inner)[name]
 
     def get_host_values(self, host: UiNode, graph: UiGraph) -> dict[str, Any]:
-        """input name -> value, for the inputs of an instance that show a widget."""
+        """Return input name -> value for the inputs of an instance that have a widget."""
         if id(host) not in self._host_values:
             self._host_values[id(host)] = self._find_host_values(host, graph)
         return self._host_values[id(host)]
@@ -199,7 +199,7 @@ class SubgraphScopes:
         values.update({name: value for name, value in quarantined.items() if name in values})
 
     def _find_inner_values(self, host: UiNode, graph: UiGraph) -> dict[tuple[str, str], Any]:
-        """Values for inner widgets that no input of the subgraph feeds; they count for this instance alone."""
+        """Return values of this instance for inner widgets that no input of the subgraph feeds."""
         fed_widgets = {(source[0].id, source[1]) for port in graph.inputs if (source := self.get_source(graph, port))}
         values: dict[tuple[str, str], Any] = {}
         for value, entry in _iterate_proxy_widgets(host):
@@ -222,9 +222,9 @@ class SubgraphScopes:
         return name in loaded.widgets.values and any(socket.widget == name for socket in loaded.sockets)
 
     def apply_primitives(self, scopes: Sequence[GraphScope], replace_text: Callable[[str], str]) -> None:
-        """Let every primitive write its value into the widgets that it is linked to directly.
+        """Write the value of every primitive into the widgets that it is linked to directly.
 
-        ``replace_text`` is for primitives whose property says that ``%Node.widget%`` in their text is replaced.
+        ``replace_text`` replaces ``%Node.widget%`` for primitives with the property that asks for it.
         """
         for scope in scopes:
             for node in scope.graph.nodes.values():
@@ -247,7 +247,7 @@ class SubgraphScopes:
             self._write_widget(scope, node, name, coerce_to_widget(widgets.specs.get(name), value))
 
     def _find_widget(self, scope: GraphScope, node: UiNode, socket: InputSocket) -> str | None:
-        """The widget that a socket belongs to, if the node has it."""
+        """Return the widget that a socket belongs to, None if the node lacks it."""
         loaded = self.get_node_in_scope(scope, node)
         name = next((one.widget for one in loaded.sockets if one.link == socket.link), None)
         return name if name in loaded.widgets.values else None
@@ -266,7 +266,7 @@ class SubgraphScopes:
 
 
 def _build_instance_sockets(node: UiNode, graph: UiGraph) -> tuple[InputSocket, ...]:
-    """An instance has the inputs of its definition, found by name; saved ones that the definition lacks are gone."""
+    """Return the inputs of the definition with the links of saved inputs of the same name."""
     saved = {socket.name: socket for socket in node.inputs}
     return tuple(
         InputSocket(port.name, port.type, saved[port.name].link if port.name in saved else None) for port in graph.inputs
@@ -274,7 +274,7 @@ def _build_instance_sockets(node: UiNode, graph: UiGraph) -> tuple[InputSocket, 
 
 
 def _iterate_proxy_widgets(host: UiNode) -> Iterator[tuple[Any, tuple[str, str]]]:
-    """(value or None, (inner node id, widget name)) of every entry of ``proxyWidgets``."""
+    """Yield (value or None, (inner node id, widget name)) for every entry of ``proxyWidgets``."""
     saved = host.values if isinstance(host.values, list) else []
     entries: object = host.properties.get("proxyWidgets")
     for index, entry in enumerate(cast("list[Any]", entries) if isinstance(entries, list) else []):
@@ -283,7 +283,7 @@ def _iterate_proxy_widgets(host: UiNode) -> Iterator[tuple[Any, tuple[str, str]]
 
 
 def _list_readings(entry: tuple[str, str]) -> list[tuple[str, str]]:
-    """An entry as it stands, then with the ``12: `` prefixes of older files taken off."""
+    """Return an entry as it is, then without the ``12: `` prefixes of older files."""
     node_id, name = entry
     readings = [entry]
     while match := _ID_PREFIX.match(name):

@@ -1,4 +1,4 @@
-"""What the canvas does to text on its way into the prompt: ``%date:...%``, ``%Node.widget%`` and ``{red|blue}``."""
+"""Replace ``%date:...%``, ``%Node.widget%`` and ``{red|blue}`` in text, as the canvas does for the prompt."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ _ESCAPED = re.compile(r"\\([{}|])")
 
 
 def replace_tokens(text: str, find_widget_text: Callable[[str, str], str | None], now: datetime) -> str:
-    """``%date:yyyy-MM-dd%`` and ``%Node.widget%``; what is neither stays for the server (``%width%``).
+    """Replace ``%date:yyyy-MM-dd%`` and ``%Node.widget%``; other tokens are left for the server (``%width%``).
 
-    ``widget(node, name)`` answers a widget's value as text, or None when there is no such widget.
+    ``find_widget_text(node, name)`` returns a widget's value as text, None if there is no such widget.
     """
 
     def replace_token(match: re.Match[str]) -> str:
@@ -32,7 +32,7 @@ def replace_tokens(text: str, find_widget_text: Callable[[str, str], str | None]
 
 
 def format_date(pattern: str, now: datetime) -> str:
-    """``d M h m s`` once for the plain number or twice for two digits, ``yy``, ``yyyy``; hours count to 24."""
+    """Format ``d M h m s`` once for the number or twice for two digits, ``yy``, ``yyyy``; hours are 0 to 23."""
     numbers = {"d": now.day, "M": now.month, "h": now.hour, "m": now.minute, "s": now.second}
 
     def format_part(match: re.Match[str]) -> str:
@@ -45,7 +45,7 @@ def format_date(pattern: str, now: datetime) -> str:
 
 
 def format_like_javascript(value: Any) -> str:
-    """A widget's value as JavaScript writes it: ``true`` for True, ``1`` for 1.0, nothing for None."""
+    """Return a widget's value as JavaScript writes it: ``true`` for True, ``1`` for 1.0, empty for None."""
     if value is None:
         return ""
     if isinstance(value, bool):
@@ -54,7 +54,7 @@ def format_like_javascript(value: Any) -> str:
 
 
 def expand_choices(text: str, random: Random) -> str:
-    """Strip ``//`` and ``/* */`` comments, replace every ``{a|b}`` by one of its branches; ``\\{`` stays a brace."""
+    """Remove ``//`` and ``/* */`` comments and replace every ``{a|b}`` by one of its branches; ``\\{`` stays a brace."""
     return _ESCAPED.sub(r"\1", _pick_branches(_COMMENT.sub("", text), random))
 
 
@@ -75,7 +75,7 @@ def _pick_branches(text: str, random: Random) -> str:
 
 
 def _parse_branches(text: str, position: int) -> tuple[list[str], int]:
-    """The branches of the group that begins at ``position``, and where it ends; an open group ends with the text."""
+    """Return the branches of the group that begins at ``position``, and its end; an open group ends with the text."""
     branches = [""]
     depth = 0
     while position < len(text):

@@ -1,9 +1,8 @@
-"""A workflow as the canvas saved it: nodes, sockets and links, version 0.4 and version 1, read once into one shape.
+"""Parse a workflow saved by the canvas, version 0.4 or 1: nodes, sockets and links in one shape.
 
-Only what decides the result is kept. Groups, colours, positions, native reroutes (``extra.reroutes``) and
-``floatingLinks`` are drawing: a link carries its true ends. Two sayings of the file are not believed, because the
-canvas itself does not believe them: ``target_slot`` of a link (the input that names the link is right) and the absence
-of a widget's socket (unlinked ones are left out on saving).
+Only what decides the result is kept. Groups, colors, positions, native reroutes (``extra.reroutes``) and ``floatingLinks`` are
+appearance only: a link holds its real ends. Like the canvas, ignore ``target_slot`` of a link (the input that names the link
+is right) and the absence of a widget's socket (unlinked ones are left out on saving).
 """
 
 from __future__ import annotations
@@ -34,7 +33,7 @@ class UiLink:
 
 @dataclass(frozen=True)
 class InputSocket:
-    """One input of a node. ``widget`` is the name of the widget it belongs to, ``label`` what a person calls it."""
+    """One input of a node. ``widget`` is the name of its widget, ``label`` the name that the user gave it."""
 
     name: str
     type: str
@@ -45,7 +44,7 @@ class InputSocket:
 
 @dataclass(frozen=True)
 class UiNode:
-    """One node as it was saved. ``values`` is ``widgets_values``: a list, a dict by name, or None."""
+    """One node as saved. ``values`` is ``widgets_values``: a list, a dict by name, or None."""
 
     id: str
     type: str
@@ -87,12 +86,12 @@ class UiGraph:
 
     @cached_property
     def readers_by_link(self) -> Mapping[str, tuple[UiNode, InputSocket]]:
-        """link id -> the node and the socket that name it."""
+        """link id -> the node and the socket that name it"""
         return {socket.link: (node, socket) for node in self.nodes.values() for socket in node.inputs if socket.link}
 
     @cached_property
     def links_by_output(self) -> Mapping[tuple[str, int], tuple[UiLink, ...]]:
-        """(node id, output slot) -> the links that leave it."""
+        """(node id, output slot) -> the links that start there"""
         leaving: dict[tuple[str, int], list[UiLink]] = {}
         for link in self.links.values():
             leaving.setdefault((link.origin, link.origin_slot), []).append(link)
@@ -106,17 +105,17 @@ class UiWorkflow:
 
 
 def read_ui_workflow(ui: Mapping[str, Any]) -> UiWorkflow:
-    """Read a UI-saved workflow. Raises ``WorkflowError`` naming the node or link that ComfyUI would not write so."""
+    """Parse a UI-saved workflow. Raises ``WorkflowError`` that names the damaged node or link."""
     return UiWorkflow(_parse_graph(ui, ""), {definition.id: definition for definition in _iterate_definitions(ui)})
 
 
 def read_nodes(raw: Sequence[Any]) -> list[UiNode]:
-    """Nodes as a file lists them. Raises ``WorkflowError`` naming the damaged one."""
+    """Parse a list of nodes. Raises ``WorkflowError`` that names the damaged one."""
     return list(_parse_each("node", _parse_node, raw))
 
 
 def _iterate_definitions(ui: Mapping[str, Any]) -> Iterator[UiGraph]:
-    """All subgraph definitions; they may hold further ones of their own."""
+    """Yield all subgraph definitions, including nested ones."""
     for raw in _get_subgraphs(ui):
         yield _parse_graph(raw, str(raw["id"]))
         yield from _iterate_definitions(raw)
@@ -144,7 +143,7 @@ def _parse_graph(raw: Mapping[str, Any], graph_id: str) -> UiGraph:
 
 
 def _parse_each(kind: str, parse: Callable[[Any], T], items: Sequence[Any]) -> Iterator[T]:
-    """Read every item, or say which one is damaged."""
+    """Parse every item. Raises ``WorkflowError`` that names the damaged one."""
     for position, item in enumerate(items):
         try:
             yield parse(item)
@@ -196,7 +195,7 @@ def _parse_type(raw: Any) -> str:
 
 
 def _parse_ports(raw: Any, links: Mapping[str, UiLink], boundary: str) -> tuple[SubgraphPort, ...]:
-    """Inputs or outputs of a subgraph, each with its links in the order in which they were drawn."""
+    """Parse inputs or outputs of a subgraph, each with its links in the order in which they were drawn."""
     ports: list[SubgraphPort] = []
     for slot, port in enumerate(cast("Sequence[Mapping[str, Any]]", raw or ())):
         listed_links = [str(link) for link in port.get("linkIds") or () if str(link) in links]

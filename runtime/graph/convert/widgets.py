@@ -1,9 +1,9 @@
-"""Which widgets a node has on the canvas, in which order, and which saved value belongs to which of them.
+"""Assign the saved values of a node to its widgets.
 
-A saved node holds a bare list of values. Which slot is whose follows from the node's definition alone: its inputs in
-order, the control slots that the canvas adds after seeds, the children of a dynamic combo box after its selector, the
-upload button last. Values are never moved to another widget silently: where the list does not fit, the known reasons are
-tried, and when none explains it ``Widgets.misfit`` says what was expected and what is there.
+A saved node holds a bare list of values. The node's definition alone decides which slot belongs to which widget: its inputs in
+order, the control slots that the canvas adds after seeds, the children of a dynamic combo box after its selector, the upload
+button last. Values are never moved to another widget silently: where the list does not fit, the known reasons are tried, and
+if none applies, ``WidgetValues.mismatch`` describes the difference.
 """
 
 from __future__ import annotations
@@ -22,30 +22,30 @@ WIDGET_TYPES = frozenset(
         *("AUDIO_UI", "AUDIOUPLOAD", "AUDIO_RECORD", "WEBCAM", "LOAD_3D", "PREVIEW_3D", DYNAMIC_COMBO),
     }
 )
-# Built by JavaScript for these classes; the server requires or ignores it, the canvas always sends it.
+# JavaScript adds an image widget to these classes, which the canvas always sends.
 VIEWER_CLASSES = frozenset({"SaveGLB", "Preview3D"})
 CUSTOM_COMBO = "CustomCombo"
 SAMPLER_CLASSES = frozenset({"KSampler", "KSamplerAdvanced"})
 CONTROL_WORDS = frozenset({"fixed", "increment", "decrement", "randomize", "increment-wrap"})
 UPLOAD_FLAGS = ("image_upload", "video_upload", "animated_image_upload")
 ABSENT: Any = object()
-"""The value of a widget that has none: it is left out of the prompt."""
+"""The value of a widget that is left out of the prompt"""
 UPLOAD_BUTTON = InputSpec("upload", "IMAGEUPLOAD", {"default": "image"})
-"""What the canvas adds behind the inputs of a class with an upload. It is saved, but not sent."""
+"""The canvas adds it after the inputs of a class with an upload. It is saved, but not sent."""
 AUTO_REFRESH = InputSpec("Auto-refresh after generation", "BOOLEAN", {"default": False})
 REFRESH_BUTTON = InputSpec("refresh", "BUTTON", {"default": "refresh"})
-"""What the canvas adds behind a combo box whose choices the server is asked for. The switch is saved, the button also sent."""
+"""The canvas adds them after a combo box with remote choices. The switch is saved, the button is also sent."""
 
 
 def get_definition_specs(definition: Mapping[str, Any]) -> list[InputSpec]:
-    """The inputs of an ``/object_info`` entry, in the order in which the canvas builds them."""
+    """Return the inputs of an ``/object_info`` entry, in the order in which the canvas builds them."""
     specs = parse_specs(definition.get("input") or {}, definition.get("input_order"))
     uploads = any(spec.required and spec.type == COMBO and spec.options.get(flag) for spec in specs for flag in UPLOAD_FLAGS)
     return [*specs, UPLOAD_BUTTON] if uploads else specs
 
 
 def is_widget(spec: InputSpec) -> bool:
-    """True where the canvas shows a widget instead of a bare socket."""
+    """Return whether the canvas shows a widget instead of a bare socket."""
     return (spec.options.get("widgetType") or spec.type) in WIDGET_TYPES and not spec.options.get("forceInput")
 
 
@@ -54,7 +54,7 @@ def get_widget_type(spec: InputSpec) -> str:
 
 
 def get_default_value(spec: InputSpec) -> Any:
-    """What the canvas puts into a fresh widget; ``ABSENT`` for a combo box without choices."""
+    """Return what the canvas puts into a new widget; ``ABSENT`` for a combo box without choices."""
     kind = get_widget_type(spec)
     if kind == "IMAGECOMPARE":
         return ["", ""]
@@ -68,7 +68,7 @@ def get_default_value(spec: InputSpec) -> Any:
 
 
 def count_control_slots(spec: InputSpec) -> int:
-    """How many slots that are no inputs follow this widget (``control_after_generate``, ``control_filter_list``)."""
+    """Return the number of control slots after a widget (``control_after_generate``, ``control_filter_list``)."""
     kind = get_widget_type(spec)
     control = spec.options.get("control_after_generate")
     if kind == "INT":
@@ -85,11 +85,11 @@ class WidgetValues:
     values: dict[str, Any]
     specs: Mapping[str, InputSpec]
     mismatch: str = ""
-    """Why the saved list cannot be trusted; empty when it fits."""
+    """Why the saved list does not fit; empty when it does"""
 
 
 def select_dynamic_choice(widgets: WidgetValues, name: str, key: Any) -> WidgetValues:
-    """What is left of a node's widgets when another choice is written into its dynamic combo box: fresh children."""
+    """Return the widgets after another choice of a dynamic combo box, whose children get their defaults."""
     children = _read_specs(get_dynamic_children(widgets.specs[name], key), _ValuesByName({}))
     values: dict[str, Any] = {}
     specs: dict[str, InputSpec] = {}
@@ -104,7 +104,7 @@ def select_dynamic_choice(widgets: WidgetValues, name: str, key: Any) -> WidgetV
 
 
 def read_widgets(class_id: str, definition: Mapping[str, Any], saved: list[Any] | dict[str, Any] | None) -> WidgetValues:
-    """Give every saved value to its widget, and to widgets without one their default."""
+    """Assign every saved value to its widget; widgets without one get their default."""
     specs = get_definition_specs(definition)
     reader, mismatch = (
         (_read_specs(specs, _ValuesByName(saved)), "") if isinstance(saved, dict) else _align_values(specs, saved or [])
@@ -115,7 +115,7 @@ def read_widgets(class_id: str, definition: Mapping[str, Any], saved: list[Any] 
 
 
 def assign_values(specs: Sequence[InputSpec], saved: Sequence[Any]) -> WidgetValues:
-    """Give every saved value to its widget, where the widgets are those of no class."""
+    """Assign every saved value to its widget, for widgets that belong to no class."""
     reader, mismatch = _align_values(specs, list(saved))
     return WidgetValues(reader.values, reader.specs, mismatch)
 
@@ -130,7 +130,7 @@ class _ValuesByName:
         return self.saved.get(spec.name, ABSENT)
 
     def skip_control_slots(self, spec: InputSpec) -> None:
-        """Control slots have names of their own here."""
+        """Do nothing: control slots have names of their own here."""
 
 
 class _ValuesInOrder:
@@ -164,7 +164,7 @@ class _WidgetReader:
         for spec in specs:
             if spec.type == AUTOGROW or not is_widget(spec):
                 continue
-            if spec.type == "AUDIO_UI":  # a player: holds a slot in the list, never a value in the prompt
+            if spec.type == "AUDIO_UI":  # a player: has a slot in the list, but no value in the prompt
                 self.source.take_value(spec)
                 continue
             self._read_widget(spec)
@@ -190,7 +190,7 @@ def _read_specs(specs: Sequence[InputSpec], source: _ValuesByName | _ValuesInOrd
 
 
 def _align_values(specs: Sequence[InputSpec], saved: list[Any]) -> tuple[_WidgetReader, str]:
-    """The reading that fits: as saved today, as saved before frontend 1.16, or with a control slot after every seed."""
+    """Return the reading that fits: as saved today, before frontend 1.16, or with a control slot after every seed."""
     saved = _drop_force_input_slots(specs, saved)
     source = _ValuesInOrder(saved)
     plain = _read_specs(specs, source)
@@ -208,7 +208,7 @@ def _shorten(saved: list[Any]) -> str:
 
 
 def _drop_force_input_slots(specs: Sequence[InputSpec], saved: list[Any]) -> list[Any]:
-    """Before frontend 1.16 an input with ``forceInput`` held a dummy slot in the list."""
+    """Drop the dummy slots that frontends before 1.16 saved for inputs with ``forceInput``."""
     is_dummy: list[bool] = []
     for spec in specs:
         force = bool(spec.options.get("forceInput"))
@@ -224,7 +224,7 @@ def _is_plausible(reader: _WidgetReader) -> bool:
 
 
 def _can_hold(spec: InputSpec, value: Any) -> bool:
-    """Whether a value may belong to a widget. None and absent values may belong to any."""
+    """Return whether a value can belong to a widget. None and absent values can belong to any."""
     if value is None or value is ABSENT:
         return True
     kind = get_widget_type(spec)
@@ -240,7 +240,7 @@ def _can_hold(spec: InputSpec, value: Any) -> bool:
 
 
 def _add_javascript_widgets(class_id: str, reader: _WidgetReader, saved: list[Any] | dict[str, Any] | None) -> None:
-    """Widgets that no definition declares, because the frontend's own JavaScript makes them."""
+    """Add widgets that no definition declares, because the frontend's own JavaScript creates them."""
     position = reader.source.position if isinstance(reader.source, _ValuesInOrder) else 0
     rest = saved[position:] if isinstance(saved, list) else []
     if class_id in VIEWER_CLASSES:
@@ -253,7 +253,7 @@ def _add_javascript_widgets(class_id: str, reader: _WidgetReader, saved: list[An
 
 
 def _iterate_custom_options(saved: Sequence[Any]) -> Iterator[Any]:
-    """A custom combo box shows one option more than it has, the last one empty."""
+    """Yield the options of a custom combo box, which shows an additional empty one at the end."""
     for value in saved:
         yield value
         if not value:
@@ -262,7 +262,7 @@ def _iterate_custom_options(saved: Sequence[Any]) -> Iterator[Any]:
 
 
 def _repair_values(class_id: str, reader: _WidgetReader) -> None:
-    """The repairs that the canvas makes on loading a file of an earlier version."""
+    """Repair values of earlier versions, as the canvas does on loading."""
     for name, spec in reader.specs.items():
         if reader.values[name] is None and get_widget_type(spec) == COMBO and spec.choices:
             reader.values[name] = spec.choices[0]
@@ -272,7 +272,7 @@ def _repair_values(class_id: str, reader: _WidgetReader) -> None:
 
 
 def wrap_for_prompt(spec: InputSpec | None, value: Any) -> Any:
-    """A widget's value as the API format holds it: a bare list would be taken for a link."""
+    """Return a widget's value in the API format, where a bare list would be read as a link."""
     if not isinstance(value, list):
         return value
     wrapped: dict[str, Any] = {"__value__": cast("list[Any]", value)}

@@ -1,1 +1,1 @@
-"""Plan and run a prompt: order, lazy inputs, expansion, cache keys, events."""
+"""Plan and run a prompt: order, lazy inputs, expansion, cached results, events."""

@@ -1,7 +1,7 @@
-"""The async calls of a run. There is no event loop before the first of them.
+"""Run the async calls of a run. The event loop is created for the first of them.
 
-Async nodes overlap with each other. Other nodes run outside of the loop, so that they may start loops of their own; async
-ones advance between them, and while nothing else can run.
+Async nodes overlap with each other. Other nodes run outside the loop, so that they may start loops of their own; async nodes
+advance between them, and while nothing else can run.
 """
 
 from __future__ import annotations
@@ -19,14 +19,14 @@ class AsyncTasks:
         self._runner: asyncio.Runner | None = None
 
     def start_task(self, answer: Any) -> Any:
-        """A task for a coroutine, which keeps the context variables of this moment; anything else as it is."""
+        """Return a task for a coroutine, with the current context variables; return anything else as it is."""
         if not inspect.iscoroutine(answer):
             return answer
         self._runner = self._runner or asyncio.Runner()
         return self._runner.get_loop().create_task(cast("Coroutine[Any, Any, Any]", answer))
 
     def step(self) -> None:
-        """Let every task advance by one step."""
+        """Advance every task by one step."""
         if self._runner is not None:
             self._runner.run(asyncio.sleep(0))
 
@@ -36,14 +36,14 @@ class AsyncTasks:
             self._runner.run(_wait_for_first(set(tasks)))
 
     def wait_for_all(self, answers: Iterable[Any]) -> list[Any]:
-        """The answers of started calls, waited for. Raises what a call raised."""
+        """Wait for started calls and return their results. Raises what a call raised."""
         answers = list(answers)
         while waiting := get_unfinished(answers):
             self.wait_for_any(waiting)
         return [unwrap_task(answer) for answer in answers]
 
     def close(self) -> None:
-        """Cancel what is still under way, and let it clean up."""
+        """Cancel unfinished tasks and let them clean up."""
         if self._runner is not None:
             self._runner.close()
 
@@ -57,5 +57,5 @@ def get_unfinished(answers: Sequence[Any]) -> list[Task]:
 
 
 def unwrap_task(answer: Any) -> Any:
-    """What a call returned. Raises what it raised."""
+    """Return what a call returned. Raises what it raised."""
     return cast("Task", answer).result() if isinstance(answer, asyncio.Task) else answer

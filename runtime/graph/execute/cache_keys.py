@@ -1,7 +1,7 @@
-"""Which nodes must give equal results: a key from everything that decides the result of a node.
+"""Compute cache keys: nodes with equal keys have equal results.
 
-It is the class, the literal inputs, what else decides the result (``IS_CHANGED``, and what a cache adds), and the same of every
-node upstream. A node whose result may differ every time has no key, and nothing that reads it has one.
+A key covers the class, the literal inputs, the version (``IS_CHANGED``, and what a cache adds), and the keys of all nodes
+upstream. A node whose result may differ every time has no key, and neither have its readers.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ VersionGetter = Callable[[str], Any]
 
 
 class CacheKeys:
-    """``changed(node id)`` asks ``IS_CHANGED``, once for each node whose key is needed or that is above one."""
+    """Computes keys on demand; calls ``get_version(node id)`` once for each node whose key, or a reader's key, is needed."""
 
     def __init__(self, prompt: DynamicPrompt, catalog: Mapping[str, type], get_version: VersionGetter) -> None:
         self._prompt = prompt
@@ -38,13 +38,13 @@ class CacheKeys:
             elif missing and current not in entered:
                 entered.add(current)
                 pending += missing
-            else:  # in a circle some are missing for ever, which leaves it without keys
+            else:  # in a cycle some stay missing, so its nodes get no keys
                 self._keys[current] = self._compute_key(current)
                 pending.pop()
         return self._keys[node_id]
 
     def forget_node(self, node_id: str) -> None:
-        """Another node has taken this id."""
+        """Drop the key of an id that another node has taken."""
         self._keys.pop(node_id, None)
 
     def _compute_key(self, node_id: str) -> str | None:
@@ -64,7 +64,7 @@ class CacheKeys:
 
 
 def _format_canonical_json(value: Any) -> str | None:
-    """JSON that is equal for equal values; None for what has none, such as NaN or a tensor."""
+    """Return JSON that is equal for equal values; None for values that JSON cannot hold, such as NaN or a tensor."""
     try:
         return json.dumps(value, sort_keys=True, allow_nan=False, default=_encode_bytes)
     except (TypeError, ValueError, RecursionError):
@@ -78,9 +78,9 @@ def _encode_bytes(value: Any) -> str:
 
 
 class EqualNodes:
-    """Finds the nodes of a run that must give equal results, so that one of them does the work of all.
+    """Finds the nodes of a run that have equal results, so that one of them runs for all.
 
-    ``shapes`` are keys without ``IS_CHANGED``, which may read whole files: it is asked only of nodes that are alike.
+    ``static_keys`` leave out ``IS_CHANGED``, which may read whole files: the full ``keys`` are compared only where these match.
     """
 
     def __init__(self, keys: CacheKeys, static_keys: CacheKeys) -> None:
@@ -90,11 +90,11 @@ class EqualNodes:
         self._representatives: dict[str, str] = {}
 
     def get_representative(self, node_id: str) -> str:
-        """The node that stands for this one: itself, unless ``find`` found another."""
+        """Return the node that runs for this one: itself, unless ``find_representative`` found another."""
         return self._representatives.get(node_id, node_id)
 
     def find_representative(self, node_id: str) -> str:
-        """Look for an equal node among those that were found before and are not done yet."""
+        """Find an equal node among the unfinished ones that were registered before; else register this one."""
         static_key = self._static_keys[node_id]
         candidates = self._candidates.setdefault(static_key, []) if static_key is not None else []
         key = self._keys[node_id] if candidates else None
@@ -105,7 +105,7 @@ class EqualNodes:
         return representative
 
     def forget_node(self, node_id: str) -> None:
-        """Its results may be gone: it stands for no further node."""
+        """Stop a node from representing others, because its results may be gone."""
         static_key = self._static_keys[node_id]
         candidates = self._candidates.get(static_key, []) if static_key is not None else []
         if node_id in candidates:

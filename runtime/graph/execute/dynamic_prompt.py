@@ -1,7 +1,7 @@
-"""The prompt of a run together with the nodes that join it while it runs.
+"""The prompt of a run together with the nodes that are added to it during the run.
 
-A node may answer with a graph that takes its place (``expand``). Its nodes live in the same space of ids as those of the
-prompt, have a parent, and are shown to people as one of the nodes that they know.
+A node may return a graph that replaces it (``expand``). Added nodes share the id space of the prompt, have a parent, and are
+displayed as a node of the workflow.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ _SMALL_TYPES = (str, int, float, bool, type(None))
 
 
 class DynamicPrompt:
-    """What a node gets for the hidden input ``DYNPROMPT``; the names of the ``get_`` methods are ComfyUI's."""
+    """The value of the hidden input ``DYNPROMPT``; the names of the ``get_`` methods are ComfyUI's."""
 
     def __init__(self, original: Prompt) -> None:
         self._original = original
@@ -26,17 +26,17 @@ class DynamicPrompt:
         self._released_nodes: set[str] = set()
 
     def add_node(self, node_id: str, node: Mapping[str, Any], parent: str) -> None:
-        """Add one node of an expansion. Raises ``NodeError`` when it is no node."""
+        """Add one node of an expansion. Raises ``NodeError`` when it has no class_type or no inputs."""
         inputs = node.get("inputs", {})
         if not isinstance(node.get("class_type"), str) or not isinstance(inputs, dict):
-            raise NodeError(f"It added a node {node_id} without class_type or inputs.", NODE_BUG_HINT)
+            raise NodeError(f"The added node {node_id} has no class_type or no inputs.", NODE_BUG_HINT)
         self._added_nodes[node_id] = {**node, "inputs": inputs}
         self._released_nodes.discard(node_id)
         self._parents[node_id] = parent
         self._display_ids[node_id] = str(node.get("override_display_id") or parent)
 
     def release_literals(self, node_id: str) -> None:
-        """An added node is done and nobody can see it any more: the pictures among its literals must not outlive it."""
+        """Release the large literals of an added node that is done and unreachable, such as images."""
         if node_id not in self._added_nodes:
             return
         inputs = self._added_nodes[node_id]["inputs"]
@@ -46,7 +46,7 @@ class DynamicPrompt:
             self._added_nodes[node_id]["inputs"] = small
 
     def can_run(self, node_id: str) -> bool:
-        """Whether it is there, with everything that it was given."""
+        """Return whether a node exists and still has all its literals."""
         return self.has_node(node_id) and node_id not in self._released_nodes
 
     def get_original_prompt(self) -> Prompt:
@@ -65,13 +65,13 @@ class DynamicPrompt:
         return self._parents.get(node_id)
 
     def get_real_node_id(self, node_id: str) -> str:
-        """The node of the workflow that it was made by, in the end."""
+        """Return the node of the workflow that directly or indirectly added this one."""
         while node_id in self._parents:
             node_id = self._parents[node_id]
         return node_id
 
     def get_display_node_id(self, node_id: str) -> str:
-        """The node of the workflow that it is shown as: a copy in a loop is shown as its original."""
+        """Return the node of the workflow that this one is displayed as: for a copy in a loop its original."""
         while node_id in self._display_ids:
             node_id = self._display_ids[node_id]
         return node_id
@@ -83,7 +83,7 @@ class DynamicPrompt:
         )
 
     def format_label(self, node_id: str) -> str:
-        """How messages name it; an added node by the one that added it."""
+        """Return how messages name a node; an added node is named after the one that added it."""
         workflow_node_id = self.get_real_node_id(node_id)
         node = self.get_node(workflow_node_id)
         label = format_node_label(workflow_node_id, node["class_type"], get_title(node))

@@ -1,7 +1,7 @@
-"""What a run says while it runs.
+"""The events of a run.
 
-``node_id`` is the node that ran: one of the workflow, or one that joined during the run. ``shown_as`` is always a node of
-the workflow. ``title`` is that of the canvas.
+``node_id`` is the node that ran: of the workflow, or added during the run. ``display_node_id`` is always a node of the
+workflow. ``title`` comes from the canvas.
 """
 
 from __future__ import annotations
@@ -22,26 +22,26 @@ class NodeEvent:
 
 @dataclass(frozen=True)
 class NodeStarted(NodeEvent):
-    """A node is called. Async ones may overlap: another may start before this one has finished."""
+    """A node is called. Async nodes may overlap: another can start before this one has finished."""
 
 
 @dataclass(frozen=True)
 class NodeCached(NodeEvent):
-    """A node need not run: an equal node has, in this run or in an earlier one. ``ui`` as for ``Finished``."""
+    """A node need not run, because an equal node did, in this run or an earlier one. ``ui`` as in ``NodeFinished``."""
 
     ui: dict[str, list[Any]] = field(default_factory=dict[str, list[Any]])
 
 
 @dataclass(frozen=True)
 class NodeBlocked(NodeEvent):
-    """A node was not called, because an ``ExecutionBlocker`` with this message reached it. The run goes on."""
+    """A node was not called, because an ``ExecutionBlocker`` with this message reached it. The run continues."""
 
     message: str
 
 
 @dataclass(frozen=True)
 class NodeFinished(NodeEvent):
-    """``ui`` is what the node shows, such as ``{"images": [{"filename": ..., "subfolder": ..., "type": ...}]}``."""
+    """A node has run. ``ui`` is what it displays: ``{"images": [{"filename": ..., "subfolder": ..., "type": ...}]}``."""
 
     seconds: float
     ui: dict[str, list[Any]] = field(default_factory=dict[str, list[Any]])
@@ -49,7 +49,7 @@ class NodeFinished(NodeEvent):
 
 @dataclass(frozen=True)
 class NodeFailed(NodeEvent):
-    """A node failed. ``lost`` are the outputs of the workflow that cannot be had without it."""
+    """A node failed. ``lost_outputs`` are the outputs of the workflow that depend on it."""
 
     error: Upscale8KError
     lost_outputs: tuple[str, ...] = ()

@@ -1,7 +1,6 @@
-"""Runs a plan, one node after the other, and lets go of every result after its last reader.
+"""Run a plan, one node after the other, and release every result after its last reader.
 
-The executor moves references: it never looks into a value. Memory is the point of the whole design, so no frame of this
-module holds a result while an event is out.
+The executor never inspects a value. To save memory, no frame of this module holds a result while an event is yielded.
 """
 
 from __future__ import annotations
@@ -26,8 +25,6 @@ from .node_inputs import gather_inputs, read_unlinked
 from .plan import ExecutionPlan
 from .schedule import Schedule
 
-__all__ = ["NodeBlocked", "NodeCached", "NodeEvent", "NodeFailed", "NodeFinished", "NodeStarted", "dry_run", "execute_plan"]
-
 
 def execute_plan(
     plan: ExecutionPlan,
@@ -37,12 +34,12 @@ def execute_plan(
     cache: NodeCache | None = None,
     keep_going: bool = False,
 ) -> Iterator[NodeEvent]:
-    """Run a plan whose prompt has passed ``check``; ``extra_pnginfo`` is normally ``{"workflow": the UI workflow}``.
+    """Run a plan whose prompt ``check_prompt`` has passed; ``extra_pnginfo`` is normally ``{"workflow": the UI workflow}``.
 
-    With a ``cache``, results of earlier runs are used again and those of this run are left in it. The first error of a
-    node is raised after its ``Failed`` event, naming the node in ``.node``: an ``Upscale8KError`` as it is, ``Cancelled``
-    for Ctrl-C, anything else as ``NodeError`` with the cause chained. With ``keep_going`` only ``Cancelled`` is raised, and
-    what does not depend on the failed node still runs. Results are released when the generator is closed.
+    With a ``cache``, results of earlier runs are reused and those of this run are stored. The first error of a node is raised
+    after its ``NodeFailed`` event, with the node in ``.node``: an ``Upscale8KError`` as it is, ``Cancelled`` for Ctrl-C,
+    anything else as ``NodeError`` with the cause chained. With ``keep_going`` only ``Cancelled`` is raised, and nodes that do
+    not depend on the failed one still run. Closing the generator releases the results.
     """
     run = _PlanExecutor(plan, catalog, extra_pnginfo, cache)
     try:
@@ -52,7 +49,7 @@ def execute_plan(
 
 
 def dry_run(plan: ExecutionPlan, catalog: Mapping[str, type], cache: NodeCache | None = None) -> tuple[list[str], list[str]]:
-    """What a run would do, without running anything: the nodes that it would call, in order, and those that it need not."""
+    """Return the nodes that a run would call, in order, and those whose results are cached. Nothing runs."""
     run = _PlanExecutor(plan, catalog, None, cache)
     try:
         return run.predict_calls()
@@ -62,7 +59,7 @@ def dry_run(plan: ExecutionPlan, catalog: Mapping[str, type], cache: NodeCache |
 
 @dataclass
 class _RunningNode:
-    """A node whose calls are made. ``answers`` may hold tasks; ``expanded`` are answers that wait for added nodes."""
+    """A started node. ``call_results`` may hold tasks; ``expansion_results`` wait for added nodes."""
 
     cls: type
     start_time: float
@@ -138,7 +135,7 @@ class _PlanExecutor:
             self.cache.close()
 
     def _wait_for_next(self) -> str | None:
-        """The node to go on with. Tasks advance in between, and are waited for when nothing else can run."""
+        """Return the next node to run or resume. Tasks advance in between and are awaited when nothing else can run."""
         if self.waiting_nodes:
             self.tasks.step()
             self._resume_waiting()
@@ -164,7 +161,7 @@ class _PlanExecutor:
     # ------------------------------------------------------------------ one node
 
     def _request_lazy_inputs(self, node_id: str) -> bool:
-        """Ask ``check_lazy_status`` which inputs it needs; True when some must be made first."""
+        """Ask ``check_lazy_status`` which inputs it needs; return whether some must be computed first."""
         node = self._get_node_object(node_id)
         check_lazy_status = getattr(node, "check_lazy_status", None)
         if check_lazy_status is None:
@@ -180,7 +177,7 @@ class _PlanExecutor:
         return bool(requested)
 
     def _advance_node(self, node_id: str) -> list[NodeEvent]:
-        """Call a node, or go on with one that was waiting. Returns no events while it has to wait."""
+        """Call a node or resume one. Return no events while it has to wait."""
         with self._translate_errors(node_id):
             if node_id not in self.running_nodes:
                 self.running_nodes[node_id] = self._start_node(node_id)
@@ -227,7 +224,7 @@ class _PlanExecutor:
         ]
 
     def _load_cached(self, node_id: str) -> None:
-        """Use what an earlier run left behind, or run the node after all."""
+        """Load the cached results of a node, or schedule it if they are damaged."""
         cached = self.cached_results[node_id]
         with self._translate_errors(node_id):
             results = cached.load() if cached is not None else None
@@ -256,12 +253,12 @@ class _PlanExecutor:
     # ------------------------------------------------------------------ expansion
 
     def _expand_node(self, node_id: str, call_results: Sequence[CallResult]) -> list[NodeEvent]:
-        """Let the nodes of an expansion join. The node goes on when the results that it passes on are there."""
+        """Add the nodes of an expansion. Their parent resumes when the results that it passes on exist."""
         added: list[str] = []
         for call_result in call_results:
             for new_id, node in (call_result.expand or {}).items():
                 if self.schedule.is_scheduled(new_id) or new_id in self.plan.prompt:
-                    raise NodeError(f"It added a second node {new_id}.", NODE_BUG_HINT)
+                    raise NodeError(f"It added the node {new_id}, which exists already.", NODE_BUG_HINT)
                 self.prompt.add_node(new_id, node, node_id)
                 self.cache_keys.forget_node(new_id)
                 self.static_keys.forget_node(new_id)
@@ -275,7 +272,7 @@ class _PlanExecutor:
         return self._make_cached_events(outputs)
 
     def _resolve_links(self, call_result: CallResult) -> CallResult:
-        """Put in all elements of the lists that a result links to, one after the other, as ComfyUI does."""
+        """Replace links in a result by all elements of their lists, one after the other, as ComfyUI does."""
         if call_result.expand is None:
             return call_result
         result: list[Any] = []
@@ -285,15 +282,15 @@ class _PlanExecutor:
 
     def _make_cycle_error(self, cycle: Sequence[str]) -> Upscale8KError:
         path = " -> ".join(f"{node_id} ({self.prompt.get_node(node_id)['class_type']})" for node_id in cycle)
-        return WorkflowError(f"The nodes that it added wait for each other: {path}.", NODE_BUG_HINT)
+        return WorkflowError(f"The added nodes wait for each other: {path}.", NODE_BUG_HINT)
 
-    # ------------------------------------------------------------------ what every step needs
+    # ------------------------------------------------------------------ access to nodes
 
     def _get_class(self, node_id: str) -> type:
         return self.catalog[self.prompt.get_node(node_id)["class_type"]]
 
     def _get_node_object(self, node_id: str) -> object:
-        """The object of a node, which is made once."""
+        """Return the object of a node, created on first use."""
         persistent = self.cache.get_node_object(node_id, self._get_class(node_id)) if self.cache is not None else None
         if persistent is not None:
             return persistent
@@ -316,7 +313,7 @@ class _PlanExecutor:
         return call_per_element(function, inputs, self.tasks.start_task, as_lists=as_lists, node_id=node_id)
 
     def _compute_version(self, node_id: str) -> Any:
-        """What decides a node's result besides its inputs; NaN where that cannot be said: run it every time."""
+        """Return what decides a node's result besides its inputs; NaN if unknown, which disables its caching."""
         change_token = self._call_is_changed(node_id)
         if self.cache is None:
             return change_token
@@ -324,7 +321,7 @@ class _PlanExecutor:
         return self.cache.compute_version(self._get_class(node_id), literals, change_token)
 
     def _call_is_changed(self, node_id: str) -> Any:
-        """What ``IS_CHANGED`` says of a node, which is given its literals only; NaN when it fails."""
+        """Return what ``IS_CHANGED`` returns for the literals of a node; NaN when it fails."""
         cls = self._get_class(node_id)
         function = getattr(cls, "IS_CHANGED", None)
         if function is None:
@@ -336,7 +333,7 @@ class _PlanExecutor:
             return float("nan")
 
     def _has_cached_result(self, node_id: str) -> bool:
-        """Whether an earlier run left the results of a node behind. It is asked once, and stays so."""
+        """Return whether an earlier run left the results of a node. The first answer is remembered."""
         if self.cache is None:
             return False
         if node_id not in self.cached_results:
@@ -358,7 +355,7 @@ class _PlanExecutor:
 
     @contextmanager
     def _translate_errors(self, node_id: str) -> Generator[None]:
-        """The one edge at which foreign errors become ours."""
+        """Translate any error to an ``Upscale8KError`` that names the node."""
         label = self.prompt.format_label(node_id)
         try:
             yield
@@ -378,7 +375,7 @@ class _PlanExecutor:
 
 
 def _raise_or_release(error: Upscale8KError, keep_going: bool) -> None:
-    """Raise the error, or forget the values that its traceback holds: the event may be kept for long."""
+    """Raise the error, or release the values in its traceback, because events may be kept for long."""
     if not keep_going or isinstance(error, Cancelled):
         raise error
     chained: BaseException | None = error
@@ -388,5 +385,5 @@ def _raise_or_release(error: Upscale8KError, keep_going: bool) -> None:
 
 
 def _get_expansion_links(call_result: CallResult) -> list[list[Any]]:
-    """The results of an expansion that are links to what it added."""
+    """Return the results of an expansion that are links."""
     return [value for value in call_result.outputs or () if is_link(value)] if call_result.expand is not None else []

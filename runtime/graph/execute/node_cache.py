@@ -1,8 +1,7 @@
-"""Results of earlier runs: what the executor asks of a cache, and one that keeps them in memory.
+"""Results of earlier runs: the interface of a cache, and a cache in memory.
 
-Nothing is kept across runs unless a cache is given to ``execute``. A cache has an entry for each key (``keys``), and
-answers with something that can be loaded later, so that a result is in memory only from when a node wants it. A cache
-belongs to one catalog.
+Nothing is kept across runs unless ``execute_plan`` gets a cache. A cache has one entry per key (``cache_keys``) and returns
+an object that is loaded later, so that a result takes no memory before a node needs it. A cache belongs to one catalog.
 """
 
 from __future__ import annotations
@@ -15,38 +14,38 @@ from .node_call import NodeResults
 
 
 class CachedResult(Protocol):
-    """The results of a node that an earlier run left behind."""
+    """The results of a node from an earlier run."""
 
     @property
     def ui(self) -> Mapping[str, list[Any]]:
-        """What the node showed."""
+        """What the node displayed."""
         ...
 
     def load(self) -> NodeResults | None:
-        """The results; None when they turn out to be damaged or gone, and the node has to run after all."""
+        """Return the results; None when they are damaged or gone, so that the node has to run after all."""
         ...
 
 
 class NodeCache(Protocol):
     def compute_version(self, cls: type, literals: Mapping[str, Any], change_token: Any, /) -> Any:
-        """What decides the result of a node besides its inputs, as JSON: anything else means that it may differ every time.
+        """Return what decides the result of a node besides its inputs, as JSON; anything else disables its caching.
 
-        ``changed`` is what ``IS_CHANGED`` says, None for a class without one.
+        ``change_token`` is what ``IS_CHANGED`` returned, None for a class without it.
         """
         ...
 
     def find(self, key: str) -> CachedResult | None: ...
 
     def store(self, key: str, cls: type, results: NodeResults) -> NodeResults:
-        """Keep results as far as they can be kept. Returns what the run goes on with: what a later run will be given."""
+        """Store results as far as possible. Return what the run continues with: what a later run will load."""
         ...
 
     def get_node_object(self, node_id: str, cls: type) -> object | None:
-        """The object of a node if it outlives a run, else None."""
+        """Return the object of a node if it outlives the run, else None."""
         ...
 
     def close(self) -> None:
-        """The run has ended."""
+        """End the run."""
         ...
 
 
@@ -63,7 +62,7 @@ class _MemoryResult:
 
 
 class MemoryCache:
-    """Holds the results of every node of the last run. The objects of nodes live as long as their node is in the workflow."""
+    """Holds the results of all nodes of the last run. Node objects live as long as their node is in the workflow."""
 
     def __init__(self) -> None:
         self._results: dict[str, NodeResults] = {}
@@ -75,7 +74,7 @@ class MemoryCache:
         return change_token
 
     def find(self, key: str) -> CachedResult | None:
-        """The results of the node with this key, which are kept for another run."""
+        """Return the results with this key, and keep them for another run."""
         self._used_keys.add(key)
         return _MemoryResult(self._results[key]) if key in self._results else None
 
@@ -85,14 +84,14 @@ class MemoryCache:
         return results
 
     def get_node_object(self, node_id: str, cls: type) -> object:
-        """The object of a node: the same one for the same node in every run."""
+        """Return the object of a node: the same one in every run."""
         self._used_nodes.add((node_id, cls))
         if (node_id, cls) not in self._nodes:
             self._nodes[node_id, cls] = cls()
         return self._nodes[node_id, cls]
 
     def close(self) -> None:
-        """Let go of what the run had no use for."""
+        """Release what the run did not use."""
         self._results = {key: results for key, results in self._results.items() if key in self._used_keys}
         self._nodes = {name: node for name, node in self._nodes.items() if name in self._used_nodes}
         self._used_keys.clear()

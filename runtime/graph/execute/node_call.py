@@ -1,8 +1,7 @@
-"""One node, called the way ComfyUI calls it: mapped over lists, its results sorted into output slots.
+"""Call a node as ComfyUI does: once per list element, its results sorted into output slots.
 
-Every value on a wire is held in a list. A node is called once for each element of its longest input, shorter inputs
-repeating their last element, unless it asks for the lists themselves (``INPUT_IS_LIST``). Its results are put back into
-one list for each output slot.
+Every value on a wire is a list. A node is called once for each element of its longest input, and shorter inputs repeat their
+last element, unless the node takes whole lists (``INPUT_IS_LIST``). The results are merged into one list per output slot.
 """
 
 from __future__ import annotations
@@ -20,14 +19,14 @@ Inputs = dict[str, list[Any]]
 
 @dataclass(frozen=True)
 class ExecutionBlocker:
-    """A result that stops what depends on it, without stopping the run; ``message`` is shown once, None says nothing."""
+    """A result that blocks the nodes that depend on it, without ending the run; ``message`` is shown once, None is silent."""
 
     message: str | None = None
 
 
 @dataclass(frozen=True)
 class CurrentCall:
-    """The call that is being made, for code below a node that must know; ``graphs`` numbers the graphs it builds."""
+    """The call that is running, for code inside a node; ``graphs`` numbers the graphs that it builds."""
 
     node_id: str
     index: int
@@ -39,14 +38,14 @@ current_call: ContextVar[CurrentCall | None] = ContextVar("upscale8k_current_cal
 
 @dataclass(frozen=True)
 class BlockedCall:
-    """A call that was not made, because a blocker was among its inputs."""
+    """A call that was skipped, because a blocker was among its inputs."""
 
     message: str | None
 
 
 @dataclass(frozen=True)
 class CallResult:
-    """What one call returned, taken apart. ``result`` is None when it says nothing about its outputs."""
+    """The parsed result of one call. ``outputs`` is None when it returned no outputs."""
 
     outputs: Sequence[Any] | None = None
     ui: Mapping[str, Any] | None = None
@@ -65,7 +64,7 @@ class NodeResults:
 def call_per_element(
     function: Callable[..., Any], inputs: Inputs, start_task: Callable[[Any], Any], *, as_lists: bool, node_id: str
 ) -> list[Any]:
-    """Call a function for each element of its inputs. Every answer goes through ``start``, which may make it a task."""
+    """Call a function for each element of its inputs. ``start_task`` may turn what a call returns into a task."""
     call_results: list[Any] = []
     for index, arguments in enumerate(_iterate_arguments(inputs, as_lists)):
         blocker = _find_blocker(arguments, as_lists)
@@ -97,7 +96,7 @@ def _iterate_arguments(inputs: Inputs, as_lists: bool) -> Iterator[dict[str, Any
 
 def _get_element(name: str, values: list[Any], index: int) -> Any:
     if not values:
-        raise NodeError(f"Its input {name} gets an empty list.", "Look at the node that this input is linked to.")
+        raise NodeError(f"Its input {name} received an empty list.", "Check the node that this input is linked to.")
     return values[min(index, len(values) - 1)]
 
 
@@ -111,7 +110,7 @@ def _find_blocker(arguments: Mapping[str, Any], as_lists: bool) -> ExecutionBloc
 
 
 def parse_call_result(cls: type, returned: Any) -> CallResult:
-    """Read what one call returned: a tuple, a dict of ``ui``, ``result`` and ``expand``, or a blocker."""
+    """Parse what one call returned: a tuple, a dict with ``ui``, ``result`` and ``expand``, or a blocker."""
     if isinstance(returned, BlockedCall):
         return CallResult(_replicate_blocker(cls, ExecutionBlocker()), block_message=returned.message)
     if not isinstance(returned, dict):
@@ -125,7 +124,7 @@ def _require_sequence(cls: type, result: Any) -> Sequence[Any]:
     if isinstance(result, ExecutionBlocker):
         return _replicate_blocker(cls, result)
     if not isinstance(result, tuple | list):
-        raise NodeError(f"It returned {type(result).__name__} where a tuple is expected.", NODE_BUG_HINT)
+        raise NodeError(f"It returned {type(result).__name__} instead of a tuple.", NODE_BUG_HINT)
     return cast("Sequence[Any]", result)
 
 
@@ -134,7 +133,7 @@ def _replicate_blocker(cls: type, blocker: ExecutionBlocker) -> Sequence[Any]:
 
 
 def merge_call_results(cls: type, call_results: Sequence[CallResult]) -> NodeResults:
-    """The answers of all calls of one node, sorted into its output slots."""
+    """Merge the results of all calls of one node into its output slots."""
     uis = [call_result.ui for call_result in call_results if call_result.ui is not None]
     ui = {key: [item for one in uis for item in one.get(key, ())] for key in (uis[0] if uis else ())}
     return NodeResults(
@@ -143,7 +142,7 @@ def merge_call_results(cls: type, call_results: Sequence[CallResult]) -> NodeRes
 
 
 def _merge_slots(cls: type, results: Sequence[Sequence[Any]]) -> list[list[Any]]:
-    """One list for each output slot; slots declared in ``OUTPUT_IS_LIST`` are joined, except around a blocker."""
+    """Return one list per output slot. Slots declared in ``OUTPUT_IS_LIST`` are concatenated, blockers appended."""
     if not results:
         return []
     flags = cast("Sequence[bool]", getattr(cls, "OUTPUT_IS_LIST", [False] * len(results[0])))

@@ -1,4 +1,4 @@
-"""What a node is given: the lists on its links, its constants, and the hidden inputs that it asks the runner for."""
+"""Gather the arguments of a node: the lists on its links, its literals, and its hidden inputs."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def gather_inputs(
     extra_pnginfo: Mapping[str, Any] | None,
     read_link: Callable[[Edge], list[Any]],
 ) -> Inputs:
-    """Links are passed even where the class declares no such input, constants only where it does."""
+    """Return the inputs by name. Links are passed even if the class does not declare the input, literals only if it does."""
     values: Mapping[str, Any] = prompt.get_node(node_id)["inputs"]
     declared = get_declared_inputs(cls, values)
     hidden = get_hidden_inputs(cls)
@@ -38,7 +38,7 @@ def gather_inputs(
         "UNIQUE_ID": node_id,
         **dict.fromkeys(_SERVER_INPUTS),
     }
-    # Anything else that is declared as hidden is for the node that adds this one to a run to fill in.
+    # Other hidden inputs are set by the node that adds this one to a run.
     inputs.update(
         {name: [hidden_values[kind]] for name, kind in hidden.items() if isinstance(kind, str) and kind in hidden_values}
     )
@@ -46,10 +46,10 @@ def gather_inputs(
 
 
 def get_lazy_inputs(cls: type, inputs: Mapping[str, Any]) -> frozenset[str]:
-    """The inputs whose links are followed only when ``check_lazy_status`` asks for them."""
+    """Return the inputs whose links are evaluated only when ``check_lazy_status`` requests them."""
     return frozenset(name for name, spec in get_declared_inputs(cls, inputs).items() if spec.options.get("lazy"))
 
 
 def read_unlinked(_: Edge) -> list[Any]:
-    """What arrives by every link before the run: nothing yet."""
+    """Return the value of a link before the run."""
     return [None]

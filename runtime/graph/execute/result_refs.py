@@ -1,7 +1,7 @@
-"""Results on their way from the node that made them to the nodes that read them.
+"""Reference-counted results, from the node that made them to the nodes that read them.
 
-Whoever may still read a result has a claim on it. A result is kept only if somebody has a claim, and it dies with the last
-one: an 8K picture is 400 MB.
+Every node that may still read a result holds a reference to it. A result is stored only if it is referenced and released
+with the last reference, because an 8K image takes 400 MB.
 """
 
 from __future__ import annotations
@@ -34,12 +34,12 @@ class ResultRefs:
         return origin in self._readers
 
     def store_results(self, origin: str, slots: Sequence[list[Any]]) -> None:
-        """File what is claimed of a node's results; a slot that the node did not fill is None."""
+        """Store the referenced results of a node; a slot that the node did not fill is None."""
         for slot in self._readers.get(origin, ()):
             self._results[origin, slot] = slots[slot] if 0 <= slot < len(slots) else [None]
 
     def release_references(self, reader: str, retained: Iterable[Slot] = ()) -> set[str]:
-        """Give up the claims of a reader. Returns the nodes on which nobody has a claim any more."""
+        """Release the references of a reader. Return the nodes that are no longer referenced."""
         retained_slots = set(retained)
         unreferenced: set[str] = set()
         for origin, slot in self._references.pop(reader, set()) - retained_slots:

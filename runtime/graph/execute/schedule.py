@@ -1,8 +1,8 @@
-"""Which node runs next, while the run itself adds nodes and asks for inputs.
+"""Decide which node runs next, while the run itself adds nodes and requests inputs.
 
-Every node that may run has joined; those that must run are wanted. A node is ready when every input that it must read is
-there, and of the ready ones the first in the plan's order goes next, async ones before all others, so that they overlap.
-A node that nobody can ask for any more leaves, and its claims on results with it.
+Every node that may run is scheduled; those that must run are required. A required node is ready when all results that it
+must read exist. Of the ready nodes, async ones come first, so that they overlap, then the order of the plan counts. A node
+that no other can request any more is removed together with its references to results.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ Rank = tuple[int, ...]
 
 @dataclass
 class Scheduled:
-    """A node that may run. ``awaits`` are the nodes whose results it must read first; None until it is wanted."""
+    """A node that may run. ``pending_origins`` are the nodes that must run before it; None until it is required."""
 
     edges: tuple[Edge, ...]
     lazy_names: frozenset[str]
@@ -41,7 +41,7 @@ class Scheduled:
 
 
 class Schedule:
-    """``is_found`` says whether an earlier run left the results of a node behind; such a node reads nothing and is loaded."""
+    """``has_cached_result`` tells whether an earlier run left the results of a node, which then reads nothing."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Schedule:
     ) -> None:
         self.results = ResultRefs()
         self.aliases: dict[str, list[str]] = {}
-        """node -> the outputs that are its twins, and get what it shows without running."""
+        """node -> the equal output nodes that get its ``ui`` without running"""
         self._prompt = prompt
         self._catalog = catalog
         self._equal_nodes = equal_nodes
@@ -71,7 +71,7 @@ class Schedule:
         self._remove_unreferenced(found)
 
     def pop_next(self) -> str | None:
-        """The node to run now; None while there is none."""
+        """Return the node to run next; None while there is none."""
         while self._ready_heap:
             node_id = heapq.heappop(self._ready_heap)[2]
             scheduled = self._scheduled.get(node_id)
@@ -86,7 +86,7 @@ class Schedule:
         return None
 
     def resume_node(self, node_id: str) -> None:
-        """A node that was waiting for its own tasks can go on."""
+        """Make a node ready again whose own tasks have finished."""
         self._scheduled[node_id].is_running = False
         self._push_if_ready(node_id)
 
@@ -94,7 +94,7 @@ class Schedule:
         return node_id in self._scheduled
 
     def get_representative(self, node_id: str) -> str:
-        """The node that does the work of this one: itself, or its twin."""
+        """Return the node that runs for this one: itself or an equal node."""
         return self._equal_nodes.get_representative(node_id)
 
     def get_edges(self, node_id: str) -> tuple[Edge, ...]:
@@ -104,7 +104,7 @@ class Schedule:
         return self.results[self._equal_nodes.get_representative(origin), slot]
 
     def is_evaluated(self, node_id: str, edge: Edge) -> bool:
-        """Whether the value on a link is there and may be read: a lazy one must have been asked for."""
+        """Return whether the result on a link exists and may be read: a lazy input must have been requested."""
         scheduled = self._scheduled[node_id]
         return (edge.name not in scheduled.lazy_names or edge.name in scheduled.requested_names) and self.get_source(
             edge
@@ -114,19 +114,19 @@ class Schedule:
         return self._equal_nodes.get_representative(edge.origin), edge.slot
 
     def request_inputs(self, node_id: str, names: Iterable[str]) -> None:
-        """A node wants lazy inputs before it runs. Raises ``NodeError`` when one cannot be had."""
+        """Require lazy inputs before a node runs. Raises ``NodeError`` when one is unavailable."""
         scheduled = self._scheduled[node_id]
         origins = {edge.name: self.get_source(edge)[0] for edge in scheduled.edges}
         for name in names:
             if name not in origins:
-                raise NodeError(f"It asks for the input {name}, which is not linked.", NODE_BUG_HINT)
+                raise NodeError(f"It requests the input {name}, which is not linked.", NODE_BUG_HINT)
             if origins[name] in self._failed_nodes:
-                raise NodeError(f"It asks for the input {name}, whose node failed.", "See the failure above.")
+                raise NodeError(f"It requests the input {name}, whose node failed.", "See the failure above.")
             scheduled.requested_names.add(name)
         self._require_again(node_id)
 
     def expand_node(self, node_id: str, links: Sequence[Slot], outputs: Sequence[str]) -> None:
-        """A node waits for the results of nodes that it added, instead of its inputs; ``outputs`` among them run as well."""
+        """Let a node wait for the results of nodes that it added instead of its inputs; ``outputs`` among them run as well."""
         found = self._schedule_reachable([*(origin for origin, _ in links), *outputs], self._ranks[node_id])
         scheduled = self._scheduled[node_id]
         scheduled.edges = tuple(Edge("", *link) for link in links)
@@ -137,7 +137,7 @@ class Schedule:
         self._remove_unreferenced([*found, *self.results.release_references(node_id, retained=sources)])
 
     def reschedule_node(self, node_id: str) -> None:
-        """A node whose results were found, but are damaged, runs after all; so does what it reads."""
+        """Schedule a node, and what it reads, whose cached results turned out to be damaged."""
         node = self._prompt.get_node(node_id)
         found = self._schedule_reachable([edge.origin for edge in iterate_edges(node)], self._ranks[node_id])
         self._scheduled[node_id] = self._make_scheduled(node_id)
@@ -146,7 +146,7 @@ class Schedule:
         self._remove_unreferenced(found)
 
     def finish_node(self, node_id: str, slots: Sequence[list[Any]]) -> None:
-        """File the results of a node that ran, and let go of what it read."""
+        """Store the results of a node that ran and release what it read."""
         self.results.store_results(node_id, slots)
         self._remove_node(node_id)
         if not self.results.is_referenced(node_id):
@@ -159,7 +159,7 @@ class Schedule:
         self._remove_unreferenced(self.results.release_references(node_id))
 
     def fail_node(self, node_id: str) -> set[str]:
-        """Take out a node that failed and everything that cannot run without it, which is returned."""
+        """Remove a node that failed and all nodes that cannot run without it; return them."""
         readers: dict[str, list[str]] = {}
         for reader, scheduled in self._scheduled.items():
             for edge in scheduled.get_required_edges():
@@ -178,7 +178,7 @@ class Schedule:
         return lost
 
     def find_cycle(self) -> list[str]:
-        """When nothing is ready and nothing runs: nodes that wait for each other, the first of them again at the end."""
+        """Return the nodes that wait for each other, the first repeated at the end, when nothing is ready or running."""
         waiting = {
             node_id: scheduled.pending_origins for node_id, scheduled in self._scheduled.items() if scheduled.pending_origins
         }
@@ -189,10 +189,10 @@ class Schedule:
             node_id = min(waiting[node_id])
         return [] if node_id is None else [node_id, *reversed(path[path.index(node_id) :])]
 
-    # ------------------------------------------------------------------ joining and leaving
+    # ------------------------------------------------------------------ schedule and remove
 
     def _schedule_reachable(self, node_ids: Iterable[str], rank: Rank) -> list[str]:
-        """Let everything join that these nodes may ever read; what is new is returned, in the order of the ranks."""
+        """Schedule everything that these nodes may read; return the new nodes in the order of their ranks."""
         found = self._find_unscheduled(node_ids, rank)
         representatives = [
             node_id
@@ -232,16 +232,16 @@ class Schedule:
         return sorted(found, key=lambda node_id: (self._ranks[node_id], make_natural_key(node_id)))
 
     def _get_class(self, node_id: str) -> type:
-        """The class of a node. Raises ``NodeError`` when an added node is not there or of no known class."""
+        """Return the class of a node. Raises ``NodeError`` when an added node does not exist or its class is unknown."""
         if not self._prompt.can_run(node_id):
-            raise NodeError(f"It added nodes that read node {node_id}, which is not there.", NODE_BUG_HINT)
+            raise NodeError(f"It added nodes that read node {node_id}, which does not exist.", NODE_BUG_HINT)
         class_type = self._prompt.get_node(node_id)["class_type"]
         if class_type not in self._catalog:
-            raise NodeError(f"It added a node of class {class_type!r}, which is not there.", "Add the pack that has it.")
+            raise NodeError(f"It added a node of the unknown class {class_type!r}.", "Install the pack that has it.")
         return self._catalog[class_type]
 
     def _collect_references(self, node_id: str) -> set[Slot]:
-        """What a node reads. One that sees the whole prompt may copy nodes above it, so it claims what they read too."""
+        """Return what a node reads; for one with ``DYNPROMPT`` also what its upstream nodes read, because it may copy them."""
         if self._has_cached_result(node_id):
             return set()
         sees_prompt = "DYNPROMPT" in get_hidden_inputs(self._get_class(node_id)).values()
@@ -262,7 +262,7 @@ class Schedule:
             self._equal_nodes.forget_node(node_id)
 
     def _remove_unreferenced(self, unreferenced: Iterable[str]) -> None:
-        """Let nodes leave that nobody can ask for any more, and then what only they could have asked for."""
+        """Remove nodes that no other can request any more, and then those that only they could have requested."""
         pending = list(unreferenced)
         while pending:
             node_id = pending.pop()
@@ -277,7 +277,7 @@ class Schedule:
             self._remove_node(node_id)
             pending += self.results.release_references(node_id)
 
-    # ------------------------------------------------------------------ wanting
+    # ------------------------------------------------------------------ require
 
     def _require_outputs(self, outputs: Iterable[str]) -> None:
         for output in outputs:
@@ -295,7 +295,7 @@ class Schedule:
         self._require_node(node_id)
 
     def _require_node(self, node_id: str) -> None:
-        """Make a node run, and everything that it must read."""
+        """Require a node and everything that it must read."""
         pending = [node_id]
         while pending:
             current = pending.pop()
