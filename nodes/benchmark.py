@@ -20,7 +20,7 @@ from .compare import (
 from .declare import int_input, text_input
 
 if TYPE_CHECKING:
-    from ..runtime.bench.model_speed import BenchmarkResults
+    from ..runtime.bench.benchmark_results import BenchmarkResults
     from ..runtime.host import Host
 
 MODELS_TOOLTIP = (
@@ -105,9 +105,10 @@ class Benchmark:
         earlier: str = "",
     ) -> dict[str, Any]:
         from ..runtime.bench.benchmark_plot import plot_benchmark
+        from ..runtime.bench.benchmark_results import BenchmarkResults
         from ..runtime.bench.benchmark_table import format_table
         from ..runtime.bench.measure import describe_machine
-        from ..runtime.bench.model_speed import BenchmarkResults, make_cases, run_benchmark
+        from ..runtime.bench.model_speed import make_cases, run_benchmark
 
         earlier_path = self.host.find_input(earlier.strip()) if earlier.strip() else None
         folders = self.host.model_folders()

@@ -1,12 +1,15 @@
-"""Time and memory, measured against the peers in one process tree, in turn. Promise: the same weights, picture and threads for
-all, every run a fresh process, medians and their ratio printed, losses included.
+"""Benchmarks of time and memory, beside other programs.
 
-* ``image``  one picture: ComfyUI's own upscaling node and ours.
-* ``child``  what each process of it runs; a script that knows both houses.
-* ``models`` every model here against the clock: size, tile, precision, backend; ``cost`` seconds and memory, ``machine`` where.
-  ``results`` its three files, of which ``table`` is the text and ``plot`` the picture.
-* ``rivals`` one picture through everybody who can upscale it on a CPU; ``rivals_child`` each process of it;
-  ``rivals_page`` and ``rivals_plot`` what is written of it, ``BENCHMARKS.md`` being the last time.
-* ``gpu``    an NVIDIA GPU: our way and ComfyUI's.
-* ``halo``   how wide a halo each architecture needs: error next to a cut, by halo.
+All peers get the same weights, image and number of threads. Every run is a new process, the peers take turns, and medians and
+their ratios are printed, losses included.
+
+* ``image``, ``video``   one image or video: ComfyUI's own nodes and ours
+* ``peers``              one image with every program that can upscale it on a CPU; ``peers_page`` and ``peers_plot`` write the
+  report, such as ``BENCHMARKS.md``
+* ``model_speed``        every model by size, tile, precision and backend; ``benchmark_results`` holds the values, and
+  ``benchmark_files`` writes ``benchmark_table`` and ``benchmark_plot``
+* ``gpu_speed``          an NVIDIA GPU: our way to run a model and ComfyUI's
+* ``halo``               the error next to a cut by halo
+* ``workers``            the processes of ``image``, ``video`` and ``peers``; ``worker_jobs`` starts them
+* ``measure``            time and peak memory; ``synthetic`` the test images
 """

@@ -1,4 +1,4 @@
-"""``benchmark.png``: a bar for each combination, drawn with Pillow."""
+"""Draw ``benchmark.png``: a bar for each combination, with Pillow."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
+from .benchmark_results import BenchmarkResults, BenchmarkRow
 from .benchmark_table import format_speed
-from .model_speed import BenchmarkResults, BenchmarkRow
 
 _WIDTH, _LABELS, _NUMBERS = 1400, 560, 170
 _ROW, _BAR, _PADDING, _TITLE, _TEXT = 44, 22, 28, 30, 18
@@ -15,7 +15,7 @@ _PAPER, _INK, _MUTED, _FILL, _BRIGHT, _SLOW = "#14171d", "#eceff4", "#9aa3b5", "
 
 
 def plot_benchmark(results: BenchmarkResults) -> Image.Image:
-    """Megapixels of the result per second, end to end: the median as a bar, all runs as a line, model only as a mark."""
+    """Plot megapixels of the result per second, end to end: the median as a bar, all runs as a line, model only as a mark."""
     rows = [row for row in results.rows if row.seconds]
     head = 2 * _PADDING + _TITLE + 2 * (_TEXT + 8)
     image = Image.new("RGB", (_WIDTH, head + max(len(rows), 1) * _ROW + _PADDING), _PAPER)

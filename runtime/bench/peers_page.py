@@ -1,4 +1,4 @@
-"""What ``bench peers`` found, as a page of Markdown: a table for each model, and who was faster than we were."""
+"""The Markdown page of ``bench peers``: a table for each model, and the peers that were faster than ours."""
 
 from __future__ import annotations
 
@@ -12,18 +12,17 @@ from .peers import SEAM_RADIUS, TIME_LIMIT_SECONDS, PeerRow, PeerTable
 from .peers_plot import format_decibels, plot_peers
 
 _METHOD_TEXT = f"""\
-Everybody gets the same photograph, weights and number of threads, and runs in a process of its own, one after the other, round
-after round, so that whatever else the machine does hits all alike. The clock runs from pixels in memory to 8-bit pixels in
-memory, the first time in that process: reading weights and compiling graphs come before it. Time is the median, the least and
-the most in brackets; one that took {TIME_LIMIT_SECONDS:.0f} s altogether was not run again. Memory is the most that the process
-held;
-torch is in all of them. Error is PSNR against torch in fp32 without tiles, on 8-bit pixels: of the whole picture, and of the
-zone of {SEAM_RADIUS} source pixels on each side of where tiles meet."""
-_HINT = "Choose another place with -o."
+All peers get the same photograph, weights and number of threads. Each run is a process of its own, and the peers take turns, so
+that other load on the machine affects all of them. The time is from pixels in memory to 8-bit pixels in memory, for the first
+image of a process, after weights are read and graphs compiled. It is the median, with minimum and maximum in brackets; a peer
+that took {TIME_LIMIT_SECONDS:.0f} s in total was not run again. Memory is the peak of the process; all peers import torch.
+Error is PSNR against torch in fp32 without tiles, on 8-bit pixels: of the whole image, and of {SEAM_RADIUS} source pixels on
+each side of tile borders."""
+_HINT = "Choose another file with -o."
 
 
 def write_page(path: Path, tables: Sequence[PeerTable], machine: str, versions: Mapping[str, str]) -> None:
-    """The page at ``path``, and the plot of each model beside it. Raises ``OutputError``."""
+    """Write the page at ``path`` and a plot for each model next to it. Raises ``OutputError``."""
     plot_names: dict[str, str] = {}
     for table in tables:
         plot_names[table.model] = f"{path.stem}-{table.model}.png"
@@ -34,7 +33,7 @@ def write_page(path: Path, tables: Sequence[PeerTable], machine: str, versions: 
 
 
 def format_page(tables: Sequence[PeerTable], machine: str, versions: Mapping[str, str], plot_names: Mapping[str, str]) -> str:
-    """``pictures`` is the name of each model's plot beside the page."""
+    """Return the page; ``plot_names`` maps each model to its plot file next to the page."""
     names = ", ".join(f"{name} {version}" for name, version in versions.items())
     lines = ["# Upscale8K beside its peers", "", f"{machine}; {date.today().isoformat()}. {names}.", "", _METHOD_TEXT]
     for table in tables:
@@ -43,12 +42,12 @@ def format_page(tables: Sequence[PeerTable], machine: str, versions: Mapping[str
 
 
 def format_section(table: PeerTable, plot_name: str | None = None) -> Iterator[str]:
-    """One model. Losses are told in words, too."""
+    """Yield the lines of one model; faster peers are also named in a sentence."""
     own_row = table.measured_rows[0]
     yield f"## {table.model}, {table.size}, {table.threads} threads"
     yield ""
     if plot_name:
-        yield f"![{table.model}: seconds of everybody]({plot_name})"
+        yield f"![{table.model}: seconds of each peer]({plot_name})"
         yield ""
     yield "| | seconds | runs | time, ours = 1 | peak MB | whole, dB | where tiles meet, dB |"
     yield "|---|---:|---:|---:|---:|---:|---:|"
@@ -71,6 +70,6 @@ def _format_row(row: PeerRow, own_median: float) -> str:
 def _describe_losses(table: PeerTable, own_row: PeerRow) -> str:
     faster = [row for row in table.measured_rows if not row.is_ours and row.median < own_row.median]
     if not faster:
-        return "Nobody was faster than Upscale8K as it comes."
+        return "No peer was faster than Upscale8K with its default settings."
     faster_text = ", ".join(f"{row.name} ({own_row.median / row.median:.2f} times as fast)" for row in faster)
-    return f"Faster than Upscale8K as it comes: {faster_text}."
+    return f"Faster than Upscale8K with its default settings: {faster_text}."

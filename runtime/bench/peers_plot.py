@@ -1,4 +1,4 @@
-"""The plot of ``bench peers``: a bar of seconds for everybody, the fastest first, drawn with Pillow."""
+"""The plot of ``bench peers``: a bar of seconds for each peer, the fastest first, drawn with Pillow."""
 
 from __future__ import annotations
 
@@ -25,18 +25,20 @@ _COLUMNS = tuple(
     _Column(heading, _WIDTH - _PADDING - _COLUMN * (len(_HEADINGS) - 1 - index)) for index, heading in enumerate(_HEADINGS)
 )
 _END = _WIDTH - _PADDING - _COLUMN * len(_HEADINGS) - 24
-"""Where the longest bar ends."""
+"""The end of the longest bar."""
 
 
 def plot_peers(table: PeerTable, machine: str) -> Image.Image:
-    """A light line on each bar reaches from the fastest to the slowest run. The scale begins at nothing."""
+    """Draw a bar for the median of each peer, and a line from its fastest to its slowest run. The scale starts at 0."""
     rows = sorted(table.measured_rows, key=lambda row: row.median)
     head = _PADDING + _TITLE + 2 * (_TEXT + 10) + _TEXT + 30
     image = Image.new("RGB", (_WIDTH, head + len(rows) * _ROW + _PADDING), _PAPER)
     draw = ImageDraw.Draw(image)
-    draw.text((_PADDING, _PADDING), f"{table.model}, {table.size} made four times as large", _INK, _load_font(_TITLE))
+    draw.text((_PADDING, _PADDING), f"{table.model}, {table.size} enlarged four times", _INK, _load_font(_TITLE))
     draw.text((_PADDING, _PADDING + _TITLE + 14), f"{machine}, {table.threads} threads", _MUTED, _load_font(_TEXT))
-    legend = "Seconds, short is good: the median, and a line from the fastest to the slowest run. PSNR against torch in fp32."
+    legend = (
+        "Seconds, shorter is better: the median, and a line from the fastest to the slowest run. PSNR against torch in fp32."
+    )
     draw.text((_PADDING, _PADDING + _TITLE + 24 + _TEXT), legend, _MUTED, _load_font(_TEXT))
     for column in _COLUMNS:
         draw.text((column.right, head - _TEXT - 14), column.heading, _MUTED, _load_font(_TEXT), anchor="ra")
@@ -63,7 +65,7 @@ def _format_cells(row: PeerRow) -> tuple[str, ...]:
 
 
 def format_decibels(value: float | None) -> str:
-    """As a person reads it."""
+    """Return decibels as text: ``equal`` for infinity, ``no cuts`` for None."""
     if value is None:
         return "no cuts"
     return "equal" if isinf(value) else f"{value:.1f}"

@@ -1,11 +1,10 @@
-"""``bench video``: one film through ComfyUI's own video nodes and through ours.
+"""``bench video``: one video upscaled by ComfyUI's own video nodes and by ours.
 
-Both graphs make every frame four times as large (the model's scale: 1920x1080 becomes 8K) and save a film, each by its own
-defaults: ComfyUI's ``SaveVideo`` writes H.264 in 8 bits, our ``VideoOut`` HEVC in 10 bits, which costs more. Every run is a
-fresh process; lengths and peers take turns. Memory is the process's high-water mark with everything in it: Python, torch,
-decoder, model, encoder. ``Upscale8K before its encoder`` is the same graph of ours in which nobody encodes. Ours runs once
-more, on a film four times as long, in which the start and the filling up of the encoder weigh little;
-ComfyUI would have to hold it whole.
+Both graphs enlarge every frame by the model's scale of 4 (1920x1080 becomes 8K) and save a video with their own defaults:
+ComfyUI's ``SaveVideo`` writes H.264 in 8 bits, our ``VideoOut`` HEVC in 10 bits, which takes more time. Every run is a new
+process; lengths and peers take turns. Memory is the peak of the whole process: Python, torch, decoder, model, encoder.
+``Upscale8K before its encoder`` is our graph without encoding. Ours also runs on a video four times as long, in which startup
+and the filling of the encoder weigh little; ComfyUI would need to hold that video in memory.
 """
 
 from __future__ import annotations
@@ -18,15 +17,16 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from ..hardware.cpu import count_usable_cores
+from ..media.geometry import Size
 from ..models.locate import FoundModel
+from .synthetic import compute_psnr, make_test_pattern
 from .worker_jobs import parse_size, read_comfyui_version, run_worker, write_job, write_weights
-
-if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
 
 WORKER = Path(__file__).parent / "workers" / "video_worker.py"
 PEER_TITLES = {
@@ -43,17 +43,17 @@ _TURNS = (
     ("without", "long"),
 )
 _LONGEST = 4
-"""Times as many frames as the long films have."""
+"""Length of the longest video as a multiple of the long one."""
 _HEADINGS = ("frames/min", "peak MB", "MB per frame more", "model busy %", "start MB")
 _RATE = 24
 
-WorkerFigures = dict[str, float]
+WorkerFigures = Mapping[str, float]
 """``job`` and ``model`` in seconds, ``peak`` and ``imports`` in bytes."""
 
 
 @dataclass(frozen=True)
 class VideoBenchmark:
-    """Every figure of every run, per peer and length, and what was run."""
+    """The figures of every run by peer and length, and the settings."""
 
     model: str
     size: str
@@ -65,7 +65,7 @@ class VideoBenchmark:
     """By peer, then by ``short``, ``long`` or ``longest``."""
     peer_version: str
     files: Mapping[str, str]
-    """What each peer wrote, in words."""
+    """A description of each peer's output file."""
     psnr_db: float
 
     @property
@@ -74,26 +74,26 @@ class VideoBenchmark:
         return _LONGEST * self.long
 
     def list_frames_per_minute(self, peer: str, length: str = "long") -> list[float]:
-        """Whole graph, imports not counted."""
+        """Return the speed of the whole graph without imports."""
         return [60 * getattr(self, length) / run["job"] for run in self.runs[peer][length]]
 
     def list_peaks(self, peer: str, length: str = "long") -> list[float]:
         return [run["peak"] for run in self.runs[peer][length]]
 
     def compute_growth(self, peer: str, shorter: str = "short", longer: str = "long") -> float | None:
-        """Bytes that every further frame adds to the peak; None for a peer that did not run both lengths."""
+        """Return the bytes that each further frame adds to the peak; None if the peer did not run both lengths."""
         if not self.runs[peer].get(shorter):
             return None
         growth = statistics.median(self.list_peaks(peer, longer)) - statistics.median(self.list_peaks(peer, shorter))
         return growth / (getattr(self, longer) - getattr(self, shorter))
 
     def list_busy_shares(self, peer: str, length: str = "long") -> list[float]:
-        """Share of the time in which the model worked."""
+        """Return the shares of the time in which the model ran."""
         return [run["model"] / run["job"] for run in self.runs[peer][length]]
 
     @property
     def ratios(self) -> dict[str, float]:
-        """Above 1 we are faster, or need less."""
+        """Ratios above 1 mean that ours is faster or needs less memory."""
         speeds = {peer: statistics.median(self.list_frames_per_minute(peer)) for peer in PEER_TITLES}
         peaks = {peer: statistics.median(self.list_peaks(peer)) for peer in PEER_TITLES}
         return {
@@ -131,7 +131,7 @@ class VideoBenchmark:
             f"{self.long} frames of {self.size}, four times as large, {self.model}, "
             f"{self.threads or count_usable_cores()} threads, "
             f"{platform.machine()}; {count} {'runs' if count > 1 else 'run'} each, in turn, after one of {self.short} frames, "
-            "a fresh process each; medians (least to most)",
+            "a new process each; medians (minimum to maximum)",
             f"{'':42}" + "".join(f"{heading:>26}" for heading in _HEADINGS),
         ]
         for peer, name in PEER_TITLES.items():
@@ -142,10 +142,10 @@ class VideoBenchmark:
         lines.append(f"{title:42}" + "".join(f"{cell:>26}" for cell in self._format_cells("ours", growth, "longest")))
         ratios = self.ratios
         lines += [
-            f"Ours makes {ratios['frames per minute']:.2f} times the frames per minute; ComfyUI's peak of memory is "
-            f"{ratios['peak']:.2f} times ours, {ratios['peak without encoder']:.2f} times ours before the encoder.",
+            f"Ours makes {ratios['frames per minute']:.2f} times the frames per minute; ComfyUI's peak memory is "
+            f"{ratios['peak']:.2f} times ours, and {ratios['peak without encoder']:.2f} times ours before the encoder.",
             *(f"{PEER_TITLES[peer]} wrote {text}." for peer, text in self.files.items()),
-            f"The first frames of the two films agree to {self.psnr_db:.1f} dB PSNR, encoded as they are.",
+            f"The first frames of the two encoded videos agree to {self.psnr_db:.1f} dB PSNR.",
         ]
         return "\n".join(lines)
 
@@ -175,13 +175,12 @@ def benchmark_video(
     encoder: Mapping[str, Any],
     on_message: Callable[[str], None],
 ) -> VideoBenchmark:
-    """Run both in turn: films of half as many frames once, films of ``frames`` frames ``runs`` times, ours once on four times
-    as many.
+    """Run both in turn: once on ``frames // 2`` frames, ``runs`` times on ``frames``, and ours once on ``4 * frames``.
 
-    ``encoder`` is what our ``VideoOut`` is told (``codec``, ``preset``, ...). Raises ``WorkflowError`` when the folder is no
-    ComfyUI or the size is none, ``Upscale8KError`` when a run fails.
+    ``encoder`` holds inputs of our ``VideoOut`` (``codec``, ``preset``, ...). Raises ``WorkflowError`` for a folder that is
+    not ComfyUI or an invalid size, ``Upscale8KError`` if a run fails.
     """
-    width, height = parse_size(size)
+    frame_size = parse_size(size)
     peer_version = read_comfyui_version(comfyui)
     lengths = {"short": max(1, frames // 2), "long": frames, "longest": _LONGEST * frames}
     figures_by_peer: dict[str, dict[str, list[WorkerFigures]]] = {"comfyui": {}, "ours": {}, "without": {}}
@@ -189,16 +188,15 @@ def benchmark_video(
         folder = Path(scratch)
         weights = write_weights(folder / "weights.safetensors", model)
         for name, length in lengths.items():
-            write_test_video(folder / f"{name}.mp4", width, height, length)
+            write_test_video(folder / f"{name}.mp4", frame_size, length)
         for turn in range(runs):
             for peer, length in _TURNS:
                 if turn and length != "long":
                     continue
                 on_message(f"{PEER_TITLES[peer]}, {lengths[length]} frames")
-                extra_fields = {"film": f"{length}.mp4", "encoder": dict(encoder)}
-                run = run_worker(
-                    WORKER, peer, PEER_TITLES[peer], write_job(folder, peer, comfyui, weights, threads, extra_fields)
-                )
+                extra_fields = {"video": f"{length}.mp4", "encoder": dict(encoder)}
+                job = write_job(folder, peer, comfyui, weights, threads, extra_fields)
+                run = run_worker(WORKER, peer, job, PEER_TITLES[peer])
                 on_message(f"  {run['job']:.1f} s, {run['peak'] / 1e6:.0f} MB")
                 figures_by_peer[peer].setdefault(length, []).append(run)
         videos = {
@@ -211,33 +209,23 @@ def benchmark_video(
     return VideoBenchmark(model.name, size, threads, lengths["short"], frames, figures_by_peer, peer_version, files, psnr)
 
 
-def write_test_video(path: Path, width: int, height: int, frames: int) -> None:
-    """Edges, gradients and noise that move, tagged BT.709, in nearly lossless H.264; the same on every machine."""
+def write_test_video(path: Path, size: Size, frames: int) -> None:
+    """Write a moving test pattern, tagged BT.709, in nearly lossless H.264; the same on every machine."""
     import av
 
     out: Any  # PyAV's stubs leave parts of a container open
     with av.open(str(path), "w") as out:
         stream = out.add_stream("libx264", rate=_RATE, options={"crf": "6", "preset": "veryfast"})
-        stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
+        stream.width, stream.height, stream.pix_fmt = size.width, size.height, "yuv420p"
         context = stream.codec_context
         context.colorspace, context.color_range, context.color_primaries, context.color_trc = 1, 1, 1, 1
         for number in range(frames):
-            rgb_frame = av.VideoFrame.from_ndarray(_make_test_frame(width, height, number), format="rgb24")
-            frame = rgb_frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
+            pixels = (make_test_pattern(size, number, noise=0.01, seed=number) * 255).astype(np.uint8)
+            frame = av.VideoFrame.from_ndarray(pixels, format="rgb24")
+            frame = frame.reformat(format="yuv420p", dst_colorspace="ITU709", dst_color_range="MPEG")
             frame.pts, frame.time_base = number, Fraction(1, _RATE)
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
-
-
-def _make_test_frame(width: int, height: int, number: int) -> NDArray[np.uint8]:
-    import numpy as np
-
-    y, x = np.mgrid[0:height, 0:width].astype(np.float32)
-    moved = x + 3 * number
-    rings, waves = np.sin((moved**2 + y**2) / 4000), np.sin(moved / 17) * np.cos(y / 23)
-    noise = np.random.default_rng(number).normal(0, 0.01, (height, width, 3))
-    colors = np.stack([rings, waves, x / width * 2 - 1], axis=2) * 0.45 + 0.5 + noise
-    return (colors.clip(0, 1) * 255).astype(np.uint8)
 
 
 def _describe_file(path: Path) -> str:
@@ -253,16 +241,14 @@ def _describe_file(path: Path) -> str:
 
 
 def _compute_psnr(videos: Mapping[str, Path]) -> float:
-    """ComfyUI's film is read by BT.601, with which it was written: nothing in it says so."""
+    """Compare the first frames. ComfyUI's video has no tags and is decoded by BT.601, with which it was encoded."""
     import av
-    import numpy as np
 
-    images: list[NDArray[np.int16]] = []
+    images: list[NDArray[Any]] = []
     for peer, path in videos.items():
         with av.open(str(path)) as video:
             frame = next(video.decode(video=0))
         matrix = "ITU601" if peer == "comfyui" else "ITU709"
         rgb = frame.reformat(format="rgb24", src_colorspace=matrix, dst_colorspace=matrix)
-        images.append(rgb.to_ndarray().astype(np.int16))
-    error = float(np.mean((images[0] - images[1]).astype(np.float32) ** 2))
-    return 99.0 if error == 0 else float(10 * np.log10(255**2 / error))
+        images.append(rgb.to_ndarray())
+    return compute_psnr(images[0], images[1], 255, if_equal=99.0)

@@ -1,4 +1,4 @@
-"""What every comparison with ComfyUI needs: its version, weights that both read, and a fresh process for each run."""
+"""Shared parts of the comparisons with other programs: sizes, weights for all peers, and a new process for each run."""
 
 from __future__ import annotations
 
@@ -8,32 +8,33 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..errors import Upscale8KError, WorkflowError
+from ..media.geometry import Size
 from ..models.locate import FoundModel
 
 
-def parse_size(size: str) -> tuple[int, int]:
-    """``1920x1080`` as numbers. Raises ``WorkflowError``."""
-    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)", size)
+def parse_size(text: str) -> Size:
+    """Parse ``1920x1080``; spaces are allowed. Raises ``WorkflowError``."""
+    match = re.fullmatch(r"\s*([1-9]\d{0,5})\s*x\s*([1-9]\d{0,5})\s*", text)
     if match is None:
-        raise WorkflowError(f"{size!r} is no size.", "Write WIDTHxHEIGHT, for instance 1920x1080.")
-    return int(match.group(1)), int(match.group(2))
+        raise WorkflowError(f"{text!r} is not a size.", "Write WIDTHxHEIGHT, for instance 1920x1080.")
+    return Size(int(match.group(1)), int(match.group(2)))
 
 
 def read_comfyui_version(comfyui: Path) -> str:
-    """Of a checkout. Raises ``WorkflowError`` when it is none."""
+    """Return the version of a ComfyUI checkout. Raises ``WorkflowError`` for another folder."""
     try:
         text = (comfyui / "comfyui_version.py").read_text(encoding="utf-8")
     except OSError as error:
-        raise WorkflowError(f"{comfyui} is no ComfyUI checkout.", "Give its folder with --comfyui.", path=comfyui) from error
+        raise WorkflowError(f"{comfyui} is not a ComfyUI checkout.", "Set its folder with --comfyui.", path=comfyui) from error
     found = re.search(r'"([^"]+)"', text)
     return found.group(1) if found else "unknown version"
 
 
 def write_weights(path: Path, model: FoundModel) -> Path:
-    """The model in a file that every peer reads."""
+    """Write the weights of ``model`` as a file that every peer can read; return ``path``."""
     from safetensors.torch import save_model  # pyright: ignore[reportUnknownVariableType]
 
     from ..models.load import load_model
@@ -45,7 +46,7 @@ def write_weights(path: Path, model: FoundModel) -> Path:
 def write_job(
     folder: Path, peer_name: str, comfyui: Path, weights: Path, threads: int, extra_fields: Mapping[str, Any]
 ) -> Path:
-    """What a child is told, as a file; its results go to a folder called ``who``."""
+    """Write the job file of one worker, and create its output folder ``folder/peer_name``."""
     output = folder / peer_name
     output.mkdir(exist_ok=True)
     job: dict[str, Any] = {
@@ -61,10 +62,14 @@ def write_job(
     return path
 
 
-def run_worker(script: Path, peer_name: str, title: str, job: Path) -> dict[str, float]:
-    """The figures that a child prints last. Raises ``Upscale8KError`` with its own last words when it fails."""
+def run_worker(script: Path, peer_name: str, job: Path, title: str = "") -> Mapping[str, Any]:
+    """Run a worker in a new process and return the figures in its last line of output.
+
+    Raises ``Upscale8KError`` with the last line of its errors if it fails; ``title`` is the start of the sentence.
+    """
     completed = subprocess.run([sys.executable, str(script), peer_name, str(job)], capture_output=True, text=True, check=False)
     if completed.returncode:
-        reason = (completed.stderr.strip().splitlines() or [f"it ended with code {completed.returncode}"])[-1]
-        raise Upscale8KError(f"{title} did not run: {reason.rstrip('.')}.", "Are its requirements installed here?")
-    return json.loads(completed.stdout.strip().splitlines()[-1])
+        reason = (completed.stderr.strip().splitlines() or [f"it ended with code {completed.returncode}"])[-1].rstrip(".")
+        what = f"{title} did not run: {reason}." if title else f"{reason}."
+        raise Upscale8KError(what, "Check that its requirements are installed here.")
+    return cast("Mapping[str, Any]", json.loads(completed.stdout.strip().splitlines()[-1]))

@@ -75,12 +75,12 @@ def test_the_json_holds_every_run() -> None:
 
 @pytest.mark.parametrize("size", ["big", "64", "64x", "-4x4", "0x48", "64x0"])
 def test_a_size_that_is_none_is_refused(size: str, tmp_path: Path) -> None:
-    with pytest.raises(WorkflowError, match="is no size"):
+    with pytest.raises(WorkflowError, match="is not a size"):
         benchmark_image(tmp_path, find_model("realesr-animevideov3", ()), size, runs=1, threads=1, on_message=lambda text: None)
 
 
 def test_a_folder_without_comfyui_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WorkflowError, match="is no ComfyUI checkout") as caught:
+    with pytest.raises(WorkflowError, match="is not a ComfyUI checkout") as caught:
         benchmark_image(
             tmp_path, find_model("realesr-animevideov3", ()), "64x48", runs=1, threads=1, on_message=lambda text: None
         )

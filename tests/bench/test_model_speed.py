@@ -10,19 +10,18 @@ import numpy as np
 import pytest
 import torch
 from upscale8k.runtime.bench.benchmark_plot import plot_benchmark
-from upscale8k.runtime.bench.benchmark_table import format_table
-from upscale8k.runtime.bench.halo import measure_halo_errors
-from upscale8k.runtime.bench.measure import measure_cost
-from upscale8k.runtime.bench.model_speed import (
+from upscale8k.runtime.bench.benchmark_results import (
     BenchmarkCase,
     BenchmarkResults,
     BenchmarkRow,
     EarlierBenchmark,
     find_changes,
     find_sweeps,
-    make_cases,
-    run_benchmark,
 )
+from upscale8k.runtime.bench.benchmark_table import format_table
+from upscale8k.runtime.bench.halo import measure_halo_errors
+from upscale8k.runtime.bench.measure import measure_cost
+from upscale8k.runtime.bench.model_speed import make_cases, run_benchmark
 from upscale8k.runtime.errors import WorkflowError
 from upscale8k.runtime.models.catalog import load_catalog
 from upscale8k.runtime.models.random_weights import generate_model
@@ -49,8 +48,8 @@ def test_memory_and_time_of_known_work_are_read_back_twice_in_a_row() -> None:
 
 
 def test_a_row_knows_its_median_spread_and_speed() -> None:
-    one = row(1.0, 2.0, 4.0)
-    assert (one.median, one.spread, one.speed) == (2.0, 1.5, 1.0)
+    measured = row(1.0, 2.0, 4.0)
+    assert (measured.median, measured.spread, measured.speed) == (2.0, 1.5, 1.0)
 
 
 def test_combinations_come_once_and_sizes_are_written_alike() -> None:
@@ -87,21 +86,21 @@ def test_the_table_shows_every_row_and_escapes_names() -> None:
 
 
 def test_the_table_says_what_auto_was() -> None:
-    asked = BenchmarkCase("a", "64x64", 0, "auto", "auto")
-    one = replace(row(1.0, case=asked), precision="bf16", backend="torch")
+    requested = BenchmarkCase("a", "64x64", 0, "auto", "auto")
+    one = replace(row(1.0, case=requested), precision="bf16", backend="torch")
     assert "| auto: bf16 | auto: torch |" in format_table(BenchmarkResults((one,), 1, "a machine", "today"))
 
 
-def test_a_run_by_auto_is_one_by_what_auto_settled_on(monkeypatch: pytest.MonkeyPatch) -> None:
-    told: list[str] = []
-    watch = SimpleNamespace(advance=lambda steps=1: None, message=told.append)
+def test_a_run_by_auto_is_one_by_what_auto_resolved_to(monkeypatch: pytest.MonkeyPatch) -> None:
+    messages: list[str] = []
+    progress = SimpleNamespace(advance=lambda steps=1: None, message=messages.append)
     choice = BackendChoice("torch", "bf16", "Tried once: bf16.")
-    monkeypatch.setattr(resolved_settings, "select_backend", lambda *asked: choice)
+    monkeypatch.setattr(resolved_settings, "select_backend", lambda *_: choice)
     wanted = make_cases(["realesr-animevideov3"], ["32x32"], [0], ["auto"], ["auto"])
-    (one,) = run_benchmark(wanted, [], "cpu", warmups=0, repeats=1, open_progress=lambda total, unit: nullcontext(watch))
+    (one,) = run_benchmark(wanted, [], "cpu", warmups=0, repeats=1, open_progress=lambda total, unit: nullcontext(progress))
     assert (one.problem, one.backend, one.precision) == ("", "torch", "bf16")
     assert one.case == wanted[0]
-    assert "Tried once: bf16." in told
+    assert "Tried once: bf16." in messages
 
 
 def test_a_bar_is_as_long_as_its_speed() -> None:
@@ -128,7 +127,7 @@ def test_the_profile_of_swinir_ends_at_its_exact_halo(tmp_path: Path) -> None:
     assert "generated weights" in str(found)
 
 
-def test_the_tile_that_auto_picks_is_held_against_the_best() -> None:
+def test_the_tile_that_auto_chooses_is_compared_with_the_best() -> None:
     def at(tile: int, cut: str, *seconds: float, model: str = "a") -> BenchmarkRow:
         return replace(row(*seconds, case=BenchmarkCase(model, "64x64", tile, "auto", "auto")), tile=tile or 48, cut=cut)
 
@@ -142,6 +141,6 @@ def test_the_tile_that_auto_picks_is_held_against_the_best() -> None:
     assert first.distance == pytest.approx(0.05)
     assert second.distance == 0
     text = format_table(BenchmarkResults(rows, 1, "a machine", "today"))
-    said = "4 of 40x40 pixels, 2.100 s, 5.0% more than the best. Others: 9 of 30x30 3.000 s, 1 of 64x64 2.000 s."
-    assert f"* a, 64x64, auto, auto: {said}" in text
+    expected = "4 of 40x40 pixels, 2.100 s, 5.0% more than the best. Others: 9 of 30x30 3.000 s, 1 of 64x64 2.000 s."
+    assert f"* a, 64x64, auto, auto: {expected}" in text
     assert find_sweeps([at(32, "", 1.0), at(0, "", 1.0, model="b")]) == ()

@@ -1,4 +1,4 @@
-"""The page's arithmetic on made-up figures, and one tiny real run of everybody who is here."""
+"""The page's arithmetic on invented figures, and one small real run of every installed peer."""
 
 import json
 from math import inf
@@ -34,7 +34,7 @@ def test_the_table_shows_losses_and_absences() -> None:
     assert ours == "| **Upscale8K** | 3.00 (2.00 to 4.00) | 3 | 1.00 | 200 | 60.0 | 55.5 |"
     assert faster == "| faster | 1.50 (1.50 to 1.50) | 2 | 0.50 | 100 | equal | no cuts |"
     assert slower == "| slower | 6.00 (6.00 to 6.00) | 1 | 2.00 | 500 | 40.0 | 30.0 |"
-    assert "Faster than Upscale8K as it comes: faster (2.00 times as fast)." in lines
+    assert "Faster than Upscale8K with its default settings: faster (2.00 times as fast)." in lines
     assert "absent did not run: it is not installed." in lines
 
 
@@ -51,7 +51,7 @@ def test_the_page_names_the_machine_and_shows_a_bar_for_everyone_that_ran(tmp_pa
     assert "](page-m.png)" in text
     plot = np.asarray(Image.open(tmp_path / "b" / "page-m.png").convert("RGB")).astype(int)
     middles = [(plot[:, 566:1000] == color).all(2).sum(1).max() for color in ((0xFF, 0xB0, 0x42), (0x3A, 0x6E, 0xA5))]
-    longest = middles[1]  # of "slower", which fills the room
+    longest = middles[1]  # of "slower", which fills the width
     assert middles[0] == pytest.approx(longest / 2, abs=12)  # "Upscale8K": 3 s beside 6 s; its line is drawn over it
 
 
@@ -78,18 +78,18 @@ def test_a_seam_zone_is_a_band_on_each_side_of_each_cut() -> None:
 
 
 @pytest.mark.slow
-def test_everybody_really_runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_all_peers_really_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in ("onnx", "onnxruntime", "openvino", "ncnn"):
         pytest.importorskip(module)
     monkeypatch.setenv("UPSCALE8K_CACHE_DIR", str(tmp_path))
-    who = ("ours", "ours_fp32", "comfyui", "ncnn", "onnxruntime", "openvino")
+    names = ("ours", "ours_fp32", "comfyui", "ncnn", "onnxruntime", "openvino")
     located = find_model("realesr-animevideov3", ())
-    table = benchmark_peers(located, "208x40", comfyui=None, runs=1, threads=2, on_message=lambda text: None, peer_names=who)
-    rows = dict(zip(who, table.rows, strict=True))
-    assert rows["comfyui"].problem == "no ComfyUI was given with --comfyui"
-    for name, least in (("ours", 50), ("ours_fp32", 80), ("onnxruntime", 80), ("openvino", 80)):
+    table = benchmark_peers(located, "208x40", comfyui=None, runs=1, threads=2, on_message=lambda text: None, peer_names=names)
+    rows = dict(zip(names, table.rows, strict=True))
+    assert rows["comfyui"].problem == "no ComfyUI folder was set with --comfyui"
+    for name, minimum in (("ours", 50), ("ours_fp32", 80), ("onnxruntime", 80), ("openvino", 80)):
         assert rows[name].problem is None
-        assert rows[name].whole_db >= least  # 80: one 8-bit step here and there at most; ours may be in bf16
+        assert rows[name].whole_db >= minimum  # 80: one 8-bit step here and there at most; ours may be in bf16
     assert np.isfinite(rows["ncnn"].seam_db)
     assert rows["ncnn"].whole_db > 50
 
@@ -105,7 +105,7 @@ def test_a_row_of_ours_says_what_computed_it_and_a_missing_peer_is_named(
         located, "40x24", comfyui=None, runs=1, threads=1, on_message=lambda text: None, peer_names=("ours_torch", "openvino")
     )
     assert table.rows[0].name.endswith("torch in fp32")
-    assert table.rows[1].problem == "openvino is not installed here"
+    assert table.rows[1].problem == "openvino is not installed"
 
 
 def test_a_model_that_the_peers_are_not_set_up_for_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The comparison of films: its arithmetic on made-up figures, and one tiny real run."""
+"""The comparison of videos: its arithmetic on invented figures, and one tiny real run."""
 
 import json
 import os
@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from upscale8k.runtime.bench.video import VideoBenchmark, benchmark_video, write_test_video
 from upscale8k.runtime.errors import Upscale8KError, WorkflowError
+from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.models.locate import find_model
 
 
@@ -82,7 +83,7 @@ def test_the_text_says_what_each_side_wrote_and_stands_in_columns() -> None:
 def test_the_video_moves_and_says_its_colors_and_is_the_same_every_time(tmp_path: Path) -> None:
     found: list[list[np.ndarray]] = []
     for name in ("a.mp4", "b.mp4"):
-        write_test_video(tmp_path / name, 64, 48, 5)
+        write_test_video(tmp_path / name, Size(64, 48), 5)
         with av.open(str(tmp_path / name)) as video:
             stream = video.streams.video[0]
             context = stream.codec_context
@@ -102,7 +103,7 @@ def apart(one: np.ndarray, other: np.ndarray) -> float:
 
 
 def test_a_folder_without_comfyui_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WorkflowError, match="is no ComfyUI checkout"):
+    with pytest.raises(WorkflowError, match="is not a ComfyUI checkout"):
         tiny(tmp_path, [])
 
 

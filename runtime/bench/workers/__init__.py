@@ -1,1 +1,1 @@
-"""The processes that a benchmark measures, one per run."""
+"""The worker processes of the benchmarks, one per run."""

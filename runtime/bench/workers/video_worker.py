@@ -1,11 +1,11 @@
-"""One measured film in a process of its own: load, upscale, save; then print figures as JSON.
+"""Measure one video job in a process of its own: load, upscale, save; then print figures as JSON.
 
-Run by path, never imported: ``python video_worker.py ours|without|comfyui JOB.json``. Both peers are driven through their node
-classes, so what is measured is what a workflow would do. ``without`` is our graph up to the encoder: every frame is decoded,
-upscaled and packed for it, and the last packed picture is held as the encoder would, but nobody encodes it.
+Runs by path: ``python video_worker.py ours|without|comfyui JOB.json``. Both peers run through their node classes, so the
+figures are those of a workflow. ``without`` is our graph without the encoder: every frame is decoded, upscaled and
+converted for it, and the last converted frame is held as the encoder would hold it.
 """
 
-# ComfyUI's modules are found on a path that is given at run time, and carry no types.
+# ComfyUI's modules are imported from a path of the job, without types.
 # pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
 
@@ -27,7 +27,7 @@ VideoJob = dict[str, Any]
 
 
 class BusyTimer:
-    """Seconds during which at least one call of a function was running."""
+    """Sums up the seconds in which at least one call of a function runs."""
 
     def __init__(self) -> None:
         self.seconds = 0.0
@@ -57,15 +57,16 @@ class BusyTimer:
 
 
 def make_own_run(job: VideoJob, busy: BusyTimer, *, encode: bool) -> Callable[[], None]:
-    """The nodes of this pack."""
+    """Return a run with the nodes of this pack."""
     nodes, weights = worker_setup.load_own_nodes(job), Path(job["weights"])
     for name in ("models.load", "upscale.image_batch", "upscale.backends.torch", "comfyui.types.video"):
-        worker_setup.import_own_module(f"runtime.{name}")  # nodes import these when they run; the peer's has done so by now
+        # The nodes import these when they run; ComfyUI has imported its modules by now.
+        worker_setup.import_own_module(f"runtime.{name}")
     _time_backends(worker_setup.import_own_module("runtime.upscale.resolved_settings"), busy)
     converter = worker_setup.import_own_module("runtime.video.color.rgb_to_yuv").RgbToYuv
 
     def run() -> None:
-        (video,) = nodes["VideoIn"]().run(job["film"])
+        (video,) = nodes["VideoIn"]().run(job["video"])
         (model,) = nodes["UpscaleModel"]().run(weights.name)
         (upscaled,) = nodes["TiledUpscaleVideo"]().run(video, model, "model scale")
         if encode:
@@ -92,12 +93,12 @@ def _convert_frames(stream: Any, make_converter: Callable[..., Any]) -> None:
     held: list[Any] = []
     with stream.frames() as frames:
         for frame in frames:
-            held.clear()  # gone when the next is packed, as in ``runtime.video.write.segments``
+            held.clear()  # released before the next conversion, as in ``runtime.video.write.segments``
             held.append(convert(frame.pixels))
 
 
 def make_comfyui_run(job: VideoJob, busy: BusyTimer) -> Callable[[], None]:
-    """ComfyUI's own nodes."""
+    """Return a run with ComfyUI's own nodes."""
     worker_setup.set_up_comfyui(job)
     upscaling = importlib.import_module("comfy_extras.nodes_upscale_model")
     video = importlib.import_module("comfy_extras.nodes_video")
@@ -105,10 +106,10 @@ def make_comfyui_run(job: VideoJob, busy: BusyTimer) -> Callable[[], None]:
     descriptor.__call__ = busy.wrap(descriptor.__call__)
 
     class SaveVideo(video.SaveVideo):
-        hidden = SimpleNamespace(prompt=None, extra_pnginfo=None)  # what the server fills in
+        hidden = SimpleNamespace(prompt=None, extra_pnginfo=None)  # set by the server
 
     def run() -> None:
-        (loaded_video,) = video.LoadVideo.execute(job["film"]).args
+        (loaded_video,) = video.LoadVideo.execute(job["video"]).args
         images, audio, fps, _ = video.GetVideoComponents.execute(loaded_video).args
         del loaded_video
         (model,) = upscaling.UpscaleModelLoader.execute(Path(job["weights"]).name).args
@@ -120,7 +121,7 @@ def make_comfyui_run(job: VideoJob, busy: BusyTimer) -> Callable[[], None]:
 
 
 def measure_run(run: Callable[[], None], busy: BusyTimer, threads: int) -> dict[str, float]:
-    """Seconds of the whole graph, those in which the model worked, and the peak resident memory of the process in bytes."""
+    """Return the seconds of the whole graph and of the model, and the peak and initial resident bytes of the process."""
     torch = importlib.import_module("torch")
     if threads:
         torch.set_num_threads(threads)
@@ -133,7 +134,7 @@ def measure_run(run: Callable[[], None], busy: BusyTimer, threads: int) -> dict[
 
 
 def read_resident_bytes() -> int:
-    """What this process holds now; before the work begins that is Python, torch and the other libraries."""
+    """Return the resident bytes of this process; before the run these are Python, torch and other libraries."""
     return int(importlib.import_module("psutil").Process().memory_info().rss)
 
 

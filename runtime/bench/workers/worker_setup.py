@@ -1,10 +1,10 @@
-"""The two houses, opened inside a measured process: ComfyUI's nodes and ours, and what a process can say of its memory.
+"""Set up ComfyUI's nodes or ours in a worker process, and read the memory of the process.
 
-Imported by the scripts beside it, which run by path with this folder as the first place to import from; never as a part of the
-package, because then ComfyUI would find our rooms where it looks for its own.
+The scripts beside it import it by path, with this folder first on ``sys.path``, and not as a part of the package: ComfyUI would
+otherwise find our packages where it searches for its own.
 """
 
-# ComfyUI's modules are found on a path that is given at run time, and carry no types.
+# ComfyUI's modules are imported from a path of the job, without types.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ WorkerJob = Mapping[str, Any]
 
 
 def import_own_module(name: str) -> Any:
-    """A module of this pack, under the name that it has at home."""
+    """Import a module of this pack under its usual name, such as ``upscale8k.runtime.host``."""
     path = Path(__file__).resolve().parents[2] / "bootstrap.py"
     spec = spec_from_file_location("_bootstrap", path)
     assert spec and spec.loader
@@ -30,7 +30,7 @@ def import_own_module(name: str) -> Any:
 
 
 def load_own_nodes(job: WorkerJob) -> Mapping[str, Callable[[], Any]]:
-    """The nodes of this pack, through the catalog that the command line uses."""
+    """Return the node classes of this pack, as the command line does."""
     host = import_own_module("runtime.host").LocalHost(
         input_dir=Path(job["input_dir"]),
         output_dir=Path(job["output_dir"]),
@@ -41,10 +41,10 @@ def load_own_nodes(job: WorkerJob) -> Mapping[str, Callable[[], Any]]:
 
 
 def set_up_comfyui(job: WorkerJob) -> None:
-    """Make ComfyUI's modules importable, on the CPU, in the job's folders."""
+    """Make ComfyUI's modules importable, on the CPU, with the job's folders."""
     sys.argv = ["main.py", "--cpu"]
     sys.path.insert(0, job["comfyui"])
-    importlib.import_module("comfy.options").enable_args_parsing()  # before anything of it reads its options
+    importlib.import_module("comfy.options").enable_args_parsing()  # before another module reads the options
     folder_paths = importlib.import_module("folder_paths")
     folder_paths.set_input_directory(job["input_dir"])
     folder_paths.set_output_directory(job["output_dir"])
@@ -53,9 +53,9 @@ def set_up_comfyui(job: WorkerJob) -> None:
 
 
 def read_peak_resident_bytes() -> int:
-    """The high-water mark of this process."""
+    """Return the peak resident bytes of this process."""
     status = Path("/proc/self/status")
-    if status.is_file():  # what getrusage says on Linux begins at the size of the process that started this one
+    if status.is_file():  # on Linux getrusage starts with the size of the parent process
         line = next(line for line in status.read_text(encoding="utf-8").splitlines() if line.startswith("VmHWM:"))
         return int(line.split()[1]) * 1024
     try:
