@@ -29,11 +29,8 @@ def _measure_offsets(frame: av.VideoFrame, format_: PixelFormat) -> tuple[float,
     """
     code_scale = 2 ** (format_.bit_depth - 8)
     luma, cb, cr = (view_plane(plane, plane.width, plane.height, format_.bit_depth) for plane in frame.planes[:3])
-    luma[:], cb[:], cr[:] = (
-        _TEST_LUMA * code_scale,
-        _build_ramp(cb.shape[0], code_scale)[:, None],
-        _build_ramp(cr.shape[1], code_scale),
-    )
+    luma[:] = _TEST_LUMA * code_scale
+    cb[:], cr[:] = _build_ramp(cb.shape[0], code_scale)[:, None], _build_ramp(cr.shape[1], code_scale)
     converted = frame.reformat(
         format="gbrp",
         interpolation=Interpolation.BILINEAR | Interpolation.ACCURATE_RND | Interpolation.FULL_CHR_H_INT,

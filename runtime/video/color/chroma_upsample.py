@@ -79,8 +79,8 @@ def _convolve_interleaved(samples: NDArray[np.uint16], kernels: Kernels, axis: L
     for phase, kernel in enumerate(kernels):
         kernel_x, kernel_y = (_IDENTITY_KERNEL, kernel) if axis == 0 else (kernel, _IDENTITY_KERNEL)
         destination = output[phase :: len(kernels)] if axis == 0 else output[:, phase :: len(kernels)]
-        is_identity = kernel[_KERNEL_RADIUS] == 1
-        destination[:] = (
-            samples if is_identity else cv2.sepFilter2D(samples, -1, kernel_x, kernel_y, borderType=cv2.BORDER_REPLICATE)
-        )
+        if kernel[_KERNEL_RADIUS] == 1:
+            destination[:] = samples
+        else:
+            destination[:] = cv2.sepFilter2D(samples, -1, kernel_x, kernel_y, borderType=cv2.BORDER_REPLICATE)
     return output

@@ -13,55 +13,22 @@ import av
 from ...media.geometry import Size
 from ...media.video_stream import ColorInfo
 
-MATRICES = {
-    0: "gbr",
-    1: "bt709",
-    4: "fcc",
-    5: "bt470bg",
-    6: "smpte170m",
-    7: "smpte240m",
-    8: "ycgco",
-    9: "bt2020nc",
-    10: "bt2020c",
-    11: "smpte2085",
-    12: "chroma-derived-nc",
-    13: "chroma-derived-c",
-    14: "ictcp",
-    15: "ipt-c2",
-    16: "ycgco-re",
-    17: "ycgco-ro",
-}
-TRANSFERS = {
-    1: "bt709",
-    4: "bt470m",
-    5: "bt470bg",
-    6: "smpte170m",
-    7: "smpte240m",
-    8: "linear",
-    9: "log100",
-    10: "log316",
-    11: "iec61966-2-4",
-    12: "bt1361e",
-    13: "iec61966-2-1",
-    14: "bt2020-10",
-    15: "bt2020-12",
-    16: "smpte2084",
-    17: "smpte428",
-    18: "arib-std-b67",
-}
-PRIMARIES = {
-    1: "bt709",
-    4: "bt470m",
-    5: "bt470bg",
-    6: "smpte170m",
-    7: "smpte240m",
-    8: "film",
-    9: "bt2020",
-    10: "smpte428",
-    11: "smpte431",
-    12: "smpte432",
-    22: "ebu3213",
-}
+
+def _parse_codes(text: str) -> dict[int, str]:
+    return {int(code): name for code, _, name in (item.partition(":") for item in text.split())}
+
+
+MATRICES = _parse_codes(
+    "0:gbr 1:bt709 4:fcc 5:bt470bg 6:smpte170m 7:smpte240m 8:ycgco 9:bt2020nc 10:bt2020c 11:smpte2085 "
+    "12:chroma-derived-nc 13:chroma-derived-c 14:ictcp 15:ipt-c2 16:ycgco-re 17:ycgco-ro"
+)
+TRANSFERS = _parse_codes(
+    "1:bt709 4:bt470m 5:bt470bg 6:smpte170m 7:smpte240m 8:linear 9:log100 10:log316 11:iec61966-2-4 12:bt1361e "
+    "13:iec61966-2-1 14:bt2020-10 15:bt2020-12 16:smpte2084 17:smpte428 18:arib-std-b67"
+)
+PRIMARIES = _parse_codes(
+    "1:bt709 4:bt470m 5:bt470bg 6:smpte170m 7:smpte240m 9:bt2020 10:smpte428 11:smpte431 12:smpte432 22:ebu3213"
+) | {8: "film"}
 _LIMITED_RANGE, _FULL_RANGE, _UNSPECIFIED = 1, 2, 2
 
 LUMA_WEIGHTS = {  # Kr and Kb

@@ -59,11 +59,9 @@ def build_rgb_to_yuv_matrix(color: ColorInfo, bits: int) -> Coefficients:
     kg = 1 - kr - kb
     luma = np.array([kr, kg, kb])
     analogue = np.array([luma, ([0, 0, 1] - luma) / (2 * (1 - kb)), ([1, 0, 0] - luma) / (2 * (1 - kr))])
-    middle = 2.0 ** (bits - 1)
     luma_range, chroma_range, black = quantize_range(bits, color)
-    return np.column_stack(
-        [analogue * np.array([[luma_range], [chroma_range], [chroma_range]]), np.array([black, middle, middle])]
-    )
+    gains, middle = np.array([[luma_range], [chroma_range], [chroma_range]]), 2.0 ** (bits - 1)
+    return np.column_stack([analogue * gains, np.array([black, middle, middle])])
 
 
 class RgbToYuv:
@@ -91,9 +89,8 @@ class RgbToYuv:
 
     def __call__(self, pixels: Samples) -> av.VideoFrame:
         """Return a frame that shares no memory with ``pixels``."""
-        frame = self._allocation_thread.submit(
-            av.VideoFrame, self._stored_size.width, self._stored_size.height, self._planar_format
-        ).result()
+        size = self._stored_size
+        frame = self._allocation_thread.submit(av.VideoFrame, size.width, size.height, self._planar_format).result()
         if self._planar_format == "bgr0":
             self._fill_packed(frame, pixels)
         else:
@@ -133,10 +130,8 @@ class RgbToYuv:
 
         def process_band(first: int) -> None:
             rows = pixels[first : first + _BAND_ROWS]
-            rows_missing, columns_missing = (
-                min(_BAND_ROWS, self._stored_size.height - first) - len(rows),
-                self._stored_size.width - rows.shape[1],
-            )
+            rows_missing = min(_BAND_ROWS, self._stored_size.height - first) - len(rows)
+            columns_missing = self._stored_size.width - rows.shape[1]
             fill(first, _pad_edges(rows, (0, rows_missing), (0, columns_missing)) if rows_missing or columns_missing else rows)
 
         for _ in self._pool.map(process_band, range(0, self._stored_size.height, _BAND_ROWS)):

@@ -84,9 +84,8 @@ def select_video_stream(container: InputContainer, path: Path) -> VideoStream:
     """Return the video stream that a player would choose; raises ``MediaError`` if there is none or no decoder for it."""
     streams = [stream for stream in container.streams.video if not is_cover(stream)]
     best = container.streams.best("video")
-    stream = next((stream for stream in streams if best is not None and stream.index == best.index), None) or next(
-        iter(streams), None
-    )
+    streams.sort(key=lambda stream: best is None or stream.index != best.index)  # the best one first
+    stream = next(iter(streams), None)
     if stream is None:
         contents = "audio but no video" if container.streams.audio else "no video stream"
         raise MediaError(f"{path.name} contains {contents}.", "Choose a file with a video stream.", path=path)

@@ -102,14 +102,15 @@ def probe(path: Path) -> ProbedVideo:
             raise make_undecodable_error(path, f"none of its frames can be decoded ({stream.codec_context.name})")
         decoded_format = _require_pixel_format(path, frame)
         coded_size = Size(frame.width, frame.height)
-        side_data_by_name = read_side_data(frame)
-        orientation = _read_orientation(side_data_by_name)
-        info = _build_video_info(
-            path, container, stream, decoded_format.bit_depth, _resolve_frame_color(path, stream, frame, decoded_format)
-        )
+        side_data = read_side_data(frame)
+        matrix = side_data.get("DISPLAYMATRIX")
+        orientation = parse_display_matrix(matrix) if matrix else Orientation()
+        color = _resolve_frame_color(path, stream, frame, decoded_format)
+        info = _build_video_info(path, container, stream, decoded_format.bit_depth, color)
+        hdr_kinds = _DYNAMIC_HDR_SIDE_DATA.items()
         return ProbedVideo(
             path=path,
-            info=_apply_side_data(info, coded_size, side_data_by_name, orientation or Orientation()),
+            info=_apply_side_data(info, coded_size, side_data, orientation or Orientation()),
             coded_size=coded_size,
             pixel_format=decoded_format,
             chroma_siting=detect_chroma_siting(frame, decoded_format, stream.codec_context.name),
@@ -117,44 +118,27 @@ def probe(path: Path) -> ProbedVideo:
             start_time=Fraction(container.start_time or 0, av.time_base),
             starts_before_zero=(stream.start_time or 0) < 0,
             uses_decode_times=container.format.name == "avi",
-            dynamic_hdr=tuple(
-                name for name, kinds in _DYNAMIC_HDR_SIDE_DATA.items() if any(side_data_by_name.get(kind) for kind in kinds)
-            ),
+            dynamic_hdr=tuple(name for name, kinds in hdr_kinds if any(side_data.get(kind) for kind in kinds)),
             has_unsupported_rotation=orientation is None,
         )
 
 
-def _read_orientation(side_data_by_name: Mapping[str, bytes]) -> Orientation | None:
-    matrix = side_data_by_name.get("DISPLAYMATRIX")
-    return parse_display_matrix(matrix) if matrix else Orientation()
-
-
-def _apply_side_data(
-    info: VideoInfo, coded_size: Size, side_data_by_name: Mapping[str, bytes], orientation: Orientation
-) -> VideoInfo:
+def _apply_side_data(info: VideoInfo, coded_size: Size, side_data: Mapping[str, bytes], orientation: Orientation) -> VideoInfo:
     """Return ``info`` with the frame's size and HDR metadata, rotated."""
-    mastering_data, content_light_data = (
-        side_data_by_name.get("MASTERING_DISPLAY_METADATA"),
-        side_data_by_name.get("CONTENT_LIGHT_LEVEL"),
-    )
     return replace(
         info,
         size=orientation.transform_size(coded_size),
         pixel_aspect=1 / info.pixel_aspect if orientation.transpose else info.pixel_aspect,
-        mastering_display=parse_mastering_display(mastering_data) if mastering_data else None,
-        content_light=parse_content_light(content_light_data) if content_light_data else None,
+        mastering_display=parse_mastering_display(side_data.get("MASTERING_DISPLAY_METADATA")),
+        content_light=parse_content_light(side_data.get("CONTENT_LIGHT_LEVEL")),
     )
 
 
 def _build_video_info(path: Path, container: InputContainer, stream: VideoStream, bits: int, color: ColorInfo) -> VideoInfo:
     rate = resolve_frame_rate(stream)
     duration = _read_duration(container, stream)
-    trusted_duration = (
-        None
-        if duration and can_have_discontinuities(container) and _has_discontinuity(container, stream, duration)
-        else duration
-    )
-    count, count_source = _estimate_frame_count(stream, trusted_duration, rate, path.stat().st_size)
+    is_trusted = not (duration and can_have_discontinuities(container) and _has_discontinuity(container, stream, duration))
+    count, count_source = _estimate_frame_count(stream, duration if is_trusted else None, rate, path.stat().st_size)
     return VideoInfo(
         size=Size(stream.width, stream.height),
         frame_rate=rate,
@@ -207,11 +191,12 @@ def _has_discontinuity(container: InputContainer, stream: VideoStream, duration:
 def _estimate_frame_count(
     stream: VideoStream, duration: Fraction | None, rate: Fraction, file_bytes: int
 ) -> tuple[int | None, Literal["header", "duration", "unknown"]]:
-    tagged_counts = [value for key, value in stream.metadata.items() if key.upper().startswith("NUMBER_OF_FRAMES")]
     if stream.frames > 0:
         return stream.frames, "header"
-    if tagged_counts and tagged_counts[0].isdecimal():  # mkvmerge's statistics tags
-        return int(tagged_counts[0]), "header"
+    tags = stream.metadata.items()  # mkvmerge's statistics tags
+    tagged_count = next((value for key, value in tags if key.upper().startswith("NUMBER_OF_FRAMES")), "")
+    if tagged_count.isdecimal():
+        return int(tagged_count), "header"
     count = max(1, round(duration * rate)) if duration else None
     if count is None or count * _MIN_FRAME_BYTES > file_bytes:  # a clock that jumps turns seconds into days
         return None, "unknown"
@@ -237,10 +222,8 @@ def _decode_first_frames(path: Path, container: InputContainer, stream: VideoStr
 
 
 def _try_seek(container: InputContainer, microseconds: int) -> None:
-    try:
+    with suppress(FFmpegError):
         container.seek(microseconds)
-    except FFmpegError:
-        return
 
 
 def _require_pixel_format(path: Path, frame: av.VideoFrame) -> PixelFormat:

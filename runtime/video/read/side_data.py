@@ -33,11 +33,13 @@ def read_side_data(frame: av.VideoFrame) -> dict[str, bytes]:
     return {one.type.name: bytes(one) for one in cast(Iterable[SideData], frame.side_data)}
 
 
-def parse_mastering_display(data: bytes) -> MasteringDisplay | None:
+def parse_mastering_display(data: bytes | None) -> MasteringDisplay | None:
     """Parse ``AVMasteringDisplayMetadata``: ten rationals (x, y of red, green, blue, white; min, max luminance), two flags.
 
-    Return None unless both the primaries and the luminances are set, as HDR10 requires.
+    Return None without data, and unless both the primaries and the luminances are set, as HDR10 requires.
     """
+    if data is None:
+        return None
     numbers = struct.unpack_from("=22i", data)
     if not (numbers[20] and numbers[21]) or not all(numbers[1:20:2]):
         return None
@@ -46,7 +48,7 @@ def parse_mastering_display(data: bytes) -> MasteringDisplay | None:
     return MasteringDisplay(red, green, blue, white, min_luminance=values[8], max_luminance=values[9])
 
 
-def parse_content_light(data: bytes) -> tuple[int, int] | None:
-    """Parse ``AVContentLightMetadata``: (MaxCLL, MaxFALL); None when both are 0, which means "unknown"."""
-    max_content_light, max_frame_average = struct.unpack_from("=2I", data)
+def parse_content_light(data: bytes | None) -> tuple[int, int] | None:
+    """Parse ``AVContentLightMetadata``: (MaxCLL, MaxFALL); None without data and when both are 0, which means "unknown"."""
+    max_content_light, max_frame_average = struct.unpack_from("=2I", data) if data else (0, 0)
     return (max_content_light, max_frame_average) if max_content_light or max_frame_average else None

@@ -85,10 +85,8 @@ class DecodeIssues:
             count = _format_count(self.filled_timestamps, "frame")
             messages.append(f"{name}: {count} had no usable time; it was computed from the frames before.")
         if self.interlaced_frames:
-            verb = "were" if self.interlaced_frames != 1 else "was"
-            messages.append(
-                f"{name}: {_format_count(self.interlaced_frames, 'frame')} further in {verb} interlaced and read as they are."
-            )
+            count, verb = _format_count(self.interlaced_frames, "frame"), "were" if self.interlaced_frames != 1 else "was"
+            messages.append(f"{name}: {count} further in {verb} interlaced and read as they are.")
         return messages
 
 

@@ -96,13 +96,9 @@ def trimmed_info(probed: ProbedVideo, trim_range: TrimRange) -> VideoInfo:
     frame_rate = info.frame_rate / trim_range.every_nth
     is_untrimmed = trim_range.first_pts is None and trim_range.end_pts is None
     trimmed_duration = _compute_duration(info, trim_range, probed.start_time)
-    frame_count = (
-        info.frame_count
-        if is_untrimmed
-        else None
-        if trimmed_duration is None
-        else max(1, round(trimmed_duration * info.frame_rate))
-    )
+    frame_count = info.frame_count if is_untrimmed else None
+    if not is_untrimmed and trimmed_duration is not None:
+        frame_count = max(1, round(trimmed_duration * info.frame_rate))
     if frame_count is not None:
         frame_count = -(-frame_count // trim_range.every_nth)
         frame_count = frame_count if trim_range.frame_cap is None else min(frame_count, trim_range.frame_cap)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
@@ -117,9 +116,8 @@ def match_number(pattern: Path) -> re.Match[str]:
     """Return the match of the number in ``frame_%05d.png``; group 1 is its digits. Raises ``OutputError``."""
     match = SEQUENCE_NUMBER.search(pattern.name)
     if match is None:
-        raise OutputError(
-            f"{pattern.name} names one image, not a sequence.", "Add a number to it: frame_%05d.png.", path=pattern
-        )
+        what = f"{pattern.name} names one image, not a sequence."
+        raise OutputError(what, "Add a number to it: frame_%05d.png.", path=pattern)
     return match
 
 
@@ -179,10 +177,7 @@ def open_sequence(images: Sequence[SequenceFrame], frame_rate: Fraction, read_im
 
     def iterate_frames(start: int = 0) -> Iterator[Frame]:
         numbers = range(start, len(images))
-        with closing(
-            prefetch(lambda: map(read_frame, numbers), lambda made: made.pixels.nbytes, name="read images")
-        ) as prefetched:
-            yield from prefetched
+        yield from prefetch(lambda: map(read_frame, numbers), lambda made: made.pixels.nbytes, name="read images")
 
     return VideoStream(info, iterate_frames, iterate_frames)
 
@@ -223,11 +218,9 @@ def _get_natural_key(path: Path) -> tuple[list[int], str]:
 
 
 def _format_not_found_hint(location: Path) -> str:
-    return (
-        f"Readable are {', '.join(SEQUENCE_SUFFIXES)}."
-        if "%" not in location.name
-        else "Check the number of digits and the ending."
-    )
+    if "%" in location.name:
+        return "Check the number of digits and the suffix."
+    return f"Supported are {', '.join(SEQUENCE_SUFFIXES)}."
 
 
 def _find_gap(before: _NumberedFile, after: _NumberedFile) -> _Gap | None:
@@ -261,9 +254,8 @@ def _check_same_format(path: Path, pixels: Samples, size: Size, dtype: np.dtype[
     own = Size(pixels.shape[1], pixels.shape[0])
     if own != size or pixels.dtype != dtype:
         found, expected = f"{own} with {8 * pixels.itemsize} bits", f"{size} with {8 * dtype.itemsize}"
-        raise MediaError(
-            f"{path.name} is {found}, the images before it are {expected}.", "Remove it, or convert it.", path=path
-        )
+        what = f"{path.name} is {found}, the images before it are {expected}."
+        raise MediaError(what, "Remove it, or convert it.", path=path)
 
 
 def compute_sequence_fingerprint(location: Path) -> str:
@@ -279,8 +271,7 @@ def _compute_identity(images: Sequence[SequenceFrame]) -> str:
         try:
             state = path.stat()
         except OSError as error:
-            raise MediaError(
-                f"{path} cannot be read: {error.strerror}.", "Check the name and its folder.", path=path
-            ) from error
+            what = f"{path} cannot be read: {error.strerror}."
+            raise MediaError(what, "Check the name and its folder.", path=path) from error
         digest.update(f"{path.name}\0{each.frame_index}\0{state.st_size}\0{state.st_mtime_ns}\0".encode())
     return f"{len(images)} pictures:{digest.hexdigest()}"

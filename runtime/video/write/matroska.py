@@ -82,9 +82,8 @@ def _encode_uint(number: int) -> bytes:
 def _encode_master_element(id_: int, parts: list[bytes], *, has_checksum: bool) -> bytes:
     """Return a master element, with a checksum if it had one."""
     content = b"".join(parts)
-    return _encode_element(
-        id_, _encode_element(_CRC32, zlib.crc32(content).to_bytes(4, "little")) + content if has_checksum else content
-    )
+    checksum = _encode_element(_CRC32, zlib.crc32(content).to_bytes(4, "little")) if has_checksum else b""
+    return _encode_element(id_, checksum + content)
 
 
 def _rewrite_tracks(content: bytes, display_values: tuple[int, int, int | None]) -> bytes:

@@ -33,8 +33,9 @@ if TYPE_CHECKING:  # see pyav_output
     from av.container.core import Chapter
 
 # Tags that describe the old file, not the video.
-_DROPPED_FILE_TAGS = {"major_brand", "minor_version", "compatible_brands", "encoder", "creation_time"}
-_DROPPED_FILE_TAGS |= {"duration", "rotate", "timecode"}
+_DROPPED_FILE_TAGS = {
+    *("major_brand", "minor_version", "compatible_brands", "encoder", "creation_time", "duration", "rotate", "timecode")
+}
 _INTERLEAVE_OPTIONS = {"max_interleave_delta": "1"}
 """Packets are already in order, so FFmpeg need not buffer ten seconds of them when a subtitle track is silent."""
 
@@ -55,12 +56,7 @@ class MuxJob:
 
 
 def mux_segments(
-    job: MuxJob,
-    segments: list[tuple[Path, Segment]],
-    path: Path,
-    on_message: Callable[[str], None],
-    *,
-    numbered: bool = False,
+    job: MuxJob, segments: list[tuple[Path, Segment]], path: Path, on_message: Callable[[str], None], *, numbered: bool = False
 ) -> Path:
     """Write the video to ``path`` as ``write_atomically`` does, and return its final path.
 
@@ -205,18 +201,16 @@ def _iterate_video_packets(job: MuxJob, segments: list[tuple[Path, Segment]], ou
                 number += 1
                 yield packet
     if number != len(times):
-        raise OutputError(
-            f"The journal lists {len(times)} frames, but the segments hold {number}.", _format_restart_hint(segments[0][0])
-        )
+        what = f"The journal lists {len(times)} frames, but the segments hold {number}."
+        raise OutputError(what, _format_restart_hint(segments[0][0]))
 
 
 def _check_codec_parameters(path: Path, stream: VideoStream, first_extradata: bytes | None) -> bytes:
     """Raise ``OutputError`` unless the segment has the same codec parameters as those before it."""
     extradata = bytes(stream.codec_context.extradata or b"")
     if first_extradata is not None and extradata != first_extradata:
-        raise OutputError(
-            f"{path.name} was written by another encoder than the segments before it.", _format_restart_hint(path), path=path
-        )
+        what = f"{path.name} was written by another encoder than the segments before it."
+        raise OutputError(what, _format_restart_hint(path), path=path)
     return extradata
 
 

@@ -291,9 +291,8 @@ class StreamCopier:
         context.time_base = out.time_base = _SUBTITLE_UNIT
         stream.codec_context.open(strict=False)
         context.subtitle_header = stream.codec_context.subtitle_header
-        self._on_message(
-            f"Subtitle track {stream.index} ({name}) is converted to {codec_name}: fonts and positions may be lost."
-        )
+        what = f"Subtitle track {stream.index} ({name}) is converted to {codec_name}"
+        self._on_message(f"{what}: fonts and positions may be lost.")
         return SubtitleConverter(stream, out, self._window)
 
 

@@ -213,8 +213,7 @@ HLS = "#EXTM3U\n#EXT-X-VERSION:3\n#EXT-X-TARGETDURATION:10\n#EXTINF:1.0,\n{}\n#E
 
 
 @pytest.mark.parametrize(
-    "playlist",
-    ["#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nsecret.mkv\n", "ffconcat version 1.0\nfile secret.mkv\n"],
+    "playlist", ["#EXTM3U\n#EXT-X-TARGETDURATION:1\n#EXTINF:1,\nsecret.mkv\n", "ffconcat version 1.0\nfile secret.mkv\n"]
 )
 def test_a_playlist_opens_no_other_file(tmp_path: Path, playlist: str) -> None:
     write(tmp_path / "secret.mkv", numbered(2))
