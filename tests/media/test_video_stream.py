@@ -36,7 +36,7 @@ def test_frames_begin_where_they_are_requested(first: int, can_seek: bool) -> No
 
 @pytest.mark.parametrize("can_seek", [True, False])
 @pytest.mark.parametrize("mapped", [True, False])
-def test_leaving_the_block_closes_everything_behind_it(can_seek: bool, mapped: bool) -> None:
+def test_leaving_the_block_closes_all_producers(can_seek: bool, mapped: bool) -> None:
     closed: list[int] = []
     stream = make_stream(closed, can_seek=can_seek)
     if mapped:

@@ -76,7 +76,7 @@ def videos() -> list[str]:
 
 
 @pytest.mark.parametrize("what", BROKEN)
-def test_a_broken_video_is_a_sentence_and_leaves_nothing(place: Path, capsys: pytest.CaptureFixture[str], what: str) -> None:
+def test_a_broken_video_has_a_message_and_leaves_nothing(place: Path, capsys: pytest.CaptureFixture[str], what: str) -> None:
     make, words = BROKEN[what]
     make(place / "input" / "in.mp4")
     assert main(workflow()) == 2
@@ -122,7 +122,7 @@ def test_an_encoder_that_cannot_be_is_refused_before_any_work(
     assert videos() == []
 
 
-def test_an_output_folder_that_is_a_file_is_one_sentence(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_output_folder_that_is_a_file_has_a_message(place: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write(place / "input" / "in.mp4", numbered(5), **H264)
     (place / "output").rmdir()
     (place / "output").write_text("a file")
@@ -134,7 +134,7 @@ def test_an_output_folder_that_is_a_file_is_one_sentence(place: Path, capsys: py
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit on the size of files")
-def test_a_disk_that_takes_no_more_keeps_the_journal_and_the_same_command_goes_on(place: Path, root: Path) -> None:
+def test_a_full_disk_keeps_the_journal_and_the_same_command_resumes(place: Path, root: Path) -> None:
     rng = np.random.default_rng(6)
     quiet = [np.full((48, 64, 3), number, np.uint8) for number in range(50)]
     loud = [rng.integers(0, 256, (48, 64, 3), np.uint8) for _ in range(25)]  # the third second does not fit

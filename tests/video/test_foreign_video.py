@@ -66,7 +66,7 @@ def test_images_in_memory_are_streamed_to_16_bits_exactly() -> None:
     assert (stream.info.frame_rate, stream.info.frame_count, times(stream)[1]) == (24, 6, round(1 / 24, 4))
 
 
-def test_their_sound_goes_along_and_ends_with_the_images(tmp_path: Path) -> None:
+def test_their_audio_is_copied_and_ends_with_the_frames(tmp_path: Path) -> None:
     """FLAC of 24 bits: what comes out differs from the floats by half a step at most."""
     heard = sound(1.0)  # the video is a quarter of a second long
     made = VideoFromComponents(VideoComponents(images(), Fraction(24), heard))
@@ -138,12 +138,12 @@ def test_a_video_of_comfyuis_is_read_from_its_file_and_only_its_part(clip: Path,
 
 
 @pytest.mark.parametrize("value", [None, 3, "video.mp4", torch.zeros(1, 8, 8, 3)])
-def test_what_is_no_video_is_a_sentence(value: Any) -> None:
+def test_a_value_that_is_not_a_video_has_a_message(value: Any) -> None:
     with pytest.raises(WorkflowError, match="A VIDEO was expected"):
         unchanged(value)
 
 
-def test_alpha_is_left_out_and_said() -> None:
+def test_alpha_is_left_out_with_a_message() -> None:
     value = unchanged(VideoFromComponents(VideoComponents(images(channels=4), Fraction(24), None)))
     said: list[str] = []
     with value.messages.forward_to(said.append):

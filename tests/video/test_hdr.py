@@ -99,7 +99,7 @@ def test_its_codes_are_the_sources(tmp_path: Path) -> None:
     assert int(np.abs(luma(made) - luma(tmp_path / "o.mkv")).max()) <= 1
 
 
-def test_eight_bits_are_refused_and_codecs_that_forget_are_told(tmp_path: Path) -> None:
+def test_eight_bits_are_refused_and_codecs_without_hdr_metadata_are_reported(tmp_path: Path) -> None:
     hdr = open_video(source(tmp_path / "in.mkv", more=f":master-display={SCREEN}"))
     with pytest.raises(OutputError, match="HDR video"):
         write_video(hdr, tmp_path / "o.mp4", VideoWriteSettings("hevc", "mp4", 8), Seen())
@@ -126,7 +126,7 @@ def _escaped(payload: bytes) -> bytes:
     return bytes(out)
 
 
-def test_dynamic_metadata_is_left_out_and_said(tmp_path: Path) -> None:
+def test_dynamic_metadata_is_left_out_with_a_message(tmp_path: Path) -> None:
     source(tmp_path / "plain.hevc")
     stream = (tmp_path / "plain.hevc").read_bytes()
     parts = stream.split(b"\0\0\1")
@@ -153,7 +153,7 @@ def test_a_video_saved_by_comfyuis_node_keeps_ten_bits(tmp_path: Path) -> None:
     assert (stream["pix_fmt"], stream["color_transfer"]) == ("yuv420p10le", "smpte2084")
 
 
-def test_sdr_says_nothing_of_hdr(tmp_path: Path) -> None:
+def test_sdr_has_no_hdr_metadata(tmp_path: Path) -> None:
     seen = Seen()
     write_video(video(3, color=ColorInfo()), tmp_path / "o.mp4", VideoWriteSettings("hevc", "mp4", 10), seen)
     assert not any("HDR" in text for text in seen.messages)

@@ -64,7 +64,7 @@ def test_known_colors_have_their_known_codes(matrix: str, color: tuple[int, ...]
         assert [set(plane.ravel().astype(int)) for plane in planes(frame, 8)] == [{code} for code in codes]
 
 
-def test_chroma_of_a_ramp_lies_on_the_even_columns_and_between_two_lines() -> None:
+def test_chroma_of_a_ramp_is_sited_on_the_even_columns_and_between_two_lines() -> None:
     """Left siting: a ramp of Cr across keeps the value of the even column, one downwards the mean of its two lines."""
     columns, rows = np.meshgrid(np.arange(64), np.arange(32))
     for ramp, expected in ((columns, lambda x, y: 2 * x), (rows, lambda x, y: 2 * y + 0.5)):
@@ -108,7 +108,7 @@ def test_formats_of_hardware_encoders_hold_the_same_samples(name: str, carrier: 
     assert np.array_equal(chroma[:, 1::2], plain[2])
 
 
-def test_rgb_formats_hold_the_pixels_themselves() -> None:
+def test_rgb_formats_contain_the_pixels_themselves() -> None:
     eight = np.random.default_rng(3).integers(0, 256, (48, 50, 3), np.uint8)
     packed = RgbToYuv("bgr0", ColorInfo(), Size(50, 48))(eight)
     assert np.array_equal(packed.to_ndarray(format="rgb24"), eight)
@@ -137,7 +137,7 @@ def test_lent_pixels_may_change_after_packing() -> None:
         (ColorInfo("bt709", "tv"), "bgr0", False, "gbr", "pc"),
     ],
 )
-def test_the_written_matrix_is_one_that_can_be_computed_and_told(
+def test_the_written_matrix_is_one_that_can_be_computed_and_tagged(
     color: ColorInfo, pixel_format: str, limited: bool, matrix: str, range_: str
 ) -> None:
     written = resolve_encoded_color(color, pixel_format, limited_range_only=limited)

@@ -119,9 +119,7 @@ def test_values_outside_the_range_are_clipped_not_wrapped(tmp_path: Path, name: 
 
 
 @pytest.mark.parametrize(("location", "across", "down"), [(0, 0.0, 0.25), (1, 0.25, 0.25), (2, 0.0, 0.0)])
-def test_chroma_is_interpolated_from_where_the_video_says_it_lies(
-    tmp_path: Path, location: int, across: float, down: float
-) -> None:
+def test_chroma_is_interpolated_from_the_siting_of_the_video(tmp_path: Path, location: int, across: float, down: float) -> None:
     """H.264's chroma_sample_loc_type (figure E-1): 0 left, 1 centre, 2 top left; distances in chroma samples."""
     for axis, offset in ((1, across), (0, down)):
         luma, gray = np.full((64, 64), 120), np.full((32, 32), 128)
@@ -141,14 +139,14 @@ def test_chroma_is_interpolated_from_where_the_video_says_it_lies(
         assert np.abs(line[8:56] - expected).max() < 0.55
 
 
-def test_a_codec_that_says_nothing_about_chroma_is_read_as_mpeg_2_is(tmp_path: Path) -> None:
+def test_a_codec_without_signaled_siting_is_read_like_mpeg_2(tmp_path: Path) -> None:
     gray = [np.full((64, 64), 120), np.full((32, 32), 128), np.full((32, 32), 128)]
     assert probe(write(tmp_path / "unsaid.mkv", [image(gray, "yuv420p")])).chroma_siting == ChromaSiting(False, True)
     jpeg = write(tmp_path / "jpeg.avi", [image(gray, "yuvj420p")], codec="mjpeg")
     assert probe(jpeg).chroma_siting == ChromaSiting(True, True)
 
 
-def test_a_420_ramp_is_given_back_up_to_its_corners(tmp_path: Path) -> None:
+def test_420_is_restored_up_to_its_corners(tmp_path: Path) -> None:
     """Odd size: the last luma column has a chroma sample of its own, and flat edges stay flat."""
     planes = [np.full((33, 35), 126), np.full((17, 18), 90), np.full((17, 18), 180)]
     pixels = only_frame(open_video(write(tmp_path / "odd.mkv", [image(planes, "yuv420p")], tags={"matrix": "bt709"})))
@@ -215,7 +213,7 @@ def test_gray_follows_its_range(range_: str, expected: list[int]) -> None:
 
 
 @pytest.mark.parametrize("name", ["gbrpf32le", "xyz12le", "bayer_rggb8", "cuda", "gbrpf16le"])
-def test_formats_that_are_no_codes_are_not_guessed(name: str) -> None:
+def test_formats_without_integer_codes_are_not_guessed(name: str) -> None:
     assert parse_pixel_format(name) is None
 
 

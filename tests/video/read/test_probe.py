@@ -115,7 +115,7 @@ def test_every_tag_is_read_by_its_name(tmp_path: Path, transfer: str) -> None:
         (3840, 2160, "bt709", "bt709"),
     ],
 )
-def test_untagged_videos_follow_the_usual_rule_and_say_so(
+def test_untagged_videos_follow_the_usual_rule_and_list_the_guesses(
     tmp_path: Path, width: int, height: int, matrix: str, primaries: str
 ) -> None:
     color = read_video_info(write(tmp_path / "a.mkv", [gray(width, height)])).color
@@ -282,7 +282,7 @@ def test_a_whole_file_is_not_called_truncated(tmp_path: Path, suffix: str) -> No
     assert read_video_info(write(tmp_path / f"a.{suffix}", numbered(20), codec=codec)).size == Size(64, 48)
 
 
-def test_a_live_recording_of_unknown_length_is_whole(tmp_path: Path) -> None:
+def test_a_live_recording_of_unknown_length_is_complete(tmp_path: Path) -> None:
     live = write(tmp_path / "a.mkv", numbered(20), container_options={"live": "1"})
     assert read_video_info(live).frame_count_source in ("unknown", "duration")
     fragments = {"movflags": "frag_keyframe+empty_moov"}

@@ -180,7 +180,7 @@ def test_reading_from_a_frame_number_on(tmp_path: Path) -> None:
         ("every_nth", {"every_nth": 0}),
     ],
 )
-def test_parts_that_hold_nothing_are_refused(tmp_path: Path, name: str, options: dict[str, object]) -> None:
+def test_ranges_without_a_frame_are_refused(tmp_path: Path, name: str, options: dict[str, object]) -> None:
     video = write(tmp_path / "a.mkv", numbered(10))
     with pytest.raises(WorkflowError, match=name) as caught:
         open_video(video, **options)  # type: ignore[arg-type]
@@ -239,7 +239,7 @@ def test_odd_sizes(tmp_path: Path, size: tuple[int, int]) -> None:
     assert numbers(stream) == [0, 1]
 
 
-def test_hdr_is_handed_on_as_it_is(tmp_path: Path) -> None:
+def test_hdr_is_not_converted(tmp_path: Path) -> None:
     codes = [np.full((32, 32), 940), np.full((32, 32), 512), np.full((32, 32), 512)]
     tags = {"matrix": "bt2020nc", "range": "tv", "transfer": "smpte2084", "primaries": "bt2020"}
     stream = open_video(write(tmp_path / "a.mkv", [image(codes, "yuv444p10le")], tags=tags))
@@ -248,7 +248,7 @@ def test_hdr_is_handed_on_as_it_is(tmp_path: Path) -> None:
     assert (frame.pixels == 65535).all()  # PQ code 940 is the top of the range, 10000 cd/m2, and stays the top
 
 
-def test_alpha_is_dropped_and_said(tmp_path: Path) -> None:
+def test_alpha_is_dropped_with_a_message(tmp_path: Path) -> None:
     planes = [np.full((32, 32), 126), np.full((32, 32), 128), np.full((32, 32), 128), np.zeros((32, 32))]
     said: list[str] = []
     stream = open_video(write(tmp_path / "a.mkv", [image(planes, "yuva444p")], tags={"range": "tv"}), on_message=said.append)
@@ -315,7 +315,7 @@ def test_a_cap_ends_the_sound_of_an_avi_too(tmp_path: Path) -> None:
     assert open_video(video, start=Fraction(1, 5), frame_cap=10).info.end == Fraction(15, 25)
 
 
-def test_a_video_that_changes_its_size_is_refused_with_the_place(tmp_path: Path) -> None:
+def test_a_video_that_changes_its_size_is_refused_with_the_position(tmp_path: Path) -> None:
     small = write(tmp_path / "1.ts", numbered(10), codec="mpeg2video", options={"b": "2M"}, format_="mpegts")
     pts = list(range(10, 20))
     large = write(tmp_path / "2.ts", numbered(10, 96, 80), codec="mpeg2video", options={"b": "2M"}, format_="mpegts", pts=pts)
@@ -327,7 +327,7 @@ def test_a_video_that_changes_its_size_is_refused_with_the_place(tmp_path: Path)
         list(frames)  # the decoder may swallow a frame where the size changes, and one waits for the time of the next
 
 
-def test_a_disk_that_fails_is_an_error_with_the_place_and_not_the_end_of_the_video(
+def test_a_failing_disk_is_an_error_with_the_position_and_not_the_end_of_the_video(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     video = write(tmp_path / "a.mkv", numbered(10))
@@ -378,7 +378,7 @@ def test_interlaced_videos_are_refused_unless_a_mode_is_chosen(tmp_path: Path) -
     )
 
 
-def test_interlaced_frames_far_into_a_video_are_counted_and_said(tmp_path: Path) -> None:
+def test_interlaced_frames_far_into_a_video_are_counted_and_reported(tmp_path: Path) -> None:
     """Between the positions that are probed before."""
     parts = [("progressive", {}, 36), ("woven", {"flags": "+ildct+ilme"}, 6), ("again", {}, 58)]
     video, begin = tmp_path / "all.ts", 0
@@ -421,7 +421,7 @@ def test_closing_early_stops_the_thread_and_closes_the_file(tmp_path: Path, take
     assert open_videos(tmp_path) == []
 
 
-def test_a_video_that_vanishes_is_an_error_that_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_deleted_video_is_an_error_and_closes_everything(tmp_path: Path) -> None:
     video = write(tmp_path / "a.mkv", numbered(10))
     stream = open_video(video)
     video.unlink()

@@ -131,7 +131,7 @@ def test_a_video_that_keeps_its_time_has_the_numbers_for_times(tmp_path: Path) -
     assert stream.info.identity != open_sequence(list_sequence_frames(tmp_path, "close up"), rate, read).info.identity
 
 
-def test_a_series_without_gaps_says_nothing(tmp_path: Path) -> None:
+def test_a_sequence_without_gaps_has_no_message(tmp_path: Path) -> None:
     for number in (7, 8, 9):
         save(tmp_path / f"{number}.png")
     said: list[str] = []
@@ -142,7 +142,7 @@ def test_a_series_without_gaps_says_nothing(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("place", "what"), [("no", "is not there"), ("empty", "no image"), ("a.txt", "is a file"), ("empty/%d.png", "no image")]
 )
-def test_places_without_images_are_refused(tmp_path: Path, place: str, what: str) -> None:
+def test_paths_without_images_are_refused(tmp_path: Path, place: str, what: str) -> None:
     (tmp_path / "empty").mkdir()
     (tmp_path / "a.txt").write_text("x")
     with pytest.raises(MediaError, match=what) as caught:

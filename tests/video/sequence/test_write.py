@@ -136,7 +136,7 @@ def test_images_that_are_being_read_are_not_written_over(tmp_path: Path, names: 
         np.testing.assert_array_equal(pixels(tmp_path / f"{number + 5}.png"), image(number))
 
 
-def test_what_images_do_not_hold_is_said_or_refused(tmp_path: Path) -> None:
+def test_what_images_cannot_store_is_reported_or_refused(tmp_path: Path) -> None:
     seen = Seen()
     write_sequence(video(9, times=variable_times(9), audio_streams=1), tmp_path / "%d.png", SETTINGS, seen)
     assert any("no audio" in text for text in seen.messages)
@@ -185,7 +185,7 @@ write_sequence(video(400), Path(sys.argv[1]) / "%05d.png", SequenceSettings(make
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGKILL")
-def test_kill_9_costs_nothing_that_is_whole(root: Path, tmp_path: Path) -> None:
+def test_kill_9_loses_no_complete_image(root: Path, tmp_path: Path) -> None:
     script = f"import sys; sys.path.insert(0, {str(root)!r}); from runtime.bootstrap import load_pack; load_pack()\n"
     script += f"sys.path.insert(0, {str(Path(__file__).parents[1])!r})\n{KILLED}"
     process = subprocess.Popen([sys.executable, "-c", script, str(tmp_path)])
@@ -214,7 +214,7 @@ def test_two_runs_do_not_write_the_same_images(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("free", [40 << 20, 1 << 20])
-def test_images_that_will_not_fit_are_said_and_what_is_finished_is_gone_on_from(
+def test_images_that_will_not_fit_are_reported_and_finished_ones_are_kept(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, free: int
 ) -> None:
     pattern = tmp_path / "%03d.png"
@@ -237,9 +237,7 @@ def test_images_that_will_not_fit_are_said_and_what_is_finished_is_gone_on_from(
 
 
 @pytest.mark.parametrize(("suffix", "bits"), [("png", 8), ("png", 16), ("tiff", 16), ("exr", 16), ("jpg", 8)])
-def test_what_images_will_take_is_said_before_the_first_and_holds_within_a_factor_of_three(
-    root: Path, tmp_path: Path, suffix: str, bits: int
-) -> None:
+def test_the_size_of_images_is_estimated_within_a_factor_of_three(root: Path, tmp_path: Path, suffix: str, bits: int) -> None:
     """Measured on a photo that is enlarged four times, by OpenCV, with noise of a 16-bit kind."""
     photo = cv2.imread(str(root / "workflows" / "media" / "sample.png"))
     large = cv2.resize(photo, None, fx=4, fy=4, interpolation=cv2.INTER_CUBIC)[:, :, ::-1].astype(np.float32) * 257

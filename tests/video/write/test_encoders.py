@@ -64,7 +64,7 @@ def test_only_encoders_that_open_are_listed(machine: Any) -> None:
         (("hevc_videotoolbox",), "videotoolbox", "it needs macOS"),
     ],
 )
-def test_what_is_missing_is_said(machine: Any, built: tuple[str, ...], hardware: Any, missing: str) -> None:
+def test_missing_encoders_are_reported(machine: Any, built: tuple[str, ...], hardware: Any, missing: str) -> None:
     machine(built, ())
     with pytest.raises(HardwareMissing) as refused:
         get_encoder("hevc", hardware)
@@ -94,7 +94,7 @@ def test_above_4k_hevc_is_encoded_faster_unless_a_preset_is_asked_for(codec: Any
     assert resolve_encoding(codec, "mp4", 10, "4:2:0", size=size, keyframe_interval=24, preset=asked).options["preset"] == told
 
 
-def test_auto_takes_the_card_where_it_takes_the_video_and_says_so(machine: Any) -> None:
+def test_auto_selects_the_gpu_if_it_accepts_the_video_and_reports_it(machine: Any) -> None:
     machine((*NVIDIA, "h264_qsv"), ("hevc_nvenc", "h264_nvenc", "h264_qsv"))
     assert select_hardware("hevc", 10, "4:2:0", UHD_2, crf=None, preset="") == (
         "nvenc",
@@ -113,7 +113,7 @@ def test_auto_takes_the_card_where_it_takes_the_video_and_says_so(machine: Any) 
         ("ffv1", 8, "4:4:4", UHD, "", "No hardware encoder for FFV1 works here"),
     ],
 )
-def test_auto_takes_the_processor_where_the_card_cannot_and_says_why(
+def test_auto_selects_the_cpu_if_the_gpu_cannot_and_reports_why(
     machine: Any, codec: Any, bits: Any, chroma: Any, size: Size, preset: str, why: str
 ) -> None:
     machine(NVIDIA, ("hevc_nvenc", "h264_nvenc"), widest=4096)
@@ -130,7 +130,7 @@ def test_auto_on_a_machine_without_a_card_is_the_processor() -> None:
     assert chosen.notes == ("No hardware encoder for HEVC works here, so the CPU encodes.",)
 
 
-def test_a_card_that_was_asked_for_and_takes_no_such_images_is_a_sentence(machine: Any) -> None:
+def test_a_requested_gpu_that_does_not_accept_the_frames_is_an_error(machine: Any) -> None:
     machine(NVIDIA, NVIDIA, widest=4096)
     with pytest.raises(HardwareMissing, match=r"hevc_nvenc does not take frames of 7680x4320 with 10 bits"):
         resolve_encoding("hevc", "mp4", 10, "4:2:0", size=UHD_2, keyframe_interval=24, hardware="nvenc")

@@ -133,7 +133,7 @@ def test_killed_again_and_again_it_still_comes_to_the_same_end(tmp_path: Path, r
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no SIGINT for one process")
-def test_ctrl_c_in_a_real_process_leaves_whole_segments_only(tmp_path: Path, root: Path) -> None:
+def test_ctrl_c_in_a_real_process_leaves_complete_segments_only(tmp_path: Path, root: Path) -> None:
     path = tmp_path / "o.mp4"
     process = child(root, path)
     assert process.stdout
@@ -270,7 +270,7 @@ def test_a_run_that_is_interrupted_at_once_leaves_no_folder(tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
 
 
-def test_an_older_video_stays_until_the_new_one_is_whole(tmp_path: Path) -> None:
+def test_an_older_video_stays_until_the_new_one_is_complete(tmp_path: Path) -> None:
     path = tmp_path / "o.mp4"
     path.write_bytes(b"the video of yesterday")
     start(path, 37)

@@ -73,7 +73,7 @@ def out(tmp_path: Path) -> Out:
     return Out(tmp_path / "out")
 
 
-def test_a_video_that_was_stopped_is_left_alone_by_the_next_and_goes_on_afterwards(out: Out) -> None:
+def test_an_interrupted_video_is_not_changed_by_the_next_and_resumes_afterwards(out: Out) -> None:
     assert out.video("A", limit=18) == ""
     before = {path.name: path.read_bytes() for path in (out.folder / "video_00001_.mp4.parts").glob("*.mp4")}
     assert len(before) >= 2
@@ -89,7 +89,7 @@ def test_a_video_that_was_stopped_is_left_alone_by_the_next_and_goes_on_afterwar
     assert out.video("A") == "video_00004_.mp4"
 
 
-def test_each_of_several_stopped_videos_goes_on_with_its_own(out: Out) -> None:
+def test_each_of_several_interrupted_videos_resumes_its_own(out: Out) -> None:
     for name in "ABC":
         assert out.video(name, limit=14) == ""
     for name, number in (("B", 2), ("C", 3), ("A", 1)):
@@ -98,7 +98,7 @@ def test_each_of_several_stopped_videos_goes_on_with_its_own(out: Out) -> None:
         assert opened[0] >= 5
 
 
-def test_images_that_were_stopped_are_left_alone_by_the_next_video_and_go_on_afterwards(out: Out) -> None:
+def test_interrupted_images_are_not_changed_by_the_next_video_and_resume_afterwards(out: Out) -> None:
     assert out.images("A", limit=12) == ""
     before = {path.name: path.stat().st_mtime_ns for path in (out.folder / "shots_00001_").glob("*.png")}
     assert len(before) >= 12
@@ -160,7 +160,7 @@ def test_the_very_same_video_is_not_made_twice_at_the_same_time(out: Out) -> Non
         out.video("A")
 
 
-def test_another_setting_of_the_same_video_is_a_new_video_and_why_is_said(out: Out) -> None:
+def test_another_setting_of_the_same_video_is_a_new_video_with_a_message(out: Out) -> None:
     assert out.video("A", limit=14) == ""
     assert out.video("A", replace(SETTINGS, crf=30)) == "video_00002_.mp4"
     assert out.said[0] == (
@@ -190,7 +190,7 @@ def test_an_exact_name_is_not_counted(out: Out) -> None:
 
 
 @pytest.mark.parametrize("make", [Out.video, Out.images], ids=["video", "images"])
-def test_what_another_run_has_finished_meanwhile_is_not_replaced(
+def test_the_result_of_a_run_that_finished_meanwhile_is_not_replaced(
     out: Out, make: Callable[[Out, str], str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """It did not exist when a path was searched for, and does when the path is taken."""

@@ -26,7 +26,7 @@ def test_what_waits_for_the_encoder_follows_cores_and_memory(
     assert segments.get_queue_byte_limit() == mb << 20
 
 
-def test_segments_that_do_not_fit_together_say_which_folder_to_delete(tmp_path: Path) -> None:
+def test_the_message_of_segments_that_differ_names_the_folder_to_delete(tmp_path: Path) -> None:
     path = tmp_path / "o.mp4"
     with pytest.raises(KeyboardInterrupt):
         write_video(video(30), path, SETTINGS, Seen(limit=24))

@@ -71,7 +71,7 @@ def test_sound_is_copied_byte_for_byte(tmp_path: Path, sources: dict[str, Path],
     assert not [text for text in seen.messages if "Audio track" in text]
 
 
-def test_every_sound_track_keeps_its_place_and_language(tmp_path: Path, sources: dict[str, Path]) -> None:
+def test_every_audio_track_keeps_its_position_and_language(tmp_path: Path, sources: dict[str, Path]) -> None:
     write(sources["aac"], tmp_path / "o.mkv")
     with av.open(str(tmp_path / "o.mkv")) as container:
         assert [stream.language for stream in container.streams.audio] == ["deu", "fra"]
@@ -91,7 +91,7 @@ def test_image_and_sound_keep_their_distance_when_the_source_begins_late(tmp_pat
 
 
 @pytest.mark.parametrize(("container", "spoken", "codec"), [("webm", "Opus", "opus"), ("mov", "AAC", "aac")])
-def test_sound_that_the_container_cannot_hold_is_encoded_again_and_said(
+def test_audio_that_the_container_cannot_hold_is_encoded_again_with_a_message(
     tmp_path: Path, sources: dict[str, Path], container: str, spoken: str, codec: str
 ) -> None:
     source = sources["aac" if container == "webm" else "opus"]
@@ -196,7 +196,7 @@ def test_a_source_that_is_damaged_in_the_middle_does_not_cost_the_video(tmp_path
     assert seen.frames == 60
 
 
-def test_a_source_that_is_no_video_any_more_keeps_the_frames(tmp_path: Path) -> None:
+def test_a_source_that_is_damaged_later_keeps_the_frames(tmp_path: Path) -> None:
     (tmp_path / "in.mkv").write_bytes(b"")
     with pytest.raises(MediaError, match="All frames are done"):
         write_video(video(5, source=tmp_path / "in.mkv"), tmp_path / "o.mp4", SETTINGS, Seen())
@@ -220,7 +220,7 @@ def test_sound_whose_times_run_backwards_does_not_cost_the_video(tmp_path: Path,
     assert not [text for text in seen.messages if "times that run backwards" in text]  # the audio continues as the video does
 
 
-def test_a_timecode_goes_along_where_the_container_can_count_in_it(tmp_path: Path) -> None:
+def test_a_timecode_is_copied_if_the_container_accepts_it(tmp_path: Path) -> None:
     frames = numbered(10)
     for rate, kept in ((25, "01:00:00:00"), (1000, None)):
         source = clip(tmp_path / f"{rate}.mkv", frames, rate=rate, metadata={"timecode": "01:00:00:00"})
@@ -232,7 +232,7 @@ def test_a_timecode_goes_along_where_the_container_can_count_in_it(tmp_path: Pat
         assert bool([text for text in seen.messages if "timecode 01:00:00:00 is left out" in text]) == (kept is None)
 
 
-def test_a_cover_goes_into_matroska_and_elsewhere_it_is_said(tmp_path: Path, sources: dict[str, Path]) -> None:
+def test_a_cover_is_copied_to_matroska_and_reported_elsewhere(tmp_path: Path, sources: dict[str, Path]) -> None:
     with av.open(str(sources["aac"])) as template, av.open(str(tmp_path / "in.mkv"), "w") as out:
         stream = out.add_stream_from_template(template.streams.video[0], opaque=True)
         out.add_attachment("cover.png", "image/png", PIXEL)

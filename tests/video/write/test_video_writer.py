@@ -138,7 +138,7 @@ def test_ffprobe_reads_size_codec_and_color(tmp_path: Path, settings: VideoWrite
 
 
 @pytest.mark.parametrize("codec", ["hevc", "av1"])
-def test_hdr10_keeps_what_it_says_of_brightness(tmp_path: Path, codec: str) -> None:
+def test_hdr10_keeps_its_brightness_metadata(tmp_path: Path, codec: str) -> None:
     """A P3 display of 1000 cd/m2, as FFmpeg's decoder reads it."""
 
     def point(x: str, y: str) -> tuple[Fraction, Fraction]:
@@ -185,7 +185,7 @@ def test_pixels_that_are_not_square_stay_so(tmp_path: Path, codec: str) -> None:
         assert len(decoded(path, "rgb24")) == 3
 
 
-def test_odd_sizes_become_even_where_they_must_and_it_is_said(tmp_path: Path) -> None:
+def test_odd_sizes_become_even_where_they_must_with_a_message(tmp_path: Path) -> None:
     seen = Seen()
     report = write_video(video(4, size=Size(97, 81)), tmp_path / "o.mp4", QUICK, seen)
     assert decoded(tmp_path / "o.mp4", "rgb24")[0].shape == (82, 98, 3)
@@ -203,7 +203,7 @@ def test_metadata_is_where_comfyui_reads_it(tmp_path: Path) -> None:
         assert {key: found[key] for key in texts} == texts
 
 
-def test_an_mp4_can_be_played_before_it_is_whole(tmp_path: Path) -> None:
+def test_an_mp4_can_be_played_before_it_is_complete(tmp_path: Path) -> None:
     write_video(video(3), tmp_path / "o.mp4", QUICK, Seen())
     data = (tmp_path / "o.mp4").read_bytes()
     assert 0 < data.index(b"moov") < data.index(b"mdat")
@@ -260,7 +260,7 @@ def test_settings_that_do_not_go_together_are_refused_before_anything_is_made(
     assert not list(tmp_path.iterdir())
 
 
-def test_x265_holds_no_image_back_at_8k_and_keeps_the_quality_that_was_asked_for() -> None:
+def test_x265_buffers_no_frame_at_8k_and_keeps_the_requested_quality() -> None:
     at_4k, at_8k = (
         resolve_encoding("hevc", "mp4", 10, "4:2:0", size=Size(w, w * 9 // 16), keyframe_interval=24) for w in (3840, 7680)
     )
@@ -276,7 +276,7 @@ def test_hdr_in_8_bits_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("hardware", ["nvenc", "qsv", "amf", "videotoolbox"])
-def test_hardware_either_works_or_is_said_to_be_missing(tmp_path: Path, hardware: str) -> None:
+def test_hardware_either_works_or_is_reported_missing(tmp_path: Path, hardware: str) -> None:
     settings = VideoWriteSettings("hevc", "mp4", 10, hardware=hardware)  # type: ignore[arg-type]
     try:
         report = write_video(video(3, size=Size(256, 256)), tmp_path / "o.mp4", settings, Seen())
@@ -287,7 +287,7 @@ def test_hardware_either_works_or_is_said_to_be_missing(tmp_path: Path, hardware
         assert report.encoder == f"hevc_{hardware}"
 
 
-def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+def test_a_folder_that_cannot_be_written_has_a_message(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("not a folder")
     with pytest.raises(OutputError) as caught:
         write_video(video(3), tmp_path / "file" / "o.mp4", QUICK, Seen())
