@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import heapq
-import io
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
@@ -13,7 +12,6 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import av
 from av.container import InputContainer
-from av.error import FFmpegError
 from av.video.stream import VideoStream
 
 from ...atomic_write import write_atomically
@@ -25,7 +23,7 @@ from .attachments import add_attachments, find_timecode
 from .encoders import MUXER_NAMES, Container
 from .journal import Segment
 from .matroska import write_pixel_aspect
-from .pyav_output import AnyPacket, Muxer, open_output
+from .pyav_output import AnyPacket, Muxer, can_write_header, open_output
 from .segments import SegmentPlan, build_timescale_options
 from .stream_copy import SourceWindow, StreamCopier, copy_stream_metadata
 
@@ -33,9 +31,8 @@ if TYPE_CHECKING:  # see pyav_output
     from av.container.core import Chapter
 
 # Tags that describe the old file, not the video.
-_DROPPED_FILE_TAGS = {
-    *("major_brand", "minor_version", "compatible_brands", "encoder", "creation_time", "duration", "rotate", "timecode")
-}
+_BRAND_TAGS = ("major_brand", "minor_version", "compatible_brands")
+_DROPPED_FILE_TAGS = {*_BRAND_TAGS, "encoder", "creation_time", "duration", "rotate", "timecode"}
 _INTERLEAVE_OPTIONS = {"max_interleave_delta": "1"}
 """Packets are already in order, so FFmpeg need not buffer ten seconds of them when a subtitle track is silent."""
 
@@ -147,15 +144,13 @@ def _resolve_timecode(
 
 
 def _accepts_tags(job: MuxJob, first: Path, tags: Mapping[str, str]) -> bool:
-    """Return whether the container accepts these tags, by writing its header into memory."""
-    try:
-        with open_output(io.BytesIO(), MUXER_NAMES[job.container], {}) as out:
-            _add_video_stream(job, first, out)
-            out.metadata.update(tags)
-            out.start_encoding()
-    except (FFmpegError, ValueError):
-        return False
-    return True
+    """Return whether the container accepts these tags."""
+
+    def add_content(out: Muxer) -> None:
+        _add_video_stream(job, first, out)
+        out.metadata.update(tags)
+
+    return can_write_header(MUXER_NAMES[job.container], add_content)
 
 
 def _add_video_stream(job: MuxJob, first: Path, out: Muxer) -> VideoStream:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol, Self, cast
 
 import av
 from av.audio.stream import AudioStream
+from av.error import FFmpegError
 from av.packet import Packet
 from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
@@ -55,6 +56,17 @@ def open_output(file: Path | io.BytesIO, muxer: str, options: Mapping[str, str])
     """Open an output; ``muxer`` is FFmpeg's name of the container. The file is created when the header is written."""
     target = str(file.absolute()) if isinstance(file, Path) else file
     return cast("Muxer", av.open(target, "w", format=muxer, container_options=dict(options)))
+
+
+def can_write_header(muxer: str, add_content: Callable[[Muxer], object]) -> bool:
+    """Return whether the container accepts what ``add_content`` adds to it, by writing a header into memory."""
+    try:
+        with open_output(io.BytesIO(), muxer, {}) as out:
+            add_content(out)
+            out.start_encoding()
+    except (FFmpegError, ValueError):
+        return False
+    return True
 
 
 def encode_frame(stream: VideoStream | AudioStream, frame: av.VideoFrame | av.AudioFrame | None) -> list[AnyPacket]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
@@ -20,7 +19,7 @@ from av.subtitles.stream import SubtitleStream
 from ..read.container import to_fraction
 from ..read.discontinuity import FollowingCorrector, find_clock_offsets
 from .encoders import MUXER_NAMES, Container
-from .pyav_output import AnyPacket, Muxer, encode_frame, open_output, transcode_subtitle
+from .pyav_output import AnyPacket, Muxer, can_write_header, encode_frame, transcode_subtitle
 
 _AUDIO_FALLBACKS: dict[Container, tuple[str, str]] = {
     "mp4": ("aac", "AAC"),
@@ -297,12 +296,5 @@ class StreamCopier:
 
 
 def can_hold_stream(container: Container, stream: AudioStream | SubtitleStream) -> bool:
-    """Return whether the container accepts packets of this stream unchanged, by writing its header into memory."""
-    try:
-        out = open_output(io.BytesIO(), MUXER_NAMES[container], {})
-        out.add_stream_from_template(stream, opaque=True)
-        out.start_encoding()
-        out.close()
-    except (FFmpegError, ValueError):
-        return False
-    return True
+    """Return whether the container accepts packets of this stream unchanged."""
+    return can_write_header(MUXER_NAMES[container], lambda out: out.add_stream_from_template(stream, opaque=True))
