@@ -1,8 +1,7 @@
-"""What a workflow may say: declarations in ComfyUI's V1 form, each with one call into the engine.
+"""The catalog of nodes: declarations in ComfyUI's V1 form, each with one call into the engine.
 
-Reading this catalog imports no torch: a node imports its engine room inside ``run``. A node asks the world only through
-its class attribute ``host``, which ``catalog`` fills in; so the same class serves ComfyUI and the command line, twice in one
-process if need be.
+Reading the catalog imports no torch: a node imports the engine inside ``run``. A node reaches files, devices and progress only
+through its class attribute ``host``, which ``bind_to_host`` sets, so one class serves ComfyUI and the command line.
 """
 
 from __future__ import annotations
@@ -36,24 +35,24 @@ BUILTIN_NODES: dict[str, tuple[type, str]] = {
     **batch.NODES,
     **builtin_video.NODES,
 }
-"""ComfyUI's built-ins that shared workflows use, for the headless runner only."""
+"""ComfyUI's built-in nodes that shared workflows use, for the headless runner only."""
 
 DISPLAY_NAMES = {node_id: title for node_id, (_, title) in {**BUILTIN_NODES, **OWN_NODES}.items()}
 
 
 def get_node_classes(host: Host, *, with_builtin: bool = True) -> dict[str, type]:
-    """Every node class, bound to a host. Inside ComfyUI the core ids are ComfyUI's own."""
+    """Return every node class bound to ``host``; without the built-in ids, which inside ComfyUI are ComfyUI's own."""
     nodes = {**BUILTIN_NODES, **OWN_NODES} if with_builtin else OWN_NODES
     return bind_to_host({node_id: cls for node_id, (cls, _) in nodes.items()}, host)
 
 
 def bind_to_host(classes: dict[str, type], host: Host) -> dict[str, type]:
-    """The classes with the host that they ask."""
+    """Return subclasses whose attribute ``host`` is ``host``."""
     return {node_id: type(cls.__name__, (cls,), {"host": host}) for node_id, cls in classes.items()}
 
 
 def __getattr__(name: str) -> Any:
-    """What ComfyUI asks for; only then is there a ComfyUI to answer the nodes."""
+    """Provide ComfyUI's mappings lazily: they exist only inside ComfyUI."""
     if name == "NODE_CLASS_MAPPINGS":
         from .comfyui.comfyui_host import ComfyHost, register_blueprints
         from .comfyui.previews import NODES

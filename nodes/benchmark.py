@@ -36,7 +36,7 @@ class Benchmark:
     host: ClassVar[Host]
     CATEGORY = "8K/measure"
     DESCRIPTION = (
-        "Times every combination of model, picture size, tile, precision and backend: warm-up, repeats, median and spread, "
+        "Times every combination of model, image size, tile, precision and backend: warm-up, repeats, median and spread, "
         "model only and end to end, peak memory. Writes benchmark.json, benchmark.md and benchmark.png, and tells what became "
         "slower since an earlier one."
     )
@@ -52,7 +52,7 @@ class Benchmark:
         return {
             "required": {
                 "models": text_input("realesr-animevideov3, realesrgan-x4plus-anime", MODELS_TOOLTIP, multiline=True),
-                "sizes": text_input("256x256", "WIDTHxHEIGHT of the picture that goes in; several with commas."),
+                "sizes": text_input("256x256", "WIDTHxHEIGHT of the image that goes in; several with commas."),
                 "folder": text_input("Upscale8K/benchmark", FOLDER_TOOLTIP),
             },
             "optional": {

@@ -1,4 +1,4 @@
-"""Which model: all of them side by side on one picture, and pictures side by side."""
+"""Which model: all of them side by side on one image, and images side by side."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ CROP_TOOLTIP = (
     "Which part: centre, texture, edges, faces (needs scikit-image), all, a size such as 512x512, 512x512+X+Y, "
     "texture:256x256; several with commas. A crop of 512x512 takes a minute or two for each large model where there is no GPU."
 )
-LABELS_TOOLTIP = "Names for the pictures in their order, with commas; without one a picture is called after its input."
+LABELS_TOOLTIP = "Names for the images in their order, with commas; without one an image is called after its input."
 FOLDER_TOOLTIP = "Below the output folder. What an earlier run left there under the same names is replaced."
 SCORES_TOOLTIP = (
     f"Numbers of other libraries beside ours: {SCORE_KEYS_TEXT}, or all; with commas. They need "
@@ -181,7 +181,7 @@ class ComparisonReport:
     host: ClassVar[Host]
     CATEGORY = "8K/measure"
     DESCRIPTION = (
-        "Runs every model that is named, and bicubic and Lanczos, on the same crops of a picture, measures them, and writes "
+        "Runs every model that is named, and bicubic and Lanczos, on the same crops of an image, measures them, and writes "
         "model_comparison_result.jpg, difference_maps.jpg, artifact_analysis.md, report.html (one file, opens anywhere, with a "
         "slider) and report.json."
     )
@@ -196,14 +196,14 @@ class ComparisonReport:
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "image": wire_input("IMAGE", "The picture to upscale; of a batch every picture is compared."),
+                "image": wire_input("IMAGE", "The image to upscale; of a batch every image is compared."),
                 "models": text_input(DEFAULT_MODELS, MODELS_TOOLTIP, multiline=True),
                 "crop": text_input("centre", CROP_TOOLTIP),
                 "target": text_input("4x", TARGET_TOOLTIP),
                 "folder": text_input("Upscale8K/comparison", FOLDER_TOOLTIP),
             },
             "optional": {
-                "source": wire_input("IMAGE_SOURCE", "From Image In: the name of the picture, for the headings."),
+                "source": wire_input("IMAGE_SOURCE", "From Image In: the name of the image, for the headings."),
                 "tile": int_input(0, 0, 4096, TILE_TOOLTIP, step=32, advanced=True),
                 "precision": choice_input(PRECISIONS, "auto", "fp32 to compare models at their best.", advanced=True),
                 "backend": choice_input(
@@ -306,12 +306,12 @@ class ComparisonReport:
 
 
 class ComparisonSheet:
-    """Pictures from anywhere on one labelled sheet."""
+    """Images from anywhere on one labelled sheet."""
 
     host: ClassVar[Host]
     CATEGORY = "8K/measure"
     DESCRIPTION = (
-        "Puts up to eight upscaled versions of a picture on one sheet, with labels, a magnified detail, scale bars and their "
+        "Puts up to eight upscaled versions of an image on one sheet, with labels, a magnified detail, scale bars and their "
         "numbers against the source. They may come from any node and differ in size."
     )
     SEARCH_ALIASES: ClassVar = ["compare images", "contact sheet", "grid", "side by side", "label"]
@@ -325,7 +325,7 @@ class ComparisonSheet:
         more = {f"image_{number}": wire_input("IMAGE", "Another version of it.") for number in range(2, SHEET_INPUTS + 1)}
         return {
             "required": {
-                "source": wire_input("IMAGE", "The picture that they were made from; of a batch the first one counts."),
+                "source": wire_input("IMAGE", "The image that they were made from; of a batch the first one counts."),
                 "image_1": wire_input("IMAGE", "An upscaled version of it, of the same proportions."),
                 "labels": text_input("", LABELS_TOOLTIP, multiline=True),
                 "crop": text_input("all", CROP_TOOLTIP),
@@ -390,12 +390,12 @@ def get_size(pixels: Pixels) -> Size:
 
 
 def _split_batch(image: Any) -> list[tuple[Pixels, str]]:
-    """Every picture of an IMAGE as RGB, with what there is to say about it."""
+    """Every image of an IMAGE as RGB, with what there is to say about it."""
     from ..runtime.report.compare_models import convert_to_rgb
 
     if image.ndim != 4 or not len(image):
         shape = " x ".join(str(length) for length in image.shape)
-        raise WorkflowError(f"There is no picture in {shape}.", "Connect the output of a node that gives pictures.")
+        raise WorkflowError(f"There is no image in {shape}.", "Connect the output of a node that gives images.")
     return [convert_to_rgb(one.detach().float().cpu().numpy()) for one in image]
 
 
@@ -418,7 +418,7 @@ def join_folder(folder: str, name: str) -> str:
 
 
 def to_image_tensor(image: Any) -> Any:
-    """A picture of Pillow, RGB, as an IMAGE (1, H, W, 3)."""
+    """An image of Pillow, RGB, as an IMAGE (1, H, W, 3)."""
     import numpy as np
     import torch
 

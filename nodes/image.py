@@ -1,4 +1,4 @@
-"""Pictures: upscaled in tiles, read and written without losing depth, transparency or profile."""
+"""Images: upscaled in tiles, read and written without losing depth, transparency or profile."""
 
 from __future__ import annotations
 
@@ -27,15 +27,15 @@ LARGEST_TILE = 4096
 DEPTHS: dict[str, Literal[8, 16, 32]] = {"8": 8, "16": 16, "32": 32}
 
 TARGET_TOOLTIP = (
-    "4K, 8K and 16K are boxes that the picture is fitted into, its proportions kept (turned for a portrait). A factor "
+    "4K, 8K and 16K are boxes that the image is fitted into, its proportions kept (turned for a portrait). A factor "
     "multiplies both sides. A workflow file may also say WIDTHxHEIGHT or 2.5x."
 )
 TILE_TOOLTIP = (
     "Side of a tile in source pixels, without its halo; 0 chooses by model and memory. Smaller tiles need less memory; the "
-    "picture stays the same."
+    "image stays the same."
 )
 HALO_TOOLTIP = (
-    "Real picture around each tile that the model sees and that is cut off again; -1 is what the model needs. Less is faster "
+    "Real image around each tile that the model sees and that is cut off again; -1 is what the model needs. Less is faster "
     "and begins to show seams."
 )
 BATCH_TOOLTIP = (
@@ -57,7 +57,7 @@ FILENAME_TOOLTIP = (
 IF_EXISTS_TOOLTIP = "number adds _00001_ and counts up; replace writes exactly this name."
 COLOR_FIXES = ["off", "mean", "low-frequency"]
 COLOR_FIX_TOOLTIP = (
-    "Takes away the colour drift that a model adds. mean shifts the whole picture; low-frequency corrects every area by itself "
+    "Takes away the color drift that a model adds. mean shifts the whole image; low-frequency corrects every area by itself "
     "and leaves the detail alone."
 )
 
@@ -75,7 +75,7 @@ def upscale_is_valid(target: str | None, tile: int | None) -> bool | str:
 
 
 def declare_tiling_inputs() -> dict[str, Any]:
-    """How a picture or a film goes through a model: the same choices for both."""
+    """How an image or a video goes through a model: the same choices for both."""
     return {
         "tile": int_input(0, 0, LARGEST_TILE, TILE_TOOLTIP, step=MIN_TILE),
         "halo": int_input(-1, -1, 512, HALO_TOOLTIP, advanced=True),
@@ -123,25 +123,25 @@ def build_upscale_settings(
 
 
 class TiledUpscale:
-    """Any picture to any size, in tiles whose seams cannot be seen."""
+    """Any image to any size, in tiles whose seams cannot be seen."""
 
     host: ClassVar[Host]
     CATEGORY = "8K/image"
     DESCRIPTION = (
-        "Upscales a picture of any size with any upscale model, in tiles that meet without seams, to the model's scale or to "
+        "Upscales an image of any size with any upscale model, in tiles that meet without seams, to the model's scale or to "
         "an exact size such as 8K. Runs the model again when one pass is not enough, then reduces once, exactly. Keeps alpha."
     )
     SEARCH_ALIASES: ClassVar = ["upscale", "8k", "4k", "tile", "enlarge", "super resolution", "hires", "esrgan"]
     RETURN_TYPES = ("IMAGE",)
     RETURN_NAMES = ("image",)
-    OUTPUT_TOOLTIPS = ("The picture at its new size; as many channels as came in.",)
+    OUTPUT_TOOLTIPS = ("The image at its new size; as many channels as came in.",)
     FUNCTION = "run"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {
             "required": {
-                "image": wire_input("IMAGE", "Grey, RGB or RGBA; every picture of a batch is upscaled by itself."),
+                "image": wire_input("IMAGE", "Grey, RGB or RGBA; every image of a batch is upscaled by itself."),
                 "upscale_model": wire_input("UPSCALE_MODEL", "From Upscale Model, or from ComfyUI's own Load Upscale Model."),
                 "target": choice_input(TARGET_NAMES, "8K", TARGET_TOOLTIP),
             },
@@ -177,13 +177,13 @@ class TiledUpscale:
 
 
 class ImageIn:
-    """A picture file with everything that a plain IMAGE forgets."""
+    """An image file with everything that a plain IMAGE forgets."""
 
     host: ClassVar[Host]
     CATEGORY = "8K/image"
     DESCRIPTION = (
-        "Reads a picture of any depth: PNG, JPEG, WebP, TIFF, AVIF, EXR, JPEG XL. Alpha stays in the picture as a fourth "
-        "channel. The source output remembers depth, grey, colour profile and name, for Image Out."
+        "Reads an image of any depth: PNG, JPEG, WebP, TIFF, AVIF, EXR, JPEG XL. Alpha stays in the image as a fourth "
+        "channel. The source output remembers depth, grey, color profile and name, for Image Out."
     )
     SEARCH_ALIASES: ClassVar = ["load image", "open image", "16 bit", "tiff", "exr", "import"]
     RETURN_TYPES = ("IMAGE", "IMAGE_SOURCE")
@@ -217,13 +217,13 @@ class ImageIn:
 
 
 class ImageOut:
-    """A picture file in any format, at the depth of its source, with its profile and the workflow."""
+    """An image file in any format, at the depth of its source, with its profile and the workflow."""
 
     host: ClassVar[Host]
     CATEGORY = "8K/image"
     DESCRIPTION = (
-        "Writes pictures as PNG, JPEG, WebP, TIFF, AVIF, EXR or JPEG XL, rounded and never cut short: a file has its name when "
-        "it is whole. With a source connected it keeps that file's depth, grey, alpha and colour profile."
+        "Writes images as PNG, JPEG, WebP, TIFF, AVIF, EXR or JPEG XL, rounded and never cut short: a file has its name when "
+        "it is whole. With a source connected it keeps that file's depth, grey, alpha and color profile."
     )
     SEARCH_ALIASES: ClassVar = ["save image", "export", "16 bit", "tiff", "exr", "png", "jpeg", "webp", "avif"]
     RETURN_TYPES = ()
@@ -285,7 +285,7 @@ class ImageOut:
 
 
 def _make_exact_path_finder(host: Host) -> Any:
-    """Where the pictures of one batch go: the very name for the first, a number after it for the others."""
+    """Where the images of one batch go: the very name for the first, a number after it for the others."""
 
     def find_path(stem: str, suffix: str, index: int, *, width: int, height: int) -> Path:
         stem = expand_tokens(stem, width=width, height=height)

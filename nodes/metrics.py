@@ -1,4 +1,4 @@
-"""Is the result true? Colour drift, difference maps and artifacts, in numbers and in pictures."""
+"""Is the result true? Color drift, difference maps and artifacts, in numbers and in images."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 AUTO = "auto"
 
 REFERENCE_TOOLTIP = "The original, before it was upscaled. Grey or RGB, with or without alpha."
-UPSCALED_TOOLTIP = "The same picture, upscaled; a single one is compared with every one of the other batch."
+UPSCALED_TOOLTIP = "The same image, upscaled; a single one is compared with every one of the other batch."
 MODE_TOOLTIP = (
     "full compares every pixel at the reference's size, so detail that was sharpened or smoothed counts too; low-frequency "
-    "compares only the colour of areas."
+    "compares only the color of areas."
 )
-SCALE_TOOLTIP = "Where the colours of the heat map end, in units of CIEDE2000; 0 chooses a round number."
+SCALE_TOOLTIP = "Where the colors of the heat map end, in units of CIEDE2000; 0 chooses a round number."
 COLORMAP_TOOLTIP = "auto is inferno, and blue-white-red where there is a sign."
 GAIN_TOOLTIP = "1 maps the whole range, 4 a quarter of it, with more contrast; 0 chooses a round number. The legend says which."
 KIND_TOOLTIP = (
@@ -33,7 +33,7 @@ KIND_TOOLTIP = (
     "softer."
 )
 AT_TOOLTIP = (
-    "The size of the map. The larger picture is reduced by area in linear light, the smaller one enlarged by a cubic, to meet."
+    "The size of the map. The larger image is reduced by area in linear light, the smaller one enlarged by a cubic, to meet."
 )
 TILE_TOOLTIP = "The tile that the upscaler used, in pixels of the reference; its grid is searched for seams. 0 does not look."
 HALO_TOOLTIP = "The halo around each of its tiles; Tiled Upscale takes 64 with most models. 0 is none."
@@ -41,19 +41,19 @@ JSON_TOOLTIP = "All numbers as JSON text."
 
 
 class ColorDriftMetric:
-    """By how much colours differ from those of the original, as a person sees it."""
+    """By how much colors differ from those of the original, as a person sees it."""
 
     host: ClassVar[Host]
     CATEGORY = "8K/measure"
     DESCRIPTION = (
-        "Measures the colour drift of an upscaled picture or film: CIEDE2000 and CIE76 with percentiles, bias, a verdict in "
-        "words, and a heat map. The upscaled picture is brought to the reference's size by area, in linear light."
+        "Measures the color drift of an upscaled image or video: CIEDE2000 and CIE76 with percentiles, bias, a verdict in "
+        "words, and a heat map. The upscaled image is brought to the reference's size by area, in linear light."
     )
-    SEARCH_ALIASES: ClassVar = ["delta e", "ciede2000", "colour difference", "color drift", "compare", "quality", "metric"]
+    SEARCH_ALIASES: ClassVar = ["delta e", "ciede2000", "color difference", "color drift", "compare", "quality", "metric"]
     RETURN_TYPES = ("IMAGE", "FLOAT", "STRING", "STRING")
     RETURN_NAMES = ("heat_map", "mean_delta_e", "verdict", "json")
     OUTPUT_TOOLTIPS = (
-        "CIEDE2000 of every pixel in colours, with its scale; of a film, the mean over its frames.",
+        "CIEDE2000 of every pixel in colors, with its scale; of a video, the mean over its frames.",
         "Mean CIEDE2000 over all pixels.",
         "The result in one sentence.",
         JSON_TOOLTIP,
@@ -73,7 +73,7 @@ class ColorDriftMetric:
                 "mode": choice_input(DRIFT_MODES, "full", MODE_TOOLTIP),
                 "scale": ("FLOAT", scale),
                 "colours": choice_input([AUTO, *COLORMAPS], AUTO, COLORMAP_TOOLTIP, advanced=True),
-                "every_nth": int_input(1, 1, 1000, "Of a film, measure one frame in so many.", advanced=True),
+                "every_nth": int_input(1, 1, 1000, "Of a video, measure one frame in so many.", advanced=True),
             },
         }
 
@@ -82,7 +82,7 @@ class ColorDriftMetric:
     ) -> dict[str, Any]:
         are_videos = [not hasattr(value, "shape") for value in (reference, upscaled)]
         if any(are_videos) and not all(are_videos):
-            raise WorkflowError("A film cannot be compared with a picture.", "Connect two films, or two pictures.")
+            raise WorkflowError("A video cannot be compared with an image.", "Connect two videos, or two images.")
         measure = self._measure_videos if all(are_videos) else self._measure_images
         drift, heat_map = measure(reference, upscaled, mode, scale, _resolve_colormap(colours), every_nth)
         report = json.dumps(drift.as_dict(), indent=2)
@@ -113,12 +113,12 @@ class ColorDriftMetric:
 
 
 class DiffMap:
-    """Where two pictures differ."""
+    """Where two images differ."""
 
     host: ClassVar[Host]
     CATEGORY = "8K/measure"
     DESCRIPTION = (
-        "Shows where two pictures of the same thing differ, in perceptual colours with a legend: a reference and its "
+        "Shows where two images of the same thing differ, in perceptual colors with a legend: a reference and its "
         "enlargement, or the results of two models, whose sizes may differ."
     )
     SEARCH_ALIASES: ClassVar = ["difference", "diff", "compare", "heat map", "delta e map", "subtract"]
@@ -142,7 +142,7 @@ class DiffMap:
                 "at": choice_input(MAP_SIZES, "reference", AT_TOOLTIP),
                 "legend": (
                     "BOOLEAN",
-                    {"default": True, "tooltip": "Adds a bar below the map: what the colours mean."},
+                    {"default": True, "tooltip": "Adds a bar below the map: what the colors mean."},
                 ),
             },
         }
@@ -173,7 +173,7 @@ class ArtifactMetric:
     host: ClassVar[Host]
     CATEGORY = "8K/measure"
     DESCRIPTION = (
-        "Measures halos, invented detail, noise, oversharpening, banding and seams of an upscaled picture against its "
+        "Measures halos, invented detail, noise, oversharpening, banding and seams of an upscaled image against its "
         "original, and says in sentences what can be seen."
     )
     SEARCH_ALIASES: ClassVar = ["artifacts", "ringing", "halo", "hallucination", "seams", "banding", "noise", "quality"]
@@ -181,10 +181,10 @@ class ArtifactMetric:
     RETURN_NAMES = ("findings", "json", "halo", "consistency_db", "invented", "noise", "banding", "seams")
     OUTPUT_TOOLTIPS = (
         "What can be seen, in sentences.",
-        "All numbers as JSON text, a list with one entry per picture; null where the picture gives no answer.",
+        "All numbers as JSON text, a list with one entry per image; null where the image gives no answer.",
         "Overshoot beside edges, as a share of their contrast.",
-        "How well the picture, reduced again, equals the original; in dB, higher is better.",
-        "Detail that no picture of the original's size can hold, in 8-bit steps.",
+        "How well the image, reduced again, equals the original; in dB, higher is better.",
+        "Detail that no image of the original's size can hold, in 8-bit steps.",
         "Noise where the original is flat, in 8-bit steps.",
         "Mean height of steps in smooth areas, in 8-bit steps.",
         "Steps from tile to tile, in 8-bit steps.",
@@ -231,14 +231,14 @@ _ARTIFACT_NUMBERS: tuple[Callable[[Artifacts], float | None], ...] = (
     lambda one: one.halo and one.halo.relative,
     lambda one: one.consistency.psnr_db,
     lambda one: one.spectrum.invented,
-    lambda one: one.noise and one.noise.picture,
+    lambda one: one.noise and one.noise.image,
     lambda one: one.banding and one.banding.step,
     lambda one: one.seams and one.seams.height,
 )
 
 
 def _mean(found: list[Artifacts], number: Callable[[Artifacts], float | None]) -> float:
-    """Over the pictures that give an answer; 0 where none does."""
+    """Over the images that give an answer; 0 where none does."""
     numbers = [value for one in found if (value := number(one)) is not None]
     return sum(numbers) / len(numbers) if numbers else 0.0
 

@@ -1,4 +1,4 @@
-"""Films: read, upscaled and written frame by frame, so that memory does not grow with their length."""
+"""Videos: read, upscaled and written frame by frame, so that memory does not grow with their length."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ GAPS = ["refuse", "keep time", "close up"]
 HARDWARE = ["none", "auto", "nvenc", "qsv", "amf", "videotoolbox"]
 
 DEINTERLACE_TOOLTIP = (
-    "What to do with an interlaced film: refuse it, make full pictures of its half pictures (bwdif), or keep the lines as they "
+    "What to do with an interlaced video: refuse it, make full images of its half images (bwdif), or keep the lines as they "
     "are."
 )
 CODEC_TOOLTIP = (
@@ -47,8 +47,8 @@ PREFIX_TOOLTIP = (
 )
 SEQUENCE_IN_TOOLTIP = "A folder of the input folder, or the names in one: shots/frame_%05d.png."
 GAPS_TOOLTIP = (
-    "What to do when numbers are missing: refuse and name the first, keep the time of the others (the picture before stands as "
-    "long), or close up, which makes the film shorter."
+    "What to do when numbers are missing: refuse and name the first, keep the time of the others (the image before stands as "
+    "long), or close up, which makes the video shorter."
 )
 SEQUENCE_OUT_TOOLTIP = (
     "Below the output folder; %05d is the number, with five digits. The suffix chooses the format: png, tiff, exr, jpg, webp, "
@@ -56,12 +56,12 @@ SEQUENCE_OUT_TOOLTIP = (
 )
 IF_EXISTS_TOOLTIP = "number adds _00001_ and counts up; replace writes exactly this name."
 SEQUENCE_EXISTS_TOOLTIP = "number adds _00001_ to the folder and counts up; replace writes exactly these names."
-CHROMA_TOOLTIP = "4:4:4 keeps colour at full resolution, for masters."
+CHROMA_TOOLTIP = "4:4:4 keeps color at full resolution, for masters."
 PRESET_TOOLTIP = (
-    "The encoder's own word for its speed; empty is what suits the film's size. hevc: superfast, above 4K ultrafast."
+    "The encoder's own word for its speed; empty is what suits the video's size. hevc: superfast, above 4K ultrafast."
 )
 HARDWARE_TOOLTIP = (
-    "An encoder of the graphics card: faster, larger files. auto takes one that is there and takes pictures of this size, else "
+    "An encoder of the graphics card: faster, larger files. auto takes one that is there and takes images of this size, else "
     "the processor, and says which."
 )
 AUDIO_TOOLTIP = "copy takes the packets as they are wherever the container holds them."
@@ -70,15 +70,15 @@ SEGMENT_TOOLTIP = "A run that is stopped goes on after the last whole segment; t
 
 
 class VideoIn:
-    """A film of the input folder, as a recipe: nothing is decoded before somebody wants frames."""
+    """A video of the input folder, as a recipe: nothing is decoded before somebody wants frames."""
 
     host: ClassVar[Host]
     CATEGORY = "8K/video"
     DESCRIPTION = (
-        "Opens a film of any length without loading it: frames are decoded one after the other when Video Out asks for them. "
-        "Colours are read by what the file says of its matrix and range; variable frame times are kept."
+        "Opens a video of any length without loading it: frames are decoded one after the other when Video Out asks for them. "
+        "Colors are read by what the file says of its matrix and range; variable frame times are kept."
     )
-    SEARCH_ALIASES: ClassVar = ["load video", "video input", "open video", "movie", "film", "stream"]
+    SEARCH_ALIASES: ClassVar = ["load video", "video input", "open video", "movie", "video", "stream"]
     RETURN_TYPES = ("VIDEO",)
     RETURN_NAMES = ("video",)
     OUTPUT_TOOLTIPS = ("For Tiled Upscale Video; ComfyUI's own video nodes take it too.",)
@@ -123,18 +123,18 @@ class VideoIn:
 
 
 class TiledUpscaleVideo:
-    """Any film to any size; still a recipe."""
+    """Any video to any size; still a recipe."""
 
     host: ClassVar[Host]
     CATEGORY = "8K/video"
     DESCRIPTION = (
-        "Upscales a film frame by frame, in tiles without seams, to the model's scale or to an exact size such as 8K. Frames "
+        "Upscales a video frame by frame, in tiles without seams, to the model's scale or to an exact size such as 8K. Frames "
         "and tiles that repeat are not computed again. The work is done when Video Out writes the file."
     )
-    SEARCH_ALIASES: ClassVar = ["upscale video", "8k video", "video super resolution", "enlarge video", "film"]
+    SEARCH_ALIASES: ClassVar = ["upscale video", "8k video", "video super resolution", "enlarge video", "video"]
     RETURN_TYPES = ("VIDEO",)
     RETURN_NAMES = ("video",)
-    OUTPUT_TOOLTIPS = ("The film at its new size.",)
+    OUTPUT_TOOLTIPS = ("The video at its new size.",)
     FUNCTION = "run"
 
     @classmethod
@@ -186,12 +186,12 @@ class TiledUpscaleVideo:
 
 
 class VideoOut:
-    """A film to a file, in constant memory; a run that was stopped goes on where it was."""
+    """A video to a file, in constant memory; a run that was stopped goes on where it was."""
 
     host: ClassVar[Host]
     CATEGORY = "8K/video"
     DESCRIPTION = (
-        "Writes a film: decoding, upscaling and encoding run beside each other. Sound, subtitles, chapters and tags are copied "
+        "Writes a video: decoding, upscaling and encoding run beside each other. Sound, subtitles, chapters and tags are copied "
         "from the source. Stopped or killed, the same workflow goes on after the last whole segment."
     )
     SEARCH_ALIASES: ClassVar = ["save video", "export video", "video combine", "h265", "hevc", "encode", "mp4"]
@@ -281,12 +281,12 @@ def _suffix_to_container(suffix: str) -> Any:
 
 
 class SequenceIn:
-    """Numbered pictures of the input folder, as a film."""
+    """An image sequence of the input folder, as a video."""
 
     host: ClassVar[Host]
     CATEGORY = "8K/video"
     DESCRIPTION = (
-        "Opens numbered pictures as a film, one after the other and at their full depth: PNG, TIFF, EXR, JPEG and others. "
+        "Opens an image sequence as a video, one after the other and at their full depth: PNG, TIFF, EXR, JPEG and others. "
         "A number that is missing is refused, unless you say what to make of it."
     )
     SEARCH_ALIASES: ClassVar = ["image sequence", "load images", "frames", "png sequence", "exr sequence", "folder"]
@@ -301,7 +301,7 @@ class SequenceIn:
         return {
             "required": {
                 "pictures": text_input("frames/%05d.png", SEQUENCE_IN_TOOLTIP),
-                "frame_rate": ("FLOAT", {**rate, "tooltip": "Pictures a second; 23.976 is 24000/1001."}),
+                "frame_rate": ("FLOAT", {**rate, "tooltip": "frames per second; 23.976 is 24000/1001."}),
             },
             "optional": {"gaps": choice_input(GAPS, "refuse", GAPS_TOOLTIP)},
         }
@@ -309,7 +309,7 @@ class SequenceIn:
     @classmethod
     def VALIDATE_INPUTS(cls, pictures: str) -> bool | str:
         try:
-            cls.host.find_sequence(pictures)
+            cls.host.find_sequence(images)
         except MediaError as error:
             return str(error)
         return True
@@ -318,27 +318,27 @@ class SequenceIn:
     def IS_CHANGED(cls, pictures: str, frame_rate: float = 24.0, gaps: str = "refuse") -> str:
         from ..runtime.video.sequence.read import compute_sequence_fingerprint
 
-        return f"{frame_rate}:{gaps}:{compute_sequence_fingerprint(cls.host.find_sequence(pictures))}"
+        return f"{frame_rate}:{gaps}:{compute_sequence_fingerprint(cls.host.find_sequence(images))}"
 
     def run(self, pictures: str, frame_rate: float = 24.0, gaps: Any = "refuse") -> tuple[Any]:
         from ..runtime.comfyui.types.video import open_sequence_value
         from ..runtime.images.sequence_frames import make_frame_reader
 
         max_pixels = self.host.get_max_input_pixels()
-        pattern = self.host.find_sequence(pictures)
+        pattern = self.host.find_sequence(images)
         return (
             open_sequence_value(pattern, frame_rate, gaps, lambda say: make_frame_reader(max_pixels, say), self.host.progress),
         )
 
 
 class SequenceOut:
-    """A film as numbered pictures, one file a frame; a run that was stopped goes on where it was."""
+    """A video as an image sequence, one file a frame; a run that was stopped goes on where it was."""
 
     host: ClassVar[Host]
     CATEGORY = "8K/video"
     DESCRIPTION = (
-        "Writes a film as numbered pictures, for compositing and for masters: PNG or TIFF with 16 bits, EXR, and others. "
-        "Stopped or killed, the same workflow goes on after the last whole picture."
+        "Writes a video as an image sequence, for compositing and for masters: PNG or TIFF with 16 bits, EXR, and others. "
+        "Stopped or killed, the same workflow goes on after the last whole image."
     )
     SEARCH_ALIASES: ClassVar = ["image sequence", "save images", "frames", "png sequence", "exr sequence", "extract frames"]
     RETURN_TYPES = ()
@@ -354,9 +354,9 @@ class SequenceOut:
             },
             "optional": {
                 "bit_depth": choice_input(
-                    [AS_SOURCE, *DEPTHS], AS_SOURCE, "32 is floating point. A film of 10 bits becomes 16."
+                    [AS_SOURCE, *DEPTHS], AS_SOURCE, "32 is floating point. A video of 10 bits becomes 16."
                 ),
-                "start_number": int_input(1, 0, 100_000_000, "The number of the first picture."),
+                "start_number": int_input(1, 0, 100_000_000, "The number of the first image."),
                 "if_exists": choice_input([NUMBER, REPLACE], NUMBER, SEQUENCE_EXISTS_TOOLTIP, advanced=True),
             },
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
@@ -365,7 +365,7 @@ class SequenceOut:
     @classmethod
     def VALIDATE_INPUTS(cls, filename: str | None) -> bool | str:
         if filename is not None and not is_sequence_pattern(expand_tokens(filename)):
-            return f"{filename} names one picture, not a series of them. Put a number into it: frames/%05d.png."
+            return f"{filename} names one image, not a series of them. Put a number into it: frames/%05d.png."
         return output_is_possible(cls.host, filename)
 
     def run(

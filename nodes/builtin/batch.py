@@ -19,7 +19,7 @@ class RebatchImages:
 
     host: ClassVar[Host]
     CATEGORY = "image/batch"
-    DESCRIPTION = "Puts all pictures of a list of batches into batches of one size."
+    DESCRIPTION = "Puts all images of a list of batches into batches of one size."
     RETURN_TYPES = ("IMAGE",)
     INPUT_IS_LIST = True
     OUTPUT_IS_LIST = (True,)
@@ -36,11 +36,11 @@ class RebatchImages:
 
 
 class ImageFromBatch:
-    """A part of a batch."""
+    """Select a part of a batch."""
 
     host: ClassVar[Host]
     CATEGORY = "image/batch"
-    DESCRIPTION = "Takes pictures out of a batch; a negative index counts from its end."
+    DESCRIPTION = "Returns images of a batch; a negative index counts from its end."
     SEARCH_ALIASES: ClassVar = ["select image", "pick from batch", "extract image"]
     RETURN_TYPES = ("IMAGE",)
     FUNCTION = "take"
@@ -57,11 +57,11 @@ class ImageFromBatch:
 
 
 class RepeatImageBatch:
-    """A batch, several times."""
+    """Repeat a batch."""
 
     host: ClassVar[Host]
     CATEGORY = "image/batch"
-    DESCRIPTION = "Repeats a batch of pictures."
+    DESCRIPTION = "Repeats a batch of images."
     SEARCH_ALIASES: ClassVar = ["duplicate image", "clone image"]
     RETURN_TYPES = ("IMAGE",)
     FUNCTION = "repeat"
@@ -77,11 +77,11 @@ class RepeatImageBatch:
 
 
 class BatchImagesNode:
-    """Up to 50 batches become one."""
+    """Join up to 50 batches."""
 
     host: ClassVar[Host]
     CATEGORY = "image/batch"
-    DESCRIPTION = "Joins batches; all take the size of the first."
+    DESCRIPTION = "Joins batches; all are resized to the size of the first."
     SEARCH_ALIASES: ClassVar = ["batch", "image batch", "batch images", "combine images", "merge images", "stack images"]
     RETURN_TYPES = ("IMAGE",)
     FUNCTION = "batch"
@@ -100,11 +100,11 @@ class BatchImagesNode:
 
 
 class SplitImageToTileList:
-    """A picture, cut into tiles."""
+    """Cut an image into tiles."""
 
     host: ClassVar[Host]
     CATEGORY = "image/batch"
-    DESCRIPTION = "Cuts a picture into a list of tiles that overlap. TiledUpscale does this by itself, with less memory."
+    DESCRIPTION = "Cuts an image into a list of tiles that overlap. TiledUpscale does this itself, with less memory."
     SEARCH_ALIASES: ClassVar = ["split image", "tile image", "slice image"]
     RETURN_TYPES = ("IMAGE",)
     OUTPUT_IS_LIST = (True,)
@@ -124,11 +124,11 @@ class SplitImageToTileList:
 
 
 class ImageMergeTileList:
-    """Tiles, put together."""
+    """Merge tiles."""
 
     host: ClassVar[Host]
     CATEGORY = "image/batch"
-    DESCRIPTION = "Puts the tiles of SplitImageToTileList together again, blended over their whole width."
+    DESCRIPTION = "Merges the tiles of SplitImageToTileList, blended over the whole overlap."
     SEARCH_ALIASES: ClassVar = ["split image", "tile image", "slice image"]
     RETURN_TYPES = ("IMAGE",)
     INPUT_IS_LIST = True

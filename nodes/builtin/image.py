@@ -41,12 +41,12 @@ def output_is_possible(host: Host, name: str | None) -> bool | str:
 
 
 def collect_workflow_text(prompt: Any, extra_pnginfo: dict[str, Any] | None) -> dict[str, Any]:
-    """What a saved picture carries so that it can be dropped on the canvas or given back to the runner."""
+    """What a saved image carries so that it can be dropped on the canvas or given back to the runner."""
     return {**({"prompt": prompt} if prompt is not None else {}), **(extra_pnginfo or {})}
 
 
 def make_numbered_path_finder(host: Host, folder: Folder) -> Any:
-    """Where the pictures of one batch go: ComfyUI's counter, and ``%batch_num%``."""
+    """Where the images of one batch go: ComfyUI's counter, and ``%batch_num%``."""
 
     def find_path(stem: str, suffix: str, index: int, *, width: int, height: int) -> Path:
         numbered_stem = stem.replace("%batch_num%", str(index))
@@ -66,11 +66,11 @@ def format_ui_files(host: Host, folder: Folder, paths: Sequence[Path]) -> list[d
 
 
 class LoadImage:
-    """A picture of the input folder, decoded as ComfyUI decodes it."""
+    """Load an image of the input folder as ComfyUI does."""
 
     host: ClassVar[Host]
     CATEGORY = "image"
-    DESCRIPTION = "Loads a picture from the input folder as RGB, and its transparency as a mask (1 is transparent)."
+    DESCRIPTION = "Loads an image from the input folder as RGB, and its transparency as a mask (1 is transparent)."
     SEARCH_ALIASES: ClassVar = [
         "load image",
         "open image",
@@ -99,7 +99,7 @@ class LoadImage:
 
 
 class SaveImage:
-    """8-bit PNG files that carry the workflow."""
+    """Save 8-bit PNG files that carry the workflow."""
 
     host: ClassVar[Host]
     CATEGORY = "image"
@@ -126,7 +126,7 @@ class SaveImage:
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
         }
 
-    # Packs derive their own savers and previews, and say with these where the files go.
+    # Packs derive their own nodes from this class and override these.
     type: Folder = "output"
     prefix_append = ""
     compress_level = 4
@@ -141,7 +141,7 @@ class SaveImage:
     def save_images(
         self, images: Any, filename_prefix: str = "ComfyUI", prompt: Any = None, extra_pnginfo: Any = None
     ) -> dict[str, Any]:
-        """``images`` (B, H, W, 3 or 4), or (B, H, W) grey."""
+        """Save ``images`` (B, H, W, 3 or 4), or (B, H, W) grey."""
         from ...runtime.comfyui.types.image import save_image_tensors
 
         pixels = images.unsqueeze(-1) if getattr(images, "ndim", 4) == 3 else images
@@ -152,16 +152,16 @@ class SaveImage:
         return {"ui": {"images": format_ui_files(self.host, self.type, saved)}, "result": (images,)}
 
     def _get_subfolder_prefix(self) -> str:
-        """What comes before a prefix when a derived class writes into a folder inside of ours."""
+        """Return the prefix of a derived class that writes into a subfolder."""
         root, folder = self.host.folder(self.type).resolve(), Path(self.output_dir).resolve()
         inside = folder.relative_to(root) if folder.is_relative_to(root) else Path()
         return "" if inside == Path() else f"{inside.as_posix()}/"
 
 
 class PreviewImage(SaveImage):
-    """As SaveImage, into the folder for temporary files."""
+    """Save to the temporary folder."""
 
-    DESCRIPTION = "Saves the images to the temporary folder, for a look; gone when the run ends."
+    DESCRIPTION = "Saves images to the temporary folder, which is deleted when the run ends."
     SEARCH_ALIASES: ClassVar = ["preview", "preview image", "show image", "view image", "display image", "image viewer"]
     type: Folder = "temp"
     prefix_append = "_temp"
@@ -173,11 +173,11 @@ class PreviewImage(SaveImage):
 
 
 class UpscaleModelLoader:
-    """A model file by its name in models/upscale_models."""
+    """Load a model file of models/upscale_models."""
 
     host: ClassVar[Host]
     CATEGORY = "model/loaders"
-    DESCRIPTION = "Loads an upscale model by file name; a name of the catalog is understood too."
+    DESCRIPTION = "Loads an upscale model by file name or catalog id."
     RETURN_TYPES = ("UPSCALE_MODEL",)
     FUNCTION = "load_model"
 
@@ -200,7 +200,7 @@ class UpscaleModelLoader:
 
 
 class ImageUpscaleWithModel:
-    """ComfyUI's own way to upscale, pixel for pixel; TiledUpscale is the better one."""
+    """Upscale exactly as ComfyUI does; TiledUpscale has no seams."""
 
     host: ClassVar[Host]
     CATEGORY = "image/upscaling"
@@ -233,13 +233,13 @@ def _side_spec(minimum: int = 0, default: int = 512) -> tuple[str, dict[str, Any
 
 
 class ImageScale:
-    """To a width and height."""
+    """Resize to a width and height."""
 
     host: ClassVar[Host]
     upscale_methods: ClassVar = RESIZE_METHODS  # packs offer them too
     crop_methods: ClassVar = ["disabled", "center"]
     CATEGORY = "image/upscaling"
-    DESCRIPTION = "Resizes to a width and height; 0 keeps the aspect."
+    DESCRIPTION = "Resizes to a width and height in pixels; 0 keeps the aspect ratio."
     SEARCH_ALIASES: ClassVar = ["resize", "resize image", "scale image", "image resize", "zoom", "zoom in", "change size"]
     RETURN_TYPES = ("IMAGE",)
     FUNCTION = "upscale"
@@ -249,10 +249,10 @@ class ImageScale:
         return {
             "required": {
                 "image": ("IMAGE",),
-                "upscale_method": (RESIZE_METHODS, {"tooltip": "None of them is antialiased when it makes a picture smaller."}),
+                "upscale_method": (RESIZE_METHODS, {"tooltip": "None of them antialiases when it reduces an image."}),
                 "width": _side_spec(),
                 "height": _side_spec(),
-                "crop": (cls.crop_methods, {"tooltip": "center cuts the picture to the new aspect first."}),
+                "crop": (cls.crop_methods, {"tooltip": "center crops the image to the new aspect ratio first."}),
             }
         }
 
@@ -263,7 +263,7 @@ class ImageScale:
 
 
 class ImageScaleBy:
-    """By a factor."""
+    """Resize by a factor."""
 
     host: ClassVar[Host]
     upscale_methods: ClassVar = RESIZE_METHODS
@@ -284,11 +284,11 @@ class ImageScaleBy:
 
 
 class ImageCrop:
-    """A rectangle of a picture."""
+    """Crop a rectangle."""
 
     host: ClassVar[Host]
     CATEGORY = "image/transform"
-    DESCRIPTION = "Cuts out a rectangle; what lies beyond the border is left out."
+    DESCRIPTION = "Crops a rectangle; the part beyond the border is dropped."
     SEARCH_ALIASES: ClassVar = ["trim"]
     DEPRECATED = True
     RETURN_TYPES = ("IMAGE",)
@@ -306,11 +306,11 @@ class ImageCrop:
 
 
 class ImageBatch:
-    """Two pictures become one batch."""
+    """Join two batches."""
 
     host: ClassVar[Host]
     CATEGORY = "image/batch"
-    DESCRIPTION = "Joins two batches; the second takes the size of the first."
+    DESCRIPTION = "Joins two batches; the second is resized to the size of the first."
     SEARCH_ALIASES: ClassVar = ["combine images", "merge images", "stack images"]
     DEPRECATED = True
     RETURN_TYPES = ("IMAGE",)

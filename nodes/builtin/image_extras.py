@@ -25,7 +25,7 @@ ANY_IMAGE: tuple[str, dict[str, Any]] = ("IMAGE", {})
 
 
 def int_spec(default: int, minimum: int, maximum: int, **options: Any) -> tuple[str, dict[str, Any]]:
-    """A whole number as ComfyUI's own nodes declare it."""
+    """Declare an integer as ComfyUI's own nodes do."""
     return ("INT", {"default": default, "min": minimum, "max": maximum, **options})
 
 
@@ -38,7 +38,7 @@ def _side_spec(default: int = 512) -> tuple[str, dict[str, Any]]:
 
 
 class ImageScaleToTotalPixels:
-    """To a number of megapixels."""
+    """Resize to a number of megapixels."""
 
     host: ClassVar[Host]
     CATEGORY = "image/upscaling"
@@ -64,7 +64,7 @@ class ImageScaleToTotalPixels:
 
 
 class ImageScaleToMaxDimension:
-    """To a longer side."""
+    """Resize to a longer side."""
 
     host: ClassVar[Host]
     CATEGORY = "image/upscaling"
@@ -74,7 +74,7 @@ class ImageScaleToMaxDimension:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        # ComfyUI names bilinear twice, and the place of a word in the list may be what somebody counts on.
+        # ComfyUI lists bilinear twice; clients may rely on positions in the list.
         methods = ["area", "lanczos", "bilinear", "nearest-exact", "bilinear", "bicubic"]
         return {"required": {"image": ANY_IMAGE, "upscale_method": _combo_spec(methods), "largest_size": _side_spec()}}
 
@@ -85,7 +85,7 @@ class ImageScaleToMaxDimension:
 
 
 class ImageInvert:
-    """The negative."""
+    """Invert colors."""
 
     host: ClassVar[Host]
     CATEGORY = "image/color"
@@ -105,11 +105,11 @@ class ImageInvert:
 
 
 class EmptyImage:
-    """One colour."""
+    """Images of one color."""
 
     host: ClassVar[Host]
     CATEGORY = "image"
-    DESCRIPTION = "Makes pictures of one colour."
+    DESCRIPTION = "Makes images of one color."
     RETURN_TYPES = ("IMAGE",)
     FUNCTION = "generate"
 
@@ -132,11 +132,11 @@ class EmptyImage:
 
 
 class LoadImageMask:
-    """One plane of a picture."""
+    """Load one channel as a mask."""
 
     host: ClassVar[Host]
     CATEGORY = "image"
-    DESCRIPTION = "Loads one plane of a picture as a mask; alpha is turned around, so that transparent is 1."
+    DESCRIPTION = "Loads one channel of an image as a mask; alpha is inverted, so that transparent is 1."
     SEARCH_ALIASES: ClassVar = ["import mask", "alpha mask", "channel mask"]
     RETURN_TYPES = ("MASK",)
     FUNCTION = "load_image_mask"
@@ -159,11 +159,11 @@ class LoadImageMask:
 
 
 class LoadImageOutput:
-    """A picture of the output folder."""
+    """Load an image of the output folder."""
 
     host: ClassVar[Host]
     CATEGORY = "image"
-    DESCRIPTION = "Loads a picture that an earlier run left in the output folder."
+    DESCRIPTION = "Loads an image that an earlier run left in the output folder."
     SEARCH_ALIASES: ClassVar = ["output image", "previous generation"]
     EXPERIMENTAL = True
     RETURN_TYPES = ("IMAGE", "MASK")
@@ -185,11 +185,11 @@ class LoadImageOutput:
 
 
 class GetImageSize:
-    """Width, height and number."""
+    """Width, height and batch size."""
 
     host: ClassVar[Host]
     CATEGORY = "image"
-    DESCRIPTION = "Width and height of the pictures, and how many there are."
+    DESCRIPTION = "Returns width and height in pixels, and the number of images."
     SEARCH_ALIASES: ClassVar = ["dimensions", "resolution", "image info"]
     RETURN_TYPES = ("INT", "INT", "INT")
     RETURN_NAMES = ("width", "height", "batch_size")
@@ -200,16 +200,16 @@ class GetImageSize:
         return {"required": {"image": ANY_IMAGE}, "hidden": {"unique_id": "UNIQUE_ID"}}
 
     def measure(self, image: Any, unique_id: str | None = None) -> tuple[int, int, int]:
-        """``unique_id`` is where ComfyUI's canvas shows the size; here nobody looks."""
+        """``unique_id`` is the node on ComfyUI's canvas that shows the size; it is unused here."""
         return image.shape[2], image.shape[1], image.shape[0]
 
 
 class SplitImageWithAlpha:
-    """Colour and transparency, apart."""
+    """Split off the alpha channel."""
 
     host: ClassVar[Host]
     CATEGORY = "image/compositing"
-    DESCRIPTION = "Takes the alpha channel off a picture, as a mask in which transparent is 1."
+    DESCRIPTION = "Splits an image into RGB and a mask of its alpha channel, in which transparent is 1."
     SEARCH_ALIASES: ClassVar = ["extract alpha", "separate transparency", "remove alpha"]
     RETURN_TYPES = ("IMAGE", "MASK")
     FUNCTION = "split"
@@ -225,11 +225,11 @@ class SplitImageWithAlpha:
 
 
 class JoinImageWithAlpha:
-    """Colour and transparency, together."""
+    """Join an alpha channel."""
 
     host: ClassVar[Host]
     CATEGORY = "image/compositing"
-    DESCRIPTION = "Puts a mask on a picture as its alpha channel; where the mask is 1, the picture becomes transparent."
+    DESCRIPTION = "Adds a mask to an image as its alpha channel; where the mask is 1, the image becomes transparent."
     SEARCH_ALIASES: ClassVar = ["add transparency", "apply alpha", "composite alpha", "RGBA"]
     RETURN_TYPES = ("IMAGE",)
     FUNCTION = "join"
@@ -245,11 +245,11 @@ class JoinImageWithAlpha:
 
 
 class ImageCompare:
-    """Two pictures for a look."""
+    """Save two batches for a comparison."""
 
     host: ClassVar[Host]
     CATEGORY = "image"
-    DESCRIPTION = "Saves two batches to the temporary folder, for a look side by side."
+    DESCRIPTION = "Saves two batches to the temporary folder, to compare them side by side."
     EXPERIMENTAL = True
     RETURN_TYPES = ()
     FUNCTION = "compare"
@@ -266,7 +266,7 @@ class ImageCompare:
     def compare(
         self, compare_view: Any, image_a: Any = None, image_b: Any = None, prompt: Any = None, extra_pnginfo: Any = None
     ) -> dict[str, Any]:
-        """As in ComfyUI, these files carry no workflow."""
+        """Save both batches; as in ComfyUI, these files carry no workflow."""
         return {"ui": {"a_images": self._save_preview(image_a, "a"), "b_images": self._save_preview(image_b, "b")}}
 
     def _save_preview(self, images: Any, letter: str) -> list[dict[str, str]]:
@@ -283,11 +283,11 @@ def _resize_option(key: str, **inputs: Any) -> dict[str, Any]:
 
 
 class ResizeImageMaskNode:
-    """Any way to resize."""
+    """Resize in one of nine ways."""
 
     host: ClassVar[Host]
     CATEGORY = "image/transform"
-    DESCRIPTION = "Resizes a picture or a mask, in one of nine ways to say to which size."
+    DESCRIPTION = "Resizes an image or a mask; resize_type is one of nine ways to give the size."
     SEARCH_ALIASES: ClassVar = [
         "resize",
         "resize image",
@@ -341,7 +341,7 @@ class ResizeImageMaskNode:
 
 
 class SaveImageAdvanced:
-    """PNG of 8 or 16 bits, or EXR."""
+    """Save PNG of 8 or 16 bits, or EXR."""
 
     host: ClassVar[Host]
     CATEGORY = "image"

@@ -15,7 +15,7 @@ _TENSOR_EDGE_ITEMS = 6  # torch's ``edgeitems``: what PreviewAny shows of a larg
 
 
 class _Primitive:
-    """A value that a person types once and links to many inputs."""
+    """A value that is typed once and linked to many inputs."""
 
     host: ClassVar[Host]
     CATEGORY = "utilities/primitive"
@@ -26,9 +26,9 @@ class _Primitive:
 
 
 class PrimitiveInt(_Primitive):
-    """A whole number."""
+    """An integer."""
 
-    DESCRIPTION = "A whole number for the inputs that it is linked to."
+    DESCRIPTION = "An integer for the inputs that it is linked to."
     RETURN_TYPES = ("INT",)
 
     @classmethod
@@ -72,9 +72,9 @@ class PrimitiveStringMultiline(_Primitive):
 
 
 class PrimitiveBoolean(_Primitive):
-    """Yes or no."""
+    """A boolean."""
 
-    DESCRIPTION = "Yes or no for the inputs that it is linked to."
+    DESCRIPTION = "A boolean for the inputs that it is linked to."
     RETURN_TYPES = ("BOOLEAN",)
 
     @classmethod
@@ -87,7 +87,7 @@ class PreviewAny:
 
     host: ClassVar[Host]
     CATEGORY = "utilities"
-    DESCRIPTION = "Shows any value as text, and gives the text on."
+    DESCRIPTION = "Shows any value as text, and returns the text."
     SEARCH_ALIASES: ClassVar = ["show output", "inspect", "debug", "print value", "show text"]
     RETURN_TYPES = ("STRING",)
     FUNCTION = "show"
@@ -103,36 +103,36 @@ class PreviewAny:
 
 
 def _format_value(value: Any) -> str:
-    """Text as it is, numbers as Python writes them, JSON where it can be JSON, and otherwise what the value says of itself."""
+    """Return text as it is, numbers as Python prints them, else JSON where possible, else ``str(value)``."""
     if isinstance(value, str):
         return value
     if value is None or isinstance(value, int | float):
         return str(value)
     try:
         return json.dumps(value, indent=4)
-    except Exception:  # JSON knows no such value, or it holds itself
+    except Exception:  # not a JSON value, or circular
         return _print_value(value)
 
 
 def _print_value(value: Any) -> str:
-    torch: Any = sys.modules.get("torch")  # where nobody imported it there is no tensor to print
-    # Not torch.set_printoptions, which forgets whether numbers were wanted in scientific notation.
+    torch: Any = sys.modules.get("torch")  # not imported: there is no tensor to print
+    # Not torch.set_printoptions, which loses the setting for scientific notation.
     print_options: AbstractContextManager[object] = (
         torch._tensor_str.printoptions(edgeitems=_TENSOR_EDGE_ITEMS) if torch else nullcontext()
     )
     try:
         with print_options:
             return str(value)
-    except Exception:  # a __str__ of somebody's own
+    except Exception:  # a foreign __str__ may raise anything
         return "source exists, but could not be serialized."
 
 
 class ComfySwitchNode:
-    """One of two inputs; the other is never made."""
+    """One of two inputs; the other is not computed."""
 
     host: ClassVar[Host]
     CATEGORY = "utilities/logic"
-    DESCRIPTION = "Gives on one of two inputs. What only the other one needs is not run."
+    DESCRIPTION = "Passes on one of two inputs. Nodes that only the other one needs do not run."
     SEARCH_ALIASES: ClassVar = ["if", "then", "switch", "conditional", "branch"]
     EXPERIMENTAL = True
     RETURN_TYPES = ("COMFY_MATCHTYPE_V3",)
@@ -153,11 +153,11 @@ class ComfySwitchNode:
 
 
 class CustomCombo:
-    """A choice from a list that a person wrote."""
+    """A choice from a list typed into the node."""
 
     host: ClassVar[Host]
     CATEGORY = "utilities"
-    DESCRIPTION = "One of the words that were typed into the node on the canvas, and its place among them."
+    DESCRIPTION = "Returns the chosen one of the words typed into the node on the canvas, and its index."
     EXPERIMENTAL = True
     RETURN_TYPES = ("STRING", "INT")
     RETURN_NAMES = ("STRING", "INDEX")
@@ -165,12 +165,12 @@ class CustomCombo:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        # The canvas sends ``index`` and ``option1``, ``option2``, ... without anybody declaring them; hidden inputs let one in.
+        # The canvas also sends ``index``, ``option1``, ``option2``, ... undeclared; a hidden input lets ``index`` in.
         return {"required": {"choice": ("COMBO", {"multiselect": False, "options": []})}, "hidden": {"index": "INDEX"}}
 
     @classmethod
     def VALIDATE_INPUTS(cls, choice: str) -> bool:
-        """Any: only the canvas knows the list."""
+        """Accept any choice: only the canvas knows the list."""
         return True
 
     def choose(self, choice: str, index: int | None = None) -> tuple[str, int]:
@@ -207,11 +207,11 @@ class StringConcatenate:
 
 
 class StringReplace:
-    """A text with a part of it exchanged."""
+    """Replace text."""
 
     host: ClassVar[Host]
     CATEGORY = "text"
-    DESCRIPTION = "Puts one text in the place of another, wherever it is found."
+    DESCRIPTION = "Replaces every occurrence of a text by another."
     SEARCH_ALIASES: ClassVar = ["replace", "find and replace", "substitute", "swap text"]
     RETURN_TYPES = ("STRING",)
     FUNCTION = "exchange"

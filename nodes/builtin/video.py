@@ -14,11 +14,11 @@ if TYPE_CHECKING:
 
 
 class LoadVideo:
-    """A film of the input folder; nothing is decoded yet."""
+    """Open a video of the input folder without decoding it."""
 
     host: ClassVar[Host]
     CATEGORY = "video"
-    DESCRIPTION = "Opens a film of the input folder. It is decoded when somebody asks for frames."
+    DESCRIPTION = "Opens a video of the input folder. Frames are decoded when another node requests them."
     SEARCH_ALIASES: ClassVar = ["import video", "open video", "video file"]
     RETURN_TYPES = ("VIDEO",)
     FUNCTION = "load"
@@ -48,7 +48,7 @@ class SaveVideo:
 
     host: ClassVar[Host]
     CATEGORY = "video"
-    DESCRIPTION = "Saves a film as MP4: packets are copied where they may be, and otherwise encoded as H.264."
+    DESCRIPTION = "Saves a video as MP4: packets are copied where possible, otherwise encoded as H.264."
     SEARCH_ALIASES: ClassVar = ["export video"]
     RETURN_TYPES = ("VIDEO",)
     RETURN_NAMES = ("video",)
@@ -67,7 +67,7 @@ class SaveVideo:
         ]
         return {
             "required": {
-                "video": ("VIDEO", {"tooltip": "The film to save."}),
+                "video": ("VIDEO", {"tooltip": "The video to save."}),
                 "filename_prefix": ("STRING", {"default": "video/ComfyUI", "multiline": False}),
                 "format": ("COMBO", {"default": "auto", "multiselect": False, "options": ["auto", "mp4"]}),
                 "codec": ("COMFY_DYNAMICCOMBO_V3", {"options": codecs}),
@@ -101,11 +101,11 @@ class SaveVideo:
 
 
 class CreateVideo:
-    """Pictures become a film."""
+    """Make a video of images."""
 
     host: ClassVar[Host]
     CATEGORY = "video"
-    DESCRIPTION = "Makes a film of pictures and sound. They stay in memory until it is saved."
+    DESCRIPTION = "Makes a video of images and audio. They stay in memory until it is saved."
     SEARCH_ALIASES: ClassVar = ["images to video"]
     RETURN_TYPES = ("VIDEO",)
     FUNCTION = "create"
@@ -118,7 +118,7 @@ class CreateVideo:
                 "images": ("IMAGE", {"tooltip": "The frames."}),
                 "fps": ("FLOAT", {"default": 30.0, "min": 1.0, "max": 120.0, "step": 1.0}),
             },
-            "optional": {"audio": ("AUDIO", {"tooltip": "The sound."}), "bit_depth": ("INT", depth)},
+            "optional": {"audio": ("AUDIO", {"tooltip": "The audio track."}), "bit_depth": ("INT", depth)},
         }
 
     def create(self, images: Any, fps: float, audio: Any = None, bit_depth: int = 8) -> tuple[Any]:
@@ -128,13 +128,13 @@ class CreateVideo:
 
 
 class GetVideoComponents:
-    """Every frame of a film, in memory."""
+    """Load every frame of a video into memory."""
 
     host: ClassVar[Host]
     CATEGORY = "video"
     DESCRIPTION = (
-        "Takes a film apart: all of its frames at once, its sound, frame rate and depth. Says how much memory that takes, and "
-        "refuses where there is less; TiledUpscaleVideo takes one frame after the other."
+        "Splits a video into all of its frames, its audio, frame rate and bit depth. Shows how much memory the frames take and "
+        "fails where there is less; TiledUpscaleVideo needs only one frame at a time."
     )
     SEARCH_ALIASES: ClassVar = ["extract frames", "split video", "video to images", "demux"]
     RETURN_TYPES = ("IMAGE", "AUDIO", "FLOAT", "INT")
@@ -143,12 +143,12 @@ class GetVideoComponents:
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"video": ("VIDEO", {"tooltip": "The film to take apart."})}}
+        return {"required": {"video": ("VIDEO", {"tooltip": "The video to split."})}}
 
     def take_apart(self, video: Any) -> tuple[Any, Any, float, int]:
-        # Another pack's VIDEO does not know this question.
+        # The VIDEO of another pack has no such method.
         needed_bytes = video.memory_of_components() if hasattr(video, "memory_of_components") else 0
-        with self.host.progress(1, "film") as progress:
+        with self.host.progress(1, "video") as progress:
             if needed_bytes:
                 progress.message(f"All frames at once take {needed_bytes / 1e9:.1f} GB of memory.")
             parts = video.get_components()
@@ -157,11 +157,11 @@ class GetVideoComponents:
 
 
 class VideoSlice:
-    """A part of a film; nothing is decoded yet."""
+    """Trim a video without decoding it."""
 
     host: ClassVar[Host]
     CATEGORY = "video"
-    DESCRIPTION = "Takes a part of a film, by seconds. A negative start counts from the end."
+    DESCRIPTION = "Trims a video by seconds. A negative start counts from the end."
     SEARCH_ALIASES: ClassVar = ["trim video duration", "skip first frames", "frame load cap", "start time"]
     RETURN_TYPES = ("VIDEO",)
     FUNCTION = "trim"
@@ -169,8 +169,8 @@ class VideoSlice:
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         start = {"default": 0.0, "min": -100000.0, "max": 100000.0, "step": 0.001, "tooltip": "In seconds."}
-        duration = {"default": 0.0, "min": 0.0, "step": 0.001, "tooltip": "In seconds; 0 is all the rest."}
-        strict = {"default": False, "tooltip": "Fail where the film is shorter than this."}
+        duration = {"default": 0.0, "min": 0.0, "step": 0.001, "tooltip": "In seconds; 0 means to the end."}
+        strict = {"default": False, "tooltip": "Fail where the video is shorter than start plus duration."}
         return {
             "required": {
                 "video": ("VIDEO", {}),
@@ -184,8 +184,8 @@ class VideoSlice:
         trimmed = video.as_trimmed(start_time, duration, strict_duration=strict_duration)
         if trimmed is None:
             raise WorkflowError(
-                f"{duration:g} seconds from {start_time:g} on are more than the film has: it is {video.get_duration():g} long.",
-                "Choose a part that is there, or set strict_duration to false.",
+                f"{duration:g} s from {start_time:g} s on exceed the video, which is {video.get_duration():g} s long.",
+                "Choose a shorter part, or set strict_duration to false.",
             )
         return (trimmed,)
 

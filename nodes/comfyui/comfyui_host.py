@@ -1,4 +1,4 @@
-"""ComfyUI as a home. Only the files called ``comfy_*`` know it; its modules are imported when asked for, never at load."""
+"""ComfyUI as the host. Its modules are imported when they are needed, never at load."""
 
 # ComfyUI's modules exist only inside ComfyUI and carry no types.
 # pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
@@ -18,19 +18,19 @@ from ...runtime.progress import Progress
 PREVIEW_SIDE = 512
 PREVIEW_INTERVAL = 1.0
 PROGRESS_MESSAGE = "upscale8k.progress"
-"""The message that tells a page how far a node is, in numbers and in sentences; ``web/js/progress_on_node.js`` shows it."""
+"""Name of the message with a node's progress; ``web/js/progress_on_node.js`` shows it."""
 MESSAGE_INTERVAL = 0.5
 
 
 def register_blueprints() -> None:
-    """Let ComfyUI find our subgraph blueprints: it looks for subgraphs/*.json one level below each custom_nodes folder.
+    """Let ComfyUI find our subgraph blueprints: it searches subgraphs/*.json one level below each custom_nodes folder.
 
-    A folder named at registration is no longer looked through for nodes; ComfyUI lists these folders before it loads a pack.
+    ComfyUI lists these folders before it loads a pack, so it does not search this one for nodes.
     """
     try:
         import folder_paths
     except ModuleNotFoundError:
-        return  # the mappings are read without a ComfyUI around
+        return  # the mappings are read outside of ComfyUI
     folder_paths.add_model_folder_path("custom_nodes", str(BLUEPRINTS_FOLDER))
 
 
@@ -54,7 +54,7 @@ class ComfyHost(LocalHost):
         return tuple(Path(path) for path in folder_paths.get_folder_paths("upscale_models"))
 
     def register_model(self, model: Any) -> Any:
-        """Core's ImageUpscaleWithModel asks a model for its patcher, which is how ComfyUI moves weights to the GPU."""
+        """Add the patcher that ComfyUI's ImageUpscaleWithModel uses to move weights to the GPU."""
         from comfy import model_management, model_patcher
 
         if getattr(model, "patcher", None) is None:
@@ -90,9 +90,9 @@ class ComfyHost(LocalHost):
 
 
 class _ComfyProgress:
-    """ComfyUI's bar, and beside it what a bar has no room for: frames, pace, time left, and sentences.
+    """ComfyUI's progress bar, and messages to the page with frames, pace, time left and sentences.
 
-    A preview is small and rare: each may take a fiftieth of the time until the next.
+    Previews are throttled: making one takes at most a fiftieth of the time until the next.
     """
 
     def __init__(self, bar: Any, unit: str, node: str, total: int) -> None:
@@ -114,7 +114,7 @@ class _ComfyProgress:
     def advance(self, steps: int = 1) -> None:
         self.check_cancelled()
         self._done += steps
-        self._bar.update(steps if self._total else 0)  # without a total it stays empty
+        self._bar.update(steps if self._total else 0)  # without a total the bar stays empty
         if time.monotonic() >= self._next_message:
             self._send()
 
@@ -130,7 +130,7 @@ class _ComfyProgress:
         self._numbers.update(numbers)
 
     def finish(self) -> None:
-        """Tell the last of it, which may be why the work ended."""
+        """Send the last state, which may hold the reason why the work ended."""
         self._send()
 
     def _send(self) -> None:
@@ -138,7 +138,7 @@ class _ComfyProgress:
 
         now, server = time.monotonic(), PromptServer.instance
         self._next_message = now + MESSAGE_INTERVAL
-        total = self._total if self._done <= self._total else 0  # one that was passed was an estimate
+        total = self._total if self._done <= self._total else 0  # a total that was exceeded was an estimate
         counters = {"done": self._done, "total": total, "seconds": now - self._started}
         content = {"node": self._node, **counters, **self._numbers, "said": list(self._messages)}
         server.send_sync(PROGRESS_MESSAGE, content, server.client_id)

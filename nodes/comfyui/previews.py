@@ -1,7 +1,7 @@
-"""Our nodes as ComfyUI runs them: beside its result, a node shows its source and its result under a slider, or its map.
+"""Our nodes inside ComfyUI: they also show source and result under a slider, or their map, on the node.
 
-The command line has no canvas, so there the same nodes make no such pictures. What is shown is small and bounded, whatever
-the size of the picture or the length of the film; ``web/js/compare_on_node.js`` shows it.
+The command line has no canvas, so there the nodes make no previews. Number and size of the previews are bounded, whatever the
+size of the image or the length of the video; ``web/js/compare_on_node.js`` shows them.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ if TYPE_CHECKING:
     from ...runtime.report.before_after import BeforeAfterPair, SourceSnapshot
 
 COMPARED_KEY = "upscale8k_compared"
-"""The key of a node's ``ui`` that holds the pairs of pictures."""
+"""Key of ``ui`` with the pairs of images."""
 MAX_IMAGES = 4
-"""Of a batch at most."""
+"""Of a batch, at most."""
 MAX_FRAMES = 3
-"""Of a film at most."""
+"""Of a video, at most."""
 JPEG_QUALITY = 92
 MAP_SIDE = 1024
-"""Of a map on its node at most, in pixels."""
+"""Longest side of a map on its node, in pixels."""
 
 
 class TiledUpscaleWithPreview(TiledUpscale):
-    """Shows the pictures of a batch before and after."""
+    """Shows images of the batch before and after."""
 
     def run(self, image: Any, *values: Any, **settings: Any) -> Any:
         (result,) = super().run(image, *values, **settings)
         with self.host.progress(1, "picture") as progress:
             progress.advance()
-            progress.preview(result[-1].numpy())  # else the last live preview, of a picture half done, would stay
+            progress.preview(result[-1].numpy())  # replaces the last live preview, of a half finished image
         return {"ui": {COMPARED_KEY: _save_image_pairs(self.host, image, result)}, "result": (result,)}
 
 
 class TiledUpscaleVideoWithPreview(TiledUpscaleVideo):
-    """Lets the node that writes the film see frames of the source, too."""
+    """Records frames of the source for the node that writes the video."""
 
     def run(self, video: Any, *values: Any, **settings: Any) -> Any:
         frame_pairs = VideoFramePairs()
@@ -56,7 +56,7 @@ class TiledUpscaleVideoWithPreview(TiledUpscaleVideo):
 
 
 class VideoOutWithPreview(VideoOut):
-    """Shows some frames of an upscaled film before and after."""
+    """Shows frames of an upscaled video before and after."""
 
     def run(self, video: Any, *values: Any, **settings: Any) -> Any:
         return _write_with_preview(
@@ -65,7 +65,7 @@ class VideoOutWithPreview(VideoOut):
 
 
 class SequenceOutWithPreview(SequenceOut):
-    """Shows some frames of an upscaled film before and after."""
+    """Shows frames of an upscaled video before and after."""
 
     def run(self, video: Any, *values: Any, **settings: Any) -> Any:
         return _write_with_preview(
@@ -100,9 +100,9 @@ NODES: dict[str, type] = {
 
 
 class VideoFramePairs:
-    """The same few frames on both sides of an upscaler, caught as they pass, so that none is computed twice.
+    """Samples the same frames before and after an upscaler while they pass, so none is computed twice.
 
-    They lie at a sixth, a half and five sixths of the film: its first frame is often black.
+    Sampled at 1/6, 1/2 and 5/6 of the duration: the first frame is often black.
     """
 
     def __init__(self) -> None:
@@ -112,28 +112,28 @@ class VideoFramePairs:
         self._pairs: dict[int, list[tuple[str, BeforeAfterPair]]] = {}
 
     def reset(self, duration: float, size: Size) -> None:
-        """Forget what was seen; the result will last ``duration`` seconds and have this size."""
+        """Start anew for a result of ``duration`` seconds and this size."""
         self._size = size
         self._times = [duration * (2 * number + 1) / (2 * MAX_FRAMES) for number in range(MAX_FRAMES)]
         self._sources.clear()
         self._pairs.clear()
 
     def add_source_frame(self, frame: Frame) -> None:
-        """A frame of the source, perhaps one to be kept."""
+        """Keep a frame of the source if it is sampled."""
         if self._size and self._is_sampled(frame):
             from ...runtime.report.before_after import SourceSnapshot
 
             self._sources[frame.pts] = SourceSnapshot(frame.pixels, self._size)
 
     def add_result_frame(self, frame: Frame) -> None:
-        """A frame of the result. Its source has passed before it."""
+        """Pair a frame of the result with its source, which was added before."""
         before = self._sources.pop(frame.pts, None)
         if before:
             when = f"{float(frame.seconds):.2f} s"
             self._pairs[frame.pts] = [(when, pair) for pair in before.make_pairs(frame.pixels)]
 
     def get_pairs(self) -> list[tuple[str, BeforeAfterPair]]:
-        """What was caught, and when in the film it is."""
+        """Return the pairs in order, each with its time as text."""
         return [pair for pts in sorted(self._pairs) for pair in self._pairs[pts]]
 
     def _is_sampled(self, frame: Frame) -> bool:
@@ -142,11 +142,11 @@ class VideoFramePairs:
 
 
 _FRAME_PAIRS: WeakKeyDictionary[Any, VideoFramePairs] = WeakKeyDictionary()
-"""By the film that an upscaler gave: what sees its source."""
+"""By the video value that an upscaler returned."""
 
 
 def _write_with_preview(host: Host, video: Any, write: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
-    """What ``write`` says of the film it wrote, and frames of it where it comes straight from an upscaler."""
+    """Write a video; add previews to its ``ui`` where it comes directly from an upscaler."""
     frame_pairs = _FRAME_PAIRS.get(video)
     if frame_pairs is None:
         return write(video)
@@ -156,7 +156,7 @@ def _write_with_preview(host: Host, video: Any, write: Callable[[Any], dict[str,
 
 
 def _tap_frames(host: Host, video: Any, on_frame: Callable[[Frame], None]) -> Any:
-    """The same film; ``see`` is shown each frame that somebody reads."""
+    """Return the same video that calls ``on_frame`` with each frame that is read."""
     from ...runtime.comfyui.types.video import map_video_value
     from ...runtime.media.video_stream import VideoStream
 
@@ -207,7 +207,7 @@ def _save_image(host: Host, prefix: str, image: Any, format_name: Literal["PNG",
 
 
 def _save_pairs(host: Host, pairs: list[tuple[str, BeforeAfterPair]]) -> list[dict[str, Any]]:
-    """The pictures in the folder of temporary files, as the canvas asks for them."""
+    """Save pairs to the temporary folder and return their entries for ``ui``."""
     entries: list[dict[str, Any]] = []
     for note, pair in pairs:
         paths: list[Path] = []

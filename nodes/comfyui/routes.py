@@ -1,7 +1,7 @@
-"""What the scripts on the canvas ask of the server: the headless command, what models there are, and the download of one.
+"""HTTP routes for the scripts on the canvas: the headless command, the list of models, and the download of one.
 
-Nothing is downloaded unasked, and nothing but files of the catalog, each checked by its hash. Who may ask is said in
-``_refusal``: a page of this very server, where the server is for this machine alone or its owner allowed it.
+Only files of the catalog are downloaded, on request, and each is checked by its hash. Requests are accepted from pages of this
+server, where it serves only this machine or its owner allowed downloads: see ``_get_refusal_reason``.
 """
 
 # ComfyUI's modules exist only inside ComfyUI and carry no types.
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     from ...runtime.host import Host
 
 ALLOW_DOWNLOADS_ENV = "UPSCALE8K_ALLOW_DOWNLOADS"
-"""1 lets the pages of a server that others can reach download models, 0 forbids it everywhere."""
+"""1 allows downloads on a server that other machines can reach, 0 forbids them everywhere."""
 DOWNLOAD_MESSAGE = "upscale8k.download"
-"""The message that tells a page how far a download is."""
+"""Name of the message with the progress of a download."""
 DOWNLOAD_MESSAGE_INTERVAL = 0.25  # seconds
 FORBIDDEN, CONFLICT, BAD_REQUEST = 403, 409, 400
 
@@ -41,14 +41,14 @@ COMMAND_ROUTE = "/upscale8k/command"
 
 
 def register_routes(host: Host) -> None:
-    """Add the routes to the running server, once. Without one, as in a test, there is nobody to answer."""
+    """Add the routes to the running server, once; do nothing without a server, as in a test."""
     server = getattr(getattr(sys.modules.get("server"), "PromptServer", None), "instance", None)
     if server is not None and all(route.path != COMMAND_ROUTE for route in server.routes):
         Routes(host, server).add_to_server()
 
 
 class Routes:
-    """The answers, for one server."""
+    """The routes of one server."""
 
     def __init__(self, host: Host, server: Any) -> None:
         self._host = host
@@ -63,7 +63,7 @@ class Routes:
         routes.post("/upscale8k/models/stop")(self.stop_download)
 
     async def get_command(self, request: Any) -> Any:
-        """The line for a shell that runs the workflow ``file``, which the page has put among the user's files."""
+        """Return the shell command that runs the workflow ``file``, which the page saved among the user's files."""
         file = self._server.user_manager.get_request_user_filepath(request, request.query.get("file", ""), create_dir=False)
         if not file or not Path(file).is_file():
             return _json_response({"error": "There is no such workflow file."}, BAD_REQUEST)
@@ -71,7 +71,7 @@ class Routes:
         return _json_response({"command": build_command_line(self._host, Path(file), packs)})
 
     async def list_models(self, request: Any) -> Any:
-        """What is here and what could be had, and why this page may not download it, if so."""
+        """Return installed and available models, and why this page may not download them, if so."""
         rows = [
             {
                 "id": row.id,
@@ -90,14 +90,14 @@ class Routes:
         )
 
     async def start_download(self, request: Any) -> Any:
-        """Download one model of the catalog, and answer when it is there or cannot be."""
+        """Download one model of the catalog and respond when it is complete or failed."""
         if reason := _get_refusal_reason(request):
             return _json_response({"error": reason}, FORBIDDEN)
         content = await _read_json_object(request)
         entry = load_catalog().get(str(content.get("id")))
         folder = self._get_models_folder()
         if entry is None or folder is None:
-            return _json_response({"error": "There is no such model in the catalog, or no folder for models."}, BAD_REQUEST)
+            return _json_response({"error": "The catalog has no such model, or there is no folder for models."}, BAD_REQUEST)
         if entry.id in self._downloads:
             return _json_response({"error": f"{entry.id} is being downloaded already."}, CONFLICT)
         return await self._run_download(entry, folder, str(content.get("client_id", "")))
@@ -118,7 +118,7 @@ class Routes:
         return _json_response({"path": str(downloaded_model.path), "warning": downloaded_model.warning})
 
     async def stop_download(self, request: Any) -> Any:
-        """End a download; what came stays, and the next one goes on from it."""
+        """Stop a download; received data stays, and the next download resumes from it."""
         if reason := _get_refusal_reason(request):
             return _json_response({"error": reason}, FORBIDDEN)
         content = await _read_json_object(request)
@@ -132,7 +132,7 @@ class Routes:
 
 
 class ModelDownload:
-    """One download, told of to the page a few times a second."""
+    """One download that reports its progress a few times per second."""
 
     def __init__(self, on_progress: Callable[[int, int | None], None]) -> None:
         self.stop_requested = False
@@ -154,7 +154,7 @@ class ModelDownload:
 
 
 def build_command_line(host: Host, workflow: Path, packs: Sequence[Path] = (), *, windows: bool = os.name == "nt") -> str:
-    """What gives, in a shell on this machine, the pixels that Run on the canvas gives: same folders, same device."""
+    """Return a shell command that gives the same pixels as Run on the canvas: same folders, same device."""
     args = [sys.executable, "-m", "runtime", "run", str(workflow)]
     args += ["--input-dir", str(host.folder("input")), "--output-dir", str(host.folder("output"))]
     for folder in host.model_folders():
@@ -168,7 +168,7 @@ def build_command_line(host: Host, workflow: Path, packs: Sequence[Path] = (), *
 
 
 def _find_pack_folder(module: str) -> Path | None:
-    """Where ComfyUI found the pack that says ``custom_nodes.NAME`` of its nodes; None for ours and for none."""
+    """Return the folder of the pack whose nodes have the module ``custom_nodes.NAME``; None for ours and unknown ones."""
     import folder_paths
 
     name = module.removeprefix("custom_nodes.")
@@ -180,7 +180,7 @@ def _find_pack_folder(module: str) -> Path | None:
 
 
 def _get_refusal_reason(request: Any) -> str:
-    """Why this page may not have a model downloaded, as a sentence; empty when it may."""
+    """Return why this page may not download a model; empty when it may."""
     from comfy.cli_args import args
     from server import is_loopback
 
@@ -189,17 +189,17 @@ def _get_refusal_reason(request: Any) -> str:
     if allowed == "0":
         return f"Downloads are switched off ({ALLOW_DOWNLOADS_ENV}=0). {manual_hint}"
     if allowed != "1" and not all(is_loopback(address.strip()) for address in args.listen.split(",")):
-        return f"Other machines can reach this server: downloads need {ALLOW_DOWNLOADS_ENV}=1 from its owner. {manual_hint}"
+        return f"Other machines can reach this server, so downloads need {ALLOW_DOWNLOADS_ENV}=1 set by its owner. {manual_hint}"
     if request.method == "POST":
         if urlsplit(request.headers.get("Origin", "")).netloc.casefold() != request.host.casefold():
-            return "Only a page of this server may ask for a download."
+            return "Only a page of this server may request a download."
         if request.content_type != "application/json":
-            return "A download is asked for as JSON."
+            return "A download must be requested as JSON."
     return ""
 
 
 async def _read_json_object(request: Any) -> dict[str, Any]:
-    """What the page sent; nothing where that is no JSON object."""
+    """Return the JSON object of the request; empty where it is none."""
     try:
         content = await request.json()
     except ValueError:

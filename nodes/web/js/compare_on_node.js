@@ -22,7 +22,7 @@ document.head.append(style)
 
 const url = (file) => api.apiURL(`/view?${new URLSearchParams(file)}`)
 
-/** The slider as an element. `element.show(pairs)` gives it other pictures. */
+/** The slider as an element. `element.show(pairs)` gives it other images. */
 function slider() {
   const element = document.createElement('div')
   element.className = 'upscale8k-compare'

@@ -47,7 +47,7 @@ function show(node, lines) {
   const wanted = Math.min(rows * LINE + 10, HIGHEST)
   const height = () => node.widgets.find((one) => one.name === BOX)?.rows ?? wanted
   const widget = box(node, BOX, () => paper('status', LOOKS), height)
-  widget.options.getMaxHeight = height // what is left over belongs to pictures
+  widget.options.getMaxHeight = height // what is left over belongs to images
   if (!state.grown) raise(node, widget)
   widget.element.textContent = lines.join('\n')
   if (wanted <= (widget.rows ?? 0)) return

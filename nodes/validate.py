@@ -1,0 +1,96 @@
+"""Checks of inputs that need no torch. Each returns what VALIDATE_INPUTS must: True, or a sentence about what is wrong.
+
+None is the value of an input that a wire will provide later; it is accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from ..runtime.errors import Upscale8KError, WorkflowError
+from ..runtime.media.geometry import Size
+from ..runtime.metrics.external_scores.score_table import parse_scores
+from ..runtime.models.locate import find_model, resolve_model_names, split_names
+from ..runtime.report.crop_spec import parse_crop_specs
+from ..runtime.upscale.backends import BACKENDS, PRECISIONS
+from ..runtime.upscale.target_size import MODEL_SCALE, compute_final_size
+from ..runtime.upscale.tiles import MIN_TILE
+from .declare import LARGEST_TILE
+
+if TYPE_CHECKING:
+    from ..runtime.host import Host
+
+Answer = bool | str
+
+
+def check(action: Callable[[], object]) -> Answer:
+    """Run ``action`` and return True, or the text of its error."""
+    try:
+        action()
+    except Upscale8KError as error:
+        return str(error)
+    return True
+
+
+def first_problem(answers: Iterable[Answer]) -> Answer:
+    """Return the first answer that is not True, else True."""
+    return next((answer for answer in answers if answer is not True), True)
+
+
+def file_is_there(host: Host, name: str) -> Answer:
+    """Check the name of an input file."""
+    return check(lambda: host.find_input(name))
+
+
+def output_is_possible(host: Host, name: str | None) -> Answer:
+    """Check that a result of this name could be written."""
+    return name is None or check(lambda: host.check_output("output", name))
+
+
+def model_is_there(host: Host, name: str) -> Answer:
+    """Check that the weights of a model are in a models folder."""
+    return check(lambda: find_model(name, host.model_folders()))
+
+
+def models_are_known(host: Host, models: str | None) -> Answer:
+    """Check a list of models: each must be in the catalog or in a models folder."""
+    return models is None or check(lambda: resolve_model_names(models, host.model_folders()))
+
+
+def upscale_is_valid(target: str | None, tile: int | None) -> Answer:
+    """Check the target and the tile of a node that upscales."""
+    if tile and not MIN_TILE <= tile <= LARGEST_TILE:
+        return f"A tile of {tile} pixels is out of range. Use 0 (automatic), or {MIN_TILE} to {LARGEST_TILE}."
+    return target is None or check(lambda: compute_final_size(Size(1, 1), 1, target))
+
+
+def comparison_target_is_valid(target: str | None) -> Answer:
+    """Check the target of a comparison: models of different scales are compared at one size."""
+    if target is not None and target.strip().lower() == MODEL_SCALE:
+        return "Models of different scales are compared at one size. Use 4x, 2x, 8K or another target."
+    return upscale_is_valid(target, None)
+
+
+def crop_is_valid(crop: str | None) -> Answer:
+    """Check the text of a crop."""
+    return check(lambda: parse_crop_specs(crop or ""))
+
+
+def scores_are_known(scores: str | None) -> Answer:
+    """Check a list of scores."""
+    return check(lambda: parse_scores(scores or ""))
+
+
+def parse_benchmark_options(
+    sizes: str, tiles: str, precisions: str, backends: str
+) -> tuple[list[str], list[int], list[str], list[str]]:
+    """Split the four lists of a benchmark. Raises ``WorkflowError`` for a word that is not allowed."""
+    numbers = split_names(tiles)
+    if not all(number.isdecimal() for number in numbers):
+        raise WorkflowError(f"Invalid tiles {tiles!r}.", "Write integers with commas; 0 selects automatically.")
+    for words, allowed, option_name in ((precisions, PRECISIONS, "precision"), (backends, BACKENDS, "backend")):
+        for word in split_names(words):
+            if word not in allowed:
+                raise WorkflowError(f"Unknown {option_name} {word!r}.", f"Use some of: {', '.join(allowed)}.")
+    return split_names(sizes), [int(number) for number in numbers], split_names(precisions), split_names(backends)
