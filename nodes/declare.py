@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import Any, Literal
 
 from ..runtime.metrics.external_scores.score_table import SCORE_KEYS_TEXT
-from ..runtime.upscale.backends import BACKENDS, PRECISIONS
+from ..runtime.upscale.backends.base import PRECISIONS, list_backend_choices
 from ..runtime.upscale.target_size import TARGET_NAMES
 from ..runtime.upscale.tiles import MIN_TILE
 
@@ -86,7 +86,7 @@ def tile_input(**extra: Any) -> Input:
 def backend_input() -> Input:
     """Declare the engine that runs a model."""
     return choice_input(
-        BACKENDS, "auto", "Library that runs the model; null only repeats pixels, for dry runs.", advanced=True
+        list_backend_choices(), "auto", "Library that runs the model; null only repeats pixels, for dry runs.", advanced=True
     )
 
 

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..runtime.errors import ModelError
 from ..runtime.models.locate import find_model, list_selector_names
 from .declare import choice_input
+from .validate import model_is_there
 
 if TYPE_CHECKING:
     from ..runtime.host import Host
 
 MODEL_TOOLTIP = (
-    "realesrgan-x4plus for photographs, realesrgan-x4plus-anime for drawings, realesr-animevideov3 when it must be fast. "
-    "`python -m runtime models` lists what else can be pulled."
+    "realesrgan-x4plus for photographs, realesrgan-x4plus-anime for drawings, realesr-animevideov3 for speed. "
+    "`python -m runtime models` lists more models to pull."
 )
 
 
@@ -23,8 +23,8 @@ class UpscaleModel:
     host: ClassVar[Host]
     CATEGORY = "8K/models"
     DESCRIPTION = (
-        "Loads a super-resolution model: Real-ESRGAN weights that came with this pack, or any file in models/upscale_models "
-        "that spandrel reads (Real-ESRGAN, BSRGAN, SwinIR, DAT, HAT and about forty more). Nothing is downloaded here."
+        "Loads a super-resolution model: Real-ESRGAN weights that come with this pack, or any file in models/upscale_models "
+        "that spandrel reads (Real-ESRGAN, BSRGAN, SwinIR, DAT, HAT and about forty more). It downloads nothing."
     )
     SEARCH_ALIASES: ClassVar = [
         "upscale model",
@@ -37,7 +37,7 @@ class UpscaleModel:
     ]
     RETURN_TYPES = ("UPSCALE_MODEL",)
     RETURN_NAMES = ("upscale_model",)
-    OUTPUT_TOOLTIPS = ("For TiledUpscale, and for any other node that takes an upscale model.",)
+    OUTPUT_TOOLTIPS = ("For Tiled Upscale, and for any other node that takes an upscale model.",)
     FUNCTION = "run"
 
     @classmethod
@@ -47,11 +47,7 @@ class UpscaleModel:
 
     @classmethod
     def VALIDATE_INPUTS(cls, model: str) -> bool | str:
-        try:
-            find_model(model, cls.host.model_folders())
-        except ModelError as error:
-            return str(error)
-        return True
+        return model_is_there(cls.host, model)
 
     @classmethod
     def IS_CHANGED(cls, model: str) -> str:

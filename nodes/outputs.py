@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..runtime.host import expand_tokens
+from ..runtime.paths import expand_tokens
 
 if TYPE_CHECKING:
     from ..runtime.comfyui.types.image import FindOutputPath
-    from ..runtime.host import Folder, Host
+    from ..runtime.host import Host
+    from ..runtime.paths import Folder
 
 
 def collect_workflow_text(prompt: Any, extra_pnginfo: dict[str, Any] | None) -> dict[str, Any]:

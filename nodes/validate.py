@@ -13,7 +13,7 @@ from ..runtime.media.geometry import Size
 from ..runtime.metrics.external_scores.score_table import parse_scores
 from ..runtime.models.locate import find_model, resolve_model_names, split_names
 from ..runtime.report.crop_spec import parse_crop_specs
-from ..runtime.upscale.backends import BACKENDS, PRECISIONS
+from ..runtime.upscale.backends.base import PRECISIONS, list_backend_choices
 from ..runtime.upscale.target_size import MODEL_SCALE, compute_final_size
 from ..runtime.upscale.tiles import MIN_TILE
 from .declare import LARGEST_TILE
@@ -89,7 +89,7 @@ def parse_benchmark_options(
     numbers = split_names(tiles)
     if not all(number.isdecimal() for number in numbers):
         raise WorkflowError(f"Invalid tiles {tiles!r}.", "Write integers with commas; 0 selects automatically.")
-    for words, allowed, option_name in ((precisions, PRECISIONS, "precision"), (backends, BACKENDS, "backend")):
+    for words, allowed, option_name in ((precisions, PRECISIONS, "precision"), (backends, list_backend_choices(), "backend")):
         for word in split_names(words):
             if word not in allowed:
                 raise WorkflowError(f"Unknown {option_name} {word!r}.", f"Use some of: {', '.join(allowed)}.")

@@ -34,7 +34,7 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
     "runtime/metrics": BASE | {"runtime/images"},
     "runtime/models": BASE | {"runtime/atomic_write", "runtime/checksum", "runtime/file_lock"},
     "runtime/comfyui": BASE
-    | {f"runtime/{name}" for name in ("atomic_write", "graph", "host", "images", "models", "upscale", "video")},
+    | {f"runtime/{name}" for name in ("atomic_write", "graph", "host", "images", "metrics", "models", "upscale", "video")},
     "runtime/result_cache": {f"runtime/{name}" for name in ("errors", "graph", "paths", "atomic_write", "checksum")}
     | {BACKEND_TABLE},
     "runtime/trt": ROOT_MODULES | {"runtime/hardware", "runtime/models", "runtime/atomic_write"},
@@ -42,7 +42,10 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
     | {f"runtime/{name}" for name in ("trt", "hardware", "images", "metrics", "models", "atomic_write")},
     "runtime/video": BASE | {f"runtime/{name}" for name in ("atomic_write", "checksum", "file_lock", "hardware")},
     "runtime/bench": BASE
-    | {f"runtime/{name}" for name in ("hardware", "images", "models", "upscale", "comfyui", "atomic_write")},
+    | {
+        f"runtime/{name}"
+        for name in ("atomic_write", "comfyui", "hardware", "host", "images", "metrics", "models", "report", "upscale")
+    },
     "runtime/report": BASE | {"runtime/images", "runtime/metrics", "runtime/atomic_write"},
     "runtime/cli": ROOT_MODULES
     | {

@@ -5,13 +5,13 @@ Inside ComfyUI its own classes answer to these ids; ours never register over the
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ...runtime.errors import MediaError, ModelError, OutputError
 from ...runtime.file_types import IMAGE_SUFFIXES
 from ...runtime.models.locate import find_model, list_selector_names
+from ..outputs import collect_workflow_text, format_ui_files, make_numbered_path_finder
+from ..validate import file_is_there, model_is_there, output_is_possible
 
 if TYPE_CHECKING:
     from ...runtime.host import Host
@@ -19,50 +19,6 @@ if TYPE_CHECKING:
 
 MAX_RESOLUTION = 16384  # ComfyUI's own limit on the sizes that its nodes accept
 RESIZE_METHODS = ["nearest-exact", "bilinear", "area", "bicubic", "lanczos"]
-
-
-def file_is_there(host: Host, name: str) -> bool | str:
-    """What VALIDATE_INPUTS answers for an input file: True, or the sentence that says what is wrong with it."""
-    try:
-        host.find_input(name)
-    except MediaError as error:
-        return str(error)
-    return True
-
-
-def output_is_possible(host: Host, name: str | None) -> bool | str:
-    """What VALIDATE_INPUTS answers for the name of a result: True, or why no file of that name could be written."""
-    try:
-        if name is not None:
-            host.check_output("output", name)
-    except OutputError as error:
-        return str(error)
-    return True
-
-
-def collect_workflow_text(prompt: Any, extra_pnginfo: dict[str, Any] | None) -> dict[str, Any]:
-    """What a saved image carries so that it can be dropped on the canvas or given back to the runner."""
-    return {**({"prompt": prompt} if prompt is not None else {}), **(extra_pnginfo or {})}
-
-
-def make_numbered_path_finder(host: Host, folder: Folder) -> Any:
-    """Where the images of one batch go: ComfyUI's counter, and ``%batch_num%``."""
-
-    def find_path(stem: str, suffix: str, index: int, *, width: int, height: int) -> Path:
-        numbered_stem = stem.replace("%batch_num%", str(index))
-        return host.output_path(folder, numbered_stem, suffix, width=width, height=height)
-
-    return find_path
-
-
-def format_ui_files(host: Host, folder: Folder, paths: Sequence[Path]) -> list[dict[str, str]]:
-    """Files as ComfyUI's ``ui`` names them, relative to their folder."""
-    root = host.folder(folder).resolve()
-    relative_paths = [path.resolve().relative_to(root) for path in paths]
-    return [
-        {"filename": path.name, "subfolder": "" if path.parent == Path() else path.parent.as_posix(), "type": folder}
-        for path in relative_paths
-    ]
 
 
 class LoadImage:
@@ -187,11 +143,7 @@ class UpscaleModelLoader:
 
     @classmethod
     def VALIDATE_INPUTS(cls, model_name: str) -> bool | str:
-        try:
-            find_model(model_name, cls.host.model_folders())
-        except ModelError as error:
-            return str(error)
-        return True
+        return model_is_there(cls.host, model_name)
 
     def load_model(self, model_name: str) -> tuple[Any]:
         from ...runtime.models.load import load_model

@@ -2,20 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...runtime.file_types import IMAGE_SUFFIXES
-from .image import (
-    MAX_RESOLUTION,
-    RESIZE_METHODS,
-    collect_workflow_text,
-    file_is_there,
-    format_ui_files,
-    make_numbered_path_finder,
-    output_is_possible,
-)
+from ..outputs import dump_workflow_text, format_ui_files, make_numbered_path_finder
+from ..validate import file_is_there, output_is_possible
+from .image import MAX_RESOLUTION, RESIZE_METHODS
 
 if TYPE_CHECKING:
     from ...runtime.host import Host
@@ -397,7 +390,7 @@ class SaveImageAdvanced:
         """``shown_inputs`` are those of the format, named ``format.bit_depth`` and ``format.input_color_space``."""
         from ...runtime.comfyui.builtin.save_image_advanced import save_image_advanced
 
-        text = {key: json.dumps(value) for key, value in collect_workflow_text(prompt, extra_pnginfo).items()}
+        text = dump_workflow_text(prompt, extra_pnginfo)
         bits = int(shown_inputs["format.bit_depth"].partition("-")[0])
         space = shown_inputs.get("format.input_color_space", "sRGB")
         saved: list[Path] = []

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...runtime.errors import WorkflowError
 from ...runtime.file_types import VIDEO_SUFFIXES
-from .image import file_is_there, format_ui_files, output_is_possible
+from ..outputs import format_ui_files
+from ..validate import file_is_there, output_is_possible
 
 if TYPE_CHECKING:
     from ...runtime.host import Host
@@ -90,13 +91,11 @@ class SaveVideo:
         **shown_inputs: Any,
     ) -> dict[str, Any]:
         """``shown_inputs`` may hold ``codec.encoding`` and ``codec.encoding.crf``."""
-        from ...runtime.comfyui.builtin.video_encode import save_numbered
-
         width, height = video.get_dimensions()
         path = self.host.output_path("output", filename_prefix, ".mp4", width=width, height=height)
         metadata: dict[str, Any] = {**(extra_pnginfo or {}), **({"prompt": prompt} if prompt is not None else {})}
         crf = shown_inputs.get("codec.encoding.crf")
-        path = save_numbered(video, path, format=format, codec=codec, metadata=metadata or None, crf=crf)
+        video.save_to(str(path), format=format, codec=codec, metadata=metadata or None, crf=crf)
         return {"ui": {"images": format_ui_files(self.host, "output", [path]), "animated": (True,)}, "result": (video,)}
 
 

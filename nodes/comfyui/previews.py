@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
-from ..builtin.image import format_ui_files
 from ..image import TiledUpscale
 from ..metrics import ColorDriftMetric, DiffMap
+from ..outputs import format_ui_files
 from ..video import SequenceOut, TiledUpscaleVideo, VideoOut
 
 if TYPE_CHECKING:

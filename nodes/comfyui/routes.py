@@ -189,7 +189,7 @@ def _get_refusal_reason(request: Any) -> str:
     if allowed == "0":
         return f"Downloads are switched off ({ALLOW_DOWNLOADS_ENV}=0). {manual_hint}"
     if allowed != "1" and not all(is_loopback(address.strip()) for address in args.listen.split(",")):
-        return f"Other machines can reach this server, so downloads need {ALLOW_DOWNLOADS_ENV}=1 set by its owner. {manual_hint}"
+        return f"Other machines can reach this server: downloads need {ALLOW_DOWNLOADS_ENV}=1 set by its owner. {manual_hint}"
     if request.method == "POST":
         if urlsplit(request.headers.get("Origin", "")).netloc.casefold() != request.host.casefold():
             return "Only a page of this server may request a download."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import datetime
 import gc
 import platform
 import sys
@@ -95,3 +96,8 @@ def _format_machine(detected: Machine, gpu: Gpu | None) -> str:
     cpu = f"{detected.cpu.model}, {detected.cpu.cores} cores"
     torch = f"torch {detected.versions.get('torch', '?')}"
     return ", ".join([f"{gpu.name}, {cpu}" if gpu else cpu, detected.system, torch])
+
+
+def format_now() -> str:
+    """Return the local time, to the minute."""
+    return datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")

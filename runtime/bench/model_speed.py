@@ -23,7 +23,7 @@ from ..errors import Cancelled, ModelNotFound, Upscale8KError, WorkflowError
 from ..media.geometry import Size
 from ..models.catalog import find_entry
 from ..models.load import Descriptor, load_model
-from ..models.locate import find_model
+from ..models.locate import find_model, resolve_model_names
 from ..models.random_weights import generate_model
 from ..models.upscale_model import UpscaleModel
 from ..progress import OpenProgress, Progress, SilentProgress
@@ -34,12 +34,33 @@ from ..upscale.resolved_settings import TiledUpscaleSettings, resolve_settings
 from ..upscale.target_size import MODEL_SCALE, ScalePlan, plan_scale
 from ..upscale.tile_loop import upscale_image
 from ..upscale.tiles import Tiling, plan_tiles
-from .benchmark_results import BenchmarkCase, BenchmarkRow
-from .measure import ResourceCost, measure_cost
+from .benchmark_results import BenchmarkCase, BenchmarkResults, BenchmarkRow
+from .measure import ResourceCost, describe_machine, format_now, measure_cost
 from .synthetic import Pixels, make_test_image
 from .worker_jobs import parse_size
 
 MAX_RESULT_PIXELS = 1_000_000_000
+
+
+def benchmark_models(
+    models: str,
+    options: tuple[Sequence[str], Sequence[int], Sequence[str], Sequence[str]],
+    folders: Sequence[Path],
+    device: str,
+    *,
+    warmups: int,
+    repeats: int,
+    earlier: Path | None,
+    open_progress: OpenProgress,
+) -> BenchmarkResults:
+    """Measure a list of models with every combination of ``options``: sizes, tiles, precisions and backends.
+
+    ``earlier`` is the file of an earlier benchmark to compare with. Raises what ``make_cases`` and ``read_benchmark`` raise.
+    """
+    cases = make_cases(resolve_model_names(models, folders), *options)
+    machine, facts = describe_machine(device)
+    rows = run_benchmark(cases, folders, device, warmups=warmups, repeats=repeats, open_progress=open_progress)
+    return BenchmarkResults.from_rows(rows, warmups, machine, facts, format_now(), earlier)
 
 
 def make_cases(

@@ -15,6 +15,7 @@ from .artifact_measures.noise import Noise, measure_noise
 from .artifact_measures.ringing import Ringing, measure_ringing
 from .artifact_measures.seams import Seams, measure_seams
 from .artifact_measures.spectrum import Spectrum, measure_spectrum
+from .metric_table import METRICS_BY_KEY
 from .pairing import Pixels
 
 VISIBLE_RINGING = 0.25
@@ -24,7 +25,7 @@ SHARPENED_DB, SOFTENED_DB = 1.5, -3.0
 VISIBLE_NOISE = 1.5
 """8-bit steps more than the reference has."""
 VISIBLE_STEP, VISIBLE_SHARE = 0.75, 0.05
-VISIBLE_SEAM = 0.5
+VISIBLE_SEAM = METRICS_BY_KEY["seams"].visible
 """8-bit steps: along a straight line the eye averages. Photographs that were never cut read up to 0.4 by chance."""
 SEAM_RATIO = 1.3
 

@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any
+import json
+from collections.abc import Callable, Iterator
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
 
 from ..errors import WorkflowError
-from .artifacts import Artifacts, measure_artifacts
-from .choices import DiffKind, DriftMode, MapSize
+from ..progress import OpenProgress
+from .artifacts import measure_artifacts
+from .choices import AUTO_COLORMAP, DiffKind, DriftMode, MapSize
 from .diff_map import allocate_map, draw_diff_map, paint_map
 from .drift import JUST_NOTICEABLE, Drift, DriftMeter, format_headline
 from .external_scores.score_runner import ScoreRunner
-from .external_scores.score_table import Score, ScoreResults
+from .external_scores.score_table import parse_scores
 from .legend import round_up
+from .metric_table import mean_outputs
 from .pairing import Floats, Pixels, pair_images
 
 Advance = Callable[[], None]
+Result = TypeVar("Result")
 
 
 def pair_batches(reference: torch.Tensor, image: torch.Tensor) -> list[tuple[Pixels, Pixels]]:
@@ -66,6 +70,7 @@ def measure_batch_drift(
 def _draw_heat_map(out: Floats, height: int, drift: Drift, scale: float, colormap: str) -> Floats:
     """CIEDE2000 in the first channel of ``out`` becomes colours that end at ``scale``, with a legend. A scale of 0 is the next
     round number above 2.3 and p99."""
+    colormap = "" if colormap == AUTO_COLORMAP else colormap
     high = scale or round_up(max(JUST_NOTICEABLE, drift.de2000.p99))
     return paint_map(out, height, high, colormap, format_headline(float(out[:height, :, 0].mean(dtype=np.float64))))
 
@@ -90,6 +95,7 @@ def draw_batch_diff_maps(
     legend: bool,
 ) -> torch.Tensor:
     """``diff_map`` of every pair, as one batch."""
+    colormap = "" if colormap == AUTO_COLORMAP else colormap
     maps: list[Floats] = []
     for one, other in pair_batches(reference, image):
         maps.append(draw_diff_map(one, other, kind, gain, colormap, map_size, legend=legend))
@@ -97,25 +103,38 @@ def draw_batch_diff_maps(
     return _stack_maps(maps)
 
 
-def measure_batch_artifacts(
-    reference: torch.Tensor, image: torch.Tensor, tile: int, halo: int, advance: Advance
-) -> list[Artifacts]:
-    """Those of every pair, in order."""
-    found: list[Artifacts] = []
-    for one, other in pair_batches(reference, image):
-        found.append(measure_artifacts(one, other, tile, halo))
-        advance()
-    return found
+def measure_artifact_report(
+    reference: torch.Tensor,
+    image: torch.Tensor,
+    tile: int,
+    halo: int,
+    scores: str,
+    open_progress: OpenProgress,
+) -> tuple[str, str, list[float]]:
+    """Return the findings of all pairs as lines, all numbers as JSON, and the means of ``ARTIFACT_METRICS``.
+
+    ``scores`` is a list of scores of other libraries, with commas. Raises ``WorkflowError`` for an unknown one.
+    """
+    requested_scores = parse_scores(scores)
+    with open_progress(max(len(reference), len(image)) * (2 if requested_scores else 1), "image") as progress:
+        found = _measure_pairs(reference, image, lambda *pair: measure_artifacts(*pair, tile, halo), progress.advance)
+        runner = ScoreRunner(requested_scores)
+        scored = _measure_pairs(reference, image, runner.measure_pair, progress.advance) if requested_scores else []
+        sentences = [*(sentence for one in found for sentence in one.sentences), *(one.sentence for one in scored)]
+        findings = "\n".join(dict.fromkeys(sentence for sentence in sentences if sentence))
+        progress.message(findings)
+    numbers = [one.as_dict() for one in found]
+    for entry, one in zip(numbers, scored, strict=False):
+        entry["scores"] = one.values
+    return findings, json.dumps(numbers, indent=2), mean_outputs(found)
 
 
-def measure_batch_scores(
-    reference: torch.Tensor, image: torch.Tensor, wanted: Sequence[Score], advance: Advance
-) -> list[ScoreResults]:
-    """The scores of other libraries for every pair, in order."""
-    runner = ScoreRunner(wanted)
-    found: list[ScoreResults] = []
+def _measure_pairs(
+    reference: torch.Tensor, image: torch.Tensor, measure: Callable[[Pixels, Pixels], Result], advance: Advance
+) -> list[Result]:
+    found: list[Result] = []
     for one, other in pair_batches(reference, image):
-        found.append(runner.measure_pair(one, other))
+        found.append(measure(one, other))
         advance()
     return found
 

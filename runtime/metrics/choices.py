@@ -1,4 +1,4 @@
-"""The words that a person chooses between; imports nothing, so that a node can show them without torch."""
+"""The words that a user chooses from; imports nothing, so that nodes can show them without torch."""
 
 from __future__ import annotations
 
@@ -13,5 +13,6 @@ DIFF_KINDS: tuple[DiffKind, ...] = ("absolute", "signed", "delta e", "edges")
 MapSize: TypeAlias = Literal["reference", "output"]
 MAP_SIZES: tuple[MapSize, ...] = ("reference", "output")
 
+AUTO_COLORMAP = "auto"
 DIVERGING_COLORMAP = "blue-white-red"
 COLORMAPS = ("inferno", "viridis", "magma", "cividis", "turbo", DIVERGING_COLORMAP, "grey")

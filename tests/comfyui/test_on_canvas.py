@@ -130,10 +130,10 @@ def test_a_run_shows_sliders_and_its_command_gives_the_same_pixels(comfyui: Comf
     assert said_on(canvas, upscale) is None
     canvas._await(f"{BOX}", [movie, "compare"])
     shown = canvas._ask(PAIRS, [upscale, "compare"])
-    assert shown == [["Detail (1/2)", 240, 960], ["Whole picture (2/2)", WIDTH, 1280]]
+    assert shown == [["Detail (1/2)", 240, 960], ["Whole image (2/2)", WIDTH, 1280]]
     of_video = canvas._ask(PAIRS, [movie, "compare"])
     times = enumerate(("0.10", "0.40", "0.70"), 1)
-    assert of_video == [[f"Whole picture {time} s ({number}/3)", WIDTH // 4, WIDTH] for number, time in times]
+    assert of_video == [[f"Whole image {time} s ({number}/3)", WIDTH // 4, WIDTH] for number, time in times]
 
     canvas.choose_from_menu("Copy headless command")
     line = canvas.clipboard()
@@ -155,7 +155,7 @@ def test_a_video_under_way_says_how_far_it_is_and_when_done_only_what_was_said(c
     told = {"node": str(movie), "unit": "frame", "done": 32, "total": 72, "seconds": 44, "resumed": 10, "bytes": 2_500_000}
     canvas._ask(TELL, ["upscale8k.progress", {**told, "said": []}])
     shown = canvas._ask(f"{BOX}.textContent", [movie, "progress"])
-    assert shown == "Frame 32 of 72 · 1:20 left · 2.00 s a frame · 2.5 MB"
+    assert shown == "Frame 32 of 72 · 1:20 left · 2.00 s per frame · 2.5 MB"
     assert "upscale8k_progress" not in str(canvas.save())
     canvas._ask(TELL, ["executing", None])
     assert canvas._ask(f"{BOX} ?? null", [movie, "progress"]) is None

@@ -11,9 +11,9 @@ import torch
 from PIL import Image
 from skimage import data
 from upscale8k.nodes import get_node_classes
-from upscale8k.nodes.compare import resolve_model_names, split_names
 from upscale8k.runtime.errors import WorkflowError
 from upscale8k.runtime.host import LocalHost
+from upscale8k.runtime.models.locate import resolve_model_names, split_names
 
 FILES = ["model_comparison_result.jpg", "difference_maps.jpg", "artifact_analysis.md", "report.html", "report.json"]
 
@@ -243,9 +243,9 @@ def test_a_file_that_is_no_benchmark_is_named(host: LocalHost, text: str) -> Non
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"precisions": "fp8"}, "no precision called 'fp8'"),
-        ({"backends": "magic"}, "no backend called 'magic'"),
-        ({"tiles": "wide"}, "are no tiles"),
+        ({"precisions": "fp8"}, "Unknown precision 'fp8'"),
+        ({"backends": "magic"}, "Unknown backend 'magic'"),
+        ({"tiles": "wide"}, "Invalid tiles"),
         ({"earlier": "gone.json"}, "is not in the input folder"),
         ({"models": "nonsense"}, "nonsense"),
         ({"folder": "/etc"}, "outside the output folder"),

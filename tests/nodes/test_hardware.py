@@ -7,13 +7,15 @@ from typing import Any
 import pytest
 import torch
 from upscale8k.nodes import get_node_classes
-from upscale8k.nodes import hardware as room
-from upscale8k.nodes.hardware import MergedSettings, calibrate_models, find_catalog_network, merge_settings
+from upscale8k.runtime.bench import calibrate
+from upscale8k.runtime.bench.calibrate import calibrate_models
+from upscale8k.runtime.cli.commands.hardware_commands import find_catalog_network
 from upscale8k.runtime.errors import ModelNotFound, WorkflowError
 from upscale8k.runtime.hardware.calibration import load_calibration
 from upscale8k.runtime.hardware.detect import detect
 from upscale8k.runtime.hardware.settings import UpscaleSettings
 from upscale8k.runtime.host import LocalHost
+from upscale8k.runtime.upscale.requested_settings import MergedSettings, merge_settings
 
 OWN: dict[str, Any] = {"tile": 0, "batch": 0, "precision": "auto", "backend": "auto"}
 
@@ -113,7 +115,7 @@ def test_upscaling_takes_the_settings_and_changes_no_pixel(host: LocalHost, monk
 
 
 def test_measuring_here_is_kept_and_used(host: LocalHost, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "_CALIBRATION_MODELS", {"realesr-animevideov3": (32, 48), "no-such-model": (32, 48)})
+    monkeypatch.setattr(calibrate, "CALIBRATION_MODELS", {"realesr-animevideov3": (32, 48), "no-such-model": (32, 48)})
     said: list[str] = []
     calibrate_models(detect(), "cpu", host.model_folders(), said.append)
     assert any("bytes per pixel" in line for line in said)
@@ -123,7 +125,7 @@ def test_measuring_here_is_kept_and_used(host: LocalHost, cache: Path, monkeypat
     assert "torch" in {what.backend for what in kept}
     assert list(cache.iterdir()) == [cache / "calibration.json"]
     said.clear()
-    monkeypatch.setattr(room, "_CALIBRATION_MODELS", {"realesr-animevideov3": (32, 48)})
+    monkeypatch.setattr(calibrate, "CALIBRATION_MODELS", {"realesr-animevideov3": (32, 48)})
     calibrate_models(detect(), "cpu", host.model_folders(), said.append, remeasure=False)
     assert said == [], "what is known is not measured again"
     nodes = get_node_classes(host)

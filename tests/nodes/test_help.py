@@ -52,7 +52,7 @@ def facts(kind: Any, options: dict[str, Any], needed: bool, there: Any) -> str:
     default = options.get("default")
     said = "" if default in (None, "") else f", `{str(default).lower() if isinstance(default, bool) else default}` by default"
     if isinstance(kind, list):
-        return f"choice{said}: " + (", ".join(f"`{word}`" for word in kind) if kind == there else "what is there")
+        return f"choice{said}: " + (", ".join(f"`{word}`" for word in kind) if kind == there else "available files")
     if kind in ("INT", "FLOAT"):
         return f"{kind}{said}, {options['min']} to {options['max']}"
     if kind in ("STRING", "BOOLEAN"):

@@ -107,7 +107,7 @@ def test_grey_and_alpha_are_taken(node_id: str, channels: int, nodes: dict[str, 
 
 
 def test_a_video_is_no_image(nodes: dict[str, Any]) -> None:
-    with pytest.raises(WorkflowError, match="film cannot be compared with a picture"):
+    with pytest.raises(WorkflowError, match="video cannot be compared with an image"):
         nodes["ColorDriftMetric"]().run(images(), object())
 
 

@@ -37,7 +37,7 @@ def test_the_numbers_tell_the_tint(make: Callable[..., ModelComparison]) -> None
     rows = {row.model.id: row for row in summarize_models(make())}
     assert rows["red"].area_drift > 1.0
     assert rows["lanczos"].area_drift < 0.2
-    assert rows["plain"].drift == rows["lanczos"].drift
+    assert rows["plain"].values["drift"] == rows["lanczos"].values["drift"]
     assert rows["red"].consistency < rows["plain"].consistency
     assert rows["red"].speed == pytest.approx(80 * 96 / 1e6 / 0.5)
     assert rows["plain"].seconds == 5.0

@@ -1,11 +1,11 @@
-// A box of ours on a node: made when there is something to show, no part of the saved workflow or of the prompt. It is drawn
-// by the browser, so it looks the same on classic nodes and on Nodes 2.0.
+// A DOM widget on a node, created when there is something to show and not saved with the workflow or the prompt. The browser
+// draws it, so it looks the same on classic nodes and on Nodes 2.0.
 import { app } from '../../../scripts/app.js'
 
-/** The nodes of this pack are in categories that begin so. */
+/** Prefix of the categories of this pack. */
 export const isOurs = (nodeData) => Boolean(nodeData?.category?.startsWith('8K/'))
 
-/** The node of an execution id: "13:2" is node 2 inside the subgraph node 13. */
+/** Return the node of an execution id: "13:2" is node 2 inside the subgraph node 13. */
 export function nodeOf(id) {
   let graph = app.rootGraph ?? app.graph
   let node
@@ -16,7 +16,7 @@ export function nodeOf(id) {
   return node
 }
 
-/** An empty sheet for words in a box, with a role for screen readers; the wheel scrolls the words, not the canvas. */
+/** Create an empty text element with a role for screen readers; the wheel scrolls the text, not the canvas. */
 export function paper(role, looks) {
   const element = document.createElement('div')
   element.setAttribute('role', role)
@@ -33,7 +33,7 @@ export function paper(role, looks) {
   return element
 }
 
-/** The box called `name` on `node`, with `make()` in it the first time. `height` is the least it takes. */
+/** Return the box called `name` on `node`; the first time it is created with `make()`. `height` is its minimum. */
 export function box(node, name, make, height) {
   const there = node.widgets?.find((one) => one.name === name)
   if (there) return there
@@ -48,21 +48,21 @@ export function box(node, name, make, height) {
   return widget
 }
 
-/** Put a box above our other boxes. They all stand behind the last saved widget, so that saved values keep their places. */
+/** Move a box above our other boxes. All follow the last saved widget, so that saved values keep their positions. */
 export function raise(node, widget) {
   const others = node.widgets.filter((one) => one !== widget)
   const last = others.findLastIndex((one) => one.serialize !== false)
   node.widgets = [...others.slice(0, last + 1), widget, ...others.slice(last + 1)]
 }
 
-/** Make the node as large as its boxes need, never smaller than it is. */
+/** Enlarge the node to fit its boxes; never shrink it. */
 export function grow(node, width = 0) {
   const [least, height] = node.computeSize()
   node.setSize([Math.max(node.size[0], least, width), Math.max(node.size[1], height)])
   app.graph.setDirtyCanvas(true, true)
 }
 
-/** Take the box away, and give the node the size it had before. */
+/** Remove the box and restore the size of the node. */
 export function removeBox(node, name, size) {
   const widget = node.widgets?.find((one) => one.name === name)
   if (!widget) return
@@ -71,7 +71,7 @@ export function removeBox(node, name, size) {
   app.graph.setDirtyCanvas(true, true)
 }
 
-/** Call `show(node, message)` whenever a node of ours has run. */
+/** Call `show(node, message)` whenever a node of this pack has run. */
 export function whenRun(name, show) {
   app.registerExtension({
     name,

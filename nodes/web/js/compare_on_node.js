@@ -1,5 +1,5 @@
-// A source and its result under a slider, on the node that made the result. ComfyUI's own compare view draws itself on Nodes
-// 2.0 only, and not yet on the classic canvas that most people have; this one does both.
+// Source and result under a slider, on the node that made the result. ComfyUI's own compare view exists on Nodes 2.0 only, not
+// on the classic canvas; this one works on both.
 import { api } from '../../../scripts/api.js'
 import { box, grow, whenRun } from './box_on_node.js'
 import { say } from './words.js'
@@ -22,7 +22,7 @@ document.head.append(style)
 
 const url = (file) => api.apiURL(`/view?${new URLSearchParams(file)}`)
 
-/** The slider as an element. `element.show(pairs)` gives it other images. */
+/** Create the slider element. `element.show(pairs)` sets its images. */
 function slider() {
   const element = document.createElement('div')
   element.className = 'upscale8k-compare'
@@ -50,7 +50,7 @@ function slider() {
     const pair = pairs[shown]
     before.src = url(pair.before)
     after.src = url(pair.after)
-    const name = pair.whole ? say('Whole picture') : say('Detail')
+    const name = pair.whole ? say('Whole image') : say('Detail')
     next.textContent = [name, pair.note, `(${shown + 1}/${pairs.length})`].filter(Boolean).join(' ')
     next.hidden = pairs.length < 2
   }
@@ -65,7 +65,7 @@ function slider() {
     move(position + way)
     event.stopPropagation()
   })
-  next.title = say('Next picture')
+  next.title = say('Next image')
   next.addEventListener('click', () => turn(shown + 1))
   element.show = (others) => {
     pairs = others
@@ -75,7 +75,7 @@ function slider() {
   return element
 }
 
-/** Take the last live preview away, which on the classic canvas would stay beside the slider. */
+/** Remove the last live preview, which would stay beside the slider on the classic canvas. */
 function clearPreview(node) {
   node.imgs = undefined
   const preview = node.widgets.find((one) => one.name === '$$canvas-image-preview')

@@ -1,5 +1,5 @@
-// Says on the node what went wrong there, and what to do next. ComfyUI's own window says that a node failed and shows a
-// traceback; our errors carry a sentence and the next step, and a person should not have to look for them.
+// Shows the error and the next step on the node itself. ComfyUI's own window shows a traceback; our errors carry a sentence
+// and the next step.
 import { api } from '../../../scripts/api.js'
 import { app } from '../../../scripts/app.js'
 import { box, grow, isOurs, nodeOf, paper, raise, removeBox } from './box_on_node.js'
@@ -27,7 +27,7 @@ function forget() {
   complaints.clear()
 }
 
-/** What ComfyUI holds against one input, as a sentence, with what the input is for. */
+/** Return ComfyUI's error about one input as a sentence, with the tooltip of the input. */
 function sentence(node, error) {
   const { input_name: input, received_value: value, input_config: config } = error.extra_info ?? {}
   const declared = node.constructor.nodeData?.input ?? {}

@@ -1,4 +1,4 @@
-// The menu of the canvas: the line for a shell that runs what is on the canvas without ComfyUI, and its API format.
+// Menu entries of the canvas: the shell command that runs the workflow without ComfyUI, and its API format.
 import { api } from '../../../scripts/api.js'
 import { app } from '../../../scripts/app.js'
 import { say } from './words.js'
@@ -13,7 +13,7 @@ function everyNode(graph) {
   return graph.nodes.flatMap((node) => [node, ...(node.subgraph ? everyNode(node.subgraph) : [])])
 }
 
-/** Save the graph as it is now where the server can name it, and ask the server for the line that runs it. */
+/** Save the current graph among the user's files and request the command that runs it. */
 async function command() {
   const name = app.extensionManager.workflow.activeWorkflow?.filename ?? 'workflow'
   const file = `${FOLDER}/${name.replace(/[^\p{L}\p{N}._ -]/gu, '_')}.json`
@@ -33,14 +33,14 @@ async function copy() {
     const line = await command()
     try {
       await navigator.clipboard.writeText(line)
-      toast('success', say('Copied. It runs in a shell on the computer of this server:'), line)
+      toast('success', say('Copied. Run it in a shell on the computer of this server:'), line)
     } catch {
-      // A page that came over plain HTTP from another computer may not write to the clipboard.
+      // A page loaded over plain HTTP from another computer may not write to the clipboard.
       const title = say('Headless command')
       await app.extensionManager.dialog.prompt({ title, message: say('Copy this line:'), defaultValue: line })
     }
   } catch (error) {
-    toast('error', say('There is no command'), error.message)
+    toast('error', say('No command'), error.message)
   }
 }
 

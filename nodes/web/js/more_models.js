@@ -1,5 +1,5 @@
-// The model selector: what is here is its list, and its last entry opens a window with everything the catalog knows, what is
-// here and what can be had. A download begins only after a person said yes to its size, licence and source.
+// The model selector: it lists the installed models, and its last entry opens a window with all models of the catalog. A
+// download starts only after the user has confirmed its size, licence and source.
 import { api } from '../../../scripts/api.js'
 import { app } from '../../../scripts/app.js'
 import { say } from './words.js'
@@ -41,13 +41,13 @@ async function ask(path, body) {
   return said
 }
 
-/** Ask, download, and say in `cell` how it goes; `done()` when the model is here, `failed(why)` when it cannot be. */
+/** Ask, download, and show the progress in `cell`; call `done()` when it is complete, `failed(why)` when it failed. */
 async function download(model, cell, done, failed) {
   const question = say('Download {title}: {size} from {source}, licence {licence}?', {
     ...model,
     size: megabytes(model.bytes)
   })
-  const message = say('It is kept under its name only after its SHA-256 was checked.')
+  const message = say('The file gets its name only after its SHA-256 was verified.')
   if (!(await confirm(question, message))) return
   const bar = make('progress', { max: 1 })
   const stop = make('button', { textContent: say('Stop'), onclick: () => void ask('/stop', { id: model.id }) })
@@ -69,7 +69,7 @@ async function download(model, cell, done, failed) {
   }
 }
 
-/** Yes or no, in a window above this one. */
+/** Ask a yes-or-no question in a window above this one. */
 function confirm(question, message) {
   return new Promise((resolve) => {
     const window = make('dialog', { className: 'upscale8k-models', style: 'width: min(460px, 90vw)' })
@@ -112,7 +112,7 @@ function row(model, refusal, choose) {
   )
 }
 
-/** The window with all models; `choose(id)` when one of those here is to be used. */
+/** Open the window with all models; call `choose(id)` when the user selects an installed one. */
 async function open(choose) {
   const { models, folder, refusal } = await ask('')
   const window = make('dialog', { className: 'upscale8k-models' })
@@ -126,7 +126,7 @@ async function open(choose) {
   const leave = make('button', { textContent: say('Close'), onclick: close })
   const footer = make('footer', {}, make('small', { textContent: where }), leave)
   window.append(make('h2', { textContent: say('Models') }), table, footer)
-  // What came meanwhile is in the list from now on, whatever was clicked.
+  // Models downloaded meanwhile are now in the list, whatever was clicked.
   window.addEventListener('close', () => {
     window.remove()
     void app.refreshComboInNodes()
@@ -135,7 +135,7 @@ async function open(choose) {
   window.showModal()
 }
 
-const more = () => say('Get more models…') // no file of weights is called so
+const more = () => say('Get more models…') // no weights file has this name
 const selectorOf = (node) => node.widgets?.find((widget) => widget.name === 'model')
 
 async function choose(widget, id) {
@@ -144,7 +144,7 @@ async function choose(widget, id) {
   app.graph.setDirtyCanvas(true, true)
 }
 
-/** Offer the last entry; chosen, it leaves the value as it was and opens the window. */
+/** Add the last entry; when chosen it keeps the value and opens the window. */
 function offer(node) {
   const widget = selectorOf(node)
   const names = widget?.options.values
@@ -175,7 +175,7 @@ app.registerExtension({
       )
     }
   },
-  // The lists were read anew.
+  // The lists were reloaded.
   refreshComboInNodes() {
     for (const graph of [app.rootGraph, ...(app.rootGraph.subgraphs?.values() ?? [])]) {
       graph.nodes.filter((node) => node.constructor.comfyClass === NODE).forEach(offer)

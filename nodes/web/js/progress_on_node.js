@@ -1,5 +1,5 @@
-// What the bar on a node has no room for: which frame it is at, how fast, how long it will still take, and the sentences that
-// the engine says on the way. When the node is done, only the sentences stay.
+// Frame number, speed, time left, and the messages of the engine, below the bar on the node. When the node is done, only the
+// messages stay.
 import { api } from '../../../scripts/api.js'
 import { box, grow, nodeOf, paper, raise, removeBox } from './box_on_node.js'
 import { say } from './words.js'
@@ -25,7 +25,7 @@ function clock(seconds) {
   return hours ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`
 }
 
-/** How far it is, in a line; a total of 0 is not known. What an earlier run had done (`resumed`) says nothing of the pace. */
+/** Format the progress as a line; a total of 0 is unknown. Frames of an earlier run (`resumed`) do not count for the speed. */
 function line({ unit, done, total, seconds, resumed = 0, reused = 0, bytes = 0 }) {
   const made = done - resumed
   const each = made > 0 ? seconds / made : 0
@@ -33,10 +33,10 @@ function line({ unit, done, total, seconds, resumed = 0, reused = 0, bytes = 0 }
   const parts = [unit === 'frame' ? say('Frame {done} of {total}', { done, total: total || '?' }) : many]
   if (each && done < total) parts.push(say('{time} left', { time: clock(each * (total - done)) }))
   if (each && unit === 'frame') {
-    if (each > 1) parts.push(say('{seconds} s a frame', { seconds: each.toPrecision(3) }))
-    else parts.push(say('{number} frames a second', { number: (1 / each).toPrecision(3) }))
+    if (each > 1) parts.push(say('{seconds} s per frame', { seconds: each.toPrecision(3) }))
+    else parts.push(say('{number} frames per second', { number: (1 / each).toPrecision(3) }))
   }
-  if (reused) parts.push(say('{number} repeat the one before', { number: reused }))
+  if (reused) parts.push(say('{number} repeated frames', { number: reused }))
   if (bytes) parts.push(`${(bytes / 1e6).toFixed(1)} MB`)
   return parts.join(' · ')
 }
@@ -71,7 +71,7 @@ api.addEventListener(TOLD, ({ detail }) => {
   if (detail.seconds >= PATIENCE || said.size) show(node, [line(detail), ...said])
 })
 
-/** Another node runs, or none: those before are done. What a node says in its table or verdict is not said twice. */
+/** Another node runs, or none: the earlier ones are done. Text that a node shows as its result is not repeated. */
 function settle(running) {
   for (const [node, { id, said, grown }] of working) {
     if (String(id) === String(running)) {

@@ -1,5 +1,4 @@
-// Shows the text that a node of ours gives with its result (`ui.text`) on the node itself: the table of HW Probe, verdicts of
-// the metrics.
+// Shows the text of a result (`ui.text`) on the node itself: the table of HW Probe, the verdicts of the metrics.
 import { box, grow, whenRun } from './box_on_node.js'
 
 const BOX = 'upscale8k_text'

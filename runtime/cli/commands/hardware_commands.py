@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from ...errors import ModelNotFound
 from ..display import open_display
 from . import options
+
+if TYPE_CHECKING:
+    from ...hardware.tile_memory import NetworkProfile
 
 _LEVEL_LABELS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
 
@@ -26,7 +30,6 @@ def probe(
     traceback: options.Traceback = False,
 ) -> None:
     """Show this machine and the settings that suit it, each with its reason."""
-    from ....nodes.hardware import calibrate_models, find_catalog_network
     from ...hardware.calibration import load_calibration
     from ...hardware.detect import detect
     from ...hardware.report import format_report
@@ -35,8 +38,10 @@ def probe(
     network = find_catalog_network(model) if model else None
     machine = detect(ask_torch=ask_torch or calibrate, folders=(output_dir or Path("output"),))
     if calibrate:
-        display = open_display("none")
+        from ...bench.calibrate import calibrate_models
         from ..run_options import RunOptions
+
+        display = open_display("none")
 
         calibrate_models(machine, device, RunOptions().resolve_model_folders(), display.show_message)
     settings = recommend_settings(machine, network, device=device, calibration=load_calibration())
@@ -44,6 +49,17 @@ def probe(
         typer.echo(json.dumps({"settings": settings.as_json(), "machine": machine.as_json()}, indent=2))
     else:
         typer.echo(format_report(machine, settings))
+
+
+def find_catalog_network(name: str) -> NetworkProfile:
+    """Describe a model of the catalog without reading its weights. Raises ``ModelNotFound`` for any other name."""
+    from ...hardware.tile_memory import NetworkProfile
+    from ...models.catalog import find_entry, load_catalog
+
+    entry = find_entry(name)
+    if entry is None:
+        raise ModelNotFound(f"{name!r} is not in the catalog.", f"Choose one of: {', '.join(load_catalog())}.", model=name)
+    return NetworkProfile(entry.title, entry.architecture, entry.scale, entry.halo, entry.half_safe)
 
 
 def run_doctor(output_dir: options.OutputDir = None, traceback: options.Traceback = False) -> int:

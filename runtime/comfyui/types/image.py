@@ -168,3 +168,9 @@ def save_image_tensors(
         texts = {key: json.dumps(value) for key, value in text.items()}
         written.append(save_png(path, image.detach().float().cpu().numpy(), texts))
     return written
+
+
+def to_image_tensor(image: Any) -> torch.Tensor:
+    """Return an RGB image of Pillow as IMAGE (1, H, W, 3), float32 in 0..1."""
+    pixels = np.asarray(image, np.float32) / np.float32(255)
+    return torch.from_numpy(pixels)[None]  # pyright: ignore[reportUnknownMemberType]

@@ -1,0 +1,309 @@
+"""One row per metric of a result: column of the report, limit of visibility, weight in a score, output of the node Artifacts.
+
+Imports nothing heavy, so that nodes and help derive from it without torch.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+if TYPE_CHECKING:
+    from .artifacts import Artifacts
+    from .drift import Drift
+
+Group = Literal["True to the source", "Detail and artifacts", "Cost"]
+Better = Literal["low", "high", "near zero", ""]
+GROUPS: tuple[Group, ...] = ("True to the source", "Detail and artifacts", "Cost")
+"""Titles of the tables of the report, in their order."""
+
+
+class Cost(Protocol):
+    """What upscaling one crop took."""
+
+    @property
+    def seconds(self) -> float: ...
+    @property
+    def megapixels(self) -> float: ...
+    @property
+    def peak_bytes(self) -> int | None: ...
+
+
+class Measured(Protocol):
+    """One measured crop of one model."""
+
+    @property
+    def drift(self) -> Drift: ...
+    @property
+    def area_drift(self) -> Drift: ...
+    @property
+    def artifacts(self) -> Artifacts: ...
+    @property
+    def cost(self) -> Cost | None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """A number about a result."""
+
+    key: str
+    """In report.json."""
+    title: str
+    unit: str
+    group: Group
+    meaning: str
+    formatter: Callable[[Any], str]
+    summarize: Callable[[Sequence[Measured]], float | None]
+    """The number over all crops of a model; None where no crop has one."""
+    better: Better = ""
+    """Empty: more is neither good nor bad."""
+    visible: float = math.inf
+    """From here on the report says that it can be seen."""
+    goodness: Callable[[float], float] = lambda value: value
+    """Larger is better, for the recommendation."""
+    notable_difference: float = 1.0
+    """Difference of ``goodness`` that tells models apart; smaller ones count only in part."""
+    output: str = ""
+    """Name of the output of the node Artifacts; empty: none."""
+    output_tooltip: str = ""
+    measure: Callable[[Artifacts], float | None] = lambda artifacts: None
+    """The number of one image for that output; None where the image gives no answer."""
+
+
+def format_seconds(value: float) -> str:
+    """Format a time with about three digits."""
+    return f"{value:.2f}" if value < 100 else f"{value:.0f}"
+
+
+def format_speed(value: float) -> str:
+    """Format megapixels per second with at least two digits."""
+    return f"{value:.2g}" if value < 0.1 else f"{value:.2f}" if value < 100 else f"{value:.0f}"
+
+
+def make_formatter(digits: int) -> Callable[[Any], str]:
+    """Return a function that prints a number with ``digits`` decimals."""
+    return lambda value: f"{value:.{digits}f}" if abs(value) < math.inf else "∞"
+
+
+def mean_of_known(values: Iterable[float | None]) -> float | None:
+    """Return the mean of the finite values; None where there is none."""
+    known = [value for value in values if value is not None and math.isfinite(value)]
+    return fmean(known) if known else None
+
+
+def _mean(read: Callable[[Measured], float | None]) -> Callable[[Sequence[Measured]], float | None]:
+    return lambda results: mean_of_known(read(result) for result in results)
+
+
+def _sum_seconds(results: Sequence[Measured]) -> float | None:
+    costs = [result.cost for result in results if result.cost]
+    return sum(cost.seconds for cost in costs) if costs else None
+
+
+def _compute_speed(results: Sequence[Measured]) -> float | None:
+    seconds = _sum_seconds(results)
+    return sum(result.cost.megapixels for result in results if result.cost) / seconds if seconds else None
+
+
+def _find_peak(results: Sequence[Measured]) -> int | None:
+    return max((one.cost.peak_bytes for one in results if one.cost and one.cost.peak_bytes is not None), default=None)
+
+
+def _format_percent(value: float) -> str:
+    return f"{100 * value:.1f}"
+
+
+def _prefer_low(value: float) -> float:
+    return -value
+
+
+METRICS = (
+    Metric(
+        key="drift",
+        title="Color drift",
+        unit="ΔE2000",
+        group="True to the source",
+        meaning="Mean CIEDE2000 against the source, at the source's size. Below 1.0 it is not visible.",
+        formatter=make_formatter(2),
+        summarize=_mean(lambda one: one.drift.de2000.mean),
+        better="low",
+        goodness=_prefer_low,
+    ),
+    Metric(
+        key="drift_p95",
+        title="p95",
+        unit="ΔE2000",
+        group="True to the source",
+        meaning="95 % of the pixels drift less than this.",
+        formatter=make_formatter(2),
+        summarize=_mean(lambda one: one.drift.de2000.p95),
+        better="low",
+        goodness=_prefer_low,
+    ),
+    Metric(
+        key="area_drift",
+        title="Area drift",
+        unit="ΔE2000",
+        group="True to the source",
+        meaning="The same of low frequencies only: added detail does not count.",
+        formatter=make_formatter(2),
+        summarize=_mean(lambda one: one.area_drift.de2000.mean),
+        better="low",
+        goodness=_prefer_low,
+    ),
+    Metric(
+        key="consistency",
+        title="Consistency",
+        unit="dB",
+        group="True to the source",
+        meaning="PSNR of the reduced result against the source; high means that little was redrawn.",
+        formatter=make_formatter(1),
+        summarize=_mean(lambda one: min(one.artifacts.consistency.psnr_db, 99.0)),
+        better="high",
+        notable_difference=5.0,
+        output="consistency_db",
+        output_tooltip="PSNR of the reduced image against the original, in dB; higher is better.",
+        measure=lambda one: one.consistency.psnr_db,
+    ),
+    Metric(
+        key="halo",
+        title="Halo",
+        unit="%",
+        group="True to the source",
+        meaning="Overshoot beside edges, as a share of their contrast.",
+        formatter=_format_percent,
+        summarize=_mean(lambda one: one.artifacts.halo and one.artifacts.halo.relative),
+        better="low",
+        visible=0.10,
+        goodness=_prefer_low,
+        notable_difference=0.1,
+        output="halo",
+        output_tooltip="Overshoot beside edges, as a share of their contrast.",
+        measure=lambda one: one.halo and one.halo.relative,
+    ),
+    Metric(
+        key="sharpening",
+        title="Fine detail",
+        unit="dB",
+        group="Detail and artifacts",
+        meaning="Gain of the finest octave that the source has: above 0 sharpened, below 0 softened.",
+        formatter=lambda value: f"{value:+.1f}",
+        summarize=_mean(lambda one: one.artifacts.spectrum.sharpening_db),
+        better="near zero",
+    ),
+    Metric(
+        key="invented",
+        title="New detail",
+        unit="steps",
+        group="Detail and artifacts",
+        meaning="Detail finer than the source can hold, RMS in 8-bit steps: crisp edges, and invention.",
+        formatter=make_formatter(1),
+        summarize=_mean(lambda one: one.artifacts.spectrum.invented),
+        notable_difference=3.0,
+        output="invented",
+        output_tooltip="Detail that no image of the original's size can hold, in 8-bit steps.",
+        measure=lambda one: one.spectrum.invented,
+    ),
+    Metric(
+        key="noise",
+        title="Noise",
+        unit="steps",
+        group="Detail and artifacts",
+        meaning="In flat areas, against the source. Any enlargement softens noise: compare with the baselines.",
+        formatter=lambda value: f"{value:+.2f}",
+        summarize=_mean(lambda one: one.artifacts.noise and one.artifacts.noise.picture - one.artifacts.noise.reference),
+        better="low",
+        visible=0.5,
+        goodness=_prefer_low,
+        output="noise",
+        output_tooltip="Noise where the original is flat, in 8-bit steps.",
+        measure=lambda one: one.noise and one.noise.picture,
+    ),
+    Metric(
+        key="banding",
+        title="Banding",
+        unit="%",
+        group="Detail and artifacts",
+        meaning="Share of the smooth area that has become steps.",
+        formatter=_format_percent,
+        summarize=_mean(lambda one: one.artifacts.banding and one.artifacts.banding.share),
+        better="low",
+        visible=0.05,
+        goodness=_prefer_low,
+        notable_difference=0.05,
+        output="banding",
+        output_tooltip="Mean height of steps in smooth areas, in 8-bit steps.",
+        measure=lambda one: one.banding and one.banding.step,
+    ),
+    Metric(
+        key="seams",
+        title="Seams",
+        unit="steps",
+        group="Detail and artifacts",
+        meaning="Steps from tile to tile; up to 0.4 by chance. – where tiles cannot differ.",
+        formatter=make_formatter(2),
+        summarize=_mean(lambda one: one.artifacts.seams and one.artifacts.seams.height),
+        better="low",
+        visible=0.5,
+        goodness=_prefer_low,
+        output="seams",
+        output_tooltip="Steps from tile to tile, in 8-bit steps.",
+        measure=lambda one: one.seams and one.seams.height,
+    ),
+    Metric(
+        key="seconds",
+        title="Time",
+        unit="s",
+        group="Cost",
+        meaning="Of upscaling, over all crops.",
+        formatter=format_seconds,
+        summarize=_sum_seconds,
+        better="low",
+        goodness=_prefer_low,
+    ),
+    Metric(
+        key="speed",
+        title="Speed",
+        unit="Mpx/s",
+        group="Cost",
+        meaning="Megapixels of the result per second.",
+        formatter=format_speed,
+        summarize=_compute_speed,
+        better="high",
+        goodness=lambda value: math.log(max(value, 1e-6)),
+        notable_difference=1.4,
+    ),
+    Metric(
+        key="peak_bytes",
+        title="Peak memory",
+        unit="MB",
+        group="Cost",
+        meaning="Peak memory beyond what was held before.",
+        formatter=lambda value: f"{value / 1e6:.0f}",
+        summarize=_find_peak,
+        better="low",
+        goodness=_prefer_low,
+    ),
+)
+METRICS_BY_KEY = {metric.key: metric for metric in METRICS}
+_FIRST_OUTPUTS = ("halo", "consistency_db", "invented", "noise", "banding", "seams")
+"""Saved workflows hold the numbers of these outputs; those of later metrics follow them."""
+ARTIFACT_METRICS = tuple(
+    sorted(
+        (metric for metric in METRICS if metric.output),
+        key=lambda metric: _FIRST_OUTPUTS.index(metric.output) if metric.output in _FIRST_OUTPUTS else len(_FIRST_OUTPUTS),
+    )
+)
+"""The outputs of the node Artifacts, in their order."""
+
+
+def mean_outputs(found: Sequence[Artifacts]) -> list[float]:
+    """Return the outputs of the node Artifacts: means over the images that give an answer, 0 where none does."""
+    means: list[float] = []
+    for metric in ARTIFACT_METRICS:
+        numbers = [value for one in found if (value := metric.measure(one)) is not None]
+        means.append(sum(numbers) / len(numbers) if numbers else 0.0)
+    return means
