@@ -49,7 +49,7 @@ FORBIDDEN = {
 """A word and what is said instead."""
 
 ALLOWED = (
-    r"\bcolours\b(?=[\"'`:,) =|]|$)",  # an input of Color Drift and Difference Map: saved workflows hold its name
+    r"^(colours|pictures)$|[\"'`.](colours|pictures)[\"'`=]|[\[(](colours|pictures)[\])]",  # inputs that saved workflows hold
     r"[\"'`]contenders?[\"'`]",  # keys of report.json
     r"[\"'`]picture[\"'`]",  # a key of the measures in report.json, and of jobs between a benchmark and its workers
     r"[\"'`]film[\"'`]",  # a transfer characteristic and a set of primaries of ITU-T H.273

@@ -117,7 +117,7 @@ def measure_artifact_report(
     """
     requested_scores = parse_scores(scores)
     with open_progress(max(len(reference), len(image)) * (2 if requested_scores else 1), "image") as progress:
-        found = _measure_pairs(reference, image, lambda *pair: measure_artifacts(*pair, tile, halo), progress.advance)
+        found = _measure_pairs(reference, image, lambda one, other: measure_artifacts(one, other, tile, halo), progress.advance)
         runner = ScoreRunner(requested_scores)
         scored = _measure_pairs(reference, image, runner.measure_pair, progress.advance) if requested_scores else []
         sentences = [*(sentence for one in found for sentence in one.sentences), *(one.sentence for one in scored)]

@@ -35,14 +35,14 @@ def test_an_image_without_a_pixel_is_refused() -> None:
 
 def test_the_numbers_tell_the_tint(make: Callable[..., ModelComparison]) -> None:
     rows = {row.model.id: row for row in summarize_models(make())}
-    assert rows["red"].area_drift > 1.0
-    assert rows["lanczos"].area_drift < 0.2
+    assert rows["red"].values["area_drift"] > 1.0
+    assert rows["lanczos"].values["area_drift"] < 0.2
     assert rows["plain"].values["drift"] == rows["lanczos"].values["drift"]
-    assert rows["red"].consistency < rows["plain"].consistency
-    assert rows["red"].speed == pytest.approx(80 * 96 / 1e6 / 0.5)
-    assert rows["plain"].seconds == 5.0
-    assert rows["plain"].peak_bytes == 1_000_000
-    assert rows["bicubic"].peak_bytes is None
+    assert rows["red"].values["consistency"] < rows["plain"].values["consistency"]
+    assert rows["red"].values["speed"] == pytest.approx(80 * 96 / 1e6 / 0.5)
+    assert rows["plain"].values["seconds"] == 5.0
+    assert rows["plain"].values["peak_bytes"] == 1_000_000
+    assert rows["bicubic"].values["peak_bytes"] is None
 
 
 def test_a_model_that_fails_is_a_row_with_its_sentence_and_the_rest_goes_on(photograph: np.ndarray) -> None:
