@@ -65,8 +65,9 @@ class TRTBuild:
     ) -> tuple[Any]:
         from ..runtime.trt.get_or_build import EngineSettings, attach_built_engine
 
-        build_request = EngineSettings(precision, tile, static, workspace, target, _find_engine_path(self.host, engine))
-        return (attach_built_engine(upscale_model, build_request, self.host.progress, fallback=fallback),)
+        path = _find_engine_path(self.host, engine)
+        settings = EngineSettings(precision, tile, static, workspace, target, path, self.host.device())
+        return (attach_built_engine(upscale_model, settings, self.host.progress, fallback=fallback),)
 
 
 def _find_engine_path(host: Host, name: str) -> Path | None:

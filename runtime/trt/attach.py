@@ -1,6 +1,5 @@
-"""An engine travels on the UPSCALE_MODEL that it was built from: the value stays spandrel's descriptor, so every node takes it.
-
-A node that knows nothing of engines runs the weights as before.
+"""Attaches an engine to the UPSCALE_MODEL that it was built from: the value stays spandrel's descriptor, which every node
+takes. Nodes that do not know engines run the weights as before.
 """
 
 from __future__ import annotations
@@ -23,13 +22,13 @@ class AttachedEngine:
 
 
 def attach_engine(descriptor: Descriptor, engine: AttachedEngine) -> Descriptor:
-    """Another value with the same weights, which carries ``engine``; the one that was given stays as it was."""
+    """Return a copy with the same weights and ``engine``; ``descriptor`` itself is not changed."""
     copied = copy(descriptor)
     setattr(copied, _ATTRIBUTE, engine)
     return copied
 
 
 def get_engine(descriptor: object) -> AttachedEngine | None:
-    """The engine that a value on the wire carries."""
+    """Return the engine attached to an UPSCALE_MODEL value."""
     found = getattr(descriptor, _ATTRIBUTE, None)
     return found if isinstance(found, AttachedEngine) else None

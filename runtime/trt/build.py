@@ -1,6 +1,6 @@
-"""The builder of both TensorRTs: an ONNX graph becomes an engine.
+"""Builds an engine from an ONNX graph, by either TensorRT.
 
-Networks are strongly typed, which TensorRT 11 and RTX always are: half precision is in the graph, no flag asks for it.
+Networks are strongly typed, as TensorRT 11 and TensorRT for RTX require: half precision is in the graph, not a builder flag.
 """
 
 from __future__ import annotations
@@ -16,12 +16,12 @@ from .shape_profile import ShapeProfile
 from .target_gpu import TargetGpu
 
 PROGRESS_TOTAL = 1000
-"""What ``advance`` adds up to over a whole build."""
+"""The sum of all steps that ``advance`` receives during a build."""
 
 
 @dataclass(frozen=True)
 class BuildRequest:
-    """What to build. ``workspace`` in MB; 0 leaves the builder all there is."""
+    """What to build. ``workspace`` is the builder's memory in MB; 0 is unlimited."""
 
     onnx_bytes: bytes
     shape_profile: ShapeProfile
@@ -30,14 +30,16 @@ class BuildRequest:
 
 
 def build_engine(request: BuildRequest, package: TensorRTPackage, advance: Callable[[int], object]) -> bytes:
-    """The engine. ``advance`` is told of progress in parts of ``STEPS``; what it raises stops the build and is raised here.
+    """Return the bytes of the engine. ``advance`` receives steps of ``PROGRESS_TOTAL``; what it raises stops the build and is
+    raised here.
 
-    Raises ``ModelDamaged`` for bytes that are no ONNX graph, ``UnsupportedModel`` for one that TensorRT cannot build,
-    ``WorkflowError`` for too small a workspace, ``OutOfMemory`` when the builder says so.
+    Raises ``ModelDamaged`` for bytes that are not an ONNX graph, ``UnsupportedModel`` for one that TensorRT cannot build,
+    ``WorkflowError`` for too small a workspace, ``OutOfMemory`` when the builder runs out of memory, ``HardwareMissing`` where
+    TensorRT does not start.
     """
     trt = package.module
     logger = _make_logger(trt)
-    builder = trt.Builder(logger)
+    builder = package.create("Builder", logger)
     network = builder.create_network(1 << int(trt.NetworkDefinitionCreationFlag.STRONGLY_TYPED))
     parser = trt.OnnxParser(network, logger)
     if not parser.parse(request.onnx_bytes):
@@ -60,7 +62,9 @@ def build_engine(request: BuildRequest, package: TensorRTPackage, advance: Calla
 def _make_profile(builder: Any, network: Any, shape_profile: ShapeProfile) -> Any:
     input_tensor = network.get_input(0)
     if input_tensor.name != INPUT and network.num_inputs != 1:
-        raise UnsupportedModel(f"The ONNX graph takes {network.num_inputs} inputs, not one picture.")
+        raise UnsupportedModel(
+            f"The ONNX graph takes {network.num_inputs} inputs, not one image.", "Choose a super-resolution model."
+        )
     channels = int(input_tensor.shape[1])
     profile = builder.create_optimization_profile()
     profile.set_shape(
@@ -77,7 +81,7 @@ def _set_target(config: Any, trt: Any, target: TargetGpu) -> None:
 
 
 def _make_logger(trt: Any) -> Any:
-    """A logger that keeps errors. The classes to inherit from are known at run time only."""
+    """A logger that collects errors. Its base class is known only at run time."""
 
     class Log(trt.ILogger):
         def __init__(self) -> None:
@@ -92,7 +96,7 @@ def _make_logger(trt: Any) -> Any:
 
 
 def _make_monitor(trt: Any, advance: Callable[[int], object]) -> Any:
-    """What the builder tells how far it is. It must not raise into the builder; it says stop instead."""
+    """Receives the builder's progress. An exception must not reach the builder: it is stored, and the build stops."""
 
     class Monitor(trt.IProgressMonitor):
         def __init__(self) -> None:
@@ -106,7 +110,7 @@ def _make_monitor(trt: Any, advance: Callable[[int], object]) -> Any:
         def step_complete(self, phase_name: str, step: int) -> bool:
             try:
                 self._progress.complete_step(phase_name, step)
-            except BaseException as error:  # Ctrl-C too: it is raised again when the builder has stopped
+            except BaseException as error:  # KeyboardInterrupt too; build_engine raises it
                 self.failure = error
             return self.failure is None
 
@@ -117,7 +121,7 @@ def _make_monitor(trt: Any, advance: Callable[[int], object]) -> Any:
 
 
 class BuildProgress:
-    """The builder's phases, one inside a step of the other, as one number that only grows."""
+    """Turns the builder's nested phases into one number that never decreases."""
 
     def __init__(self, advance: Callable[[int], object]) -> None:
         self._advance = advance
@@ -128,7 +132,7 @@ class BuildProgress:
         self._phases[name] = (parent, max(steps, 1), 0)
 
     def complete_step(self, name: str, done: int) -> None:
-        """So many steps of a phase are done. Raises what ``advance`` raises."""
+        """Record that step ``done`` of a phase is complete. Raises what ``advance`` raises."""
         parent, steps, _ = self._phases[name]
         self._phases[name] = (parent, steps, min(done + 1, steps))
         root = next(iter(self._phases))
@@ -160,7 +164,7 @@ def _make_parse_error(parser: Any) -> Upscale8KError:
     reasons = [str(parser.get_error(index).desc()) for index in range(parser.num_errors)]
     reason = reasons[0].splitlines()[0] if reasons else "no reason was given"
     if "parse" in reason.lower() and ("failed" in reason.lower() or "model" in reason.lower()):
-        return ModelDamaged(f"This is no ONNX file, or a damaged one ({reason}).", "Export it again.")
+        return ModelDamaged(f"This is not an ONNX file, or a damaged one ({reason}).", "Export it again.")
     return UnsupportedModel(f"TensorRT cannot read this ONNX graph: {reason}.", "Run the model with the torch backend.")
 
 
@@ -169,13 +173,13 @@ def _make_build_error(errors: list[str], package: TensorRTPackage, request: Buil
     if request.workspace and any("workspace" in error.lower() for error in errors):
         return WorkflowError(
             f"{package.title} cannot build this engine with a workspace of {request.workspace} MB.",
-            "Give it more, or 0 for all there is.",
+            "Increase the workspace, or use 0 for no limit.",
             input_name="workspace",
         )
     if any("memory" in error.lower() for error in errors):
         return OutOfMemory(
-            f"{package.title} ran out of memory while it built the engine: {reason}.",
-            "Build it for a smaller tile, or give the builder a smaller workspace.",
+            f"{package.title} ran out of memory while building the engine: {reason}.",
+            "Build it for a smaller tile, or with a smaller workspace.",
             device="cuda",
             tile=request.shape_profile.tile,
         )

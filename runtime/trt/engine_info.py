@@ -1,7 +1,7 @@
-"""What an engine was built from and for. It stands as JSON beside the engine: ``X.trt`` and ``X.trt.json``.
+"""What an engine was built from and for, as JSON beside the engine: ``X.trt`` and ``X.trt.json``.
 
-An engine is a program for one GPU and one version of TensorRT, and holds somebody's weights; nothing in the file itself says
-which. So it is never loaded on the strength of its name.
+An engine is a program for one GPU and one version of TensorRT, and contains the weights of one model; the file itself does not
+say which. So it is never loaded because of its name alone.
 """
 
 from __future__ import annotations
@@ -37,10 +37,10 @@ _DIFFERENCE_TEXTS = {
 
 @dataclass(frozen=True, kw_only=True)
 class EngineInfo:
-    """All that decides whether an engine is the one that is wanted."""
+    """Everything that decides whether an engine is the requested one. The field names are JSON keys on disk."""
 
     weights: str
-    """SHA-256 of the file with the weights, or of the ONNX file."""
+    """SHA-256 of the weights file or of the ONNX file."""
     scale: int
     multiple: int
     precision: str
@@ -49,9 +49,9 @@ class EngineInfo:
     target: str
     """Compute capabilities, or the name of the GPU."""
     driver: str
-    """Empty for an engine that is not bound to one."""
+    """Empty for an engine that runs with any driver."""
     workspace: int
-    """MB the builder might take; 0 for as much as there is."""
+    """MB that the builder could use; 0 for no limit."""
     tile: int
     least: tuple[int, int]
     best: tuple[int, int]
@@ -59,7 +59,7 @@ class EngineInfo:
 
     @property
     def key(self) -> str:
-        """One name for all of it."""
+        """A hash of all fields."""
         return hashlib.sha256(json.dumps({"format": FORMAT, **asdict(self)}, sort_keys=True).encode()).hexdigest()
 
     @property
@@ -67,7 +67,7 @@ class EngineInfo:
         return ShapeProfile(self.tile, self.least, self.best, self.most)
 
 
-_OUTPUT_HINT = "Choose another place for it."
+_OUTPUT_HINT = "Choose another path for the engine."
 
 
 def get_info_path(engine: Path) -> Path:
@@ -75,7 +75,7 @@ def get_info_path(engine: Path) -> Path:
 
 
 def check_engine_path(path: Path) -> None:
-    """Raises ``OutputError`` where no engine can be written: asked before the minutes that building takes."""
+    """Raise ``OutputError`` where no engine can be written, before minutes are spent on building."""
     temp_file = temp_path(path)
     with translate_os_errors(path, _OUTPUT_HINT):
         if path.is_dir():
@@ -86,10 +86,10 @@ def check_engine_path(path: Path) -> None:
 
 
 def write_engine(path: Path, content: bytes, info: EngineInfo) -> None:
-    """The engine and then its stamp, each whole or not at all. Raises ``OutputError``."""
+    """Write the engine and then its info, each atomically. Raises ``OutputError``."""
     facts = {"format": FORMAT, **asdict(info), "engine_bytes": len(content), "engine_sha256": _hash_bytes(content)}
     with translate_os_errors(path, _OUTPUT_HINT):
-        get_info_path(path).unlink(missing_ok=True)  # the old one must not vouch for the new engine
+        get_info_path(path).unlink(missing_ok=True)  # the old info must never describe the new engine
         with atomic_write(path) as temp_file:
             temp_file.write_bytes(content)
         with atomic_write(get_info_path(path)) as temp_file:
@@ -97,7 +97,7 @@ def write_engine(path: Path, content: bytes, info: EngineInfo) -> None:
 
 
 def read_engine_info(engine: Path) -> EngineInfo | None:
-    """The stamp beside an engine; None where there is none that can be read."""
+    """Read the info beside an engine; None where it is missing or invalid."""
     facts = _read_facts(engine)
     try:
         values: dict[str, Any] = {name: facts[name] for name in EngineInfo.__dataclass_fields__}
@@ -108,12 +108,12 @@ def read_engine_info(engine: Path) -> EngineInfo | None:
 
 
 def list_differences(engine: Path, wanted: EngineInfo) -> list[str]:
-    """Why this engine is not the one that is wanted, in words; an empty list where it is, byte for byte."""
+    """Describe why an engine is not the wanted one; an empty list if it is, byte for byte."""
     if not engine.is_file():
-        return ["there is none yet"]
+        return ["it does not exist yet"]
     found = read_engine_info(engine)
     if found is None:
-        return ["nothing beside it says what it was built from"]
+        return ["the file that describes it is missing or invalid"]
     changed = [
         _DIFFERENCE_TEXTS[name] for name in EngineInfo.__dataclass_fields__ if getattr(found, name) != getattr(wanted, name)
     ]
@@ -123,7 +123,7 @@ def list_differences(engine: Path, wanted: EngineInfo) -> list[str]:
 
 
 def is_intact(engine: Path) -> bool:
-    """Whether the engine has the bytes that were written."""
+    """Whether the engine still has the bytes that were written."""
     with suppress(OSError):
         return _hash_bytes(engine.read_bytes()) == _read_facts(engine).get("engine_sha256")
     return False

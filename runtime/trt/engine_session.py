@@ -1,6 +1,6 @@
-"""An engine at work on a GPU: planes in, planes out, on the device.
+"""Runs an engine on a GPU: (1, C, h, w) in and out, on the device.
 
-Not measured by us on a GPU yet; its logic is tested against a stand-in for TensorRT's runtime.
+Not measured on a GPU yet; its logic is tested against a fake of TensorRT's runtime.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from .package import TensorRTPackage, find_tensorrt
 
 @dataclass
 class EngineSession:
-    """One engine, made ready on one device."""
+    """One engine, loaded on one device."""
 
     info: EngineInfo
     _context: Any
@@ -29,17 +29,17 @@ class EngineSession:
     _dtypes: tuple[torch.dtype, torch.dtype]
     _device: torch.device
     _stream: torch.cuda.Stream
-    """Of its own: on the default stream TensorRT waits for the whole device at each call."""
+    """Its own, because on the default stream TensorRT synchronizes the whole device at each call."""
 
     def run(self, planes: torch.Tensor) -> torch.Tensor:
-        """``planes`` (1, C, h, w) on the device, of a size that the stamp allows, to (1, C, h * scale, w * scale).
+        """Upscale ``planes`` (1, C, h, w), of a size within ``info``, to (1, C, h * scale, w * scale); both on the device.
 
-        Raises ``OutOfMemory``, and ``ModelDamaged`` for an engine that refuses what its stamp allows.
+        Raises ``OutOfMemory``, and ``ModelDamaged`` for an engine that rejects a size within its info.
         """
         with torch.cuda.device(self._device), self._translate_out_of_memory(planes):
             inputs = planes.to(self._dtypes[0]).contiguous()
             if not self._context.set_input_shape(self._input, tuple(inputs.shape)):
-                raise ModelDamaged(f"The engine refuses {inputs.shape[3]}x{inputs.shape[2]} pixels.", "Build it again.")
+                raise ModelDamaged(f"The engine rejects {inputs.shape[3]}x{inputs.shape[2]} pixels.", "Build it again.")
             shape = tuple(self._context.get_tensor_shape(self._output))
             result = torch.empty(shape, dtype=self._dtypes[1], device=self._device)
             self._context.set_tensor_address(self._input, inputs.data_ptr())
@@ -47,12 +47,12 @@ class EngineSession:
             self._stream.wait_stream(torch.cuda.current_stream(self._device))
             if not self._context.execute_async_v3(self._stream.cuda_stream):
                 raise self._make_memory_error(planes)
-            self._stream.synchronize()  # ``given`` and ``result`` must outlive the work
+            self._stream.synchronize()  # ``inputs`` and ``result`` must outlive the work
             return result
 
     @contextmanager
     def _translate_out_of_memory(self, planes: torch.Tensor) -> Generator[None]:
-        """torch's own lack of memory, as ours."""
+        """Translate torch's out-of-memory error."""
         try:
             yield
         except torch.OutOfMemoryError as error:
@@ -62,7 +62,7 @@ class EngineSession:
     def _make_memory_error(self, planes: torch.Tensor) -> OutOfMemory:
         return OutOfMemory(
             f"The engine failed on a tile of {planes.shape[3]}x{planes.shape[2]} pixels.",
-            "Close other programs that use the GPU, or build it for a smaller tile.",
+            "Close other programs that use the GPU, or build the engine for a smaller tile.",
             device=str(self._device),
             tile=max(planes.shape[2:]),
         )
@@ -72,15 +72,15 @@ class EngineSession:
 
 
 def open_engine_session(path: Path, device: torch.device) -> EngineSession:
-    """Load an engine that has its stamp and all its bytes, by the TensorRT that built it.
+    """Load an engine by the TensorRT that built it.
 
-    Raises ``ModelDamaged`` for one that is not whole or that this TensorRT refuses, ``HardwareMissing`` for one that another
-    TensorRT or another version of it built.
+    Raises ``ModelDamaged`` for one that is damaged or that TensorRT rejects, ``HardwareMissing`` for one that was built by
+    another version or for another GPU, or where TensorRT does not start.
     """
     info = read_engine_info(path)
     if info is None or not is_intact(path):
         raise ModelDamaged(
-            f"The engine {path} is damaged, or what stands beside it does not describe it.", "Build it again.", path=path
+            f"The engine {path} is damaged, or its .json file does not describe it.", "Build it again.", path=path
         )
     package = find_tensorrt("tensorrt_rtx" if info.flavour == "tensorrt_rtx" else "tensorrt")
     if package.version != info.version:
@@ -90,8 +90,8 @@ def open_engine_session(path: Path, device: torch.device) -> EngineSession:
             feature=package.name,
         )
     _check_gpu(info, path, device)
-    with torch.cuda.device(device):  # an engine lies on the device that is current when it is read
-        torch.cuda.empty_cache()  # what torch keeps for later is not free to TensorRT
+    with torch.cuda.device(device):  # an engine is loaded on the current device
+        torch.cuda.empty_cache()  # TensorRT cannot use what torch caches
         return _make_session(_deserialize_engine(path, package), package, info, device)
 
 
@@ -109,10 +109,10 @@ def _check_gpu(info: EngineInfo, path: Path, device: torch.device) -> None:
 
 def _deserialize_engine(path: Path, package: TensorRTPackage) -> Any:
     trt = package.module
-    runtime = trt.Runtime(trt.Logger(trt.Logger.ERROR))
+    runtime = package.create("Runtime", trt.Logger(trt.Logger.ERROR))
     engine = runtime.deserialize_cuda_engine(path.read_bytes())
     if engine is None:
-        raise ModelDamaged(f"{package.title} refuses the engine {path}.", "Build it again.", path=path)
+        raise ModelDamaged(f"{package.title} rejects the engine {path}.", "Build it again.", path=path)
     return engine
 
 
@@ -124,8 +124,8 @@ def _make_session(engine: Any, package: TensorRTPackage, info: EngineInfo, devic
     context = engine.create_execution_context()
     if context is None:
         raise OutOfMemory(
-            "There is not enough memory on the GPU for this engine.",
-            "Close other programs that use it, or build it for a smaller tile.",
+            "The GPU does not have enough memory for this engine.",
+            "Close other programs that use the GPU, or build the engine for a smaller tile.",
             device=str(device),
             tile=info.tile,
         )

@@ -1,4 +1,4 @@
-"""What an engine is built from: a loaded model, exported only when it must be, or an ONNX file as it is."""
+"""What an engine is built from: a loaded model, exported only when necessary, or an unchanged ONNX file."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from .shape_profile import ShapeProfile, make_profile_for_fixed_size, make_profi
 
 @dataclass(frozen=True)
 class EngineSource:
-    """``graph`` makes the ONNX bytes; everything else is known without it."""
+    """``make_onnx`` returns the ONNX bytes, which may take seconds; everything else is known without them."""
 
     title: str
     weights_sha256: str
@@ -32,12 +32,12 @@ class EngineSource:
 
 
 def make_source_from_model(model: UpscaleModel, weights_sha256: str, tile: int, *, half: bool, fixed: bool) -> EngineSource:
-    """``weights`` is their hash. A network whose graph holds for one size gets an engine for one size.
+    """A model with the hash of its weights. A network whose graph is valid for one size only gets an engine for one size.
 
-    Raises ``WorkflowError`` for half precision where the network overflows in it, or a tile that is too small.
+    Raises ``WorkflowError`` for half precision in which the network overflows, or for a tile below 32.
     """
     if half and not model.half_safe:
-        raise WorkflowError(f"{model.architecture} overflows in fp16.", "Build it in full precision.")
+        raise WorkflowError(f"{model.architecture} overflows in fp16.", "Choose the precision fp32.")
     fixed = fixed or model.architecture not in ANY_SIZE
     shape_profile = make_profile_for_tile(tile, model.halo, lcm(model.window, model.multiple), fixed=fixed)
     return EngineSource(
@@ -52,9 +52,9 @@ def make_source_from_model(model: UpscaleModel, weights_sha256: str, tile: int, 
 
 
 def make_source_from_onnx(path: Path, tile: int, *, fixed: bool) -> EngineSource:
-    """An ONNX file, ours or anybody's, that takes one picture (1, C, h, w); where ours are not in it, a halo of 64 is kept.
+    """An ONNX file that takes one image (1, C, h, w). Without the metadata that our export writes, the halo is 64.
 
-    Raises ``ModelNotFound``, ``ModelDamaged`` when it is no ONNX file, ``UnsupportedModel`` when it is no upscaling model.
+    Raises ``ModelNotFound``, ``ModelDamaged`` if it is not an ONNX file, ``UnsupportedModel`` if it is not an upscaling model.
     """
     content, graph = _read_onnx(path)
     metadata = {entry.key.removeprefix("upscale8k."): entry.value for entry in graph.metadata_props}
@@ -88,21 +88,21 @@ def _read_onnx(path: Path) -> tuple[bytes, Any]:
         is_external = any(weight.data_location == onnx.TensorProto.EXTERNAL for weight in graph.graph.initializer)
         if not is_external:
             onnx.checker.check_model(graph)
-    except Exception as error:  # protobuf and onnx raise classes of their own, which need their modules to be named
+    except Exception as error:  # protobuf and onnx raise their own classes, which need imports to be named
         raise ModelDamaged(
-            f"{path} is no ONNX file, or only a part of one.", "Export it again: python -m runtime export", path=path
+            f"{path} is not an ONNX file, or is incomplete.", "Export it again: python -m runtime export", path=path
         ) from error
     if is_external:
         raise UnsupportedModel(
-            f"{path} keeps its weights in another file.",
-            "Save it as one: python -c \"import onnx; onnx.save(onnx.load('many.onnx'), 'one.onnx')\"",
+            f"{path} stores its weights in another file.",
+            "Save it as one file: python -c \"import onnx; onnx.save(onnx.load('many.onnx'), 'one.onnx')\"",
             path=path,
         )
     return content, graph
 
 
 def _read_image_input(graph: Any, path: Path) -> tuple[list[int], bool]:
-    """The axes of the one input, 0 where they are open, and whether it is in half precision."""
+    """The dimensions of the only input, 0 where they are dynamic, and whether it is fp16."""
     onnx: Any = import_module("onnx")
     inputs = [value for value in graph.graph.input if value.name not in {weight.name for weight in graph.graph.initializer}]
     axes = [int(axis.dim_value) for axis in inputs[0].type.tensor_type.shape.dim] if len(inputs) == 1 else []
@@ -110,7 +110,7 @@ def _read_image_input(graph: Any, path: Path) -> tuple[list[int], bool]:
     half, full = onnx.TensorProto.FLOAT16, onnx.TensorProto.FLOAT
     if len(axes) != 4 or axes[1] not in (1, 3) or element_type not in (half, full):
         raise UnsupportedModel(
-            f"{path} does not take one picture (N, 3, h, w) in fp32 or fp16.", "Choose a super-resolution model.", path=path
+            f"{path} does not take one image (N, 3, h, w) in fp32 or fp16.", "Choose a super-resolution model.", path=path
         )
     return axes, bool(element_type == half)
 

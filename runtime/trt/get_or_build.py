@@ -5,29 +5,22 @@ What the node calls: a model in, the same model with an engine on it out.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
 
-from ..errors import HardwareMissing
+import torch
+
+from ..errors import HardwareMissing, ModelError, OutOfMemory, OutputError
 from ..models.load import Descriptor, hash_weights
 from ..models.upscale_model import UpscaleModel
 from ..paths import get_cache_folder
+from ..progress import OpenProgress
 from .attach import AttachedEngine, attach_engine
 from .build import PROGRESS_TOTAL, BuildRequest, build_engine
 from .engine_info import EngineInfo, check_engine_path, list_differences, write_engine
 from .engine_source import EngineSource, make_source_from_model
-from .package import TensorRTPackage, find_tensorrt
-from .target_gpu import TargetGpu, resolve_target_gpu
-
-
-class EngineProgress(Protocol):
-    """Where progress goes."""
-
-    def advance(self, steps: int = 1) -> None: ...
-    def message(self, text: str) -> None: ...
+from .package import TensorRTPackage
+from .target_gpu import TargetGpu, find_builder
 
 
 @dataclass(frozen=True)
@@ -35,7 +28,7 @@ class EngineFile:
     path: Path
     info: EngineInfo
     is_new: bool
-    """False: it was there."""
+    """False if it was cached."""
 
 
 def get_or_build_engine(
@@ -44,9 +37,12 @@ def get_or_build_engine(
     package: TensorRTPackage,
     workspace: int,
     path: Path | None,
-    open_progress: Callable[[int, str], AbstractContextManager[EngineProgress]],
+    open_progress: OpenProgress,
 ) -> EngineFile:
-    """The engine at ``path``, or in the cache folder. Raises what the export, ``build`` and ``expect_place`` raise."""
+    """Return the engine at ``path``, or in the cache folder if that is None; build it unless it is the wanted one already.
+
+    Raises ``OutputError`` where it cannot be written, and what the export and ``build_engine`` raise.
+    """
     info = make_engine_info(source, target, package, workspace)
     path = path or get_cache_folder() / "engines" / f"{Path(source.title).stem}-{info.key[:32]}.trt"
     differences = list_differences(path, info)
@@ -55,7 +51,7 @@ def get_or_build_engine(
     check_engine_path(path)
     with open_progress(PROGRESS_TOTAL, "step") as progress:
         if path.exists():
-            progress.message(f"The engine {path.name} is built anew: {', '.join(differences)}.")
+            progress.message(f"Building the engine {path.name} again: {', '.join(differences)}.")
         content = build_engine(
             BuildRequest(source.make_onnx(), source.shape_profile, target, workspace), package, progress.advance
         )
@@ -64,7 +60,7 @@ def get_or_build_engine(
 
 
 def make_engine_info(source: EngineSource, target: TargetGpu, package: TensorRTPackage, workspace: int) -> EngineInfo:
-    """An engine for named capabilities runs with any driver that RTX supports; one for a GPU belongs to its driver, too."""
+    """An engine for compute capabilities runs with any driver; one for a GPU only with the driver that it was built with."""
     return EngineInfo(
         weights=source.weights_sha256,
         scale=source.scale,
@@ -84,7 +80,7 @@ def make_engine_info(source: EngineSource, target: TargetGpu, package: TensorRTP
 
 @dataclass(frozen=True)
 class EngineSettings:
-    """``precision`` ``auto`` is fp16 where the model is safe in it; ``path`` None is a place in the cache folder."""
+    """``precision`` ``auto`` is fp16 where the model is safe in it; ``path`` None is the cache folder."""
 
     precision: str
     tile: int
@@ -92,30 +88,41 @@ class EngineSettings:
     workspace: int
     target: str
     path: Path | None
+    device: str = "auto"
+    """Of the run, whose GPU the engine is built for unless ``target`` names others."""
 
 
 def attach_built_engine(
     descriptor: Descriptor,
     settings: EngineSettings,
-    open_progress: Callable[[int, str], AbstractContextManager[EngineProgress]],
+    open_progress: OpenProgress,
     *,
     fallback: bool,
 ) -> Descriptor:
-    """Another value with the same weights and an engine. Without TensorRT or a GPU: the model as it came, where ``fallback``
-    asks for that, and ``HardwareMissing`` otherwise. Raises what ``from_model`` and ``obtain`` raise.
+    """Return a copy of ``descriptor`` with an engine; with ``fallback`` the model itself, and a message, if none can be built.
+
+    Raises ``WorkflowError`` for impossible settings; without ``fallback`` also ``HardwareMissing`` without TensorRT or a
+    supported GPU, and what ``get_or_build_engine`` raises.
     """
     model = UpscaleModel.from_descriptor(descriptor)
     half = settings.precision == "fp16" or (settings.precision == "auto" and model.half_safe)
     source = make_source_from_model(model, hash_weights(descriptor), settings.tile, half=half, fixed=settings.static)
     try:
-        package = find_tensorrt()
-        target = resolve_target_gpu(settings.target, package)
-    except HardwareMissing as missing:
+        package, target = find_builder(settings.target, get_gpu_name(settings.device))
+        engine_file = get_or_build_engine(source, target, package, settings.workspace, settings.path, open_progress)
+    except (HardwareMissing, ModelError, OutOfMemory, OutputError) as error:
         if not fallback:
-            hint = f"{missing.hint} Or switch fallback on, and torch runs the model."
-            raise HardwareMissing(missing.what, hint, feature=missing.feature) from missing
+            error.hint += " Or turn on fallback, and torch runs the model."
+            raise
         with open_progress(1, "step") as progress:
-            progress.message(f"{missing.what} torch runs the model, as fallback asks.")
+            progress.message(f"{error.what} torch runs the model (fallback is on).")
         return descriptor
-    engine_file = get_or_build_engine(source, target, package, settings.workspace, settings.path, open_progress)
     return attach_engine(descriptor, AttachedEngine(engine_file.path, fallback))
+
+
+def get_gpu_name(device: str) -> str:
+    """The name of the NVIDIA GPU that torch takes for ``device``, which may be ``auto``; empty where torch sees none."""
+    if not torch.cuda.is_available() or device.partition(":")[0] not in ("auto", "cuda"):
+        return ""
+    index = (None if device == "auto" else torch.device(device).index) or 0
+    return torch.cuda.get_device_name(index) if index < torch.cuda.device_count() else ""

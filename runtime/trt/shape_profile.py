@@ -1,4 +1,4 @@
-"""The sizes that an engine takes: from the smallest, tuned for the best, to the largest."""
+"""The optimization profile of an engine: the smallest and largest size that it takes, and the one it is tuned for."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ MIN_SIDE = 32
 
 @dataclass(frozen=True)
 class ShapeProfile:
-    """(height, width) of what the network sees, halo included; ``tile`` is the core of the largest. Batches are of one."""
+    """(height, width) of the network's input, halo included; ``tile`` is the largest without its halo. The batch size is 1."""
 
     tile: int
     min: tuple[int, int]
@@ -24,9 +24,10 @@ class ShapeProfile:
 
 
 def make_profile_for_tile(tile: int, halo: int, multiple: int, *, fixed: bool) -> ShapeProfile:
-    """For tiles of ``tile`` pixels with ``halo`` on each side, in a network that takes multiples of ``multiple``.
+    """For tiles of ``tile`` pixels with ``halo`` on each side, in a network whose input sides are multiples of ``multiple``.
 
-    Tuned for the whole tile: most tiles of a picture are of that size, and none is larger. Raises ``WorkflowError``.
+    Tuned for the whole tile: most tiles of an image have that size, and none is larger. Raises ``WorkflowError`` for a tile
+    below 32.
     """
     if tile < MIN_SIDE:
         raise WorkflowError(f"A tile of {tile} pixels is too small.", f"Use at least {MIN_SIDE}.")
@@ -36,11 +37,11 @@ def make_profile_for_tile(tile: int, halo: int, multiple: int, *, fixed: bool) -
 
 
 def make_profile_for_fixed_size(size: tuple[int, int], halo: int) -> ShapeProfile:
-    """Of an ONNX file that takes one (height, width) only. Raises ``WorkflowError`` where the halo leaves nothing of it."""
+    """For an ONNX file with one input (height, width). Raises ``WorkflowError`` where the halo leaves less than 32 pixels."""
     tile = min(size) - 2 * halo
     if tile < MIN_SIDE:
         raise WorkflowError(
-            f"The ONNX file takes {size[1]}x{size[0]} pixels; a halo of {halo} leaves too little of that.",
+            f"The ONNX file takes {size[1]}x{size[0]} pixels, of which a halo of {halo} leaves less than {MIN_SIDE}.",
             "Export it for a larger tile.",
         )
     return ShapeProfile(tile, size, size, size)

@@ -1,20 +1,23 @@
-"""Which GPUs an engine is for."""
+"""Which GPUs an engine is built for, and by which TensorRT."""
 
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 
 from ..errors import HardwareMissing, WorkflowError
 from ..hardware.nvidia import query_nvidia
-from .package import TensorRTPackage
+from .package import TensorRTPackage, find_tensorrt
 
 _NAME = re.compile(r"sm_?(\d{2,3})", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
 class TargetGpu:
-    """``capabilities`` as ``sm_89``, for which RTX builds. ``gpu`` and ``driver`` of this machine, for which the other does."""
+    """``capabilities`` such as ``sm_89``, which TensorRT for RTX builds for. ``gpu`` and ``driver`` are this machine's, which
+    TensorRT builds for.
+    """
 
     capabilities: tuple[str, ...] = ()
     gpu: str = ""
@@ -24,11 +27,26 @@ class TargetGpu:
         return ",".join(self.capabilities) if self.capabilities else f"{self.gpu}, driver {self.driver}"
 
 
-def resolve_target_gpu(requested: str, package: TensorRTPackage) -> TargetGpu:
-    """The GPUs that ``asked`` names (``sm_89,sm_120``), or the one that is here where it is empty.
+def find_builder(requested: str, gpu_name: str = "") -> tuple[TensorRTPackage, TargetGpu]:
+    """The installed TensorRT that can build, and what for: TensorRT where TensorRT for RTX does not know this GPU.
 
-    Raises ``WorkflowError`` for what is no compute capability or one that this TensorRT does not build for, ``HardwareMissing``
-    where no GPU is here and none was named, or where this flavour cannot build for a GPU that is not here.
+    Raises ``HardwareMissing`` without TensorRT, and what ``resolve_target_gpu`` raises.
+    """
+    package = find_tensorrt()
+    try:
+        return package, resolve_target_gpu(requested, package, gpu_name)
+    except HardwareMissing:
+        with suppress(HardwareMissing):
+            other = find_tensorrt("tensorrt")
+            return other, resolve_target_gpu(requested, other, gpu_name)
+        raise
+
+
+def resolve_target_gpu(requested: str, package: TensorRTPackage, gpu_name: str = "") -> TargetGpu:
+    """The GPUs that ``requested`` names (``sm_89,sm_120``); if it is empty, this machine's GPU ``gpu_name``, else its first.
+
+    Raises ``WorkflowError`` for an invalid or unsupported compute capability in ``requested``, ``HardwareMissing`` where no GPU
+    is present and none was named, or where ``package`` cannot build for the GPU.
     """
     if requested.strip():
         if not package.can_build_without_gpu:
@@ -39,19 +57,25 @@ def resolve_target_gpu(requested: str, package: TensorRTPackage) -> TargetGpu:
             )
         return TargetGpu(capabilities=_parse_capabilities(requested, package))
     driver = query_nvidia()
-    gpu = next((gpu for gpu in driver.gpus if gpu.usable), None)
+    usable = [gpu for gpu in driver.gpus if gpu.usable]
+    gpu = next((gpu for gpu in usable if gpu.name == gpu_name), usable[0] if usable else None)
     if gpu is None:
         hint = "For another machine, name its GPU as target, for instance sm_89 (GeForce RTX 40)."
         raise HardwareMissing(
-            f"There is no NVIDIA GPU here to build an engine for. {driver.problem or ''}".strip(),
+            f"This machine has no NVIDIA GPU to build an engine for. {driver.problem or ''}".strip(),
             hint if package.can_build_without_gpu else "Build it on the machine that it will run on.",
             feature="cuda",
         )
-    if package.can_build_without_gpu and gpu.compute_capability:
-        return TargetGpu(
-            _parse_capabilities("sm_{}{}".format(*gpu.compute_capability), package), gpu.name, driver.driver or "unknown"
+    if not (package.can_build_without_gpu and gpu.compute_capability):
+        return TargetGpu((), gpu.name, driver.driver or "unknown")
+    capability = "sm_{}{}".format(*gpu.compute_capability)
+    if capability not in package.list_capabilities():
+        raise HardwareMissing(
+            f"{package.title} {package.version} does not build for {capability} ({gpu.name}).",
+            "Install TensorRT, which builds for any GPU: pip install tensorrt onnx",
+            feature="tensorrt",
         )
-    return TargetGpu((), gpu.name, driver.driver or "unknown")
+    return TargetGpu((capability,), gpu.name, driver.driver or "unknown")
 
 
 def _parse_capabilities(requested: str, package: TensorRTPackage) -> tuple[str, ...]:
@@ -60,7 +84,7 @@ def _parse_capabilities(requested: str, package: TensorRTPackage) -> tuple[str, 
     for part in re.split(r"[,\s]+", requested.strip()):
         match = _NAME.fullmatch(part)
         if match is None:
-            raise WorkflowError(f"{part!r} is no compute capability.", f"Use some of: {', '.join(known)}.")
+            raise WorkflowError(f"{part!r} is not a compute capability.", f"Use some of: {', '.join(known)}.")
         name = f"sm_{match.group(1)}"
         if name not in known:
             raise WorkflowError(

@@ -28,7 +28,7 @@ class Said(SilentProgress):
     def __call__(self, total: int, unit: str) -> "Said":
         return self
 
-    def say(self, text: str) -> None:
+    def message(self, text: str) -> None:
         self.sentences.append(text)
 
 
@@ -76,7 +76,7 @@ def test_an_engine_never_lies_elsewhere(name: str, node: Any, model: Any) -> Non
 def without_tensorrt(monkeypatch: pytest.MonkeyPatch) -> str:
     for name in ("tensorrt", "tensorrt_rtx"):
         monkeypatch.setitem(sys.modules, name, None)
-    return "TensorRT is not here"
+    return "TensorRT is not available"
 
 
 @pytest.mark.parametrize("lacks", [without_tensorrt, pytest.param(lambda _: "no NVIDIA GPU", marks=real)])

@@ -142,7 +142,7 @@ def test_an_onnx_file_becomes_an_engine_as_it_is(
 def test_a_file_that_is_no_onnx_is_refused_by_name(content: bytes, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     path.write_bytes(content)
-    with pytest.raises(ModelDamaged, match=r"model\.onnx is no ONNX file") as caught:
+    with pytest.raises(ModelDamaged, match=r"model\.onnx is not an ONNX file") as caught:
         make_source_from_onnx(path, 64, fixed=False)
     assert "export" in caught.value.hint
     with pytest.raises(ModelNotFound, match="cannot be read"):
@@ -160,7 +160,7 @@ def test_an_onnx_file_of_another_kind_is_refused(tmp_path: Path) -> None:
         [value("y", TensorProto.FLOAT, [1, 768])],
     )
     save(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), tmp_path / "words.onnx")
-    with pytest.raises(UnsupportedModel, match="does not take one picture"):
+    with pytest.raises(UnsupportedModel, match="does not take one image"):
         make_source_from_onnx(tmp_path / "words.onnx", 64, fixed=False)
 
 

@@ -78,7 +78,7 @@ def test_a_damaged_engine_is_recognised(damage: bytes, engine: Path) -> None:
 def test_a_stamp_that_says_nothing_vouches_for_nothing(text: str, engine: Path) -> None:
     get_info_path(engine).write_text(text, encoding="utf-8", errors="surrogateescape")
     assert read_engine_info(engine) is None
-    assert list_differences(engine, STAMP) == ["nothing beside it says what it was built from"]
+    assert list_differences(engine, STAMP) == ["the file that describes it is missing or invalid"]
 
 
 @pytest.mark.parametrize("value", [3, "64", [64], ["a", "b"], None])
@@ -89,7 +89,7 @@ def test_a_stamp_with_strange_sizes_is_none(value: Any, engine: Path) -> None:
 
 
 def test_an_engine_that_is_not_there_is_no_error(tmp_path: Path) -> None:
-    assert list_differences(tmp_path / "none.trt", STAMP) == ["there is none yet"]
+    assert list_differences(tmp_path / "none.trt", STAMP) == ["it does not exist yet"]
 
 
 def test_the_old_stamp_never_vouches_for_a_new_engine(engine: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -6,12 +6,14 @@ from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import pytest
+import torch
 from upscale8k.runtime.errors import HardwareMissing, WorkflowError
 from upscale8k.runtime.trt import package as flavours
 from upscale8k.runtime.trt import target_gpu as targets
+from upscale8k.runtime.trt.get_or_build import get_gpu_name
 from upscale8k.runtime.trt.package import TensorRTPackage, find_tensorrt
 from upscale8k.runtime.trt.shape_profile import ShapeProfile, make_profile_for_fixed_size, make_profile_for_tile
-from upscale8k.runtime.trt.target_gpu import TargetGpu, resolve_target_gpu
+from upscale8k.runtime.trt.target_gpu import TargetGpu, find_builder, resolve_target_gpu
 
 
 @pytest.fixture
@@ -47,8 +49,62 @@ def test_rtx_refuses_a_data_centre_gpu_that_it_does_not_know(
     flavour: Callable[..., TensorRTPackage], gpu: Callable[..., None]
 ) -> None:
     gpu((9, 0))
-    with pytest.raises(WorkflowError, match="does not build for sm_90"):
+    with pytest.raises(HardwareMissing, match="does not build for sm_90") as caught:
         resolve_target_gpu("", flavour())
+    assert "pip install tensorrt " in caught.value.hint
+
+
+def test_where_rtx_does_not_know_the_gpu_the_other_tensorrt_builds(
+    flavour: Callable[..., TensorRTPackage], gpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both are installed on a Hopper card."""
+    gpu((9, 0))
+    monkeypatch.setattr(targets, "find_tensorrt", lambda name="tensorrt_rtx": flavour(name))
+    package, target = find_builder("")
+    assert (package.name, target.gpu, target.capabilities) == ("tensorrt", "NVIDIA Test", ())
+    assert find_builder("sm_89")[0].name == "tensorrt_rtx"
+    with pytest.raises(WorkflowError, match="does not build for sm_90"):
+        find_builder("sm_90")
+
+
+def test_where_only_rtx_is_installed_its_reason_is_given(
+    flavour: Callable[..., TensorRTPackage], gpu: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def only_rtx(name: str = "tensorrt_rtx") -> TensorRTPackage:
+        if name == "tensorrt":
+            raise HardwareMissing("TensorRT is not available.", feature="tensorrt")
+        return flavour(name)
+
+    gpu((9, 0))
+    monkeypatch.setattr(targets, "find_tensorrt", only_rtx)
+    with pytest.raises(HardwareMissing, match="does not build for sm_90"):
+        find_builder("")
+
+
+def test_the_target_is_the_gpu_of_the_run_not_the_first_that_the_driver_lists(
+    flavour: Callable[..., TensorRTPackage], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver lists GPUs by slot, torch the fastest first."""
+    cards = [
+        SimpleNamespace(usable=True, name=name, compute_capability=pair)
+        for name, pair in (("RTX 3060", (8, 6)), ("RTX 4090", (8, 9)))
+    ]
+    monkeypatch.setattr(targets, "query_nvidia", lambda: SimpleNamespace(gpus=cards, driver="580.95", problem=None))
+    assert resolve_target_gpu("", flavour()).capabilities == ("sm_86",)
+    assert resolve_target_gpu("", flavour(), "RTX 4090").capabilities == ("sm_89",)
+    assert resolve_target_gpu("", flavour("tensorrt"), "RTX 4090").gpu == "RTX 4090"
+    assert resolve_target_gpu("", flavour(), "unknown").capabilities == ("sm_86",)
+
+
+@pytest.mark.parametrize(
+    ("device", "expected"),
+    [("auto", "RTX 4090"), ("cuda", "RTX 4090"), ("cuda:1", "RTX 3060"), ("cuda:7", ""), ("cpu", ""), ("mps", "")],
+)
+def test_the_gpu_of_the_run_is_the_one_of_its_device(device: str, expected: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda index: ("RTX 4090", "RTX 3060")[index])
+    assert get_gpu_name(device) == expected
 
 
 @pytest.mark.parametrize(("name", "step"), [("tensorrt_rtx", "as target, for instance sm_89"), ("tensorrt", "on the machine")])
@@ -56,7 +112,7 @@ def test_without_a_gpu_the_next_step_is_said(
     name: Any, step: str, flavour: Callable[..., TensorRTPackage], gpu: Callable[..., None]
 ) -> None:
     gpu(problem="The NVIDIA driver does not answer.")
-    with pytest.raises(HardwareMissing, match=r"no NVIDIA GPU here.*does not answer") as caught:
+    with pytest.raises(HardwareMissing, match=r"no NVIDIA GPU to build.*does not answer") as caught:
         resolve_target_gpu("", flavour(name))
     assert step in caught.value.hint
 
@@ -96,5 +152,5 @@ def test_the_best_size_is_the_whole_tile_in_both_directions() -> None:
 
 def test_a_file_of_one_size_keeps_it() -> None:
     assert make_profile_for_fixed_size((320, 256), 64) == ShapeProfile(128, (320, 256), (320, 256), (320, 256))
-    with pytest.raises(WorkflowError, match="leaves too little"):
+    with pytest.raises(WorkflowError, match="leaves less than 32"):
         make_profile_for_fixed_size((128, 128), 64)

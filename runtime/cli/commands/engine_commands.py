@@ -37,14 +37,12 @@ def build_trt_engine(
     traceback: options.Traceback = False,
 ) -> None:
     """Build a TensorRT engine, or find that it is there already. Prints where it is."""
-    from ...trt.get_or_build import get_or_build_engine
-    from ...trt.package import find_tensorrt
-    from ...trt.target_gpu import resolve_target_gpu
+    from ...trt.get_or_build import get_gpu_name, get_or_build_engine
+    from ...trt.target_gpu import find_builder
 
     display = open_display(options.parse_display_mode(progress))
     display.start_node("TensorRT engine")
-    package = find_tensorrt()
-    build_target = resolve_target_gpu(target, package)
+    package, build_target = find_builder(target, get_gpu_name("auto"))
     engine = get_or_build_engine(
         _open_engine_source(source, tile, models_dir, half=half, static=static),
         build_target,

@@ -20,6 +20,7 @@ from upscale8k.runtime.trt.package import TensorRTPackage
 from upscale8k.runtime.upscale.autotune.select import select_backend
 from upscale8k.runtime.upscale.backends import open_backend
 from upscale8k.runtime.upscale.backends import tensorrt as backend
+from upscale8k.runtime.upscale.backends.torch import TorchBackend
 from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings, resolve_settings
 from upscale8k.runtime.upscale.tiles import MIN_TILE
 
@@ -134,7 +135,7 @@ def test_what_overflows_is_computed_again_by_torch(opened: Any, context: Context
 
     context.execute_async_v3 = overflow  # type: ignore[method-assign]
     result = opened.run(tile)
-    np.testing.assert_array_equal(result, backend.TorchBackend(opened._model, CPU, "fp32").run(tile))
+    np.testing.assert_array_equal(result, TorchBackend(opened._model, CPU, "fp32").run(tile))
     assert "computed again by torch" in opened.warnings[0]
 
 
@@ -174,8 +175,62 @@ def test_no_gpu_is_a_sentence_unless_fallback_was_asked_for(model: UpscaleModel,
     opened = open_auto(falling)
     assert "torch takes over" in opened.warnings[0]
     tile = photograph[None, :40, :48]
-    np.testing.assert_array_equal(opened.run(tile), backend.TorchBackend(model, CPU, "fp32").run(tile))
+    np.testing.assert_array_equal(opened.run(tile), TorchBackend(model, CPU, "fp32").run(tile))
     opened.close()
+
+
+@pytest.mark.parametrize("why", ["damaged", "another version", "another GPU", "refused", "no memory", "CUDA"])
+def test_with_fallback_torch_takes_over_whatever_keeps_the_engine_from_loading(
+    why: str, model: UpscaleModel, engine: Path, gpu: SimpleNamespace, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(device: torch.device) -> None:
+        raise RuntimeError("CUDA driver version is insufficient")
+
+    if why == "damaged":
+        engine.write_bytes(b"other")
+    elif why == "another version":
+        gpu.version = "1.3.0"
+    elif why == "another GPU":
+        gpu.capability = (12, 0)
+    elif why == "refused":
+        gpu.engine = None
+    elif why == "no memory":
+        gpu.engine.create_execution_context = lambda: None
+    else:
+        monkeypatch.setattr(torch.cuda, "get_device_capability", broken)
+    monkeypatch.setattr(backend, "open_engine_session", lambda path, device: open_engine_session(path, CPU))
+    monkeypatch.setattr(backend, "TorchBackend", lambda model, device, precision: TorchBackend(model, CPU, "fp32"))
+    falling = UpscaleModel.from_descriptor(attach_engine(model.descriptor, AttachedEngine(engine, fallback=True)))
+    with pytest.raises((HardwareMissing, ModelDamaged, OutOfMemory, RuntimeError)):
+        backend.TensorRtBackend(model, torch.device("cuda"), "fp16")
+    made = backend.TensorRtBackend(falling, torch.device("cuda"), "fp16")
+    assert "torch takes over" in made.warnings[0]
+    tile = photograph[None, :40, :48]
+    np.testing.assert_array_equal(made.run(tile), TorchBackend(model, CPU, "fp32").run(tile))
+    made.close()
+
+
+@pytest.mark.parametrize("why", ["refuses", "no memory"])
+def test_with_fallback_torch_takes_over_from_an_engine_that_does_not_run(
+    why: str, opened: Any, context: Context, photograph: np.ndarray
+) -> None:
+    """A lack of memory only where no smaller tile would need less."""
+    tile = photograph[None, :32, :32]
+    if why == "refuses":
+        context.accepts = False
+    else:
+        context.succeeds = False
+    with pytest.raises((ModelDamaged, OutOfMemory)):
+        opened.run(tile)
+    opened._fallback = True
+    if why == "no memory":
+        with pytest.raises(OutOfMemory):
+            opened.run(photograph[None, :40, :48])
+    np.testing.assert_array_equal(opened.run(tile), TorchBackend(opened._model, CPU, "fp32").run(tile))
+    assert "torch takes over" in opened.warnings[0]
+    context.accepts = context.succeeds = True
+    opened.run(tile)
+    assert len(opened.warnings) == 1, "the engine is not tried again"
 
 
 def test_auto_runs_the_engine_with_its_own_tile(model: UpscaleModel, weights: Callable[[str], Any]) -> None:
@@ -203,11 +258,11 @@ def test_an_engine_of_another_version_or_gpu_is_never_loaded(engine: Path, gpu: 
 
 def test_an_engine_that_tensorrt_refuses_is_a_sentence(engine: Path, gpu: SimpleNamespace) -> None:
     gpu.engine = None
-    with pytest.raises(ModelDamaged, match="TensorRT for RTX refuses"):
+    with pytest.raises(ModelDamaged, match="TensorRT for RTX rejects"):
         open_engine_session(engine, CPU)
 
 
 def test_a_gpu_without_room_is_a_sentence(engine: Path, gpu: SimpleNamespace) -> None:
     gpu.engine.create_execution_context = lambda: None
-    with pytest.raises(OutOfMemory, match="not enough memory"):
+    with pytest.raises(OutOfMemory, match="not have enough memory"):
         open_engine_session(engine, CPU)
