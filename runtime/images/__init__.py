@@ -11,8 +11,8 @@ error and never yields part of an image; a file gets its final name only when it
 * ``sequence_frames``  image files as the frames of a video.
 
 Below them: ``metadata`` (EXIF), ``icc_profile``, ``pillow_save``, ``errors``, and ``formats/``: ``header`` (format and size,
-  before a pixel is decoded), ``png``, ``webp``, ``gif``, ``jxl`` (the structure of these files), ``image_decoders``,
-  ``image_encoders``.
+before a pixel is decoded), ``png``, ``webp``, ``gif``, ``jxl`` (the structure of these files), ``image_decoders``,
+``image_encoders``.
 
 numpy arrays in and out; no module here imports torch or ComfyUI.
 """

@@ -1,4 +1,4 @@
-"""ComfyUI's IMAGE in and out: which picture of a batch is compared with which. Knows torch."""
+"""Metrics of IMAGE batches, which are torch tensors (B, H, W, C)."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from ..errors import WorkflowError
+from ..media.arrays import Floats, Pixels
 from ..progress import OpenProgress
 from .artifacts import measure_artifacts
 from .choices import AUTO_COLORMAP, DiffKind, DriftMode, MapSize
@@ -19,22 +20,23 @@ from .external_scores.score_runner import ScoreRunner
 from .external_scores.score_table import parse_scores
 from .legend import round_up
 from .metric_table import mean_outputs
-from .pairing import Floats, Pixels, pair_images
+from .pairing import pair_images
 
 Advance = Callable[[], None]
 Result = TypeVar("Result")
 
 
 def pair_batches(reference: torch.Tensor, image: torch.Tensor) -> list[tuple[Pixels, Pixels]]:
-    """(B, H, W, C) and (B, h, w, C), picture by picture; a single one is compared with every one of the other batch.
+    """Pair (B, H, W, C) with (B, h, w, C) image by image; a single image is paired with every one of the other batch.
 
-    Raises ``WorkflowError`` for two batches of different lengths, and for one without a picture.
+    Raises:
+        WorkflowError: the batches have different lengths, or one is empty.
     """
     first, second = (list(_iter_arrays(batch)) for batch in (reference, image))
     if not first or not second or len(first) != len(second) != 1 != len(first):
         raise WorkflowError(
-            f"The reference has {len(first)} pictures and the upscaled batch {len(second)}.",
-            "Give as many of one as of the other, or a single one of either.",
+            f"The reference has {len(first)} images and the upscaled batch has {len(second)}.",
+            "Connect batches of the same length, or a single image as one of them.",
         )
     count = max(len(first), len(second))
     return list(zip(first * (count // len(first)), second * (count // len(second)), strict=True))
@@ -43,9 +45,7 @@ def pair_batches(reference: torch.Tensor, image: torch.Tensor) -> list[tuple[Pix
 def _iter_arrays(batch: torch.Tensor) -> Iterator[Pixels]:
     if batch.ndim != 4:
         shape = " x ".join(str(length) for length in batch.shape)
-        raise WorkflowError(
-            f"An IMAGE is a batch of pictures, not {shape}.", "Connect the output of a node that gives pictures."
-        )
+        raise WorkflowError(f"An IMAGE has 4 dimensions, not {shape}.", "Connect the output of a node that returns IMAGE.")
     for image in batch:
         yield image.detach().float().cpu().numpy()
 
@@ -53,7 +53,7 @@ def _iter_arrays(batch: torch.Tensor) -> Iterator[Pixels]:
 def measure_batch_drift(
     reference: torch.Tensor, image: torch.Tensor, mode: DriftMode, scale: float, colormap: str, advance: Advance
 ) -> tuple[Drift, torch.Tensor]:
-    """The drift over all pairs, and a heat map of each, as one batch. ``scale`` as in ``_heat_map``."""
+    """Return the drift over all pairs, and a batch with the heat map of each. ``scale`` as in ``_draw_heat_map``."""
     meter = DriftMeter(mode)
     maps: list[Floats] = []
     heights: list[int] = []
@@ -68,15 +68,15 @@ def measure_batch_drift(
 
 
 def _draw_heat_map(out: Floats, height: int, drift: Drift, scale: float, colormap: str) -> Floats:
-    """CIEDE2000 in the first channel of ``out`` becomes colours that end at ``scale``, with a legend. A scale of 0 is the next
-    round number above 2.3 and p99."""
+    """Turn CIEDE2000 in the first channel of ``out`` into colors from 0 to ``scale``, with a legend. A scale of 0 selects the
+    next round number above 2.3 and p99."""
     colormap = "" if colormap == AUTO_COLORMAP else colormap
     high = scale or round_up(max(JUST_NOTICEABLE, drift.de2000.p99))
     return paint_map(out, height, high, colormap, format_headline(float(out[:height, :, 0].mean(dtype=np.float64))))
 
 
 def draw_video_heat_map(values: Floats, drift: Drift, scale: float, colormap: str) -> torch.Tensor:
-    """The heat map of a film, as a batch of one."""
+    """Return the heat map of a video, (h, w) of CIEDE2000, as a batch of one."""
     height, width = values.shape
     out = allocate_map(height, width, legend=True)
     out[:height, :, 0] = values
@@ -94,7 +94,7 @@ def draw_batch_diff_maps(
     *,
     legend: bool,
 ) -> torch.Tensor:
-    """``diff_map`` of every pair, as one batch."""
+    """Return the difference maps of all pairs as one batch."""
     colormap = "" if colormap == AUTO_COLORMAP else colormap
     maps: list[Floats] = []
     for one, other in pair_batches(reference, image):
@@ -113,7 +113,7 @@ def measure_artifact_report(
 ) -> tuple[str, str, list[float]]:
     """Return the findings of all pairs as lines, all numbers as JSON, and the means of ``ARTIFACT_METRICS``.
 
-    ``scores`` is a list of scores of other libraries, with commas. Raises ``WorkflowError`` for an unknown one.
+    ``scores`` is a list of scores of external libraries, separated by commas. Raises ``WorkflowError`` for an unknown one.
     """
     requested_scores = parse_scores(scores)
     with open_progress(max(len(reference), len(image)) * (2 if requested_scores else 1), "image") as progress:
@@ -140,5 +140,5 @@ def _measure_pairs(
 
 
 def _stack_maps(maps: list[Floats]) -> Any:
-    """One map is not copied: at 8K it is 400 MB."""
+    """Stack maps to a batch; a single map is not copied, because it has 400 MB at 8K."""
     return torch.as_tensor(maps[0])[None] if len(maps) == 1 else torch.as_tensor(np.stack(maps))

@@ -1,4 +1,4 @@
-"""The words that a user chooses from; imports nothing, so that nodes can show them without torch."""
+"""The values of options; imports nothing, so that node declarations need neither torch nor numpy."""
 
 from __future__ import annotations
 

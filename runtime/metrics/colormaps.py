@@ -1,4 +1,4 @@
-"""Numbers as colours: perceptual colormaps, read between their entries so that a map shows no bands of its own."""
+"""Map numbers to colors by perceptual colormaps, interpolated between their entries so that a map has no bands of its own."""
 
 from __future__ import annotations
 
@@ -6,12 +6,10 @@ from functools import cache
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import WorkflowError
+from ..media.arrays import Floats
 from .choices import COLORMAPS, DIVERGING_COLORMAP
-
-Floats = NDArray[np.float32]
 
 _OPENCV_COLORMAPS = {
     "inferno": cv2.COLORMAP_INFERNO,
@@ -27,9 +25,10 @@ _COOL_WARM = ((59, 76, 192), (141, 176, 254), (221, 221, 221), (244, 152, 122), 
 
 
 def apply_colormap(values: Floats, colormap: str) -> Floats:
-    """(h, w) in 0..1 to (h, w, 3) sRGB in 0..1; what lies outside takes the colour of the end.
+    """Map (h, w) in 0..1 to (h, w, 3) sRGB in 0..1; values outside are clipped.
 
-    Raises ``WorkflowError`` for a name that is not one of ``COLOURS``.
+    Raises:
+        WorkflowError: ``colormap`` is not one of ``COLORMAPS``.
     """
     table = _build_color_table(colormap)
     position = np.clip(values, 0, 1) * np.float32(len(table) - 1)
@@ -40,9 +39,9 @@ def apply_colormap(values: Floats, colormap: str) -> Floats:
 
 @cache
 def _build_color_table(colormap: str) -> Floats:
-    """(n, 3) sRGB in 0..1, evenly spaced."""
+    """Return (n, 3) sRGB in 0..1, evenly spaced."""
     if colormap not in COLORMAPS:
-        raise WorkflowError(f"There is no colormap called {colormap!r}.", f"Use one of: {', '.join(COLORMAPS)}.")
+        raise WorkflowError(f"Unknown colormap {colormap!r}.", f"Use one of: {', '.join(COLORMAPS)}.")
     if colormap == "grey":
         return np.array([[0, 0, 0], [1, 1, 1]], np.float32)
     if colormap == DIVERGING_COLORMAP:

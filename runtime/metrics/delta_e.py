@@ -1,18 +1,16 @@
-"""sRGB to CIE 1976 L*a*b*, as it is seen: sRGB of IEC 61966-2-1:1999, white D65, 2 degree observer.
+"""Perceived color difference: sRGB to CIE 1976 L*a*b* (IEC 61966-2-1:1999, white D65, 2 degree observer), CIE76 and CIEDE2000.
 
-The difference between two colours as a person sees it.
-
-Tensors of any shape whose first axis is L*, a*, b*, in and the same shape without it out, in the precision that came in. In
-single precision the results lie within 1e-4 of double precision.
+The differences take tensors of any shape whose first axis is L*, a*, b*, and return that shape without the first axis in the
+same precision. Single precision is within 1e-4 of double precision.
 """
 
 from __future__ import annotations
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
-# Linear sRGB to CIE XYZ, IEC 61966-2-1:1999, equation 7. Its rows add up to D65, so a grey has a* = b* = 0.
+from ..media.arrays import Floats
+
+# Linear sRGB to CIE XYZ, IEC 61966-2-1:1999, equation 7. The sums of its rows are D65, so grey has a* = b* = 0.
 _TO_XYZ = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))
 WHITE = tuple(sum(row) for row in _TO_XYZ)
 """D65 by that matrix: X 0.9505, Y 1.0000, Z 1.0890."""
@@ -21,16 +19,13 @@ _EPSILON = (6 / 29) ** 3
 _SLOPE = (29 / 6) ** 2 / 3
 
 
-def lab_from_srgb(encoded: NDArray[np.float32]) -> torch.Tensor:
-    """(h, w, 1 or 3) sRGB-encoded values to (3, h, w): L* 0..100, a*, b*. Values outside of 0..1 are clipped first.
-
-    ISO/CIE 11664-4:2019 with the white above.
-    """
+def lab_from_srgb(encoded: Floats) -> torch.Tensor:
+    """Convert (h, w, 1 or 3) sRGB, clipped to 0..1, to (3, h, w): L* 0..100, a*, b*. ISO/CIE 11664-4:2019, white D65."""
     return lab_from_linear(decode_srgb(torch.as_tensor(encoded).clamp(0, 1)))
 
 
 def lab_from_linear(linear: torch.Tensor) -> torch.Tensor:
-    """(h, w, 1 or 3) linear light to (3, h, w) L*a*b*."""
+    """Convert (h, w, 1 or 3) linear light to (3, h, w) L*a*b*."""
     planes = linear.movedim(-1, 0).expand(3, -1, -1)
     weights = [[value / white for value in row] for row, white in zip(_TO_XYZ, WHITE, strict=True)]
     mixed = torch.tensor(weights, dtype=linear.dtype) @ planes.reshape(3, -1)
@@ -39,7 +34,7 @@ def lab_from_linear(linear: torch.Tensor) -> torch.Tensor:
 
 
 def decode_srgb(encoded: torch.Tensor) -> torch.Tensor:
-    """The curve of ``frames.transfer.srgb_to_linear`` for 0..1, on every core."""
+    """Decode 0..1 as ``media.srgb.srgb_to_linear`` does, on all cores."""
     return torch.where(encoded <= 0.04045, encoded / 12.92, ((encoded + 0.055) / 1.055).pow(2.4))
 
 
@@ -48,16 +43,15 @@ _DEGREES = 180.0 / torch.pi
 
 
 def cie76(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """The distance in L*a*b*, ISO/CIE 11664-4:2019."""
+    """Return the distance in L*a*b*, ISO/CIE 11664-4:2019."""
     return (first - second).square().sum(dim=0).sqrt()
 
 
 def ciede2000(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """CIEDE2000 with kL = kC = kH = 1, ISO/CIE 11664-6:2022.
+    """Return CIEDE2000 with kL = kC = kH = 1, ISO/CIE 11664-6:2022.
 
-    Written after G. Sharma, W. Wu, E. N. Dalal, "The CIEDE2000 color-difference formula: implementation notes, supplementary
-    test data, and mathematical observations", Color Research and Application 30 (1), 2005; numbers in comments are its
-    equations.
+    After G. Sharma, W. Wu, E. N. Dalal, "The CIEDE2000 color-difference formula: implementation notes, supplementary test data,
+    and mathematical observations", Color Research and Application 30 (1), 2005; comments give the numbers of its equations.
     """
     (l1, a1, b1), (l2, a2, b2) = first, second
     stretch = 1 + _compute_red_shift((torch.hypot(a1, b1) + torch.hypot(a2, b2)) / 2)  # 2 to 5
@@ -83,20 +77,20 @@ def _compute_red_shift(chroma: torch.Tensor) -> torch.Tensor:
 
 
 def _compute_hue(a: torch.Tensor, b: torch.Tensor) -> torch.Tensor:
-    """Equation 7: degrees from 0 to 360; 0 where there is no chroma."""
+    """Equation 7: degrees from 0 to 360; 0 without chroma."""
     angle = torch.atan2(b, a) * _DEGREES
     return torch.where(angle < 0, angle + 360, angle)
 
 
 def _subtract_hues(h1: torch.Tensor, h2: torch.Tensor) -> torch.Tensor:
-    """Equation 10: from the first hue to the second, the short way round."""
+    """Equation 10: the angle from the first hue to the second, -180 to 180 degrees."""
     difference = h2 - h1
     difference = torch.where(difference > 180, difference - 360, difference)
     return torch.where(difference < -180, difference + 360, difference)
 
 
 def _average_hues(h1: torch.Tensor, h2: torch.Tensor, grey: torch.Tensor) -> torch.Tensor:
-    """Equation 14; where one of the two has no hue, the other's."""
+    """Equation 14; if one of the two has no hue, the hue of the other."""
     total = h1 + h2
     across = torch.where(total < 360, total + 360, total - 360)
     mean = torch.where((h1 - h2).abs() > 180, across, total) / 2

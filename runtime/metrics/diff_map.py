@@ -1,4 +1,4 @@
-"""Where two pictures differ, as numbers and as a picture with its scale."""
+"""Measure where two images differ, and draw that as a map with a legend."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ import numpy as np
 
 from ..errors import WorkflowError
 from ..images.quantize import iter_strips
+from ..media.arrays import Floats, Pixels
 from .choices import DIVERGING_COLORMAP, DiffKind, MapSize
 from .colormaps import apply_colormap
 from .delta_e import ciede2000, lab_from_srgb
 from .distribution import DistributionCounter
-from .legend import compute_legend_height, round_up
-from .legend import draw_legend as legend_bar
+from .legend import compute_legend_height, draw_legend, round_up
 from .luma import STEPS, compute_luma, compute_slope
-from .pairing import Floats, ImagePair, PairStrip, Pixels, pair_images
+from .pairing import ImagePair, PairStrip, pair_images
 
 AUTO_GAIN = 0.0
 _AUTO_PERCENTILE = 0.995
@@ -30,12 +30,17 @@ _TITLES: dict[DiffKind, str] = {
 
 
 def measure_difference(reference: Pixels, image: Pixels, kind: DiffKind = "delta e", map_size: MapSize = "reference") -> Floats:
-    """(h, w) at the size of ``at``; whichever is larger there is reduced by area in linear light, the smaller enlarged by a
-    cubic.
+    """Return the difference of every pixel, (h, w) at the size that ``map_size`` names.
 
-    ``absolute``: the mean over the channels of the absolute difference. ``signed``: luma of the picture minus that of the
-    reference. ``edges``: the slope of luma in the picture minus that in the reference, per pixel. These are in 8-bit steps
-    (0..255), of sRGB-encoded values. ``delta e``: CIEDE2000. Raises what ``paired`` raises.
+    The larger image is reduced by area in linear light, or the smaller enlarged by a cubic.
+
+    Args:
+        kind: ``absolute``: mean over the channels of the absolute difference. ``signed``: luma of the image minus that of the
+            reference. ``edges``: slope of luma in the image minus that in the reference, per pixel. These are 8-bit steps
+            (0..255) of sRGB-encoded values. ``delta e``: CIEDE2000.
+
+    Raises:
+        WorkflowError: see ``pair_images``.
     """
     pair = pair_images(reference, image, map_size)
     return _measure_into(pair, kind, np.empty((pair.size.height, pair.size.width), np.float32))
@@ -58,14 +63,17 @@ def draw_diff_map(
     *,
     legend: bool = True,
 ) -> Floats:
-    """``difference`` in colours: (h, w, 3) sRGB in 0..1, with the legend's bar below it where that is asked for.
+    """Draw ``measure_difference`` in colors: (h, w, 3) sRGB in 0..1, with ``legend`` below the map.
 
-    The scale ends at 255 steps or at 100 units of CIEDE2000, divided by ``gain``; with ``AUTO_GAIN`` at the next of 1, 2, 5,
-    10... above 99.5 % of the values. Signed kinds go as far below zero. Without ``colours``: inferno, blue-white-red for
-    signed kinds. Raises ``WorkflowError`` for a gain below zero, and what ``difference`` and ``coloured`` raise.
+    The scale ends at 255 steps or at a CIEDE2000 of 100, divided by ``gain``; with ``AUTO_GAIN`` at the next of 1, 2, 5, 10...
+    above 99.5 % of the values. Signed kinds begin at minus that. Default of ``colormap``: inferno, blue-white-red for signed
+    kinds.
+
+    Raises:
+        WorkflowError: negative ``gain``, unknown ``colormap``, or see ``pair_images``.
     """
     if not gain >= 0:
-        raise WorkflowError(f"A gain of {gain} means nothing.", "Give a number above 0, or 0 for an automatic scale.")
+        raise WorkflowError(f"The gain is {gain}.", "Give a number above 0, or 0 for an automatic scale.")
     pair = pair_images(reference, image, map_size)
     out = allocate_map(pair.size.height, pair.size.width, legend=legend)
     values = _measure_into(pair, kind, out[: pair.size.height, :, 0])
@@ -81,7 +89,7 @@ def _choose_scale_end(values: Floats) -> float:
 
 
 def draw_map(values: Floats, high: float, colormap: str, title: str, *, signed: bool = False, legend: bool = True) -> Floats:
-    """(h, w) numbers in colours: 0 to ``high``, or ``-high`` to ``high`` when they are ``signed``."""
+    """Draw (h, w) numbers in colors from 0 to ``high``, or from ``-high`` to ``high`` if ``signed``."""
     height, width = values.shape
     out = allocate_map(height, width, legend=legend)
     out[:height, :, 0] = values
@@ -89,19 +97,19 @@ def draw_map(values: Floats, high: float, colormap: str, title: str, *, signed: 
 
 
 def allocate_map(height: int, width: int, *, legend: bool) -> Floats:
-    """A map to be: (height[+ the legend's], width, 3). Its first channel takes the numbers, so that they need no room of
-    their own; at 8K that is 130 MB."""
+    """Allocate a map, (height + that of the legend, width, 3). Its first channel receives the numbers before they are painted,
+    which saves 130 MB at 8K."""
     return np.empty((height + (compute_legend_height(width) if legend else 0), width, 3), np.float32)
 
 
 def paint_map(out: Floats, height: int, high: float, colormap: str, title: str, *, signed: bool = False) -> Floats:
-    """``mapped`` for numbers that lie in the first channel of ``out``, in place; the legend fills what is below ``height``."""
+    """Paint the numbers in the first channel of ``out`` in place, as ``draw_map``; the legend fills the rows from ``height``."""
     colormap = colormap or (DIVERGING_COLORMAP if signed else "inferno")
     low, width = (-high if signed else 0.0), out.shape[1]
-    for rows in iter_strips((height, width, 32)):  # ten arrays of this size while colours are looked up
+    for rows in iter_strips((height, width, 32)):  # the lookup of colors needs ten arrays of this size
         out[rows] = apply_colormap((out[rows, :, 0] - np.float32(low)) / np.float32(high - low), colormap)
     if len(out) > height:
-        out[height:] = legend_bar(width, colormap, low, high, title)
+        out[height:] = draw_legend(width, colormap, low, high, title)
     return out
 
 

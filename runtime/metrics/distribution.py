@@ -1,4 +1,4 @@
-"""Mean, maximum and percentiles of any number of values that are not negative, in constant memory."""
+"""Mean, maximum and percentiles of any number of values >= 0, in constant memory."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-BIN = 0.001
-"""Percentiles come from a histogram of this width: they lie within half of it of the exact ones."""
+from ..media.arrays import Floats
 
-_BINS = 300_000  # no two colours of sRGB lie 300 apart in CIE76
+BIN = 0.001
+"""Width of a histogram bin. Percentiles are within half of it of the exact ones."""
+
+_BINS = 300_000  # the CIE76 of two sRGB colors is below 300
 
 
 @dataclass(frozen=True)
 class Distribution:
-    """Of many values: ``mean`` and ``maximum`` exact, ``median``, ``p95`` and ``p99`` within half of ``BIN``."""
+    """``mean`` and ``maximum`` are exact; ``median``, ``p95`` and ``p99`` are within half of ``BIN``."""
 
     mean: float
     median: float
@@ -28,7 +30,7 @@ class Distribution:
 
 
 class DistributionCounter:
-    """Takes values in pieces of any size."""
+    """Count values that arrive in arrays of any size."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -37,7 +39,7 @@ class DistributionCounter:
         self._zeros = 0
         self._histogram: NDArray[np.int64] = np.zeros(_BINS, np.int64)
 
-    def add(self, values: NDArray[np.float32]) -> None:
+    def add(self, values: Floats) -> None:
         if values.size == 0:
             return
         self.count += values.size
@@ -48,17 +50,17 @@ class DistributionCounter:
         self._histogram += np.bincount(bins, minlength=_BINS)
 
     def compute_share_above(self, limit: float) -> float:
-        """The part of the values at or above ``limit``, to the width of a bin."""
+        """Return the share of values at or above ``limit``, to the width of a bin."""
         return float(self._histogram[round(limit / BIN) :].sum() / max(self.count, 1))
 
     def compute_distribution(self) -> Distribution:
-        """What was counted; zeros when that is nothing."""
+        """Return the distribution of all values so far; zeros if there are none."""
         mean = self._sum / max(self.count, 1)
         median, p95, p99 = (self.compute_percentile(share) for share in (0.5, 0.95, 0.99))
         return Distribution(mean, median, p95, p99, self._maximum)
 
     def compute_percentile(self, share: float) -> float:
-        """The middle of the bin in which the value of this rank lies; 0 and the maximum are exact."""
+        """Return the middle of the bin that holds the value of rank ``share``; 0 and the maximum are exact."""
         rank = max(int(np.ceil(share * self.count)), 1)
         if rank <= self._zeros or self.count == 0:
             return 0.0

@@ -1,8 +1,8 @@
-"""Colour drift: by how much a picture's colours differ from those of its reference, as a person sees it.
+"""Color drift: the perceived difference between the colors of an image and those of its reference.
 
-The pictures meet at the size of the smaller one, the reference as a rule: the larger is reduced by area in linear light. Mode
-``full`` compares every pixel there, so detail that was sharpened or smoothed away counts too. Mode ``low-frequency`` compares
-what is left after a Gaussian of ``LOW_FREQUENCY_SIGMA`` pixels on both, in linear light: only the colour of areas.
+They are compared at the size of the smaller one, usually the reference; the larger is reduced by area in linear light. Mode
+``full`` compares every pixel, so sharpened or smoothed detail counts too. Mode ``low-frequency`` first applies a Gaussian of
+``LOW_FREQUENCY_SIGMA`` pixels to both in linear light, so only the color of areas counts.
 """
 
 from __future__ import annotations
@@ -15,11 +15,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ..media.arrays import Floats, Pixels
 from ..media.geometry import Size
 from .choices import DriftMode
 from .delta_e import cie76, ciede2000, decode_srgb, lab_from_linear, lab_from_srgb
 from .distribution import Distribution, DistributionCounter
-from .pairing import Floats, PairStrip, Pixels, pair_images
+from .pairing import PairStrip, pair_images
 
 LOW_FREQUENCY_SIGMA = 8.0
 """Pixels of the reference."""
@@ -29,12 +30,12 @@ IMPERCEPTIBLE, NOTICEABLE, JUST_NOTICEABLE = 1.0, 2.0, 2.3
 uniform color spaces developed after the adoption of CIELAB and CIELUV", Color Research and Application 19 (2), 1994."""
 
 _CUTOFF_SIGMAS = 4
-"""A Gaussian is cut off at so many sigma."""
+"""Radius of a Gaussian filter in sigma."""
 
 
 @dataclass(frozen=True)
 class Bias:
-    """The mean of picture minus reference: a positive ``lightness`` is lighter, ``a`` redder, ``b`` yellower."""
+    """Mean of image minus reference: positive ``lightness`` is lighter, ``a`` redder, ``b`` yellower."""
 
     lightness: float
     a: float
@@ -43,11 +44,11 @@ class Bias:
 
 @dataclass(frozen=True)
 class Drift:
-    """Colour drift over all pixels of one pair, a batch or a film."""
+    """Color drift over all pixels of a pair, a batch or a video."""
 
     mode: DriftMode
     size: Size
-    """Where the pictures met."""
+    """The size at which they were compared."""
     frames: int
     de2000: Distribution
     de76: Distribution
@@ -58,13 +59,13 @@ class Drift:
 
     @property
     def verdict(self) -> str:
-        """The mean in words."""
+        """The mean as a sentence."""
         return describe_drift(self.de2000.mean)
 
     @property
     def sentence(self) -> str:
-        """What a person wants to know, in one line."""
-        kind = "Low-frequency colour drift" if self.mode == "low-frequency" else "Colour drift"
+        """The result in one line."""
+        kind = "Low-frequency color drift" if self.mode == "low-frequency" else "Color drift"
         return (
             f"{kind}: mean \u0394E2000 {self.de2000.mean:.2f}, p95 {self.de2000.p95:.2f}, maximum {self.de2000.maximum:.2f}; "
             f"{self.over_2_3:.1%} of the pixels at or above 2.3. {self.verdict}"
@@ -76,7 +77,7 @@ class Drift:
 
 
 class DriftMeter:
-    """Takes pairs of pictures, one after the other, in constant memory."""
+    """Accumulate the drift of pairs of images in constant memory."""
 
     def __init__(self, mode: DriftMode = "full") -> None:
         self._mode: DriftMode = mode
@@ -86,7 +87,7 @@ class DriftMeter:
         self._bias: NDArray[np.float64] = np.zeros(3)
 
     def add(self, reference: Pixels, image: Pixels, delta_e_out: Floats | None = None) -> None:
-        """One more pair. ``out`` (h, w) of the smaller size takes their CIEDE2000. Raises what ``paired`` raises."""
+        """Add a pair. ``delta_e_out``, (h, w) of the smaller size, receives CIEDE2000. Raises as ``pair_images``."""
         pair = pair_images(reference, image)
         self._size = pair.size
         self._frames += 1
@@ -103,7 +104,7 @@ class DriftMeter:
             delta_e_out[strip.rows] = delta_e
 
     def compute_result(self) -> Drift:
-        """What was measured so far; zeros when nothing was."""
+        """Return the drift of all pairs so far; zeros if there are none."""
         lightness, a, b = (self._bias / max(self._de2000.count, 1)).tolist()
         return Drift(
             self._mode,
@@ -118,14 +119,14 @@ class DriftMeter:
 
 
 def measure_drift(reference: Pixels, image: Pixels, mode: DriftMode = "full") -> Drift:
-    """The drift of ``picture`` from ``reference``. Raises what ``paired`` raises."""
+    """Measure the drift of ``image`` from ``reference``. Raises as ``pair_images``."""
     meter = DriftMeter(mode)
     meter.add(reference, image)
     return meter.compute_result()
 
 
 def describe_drift(mean: float) -> str:
-    """A mean CIEDE2000 in words."""
+    """Describe a mean CIEDE2000 in a sentence."""
     if mean < IMPERCEPTIBLE:
         return "Imperceptible: below 1.0."
     if mean < NOTICEABLE:
@@ -136,17 +137,17 @@ def describe_drift(mean: float) -> str:
 
 
 def format_headline(mean: float) -> str:
-    """A mean CIEDE2000 in a few words, for the top of a heat map."""
+    """Return the title of a heat map with this mean CIEDE2000."""
     return f"CIEDE2000, mean {mean:.2f}: {describe_drift(mean).split(':')[0].lower()}"
 
 
 def get_margin(mode: DriftMode) -> int:
-    """How many rows around a strip a mode looks at."""
+    """Return how many rows around a strip the mode needs."""
     return 0 if mode == "full" else int(np.ceil(_CUTOFF_SIGMAS * LOW_FREQUENCY_SIGMA))
 
 
 def compute_lab_pair(strip: PairStrip, mode: DriftMode) -> Any:
-    """L*a*b* (3, h, w) of the rows of a strip: of the reference and of the picture."""
+    """Return L*a*b* (3, h, w) of the rows of a strip, of the reference and of the image."""
     sides = (strip.reference, strip.image)
     if mode == "low-frequency":
         return tuple(lab_from_linear(_low_pass_linear(side)[strip.inside]) for side in sides)
@@ -159,6 +160,6 @@ def _low_pass_linear(encoded: Floats) -> torch.Tensor:
 
 
 def low_pass(pixels: Floats, sigma: float) -> Floats:
-    """(h, w, C) through a Gaussian of ``sigma`` pixels that is cut off at four sigma and mirrored at the borders."""
+    """Filter (h, w, C) by a Gaussian of ``sigma`` pixels with a radius of four sigma, mirrored at the borders."""
     side = 2 * int(np.ceil(_CUTOFF_SIGMAS * sigma)) + 1
     return cast(Floats, cv2.GaussianBlur(pixels, (side, side), sigma, borderType=cv2.BORDER_REFLECT_101)).reshape(pixels.shape)

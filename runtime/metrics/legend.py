@@ -1,23 +1,21 @@
-"""The scale under a map: which colour means which number."""
+"""The scale under a map, from color to number."""
 
 from __future__ import annotations
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
+from ..media.arrays import Floats
 from .colormaps import apply_colormap
-
-Floats = NDArray[np.float32]
 
 _MIN_TEXT, _MAX_TEXT, _WIDTH_OVER_TEXT = 10, 64, 28
 _BACKGROUND, _FOREGROUND = (24, 24, 24), (235, 235, 235)
 
 
 def draw_legend(width: int, colormap: str, low: float, high: float, title: str) -> Floats:
-    """A bar to stand under a map: the title, the colours, and numbers from ``low`` to ``high``.
+    """Draw the bar under a map, (legend height, width, 3) sRGB in 0..1: title, colors, and numbers from ``low`` to ``high``.
 
-    (its own height, width, 3) sRGB in 0..1. Text is at least 10 px high, and cut off where it does not fit.
+    Text is at least 10 px high, and clipped if it does not fit.
     """
     text, gap = _compute_text_size(width)
     image = Image.new("RGB", (width, compute_legend_height(width)), _BACKGROUND)
@@ -34,19 +32,19 @@ def draw_legend(width: int, colormap: str, low: float, high: float, title: str) 
 
 
 def compute_legend_height(width: int) -> int:
-    """Of the bar under a map of this width."""
+    """Return the height of the legend of a map of this width."""
     text, gap = _compute_text_size(width)
     return 3 * text + 4 * gap
 
 
 def _compute_text_size(width: int) -> tuple[int, int]:
-    """Height of the text and of the space around it."""
+    """Return the height of text and of the gap around it."""
     text = min(max(width // _WIDTH_OVER_TEXT, _MIN_TEXT), _MAX_TEXT)
     return text, max(text // 3, 2)
 
 
 def round_up(value: float) -> float:
-    """The next of 1, 2, 5 times a power of ten: a number to end a scale with. 1 for zero."""
+    """Return the next of 1, 2 or 5 times a power of ten, as the end of a scale. 1 for zero."""
     if value <= 0:
         return 1.0
     power = 10.0 ** np.floor(np.log10(value))

@@ -1,27 +1,26 @@
-"""Luma: how light a pixel is, as it is encoded."""
+"""Luma of sRGB-encoded pixels, and its slope."""
 
 from __future__ import annotations
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float32]
+from ..media.arrays import Floats
 
 STEPS = 255
-"""Luma 0..1 in 8-bit steps."""
+"""8-bit steps in luma 0..1."""
 
 _WEIGHTS = np.array([[0.2126, 0.7152, 0.0722]], np.float32)  # ITU-R BT.709-6, table 3, item 3.2
 
 
 def compute_luma(encoded: Floats) -> Floats:
-    """(h, w, 1 or 3) sRGB-encoded to (h, w), Y' of ITU-R BT.709, which has sRGB's primaries. Clipped to 0..1."""
+    """Return (h, w) of (h, w, 1 or 3) sRGB-encoded: Y' of ITU-R BT.709, which has sRGB's primaries, clipped to 0..1."""
     plane = encoded[:, :, 0] if encoded.shape[2] == 1 else np.asarray(cv2.transform(encoded, _WEIGHTS), np.float32)
     return np.clip(plane, 0, 1).reshape(encoded.shape[0], encoded.shape[1])
 
 
 def compute_slope(plane: Floats) -> Floats:
-    """The size of the gradient of (h, w), per pixel: Scharr's filter (H. Scharr, thesis, Heidelberg 2000)."""
+    """Return the magnitude of the gradient of (h, w), per pixel: Scharr's filter (H. Scharr, thesis, Heidelberg 2000)."""
     across = cv2.Scharr(plane, cv2.CV_32F, 1, 0, scale=1 / 32, borderType=cv2.BORDER_REFLECT_101)
     down = cv2.Scharr(plane, cv2.CV_32F, 0, 1, scale=1 / 32, borderType=cv2.BORDER_REFLECT_101)
     return np.hypot(across, down, dtype=np.float32)

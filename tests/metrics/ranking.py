@@ -127,7 +127,7 @@ def artifact_row(name: str, image: np.ndarray, result: np.ndarray) -> list[float
         found.consistency.psnr_db,
         found.spectrum.invented,
         np.nan if found.spectrum.sharpening_db is None else found.spectrum.sharpening_db,
-        found.noise.picture if found.noise else np.nan,
+        found.noise.image if found.noise else np.nan,
         bands,
         found.seams.height if found.seams else np.nan,
     ]

@@ -117,7 +117,7 @@ def test_a_wave_appears_in_its_band_with_its_strength(periods: int, low: float, 
     reference = np.full((256, 256, 1), 0.5, np.float32)
     wave = amplitude * STEP * np.sin(2 * np.pi * periods * (np.arange(1024) + 0.5) / 1024)
     spectrum = measure_spectrum(Enlargement.from_images(reference, repeated(reference) + grey(wave[None].repeat(1024, 0))))
-    found = {band.low: band.picture for band in spectrum.bands}
+    found = {band.low: band.image for band in spectrum.bands}
     assert found[low] == pytest.approx(amplitude / np.sqrt(2), rel=0.02)
     assert sum(value for band, value in found.items() if band != low) < 0.02 * amplitude
     assert spectrum.invented == pytest.approx(amplitude / np.sqrt(2) if low >= 1 else 0, abs=0.03 * amplitude)
@@ -142,7 +142,7 @@ def test_noise_in_flat_areas_is_read_back(sigma: float) -> None:
     image = ramp(400, 600, 60, 160) + RNG.normal(0, sigma / 255, (400, 600, 1)).astype(np.float32)
     noise = measure_noise(Enlargement.from_images(reference, image))
     assert noise
-    assert noise.picture == pytest.approx(sigma, rel=0.02, abs=0.02)
+    assert noise.image == pytest.approx(sigma, rel=0.02, abs=0.02)
     assert noise.reference < 0.02
     assert noise.flat_share > 0.9
 

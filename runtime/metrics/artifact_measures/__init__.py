@@ -1,1 +1,1 @@
-"""One measure of artifacts per module; ``metrics.artifacts`` puts them together."""
+"""One measure of artifacts per module; ``metrics.artifacts`` combines them."""

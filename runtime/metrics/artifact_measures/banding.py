@@ -1,4 +1,4 @@
-"""Banding: smooth areas that became steps."""
+"""Banding: smooth areas that became stairs."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from ..pairing import Floats
 from .enlargement import Enlargement
 
 _WINDOW = 64
-"""Side of a window in pixels of the picture."""
+"""Side of a window in pixels of the image."""
 
 SMOOTH_RANGE = 24.0
-"""8-bit steps: a window of the reference with a wider range is not smooth."""
+"""8-bit steps: a window of the reference with a larger range is not smooth."""
 
 _MIN_STEP = 0.75
 _MIN_FLAT_SHARE = 0.75
@@ -25,23 +25,23 @@ _OVER_STEPS, _OVER_STEEPEST = 1.5, 1.2
 
 @dataclass(frozen=True)
 class Banding:
-    """``step``: mean height of the steps where there are any, in 8-bit steps; ``share``: that part of the smooth windows."""
+    """``step``: mean height of the stairs in banded windows, in 8-bit steps; ``share``: banded part of the smooth windows."""
 
     step: float
     share: float
     smooth: int
-    """How many windows are smooth in the reference."""
+    """Number of windows that are smooth in the reference."""
 
 
 def measure_banding(enlargement: Enlargement) -> Banding | None:
-    """None where no window of the reference is smooth, or the picture is a single row or column.
+    """Measure banding. None if no window of the reference is smooth, or the image is a single row or column.
 
-    In a window of 64 x 64 pixels with differences g between neighbours, sum(g^2) / sum(|g|) is the height s of the steps when
-    there are steps, and the slope when there is a ramp. It is banded when at least three quarters of the differences are below
-    s / 4 (a staircase stands still between its steps; a ramp and noise do not), s is at least 0.75, at least 1.5 times the s
-    of the reference there, and at least 1.2 times its steepest difference. Our own measure: CAMBI (P. Tandon et al., "CAMBI:
-    Contrast-aware multiscale banding index", PCS 2021) gives a score without a unit, and cannot tell a band from a line that
-    the reference has too.
+    In a window of 64 x 64 pixels with differences g between neighbours, sum(g^2) / sum(|g|) is the height s of the steps of a
+    staircase, and the slope of a ramp. The window is banded if at least three quarters of the differences are below s / 4 (a
+    staircase is flat between its steps; a ramp and noise are not) and s is at least 0.75, at least 1.5 times the s of the
+    reference there, and at least 1.2 times its steepest difference. This measure is our own: CAMBI (P. Tandon et al., "CAMBI:
+    Contrast-aware multiscale banding index", PCS 2021) is a score without a unit, and does not ignore bands that the reference
+    has too.
     """
     if min(enlargement.size.width, enlargement.size.height) < 2:
         return None
@@ -58,7 +58,7 @@ def measure_banding(enlargement: Enlargement) -> Banding | None:
 
 
 def _iter_windows(enlargement: Enlargement) -> Iterator[tuple[Floats, Floats, Floats]]:
-    """Per row of windows: luma (n, side, side), range of the reference (n,), and the least step that is not its own (n,)."""
+    """Yield per row of windows: luma (n, side, side), range of the reference (n,), minimum height of a banded step (n,)."""
     size, cells = enlargement.size, enlargement.cells
     side = min(_WINDOW, size.width, size.height)
     lefts = np.arange(0, size.width - side + 1, side)
@@ -75,7 +75,7 @@ def _iter_windows(enlargement: Enlargement) -> Iterator[tuple[Floats, Floats, Fl
 
 
 def _compute_min_step(part: Floats) -> float:
-    """How high a step must be that the reference (h, w) does not have here itself."""
+    """Return the minimum height of a step that is not part of the reference (h, w) itself."""
     if min(part.shape) < 2:
         return _MIN_STEP
     own = _measure_staircase(part[None])[0][0]
@@ -84,7 +84,7 @@ def _compute_min_step(part: Floats) -> float:
 
 
 def _measure_staircase(windows: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Height of the steps, and the share of differences that stand still, in the direction in which the window changes more."""
+    """Return step height and share of flat differences, in the direction in which each window changes more."""
     found = [_measure_changes(np.abs(np.diff(windows, axis=axis))) for axis in (1, 2)]
     down, across = found
     more = down[2] > across[2]

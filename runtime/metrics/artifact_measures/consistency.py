@@ -1,4 +1,4 @@
-"""Whether a picture, reduced again, is its reference: what an upscaler changed below the reference's own resolution."""
+"""Consistency: how close an image, reduced again, is to its reference."""
 
 from __future__ import annotations
 
@@ -22,9 +22,9 @@ class Consistency:
 
 
 def measure_consistency(pair: ImagePair) -> Consistency:
-    """The "LR-PSNR" of A. Lugmayr et al., "NTIRE 2021 Learning the Super-Resolution Space Challenge", CVPR Workshops 2021.
+    """Measure "LR-PSNR" of A. Lugmayr et al., "NTIRE 2021 Learning the Super-Resolution Space Challenge", CVPR Workshops 2021.
 
-    There 45 dB and more count as consistent. It reduces by a cubic; here by area in linear light, as everywhere in this room.
+    They reduce by a cubic and call 45 dB and more consistent; here the reduction is by area in linear light, as in all metrics.
     """
     total, count = 0.0, 0
     for strip in pair.iter_strips():

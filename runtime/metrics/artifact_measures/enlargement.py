@@ -1,4 +1,4 @@
-"""A picture at its own size beside its reference, row by row, as luma: for what the eye sees in the enlargement itself."""
+"""Read an image at its own size together with its reference, row by row, as luma."""
 
 from __future__ import annotations
 
@@ -9,9 +9,10 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from ...media.arrays import Floats, Pixels
 from ...media.geometry import Size
 from ..luma import compute_luma
-from ..pairing import Floats, ImagePair, Pixels, pair_images
+from ..pairing import ImagePair, pair_images
 
 Indices = NDArray[np.intp]
 
@@ -20,13 +21,14 @@ _STRIP_PIXELS = 1 << 20
 
 @dataclass(frozen=True, eq=False)
 class Enlargement:
-    """``pair`` meets at the size of the smaller one. Cells are the reference's pixels there and hold the picture's pixels."""
+    """An image and its reference. A cell is a pixel of the reference, at the size of the smaller of both; it holds pixels of the
+    image."""
 
     pair: ImagePair
 
     @classmethod
     def from_images(cls, reference: Pixels, image: Pixels) -> Enlargement:
-        """Raises what ``paired`` raises."""
+        """Pair a reference and an image. Raises as ``pair_images``."""
         return cls(pair_images(reference, image))
 
     @property
@@ -39,12 +41,12 @@ class Enlargement:
 
     @property
     def ratio(self) -> float:
-        """Pixels of the picture per cell, across."""
+        """Pixels of the image per cell, horizontally."""
         return self.size.width / self.cells.width
 
     @cached_property
     def first_column(self) -> Indices:
-        """(cells.width + 1,) where the pixels of each cell begin."""
+        """(cells.width + 1,) the first pixel of each cell, and the end."""
         return _find_first_pixels(self.size.width, self.cells.width)
 
     @cached_property
@@ -52,24 +54,24 @@ class Enlargement:
         return _find_first_pixels(self.size.height, self.cells.height)
 
     def spread_cells(self, cells: Floats, top: int, bottom: int) -> Floats:
-        """(bottom - top, cells.width) of anything per cell, repeated to the pixels of the picture."""
+        """Repeat values per cell, (bottom - top, cells.width), to the pixels of the image."""
         return cells.repeat(np.diff(self.first_row[top : bottom + 1]), 0).repeat(np.diff(self.first_column), 1)
 
     def read_reference_luma(self, top: int, bottom: int) -> Floats:
-        """Of the cells in rows ``top`` to ``bottom``."""
+        """Return luma of the rows ``top`` to ``bottom`` of cells."""
         return compute_luma(self.pair.read_reference_rows(top, bottom))
 
     def read_image_luma(self, top: int, bottom: int) -> Floats:
-        """Of the picture's own rows ``top`` to ``bottom``."""
+        """Return luma of the rows ``top`` to ``bottom`` of the image."""
         return compute_luma(self.pair.image.read_rows(top, bottom))
 
     def iter_strips(self) -> Iterator[tuple[int, int]]:
-        """Rows of cells, first and end, whose pixels are about a million."""
+        """Yield ranges of rows of cells, first and end, with about a million pixels each."""
         rows = max(_STRIP_PIXELS * self.cells.height // self.size.pixel_count, 1)
         for top in range(0, self.cells.height, rows):
             yield top, min(top + rows, self.cells.height)
 
 
 def _find_first_pixels(pixels: int, cells: int) -> Indices:
-    """A pixel belongs to the cell in which its centre lies."""
+    """Assign each pixel to the cell that contains its center."""
     return np.ceil(np.arange(cells + 1) * pixels / cells - 0.5).astype(np.intp)

@@ -1,4 +1,4 @@
-"""Noise: how much a picture flickers from pixel to pixel where its reference is flat."""
+"""Noise: how much an image varies from pixel to pixel where its reference is flat."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from math import pi, sqrt
 import cv2
 import numpy as np
 
+from ...media.arrays import Floats
 from ..drift import low_pass
 from ..luma import STEPS, compute_slope
-from ..pairing import Floats
 from .enlargement import Enlargement
 
 FLAT_SLOPE = 3.0
-"""8-bit steps per pixel of the reference, after a Gaussian of one pixel: up to here it is flat."""
+"""8-bit steps per pixel of the reference, after a Gaussian of one pixel: the maximum slope of flat areas."""
 
 _MIN_FLAT_SHARE = 0.01
 _MARGIN = 6
@@ -25,19 +25,19 @@ _MASK = np.array([[1, -2, 1], [-2, 4, -2], [1, -2, 1]], np.float32)
 class Noise:
     """Standard deviations in 8-bit steps, in the flat part of the reference."""
 
-    picture: float
+    image: float
     reference: float
     flat_share: float
 
 
 def measure_noise(enlargement: Enlargement) -> Noise | None:
-    """None where less than a hundredth of the reference is flat.
+    """Measure noise. None if less than 1 % of the reference is flat.
 
     J. Immerkaer, "Fast noise variance estimation", Computer Vision and Image Understanding 64 (2), 1996: a difference of two
-    Laplacians hides the structure, and the mean of its absolute value is sigma * 6 * sqrt(2 / pi). Exact for noise that is
-    independent from pixel to pixel; noise that was enlarged smoothly is softer, and counts less.
+    Laplacians suppresses structure, and the mean of its absolute value is sigma * 6 * sqrt(2 / pi). Exact for noise that is
+    independent from pixel to pixel; smoothly enlarged noise is softer and counts less.
     """
-    sums: dict[str, float] = {"picture": 0.0, "reference": 0.0}
+    sums: dict[str, float] = {"image": 0.0, "reference": 0.0}
     counts = dict.fromkeys(sums, 0)
     for top, bottom in enlargement.iter_strips():
         first, last = max(top - _MARGIN, 0), min(bottom + _MARGIN, enlargement.cells.height)
@@ -45,20 +45,20 @@ def measure_noise(enlargement: Enlargement) -> Noise | None:
         flat = _find_flat(reference)
         for name, plane, mask, inside in (
             ("reference", reference, flat, slice(top - first, bottom - first)),
-            ("picture", *_read_flat_image(enlargement, flat, (first, top, bottom, last))),
+            ("image", *_read_flat_image(enlargement, flat, (first, top, bottom, last))),
         ):
             flat_values = np.abs(_apply_laplacian(plane)[inside])[mask[inside] > 0]
             sums[name] += float(flat_values.sum(dtype=np.float64))
             counts[name] += flat_values.size
     share = counts["reference"] / enlargement.cells.pixel_count
-    if share < _MIN_FLAT_SHARE or not counts["picture"]:
+    if share < _MIN_FLAT_SHARE or not counts["image"]:
         return None
-    image, reference = (sqrt(pi / 2) / 6 * sums[name] / counts[name] * STEPS for name in ("picture", "reference"))
+    image, reference = (sqrt(pi / 2) / 6 * sums[name] / counts[name] * STEPS for name in ("image", "reference"))
     return Noise(image, reference, share)
 
 
 def _read_flat_image(enlargement: Enlargement, flat: Floats, rows: tuple[int, int, int, int]) -> tuple[Floats, Floats, slice]:
-    """Luma of the picture, the flat part spread over it, and the rows that count."""
+    """Return luma of the image, the mask of its flat part, and the rows that count."""
     first, top, bottom, last = rows
     begin = enlargement.first_row
     plane = enlargement.read_image_luma(int(begin[first]), int(begin[last]))
@@ -67,7 +67,7 @@ def _read_flat_image(enlargement: Enlargement, flat: Floats, rows: tuple[int, in
 
 
 def _find_flat(reference: Floats) -> Floats:
-    """1 where the reference is flat, and so are its neighbours."""
+    """Return 1 where the reference and its neighbours are flat, else 0."""
     smooth = compute_slope(low_pass(reference[:, :, None], 1.0)[:, :, 0])
     flat = (smooth * STEPS <= FLAT_SLOPE).astype(np.float32)
     return np.asarray(cv2.erode(flat, np.ones((3, 3), np.uint8)), np.float32)

@@ -1,4 +1,4 @@
-"""Halos: how far a picture overshoots beside the edges of its reference."""
+"""Ringing (halos): how far an image overshoots beside the edges of its reference."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
+from ...media.arrays import Floats
 from ..luma import STEPS, compute_slope
-from ..pairing import Floats
 from .enlargement import Enlargement
 
 EDGE_SLOPE = 12.0
-"""8-bit steps per pixel of the reference: from here on it is an edge."""
+"""8-bit steps per pixel of the reference: the minimum slope of an edge."""
 
 _RINGING_RADIUS = 3
-"""How far from an edge, in pixels of the reference, ringing belongs to it."""
+"""Distance from an edge, in pixels of the reference, up to which ringing is searched."""
 
 
 @dataclass(frozen=True)
@@ -29,13 +29,13 @@ class Ringing:
 
 
 def measure_ringing(enlargement: Enlargement) -> Ringing | None:
-    """None where the reference has no edges.
+    """Measure ringing. None if the reference has no edges.
 
-    A pixel overshoots by as much as it lies outside of the range of the reference in the 3x3 pixels around it. Of an edge
-    counts the greatest overshoot within three pixels. Like the full-reference ringing measure of P. Marziliano, F. Dufaux, S.
-    Winkler, T. Ebrahimi, "Perceptual blur and ringing metrics: application to JPEG2000", Signal Processing: Image
-    Communication 19 (2), 2004, it looks at both sides of the edges of the reference; measured is the height, not the energy,
-    because that can be read back from a picture that was made with a known halo.
+    The overshoot of a pixel is its distance from the range of the reference in the 3x3 pixels around it. An edge counts with
+    the maximum overshoot within three pixels. Like the full-reference ringing measure of P. Marziliano, F. Dufaux, S. Winkler,
+    T. Ebrahimi, "Perceptual blur and ringing metrics: application to JPEG2000", Signal Processing: Image Communication 19 (2),
+    2004, this examines both sides of the edges of the reference. It measures height instead of energy, so that the result can
+    be verified on an image with a known halo.
     """
     heights = contrasts = edges = 0.0
     for top, bottom in enlargement.iter_strips():
@@ -52,7 +52,7 @@ def measure_ringing(enlargement: Enlargement) -> Ringing | None:
 
 
 def _measure_overshoot(enlargement: Enlargement, reference: Floats, top: int, bottom: int) -> Floats:
-    """(bottom - top, cells.width): the greatest overshoot among the pixels of each cell."""
+    """Return the maximum overshoot among the pixels of each cell, (bottom - top, cells.width)."""
     rows, columns = enlargement.first_row, enlargement.first_column
     image = enlargement.read_image_luma(int(rows[top]), int(rows[bottom]))
     above = image - enlargement.spread_cells(_dilate(reference, 1), top, bottom)

@@ -1,4 +1,4 @@
-"""Seams: whether the lines where tiles meet can be told from other lines of the picture."""
+"""Seams: whether the lines between tiles differ from other lines of the image."""
 
 from __future__ import annotations
 
@@ -10,27 +10,26 @@ from math import ceil, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
+from ...media.arrays import Floats
 from ...media.tile_spans import split_into_spans
 from ..luma import STEPS
-from ..pairing import Floats
 from .enlargement import Enlargement
 
 _SEGMENT = 64
-"""Pixels of a line that are averaged: a seam goes on, texture does not."""
+"""Pixels of a line that are averaged: a seam is continuous, texture is not."""
 
 _OFF_GRID_POSITIONS = tuple(index / 9 for index in range(1, 9))
-"""Where between two cuts the lines lie that they are compared with."""
+"""Positions between two cuts of the lines that cuts are compared with."""
 
 _KEPT_SHARE = 0.9
-"""Segments with the greatest jumps are left out on both sides: real edges that happen to lie on a line."""
-
+"""The segments with the largest jumps are ignored in both groups: they are real edges that happen to be on a line."""
 
 _MAX_RATIO = 1000.0
 
 
 @dataclass(frozen=True)
 class Seams:
-    """``height``: rms step from tile to tile, in 8-bit steps; ``ratio``: jumps on the grid over jumps elsewhere."""
+    """``height``: RMS step from tile to tile, in 8-bit steps; ``ratio``: jumps on the grid over jumps elsewhere."""
 
     height: float
     ratio: float
@@ -38,13 +37,13 @@ class Seams:
 
 
 def measure_seams(enlargement: Enlargement, tile: int, halo: int = 0) -> Seams | None:
-    """``tile`` and ``halo`` are those of the upscaler, in pixels of the reference; it cuts as ``frames.cuts`` says.
+    """Measure seams. None if the image is a single tile.
 
-    None where the picture is a single tile. The jump over a line between pixels b and c of a, b, c, d is (c - b) - ((b - a) +
-    (d - c)) / 2: zero on any ramp, and the height of a step on it. Jumps are averaged over 64 pixels along the line; the
-    height is sqrt(mean square on the grid - mean square elsewhere), because texture and seam do not know of each other. The
-    comparison of lines on and off a grid is that of Z. Wang, H. R. Sheikh, A. C. Bovik, "No-reference perceptual quality
-    assessment of JPEG compressed images", ICIP 2002.
+    ``tile`` and ``halo`` are those of the upscaler, in pixels of the reference; tiles are those of ``media.tile_spans``. The
+    jump over a line between pixels b and c of a, b, c, d is (c - b) - ((b - a) + (d - c)) / 2: zero on any ramp, and the height
+    of a step on it. Jumps are averaged over 64 pixels along the line; the height is sqrt(mean square on the grid - mean square
+    elsewhere), because texture and seams are independent. The comparison of lines on and off a grid is that of Z. Wang, H. R.
+    Sheikh, A. C. Bovik, "No-reference perceptual quality assessment of JPEG compressed images", ICIP 2002.
     """
     size, cells = enlargement.size, enlargement.cells
     columns, other_columns = _find_lines(cells.width, size.width, tile, halo)
@@ -60,9 +59,9 @@ def measure_seams(enlargement: Enlargement, tile: int, halo: int = 0) -> Seams |
 
 
 def _find_lines(cells: int, pixels: int, tile: int, halo: int) -> tuple[list[int], list[int]]:
-    """The cuts, and lines between them, as the first pixel behind each; those too near to the border are left out.
+    """Return the cuts and lines between them, each as the first pixel behind it, without those too near to the border.
 
-    All of them lie on borders of cells, as cuts do: an interpolation leaves a pattern of its own in every cell.
+    All of them are on borders of cells, as cuts are, because interpolation leaves a pattern in every cell.
     """
     on = [0, *(span.stop for span in split_into_spans(0, cells, cells, tile=tile, halo=halo))]
     off = {round(a + (b - a) * share) for a, b in pairwise(on) for share in _OFF_GRID_POSITIONS} if len(on) > 2 else set[int]()
@@ -72,7 +71,7 @@ def _find_lines(cells: int, pixels: int, tile: int, halo: int) -> tuple[list[int
 
 
 def _measure_jumps_across(enlargement: Enlargement, groups: Sequence[Sequence[int]]) -> list[NDArray[np.float64]]:
-    """For vertical lines, per group: mean jumps of all segments."""
+    """Return the mean jumps of all segments of vertical lines, per group."""
     height = enlargement.size.height
     found: list[list[NDArray[np.float64]]] = [[] for _ in groups]
     for top in range(0, height, _SEGMENT):

@@ -1,4 +1,4 @@
-"""Detail by frequency: what the reference has, what the picture has, and what no reference of that size can hold."""
+"""Detail by frequency: of the reference, of the image, and beyond what an image of the reference's size can hold."""
 
 from __future__ import annotations
 
@@ -11,60 +11,59 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ...media.arrays import Floats
 from ..luma import STEPS
-from ..pairing import Floats
 from .enlargement import Enlargement
 
 Power = NDArray[np.float64]
 
 _BLOCK = 128
-"""Cells across one block of the spectrum."""
+"""Cells per side of a block of the spectrum."""
 
 _LOWEST_FREQUENCY, _DETAIL_FREQUENCY = 1 / 8, 1 / 4
 
 
 @dataclass(frozen=True)
 class FrequencyBand:
-    """Frequencies from ``low`` to ``high``, as multiples of the reference's Nyquist frequency, across or down, whichever is
-    higher.
+    """RMS of luma, in 8-bit steps, at frequencies from ``low`` to ``high``: multiples of the reference's Nyquist frequency,
+    horizontal or vertical, whichever is higher.
 
-    ``reference`` is None above 1: no picture of that size can hold such detail.
+    ``reference`` is None above 1: no image of that size can hold such detail.
     """
 
     low: float
     high: float
     reference: float | None
-    picture: float
-    """Root mean square of luma in this band, 8-bit steps."""
+    image: float
 
 
 @dataclass(frozen=True)
 class Spectrum:
-    """Octaves up to the picture's own Nyquist frequency."""
+    """Octaves up to the Nyquist frequency of the image."""
 
     bands: tuple[FrequencyBand, ...]
 
     @property
     def invented(self) -> float:
-        """Root mean square of the detail above the reference's Nyquist frequency, 8-bit steps: sharp edges, and imagination."""
-        return sqrt(sum(band.picture**2 for band in self.bands if band.reference is None))
+        """RMS of the detail above the reference's Nyquist frequency, 8-bit steps: sharp edges and invented texture."""
+        return sqrt(sum(band.image**2 for band in self.bands if band.reference is None))
 
     @property
     def detail(self) -> float:
-        """Root mean square of everything from 1/4 of the reference's Nyquist frequency on: waves of 8 pixels and less."""
-        return sqrt(sum(band.picture**2 for band in self.bands if band.low >= _DETAIL_FREQUENCY))
+        """RMS of all detail from 1/4 of the reference's Nyquist frequency on: waves of 8 pixels and less."""
+        return sqrt(sum(band.image**2 for band in self.bands if band.low >= _DETAIL_FREQUENCY))
 
     @property
     def sharpening_db(self) -> float | None:
-        """Gain of the octave below the reference's Nyquist frequency: above 0 sharpened, below soft. None without detail."""
+        """Gain of the octave below the reference's Nyquist frequency: positive sharpened, negative soft. None without detail."""
         band = next((band for band in self.bands if band.high == 1), None)
-        if band is None or not band.reference or not band.picture:
+        if band is None or not band.reference or not band.image:
             return None
-        return 20 * log10(band.picture / band.reference)
+        return 20 * log10(band.image / band.reference)
 
 
 def measure_spectrum(enlargement: Enlargement) -> Spectrum:
-    """Mean periodogram of Hann-windowed blocks that overlap by half.
+    """Average the periodograms of Hann-windowed blocks that overlap by half.
 
     P. D. Welch, "The use of fast Fourier transform for the estimation of power spectra", IEEE Trans. Audio and
     Electroacoustics 15 (2), 1967. By Parseval's theorem a wave of amplitude A adds A / sqrt(2) to its band.
@@ -85,7 +84,7 @@ def measure_spectrum(enlargement: Enlargement) -> Spectrum:
 
 
 def _compute_power(rows: Callable[[int, int], Floats], width: int, height: int, block: int) -> Power:
-    """Mean square of luma per ring of frequency: entry k holds the waves of k periods per block, across or down."""
+    """Return the mean square of luma per ring of frequency: entry k holds the waves of k periods per block."""
     window = torch.outer(*[torch.hann_window(block, periodic=block > 1)] * 2)
     energy = float(window.double().square().sum())
     total: Power = np.zeros((block, block // 2 + 1))
@@ -95,7 +94,7 @@ def _compute_power(rows: Callable[[int, int], Floats], width: int, height: int, 
         for left in lefts:
             total += _compute_periodogram(strip[:, left : left + block], window)
     total /= len(lefts) * len(tops) * block**2 * energy
-    total[:, 1 : (block + 1) // 2] *= 2  # the half plane that a real transform leaves out
+    total[:, 1 : (block + 1) // 2] *= 2  # the half plane that a real transform omits
     down = np.minimum(np.arange(block), block - np.arange(block))
     ring = np.maximum(down[:, None], np.arange(block // 2 + 1))
     return np.bincount(ring.ravel(), total.ravel(), minlength=block // 2 + 1).astype(np.float64)
@@ -108,12 +107,12 @@ def _compute_periodogram(piece: torch.Tensor, window: torch.Tensor) -> Power:
 
 
 def _find_block_starts(length: int, block: int) -> list[int]:
-    """Where blocks begin: half a block apart, the last one at the end."""
+    """Return where blocks begin: half a block apart, the last one at the end."""
     starts = list(range(0, length - block + 1, max(block // 2, 1)))
     return [*starts, length - block] if starts[-1] != length - block else starts
 
 
 def _compute_rms(power: Power, low: float, high: float, block: int) -> float:
-    """Rings above ``low`` up to ``high``, in 8-bit steps; ``block`` cells hold block / 2 periods at the Nyquist frequency."""
+    """Return the RMS of the rings above ``low`` up to ``high``, in 8-bit steps; Nyquist is at block / 2 periods."""
     rings = np.arange(len(power)) / (block / 2)
     return sqrt(float(power[(rings > low) & (rings <= high)].sum())) * STEPS

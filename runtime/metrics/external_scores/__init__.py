@@ -1,1 +1,1 @@
-"""Scores of other libraries beside ours, each in its own module and imported on request."""
+"""Scores of external libraries: their table, which is light, and one module per library."""

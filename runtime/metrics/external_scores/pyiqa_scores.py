@@ -1,8 +1,8 @@
 """SSIM, MS-SSIM, LPIPS, DISTS, MUSIQ and NIQE by the library pyiqa (https://github.com/chaofengc/IQA-PyTorch).
 
-pyiqa fetches weights when a score is made. Here that is refused: only weights that lie in its cache already are used, and they
-are read as tensors only. A score without its weights says how to get them. Everything runs on the CPU,
-so that a score is the same on every machine.
+pyiqa downloads weights when a score is created. Here that is blocked: only weights that are already in its cache are used, and
+they are read as tensors only. If weights are missing, the result explains how to get them. Everything runs on the CPU, so that a
+score is the same on every machine.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any, NoReturn, cast
 import torch
 
 from ...errors import HardwareMissing, MediaError
-from ..pairing import Floats
+from ...media.arrays import Floats
 from .score_table import Score
 
 PyiqaMetric = Callable[..., torch.Tensor]
@@ -29,7 +29,7 @@ _TENSORS_ONLY = "TORCH_FORCE_WEIGHTS_ONLY_LOAD"
 
 
 class _DownloadBlocked(Exception):
-    """Instead of a download."""
+    """Raised instead of a download."""
 
 
 class _PyiqaLibrary:
@@ -51,7 +51,7 @@ class _PyiqaLibrary:
 
 
 def open_library() -> _PyiqaLibrary:
-    """Raises ``HardwareMissing`` where it is not installed."""
+    """Open pyiqa. Raises ``HardwareMissing`` if it is not installed."""
     _import_pyiqa()
     return _PyiqaLibrary()
 
@@ -72,19 +72,19 @@ def _create_metric(score: Score) -> PyiqaMetric:
             return cast(PyiqaMetric, pyiqa.create_metric(score.key, device=torch.device("cpu")))
     except _DownloadBlocked:
         raise HardwareMissing(
-            "Weights are not here, and nothing is downloaded unasked.",
+            "Its weights are missing, and nothing is downloaded automatically.",
             f"Get them once with: {_DOWNLOAD_HINT}",
             feature=score.key,
         ) from None
-    except Exception as error:  # whatever a foreign library raises over a damaged file or another version of itself
+    except Exception as error:  # whatever an external library raises for a damaged file or in another version
         raise HardwareMissing(
-            f"pyiqa cannot make it: {_get_first_line(error)}.", "Update it: pip install -U pyiqa", feature=score.key
+            f"pyiqa cannot create it: {_get_first_line(error)}.", "Update it: pip install -U pyiqa", feature=score.key
         ) from error
 
 
 @contextmanager
 def _block_downloads() -> Generator[None]:
-    """Whatever pyiqa or torchvision would download raises ``_WouldDownload``, and a file may hold nothing but tensors."""
+    """Make downloads by pyiqa and torchvision raise ``_DownloadBlocked``, and files load as tensors only."""
     modules: list[Any] = [torch.hub, import_module("pyiqa.utils.download_util")]
     original_functions = [module.download_url_to_file for module in modules]
     previous_value = os.environ.get(_TENSORS_ONLY)

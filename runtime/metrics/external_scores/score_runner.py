@@ -1,5 +1,5 @@
-"""Scores of other libraries on one pair. No library is imported before it is asked for, and nothing is downloaded: a score
-that cannot be had is a sentence."""
+"""Compute scores of external libraries on pairs of images. A library is imported when it is first needed, nothing is downloaded,
+and a score that is not available is explained in the result."""
 
 from __future__ import annotations
 
@@ -11,28 +11,32 @@ from typing import Protocol, cast
 import numpy as np
 
 from ...errors import HardwareMissing, MediaError
-from ..pairing import Floats, ImagePair, MeasuredImage, Pixels, pair_images
+from ...media.arrays import Floats, Pixels
+from ..pairing import ImagePair, MeasuredImage, pair_images
 from .score_table import Score, ScoreLibraryName, ScoreResults
 
 _MODULES: dict[ScoreLibraryName, str] = {"pyiqa": ".pyiqa_scores", "ffmpeg": ".vmaf"}
 _BATCHED_LIBRARIES: frozenset[ScoreLibraryName] = frozenset({"ffmpeg"})
-"""Libraries that compute several scores in one run; to the others each score is a network of its own, and may fail alone."""
+"""Libraries that compute several scores in one run; for the others each score is a network of its own and can fail alone."""
 
 
 class ScoreLibrary(Protocol):
-    """One library."""
+    """An external library."""
 
     def measure(self, scores: Sequence[Score], image: Floats, reference: Floats | None) -> dict[str, float]:
-        """``picture`` and ``reference`` (h, w, 3), sRGB-encoded in 0..1, of one size; None for scores that know none.
+        """Compute scores of ``image`` and ``reference``, (h, w, 3) of one size, sRGB-encoded in 0..1.
 
-        Returns the number of each score by its key. Raises ``HardwareMissing`` for a library or weights that are not here,
-        ``MediaError`` where the library gives up.
+        ``reference`` is None for scores without a reference. Returns the value of each score by its key.
+
+        Raises:
+            HardwareMissing: the library or its weights are missing.
+            MediaError: the library fails.
         """
         ...
 
 
 class ScoreRunner:
-    """The scores that are wanted, of one picture after the other. A library stays open: opening one can take ten seconds."""
+    """Compute the same scores of several images. Libraries stay open, because opening one can take ten seconds."""
 
     def __init__(self, scores: Sequence[Score]) -> None:
         self._scores = tuple(scores)
@@ -40,7 +44,7 @@ class ScoreRunner:
         self._missing_reasons: dict[str, str] = {}
 
     def measure_pair(self, reference: Pixels, image: Pixels) -> ScoreResults:
-        """Those of one pair. Raises what ``paired`` raises; a score that cannot be had is a sentence in the result."""
+        """Compute the scores of a pair; those not available are explained in the result. Raises as ``pair_images``."""
         pair = pair_images(reference, image)
         found: dict[str, float | str] = {}
         for with_reference in (True, False):
@@ -59,22 +63,22 @@ class ScoreRunner:
         )
 
     def _measure_group(self, group: Sequence[Score], image: Floats, reference: Floats | None) -> dict[str, float | str]:
-        """The number of each score, or why there is none."""
+        """Return the value of each score, or why there is none."""
         skipped = {score.key: why for score in group if (why := self._explain_skip(score, image))}
         measurable = [score for score in group if score.key not in skipped]
         return {**skipped, **(self._run_library(measurable, image, reference) if measurable else {})}
 
     def _explain_skip(self, score: Score, image: Floats) -> str | None:
-        """Why it is not even asked for."""
+        """Return why the score cannot be computed, or None."""
         if score.key in self._missing_reasons:
             return self._missing_reasons[score.key]
         height, width = image.shape[:2]
         if min(height, width) >= score.min_side:
             return None
-        return f"It needs {score.min_side} pixels on the shorter side; the picture has {width}x{height} there."
+        return f"It needs {score.min_side} pixels on the shorter side; the image is compared at {width}x{height}."
 
     def _run_library(self, scores: Sequence[Score], image: Floats, reference: Floats | None) -> dict[str, float | str]:
-        """What their library answers."""
+        """Return what the library of ``scores`` computes, or why it cannot."""
         try:
             numbers = self._get_library(scores[0].library).measure(scores, image, reference)
         except HardwareMissing as error:
@@ -82,7 +86,7 @@ class ScoreRunner:
             return {score.key: str(error) for score in scores}
         except MediaError as error:
             return {score.key: str(error) for score in scores}
-        no_number = "The library gave no number for this picture."
+        no_number = "The library returned no number for this image."
         return {key: value if isfinite(value) else no_number for key, value in numbers.items()}
 
     def _get_library(self, name: ScoreLibraryName) -> ScoreLibrary:
@@ -92,7 +96,7 @@ class ScoreRunner:
 
 
 def _group_scores(scores: Sequence[Score]) -> list[list[Score]]:
-    """Those of one library that are asked for together."""
+    """Group the scores that are computed together."""
     found: dict[str, list[Score]] = {}
     for score in scores:
         found.setdefault(score.library if score.library in _BATCHED_LIBRARIES else score.key, []).append(score)
@@ -100,11 +104,10 @@ def _group_scores(scores: Sequence[Score]) -> list[list[Score]]:
 
 
 def _read_at_common_size(pair: ImagePair) -> tuple[Floats, Floats]:
-    """Picture and reference, (h, w, 3) each, where they meet."""
+    """Return image and reference, (h, w, 3) each, at their common size."""
     strips = list(pair.iter_strips())
-    return _to_rgb(np.concatenate([strip.image for strip in strips])), _to_rgb(
-        np.concatenate([one.reference for one in strips])
-    )
+    image, reference = [strip.image for strip in strips], [strip.reference for strip in strips]
+    return _to_rgb(np.concatenate(image)), _to_rgb(np.concatenate(reference))
 
 
 def _read_whole_image(measured_image: MeasuredImage) -> Floats:

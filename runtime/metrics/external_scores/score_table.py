@@ -1,8 +1,7 @@
-"""Which scores of other libraries can be asked for, and how each is called. Read without any of them, so that a check answers
-at once; ``scoring`` asks the libraries.
+"""The scores of external libraries and their names. Light: ``score_runner`` imports the libraries.
 
-A score that compares (``with_reference``) sees both pictures at the size where they meet, the reference's as a rule: it says
-how true the picture stayed. The others look at the picture alone, at its own size: they say how good it looks.
+A score with a reference (``with_reference``) compares both images at their common size, usually that of the reference, and says
+how faithful the image is. The others see only the image, at its own size, and say how good it looks.
 """
 
 from __future__ import annotations
@@ -17,7 +16,7 @@ ScoreLibraryName: TypeAlias = Literal["pyiqa", "ffmpeg"]
 
 @dataclass(frozen=True)
 class Score:
-    """One number about a picture, and which way is better."""
+    """A number about an image, and whether low or high is better."""
 
     key: str
     title: str
@@ -28,7 +27,7 @@ class Score:
     library: ScoreLibraryName
     with_reference: bool = True
     min_side: int = 1
-    """Pixels of the shorter side below which there is no such number."""
+    """Minimum of the shorter side in pixels."""
 
 
 SCORES = (
@@ -78,7 +77,7 @@ SCORES = (
         "0..100",
         1,
         "high",
-        "How good the picture looks by itself, learned from people's marks (Ke et al. 2021, KonIQ-10k). Knows no source.",
+        "How good the image looks, learned from human ratings (Ke et al. 2021, KonIQ-10k). Ignores the source.",
         "pyiqa",
         with_reference=False,
         min_side=32,
@@ -89,7 +88,7 @@ SCORES = (
         "0..100",
         2,
         "low",
-        "How far the picture's statistics are from those of natural pictures (Mittal et al. 2013). Knows no source.",
+        "Distance of the image's statistics from those of natural images (Mittal et al. 2013). Ignores the source.",
         "pyiqa",
         with_reference=False,
         min_side=192,
@@ -100,7 +99,7 @@ SCORES = (
         "0..100",
         1,
         "high",
-        "Netflix's model vmaf_v0.6.1 on luma, against the source at its size; a still picture reaches 97.4, not 100.",
+        "Netflix's model vmaf_v0.6.1 on luma, against the source at its size; the maximum for a still image is 97.4.",
         "ffmpeg",
         min_side=32,
     ),
@@ -110,7 +109,7 @@ SCORES = (
         "0..100",
         1,
         "high",
-        "The same without credit for sharpening (vmaf_v0.6.1neg): where VMAF is much higher, it paid for contrast.",
+        "VMAF without credit for sharpening (vmaf_v0.6.1neg): if VMAF is much higher, contrast was raised.",
         "ffmpeg",
         min_side=32,
     ),
@@ -120,7 +119,7 @@ SCORES = (
         "0..24",
         2,
         "low",
-        "Netflix's banding index of the picture at its own size; above 5 bands disturb. Knows no source.",
+        "Netflix's banding index of the image at its own size; above 5 banding is annoying. Ignores the source.",
         "ffmpeg",
         with_reference=False,
         min_side=216,
@@ -132,27 +131,28 @@ _BY_KEY = {score.key: score for score in SCORES}
 
 @dataclass(frozen=True)
 class ScoreResults:
-    """What was found for one picture."""
+    """The scores of one image."""
 
     values: dict[str, float] = field(default_factory=dict[str, float])
     """By the key of the score."""
     missing: tuple[str, ...] = ()
-    """Why others could not be had: one sentence each, with the next step."""
+    """Which scores are not available, why, and the next step: one sentence per reason."""
 
     @property
     def sentence(self) -> str:
-        """All of it in words."""
+        """All scores as text."""
         numbers = [f"{score.title} {self.values[score.key]:.{score.digits}f}" for score in SCORES if score.key in self.values]
         return " ".join((*([f"Scores: {', '.join(numbers)}."] if numbers else []), *self.missing))
 
 
 def parse_scores(text: str) -> tuple[Score, ...]:
-    """The scores that are named with commas or line breaks, each once, in the order of ``SCORES``; ``all`` is every one.
+    """Return the scores named in ``text``, separated by commas or line breaks, in the order of ``SCORES``; ``all`` is every one.
 
-    Raises ``WorkflowError`` for a word that is none.
+    Raises:
+        WorkflowError: a name is unknown.
     """
     words = [word.strip().lower().replace("-", "_") for word in text.replace("\n", ",").split(",") if word.strip()]
     for word in words:
         if word != "all" and word not in _BY_KEY:
-            raise WorkflowError(f"There is no score called {word!r}.", f"Use some of: {SCORE_KEYS_TEXT}; or all.")
+            raise WorkflowError(f"Unknown score {word!r}.", f"Use some of: {SCORE_KEYS_TEXT}; or all.")
     return SCORES if "all" in words else tuple(score for score in SCORES if score.key in words)

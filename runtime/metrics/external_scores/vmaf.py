@@ -1,8 +1,8 @@
-"""VMAF and CAMBI by Netflix's libvmaf (https://github.com/Netflix/vmaf), which the ffmpeg of the package imageio-ffmpeg has
-built in together with its models: nothing is downloaded.
+"""VMAF and CAMBI by Netflix's libvmaf (https://github.com/Netflix/vmaf), which is built into the ffmpeg of the package
+imageio-ffmpeg together with its models: nothing is downloaded.
 
-Pictures go there as one frame of 16-bit RGB and are seen as Y'CbCr of BT.709 in 10 bits, so that rounding makes no bands of its
-own. libvmaf's own ``ciede2000`` is not asked for: it is 45 - 20 log10(mean), another quantity than ``drift``'s.
+Images are passed as one frame of 16-bit RGB and compared as Y'CbCr of BT.709 in 10 bits, so that rounding adds no bands.
+libvmaf's ``ciede2000`` is not used: it is 45 - 20 log10(mean), another quantity than that of ``drift``.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from typing import Any, cast
 
 from ...errors import HardwareMissing, MediaError
 from ...images.quantize import iter_strips, to_integers
-from ..pairing import Floats
+from ...media.arrays import Floats
 from .score_table import Score
 
 _INSTALL_HINT = "Install it with: pip install upscale8k[scores]"
-_UNSET_HINT = "Unset IMAGEIO_FFMPEG_EXE, so that the one of imageio-ffmpeg is used."
+_UNSET_HINT = "Unset IMAGEIO_FFMPEG_EXE to use the one of imageio-ffmpeg."
 _LOG_NAME = "scores.json"
 _MODELS = {"vmaf": "version=vmaf_v0.6.1", "vmaf_neg": "version=vmaf_v0.6.1neg\\:name=vmaf_neg"}
 _FEATURES = {"cambi": "name=cambi"}
 _YUV_FILTER = "scale=out_color_matrix=bt709:out_range=tv,format=yuv444p10le"
 _TIMEOUT_SECONDS = 600
-"""Seconds. A picture of 8K takes a few."""
+"""An 8K image takes a few seconds."""
 
 
 class _FfmpegLibrary:
@@ -46,7 +46,7 @@ class _FfmpegLibrary:
         except OSError as error:
             if isinstance(error, MediaError):
                 raise
-            raise MediaError(f"A temporary file could not be written: {error.strerror or error}.") from error
+            raise MediaError(f"A temporary file cannot be written: {error.strerror or error}.") from error
 
     def _run(self, arguments: Sequence[str], work_folder: Path) -> None:
         command = [self._program, "-hide_banner", "-nostdin", "-loglevel", "error", *arguments]
@@ -61,16 +61,16 @@ class _FfmpegLibrary:
         stderr_text = result.stderr.decode(errors="replace").strip()
         if "libvmaf" in stderr_text and "No such filter" in stderr_text:
             raise HardwareMissing(
-                f"It needs an ffmpeg with libvmaf, and {Path(self._program).name} has none.",
+                f"It needs an ffmpeg with libvmaf; {Path(self._program).name} is built without.",
                 _UNSET_HINT,
                 feature="libvmaf",
             )
         if result.returncode or not (work_folder / _LOG_NAME).is_file():
-            raise MediaError(f"ffmpeg gave up: {stderr_text.splitlines()[-1] if stderr_text else 'no result'}.")
+            raise MediaError(f"ffmpeg failed: {stderr_text.splitlines()[-1] if stderr_text else 'no result'}.")
 
 
 def open_library() -> _FfmpegLibrary:
-    """Raises ``HardwareMissing`` where imageio-ffmpeg or its program is not there."""
+    """Open ffmpeg. Raises ``HardwareMissing`` if imageio-ffmpeg or its program is missing."""
     try:
         import imageio_ffmpeg  # pyright: ignore[reportMissingImports]
 
@@ -86,9 +86,9 @@ def open_library() -> _FfmpegLibrary:
 
 
 def _build_command(scores: Sequence[Score], size: str, image_count: int) -> list[str]:
-    """What ffmpeg computes of one or two files: all ``scores`` in one run, and no model that nobody asked for.
+    """Build the arguments of ffmpeg that compute ``scores``, and only these, of one or two files in one run.
 
-    The files have names without a folder: a filter has its own ideas about colons and backslashes in a path.
+    File names have no folder, because filters give colons and backslashes in a path a meaning of their own.
     """
     inputs = [word for number in range(image_count) for word in (*_build_raw_input_options(size), "-i", f"{number}.rgb")]
     models = "|".join(_MODELS[score.key] for score in scores if score.key in _MODELS)
@@ -100,11 +100,11 @@ def _build_command(scores: Sequence[Score], size: str, image_count: int) -> list
 
 
 def _parse_log(text: str, key: str) -> float:
-    """The number of the only frame in libvmaf's log."""
+    """Return the value of the only frame in libvmaf's log."""
     try:
         return float(json.loads(text)["frames"][0]["metrics"][key])
     except (ValueError, KeyError, IndexError, TypeError) as error:
-        raise MediaError(f"libvmaf's log has no {key} in it.", "Use the ffmpeg that comes with imageio-ffmpeg.") from error
+        raise MediaError(f"libvmaf's log has no {key}.", "Use the ffmpeg that comes with imageio-ffmpeg.") from error
 
 
 def _write_raw_video(pixels: Floats, path: Path) -> None:
