@@ -1,5 +1,5 @@
-"""Measure how faithful and how good a result is. Every formula names its source and is tested on images with known answers; an
-image measured against itself has exactly no drift; memory beyond the two images stays small at 8K, except for scores of external
+"""Measure how faithful and how good a result is. Every formula names its source and is tested on images with known answers; the
+drift of an image from itself is exactly 0; memory beyond the two images stays small at 8K, except for scores of external
 libraries, which need both images whole.
 
 * ``choices``       the values of options; imports nothing.
@@ -10,7 +10,7 @@ libraries, which need both images whole.
 * ``diff_map``      where two images differ, as numbers and as a map; ``colormaps``, ``legend``.
 * ``artifacts``     all of ``artifact_measures/`` on one pair: ``ringing`` (halos), ``consistency``, ``spectrum``, ``noise``,
   ``banding``, ``seams``. They read the pair as ``luma`` through ``enlargement``.
-* ``external_scores/``  ``score_table``: the scores of external libraries; light. ``score_runner`` computes them, with one module
+* ``external_scores/``  ``score_table``: the scores of external libraries; light. ``score_runner`` computes them, with a module
   per library: ``pyiqa_scores`` and ``vmaf``. None is required or downloaded.
 * ``batch_metrics``  the same for IMAGE batches, called by the nodes.
 

@@ -67,11 +67,9 @@ def _keep_json_keys(fields: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def measure_artifacts(reference: Pixels, image: Pixels, tile: int = 0, halo: int = 0) -> Artifacts:
-    """Measure all artifacts of one pair.
+    """Measure all artifacts of one pair. ``tile`` and ``halo`` are those of the upscaler in pixels of the reference.
 
-    Args:
-        tile: tile size of the upscaler in pixels of the reference. 0: do not measure seams.
-        halo: halo of the upscaler around a tile, in pixels of the reference.
+    Seams are not measured for a tile of 0.
 
     Raises:
         WorkflowError: ``tile`` or ``halo`` is negative, or ``pair_images`` raises it.

@@ -32,12 +32,10 @@ _TITLES: dict[DiffKind, str] = {
 def measure_difference(reference: Pixels, image: Pixels, kind: DiffKind = "delta e", map_size: MapSize = "reference") -> Floats:
     """Return the difference of every pixel, (h, w) at the size that ``map_size`` names.
 
-    The larger image is reduced by area in linear light, or the smaller enlarged by a cubic.
-
-    Args:
-        kind: ``absolute``: mean over the channels of the absolute difference. ``signed``: luma of the image minus that of the
-            reference. ``edges``: slope of luma in the image minus that in the reference, per pixel. These are 8-bit steps
-            (0..255) of sRGB-encoded values. ``delta e``: CIEDE2000.
+    The larger image is reduced by area in linear light, or the smaller enlarged by a cubic. ``absolute``: mean over the
+    channels of the absolute difference. ``signed``: luma of the image minus that of the reference. ``edges``: slope of luma in
+    the image minus that in the reference, per pixel. These are 8-bit steps (0..255) of sRGB-encoded values. ``delta e``:
+    CIEDE2000.
 
     Raises:
         WorkflowError: see ``pair_images``.
@@ -103,7 +101,7 @@ def allocate_map(height: int, width: int, *, legend: bool) -> Floats:
 
 
 def paint_map(out: Floats, height: int, high: float, colormap: str, title: str, *, signed: bool = False) -> Floats:
-    """Paint the numbers in the first channel of ``out`` in place, as ``draw_map``; the legend fills the rows from ``height``."""
+    """Paint the numbers in the first channel of ``out`` in place, as ``draw_map``; below ``height`` comes the legend."""
     colormap = colormap or (DIVERGING_COLORMAP if signed else "inferno")
     low, width = (-high if signed else 0.0), out.shape[1]
     for rows in iter_strips((height, width, 32)):  # the lookup of colors needs ten arrays of this size

@@ -77,7 +77,7 @@ class ImagePair:
         return _ResizedSide.create(self.reference, self.size).read_rows(top, bottom)
 
     def iter_strips(self, margin: int = 0) -> Iterator[PairStrip]:
-        """Yield strips from top to bottom; the larger is reduced by area in linear light, or the smaller enlarged by a cubic."""
+        """Yield strips from top to bottom; the larger is reduced by area in linear light or the smaller enlarged by a cubic."""
         size = self.size
         largest = max(self.reference.size.pixel_count, self.image.size.pixel_count, size.pixel_count)
         height = max(_STRIP_PIXELS * size.height // largest, 2 * margin, 1)

@@ -1,4 +1,4 @@
-"""Colour drift of a film, frame by frame, in constant memory."""
+"""Color drift of a video, frame by frame, in constant memory."""
 
 from __future__ import annotations
 
@@ -8,10 +8,11 @@ from typing import Protocol
 import numpy as np
 
 from ..errors import WorkflowError
+from ..media.arrays import Floats
 from ..media.video_stream import Frame, VideoStream
 from .choices import DriftMode
 from .drift import Drift, DriftMeter
-from .pairing import Floats, pair_images
+from .pairing import pair_images
 
 
 class MeasurementProgress(Protocol):
@@ -25,16 +26,18 @@ class MeasurementProgress(Protocol):
 def measure_video_drift(
     reference: VideoStream, video: VideoStream, mode: DriftMode, progress: MeasurementProgress, every_nth: int = 1
 ) -> tuple[Drift, Floats]:
-    """The drift over every ``every_nth`` frame of both, and its mean per pixel, (h, w) at the size of the smaller one.
+    """Return the drift over every ``every_nth`` frame, and its mean per pixel, (h, w) at the size of the smaller video.
 
-    Frames are compared in their order. Where one film is longer, its rest is left out, and ``watch`` is told. Both are seen as
-    sRGB. Raises ``WorkflowError`` for HDR and for films without a frame, and what ``DriftMeter.add`` raises.
+    Frames are compared in their order, as sRGB. If one video is longer, its rest is ignored and ``progress`` gets a message.
+
+    Raises:
+        WorkflowError: a video is HDR or has no frame, or see ``DriftMeter.add``.
     """
     for stream in (reference, video):
         if stream.info.color.is_hdr:
             raise WorkflowError(
-                "Colour drift is measured in sRGB, and this film is HDR (PQ or HLG).",
-                "Compare its SDR version, or single pictures.",
+                "Color drift is measured in sRGB, and this video is HDR (PQ or HLG).",
+                "Compare its SDR version, or single images.",
             )
     meter = DriftMeter(mode)
     total: Floats | None = None
@@ -48,7 +51,7 @@ def measure_video_drift(
                 count += 1
             progress.advance()
     if total is None:
-        raise WorkflowError("One of the films has no frame.", "Look at how it was cut.")
+        raise WorkflowError("One of the videos has no frame.", "Check how it was trimmed.")
     return meter.compute_result(), np.divide(total, np.float32(count), out=total)
 
 
@@ -68,4 +71,4 @@ def _pair_frames(
         count += 1
         yield one, other
     if one is not other:
-        progress.message(f"One film is longer than the other: the first {count} frames were compared.")
+        progress.message(f"One video is longer than the other: the first {count} frames were compared.")

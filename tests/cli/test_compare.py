@@ -52,7 +52,7 @@ def test_without_names_the_three_families_are_compared(place: Place, photo: Path
         (("--models", ""), ["No model is named"]),
         (("--models", "realesrgan-x4pluss"), ["Did you mean", "realesrgan-x4plus"]),
         (("--to", "model scale"), ["compared at one size"]),
-        (("--scores", "ssim,beauty"), ["no score called 'beauty'", "vmaf"]),
+        (("--scores", "ssim,beauty"), ["Unknown score 'beauty'", "vmaf"]),
         (("--crop", "8x8+900+0"), ["outside the picture"]),
     ],
 )

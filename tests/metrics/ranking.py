@@ -1,9 +1,9 @@
-"""The tables of the documentation: colour drift of x4plus on photographs, and how artifacts rank good and damaged pictures.
+"""The tables of the documentation: color drift of x4plus on photographs, and how artifacts rank good and damaged images.
 
-    python tests/metrics/ranking.py [--pictures FOLDER]... [--keep FOLDER]
+    python tests/metrics/ranking.py [--images FOLDER]... [--keep FOLDER]
 
-Photographs are those that scikit-image carries, and any in the folders that are named; of each the middle 256 x 256 pixels are
-taken. Real weights, on the CPU. With --keep results are kept there as .npy and found again.
+Uses the middle 256 x 256 pixels of the photographs included in scikit-image and of those in the given folders. Real weights, on
+the CPU. With --keep results are stored there as .npy and reused.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ RNG = np.random.default_rng(3)
 
 
 def photographs(folders: list[Path]) -> Iterator[tuple[str, np.ndarray]]:
-    """Name and the middle of each picture, (256, 256, 3) float32; those that are not here or smaller are left out."""
+    """Name and the middle of each image, (256, 256, 3) float32; missing and smaller ones are skipped."""
     from skimage import data
 
     own = [Path(data.__file__).parent / name for name in OF_SCIKIT_IMAGE]
@@ -139,7 +139,7 @@ def row(cells: list[str]) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--pictures", type=Path, action="append", default=[])
+    parser.add_argument("--images", type=Path, action="append", default=[])
     parser.add_argument("--keep", type=Path)
     asked = parser.parse_args()
     from PIL import Image
@@ -151,7 +151,7 @@ def main() -> None:
                "detail energy", "above Nyquist"]))  # fmt: skip
     print("|---" * 9 + "|")
     found: dict[str, list[list[float]]] = {}
-    for name, image in photographs(asked.pictures):
+    for name, image in photographs(asked.images):
         models = {model: upscaled(model, name, image, asked.keep) for model in ("realesr-animevideov3", "realesrgan-x4plus")}
         print(drift_table(name, image, models["realesrgan-x4plus"]), flush=True)
         cubic = enlarged(image, Image.Resampling.BICUBIC)

@@ -1,4 +1,4 @@
-"""Artifacts of a known amount, put into pictures on purpose and read back."""
+"""Artifacts of a known amount, put into images on purpose and read back."""
 
 from __future__ import annotations
 
@@ -232,7 +232,7 @@ DAMAGES = {
     "Halos": lambda cubic: cubic + 2 * (cubic - cv2.GaussianBlur(cubic, (0, 0), 4)),
     "Oversharpened": lambda cubic: cubic + 2 * (cubic - cv2.GaussianBlur(cubic, (0, 0), 4)),
     "Soft": lambda cubic: cv2.GaussianBlur(cubic, (0, 0), 4),
-    "Not the source": lambda cubic: np.roll(cubic, 6, axis=1),
+    "Differs from the source": lambda cubic: np.roll(cubic, 6, axis=1),
     "Noise": lambda cubic: cubic + RNG.normal(0, 6 / 255, cubic.shape),
     "Seams": lambda cubic: cubic + (np.indices((3, 3)).sum(axis=0) % 2).repeat(256, 0).repeat(256, 1)[:, :, None] * 3 / 255,
 }
@@ -275,5 +275,5 @@ def test_sizes_that_are_no_multiple_are_measured(photograph: np.ndarray) -> None
 
 
 def test_a_tile_below_zero_gets_a_sentence(photograph: np.ndarray) -> None:
-    with pytest.raises(WorkflowError, match="means nothing"):
+    with pytest.raises(WorkflowError, match="cannot be negative"):
         measure_artifacts(photograph, photograph, -1)

@@ -1,4 +1,4 @@
-"""Colour differences against the published numbers and against scikit-image."""
+"""Color differences against the published numbers and against scikit-image."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""Colour drift of pictures whose drift is known."""
+"""Color drift of images whose drift is known."""
 
 import json
 import subprocess
@@ -165,12 +165,12 @@ def test_the_report_is_json(photograph: np.ndarray) -> None:
 @pytest.mark.parametrize(
     ("reference", "image", "words"),
     [
-        (np.zeros((20, 30, 3), np.float32), np.zeros((40, 50, 3), np.float32), "not the same proportions"),
-        (np.zeros((20, 40, 3), np.float32), np.zeros((40, 20, 3), np.float32), "not the same proportions"),
+        (np.zeros((20, 30, 3), np.float32), np.zeros((40, 50, 3), np.float32), "their proportions differ"),
+        (np.zeros((20, 40, 3), np.float32), np.zeros((40, 20, 3), np.float32), "their proportions differ"),
         (np.zeros((0, 30, 3), np.float32), np.zeros((40, 60, 3), np.float32), "empty"),
-        (np.zeros((20, 30, 5), np.float32), np.zeros((40, 60, 3), np.float32), "no picture"),
-        (np.zeros((20, 30), np.float32), np.zeros((40, 60, 3), np.float32), "no picture"),
-        (np.zeros((20, 30, 3), np.float32), np.full((40, 60, 3), np.nan, np.float32), "upscaled picture holds NaN"),
+        (np.zeros((20, 30, 5), np.float32), np.zeros((40, 60, 3), np.float32), "not an image"),
+        (np.zeros((20, 30), np.float32), np.zeros((40, 60, 3), np.float32), "not an image"),
+        (np.zeros((20, 30, 3), np.float32), np.full((40, 60, 3), np.nan, np.float32), "upscaled image holds NaN"),
         (np.full((20, 30, 3), np.inf, np.float32), np.zeros((40, 60, 3), np.float32), "reference holds NaN"),
     ],
 )
@@ -191,7 +191,7 @@ def test_a_single_pixel_is_an_image() -> None:
 
 
 def test_memory_does_not_grow_with_the_image() -> None:
-    """Pictures of 100 MB each, in a process of its own: what is added to them stays below what one of them takes."""
+    """Images of 100 MB each, in a separate process: the additional memory stays below that of one of them."""
     script = (
         "import numpy as np; from runtime.bootstrap import load_pack; load_pack();"
         "from upscale8k.runtime.bench.workers.worker_setup import read_peak_resident_bytes;"

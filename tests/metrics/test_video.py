@@ -1,4 +1,4 @@
-"""Two films, frame by frame."""
+"""Two videos, frame by frame."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
@@ -62,7 +62,7 @@ def test_the_rest_of_a_longer_video_is_left_out_and_the_person_told(order: int) 
     watch = Told()
     drift, _ = measure_video_drift(*[video(FRAMES), video(FRAMES[:3])][::order], "full", watch)
     assert drift.frames == 3
-    assert watch.sentences == ["One film is longer than the other: the first 3 frames were compared."]
+    assert watch.sentences == ["One video is longer than the other: the first 3 frames were compared."]
 
 
 def test_both_videos_are_closed_when_one_ends_or_breaks() -> None:

@@ -81,12 +81,12 @@ def test_results_of_two_models_of_different_size_can_be_compared(kind: str, node
 @pytest.mark.parametrize(
     ("reference", "upscaled", "words"),
     [
-        (images(2), images(3), "2 pictures and the upscaled batch 3"),
-        (images(1)[:0], images(1), "0 pictures"),
-        (images(1), images(1, 50, 40), "not the same proportions"),
+        (images(2), images(3), "2 images and the upscaled batch has 3"),
+        (images(1)[:0], images(1), "0 images"),
+        (images(1), images(1, 50, 40), "their proportions differ"),
         (images(1, channels=4)[:, :0], images(1), "empty"),
         (images(1), torch.full((1, 40, 60, 3), float("nan")), "NaN"),
-        (images(1)[0], images(1), "batch of pictures"),
+        (images(1)[0], images(1), "An IMAGE has 4 dimensions"),
     ],
 )
 @pytest.mark.parametrize("node_id", ["ColorDriftMetric", "DiffMap", "ArtifactMetric"])
@@ -146,8 +146,8 @@ def test_scores_that_are_asked_for_are_in_the_findings_and_the_json(
     batch = images(2)
     findings, report, *_ = nodes["ArtifactMetric"]().run(batch, repeated(batch), scores="ssim, niqe")["result"]
     assert findings.count("Not measured: SSIM. The package pyiqa is not installed.") == 1
-    assert "Not measured: NIQE. It needs 192 pixels on the shorter side; the picture has 120x80 there." in findings
+    assert "Not measured: NIQE. It needs 192 pixels on the shorter side; the image is compared at 120x80." in findings
     assert [entry["scores"] for entry in json.loads(report)] == [{}, {}]
     assert "scores" not in json.loads(nodes["ArtifactMetric"]().run(batch, repeated(batch))["result"][1])[0]
     assert nodes["ArtifactMetric"].VALIDATE_INPUTS(scores="ssim") is True
-    assert "no score called 'beauty'" in nodes["ArtifactMetric"].VALIDATE_INPUTS(scores="beauty")
+    assert "Unknown score 'beauty'" in nodes["ArtifactMetric"].VALIDATE_INPUTS(scores="beauty")

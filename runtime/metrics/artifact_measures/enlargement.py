@@ -21,8 +21,7 @@ _STRIP_PIXELS = 1 << 20
 
 @dataclass(frozen=True, eq=False)
 class Enlargement:
-    """An image and its reference. A cell is a pixel of the reference, at the size of the smaller of both; it holds pixels of the
-    image."""
+    """An image and its reference. A cell is a pixel of the reference at the smaller size; it holds pixels of the image."""
 
     pair: ImagePair
 

@@ -55,7 +55,7 @@ class Spectrum:
 
     @property
     def sharpening_db(self) -> float | None:
-        """Gain of the octave below the reference's Nyquist frequency: positive sharpened, negative soft. None without detail."""
+        """Gain of the octave below the reference's Nyquist frequency: positive if sharpened. None without detail."""
         band = next((band for band in self.bands if band.high == 1), None)
         if band is None or not band.reference or not band.image:
             return None

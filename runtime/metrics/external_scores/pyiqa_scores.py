@@ -1,8 +1,8 @@
 """SSIM, MS-SSIM, LPIPS, DISTS, MUSIQ and NIQE by the library pyiqa (https://github.com/chaofengc/IQA-PyTorch).
 
 pyiqa downloads weights when a score is created. Here that is blocked: only weights that are already in its cache are used, and
-they are read as tensors only. If weights are missing, the result explains how to get them. Everything runs on the CPU, so that a
-score is the same on every machine.
+they are read as tensors only. If weights are missing, the result explains how to get them. Everything runs on the CPU, so that
+a score is the same on every machine.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def _create_metric(score: Score) -> PyiqaMetric:
             return cast(PyiqaMetric, pyiqa.create_metric(score.key, device=torch.device("cpu")))
     except _DownloadBlocked:
         raise HardwareMissing(
-            "Its weights are missing, and nothing is downloaded automatically.",
+            "Weights are missing, and nothing is downloaded automatically.",
             f"Get them once with: {_DOWNLOAD_HINT}",
             feature=score.key,
         ) from None

@@ -1,5 +1,5 @@
-"""Compute scores of external libraries on pairs of images. A library is imported when it is first needed, nothing is downloaded,
-and a score that is not available is explained in the result."""
+"""Compute scores of external libraries on pairs of images. A library is imported when first needed, nothing is downloaded, and
+a score that is not available is explained in the result."""
 
 from __future__ import annotations
 

@@ -146,7 +146,7 @@ class ScoreResults:
 
 
 def parse_scores(text: str) -> tuple[Score, ...]:
-    """Return the scores named in ``text``, separated by commas or line breaks, in the order of ``SCORES``; ``all`` is every one.
+    """Return the scores named in ``text``, separated by commas or line breaks, in the order of ``SCORES``; or ``all``.
 
     Raises:
         WorkflowError: a name is unknown.

@@ -30,7 +30,7 @@ def photograph() -> np.ndarray:
 
 @pytest.fixture
 def pyiqa(monkeypatch: pytest.MonkeyPatch) -> Iterator[types.ModuleType]:
-    """A library of that name that fetches weights the way the real one does, and whose SSIM is the mean of the pictures."""
+    """A library of that name that fetches weights the way the real one does, and whose SSIM is the mean of the images."""
 
     def fetch(url: str, place: str, **_: object) -> None:
         raise AssertionError(f"{url} was asked for")
@@ -65,7 +65,7 @@ def test_words_become_scores_each_once_and_in_order() -> None:
 
 
 def test_a_word_that_is_no_score_is_said() -> None:
-    with pytest.raises(WorkflowError, match=r"no score called 'ciede2000'.*ssim"):
+    with pytest.raises(WorkflowError, match=r"Unknown score 'ciede2000'.*ssim"):
         parse_scores("ssim, ciede2000")
 
 
@@ -90,7 +90,7 @@ def test_weights_are_never_fetched_and_the_rest_is_measured(
     found = ScoreRunner(parse_scores("ssim,lpips,musiq")).measure_pair(photograph, photograph)
     assert found.values == {"ssim": pytest.approx(float(photograph.mean()), rel=1e-4)}
     (why,) = found.missing
-    assert why.startswith("Not measured: LPIPS, MUSIQ. Weights are not here, and nothing is downloaded unasked.")
+    assert why.startswith("Not measured: LPIPS, MUSIQ. Weights are missing, and nothing is downloaded automatically.")
     assert "pyiqa.create_metric('NAME')" in why
     assert capsys.readouterr() == ("", "")
 
@@ -103,7 +103,7 @@ def test_a_file_of_weights_that_holds_code_is_not_run(
     found = ScoreRunner(parse_scores("dists,niqe")).measure_pair(photograph, photograph)
     assert found.values == {}
     assert not Path("ran").exists()
-    assert "pyiqa cannot make it" in found.missing[0]
+    assert "pyiqa cannot create it" in found.missing[0]
     assert "niqe is of another version" in found.missing[1]
 
 
@@ -115,7 +115,7 @@ class _Code:
 def test_a_image_that_is_too_small_for_a_score_is_said(pyiqa: types.ModuleType, photograph: np.ndarray) -> None:
     found = ScoreRunner(parse_scores("ssim,niqe")).measure_pair(photograph[:100], photograph[:100])
     assert list(found.values) == ["ssim"]
-    assert found.missing == ("Not measured: NIQE. It needs 192 pixels on the shorter side; the picture has 320x100 there.",)
+    assert found.missing == ("Not measured: NIQE. It needs 192 pixels on the shorter side; the image is compared at 320x100.",)
 
 
 def test_a_batch_is_scored_image_by_image_at_the_size_of_the_reference(pyiqa: types.ModuleType, photograph: np.ndarray) -> None:
@@ -140,7 +140,7 @@ def test_an_ffmpeg_without_libvmaf_is_said(photograph: np.ndarray, tmp_path: Pat
     assert "It needs an ffmpeg with libvmaf" in found.missing[0]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a script for sh")
+@pytest.mark.skipif(sys.platform == "win32", reason="the stub is a script for sh")
 @pytest.mark.parametrize("log", ["", "{}", "nothing", '{"frames": []}', '{"frames": [{"metrics": {"vmaf": null}}]}', "[1]"])
 def test_a_log_that_says_something_else_is_a_sentence(
     log: str, photograph: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -151,10 +151,10 @@ def test_a_log_that_says_something_else_is_a_sentence(
     monkeypatch.setattr(vmaf, "open_library", lambda: vmaf._FfmpegLibrary(str(program)))
     found = ScoreRunner(parse_scores("vmaf")).measure_pair(photograph, photograph)
     assert found.values == {}
-    assert "libvmaf's log has no vmaf in it" in found.missing[0]
+    assert "libvmaf's log has no vmaf" in found.missing[0]
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="the stand-in is a script for sh")
+@pytest.mark.skipif(sys.platform == "win32", reason="the stub is a script for sh")
 def test_all_that_libvmaf_computes_of_a_pair_is_one_run(
     photograph: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -179,7 +179,7 @@ def test_an_ffmpeg_that_cannot_be_started_is_said(
 
 @pytest.mark.skipif(not FFMPEG, reason="imageio-ffmpeg is not installed")
 def test_vmaf_of_a_still_against_itself_is_what_netflix_publishes_and_damage_lowers_it(photograph: np.ndarray) -> None:
-    """97.43 for a picture without motion: https://github.com/Netflix/vmaf/blob/master/resource/doc/faq.md"""
+    """97.43 for an image without motion: https://github.com/Netflix/vmaf/blob/master/resource/doc/faq.md"""
     scoring = ScoreRunner(parse_scores("vmaf,vmaf_neg"))
     same = scoring.measure_pair(photograph, photograph).values
     assert same == pytest.approx({"vmaf": 97.43, "vmaf_neg": 97.43}, abs=0.05)
