@@ -8,6 +8,7 @@ libraries, which need both images whole.
 * ``distribution``  mean, maximum and percentiles of any number of values, in constant memory.
 * ``drift``         color drift of an image, a batch or a video, with its verdict; ``video`` measures it frame by frame.
 * ``diff_map``      where two images differ, as numbers and as a map; ``colormaps``, ``legend``.
+* ``metric_table``  one row per metric: column of the report, visible limit, weight, output of the node Artifacts; light.
 * ``artifacts``     all of ``artifact_measures/`` on one pair: ``ringing`` (halos), ``consistency``, ``spectrum``, ``noise``,
   ``banding``, ``seams``. They read the pair as ``luma`` through ``enlargement``.
 * ``external_scores/``  ``score_table``: the scores of external libraries; light. ``score_runner`` computes them, with a module
