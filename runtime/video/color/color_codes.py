@@ -56,12 +56,8 @@ class ColorTags:
         def find_code(names: dict[int, str], name: str) -> int:
             return next((code for code, tag_name in names.items() if tag_name == name), _UNSPECIFIED)
 
-        return cls(
-            find_code(MATRICES, color.matrix),
-            find_code(TRANSFERS, color.transfer),
-            find_code(PRIMARIES, color.primaries),
-            _FULL_RANGE if color.range == "pc" else _LIMITED_RANGE,
-        )
+        codes = (find_code(MATRICES, color.matrix), find_code(TRANSFERS, color.transfer), find_code(PRIMARIES, color.primaries))
+        return cls(*codes, _FULL_RANGE if color.range == "pc" else _LIMITED_RANGE)
 
     def apply(self, target: av.VideoFrame | av.VideoCodecContext) -> None:
         target.colorspace, target.color_trc = self.matrix, self.transfer

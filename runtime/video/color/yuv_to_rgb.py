@@ -34,6 +34,7 @@ _BAND_ROWS = 120
 """Rows converted at a time: a multiple of every chroma factor, and small enough for the cache."""
 _PLANAR_FORMAT = re.compile(r"(yuva?j?4\d\dp(\d+le)?|gray(\d+le)?|gbra?p(\d+le)?)$")
 _FLOAT_FORMAT = re.compile(r"f(16|32)")
+_SUBSAMPLING_NAMES = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411", (4, 4): "410"}
 
 PixelKind = Literal["rgb", "yuv", "jpeg", "gray"]
 Coefficients = NDArray[np.float64]
@@ -84,9 +85,7 @@ def parse_pixel_format(name: str) -> PixelFormat | None:
         planar_name = name if _PLANAR_FORMAT.match(name) else f"gray{depth_suffix}"
         return PixelFormat(name, planar_name, "gray", max(bits, 8), 1, 1, has_alpha)
     horizontal_factor, vertical_factor = 64 // av_format.chroma_width(64), 64 // av_format.chroma_height(64)
-    subsampling_name = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411", (4, 4): "410"}.get(
-        (horizontal_factor, vertical_factor)
-    )
+    subsampling_name = _SUBSAMPLING_NAMES.get((horizontal_factor, vertical_factor))
     if subsampling_name is None:
         return None
     planar_name = name if _PLANAR_FORMAT.match(name) else f"yuv{subsampling_name}p{depth_suffix}"

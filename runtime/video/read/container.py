@@ -22,8 +22,8 @@ _DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2",
     "matroska,webm",
     *("avi", "mpegts", "mpeg", "mpegvideo", "m4v", "h263", "h264", "hevc", "vvc", "av1", "obu", "ivf", "vc1", "vc1test"),
-    *("dirac", "flv", "asf", "wtv", "mxf", "gxf", "nut", "ogg", "rm", "dv", "dnxhd", "cavsvideo", "yuv4mpegpipe"),
-    *("gif", "apng", "swf"),
+    *("dirac", "flv", "asf", "wtv", "mxf", "gxf", "nut", "ogg", "rm", "dv", "dnxhd", "cavsvideo", "yuv4mpegpipe", "gif"),
+    *("apng", "swf"),
     *("mp3", "flac", "wav", "w64", "aac", "ac3", "eac3", "dts", "aiff", "ape", "opus", "amr", "wv", "tta", "caf", "au"),
 )
 """Video formats, and audio formats for a better message. Playlists and slide shows are excluded: they name other files."""

@@ -69,10 +69,8 @@ class DecodeIssues:
         messages: list[str] = []
         if self.jump_times:
             place_count = _format_count(len(self.jump_times), "place")
-            messages.append(
-                f"{name}: its clock jumps at {place_count}, first at {float(self.jump_times[0]):.3f} s; the video continues "
-                "without a break."
-            )
+            first = f"first at {float(self.jump_times[0]):.3f} s"
+            messages.append(f"{name}: its clock jumps at {place_count}, {first}; the video continues without a break.")
         if self.spacing.missing_frames > self.broken_packets:
             messages.append(f"{name}: {self.spacing}")
         if self.broken_packets:

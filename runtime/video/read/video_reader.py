@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Literal
 
@@ -16,6 +17,7 @@ from ...errors import MediaError, WorkflowError
 from ...media.geometry import Size
 from ...media.prefetch import PREFETCH_BYTES, prefetch
 from ...media.video_stream import Frame, VideoStream
+from ...progress import OnMessage
 from ..color.yuv_to_rgb import YuvToRgb
 from .deinterlace import deinterlace_frames
 from .frame_decoder import decode_frames
@@ -35,7 +37,7 @@ def open_video(
     every_nth: int = 1,
     deinterlace: DeinterlaceMode = "refuse",
     prefetch_bytes: int = PREFETCH_BYTES,
-    on_message: Callable[[str], None] = lambda _: None,
+    on_message: OnMessage = lambda _: None,
 ) -> VideoStream:
     """Return a stream of the video in ``path``; only its first frame is decoded yet.
 
@@ -69,13 +71,8 @@ def open_video(
     info = replace(info, identity=f"{info.identity} | interlaced {'bwdif' if deinterlace == 'bwdif' else 'as is'}")
 
     def open_at(first_frame: int = 0) -> Iterator[Frame]:
-        name = f"decode {path.name}"
-        prefetched = prefetch(
-            lambda: _read_frames(probed, trim_range, deinterlace, first_frame),
-            _count_bytes,
-            max_bytes=prefetch_bytes,
-            name=name,
-        )
+        read_frames = partial(_read_frames, probed, trim_range, deinterlace, first_frame)
+        prefetched = prefetch(read_frames, _count_bytes, max_bytes=prefetch_bytes, name=f"decode {path.name}")
         with closing(prefetched):
             for item in prefetched:
                 if isinstance(item, Frame):
@@ -97,7 +94,7 @@ def _check_start_before_end(probed: ProbedVideo, start: Fraction, trim_range: Tr
             raise WorkflowError(text, "Choose an earlier start.", path=probed.path, input_name="start")
 
 
-def _report_dropped_features(probed: ProbedVideo, on_message: Callable[[str], None]) -> None:
+def _report_dropped_features(probed: ProbedVideo, on_message: OnMessage) -> None:
     name = probed.path.name
     if probed.pixel_format.has_alpha:
         on_message(f"{name} has an alpha channel; videos are upscaled without it.")

@@ -19,6 +19,7 @@ from ...file_types import SEQUENCE_NUMBER, SEQUENCE_SUFFIXES
 from ...media.geometry import Size
 from ...media.prefetch import prefetch
 from ...media.video_stream import ColorInfo, Frame, Samples, VideoInfo, VideoStream
+from ...progress import OnMessage
 
 ReadImage = Callable[[Path], Samples]
 """Reads an image file as (H, W, 3) R'G'B' in full range, uint8 or uint16. Raises ``MediaError``."""
@@ -66,7 +67,7 @@ class _Gap:
 
 
 def list_sequence_frames(
-    location: Path, gaps: Gaps = "refuse", *, on_message: Callable[[str], None] = lambda _: None
+    location: Path, gaps: Gaps = "refuse", *, on_message: OnMessage = lambda _: None
 ) -> list[SequenceFrame]:
     """Return the images of a folder or pattern as frames, with missing numbers handled by ``gaps``.
 
@@ -104,11 +105,8 @@ def _find_numbered_files(location: Path) -> list[_NumberedFile]:
         raise MediaError(f"{folder} is {kind}.", "Give a folder of images, or a pattern such as frame_%05d.png.", path=folder)
     found = _find_matching(folder, location.name, pattern) if pattern else _find_only_sequence(folder)
     if not found:
-        raise MediaError(
-            f"There is no image {location.name + ' ' if pattern else ''}in {folder}.",
-            _format_not_found_hint(location),
-            path=location,
-        )
+        what = f"There is no image {location.name + ' ' if pattern else ''}in {folder}."
+        raise MediaError(what, _format_not_found_hint(location), path=location)
     return found
 
 

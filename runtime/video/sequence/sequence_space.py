@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 from ...media.geometry import Size
+from ...progress import OnMessage
 from ..write.disk_space import ESTIMATE_UNCERTAINTY, RESERVE_BYTES, format_bytes, make_disk_too_small_error
 
 _MIN_MEASURED_IMAGES = 3
@@ -26,9 +27,7 @@ _DEEP_COMPRESSED_SHARE = 0.8
 """The same with more bits, the lower ones of which are noise."""
 
 
-def check_sequence_space(
-    folder: Path, suffix: str, size: Size, bits: int, frames: int, on_message: Callable[[str], None]
-) -> None:
+def check_sequence_space(folder: Path, suffix: str, size: Size, bits: int, frames: int, on_message: OnMessage) -> None:
     """Report the expected size. Raises ``OutputError`` if even a quarter of it would not fit."""
     is_deep = bits > (16 if suffix == ".exr" else 8)
     share = _DEEP_COMPRESSED_SHARE if is_deep else _COMPRESSED_SHARES.get(suffix, _DEEP_COMPRESSED_SHARE)
@@ -40,7 +39,7 @@ def check_sequence_space(
 
 
 def _report_required_space(
-    subject: str, total_bytes: float, required_bytes: float, free_bytes: int, on_message: Callable[[str], None]
+    subject: str, total_bytes: float, required_bytes: float, free_bytes: int, on_message: OnMessage
 ) -> None:
     text = f"{subject} {format_bytes(total_bytes)}; {format_bytes(free_bytes)} are free."
     on_message(text + (" That may not be enough." if required_bytes > free_bytes else ""))
@@ -49,7 +48,7 @@ def _report_required_space(
 class SequenceSpaceMonitor:
     """Called after every image with its bytes. ``missing_images`` are still to be written; None if unknown."""
 
-    def __init__(self, folder: Path, missing_images: int | None, on_message: Callable[[str], None]) -> None:
+    def __init__(self, folder: Path, missing_images: int | None, on_message: OnMessage) -> None:
         self._folder, self._missing_images, self._on_message = folder, missing_images, on_message
         self._written_bytes = self._finished_images = 0
         self._has_reported = False

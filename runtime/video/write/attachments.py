@@ -38,9 +38,8 @@ def add_attachments(
             else:
                 dropped_messages.append(f"{_get_stream_name(stream, 'A font')} is left out: only mkv holds attachments.")
         elif stream.type == "data" and "timecode" not in stream.metadata and stream.name != _CHAPTER_TITLES_STREAM:
-            dropped_messages.append(
-                f"Data track {stream.index} ({_get_stream_name(stream, 'unnamed')}) is left out: it belongs to its own pixels."
-            )
+            name = _get_stream_name(stream, "unnamed")
+            dropped_messages.append(f"Data track {stream.index} ({name}) is left out: it belongs to its own pixels.")
     return dropped_messages
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable
 from fractions import Fraction
 from pathlib import Path
 
 from ...errors import OutputError
 from ...media.geometry import Size
+from ...progress import OnMessage
 from .encoding import Encoding
 from .journal import Segment
 
@@ -36,7 +36,7 @@ def estimate_video_bytes(encoding: Encoding, size: Size, frames: int, frame_rate
 
 
 def check_video_space(
-    folder: Path, encoding: Encoding, size: Size, frames: int, frame_rate: Fraction, on_message: Callable[[str], None]
+    folder: Path, encoding: Encoding, size: Size, frames: int, frame_rate: Fraction, on_message: OnMessage
 ) -> None:
     """Report the expected size. Raises ``OutputError`` if not even a small result would fit."""
     expected_bytes = estimate_video_bytes(encoding, size, frames, frame_rate)
@@ -56,9 +56,7 @@ def check_video_space(
 class VideoSpaceMonitor:
     """Called after every segment with its size."""
 
-    def __init__(
-        self, folder: Path, frames: int | None, finished_segments: list[Segment], on_message: Callable[[str], None]
-    ) -> None:
+    def __init__(self, folder: Path, frames: int | None, finished_segments: list[Segment], on_message: OnMessage) -> None:
         self._folder, self._frames, self._on_message = folder, frames, on_message
         self._written_bytes = sum(segment.bytes for segment in finished_segments)
         self._finished_frames = sum(segment.frame_count for segment in finished_segments)
@@ -83,10 +81,8 @@ class VideoSpaceMonitor:
             raise make_disk_too_small_error(self._folder, required_bytes, free_bytes, "about ")
         if required_bytes > free_bytes and not self._has_warned:
             self._has_warned = True
-            self._on_message(
-                f"The disk may become too small: about {format_bytes(required_bytes)} are needed and "
-                f"{format_bytes(free_bytes)} are free."
-            )
+            needed = f"about {format_bytes(required_bytes)} are needed and {format_bytes(free_bytes)} are free"
+            self._on_message(f"The disk may become too small: {needed}.")
 
 
 def check_join_space(folder: Path, segments: list[Segment]) -> None:

@@ -38,11 +38,9 @@ def write_pixel_aspect(path: Path, width: int, height: int, aspect: Fraction, *,
     Raises ``OutputError`` for a file that does not begin like FFmpeg's.
     """
     display_aspect = width * aspect / height
-    display_values = (
-        (round(width * aspect), height, None)
-        if webm
-        else (display_aspect.numerator, display_aspect.denominator, _UNIT_ASPECT_RATIO)
-    )
+    display_values = (display_aspect.numerator, display_aspect.denominator, _UNIT_ASPECT_RATIO)
+    if webm:
+        display_values = (round(width * aspect), height, None)
     with path.open("r+b") as file:
         head = file.read(_HEAD_BYTES)
         segment = next(found for found in _parse_elements(head) if found.id == _SEGMENT)
@@ -101,15 +99,11 @@ def _rewrite_track_entry(content: bytes, display_values: tuple[int, int, int | N
 
 
 def _rewrite_video_settings(content: bytes, display_values: tuple[int, int, int | None]) -> bytes:
-    other_parts = [
-        _encode_element(one.id, one.content)
-        for one in _parse_elements(content)
-        if one.id not in (_DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT)
-    ]
-    display_parts = zip((_DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT), display_values, strict=True)
-    return b"".join(
-        other_parts + [_encode_element(id_, _encode_uint(value)) for id_, value in display_parts if value is not None]
-    )
+    ids = (_DISPLAY_WIDTH, _DISPLAY_HEIGHT, _DISPLAY_UNIT)
+    parts = [_encode_element(one.id, one.content) for one in _parse_elements(content) if one.id not in ids]
+    display_parts = zip(ids, display_values, strict=True)
+    parts += [_encode_element(id_, _encode_uint(value)) for id_, value in display_parts if value is not None]
+    return b"".join(parts)
 
 
 def _rewrite_seek_head(content: bytes, shift: int) -> bytes:

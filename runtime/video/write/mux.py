@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +17,7 @@ from av.video.stream import VideoStream
 from ...atomic_write import write_atomically
 from ...errors import MediaError, OutputError
 from ...media.video_stream import VideoInfo
+from ...progress import OnMessage
 from ..color.color_codes import ColorTags
 from ..read.container import is_cover, open_container, resolve_frame_rate, select_video_stream, to_fraction
 from .attachments import add_attachments, find_timecode
@@ -53,7 +54,7 @@ class MuxJob:
 
 
 def mux_segments(
-    job: MuxJob, segments: list[tuple[Path, Segment]], path: Path, on_message: Callable[[str], None], *, numbered: bool = False
+    job: MuxJob, segments: list[tuple[Path, Segment]], path: Path, on_message: OnMessage, *, numbered: bool = False
 ) -> Path:
     """Write the video to ``path`` as ``write_atomically`` does, and return its final path.
 
@@ -100,7 +101,7 @@ def _mux_streams(
     segments: list[tuple[Path, Segment]],
     source: InputContainer | None,
     out: Muxer,
-    on_message: Callable[[str], None],
+    on_message: OnMessage,
 ) -> None:
     video_out = _add_video_stream(job, segments[0][0], out)
     packets = [_iterate_video_packets(job, segments, video_out)]
@@ -129,7 +130,7 @@ def _mux_streams(
 
 
 def _resolve_timecode(
-    job: MuxJob, first: Path, source: InputContainer, source_video: VideoStream | None, on_message: Callable[[str], None]
+    job: MuxJob, first: Path, source: InputContainer, source_video: VideoStream | None, on_message: OnMessage
 ) -> dict[str, str]:
     """Return the source's timecode as a tag, if it is still valid and the container accepts it."""
     text = find_timecode(source, source_video)
@@ -239,13 +240,6 @@ def _trim_chapters(source: InputContainer, window: SourceWindow) -> list[Chapter
             continue
         start = max(start, window.start or start) - window.shift
         end = min(end, window.end or end) - window.shift
-        kept.append(
-            {
-                "id": len(kept) + 1,
-                "start": round(start / unit),
-                "end": round(end / unit),
-                "time_base": unit,
-                "metadata": dict(chapter["metadata"]),
-            }
-        )
+        first, last, metadata = round(start / unit), round(end / unit), dict(chapter["metadata"])
+        kept.append({"id": len(kept) + 1, "start": first, "end": last, "time_base": unit, "metadata": metadata})
     return kept

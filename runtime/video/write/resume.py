@@ -14,6 +14,7 @@ from typing import Any, TypeVar
 
 from ...atomic_write import NUMBERED_NAME
 from ...file_lock import OutputLocked
+from ...progress import OnMessage
 
 ResultT = TypeVar("ResultT")
 SOURCE_KEY = "source or model"
@@ -59,9 +60,7 @@ class OutputSlot:
 class ResumeRequest:
     """The settings of a run: the source's identity is known at once, the rest when ``get_job_settings`` is called."""
 
-    def __init__(
-        self, source_identity: str, get_job_settings: Callable[[], Mapping[str, Any]], on_message: Callable[[str], None]
-    ) -> None:
+    def __init__(self, source_identity: str, get_job_settings: Callable[[], Mapping[str, Any]], on_message: OnMessage) -> None:
         self._source_identity, self._get_job_settings, self._on_message = source_identity, get_job_settings, on_message
 
     def find_own(self, unfinished: Sequence[UnfinishedOutput], new_path: Path) -> UnfinishedOutput | None:

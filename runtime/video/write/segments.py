@@ -200,21 +200,15 @@ class SegmentFile:
         self._container.close()
         if sorted(self._packet_pts) != [pts - self._start_pts for pts in self.pts]:
             raise OutputError(
-                f"{self._plan.encoding.encoder.name} lost frames or their times: {len(self.pts)} went in and "
                 f"{self._plan.encoding.encoder.name} lost frames or their times: it was given {len(self.pts)} and returned "
+                f"{len(self._packet_pts)}.",
                 "Choose another codec.",
                 path=self._path,
             )
         publish_file(self._temp, self._path)
-        return Segment(
-            self._path.name,
-            first_frame,
-            tuple(self.pts),
-            self._duration,
-            _compute_reorder_depth(self._packet_pts),
-            self._path.stat().st_size,
-            compute_sha256(self._path),
-        )
+        path, reorder = self._path, _compute_reorder_depth(self._packet_pts)
+        size, sha256 = path.stat().st_size, compute_sha256(path)
+        return Segment(path.name, first_frame, tuple(self.pts), self._duration, reorder, size, sha256)
 
     def discard(self) -> None:
         with suppress(FFmpegError, OSError, ValueError):  # the file is deleted anyway

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from math import ceil
@@ -16,6 +16,7 @@ from av.error import FFmpegError
 from av.stream import Stream
 from av.subtitles.stream import SubtitleStream
 
+from ...progress import OnMessage
 from ..read.container import to_fraction
 from ..read.discontinuity import FollowingCorrector, find_clock_offsets
 from .encoders import MUXER_NAMES, Container
@@ -215,7 +216,7 @@ class StreamCopier:
         *,
         audio: Literal["copy", "none"],
         subtitles: Literal["copy", "none"],
-        on_message: Callable[[str], None],
+        on_message: OnMessage,
     ) -> None:
         self._source, self._out, self._window, self._on_message = source, out, window, on_message
         self._container: Container = container
