@@ -101,10 +101,10 @@ class Benchmark:
         repeats: int = 3,
         earlier: str = "",
     ) -> dict[str, Any]:
-        from ..runtime.bench.benchmark_files import write_benchmark
-        from ..runtime.bench.benchmark_plot import plot_benchmark
-        from ..runtime.bench.benchmark_table import format_table
         from ..runtime.bench.model_speed import benchmark_models
+        from ..runtime.bench.results.benchmark_files import write_benchmark
+        from ..runtime.bench.results.benchmark_plot import plot_benchmark
+        from ..runtime.bench.results.benchmark_table import format_table
         from ..runtime.comfyui.types.image import to_image_tensor
 
         host = self.host

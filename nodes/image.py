@@ -67,7 +67,7 @@ class TiledUpscale:
     ) -> tuple[Any]:
         from ..runtime.upscale.image_batch import upscale_batch
         from ..runtime.upscale.memory import check_result_fits
-        from ..runtime.upscale.requested_settings import build_upscale_settings
+        from ..runtime.upscale.resolved_settings import build_upscale_settings
 
         check_result_fits(image.shape, upscale_model, target)
         upscale_settings = build_upscale_settings(

@@ -164,7 +164,7 @@ class TiledUpscaleVideo:
     ) -> tuple[Any]:
         from ..runtime.comfyui.types.video import map_video_value
         from ..runtime.upscale.memory import check_result_fits
-        from ..runtime.upscale.requested_settings import build_upscale_settings
+        from ..runtime.upscale.resolved_settings import build_upscale_settings
         from ..runtime.upscale.video import upscale_video
 
         width, height = video.get_dimensions()

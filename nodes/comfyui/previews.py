@@ -19,16 +19,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ...runtime.host import Host
-    from ...runtime.media.geometry import Size
     from ...runtime.media.video_stream import Frame, VideoStream
-    from ...runtime.report.before_after import BeforeAfterPair, SourceSnapshot
+    from ...runtime.report.before_after import BeforeAfterPair, VideoFramePairs
 
 COMPARED_KEY = "upscale8k_compared"
 """Key of ``ui`` with the pairs of images."""
 MAX_IMAGES = 4
 """Of a batch, at most."""
-MAX_FRAMES = 3
-"""Of a video, at most."""
 JPEG_QUALITY = 92
 MAP_SIDE = 1024
 """Longest side of a map on its node, in pixels."""
@@ -49,6 +46,8 @@ class TiledUpscaleVideoWithPreview(TiledUpscaleVideo):
     """Records frames of the source for the node that writes the video."""
 
     def run(self, video: Any, *values: Any, **settings: Any) -> Any:
+        from ...runtime.report.before_after import VideoFramePairs
+
         frame_pairs = VideoFramePairs()
         (result,) = super().run(_tap_frames(self.host, video, frame_pairs.add_source_frame), *values, **settings)
         _FRAME_PAIRS[result] = frame_pairs
@@ -97,48 +96,6 @@ NODES: dict[str, type] = {
     "VideoOut": VideoOutWithPreview,
     "SequenceOut": SequenceOutWithPreview,
 }
-
-
-class VideoFramePairs:
-    """Samples the same frames before and after an upscaler while they pass, so none is computed twice.
-
-    Sampled at 1/6, 1/2 and 5/6 of the duration: the first frame is often black.
-    """
-
-    def __init__(self) -> None:
-        self._size: Size | None = None
-        self._times: list[float] = []
-        self._sources: dict[int, SourceSnapshot] = {}
-        self._pairs: dict[int, list[tuple[str, BeforeAfterPair]]] = {}
-
-    def reset(self, duration: float, size: Size) -> None:
-        """Start anew for a result of ``duration`` seconds and this size."""
-        self._size = size
-        self._times = [duration * (2 * number + 1) / (2 * MAX_FRAMES) for number in range(MAX_FRAMES)]
-        self._sources.clear()
-        self._pairs.clear()
-
-    def add_source_frame(self, frame: Frame) -> None:
-        """Keep a frame of the source if it is sampled."""
-        if self._size and self._is_sampled(frame):
-            from ...runtime.report.before_after import SourceSnapshot
-
-            self._sources[frame.pts] = SourceSnapshot(frame.pixels, self._size)
-
-    def add_result_frame(self, frame: Frame) -> None:
-        """Pair a frame of the result with its source, which was added before."""
-        before = self._sources.pop(frame.pts, None)
-        if before:
-            when = f"{float(frame.seconds):.2f} s"
-            self._pairs[frame.pts] = [(when, pair) for pair in before.make_pairs(frame.pixels)]
-
-    def get_pairs(self) -> list[tuple[str, BeforeAfterPair]]:
-        """Return the pairs in order, each with its time as text."""
-        return [pair for pts in sorted(self._pairs) for pair in self._pairs[pts]]
-
-    def _is_sampled(self, frame: Frame) -> bool:
-        end = float((frame.pts + max(frame.duration, 1)) * frame.time_base)
-        return any(float(frame.seconds) <= time < end for time in self._times)
 
 
 _FRAME_PAIRS: WeakKeyDictionary[Any, VideoFramePairs] = WeakKeyDictionary()

@@ -6,8 +6,10 @@ their ratios are printed, losses included.
 * ``image``, ``video``   one image or video: ComfyUI's own nodes and ours
 * ``peers``              one image with every program that can upscale it on a CPU; ``peers_page`` and ``peers_plot`` write the
   report, such as ``BENCHMARKS.md``
-* ``model_speed``        every model by size, tile, precision and backend; ``benchmark_results`` holds the values, and
-  ``benchmark_files`` writes ``benchmark_table`` and ``benchmark_plot``
+* ``model_speed``        every model by size, tile, precision and backend; ``results`` holds the values and writes table and
+  plot
+* ``model_comparison``   the models on the crops of a report
+* ``calibrate``          memory and time of the models of the pack, for the settings that are suggested
 * ``gpu_speed``          an NVIDIA GPU: our way to run a model and ComfyUI's
 * ``halo``               the error next to a cut by halo
 * ``workers``            the processes of ``image``, ``video`` and ``peers``; ``worker_jobs`` starts them

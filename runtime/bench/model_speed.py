@@ -34,8 +34,8 @@ from ..upscale.resolved_settings import TiledUpscaleSettings, resolve_settings
 from ..upscale.target_size import MODEL_SCALE, ScalePlan, plan_scale
 from ..upscale.tile_loop import upscale_image
 from ..upscale.tiles import Tiling, plan_tiles
-from .benchmark_results import BenchmarkCase, BenchmarkResults, BenchmarkRow
 from .measure import ResourceCost, describe_machine, format_now, measure_cost
+from .results.benchmark_results import BenchmarkCase, BenchmarkResults, BenchmarkRow
 from .synthetic import Pixels, make_test_image
 from .worker_jobs import parse_size
 

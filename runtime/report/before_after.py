@@ -12,6 +12,7 @@ from PIL import Image
 
 from ..images.resize import make_preview
 from ..media.geometry import Region, Size
+from ..media.video_stream import Frame
 from .crops import find_busiest_window
 
 Pixels = NDArray[np.float32] | NDArray[np.uint8] | NDArray[np.uint16]
@@ -20,6 +21,8 @@ OVERVIEW_SIDE = 1280
 """The longest side of a whole picture that is shown."""
 DETAIL_SIZE = Size(960, 640)
 """Of the result, pixel for pixel."""
+MAX_FRAMES = 3
+"""Of a video, at most."""
 
 
 @dataclass(frozen=True)
@@ -92,3 +95,43 @@ def _make_overview(pixels: Pixels) -> Image.Image:
             reduced_size[1], reduced_size[0], channels
         )
     return make_preview(pixels, OVERVIEW_SIDE)
+
+
+class VideoFramePairs:
+    """Samples the same frames before and after an upscaler while they pass, so none is computed twice.
+
+    Sampled at 1/6, 1/2 and 5/6 of the duration: the first frame is often black.
+    """
+
+    def __init__(self) -> None:
+        self._size: Size | None = None
+        self._times: list[float] = []
+        self._sources: dict[int, SourceSnapshot] = {}
+        self._pairs: dict[int, list[tuple[str, BeforeAfterPair]]] = {}
+
+    def reset(self, duration: float, size: Size) -> None:
+        """Start anew for a result of ``duration`` seconds and this size."""
+        self._size = size
+        self._times = [duration * (2 * number + 1) / (2 * MAX_FRAMES) for number in range(MAX_FRAMES)]
+        self._sources.clear()
+        self._pairs.clear()
+
+    def add_source_frame(self, frame: Frame) -> None:
+        """Keep a frame of the source if it is sampled."""
+        if self._size and self._is_sampled(frame):
+            self._sources[frame.pts] = SourceSnapshot(frame.pixels, self._size)
+
+    def add_result_frame(self, frame: Frame) -> None:
+        """Pair a frame of the result with its source, which was added before."""
+        before = self._sources.pop(frame.pts, None)
+        if before:
+            when = f"{float(frame.seconds):.2f} s"
+            self._pairs[frame.pts] = [(when, pair) for pair in before.make_pairs(frame.pixels)]
+
+    def get_pairs(self) -> list[tuple[str, BeforeAfterPair]]:
+        """Return the pairs in order, each with its time as text."""
+        return [pair for pts in sorted(self._pairs) for pair in self._pairs[pts]]
+
+    def _is_sampled(self, frame: Frame) -> bool:
+        end = float((frame.pts + max(frame.duration, 1)) * frame.time_base)
+        return any(float(frame.seconds) <= time < end for time in self._times)

@@ -15,7 +15,7 @@ from upscale8k.runtime.hardware.calibration import load_calibration
 from upscale8k.runtime.hardware.detect import detect
 from upscale8k.runtime.hardware.settings import UpscaleSettings
 from upscale8k.runtime.host import LocalHost
-from upscale8k.runtime.upscale.requested_settings import MergedSettings, merge_settings
+from upscale8k.runtime.upscale.resolved_settings import MergedSettings, merge_settings
 
 OWN: dict[str, Any] = {"tile": 0, "batch": 0, "precision": "auto", "backend": "auto"}
 

@@ -6,8 +6,8 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from ..atomic_write import atomic_output
-from ..images.pillow_save import save_with_pillow
+from ...atomic_write import atomic_output
+from ...images.pillow_save import save_with_pillow
 from .benchmark_plot import plot_benchmark
 from .benchmark_results import BenchmarkResults
 from .benchmark_table import format_table
