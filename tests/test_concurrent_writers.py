@@ -14,11 +14,12 @@ from PIL import Image
 from upscale8k.runtime.comfyui.types.image import ImageSaveOptions, write_images
 from upscale8k.runtime.errors import OutputError
 from upscale8k.runtime.file_lock import OutputLocked, exclusive_lock
-from upscale8k.runtime.host import LocalHost, SilentProgress
+from upscale8k.runtime.host import LocalHost
 from upscale8k.runtime.images.sequence_frames import make_frame_writer
 from upscale8k.runtime.images.write import write_image_file
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.media.video_stream import ColorInfo, Frame, VideoInfo, VideoStream
+from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.report.baselines import enlarge_with_baseline
 from upscale8k.runtime.report.compare_models import compare_models, cut_crops
 from upscale8k.runtime.report.comparison import ComparedModel, ModelComparison, UpscaleCost, UpscaledCrop
