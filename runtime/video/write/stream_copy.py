@@ -117,13 +117,18 @@ class SubtitleCopier(PacketCopier):
     def process_packet(self, packet: AnyPacket) -> Iterator[AnyPacket]:
         unit = to_fraction(packet.time_base)
         clipped = None if packet.pts is None else self.window.clip(packet.pts * unit, (packet.duration or 0) * unit)
-        if clipped is None or not packet.size:
+        converted = self._convert(packet) if clipped and packet.size else None
+        if clipped is None or converted is None:
             return
-        packet.pts = packet.dts = round((clipped[0] - self.window.shift) / unit)
-        packet.duration = round(clipped[1] / unit)
-        self._enforce_order(packet, allow_equal=True)
-        packet.stream = self.out
-        yield packet
+        unit = to_fraction(converted.time_base)
+        converted.pts = converted.dts = round((clipped[0] - self.window.shift) / unit)
+        converted.duration = round(clipped[1] / unit)
+        converted.stream = self.out
+        self._enforce_order(converted, allow_equal=True)
+        yield converted
+
+    def _convert(self, packet: AnyPacket) -> AnyPacket | None:
+        return packet
 
 
 class AudioReencoder(PacketCopier):
@@ -170,30 +175,21 @@ class AudioReencoder(PacketCopier):
         yield from encode_frame(self._out, None)
 
 
-class SubtitleConverter(PacketCopier):
+class SubtitleConverter(SubtitleCopier):
     """Converts text subtitles to the container's format; fonts and positions that it cannot express are lost."""
 
     def __init__(self, source: SubtitleStream, out: SubtitleStream, window: SourceWindow) -> None:
         super().__init__(source, out, window)
         self._source, self._out = source, out
 
-    def process_packet(self, packet: AnyPacket) -> Iterator[AnyPacket]:
-        unit = to_fraction(packet.time_base)
-        clipped = None if packet.pts is None else self.window.clip(packet.pts * unit, (packet.duration or 0) * unit)
-        if clipped is None:
-            return
+    def _convert(self, packet: AnyPacket) -> AnyPacket | None:
         try:
             converted = transcode_subtitle(self._source, self._out, packet)
         except FFmpegError:
-            return
-        if converted is None:
-            return
-        converted.pts = converted.dts = round((clipped[0] - self.window.shift) / _SUBTITLE_UNIT)
-        converted.duration = round(clipped[1] / _SUBTITLE_UNIT)
-        converted.time_base = _SUBTITLE_UNIT
-        converted.stream = self._out
-        self._enforce_order(converted, allow_equal=True)
-        yield converted
+            return None
+        if converted is not None:
+            converted.time_base = _SUBTITLE_UNIT
+        return converted
 
 
 def copy_stream_metadata(source: Stream, out: Stream) -> None:
