@@ -183,12 +183,11 @@ class TiledUpscaleVideo:
             settings=settings,
             color_fix=color_fix,
         )
-        check_cancelled = self.host.check_cancelled
         return (
             map_video_value(
                 video,
                 self.host.progress,
-                lambda stream, say: upscale_video(stream, upscale_model, upscale_settings, say, check_cancelled),
+                lambda stream, progress: upscale_video(stream, upscale_model, upscale_settings, progress),
             ),
         )
 

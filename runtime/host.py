@@ -99,10 +99,6 @@ class Host(Protocol):
         """The backend that was forced for the whole run, or ``auto``."""
         ...
 
-    def check_cancelled(self) -> None:
-        """Raise this home's interrupt when the person asked to stop. On a command line Ctrl-C comes by itself."""
-        ...
-
     def progress(self, total: int, unit: str) -> AbstractContextManager[Progress]:
         """A progress display for ``total`` steps called ``unit`` (``tile``, ``frame``, ``MB``)."""
         ...
@@ -226,9 +222,6 @@ class LocalHost:
 
     def get_max_input_pixels(self, node_limit: int = MAX_PIXELS) -> int:
         return self.max_pixels or node_limit
-
-    def check_cancelled(self) -> None:
-        return None
 
     def progress(self, total: int, unit: str) -> AbstractContextManager[Progress]:
         return self.show_progress(total, unit)

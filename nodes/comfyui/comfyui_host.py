@@ -70,11 +70,6 @@ class ComfyHost(LocalHost):
 
         return str(model_management.get_torch_device())
 
-    def check_cancelled(self) -> None:
-        from comfy import model_management
-
-        model_management.throw_exception_if_processing_interrupted()
-
     @contextmanager
     def progress(self, total: int, unit: str) -> Generator[Progress]:
         from comfy.utils import ProgressBar

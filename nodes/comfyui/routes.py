@@ -23,6 +23,7 @@ from ...runtime.errors import Cancelled, ModelError, OutputError
 from ...runtime.models.catalog import CatalogEntry, load_catalog
 from ...runtime.models.listing import list_models
 from ...runtime.paths import PACK_ROOT
+from ...runtime.progress import SilentProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -131,25 +132,34 @@ class Routes:
         return next(iter(self._host.model_folders()), None)
 
 
-class ModelDownload:
-    """One download that reports its progress a few times per second."""
+class ModelDownload(SilentProgress):
+    """One download, and its progress: ``on_progress`` gets the received and total bytes a few times a second."""
 
     def __init__(self, on_progress: Callable[[int, int | None], None]) -> None:
         self.stop_requested = False
         self._on_progress = on_progress
+        self._received, self._total = 0, 0
         self._next_message = 0.0
 
     def run(self, entry: CatalogEntry, folder: Path) -> Any:
         from ...runtime.models.pull import pull_model
 
-        return pull_model(entry, folder, self._report_progress)
+        return pull_model(entry, folder, self.open)
 
-    def _report_progress(self, received: int, total: int | None) -> None:
+    def open(self, total: int, unit: str) -> ModelDownload:
+        self._received, self._total = 0, total
+        return self
+
+    def check_cancelled(self) -> None:
         if self.stop_requested:
             raise Cancelled("The download was stopped.")
+
+    def advance(self, steps: int = 1) -> None:
+        self.check_cancelled()
+        self._received += steps
         now = time.monotonic()
         if now >= self._next_message:
-            self._on_progress(received, total)
+            self._on_progress(self._received, self._total or None)
             self._next_message = now + DOWNLOAD_MESSAGE_INTERVAL
 
 

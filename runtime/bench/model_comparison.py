@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from ..models.catalog import find_entry
 from ..models.load import load_model
 from ..models.locate import find_model, resolve_model_names
 from ..models.upscale_model import UpscaleModel
-from ..progress import OpenProgress, Progress, SilentProgress, open_silent_progress
+from ..progress import OpenProgress, Progress, ScaledProgress, open_silent_progress
 from ..report.baselines import BASELINES
 from ..report.compare_models import Floats, compare_images, compare_models, convert_to_rgb, cut_crops
 from ..report.comparison import ComparedModel, ModelComparison, UpscaleCost, UpscaledCrop
@@ -87,7 +88,7 @@ def run_comparison(
             sizes,
             requested_models,
             _CropUpscaler(settings, folders, progress),
-            _MeasurementProgress(progress),
+            ScaledProgress(progress, 1, _STEPS_PER_MEASUREMENT),
             parse_scores(scores),
         )
     notes = [_DRY_RUN_NOTE if settings.backend == "null" else "", *(note for _, note in images)]
@@ -106,36 +107,6 @@ def run_comparison(
 
 def _get_size(pixels: Floats) -> Size:
     return Size(pixels.shape[1], pixels.shape[0])
-
-
-class _CropProgress(SilentProgress):
-    """Maps the pixels of one crop to ``_STEPS_PER_CROP`` steps of the whole."""
-
-    def __init__(self, progress: Progress, total: int) -> None:
-        self._progress = progress
-        self._total = max(total, 1)
-        self._done = 0
-
-    def advance(self, steps: int = 1) -> None:
-        before = self._done * _STEPS_PER_CROP // self._total
-        self._done += steps
-        self._progress.advance(self._done * _STEPS_PER_CROP // self._total - before)
-
-    def message(self, text: str) -> None:
-        self._progress.message(text)
-
-
-class _MeasurementProgress(SilentProgress):
-    """Maps a measured result to ``_STEPS_PER_MEASUREMENT`` steps of the whole."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-
-    def advance(self, steps: int = 1) -> None:
-        self._progress.advance(steps * _STEPS_PER_MEASUREMENT)
-
-    def message(self, text: str) -> None:
-        self._progress.message(text)
 
 
 class _CropUpscaler:
@@ -159,15 +130,15 @@ class _CropUpscaler:
         for pixels in crops:
             batch = torch.from_numpy(pixels)[None]  # pyright: ignore[reportUnknownMemberType]
             with measure_cost(resolved.device) as cost:
-                result = upscale_batch(batch, descriptor, self._settings, self._make_crop_progress, resolved)[0].numpy()
+                result = upscale_batch(batch, descriptor, self._settings, self._open_crop_progress, resolved)[0].numpy()
             megapixels = result.shape[0] * result.shape[1] / 1e6
             effective_tile = 0 if exact or tiling.tile + 2 * tiling.aligned_halo >= max(pixels.shape[:2]) else tiling.tile
             yield UpscaledCrop(
                 result, UpscaleCost(cost.seconds, megapixels, cost.peak_bytes, effective_tile, tiling.aligned_halo)
             )
 
-    def _make_crop_progress(self, total: int, unit: str) -> _CropProgress:
-        return _CropProgress(self._progress, total)
+    def _open_crop_progress(self, total: int, unit: str) -> AbstractContextManager[Progress]:
+        return nullcontext(ScaledProgress(self._progress, total, _STEPS_PER_CROP))
 
 
 def compare_given_images(

@@ -26,7 +26,7 @@ from ..models.load import Descriptor, load_model
 from ..models.locate import find_model, resolve_model_names
 from ..models.random_weights import generate_model
 from ..models.upscale_model import UpscaleModel
-from ..progress import OpenProgress, Progress, SilentProgress
+from ..progress import OpenProgress, Progress, ScaledProgress
 from ..upscale.backends import open_backend
 from ..upscale.backends.base import Backend, OnProgress, no_progress
 from ..upscale.malloc import reuse_freed_memory
@@ -148,7 +148,7 @@ def _measure_case(
     pixels = make_test_image(size)
     began = perf_counter()
     with closing(_TimedBackend(open_backend(resolved.backend, model, resolved.device, resolved.precision))) as backend:
-        job = _UpscaleJob(pixels, model, backend, tiling, scale_plan, _CaseProgress(progress))
+        job = _UpscaleJob(pixels, model, backend, tiling, scale_plan, ScaledProgress(progress, 1, 0))
         for _ in range(warmups):
             job.run()
         prepare_seconds = perf_counter() - began
@@ -177,7 +177,7 @@ class _UpscaleJob:
     backend: _TimedBackend
     tiling: Tiling
     scale_plan: ScalePlan
-    progress: _CaseProgress
+    progress: Progress
 
     def run(self) -> None:
         out: Pixels = np.zeros((self.scale_plan.final_size.height, self.scale_plan.final_size.width, 3), np.float32)
@@ -189,19 +189,6 @@ class _UpscaleJob:
         with measure_cost(device) as cost, reuse_freed_memory() if device.type == "cpu" else nullcontext():
             self.run()
         return cost, self.backend.seconds
-
-
-@dataclass
-class _CaseProgress(SilentProgress):
-    """Passes on messages and cancellation; the bar itself counts cases."""
-
-    progress: Progress
-
-    def advance(self, steps: int = 1) -> None:
-        self.progress.advance(0)
-
-    def message(self, text: str) -> None:
-        self.progress.message(text)
 
 
 class _TimedBackend:

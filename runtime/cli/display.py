@@ -122,9 +122,6 @@ class _DisplayProgress(SilentProgress):
     def update(self, **numbers: int) -> None:
         self._state.numbers.update(numbers)
 
-    def preview(self, pixels: object) -> None:
-        return None  # a terminal shows no pictures
-
 
 class SilentDisplay(Display):
     """Only sentences, no progress."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,10 +10,10 @@ from ..errors import ModelNotFound
 from ..models.catalog import CatalogEntry, find_entry, load_catalog
 from ..models.listing import ModelRow, list_models
 from ..models.locate import find_model
-from .display import Display, ProgressState
+from .display import Display
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable
 
     from rich.table import Table
 
@@ -83,27 +82,10 @@ def download_model(name: str, folder: Path, display: Display) -> Path:
     from ..models.pull import pull_model
 
     display.start_node(f"Pull {entry.id}")
-    with _show_download_progress(display) as report:
-        downloaded = pull_model(entry, folder, report)
+    downloaded = pull_model(entry, folder, display.track_progress)
     if downloaded.warning:
         display.show_message(downloaded.warning)
     return downloaded.path
-
-
-@contextmanager
-def _show_download_progress(display: Display) -> Generator[Callable[[int, int | None], None]]:
-    import time
-
-    began = time.monotonic()
-
-    def report(received_bytes: int, total: int | None) -> None:
-        if total:
-            display.show_progress(ProgressState(total, "bytes", received_bytes, time.monotonic() - began))
-
-    try:
-        yield report
-    finally:
-        display.clear_progress()
 
 
 def find_missing_models(

@@ -3,28 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Protocol
 
 import numpy as np
 
 from ..errors import WorkflowError
 from ..media.arrays import Floats
 from ..media.video_stream import Frame, VideoStream
+from ..progress import Progress
 from .choices import DriftMode
 from .drift import Drift, DriftMeter
 from .pairing import pair_images
 
 
-class MeasurementProgress(Protocol):
-    """Where progress is reported to; ``advance`` may raise, which is how a run is cancelled."""
-
-    def advance(self, steps: int = 1) -> None: ...
-
-    def message(self, text: str) -> None: ...
-
-
 def measure_video_drift(
-    reference: VideoStream, video: VideoStream, mode: DriftMode, progress: MeasurementProgress, every_nth: int = 1
+    reference: VideoStream, video: VideoStream, mode: DriftMode, progress: Progress, every_nth: int = 1
 ) -> tuple[Drift, Floats]:
     """Return the drift over every ``every_nth`` frame, and its mean per pixel, (h, w) at the size of the smaller video.
 
@@ -61,7 +53,7 @@ def _allocate_map(one: Frame, other: Frame) -> Floats:
 
 
 def _pair_frames(
-    reference_frames: Iterator[Frame], video_frames: Iterator[Frame], progress: MeasurementProgress
+    reference_frames: Iterator[Frame], video_frames: Iterator[Frame], progress: Progress
 ) -> Iterator[tuple[Frame, Frame]]:
     count = 0
     while True:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import re
 import shutil
-from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -18,16 +17,13 @@ from ..atomic_write import publish_file, translate_os_errors
 from ..checksum import compute_sha256
 from ..errors import ModelDamaged, ModelError, OutputError
 from ..file_lock import exclusive_lock
+from ..progress import OpenProgress, Progress, open_silent_progress
 from .catalog import CatalogEntry
 
 _CHUNK_BYTES = 1 << 20
 
 if TYPE_CHECKING:
     import requests
-
-DownloadProgress = Callable[[int, int | None], object]
-"""Called with the bytes received and their total, None if unknown. An exception from it (``Cancelled``) stops the download;
-the ``.part`` file stays, and the next pull resumes it."""
 
 TIMEOUT_SECONDS = (15, 60)
 """To connect, and between two chunks."""
@@ -57,11 +53,17 @@ def make_https_session() -> requests.Session:
 
 
 def pull_model(
-    entry: CatalogEntry, folder: Path, progress: DownloadProgress | None = None, *, session: requests.Session | None = None
+    entry: CatalogEntry,
+    folder: Path,
+    open_progress: OpenProgress = open_silent_progress,
+    *,
+    session: requests.Session | None = None,
 ) -> DownloadedModel:
     """Download ``entry`` into ``folder`` under its official name; its URLs are tried in order.
 
-    An existing file with the correct hash does not change. ``session`` replaces the HTTPS-only session.
+    An existing file with the correct hash does not change. ``open_progress`` is called for each attempt; what its ``advance``
+    raises (``Cancelled``) ends the download, and the ``.part`` file stays for the next call to continue.
+    ``session`` replaces the HTTPS-only session.
 
     Raises:
         ModelDamaged: The download is not the official file; it was deleted.
@@ -76,7 +78,7 @@ def pull_model(
     with translate_os_errors(target, "Choose a folder with free space for it."), exclusive_lock(lock_path, target.name):
         _check_disk_space(entry, folder, shutil.disk_usage(folder).free, partial_file.size)
         with nullcontext(session) if session else make_https_session() as open_session:
-            _download_from_any(entry, partial_file, progress or _ignore_progress, open_session)
+            _download_from_any(entry, partial_file, open_progress, open_session)
         warning = _check_download(entry, partial_file)
         publish_file(partial_file.path, target)
     return DownloadedModel(target, warning)
@@ -115,7 +117,7 @@ class _PartialFile:
 
 
 def _download_from_any(
-    entry: CatalogEntry, partial_file: _PartialFile, progress: DownloadProgress, session: requests.Session
+    entry: CatalogEntry, partial_file: _PartialFile, open_progress: OpenProgress, session: requests.Session
 ) -> None:
     import requests
 
@@ -124,7 +126,7 @@ def _download_from_any(
         for _ in range(ATTEMPTS):
             before = partial_file.size
             try:
-                return _download_from_url(entry, url, partial_file, progress, session)
+                return _download_from_url(entry, url, partial_file, open_progress, session)
             except requests.exceptions.InvalidSchema as error:
                 failures.append(f"{url} leads to an address that is not HTTPS ({error})")
                 break
@@ -142,7 +144,7 @@ class _UrlRejected(Exception):
 
 
 def _download_from_url(
-    entry: CatalogEntry, url: str, partial_file: _PartialFile, progress: DownloadProgress, session: requests.Session
+    entry: CatalogEntry, url: str, partial_file: _PartialFile, open_progress: OpenProgress, session: requests.Session
 ) -> None:
     headers = {"Accept-Encoding": "identity"}
     if partial_file.size:
@@ -157,8 +159,9 @@ def _download_from_url(
         total = _compute_total(entry, response, partial_file, received)
         if not received:
             partial_file.begin(_get_strong_etag(response))
-        progress(received, total)
-        _append_body(response, partial_file, progress, total)
+        with open_progress(total or 0, "bytes") as progress:
+            progress.advance(received)
+            _append_body(response, partial_file, progress, total)
     return None
 
 
@@ -187,9 +190,7 @@ def _compute_total(entry: CatalogEntry, response: requests.Response, partial_fil
     return total if total is not None else entry.bytes
 
 
-def _append_body(
-    response: requests.Response, partial_file: _PartialFile, progress: DownloadProgress, total: int | None
-) -> None:
+def _append_body(response: requests.Response, partial_file: _PartialFile, progress: Progress, total: int | None) -> None:
     limit = total or MAX_BYTES_OF_UNKNOWN_SIZE
     size = partial_file.size
     with partial_file.path.open("ab") as file:
@@ -198,7 +199,7 @@ def _append_body(
             if size > limit:
                 break
             file.write(chunk)
-            progress(size, total)
+            progress.advance(len(chunk))
     if size > limit:
         partial_file.delete()
         raise _UrlRejected(f"it sends more than the expected {limit} bytes")
@@ -250,7 +251,3 @@ def _check_disk_space(entry: CatalogEntry, folder: Path, free: int, received: in
     if needed > free:
         what = f"{entry.file} needs {needed >> 20} MB more, but {folder} has {free >> 20} MB left."
         raise OutputError(what, "Free disk space, or choose another folder with --models-dir.", path=folder)
-
-
-def _ignore_progress(received: int, total: int | None) -> None:
-    return None

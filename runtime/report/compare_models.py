@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from ..metrics.artifacts import measure_artifacts
 from ..metrics.drift import measure_drift
 from ..metrics.external_scores.score_runner import ScoreRunner
 from ..metrics.external_scores.score_table import Score
+from ..progress import Progress
 from .baselines import BASELINES, enlarge_with_baseline
 from .comparison import ComparedCrop, ComparedModel, MeasuredCrop, ModelComparison, UpscaleCost, UpscaledCrop
 from .crops import Crop, resolve_crops
@@ -25,16 +25,6 @@ from .crops import Crop, resolve_crops
 Floats = NDArray[np.float32]
 Upscaler = Callable[[ComparedModel, Sequence[Floats]], Iterator[UpscaledCrop]]
 """Gives the result of one model for each crop, in order. Every result of one crop has the same size."""
-
-
-class ComparisonProgress(Protocol):
-    """Where the comparison reports to."""
-
-    def advance(self, steps: int = 1) -> None:
-        """So many results are finished and measured. May raise, which is how a run is cancelled."""
-        ...
-
-    def message(self, text: str) -> None: ...
 
 
 def convert_to_rgb(image: Floats) -> tuple[Floats, str]:
@@ -72,7 +62,7 @@ def compare_models(
     sizes: Sequence[Size],
     models: Sequence[ComparedModel],
     upscale: Upscaler,
-    progress: ComparisonProgress,
+    progress: Progress,
     scores: Sequence[Score] = (),
 ) -> tuple[tuple[ComparedModel, ...], tuple[ComparedCrop, ...]]:
     """Run the base lines and every model without a problem; ``sizes`` are those of the results, one for each crop.
@@ -95,7 +85,7 @@ def _run_model(
     sizes: Sequence[Size],
     upscale: Upscaler,
     scoring: ScoreRunner,
-    progress: ComparisonProgress,
+    progress: Progress,
 ) -> str:
     upscale_crops = _make_baseline_upscaler(sizes) if model.baseline else upscale
     try:

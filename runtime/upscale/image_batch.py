@@ -2,53 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
-from typing import Protocol
-
-import numpy as np
 import torch
-from numpy.typing import NDArray
 
 from ..errors import WorkflowError
 from ..media.geometry import Size
 from ..models.load import Descriptor
 from ..models.upscale_model import UpscaleModel
+from ..progress import OpenProgress, PreviewProgress
 from .color_fix import ColorFixResult, average_results, fix_and_measure_colors
 from .resolved_settings import ResolvedSettings, TiledUpscaleSettings, open_resolved_backend, resolve_settings
 from .target_size import plan_scale
-from .tile_loop import TileProgress, total_pixels, upscale_image
-
-
-class ImageProgress(TileProgress, Protocol):
-    """A watch that can show a picture, too."""
-
-    def preview(self, pixels: NDArray[np.float32], /) -> None:
-        """Show (h, w, C) as it stands now, or do nothing."""
-        ...
-
-
-@dataclass
-class PreviewProgress:
-    """Shows the result after every step."""
-
-    progress: ImageProgress
-    result: NDArray[np.float32]
-
-    def advance(self, steps: int = 1) -> None:
-        self.progress.advance(steps)
-        self.progress.preview(self.result)
-
-    def message(self, text: str) -> None:
-        self.progress.message(text)
+from .tile_loop import total_pixels, upscale_image
 
 
 def upscale_batch(
     images: torch.Tensor,
     descriptor: Descriptor,
     settings: TiledUpscaleSettings,
-    open_progress: Callable[[int, str], AbstractContextManager[ImageProgress]],
+    open_progress: OpenProgress,
     resolved: ResolvedSettings | None = None,
 ) -> torch.Tensor:
     """``images`` (B, H, W, C) in 0..1 to (B, h, w, C) float32 on the CPU, one by one into one buffer.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Protocol, cast
+from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +14,7 @@ from ..images.alpha import fill_transparent_pixels
 from ..images.quantize import to_floats
 from ..media.geometry import Region, Size
 from ..models.upscale_model import UpscaleModel
+from ..progress import Progress
 from .alpha_clamp import clamp_to_neighbours
 from .backends.base import Backend
 from .output_buffer import DirectBuffer, OutputBuffer, OutputPixels, ReducingBuffer, blend, reduce_image
@@ -25,20 +26,8 @@ SourcePixels = Pixels | NDArray[np.uint8] | NDArray[np.uint16]
 """0..1, or the whole range of its integers; those become floats tile by tile, so that no second picture stands beside it."""
 
 
-class TileProgress(Protocol):
-    """Where the loop reports to, between batches of tiles and, where the backend can, within one."""
-
-    def advance(self, steps: int = 1) -> None:
-        """So many more pixels of ``work`` are done. May raise, which is how a run is cancelled."""
-        ...
-
-    def message(self, text: str) -> None:
-        """Something that the person should know: a decision, a warning."""
-        ...
-
-
 def total_pixels(size: Size, channels: int, plan: ScalePlan, scale: int) -> int:
-    """How many pixels go in on this route, over all passes: what ``Watch.advance`` adds up to.
+    """How many pixels go in on this route, over all passes: what ``Progress.advance`` adds up to.
 
     A picture that is only copied or reduced counts once.
     """
@@ -54,7 +43,7 @@ def upscale_image(
     plan: ScalePlan,
     *,
     out: OutputPixels,
-    progress: TileProgress,
+    progress: Progress,
     linear: bool = False,
     is_unchanged: Callable[[Region], bool] = lambda _: False,
 ) -> None:
@@ -98,7 +87,7 @@ class _TileLoop:
     backend: Backend
     tiling: Tiling
     linear: bool
-    progress: TileProgress
+    progress: Progress
     is_unchanged: Callable[[Region], bool]
     finished_pixels: int = field(default=0, init=False)
     """Pixels of the tiles that are finished."""

@@ -7,7 +7,7 @@ because a tile's result depends on its padded pixels alone.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +17,7 @@ from ..media.geometry import Region
 from ..media.video_stream import Frame, Samples, VideoStream
 from ..models.load import Descriptor, hash_weights
 from ..models.upscale_model import UpscaleModel
+from ..progress import ForwardedProgress, Progress
 from .backends.base import AUTO, REFERENCE_BACKEND
 from .color_fix import fix_and_measure_colors, fix_colors
 from .frame_batching import FrameBatcher, batched, choose_frame_batch
@@ -49,25 +50,24 @@ def upscale_video(
     stream: VideoStream,
     descriptor: Descriptor,
     settings: TiledUpscaleSettings,
-    on_message: Callable[[str], None],
-    check_cancelled: Callable[[], None] = lambda: None,
+    progress: Progress,
 ) -> VideoStream:
     """``stream`` at the size that ``settings.target`` asks for; frames are uint16, whatever came in.
 
-    Nothing is computed until the result is opened, but what ``auto`` means may be measured. ``stop_if_asked`` is called many
-    times a frame, and what it raises ends the film there. Raises what ``target.route``, ``UpscaleModel.of`` and ``settled``
+    Nothing is computed until the result is opened, but what ``auto`` means may be measured. ``progress`` gets messages and many
+    calls of ``check_cancelled`` a frame; it is not advanced. Raises what ``target.route``, ``UpscaleModel.of`` and ``settled``
     raise.
     """
     model = UpscaleModel.from_descriptor(descriptor)
     plan = plan_scale(stream.info.size, model.scale, settings.target)
     resolved = resolve_settings(model, settings)
     if resolved.message:
-        on_message(resolved.message)
+        progress.message(resolved.message)
     identity = f"{stream.info.identity} | {_describe_identity(model, settings, resolved, plan)}"
     info = replace(stream.info, size=plan.final_size, identity=identity)
 
     def open_frames(first: int = 0) -> Iterator[Frame]:
-        return _generate_frames(stream, first, model, settings, resolved, plan, on_message, check_cancelled)
+        return _generate_frames(stream, first, model, settings, resolved, plan, progress)
 
     return VideoStream(info, open_frames, open_frames)
 
@@ -79,8 +79,7 @@ def _generate_frames(
     settings: TiledUpscaleSettings,
     resolved: ResolvedSettings,
     plan: ScalePlan,
-    on_message: Callable[[str], None],
-    check_cancelled: Callable[[], None],
+    progress: Progress,
 ) -> Generator[Frame]:
     tiling = resolved.tiling
     reuse_stats = ReuseStats()
@@ -104,9 +103,7 @@ def _generate_frames(
                 reuse_stats.pixels += total_pixels(stream.info.size, 3, plan, model.scale)
                 reuse_stats.repeated_frames += not new
                 if new:
-                    changed = ChangedTiles(
-                        previous if can_reuse_tiles else None, frame.pixels, reuse_stats, on_message, check_cancelled
-                    )
+                    changed = ChangedTiles(progress, previous if can_reuse_tiles else None, frame.pixels, reuse_stats)
                     upscale_image(
                         frame.pixels,
                         model,
@@ -120,21 +117,21 @@ def _generate_frames(
                     )
                     if corrected is not result:
                         np.copyto(corrected, result)
-                        _fix_colors(frame, corrected, settings, on_message if previous is None else None)
+                        _fix_colors(frame, corrected, settings, progress if previous is None else None)
                     previous = frame.pixels.copy()
                     trim_memory()
                 yield Frame(corrected, frame.pts, frame.duration, frame.time_base, not new)
     if reuse_stats.computed_pixels < reuse_stats.pixels:
-        on_message(str(reuse_stats))
+        progress.message(str(reuse_stats))
 
 
-def _fix_colors(frame: Frame, out: Samples, settings: TiledUpscaleSettings, on_message: Callable[[str], None] | None) -> None:
-    """``say`` hears how much there was to correct, once a film: to measure it takes a third as long as to correct it."""
+def _fix_colors(frame: Frame, out: Samples, settings: TiledUpscaleSettings, progress: Progress | None) -> None:
+    """``progress`` gets the amount of correction, once per video: measuring it takes a third as long as correcting."""
     source = to_floats(frame.pixels)
-    if on_message is None:
+    if progress is None:
         fix_colors(source, out, settings.color_fix)
     elif fix := fix_and_measure_colors(source, out, settings.color_fix):
-        on_message(f"{fix} That is the first frame.")
+        progress.message(f"{fix} That is the first frame.")
 
 
 def _find_new_frames(group: list[Frame], previous: Samples | None) -> list[bool]:
@@ -143,28 +140,15 @@ def _find_new_frames(group: list[Frame], previous: Samples | None) -> list[bool]
     return [pixels is None or not np.array_equal(pixels, frame.pixels) for pixels, frame in zip(before, group, strict=True)]
 
 
-class ChangedTiles:
+class ChangedTiles(ForwardedProgress):
     """Tells the loop which tiles look as they did in the frame before, and counts the others."""
 
-    def __init__(
-        self,
-        previous: Samples | None,
-        current: Samples,
-        reuse_stats: ReuseStats,
-        on_message: Callable[[str], None],
-        check_cancelled: Callable[[], None],
-    ) -> None:
-        self._previous = previous
-        self._current = current
-        self._reuse_stats = reuse_stats
-        self._on_message = on_message
-        self._check_cancelled = check_cancelled
-
-    def message(self, text: str) -> None:
-        self._on_message(text)
+    def __init__(self, target: Progress, previous: Samples | None, current: Samples, reuse_stats: ReuseStats) -> None:
+        super().__init__(target)
+        self._previous, self._current, self._reuse_stats = previous, current, reuse_stats
 
     def advance(self, steps: int = 1) -> None:
-        self._check_cancelled()
+        self.target.check_cancelled()
         self._reuse_stats.computed_pixels += steps
 
     def is_unchanged(self, padded: Region) -> bool:

@@ -4,6 +4,7 @@ import io
 import json
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 import torch
@@ -104,9 +105,10 @@ def test_pull_reports_its_progress_and_prints_where_the_file_is(place: Place, mo
     """The download itself is tested in tests/models/test_pull.py against a server."""
     from upscale8k.runtime.models import pull as room
 
-    def pull(entry: object, folder: Path, progress: object) -> object:
-        progress(0, 1000)
-        progress(1000, 1000)
+    def pull(entry: object, folder: Path, open_progress: Any) -> object:
+        with open_progress(1000, "bytes") as progress:
+            progress.advance(0)
+            progress.advance(1000)
         return SimpleNamespace(path=folder / "x.pth", warning="Nobody vouches for it.")
 
     monkeypatch.setattr(room, "pull_model", pull)

@@ -11,12 +11,13 @@ from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.media.video_stream import ColorInfo, Frame, VideoInfo, VideoStream
 from upscale8k.runtime.metrics.drift import DriftMeter
 from upscale8k.runtime.metrics.video import measure_video_drift
+from upscale8k.runtime.progress import SilentProgress
 
 RNG = np.random.default_rng(13)
 FRAMES = [RNG.integers(0, 256, (24, 32, 3), np.uint8) for _ in range(5)]
 
 
-class Told:
+class Told(SilentProgress):
     """A display that keeps what it is told."""
 
     def __init__(self) -> None:

@@ -15,6 +15,7 @@ from requests.adapters import BaseAdapter
 from upscale8k.runtime.errors import Cancelled, ModelDamaged, ModelError, OutputError
 from upscale8k.runtime.models.catalog import CatalogEntry, load_catalog
 from upscale8k.runtime.models.pull import make_https_session, pull_model
+from upscale8k.runtime.progress import SilentProgress
 
 CONTENT = bytes(range(256)) * 12_000  # 3 MB: several pieces
 
@@ -115,13 +116,24 @@ def leave_part(models: Path, content: bytes, etag: str | None = '"v1"') -> None:
 def test_a_file_is_downloaded_whole_under_its_official_name(
     entry: CatalogEntry, models: Path, plain_http: requests.Session
 ) -> None:
-    steps: list[tuple[int, int | None]] = []
-    pulled = pull_model(entry, models, lambda here, total: steps.append((here, total)), session=plain_http)
+    steps: list[int] = []
+    totals: list[tuple[int, str]] = []
+
+    class Counted(SilentProgress):
+        def advance(self, steps_done: int = 1) -> None:
+            steps.append(sum(steps[-1:]) + steps_done)
+
+    def open_progress(total: int, unit: str) -> Counted:
+        totals.append((total, unit))
+        return Counted()
+
+    pulled = pull_model(entry, models, open_progress, session=plain_http)
     assert (pulled.path, pulled.warning) == (models / "BSRGAN.pth", "")
     assert pulled.path.read_bytes() == CONTENT
     assert names(models) == ["BSRGAN.pth"]
-    assert steps[0] == (0, len(CONTENT))
-    assert steps[-1] == (len(CONTENT), len(CONTENT))
+    assert totals == [(len(CONTENT), "bytes")]
+    assert steps[0] == 0
+    assert steps[-1] == len(CONTENT)
     assert steps == sorted(steps)
 
 
@@ -287,12 +299,16 @@ def test_a_hash_that_nobody_confirms_gives_a_warning_and_no_verdict(
 def test_cancelling_keeps_what_has_come_for_the_next_time(
     entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
 ) -> None:
-    def cancel(here: int, total: int | None) -> None:
-        if here > 1_000_000:
-            raise Cancelled("Stopped.")
+    class Cancelling(SilentProgress):
+        received = 0
+
+        def advance(self, steps: int = 1) -> None:
+            self.received += steps
+            if self.received > 1_000_000:
+                raise Cancelled("Stopped.")
 
     with pytest.raises(Cancelled):
-        pull_model(entry, models, cancel, session=plain_http)
+        pull_model(entry, models, lambda total, unit: Cancelling(), session=plain_http)
     assert names(models) == ["BSRGAN.pth.part", "BSRGAN.pth.part.etag"]
     pull_model(entry, models, session=plain_http)
     assert server.asked[1][0] is not None

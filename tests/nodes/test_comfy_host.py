@@ -48,11 +48,13 @@ def test_the_stop_button_reaches_a_step_that_has_no_bar_of_its_own(
     def stop() -> None:
         raise Interrupted
 
-    ComfyHost().check_cancelled()
-    monkeypatch.setattr(sys.modules["comfy"].model_management, "throw_exception_if_processing_interrupted", stop)
-    with pytest.raises(Interrupted):
-        ComfyHost().check_cancelled()
-    assert not sent
+    with ComfyHost().progress(1, "frame") as progress:
+        progress.check_cancelled()
+        monkeypatch.setattr(sys.modules["comfy"].model_management, "throw_exception_if_processing_interrupted", stop)
+        sent.clear()
+        with pytest.raises(Interrupted):
+            progress.check_cancelled()
+        assert not sent
 
 
 def test_the_page_is_told_twice_a_second_and_of_every_sentence_and_of_the_end(

@@ -113,8 +113,8 @@ def test_a_server_that_others_reach_downloads_only_when_its_owner_says_so(
 def test_a_download_tells_the_page_that_asked_how_far_it_is(
     routes: Routes, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def pull(entry: Any, folder: Path, progress: Any) -> Any:
-        progress(5, 10)
+    def pull(entry: Any, folder: Path, open_progress: Any) -> Any:
+        open_progress(10, "bytes").advance(5)
         return SimpleNamespace(path=folder / entry.file, warning="")
 
     monkeypatch.setattr("upscale8k.runtime.models.pull.pull_model", pull)
@@ -138,10 +138,11 @@ def test_what_is_wrong_with_a_download_reaches_the_page(routes: Routes, monkeypa
 def test_stop_ends_a_download_and_another_can_begin(routes: Routes, monkeypatch: pytest.MonkeyPatch) -> None:
     began = []
 
-    def pull(entry: Any, folder: Path, progress: Any) -> Any:
+    def pull(entry: Any, folder: Path, open_progress: Any) -> Any:
         began.append(entry.id)
-        for here in range(2_000):
-            progress(here, None)
+        progress = open_progress(0, "bytes")
+        for _ in range(2_000):
+            progress.advance(1)
             time.sleep(0.01)
         raise AssertionError("it was not stopped")
 
@@ -213,4 +214,4 @@ def test_a_stopped_download_is_no_error() -> None:
     download = comfyui_routes.ModelDownload(lambda here, total: None)
     download.stop_requested = True
     with pytest.raises(Cancelled):
-        download._report_progress(1, 2)
+        download.open(2, "bytes").advance(1)

@@ -27,6 +27,7 @@ from upscale8k.runtime.graph.execute.events import NodeFinished
 from upscale8k.runtime.graph.execute.executor import execute_plan
 from upscale8k.runtime.graph.execute.plan import make_plan
 from upscale8k.runtime.host import LocalHost
+from upscale8k.runtime.progress import SilentProgress
 
 from .core_peer import declarations, differences, tree
 from .video_questions import ask
@@ -384,13 +385,8 @@ def test_a_video_that_is_not_there_is_found_by_the_check(home: LocalHost) -> Non
 def test_the_memory_that_frames_take_is_said(home: LocalHost) -> None:
     said: list[str] = []
 
-    class Loud:
-        def __enter__(self) -> Any:
-            return self
-
-        def __exit__(self, *_: object) -> None: ...
-        def advance(self, steps: int = 1) -> None: ...
-        def say(self, text: str) -> None:
+    class Loud(SilentProgress):
+        def message(self, text: str) -> None:
             said.append(text)
 
     home.show_progress = lambda total, unit: Loud()

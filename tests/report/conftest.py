@@ -7,6 +7,7 @@ import pytest
 from skimage import data
 from upscale8k.runtime.errors import OutOfMemory
 from upscale8k.runtime.media.geometry import Size
+from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.report.baselines import enlarge_with_baseline
 from upscale8k.runtime.report.compare_models import compare_models, cut_crops
 from upscale8k.runtime.report.comparison import ComparedModel, ModelComparison, UpscaleCost, UpscaledCrop
@@ -14,7 +15,7 @@ from upscale8k.runtime.report.comparison import ComparedModel, ModelComparison, 
 HOSTILE = "<img src=x onerror=alert(1)>|[a](javascript:b) \"'`*_</script>"
 
 
-class Bar:
+class Bar(SilentProgress):
     """Counts, and keeps what was said."""
 
     def __init__(self) -> None:

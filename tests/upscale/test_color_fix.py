@@ -165,8 +165,9 @@ def test_a_video_is_corrected_frame_by_frame_while_tiles_are_still_reused(source
     )
     stream = VideoStream(info, lambda: (Frame(pixels, index, 1, Fraction(1, 25)) for index, pixels in enumerate(frames)))
     settings = TiledUpscaleSettings("model scale", "cpu", tile=32, color_fix="low-frequency")
-    said: list[str] = []
-    fixed = upscale_video(stream, model, settings, said.append)
+    watch = Told()
+    said = watch.sentences
+    fixed = upscale_video(stream, model, settings, watch)
     for frame, pixels in zip(fixed.open(), frames, strict=True):
         alone = upscale_batch(torch.as_tensor(pixels / np.float32(255))[None], model, settings, Told())[0].numpy()
         np.testing.assert_allclose(frame.pixels / 65535, alone, atol=4e-5)
@@ -174,5 +175,5 @@ def test_a_video_is_corrected_frame_by_frame_while_tiles_are_still_reused(source
     assert len([sentence for sentence in said if sentence.startswith("Colour fix")]) == 1
     assert (
         fixed.info.identity
-        != upscale_video(stream, model, TiledUpscaleSettings("model scale", "cpu", tile=32), said.append).info.identity
+        != upscale_video(stream, model, TiledUpscaleSettings("model scale", "cpu", tile=32), watch).info.identity
     )

@@ -14,6 +14,8 @@ from upscale8k.runtime.upscale.backends.torch import TorchBackend
 from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings
 from upscale8k.runtime.upscale.video import upscale_video
 
+from .test_image_batch import Told
+
 RNG = np.random.default_rng(11)
 IMAGES = [RNG.integers(0, 256, (24, 40, 3), np.uint8) for _ in range(5)]
 
@@ -56,8 +58,9 @@ def batches(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
 
 def upscaled(images: list[np.ndarray], model: Any, said: list[str] | None = None, **settings: Any) -> list[np.ndarray]:
     chosen = TiledUpscaleSettings(**{"target": "model scale", "device": "cpu", "backend": "torch", **settings})
-    say = (said if said is not None else []).append
-    made = upscale_video(lent(images), model, chosen, say)
+    watch = Told()
+    watch.sentences = said if said is not None else []
+    made = upscale_video(lent(images), model, chosen, watch)
     found = [(frame.pts, frame.pixels.copy()) for frame in made.open()]
     assert [pts for pts, _ in found] == [40 * number for number in range(len(images))]
     return [pixels for _, pixels in found]

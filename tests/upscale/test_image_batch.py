@@ -11,13 +11,14 @@ import pytest
 import torch
 from upscale8k.runtime.errors import HardwareMissing, WorkflowError
 from upscale8k.runtime.models.upscale_model import UpscaleModel
+from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.upscale.image_batch import upscale_batch
 from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings, resolve_settings
 
 RNG = np.random.default_rng(6)
 
 
-class Told:
+class Told(SilentProgress):
     """A display that keeps what it is told."""
 
     def __init__(self) -> None:

@@ -24,6 +24,8 @@ from upscale8k.runtime.upscale.image_batch import upscale_batch
 from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings
 from upscale8k.runtime.upscale.video import upscale_video
 
+from .test_image_batch import Told
+
 RNG = np.random.default_rng(3)
 
 
@@ -66,7 +68,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 def test_every_frame_is_the_image_that_the_image_node_makes(target: str, model: Any) -> None:
     images = [noise(), noise(), noise()]
     settings = TiledUpscaleSettings(target, "cpu", tile=32)
-    upscaled = upscale_video(make_stream(images), model, settings, lambda _: None)
+    upscaled = upscale_video(make_stream(images), model, settings, SilentProgress())
     for pixels, frame in zip(images, upscaled.open(), strict=True):
         image = torch.as_tensor(pixels[None].astype(np.float32) / 255)
         expected = upscale_batch(image, model, settings, lambda total, unit: SilentProgress())[0].numpy()
@@ -74,14 +76,16 @@ def test_every_frame_is_the_image_that_the_image_node_makes(target: str, model: 
 
 
 def test_times_and_facts_go_along(model: Any) -> None:
-    upscaled = upscale_video(make_stream([noise(), noise()]), model, TiledUpscaleSettings("2x", "cpu"), lambda _: None)
+    upscaled = upscale_video(make_stream([noise(), noise()]), model, TiledUpscaleSettings("2x", "cpu"), SilentProgress())
     assert upscaled.info.size == Size(180, 80)
     assert upscaled.info.bit_depth == 8  # as the source; frames are uint16
     assert [(frame.pts, frame.duration) for frame in upscaled.open()] == [(0, 40), (40, 40)]
 
 
 def test_it_can_be_opened_twice_and_closed_early(model: Any) -> None:
-    upscaled = upscale_video(make_stream([noise(), noise()]), model, TiledUpscaleSettings("model scale", "cpu"), lambda _: None)
+    upscaled = upscale_video(
+        make_stream([noise(), noise()]), model, TiledUpscaleSettings("model scale", "cpu"), SilentProgress()
+    )
     first = upscaled.open()
     kept = next(first).pixels.copy()
     first.close()
@@ -90,19 +94,19 @@ def test_it_can_be_opened_twice_and_closed_early(model: Any) -> None:
 
 def test_a_repeated_frame_is_not_computed_again(model: Any, calls: list[int]) -> None:
     image, other = noise(), noise()
-    said: list[str] = []
+    watch = Told()
     images = [image, image.copy(), other, other.copy(), other.copy(), image]
     results = [
         frame.pixels.copy()
         for frame in upscale_video(
-            make_stream(images), model, TiledUpscaleSettings("model scale", "cpu", backend="torch"), said.append
+            make_stream(images), model, TiledUpscaleSettings("model scale", "cpu", backend="torch"), watch
         ).open()
     ]
     assert len(calls) == 3
     np.testing.assert_array_equal(results[0], results[1])
     np.testing.assert_array_equal(results[0], results[5])
     assert not np.array_equal(results[1], results[2])
-    assert said[-1] == "3 of 6 frames repeated the one before; 50% of the work was reused."
+    assert watch.sentences[-1] == "3 of 6 frames repeated the one before; 50% of the work was reused."
 
 
 def test_only_tiles_that_see_a_change_are_computed_and_the_result_is_the_same_to_the_last_bit(
@@ -113,18 +117,18 @@ def test_only_tiles_that_see_a_change_are_computed_and_the_result_is_the_same_to
     second[5, 190] ^= 255  # seen by the last of three tiles alone: its neighbour's halo ends at column 148
     settings = TiledUpscaleSettings("model scale", "cpu", tile=64, backend="torch")
     results = [
-        frame.pixels.copy() for frame in upscale_video(make_stream([first, second]), model, settings, lambda _: None).open()
+        frame.pixels.copy() for frame in upscale_video(make_stream([first, second]), model, settings, SilentProgress()).open()
     ]
     assert len(calls) == 3 + 1
     calls.clear()
-    (alone,) = [frame.pixels.copy() for frame in upscale_video(make_stream([second]), model, settings, lambda _: None).open()]
+    (alone,) = [frame.pixels.copy() for frame in upscale_video(make_stream([second]), model, settings, SilentProgress()).open()]
     np.testing.assert_array_equal(results[1], alone)
 
 
 def test_the_identity_tells_every_setting_that_changes_pixels(model: Any, weights: Any) -> None:
     def identity(descriptor: Any = model, **changed: Any) -> str:
         settings = TiledUpscaleSettings(**{"target": "2x", "device": "cpu", "tile": 64, "precision": "fp32", **changed})
-        return upscale_video(make_stream([noise()]), descriptor, settings, lambda _: None).info.identity
+        return upscale_video(make_stream([noise()]), descriptor, settings, SilentProgress()).info.identity
 
     others = [
         identity(target="4x"),
@@ -161,7 +165,7 @@ def test_the_identity_is_what_interrupted_videos_hold(
     if chosen:
         monkeypatch.setattr(resolved_settings, "select_backend", lambda *_: BackendChoice(*chosen))
     settings = TiledUpscaleSettings("2x", "cpu", tile=64, precision=precision, backend=backend, color_fix="mean")
-    upscaled = upscale_video(make_stream([noise()]), model, settings, lambda _: None)
+    upscaled = upscale_video(make_stream([noise()]), model, settings, SilentProgress())
     weights_hash = hash_weights(model)
     identity = f"test film | upscale 180x80 {weights_hash} {text} False tile 64 halo 18 crop colour fix mean"
     assert upscaled.info.identity == identity
@@ -175,7 +179,7 @@ def test_the_identity_tells_engines_apart_but_not_cards(model: Any, monkeypatch:
         monkeypatch.setattr(resolved_settings, "read_engine_info", lambda _: stamp)
         carrier = attach_engine(model, AttachedEngine(Path("x.trt")))
         settings = TiledUpscaleSettings("2x", "cpu", tile=64, backend="tensorrt")
-        return upscale_video(make_stream([noise()]), carrier, settings, lambda _: None).info.identity
+        return upscale_video(make_stream([noise()]), carrier, settings, SilentProgress()).info.identity
 
     others = [
         identity(weights="b"),

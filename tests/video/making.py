@@ -14,6 +14,7 @@ from av.subtitles.stream import SubtitleStream
 from av.subtitles.subtitle import SubtitleSet
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.media.video_stream import ColorInfo, Frame, VideoInfo, VideoStream
+from upscale8k.runtime.progress import SilentProgress
 
 TICKS = Fraction(1, 90000)
 SMALL = Size(96, 80)
@@ -21,7 +22,7 @@ RGB = ColorInfo("gbr", "pc", "iec61966-2-1", "bt709")
 
 
 @dataclass
-class Seen:
+class Seen(SilentProgress):
     """A progress that remembers, and stops a run after ``limit`` frames."""
 
     limit: int | None = None

@@ -73,7 +73,7 @@ def test_every_decoded_frame_is_exactly_what_tiled_upscale_makes_of_its_image(
     tmp_path: Path, model: Any, noise: list[np.ndarray], bits: int, target: str
 ) -> None:
     settings = Upscaling(target, "cpu", tile=32, backend="torch")
-    stream = upscale_video(open_video(rgb_video(tmp_path / "in.mkv", noise)), model, settings, lambda _: None)
+    stream = upscale_video(open_video(rgb_video(tmp_path / "in.mkv", noise)), model, settings, SilentProgress())
     write_video(stream, tmp_path / "out.mkv", VideoWriteSettings("ffv1", "mkv", bits, "4:4:4"), Seen())  # type: ignore[arg-type]
     top = 2**bits - 1
     for frame, pixels in zip(decoded(tmp_path / "out.mkv"), noise, strict=True):
@@ -85,7 +85,7 @@ def test_every_decoded_frame_is_exactly_what_tiled_upscale_makes_of_its_image(
 
 def test_in_10_bit_ycbcr_every_luma_code_is_the_rounded_image(tmp_path: Path, model: Any, noise: list[np.ndarray]) -> None:
     settings = Upscaling("model scale", "cpu", tile=32, backend="torch")
-    stream = upscale_video(open_video(rgb_video(tmp_path / "in.mkv", noise[:2])), model, settings, lambda _: None)
+    stream = upscale_video(open_video(rgb_video(tmp_path / "in.mkv", noise[:2])), model, settings, SilentProgress())
     write_video(stream, tmp_path / "out.mkv", VideoWriteSettings("ffv1", "mkv", 10), Seen())
     color = probe(tmp_path / "out.mkv").info.color
     kr, kb = {"bt709": (0.2126, 0.0722), "smpte170m": (0.299, 0.114)}[color.matrix]
@@ -176,7 +176,7 @@ def video_with_sound(
 
 
 def upscaled_by_repeating(source: Path, path: Path, model: Any, **settings: Any) -> Seen:
-    stream = upscale_video(open_video(source), model, Upscaling("2x", "cpu", backend="null"), lambda _: None)
+    stream = upscale_video(open_video(source), model, Upscaling("2x", "cpu", backend="null"), SilentProgress())
     seen = Seen()
     chosen = {"codec": "h264", "container": path.suffix[1:], "bits": 8, "preset": "ultrafast", **settings}
     write_video(stream, path, VideoWriteSettings(**chosen), seen)
@@ -236,6 +236,7 @@ from pathlib import Path
 import psutil
 from upscale8k.runtime.models.load import load_model
 from upscale8k.runtime.models.locate import find_model
+from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings as Upscaling
 from upscale8k.runtime.upscale.video import upscale_video
 from upscale8k.runtime.video.read.video_reader import open_video
@@ -248,7 +249,7 @@ class Measuring(Seen):
         print(psutil.Process().memory_info().rss, flush=True)
 
 model = load_model(find_model("realesr-animevideov3", ()))
-stream = upscale_video(open_video(Path({source!r})), model, Upscaling("model scale", "cpu", backend="torch"), lambda _: None)
+stream = upscale_video(open_video(Path({source!r})), model, Upscaling("model scale", "cpu", backend="torch"), SilentProgress())
 write_video(stream, Path({path!r}), VideoWriteSettings("hevc", "mp4", 10), Measuring())
 """
 

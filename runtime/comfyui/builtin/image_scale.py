@@ -5,8 +5,6 @@ Written from their behaviour, not improved: whoever wants better results uses Ti
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from itertools import product
 from typing import Literal
 
@@ -18,9 +16,9 @@ from torch.nn.functional import interpolate, pad
 
 from ...errors import OutOfMemory, WorkflowError
 from ...models.load import Descriptor
+from ...progress import OpenProgress, Progress
 from ...upscale.device import resolve_device
 from ...upscale.memory import is_out_of_memory
-from ...upscale.tile_loop import TileProgress
 
 _TILE, _OVERLAP, _MIN_TILE = 512, 32, 128
 
@@ -28,9 +26,7 @@ ResizeMethod = Literal["nearest-exact", "bilinear", "area", "bicubic", "lanczos"
 
 
 @torch.inference_mode()
-def upscale_with_model(
-    images: Tensor, model: Descriptor, device: str, open_progress: Callable[[int, str], AbstractContextManager[TileProgress]]
-) -> Tensor:
+def upscale_with_model(images: Tensor, model: Descriptor, device: str, open_progress: OpenProgress) -> Tensor:
     """ImageUpscaleWithModel: tiles of 512 with 32 pixels of overlap, a linear feather on all four sides, fp32.
 
     Halves the tile down to 128 when memory runs out, then raises ``OutOfMemory``. Raises ``WorkflowError`` for a picture with
@@ -73,7 +69,7 @@ def _list_positions(length: int, tile: int) -> list[int]:
     return list(range(0, length - _OVERLAP, tile - _OVERLAP)) if length > tile else [0]
 
 
-def _upscale_feathered(image: Tensor, model: Descriptor, tile: int, progress: TileProgress) -> Tensor:
+def _upscale_feathered(image: Tensor, model: Descriptor, tile: int, progress: Progress) -> Tensor:
     height, width = image.shape[2:]
     scale = model.scale
     if height <= tile and width <= tile:

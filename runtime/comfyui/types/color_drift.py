@@ -34,7 +34,11 @@ def measure_drift_values(
         raise WorkflowError("A video cannot be compared with an image.", "Connect two videos, or two images.")
     if all(are_videos):
         first, second = (map_video_value(value, open_progress, lambda stream, _: stream) for value in (reference, upscaled))
-        with open_progress(min(first.get_frame_count(), second.get_frame_count()), "frame") as progress:
+        with (
+            open_progress(min(first.get_frame_count(), second.get_frame_count()), "frame") as progress,
+            first.messages.forward_to(progress),
+            second.messages.forward_to(progress),
+        ):
             drift, values = measure_video_drift(first.stream, second.stream, mode, progress, every_nth)
             progress.message(drift.sentence)
         heat_map = draw_video_heat_map(values, drift, scale, colormap)

@@ -21,13 +21,13 @@ from numpy.typing import NDArray
 from ...errors import WorkflowError
 from ...media.geometry import Size
 from ...media.video_stream import Frame, VideoInfo, VideoStream
+from ...progress import OnMessage
 from ...video.read.video_reader import open_video
 from ...video.sequence.read import IMAGE_COLOR, slice_time_range, snap_frame_rate
 from ...video.write.pyav_output import encode_frame, open_output
 
 OpenTimeRange = Callable[[Fraction, Fraction | None], VideoStream]
 """The film from so many seconds on, and so many seconds long; None: to its end."""
-OnMessage = Callable[[str], None]
 
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 

@@ -9,63 +9,25 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import contextmanager
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import psutil
 
 from ...errors import OutOfMemory
-from ...media.video_stream import Frame, Samples, VideoStream
+from ...media.video_stream import Frame, VideoStream
+from ...progress import OnMessage, OpenProgress, Progress, ProgressRelay
 from ...video.read.video_reader import DeinterlaceMode, open_video
 from ...video.sequence.read import Gaps, ReadImage, list_sequence_frames, open_sequence, snap_frame_rate
 from ...video.sequence.read import select_time_range as part_of_series
 from ...video.sequence.write import SequenceSettings, find_unfinished_sequence, get_sequence_job_settings, write_sequence
 from ...video.write.journal import SegmentFolder
 from ...video.write.resume import OutputSlot, ResumeRequest, UnfinishedOutput, write_or_resume
-from ...video.write.video_writer import VideoWriteSettings, WriteProgress, get_video_job_settings, write_video
+from ...video.write.video_writer import VideoWriteSettings, get_video_job_settings, write_video
 from .foreign_video import OpenTimeRange, make_range_opener, make_temp_folder, to_exact_seconds
-
-
-class PreviewableWriteProgress(WriteProgress, Protocol):
-    """A watch that can show a picture, too."""
-
-    def preview(self, pixels: Samples, /) -> None:
-        """Show a frame, or do nothing; nobody may keep it."""
-        ...
-
-
-OpenProgress = Callable[[int, str], AbstractContextManager[PreviewableWriteProgress]]
-"""How many, 0 when nobody knows, and of what."""
-OnMessage = Callable[[str], None]
-
-
-class _MessageRelay:
-    """Where a recipe says things while it is being followed: to whoever follows it at that time."""
-
-    def __init__(self) -> None:
-        self._on_message: OnMessage | None = None
-        self._pending: list[str] = []
-
-    def message(self, text: str) -> None:
-        if self._on_message:
-            self._on_message(text)
-        elif text not in self._pending:
-            self._pending.append(text)
-
-    @contextmanager
-    def forward_to(self, on_message: OnMessage) -> Generator[None]:
-        """Inside, sentences go to ``say``; what was said before goes there first."""
-        self._on_message = on_message
-        for text in self._pending:
-            on_message(text)
-        self._pending.clear()
-        try:
-            yield
-        finally:
-            self._on_message = None
 
 
 class VideoValue:
@@ -74,7 +36,7 @@ class VideoValue:
     It is made of the way to any part of it, so that a trimmed film reads, and upscales, its own frames only.
     """
 
-    def __init__(self, open_range: OpenTimeRange, open_progress: OpenProgress, messages: _MessageRelay) -> None:
+    def __init__(self, open_range: OpenTimeRange, open_progress: OpenProgress, messages: ProgressRelay) -> None:
         self.open_range = open_range
         self.stream = open_range(Fraction(0), None)
         self.messages = messages
@@ -156,11 +118,11 @@ class VideoValue:
             return write_sequence(stream, pattern, settings, progress, fail_if_exists=fail_if_exists)
 
     @contextmanager
-    def _track_progress(self) -> Generator[tuple[VideoStream, PreviewableWriteProgress]]:
+    def _track_progress(self) -> Generator[tuple[VideoStream, Progress]]:
         """The recipe, and who is told of how far it has come and shown what comes out of it."""
         with (
             self._open_progress(self.stream.info.frame_count or 0, "frame") as progress,
-            self.messages.forward_to(progress.message),
+            self.messages.forward_to(progress),
         ):
 
             def iterate_frames(first: int = 0) -> Iterator[Frame]:
@@ -214,7 +176,7 @@ def open_video_value(
     deinterlace: DeinterlaceMode,
 ) -> VideoValue:
     """A file as a VIDEO; times in seconds, a duration of 0 is all the rest. Raises what ``open_video`` raises."""
-    messages = _MessageRelay()
+    messages = ProgressRelay()
     trim_start, trim_duration = to_exact_seconds(start), to_exact_seconds(duration) if duration else None
 
     def open_range(first: Fraction, seconds: Fraction | None) -> VideoStream:
@@ -240,7 +202,7 @@ def open_sequence_value(
     open_progress: OpenProgress,
 ) -> VideoValue:
     """A folder of pictures, or the pattern of their names, as a VIDEO. Raises what ``series`` and ``open_sequence`` raise."""
-    messages, rate = _MessageRelay(), snap_frame_rate(frame_rate)
+    messages, rate = ProgressRelay(), snap_frame_rate(frame_rate)
     images = list_sequence_frames(location, gaps, on_message=messages.message)
     read_image = make_image_reader(messages.message)
 
@@ -251,12 +213,12 @@ def open_sequence_value(
 
 
 def map_video_value(
-    value: Any, open_progress: OpenProgress, transform: Callable[[VideoStream, OnMessage], VideoStream]
+    value: Any, open_progress: OpenProgress, transform: Callable[[VideoStream, Progress], VideoStream]
 ) -> VideoValue:
     """Any VIDEO with its recipe changed. ``change`` is asked again for each part that somebody trims off."""
-    messages = value.messages if isinstance(value, VideoValue) else _MessageRelay()
+    messages = value.messages if isinstance(value, VideoValue) else ProgressRelay()
     open_range = _get_range_opener(value, messages)
-    return VideoValue(lambda start, duration: transform(open_range(start, duration), messages.message), open_progress, messages)
+    return VideoValue(lambda start, duration: transform(open_range(start, duration), messages), open_progress, messages)
 
 
 def write_video_value(
@@ -337,15 +299,15 @@ def write_sequence_value(
 def _to_video_value(value: Any, open_progress: OpenProgress) -> VideoValue:
     if isinstance(value, VideoValue):
         return value
-    messages = _MessageRelay()
+    messages = ProgressRelay()
     return VideoValue(_get_range_opener(value, messages), open_progress, messages)
 
 
-def _get_range_opener(value: Any, messages: _MessageRelay) -> OpenTimeRange:
+def _get_range_opener(value: Any, messages: ProgressRelay) -> OpenTimeRange:
     return value.open_range if isinstance(value, VideoValue) else make_range_opener(value, messages.message)
 
 
-def _collect_components(stream: VideoStream, expected: int, progress: WriteProgress) -> Any:
+def _collect_components(stream: VideoStream, expected: int, progress: Progress) -> Any:
     """One array is made for as many frames as are expected, and made larger in the rare case that there are more."""
     import numpy as np
     import torch

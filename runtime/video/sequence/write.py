@@ -25,9 +25,9 @@ from ...hardware.cpu import count_usable_cores
 from ...media.bounded_queue import BoundedQueue
 from ...media.geometry import Size
 from ...media.video_stream import Frame, Samples, VideoInfo, VideoStream
+from ...progress import Progress
 from ..write.errors import translate_write_errors
 from ..write.resume import SOURCE_KEY, UnfinishedOutput
-from ..write.video_writer import WriteProgress
 from .read import match_number
 from .sequence_space import SequenceSpaceMonitor, check_sequence_space
 
@@ -51,7 +51,7 @@ class SequenceSettings:
 
 
 def write_sequence(
-    stream: VideoStream, pattern: Path, settings: SequenceSettings, progress: WriteProgress, *, fail_if_exists: bool = False
+    stream: VideoStream, pattern: Path, settings: SequenceSettings, progress: Progress, *, fail_if_exists: bool = False
 ) -> list[Path]:
     """Write each frame to the file that ``pattern`` (``frame_%05d.png``) names; return the first and the last path.
 
@@ -85,7 +85,7 @@ def _write_missing_images(
     state: _SequenceState,
     depth: Depth,
     write_image: WriteImage,
-    progress: WriteProgress,
+    progress: Progress,
 ) -> None:
     timing_check, folder = _EvenTimingCheck(stream.info), sequence.state_path.parent
     suffix = sequence.get_path(0).suffix.lower()
@@ -176,7 +176,7 @@ def _refuse_own_source(info: VideoInfo, sequence: ImageSequence) -> None:
         raise OutputError(f"{overlap.name} is one of the source images.", "Choose another folder or other names.", path=overlap)
 
 
-def _report_losses(info: VideoInfo, pattern: Path, progress: WriteProgress) -> None:
+def _report_losses(info: VideoInfo, pattern: Path, progress: Progress) -> None:
     if info.audio_streams or info.subtitle_streams:
         progress.message("An image sequence has no audio and no subtitles: they are left out.")
     if info.pixel_aspect != 1:
@@ -215,7 +215,7 @@ def _resolve_depth(info: VideoInfo, settings: SequenceSettings) -> Depth:
 class _SequenceState:
     """The state file of the finished images. It is removed when all or none are finished."""
 
-    def __init__(self, sequence: ImageSequence, job_settings: Mapping[str, Any], progress: WriteProgress) -> None:
+    def __init__(self, sequence: ImageSequence, job_settings: Mapping[str, Any], progress: Progress) -> None:
         self._sequence, self._job_settings, self._progress = sequence, dict(job_settings), progress
         self.count = self.bytes = 0
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Literal
 
 import av
 
@@ -15,6 +15,7 @@ from ...errors import MediaError, OutputError
 from ...file_lock import OutputLocked
 from ...media.geometry import Size
 from ...media.video_stream import Frame, VideoInfo, VideoStream
+from ...progress import MessageLog, OnMessage, Progress
 from ..color.rgb_to_yuv import RgbToYuv, resolve_encoded_color
 from .disk_space import VideoSpaceMonitor, check_join_space, check_video_space
 from .encoders import Bits, Chroma, Codec, Container, HardwareEncoder
@@ -53,22 +54,6 @@ class VideoWriteSettings:
     """Length of a segment, the most that a kill costs; also the distance of key frames, up to 300 frames."""
 
 
-class WriteProgress(Protocol):
-    """Where the writer reports to, always in the caller's thread but for ``say``."""
-
-    def advance(self, frames: int = 1, /) -> None:
-        """So many more frames are done. May raise, which is how a run is cancelled: it can be gone on with later."""
-        ...
-
-    def message(self, text: str, /) -> None:
-        """Something that the person should know: a decision, a warning."""
-        ...
-
-    def update(self, **numbers: int) -> None:
-        """``bytes`` of finished segments, and how many frames an earlier run had finished (``resumed``), as they stand now."""
-        ...
-
-
 @dataclass(frozen=True)
 class WriteReport:
     path: Path
@@ -83,24 +68,11 @@ class WriteReport:
     """Every message about the result."""
 
 
-class _MessageLog:
-    """Forwards each message once and keeps it."""
-
-    def __init__(self, progress: WriteProgress) -> None:
-        self._progress = progress
-        self.messages: list[str] = []
-
-    def __call__(self, text: str) -> None:
-        if text not in self.messages:
-            self.messages.append(text)
-            self._progress.message(text)
-
-
 def write_video(
     stream: VideoStream,
     path: Path,
     settings: VideoWriteSettings,
-    progress: WriteProgress,
+    progress: Progress,
     *,
     resume: bool = True,
     fail_if_exists: bool = False,
@@ -120,29 +92,29 @@ def write_video(
         OutputLocked: another run is writing this video or, with ``fail_if_exists``, has written it.
         OutputError: incompatible settings, HDR in 8 bits, a path that cannot be written, a full disk.
         HardwareMissing: ``settings.hardware`` does not open here.
-        Whatever ``stream`` or ``progress.advance`` raises. The journal stays intact in all of these cases.
+        Whatever ``stream`` or ``progress`` raises. The journal stays intact in all of these cases.
     """
     started = time.monotonic()
-    messages = _MessageLog(progress)
-    job = _WriteJob(stream, path, settings, messages)
+    messages = MessageLog(progress)
+    job = _WriteJob(stream, path, settings, messages.message)
     with translate_write_errors(path):
         _check_output_path(path, stream.info)
         segment_folder = SegmentFolder(path)
         with segment_folder.lock():
             if fail_if_exists and path.exists():
                 raise OutputLocked(f"There is a {path.name} already.", "Choose another name.", path=path)
-            state = _load_resumable_state(segment_folder, job.job_settings, messages, resume=resume)
+            state = _load_resumable_state(segment_folder, job.job_settings, messages.message, resume=resume)
             resumed_frames = state.frame_count
             progress.update(resumed=resumed_frames)
             progress.advance(resumed_frames)
             if resumed_frames:
-                messages(f"Resuming after {resumed_frames} finished frames.")
+                messages.message(f"Resuming after {resumed_frames} finished frames.")
             if not state.is_complete:
                 state = _encode_missing_frames(job, segment_folder, state, progress)
             check_join_space(path.parent, list(state.segments))
             mux_job = MuxJob(stream.info, job.plan, settings.container, settings.audio, settings.subtitles, settings.metadata)
             files = [(segment_folder.get_segment_path(segment), segment) for segment in state.segments]
-            path = mux_segments(mux_job, files, path, messages, numbered=fail_if_exists)
+            path = mux_segments(mux_job, files, path, messages.message, numbered=fail_if_exists)
             segment_folder.remove()
     elapsed = time.monotonic() - started
     return WriteReport(
@@ -164,9 +136,7 @@ def get_video_job_settings(stream: VideoStream, path: Path, settings: VideoWrite
 class _WriteJob:
     """Everything that is decided before the first frame."""
 
-    def __init__(
-        self, stream: VideoStream, path: Path, settings: VideoWriteSettings, on_message: Callable[[str], None]
-    ) -> None:
+    def __init__(self, stream: VideoStream, path: Path, settings: VideoWriteSettings, on_message: OnMessage) -> None:
         info = stream.info
         if info.color.is_hdr and settings.bits == 8:
             raise OutputError(
@@ -241,7 +211,7 @@ def _check_output_path(path: Path, info: VideoInfo) -> None:
 
 
 def _load_resumable_state(
-    segment_folder: SegmentFolder, job_settings: Mapping[str, Any], on_message: _MessageLog, *, resume: bool
+    segment_folder: SegmentFolder, job_settings: Mapping[str, Any], on_message: OnMessage, *, resume: bool
 ) -> JournalState:
     """Return the usable state of an earlier run, and rewrite the journal to hold exactly that."""
     found = segment_folder.read_state()
@@ -271,7 +241,7 @@ def _find_restart_reason(old_settings: Mapping[str, Any], new_settings: Mapping[
 
 
 def _encode_missing_frames(
-    job: _WriteJob, segment_folder: SegmentFolder, state: JournalState, progress: WriteProgress
+    job: _WriteJob, segment_folder: SegmentFolder, state: JournalState, progress: Progress
 ) -> JournalState:
     """Encode the frames that ``state`` lacks; return the complete state."""
     info, plan = job.info, job.plan

@@ -10,6 +10,7 @@ from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.models.catalog import load_catalog
 from upscale8k.runtime.models.random_weights import generate_model
 from upscale8k.runtime.models.upscale_model import UpscaleModel
+from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.upscale.backends.base import OnProgress, no_progress
 from upscale8k.runtime.upscale.backends.null import NullBackend
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
@@ -30,7 +31,7 @@ class Stop(Exception):
     pass
 
 
-class Told:
+class Told(SilentProgress):
     """Keeps what it is told, and stops when it was told ``most`` times."""
 
     def __init__(self, most: int = 1000) -> None:
@@ -116,17 +117,18 @@ def test_half_a_tile_that_then_ran_out_of_memory_is_counted_once(weights: Any) -
 
 
 def test_a_video_stops_within_its_first_frame(weights: Any) -> None:
-    asked = 0
+    class Stopped(SilentProgress):
+        asked = 0
 
-    def stop_if_asked() -> None:
-        nonlocal asked
-        asked += 1
-        if asked == 3:
-            raise Stop
+        def check_cancelled(self) -> None:
+            self.asked += 1
+            if self.asked == 3:
+                raise Stop
 
+    watch = Stopped()
     settings = TiledUpscaleSettings("model scale", "cpu", precision="fp32", backend="torch")
     images = [(IMAGE * 255).astype(np.uint8)] * 2
-    upscaled = upscale_video(make_stream(images), weights("realesr-animevideov3"), settings, lambda _: None, stop_if_asked)
+    upscaled = upscale_video(make_stream(images), weights("realesr-animevideov3"), settings, watch)
     with pytest.raises(Stop):
         next(iter(upscaled.open()))
-    assert asked == 3
+    assert watch.asked == 3

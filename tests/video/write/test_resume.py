@@ -8,11 +8,12 @@ from fractions import Fraction
 from pathlib import Path
 
 import pytest
-from upscale8k.runtime.comfyui.types.video import VideoValue, _MessageRelay, write_sequence_value, write_video_value
+from upscale8k.runtime.comfyui.types.video import VideoValue, write_sequence_value, write_video_value
 from upscale8k.runtime.errors import OutputError
 from upscale8k.runtime.host import LocalHost
 from upscale8k.runtime.images.sequence_frames import make_frame_writer
 from upscale8k.runtime.media.video_stream import VideoStream
+from upscale8k.runtime.progress import ProgressRelay
 from upscale8k.runtime.video.sequence.write import SequenceSettings
 from upscale8k.runtime.video.write.journal import SegmentFolder
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
@@ -40,7 +41,7 @@ class Out:
     def value(self, stream: VideoStream, limit: int | None = None) -> VideoValue:
         progress = Preview(limit=limit)
         self.said = progress.messages
-        return VideoValue(lambda start, duration: stream, lambda total, unit: nullcontext(progress), _MessageRelay())
+        return VideoValue(lambda start, duration: stream, lambda total, unit: nullcontext(progress), ProgressRelay())
 
     def video(self, name: str, settings: VideoWriteSettings = SETTINGS, *, limit: int | None = None, **more: object) -> str:
         """Return the name of the file that a run of the video ``name`` writes, or "" if it is interrupted."""
