@@ -1,22 +1,20 @@
-"""The command line: ``python -m runtime COMMAND``. stdout carries results, stderr carries progress and messages.
+"""The command line: ``python -m runtime COMMAND``. Results go to stdout, progress and messages to stderr.
 
-Exit codes: 0 done, 1 failed in a node, 2 bad workflow, input or arguments, 130 cancelled. What loads torch is imported when a
-command needs it.
+Exit codes: 0 success, 1 a node failed, 2 invalid workflow, input or arguments, 130 cancelled. Modules that load torch are
+imported when a command needs them.
 
-
-
-* ``commands``    the surface: every command and option, a file per family.
-* ``session``     where a command finds things: folders, a host, the catalog of nodes bound to it.
-* ``prepared``    a workflow file as a prompt that may run; ``running`` runs it, ``dry_run`` only says what would happen.
-* ``film_tags``   the workflow that a film carries.
-* ``checking``    ``check``, on many files; ``needs`` which pictures and weights a workflow names.
-* ``caching``     ``--cache``: the store of results, told what decides them here.
-* ``program``     what this program is called.
-* ``display``     progress for a terminal, a log file or a program.
-* ``conversion``  ``convert``: files and folders, and where they go.
-* ``models``      the table of models, pull, verify, import.
-* ``pictures``    ``upscale``: which files, and where they go.
-* ``doctor``      ``doctor``: what keeps it from working here.
+* ``commands``           every command and option, one file per family
+* ``run_options``        folders, devices, the host and its node catalog
+* ``load_workflow``      a workflow file as a checked prompt; ``run_workflow`` runs it, ``dry_run`` describes a run
+* ``video_tags``         the workflow in the tags of a video
+* ``check_workflows``    ``check`` for many files; ``required_files`` the images and weights that a workflow names
+* ``cache_option``       ``--cache``: the result cache and its version
+* ``convert_workflows``  ``convert`` for files and folders
+* ``manage_models``      the table of models, and ``models pull``
+* ``upscale_jobs``       ``upscale``: inputs, results and the workflow for each
+* ``display``            progress for a terminal, a log file or a program
+* ``doctor``             ``doctor``: problems of this installation
+* ``program_name``       the name of this program in messages
 """
 
 from __future__ import annotations
@@ -32,7 +30,7 @@ from .program_name import insert_program_name
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit code. Every error ends here, as a sentence and the next step."""
+    """Run one command and return the exit code. Errors are printed as a sentence and the next step."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
         with _treat_sigterm_as_ctrl_c():
@@ -47,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 @contextmanager
 def _treat_sigterm_as_ctrl_c() -> Generator[None]:
-    """``kill`` stops a run as cleanly as Ctrl-C does. Only the main thread may say so to Python."""
+    """Make ``kill`` stop a run as cleanly as Ctrl-C. Python allows this in the main thread only."""
     if threading.current_thread() is not threading.main_thread():
         yield
         return

@@ -1,4 +1,4 @@
-"""``--cache``: the store of results, told what decides them here."""
+"""``--cache``: open the result cache with the version of code, settings and machine."""
 
 from __future__ import annotations
 
@@ -15,19 +15,19 @@ from .required_files import FileFinder
 from .run_options import NodeCatalog
 
 DEFAULT_CACHE_LIMIT_GB = 20.0
-"""GB."""
+"""Gigabytes (10^9 bytes)."""
 _BYTES_PER_GB = 10**9
 _OWN_CODE = (PACK_ROOT / "nodes", PACK_ROOT / "runtime", CATALOG_FILE)
-"""What computes our results. The catalog says how wide a halo is and which precisions a model bears."""
+"""The code that determines results. The catalog holds halos and the safe precisions of models."""
 
 
 def open_cache(
     folder: Path, limit_gb: float, host: LocalHost, catalog: NodeCatalog, show_message: Callable[[str], None]
 ) -> NodeCache:
-    """The results of earlier runs in ``folder``, of at most ``limit`` GB. Raises ``OutputError`` for one that cannot be used.
+    """Open the cache in ``folder`` with at most ``limit_gb`` GB. Raises ``OutputError`` if the folder cannot be used.
 
-    Results count for the same device and the same graphics cards; another processor with the same instruction sets may use
-    them, where ``auto`` is not known to be something else there.
+    Results are valid for the same device and GPUs, and for any processor with the same instruction sets, unless ``auto``
+    was measured to be something else there.
     """
     from ..hardware.cpu import query_cpu
     from ..hardware.nvidia import query_nvidia
@@ -57,7 +57,7 @@ def open_cache(
 
 
 def read_autotune_choices() -> dict[str, str]:
-    """What ``auto`` was measured to be, each answer under the key of what was asked. Nothing when there is no such file."""
+    """Return the measured meaning of ``auto`` by the key of each measurement; empty without a file."""
     with suppress(OSError, ValueError, AttributeError):
         choices = json.loads(get_autotune_file().read_text(encoding="utf-8"))
         return {key: f"{said.get('backend')} {said.get('precision')}" for key, said in choices.items()}

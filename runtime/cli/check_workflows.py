@@ -1,4 +1,4 @@
-"""``check``: files and folders, each fine or with everything that is missing; one bad file never stops the rest."""
+"""``check``: report every problem of many workflows; a damaged file does not stop the rest."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from .run_options import NodeCatalog, RunOptions, open_node_catalog
 
 @dataclass(frozen=True)
 class WorkflowCheckResult:
-    """``sentence`` is why the file is no workflow at all, or what else keeps it from being checked."""
+    """The problems of one file. ``error`` says why it could not be checked, for instance because it is not a workflow."""
 
     path: Path
     node_count: int = 0
@@ -30,14 +30,14 @@ class WorkflowCheckResult:
 
     def __str__(self) -> str:
         if self.is_valid:
-            return f"{self.path}: {self.node_count} nodes, no problem."
+            return f"{self.path}: {self.node_count} nodes, no problems."
         if self.error:
             return self.error
         count = f"{len(self.problems)} problem{'' if len(self.problems) == 1 else 's'}"
         return "\n".join([f"{self.path} has {count}:", *(f"  - {problem}" for problem in self.problems)])
 
     def as_json(self) -> dict[str, Any]:
-        """For a program: ``error`` is null unless the file is no workflow."""
+        """Return plain values for JSON; ``error`` is null if the file could be checked."""
         problems = [asdict(problem) for problem in self.problems]
         return {
             "file": str(self.path),
@@ -56,9 +56,9 @@ def check_workflows(
     object_info: Mapping[str, Any],
     display: Display,
 ) -> Iterator[WorkflowCheckResult]:
-    """Check every file. The catalog is made once for each folder, because the media beside a workflow are its inputs too.
+    """Check every file. The catalog is created once per folder, because media next to a workflow are also its inputs.
 
-    ``object_info`` describes nodes that are not here; they are checked by it.
+    ``object_info`` describes nodes that are not installed, which are checked by it.
     """
     declared_nodes = build_declared_classes(object_info)
     for folder, folder_files in _group_by_folder(files).items():

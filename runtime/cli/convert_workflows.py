@@ -1,4 +1,4 @@
-"""``convert``: files and folders from the canvas format to the API format; one bad file never stops the rest."""
+"""``convert``: convert workflows from the canvas format to the API format; a damaged file does not stop the rest."""
 
 from __future__ import annotations
 
@@ -15,15 +15,15 @@ from .video_tags import read_video_tags
 
 
 def convert_workflows(sources: Sequence[Path], out: Path | None, definitions: Mapping[str, Any]) -> list[Upscale8KError]:
-    """Convert to ``out``: a file for one workflow, a folder for many, stdout for None. Returns what went wrong, by file.
+    """Convert to ``out``: a file for one workflow, a folder for several, stdout for None. Return the errors.
 
-    Into a folder ``NAME.ui.json`` and ``NAME.json`` become ``NAME.api.json``.
+    In a folder ``NAME.ui.json`` and ``NAME.json`` become ``NAME.api.json``.
     """
     files = find_workflow_files(sources, excluded_suffix=".api.json")
     many = len(files) > 1 or any(source.is_dir() for source in sources)
     into_folder = out is not None and (many or out.is_dir() or not out.suffix)
     if many and not into_folder:
-        raise WorkflowError(f"{len(files)} workflows need a folder to go to.", "Give one with -o.")
+        raise WorkflowError(f"{len(files)} workflows need an output folder.", "Set one with -o.")
     failures: list[Upscale8KError] = []
     written: dict[Path, Path] = {}
     for file in files:
@@ -41,9 +41,9 @@ def convert_workflows(sources: Sequence[Path], out: Path | None, definitions: Ma
 
 
 def find_workflow_files(sources: Sequence[Path], *, excluded_suffix: str | None = None) -> list[Path]:
-    """The files that are named, and the ``*.json`` of the folders that are, except those that end in ``but``.
+    """Return the named files, and the ``*.json`` files of the named folders without those that end in ``excluded_suffix``.
 
-    Raises ``WorkflowError`` when there is none.
+    Raises ``WorkflowError`` if there are none.
     """
     files = [file for source in sources for file in (sorted(source.glob("*.json")) if source.is_dir() else [source])]
     found = [
@@ -52,12 +52,12 @@ def find_workflow_files(sources: Sequence[Path], *, excluded_suffix: str | None 
         if excluded_suffix is None or file in sources or not file.name.endswith(excluded_suffix)
     ]
     if not found:
-        raise WorkflowError(f"There are no workflows (*.json) in {sources[0]}.", "Name a file, or a folder that holds some.")
+        raise WorkflowError(f"There are no workflows (*.json) in {sources[0]}.", "Name a file, or a folder with workflows.")
     return found
 
 
 def read_object_info(path: Path | None) -> dict[str, Any]:
-    """What a server's ``/object_info`` answered, from a file; empty without one. Raises ``WorkflowError``."""
+    """Read the answer of a server's ``/object_info`` from a file; empty for None. Raises ``WorkflowError``."""
     if path is None:
         return {}
     try:
@@ -66,17 +66,17 @@ def read_object_info(path: Path | None) -> dict[str, Any]:
         what = f"{path} cannot be read as ComfyUI's object_info: {error}."
         raise WorkflowError(what, "Save it from /object_info.", path=path) from error
     if not isinstance(content, dict):
-        raise WorkflowError(f"{path} is not ComfyUI's object_info: it holds a list.", "Save it from /object_info.", path=path)
+        raise WorkflowError(f"{path} is not ComfyUI's object_info but a list.", "Save it from /object_info.", path=path)
     return cast("dict[str, Any]", content)
 
 
 def _check_target(target: Path, file: Path, first_source: Path) -> None:
     if first_source != file:
         raise OutputError(
-            f"{file} would replace {target}, which was made from {first_source}.", "Convert it by itself.", path=target
+            f"{file} would replace {target}, the result of {first_source}.", "Convert it separately.", path=target
         )
     if target.exists() and target.samefile(file):
-        raise OutputError(f"{file} would be replaced by its own result.", "Choose another place with -o.", path=target)
+        raise OutputError(f"{file} would be replaced by its own result.", "Choose another file with -o.", path=target)
 
 
 def _make_api_name(file: Path) -> str:
@@ -94,5 +94,5 @@ def _convert_file(file: Path, definitions: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _write_prompt(target: Path, prompt: dict[str, Any]) -> None:
-    with atomic_output(target, "Choose another place with -o.") as temp_path:
+    with atomic_output(target, "Choose another file with -o.") as temp_path:
         temp_path.write_text(json.dumps(prompt, indent=2), encoding="utf-8")

@@ -1,6 +1,6 @@
-"""Progress with an ETA: a live bar on a terminal, plain lines in a log, JSON lines for a program, or nothing.
+"""Show progress with an ETA on stderr: a live bar on a terminal, plain lines in a log, JSON lines for a program, or nothing.
 
-All of it goes to stderr. A run has one node at work at a time, so there is one bar at a time.
+A run executes one node at a time, so there is one bar at a time.
 """
 
 from __future__ import annotations
@@ -25,32 +25,31 @@ _JSON_INTERVAL_SECONDS = 0.5
 
 @dataclass
 class ProgressState:
-    """A piece of work under way."""
+    """The progress of one piece of work."""
 
     total: int
-    """0: nobody knows."""
+    """Number of steps; 0 means unknown."""
     unit: str
     done: int = 0
     seconds: float = 0.0
     numbers: dict[str, int] = field(default_factory=dict[str, int])
-    """What ``Progress.tell`` was told: ``resumed`` of an earlier run, ``reused``, ``bytes``."""
+    """The values of ``Progress.update``: ``resumed`` from an earlier run, ``reused``, ``bytes``."""
 
     @property
     def has_total(self) -> bool:
-        """Whether there is a total to go by; one that was passed was an estimate."""
+        """Whether the total is known; a total below ``done`` was an estimate."""
         return 0 < self.total >= self.done
 
     @property
     def done_text(self) -> str:
-        """How much is done: a percentage, or where nobody knows the total, how many."""
+        """The percentage done, or the number of steps if the total is unknown."""
         if self.has_total:
             return f"{100 * self.done // self.total:3} %"
         return f"{self.done} {self.unit}{'s' if self.done != 1 else ''}"
 
     @property
     def remaining_seconds(self) -> float | None:
-        """Seconds that are left at the pace so far; None before there is a pace or without a total. What an earlier run did
-        has none."""
+        """Seconds left at the speed so far, without resumed steps; None before the first step or without a total."""
         if not self.has_total:
             return None
         resumed = self.numbers.get("resumed", 0)
@@ -58,45 +57,45 @@ class ProgressState:
 
     @property
     def frames_per_second(self) -> float | None:
-        """Frames a second; None for other units and before there is one."""
+        """Frames per second; None for other units and before the first frame."""
         done = self.done - self.numbers.get("resumed", 0)
         return done / self.seconds if self.unit == "frame" and done > 0 and self.seconds > 0 else None
 
     @property
     def details_text(self) -> str:
-        """Pace, size and the other numbers, as a person reads them; begins with a comma unless it is empty."""
+        """Speed, size and the other numbers as text; starts with a comma unless it is empty."""
         parts = [f"{self.frames_per_second:.3g} frames/s"] if self.frames_per_second is not None else []
         parts += [
             f"{number / 1e6:.1f} MB" if name == "bytes" else f"{number} {name}"
             for name, number in self.numbers.items()
             if number
         ]
-        return "".join(f", {one}" for one in parts)
+        return "".join(f", {part}" for part in parts)
 
 
 class Display(ABC):
-    """Shows what is going on. ``label`` is the node that works now."""
+    """Shows messages and progress. ``label`` is the title of the current node."""
 
     label = ""
 
     def start_node(self, label: str) -> None:
-        """A node begins to work."""
+        """Set the current node."""
         self.label = label
 
     @abstractmethod
     def show_message(self, text: str) -> None:
-        """A sentence: a warning, or what was decided."""
+        """Show a sentence: a warning, or a decision."""
 
     @abstractmethod
     def show_progress(self, state: ProgressState) -> None:
-        """So much of the node's work is done."""
+        """Show the progress of the current node."""
 
     def clear_progress(self) -> None:  # noqa: B027  most displays have nothing to clear
-        """The piece of work has ended, well or not."""
+        """Remove the progress after success or failure."""
 
     @contextmanager
     def track_progress(self, total: int, unit: str) -> Generator[Progress]:
-        """What ``LocalHost.show_progress`` is. ``total`` 0: nobody knows how much it will be."""
+        """Open the progress of one piece of work; an ``OpenProgress``."""
         progress = _DisplayProgress(self, total, unit)
         progress.advance(0)
         try:
@@ -124,7 +123,7 @@ class _DisplayProgress(SilentProgress):
 
 
 class SilentDisplay(Display):
-    """Only sentences, no progress."""
+    """Shows messages but no progress."""
 
     def show_message(self, text: str) -> None:
         print(text, file=sys.stderr)
@@ -134,7 +133,7 @@ class SilentDisplay(Display):
 
 
 class PlainDisplay(Display):
-    """A line now and then, for logs."""
+    """Prints a line every few seconds, for logs."""
 
     def __init__(self) -> None:
         self._next_line_at = 0.0
@@ -154,7 +153,7 @@ class PlainDisplay(Display):
 
 
 class JsonDisplay(Display):
-    """One JSON object a line: ``progress``, ``message`` and ``node`` events."""
+    """Prints one JSON object per line: ``progress``, ``message`` and ``node`` events."""
 
     def __init__(self) -> None:
         self._next_line_at = 0.0
@@ -182,14 +181,14 @@ class JsonDisplay(Display):
 
 
 class LiveDisplay(Display):
-    """A bar that moves."""
+    """Shows a live progress bar."""
 
     def __init__(self) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
         self._console = Console(stderr=True)
-        # The estimate is ours: tiles are few and long, and rich would wait for more of them before it says anything.
+        # The estimate is ours: rich waits for more steps than there are tiles.
         self._bar = Progress(
             TextColumn("{task.description}", markup=False),
             BarColumn(),
@@ -214,9 +213,8 @@ class LiveDisplay(Display):
             else state.details_text.removeprefix(", ")
         )
         (task,) = self._bar.tasks
-        task.total = (
-            state.total if state.has_total else None
-        )  # without one the bar only moves; update() takes None for "as it was"
+        # None makes the bar pulse; update() would ignore it.
+        task.total = state.total if state.has_total else None
         self._bar.update(self._task, completed=state.done, share=state.done_text, left=left)
 
     def clear_progress(self) -> None:
@@ -227,7 +225,7 @@ class LiveDisplay(Display):
 
 
 def open_display(mode: DisplayMode) -> Display:
-    """The display for ``--progress``; ``auto`` is a bar on a terminal and lines anywhere else."""
+    """Return the display for ``--progress``; ``auto`` is a live bar on a terminal and plain lines elsewhere."""
     if mode == "auto":
         mode = "rich" if sys.stderr.isatty() else "plain"
     display_classes: dict[DisplayMode, type[Display]] = {
@@ -240,7 +238,7 @@ def open_display(mode: DisplayMode) -> Display:
 
 
 def estimate_remaining_seconds(done: int, total: int, seconds: float) -> float | None:
-    """Seconds that are left at the pace so far; None before there is a pace."""
+    """Return the seconds left at the speed so far; None before the first step."""
     return seconds * max(0, total - done) / done if done > 0 else None
 
 

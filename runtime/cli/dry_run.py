@@ -1,4 +1,4 @@
-"""``run --dry-run``: what a run would do, without doing any of it."""
+"""``run --dry-run``: describe a run without running anything."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _RESULT_NAME_INPUTS = ("filename_prefix", "filename")
 def describe_run(
     loaded: LoadedWorkflow, catalog: Mapping[str, type], host: LocalHost, cache: NodeCache | None
 ) -> Iterator[str]:
-    """Lines for a person: the nodes in order, those that the cache spares, the files that are read, the results."""
+    """Yield lines for the user: the nodes in order, the cached nodes, the files to read, the results."""
     run_plan = make_plan(loaded.prompt, catalog, loaded.outputs)
     calls, cached = dry_run(run_plan, catalog, cache)
     outputs = _format_count(len(run_plan.outputs), "output")
@@ -35,7 +35,7 @@ def describe_run(
 
 
 def describe_required_files(loaded: LoadedWorkflow, catalog: Mapping[str, type], host: LocalHost) -> Iterator[str]:
-    """The files that a workflow names, where it cannot run and so has no order."""
+    """Yield the files that a workflow names, if it cannot run and therefore has no execution order."""
     known_ids = [node_id for node_id, node in loaded.prompt.items() if node["class_type"] in catalog]
     yield from _format_section(
         "Reads:", [_format_required_file(need) for need in find_required_files(loaded.prompt, known_ids, catalog, host)]

@@ -1,4 +1,4 @@
-"""A workflow file as a prompt that may run: read, converted, changed by ``--set``, checked."""
+"""Load a workflow file as a prompt: read, convert, apply ``--set`` and check it."""
 
 from __future__ import annotations
 
@@ -20,29 +20,29 @@ from .video_tags import read_video_tags
 
 @dataclass(frozen=True)
 class LoadedWorkflow:
-    """A workflow in API form, and everything that is wrong with it."""
+    """A workflow in API form and its problems."""
 
     prompt: Prompt
     document: Document
     is_modified: bool
-    """Whether ``--set`` made it another workflow than the document."""
+    """Whether ``--set`` changed the workflow of the document."""
     problems: list[Problem]
     outputs: list[str]
-    """The nodes that it is run for."""
+    """The ids of the output nodes to run."""
 
     @property
     def extra_pnginfo(self) -> dict[str, Any] | None:
-        """What results carry for the canvas; it prefers this to the prompt, so it must be the graph that made them."""
+        """The canvas workflow for the metadata of results; None if it is not the graph that was run."""
         return {"workflow": self.document.ui} if self.document.ui and not self.is_modified else None
 
     def require_valid(self) -> LoadedWorkflow:
-        """Itself; raises ``WorkflowRejected`` with every problem when there is any."""
+        """Return itself. Raises ``WorkflowRejected`` with every problem if there are any."""
         if self.problems:
             raise WorkflowRejected(self.problems, path=self.document.path)
         return self
 
     def select_runnable_outputs(self, catalog: Mapping[str, type]) -> LoadedWorkflow:
-        """As much of it as can run: the outputs that no problem concerns. Raises ``WorkflowRejected`` when there is none."""
+        """Return the part that can run: outputs without problems. Raises ``WorkflowRejected`` if there are none."""
         if not self.problems:
             return self
         runnable = set(find_runnable_outputs(self.prompt, catalog, self.problems)) if self.prompt else set[str]()
@@ -53,7 +53,7 @@ class LoadedWorkflow:
 
 
 def convert_document(document: Document, definitions: Mapping[str, Any]) -> WorkflowConversion:
-    """The document as an API prompt, and what could not be converted. Raises ``WorkflowError`` that names the file."""
+    """Convert a document to an API prompt with its conversion problems. Raises ``WorkflowError`` that names the file."""
     if document.prompt is not None:
         return WorkflowConversion(document.prompt, [], {})
     try:
@@ -69,9 +69,9 @@ def load_workflow(
     definitions: Mapping[str, Any],
     outputs: Sequence[str] = (),
 ) -> LoadedWorkflow:
-    """Read, convert, apply ``--set`` and check; ``outputs`` limits all of it to what these nodes need.
+    """Read and convert a workflow, apply ``--set`` and check it; ``outputs`` limits it to the nodes that these outputs need.
 
-    Raises ``WorkflowError`` for a file that is no workflow, and for what ``--set`` or ``--outputs`` name and is not there.
+    Raises ``WorkflowError`` for a file that is not a workflow, and for unknown names in ``--set`` or ``--outputs``.
     """
     document = read_document(path, read_video_tags)
     conversion = convert_document(document, definitions)

@@ -1,4 +1,4 @@
-"""``models``: the table, and pull, verify and import."""
+"""The table of ``models list``, and the download of models with progress."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 _MEGABYTE = 1_000_000
 _HEADINGS = ("Model", "Scale", "Size", "Licence", "Here")
 _WIDE_SCREEN_COLUMNS = 120
-"""Columns of a screen from which on everything fits into one table."""
+"""Columns of a terminal in which everything fits into one table."""
 
 
 def build_model_tables(folders: Sequence[Path], width: int) -> list[Table]:
-    """What is here and what can be pulled, for a person; what each is good for goes into a second table on a narrow screen."""
+    """Return the table of all models; on a narrow terminal, a second table describes what each is good for."""
     rows = list_models(folders)
     if width >= _WIDE_SCREEN_COLUMNS:
         return [_build_table((*_HEADINGS, "Good for"), rows, lambda row: (*_format_row(row), row.good_for))]
@@ -55,7 +55,7 @@ def _format_row(row: ModelRow) -> tuple[str, ...]:
 
 
 def list_models_as_json(folders: Sequence[Path]) -> list[dict[str, Any]]:
-    """The same, for a program."""
+    """Return the table as plain values for JSON."""
     return [
         {
             "id": row.id,
@@ -73,12 +73,10 @@ def list_models_as_json(folders: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def download_model(name: str, folder: Path, display: Display) -> Path:
-    """Pull a model of the catalog. Raises ``ModelNotFound`` for a name that the catalog does not have."""
+    """Pull a model of the catalog and return its file. Raises ``ModelNotFound`` for an unknown name."""
     entry = find_entry(name)
     if entry is None:
-        raise ModelNotFound(
-            f"There is no model called {name!r} to pull.", f"Choose one of: {', '.join(load_catalog())}.", model=name
-        )
+        raise ModelNotFound(f"The catalog has no model {name!r}.", f"Choose one of: {', '.join(load_catalog())}.", model=name)
     from ..models.pull import pull_model
 
     display.start_node(f"Pull {entry.id}")
@@ -91,7 +89,7 @@ def download_model(name: str, folder: Path, display: Display) -> Path:
 def find_missing_models(
     prompt: Mapping[str, Mapping[str, Any]], node_classes: Mapping[str, type], folders: Sequence[Path]
 ) -> list[CatalogEntry]:
-    """Models of the catalog that a prompt names in its loader nodes and that are not here, each once."""
+    """Return the catalog models that the loader nodes of a prompt name and that are missing, each once."""
     missing_models: dict[str, CatalogEntry] = {}
     for node in prompt.values():
         output_types = getattr(node_classes.get(node["class_type"]), "RETURN_TYPES", ())

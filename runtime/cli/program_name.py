@@ -1,5 +1,5 @@
-"""What this program is called: the one place that knows. Messages everywhere say ``python -m runtime``, as in a checkout;
-after ``pip install`` the command is ``upscale8k``, and what a person reads says so.
+"""The name of this program in messages. Messages in the code say ``python -m runtime``, as in a checkout; after
+``pip install`` the command is ``upscale8k``, and printed messages say so.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ INSTALLED_COMMAND = "upscale8k"
 
 
 def get_program_name() -> str:
-    """How this process was started."""
+    """Return the command that started this process."""
     return INSTALLED_COMMAND if Path(sys.argv[0]).stem == INSTALLED_COMMAND else MODULE_COMMAND
 
 
 def insert_program_name(text: object) -> str:
-    """A message with the name by which the person started the program."""
+    """Return a message with the command that started this process."""
     return str(text).replace(MODULE_COMMAND, get_program_name())

@@ -1,4 +1,4 @@
-"""Which files a workflow needs: pictures and films of the input folder, and weights."""
+"""Find the files that a workflow needs: images and videos of the input folder, and weights."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _UPLOAD_FLAGS = ("image_upload", "video_upload", "animated_image_upload", "audio
 
 @dataclass(frozen=True)
 class RequiredFile:
-    """A file that an input of a node names; ``path`` is None when it is not here."""
+    """A file that an input of a node names; ``path`` is None if it is missing."""
 
     kind: Literal["file", "model"]
     node_id: str
@@ -32,7 +32,7 @@ class RequiredFile:
 
 @dataclass
 class FileFinder:
-    """Finds the file that a text of a workflow names, once for each text."""
+    """Finds the file that a text of a workflow names; each text is searched once."""
 
     host: LocalHost
     _found: dict[str, Path | None] = field(default_factory=dict[str, Path | None])
@@ -56,14 +56,14 @@ class FileFinder:
 
 
 def is_model_name(text: str) -> bool:
-    """Whether a text looks like the name of weights: a catalog id, or a file of that kind."""
+    """Return whether a text is a catalog id or has the suffix of a weight file."""
     return text.lower().endswith(WEIGHT_SUFFIXES) or find_entry(text) is not None
 
 
 def find_required_files(
     prompt: Prompt, node_ids: Sequence[str], catalog: Mapping[str, type], host: LocalHost
 ) -> list[RequiredFile]:
-    """What the nodes in ``order`` name, as far as their classes say that it is a file."""
+    """Return the files that the inputs of these nodes name, for inputs that are declared as files."""
     finder = FileFinder(host)
     return [
         need
@@ -94,7 +94,7 @@ def _is_upload(spec: InputSpec) -> bool:
 
 
 def _find_absolute(text: str) -> Path | None:
-    """A file that a node of another pack may open by its full path."""
+    """Return the file of an absolute path, which a node of another pack may open."""
     try:
         path = Path(text)
         return path if path.is_absolute() and path.is_file() else None

@@ -1,4 +1,4 @@
-"""Where a command finds things: folders, a host, the catalog of nodes bound to it."""
+"""Folders and devices of a command, the host, and the node catalog bound to it."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu)(:\d+)?")
 
 @dataclass(frozen=True)
 class RunOptions:
-    """What the command line says about folders and devices."""
+    """The options for folders and devices."""
 
     input_dir: Path | None = None
     output_dir: Path | None = None
@@ -41,7 +41,7 @@ class RunOptions:
             raise WorkflowError(f"{self.device!r} is not a device.", "Use auto, cpu, cuda, cuda:N, mps or xpu.")
 
     def resolve_model_folders(self) -> tuple[Path, ...]:
-        """Ours first, then those of a ComfyUI that this checkout is a custom node of, then those of the YAML file."""
+        """Return our folders, then that of the ComfyUI in which this checkout is a custom node, then those of the YAML file."""
         own = self.models_dirs or (get_default_models_dir(),)
         comfyui = PACK_ROOT.parent.parent if PACK_ROOT.parent.name == "custom_nodes" else None
         found = [*own]
@@ -53,8 +53,10 @@ class RunOptions:
         return tuple(folder.absolute() for folder in found)
 
     def create_host(self, display: Display, workflow: Path) -> LocalHost:
-        """The host for running ``workflow``. Media that lie beside it can be used without copying them, and so can ours: a
-        result of a shipped workflow is a workflow too, and lies elsewhere.
+        """Create the host for running ``workflow``.
+
+        Media next to the workflow can be used without a copy. So can the shipped media, because the result of a shipped
+        workflow is a workflow in another folder.
         """
         return LocalHost(
             input_dir=self.input_dir or Path("input"),
@@ -69,28 +71,28 @@ class RunOptions:
 
 
 def get_default_models_dir() -> Path:
-    """Where ``models pull`` puts weights unless told otherwise."""
+    """Return the default folder of ``models pull``."""
     return Path(os.environ.get("UPSCALE8K_MODELS_DIR") or PACK_ROOT / "models")
 
 
 @dataclass(frozen=True)
 class NodeCatalog:
-    """The node classes of one host, their titles, and the folders of those that are not ours."""
+    """The node classes of one host, their titles, and the folders of other packs' classes."""
 
     classes: dict[str, type]
     titles: dict[str, str]
     packs: dict[type, Path] = field(default_factory=dict[type, Path])
 
     def describe_nodes(self) -> dict[str, Any]:
-        """In the shape of ComfyUI's ``/object_info``."""
+        """Return the catalog in the format of ComfyUI's ``/object_info``."""
         return describe_classes(self.classes, self.titles)
 
 
 @contextmanager
 def open_node_catalog(host: LocalHost, packs: Sequence[Path], show_message: Callable[[str], None]) -> Generator[NodeCatalog]:
-    """The catalog bound to ``host`` and the nodes of other people's packs, for use inside: ComfyUI's modules are stood in for.
+    """Open the catalog of ``host`` with the nodes of other packs, which use stubs of ComfyUI's modules.
 
-    Raises ``WorkflowError`` for a folder that is no pack or lacks something.
+    Raises ``WorkflowError`` for a folder that is not a pack, or one with missing requirements.
     """
     builtin_nodes = nodes.get_node_classes(host)
     if not packs:
@@ -107,17 +109,15 @@ def open_node_catalog(host: LocalHost, packs: Sequence[Path], show_message: Call
             catalog.titles.update(pack.titles)
             catalog.packs.update(dict.fromkeys(pack.nodes.values(), folder.resolve()))
             if pack.rejected_ids:
-                show_message(
-                    f"{pack.name} also declares {', '.join(pack.rejected_ids)}; the nodes that are here already are used."
-                )
+                show_message(f"{pack.name} also declares {', '.join(pack.rejected_ids)}; the existing nodes are used.")
             for node_id, reason in pack.unusable_nodes.items():
                 show_message(f"{pack.name}: {node_id} cannot be used. {reason}")
         yield catalog
 
 
 def find_shipped_workflow(name: str) -> Path:
-    """A workflow that comes with the project."""
+    """Return the path of a shipped workflow."""
     path = WORKFLOWS_FOLDER / name
     if not path.is_file():
-        raise WorkflowError(f"The workflow {name} that this command runs is not here ({path}).", "Install Upscale8K again.")
+        raise WorkflowError(f"The workflow {name} of this command is missing ({path}).", "Install Upscale8K again.")
     return path

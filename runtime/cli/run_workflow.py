@@ -1,4 +1,4 @@
-"""A prepared workflow, run: its events become progress, sentences, and the files that it wrote."""
+"""Run a loaded workflow: show its events, and collect the files that it wrote."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ from .program_name import insert_program_name
 
 @dataclass
 class RunOutcome:
-    """``files`` are those of the outputs, each once, in order. ``failed`` counts the nodes that failed."""
+    """The result of a run. ``files`` are the files of the outputs in order, each once."""
 
     files: list[Path] = field(default_factory=list[Path])
     failed_count: int = 0
     lost_outputs: list[str] = field(default_factory=list[str])
-    """Outputs that could not be had because a node failed."""
+    """Outputs that are missing because a node failed."""
 
 
 def run_workflow(
@@ -38,7 +38,7 @@ def run_workflow(
     keep_going: bool = False,
     cache: NodeCache | None = None,
 ) -> RunOutcome:
-    """Run a prepared workflow. Raises the first error of a node; with ``keep_going`` every one is said instead."""
+    """Run a loaded workflow. Raises the first error of a node; with ``keep_going`` all errors are shown instead."""
     outcome = RunOutcome()
     run_plan = make_plan(loaded.prompt, catalog, loaded.outputs)
     written: dict[str, list[Path]] = {}
@@ -47,7 +47,7 @@ def run_workflow(
     for event in events:
         if isinstance(event, NodeStarted):
             display.start_node(event.title or event.class_type)
-            reused.discard(event.node_id)  # what was left behind for it was damaged
+            reused.discard(event.node_id)  # its cached result was damaged
         elif isinstance(event, NodeBlocked):
             display.show_message(event.message)
         elif isinstance(event, NodeFailed) and keep_going:
@@ -72,16 +72,16 @@ def _record_failure(event: NodeFailed, outcome: RunOutcome, display: Display) ->
 
 
 def report_skipped_outputs(loaded: LoadedWorkflow, runnable: LoadedWorkflow, display: Display) -> None:
-    """Say every problem of a workflow that runs in part, and which outputs are left out because of them."""
+    """Show every problem of a workflow that runs in part, and the outputs that are skipped because of them."""
     for problem in loaded.problems:
         display.show_message(insert_program_name(f"Error: {problem}"))
     skipped = [format_label(loaded.prompt, output) for output in loaded.outputs if output not in runnable.outputs]
     if skipped:
-        display.show_message(f"Left out because of that: {', '.join(skipped)}.")
+        display.show_message(f"Skipped because of that: {', '.join(skipped)}.")
 
 
 def make_failure_error(loaded: LoadedWorkflow, runnable: LoadedWorkflow, outcome: RunOutcome) -> NodeError | None:
-    """What a run that kept going could not do, as one error; None when it did everything."""
+    """Return one error for everything that a run with ``keep_going`` could not do; None if it did everything."""
     lost = [output for output in loaded.outputs if output not in runnable.outputs or output in outcome.lost_outputs]
     if not lost and not outcome.failed_count and not loaded.problems:
         return None
@@ -91,8 +91,8 @@ def make_failure_error(loaded: LoadedWorkflow, runnable: LoadedWorkflow, outcome
 
 
 def _find_output_files(ui: Mapping[str, list[Any]], host: LocalHost) -> list[Path]:
-    """Results that stay: what went to the temporary folder is gone when the run ends. A series goes by the pattern of it."""
+    """Return the result files, without those in the temporary folder. An image sequence is returned as its pattern."""
     shown = [cast("dict[str, Any]", item) for item in ui.get("series") or ui.get("images", []) if isinstance(item, dict)]
-    # A pack's node may show pictures that are in no file, and say of it what it likes.
+    # A node of another pack may show images without files, and return any value for them.
     named = [item for item in shown if item.get("type") == "output" and isinstance(item.get("filename"), str)]
     return [host.folder("output") / str(item.get("subfolder") or "") / item["filename"] for item in named]

@@ -1,4 +1,4 @@
-"""``upscale``: which files are meant, which workflow takes each, and what each result is called."""
+"""``upscale``: find the input files, the workflow for each, and the name of each result."""
 
 from __future__ import annotations
 
@@ -20,21 +20,25 @@ from ..file_types import (
 
 @dataclass(frozen=True)
 class UpscaleJob:
-    """One picture, film or series of pictures, and the file or series that it becomes."""
+    """One image, video or image sequence, and the file or sequence that it becomes."""
 
     source: Path
     result: Path
     workflow: str
     settings: tuple[str, ...]
-    """What the workflow is told of the two."""
+    """Assignments for ``--set`` with both names."""
 
 
 def find_jobs(source: str, out: Path, fps: float | None = None) -> list[UpscaleJob]:
-    """A file, a folder, a quoted glob or a pattern of numbered pictures in; a file, a folder of files of the same names, or a
-    pattern out. A folder of pictures is one film where the result is a film or a pattern. ``fps`` is for numbered pictures.
+    """Return the jobs for ``source``: a file, a folder, a quoted glob or the pattern of an image sequence.
 
-    Raises ``MediaError`` when nothing is found, ``OutputError`` when a result would be one of the sources, ``WorkflowError``
-    when the two do not go together.
+    ``out`` is a file, a folder for files of the same names, or a pattern. A folder of images is one image sequence if the
+    result is a video or a pattern. ``fps`` is allowed for image sequences only.
+
+    Raises:
+        MediaError: No input was found.
+        OutputError: A result would replace a source.
+        WorkflowError: ``source``, ``out`` and ``fps`` do not fit together.
     """
     path = Path(source)
     if (is_sequence_pattern(source) and not path.is_file()) or (
@@ -42,15 +46,15 @@ def find_jobs(source: str, out: Path, fps: float | None = None) -> list[UpscaleJ
     ):
         return [_plan_sequence(path, out, fps)]
     if fps is not None:
-        raise WorkflowError(f"--fps is for numbered pictures, and {source} is none.", "A film keeps its own rate.")
+        raise WorkflowError(f"--fps is for image sequences, and {source} is not one.", "A video keeps its frame rate.")
     if path.is_file():
         return [_reject_overwrite(_plan_video(path, out) if _is_video(path) else _plan_image(path, out))]
     found = _find_media_files(source)
     if not found:
         known = ", ".join((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
-        raise MediaError(f"{source}: no such picture or film, and none there.", f"Known kinds: {known}.", path=path)
+        raise MediaError(f"{source}: no image or video was found.", f"Supported formats: {known}.", path=path)
     if out.is_file() or (out.suffix.lower() in WRITABLE_IMAGE_SUFFIXES + WRITABLE_VIDEO_SUFFIXES and not out.is_dir()):
-        raise WorkflowError(f"{source} names {len(found)} pictures or films, but {out} is one file.", "Give a folder with -o.")
+        raise WorkflowError(f"{source} names {len(found)} images or videos, but {out} is one file.", "Set a folder with -o.")
     return _reject_duplicate_results([_reject_overwrite(_plan_into_folder(file, out)) for file in found])
 
 
@@ -58,19 +62,19 @@ def _plan_sequence(pattern: Path, out: Path, fps: float | None) -> UpscaleJob:
     absolute_pattern = pattern.absolute()
     folder = absolute_pattern.parent if is_sequence_pattern(absolute_pattern.name) else absolute_pattern
     if not folder.is_dir():
-        raise MediaError(f"There is no folder {pattern.parent}.", "Check the name of the pictures' folder.", path=folder)
+        raise MediaError(f"There is no folder {pattern.parent}.", "Check the folder of the images.", path=folder)
     settings = (f"SequenceIn.pictures={absolute_pattern.name}", *([] if fps is None else [f"SequenceIn.frame_rate={fps}"]))
     if _is_video(out) and not out.is_dir():
         return UpscaleJob(absolute_pattern, out, "frames_to_video.json", (*settings, *_format_video_output(out)))
     result = out if is_sequence_pattern(str(out)) else out / (pattern.name if is_sequence_pattern(pattern.name) else "%05d.png")
     if result.parent.resolve() == folder.resolve():
-        raise OutputError(f"{result} lies among its own sources.", "Choose another folder with -o.", path=result)
+        raise OutputError(f"{result} is in the folder of its sources.", "Choose another folder with -o.", path=result)
     first = f"SequenceOut.start_number={_find_first_number(absolute_pattern)}"
     return UpscaleJob(absolute_pattern, result, "frames_any.json", (*settings, _format_sequence_output(result), first))
 
 
 def _find_first_number(pattern: Path) -> int:
-    """The number of the first picture, so that results are called what their sources are."""
+    """Return the number of the first image, so that results have the names of their sources."""
     number = SEQUENCE_NUMBER.search(pattern.name)
     if number is None:
         return 1
@@ -81,20 +85,24 @@ def _find_first_number(pattern: Path) -> int:
 
 def _plan_image(path: Path, out: Path) -> UpscaleJob:
     if out.suffix.lower() in WRITABLE_VIDEO_SUFFIXES and path.suffix.lower() not in IMAGE_SUFFIXES and not out.is_dir():
-        raise MediaError(f"{path.name} is no known kind of film.", f"Known kinds: {', '.join(VIDEO_SUFFIXES)}.", path=path)
+        raise MediaError(
+            f"{path.name} is not a supported video.", f"Supported formats: {', '.join(VIDEO_SUFFIXES)}.", path=path
+        )
     return (
-        _make_image_job(path, out) if _is_output_file(out, WRITABLE_IMAGE_SUFFIXES, "picture") else _plan_into_folder(path, out)
+        _make_image_job(path, out) if _is_output_file(out, WRITABLE_IMAGE_SUFFIXES, "image") else _plan_into_folder(path, out)
     )
 
 
 def _plan_video(path: Path, out: Path) -> UpscaleJob:
     if is_sequence_pattern(str(out)):
         return UpscaleJob(path, out, "video_to_frames.json", (_format_video_input(path), _format_sequence_output(out)))
-    return _make_video_job(path, out) if _is_output_file(out, WRITABLE_VIDEO_SUFFIXES, "film") else _plan_into_folder(path, out)
+    return (
+        _make_video_job(path, out) if _is_output_file(out, WRITABLE_VIDEO_SUFFIXES, "video") else _plan_into_folder(path, out)
+    )
 
 
 def _plan_into_folder(path: Path, folder: Path) -> UpscaleJob:
-    """Into a folder, by its own name as far as that can be written."""
+    """Plan a result in a folder, with the source's name and its format if that can be written."""
     if _is_video(path):
         return _make_video_job(path, folder / _make_result_name(path, WRITABLE_VIDEO_SUFFIXES, ".mkv"))
     return _make_image_job(path, folder / _make_result_name(path, WRITABLE_IMAGE_SUFFIXES, ".png"))
@@ -114,7 +122,7 @@ def _format_video_input(path: Path) -> str:
 
 
 def _format_video_output(result: Path) -> tuple[str, ...]:
-    """WebM holds no HEVC."""
+    """Return the inputs of VideoOut; WebM needs AV1 because it does not support HEVC."""
     codec = ("VideoOut.codec=av1",) if result.suffix.lower() == ".webm" else ()
     return (f"VideoOut.filename_prefix={result.name}", *codec)
 
@@ -141,8 +149,8 @@ def _is_output_file(out: Path, writable: tuple[str, ...], kind: str) -> bool:
     if out.is_dir() or not out.suffix:
         return False
     if out.suffix.lower() not in writable:
-        known = f"Use {', '.join(writable)}, or make the folder first."
-        raise OutputError(f"{out}: {out.suffix} is no format that a {kind} can be written in.", known, path=out)
+        hint = f"Use {', '.join(writable)}, or create the folder first."
+        raise OutputError(f"{out}: {kind}s cannot be written as {out.suffix}.", hint, path=out)
     return True
 
 

@@ -64,7 +64,7 @@ class Place:
         return path
 
     def image(self, name: str = "a.png", pixels: np.ndarray | None = None) -> np.ndarray:
-        """Write a picture into the input folder; its pixels."""
+        """Write an image into the input folder; its pixels."""
         pixels = noise() if pixels is None else pixels
         Image.fromarray(pixels).save(self.folder / "input" / name)
         return pixels
@@ -82,7 +82,7 @@ def noise(height: int = 12, width: int = 16, channels: int = 3) -> np.ndarray:
 
 
 def pixels_of(path: str | Path) -> np.ndarray:
-    """A picture file as Pillow reads it."""
+    """An image file as Pillow reads it."""
     with Image.open(path) as image:
         return np.asarray(image)
 

@@ -57,7 +57,7 @@ def test_arguments_that_are_wrong(place: Place, arguments: list[str], sentence: 
         ("--backend", "cuda", ["no backend called 'cuda'", "auto, torch"]),
         ("--device", "gpu", ["'gpu' is not a device", "cuda:N"]),
         ("--device", "cuda:", ["'cuda:' is not a device", "cuda:N"]),
-        ("--progress", "loud", ["'loud' is no way to show progress", "plain, json, none"]),
+        ("--progress", "loud", ["Unknown --progress 'loud'", "plain, json, none"]),
     ],
 )
 def test_values_that_no_option_takes_are_refused_before_work_begins(

@@ -61,8 +61,8 @@ def test_what_cannot_be_compared_is_said(place: Place, photo: Path, arguments: t
 
 
 def test_a_image_that_is_not_there_or_none_is_said(place: Place) -> None:
-    place.refuses(place("compare", "gone.png", "-o", "out", *NULL), "gone.png: no such picture")
-    Path("input/text.png").write_text("no picture")
+    place.refuses(place("compare", "gone.png", "-o", "out", *NULL), "The image gone.png does not exist")
+    Path("input/text.png").write_text("no image")
     place.refuses(place("compare", "input/text.png", "-o", "out", *NULL), "text.png is not a picture")
 
 

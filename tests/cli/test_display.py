@@ -49,7 +49,7 @@ def test_a_bar_leaves_nothing_behind_on_stdout(place: Place, prompt: Prompt) -> 
     assert (answer.code, answer.out) == (0, "output/result_00001_.png\n")
 
 
-def test_auto_is_plain_where_nobody_watches(place: Place, prompt: Prompt) -> None:
+def test_auto_is_plain_without_a_terminal(place: Place, prompt: Prompt) -> None:
     assert "The enlarger: 100 %" in place("run", place.save(prompt), *SMALL_TILES).err
 
 
@@ -71,9 +71,9 @@ def test_what_is_left_goes_at_the_pace_so_far(done: int, total: int, seconds: fl
 
 def test_hours_are_shown(capsys: pytest.CaptureFixture[str]) -> None:
     display = open_display("plain")
-    display.start_node("Film")
+    display.start_node("Video")
     display.show_progress(ProgressState(3, "tile", 1, 3725.0))
-    assert capsys.readouterr().err == "Film:  33 %, 1:02:05 elapsed, 2:04:10 left\n"
+    assert capsys.readouterr().err == "Video:  33 %, 1:02:05 elapsed, 2:04:10 left\n"
 
 
 def test_a_video_shows_its_pace_without_what_an_earlier_run_did(capsys: pytest.CaptureFixture[str]) -> None:
@@ -88,7 +88,7 @@ def test_a_video_shows_its_pace_without_what_an_earlier_run_did(capsys: pytest.C
     assert (event["frames_per_second"], event["eta_seconds"], event["bytes"], event["resumed"]) == (2.0, 45.0, 1_500_000, 100)
 
 
-@pytest.mark.parametrize(("total", "done"), [(0, 110), (100, 110)], ids=["nobody knows", "the estimate was passed"])
+@pytest.mark.parametrize(("total", "done"), [(0, 110), (100, 110)], ids=["unknown", "the estimate was passed"])
 def test_without_a_total_there_is_no_percentage_and_no_time_left(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, total: int, done: int
 ) -> None:

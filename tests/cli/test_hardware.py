@@ -49,7 +49,7 @@ def test_doctor_says_what_is_well(place: Place, monkeypatch: pytest.MonkeyPatch)
     for fact in (
         f"Python {sys.version_info[0]}.{sys.version_info[1]}",
         "torchvision",
-        "Models that can be used",
+        "Available models",
         "The cache folder",
     ):
         assert fact in answer.out
@@ -66,7 +66,7 @@ def test_a_folder_that_cannot_be_written_is_a_problem(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     found = doctor.check_writable("The output folder", tmp_path / "file" / "output")
     assert found.level == "problem"
-    assert "cannot be written to" in found.what
+    assert "is not writable" in found.what
     assert doctor.check_writable("The output folder", tmp_path / "new" / "deep").level == "ok"
     assert not (tmp_path / "new").exists()
 
@@ -98,7 +98,7 @@ def test_the_comfyui_around_the_pack_is_looked_at(stamp: str | None, level: str,
     assert doctor.check_comfyui(tmp_path).level == "ok"
 
 
-def test_little_room_is_worth_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_little_free_space_gives_a_note(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert [finding.level for finding in doctor.check_free_space(2_000_000_000, tmp_path / "none" / "yet")][:1] == ["note"]
     monkeypatch.setattr(doctor, "_MIN_VIDEO_DISK_BYTES", 10**18)
-    assert "make room" in str(list(doctor.check_free_space(10**12, tmp_path))[-1])
+    assert "free disk space" in str(list(doctor.check_free_space(10**12, tmp_path))[-1])

@@ -95,7 +95,7 @@ def test_import_of_what_is_not_there(place: Place) -> None:
     place.refuses(place("models", "import", "gone.pth", "--models-dir", "models"), "gone.pth")
 
 
-def test_a_name_that_nobody_knows_cannot_be_pulled(place: Place) -> None:
+def test_an_unknown_name_cannot_be_pulled(place: Place) -> None:
     place.refuses(
         place("models", "pull", "esrgan-100", "--models-dir", "models"), "'esrgan-100'", "realesrgan-x4plus", "bsrnet-x4"
     )
@@ -109,14 +109,14 @@ def test_pull_reports_its_progress_and_prints_where_the_file_is(place: Place, mo
         with open_progress(1000, "bytes") as progress:
             progress.advance(0)
             progress.advance(1000)
-        return SimpleNamespace(path=folder / "x.pth", warning="Nobody vouches for it.")
+        return SimpleNamespace(path=folder / "x.pth", warning="No source confirms it.")
 
     monkeypatch.setattr(room, "pull_model", pull)
     answer = place("models", "pull", "bsrgan-x4", "bsrgan-x2", "--models-dir", "models", "--progress", "json")
     assert (answer.code, answer.out) == (0, "models/x.pth\nmodels/x.pth\n")
     said = [json.loads(line) for line in answer.err.splitlines()]
     assert [(line["done"], line["unit"]) for line in said if line["event"] == "progress"] == [(0, "bytes"), (1000, "bytes")] * 2
-    assert {line["text"] for line in said if line["event"] == "message"} == {"Nobody vouches for it."}
+    assert {line["text"] for line in said if line["event"] == "message"} == {"No source confirms it."}
 
 
 def test_nothing_is_downloaded_unless_it_was_asked_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -134,7 +134,7 @@ def test_nothing_is_downloaded_unless_it_was_asked_for(place: Place, monkeypatch
     assert asked == []
     answer = place(*line, "--download", "--to", "4x", "--progress", "none")
     assert (answer.code, asked) == (0, ["realesrgan-x2plus"])
-    assert "realesrgan-x2plus is not here; downloading it because of --download" in answer.err
+    assert "realesrgan-x2plus is missing; downloading it because of --download" in answer.err
 
 
 def test_nodes_json_is_in_the_shape_of_object_info(place: Place) -> None:

@@ -1,4 +1,4 @@
-"""Pictures, models and folders that cannot be used: a sentence, exit code 2, and nothing under a final name."""
+"""Images, models and folders that cannot be used: a sentence, exit code 2, and nothing under a final name."""
 
 import os
 import pickle
@@ -37,7 +37,7 @@ def save_as(prompt: Prompt, prefix: str) -> Prompt:
     return prompt
 
 
-# Pictures.
+# Images.
 
 
 def test_a_missing_image_names_the_folder_and_the_option(place: Place, prompt: Prompt) -> None:

@@ -128,7 +128,7 @@ def test_a_workflow_that_writes_nothing(place: Place, prompt: Prompt) -> None:
         ("object.json", b"{}", "it is an empty object"),
         ("deep.json", b"[" * 100_000, "nested too deeply"),
         ("binary.json", b"\x80\x81\x82", "is not text"),
-        ("film.mp4", b"\0\0\0\x18ftypmp42", "cannot be read as a film that carries a workflow"),
+        ("video.mp4", b"\0\0\0\x18ftypmp42", "cannot be read as a video with a workflow"),
     ],
 )
 def test_a_file_that_is_no_workflow(place: Place, name: str, content: bytes, sentence: str) -> None:

@@ -57,7 +57,7 @@ def test_a_saved_image_is_a_workflow_that_gives_the_same_pixels(place: Place, ro
 
 
 def test_a_image_carries_what_set_made_of_the_workflow(place: Place, root: Path) -> None:
-    """The canvas prefers ``workflow`` to ``prompt``; the one that did not make this picture is left out."""
+    """The canvas prefers ``workflow`` to ``prompt``; the one that did not make this image is left out."""
     place.image()
     answer = place("run", root / "workflows/image_4x.json", *NULL, "--set", "LoadImage.image=a.png")
     first = answer.out.strip()
@@ -123,7 +123,7 @@ def test_a_failure_inside_a_node_is_exit_code_1_and_named(
 def test_check_says_how_many_nodes_it_looked_at(place: Place, prompt: Prompt) -> None:
     answer = place("check", place.save(prompt))
     assert (answer.code, answer.err) == (0, "")
-    assert answer.out == f"{place.folder / 'workflow.json'}: 4 nodes, no problem.\n"
+    assert answer.out == f"{place.folder / 'workflow.json'}: 4 nodes, no problems.\n"
 
 
 def test_every_shipped_workflow_passes_the_check_without_torch(root: Path) -> None:

@@ -12,7 +12,7 @@ from .conftest import Answer, Place, Prompt, pixels_of
 
 @pytest.fixture
 def branches(prompt: Prompt) -> Prompt:
-    """The enlarged picture (4), its negative (6) and a crop that lies outside of it (8)."""
+    """The enlarged image (4), its negative (6) and a crop outside of it (8)."""
     prompt["4"]["_meta"] = {"title": "The large one"}
     prompt["5"] = {"class_type": "ImageInvert", "inputs": {"image": ["1", 0]}}
     prompt["6"] = {"class_type": "SaveImage", "inputs": {"images": ["5", 0], "filename_prefix": "negative"}}
@@ -30,8 +30,8 @@ def results(answer: Answer) -> list[str]:
 
 
 def fail(prompt: Prompt) -> Prompt:
-    """Another branch whose node fails while it runs: a file that is no picture."""
-    Path("input/broken.png").write_text("no picture")
+    """Another branch whose node fails while it runs: a file that is no image."""
+    Path("input/broken.png").write_text("no image")
     prompt["7"] = {"class_type": "LoadImage", "inputs": {"image": "broken.png"}}
     prompt["8"] = {"class_type": "SaveImage", "inputs": {"images": ["7", 0], "filename_prefix": "lost"}}
     return prompt
@@ -63,14 +63,14 @@ def test_every_failure_is_said(place: Place, branches: Prompt) -> None:
 
 def test_what_passes_the_check_runs_and_what_does_not_is_named(place: Place, branches: Prompt) -> None:
     branches["5"]["inputs"]["image"] = ["77", 0]
-    branches["9"] = {"class_type": "NobodyHasThis", "inputs": {"image": ["1", 0]}}
+    branches["9"] = {"class_type": "UnknownNode", "inputs": {"image": ["1", 0]}}
     assert place.run(branches).code == 2
     answer = place.run(branches, "--keep-going")
     assert answer.code == 1
     assert answer.out == "output/result_00001_.png\n"
     assert "linked to node 77" in answer.err
-    assert "'NobodyHasThis'" in answer.err
-    assert "Left out because of that: node 6 (SaveImage)." in answer.err
+    assert "'UnknownNode'" in answer.err
+    assert "Skipped because of that: node 6 (SaveImage)." in answer.err
 
 
 def test_when_nothing_passes_the_check_it_is_refused(place: Place, prompt: Prompt) -> None:
@@ -87,7 +87,7 @@ def test_a_workflow_without_problems_ends_well(place: Place, branches: Prompt) -
 def test_only_what_an_output_needs_is_run(place: Place, branches: Prompt, name: str) -> None:
     fail(branches)
     branches["5"]["inputs"]["image"] = ["77", 0]  # a problem of another branch
-    branches["9"] = {"class_type": "NobodyHasThis", "inputs": {}}
+    branches["9"] = {"class_type": "UnknownNode", "inputs": {}}
     answer = place.run(branches, "--outputs", name)
     assert (answer.code, answer.out, answer.err) == (0, "output/result_00001_.png\n", "")
 
@@ -102,14 +102,17 @@ def test_several_outputs_may_be_named_and_a_class_names_the_only_one_of_it(place
 @pytest.mark.parametrize(
     ("name", "facts"),
     [
-        ("nobody", ["No node has the id, title or class 'nobody'", 'node 4 (SaveImage "The large one")', "node 6 (SaveImage)"]),
+        (
+            "unknown",
+            ["No node has the id, title or class 'unknown'", 'node 4 (SaveImage "The large one")', "node 6 (SaveImage)"],
+        ),
         ("3", ['node 3 (TiledUpscale "The enlarger") is not an output']),
         ("SaveImage", ["fits several nodes: node 4", "node 6", "by its id"]),
-        ("9", ["node 9 (NobodyHasThis) has a class that is not installed"]),
+        ("9", ["node 9 (UnknownNode) has a class that is not installed"]),
     ],
 )
 def test_a_name_that_is_no_output_is_refused(place: Place, branches: Prompt, name: str, facts: list[str]) -> None:
-    branches["9"] = {"class_type": "NobodyHasThis", "inputs": {}}
+    branches["9"] = {"class_type": "UnknownNode", "inputs": {}}
     place.refuses(place.run(branches, "--outputs", name), *facts)
 
 

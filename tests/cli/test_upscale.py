@@ -1,4 +1,4 @@
-"""``upscale``: a file, a folder or a glob in; nothing that a picture has gets lost on the way."""
+"""``upscale``: a file, a folder or a glob in; nothing that an image has is lost."""
 
 from pathlib import Path
 from types import SimpleNamespace
@@ -44,7 +44,7 @@ def test_a_folder_becomes_a_folder(place: Place) -> None:
     place.image("b.jpg")
     place.image("C.TIFF")
     place.image("d.bmp")
-    Path("input/notes.txt").write_text("no picture")
+    Path("input/notes.txt").write_text("no image")
     Path("input/folder.png").mkdir()
     answer = place("upscale", "input", "-o", "results.new", *TWICE)
     assert (answer.code, answer.err) == (0, "")
@@ -62,7 +62,7 @@ def test_a_glob_names_the_images_that_fit(place: Place) -> None:
 
 
 def test_one_bad_image_does_not_stop_the_rest(place: Place) -> None:
-    Path("input/b.png").write_text("no picture")
+    Path("input/b.png").write_text("no image")
     place.image("c.png")
     answer = place("upscale", "input", "-o", "output", *TWICE)
     assert answer.code == 2
@@ -75,7 +75,7 @@ def test_one_bad_image_does_not_stop_the_rest(place: Place) -> None:
 
 def test_one_image_that_grows_too_large_does_not_stop_the_rest(place: Place) -> None:
     place.image("0.png", noise(2, 20_000))
-    Path("input/b.png").write_text("no picture")
+    Path("input/b.png").write_text("no image")
     place.image("c.png")
     answer = place("upscale", "input", "-o", "output", "--to", "20x", *NULL)
     assert (answer.code, answer.new) == (2, ["output/a.png", "output/c.png"]), answer.err
@@ -126,24 +126,24 @@ def test_two_images_of_one_result_are_refused(place: Place) -> None:
 
 def test_many_images_do_not_fit_into_one_file(place: Place) -> None:
     place.image("b.png")
-    place.refuses(place("upscale", "input", "-o", "output/b.png", *TWICE), "2 pictures", "Give a folder with -o")
+    place.refuses(place("upscale", "input", "-o", "output/b.png", *TWICE), "2 images or videos", "Give a folder with -o")
 
 
 @pytest.mark.parametrize(
     ("source", "out", "facts"),
     [
-        ("gone.png", "output", ["gone.png: no such picture or film", ".png"]),
-        ("output", "new", ["output: no such picture", ".jxl"]),
-        ("input/*.gif", "new", ["input/*.gif: no such picture"]),
-        ("input/a.png", "output/a.xyz", [".xyz is no format that a picture can be written in", ".tiff"]),
-        ("input/film.h264", "output/a.mp4", ["film.h264 is no known kind of film", ".mkv"]),
-        ("input/a.png", "output/a.mp4", [".mp4 is no format that a picture can be written in"]),
-        ("input/a.png", "output/a.gif", [".gif is no format that a picture can be written in", ".png"]),
+        ("gone.png", "output", ["gone.png: no image or video was found", ".png"]),
+        ("output", "new", ["output: no image or video was found", ".jxl"]),
+        ("input/*.gif", "new", ["input/*.gif: no image or video was found"]),
+        ("input/a.png", "output/a.xyz", ["images cannot be written as .xyz", ".tiff"]),
+        ("input/video.h264", "output/a.mp4", ["video.h264 is not a supported video", ".mkv"]),
+        ("input/a.png", "output/a.mp4", ["images cannot be written as .mp4"]),
+        ("input/a.png", "output/a.gif", ["images cannot be written as .gif", ".png"]),
         ("input/a.png", "input/a.png/b.png", ["input/a.png is a file"]),
     ],
 )
 def test_what_cannot_be_upscaled_is_said(place: Place, source: str, out: str, facts: list[str]) -> None:
-    Path("input/film.h264").write_bytes(b"\x00\x00\x01")
+    Path("input/video.h264").write_bytes(b"\x00\x00\x01")
     place.refuses(place("upscale", source, "-o", out, *TWICE), *facts)
 
 
@@ -161,7 +161,7 @@ def test_values_that_do_not_fit_are_said(place: Place, option: str, value: objec
     place.refuses(place("upscale", "input/a.png", "-o", "output", *NULL, option, value), *facts)
 
 
-# What a picture has.
+# What an image has.
 
 
 @pytest.mark.parametrize(("suffix", "channels"), [("png", 1), ("png", 3), ("png", 4), ("tiff", 1), ("tiff", 3)])

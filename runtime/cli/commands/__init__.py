@@ -1,4 +1,4 @@
-"""Every command and option. A command reads its arguments, makes one call and prints the result; one file per family."""
+"""Every command and option, one file per family. A command parses its arguments, makes one call and prints the result."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .upscale_command import upscale
 
 _typer = typer.Typer(
     name="upscale8k",
-    help="8K super-resolution of images and films: runs ComfyUI workflows without ComfyUI.",
+    help="8K super-resolution of images and videos. Runs ComfyUI workflows without ComfyUI.",
     add_completion=False,
     pretty_exceptions_enable=False,
 )
@@ -36,12 +36,12 @@ _typer.add_typer(model_commands.app, name="models")
 _typer.add_typer(bench_commands.app, name="bench")
 
 
-# Newer versions of typer carry a click of their own; what a wrong option raises is reached through typer with both.
+# Newer versions of typer contain their own click; this finds the class of usage errors in both.
 _UsageError = cast("type[typer.BadParameter]", typer.BadParameter.__mro__[1])
 
 
 def run_command_line(arguments: Sequence[str]) -> int:
-    """Run the command line on these arguments; the exit code. Raises ``Upscale8KError`` and ``KeyboardInterrupt``."""
+    """Run the command line and return the exit code. Raises ``Upscale8KError`` and ``KeyboardInterrupt``."""
     command = typer.main.get_command(_typer)
     try:
         result: object = command(
@@ -52,7 +52,7 @@ def run_command_line(arguments: Sequence[str]) -> int:
         return error.exit_code
     except typer.Abort as error:
         raise KeyboardInterrupt from error
-    if result == Cancelled.exit_code:  # what newer versions make of Ctrl-C
+    if result == Cancelled.exit_code:  # the result of Ctrl-C in newer versions
         raise KeyboardInterrupt
     if not arguments:
         return _UsageError.exit_code

@@ -1,4 +1,4 @@
-"""``bench``: time and memory, side by side with the peers."""
+"""``bench``: measure time and memory, also of other programs."""
 
 from __future__ import annotations
 
@@ -15,20 +15,26 @@ from ..run_options import RunOptions, find_shipped_workflow
 from . import options
 from .workflow_commands import load_and_run
 
-app = typer.Typer(help="Time and memory, side by side with the peers.", no_args_is_help=True)
+app = typer.Typer(help="Measure time and memory, also of ComfyUI and other programs.", no_args_is_help=True)
+
+Comfyui = Annotated[Path, typer.Option("--comfyui", help="Folder of a ComfyUI checkout to compare with.")]
+Model = Annotated[str, typer.Option("-m", "--model", help="Catalog id or file name of the model.")]
+Runs = Annotated[int, typer.Option("--runs", min=1, help="Counted runs of each peer, taken in turn; at least 1.")]
+Threads = Annotated[int, typer.Option("--threads", min=0, help="CPU threads of each peer; 0 uses all cores.")]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text.")]
 
 
 @app.command("image")
 def bench_image(
-    comfyui: Annotated[Path, typer.Option("--comfyui", help="A ComfyUI checkout, the peer.")],
-    model: Annotated[str, typer.Option("-m", "--model", help="Catalog id or file name.")] = "realesr-animevideov3",
-    size: Annotated[str, typer.Option("--size", help="Of the picture that is upscaled.")] = "1920x1080",
-    runs: Annotated[int, typer.Option("--runs", min=1, help="Counted runs of each, taken in turn.")] = 3,
-    threads: Annotated[int, typer.Option("--threads", min=0, help="For both; 0 is all cores.")] = 0,
-    as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False,
+    comfyui: Comfyui,
+    model: Model = "realesr-animevideov3",
+    size: Annotated[str, typer.Option("--size", help="Size of the input image as WIDTHxHEIGHT, in pixels.")] = "1920x1080",
+    runs: Runs = 3,
+    threads: Threads = 0,
+    as_json: AsJson = False,
     traceback: options.Traceback = False,
 ) -> None:
-    """Upscale one picture with ComfyUI's own node and with ours, in turn; prints medians and their ratio."""
+    """Upscale one image with ComfyUI's own node and with ours, in turn. Prints medians and their ratio."""
     from ...bench.image import benchmark_image
 
     found_model = find_model(model, RunOptions().resolve_model_folders())
@@ -40,20 +46,25 @@ def bench_image(
 
 @app.command("video")
 def bench_video(
-    comfyui: Annotated[Path, typer.Option("--comfyui", help="A ComfyUI checkout, the peer.")],
-    model: Annotated[str, typer.Option("-m", "--model", help="Catalog id or file name.")] = "realesr-animevideov3",
-    size: Annotated[str, typer.Option("--size", help="Of the film that is made four times as large.")] = "1920x1080",
+    comfyui: Comfyui,
+    model: Model = "realesr-animevideov3",
+    size: Annotated[
+        str, typer.Option("--size", help="Size of the input video as WIDTHxHEIGHT, in pixels; it is enlarged four times.")
+    ] = "1920x1080",
     frames: Annotated[
-        int, typer.Option("--frames", min=2, help="Its length; half as many show growth, ours also runs four times as many.")
+        int,
+        typer.Option(
+            "--frames", min=2, help="Frames of the video, at least 2. Half as many and four times as many show memory growth."
+        ),
     ] = 8,
-    runs: Annotated[int, typer.Option("--runs", min=1, help="Counted runs of each, taken in turn.")] = 1,
-    threads: Annotated[int, typer.Option("--threads", min=0, help="For both; 0 is all cores.")] = 0,
-    codec: Annotated[str, typer.Option("--codec", help="What ours encodes to, in 10 bits.")] = "hevc",
-    preset: Annotated[str, typer.Option("--preset", help="The encoder's own word; empty is our default.")] = "",
-    as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False,
+    runs: Runs = 1,
+    threads: Threads = 0,
+    codec: Annotated[str, typer.Option("--codec", help="Codec of our result (10 bits), as in Video Out.")] = "hevc",
+    preset: Annotated[str, typer.Option("--preset", help="Preset of our encoder, as in Video Out; empty is its default.")] = "",
+    as_json: AsJson = False,
     traceback: options.Traceback = False,
 ) -> None:
-    """Upscale one film with ComfyUI's own nodes and with ours, in turn; prints speed, memory, its growth, and ratios."""
+    """Upscale one video with ComfyUI's own nodes and with ours, in turn. Prints speed, memory, its growth, and ratios."""
     from ...bench.video import benchmark_video
 
     found_model = find_model(model, RunOptions().resolve_model_folders())
@@ -67,22 +78,45 @@ def bench_video(
 
 @app.command("models")
 def bench_models(
-    out: Annotated[Path, typer.Option("-o", "--output", help="A folder for benchmark.json, .md and .png.")],
-    names: Annotated[str | None, typer.Option("--models", help="Ids or file names with commas, or all.")] = None,
-    sizes: Annotated[str | None, typer.Option("--sizes", help="WIDTHxHEIGHT that goes in; several with commas.")] = None,
-    tiles: Annotated[str | None, typer.Option("--tiles", help="Sides of a tile; 0 chooses. Several with commas.")] = None,
-    precisions: Annotated[str | None, typer.Option("--precisions", help="auto, fp32, fp16, bf16; several with commas.")] = None,
-    backends: Annotated[str | None, typer.Option("--backends", help="auto, torch, ...; several with commas.")] = None,
-    warmups: Annotated[int | None, typer.Option("--warmups", min=0, help="Runs of each that do not count.")] = None,
-    runs: Annotated[int | None, typer.Option("--runs", min=1, help="Runs of each that count.")] = None,
-    against: Annotated[Path | None, typer.Option("--against", help="benchmark.json of an earlier run.")] = None,
+    out: Annotated[Path, typer.Option("-o", "--output", help="Folder for benchmark.json, benchmark.md and benchmark.png.")],
+    names: Annotated[
+        str | None,
+        typer.Option(
+            "--models",
+            help="Catalog ids or file names, separated by commas, or all "
+            "(default: realesr-animevideov3, realesrgan-x4plus-anime).",
+        ),
+    ] = None,
+    sizes: Annotated[
+        str | None,
+        typer.Option("--sizes", help="Input sizes as WIDTHxHEIGHT, in pixels, separated by commas (default: 256x256)."),
+    ] = None,
+    tiles: Annotated[
+        str | None,
+        typer.Option("--tiles", help="Tile sides in input pixels, separated by commas; 0 is automatic (default: 0)."),
+    ] = None,
+    precisions: Annotated[
+        str | None, typer.Option("--precisions", help="auto, fp32, fp16 or bf16, separated by commas (default: auto).")
+    ] = None,
+    backends: Annotated[
+        str | None, typer.Option("--backends", help="Backends as in --backend, separated by commas (default: auto).")
+    ] = None,
+    warmups: Annotated[
+        int | None, typer.Option("--warmups", min=0, help="Runs of each combination that do not count, 0 to 100 (default: 1).")
+    ] = None,
+    runs: Annotated[
+        int | None, typer.Option("--runs", min=1, help="Runs of each combination that count, 1 to 1000 (default: 3).")
+    ] = None,
+    against: Annotated[
+        Path | None, typer.Option("--against", help="The benchmark.json of an earlier run, to find regressions.")
+    ] = None,
     models_dir: options.ModelsDir = None,
     extra_model_paths: options.ExtraPaths = None,
     device: options.Device = "auto",
     progress: options.ProgressMode = "auto",
     traceback: options.Traceback = False,
 ) -> None:
-    """Time every model, size, tile, precision and backend that is named. Prints the files that it wrote."""
+    """Measure every combination of models, sizes, tiles, precisions and backends. Prints the written files."""
     earlier = against.resolve() if against else None
     run_options = RunOptions(earlier.parent if earlier else None, out, tuple(models_dir or ()), extra_model_paths, device)
     values = {"models": names, "sizes": sizes, "tiles": tiles, "precisions": precisions, "backends": backends}
@@ -95,37 +129,47 @@ def bench_models(
 
 @app.command("halo")
 def bench_halo(
-    names: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Catalog ids or file names.")],
-    images: Annotated[list[Path] | None, typer.Option("--picture", help="To measure on; may be repeated.")] = None,
+    names: Annotated[list[str], typer.Argument(metavar="MODEL...", help="Catalog ids or file names of models.")],
+    images: Annotated[
+        list[Path] | None,
+        typer.Option("--picture", help="Image file to measure on; may be repeated (default: a synthetic image)."),
+    ] = None,
     models_dir: options.ModelsDir = None,
     device: options.Device = "cpu",
-    as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False,
+    as_json: AsJson = False,
     traceback: options.Traceback = False,
 ) -> None:
-    """Measure the error beside a cut for each halo; a model whose weights are not here is measured with generated ones."""
+    """Measure the error next to a tile border by halo. A model without weights is measured with random ones."""
     from ...bench.halo import profile_model
 
     folders = RunOptions(models_dirs=tuple(models_dir or ())).resolve_model_folders()
     profiles = [profile_model(name, folders, device, images or ()) for name in names]
-    typer.echo(json.dumps([one.as_dict() for one in profiles], indent=2) if as_json else "\n\n".join(map(str, profiles)))
+    texts = json.dumps([profile.as_dict() for profile in profiles], indent=2) if as_json else "\n\n".join(map(str, profiles))
+    typer.echo(texts)
 
 
 @app.command("peers")
 def bench_peers(
-    comfyui: Annotated[Path | None, typer.Option("--comfyui", help="A ComfyUI checkout, one of the peers.")] = None,
-    models: Annotated[
-        str, typer.Option("-m", "--models", help="Catalog ids of 4x models, with commas.")
-    ] = "realesr-animevideov3",
-    sizes: Annotated[str, typer.Option("--sizes", help="Of the picture: one for all, or one for each model.")] = "640x480",
-    runs: Annotated[int, typer.Option("--runs", min=1, help="Counted runs of each, taken in turn.")] = 3,
-    threads: Annotated[int, typer.Option("--threads", min=1, help="For everybody.")] = 2,
-    out: Annotated[
-        Path | None, typer.Option("-o", "--output", help="A page of Markdown; a plot of each model beside it.")
+    comfyui: Annotated[
+        Path | None, typer.Option("--comfyui", help="Folder of a ComfyUI checkout to compare with (default: none).")
     ] = None,
-    as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False,
+    models: Annotated[
+        str, typer.Option("-m", "--models", help="Catalog ids of 4x models, separated by commas.")
+    ] = "realesr-animevideov3",
+    sizes: Annotated[
+        str,
+        typer.Option("--sizes", help="Input size as WIDTHxHEIGHT, in pixels: one for all models, or one for each with commas."),
+    ] = "640x480",
+    runs: Runs = 3,
+    threads: Annotated[int, typer.Option("--threads", min=1, help="CPU threads of each peer; at least 1.")] = 2,
+    out: Annotated[
+        Path | None,
+        typer.Option("-o", "--output", help="Markdown file to write, with a plot for each model next to it (default: none)."),
+    ] = None,
+    as_json: AsJson = False,
     traceback: options.Traceback = False,
 ) -> None:
-    """One picture through everybody who can upscale it on this CPU: time, memory, error where tiles meet."""
+    """Upscale one image with every installed program on this CPU: time, memory, and error at tile borders."""
     from ...bench.measure import describe_machine
     from ...bench.peers import benchmark_peers, list_peer_versions
     from ...bench.peers_page import format_section, write_page
@@ -145,25 +189,28 @@ def bench_peers(
 
 
 def expand_sizes(sizes: str, count: int) -> list[str]:
-    """``sizes`` split at commas, the only one repeated. Raises ``WorkflowError`` for another number of them than ``count``."""
+    """Return ``count`` sizes from ``sizes``, separated by commas; a single size is repeated.
+
+    Raises ``WorkflowError`` for any other number of sizes.
+    """
     size_list = [size.strip() for size in sizes.split(",")]
     size_list = size_list * count if len(size_list) == 1 else size_list
     if len(size_list) != count:
-        raise WorkflowError(f"There are {len(size_list)} sizes for {count} models.", "Name one for all, or one for each.")
+        raise WorkflowError(f"There are {len(size_list)} sizes for {count} models.", "Set one size, or one for each.")
     return size_list
 
 
 @app.command("gpu")
 def bench_gpu(
-    models: Annotated[str, typer.Option("-m", "--models", help="Catalog ids, with commas.")] = (
+    models: Annotated[str, typer.Option("-m", "--models", help="Catalog ids, separated by commas.")] = (
         "realesrgan-x4plus,realesr-animevideov3"
     ),
-    size: Annotated[str, typer.Option("--size", help="Of the frame that is made four times as large.")] = "1920x1080",
-    runs: Annotated[int, typer.Option("--runs", min=1, help="Counted frames of each, taken in turn.")] = 3,
-    as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False,
+    size: Annotated[str, typer.Option("--size", help="Size of the input frame as WIDTHxHEIGHT, in pixels.")] = "1920x1080",
+    runs: Runs = 3,
+    as_json: AsJson = False,
     traceback: options.Traceback = False,
 ) -> None:
-    """What an NVIDIA GPU makes of our way to run a model and of ComfyUI's."""
+    """Measure our way to run a model and ComfyUI's on an NVIDIA GPU."""
     from ...bench.gpu_speed import measure_gpu
     from ...models.load import load_model
 

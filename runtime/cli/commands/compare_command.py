@@ -1,4 +1,4 @@
-"""``compare``: a shipped workflow with values set, on one picture."""
+"""``compare``: run a shipped workflow with other values on one image."""
 
 from __future__ import annotations
 
@@ -15,19 +15,30 @@ from .workflow_commands import load_and_run
 
 
 def compare(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A picture.")],
-    out: Annotated[Path, typer.Option("-o", "--output", help="A folder for the report.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="Image file to upscale with every model.")],
+    out: Annotated[Path, typer.Option("-o", "--output", help="Folder for the report.")],
     models: Annotated[
-        str | None, typer.Option("--models", help="Ids or file names with commas, or all (default: the three families).")
+        str | None,
+        typer.Option(
+            "--models", help="Catalog ids or file names, separated by commas, or all (default: one of each of three families)."
+        ),
     ] = None,
     crop: Annotated[
-        str, typer.Option("--crop", help="centre, texture, edges, faces, all, 512x512, 512x512+X+Y; several with commas.")
+        str,
+        typer.Option(
+            "--crop",
+            help="Crops to compare, separated by commas: centre, texture, edges, faces, all, WIDTHxHEIGHT or WIDTHxHEIGHT+X+Y "
+            "in pixels.",
+        ),
     ] = "centre",
-    to: Annotated[str, typer.Option("--to", help="The common size: 4x, 2x, 8k, WIDTHxHEIGHT.")] = "4x",
-    tile: Annotated[int, typer.Option("--tile", min=0, help="Side of a tile in source pixels; 0 chooses.")] = 0,
-    precision: Annotated[str, typer.Option("--precision", help="auto, fp32, fp16 or bf16.")] = "auto",
+    to: Annotated[str, typer.Option("--to", help="Common size of all results: 4x, 2x, 8k or WIDTHxHEIGHT in pixels.")] = "4x",
+    tile: options.Tile = 0,
+    precision: Annotated[str, typer.Option("--precision", help="Precision of the models: auto, fp32, fp16 or bf16.")] = "auto",
     scores: Annotated[
-        str, typer.Option("--scores", help="Scores of other libraries: ssim, lpips, vmaf, ... or all; with commas.")
+        str,
+        typer.Option(
+            "--scores", help="Scores of other libraries, separated by commas: ssim, lpips, vmaf, ... or all; empty for none."
+        ),
     ] = "",
     models_dir: options.ModelsDir = None,
     extra_model_paths: options.ExtraPaths = None,
@@ -37,12 +48,12 @@ def compare(
     max_pixels: options.MaxPixels = None,
     traceback: options.Traceback = False,
 ) -> None:
-    """Compare models on one picture: a sheet, maps, the analysis, a page with a slider. Prints the files that it wrote.
+    """Compare models on one image: a sheet, maps, an analysis and a page with a slider. Prints the written files.
 
-    Weights that are missing are named in the report with the line that gets them; nothing is downloaded.
+    The report names missing weights and the command that downloads them; nothing is downloaded.
     """
     if not source.is_file():
-        raise MediaError(f"{source}: no such picture.", "Check the name.", path=source)
+        raise MediaError(f"The image {source} does not exist.", "Check the name.", path=source)
     original_path = source.resolve()
     run_options = RunOptions(original_path.parent, out, tuple(models_dir or ()), extra_model_paths, device, backend, max_pixels)
     settings = [

@@ -1,4 +1,4 @@
-"""``trt-build`` and ``export``: a model for other programs to run."""
+"""``trt-build`` and ``export``: write a model for TensorRT or as ONNX."""
 
 from __future__ import annotations
 
@@ -18,25 +18,30 @@ if TYPE_CHECKING:
     from ...models.upscale_model import UpscaleModel
     from ...trt.engine_source import EngineSource
 
-Half = Annotated[bool, typer.Option("--fp16", help="In half precision.")]
-Static = Annotated[bool, typer.Option("--static", help="For this one size, and no smaller one.")]
+Half = Annotated[bool, typer.Option("--fp16", help="Use half precision (default: fp32).")]
+Static = Annotated[bool, typer.Option("--static", help="Build for this tile size only, not for smaller ones.")]
 
 
 def build_trt_engine(
-    source: Annotated[str, typer.Argument(metavar="MODEL|FILE.onnx", help="A catalog id, a file of weights, or ONNX.")],
-    out: Annotated[Path | None, typer.Option("-o", "--output", help="The engine; the cache folder otherwise.")] = None,
+    source: Annotated[str, typer.Argument(metavar="MODEL|FILE.onnx", help="Catalog id, weight file or ONNX file.")],
+    out: Annotated[Path | None, typer.Option("-o", "--output", help="Engine file (default: in the cache folder).")] = None,
     half: Half = False,
-    tile: Annotated[int, typer.Option("--tile", min=1, help="Largest tile, without its halo, in source pixels.")] = 512,
+    tile: Annotated[
+        int, typer.Option("--tile", min=1, help="Side of the largest tile without halo, in source pixels; at least 1.")
+    ] = 512,
     static: Static = False,
-    workspace: Annotated[int, typer.Option("--workspace", min=0, metavar="MB", help="For the builder; 0 is all.")] = 0,
+    workspace: Annotated[
+        int, typer.Option("--workspace", min=0, metavar="MB", help="Memory for the builder in MB; 0 means no limit.")
+    ] = 0,
     target: Annotated[
-        str, typer.Option("--target", help="Compute capabilities, as sm_89,sm_120; this machine's GPU else.")
+        str,
+        typer.Option("--target", help="Compute capabilities to build for, such as sm_89,sm_120; empty is this machine's GPU."),
     ] = "",
     models_dir: options.ModelsDir = None,
     progress: options.ProgressMode = "auto",
     traceback: options.Traceback = False,
 ) -> None:
-    """Build a TensorRT engine, or find that it is there already. Prints where it is."""
+    """Build a TensorRT engine, or find the existing one. Prints its path."""
     from ...trt.get_or_build import get_gpu_name, get_or_build_engine
     from ...trt.target_gpu import find_builder
 
@@ -51,21 +56,22 @@ def build_trt_engine(
         out,
         display.track_progress,
     )
-    display.show_message("Built." if engine.is_new else "It was built before and is as it should be.")
+    display.show_message("Built." if engine.is_new else "The existing engine is up to date.")
     typer.echo(engine.path)
 
 
 def export_model(
-    model: Annotated[str, typer.Argument(metavar="MODEL", help="A catalog id or a file of weights.")],
-    out: Annotated[Path | None, typer.Option("-o", "--output", help="The ONNX file (default: ./MODEL.onnx).")] = None,
+    model: Annotated[str, typer.Argument(metavar="MODEL", help="Catalog id or weight file.")],
+    out: Annotated[Path | None, typer.Option("-o", "--output", help="ONNX file to write (default: ./MODEL.onnx).")] = None,
     half: Half = False,
     tile: Annotated[
-        int, typer.Option("--tile", min=0, help="Side that the network sees, for a graph of one size; 0 is any size.")
+        int,
+        typer.Option("--tile", min=0, help="Side of the model's input in pixels for a graph of one size; 0 means any size."),
     ] = 0,
     models_dir: options.ModelsDir = None,
     traceback: options.Traceback = False,
 ) -> None:
-    """Write a model as ONNX, checked against torch. Prints where it is."""
+    """Write a model as ONNX and check it against torch. Prints its path."""
     from ...models.onnx_export import export_onnx, write_onnx
 
     upscale_model = _load_upscale_model(model, models_dir)
@@ -82,8 +88,8 @@ def _open_engine_source(name: str, tile: int, models_dir: list[Path] | None, *, 
     if name.lower().endswith(".onnx"):
         if half:
             raise WorkflowError(
-                "An ONNX file has the precision that it was written in.",
-                "Leave --fp16 out, or write one in half precision: python -m runtime export MODEL --fp16",
+                "The precision of an ONNX file cannot be changed.",
+                "Leave --fp16 out, or export it in half precision: python -m runtime export MODEL --fp16",
             )
         return make_source_from_onnx(Path(name), tile, fixed=static)
     model = _load_upscale_model(name, models_dir)
@@ -98,9 +104,9 @@ def _load_upscale_model(name: str, models_dir: list[Path] | None) -> UpscaleMode
     if path.is_file() and path.suffix.lower() not in WEIGHT_SUFFIXES:
         kinds = ", ".join(WEIGHT_SUFFIXES)
         raise UnsupportedModel(
-            f"{path} is no file of weights.", f"Give a catalog id or a file that ends in {kinds}.", path=path
+            f"{path} is not a weight file.", f"Use a catalog id or a file with one of the suffixes {kinds}.", path=path
         )
     folders = RunOptions(models_dirs=tuple(models_dir or ())).resolve_model_folders()
-    if path.is_file():  # weights anywhere on the disk, as `export` and `trt-build` only read them
+    if path.is_file():  # any folder is allowed, because `export` and `trt-build` only read it
         name, folders = path.name, (path.resolve().parent,)
     return UpscaleModel.from_descriptor(load_model(find_model(name, folders)))

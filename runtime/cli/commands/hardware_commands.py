@@ -1,4 +1,4 @@
-"""``probe`` and ``doctor``: what is here, which settings suit it, and what is wrong."""
+"""``probe`` and ``doctor``: describe this machine, its settings and its problems."""
 
 from __future__ import annotations
 
@@ -19,17 +19,23 @@ _LEVEL_LABELS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
 
 
 def probe(
-    as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text.")] = False,
     calibrate: Annotated[
-        bool, typer.Option("--calibrate", help="Measure memory and time of the models here, for some seconds, and keep it.")
+        bool,
+        typer.Option("--calibrate", help="Measure memory and time of the available models for some seconds, and store them."),
     ] = False,
-    model: Annotated[str | None, typer.Option("-m", "--model", help="Catalog id that the settings are for.")] = None,
-    ask_torch: Annotated[bool, typer.Option("--torch", help="Also find AMD's, Apple's and Intel's GPUs; loads torch.")] = False,
+    model: Annotated[
+        str | None,
+        typer.Option("-m", "--model", help="Catalog id for the settings (default: the heaviest model of the pack)."),
+    ] = None,
+    ask_torch: Annotated[
+        bool, typer.Option("--torch", help="Also find AMD, Apple and Intel GPUs. Takes seconds, because it loads torch.")
+    ] = False,
     device: options.Device = "auto",
     output_dir: options.OutputDir = None,
     traceback: options.Traceback = False,
 ) -> None:
-    """Show this machine and the settings that suit it, each with its reason."""
+    """Show this machine and the recommended settings with their reasons."""
     from ...hardware.calibration import load_calibration
     from ...hardware.detect import detect
     from ...hardware.report import format_report
@@ -63,7 +69,7 @@ def find_catalog_network(name: str) -> NetworkProfile:
 
 
 def run_doctor(output_dir: options.OutputDir = None, traceback: options.Traceback = False) -> int:
-    """Look for what keeps Upscale8K from working here; exit 1 when there is a problem."""
+    """Find problems of this installation. Exit code 1 if there is one."""
     from ..doctor import diagnose
 
     problems = 0

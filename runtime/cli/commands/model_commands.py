@@ -1,4 +1,4 @@
-"""``models``: the table, and pull, verify and import."""
+"""``models``: list, pull, verify and import models."""
 
 from __future__ import annotations
 
@@ -10,55 +10,60 @@ from typing import Annotated
 import typer
 
 from ...errors import ModelDamaged
-from .. import manage_models as model_commands
 from ..display import open_display
+from ..manage_models import build_model_tables, download_model, list_models_as_json
 from ..run_options import RunOptions, get_default_models_dir
 from . import options
 
-app = typer.Typer(help="What models are here, and getting more.", invoke_without_command=True)
+app = typer.Typer(help="List, download and check models.", invoke_without_command=True)
+
+
+TargetDir = Annotated[
+    Path | None, typer.Option("--models-dir", help="Folder for the weights (default: UPSCALE8K_MODELS_DIR or ./models).")
+]
 
 
 @app.callback()
 def list_models_without_subcommand(context: typer.Context) -> None:
-    """What models are here, and getting more."""
+    """List, download and check models."""
     if context.invoked_subcommand is None:
         list_models()
 
 
 @app.command("list")
 def list_models(
-    as_json: Annotated[bool, typer.Option("--json", help="For a program.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of a table.")] = False,
     models_dir: options.ModelsDir = None,
     extra_model_paths: options.ExtraPaths = None,
 ) -> None:
-    """Show the models that are here and those that can be pulled."""
+    """List the available models and those that can be pulled."""
     folders = RunOptions(models_dirs=tuple(models_dir or ()), extra_model_paths=extra_model_paths).resolve_model_folders()
     if as_json:
-        typer.echo(json.dumps(model_commands.list_models_as_json(folders), indent=2))
+        typer.echo(json.dumps(list_models_as_json(folders), indent=2))
         return
     from rich.console import Console
 
     console = Console(width=None if sys.stdout.isatty() else 160, markup=False, emoji=False)
-    for table in model_commands.build_model_tables(folders, console.width):
+    for table in build_model_tables(folders, console.width):
         console.print(table)
 
 
 @app.command("pull")
 def pull_models(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Catalog ids.")],
-    models_dir: Annotated[Path | None, typer.Option("--models-dir", help="Where to put them.")] = None,
+    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Catalog ids of the models.")],
+    models_dir: TargetDir = None,
     progress: options.ProgressMode = "auto",
     traceback: options.Traceback = False,
 ) -> None:
-    """Download official weights and check them. Prints where they are."""
+    """Download official weights and check their hashes. Prints the files."""
     display = open_display(options.parse_display_mode(progress))
     for name in names:
-        typer.echo(model_commands.download_model(name, models_dir or get_default_models_dir(), display))
+        typer.echo(download_model(name, models_dir or get_default_models_dir(), display))
 
 
 @app.command("verify")
 def verify_models(models_dir: options.ModelsDir = None, traceback: options.Traceback = False) -> int:
-    """Compare the files that are here with the hashes of the official ones."""
+    """Compare the available files with the hashes of the official ones. Exit code 2 if one differs."""
     from ...models.verify import verify_models
 
     verdicts = verify_models(RunOptions(models_dirs=tuple(models_dir or ())).resolve_model_folders())
@@ -69,11 +74,11 @@ def verify_models(models_dir: options.ModelsDir = None, traceback: options.Trace
 
 @app.command("import")
 def import_model(
-    file: Annotated[Path, typer.Argument(help="Weights that you downloaded yourself.")],
-    models_dir: Annotated[Path | None, typer.Option("--models-dir", help="Where to put them.")] = None,
+    file: Annotated[Path, typer.Argument(help="Weight file that you downloaded.")],
+    models_dir: TargetDir = None,
     traceback: options.Traceback = False,
 ) -> None:
-    """Take a file into the models folder, after a look at what it is."""
+    """Check a weight file and copy it into the models folder. Prints the new file."""
     from ...models.verify import import_file
 
     imported = import_file(file, models_dir or get_default_models_dir())

@@ -1,4 +1,4 @@
-"""Options that several commands share: their names, their words."""
+"""Options that several commands share."""
 
 from __future__ import annotations
 
@@ -11,48 +11,70 @@ from ...errors import WorkflowError
 from ...upscale.backends.base import describe_backend_choices
 from ..display import DISPLAY_MODES, DisplayMode
 
-Workflow = Annotated[
-    Path, typer.Argument(help="A workflow saved from the canvas, an API prompt, or a picture that carries one.")
-]
+Workflow = Annotated[Path, typer.Argument(help="Workflow of the canvas, API prompt, or an image or video that contains one.")]
 SetValues = Annotated[
-    list[str] | None, typer.Option("--set", metavar="NODE.INPUT=VALUE", help="Change a value; NODE is an id, title or class.")
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="NODE.INPUT=VALUE",
+        help="Change an input. NODE is an id, title or class. May be repeated.",
+    ),
 ]
-InputDir = Annotated[Path | None, typer.Option("--input-dir", help="Where input files lie (default: ./input).")]
-OutputDir = Annotated[Path | None, typer.Option("--output-dir", help="Where results go (default: ./output).")]
-ModelsDir = Annotated[list[Path] | None, typer.Option("--models-dir", help="Where weights lie; may be given more than once.")]
-ExtraPaths = Annotated[Path | None, typer.Option("--extra-model-paths", help="ComfyUI's extra_model_paths.yaml.")]
-Device = Annotated[str, typer.Option("--device", help="auto, cpu, cuda, cuda:N, mps or xpu.")]
+InputDir = Annotated[Path | None, typer.Option("--input-dir", help="Folder of input files (default: ./input).")]
+OutputDir = Annotated[Path | None, typer.Option("--output-dir", help="Folder for results (default: ./output).")]
+ModelsDir = Annotated[
+    list[Path] | None,
+    typer.Option(
+        "--models-dir", help="Folder of weights; may be repeated (default: UPSCALE8K_MODELS_DIR or the pack's models folder)."
+    ),
+]
+ExtraPaths = Annotated[
+    Path | None,
+    typer.Option("--extra-model-paths", help="YAML file with further folders of weights, in ComfyUI's format (default: none)."),
+]
+Tile = Annotated[int, typer.Option("--tile", min=0, help="Side of a tile in source pixels; 0 is automatic.")]
+Device = Annotated[str, typer.Option("--device", help="Device for the models: auto, cpu, cuda, cuda:N, mps or xpu.")]
 BackendName = Annotated[str, typer.Option("--backend", help=f"{describe_backend_choices()}.")]
-ProgressMode = Annotated[str, typer.Option("--progress", help=" | ".join(DISPLAY_MODES))]
+ProgressMode = Annotated[
+    str,
+    typer.Option("--progress", help=f"How to show progress: {', '.join(DISPLAY_MODES)}."),
+]
 Packs = Annotated[
     list[Path] | None,
-    typer.Option("--nodes", metavar="PACK", help="A ComfyUI node pack to use; it runs with your rights. May be repeated."),
+    typer.Option("--nodes", metavar="PACK", help="Folder of a ComfyUI node pack; it runs with your rights. May be repeated."),
 ]
 ObjectInfo = Annotated[
-    Path | None, typer.Option("--object-info", metavar="FILE", help="ComfyUI's /object_info, for nodes that are not here.")
+    Path | None,
+    typer.Option("--object-info", metavar="FILE", help="ComfyUI's /object_info, for nodes that are not installed."),
 ]
 Outputs = Annotated[
     list[str] | None,
-    typer.Option("--outputs", metavar="NODE", help="Run only what this output needs: an id, title or class. May be repeated."),
+    typer.Option(
+        "--outputs", metavar="NODE", help="Run only the nodes that this output needs: an id, title or class. May be repeated."
+    ),
 ]
 KeepGoing = Annotated[
-    bool, typer.Option("--keep-going", help="Finish what does not depend on a node that fails or is wrong; exit code 1 then.")
+    bool,
+    typer.Option("--keep-going", help="Run all that does not depend on failed or invalid nodes; then exit code 1."),
 ]
-DryRun = Annotated[bool, typer.Option("--dry-run", help="Say what would run, be read and be written; run nothing.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="List what would run, be read and be written; run nothing.")]
 CacheDir = Annotated[
-    Path | None, typer.Option("--cache", metavar="DIR", help="Keep results there, and run only what has changed since.")
+    Path | None,
+    typer.Option("--cache", metavar="DIR", help="Folder for results of nodes; only changed nodes run again."),
 ]
-CacheLimit = Annotated[float, typer.Option("--cache-limit", metavar="GB", min=0.001, help="Most that --cache may hold.")]
-Download = Annotated[bool, typer.Option("--download", help="Pull models that the workflow names and that are not here.")]
+CacheLimit = Annotated[
+    float, typer.Option("--cache-limit", metavar="GB", min=0.001, help="Largest size of --cache in GB; at least 0.001.")
+]
+Download = Annotated[bool, typer.Option("--download", help="Download missing models that the workflow names.")]
 MaxPixels = Annotated[
-    int | None, typer.Option("--max-pixels", min=1, help="Largest picture that is decoded (default: 1000000000).")
+    int | None, typer.Option("--max-pixels", min=1, help="Largest image to decode, in pixels (default: 1000000000).")
 ]
-Traceback = Annotated[bool, typer.Option("--traceback", help="Show where an error came from.")]
+Traceback = Annotated[bool, typer.Option("--traceback", help="Print the Python traceback of an error.")]
 
 
 def parse_display_mode(text: str) -> DisplayMode:
-    """The way to show progress that ``--progress`` names. Raises ``WorkflowError``."""
+    """Return the value of ``--progress``. Raises ``WorkflowError`` for an unknown one."""
     for display_mode in DISPLAY_MODES:
         if display_mode == text:
             return display_mode
-    raise WorkflowError(f"{text!r} is no way to show progress.", f"Use one of: {', '.join(DISPLAY_MODES)}.")
+    raise WorkflowError(f"Unknown --progress {text!r}.", f"Use one of: {', '.join(DISPLAY_MODES)}.")

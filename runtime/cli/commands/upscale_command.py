@@ -1,4 +1,4 @@
-"""``upscale``: a shipped workflow with values set, on one picture or film, or on many."""
+"""``upscale``: run a shipped workflow with other values on one or many images or videos."""
 
 from __future__ import annotations
 
@@ -17,13 +17,17 @@ from .workflow_commands import load_and_run
 
 
 def upscale(
-    source: Annotated[str, typer.Argument(metavar="IN", help="Picture, film, folder or quoted glob of them, or in/%05d.png.")],
-    out: Annotated[Path, typer.Option("-o", "--output", help="The result, a folder for results, or out/%05d.png.")],
-    to: Annotated[str, typer.Option("--to", help="8k, 4k, 16k, 2x, 4x, WIDTHxHEIGHT or 'model scale'.")] = "8k",
-    model: Annotated[str, typer.Option("-m", "--model", help="A catalog id or a file name.")] = "realesr-animevideov3",
-    batch: Annotated[int, typer.Option("-b", "--batch", min=0, help="Tiles through the model at a time; 0 chooses.")] = 0,
-    tile: Annotated[int, typer.Option("--tile", min=0, help="Side of a tile in source pixels; 0 chooses.")] = 0,
-    fps: Annotated[float | None, typer.Option("--fps", help="Pictures a second, for numbered pictures (default: 24).")] = None,
+    source: Annotated[str, typer.Argument(metavar="IN", help="Image, video, folder, quoted glob, or in/%05d.png.")],
+    out: Annotated[Path, typer.Option("-o", "--output", help="Result file, folder for results, or out/%05d.png.")],
+    to: Annotated[
+        str, typer.Option("--to", help="Target size: 8k, 4k, 16k, 2x, 4x, WIDTHxHEIGHT in pixels, or 'model scale'.")
+    ] = "8k",
+    model: Annotated[str, typer.Option("-m", "--model", help="Catalog id or file name.")] = "realesr-animevideov3",
+    batch: Annotated[int, typer.Option("-b", "--batch", min=0, help="Tiles per run of the model; 0 is automatic.")] = 0,
+    tile: options.Tile = 0,
+    fps: Annotated[
+        float | None, typer.Option("--fps", help="Frames per second, for image sequences only (default: 24).")
+    ] = None,
     more: options.SetValues = None,
     models_dir: options.ModelsDir = None,
     extra_model_paths: options.ExtraPaths = None,
@@ -34,10 +38,10 @@ def upscale(
     max_pixels: options.MaxPixels = None,
     traceback: options.Traceback = False,
 ) -> int:
-    """Upscale pictures and films. Prints the files that it wrote.
+    """Upscale images and videos. Prints the written files.
 
-    A picture keeps depth, alpha and colour profile, a film its times, colours, sound and subtitles. Of several one that is bad
-    never stops the rest. A film that was stopped goes on when the same command is given again.
+    Images keep bit depth, alpha and color profile; videos keep timestamps, colors, sound and subtitles. A damaged file does
+    not stop the others. A video that was stopped continues when the same command runs again.
     """
     display = open_display(options.parse_display_mode(progress))
     run_options = RunOptions(None, None, tuple(models_dir or ()), extra_model_paths, device, backend, max_pixels)
@@ -58,7 +62,7 @@ def upscale(
 
 @dataclass(frozen=True)
 class _UpscaleOptions:
-    """What is asked for every picture and film."""
+    """The options for every image and video."""
 
     to: str
     model: str
@@ -74,7 +78,7 @@ class _UpscaleOptions:
 def _run_job(
     job: upscale_jobs.UpscaleJob, upscale_options: _UpscaleOptions, run_options: RunOptions, display: Display, *, download: bool
 ) -> list[Path]:
-    """Run the shipped workflow on one picture or film; the files that it wrote."""
+    """Run the shipped workflow on one image or video; return the written files."""
     node_id = "TiledUpscale" if job.workflow == "image_any.json" else "TiledUpscaleVideo"
     settings = [*upscale_options.format_settings(node_id), *job.settings, *upscale_options.more]
     run_options = replace(run_options, input_dir=job.source.resolve().parent, output_dir=job.result.parent)
@@ -82,9 +86,9 @@ def _run_job(
 
 
 def _is_fatal_for_all_jobs(error: Upscale8KError) -> bool:
-    """Whether the next would meet the same: a person who stops, no model, no device, no room on the disk, a wrong option."""
+    """Return whether the next job would fail too: cancelled, no model, no device, a full disk, a wrong option."""
     if isinstance(error, (Cancelled, ModelError, HardwareMissing)):
         return True
     if isinstance(error, WorkflowError):
-        return not error.node  # a node says what it cannot make of this picture, everybody else what no picture can get
+        return not error.node  # errors of a node are about this image, all others about every image
     return isinstance(error, OutputError) and isinstance(error.__cause__, OSError)

@@ -1,4 +1,4 @@
-"""``run``, ``check``, ``convert`` and ``nodes``: what is done with any workflow."""
+"""``run``, ``check``, ``convert`` and ``nodes``: the commands for any workflow."""
 
 from __future__ import annotations
 
@@ -15,17 +15,16 @@ from ...errors import WorkflowError
 from ...graph.definitions import describe_classes
 from ...graph.execute.node_cache import NodeCache
 from ...host import LocalHost
-from .. import manage_models as model_commands
 from ..cache_option import DEFAULT_CACHE_LIMIT_GB, open_cache
 from ..check_workflows import WorkflowCheckResult, check_workflows
 from ..convert_workflows import convert_workflows, find_workflow_files, read_object_info
 from ..display import Display, open_display
 from ..dry_run import describe_required_files, describe_run
 from ..load_workflow import LoadedWorkflow, load_workflow
+from ..manage_models import download_model, find_missing_models
 from ..program_name import insert_program_name
 from ..run_options import NodeCatalog, RunOptions, open_node_catalog
-from ..run_workflow import make_failure_error, report_skipped_outputs
-from ..run_workflow import run_workflow as run_prepared
+from ..run_workflow import make_failure_error, report_skipped_outputs, run_workflow
 from . import options
 
 
@@ -49,7 +48,7 @@ def run(
     max_pixels: options.MaxPixels = None,
     traceback: options.Traceback = False,
 ) -> None:
-    """Run a workflow. Prints the files that it wrote."""
+    """Run a workflow. Prints the written files."""
     display = open_display(options.parse_display_mode(progress))
     run_options = RunOptions(input_dir, output_dir, tuple(models_dir or ()), extra_model_paths, device, backend, max_pixels)
     with (
@@ -66,7 +65,7 @@ def run(
         loaded = load_workflow(workflow, settings or [], catalog.classes, catalog.describe_nodes(), outputs or ())
         runnable = loaded.select_runnable_outputs(catalog.classes) if keep_going else loaded.require_valid()
         report_skipped_outputs(loaded, runnable, display)
-        outcome = run_prepared(runnable, catalog.classes, host, display, keep_going=keep_going, cache=result_cache)
+        outcome = run_workflow(runnable, catalog.classes, host, display, keep_going=keep_going, cache=result_cache)
         for path in outcome.files:
             typer.echo(path)
         if error := make_failure_error(loaded, runnable, outcome):
@@ -74,7 +73,7 @@ def run(
 
 
 def check(
-    workflows: Annotated[list[Path], typer.Argument(help="Workflows, or folders of them.")],
+    workflows: Annotated[list[Path], typer.Argument(help="Workflow files, or folders with them.")],
     settings: options.SetValues = None,
     input_dir: options.InputDir = None,
     output_dir: options.OutputDir = None,
@@ -83,11 +82,11 @@ def check(
     packs: options.Packs = None,
     object_info: options.ObjectInfo = None,
     as_json: Annotated[
-        bool, typer.Option("--json", help="One JSON object with every file and problem, for a program.")
+        bool, typer.Option("--json", help="Print one JSON object with all files and problems, for programs.")
     ] = False,
     traceback: options.Traceback = False,
 ) -> int:
-    """Name every problem of every workflow at once. Exit code 0 or 2."""
+    """Print every problem of every workflow. Exit code 0 or 2."""
     run_options = RunOptions(input_dir, output_dir, tuple(models_dir or ()), extra_model_paths)
     results = check_workflows(
         find_workflow_files(workflows),
@@ -97,25 +96,26 @@ def check(
         read_object_info(object_info),
         open_display("none"),
     )
-    found: list[WorkflowCheckResult] = []
-    for one in results:
-        found.append(one)
+    checked: list[WorkflowCheckResult] = []
+    for result in results:
+        checked.append(result)
         if not as_json:
-            typer.echo(str(one) if one.is_valid else insert_program_name(f"Error: {one}"), err=not one.is_valid)
+            typer.echo(str(result) if result.is_valid else insert_program_name(f"Error: {result}"), err=not result.is_valid)
+    all_valid = all(result.is_valid for result in checked)
     if as_json:
-        typer.echo(
-            json.dumps({"fine": all(one.is_valid for one in found), "files": [one.as_json() for one in found]}, indent=2)
-        )
-    return 0 if all(one.is_valid for one in found) else WorkflowError.exit_code
+        typer.echo(json.dumps({"fine": all_valid, "files": [result.as_json() for result in checked]}, indent=2))
+    return 0 if all_valid else WorkflowError.exit_code
 
 
 def convert(
-    workflows: Annotated[list[Path], typer.Argument(help="Workflows saved from the canvas, or folders of them.")],
-    out: Annotated[Path | None, typer.Option("-o", "--output", help="A file, or a folder for many.")] = None,
+    workflows: Annotated[list[Path], typer.Argument(help="Workflow files of the canvas, or folders with them.")],
+    out: Annotated[
+        Path | None, typer.Option("-o", "--output", help="Result file, or folder for several (default: stdout).")
+    ] = None,
     object_info: options.ObjectInfo = None,
     traceback: options.Traceback = False,
 ) -> int:
-    """Convert workflows from the canvas format to the API format, as the canvas itself would."""
+    """Convert workflows from the canvas format to the API format, as the canvas does."""
     definitions = read_object_info(object_info) or describe_classes(nodes.get_node_classes(LocalHost()), nodes.DISPLAY_NAMES)
     failures = convert_workflows(workflows, out, definitions)
     for error in failures:
@@ -124,10 +124,10 @@ def convert(
 
 
 def list_nodes(
-    as_json: Annotated[bool, typer.Option("--json", help="In the shape of ComfyUI's /object_info.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON in the format of ComfyUI's /object_info.")] = False,
     models_dir: options.ModelsDir = None,
 ) -> None:
-    """List the nodes that a workflow may use here."""
+    """List the nodes that a workflow can use."""
     catalog = nodes.get_node_classes(
         LocalHost(models_dirs=RunOptions(models_dirs=tuple(models_dir or ())).resolve_model_folders())
     )
@@ -148,7 +148,7 @@ def load_and_run(
     download: bool,
     packs: Sequence[Path] = (),
 ) -> list[Path]:
-    """Run a workflow as a part of another command; the files that it wrote."""
+    """Run a workflow for another command; return the written files."""
     with (
         closing(run_options.create_host(display, workflow)) as host,
         open_node_catalog(host, packs, display.show_message) as catalog,
@@ -156,11 +156,11 @@ def load_and_run(
         if download:
             _pull_missing_models(workflow, settings, catalog, host, display)
         loaded = load_workflow(workflow, settings, catalog.classes, catalog.describe_nodes())
-        return run_prepared(loaded.require_valid(), catalog.classes, host, display).files
+        return run_workflow(loaded.require_valid(), catalog.classes, host, display).files
 
 
 def _print_dry_run(loaded: LoadedWorkflow, catalog: NodeCatalog, host: LocalHost, cache: NodeCache | None) -> None:
-    """Print what a run would do; raises ``WorkflowRejected`` after that when it would not begin."""
+    """Print what a run would do, then raise ``WorkflowRejected`` if the workflow has problems."""
     lines = describe_required_files(loaded, catalog.classes, host)
     for line in lines if loaded.problems else describe_run(loaded, catalog.classes, host, cache):
         typer.echo(line)
@@ -171,6 +171,6 @@ def _pull_missing_models(
     workflow: Path, settings: Sequence[str], catalog: NodeCatalog, host: LocalHost, display: Display
 ) -> None:
     loaded = load_workflow(workflow, settings, catalog.classes, catalog.describe_nodes())
-    for entry in model_commands.find_missing_models(loaded.prompt, catalog.classes, host.models_dirs):
-        display.show_message(f"{entry.id} is not here; downloading it because of --download.")
-        model_commands.download_model(entry.id, host.models_dirs[0], display)
+    for entry in find_missing_models(loaded.prompt, catalog.classes, host.models_dirs):
+        display.show_message(f"{entry.id} is missing; downloading it because of --download.")
+        download_model(entry.id, host.models_dirs[0], display)

@@ -1,4 +1,4 @@
-"""``upscale`` on films and numbered pictures: the shipped workflows with values set."""
+"""``upscale`` on videos and image sequences: the shipped workflows with other values."""
 
 import json
 from fractions import Fraction
@@ -109,7 +109,7 @@ def test_a_result_is_replaced_and_never_numbered(place: Place) -> None:
 def test_a_folder_of_videos_and_images_becomes_a_folder_and_a_bad_one_stops_nothing(place: Place) -> None:
     video("input/b.mkv")
     video("input/d.avi").rename("input/d.ts")  # what a file is called does not matter
-    Path("input/c.mp4").write_text("no film")
+    Path("input/c.mp4").write_text("no video")
     answer = place("upscale", "input", "-o", "output", *LARGER)
     assert answer.code == 2
     assert answer.new == answer.out.splitlines() == ["output/a.png", "output/b.mkv", "output/d.mkv"]
@@ -170,14 +170,14 @@ def test_a_image_of_another_size_is_named_and_what_is_whole_is_kept(place: Place
 @pytest.mark.parametrize(
     ("source", "out", "facts"),
     [
-        ("input/in.mkv", "output/o.avi", [".avi is no format that a film can be written in", ".mp4"]),
-        ("input/in.mkv", "output/o.png", [".png is no format that a film can be written in"]),
-        ("input/a.png", "output/o.mp4", [".mp4 is no format that a picture can be written in"]),
+        ("input/in.mkv", "output/o.avi", ["videos cannot be written as .avi", ".mp4"]),
+        ("input/in.mkv", "output/o.png", ["videos cannot be written as .png"]),
+        ("input/a.png", "output/o.mp4", ["images cannot be written as .mp4"]),
         ("input/in.mkv", "input/in.mkv", ["would be replaced by its own result"]),
-        ("input/shot/%04d.png", "input/shot", ["lies among its own sources"]),
+        ("input/shot/%04d.png", "input/shot", ["is in the folder of its sources"]),
         ("input/none/%04d.png", "output", ["none"]),
         ("input/shot/x_%04d.png", "output", ["There is no picture x_%04d.png"]),
-        ("input/*.mkv", "output/o.mp4", ["names 2 pictures or films", "Give a folder"]),
+        ("input/*.mkv", "output/o.mp4", ["names 2 images or videos", "Set a folder"]),
     ],
 )
 def test_what_does_not_go_together_is_a_sentence(place: Place, source: str, out: str, facts: list[str]) -> None:
@@ -189,7 +189,7 @@ def test_what_does_not_go_together_is_a_sentence(place: Place, source: str, out:
 
 def test_a_rate_is_for_numbered_images(place: Place) -> None:
     video("input/in.mkv")
-    place.refuses(place("upscale", "input/in.mkv", "-o", "output/o.mp4", "--fps", 24, *NULL), "--fps is for numbered pictures")
+    place.refuses(place("upscale", "input/in.mkv", "-o", "output/o.mp4", "--fps", 24, *NULL), "--fps is for image sequences")
 
 
 def test_progress_for_machines_tells_frames_pace_and_bytes(place: Place) -> None:

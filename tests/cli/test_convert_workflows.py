@@ -100,7 +100,7 @@ def test_two_workflows_of_one_name_are_not_written_over_each_other(place: Place,
         Path(name).write_bytes(saved.read_bytes())
     answer = place("convert", "a.json", "a.ui.json", "-o", "out")
     assert (answer.code, answer.new) == (2, ["out/a.api.json"])
-    assert "a.ui.json would replace out/a.api.json, which was made from a.json" in answer.err
+    assert "a.ui.json would replace out/a.api.json, the result of a.json" in answer.err
 
 
 @pytest.mark.parametrize(

@@ -29,9 +29,9 @@ def test_one_bad_file_never_stops_the_rest(place: Place, prompt: Prompt) -> None
     (folder / "d_good.api.json").write_text(json.dumps(prompt))
     answer = place("check", "flows", folder / "b_good.json", "missing.json", "--models-dir", "models")
     assert answer.code == 2
-    assert answer.out.splitlines() == [f"flows/{name}: 4 nodes, no problem." for name in ("b_good.json", "d_good.api.json")] + [
-        f"{folder / 'b_good.json'}: 4 nodes, no problem."
-    ]
+    assert answer.out.splitlines() == [
+        f"flows/{name}: 4 nodes, no problems." for name in ("b_good.json", "d_good.api.json")
+    ] + [f"{folder / 'b_good.json'}: 4 nodes, no problems."]
     assert "a_broken.json is not JSON" in answer.err
     assert "c_typo.json has 1 problem:" in answer.err and "Did you mean 'LoadImage'" in answer.err
     assert "There is no file" in answer.err
@@ -66,7 +66,7 @@ def test_media_beside_each_workflow_are_found(place: Place, prompt: Prompt) -> N
         (place.folder / name / "flow.json").write_text(json.dumps(prompt | {"1": _load("only.png")}))
     (place.folder / "one" / "media" / "only.png").write_bytes(b"x")
     answer = place("check", "one", "two", "--models-dir", "models")
-    assert answer.out == "one/flow.json: 4 nodes, no problem.\n"
+    assert answer.out == "one/flow.json: 4 nodes, no problems.\n"
     assert "'only.png' is not in the input folder" in answer.err
 
 
@@ -139,7 +139,7 @@ needs_corpus = pytest.mark.skipif(not CORPUS.is_dir(), reason="the recorded corp
 
 
 def expected_missing(prompt: dict[str, Any], known: set[str]) -> Counter[str]:
-    """What the frontend would send and nobody here can run."""
+    """A prompt of the frontend with nodes that are not installed."""
     return Counter(node["class_type"] for node in prompt.values() if node["class_type"] not in known)
 
 
