@@ -70,7 +70,7 @@ def test_values_that_no_option_takes_are_refused_before_work_begins(
 
 
 def test_a_device_that_is_not_here(place: Place, prompt: Prompt) -> None:
-    place.refuses(place.run(prompt, "--device", "cuda:77"), "The device cuda:77 was asked for", "--device cpu")
+    place.refuses(place.run(prompt, "--device", "cuda:77"), "The device cuda:77 was requested", "--device cpu")
 
 
 def test_an_extra_model_paths_file_that_is_not_there(place: Place, prompt: Prompt) -> None:

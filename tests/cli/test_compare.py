@@ -63,7 +63,7 @@ def test_what_cannot_be_compared_is_said(place: Place, photo: Path, arguments: t
 def test_a_image_that_is_not_there_or_none_is_said(place: Place) -> None:
     place.refuses(place("compare", "gone.png", "-o", "out", *NULL), "The image gone.png does not exist")
     Path("input/text.png").write_text("no image")
-    place.refuses(place("compare", "input/text.png", "-o", "out", *NULL), "text.png is not a picture")
+    place.refuses(place("compare", "input/text.png", "-o", "out", *NULL), "text.png is not an image")
 
 
 def test_the_benchmark_writes_its_files_and_compares_with_an_earlier_one(place: Place) -> None:

@@ -106,7 +106,7 @@ def test_two_workflows_of_one_name_are_not_written_over_each_other(place: Place,
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
-        (["a.json", "b.json"], "2 workflows need a folder"),
+        (["a.json", "b.json"], "2 workflows need an output folder"),
         (["input"], "no workflows (*.json) in input"),
         (["a.json", "-o", "a.json/b"], "cannot be written"),
         (["a.json", "-o", "a.json/b.json"], "cannot be written"),

@@ -81,7 +81,7 @@ def test_import_takes_a_model_in_and_it_can_be_used(place: Place) -> None:
     [
         ("page.pth", b"<!DOCTYPE html><p>Not found", "is a web page"),
         ("cut.safetensors", b"\x10\0\0\0\0\0\0\0{", "neither a safetensors file"),
-        ("notes.txt", b"dear diary", "does not end like a file with weights"),
+        ("notes.txt", b"dear diary", "does not have the suffix of a weight file"),
         ("RealESRGAN_x4plus.pth", b"dear diary", "is not its official file"),
     ],
 )
@@ -103,7 +103,7 @@ def test_an_unknown_name_cannot_be_pulled(place: Place) -> None:
 
 def test_pull_reports_its_progress_and_prints_where_the_file_is(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The download itself is tested in tests/models/test_pull.py against a server."""
-    from upscale8k.runtime.models import pull as room
+    from upscale8k.runtime.models import pull as manage_models
 
     def pull(entry: object, folder: Path, open_progress: Any) -> object:
         with open_progress(1000, "bytes") as progress:
@@ -111,7 +111,7 @@ def test_pull_reports_its_progress_and_prints_where_the_file_is(place: Place, mo
             progress.advance(1000)
         return SimpleNamespace(path=folder / "x.pth", warning="No source confirms it.")
 
-    monkeypatch.setattr(room, "pull_model", pull)
+    monkeypatch.setattr(manage_models, "pull_model", pull)
     answer = place("models", "pull", "bsrgan-x4", "bsrgan-x2", "--models-dir", "models", "--progress", "json")
     assert (answer.code, answer.out) == (0, "models/x.pth\nmodels/x.pth\n")
     said = [json.loads(line) for line in answer.err.splitlines()]
@@ -119,21 +119,21 @@ def test_pull_reports_its_progress_and_prints_where_the_file_is(place: Place, mo
     assert {line["text"] for line in said if line["event"] == "message"} == {"No source confirms it."}
 
 
-def test_nothing_is_downloaded_unless_it_was_asked_for(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    from upscale8k.runtime.cli import manage_models as room
+def test_nothing_is_downloaded_without_a_request(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    from upscale8k.runtime.cli.commands import workflow_commands
 
-    asked: list[str] = []
+    requested: list[str] = []
 
     def fetch(name: str, folder: Path, display: object) -> None:
-        asked.append(name)
+        requested.append(name)
         torch.save(Compact(num_feat=4, num_conv=2).state_dict(), folder / "RealESRGAN_x2plus.pth")
 
-    monkeypatch.setattr(room, "download_model", fetch)
+    monkeypatch.setattr(workflow_commands, "download_model", fetch)
     line = ("upscale", "input/a.png", "-o", "output", "-m", "realesrgan-x2plus", "--backend", "null", "--models-dir", "models")
     place.refuses(place(*line), "python -m runtime models pull realesrgan-x2plus")
-    assert asked == []
+    assert requested == []
     answer = place(*line, "--download", "--to", "4x", "--progress", "none")
-    assert (answer.code, asked) == (0, ["realesrgan-x2plus"])
+    assert (answer.code, requested) == (0, ["realesrgan-x2plus"])
     assert "realesrgan-x2plus is missing; downloading it because of --download" in answer.err
 
 

@@ -126,7 +126,7 @@ def test_two_images_of_one_result_are_refused(place: Place) -> None:
 
 def test_many_images_do_not_fit_into_one_file(place: Place) -> None:
     place.image("b.png")
-    place.refuses(place("upscale", "input", "-o", "output/b.png", *TWICE), "2 images or videos", "Give a folder with -o")
+    place.refuses(place("upscale", "input", "-o", "output/b.png", *TWICE), "2 images or videos", "Set a folder with -o")
 
 
 @pytest.mark.parametrize(

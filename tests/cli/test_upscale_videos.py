@@ -151,7 +151,7 @@ def test_a_gap_in_the_numbers_is_refused_and_closes_up_when_that_is_asked_for(pl
     assert "number 2 is missing, between 0001.png and 0003.png" in answer.err
     assert answer.new == []
     answer = place("upscale", "input/shot/%04d.png", "-o", "output/%04d.png", "--set", "SequenceIn.gaps=close up", *LARGER)
-    assert "1 number has no picture (2)" in answer.err
+    assert "1 number has no image (2)" in answer.err
     assert len(answer.new) == 3
 
 
@@ -160,7 +160,7 @@ def test_a_image_of_another_size_is_named_and_what_is_whole_is_kept(place: Place
     cv2.imwrite("input/shot/0003.png", FRAMES[0][:12])
     answer = place("upscale", "input/shot/%04d.png", "-o", "output/%04d.png", *LARGER)
     assert answer.code == 2
-    assert "0003.png is 32x12 with 8 bits, the pictures before it are 32x24 with 8" in answer.err
+    assert "0003.png is 32x12 with 8 bits, the images before it are 32x24 with 8" in answer.err
     cv2.imwrite("input/shot/0003.png", FRAMES[2])
     again = place("upscale", "input/shot/%04d.png", "-o", "output/%04d.png", *LARGER)
     assert again.code == 0
@@ -176,7 +176,7 @@ def test_a_image_of_another_size_is_named_and_what_is_whole_is_kept(place: Place
         ("input/in.mkv", "input/in.mkv", ["would be replaced by its own result"]),
         ("input/shot/%04d.png", "input/shot", ["is in the folder of its sources"]),
         ("input/none/%04d.png", "output", ["none"]),
-        ("input/shot/x_%04d.png", "output", ["There is no picture x_%04d.png"]),
+        ("input/shot/x_%04d.png", "output", ["There is no image x_%04d.png"]),
         ("input/*.mkv", "output/o.mp4", ["names 2 images or videos", "Set a folder"]),
     ],
 )
