@@ -103,7 +103,7 @@ def test_an_unknown_name_cannot_be_pulled(place: Place) -> None:
 
 def test_pull_reports_its_progress_and_prints_where_the_file_is(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     """The download itself is tested in tests/models/test_pull.py against a server."""
-    from upscale8k.runtime.models import pull as manage_models
+    from upscale8k.runtime.models import pull as pull_module
 
     def pull(entry: object, folder: Path, open_progress: Any) -> object:
         with open_progress(1000, "bytes") as progress:
@@ -111,7 +111,7 @@ def test_pull_reports_its_progress_and_prints_where_the_file_is(place: Place, mo
             progress.advance(1000)
         return SimpleNamespace(path=folder / "x.pth", warning="No source confirms it.")
 
-    monkeypatch.setattr(manage_models, "pull_model", pull)
+    monkeypatch.setattr(pull_module, "pull_model", pull)
     answer = place("models", "pull", "bsrgan-x4", "bsrgan-x2", "--models-dir", "models", "--progress", "json")
     assert (answer.code, answer.out) == (0, "models/x.pth\nmodels/x.pth\n")
     said = [json.loads(line) for line in answer.err.splitlines()]
