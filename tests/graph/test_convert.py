@@ -241,7 +241,7 @@ def test_reroutes_notes_and_variables_are_seen_through(draw: Draw, definitions: 
     assert conversion.problems == []
 
 
-def test_a_circle_of_reroutes_is_refused(draw: Draw, definitions: Definitions) -> None:
+def test_a_cycle_of_reroutes_is_refused(draw: Draw, definitions: Definitions) -> None:
     canvas = draw()
     canvas.node(1, "Reroute")
     canvas.node(2, "Reroute")
@@ -249,7 +249,7 @@ def test_a_circle_of_reroutes_is_refused(draw: Draw, definitions: Definitions) -
     canvas.link(1, 0, 2, "", "*")
     canvas.link(2, 0, 1, "", "*")
     canvas.link(2, 0, 3, "image")
-    with pytest.raises(WorkflowError, match="circle"):
+    with pytest.raises(WorkflowError, match="form a cycle"):
         convert_workflow(canvas.ui(), definitions)
 
 
@@ -508,10 +508,10 @@ def test_subgraphs_that_unfold_without_end_are_refused(draw: Draw, definitions: 
 def test_the_date_and_other_widgets_are_written_into_file_names(draw: Draw, definitions: Definitions) -> None:
     canvas = draw()
     canvas.node(1, "LoadImage", ["a/b.png", "image"], properties={"Node name for S&R": "LoadImage"})
-    canvas.node(2, "SaveImage", ["%date:yyyy-MM-dd%/%LoadImage.image%_%width%_%Nobody.x%"])
+    canvas.node(2, "SaveImage", ["%date:yyyy-MM-dd%/%LoadImage.image%_%width%_%Unknown.x%"])
     canvas.node(3, "CLIPTextEncode", ["%date:yyyy%"])
     conversion = convert_workflow(canvas.ui(), definitions, now=datetime(2026, 3, 5, 14, 7, 9))
-    assert inputs(conversion)["2"]["filename_prefix"] == "2026-03-05/a_b.png_%width%_%Nobody.x%"
+    assert inputs(conversion)["2"]["filename_prefix"] == "2026-03-05/a_b.png_%width%_%Unknown.x%"
     assert inputs(conversion)["3"]["text"] == "%date:yyyy%"
 
 

@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(not CORPUS.is_dir(), reason="the recorded corpus
 
 
 def read(path: Path) -> document.Document:
-    return document.read_document(path, lambda video: {})  # there is no film among them
+    return document.read_document(path, lambda video: {})  # no video is among them
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""Files of every kind that people pass as a workflow; pictures written by Pillow, as ComfyUI writes them."""
+"""Files of every kind that users pass as a workflow; images are written by Pillow, as ComfyUI writes them."""
 
 import json
 import struct
@@ -18,7 +18,7 @@ API = {"1": {"class_type": "LoadImage", "inputs": {"image": "a.png"}}}
 
 
 def read(path: Path, tags: Mapping[str, str] | None = None) -> Document:
-    """With a film's tags that somebody else has read."""
+    """Read a file; ``tags`` are those of a video."""
     return document.read_document(path, lambda asked: tags or {} if asked == path else {})
 
 
@@ -93,13 +93,13 @@ def test_images_without_a_workflow_say_so(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("suffix", ["mp4", "MKV"])
 def test_a_video_carries_its_workflow_in_its_tags_however_large_it_is(suffix: str, tmp_path: Path) -> None:
-    path = tmp_path / f"film.{suffix}"
+    path = tmp_path / f"clip.{suffix}"
     with path.open("wb") as file:
         file.truncate(2**30)
-    tags = {"title": "A film", "prompt": json.dumps(API), "workflow": json.dumps(UI)}
+    tags = {"title": "A video", "prompt": json.dumps(API), "workflow": json.dumps(UI)}
     assert read(path, tags).ui == UI
     assert read(path, {"prompt": json.dumps(API)}).prompt == API
-    with pytest.raises(WorkflowError, match=rf"film\.{suffix} is not JSON"):
+    with pytest.raises(WorkflowError, match=rf"clip\.{suffix} is not JSON"):
         read(path, {"workflow": "{"})
 
 
@@ -154,12 +154,12 @@ def test_what_is_no_workflow_is_refused_by_what_it_is(tmp_path: Path, content: s
 
 def test_missing_files_folders_videos_and_binary_files_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "empty.mp4").touch()
-    (tmp_path / "film.mp4").write_bytes(b"\0\0\0\x20ftypisom")
+    (tmp_path / "clip.mp4").write_bytes(b"\0\0\0\x20ftypisom")
     (tmp_path / "weights.json").write_bytes(b"\xff\xfa\xfb" * 50)
     cases = [
         ("none.json", "There is no file"),
         (".", "is a folder"),
-        ("film.mp4", "is a video without a workflow"),
+        ("clip.mp4", "is a video without a workflow"),
         ("none.mp4", "There is no file"),
         ("empty.mp4", "is empty"),
         ("weights.json", "not UTF-8"),

@@ -234,12 +234,12 @@ def test_with_keep_going_ctrl_c_still_stops() -> None:
 
 
 def test_an_event_of_a_failure_holds_no_values() -> None:
-    def fail(picture: Image) -> None:
-        held.append(weakref.ref(picture))
+    def fail(image: Image) -> None:
+        held.append(weakref.ref(image))
         raise ValueError("too dark")
 
     held: list[weakref.ref[Image]] = []
-    prompt = {"1": {"class_type": "Make", "inputs": {}}, "2": {"class_type": "Fail", "inputs": {"picture": ["1", 0]}}}
+    prompt = {"1": {"class_type": "Make", "inputs": {}}, "2": {"class_type": "Fail", "inputs": {"image": ["1", 0]}}}
     events = run(prompt, {"Make": node(lambda: (Image(),)), "Fail": node(fail, OUTPUT_NODE=True)}, keep_going=True)
     gc.collect()
     assert [type(event) for event in events] == [NodeStarted, NodeFinished, NodeStarted, NodeFailed]
@@ -250,7 +250,7 @@ def test_an_event_of_a_failure_holds_no_values() -> None:
 
 
 class Chain:
-    """Makes a new picture from the last, and counts the pictures that are alive when it starts."""
+    """Makes a new image from the last, and counts the images that are alive when it starts."""
 
     RETURN_TYPES = ("IMAGE", "MASK")
     FUNCTION = "run"

@@ -372,7 +372,7 @@ def test_what_cannot_be_converted_is_refused_by_name() -> None:
     assert "another group node, 'mk'" in refusal(nested)
     growing = copy.deepcopy(ui)
     growing["extra"]["groupNodes"]["mk"]["nodes"][1]["type"] = "BatchImagesNode"
-    assert "'images' grow" in refusal(growing)
+    assert "the growing input 'images'" in refusal(growing)
     short = copy.deepcopy(ui)
     short["nodes"][0]["widgets_values"] = ["text", *range(11)]
     assert "do not fit its widgets width, height" in refusal(short)

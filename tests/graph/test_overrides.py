@@ -83,7 +83,7 @@ def test_another_choice_brings_its_inputs_with_their_defaults_and_takes_the_old_
         ("count", "NODE.INPUT=VALUE"),
         ("count=5", "NODE.INPUT=VALUE"),
         ("9.count=5", 'The workflow has node 1 (Node "The first. One"), node 2 (Node "Twin"), node 13:1'),
-        ("1.colour=red", "It has count, scale, name, flag, size, codec, image."),
+        ("1.color=red", "It has count, scale, name, flag, size, codec, image."),
         ("1.codec.crf=5", "It has count"),
         ("Twin.count=5", 'node 2 (Node "Twin"), node 13:1 (Other "Twin")'),
         ("Node.count=5", "Name the node by its id"),

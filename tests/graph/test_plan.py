@@ -36,7 +36,7 @@ def order(links: dict[str, list[tuple[str, int]]], outputs: set[str], wanted: li
 
 
 def test_each_chain_is_finished_before_the_next_begins() -> None:
-    """Two pictures of 400 MB are never alive at once."""
+    """Two images of 400 MB are never alive at once."""
     links = {"1": [], "2": [("1", 0)], "3": [("2", 0)], "11": [], "12": [("11", 0)], "13": [("12", 0)]}
     assert order(links, {"3", "13"}) == ["1", "2", "3", "11", "12", "13"]
 

@@ -44,7 +44,7 @@ def of_switch(which: Any) -> dict[str, Any]:
     }
 
 
-def test_a_lazy_input_that_nobody_asks_for_is_never_made_and_arrives_as_none() -> None:
+def test_a_lazy_input_that_is_not_requested_is_never_made_and_arrives_as_none() -> None:
     events = run(of_switch(True), CATALOG)
     assert started(events) == ["1", "3", "4"]
     assert shown(events)["4"] == {"seen": [(True, "a", None)]}
@@ -82,7 +82,7 @@ def test_asking_for_an_input_that_is_not_linked_is_a_fault_of_the_node() -> None
 
 
 def test_a_branch_that_is_out_of_the_question_lets_go_of_what_only_it_would_read() -> None:
-    """The picture is also an input of the branch that is not taken; it dies when that is known."""
+    """The image is also an input of the branch that is not taken; it dies when that is known."""
     alive: list[bool] = []
     born: list[weakref.ref[Image]] = []
 
@@ -93,14 +93,14 @@ def test_a_branch_that_is_out_of_the_question_lets_go_of_what_only_it_would_read
 
     catalog = CATALOG | {
         "Make": node(make),
-        "Size": node(lambda picture: ("a",)),
-        "Enlarge": node(lambda picture: (picture,)),
+        "Size": node(lambda image: ("a",)),
+        "Enlarge": node(lambda image: (image,)),
         "Look": node(lambda value: {"ui": {}, "result": (alive.append(born[0]() is not None),)}, (), OUTPUT_NODE=True),
     }
     prompt = {
         "0": {"class_type": "Make", "inputs": {}},
-        "1": {"class_type": "Size", "inputs": {"picture": ["0", 0]}},
-        "2": {"class_type": "Enlarge", "inputs": {"picture": ["0", 0]}},
+        "1": {"class_type": "Size", "inputs": {"image": ["0", 0]}},
+        "2": {"class_type": "Enlarge", "inputs": {"image": ["0", 0]}},
         "3": {"class_type": "Switch", "inputs": {"which": True, "yes": ["1", 0], "no": ["2", 0]}},
         "4": {"class_type": "Look", "inputs": {"value": ["3", 0]}},
     }
@@ -159,7 +159,7 @@ def test_calls_that_expand_and_calls_that_do_not_keep_their_order() -> None:
     assert shown(run(prompt, catalog))["2"] == {"seen": [1, 20, 3]}
 
 
-def test_outputs_among_the_added_nodes_run_although_nobody_reads_them() -> None:
+def test_outputs_among_the_added_nodes_run_although_no_node_reads_them() -> None:
     grow = expanding(lambda: {"s": {"class_type": "Show", "inputs": {"value": 7}}}, 1)
     assert shown(run(of_one("Grow"), {"Grow": grow, "Show": SHOW}))["s"] == {"seen": [7]}
 
@@ -244,28 +244,28 @@ def test_a_loop_of_any_length_holds_the_images_of_one_round() -> None:
     born: list[weakref.ref[Image]] = []
     alive: list[int] = []
 
-    def develop(picture: Any) -> tuple[Image]:
+    def develop(image: Any) -> tuple[Image]:
         alive.append(sum(ref() is not None for ref in born))
         fresh = Image()
         born.append(weakref.ref(fresh))
         return (fresh,)
 
-    def loop(picture: Image, rounds: int, me: str, prompt: Any) -> Any:
+    def loop(image: Image, rounds: int, me: str, prompt: Any) -> Any:
         if rounds == 0:
-            return (picture,)
+            return (image,)
         graph = {
-            f"{me}.d": {"class_type": "Develop", "inputs": {"picture": picture}},
-            f"{me}.l": {"class_type": "Loop", "inputs": {"picture": [f"{me}.d", 0], "rounds": rounds - 1}},
+            f"{me}.d": {"class_type": "Develop", "inputs": {"image": image}},
+            f"{me}.l": {"class_type": "Loop", "inputs": {"image": [f"{me}.d", 0], "rounds": rounds - 1}},
         }
         return {"expand": graph, "result": ([f"{me}.l", 0],)}
 
     hidden = {"me": "UNIQUE_ID", "prompt": "DYNPROMPT"}
     catalog = {
-        "Develop": node(develop, required={"picture": ("*",)}),
-        "Loop": node(loop, required={"picture": ("*",), "rounds": ("INT",)}, hidden=hidden),
+        "Develop": node(develop, required={"image": ("*",)}),
+        "Loop": node(loop, required={"image": ("*",), "rounds": ("INT",)}, hidden=hidden),
         "Show": node(lambda value: {"ui": {}}, (), OUTPUT_NODE=True),
     }
-    prompt = of_one("Loop", picture=["0", 0], rounds=40) | {"0": {"class_type": "Develop", "inputs": {"picture": 0}}}
+    prompt = of_one("Loop", image=["0", 0], rounds=40) | {"0": {"class_type": "Develop", "inputs": {"image": 0}}}
     gc.disable()
     try:
         assert len(started(run(prompt, catalog))) == 3 + 2 * 40

@@ -27,7 +27,7 @@ def node(function: Callable[..., Any], returns: tuple[str, ...] = ("IMAGE",), na
 
 
 class Place:
-    """A cache folder, an output folder, and nodes: Make (a picture), Twice, Load (a model), Use (picture and model), Save."""
+    """A cache folder, an output folder, and nodes: Make (a image), Twice, Load (a model), Use (image and model), Save."""
 
     def __init__(self, folder: Path) -> None:
         self.folder, self.output = folder / "cache", folder / "output"
