@@ -191,7 +191,7 @@ def test_a_pack_that_cannot_be_loaded_is_named(write_pack: WritePack, host: Loca
 
 
 def test_a_folder_without_a_pack_is_refused(tmp_path: Path, host: LocalHost) -> None:
-    with pytest.raises(WorkflowError, match=r"is no ComfyUI pack: .*__init__.py is not there"):
+    with pytest.raises(WorkflowError, match=r"is not a ComfyUI pack: .*__init__.py does not exist"):
         load_node_pack(tmp_path / "nothing", host)
 
 

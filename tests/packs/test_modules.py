@@ -1,4 +1,4 @@
-"""The stand-ins are there while a pack is in use, and at no other time."""
+"""The stubs are importable while a pack is in use, and at no other time."""
 
 import importlib
 import subprocess
@@ -31,7 +31,7 @@ def test_a_module_of_comfyui_is_there_only_inside(host: LocalHost, name: str) ->
         importlib.import_module(name)
 
 
-def test_nothing_is_installed_by_importing_the_room(root: Path) -> None:
+def test_nothing_is_installed_by_importing_the_package(root: Path) -> None:
     script = (
         "import sys; from runtime.bootstrap import load_pack; load_pack();"
         "import upscale8k.runtime.comfyui.custom_nodes.pack_loader;"

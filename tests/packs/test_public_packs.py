@@ -45,7 +45,7 @@ def image(tmp_path: Path) -> Pixels:
 
 
 def run(root: Path, tmp_path: Path, prompt: dict[str, Any], *packs: Path) -> dict[str, list[Pixels]]:
-    """The pictures that a prompt saves, by the prefix of their names."""
+    """The images that a prompt saves, by the prefix of their names."""
     workflow = tmp_path / "workflow.json"
     workflow.write_text(json.dumps(prompt), encoding="utf-8")
     folders = ["--input-dir", str(tmp_path / "input"), "--output-dir", str(tmp_path / "output")]

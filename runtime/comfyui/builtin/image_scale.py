@@ -5,20 +5,21 @@ Written from their behaviour, not improved: whoever wants better results uses Ti
 
 from __future__ import annotations
 
-from itertools import product
+import math
+from dataclasses import dataclass
 from typing import Literal
 
-import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
-from torch.nn.functional import interpolate, pad
+from torch.nn.functional import pad
 
 from ...errors import OutOfMemory, WorkflowError
 from ...models.load import Descriptor
 from ...progress import OpenProgress, Progress
 from ...upscale.device import resolve_device
 from ...upscale.memory import is_out_of_memory
+from .common_upscale import common_upscale, crop_to_aspect
+from .tiled_scale import count_tiles, tiled_scale_multidim
 
 _TILE, _OVERLAP, _MIN_TILE = 512, 32, 128
 
@@ -41,12 +42,17 @@ def upscale_with_model(images: Tensor, model: Descriptor, device: str, open_prog
     model.to(torch_device)
     channels_first = images.movedim(-1, 1).to(torch_device)
     tile = _TILE
+
+    def run_model(pixels: Tensor) -> Tensor:
+        return model(pixels.float())
+
     while True:
         try:
-            with open_progress(len(channels_first) * _count_tiles(channels_first, tile), "tile") as progress:
-                # Slices, not pictures: the strides of a batch of one decide which convolution is taken, and its last bits.
-                singles = [channels_first[index : index + 1] for index in range(len(channels_first))]
-                upscaled = torch.cat([_upscale_feathered(image, model, tile, progress) for image in singles])
+            counts = [count_tiles(length, tile, _OVERLAP) for length in channels_first.shape[2:]]
+            with open_progress(len(channels_first) * math.prod(counts), "tile") as progress:
+                upscaled = tiled_scale_multidim(
+                    channels_first, run_model, (tile, tile), _OVERLAP, model.scale, pbar=_TileBar(progress)
+                )
             return upscaled.movedim(1, -1).clamp(0.0, 1.0)
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
@@ -61,43 +67,14 @@ def upscale_with_model(images: Tensor, model: Descriptor, device: str, open_prog
                 ) from error
 
 
-def _count_tiles(images: Tensor, tile: int) -> int:
-    return len(_list_positions(images.shape[2], tile)) * len(_list_positions(images.shape[3], tile))
+@dataclass(frozen=True)
+class _TileBar:
+    """Counts tiles for ``tiled_scale_multidim`` as steps of a progress display."""
 
+    progress: Progress
 
-def _list_positions(length: int, tile: int) -> list[int]:
-    return list(range(0, length - _OVERLAP, tile - _OVERLAP)) if length > tile else [0]
-
-
-def _upscale_feathered(image: Tensor, model: Descriptor, tile: int, progress: Progress) -> Tensor:
-    height, width = image.shape[2:]
-    scale = model.scale
-    if height <= tile and width <= tile:
-        upscaled = model(image.float()).cpu()
-        progress.advance()
-        return upscaled
-    total = torch.zeros(1, 3, height * scale, width * scale)
-    weight = torch.zeros(1, 1, height * scale, width * scale)
-    for y, x in product(_list_positions(height, tile), _list_positions(width, tile)):
-        upscaled = model(image[:, :, y : y + tile, x : x + tile].float()).cpu()
-        mask = _make_feather_mask(upscaled.shape[2], upscaled.shape[3], _OVERLAP * scale)
-        rows = slice(y * scale, y * scale + upscaled.shape[2])
-        columns = slice(x * scale, x * scale + upscaled.shape[3])
-        total[:, :, rows, columns] += upscaled * mask
-        weight[:, :, rows, columns] += mask
-        progress.advance()
-    return total.div_(weight)
-
-
-def _make_feather_mask(height: int, width: int, feather: int) -> Tensor:
-    mask = torch.ones(height, width)
-    for axis, length in enumerate((height, width)):
-        if feather < length:
-            ramp = torch.ones(length)
-            ramp[:feather] = torch.arange(1, feather + 1) / feather
-            shape = (-1, 1) if axis == 0 else (1, -1)
-            mask = mask * ramp.view(shape) * ramp.flip(0).view(shape)
-    return mask
+    def update(self, value: float) -> None:
+        self.progress.advance()
 
 
 def resize_images(images: Tensor, width: int, height: int, method: ResizeMethod, *, crop: bool = False) -> Tensor:
@@ -108,16 +85,15 @@ def resize_images(images: Tensor, width: int, height: int, method: ResizeMethod,
     """
     channels_first = images.movedim(-1, 1)
     if width and height and crop:
-        channels_first = _crop_to_aspect(channels_first, width / height)
+        channels_first = crop_to_aspect(channels_first, width / height)
     if not (width and height and channels_first.numel()):
         raise WorkflowError(
             f"A picture of {images.shape[2]}x{images.shape[1]} pixels cannot be made {width}x{height}"
             f"{' after a crop to that aspect' if crop else ''}: no pixel would be left.",
             "Ask for a larger size.",
         )
-    if method == "lanczos":
-        return torch.stack([_resize_lanczos(image, width, height) for image in channels_first.movedim(1, -1)])
-    return interpolate(channels_first, size=(height, width), mode=method).movedim(1, -1)
+    resized = common_upscale(channels_first, width, height, method)
+    return resized[..., None] if resized.ndim == 3 else resized.movedim(1, -1)
 
 
 def scale_images(images: Tensor, width: int, height: int, method: ResizeMethod, *, crop: bool = False) -> Tensor:
@@ -159,17 +135,3 @@ def batch_images(first: Tensor, second: Tensor) -> Tensor:
     if first.shape[1:] != second.shape[1:]:
         second = resize_images(second, first.shape[2], first.shape[1], "bilinear", crop=True)
     return torch.cat([first, second])
-
-
-def _crop_to_aspect(images: Tensor, aspect: float) -> Tensor:
-    height, width = images.shape[2:]
-    x = round((width - width * (aspect / (width / height))) / 2) if width / height > aspect else 0
-    y = round((height - height * ((width / height) / aspect)) / 2) if width / height < aspect else 0
-    return images[:, :, y : height - y, x : width - x]
-
-
-def _resize_lanczos(image: Tensor, width: int, height: int) -> Tensor:
-    pixels = np.clip(255.0 * image.cpu().numpy(), 0, 255).astype(np.uint8)
-    channels = pixels.shape[2]
-    resized = Image.fromarray(pixels[:, :, 0] if channels == 1 else pixels).resize((width, height), Image.Resampling.LANCZOS)
-    return torch.as_tensor(np.asarray(resized).astype(np.float32) / 255.0).reshape(height, width, channels)

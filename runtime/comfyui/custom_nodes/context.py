@@ -1,4 +1,4 @@
-"""The host and the nodes that the stand-ins answer with, while they stand in."""
+"""The host and the nodes that the stubs use while they are installed."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from ...host import Host
 
 @dataclass(frozen=True)
 class StubContext:
-    """``core`` are the nodes that no pack may overwrite; ``catalog`` also holds those of the packs loaded so far, and
-    ``packs`` are the folders, or files, of these."""
+    """``builtin_nodes`` cannot be replaced by packs; ``catalog`` also holds the nodes of the packs loaded so far, and
+    ``packs`` their folders or files."""
 
     host: Host
     builtin_nodes: Mapping[str, type]
@@ -24,11 +24,11 @@ class StubContext:
 
 context_stack: list[StubContext] = []
 importing: ContextVar[bool] = ContextVar("upscale8k_importing", default=False)
-"""Whether a pack is being imported, and has not yet been asked for its nodes."""
+"""Whether a pack is being imported"""
 
 
 def get_context() -> StubContext:
-    """Raises ``HardwareMissing`` when a pack's node runs outside ``stand_in``."""
+    """Return the current context. Raises ``HardwareMissing`` outside ``install_stubs``."""
     if not context_stack:
         raise HardwareMissing(
             "A node of a ComfyUI pack was used after its run had ended.", "Start the run again.", feature="ComfyUI"

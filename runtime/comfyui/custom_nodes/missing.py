@@ -1,7 +1,7 @@
-"""Parts of ComfyUI that are not here. They can be imported, passed on, listed and subclassed; using one says what it is.
+"""Placeholders for missing parts of ComfyUI. They can be imported, passed on, listed and subclassed; using one raises.
 
-Packs read lists of ComfyUI while they declare their nodes: outside of a call an absent list is empty. They look into the
-inputs of its nodes while they are imported: until then these hold whatever is asked for, itself absent.
+Packs read lists of ComfyUI while they declare their nodes, so a missing list is empty outside of a node call. They look into
+the inputs of ComfyUI's nodes while they are imported, so until then these contain a placeholder for every key.
 """
 
 from __future__ import annotations
@@ -16,23 +16,23 @@ from .context import context_stack, importing
 
 
 def raise_missing(name: str) -> NoReturn:
-    """Raises ``HardwareMissing`` for a part of ComfyUI that was used."""
+    """Raise ``HardwareMissing`` for a part of ComfyUI that was used."""
     raise HardwareMissing(
         f"{name} is a part of ComfyUI that the headless runner does not have.",
-        "Run this workflow in ComfyUI, or leave the node out.",
+        "Run this workflow in ComfyUI, or remove the node.",
         feature=name,
     )
 
 
 class _MissingClass(type):
-    """What a class that derives from an absent one derives from."""
+    """Metaclass of the base class that replaces a missing one."""
 
     def __getattr__(cls, attribute: str) -> Any:
         return MissingApi(f"{cls.__name__}.{reject_dunder(cls.__name__, attribute)}")
 
 
 class MissingNodeInputs(dict[str, Any]):
-    """What an absent node would declare: a pack may look into it, and add to it, while it is imported."""
+    """The inputs of a missing node, which a pack may read and extend while it is imported."""
 
     def __init__(self, name: str) -> None:
         super().__init__()
@@ -46,7 +46,7 @@ class MissingNodeInputs(dict[str, Any]):
 
 
 class MissingApi:
-    """Anything below an absent module: ``comfy.samplers.KSampler``, and its attributes in turn."""
+    """Anything in a missing module, such as ``comfy.samplers.KSampler``, and its attributes."""
 
     def __init__(self, name: str) -> None:
         self._name: str = name
@@ -65,7 +65,7 @@ class MissingApi:
         return iter(())
 
     def __add__(self, other: Any) -> Any:
-        """A list of absent things and another."""
+        """Concatenate with another sequence, as an empty one."""
         return type(other)((*self, *other))
 
     def __radd__(self, other: Any) -> Any:
@@ -85,7 +85,7 @@ class MissingApi:
     __ror__ = __or__
 
     def __mro_entries__(self, _: tuple[object, ...]) -> tuple[type]:
-        """A class that is derived from an absent one can be written, not made."""
+        """Let classes derive from a missing class; creating an instance raises."""
         name = self._name
 
         def raise_on_init(*_: Any, **__: Any) -> NoReturn:
@@ -95,30 +95,30 @@ class MissingApi:
         return (_MissingClass(name.rpartition(".")[2], (), {"__init__": raise_on_init, "INPUT_TYPES": input_types}),)
 
     def __repr__(self) -> str:
-        return f"<{self._name} of ComfyUI, absent>"
+        return f"<missing {self._name} of ComfyUI>"
 
 
 def reject_dunder(owner: str, attribute: str) -> str:
-    """The attribute itself; Python's own protocols must see that they are not supported."""
+    """Return the attribute. Raises ``AttributeError`` for dunder names, so that protocols count as unsupported."""
     if attribute.startswith("__"):
         raise AttributeError(f"{owner} has no attribute {attribute!r}")
     return attribute
 
 
 def make_missing_getattr(module: str) -> Callable[[str], MissingApi]:
-    """``__getattr__`` for a stand-in: everything that it does not have is absent."""
+    """Return a ``__getattr__`` for a stub module that returns placeholders for all missing names."""
     return lambda attribute: MissingApi(f"{module}.{reject_dunder(module, attribute)}")
 
 
 class MissingModule(ModuleType):
-    """A module of ComfyUI that is not here at all."""
+    """A module of ComfyUI that has no stub."""
 
     def __init__(self, name: str) -> None:
-        super().__init__(name, "A part of ComfyUI that is not here.")
+        super().__init__(name, "A module of ComfyUI that the headless runner does not have.")
         self.__path__ = []
 
     def __getattr__(self, attribute: str) -> Any:
-        """A node of core that is here after all is that node, whichever module of ComfyUI it is looked for in."""
+        """Return a built-in node from whatever module of ComfyUI it is imported, else a placeholder."""
         if self.__name__.startswith("comfy_extras.") and context_stack and attribute in context_stack[-1].builtin_nodes:
             return context_stack[-1].builtin_nodes[attribute]
         return MissingApi(f"{self.__name__}.{reject_dunder(self.__name__, attribute)}")

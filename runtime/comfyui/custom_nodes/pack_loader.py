@@ -1,4 +1,4 @@
-"""A pack of ComfyUI nodes, imported by its path as ComfyUI imports it."""
+"""Import a pack of ComfyUI nodes by its path, as ComfyUI does."""
 
 from __future__ import annotations
 
@@ -23,10 +23,10 @@ from .v3_adapter import V3_BASE, convert_to_v1
 
 @dataclass(frozen=True)
 class NodePack:
-    """``nodes`` in ComfyUI's V1 contract, and what became of the others.
+    """``nodes`` in ComfyUI's V1 contract.
 
-    ``refused`` are ids that belong to core nodes, which no pack may replace; ``unusable`` are those that cannot even say
-    what their inputs are, with the reason as a sentence.
+    ``rejected_ids`` belong to built-in nodes, which packs cannot replace; ``unusable_nodes`` maps nodes whose declaration
+    fails to the reason, a sentence.
     """
 
     name: str
@@ -37,9 +37,9 @@ class NodePack:
 
 
 def load_node_pack(folder: Path, host: Host, builtin_nodes: Mapping[str, type] | None = None) -> NodePack:
-    """Import a pack: a folder with ``__init__.py``, or one ``.py`` file. ``core`` are the nodes it may not replace.
+    """Import a pack: a folder with ``__init__.py``, or one ``.py`` file. It cannot replace ``builtin_nodes``.
 
-    Raises ``WorkflowError`` that names the pack and what it lacks. Call it, and run its nodes, inside ``stand_in``.
+    Call this, and run its nodes, inside ``install_stubs``. Raises ``WorkflowError`` that names the pack and what it lacks.
     """
     folder = folder.resolve()
     name = folder.stem if folder.suffix == ".py" else folder.name
@@ -56,34 +56,34 @@ def load_node_pack(folder: Path, host: Host, builtin_nodes: Mapping[str, type] |
             except Upscale8KError as error:
                 pack.unusable_nodes[node_id] = error.what
             except Exception as error:
-                pack.unusable_nodes[node_id] = f"Its declaration fails with {type(error).__name__}: {error}."
+                pack.unusable_nodes[node_id] = f"Its declaration failed with {type(error).__name__}: {error}."
     if context_stack:
         get_context().catalog.update(pack.nodes)
     return pack
 
 
 def _adapt_node_class(cls: type, pack: str) -> type:
-    """The class in the V1 contract, after it has declared its inputs once. Raises what its declaration raises."""
+    """Return a class in the V1 contract and declare its inputs once. Raises what its declaration raises."""
     node: Any = convert_to_v1(cls) if issubclass(cls, V3_BASE) else cls
     get_declared_inputs(node, {})
     if not callable(getattr(node, node.FUNCTION)):
-        raise WorkflowError(f"Its function {node.FUNCTION} cannot be called.")
+        raise WorkflowError(f"Its FUNCTION {node.FUNCTION!r} is not callable.")
     node.RELATIVE_PYTHON_MODULE = f"custom_nodes.{pack}"
     return node
 
 
 def _import_pack(folder: Path, name: str) -> tuple[dict[str, type], dict[str, str]]:
-    """The classes that a pack declares, and their titles."""
+    """Return the node classes of a pack and their titles."""
     entry_file = folder if folder.suffix == ".py" else folder / "__init__.py"
     if not entry_file.is_file():
         raise WorkflowError(
-            f"{folder} is no ComfyUI pack: {entry_file} is not there.", "Name the pack's own folder.", path=folder
+            f"{folder} is not a ComfyUI pack: {entry_file} does not exist.", "Name the folder of the pack.", path=folder
         )
-    # The path as the module's name, without dots: relative imports work, and no two packs meet.
+    # The path without dots as the module name: relative imports work, and packs do not collide.
     module_name = str(folder.with_suffix("") if folder.suffix == ".py" else folder).replace(".", "_x_")
     spec = spec_from_file_location(module_name, entry_file)
     if spec is None or spec.loader is None:
-        raise WorkflowError(f"{entry_file} cannot be imported.", "Name the pack's own folder.", path=folder)
+        raise WorkflowError(f"{entry_file} cannot be imported.", "Name the folder of the pack.", path=folder)
     module = module_from_spec(spec)
     sys.modules[module_name] = module
     try:
@@ -114,19 +114,22 @@ def _make_load_error(name: str, error: BaseException) -> WorkflowError:
         return WorkflowError(f"The pack {name} cannot be loaded: {error.what}", error.hint)
     if isinstance(error, ModuleNotFoundError):
         what = f"The pack {name} cannot be loaded: it needs the Python package {error.name}."
-        return WorkflowError(what, "Install what its requirements.txt asks for.")
-    return WorkflowError(f"The pack {name} cannot be loaded: {type(error).__name__}: {error}", "This is a fault of the pack.")
+        return WorkflowError(what, "Install the packages in its requirements.txt.")
+    return WorkflowError(
+        f"The pack {name} cannot be loaded: {type(error).__name__}: {error}",
+        "This is a bug in the pack: report it to its author.",
+    )
 
 
 def _read_node_classes(module: ModuleType) -> tuple[dict[str, type], dict[str, str]]:
-    """``NODE_CLASS_MAPPINGS`` where there are any, else what ``comfy_entrypoint`` answers; and the titles."""
+    """Return ``NODE_CLASS_MAPPINGS``, else the nodes of ``comfy_entrypoint``, and their titles."""
     mappings: Mapping[str, type] | None = getattr(module, "NODE_CLASS_MAPPINGS", None)
     if mappings is not None:
         titles: Mapping[str, str] = getattr(module, "NODE_DISPLAY_NAME_MAPPINGS", None) or {}
         return dict(mappings), {node_id: str(title) for node_id, title in titles.items()}
     entrypoint = getattr(module, "comfy_entrypoint", None)
     if entrypoint is None:
-        raise WorkflowError("it has neither NODE_CLASS_MAPPINGS nor comfy_entrypoint.", "It may hold no nodes at all.")
+        raise WorkflowError("it has neither NODE_CLASS_MAPPINGS nor comfy_entrypoint.", "Check that the folder is a node pack.")
     return asyncio.run(_call_entrypoint(entrypoint))
 
 
@@ -138,7 +141,7 @@ async def _call_entrypoint(entrypoint: Any) -> tuple[dict[str, type], dict[str, 
     for cls in await _await_if_awaitable(extension.get_node_list()):
         try:
             schema = cls.define_schema()
-        except Exception:  # whoever asks for its inputs gets to know
+        except Exception:  # raised again when its inputs are declared
             classes[cls.__name__] = cls
             continue
         classes[schema.node_id] = cls

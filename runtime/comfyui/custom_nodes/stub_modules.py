@@ -1,4 +1,4 @@
-"""Puts the stand-ins where packs look for ComfyUI's modules, for as long as a pack is in use."""
+"""Install the stubs as ComfyUI's modules while a pack is in use."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from . import stubs
 from .context import StubContext, context_stack
 from .missing import MissingModule
 
-# Packages of ComfyUI of which only some modules stand here, and libraries that packs only need inside its server.
+# Packages of ComfyUI with few or no stubs; then modules that packs only need inside its server.
 _PARTIAL_PACKAGES = (
     "comfy",
     "comfy_api",
@@ -31,7 +31,7 @@ _SERVER_MODULES = ("execution", "aiohttp")
 
 
 def is_real_comfyui_available() -> bool:
-    """Whether these names lead to a real ComfyUI."""
+    """Return whether a real ComfyUI is importable."""
     return all(_is_real_module(name) for name in ("folder_paths", "comfy.model_management", "comfy_execution.graph"))
 
 
@@ -47,9 +47,9 @@ def _is_real_module(name: str) -> bool:
 
 @contextmanager
 def install_stubs(host: Host, builtin_nodes: Mapping[str, type] | None = None) -> Generator[None]:
-    """Make ComfyUI's modules importable, as far as they are here, and answer them with ``host``.
+    """Make the stubs of ComfyUI's modules importable; they use ``host``. Does nothing where a real ComfyUI is importable.
 
-    May be nested; a real ComfyUI is left alone. What runs inside is in torch's inference mode, as packs expect.
+    May be nested. The block runs in torch's inference mode, as packs expect.
     """
     if is_real_comfyui_available():
         yield
@@ -81,13 +81,13 @@ def _enter_inference_mode() -> AbstractContextManager[object]:
 
 
 def _map_stub_names() -> dict[str, str]:
-    """ComfyUI's name -> the name of the module that stands in for it."""
+    """Return ComfyUI's module name -> the module name of its stub."""
     prefix = f"{stubs.__name__}."
     return {found.name.removeprefix(prefix): found.name for found in pkgutil.walk_packages(stubs.__path__, prefix)}
 
 
 def _install_modules() -> dict[str, ModuleType]:
-    """Returns the modules of other projects that happened to have one of these names."""
+    """Install the stubs; return the modules of other projects that had one of their names."""
     modules = {name: import_module(place) for name, place in _map_stub_names().items()}
     replaced_modules = {name: sys.modules[name] for name in modules if name in sys.modules}
     sys.modules.update(modules)
@@ -105,7 +105,7 @@ def _remove_modules(replaced_modules: Mapping[str, ModuleType]) -> None:
 
 
 class _MissingModuleFinder(Loader):
-    """The last to be asked: finds an ``AbsentModule`` for what only a real ComfyUI has."""
+    """The last finder: finds a ``MissingModule`` for what only a real ComfyUI has."""
 
     def find_spec(self, name: str, path: Sequence[str] | None = None, target: ModuleType | None = None) -> ModuleSpec | None:
         known = name.partition(".")[0] in (*_PARTIAL_PACKAGES, *_SERVER_MODULES)
@@ -115,7 +115,7 @@ class _MissingModuleFinder(Loader):
         return MissingModule(spec.name)
 
     def exec_module(self, module: ModuleType) -> None:
-        """There is nothing in it."""
+        """Do nothing: the module is empty."""
 
 
 _MISSING_FINDER = _MissingModuleFinder()

@@ -1,4 +1,4 @@
-"""A node class of ComfyUI's V3 declarations, as one of the V1 contract that the executor knows."""
+"""Convert node classes of ComfyUI's V3 API to the V1 contract of the executor."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ V3_BASE = ComfyNode
 
 
 def convert_to_v1(cls: type[ComfyNode]) -> type:
-    """A V1 class whose declarations are those of the schema, asked anew every time, since combo boxes list files."""
+    """Return a V1 class for a V3 class. ``INPUT_TYPES`` reads the schema anew every time, because combo boxes list files."""
     schema = cls.define_schema()
     body: dict[str, Any] = {
         "INPUT_TYPES": classmethod(lambda _: _build_input_types(cls.define_schema())),
@@ -71,7 +71,7 @@ def _build_input_types(schema: Schema) -> dict[str, Any]:
 
 
 def _make_run_function(cls: type[ComfyNode]) -> Any:
-    """The call of a V3 node: a class of its own with its hidden inputs, nested inputs, and an answer in a V1 form."""
+    """Return the function that calls a V3 node with its hidden and nested inputs and converts its result."""
 
     def prepare_call(inputs: dict[str, Any]) -> tuple[type[ComfyNode], dict[str, Any]]:
         schema = cls.define_schema()
@@ -100,7 +100,7 @@ def _drop_hidden_inputs(cls: type[ComfyNode], function: Callable[..., Any]) -> C
 
 
 def _nest_inputs(declared: list[AnyInput], values: Mapping[str, Any]) -> dict[str, Any]:
-    """``codec.crf`` of a dynamic input ``codec`` becomes ``{"codec": {"codec": key, "crf": ...}}``."""
+    """Convert ``codec.crf`` of a dynamic input ``codec`` to ``{"codec": {"codec": key, "crf": ...}}``."""
     groups = {one.id for one in declared if isinstance(one, DynamicCombo.Input | DynamicSlot.Input | Autogrow.Input)}
     nested: dict[str, Any] = {one.id: {} for one in declared if isinstance(one, Autogrow.Input)}
     for name, value in values.items():
@@ -118,13 +118,13 @@ def _nest_inputs(declared: list[AnyInput], values: Mapping[str, Any]) -> dict[st
 
 
 def _convert_result(cls: type[ComfyNode], answer: Any) -> Any:
-    """A tuple, ``{"ui": ..., "result": ..., "expand": ...}`` or a blocker."""
+    """Convert a result to a tuple, ``{"ui": ..., "result": ..., "expand": ...}`` or a blocker."""
     if answer is None:
         answer = NodeOutput()
     if isinstance(answer, tuple | dict | ExecutionBlocker):
         return cast("Any", answer)
     if not isinstance(answer, NodeOutput):
-        what = f"It returned {type(answer).__name__} where a NodeOutput is expected."
+        what = f"It returned {type(answer).__name__} instead of a NodeOutput."
         raise NodeError(what, NODE_BUG_HINT)
     if answer.block_execution is not None:
         return ExecutionBlocker(answer.block_execution)
@@ -133,7 +133,7 @@ def _convert_result(cls: type[ComfyNode], answer: Any) -> Any:
         fields["ui"] = answer.ui.as_dict() if hasattr(answer.ui, "as_dict") else answer.ui
     if answer.expand is not None:
         if not cls.define_schema().enable_expand:
-            raise NodeError("It adds nodes, but its schema has no enable_expand.", NODE_BUG_HINT)
+            raise NodeError("It adds nodes, but its schema does not set enable_expand.", NODE_BUG_HINT)
         fields["expand"] = answer.expand
     if answer.args or not fields:
         fields["result"] = answer.args

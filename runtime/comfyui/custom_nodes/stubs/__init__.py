@@ -1,4 +1,4 @@
-"""ComfyUI's module names, each as far as the headless runner can answer it. Written from described behaviour.
+"""Stubs of ComfyUI's modules, as far as the headless runner supports them. Written from described behavior.
 
-Every module answers what it has; ``__getattr__`` gives an ``Absent`` for the rest, which says so when it is used.
+``__getattr__`` of each module returns a ``MissingApi`` for everything else, which raises when it is used.
 """

@@ -1,4 +1,4 @@
-"""``folder_paths``: where inputs, outputs and models are, answered by the host."""
+"""``folder_paths``: the folders of inputs, outputs and models of the host."""
 
 from __future__ import annotations
 
@@ -22,21 +22,21 @@ _WEIGHTS = (
     *("optical_flow", "detection"),
 )
 _OTHER_KINDS: dict[str, set[str]] = {"configs": {".yaml"}, "diffusers": {"folder"}, "classifiers": {""}, "datasets": set()}
-"""Folders of ComfyUI that hold other things than weights, and the suffixes of those."""
+"""Folders of ComfyUI without weights -> the suffixes of their files"""
 _OWN_FOLDERS = (*_WEIGHTS, *_OTHER_KINDS, "custom_nodes")
 _ALTERNATIVE_FOLDERS = {"text_encoders": "clip", "diffusion_models": "unet", "controlnet": "t2i_adapter"}
 _CURRENT_NAMES = {"unet": "diffusion_models", "clip": "text_encoders"}
 
 
 class _ModelFolders(dict[str, tuple[list[str], set[str]]]):
-    """name -> (folders, suffixes). Packs read it, and add to it; ComfyUI's own names follow the models of the host."""
+    """name -> (folders, suffixes). Packs read and extend it; ComfyUI's own names use the model folders of the host."""
 
     def __init__(self) -> None:
         super().__init__()
         self._refreshed_for: object = None
 
     def refresh(self) -> None:
-        """Give ComfyUI's own names the folders of this run."""
+        """Set the folders of ComfyUI's own names for this run."""
         run = (_get_models_dir(), tuple(get_context().packs))
         if self._refreshed_for != run:
             self._refreshed_for = run
@@ -75,11 +75,11 @@ folder_names_and_paths = _ModelFolders()
 
 
 def map_legacy(folder_name: str) -> str:
-    """The name that ComfyUI gives a folder today."""
+    """Return the current name of a model folder."""
     return _CURRENT_NAMES.get(folder_name, folder_name)
 
 
-# What else the module of ComfyUI 0.30 holds. Packs ask with hasattr which ComfyUI they run in.
+# Other names in the module of ComfyUI 0.30. Packs detect its version by hasattr.
 _MISSING_NAMES = frozenset(
     """
     CacheHelper DANGEROUS_CONTENT_TYPES SYSTEM_USER_PREFIX cache_helper cached_filename_list_ extension_mimetypes_cache
@@ -89,7 +89,7 @@ _MISSING_NAMES = frozenset(
 )
 
 filename_list_cache: dict[str, Any] = {}
-"""ComfyUI keeps its lists of files here; no list is kept between two questions."""
+"""ComfyUI caches its file lists here; the stub caches none."""
 
 
 def __getattr__(name: str) -> Any:
@@ -137,7 +137,7 @@ def get_temp_directory() -> str:
 
 
 def get_user_directory() -> str:
-    """Settings of packs; they last as long as the run."""
+    """Return a folder for settings of packs, which lasts as long as the run."""
     path = get_host().folder("temp") / "user"
     path.mkdir(parents=True, exist_ok=True)
     return str(path)
@@ -148,7 +148,7 @@ def get_system_user_directory(name: str = "system") -> str:
 
 
 def get_public_user_directory(user_id: str) -> str | None:
-    """None for the names of ComfyUI's own folders, which nobody may ask for over the web."""
+    """Return the folder of a user; None for ComfyUI's own folders, which are not served."""
     return None if user_id.startswith("__") else str(Path(get_user_directory()) / Path(user_id).name)
 
 
@@ -157,7 +157,7 @@ def get_directory_by_type(type_name: str) -> str | None:
 
 
 def annotated_filepath(name: str) -> tuple[str, str | None]:
-    """``x.png [output]`` -> ``("x.png", the output folder)``."""
+    """Return ``("x.png", output folder)`` for ``x.png [output]``."""
     plain_name, folder = split_annotation(name)
     return plain_name, None if plain_name == name else get_directory_by_type(folder)
 
@@ -167,7 +167,7 @@ def get_annotated_filepath(name: str, default_dir: str | None = None) -> str:
     root = Path(folder or default_dir or get_input_directory())
     path = resolve_inside(root, plain_name)
     if path is None:
-        raise MediaError(f"{name!r} lies outside the folder {root}.", "A workflow may only name files inside it.", path=root)
+        raise MediaError(f"{name!r} is outside the folder {root}.", "Name a file inside it.", path=root)
     if folder is None and default_dir is None and not path.is_file():
         try:
             return str(get_host().find_input(name))  # the media beside the workflow
@@ -200,13 +200,13 @@ _CONTENT_SUFFIXES = {
 
 
 def filter_files_content_types(files: list[str], content_types: Iterable[str]) -> list[str]:
-    """The files whose suffix is that of a picture, a film, a sound or a 3D model, in their order."""
+    """Return the files with the suffix of an image, a video, audio or a 3D model, in their order."""
     suffixes = set[str]().union(*(_CONTENT_SUFFIXES.get(kind, ()) for kind in content_types))
     return [name for name in files if Path(name).suffix.lower() in suffixes]
 
 
 def add_model_folder_path(folder_name: str, full_folder_path: str, is_default: bool = False) -> None:
-    """A folder of a name that is new may hold files of any kind."""
+    """Add a model folder. A new name accepts files with any suffix."""
     name = map_legacy(folder_name)
     folders = folder_names_and_paths[name][0] if name in folder_names_and_paths else []
     folder_names_and_paths.setdefault(name, (folders, set()))
@@ -219,7 +219,7 @@ def get_folder_paths(folder_name: str) -> list[str]:
 
 
 def recursive_search(directory: str, excluded_dir_names: list[str] | None = None) -> tuple[list[str], dict[str, float]]:
-    """Every file below a folder, by its path inside it, and the times of the folders."""
+    """Return all files in a folder by relative path, and the modification times of the folders."""
     root = Path(directory)
     if not root.is_dir():
         return [], {}
@@ -256,11 +256,11 @@ def get_input_subfolders() -> list[str]:
 def get_save_image_path(
     filename_prefix: str, output_dir: str, image_width: int = 0, image_height: int = 0
 ) -> tuple[str, str, int, str, str]:
-    """(folder, file name, counter, subfolder, prefix) for ``f"{file name}_{counter:05}_.png"`` in the folder."""
+    """Return (folder, file name, counter, subfolder, prefix) for the file ``f"{file name}_{counter:05}_.png"``."""
     prefix = expand_tokens(filename_prefix, width=image_width, height=image_height)
     path = resolve_inside(Path(output_dir), prefix)
     if path is None:
-        what = f"The file name {filename_prefix!r} leads outside the folder {output_dir}."
+        what = f"The file name {filename_prefix!r} is outside the folder {output_dir}."
         raise OutputError(what, "Use a plain name, or sub/name for a folder inside it.", path=Path(output_dir))
     path.parent.mkdir(parents=True, exist_ok=True)
     subfolder = path.parent.relative_to(Path(output_dir).resolve())

@@ -1,4 +1,4 @@
-"""``node_helpers``: small functions of ComfyUI that packs call."""
+"""``node_helpers``: small functions that packs call."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Opened = TypeVar("Opened")
 
 
 def pillow(fn: Callable[[Any], Opened], arg: Any) -> Opened:
-    """Open a picture; a second time with truncated files allowed when the first fails."""
+    """Open an image; if that fails, try again with truncated files allowed."""
     from PIL import ImageFile
 
     try:
@@ -39,7 +39,7 @@ def string_to_torch_dtype(string: str) -> Any:
 
 
 def conditioning_set_values(conditioning: Any, values: dict[str, Any] | None = None, append: bool = False) -> list[Any]:
-    """A copy of a conditioning, a list of ``[tensor, options]``, with options set, or appended to those there are."""
+    """Return a copy of a conditioning, a list of ``[tensor, options]``, with options set or appended."""
     changed: list[Any] = []
     for tensor, options in conditioning:
         merged = dict(options)
@@ -50,7 +50,7 @@ def conditioning_set_values(conditioning: Any, values: dict[str, Any] | None = N
 
 
 def image_alpha_fix(destination: Any, source: Any) -> tuple[Any, Any]:
-    """Two (B, H, W, C) pictures with the destination's channels: a missing alpha is opaque, one too many is cut."""
+    """Give the source the channels of the destination (B, H, W, C): add opaque alpha or drop channels."""
     import torch
 
     missing = destination.shape[-1] - source.shape[-1]

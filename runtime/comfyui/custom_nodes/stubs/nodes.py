@@ -1,4 +1,4 @@
-"""``nodes``: the node classes that a pack may look up, call or derive from."""
+"""``nodes``: the node classes that packs look up, call or derive from."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ EXTENSION_WEB_DIRS: dict[str, str] = {}
 LOADED_MODULE_DIRS: dict[str, str] = {}
 NODE_DISPLAY_NAME_MAPPINGS: dict[str, str] = {}
 
-# What else the module of ComfyUI 0.30 holds. Other names do not exist: packs ask with hasattr before they leave their own here.
+# Other names in the module of ComfyUI 0.30. Packs use hasattr before they add their own.
 _MISSING_NAMES = frozenset(
     """
     CLIPLoader CLIPSetLastLayer CLIPTextEncode CLIPVisionEncode CLIPVisionLoader CheckpointLoader CheckpointLoaderSimple
@@ -42,7 +42,7 @@ def __getattr__(name: str) -> Any:
 
 
 def interrupt_processing(value: bool = True) -> None:
-    """Stops the run at once: nodes run one after the other in the thread of whoever asks."""
+    """Stop the run at once: nodes run in the thread of the caller."""
     if value:
         from .comfy.model_management import InterruptProcessingException
 
@@ -50,4 +50,4 @@ def interrupt_processing(value: bool = True) -> None:
 
 
 def before_node_execution() -> None:
-    """Where ComfyUI looks for an interrupt; here Ctrl-C arrives by itself."""
+    """Do nothing: Ctrl-C raises by itself."""

@@ -1,4 +1,4 @@
-"""``server``: there is none. What packs tell a browser is told to nobody; what they ask of one is absent."""
+"""``server``: without a server, messages to the browser are dropped and everything else is missing."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class BinaryEventTypes:
 
 
 class _Routes:
-    """Takes the web routes that packs declare while they are imported; nobody calls them."""
+    """Accepts the web routes that packs declare while they are imported; they are never called."""
 
     def _accept_route(self, path: str, **_: Any) -> Callable[[Handler], Handler]:
         return lambda handler: handler
@@ -28,14 +28,14 @@ class _Routes:
 
 
 class _Application:
-    """Takes what packs add to the web application."""
+    """Accepts what packs add to the web application."""
 
     def __init__(self) -> None:
         self.router = _Router()
         self.frozen = True
 
     def add_routes(self, *_: Any) -> None:
-        """Nobody calls them."""
+        """Do nothing: routes are never called."""
 
     def __getattr__(self, name: str) -> MissingApi:
         return MissingApi(f"server.PromptServer.app.{reject_dunder('app', name)}")
@@ -43,10 +43,10 @@ class _Application:
 
 class _Router:
     frozen = True
-    """No further routes can be added, so packs that ask do not try."""
+    """No further routes can be added; packs check this."""
 
     def add_static(self, *_: Any, **__: Any) -> None:
-        """Nobody asks for the files."""
+        """Do nothing: files are never served."""
 
     add_route = add_get = add_post = add_static
 
@@ -65,16 +65,16 @@ class PromptServer:
         self.sockets: dict[str, Any] = {}
 
     def send_sync(self, event: Any, data: Any, sid: str | None = None) -> None:
-        """Nobody listens."""
+        """Do nothing: no browser is connected."""
 
     def send_progress_text(self, text: str, node_id: str, sid: str | None = None) -> None:
-        """Nobody listens."""
+        """Do nothing: no browser is connected."""
 
     async def send(self, event: Any, data: Any, sid: str | None = None) -> None:
-        """Nobody listens."""
+        """Do nothing: no browser is connected."""
 
     def add_on_prompt_handler(self, handler: Callable[[Any], Any]) -> None:
-        """Kept, not called: a handler changes prompts that a browser posts, and none does."""
+        """Store a handler, which is never called: it would change prompts posted by a browser."""
         self.on_prompt_handlers.append(handler)
 
     def __getattr__(self, name: str) -> MissingApi:

@@ -1,4 +1,4 @@
-"""``comfy``: of ComfyUI's engine only what image packs need is here."""
+"""``comfy``: the parts of ComfyUI's engine that image packs need."""
 
 from ...missing import make_missing_getattr
 

@@ -1,4 +1,4 @@
-"""``comfy.cli_args``: the options that ComfyUI was started with; none was."""
+"""``comfy.cli_args``: ComfyUI's command line options, all at their defaults."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ __getattr__ = make_missing_getattr("comfy.cli_args")
 
 
 class _Options:
-    """Options that packs look at, with ComfyUI's defaults; all others were not given."""
+    """Options that packs read, with ComfyUI's defaults; all others are None."""
 
     force_fp16 = force_fp32 = lowvram = highvram = novram = gpu_only = cpu = disable_xformers = deterministic = False
     disable_smart_memory = force_channels_last = use_sage_attention = use_flash_attention = disable_auto_launch = False

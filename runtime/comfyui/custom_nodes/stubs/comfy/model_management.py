@@ -1,4 +1,4 @@
-"""``comfy.model_management``: devices and memory, answered with the host; nothing is kept on a device between nodes."""
+"""``comfy.model_management``: devices and memory of the host; no model stays on a device between nodes."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ class InterruptProcessingException(Cancelled):
 
 
 def throw_exception_if_processing_interrupted() -> None:
-    """Ctrl-C arrives by itself."""
+    """Do nothing: Ctrl-C raises by itself."""
 
 
 def processing_interrupted() -> bool:
@@ -64,7 +64,7 @@ def interrupt_current_processing(value: bool = True) -> None:
 
 
 def get_torch_device() -> Any:
-    """The device of the command line; ``auto`` is the first GPU, then Apple's, then the CPU."""
+    """Return the device of the command line; ``auto`` is CUDA, then Apple's MPS, then the CPU."""
     import torch
 
     name = get_host().device()
@@ -116,7 +116,7 @@ def get_autocast_device(dev: Any) -> str:
 
 
 def _return_false(*_: Any, **__: Any) -> bool:
-    """What no device of ours is, or does."""
+    """Return False: no device here has this property."""
     return False
 
 
@@ -163,7 +163,7 @@ def is_nvidia() -> bool:
 
 
 def get_total_memory(dev: Any = None, torch_total_too: bool = False) -> Any:
-    """Bytes of a device's memory."""
+    """Return the memory of a device in bytes."""
     import psutil
     import torch
 
@@ -173,7 +173,7 @@ def get_total_memory(dev: Any = None, torch_total_too: bool = False) -> Any:
 
 
 def get_free_memory(dev: Any = None, torch_free_too: bool = False) -> Any:
-    """Bytes of a device's memory that nobody uses."""
+    """Return the free memory of a device in bytes."""
     import psutil
     import torch
 
@@ -183,7 +183,7 @@ def get_free_memory(dev: Any = None, torch_free_too: bool = False) -> Any:
 
 
 def free_memory(memory_required: float, device: Any, *_: Any, **__: Any) -> list[Any]:
-    """No model is kept that could make room."""
+    """Return an empty list: no model is kept that could be unloaded."""
     return []
 
 
@@ -203,7 +203,7 @@ def soft_empty_cache(force: bool = False) -> None:
 
 
 def should_use_fp16(*_: Any, **__: Any) -> bool:
-    """Full precision, which is right on every device."""
+    """Return False: full precision is right on every device."""
     return False
 
 
@@ -221,11 +221,11 @@ vae_dtype = text_encoder_dtype = unet_dtype = intermediate_dtype
 
 
 def unet_manual_cast(*_: Any, **__: Any) -> None:
-    """Full precision needs no cast."""
+    """Return None: full precision needs no cast."""
 
 
 def dtype_size(dtype: Any) -> int:
-    """Bytes of one value; 4 when no type is given."""
+    """Return the size of one value in bytes; 4 when no dtype is given."""
     return getattr(dtype, "itemsize", 4)
 
 
@@ -236,7 +236,7 @@ def supports_cast(device: Any, dtype: Any) -> bool:
 
 
 def supports_dtype(device: Any, dtype: Any) -> bool:
-    """Whether it is right to compute with a type, not whether it is possible: the CPU computes with 32 bits."""
+    """Return whether a device should compute with a dtype: the CPU only with float32."""
     import torch
 
     return dtype == torch.float32 or (not is_device_cpu(device) and dtype in (torch.float16, torch.bfloat16))
@@ -255,7 +255,7 @@ def cast_to(
     stream: Any = None,
     r: Any = None,
 ) -> Any:
-    """The same values in another type or place, or written into ``r``; everything happens in one stream."""
+    """Return the values with another dtype or on another device, or copy them into ``r``; streams are ignored."""
     if r is not None:
         return r.copy_(weight, non_blocking=non_blocking)
     return weight.to(device=device, dtype=dtype, non_blocking=non_blocking, copy=copy)
@@ -282,15 +282,15 @@ def cleanup_models_gc() -> None:
 
 
 def minimum_inference_memory() -> float:
-    """Bytes that ComfyUI keeps free for the work itself."""
+    """Return the bytes that ComfyUI keeps free for inference."""
     return 0.8 * 1024**3
 
 
 def extra_reserved_memory() -> float:
-    """Nothing is reserved for others."""
+    """Return 0: no memory is reserved for other processes."""
     return 0.0
 
 
 def module_size(module: Any) -> int:
-    """Bytes of a torch module's weights."""
+    """Return the bytes of a torch module's weights."""
     return sum(value.nelement() * value.element_size() for value in module.state_dict().values())

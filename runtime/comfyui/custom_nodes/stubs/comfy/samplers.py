@@ -1,4 +1,4 @@
-"""``comfy.samplers``: the names that packs offer in their combo boxes. Nothing is sampled here."""
+"""``comfy.samplers``: the names that packs offer in their combo boxes; sampling itself is missing."""
 
 from __future__ import annotations
 

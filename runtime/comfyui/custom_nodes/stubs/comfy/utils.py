@@ -13,9 +13,9 @@ from typing import Any
 from .....atomic_write import atomic_write
 from .....errors import ModelDamaged
 from .....progress import Progress
+from ....builtin.tiled_scale import count_tiles, tiled_scale_multidim
 from ...context import get_host
 from ...missing import make_missing_getattr
-from ...tiled_scale import count_tiles, tiled_scale_multidim
 
 __getattr__ = make_missing_getattr("comfy.utils")
 
@@ -23,7 +23,7 @@ PROGRESS_BAR_ENABLED = True
 
 
 class ProgressBar:
-    """Shows how far a node has come, with the display of the host. Steps may be of any size; the display counts to 1000."""
+    """Reports the progress of a node to the host. Steps may have any size; the display counts to 1000."""
 
     def __init__(self, total: float, node_id: str | None = None) -> None:
         self.total = total
@@ -48,68 +48,36 @@ class ProgressBar:
 
 
 def set_progress_bar_enabled(enabled: bool) -> None:
-    """The command line decides what is shown."""
+    """Do nothing: the command line decides what is displayed."""
 
 
 def set_progress_bar_global_hook(function: Callable[..., Any]) -> None:
-    """The command line decides what is shown."""
+    """Do nothing: the command line decides what is displayed."""
 
 
 def common_upscale(samples: Any, width: int, height: int, upscale_method: str, crop: str) -> Any:
-    """Resize (B, C, H, W); ``crop="center"`` cuts the middle out to the new aspect first.
+    """Resize (B, C, H, W); ``crop="center"`` first crops the center to the new aspect ratio."""
+    from ....builtin.common_upscale import common_upscale as resize
 
-    ``upscale_method`` is one of torch's, without antialiasing, or ``lanczos``.
-    """
-    from torch.nn.functional import interpolate
-
-    if samples.ndim > 4:  # (B, C, ..., H, W): every picture by itself
-        batch, channels, *between = samples.shape[:-2]
-        flat = samples.reshape(batch, channels, -1, *samples.shape[-2:]).movedim(2, 1).flatten(0, 1)
-        resized = common_upscale(flat, width, height, upscale_method, crop)
-        return (
-            resized.reshape(batch, -1, channels, height, width).movedim(2, 1).reshape(batch, channels, *between, height, width)
-        )
-    if crop == "center":
-        samples = _crop_to_aspect(samples, width / height)
-    if upscale_method == "lanczos":
-        return lanczos(samples, width, height)
     if upscale_method == "bislerp":
         return bislerp(samples, width, height)
-    return interpolate(samples, size=(height, width), mode=upscale_method)
-
-
-def _crop_to_aspect(samples: Any, aspect: float) -> Any:
-    height, width = samples.shape[-2:]
-    own = width / height
-    x = round((width - width * (aspect / own)) / 2) if own > aspect else 0
-    y = round((height - height * (own / aspect)) / 2) if own < aspect else 0
-    return samples.narrow(-2, y, height - 2 * y).narrow(-1, x, width - 2 * x)
+    return resize(samples, width, height, upscale_method, crop)
 
 
 def lanczos(samples: Any, width: int, height: int) -> Any:
-    """Pillow's Lanczos on 8-bit values, which ComfyUI truncates: (B, C, H, W), or (B, H, W) when C is 1 or absent."""
-    import numpy as np
-    import torch
-    from PIL import Image
+    """Resize (B, C, H, W), or (B, H, W), by Pillow's Lanczos on truncated 8-bit values."""
+    from ....builtin.common_upscale import resize_lanczos
 
-    def resize_one(sample: Any) -> Any:
-        pixels = np.clip(255.0 * sample.cpu().numpy(), 0, 255).astype(np.uint8)
-        resized = np.asarray(Image.fromarray(pixels).resize((width, height), Image.Resampling.LANCZOS))
-        return torch.as_tensor(resized.astype(np.float32) / 255.0)
-
-    grey = samples.ndim == 3 or samples.shape[1] == 1
-    images = samples.reshape(-1, *samples.shape[-2:]) if grey else samples.movedim(1, -1)
-    resized = torch.stack([resize_one(image) for image in images])
-    return (resized if grey else resized.movedim(-1, 1)).to(samples.device, samples.dtype)
+    return resize_lanczos(samples, width, height)
 
 
 def bislerp(samples: Any, width: int, height: int) -> Any:
-    """Interpolation of latents, which no image node needs."""
+    """Raise: interpolation of latents, which no image node needs, is missing."""
     return __getattr__("bislerp")(samples, width, height)
 
 
 def load_torch_file(ckpt: str, safe_load: bool = True, device: Any = None, return_metadata: bool = False) -> Any:
-    """The tensors of a weights file; a pickle may hold nothing else, whatever ``safe_load`` says."""
+    """Return the tensors of a weights file; a pickle may contain nothing else, whatever ``safe_load`` is."""
     path = Path(ckpt)
     metadata = None
     try:
@@ -123,7 +91,7 @@ def load_torch_file(ckpt: str, safe_load: bool = True, device: Any = None, retur
     except OSError:
         raise
     except Exception as error:
-        what = f"{path.name} holds no plain tensors: {error}"
+        what = f"{path.name} does not contain plain tensors: {error}"
         raise ModelDamaged(what, "Use a .safetensors file.", path=path) from error
     return (tensors, metadata) if return_metadata else tensors
 
@@ -150,7 +118,7 @@ def calculate_parameters(sd: Mapping[str, Any], prefix: str = "") -> int:
 def state_dict_prefix_replace(
     state_dict: dict[str, Any], replace_prefix: Mapping[str, str], filter_keys: bool = False
 ) -> dict[str, Any]:
-    """Rename keys by their beginning, in place, or into a new dict of only those (``filter_keys``)."""
+    """Rename keys by prefix, in place, or into a new dict of only those (``filter_keys``)."""
     renamed: dict[str, Any] = {} if filter_keys else state_dict
     for old, new in replace_prefix.items():
         for key in [key for key in state_dict if key.startswith(old)]:
@@ -159,7 +127,7 @@ def state_dict_prefix_replace(
 
 
 def repeat_to_batch_size(tensor: Any, batch_size: int, dim: int = 0) -> Any:
-    """Cut a batch, or repeat it from its beginning, to a size."""
+    """Truncate a batch, or repeat it from its beginning, to a size."""
     count = tensor.shape[dim]
     if count == batch_size:
         return tensor
@@ -171,7 +139,7 @@ def repeat_to_batch_size(tensor: Any, batch_size: int, dim: int = 0) -> Any:
 
 
 def _spread_indices(count: int, wanted: int) -> list[int]:
-    """Which of ``count`` elements make a list of ``wanted``: both ends stay when it shrinks, each repeats when it grows."""
+    """Return evenly spread indices: a shorter list keeps both ends, a longer one repeats elements."""
     if wanted <= 1 or wanted == count:
         return list(range(min(wanted, count)))
     if wanted < count:
@@ -180,7 +148,7 @@ def _spread_indices(count: int, wanted: int) -> list[int]:
 
 
 def resize_to_batch_size(tensor: Any, batch_size: int) -> Any:
-    """A batch with evenly chosen, or evenly repeated, elements."""
+    """Return a batch with evenly chosen or repeated elements."""
     return tensor if tensor.shape[0] == batch_size else tensor[_spread_indices(tensor.shape[0], batch_size)]
 
 
@@ -189,7 +157,7 @@ def resize_list_to_batch_size(l: list[Any], batch_size: int) -> list[Any]:  # no
 
 
 def reshape_mask(input_mask: Any, output_shape: Sequence[int]) -> Any:
-    """A mask in the shape (B, C, ..., H, W) of what it covers."""
+    """Return a mask resized and repeated to ``output_shape`` (B, C, ..., H, W)."""
     import torch
 
     dimensions = len(output_shape) - 2
@@ -205,7 +173,7 @@ def reshape_mask(input_mask: Any, output_shape: Sequence[int]) -> Any:
 
 
 def weight_dtype(sd: Mapping[str, Any], prefix: str = "") -> Any:
-    """The type that most of the values below a prefix have; None when there are none."""
+    """Return the dtype of most values whose keys have a prefix; None when there are none."""
     counts: Counter[Any] = Counter()
     for key, value in sd.items():
         if key.startswith(prefix):
@@ -226,18 +194,18 @@ def state_dict_key_replace(state_dict: dict[str, Any], keys_to_replace: Mapping[
 
 
 def get_attr(obj: Any, attr: str) -> Any:
-    """``get_attr(model, "layer.weight")``."""
+    """Return a nested attribute: ``get_attr(model, "layer.weight")``."""
     return attrgetter(attr)(obj)
 
 
 def resolve_attr(obj: Any, attr: str) -> tuple[Any, str]:
-    """The object that holds the last name of a dotted path, and that name."""
+    """Return the object that has the last name of a dotted path, and that name."""
     holder, _, name = attr.rpartition(".")
     return (attrgetter(holder)(obj) if holder else obj), name
 
 
 def set_attr(obj: Any, attr: str, value: Any) -> Any:
-    """Returns what was there before."""
+    """Set a nested attribute; return its previous value."""
     holder, name = resolve_attr(obj, attr)
     before = getattr(holder, name, None)
     setattr(holder, name, value)
@@ -265,23 +233,23 @@ def tiled_scale(
     output_device: Any = "cpu",
     pbar: ProgressBar | None = None,
 ) -> Any:
-    """Pictures (B, C, H, W) through ``function`` in tiles that are blended over their overlap."""
+    """Apply ``function`` to images (B, C, H, W) in tiles that are blended over their overlap."""
     tile = (tile_y, tile_x)
     return tiled_scale_multidim(samples, function, tile, overlap, upscale_amount, out_channels, output_device, pbar=pbar)
 
 
 def get_tiled_scale_steps(width: int, height: int, tile_x: int, tile_y: int, overlap: int) -> int:
-    """How many tiles one picture has."""
+    """Return the number of tiles of one image."""
     return count_tiles(height, tile_y, overlap) * count_tiles(width, tile_x, overlap)
 
 
 def model_trange(*args: Any, **kwargs: Any) -> Any:
-    """A range; the command line shows the progress."""
+    """Return a range without a progress display."""
     return range(*args)
 
 
 def string_to_seed(data: bytes | str) -> int:
-    """The CRC-32 of a text, by which packs derive seeds from names."""
+    """Return the CRC-32 of a text, which packs use as a seed."""
     import zlib
 
     return zlib.crc32(data.encode() if isinstance(data, str) else data)

@@ -1,4 +1,4 @@
-"""``comfy_api``: the versioned interface of ComfyUI for packs; all versions are the latest here."""
+"""``comfy_api``: ComfyUI's versioned interface for packs; every version is the latest here."""
 
 from ...missing import make_missing_getattr
 

@@ -1,4 +1,4 @@
-"""``comfy_api.input``: the types on the wires, under an older name."""
+"""``comfy_api.input``: the wire types, under an older name."""
 
 from __future__ import annotations
 

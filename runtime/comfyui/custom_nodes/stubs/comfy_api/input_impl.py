@@ -1,4 +1,4 @@
-"""``comfy_api.input_impl``: films, under an older name."""
+"""``comfy_api.input_impl``: videos, under an older name."""
 
 from __future__ import annotations
 

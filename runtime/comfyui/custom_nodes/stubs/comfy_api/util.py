@@ -1,4 +1,4 @@
-"""``comfy_api.util``: what is chosen when a film is saved, under an older name."""
+"""``comfy_api.util``: codecs and containers of videos, under an older name."""
 
 from __future__ import annotations
 

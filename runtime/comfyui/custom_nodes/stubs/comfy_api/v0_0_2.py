@@ -1,4 +1,4 @@
-"""``comfy_api.v0_0_2``: the same as the latest."""
+"""``comfy_api.v0_0_2``: the same as ``latest``."""
 
 from ...missing import make_missing_getattr
 from .latest import IO, UI, ComfyAPI, ComfyAPISync, ComfyExtension, Input, InputImpl, Types, io, ui

@@ -1,4 +1,4 @@
-"""``comfy_execution``: how nodes build graphs and block results."""
+"""``comfy_execution``: build graphs and block results."""
 
 from ...missing import make_missing_getattr
 

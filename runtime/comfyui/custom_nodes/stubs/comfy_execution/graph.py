@@ -1,4 +1,4 @@
-"""``comfy_execution.graph``: the blocker is the executor's own."""
+"""``comfy_execution.graph``: classes of the executor."""
 
 from .....graph.execute.dynamic_prompt import DynamicPrompt
 from .....graph.execute.node_call import ExecutionBlocker

@@ -1,4 +1,4 @@
-"""``comfy_execution.graph_utils``: builds the graph that a node answers with, as plain dicts."""
+"""``comfy_execution.graph_utils``: build the graph that a node returns, as plain dicts."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ class Node:
         self.override_display_id: str | None = None
 
     def out(self, index: int) -> list[Any]:
-        """The link to one of its outputs."""
+        """Return the link to one of its outputs."""
         return [self.id, index]
 
     def set_input(self, key: str, value: Any) -> None:
-        """None takes the input out."""
+        """Set an input; None removes it."""
         if value is None:
             self.inputs.pop(key, None)
         else:
@@ -46,7 +46,7 @@ class Node:
 
 
 class GraphBuilder:
-    """Without a ``prefix`` its ids begin with those of the call that builds it: ``node.call.graph.``"""
+    """Builds a graph. Without a ``prefix`` its ids start with ``node.call.graph.`` of the current call."""
 
     def __init__(self, prefix: str | None = None) -> None:
         self.prefix = self.alloc_prefix() if prefix is None else prefix

@@ -17,6 +17,6 @@ class ExecutionContext(NamedTuple):
 
 
 def get_executing_context() -> ExecutionContext | None:
-    """None outside of a node. A run has no id: nobody queued it."""
+    """Return the current node call, None outside of one. A run without a queue has no id."""
     call = current_call.get()
     return ExecutionContext("", call.node_id, call.index) if call else None

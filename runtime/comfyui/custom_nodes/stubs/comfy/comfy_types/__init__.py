@@ -1,4 +1,4 @@
-"""``comfy.comfy_types``: names for the types on the wires."""
+"""``comfy.comfy_types``: names of the wire types."""
 
 from ....missing import make_missing_getattr
 from .node_typing import IO, CheckLazyMixin, ComfyNodeABC, FileLocator, InputTypeDict

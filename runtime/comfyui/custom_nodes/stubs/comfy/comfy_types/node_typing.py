@@ -1,4 +1,4 @@
-"""``comfy.comfy_types.node_typing``: type names, and base classes that only document the V1 contract."""
+"""``comfy.comfy_types.node_typing``: wire type names, and base classes that document the V1 contract."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ InputTypeDict = InputTypeOptions = HiddenInputTypeDict = FileLocator = dict[str,
 
 
 class IO(StrEnum):
-    """Names of types. Two that are combined, ``A,B``, are not different from either of them."""
+    """Names of wire types. A combined type ``A,B`` compares equal to each of its parts under ``!=``."""
 
     STRING = "STRING"
     IMAGE = "IMAGE"
@@ -61,7 +61,7 @@ class IO(StrEnum):
 
 
 class ComfyNodeABC:
-    """The base class of V1 nodes that like to have one."""
+    """An optional base class of V1 nodes."""
 
     DESCRIPTION = ""
     CATEGORY = ""
@@ -70,7 +70,7 @@ class ComfyNodeABC:
 
 
 class CheckLazyMixin:
-    """Asks for every lazy input that is not there yet."""
+    """Requests every lazy input that is still missing."""
 
     def check_lazy_status(self, **kwargs: Any) -> Sequence[str]:
         return [name for name, value in kwargs.items() if value is None]

@@ -1,4 +1,4 @@
-"""``comfy_api.latest``: V3 declarations (``io``), what nodes show (``ui``), and progress."""
+"""``comfy_api.latest``: V3 declarations (``io``), what nodes display (``ui``), and progress."""
 
 from __future__ import annotations
 
@@ -24,35 +24,35 @@ def __getattr__(name: str) -> Any:
 
 
 class Input:
-    """What stands on the wires, for annotations."""
+    """The wire types, for annotations."""
 
     Image = Mask = Audio = Latent = Any
     Video = VideoInput
 
 
 class InputImpl(metaclass=VideoClassLookup):
-    """``VideoFromFile`` and ``VideoFromComponents``: films, of a file or of pictures in memory."""
+    """``VideoFromFile`` and ``VideoFromComponents``: videos from a file or from images in memory."""
 
 
 class Types(metaclass=VideoClassLookup):
-    """``VideoComponents``, and what is chosen when a film is saved."""
+    """``VideoComponents``, and the codecs and containers of videos."""
 
     VideoCodec = VideoCodec
     VideoContainer = VideoContainer
 
 
 class ComfyExtension:
-    """What ``comfy_entrypoint`` of a V3 pack answers."""
+    """What ``comfy_entrypoint`` of a V3 pack returns."""
 
     async def on_load(self) -> None:
-        """For a pack to override."""
+        """Do nothing; packs may override it."""
 
     async def get_node_list(self) -> list[type[io.ComfyNode]]:
         return []
 
 
 class _ProgressBars:
-    """One progress display for each node that reports by value."""
+    """One progress display per node that reports by value."""
 
     def __init__(self) -> None:
         self._bars: dict[str, ProgressBar] = {}
@@ -73,18 +73,18 @@ _PROGRESS_BARS = _ProgressBars()
 
 class _NodeReplacement:
     async def register(self, node_replace: Any) -> None:
-        """Workflows are converted before packs are asked; a class that was replaced is reported as missing."""
+        """Do nothing: workflows are converted before packs are loaded, and a replaced class is reported as missing."""
 
 
 class _Execution:
     async def set_progress(self, value: float, max_value: float, node_id: str | None = None, **_: Any) -> None:
-        """Show how far the current node is; previews are not shown."""
+        """Display the progress of the current node, without previews."""
         _PROGRESS_BARS.show_progress(value, max_value, node_id)
 
 
 class _ExecutionSync:
     def set_progress(self, value: float, max_value: float, node_id: str | None = None, **_: Any) -> None:
-        """Show how far the current node is; previews are not shown."""
+        """Display the progress of the current node, without previews."""
         _PROGRESS_BARS.show_progress(value, max_value, node_id)
 
 

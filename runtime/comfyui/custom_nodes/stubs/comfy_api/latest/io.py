@@ -1,6 +1,6 @@
-"""``comfy_api.latest.io``: the V3 declarations of nodes, for schemas that say plain things.
+"""``comfy_api.latest.io``: the V3 declarations of nodes.
 
-Every type has an ``Input`` and an ``Output``. An input's options are kept under the names that ``/object_info`` uses.
+Every type has an ``Input`` and an ``Output``. The options of an input have the names that ``/object_info`` uses.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ class Hidden(StrEnum):
 
 
 class HiddenHolder:
-    """``cls.hidden.unique_id`` and so on; what was not asked for is None."""
+    """The hidden inputs as attributes, such as ``cls.hidden.unique_id``; others are None."""
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values = values
@@ -71,7 +71,7 @@ class HiddenHolder:
 
 
 class AnyInput:
-    """One input: its id, and the options that were given."""
+    """One input: its id and options."""
 
     io_type = "*"
 
@@ -86,7 +86,7 @@ class AnyInput:
         return str(self.options.get("widgetType") or self.io_type)
 
     def to_v1_declaration(self) -> tuple[str, dict[str, Any]]:
-        """As V1 declares it: ``(type, options)``."""
+        """Return the V1 declaration ``(type, options)``."""
         return self.get_io_type(), {name: value for name, value in self.options.items() if value is not None}
 
 
@@ -112,7 +112,7 @@ class AnyOutput:
 
 
 class ComfyTypeIO:
-    """A type on a wire."""
+    """A wire type."""
 
     io_type = "*"
     Type: Any = Any
@@ -121,7 +121,7 @@ class ComfyTypeIO:
 
 
 def comfytype(io_type: str, **_: Any) -> Any:
-    """A decorator that gives a class the name of its type, and its ``Input`` and ``Output`` too."""
+    """Return a decorator that sets the wire type of a class, its ``Input`` and its ``Output``."""
 
     def decorate(cls: type[ComfyTypeIO]) -> type[ComfyTypeIO]:
         cls.io_type = io_type
@@ -134,12 +134,12 @@ def comfytype(io_type: str, **_: Any) -> Any:
 
 
 def Custom(io_type: str) -> type[ComfyTypeIO]:
-    """A type of a pack's own."""
+    """Return a wire type with any name."""
     return comfytype(io_type)(type(io_type, (ComfyTypeIO,), {}))
 
 
 class _ComboInput(AnyInput):
-    """``options`` may be an Enum class; ``upload`` is the kind of file that may be uploaded."""
+    """``options`` may be an Enum class; ``upload`` is the kind of file that can be uploaded."""
 
     def __init__(self, id: str, options: Any = None, *_: Any, upload: UploadType | None = None, **more: Any) -> None:
         super().__init__(id, **more)
@@ -165,7 +165,7 @@ class MultiCombo(ComfyTypeIO):
 
 
 class MultiType:
-    """Takes any of several types."""
+    """Accepts any of several types."""
 
     class Input(AnyInput):
         io_type = "COMFY_MULTITYPED_V3"
@@ -184,7 +184,7 @@ class MultiType:
 
 
 class MatchType:
-    """Inputs and outputs that take any type, all the same one."""
+    """Inputs and outputs of any type, which must all be equal."""
 
     class Template:
         def __init__(self, template_id: str, allowed_types: Any = None) -> None:
@@ -211,7 +211,7 @@ class MatchType:
 
 
 class Autogrow:
-    """A group of inputs that grows as it is connected."""
+    """A group of inputs that grows while it is being connected."""
 
     class TemplatePrefix:
         def __init__(self, input: AnyInput, prefix: str, min: int = 1, max: int = 10) -> None:
@@ -234,7 +234,7 @@ class Autogrow:
 
 
 class DynamicCombo:
-    """A combo box whose choice decides which further inputs there are."""
+    """A combo box whose choice decides on further inputs."""
 
     class Option:
         def __init__(self, key: str, inputs: Sequence[AnyInput]) -> None:
@@ -256,7 +256,7 @@ class DynamicCombo:
 
 
 class DynamicSlot:
-    """An input that brings further ones along when it is connected."""
+    """An input that shows further inputs when it is connected."""
 
     class Input(AnyInput):
         io_type = "COMFY_DYNAMICSLOT_V3"
@@ -267,12 +267,12 @@ class DynamicSlot:
             self.inputs = list(inputs)
 
         def list_v1_declarations(self) -> dict[str, tuple[str, dict[str, Any]]]:
-            """The slot, as an input of its own type that is connected or not there, and the others as ``slot.name``."""
+            """Return the slot as an optional input without a widget, and the others as ``slot.name``."""
             slot = (self.slot.get_io_type(), {**self.options, "forceInput": True})
             return {self.id: slot, **{f"{self.id}.{one.id}": one.to_v1_declaration() for one in self.inputs}}
 
 
-# Types that are a name, and nothing more is to be said about them here.
+# Types without behavior
 Boolean = Custom("BOOLEAN")
 Int = Custom("INT")
 Float = Custom("FLOAT")
@@ -353,7 +353,7 @@ Range = Custom("RANGE")
 
 @dataclass
 class Schema:
-    """What a V3 node says about itself."""
+    """The declaration of a V3 node."""
 
     node_id: str
     display_name: str | None = None
@@ -377,13 +377,13 @@ class Schema:
     has_intermediate_output: bool = False
 
     def list_hidden(self) -> list[Hidden]:
-        """Output nodes are given the prompt and the workflow without asking."""
+        """Return the hidden inputs; output nodes always get the prompt and the workflow."""
         given = [Hidden.prompt, Hidden.extra_pnginfo] if self.is_output_node else []
         return list(dict.fromkeys([*self.hidden, *given]))
 
 
 class NodeOutput:
-    """What a V3 node answers."""
+    """The result of a V3 node."""
 
     def __init__(
         self, *args: Any, ui: Any = None, expand: dict[str, Any] | None = None, block_execution: str | None = None

@@ -1,4 +1,4 @@
-"""``comfy_api.latest.ui``: what a V3 node shows besides its results."""
+"""``comfy_api.latest.ui``: what a V3 node displays besides its results."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ class SavedAudios:
 
 
 class ImageSaveHelper:
-    """Saves pictures (B, H, W, C) as core's SaveImage does; ``cls`` is the node, whose hidden inputs they carry."""
+    """Saves images (B, H, W, C) as SaveImage does; the hidden inputs of the node ``cls`` become their metadata."""
 
     @staticmethod
     def save_images(
@@ -55,7 +55,7 @@ class ImageSaveHelper:
 
 
 class PreviewVideo:
-    """Films that were saved."""
+    """Saved videos."""
 
     def __init__(self, values: Sequence[Any], **_: Any) -> None:
         self.values = list(values)
@@ -73,7 +73,7 @@ class PreviewText:
 
 
 class PreviewImage:
-    """Pictures (B, H, W, C) that are put into the temporary folder by core's node."""
+    """Images (B, H, W, C), saved to the temporary folder by the PreviewImage node."""
 
     def __init__(self, image: Any, animated: bool = False, cls: Any = None, **_: Any) -> None:
         preview = get_context().builtin_nodes.get("PreviewImage")
@@ -87,7 +87,7 @@ class PreviewImage:
 
 
 class PreviewMask(PreviewImage):
-    """Masks (B, H, W) as grey pictures."""
+    """Masks (B, H, W) as gray images."""
 
     def __init__(self, mask: Any, animated: bool = False, cls: Any = None, **_: Any) -> None:
         super().__init__(mask.reshape(-1, 1, *mask.shape[-2:]).movedim(1, -1).expand(-1, -1, -1, 3))

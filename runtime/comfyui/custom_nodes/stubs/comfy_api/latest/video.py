@@ -1,4 +1,4 @@
-"""The films of ``comfy_api``. Their classes are those of the room ``video``, which is imported when one is asked for."""
+"""The video classes of ``comfy_api``, from ``builtin.video``, which is imported on first use."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _VIDEO_CLASS_NAMES = ("VideoComponents", "VideoFromComponents", "VideoFromFile")
 
 
 def get_video_class(name: str) -> Any:
-    """The class of this name; None when it is none of the three."""
+    """Return the video class of this name; None for other names."""
     if name not in _VIDEO_CLASS_NAMES:
         return None
     from .....builtin import video
@@ -21,28 +21,28 @@ def get_video_class(name: str) -> Any:
 
 
 class VideoClassLookup(type):
-    """A class whose attributes are film classes, and absent otherwise."""
+    """A class whose attributes are the video classes, and placeholders for other names."""
 
     def __getattr__(cls, name: str) -> Any:
         return get_video_class(name) or MissingApi(f"comfy_api.latest.{cls.__name__}.{reject_dunder(cls.__name__, name)}")
 
 
 class _VideoInputMeta(type):
-    """Every film is one, whoever made it."""
+    """Makes every object with the methods of a video an instance."""
 
     def __instancecheck__(cls, instance: object) -> bool:
         return all(hasattr(instance, method) for method in ("get_components", "save_to", "get_dimensions"))
 
 
 class VideoInput(metaclass=_VideoInputMeta):
-    """A base class for films of a pack's own: from ``get_components`` everything else follows, at the price of all frames."""
+    """A base class for videos of packs: everything is derived from ``get_components``, which holds all frames in memory."""
 
     def _load_components(self) -> Any:
         me: Any = self
         return get_video_class("VideoFromComponents")(me.get_components())
 
     def get_dimensions(self) -> tuple[int, int]:
-        """(width, height) in pixels."""
+        """Return (width, height) in pixels."""
         return self._load_components().get_dimensions()
 
     def get_frame_rate(self) -> Fraction:
@@ -52,7 +52,7 @@ class VideoInput(metaclass=_VideoInputMeta):
         return self._load_components().get_frame_count()
 
     def get_duration(self) -> float:
-        """Seconds."""
+        """Return the duration in seconds."""
         return self._load_components().get_duration()
 
     def get_bit_depth(self) -> int:
@@ -93,5 +93,5 @@ class VideoContainer(StrEnum):
 
     @classmethod
     def get_extension(cls, value: str) -> str:
-        """The suffix of a file, without its dot."""
+        """Return the file suffix without its dot."""
         return {cls.AUTO: "mp4", cls.MP4: "mp4"}[cls(value)]

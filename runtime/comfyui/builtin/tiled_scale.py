@@ -1,7 +1,7 @@
-"""Any function over a picture, a film or a sound in tiles, blended as ComfyUI blends them.
+"""ComfyUI's ``tiled_scale``: apply a function to an image, a video or audio in tiles, and blend them as ComfyUI does.
 
-Tiles step by their size less the overlap; the last is narrower. Each counts with a weight that grows linearly over the
-overlap at all its sides, and the sum is divided by the sum of the weights.
+The step is the tile size minus the overlap; the last tile is narrower. Tiles are weighted by linear ramps over the overlap on
+all sides, and the weighted sum is divided by the sum of the weights.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ class TileProgressBar(Protocol):
 
 
 def count_tiles(length: int, tile: int, overlap: int) -> int:
-    """How many tiles one axis has."""
+    """Return the number of tiles along one axis."""
     return 1 if length <= tile else math.ceil((length - overlap) / (tile - overlap))
 
 
@@ -35,10 +35,10 @@ def tiled_scale_multidim(
     index_formulas: Scale | Sequence[Scale] | None = None,
     pbar: TileProgressBar | None = None,
 ) -> Any:
-    """``samples`` (B, C, and one axis for each length in ``tile``) through ``function``, which changes sizes by a scale.
+    """Apply ``function`` to ``samples`` (B, C, and one axis per length in ``tile``); return (B, out_channels, ...).
 
-    ``upscale_amount`` is a factor, or a function of a length, for all axes or one for each; ``index_formulas`` are the same
-    for positions. With ``downscale`` a factor divides. Returns (B, out_channels, ...) on ``output_device``.
+    ``upscale_amount`` is a factor, or a function of a length, for all axes or one per axis; ``index_formulas`` are the same
+    for positions. With ``downscale`` factors divide. The result is on ``output_device``.
     """
     import torch
 
@@ -77,7 +77,7 @@ def tiled_scale_multidim(
                 total[target_region] += (scaled_tile * mask)[tile_region]
                 weights[target_region] += mask[tile_region]
                 _advance_bar(pbar)
-            results.append(total / weights)
+            results.append(total.div_(weights))
         return torch.cat(results) if results else torch.empty(0, out_channels, *sizes, device=output_device)
 
 
@@ -96,7 +96,7 @@ def _list_tile_starts(length: int, tile: int, overlap: int) -> list[int]:
 
 
 def _make_blend_mask(sizes: Sequence[int], feathers: Sequence[int], device: Any) -> Any:
-    """1 inside, falling to ``1 / feather`` at the sides of an axis that is longer than its feather."""
+    """Return weights of 1 that fall to ``1 / feather`` at the sides of every axis longer than its feather."""
     import torch
 
     mask = torch.ones(1, 1, *sizes, device=device)

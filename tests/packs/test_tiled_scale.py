@@ -2,7 +2,7 @@
 
 import pytest
 import torch
-from upscale8k.runtime.comfyui.custom_nodes.tiled_scale import count_tiles, tiled_scale_multidim
+from upscale8k.runtime.comfyui.builtin.tiled_scale import count_tiles, tiled_scale_multidim
 
 
 @pytest.mark.parametrize(("height", "width"), [(100, 77), (64, 64), (40, 130), (65, 64)])

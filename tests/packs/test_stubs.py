@@ -1,4 +1,4 @@
-"""What the stand-ins answer, and that they are called as ComfyUI's own functions are."""
+"""What the stubs return, and that their signatures are those of ComfyUI's functions."""
 
 import ast
 import importlib
@@ -34,7 +34,7 @@ FILES = {
 
 @pytest.fixture
 def comfy(host: LocalHost) -> Iterator[Any]:
-    """Imports a stand-in."""
+    """Imports a stub."""
     with install_stubs(host):
         yield importlib.import_module
 
@@ -226,9 +226,9 @@ def test_packs_make_and_recognise_videos(comfy: Any, tmp_path: Path) -> None:
     latest: Any = comfy("comfy_api.latest")
     components = latest.Types.VideoComponents(images=torch.rand(3, 32, 48, 3), frame_rate=Fraction(10))
     made = latest.InputImpl.VideoFromComponents(components)
-    made.save_to(str(tmp_path / "film.mp4"), format=latest.Types.VideoContainer.MP4, codec=latest.Types.VideoCodec.H264)
-    read = comfy("comfy_api.input_impl").VideoFromFile(str(tmp_path / "film.mp4"))
-    with av.open(tmp_path / "film.mp4") as container:
+    made.save_to(str(tmp_path / "clip.mp4"), format=latest.Types.VideoContainer.MP4, codec=latest.Types.VideoCodec.H264)
+    read = comfy("comfy_api.input_impl").VideoFromFile(str(tmp_path / "clip.mp4"))
+    with av.open(tmp_path / "clip.mp4") as container:
         assert len(list(container.decode(video=0))) == 3
     assert read.get_dimensions() == (48, 32)
     for video in (made, read):
