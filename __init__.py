@@ -1,4 +1,4 @@
-"""ComfyUI's door to Upscale8K. Importing this file runs nothing; ComfyUI asks for the mappings by name.
+"""ComfyUI's entry point to Upscale8K. Importing this file runs nothing; ComfyUI reads the mappings by name.
 
 Outside ComfyUI use ``python -m runtime`` from a checkout, or ``upscale8k`` after ``pip install``.
 """
@@ -6,7 +6,7 @@ Outside ComfyUI use ``python -m runtime`` from a checkout, or ``upscale8k`` afte
 from __future__ import annotations
 
 WEB_DIRECTORY = "./nodes/web"
-"""What ComfyUI serves of this pack: scripts for the canvas, and the help page of each node under docs/."""
+"""The folder that ComfyUI serves: scripts for the canvas, and the help page of each node under docs/."""
 
 _ANSWERED_BY_NODES = ("NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS")
 

@@ -17,7 +17,7 @@ MODEL_TOOLTIP = (
 )
 
 
-class UpscaleModel:
+class UpscaleModelNode:
     """Loads weights by catalog id or file name."""
 
     host: ClassVar[Host]
@@ -60,4 +60,4 @@ class UpscaleModel:
         return (self.host.register_model(load_model(find_model(model, self.host.model_folders()))),)
 
 
-NODES: dict[str, tuple[type, str]] = {"UpscaleModel": (UpscaleModel, "Upscale Model")}
+NODES: dict[str, tuple[type, str]] = {"UpscaleModel": (UpscaleModelNode, "Upscale Model")}

@@ -1,33 +1,36 @@
-"""The engine of Upscale8K. It knows no node and no ComfyUI; this file holds no code, because every path leads through it.
+"""The engine of Upscale8K. It knows no node; only ``comfyui`` knows ComfyUI. This file holds no code: every import runs it.
 
-The rooms, and the arrows between them (held by ``tests/test_architecture.py``)::
+The entry points are ``__init__.py`` of the pack (ComfyUI) and ``__main__.py`` (command line). ``tests/test_architecture.py``
+lists which package may import which, and which load without torch, numpy and av::
 
-      __init__.py  (ComfyUI's door)            runtime/__main__.py  (the command line's door)
-           │                                        │
-           ▼                                        ▼
-         nodes/ ────── the catalog, as a value ──► cli ──► graph ──► errors
-           │                                        └────► packs, store, host, hardware, bench, models
-           ▼
-      upscale ──► models, images, engines, hardware     video     report ──► metrics
-           └────────┬────────────────────────────┴─────────┘
-                    ▼
-                 frames ──► errors
+    cli -> nodes -> bench -> report, comfyui -> upscale, video -> trt, metrics -> images, models, hardware -> media
 
-* ``errors``    everything that can go wrong, on one screen.
-* ``host``      the questions that have different answers in ComfyUI and on a command line.
-* ``whole``     files that have their name when they are whole.
-* ``frames``    the values all rooms share: sizes, regions, the one place where axes and depths change.
-* ``graph``     a workflow file becomes a prompt, a list of problems, a plan, a run. Standard library and networkx only.
-* ``store``     results of nodes on disk, for ``run --cache``.
-* ``packs``     other people's ComfyUI packs, through stand-ins for the modules that they import.
-* ``images``    picture files in and out: depth, alpha, profile, orientation.
-* ``metrics``   colour drift, difference maps and artifacts, in numbers and in pictures.
-* ``models``    which weights exist, where they are, whether they are what they claim, and loading them.
-* ``hardware``  what this machine is, what it has free, and the settings that follow from it.
-* ``engines``   weights as TensorRT engines: building them, and knowing a stale one.
-* ``upscale``   tiles planned with integers, the loop, and one file per backend.
-* ``video``     films in and out, one frame at a time: colour, time, segments, sound.
-* ``report``    models compared on one picture: crops, sheet, page, words.
-* ``bench``     the benchmark and the peers it is compared with.
-* ``cli``       the command line.
+Root modules, which every package may import:
+
+* ``errors``        every error of the project, with exit codes.
+* ``host``          what ComfyUI and the command line answer differently.
+* ``progress``      progress, messages and cancellation.
+* ``paths``         paths of the pack, of caches and of workflows.
+* ``file_types``    file name suffixes.
+* ``atomic_write``  files that appear complete or not at all.
+* ``file_lock``     locks between processes.
+* ``checksum``      hashes of files.
+* ``bootstrap``     imports the checkout as package ``upscale8k``.
+
+Packages:
+
+* ``media``         shared values: sizes, regions, tile spans, the sRGB curve, video streams.
+* ``graph``         workflow files: read, convert, check, plan, execute.
+* ``result_cache``  node results on disk, for ``run --cache``.
+* ``models``        find, verify, download, convert and load weights.
+* ``hardware``      this machine, its free memory, and recommended settings.
+* ``trt``           TensorRT engines: build, cache, verify.
+* ``upscale``       tiles, backends, and what ``auto`` selects.
+* ``images``        image files: depth, alpha, color profile, metadata.
+* ``video``         videos and image sequences: read, color conversion, write, resume.
+* ``comfyui``       ComfyUI's types, its built-in nodes, and custom nodes of other authors.
+* ``metrics``       color drift, difference maps, artifacts, scores.
+* ``report``        models compared on crops: sheet, page, text.
+* ``bench``         benchmarks, and the peers they compare with.
+* ``cli``           the command line.
 """

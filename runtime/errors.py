@@ -1,4 +1,4 @@
-"""Everything that can go wrong, on one screen.
+"""Every error of the project.
 
 ::
 
@@ -9,14 +9,15 @@
     │    ├─ ModelNotFound(FileNotFoundError)
     │    ├─ ModelDamaged                              the file is not what it claims to be
     │    └─ UnsupportedModel
-    ├─ MediaError(OSError)                  exit 2    path: a picture or film that cannot be read
+    ├─ MediaError(OSError)                  exit 2    path: an image or video that cannot be read
     │    └─ OutputError                               path: a result that cannot be written
     ├─ NodeError                            exit 1    any other failure inside a node, the cause chained
     ├─ OutOfMemory(MemoryError)             exit 1    device, tile
     ├─ HardwareMissing(ImportError)         exit 2    feature
     └─ Cancelled                            exit 130
 
-Each is also the built-in that a Python user expects. Foreign errors are translated at one edge, chained with ``from``.
+Each is also a subclass of the built-in that a Python user expects. Errors of other libraries are translated at one place,
+chained with ``from``.
 """
 
 from __future__ import annotations
@@ -27,11 +28,11 @@ from pathlib import Path
 
 
 class Upscale8KError(Exception):
-    """``what`` happened in one sentence, and as ``hint`` the next step for the person who reads it."""
+    """Base of all errors. ``what`` happened, in one sentence; ``hint`` is the next step for the user."""
 
     exit_code = 1
     node: str = ""
-    """The node it happened in, as a person would name it; set by the executor."""
+    """Label of the node in which it happened; set by the executor."""
 
     def __init__(self, what: str, hint: str = "") -> None:
         super().__init__(what)
@@ -58,16 +59,16 @@ class WorkflowError(Upscale8KError, ValueError):
 
 
 def format_node_label(node_id: str, class_type: str | None, title: str | None = None) -> str:
-    """How every message names a node: ``node 3 (LoadImage "The photo")``."""
+    """Return how every message names a node: ``node 3 (LoadImage "The photo")``."""
     title_suffix = f' "{title}"' if title and title != class_type else ""
     return f"node {node_id} ({class_type or 'unknown'}{title_suffix})"
 
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong with a workflow, complete enough to be mended without a second look.
+    """One problem of a workflow, with everything that is needed to fix it.
 
-    ``kind`` is ComfyUI's own error type where it has one (``value_not_in_list``, ``return_type_mismatch``, ...).
+    ``kind`` is ComfyUI's error type where it has one (``value_not_in_list``, ``return_type_mismatch``, ...).
     """
 
     kind: str
@@ -87,7 +88,7 @@ class Problem:
 
 
 class WorkflowRejected(WorkflowError):
-    """A workflow with problems. ``problems`` holds all of them, never only the first."""
+    """A workflow with problems; ``problems`` holds all of them."""
 
     def __init__(self, problems: Sequence[Problem], *, path: Path | None = None) -> None:
         self.problems = tuple(problems)
@@ -99,7 +100,7 @@ class WorkflowRejected(WorkflowError):
 
 
 class ModelError(Upscale8KError):
-    """Weights that are missing, damaged or not of a kind that can be used."""
+    """Weights that are missing, damaged or unsupported."""
 
     exit_code = 2
 
@@ -110,19 +111,19 @@ class ModelError(Upscale8KError):
 
 
 class ModelNotFound(ModelError, FileNotFoundError):
-    """No file for this model; the hint names the ``models pull`` line when there is one."""
+    """No file for this model; the hint names the ``models pull`` command where the catalog has the model."""
 
 
 class ModelDamaged(ModelError):
-    """The bytes are not those of the model: truncated, changed, or holding code instead of tensors."""
+    """The file is truncated or changed, or contains code instead of tensors."""
 
 
 class UnsupportedModel(ModelError):
-    """The file is whole, but holds no single-image super-resolution model; says which keys were seen."""
+    """The file is intact, but contains no single-image super-resolution model; the message names the keys that were found."""
 
 
 class MediaError(Upscale8KError, OSError):
-    """A picture or film that cannot be read."""
+    """An image or video that cannot be read."""
 
     exit_code = 2
 
@@ -132,14 +133,14 @@ class MediaError(Upscale8KError, OSError):
 
 
 class OutputError(MediaError):
-    """A result that cannot be written. Nothing stands under its final name."""
+    """A result that cannot be written. No file has its final name."""
 
 
 NODE_BUG_HINT = "This is a bug in the node: report it to its author."
 
 
 class NodeError(Upscale8KError):
-    """A node failed in a way that it has no sentence for. The cause is chained."""
+    """Any other failure inside a node. The cause is chained."""
 
 
 class OutOfMemory(Upscale8KError, MemoryError):
@@ -152,7 +153,7 @@ class OutOfMemory(Upscale8KError, MemoryError):
 
 
 class HardwareMissing(Upscale8KError, ImportError):
-    """A device or a library that was asked for is not here; the hint names what to install."""
+    """A requested device or library is missing; the hint names what to install."""
 
     exit_code = 2
 
@@ -162,6 +163,6 @@ class HardwareMissing(Upscale8KError, ImportError):
 
 
 class Cancelled(Upscale8KError):
-    """The person at the other end asked to stop."""
+    """The user cancelled the run."""
 
     exit_code = 130

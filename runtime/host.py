@@ -34,86 +34,86 @@ MAX_PIXELS = 1_000_000_000
 
 
 class Host(Protocol):
-    """Both homes answer these; nodes ask nothing else of the world."""
+    """The environment of the nodes: they use nothing else outside the engine."""
 
     def input_files(self, suffixes: tuple[str, ...]) -> list[str]:
-        """Names of the files directly in the input folder with one of these suffixes, sorted."""
+        """Return the sorted names of the files directly in the input folder with one of these suffixes."""
         ...
 
     def find_input(self, name: str) -> Path:
-        """The file that a workflow names, as ``name.png``, ``sub/name.png`` or ``name.png [output]``.
+        """Return the file that a workflow names as ``name.png``, ``sub/name.png`` or ``name.png [output]``.
 
-        Raises ``MediaError`` when it does not exist or would lie outside its folder.
+        Raises ``MediaError`` if it does not exist or is outside its folder.
         """
         ...
 
     def find_sequence(self, name: str) -> Path:
-        """The folder of pictures that a workflow names, or the pattern of their names in one: ``shots/frame_%05d.png``.
+        """Return the folder of an image sequence that a workflow names, or its pattern: ``shots/frame_%05d.png``.
 
-        Raises ``MediaError`` when the folder does not exist or would lie outside its root.
+        Raises ``MediaError`` if the folder does not exist or is outside its root.
         """
         ...
 
     def folder(self, folder: Folder) -> Path:
-        """The root of one of the three folders."""
+        """Return the root of one of the three folders."""
         ...
 
     def check_output(self, folder: Folder, name: str) -> None:
-        """Raise the ``OutputError`` that a result of this name or prefix would end in, and make nothing.
+        """Raise ``OutputError`` if a result of this name or prefix could not be written; create nothing.
 
-        Asked before the work begins, so that nobody waits an hour for a result that has no place to go.
+        Called before the work begins, so that no user waits an hour for a result that cannot be saved.
         """
         ...
 
     def output_path(self, folder: Folder, prefix: str, suffix: str, *, width: int = 0, height: int = 0) -> Path:
-        """A path that does not exist yet: ``prefix`` with its tokens replaced, a counter, and ``suffix``.
+        """Return an unused path: ``prefix`` with its tokens replaced, a counter, and ``suffix``.
 
-        Raises ``OutputError`` when it would lie outside the folder or the folder cannot be made.
+        Raises ``OutputError`` if it is outside the folder or the folder cannot be created.
         """
         ...
 
     def output_file(self, folder: Folder, name: str) -> Path:
-        """The path of exactly ``name`` in the folder, whether it exists or not.
+        """Return the path of exactly ``name`` in the folder, which may exist.
 
-        Raises ``OutputError`` when it would lie outside the folder or the folder cannot be made.
+        Raises ``OutputError`` if it is outside the folder or the folder cannot be created.
         """
         ...
 
     def model_folders(self) -> tuple[Path, ...]:
-        """Where weights may lie, first match wins."""
+        """Return the folders of weights; the first match wins."""
         ...
 
     def register_model(self, model: Any) -> Any:
-        """Make a loaded model fit for other nodes of this home, and return it."""
+        """Prepare a loaded model for other nodes of this host, and return it."""
         ...
 
     def device(self) -> str:
-        """The torch device to work on: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ..."""
+        """Return the torch device to work on: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ..."""
         ...
 
     def get_max_input_pixels(self, node_limit: int = MAX_PIXELS) -> int:
-        """The largest picture, in pixels, that is decoded: what was said for the whole run, else the node's ``own`` limit."""
+        """Return the largest image, in pixels, that is decoded: the limit of the whole run, else ``node_limit``."""
         ...
 
     def backend(self) -> str:
-        """The backend that was forced for the whole run, or ``auto``."""
+        """Return the backend of the whole run, or ``auto``."""
         ...
 
     def progress(self, total: int, unit: str) -> AbstractContextManager[Progress]:
-        """A progress display for ``total`` steps called ``unit`` (``tile``, ``frame``, ``MB``)."""
+        """Open a progress display; an ``OpenProgress``."""
         ...
 
 
 @dataclass
 class LocalHost:
-    """The answers of a command line: three folders, the models folders, a device and a display.
+    """The command line as the host: three folders, the models folders, a device and a display.
 
-    A file that is not in ``input_dir`` is looked for in the ``shipped_inputs``: the media beside a workflow file.
-    ``close`` deletes the temporary folder, if any node asked for it.
+    A file that is not in ``input_dir`` is searched in ``shipped_inputs``, the media beside a workflow file.
+    ``close`` deletes the temporary folder.
     """
 
     input_option: ClassVar[str] = "--input-dir"
-    """How the person who started this home names another input folder; messages say it."""
+    """The option for another input folder; messages name it."""
     output_option: ClassVar[str] = "--output-dir"
 
     input_dir: Path = field(default_factory=lambda: Path("input"))
@@ -159,7 +159,7 @@ class LocalHost:
         path = resolve_inside(root, name)
         if path is None:
             raise MediaError(
-                f"{name!r} lies outside the {folder} folder {root}.",
+                f"{name!r} is outside the {folder} folder {root}.",
                 f"A workflow may only name files inside the {folder} folder: copy the file there, or pass {self.input_option}.",
                 path=root,
             )
@@ -191,7 +191,7 @@ class LocalHost:
             path.parent.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(
-                f"The folder {path.parent} cannot be made: {error.strerror}.",
+                f"The folder {path.parent} cannot be created: {error.strerror}.",
                 f"Choose another with {self.output_option}.",
                 path=path.parent,
             ) from error

@@ -97,7 +97,7 @@ def test_an_input_outside_is_refused_although_it_exists(host: LocalHost, tmp_pat
     for place in ("a.png", "input-2/a.png", "output/a.png"):
         (tmp_path / place).parent.mkdir(exist_ok=True)
         (tmp_path / place).write_bytes(b"")
-    with pytest.raises(MediaError, match="lies outside the input folder") as refused:
+    with pytest.raises(MediaError, match="is outside the input folder") as refused:
         host.find_input(name)
     assert str(tmp_path / "input") in str(refused.value)
 

@@ -105,7 +105,7 @@ def make_comfyui_run(job: VideoJob, busy: BusyTimer) -> Callable[[], None]:
     descriptor = importlib.import_module("spandrel").ImageModelDescriptor
     descriptor.__call__ = busy.wrap(descriptor.__call__)
 
-    class SaveVideo(video.SaveVideo):
+    class HeadlessSaveVideo(video.SaveVideo):
         hidden = SimpleNamespace(prompt=None, extra_pnginfo=None)  # set by the server
 
     def run() -> None:
@@ -115,7 +115,7 @@ def make_comfyui_run(job: VideoJob, busy: BusyTimer) -> Callable[[], None]:
         (model,) = upscaling.UpscaleModelLoader.execute(Path(job["weights"]).name).args
         (upscaled,) = upscaling.ImageUpscaleWithModel.execute(model, images).args
         (created_video,) = video.CreateVideo.execute(upscaled, fps, audio).args
-        SaveVideo.execute(created_video, "result", "mp4", {"codec": "h264"})
+        HeadlessSaveVideo.execute(created_video, "result", "mp4", {"codec": "h264"})
 
     return run
 
