@@ -159,10 +159,9 @@ def full_fp32(device: torch.device) -> Generator[None]:
         yield
         return
     cudnn, matmul = torch.backends.cudnn, torch.backends.cuda.matmul
-    # The recurrent layers are set with the others: the older flags raise where they differ.
     switches: list[tuple[Any, str, Any]] = [(cudnn, "benchmark", False), (cudnn, "deterministic", False)]
     if hasattr(matmul, "fp32_precision"):
-        switches += [(each, "fp32_precision", "ieee") for each in (cudnn.conv, cudnn.rnn, matmul)]
+        switches += [(each, "fp32_precision", "ieee") for each in (cudnn.conv, matmul)]
     else:  # before torch 2.9
         switches += [(each, "allow_tf32", False) for each in (cudnn, matmul)]
     before = [getattr(owner, name) for owner, name, _ in switches]
