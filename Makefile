@@ -1,13 +1,14 @@
-# make demo   set up an environment in .venv and upscale the sample film to 8K
+# make demo   set up an environment in .venv and upscale the sample video to 8K
 # make test   set it up for tests, ComfyUI 0.30.0 as a peer included where it can be had, and run them all
-# make lint   ruff          make types   basedpyright
+# make quick  the tests that need no server, no browser and no benchmark
+# make lint   ruff          make types   basedpyright          make format   ruff's formatter
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint tests/constraints.txt
 
-.PHONY: demo test lint types clean
+.PHONY: demo test quick lint types format clean
 
 demo: $(VENV)/.run-ready
 	$(BIN)/python -m runtime run workflows/video_8k.json
@@ -17,9 +18,16 @@ test: $(VENV)/.test-ready
 	$(BIN)/python tests/packs/obtain.py || echo "The tests of public packs that are not here will be skipped."
 	$(BIN)/python -m pytest
 
+quick: $(VENV)/.test-ready
+	$(BIN)/python -m pytest -q -m 'not slow and not comfyui' --ignore=tests/comfyui --ignore=tests/bench
+
 lint: $(VENV)/.test-ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+format: $(VENV)/.test-ready
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
 
 types: $(VENV)/.test-ready
 	$(BIN)/basedpyright
