@@ -1,9 +1,9 @@
-"""Colour as in the source: takes away the drift that a model added, and leaves the detail alone.
+"""Removes the color drift that a model added, and keeps the detail.
 
 Source and result are reduced to the size of the smaller one, and both are averaged in linear light, as the eye mixes them from
-further away: over the whole picture (``mean``), or by a Gaussian of ``SIGMA`` pixels of the source (``low-frequency``). The
-difference of the two, sRGB-encoded, is enlarged and added to the encoded result. Because that is not linear, it is done twice.
-The finished picture is corrected at once: there are no tiles any more that could show.
+a distance: over the whole image (``mean``), or by a Gaussian of ``SIGMA`` source pixels (``low-frequency``). The difference of
+the two, sRGB-encoded, is enlarged and added to the encoded result; twice, because that is not linear. The finished image is
+corrected as a whole, so that no tiles can show.
 """
 
 from __future__ import annotations
@@ -28,10 +28,10 @@ OutputPixels = NDArray[Any]
 ColorFix: TypeAlias = Literal["off", "mean", "low-frequency"]
 
 SIGMA = 4.0
-"""Pixels of the source. Detail is finer than this, and an area of colour wider."""
+"""Source pixels. Detail is finer than this, and areas of color are wider."""
 
 _COARSE_FACTOR = 4
-"""Areas are compared on every so many pixels of the source: they are wider than that."""
+"""Drift is measured at this fraction of the source's size: areas are wider than that."""
 
 _ROUNDS = 2
 _KERNEL_RADIUS_SIGMAS = 4
@@ -40,29 +40,27 @@ _MIN_WEIGHT = np.float32(1e-6)
 
 @dataclass(frozen=True)
 class ColorFixResult:
-    """The colour drift of areas, mean CIEDE2000, as the node Color Drift measures it in its mode ``low-frequency``."""
+    """The color drift of areas, mean CIEDE2000, as the node Color Drift measures it in its mode ``low-frequency``."""
 
     before: float
     after: float
 
     def __str__(self) -> str:
-        return (
-            f"Colour fix: the colour of areas was off by \u0394E2000 {self.before:.2f} on average, and is by {self.after:.2f}."
-        )
+        return f"Color fix: the mean color drift of areas was \u0394E2000 {self.before:.2f} and is {self.after:.2f}."
 
 
 def fix_colors(source: Pixels, out: OutputPixels, mode: ColorFix) -> None:
-    """Correct ``out`` (h, w, C), float32 in 0..1 or uint16, in place, after ``source`` (H, W, C) float32 in 0..1.
+    """Correct ``out`` (h, w, C), float32 in 0..1 or uint16, in place, to match ``source`` (H, W, C) float32 in 0..1.
 
-    C is one of 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; alpha stays as it is, and what it hides has no say. Beside the two
-    there are four pictures of the smaller one's size.
+    C is one of 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; alpha is unchanged, and transparent pixels are ignored. Takes the
+    memory of four images of the smaller one's size.
     """
     if mode != "off":
         _ColorFixer(source, out).run(mode)
 
 
 def fix_and_measure_colors(source: Pixels, out: OutputPixels, mode: ColorFix) -> ColorFixResult | None:
-    """``fix_colours``, measured, which takes a third longer; None where nothing is to be fixed."""
+    """Do what ``fix_colors`` does and measure it, which takes a third longer; None for ``off``."""
     if mode == "off":
         return None
     fixer = _ColorFixer(source, out)
@@ -72,13 +70,13 @@ def fix_and_measure_colors(source: Pixels, out: OutputPixels, mode: ColorFix) ->
 
 
 def average_results(results: Sequence[ColorFixResult]) -> ColorFixResult:
-    """Over at least one picture."""
+    """Return the mean of at least one result."""
     count = len(results)
     return ColorFixResult(sum(one.before for one in results) / count, sum(one.after for one in results) / count)
 
 
 class _ColorFixer:
-    """One pair. What was reduced is kept until the result changes."""
+    """One pair of images. Reduced images are cached until the result changes."""
 
     def __init__(self, source: Pixels, out: OutputPixels) -> None:
         self._out = out
@@ -99,7 +97,7 @@ class _ColorFixer:
         return self._output_light
 
     def measure_drift(self) -> float:
-        """Mean CIEDE2000 of areas, what is hidden by alpha left out."""
+        """Mean CIEDE2000 of areas, without transparent ones."""
         weight = None if self._weight is None else _reduce_to_coarse(self._weight)
         areas = (_average_areas(_reduce_to_coarse(light), weight) for light in (self._source_light, self._get_output_light()))
         first, second = (lab_from_linear(torch.as_tensor(np.broadcast_to(one, (*one.shape[:2], 3)).copy())) for one in areas)
@@ -108,7 +106,7 @@ class _ColorFixer:
 
 
 def _reduce_to_linear(pixels: OutputPixels, height: int, width: int) -> Pixels:
-    """The colours of (H, W, C) in linear light, reduced by area to (height, width, 1 or 3), a strip of rows at a time."""
+    """The colors of (H, W, C) in linear light, reduced by area to (height, width, 1 or 3), a strip of rows at a time."""
     colors = _count_colors(pixels)
     out: Pixels = np.empty((height, width, colors), np.float32)
     across, down = _make_area_taps(pixels, height, width)
@@ -120,7 +118,7 @@ def _reduce_to_linear(pixels: OutputPixels, height: int, width: int) -> Pixels:
 
 
 def _reduce_alpha(source: Pixels, height: int, width: int) -> Pixels | None:
-    """Alpha as (height, width, 1); None where there is none."""
+    """Alpha as (height, width, 1); None for an image without alpha."""
     colors = _count_colors(source)
     if source.shape[2] == colors:
         return None
@@ -132,7 +130,7 @@ def _make_area_taps(pixels: OutputPixels, height: int, width: int) -> tuple[Resi
 
 
 def _average(light: Pixels, weight: Pixels | None, mode: ColorFix) -> Pixels:
-    """(h, w, colours), or (1, 1, colours) for the mean; 0 where alpha hides everything around."""
+    """(h, w, colors), or (1, 1, colors) for the mean; 0 where everything around is transparent."""
     compute_average = _compute_mean if mode == "mean" else _blur_gaussian
     if weight is None:
         return compute_average(light)
@@ -140,7 +138,7 @@ def _average(light: Pixels, weight: Pixels | None, mode: ColorFix) -> Pixels:
 
 
 def _reduce_to_coarse(pixels: Pixels) -> Pixels:
-    """Every ``_COARSE`` pixels become one, by area."""
+    """Reduce by ``_COARSE_FACTOR``, by area."""
     height, width, planes = pixels.shape
     size = (max(1, round(width / _COARSE_FACTOR)), max(1, round(height / _COARSE_FACTOR)))
     return cast(Pixels, cv2.resize(pixels, size, interpolation=cv2.INTER_AREA)).reshape(size[1], size[0], planes)
@@ -164,7 +162,7 @@ def _blur_gaussian(pixels: Pixels) -> Pixels:
 
 
 def _add_correction(correction: Pixels, out: OutputPixels) -> None:
-    """Enlarge ``field`` and add it, a strip of rows at a time."""
+    """Enlarge ``correction`` and add it, a strip of rows at a time."""
     height, width = out.shape[:2]
     colors = _count_colors(out)
     across, down = make_cubic_taps(correction.shape[1], width), make_cubic_taps(correction.shape[0], height)

@@ -1,8 +1,8 @@
-"""Small frames of a film through the model together: what ``batch`` means where a whole frame is one tile.
+"""Runs small frames of a video through the model together: what ``batch`` means where a whole frame is one tile.
 
-Starting a network costs the same for one frame as for four: measured with animevideov3 in fp32 on two cores that others used as
-well, a 64x48 frame took 273 ms of processor time alone and 69 ms in a batch of four, 128x96 took 339 and 171 ms, 256x144 took
-580 and 364 ms. Larger frames are several tiles, of which ``batch`` neighbours of one size go together.
+The fixed cost of a network call is the same for one frame as for four: measured with animevideov3 in fp32 on two busy cores, a
+64x48 frame took 273 ms of processor time alone and 69 ms in a batch of four, 128x96 took 339 and 171 ms, 256x144 took 580 and
+364 ms. Larger frames are several tiles, of which ``batch`` neighbours of one size run together.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ Pixels = NDArray[np.float32]
 
 
 def choose_frame_batch(size: Size, tiling: Tiling, scale_plan: ScalePlan) -> int:
-    """How many frames of ``size`` go through the model at once: 1 unless each is a single tile of a single pass."""
+    """How many frames of ``size`` run through the model at once: 1 unless each is a single tile of a single pass."""
     return tiling.batch if scale_plan.passes == 1 and len(plan_tiles(size, tiling)) == 1 else 1
 
 
 def batched(frames: Iterable[Frame], count: int) -> Iterator[list[Frame]]:
-    """``count`` frames at a time, the last ones fewer; they are copies, because frames are lent one at a time."""
+    """Yield ``count`` frames at a time, fewer at the end; copies, because a frame is valid only until the next one is read."""
     if count == 1:
         yield from ([frame] for frame in frames)
         return
@@ -46,7 +46,7 @@ def batched(frames: Iterable[Frame], count: int) -> Iterator[list[Frame]]:
 
 
 class FrameBatcher:
-    """A backend that was shown some pictures before, and gives out their results one by one, in that order."""
+    """A backend that runs images ahead in one batch, and returns their results one by one in the same order."""
 
     def __init__(self, backend: Backend) -> None:
         self.warnings = backend.warnings
@@ -54,9 +54,9 @@ class FrameBatcher:
         self._results: deque[Pixels] = deque()
 
     def run_ahead(self, images: Sequence[Pixels]) -> None:
-        """Run ``pictures`` (H, W, C) of one size in as few batches as memory allows; the next ``run`` calls are about them."""
+        """Run ``images`` (H, W, C) of one size in as few batches as memory allows, for the next calls of ``run``."""
         if len(images) > 1:
-            with suppress(OutOfMemory):  # not even one fits: the loop cuts each into tiles
+            with suppress(OutOfMemory):  # not even one fits, so the loop cuts each into tiles
                 self._results.extend(self._run_halving(images))
 
     def _run_halving(self, images: Sequence[Pixels]) -> list[Pixels]:

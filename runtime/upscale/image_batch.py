@@ -1,4 +1,4 @@
-"""ComfyUI's IMAGE in, ComfyUI's IMAGE out: what the node calls."""
+"""Upscales ComfyUI's IMAGE: what the node calls."""
 
 from __future__ import annotations
 
@@ -22,15 +22,18 @@ def upscale_batch(
     open_progress: OpenProgress,
     resolved: ResolvedSettings | None = None,
 ) -> torch.Tensor:
-    """``images`` (B, H, W, C) in 0..1 to (B, h, w, C) float32 on the CPU, one by one into one buffer.
+    """Upscale ``images`` (B, H, W, C) in 0..1 to (B, h, w, C) float32 on the CPU, one by one into one buffer.
 
-    C is 1 to 4 (grey, grey and alpha, RGB, RGBA). Raises ``WorkflowError`` for another C, and what ``target.route``,
-    ``open_backend`` and ``upscale_picture`` raise.
+    C is 1 to 4 (grey, grey and alpha, RGB, RGBA). ``resolved`` is what ``resolve_settings`` returned for this model and these
+    settings, for callers with several batches. Raises ``WorkflowError`` for another C, and what ``plan_scale``,
+    ``resolve_settings``, ``open_backend`` and ``upscale_image`` raise.
     """
     model = UpscaleModel.from_descriptor(descriptor)
     count, height, width, channels = images.shape
     if channels not in (1, 2, 3, 4):
-        raise WorkflowError(f"The image has {channels} channels.", "Give grey, grey with alpha, RGB or RGBA: 1 to 4 channels.")
+        raise WorkflowError(
+            f"The image has {channels} channels.", "Connect an image with 1 to 4 channels: grey, grey with alpha, RGB or RGBA."
+        )
     size = Size(width, height)
     plan = plan_scale(size, model.scale, settings.target)
     resolved = resolved or resolve_settings(model, settings)
@@ -44,11 +47,10 @@ def upscale_batch(
         fixes: list[ColorFixResult] = []
         for image, result in zip(images, out, strict=True):
             pixels = image.detach().float().cpu().numpy()
-            preview = PreviewProgress(progress, result.numpy())
-            upscale_image(
-                pixels, model, backend, resolved.tiling, plan, out=preview.result, progress=preview, linear=settings.linear
-            )
-            if fix := fix_and_measure_colors(pixels, preview.result, settings.color_fix):
+            upscaled = result.numpy()
+            preview = PreviewProgress(progress, upscaled)
+            upscale_image(pixels, model, backend, resolved.tiling, plan, out=upscaled, progress=preview, linear=settings.linear)
+            if fix := fix_and_measure_colors(pixels, upscaled, settings.color_fix):
                 fixes.append(fix)
         if fixes:
             progress.message(str(average_results(fixes)))

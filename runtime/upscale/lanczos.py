@@ -1,7 +1,7 @@
-"""Lanczos-3 reduction of a picture, row by row, with a result that does not depend on how the rows arrive.
+"""Lanczos-3 reduction of an image row by row, with a result that does not depend on how the rows arrive.
 
-Across a row Pillow does it. Down the columns the coefficients are ours, because a row of the result needs rows of several
-bands, and Pillow takes the position of a band in single precision: its rounding would make the bands visible to an exact test.
+Pillow reduces each row. The columns are reduced here, because an output row needs rows of several bands, and Pillow takes the
+position of a band in single precision, whose rounding would make the bands visible to an exact test.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _RADIUS = 3
 
 @dataclass(frozen=True)
 class LanczosTaps:
-    """The source rows that one output row is made of: ``weights[i]`` belongs to row ``first + i``; they sum to one."""
+    """The source rows of one output row: ``weights[i]`` is that of row ``start + i``; the weights sum to one."""
 
     start: int
     weights: Pixels
@@ -32,7 +32,7 @@ class LanczosTaps:
 
 
 def compute_lanczos_taps(source: int, final: int) -> list[LanczosTaps]:
-    """For each of ``final`` output samples its taps among ``source`` samples.
+    """Return the taps among ``source`` samples for each of ``final`` output samples.
 
     The kernel is ``sinc(x) * sinc(x / 3)`` for ``|x| < 3`` with x in output samples when reducing (so nothing aliases), in
     source samples otherwise; sample centres lie at i + 0.5; taps beyond the edge are dropped and the rest renormalised.
@@ -53,7 +53,7 @@ def compute_lanczos_taps(source: int, final: int) -> list[LanczosTaps]:
 
 
 def reduce_width(rows: Pixels, width: int) -> Pixels:
-    """``rows`` (h, W, C) to (h, width, C), each row on its own."""
+    """Reduce ``rows`` (h, W, C) to (h, width, C), each row independently."""
     if rows.shape[1] == width:
         return rows
     out = np.empty((rows.shape[0], width, rows.shape[2]), np.float32)
@@ -62,16 +62,16 @@ def reduce_width(rows: Pixels, width: int) -> Pixels:
         plane = Image.fromarray(np.ascontiguousarray(rows[:, :, index]))
         out[:, :, index] = np.asarray(plane.resize((width, rows.shape[0]), Image.Resampling.LANCZOS))
 
-    # Pillow releases the interpreter lock while it resamples.
+    # Pillow releases the GIL while it resamples.
     with ThreadPoolExecutor(rows.shape[2]) as pool:
         list(pool.map(resize_channel, range(rows.shape[2])))
     return out
 
 
 def sum_weighted_rows(band: Pixels, top: int, taps: LanczosTaps, out: Pixels) -> None:
-    """One output row: the taps' weighted sum over ``band`` (h, w, C), whose first row is row ``top`` of the picture.
+    """Compute one output row: the weighted sum over ``band`` (h, w, C), whose first row is row ``top`` of the image.
 
-    The sum runs in the order of the taps, so that it is the same to the last bit wherever the band begins.
+    Added in the order of the taps, so that it is the same to the last bit wherever the band begins.
     """
     np.multiply(band[taps.start - top], taps.weights[0], out=out)
     for row, weight in zip(band[taps.start - top + 1 : taps.stop - top], taps.weights[1:], strict=True):

@@ -1,11 +1,11 @@
 """Keeps the C library from returning memory to the system between two layers of a network.
 
-Every layer of a large tile allocates tens of megabytes. glibc takes blocks of that size straight from the kernel and gives them
-back at once, so each layer pays for mapping and clearing its pages anew: on two cores that was 28 % of the time of SRVGG-16 on
-512 px tiles (11.5 against 8.3 microseconds per pixel) and 16 % of RRDB-23 on 256 px. Elsewhere than on glibc nothing is done.
+Every layer of a large tile allocates tens of megabytes. glibc maps blocks of that size from the kernel and unmaps them at once,
+so each layer pays for mapping and clearing pages: on two cores 28 % of the time of SRVGG-16 on 512 px tiles (11.5 against 8.3
+microseconds per pixel) and 16 % of RRDB-23 on 256 px. Only glibc is changed.
 
-Tiles at a picture's edges have other sizes than those inside, so holes remain that nothing fits into. Over a film they add up;
-giving free pages back once per frame keeps the process as small as on its first frame.
+Tiles of several sizes leave holes in the heap, which add up over a video; returning free pages once per frame keeps the process
+as small as on its first frame.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 
-# malloc.h, and the values that glibc's own adjustment ends at on 64-bit systems once a large block was freed.
+# From malloc.h, and the values of glibc's dynamic thresholds on 64-bit systems after a large block was freed.
 _M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
 _ADJUSTED_MMAP_THRESHOLD = 32 << 20
 _MAX_THRESHOLD = (1 << 31) - 1
@@ -24,9 +24,9 @@ _MAX_THRESHOLD = (1 << 31) - 1
 
 @contextmanager
 def reuse_freed_memory() -> Generator[Callable[[], object]]:
-    """Inside, freed blocks are kept and used again; afterwards everything that is free goes back to the system.
+    """Reuse freed blocks inside the context; afterwards return all free memory to the system.
 
-    What it gives does that at once, when it is called; the pages are cleared anew when they are next used.
+    Yields a function that returns it at once; the pages are cleared again when they are next used.
     """
     if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
         yield skip_trim
@@ -43,4 +43,4 @@ def reuse_freed_memory() -> Generator[Callable[[], object]]:
 
 
 def skip_trim() -> None:
-    """Give nothing back."""
+    """Return nothing to the system."""

@@ -1,6 +1,6 @@
-"""How much memory a tile may take on a device, and how torch says that there was not enough.
+"""How much memory a tile may take on a device, which errors mean out of memory, and whether a result fits.
 
-Whether the memory holds a result, asked before the first tile: a system that is short of memory ends a process unasked.
+The result is checked before the first tile, because the system kills a process that runs out of memory.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _OUT_OF_MEMORY_TEXTS = (
 
 
 def get_tile_memory(device: torch.device) -> int:
-    """Bytes that the activations of one batch of tiles may take: a share of what is free, and never more than pays."""
+    """Bytes that the activations of one batch of tiles may take: a fraction of the free memory, up to a useful maximum."""
     if device.type == "cuda":
         return memory_budget(torch.cuda.mem_get_info(device)[0], on_gpu=True)
     return memory_budget(query_memory().available, on_gpu=False)
@@ -56,11 +56,11 @@ def mentions_out_of_memory(error: BaseException) -> bool:
     return any(each in text for each in _OUT_OF_MEMORY_TEXTS)
 
 
-_BYTES_PER_SAMPLE = 4  # bytes
+_BYTES_PER_SAMPLE = 4
 
 
 def estimate_result_bytes(shape: Sequence[int], scale: int, target: str) -> int:
-    """What images (B, H, W, C) take at ``target`` as float32, with the picture before the last pass. Raises as ``route``."""
+    """Bytes of images (B, H, W, C) at ``target`` as float32, with the image before the last pass. Raises as ``plan_scale``."""
     count, height, width, channels = shape
     plan = plan_scale(Size(width, height), scale, target)
     previous_pass_pixels = (width * height * scale ** (2 * (plan.passes - 1))) if plan.passes > 1 else 0
@@ -68,19 +68,19 @@ def estimate_result_bytes(shape: Sequence[int], scale: int, target: str) -> int:
 
 
 def check_result_fits(shape: Sequence[int], descriptor: Descriptor, target: str) -> None:
-    """Raise ``OutOfMemory`` where the result of images (B, H, W, C) is larger than what is free."""
+    """Raise ``OutOfMemory`` where the result of images (B, H, W, C) is larger than the free memory."""
     needed = estimate_result_bytes(shape, UpscaleModel.from_descriptor(descriptor).scale, target)
     free = _get_free_bytes()
     if needed > free:
         raise OutOfMemory(
             f"At {target} the result takes {needed / 1e9:.1f} GB of memory, and {free / 1e9:.1f} GB are free.",
-            "Choose a smaller target, or give fewer pictures at once." if shape[0] > 1 else "Choose a smaller target.",
+            "Choose a smaller target, or upscale fewer images at once." if shape[0] > 1 else "Choose a smaller target.",
             device="cpu",
             tile=0,
         )
 
 
 def _get_free_bytes() -> int:
-    """Bytes of memory, and of swap where no container has a limit: the machine's swap says nothing of what a limit allows."""
+    """Free memory in bytes, plus free swap unless a container limits memory, which may not include swap."""
     host_memory = query_memory()
     return host_memory.available if host_memory.limited else host_memory.available + psutil.swap_memory().free

@@ -1,4 +1,4 @@
-"""What the backends that read ONNX share: the exported graph, kept while its model lives, and the sizes that it takes."""
+"""What the ONNX backends share: the exported graph, cached while its model exists, and the padding to sizes that it takes."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _graphs: WeakKeyDictionary[torch.nn.Module, bytes] = WeakKeyDictionary()
 
 
 def get_onnx_graph(model: UpscaleModel, backend: str) -> bytes:
-    """The fp32 graph of ``model`` for any tile size, exported once per loaded model.
+    """Return the fp32 graph of ``model`` for any tile size, exported once per loaded model.
 
-    Raises ``UnsupportedModel`` for an architecture whose graph holds for one size only, and what ``export_onnx`` raises.
+    Raises ``UnsupportedModel`` for an architecture whose graph is valid for one size only, and what ``export_onnx`` raises.
     """
     if model.architecture not in ANY_SIZE:
         raise UnsupportedModel(
@@ -35,7 +35,7 @@ def get_onnx_graph(model: UpscaleModel, backend: str) -> bytes:
 
 
 def run_padded(batch: Batch, model: UpscaleModel, infer: Callable[[Batch], Batch]) -> Batch:
-    """``batch`` (N, h, w, C) through ``run``, which takes and gives (N, C, H, W) whose sides are multiples of the model's."""
+    """Run ``batch`` (N, h, w, C) through ``infer``, which takes (N, C, H, W) whose sides are multiples of the model's."""
     height, width = batch.shape[1:3]
     bottom, right = -height % model.multiple, -width % model.multiple
     planes = np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
@@ -46,10 +46,10 @@ def run_padded(batch: Batch, model: UpscaleModel, infer: Callable[[Batch], Batch
 
 
 def _pad_reflect(planes: Batch, bottom: int, right: int) -> Batch:
-    """As spandrel pads: mirrored at the far sides."""
+    """Mirror at the far sides, as spandrel pads."""
     return np.pad(planes, ((0, 0), (0, 0), (0, bottom), (0, right)), "reflect")
 
 
 def get_thread_count() -> int:
-    """As many as torch was told to use."""
+    """As many threads as torch uses."""
     return torch.get_num_threads()

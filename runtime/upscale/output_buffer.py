@@ -1,10 +1,7 @@
-"""Where finished tiles go: straight into the final buffer, or through one exact reduction on their way there.
+"""Writes finished tiles into the final buffer, directly or through one exact reduction, and blends them with their neighbours.
 
-A canvas is told of tiles in row order and of each finished row of tiles. It never holds a whole picture beside the
-final buffer: the reducing canvas keeps one row of upscaled tiles, reduces it a strip at a time, and keeps of the narrowed
-rows those that are still needed.
-
-How a tile's result is laid over its neighbours.
+A buffer receives tiles in row order and each finished row. It never holds a second whole image: the reducing buffer keeps one
+row of upscaled tiles, reduces it a strip at a time, and keeps only the narrowed rows that are still needed.
 """
 
 from __future__ import annotations
@@ -26,28 +23,28 @@ OutputPixels = NDArray[Any]
 
 
 _SAMPLES_AT_ONCE = 1 << 16
-"""Samples that are rounded at a time: what is made of them on the way stays in the cache, which more than halves the time."""
+"""Samples that are rounded at a time, so that intermediate values stay in the cache, which more than halves the time."""
 
 
 class OutputBuffer(Protocol):
-    """Takes the upscaled pixels of a picture once, in tiles, from the top down."""
+    """Receives the upscaled pixels of an image once, in tiles, from the top down."""
 
     def put(self, region: Region, pixels: Pixels, weights: Pixels | None = None) -> None:
-        """``pixels`` (region.height, region.width, C) for ``region`` of the upscaled picture.
+        """Write ``pixels`` (region.height, region.width, C) to ``region`` of the upscaled image.
 
-        With ``weights`` (region.height, region.width, 1) they are added up instead: a cross-fade whose weights sum to one.
+        With ``weights`` (region.height, region.width, 1) they are added instead: a cross-fade whose weights sum to one.
         """
         ...
 
     def finish_rows(self, bottom: int) -> None:
-        """Nothing above row ``bottom`` of the upscaled picture will be put again."""
+        """Declare the rows above ``bottom`` of the upscaled image final."""
         ...
 
 
 class DirectBuffer:
-    """The upscaled picture is the result: each tile is written once, rows are clipped to 0..1 as they are finished.
+    """The upscaled image is the result: each tile is written once, rows are clipped to 0..1 when they are finished.
 
-    An ``out`` of uint16 takes rounded values, and no weights: what is added up must be float.
+    A uint16 ``out`` gets rounded values and supports no weights, because sums must be float.
     """
 
     def __init__(self, out: OutputPixels) -> None:
@@ -69,11 +66,10 @@ class DirectBuffer:
 
 
 class ReducingBuffer:
-    """Reduces upscaled rows to the final size as they are finished: Lanczos-3, antialiased, in float32, clipped to 0..1.
+    """Reduces upscaled rows to the final size when they are finished: Lanczos-3, antialiased, in float32, clipped to 0..1.
 
-    ``linear`` reduces in linear light (by the sRGB transfer function, IEC 61966-2-1), as optics would; otherwise in the
-    encoded values, as most tools do. A fourth channel is coverage, which is linear as it is. An ``out`` of uint16 takes
-    rounded values.
+    ``linear`` reduces in linear light (by the sRGB transfer function, IEC 61966-2-1), as optics would; otherwise in encoded
+    values, as most tools do. A fourth channel is coverage, which is already linear. A uint16 ``out`` gets rounded values.
     """
 
     def __init__(self, source: Size, out: OutputPixels, *, linear: bool = False) -> None:
@@ -103,7 +99,7 @@ class ReducingBuffer:
         self._raw_top = bottom
 
     def _reduce(self, rows: Pixels) -> None:
-        """Take the next upscaled rows, and make every row of the result that they complete."""
+        """Add the next upscaled rows, and write every row of the result that they complete."""
         self._narrowed = np.concatenate([self._narrowed, self._narrow_rows(rows)])
         bottom = self._narrowed_top + len(self._narrowed)
         complete = [taps for taps in self._taps[self._finished_rows :] if taps.stop <= bottom]
@@ -134,7 +130,7 @@ class ReducingBuffer:
 
 
 def reduce_image(pixels: Pixels, out: OutputPixels, *, linear: bool = False) -> None:
-    """``pixels`` (H, W, C) in 0..1 reduced to the size of ``out`` (h, w, C), a strip of rows at a time, or copied."""
+    """Reduce ``pixels`` (H, W, C) in 0..1 to the size of ``out`` (h, w, C), a strip of rows at a time, or copy them."""
     height, width = pixels.shape[:2]
     if pixels.shape == out.shape:
         _write_rounded(out, pixels)
@@ -146,7 +142,7 @@ def reduce_image(pixels: Pixels, out: OutputPixels, *, linear: bool = False) -> 
 
 
 def _write_rounded(destination: OutputPixels, values: Pixels) -> None:
-    """Values in 0..1 as they are, or rounded to the integers of ``place``."""
+    """Write values in 0..1 unchanged to float32, rounded to uint16."""
     if destination.dtype == np.float32:
         destination[:] = values
         return
@@ -163,7 +159,7 @@ def _write_or_add(destination: Pixels, pixels: Pixels, weights: Pixels | None) -
 
 
 def blend(buffer: OutputBuffer, tile: Tile, upscaled: Pixels, tiling: Tiling, size: Size, scale: int) -> None:
-    """Write the part of ``upscaled`` (the result for ``tile.padded``) that belongs to ``tile`` onto the canvas."""
+    """Write the part of ``upscaled`` (the result for ``tile.padded``) that belongs to ``tile``."""
     blend_width = tiling.blend_width
     written = _extend_region(tile.core, blend_width, size)
     source_region = written.relative_to(tile.padded) * scale
@@ -184,7 +180,7 @@ def _make_blend_weights(core: Region, written: Region, blend_width: int, size: S
 
 
 def _make_ramp(length: int, starts_at_cut: bool, ends_at_cut: bool, blend_width: int, scale: int) -> Pixels:
-    """1 inside, and over the ``2 * fade`` pixels around a cut a half period of a raised cosine; two ramps sum to one."""
+    """1 inside, and half a period of a raised cosine over the ``2 * blend_width`` pixels around a cut; two ramps sum to one."""
     ramp = np.ones(length * scale, np.float32)
     wave = (0.5 - 0.5 * np.cos(np.pi * (np.arange(2 * blend_width * scale) + 0.5) / (2 * blend_width * scale))).astype(
         np.float32

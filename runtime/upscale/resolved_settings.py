@@ -115,7 +115,10 @@ def _resolve_tiling(
     tile = settings.tile
     if tile == AUTO_TILE and backend == "tensorrt" and (info := find_engine_info(model)):
         tile = info.tile
-    budget = TileBudget(get_tile_memory(device), footprint, cost_tolerance)
+    # onnxruntime may see a GPU that torch does not, whose free memory is then unknown.
+    is_visible = device.type != "cuda" or torch.cuda.is_available()
+    memory = get_tile_memory(device if is_visible else torch.device("cpu"))
+    budget = TileBudget(memory, footprint, cost_tolerance)
     return choose_tiling(model, budget, tile=tile, halo=settings.halo, batch=settings.batch)
 
 

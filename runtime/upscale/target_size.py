@@ -1,4 +1,4 @@
-"""What size is wanted, and what it takes to get there: how many passes through the model, and one exact reduction."""
+"""The requested size, and how to reach it: passes through the model, then one exact reduction."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from ..media.geometry import Size
 BOXES = {"4K": Size(3840, 2160), "8K": Size(7680, 4320), "16K": Size(15360, 8640)}
 MODEL_SCALE = "model scale"
 TARGET_NAMES = (MODEL_SCALE, "2x", "3x", "4x", "8x", *BOXES)
-"""What a selector offers; ``WIDTHxHEIGHT`` is understood as well."""
+"""What a node input offers; ``WIDTHxHEIGHT`` and factors such as ``2.5x`` are valid too."""
 
 _FACTOR = re.compile(r"(\d+(?:\.\d+)?)\s*x", re.IGNORECASE)
 _BOX = re.compile(r"(\d{1,6})\s*[x×]\s*(\d{1,6})", re.IGNORECASE)
 MAX_SIDE = 131072
-"""No format in use stores a longer side, and no address is computed for one."""
+"""Pixels; no format in use stores a longer side."""
 
 
 @dataclass(frozen=True)
 class ScalePlan:
-    """``passes`` through the model lead to ``reached``, which is then reduced to ``final`` when they differ."""
+    """``passes`` through the model lead to ``model_size``, which is then reduced to ``final_size`` where they differ."""
 
     passes: int
     model_size: Size
@@ -30,10 +30,10 @@ class ScalePlan:
 
 
 def compute_final_size(source: Size, scale: int, target: str) -> Size:
-    """The size that ``target`` asks for.
+    """Return the size that ``target`` means.
 
     ``"model scale"`` multiplies by the model's scale, ``"2x"`` or ``"2.5x"`` by that factor. ``"4K"``, ``"8K"``, ``"16K"`` and
-    ``"WxH"`` are boxes: the largest picture of the source's aspect that fits, the named ones turned for a portrait.
+    ``"WxH"`` are boxes: the largest image of the source's aspect ratio that fits, the named ones turned for a portrait.
     Raises ``WorkflowError`` for anything else.
     """
     text = target.strip()
@@ -53,7 +53,10 @@ def compute_final_size(source: Size, scale: int, target: str) -> Size:
 
 
 def plan_scale(source: Size, scale: int, target: str) -> ScalePlan:
-    """As many passes as are needed to reach the target, none when the source is that large already."""
+    """Plan as many passes as the target needs, none where the source is large enough.
+
+    Raises ``WorkflowError`` for an invalid target or one that a model of scale 1 cannot reach.
+    """
     final_size = compute_final_size(source, scale, target)
     passes, model_size = 0, source
     while model_size.width < final_size.width or model_size.height < final_size.height:
@@ -82,5 +85,5 @@ def _round_half_up(value: Fraction) -> int:
 
 def _check_size(size: Size, target: str) -> Size:
     if max(size.width, size.height) > MAX_SIDE:
-        raise WorkflowError(f"{target!r} would make a picture of {size} pixels.", f"No side may exceed {MAX_SIDE} pixels.")
+        raise WorkflowError(f"The target {target!r} is an image of {size} pixels.", f"No side may exceed {MAX_SIDE} pixels.")
     return size

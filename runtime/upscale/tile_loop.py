@@ -1,4 +1,4 @@
-"""The loop: a picture goes through a model in tiles, and comes out at the wanted size in one buffer."""
+"""The loop that runs an image through a model in tiles, into one buffer of the requested size."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from .tiles import Tile, Tiling, batch_tiles, iterate_tile_rows, split_region
 
 Pixels = NDArray[np.float32]
 SourcePixels = Pixels | NDArray[np.uint8] | NDArray[np.uint16]
-"""0..1, or the whole range of its integers; those become floats tile by tile, so that no second picture stands beside it."""
+"""Float in 0..1, or the whole range of an integer type; integers are converted tile by tile, never as a whole image."""
 
 
 def total_pixels(size: Size, channels: int, plan: ScalePlan, scale: int) -> int:
-    """How many pixels go in on this route, over all passes: what ``Progress.advance`` adds up to.
+    """How many pixels the model sees over all passes of ``plan``: the sum of all steps of ``Progress.advance``.
 
-    A picture that is only copied or reduced counts once.
+    An image that is only copied or reduced counts once.
     """
     runs_per_pass = 2 if channels in (2, 4) else 1
     return runs_per_pass * sum((size * scale**done).pixel_count for done in range(max(plan.passes, 1)))
@@ -47,19 +47,20 @@ def upscale_image(
     linear: bool = False,
     is_unchanged: Callable[[Region], bool] = lambda _: False,
 ) -> None:
-    """Upscale ``pixels`` (H, W, C) into ``out`` (h, w, C), whose size is that of ``steps``.
+    """Upscale ``pixels`` (H, W, C) into ``out`` (h, w, C), whose size is ``plan.final_size``.
 
-    C is one of 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. Grey stays grey. Alpha is straight coverage: the colour under
-    transparent pixels is filled in from its surroundings first, so that nothing bleeds over an edge, and alpha goes through
-    the model by itself where it is not constant. ``linear`` makes the final reduction in linear light.
-    ``out`` is float32 in 0..1, or uint16 for a picture without alpha. A tile whose padded region is ``unchanged`` is left as
-    it stands in ``out``; that is only right for one pass without a reduction or a cross-fade.
+    C is one of 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. Grey stays grey. Alpha is straight coverage: the color under
+    transparent pixels is first filled in from its surroundings, so that nothing bleeds over an edge, and alpha runs through the
+    model separately where it is not constant. ``linear`` makes the final reduction in linear light. ``out`` is float32 in 0..1,
+    or uint16 for an image without alpha. A tile whose padded region ``is_unchanged`` keeps what is in ``out``; that is valid
+    only for one pass without a reduction or a cross-fade.
+
     Raises ``UnsupportedModel`` for a model that is not RGB to RGB, ``OutOfMemory`` when not even the smallest tile fits.
     """
     if model.input_channels != 3 or model.output_channels != 3:
         raise UnsupportedModel(
             f"This model takes {model.input_channels} and gives {model.output_channels} channels, not 3 and 3.",
-            "Choose a model for colour pictures.",
+            "Choose a model for RGB images.",
         )
     height, width, channels = pixels.shape
     if plan.passes == 0 and plan.final_size != plan.model_size:
@@ -90,13 +91,13 @@ class _TileLoop:
     progress: Progress
     is_unchanged: Callable[[Region], bool]
     finished_pixels: int = field(default=0, init=False)
-    """Pixels of the tiles that are finished."""
+    """Of all finished tiles."""
     reported_pixels: int = field(default=0, init=False)
-    """Of which the watch knows, or of the one in work; a tile that ran out of memory part way is not counted twice."""
+    """What ``progress`` received; a tile that ran out of memory halfway is not counted twice."""
 
     def run_passes(self, pixels: SourcePixels, plan: ScalePlan, out: OutputPixels, *, copy_flat_tiles: bool = False) -> None:
-        """All passes over one picture of 1 or 3 channels, into ``out``."""
-        linear = self.linear and not copy_flat_tiles  # coverage is linear as it is
+        """Run all passes over one image of 1 or 3 channels, into ``out``."""
+        linear = self.linear and not copy_flat_tiles  # coverage is already linear
         if plan.passes == 0:
             reduce_image(_convert_to_floats(pixels), out, linear=linear)
             self.progress.advance(plan.model_size.pixel_count)
@@ -129,7 +130,7 @@ class _TileLoop:
                     if smaller is None:
                         raise
                     self._use_smaller_tiling(smaller)
-                    # What is finished stays; what is left of this row is cut smaller, later rows are planned anew.
+                    # Finished tiles stay; the rest of this row is cut smaller, later rows are planned again.
                     pending = tuple(piece for tile in pending for piece in split_region(tile.core, size, self.tiling))
                     continue
                 self.finished_pixels += _count_pixels(group)
@@ -145,7 +146,7 @@ class _TileLoop:
     def _upscale_and_write(
         self, pixels: SourcePixels, group: tuple[Tile, ...], buffer: OutputBuffer, copy_flat_tiles: bool
     ) -> None:
-        """One batch, in place. Its results are gone when the next one is made."""
+        """Run one batch, whose results are freed before the next one."""
         size = Size(pixels.shape[1], pixels.shape[0])
         for tile, upscaled in zip(group, self._upscale_tiles(pixels, group, copy_flat_tiles), strict=True):
             blend(buffer, tile, upscaled, self.tiling, size, self.scale)
@@ -153,7 +154,7 @@ class _TileLoop:
     def _use_smaller_tiling(self, smaller: Tiling) -> None:
         self.progress.message(
             f"Out of memory with {self.tiling.batch} x {self.tiling.tile} px tiles; "
-            f"going on with {smaller.batch} x {smaller.tile} px."
+            f"continuing with {smaller.batch} x {smaller.tile} px."
         )
         self.tiling = smaller
 
@@ -164,7 +165,7 @@ class _TileLoop:
         grey = pixels.shape[2] == 1
         batch = np.stack([np.broadcast_to(tile, (*tile.shape[:2], 3)) if grey else tile for tile in padded_tiles])
         upscaled = self.backend.run(
-            batch, lambda share: self._report_progress(self.finished_pixels + int(share * _count_pixels(group)))
+            batch, lambda fraction: self._report_progress(self.finished_pixels + int(fraction * _count_pixels(group)))
         )
         for warning in self.backend.warnings:
             self.progress.message(warning)

@@ -1,6 +1,6 @@
-"""Which tile to use when nobody says: the smallest that costs hardly more time than the best one that fits in memory.
+"""The automatic tile: the smallest that takes hardly more time than the fastest one that fits in memory.
 
-How much memory a tile takes stands in ``hardware.footprint``, how its side is chosen in ``hardware.tile``.
+How much memory a tile takes, and how its side is chosen, is in ``hardware.tile_memory``.
 """
 
 from __future__ import annotations
@@ -15,17 +15,17 @@ from ..models.upscale_model import UpscaleModel
 from .tiles import MIN_TILE, Tiling, compute_alignment
 
 AUTO_TILE = 0
-"""The tile size that means: choose for me."""
+"""The tile size that means automatic."""
 
 AUTO_HALO = -1
-"""The halo that means: what the model needs."""
+"""The halo that means the model's own."""
 
 
 @dataclass(frozen=True)
 class TileBudget:
-    """What one tile may take: bytes that are free to use, and what a model needs.
+    """How much memory one tile may take, and how much a model needs.
 
-    ``good_enough``: a smaller tile is taken when it costs at most so many times the best one's time.
+    A smaller tile is chosen if it takes at most ``cost_tolerance`` times as long as the best one.
     """
 
     free_bytes: int
@@ -40,10 +40,10 @@ class TileBudget:
 def choose_tiling(
     model: UpscaleModel, budget: TileBudget, *, tile: int = AUTO_TILE, halo: int = AUTO_HALO, batch: int = 1
 ) -> Tiling:
-    """The tiling for a model: what was asked for, and for the rest what the model needs and the memory allows.
+    """Return the tiling for a model: the requested values, the rest by what the model needs and the memory allows.
 
-    A model whose receptive field is not known to be covered is cross-faded. Raises ``WorkflowError`` for a tile that is
-    too small to be worth its halo.
+    Tiles are cross-faded where the halo is not known to cover the model's receptive field. Raises ``WorkflowError`` for a tile
+    below ``MIN_TILE``.
     """
     if tile != AUTO_TILE and tile < MIN_TILE:
         raise WorkflowError(f"A tile of {tile} pixels is too small.", f"Use {AUTO_TILE} (automatic) or at least {MIN_TILE}.")
@@ -60,5 +60,5 @@ def choose_tiling(
 
 
 def _round_to_preferred_multiple(side: int, halo: int) -> int:
-    """So much smaller that what the model is shown of a tile is a multiple of ``EVEN``."""
+    """Shrink ``side`` so that a tile with its halo is a multiple of ``PREFERRED_MULTIPLE``."""
     return max((side + 2 * halo) // PREFERRED_MULTIPLE * PREFERRED_MULTIPLE - 2 * halo, MIN_TILE)

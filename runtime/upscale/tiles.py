@@ -1,13 +1,12 @@
-"""Where a picture is cut: integer arithmetic only, so that thousands of plans can be checked in a second.
+"""Where an image is cut into tiles: integer arithmetic only, so that thousands of plans can be checked in a second.
 
-A tile has a *core*, the pixels that are kept, and a *padded* region, the pixels that the model sees: the core and ``halo``
-pixels of real picture, or more, on each side. Cores cover the picture exactly once. At the picture's own border the padded
-region ends, so the model pads there exactly as it would for the whole picture; that is what makes a tiled result equal to the
-untiled one, as soon as the halo is as wide as the model's receptive field.
+A tile has a *core*, the pixels that are kept, and a *padded* region, the pixels that the model sees: the core and at least
+``halo`` image pixels on each side. Cores cover the image exactly once. The padded region ends at the image border, where the
+model pads as it would for the whole image; so a tiled result equals the untiled one if the halo is as wide as the model's
+receptive field.
 
-All padded regions of a picture have one shape: a core at the border is wider by the halo that it needs not. A GPU then records
-one graph, an engine is tuned for one size, more neighbours go through together, and what one tile leaves in memory fits the
-next.
+All padded regions of an image have one shape: a core at the border is wider by the halo that it does not need. So a GPU records
+one graph, an engine is tuned for one size, more neighbours run together, and freed memory fits the next tile.
 """
 
 from __future__ import annotations
@@ -25,8 +24,8 @@ from ..media.tile_spans import Span, split_into_spans
 MergeMode = Literal["crop", "half-sine"]
 """How neighbouring tiles meet: cut in the middle of the overlap, or cross-faded there.
 
-Cutting is the better of the two whenever the halo reaches the model's effective receptive field (measured at 64 px of
-overlap: 51.8 dB against 51.0 for RRDB-23, 138.5 against 138.2 for SRVGG-16); a cross-fade hides what too narrow a halo leaves.
+Cutting is better whenever the halo reaches the model's effective receptive field (measured at 64 px of overlap: 51.8 dB against
+51.0 for RRDB-23, 138.5 against 138.2 for SRVGG-16); a cross-fade hides the errors of too narrow a halo.
 """
 
 MIN_TILE = 32
@@ -36,10 +35,10 @@ MIN_TILE = 32
 @dataclass(frozen=True)
 class Tiling:
     """How to cut: ``tile`` is the largest side of a core with a halo all around, ``halo`` the context on each side, both in
-    input pixels; so the model is shown ``tile + 2 * halo`` at most.
+    input pixels; the model sees at most ``tile + 2 * halo``.
 
-    ``align`` is what every cut and every padded origin must be a multiple of: the window of a transformer, or the
-    factor of a pixel-unshuffle; 1 for plain convolutions. ``batch`` tiles of one shape go through the model together.
+    Every cut and every padded origin is a multiple of ``align``: the window of a transformer, or the factor of a
+    pixel-unshuffle; 1 for plain convolutions. ``batch`` tiles of one shape run through the model together.
     """
 
     tile: int
@@ -50,9 +49,9 @@ class Tiling:
 
     def __post_init__(self) -> None:
         if self.tile < 1 or self.halo < 0 or self.batch < 1 or self.align < 1:
-            raise ValueError(f"not a tiling: {self}")
+            raise ValueError(f"invalid tiling: {self}")
         if self.merge == "half-sine" and self.tile < MIN_TILE:
-            raise ValueError(f"tiles that are cross-faded are at least {MIN_TILE} pixels wide, not {self.tile}")
+            raise ValueError(f"cross-faded tiles need a side of at least {MIN_TILE} pixels, not {self.tile}")
 
     @property
     def aligned_halo(self) -> int:
@@ -61,14 +60,14 @@ class Tiling:
 
     @property
     def blend_width(self) -> int:
-        """Width of the cross-fade on each side of a cut; the outer half of the halo is always thrown away.
+        """Width of the cross-fade on each side of a cut; the outer half of the halo is always discarded.
 
-        It does not depend on the tile, so a run that goes on with smaller tiles still meets the rows that it finished.
+        It does not depend on the tile, so a run that continues with smaller tiles still matches its finished rows.
         """
         return min(self.aligned_halo // 2, MIN_TILE // 4) if self.merge == "half-sine" else 0
 
     def shrink(self) -> Tiling | None:
-        """What to try when this one did not fit in memory: half the batch, then half the tile; None at the end."""
+        """Return the next smaller tiling to try when memory ran out: half the batch, then half the tile; None at the end."""
         if self.batch > 1:
             return replace(self, batch=self.batch // 2)
         if self.tile > MIN_TILE:
@@ -78,28 +77,28 @@ class Tiling:
 
 @dataclass(frozen=True)
 class Tile:
-    """``core`` is kept, ``padded`` is shown to the model; ``padded`` contains ``core``."""
+    """``core`` is kept, ``padded`` is the model's input; ``padded`` contains ``core``."""
 
     core: Region
     padded: Region
 
 
 def plan_tiles(size: Size, tiling: Tiling, *, top: int = 0) -> tuple[Tile, ...]:
-    """Cut the rows from ``top`` to the bottom of a picture into even tiles, row by row from the top left."""
+    """Cut the rows from ``top`` to the bottom of an image into even tiles, row by row from the top left."""
     return split_region(Region(0, top, size.width, size.height - top), size, tiling)
 
 
 def iterate_tile_rows(size: Size, tiling: Tiling, top: int) -> Iterator[tuple[Tile, ...]]:
-    """The tiles of ``plan(size, tiling, top=top)``, a row at a time."""
+    """Yield the tiles of ``plan_tiles(size, tiling, top=top)``, a row at a time."""
     yield from _iterate_rows(Region(0, top, size.width, size.height - top), size, tiling)
 
 
 def split_region(region: Region, size: Size, tiling: Tiling) -> tuple[Tile, ...]:
-    """Cut a region of a picture into tiles, row by row from the top left.
+    """Cut a region of an image into tiles, row by row from the top left.
 
-    Padded regions in one direction have one length, but for the last ``align`` pixels of a picture that does not end on the
-    grid: there are no slivers. The region must begin on the grid (at multiples of ``tiling.align``); it is the whole picture,
-    or what is left of it when a run goes on with smaller tiles.
+    Padded regions in one direction have one length, except for the last ``align`` pixels of an image that does not end on the
+    grid. The region must begin at multiples of ``tiling.align``; it is the whole image, or the rest of it when a run continues
+    with smaller tiles.
     """
     return tuple(tile for row in _iterate_rows(region, size, tiling) for tile in row)
 
@@ -114,7 +113,7 @@ def _iterate_rows(region: Region, size: Size, tiling: Tiling) -> Iterator[tuple[
 
 
 def batch_tiles(tiles: tuple[Tile, ...], batch: int) -> Iterator[tuple[Tile, ...]]:
-    """Tiles in order, up to ``batch`` neighbours of one row and one padded size together."""
+    """Group tiles in order, up to ``batch`` neighbours of one row and one padded size together."""
     for _, group in groupby(tiles, key=lambda tile: (tile.core.y, tile.padded.size)):
         members = tuple(group)
         for first in range(0, len(members), batch):
@@ -122,7 +121,7 @@ def batch_tiles(tiles: tuple[Tile, ...], batch: int) -> Iterator[tuple[Tile, ...
 
 
 def compute_alignment(window: int, multiple: int) -> int:
-    """The grid that satisfies both a model's window and its size multiple."""
+    """The grid that fits both a model's window and its size multiple."""
     return lcm(window, multiple)
 
 

@@ -1,8 +1,8 @@
-"""A film goes through a model frame by frame: a recipe in, a recipe out, one result buffer for all of it.
+"""Upscales a video frame by frame: takes and returns a ``VideoStream``, with one result buffer for all frames.
 
-Work is not done twice. A frame whose pixels equal the one before is handed on again, and of any other frame only the tiles
-whose surroundings changed are computed: the buffer still holds the rest. Both give the very same numbers as computing anew,
-because a tile's result depends on its padded pixels alone.
+Nothing is computed twice: a frame whose pixels equal the previous ones is repeated, and of any other frame only the tiles whose
+padded pixels changed are computed, because the buffer still holds the rest. The numbers are the same, since a tile's result
+depends on its padded pixels alone.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from .tile_loop import total_pixels, upscale_image
 
 @dataclass
 class ReuseStats:
-    """How much of a film was not computed because it was there already."""
+    """How much of a video was reused instead of computed."""
 
     frames: int = 0
     repeated_frames: int = 0
@@ -52,11 +52,11 @@ def upscale_video(
     settings: TiledUpscaleSettings,
     progress: Progress,
 ) -> VideoStream:
-    """``stream`` at the size that ``settings.target`` asks for; frames are uint16, whatever came in.
+    """Return ``stream`` at the size of ``settings.target``, with frames of uint16 whatever the source has.
 
     Nothing is computed until the result is opened, but what ``auto`` means may be measured. ``progress`` gets messages and many
-    calls of ``check_cancelled`` a frame; it is not advanced. Raises what ``target.route``, ``UpscaleModel.of`` and ``settled``
-    raise.
+    calls of ``check_cancelled`` a frame; it is not advanced. Raises what ``plan_scale``, ``UpscaleModel.from_descriptor`` and
+    ``resolve_settings`` raise.
     """
     model = UpscaleModel.from_descriptor(descriptor)
     plan = plan_scale(stream.info.size, model.scale, settings.target)
@@ -84,10 +84,10 @@ def _generate_frames(
     tiling = resolved.tiling
     reuse_stats = ReuseStats()
     result = np.zeros((plan.final_size.height, plan.final_size.width, 3), np.uint16)
-    # Tiles that stay in ``result`` must stay as the model made them: a corrected frame is a copy.
+    # Reused tiles must stay as the model made them, so a corrected frame is a copy.
     corrected = result if settings.color_fix == "off" else np.zeros_like(result)
     previous: Samples | None = None
-    # A tile of one pass that is written straight to its place can be left standing; after a reduction it cannot be found again.
+    # Only tiles that are written directly to the result can be reused, not those that were reduced or blended.
     can_reuse_tiles = plan.passes == 1 and plan.model_size == plan.final_size and tiling.blend_width == 0
     with (
         open_resolved_backend(model, resolved) as (backend, trim_memory),
@@ -126,22 +126,22 @@ def _generate_frames(
 
 
 def _fix_colors(frame: Frame, out: Samples, settings: TiledUpscaleSettings, progress: Progress | None) -> None:
-    """``progress`` gets the amount of correction, once per video: measuring it takes a third as long as correcting."""
+    """Correct ``out``; ``progress`` gets the measured drift, once a video, because measuring takes a third as long."""
     source = to_floats(frame.pixels)
     if progress is None:
         fix_colors(source, out, settings.color_fix)
     elif fix := fix_and_measure_colors(source, out, settings.color_fix):
-        progress.message(f"{fix} That is the first frame.")
+        progress.message(f"{fix} Measured on the first frame.")
 
 
 def _find_new_frames(group: list[Frame], previous: Samples | None) -> list[bool]:
-    """Which frames differ from the one before."""
+    """Whether each frame differs from the previous one."""
     before = [previous, *(frame.pixels for frame in group[:-1])]
     return [pixels is None or not np.array_equal(pixels, frame.pixels) for pixels, frame in zip(before, group, strict=True)]
 
 
 class ChangedTiles(ForwardedProgress):
-    """Tells the loop which tiles look as they did in the frame before, and counts the others."""
+    """Knows which tiles equal those of the previous frame, and counts the others."""
 
     def __init__(self, target: Progress, previous: Samples | None, current: Samples, reuse_stats: ReuseStats) -> None:
         super().__init__(target)

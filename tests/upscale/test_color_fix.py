@@ -132,12 +132,12 @@ def test_what_alpha_hides_is_not_measured(source: np.ndarray) -> None:
 
 def test_the_numbers_are_said_in_a_sentence(source: np.ndarray, model: Any) -> None:
     assert str(average_results([ColorFixResult(1, 0.125), ColorFixResult(2, 0.375)])) == (
-        "Colour fix: the colour of areas was off by ΔE2000 1.50 on average, and is by 0.25."
+        "Color fix: the mean color drift of areas was ΔE2000 1.50 and is 0.25."
     )
     images, told = torch.as_tensor(source)[None], Told()
     plain = upscale_batch(images, model, TiledUpscaleSettings("model scale", "cpu"), Told())[0].numpy()
     fixed = upscale_batch(images, model, TiledUpscaleSettings("model scale", "cpu", color_fix="low-frequency"), told)[0].numpy()
-    (sentence,) = [one for one in told.sentences if one.startswith("Colour fix")]
+    (sentence,) = [one for one in told.sentences if one.startswith("Color fix")]
     said = [float(word.rstrip(".")) for word in sentence.replace(",", "").split() if word[0].isdigit()]
     measured = [measure_drift(source, one, "low-frequency").de2000.mean for one in (plain, fixed)]
     np.testing.assert_allclose(said, measured, atol=0.03)
@@ -172,7 +172,7 @@ def test_a_video_is_corrected_frame_by_frame_while_tiles_are_still_reused(source
         alone = upscale_batch(torch.as_tensor(pixels / np.float32(255))[None], model, settings, Told())[0].numpy()
         np.testing.assert_allclose(frame.pixels / 65535, alone, atol=4e-5)
     assert "1 of 4 frames repeated" in said[-1]
-    assert len([sentence for sentence in said if sentence.startswith("Colour fix")]) == 1
+    assert len([sentence for sentence in said if sentence.startswith("Color fix")]) == 1
     assert (
         fixed.info.identity
         != upscale_video(stream, model, TiledUpscaleSettings("model scale", "cpu", tile=32), watch).info.identity

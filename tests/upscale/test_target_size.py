@@ -36,7 +36,7 @@ def test_nonsense_is_refused_with_the_possibilities(target: str) -> None:
 
 @pytest.mark.parametrize("target", ["100x", "999999x999999"])
 def test_a_image_that_no_format_could_hold_is_refused(target: str) -> None:
-    with pytest.raises(WorkflowError, match="would make a picture of"):
+    with pytest.raises(WorkflowError, match="is an image of"):
         compute_final_size(Size(4000, 3000), 4, target)
 
 

@@ -1,4 +1,4 @@
-"""What was measured about backends, in a small file in the cache folder that ComfyUI and the command line share."""
+"""Stores which backend was measured to be the fastest, in a file that ComfyUI and the command line share."""
 
 from __future__ import annotations
 
@@ -13,11 +13,11 @@ from ...paths import get_autotune_file
 from .trial import Candidate, TrialResult
 
 _process_choices: dict[str, Candidate] = {}
-"""What this process goes by, whatever happens to the file: one run has one answer."""
+"""The answers of this process, whatever happens to the file: within one run an answer never changes."""
 
 
 def load(key: str, candidates: Sequence[Candidate]) -> Candidate | None:
-    """Which of ``contenders`` was taken before, if the file can be read and says something that can be."""
+    """Return the stored choice if it is one of ``candidates``; None where it is missing or invalid."""
     if key in _process_choices:
         return _process_choices[key]
     entry = _read_all().get(key)
@@ -29,10 +29,10 @@ def load(key: str, candidates: Sequence[Candidate]) -> Candidate | None:
 
 
 def store(key: str, choice: Candidate, results: Mapping[Candidate, TrialResult], candidates: Sequence[Candidate]) -> Candidate:
-    """Write the answer down and return what stands: an answer that came first stays.
+    """Store ``choice`` unless there is an earlier one, and return the one that is valid from now on.
 
-    A cache that cannot be written is none, and what could not be tried this time may be another time: then this process alone
-    remembers.
+    Only this process remembers it if the file cannot be written, or if a candidate could not be tried, which may work next
+    time.
     """
     stored_choice = load(key, candidates) or choice
     _process_choices[key] = stored_choice

@@ -1,4 +1,4 @@
-"""Backends side by side on a piece of a photograph: how long each takes, and how far it is from torch in fp32."""
+"""Compares backends on a crop of a photograph: how long each takes, and how far it is from torch in fp32."""
 
 from __future__ import annotations
 
@@ -42,9 +42,9 @@ class Candidate:
 
 @dataclass(frozen=True)
 class TrialResult:
-    """``part`` of the reference's time that it needed for the same tile, and its PSNR against the reference's result.
+    """The time for a tile as a fraction of the reference's, and the PSNR against the reference's result.
 
-    A part of infinity: it was not true to the reference, so nobody asked how fast it is.
+    A relative time of infinity: too inaccurate, so its time was not measured.
     """
 
     relative_time: float
@@ -70,7 +70,7 @@ def run_trials(model: UpscaleModel, candidates: Sequence[Candidate]) -> dict[Can
             try:
                 backend = open_backends.enter_context(closing(_open_candidate(candidate, model)))
                 result = backend.run(tile)
-            except Exception:  # whatever keeps it from working here, torch works
+            except Exception:  # whatever the reason, torch works
                 continue
             decibels[candidate] = _compute_psnr(result, reference)
             if _is_accurate(candidate, result, reference):
@@ -84,14 +84,14 @@ def _open_candidate(candidate: Candidate, model: UpscaleModel) -> Backend:
 
 
 def _read_photograph() -> NDArray[np.float32]:
-    from ...images.read import read_image_file  # 25 MB of libraries, which a film goes without when the answer is remembered
+    from ...images.read import read_image_file  # 25 MB of libraries, not needed when the answer is stored
 
     left, top = _CROP_ORIGIN
     return to_floats(read_image_file(SAMPLE_IMAGE).pixels[None, top : top + _MAX_SIDE, left : left + _MAX_SIDE, :3])
 
 
 def _choose_tile_side(backend: Backend, photograph: NDArray[np.float32]) -> int:
-    """Of a tile that takes about ``_SECONDS``: a small one would favour who has little to prepare."""
+    """The side of a tile that takes about ``_TARGET_SECONDS``: a small one would favour backends with little overhead."""
     small = np.ascontiguousarray(photograph[:, :_MIN_SIDE, :_MIN_SIDE])
     backend.run(small)
     started = time.perf_counter()
@@ -106,14 +106,14 @@ def _is_accurate(candidate: Candidate, result: NDArray[np.float32], reference: N
 
 
 def _compute_psnr(result: NDArray[np.float32], reference: NDArray[np.float32]) -> float:
-    """Peak signal-to-noise ratio in dB of values in 0..1; infinite for equal ones, not a number for results that are none."""
+    """Peak signal-to-noise ratio in dB of values in 0..1; infinite for equal ones, NaN for results with NaN."""
     error = float(np.mean(np.square(result - reference, dtype=np.float64)))
     return float("inf") if error == 0 else -10 * float(np.log10(error))
 
 
 def _measure_relative_times(backends: dict[Candidate, Backend], tile: NDArray[np.float32]) -> dict[Candidate, float]:
-    """The least of some turns against the reference's least: by the clock, or where all are of one library by the processor
-    time of all threads, which other programs at work disturb much less.
+    """The shortest of some runs relative to the reference's shortest: in wall time, or where all are of one library in
+    processor time of all threads, which other programs disturb much less.
     """
     seconds_by_candidate: dict[Candidate, list[float]] = {candidate: [] for candidate in backends}
     clock = time.process_time if len({candidate.backend for candidate in backends}) == 1 else time.perf_counter

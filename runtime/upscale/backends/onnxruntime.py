@@ -1,4 +1,4 @@
-"""onnxruntime, on whatever its installed flavour can use: CUDA, DirectML or the CPU."""
+"""onnxruntime, on what the installed package supports: CUDA, DirectML or the CPU."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ class OnnxRuntimeBackend:
     def _infer(self, planes: Batch) -> Batch:
         try:
             return self._session.run(None, {"input": planes})[0]
-        except Exception as error:  # its exceptions share no class of their own
+        except Exception as error:  # its exceptions have no common base class
             if not mentions_out_of_memory(error):
                 raise
             height, width = planes.shape[2:]
@@ -57,7 +57,7 @@ def _import_library() -> Any:
     except ImportError as error:
         raise HardwareMissing(
             "The backend onnxruntime needs the package onnxruntime.",
-            "Install one of its flavours: pip install onnx onnxruntime (or onnxruntime-gpu, onnxruntime-directml)",
+            "Install one of its packages: pip install onnx onnxruntime (or onnxruntime-gpu, onnxruntime-directml)",
             feature="onnxruntime",
         ) from error
 

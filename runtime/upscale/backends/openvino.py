@@ -1,8 +1,8 @@
 """OpenVINO on the CPU or an Intel GPU.
 
-The graph is compiled once, with open height and width: measured within 4 % of one compiled for each shape (SRVGG-16 and
-RRDB-23, OpenVINO 2026.4, one core), and a picture has up to nine shapes of tiles, each of which would hold the weights again.
-fp32 is asked for in so many words; left alone, OpenVINO computes in bf16 on a CPU that has AMX.
+The graph is compiled once, with dynamic height and width: measured within 4 % of one compiled for each shape (SRVGG-16 and
+RRDB-23, OpenVINO 2026.4, one core), and an image may have several tile shapes, each of which would hold the weights again.
+fp32 is requested explicitly, because by default OpenVINO computes in bf16 on a CPU with AMX.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class OpenVinoBackend:
 
     def _infer(self, planes: Batch) -> Batch:
         try:
-            # The result is OpenVINO's own memory, valid until the next call; run_padded copies it into its layout.
+            # The result is OpenVINO's memory, valid until the next call; run_padded copies it.
             return self._request.infer([planes], share_inputs=True, share_outputs=True)[0]
         except RuntimeError as error:
             if not mentions_out_of_memory(error):
@@ -69,7 +69,7 @@ def _select_device(kind: str, core: Any) -> str:
     openvino_device = {"cpu": "CPU", "xpu": "GPU"}.get(kind)
     if openvino_device is None or not any(found.split(".")[0] == openvino_device for found in core.available_devices):
         raise HardwareMissing(
-            f"OpenVINO sees no device {kind} here.", "Use --device cpu, or the backend torch.", feature="openvino"
+            f"OpenVINO does not see the device {kind}.", "Use --device cpu, or the backend torch.", feature="openvino"
         )
     return openvino_device
 
@@ -79,6 +79,6 @@ def _compile_model(core: Any, graph: bytes, device: str, precision: ResolvedPrec
         raise WorkflowError("OpenVINO computes in fp32 or bf16 on a CPU, not in fp16.", "Choose the precision auto or fp32.")
     options: dict[str, Any] = {"INFERENCE_PRECISION_HINT": _PRECISION_HINTS[precision]}
     if device == "CPU":
-        # One picture at a time on all of torch's threads, which the system may move: other programs work here too.
+        # One tile at a time on as many threads as torch uses, not pinned to cores that other programs may use.
         options |= {"INFERENCE_NUM_THREADS": get_thread_count(), "NUM_STREAMS": 1, "ENABLE_CPU_PINNING": False}
     return core.compile_model(core.read_model(graph), device, options).create_infer_request()

@@ -1,11 +1,11 @@
 """PyTorch: the reference that every other backend is measured against.
 
-On an NVIDIA GPU tiles come and go through pinned memory, the change of axes and depth is made there, and a shape that comes
-again and again is replayed as a CUDA graph. fp32 is fp32 there too, not TF32.
+On an NVIDIA GPU tiles are transferred through pinned memory, axes and depth are converted there, and a repeated tile shape is
+replayed as a CUDA graph. fp32 is never TF32.
 
-The weights are a copy of the model's own in channels_last layout, so that the value on the wire stays as it was loaded and
-another node may use it at the same time. In bf16 its ends and sums stay fp32, see ``bfloat16``; what a CPU gains from doing
-otherwise is in ``processor``. In fp16 a second copy in fp32 is made only when a tile needs it.
+The weights are a copy of the model's in channels_last layout, so that the UPSCALE_MODEL value stays unchanged and another node
+may use it at the same time. In bf16 ends and sums stay fp32, see ``mixed_precision``; what a CPU needs is in ``optimize``. In
+fp16 a second copy in fp32 is made only when a tile overflows.
 """
 
 from __future__ import annotations
@@ -93,14 +93,14 @@ class TorchBackend:
             return _copy_to_host(upscaled.permute(0, 2, 3, 1).float())  # (N, C, H, W) -> (N, H, W, C)
 
     def _forward(self, tiles: torch.Tensor) -> NetworkOutput:
-        """The result, and in fp16 whether the network's own numbers were all finite, still on the device."""
+        """The result, and in fp16 whether the network's own output was finite, both on the device."""
         return self._net(tiles), self._finite
 
     def _record_finiteness(self, net: torch.nn.Module, inputs: object, output: torch.Tensor | tuple[torch.Tensor, ...]) -> None:
-        """Called with what the network itself gives: spandrel cuts infinity off to 1, where it looks like white.
+        """A hook on the network itself, because spandrel clamps infinity to 1, which looks like white.
 
-        Asking for the answer here would wait for the GPU, which a recording must not. A sum takes one pass over the numbers,
-        and is finite only where each of them is.
+        Reading the answer here would wait for the GPU, which a CUDA graph must not. A sum takes one pass and is finite only if
+        all of its terms are.
         """
         result = output if isinstance(output, torch.Tensor) else output[0]
         self._finite = torch.isfinite(result.sum(dtype=torch.float32))
@@ -142,7 +142,7 @@ def _copy_to_gpu(batch: NDArray[np.float32], device: torch.device) -> torch.Tens
 def _copy_to_host(upscaled: torch.Tensor) -> NDArray[np.float32]:
     if upscaled.device.type != "cuda":
         return upscaled.cpu().numpy()
-    # torch keeps pinned blocks for the next time, and asking for one waits for nothing.
+    # torch caches pinned blocks, and getting one does not wait.
     pinned = torch.empty(upscaled.shape, dtype=upscaled.dtype, pin_memory=True)
     pinned.copy_(upscaled, non_blocking=True)
     torch.cuda.current_stream(upscaled.device).synchronize()
@@ -175,6 +175,6 @@ def full_fp32(device: torch.device) -> Generator[None]:
 
 
 def is_plausible(tiles: torch.Tensor, upscaled: torch.Tensor) -> bool:
-    """No black tile where the picture was not black: the other way in which half precision fails."""
+    """Whether no tile is black whose input was not: the other way in which half precision fails."""
     black = upscaled.amax(dim=(1, 2, 3)) == 0
     return not bool((black & (tiles.amax(dim=(1, 2, 3)) > 0.1)).any())

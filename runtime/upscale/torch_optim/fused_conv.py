@@ -1,7 +1,7 @@
-"""A convolution and the LeakyReLU after it as one step of oneDNN, which bends a value while it is still in a register.
+"""A convolution fused with the LeakyReLU after it, by oneDNN, which applies it while a value is still in a register.
 
-torch has no other name for it than the operator that its own compiler uses. Worth a tenth of the time of an ESRGAN dense block
-in bf16; the numbers are the same but for the rounding between the two steps, which is left out.
+torch exposes this only as the operator that its own compiler uses. Saves a tenth of the time of an ESRGAN dense block in bf16;
+the numbers are the same except for the rounding between the two steps, which is omitted.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from torch.nn import Conv2d, LeakyReLU, Module, Sequential
 
 
 class ConvLeakyReLU(Module):
-    """One convolution and its LeakyReLU. Away from a processor, or without oneDNN, in two steps."""
+    """One convolution and its LeakyReLU; in two steps on other devices than a CPU, or without oneDNN."""
 
     def __init__(self, convolution: Conv2d, activation: LeakyReLU) -> None:
         super().__init__()
@@ -31,7 +31,7 @@ class ConvLeakyReLU(Module):
 
 
 def fuse_activations(layers: Iterable[Module]) -> Sequential:
-    """``layers`` in a row, each pair of a zero-padded convolution and a LeakyReLU as one."""
+    """Return ``layers`` as a sequence in which each pair of a zero-padded convolution and a LeakyReLU is fused."""
     fused_layers: list[Module] = []
     for layer in layers:
         if isinstance(layer, LeakyReLU) and fused_layers and _is_fusible(fused_layers[-1]):

@@ -1,9 +1,9 @@
 """A network in bf16 that keeps fp32 where its eight bits show: at both ends and in the sums.
 
-A number between a half and one has 256 steps in bf16, so a picture that is itself rounded to it shows bands, and a trunk whose
-many sums are each rounded drifts. The convolutions between, which are nearly all of the work, bear it. Against fp32, on six
-48 px crops of photographs and drawings: Real-ESRGAN x4plus 50.7 to 56.7 dB all in bf16, 56.8 to 60.7 dB so; animevideov3, on
-eight of 64 px, 54.0 to 64.8 and 56.0 to 68.9 dB; in the same time.
+With the few steps that bf16 has between 0.5 and 1, an image rounded to it shows bands, and a trunk whose many sums are each
+rounded drifts. The convolutions between, which are nearly all of the work, tolerate it. Against fp32, on six 48 px crops of
+photographs and drawings: Real-ESRGAN x4plus 50.7 to 56.7 dB all in bf16, 56.8 to 60.7 dB so; animevideov3, on eight of 64 px,
+54.0 to 64.8 and 56.0 to 68.9 dB; in the same time.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _TAIL_LAYER_TYPES = (
 
 
 def convert_to_bfloat16(net: torch.nn.Module, workers: SingleThreadWorkers | None = None) -> torch.dtype:
-    """Turn ``net`` to bf16 in place, and return the dtype that it takes pictures in: fp32 where its ends were kept in it.
+    """Convert ``net`` to bf16 in place, and return its input dtype: fp32 if its ends were kept in that.
 
-    ``crew`` makes the dense blocks of an ESRGAN, on a processor.
+    ``workers`` compute the dense blocks of an ESRGAN on a CPU.
     """
     keeps_fp32_ends = isinstance(net, Compact) or (isinstance(net, ESRGAN) and _is_plain_esrgan(net))
     if not keeps_fp32_ends:
@@ -49,7 +49,7 @@ def convert_to_bfloat16(net: torch.nn.Module, workers: SingleThreadWorkers | Non
 
 
 class _CastLayer(torch.nn.Module):
-    """Computes in one dtype, whatever comes in, and gives another."""
+    """Converts its input to one dtype, computes in that, and converts the result to another."""
 
     def __init__(self, inner: torch.nn.Module, compute_dtype: torch.dtype, output_dtype: torch.dtype) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""A network as a processor runs it best: the same weights and the same result, less memory and fewer passes over it."""
+"""Prepares a network for a CPU: the same weights and results, less memory and fewer passes over it."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from .thread_pool import SingleThreadWorkers
 
 
 def optimize_for_cpu(net: torch.nn.Module, dtype: torch.dtype) -> torch.dtype:
-    """Change ``net``, in fp32 and as spandrel loads it, in place; return the dtype that it takes pictures in.
+    """Change ``net``, in fp32 and as spandrel loads it, in place to compute in ``dtype``; return its input dtype.
 
-    It computes in ``dtype``, in bf16 as ``in_bfloat16`` says.
+    bf16 is mixed, see ``convert_to_bfloat16``.
     """
     has_dense, has_large_tail = has_dense_blocks(net), has_nearest_tail(net)
     workers = SingleThreadWorkers() if has_dense or has_large_tail else None

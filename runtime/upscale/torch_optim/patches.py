@@ -1,4 +1,4 @@
-"""A tensor of features cut into pieces, each with as much around it as a few layers see."""
+"""Cuts a feature tensor into patches, each with the margin that a few layers see."""
 
 from __future__ import annotations
 
@@ -13,21 +13,23 @@ from ...media.tile_spans import Span
 
 @dataclass(frozen=True)
 class Patch:
+    """A region of a tensor (N, C, H, W): its core and its padded region."""
+
     rows: Span
     columns: Span
 
     def view_padded(self, whole: Tensor) -> Tensor:
-        """What the layers see of ``whole`` (N, C, H, W)."""
+        """View what the layers see of ``whole`` (N, C, H, W)."""
         rows, columns = self.rows, self.columns
         return whole[:, :, rows.padded_start : rows.padded_stop, columns.padded_start : columns.padded_stop]
 
     def view_core(self, whole: Tensor, scale: int = 1) -> Tensor:
-        """The place of the piece in ``whole`` (N, C, H * scale, W * scale)."""
+        """View the core in ``whole`` (N, C, H * scale, W * scale)."""
         rows, columns = self.rows, self.columns
         return whole[:, :, rows.start * scale : rows.stop * scale, columns.start * scale : columns.stop * scale]
 
     def crop_to_core(self, result: Tensor, scale: int = 1) -> Tensor:
-        """The part of what was ``made`` from ``seen``, ``scale`` times as large, that is right."""
+        """Crop ``result``, computed from the padded region and ``scale`` times as large, to the core."""
         rows, columns = self.rows, self.columns
         top, left = (rows.start - rows.padded_start) * scale, (columns.start - columns.padded_start) * scale
         bottom, right = (rows.stop - rows.padded_start) * scale, (columns.stop - columns.padded_start) * scale
@@ -35,10 +37,10 @@ class Patch:
 
 
 def split_into_patches(height: int, width: int, *, side: int, margin: int, min_count: int = 1) -> list[Patch]:
-    """Pieces of nearly the same size, of at most ``side`` pixels, that cover ``height`` x ``width`` once.
+    """Return patches of nearly the same size, of at most ``side`` pixels, that cover ``height`` x ``width`` once.
 
-    ``margin`` more is seen on each side, as far as there is more: at the border of the whole a layer finds the same as ever.
-    There are ``least`` of them unless they would become smaller than their margins are worth.
+    Each is padded by ``margin`` on each side, but not beyond the border, where layers pad as before. There are at least
+    ``min_count`` unless they would become too small for their margins.
     """
     down, across = ceil(height / side), ceil(width / side)
     while down * across < min_count and max(height / down, width / across) >= 4 * max(margin, 1):

@@ -1,6 +1,6 @@
-"""How far a network is within one tile: a large one of RRDB-23 takes a processor minutes.
+"""Reports progress within one tile, because a large tile of RRDB-23 takes minutes on a CPU.
 
-A GPU is not asked: it is handed a whole tile's work at once, and a recorded graph calls nobody.
+Not on a GPU, which receives the work of a whole tile at once; a CUDA graph calls no hooks.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from ..backends.base import OnProgress, no_progress
 
 
 class ProgressHook:
-    """Counts the blocks that a network is made of, as they finish."""
+    """Counts the blocks of a network when they finish."""
 
     def __init__(self, net: Module) -> None:
         self._on_progress = no_progress
@@ -26,7 +26,7 @@ class ProgressHook:
 
     @contextmanager
     def report_to(self, on_progress: OnProgress) -> Generator[None]:
-        """While one tile is made, ``part`` is told the share of it that is done."""
+        """Call ``on_progress`` with the finished fraction of the tile that runs inside the context."""
         self._on_progress, self._finished_blocks = on_progress, 0
         try:
             yield
@@ -39,9 +39,9 @@ class ProgressHook:
 
 
 def find_blocks(net: Module) -> Sequence[Module]:
-    """The longest row of modules that holds at least half of the weights: RRDBs, Swin layers, or SRVGG's convolutions.
+    """Return the longest list of modules that holds at least half of the weights: RRDBs, Swin layers, or SRVGG's convolutions.
 
-    None where a network has no such row; some networks never call its members.
+    Empty if a network has no such list; some networks never call its members.
     """
     half = _count_weights(net) / 2
     rows = [list(one) for one in net.modules() if isinstance(one, (ModuleList, Sequential)) and _count_weights(one) >= half]

@@ -1,14 +1,12 @@
-"""ESRGAN's dense blocks, a piece of the picture at a time.
+"""ESRGAN's dense blocks and last layers, computed patch by patch with the same result.
 
-A dense block ends at three times the channels that it began with, each of its convolutions reads all of them, and on a whole
-tile none of it stays in a processor's cache. It sees five pixels far. Made in pieces with a margin of five, it takes a piece's
-memory instead of the tile's, so that tiles are larger and fewer pixels are halo. RRDB-23 on two cores with AMX: 640x480 took
-15.6 s in bf16 at once and 9.3 to 9.7 s in pieces, their margins counted; 320x240 in fp32 11.5 and 10.9 s.
+A dense block has three times as many channels at its end, each of its convolutions reads all of them, and on a whole tile
+nothing stays in the CPU's cache. It sees five pixels far, so patches with a margin of five take a patch's memory instead of a
+tile's, tiles are larger and fewer pixels are halo. RRDB-23 on two cores with AMX: 640x480 took 15.6 s in bf16 at once and 9.3
+to 9.7 s in patches, margins included; 320x240 in fp32 11.5 and 10.9 s.
 
-The last layers of an ESRGAN network, where it is largest, a piece at a time.
-
-After the second doubling there are 64 channels for each of 16 pixels: four fifths of the memory that a tile takes, for an
-eighth of the work. Those layers see two pixels far, so a piece needs two more on each side, and the result is the same.
+After the second doubling there are 64 channels for each of 16 pixels: four fifths of a tile's memory for an eighth of the work.
+Those layers see two pixels far, so a patch needs a margin of two.
 """
 
 from __future__ import annotations
@@ -24,17 +22,17 @@ from .patches import Patch, split_into_patches
 from .thread_pool import SingleThreadWorkers
 
 _DENSE_MARGIN = 5
-"""How far a dense block sees: five convolutions of 3x3."""
+"""Pixels that a dense block sees to each side: five convolutions of 3x3."""
 _DENSE_PATCH_SIDE, _DENSE_PATCH_SIDE_BF16 = 160, 120
-"""Of a piece, at most; smaller where there would not be one for each thread."""
+"""Pixels at most; fewer where there would be less than one patch for each thread."""
 _RESIDUAL_SCALE = 0.2
-"""Of what a block makes is added to what came in; ESRGAN's residual scaling."""
+"""ESRGAN's residual scaling: this fraction of a block's output is added to its input."""
 
 
 def replace_dense_blocks(net: torch.nn.Module, workers: SingleThreadWorkers | None) -> None:
-    """Change ``net``, which ``has_dense_blocks``, in place; the weights stay the same ones, in any dtype.
+    """Change ``net``, which ``has_dense_blocks``, in place; it keeps the same weights, in any dtype.
 
-    Without a crew the blocks are made at once, as a GPU likes them.
+    Without ``workers`` blocks are computed at once, which is best on a GPU.
     """
     *blocks, _ = cast(Any, net).model[1].sub
     for index, block in enumerate(blocks):
@@ -61,7 +59,7 @@ def _is_3x3(layer: Any) -> bool:
 
 
 class _ResidualBlock(torch.nn.Module):
-    """Three dense blocks, added to what came in."""
+    """Three dense blocks, added to their input."""
 
     def __init__(self, block: Any, workers: SingleThreadWorkers | None) -> None:
         super().__init__()
@@ -73,7 +71,7 @@ class _ResidualBlock(torch.nn.Module):
 
 
 class _DenseBlock(torch.nn.Module):
-    """Five convolutions in the dtype of their weights, added to what came in, which stays in its own."""
+    """Five convolutions in the dtype of their weights, added to their input in its own dtype."""
 
     def __init__(self, block: Any, workers: SingleThreadWorkers | None) -> None:
         super().__init__()
@@ -109,20 +107,18 @@ class _DenseBlock(torch.nn.Module):
 _TAIL_MARGIN = 2
 """Input pixels that the tail sees to each side: one at twice the size and three at four times, 1.25 together, rounded up."""
 _TAIL_PATCH_SIDE = 64
-"""Of a piece, at most, as the trunk gives it."""
+"""Pixels at most, at the trunk's size."""
 _TAIL_LAYER_TYPES = (torch.nn.Conv2d, torch.nn.Upsample, torch.nn.LeakyReLU, torch.nn.ReLU)
 
 
 def replace_tail(net: torch.nn.Module, workers: SingleThreadWorkers) -> None:
-    """Change ``net``, which had a tail before its layers were wrapped for bf16, in place; in any dtype."""
+    """Change ``net``, which ``has_nearest_tail`` before its layers are wrapped for bf16, in place; in any dtype."""
     first, trunk, *tail = cast(torch.nn.Sequential, net.model)
     net.model = torch.nn.Sequential(first, trunk, _PatchedTail(fuse_activations(tail), workers))
 
 
 def has_nearest_tail(net: torch.nn.Module) -> bool:
-    """Whether ``net``, as spandrel loads it, is an ESRGAN that doubles by nearest neighbours, at most twice, between 3x3
-    convolutions.
-    """
+    """Whether ``net``, as spandrel loads it, is an ESRGAN with one or two nearest doublings between 3x3 convolutions."""
     if not isinstance(net, ESRGAN):
         return False
     _, _, *tail = cast(torch.nn.Sequential, net.model)

@@ -1,7 +1,7 @@
-"""SRVGG, whose picture is added before the pixels are shuffled to their places instead of after.
+"""SRVGG with its input added before the pixel shuffle instead of after it.
 
-The network adds to each pixel's sixteen the pixel itself. Afterwards that takes a second picture of the result's size, made by
-nearest neighbours; before, it is an addition in place. The sums are the same ones, and so is every bit of the result.
+The network adds each input pixel to its sixteen output pixels. After the shuffle that takes a second image of the result's
+size; before it, an addition in place. The sums are the same, and so is every bit of the result.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from ...models.spandrel_import import Compact
 
 
 def add_before_shuffle(net: Module) -> None:
-    """Change ``net`` in place where it is a ``Compact``, in any dtype; leave every other network as it is."""
+    """Change ``net`` in place if it is a ``Compact``, in any dtype; leave every other network unchanged."""
     if isinstance(net, Compact) and net.num_in_ch == net.num_out_ch:
         cast(Any, net).forward = MethodType(_forward, net)
 

@@ -1,9 +1,9 @@
-"""As many threads as torch would take, each of which computes by itself.
+"""A pool of as many threads as torch uses, each of which computes alone.
 
-torch divides every single operation between its threads, and they meet at its end. Pieces that need nothing of each other may
-be divided instead: what a thread has made stays in the cache of its own core, nobody waits after every millisecond, and where
-another program takes a core for a while the others go on. RRDB-23 on 640x480 in bf16 on two cores took 9.3 to 9.7 s so, and
-10.0 to 11.3 with both threads on each piece.
+torch divides every operation between its threads, which synchronize after it. Independent patches are divided instead: a
+thread's results stay in the cache of its core, threads do not wait for each other after every operation, and where another
+program takes a core the others continue. RRDB-23 on 640x480 in bf16 on two cores took 9.3 to 9.7 s, and 10.0 to 11.3 s with
+both threads on each patch.
 """
 
 from __future__ import annotations
@@ -19,20 +19,20 @@ Item = TypeVar("Item")
 
 
 class SingleThreadWorkers:
-    """Its threads end when nobody holds it any more. Made once for a network: that takes about a millisecond."""
+    """Threads that each let torch use one thread; they end with this object. Created once for a network, in about 1 ms."""
 
     def __init__(self) -> None:
         self.size = torch.get_num_threads()
-        self._pool = ThreadPoolExecutor(self.size, "upscale8k-crew") if self.size > 1 else None
+        self._pool = ThreadPoolExecutor(self.size, "upscale8k-worker") if self.size > 1 else None
         if self._pool is None:
             return
         barrier = Barrier(self.size)
         list(self._pool.map(_use_one_thread, [barrier] * self.size))
-        # The number is each thread's own, but for threads that are yet to come torch remembers the last one.
+        # The number is per thread, but torch applies the last one set to threads that start later.
         torch.set_num_threads(self.size)
 
     def run_each(self, process: Callable[[Item], None], items: Iterable[Item]) -> None:
-        """``make`` for every one of ``pieces``, in no order. Raises what the first of them raises, after all have ended."""
+        """Call ``process`` for all ``items`` in any order; raise the first error after all have ended."""
         if self._pool is None:
             for item in items:
                 process(item)
@@ -44,8 +44,8 @@ class SingleThreadWorkers:
 
 
 def _use_one_thread(barrier: Barrier) -> None:
-    barrier.wait()  # so that each of them takes one
-    torch.get_num_threads()  # a thread's first question to torch gives it the number of all
+    barrier.wait()  # so that each thread runs this once
+    torch.get_num_threads()  # the first call in a thread resets its number
     torch.set_num_threads(1)
 
 
