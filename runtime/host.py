@@ -6,6 +6,7 @@ of the engine is the same for both.
 
 from __future__ import annotations
 
+import os
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
@@ -21,8 +22,6 @@ from .paths import (
     add_default_name,
     check_folder_usable,
     expand_tokens,
-    is_file,
-    is_folder,
     list_files,
     resolve_inside,
     split_annotation,
@@ -63,7 +62,6 @@ class Host(Protocol):
 
         Called before the work begins, so that no user waits an hour for a result that cannot be saved.
         """
-        ...
 
     def output_path(self, folder: Folder, prefix: str, suffix: str, *, width: int = 0, height: int = 0) -> Path:
         """Return an unused path: ``prefix`` with its tokens replaced, a counter, and ``suffix``.
@@ -145,14 +143,15 @@ class LocalHost:
         return sorted({name for folder in folders for name in list_files(folder, suffixes)})
 
     def find_input(self, name: str) -> Path:
-        return self._find_path(*split_annotation(name), is_file)
+        # not Path.is_file, which raises for a name that is too long and in a folder that cannot be entered
+        return self._find_path(*split_annotation(name), os.path.isfile)
 
     def find_sequence(self, name: str) -> Path:
         plain_name, folder = split_annotation(name)
         path = PurePath(plain_name)
         if is_sequence_pattern(plain_name):
-            return self._find_path(str(path.parent), folder, is_folder) / path.name
-        return self._find_path(plain_name, folder, is_folder)
+            return self._find_path(str(path.parent), folder, os.path.isdir) / path.name
+        return self._find_path(plain_name, folder, os.path.isdir)
 
     def _find_path(self, name: str, folder: Folder, exists: Callable[[Path], bool]) -> Path:
         root = self.folder(folder).absolute()

@@ -59,22 +59,6 @@ def resolve_inside(root: Path, name: str) -> Path | None:
     return path if "\0" not in name and path.is_relative_to(root) else None
 
 
-def is_file(path: Path) -> bool:
-    """Return whether ``path`` is a file; False also for a name that is too long and in an unreadable folder."""
-    try:
-        return path.is_file()
-    except OSError:
-        return False
-
-
-def is_folder(path: Path) -> bool:
-    """Return whether ``path`` is a folder; False also for a name that is too long and in an unreadable folder."""
-    try:
-        return path.is_dir()
-    except OSError:
-        return False
-
-
 def list_files(folder: Path, suffixes: Iterable[str]) -> list[str]:
     """Return the sorted names of the files directly in ``folder`` that end in one of ``suffixes`` (lower case).
 
