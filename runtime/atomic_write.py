@@ -13,7 +13,7 @@ import os
 import re
 import secrets
 import sys
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -75,6 +75,15 @@ def atomic_output(path: Path, hint: str) -> Generator[Path]:
     """Do the same as ``atomic_write`` for a requested file: an ``OSError`` becomes an ``OutputError`` with ``hint``."""
     with translate_os_errors(path, hint), atomic_write(path) as temp:
         yield temp
+
+
+def write_outputs(writers: Mapping[str, Callable[[Path], object]], find_path: Callable[[str], Path]) -> list[Path]:
+    """Write the files of a result, each atomically: the function of each name gets a temporary path. Raises ``OutputError``."""
+    paths = [find_path(name) for name in writers]
+    for path, write in zip(paths, writers.values(), strict=True):
+        with atomic_output(path, "Choose another folder.") as temp:
+            write(temp)
+    return paths
 
 
 @contextmanager

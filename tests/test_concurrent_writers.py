@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from PIL import Image
+from upscale8k.runtime.comfyui.builtin.video_encode import save_numbered
 from upscale8k.runtime.comfyui.types.image import ImageSaveOptions, write_images
 from upscale8k.runtime.errors import OutputError
 from upscale8k.runtime.file_lock import OutputLocked, exclusive_lock
@@ -198,6 +199,21 @@ def test_a_file_system_without_hard_links_keeps_existing_files_too(tmp_path: Pat
     assert write_image_file(path, make_pixels(0), numbered=True) == tmp_path / "a_00002_.png"
     assert path.read_bytes() == b"of another run"
     assert find_writer(tmp_path / "a_00002_.png", [make_pixels(0)]) == 0
+
+
+def test_a_video_of_any_pack_takes_the_next_number_where_its_own_is_taken(tmp_path: Path) -> None:
+    path = tmp_path / "ComfyUI_00001_.mp4"
+
+    class ForeignVideo:
+        def save_to(self, target: str, format: str) -> None:
+            assert Path(target).name == path.name
+            assert format == "auto"
+            Path(target).write_bytes(b"a video")
+            path.write_bytes(b"of another run")
+
+    assert save_numbered(ForeignVideo(), path, format="auto") == tmp_path / "ComfyUI_00002_.mp4"
+    assert path.read_bytes() == b"of another run"
+    assert sorted(entry.name for entry in tmp_path.iterdir()) == ["ComfyUI_00001_.mp4", "ComfyUI_00002_.mp4"]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="no limit to set")

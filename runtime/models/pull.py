@@ -76,6 +76,8 @@ def pull_model(
     partial_file = _PartialFile(target.with_name(f"{target.name}.part"))
     lock_path = folder / f"{partial_file.path.name}.lock"
     with translate_os_errors(target, "Choose a folder with free space for it."), exclusive_lock(lock_path, target.name):
+        if target.exists():  # another download finished before this one had the lock
+            return _check_existing(entry, target)
         _check_disk_space(entry, folder, shutil.disk_usage(folder).free, partial_file.size)
         with nullcontext(session) if session else make_https_session() as open_session:
             _download_from_any(entry, partial_file, open_progress, open_session)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
-from ..atomic_write import atomic_output
+from ..atomic_write import write_outputs
 from ..images.pillow_save import save_with_pillow
 from .comparison import ModelComparison
 from .comparison_sheet import draw_sheet
@@ -38,13 +38,7 @@ def write_report(comparison: ModelComparison, find_path: Callable[[str], Path]) 
         HTML_FILE: lambda part: part.write_text(render_html(comparison), encoding="utf-8"),
         JSON_FILE: lambda part: part.write_text(render_json(comparison), encoding="utf-8"),
     }
-    return [_write_file(find_path(name), write) for name, write in writers.items()]
-
-
-def _write_file(path: Path, write: Callable[[Path], object]) -> Path:
-    with atomic_output(path, "Choose another folder.") as temp:
-        write(temp)
-    return path
+    return write_outputs(writers, find_path)
 
 
 def _save_jpeg(image: Image.Image, path: Path) -> None:

@@ -13,6 +13,7 @@ import pytest
 import requests
 from requests.adapters import BaseAdapter
 from upscale8k.runtime.errors import Cancelled, ModelDamaged, ModelError, OutputError
+from upscale8k.runtime.file_lock import OutputLocked, exclusive_lock
 from upscale8k.runtime.models.catalog import CatalogEntry, load_catalog
 from upscale8k.runtime.models.pull import make_https_session, pull_model
 from upscale8k.runtime.progress import SilentProgress
@@ -273,6 +274,19 @@ def test_a_file_that_is_here_already_is_not_downloaded_again(
     first = pull_model(entry, models, session=plain_http)
     assert pull_model(entry, models, session=plain_http) == first
     assert len(server.asked) == 1
+
+
+def test_two_downloads_of_one_model_do_not_share_its_partial_file(
+    entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
+) -> None:
+    with (
+        exclusive_lock(models / "BSRGAN.pth.part.lock", "BSRGAN.pth"),
+        pytest.raises(OutputLocked, match=r"Another run is writing BSRGAN\.pth"),
+    ):
+        pull_model(entry, models, session=plain_http)
+    assert server.asked == []
+    pull_model(entry, models, session=plain_http)
+    assert names(models) == ["BSRGAN.pth"]
 
 
 def test_another_file_of_that_name_is_not_overwritten(

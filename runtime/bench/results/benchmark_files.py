@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from ...atomic_write import atomic_output
+from ...atomic_write import write_outputs
 from ...images.pillow_save import save_with_pillow
 from .benchmark_plot import plot_benchmark
 from .benchmark_results import BenchmarkResults
@@ -23,10 +23,4 @@ def write_benchmark(results: BenchmarkResults, get_path: Callable[[str], Path]) 
         TABLE: lambda path: path.write_text(format_table(results), encoding="utf-8"),
         PLOT: lambda path: save_with_pillow(plot_benchmark(results), path, "PNG"),
     }
-    return [_write_file(get_path(name), write) for name, write in writers.items()]
-
-
-def _write_file(path: Path, write: Callable[[Path], object]) -> Path:
-    with atomic_output(path, "Choose another folder.") as temp_file:
-        write(temp_file)
-    return path
+    return write_outputs(writers, get_path)
