@@ -56,6 +56,7 @@ ALLOWED = (
     r"coded pictures?|pict_type|PictureType|picture_type|attached_pic\w*",  # the words of the video standards and of FFmpeg
     r"colour fix|\"colour\"|'colour'",  # in the identity of an interrupted video, and a key of its journal
     r"\} pictures:\{",  # in the identity of an image sequence
+    r"\| pictures \{",  # in the identity of an interrupted video of images in memory
     r"[Hh]ome (directory|folder)|HOME|Path\.home|home\(\)|~/",
     r"homepage|Homepage",
     r"film[- ]grain|film_grain|grain of film",

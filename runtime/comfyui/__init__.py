@@ -1,1 +1,1 @@
-"""Everything that speaks ComfyUI's types and contracts."""
+"""ComfyUI's types and contracts: wire values (``types``), built-in nodes (``builtin``), node packs (``custom_nodes``)."""

@@ -300,5 +300,5 @@ def test_a_bare_tensor_from_a_v3_node_is_a_fault_of_the_node(write_pack: WritePa
     )
     pack = load_node_pack(write_pack(init), host)
     prompt = {"1": {"class_type": "Blocking", "inputs": {"value": 1}}}
-    with install_stubs(host), pytest.raises(NodeError, match="returned int where a NodeOutput is expected"):
+    with install_stubs(host), pytest.raises(NodeError, match="returned int instead of a NodeOutput"):
         list(execute_plan(make_plan(prompt, pack.nodes), pack.nodes))

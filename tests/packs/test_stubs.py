@@ -151,7 +151,7 @@ def test_weights_are_read_as_tensors_only(comfy: Any, tmp_path: Path) -> None:
     torch.save({"state_dict": tensors}, tmp_path / "w.pth")
     assert list(utils.load_torch_file(str(tmp_path / "w.pth"))) == ["a"]
     torch.save({"run": LocalHost}, tmp_path / "bomb.pth")
-    with pytest.raises(ModelDamaged, match=r"bomb\.pth holds no plain tensors"):
+    with pytest.raises(ModelDamaged, match=r"bomb\.pth does not contain plain tensors"):
         utils.load_torch_file(str(tmp_path / "bomb.pth"), safe_load=False)
 
 

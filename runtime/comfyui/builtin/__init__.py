@@ -1,1 +1,1 @@
-"""The engine behind ComfyUI's own node ids for the headless runner."""
+"""What ComfyUI 0.30's own nodes compute, bit for bit, for the headless runner: images, videos, files."""

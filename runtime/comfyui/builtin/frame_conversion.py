@@ -1,4 +1,4 @@
-"""What ComfyUI 0.30 makes of a decoded frame, of a picture file or a film: integers or floats by FFmpeg's own conversion."""
+"""Convert decoded frames of images and videos as ComfyUI 0.30 does: to integers or floats by FFmpeg's own conversion."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _WIDTH_ALIGNMENT = 32
 
 
 class FrameConverter:
-    """A decoded frame as (H, W, 3 or 4), uint8 or float32 0..1, turned upright; the first frame decides for all."""
+    """Converts frames to (H, W, 3 or 4), uint8 or float32 in 0..1, rotated upright. The first frame decides the format."""
 
     def __init__(self, first_frame: av.VideoFrame, stream: av.VideoStream) -> None:
         name = first_frame.format.name
@@ -34,7 +34,7 @@ class FrameConverter:
         return np.ascontiguousarray(np.rot90(self._to_array(frame), k=quarter_turns, axes=(0, 1)))
 
     def _to_array(self, frame: av.VideoFrame) -> ConvertedSamples:
-        # swscale's float output depends on what lies behind the end of a row unless the width is a multiple of 32.
+        # swscale's float output depends on the bytes after the end of a row unless the width is a multiple of 32.
         if not self._format.endswith("f32le") or frame.width % _WIDTH_ALIGNMENT == 0:
             return cast(ConvertedSamples, frame.to_ndarray(format=self._format))
         self._padding_filter = self._padding_filter or _PaddingFilter(frame, self._stream)
@@ -43,12 +43,12 @@ class FrameConverter:
 
 
 class _PaddingFilter:
-    """A filter that pads frames to multiples of 32 on the right and below, repeating the last pixel."""
+    """Pads frames to multiples of 32 on the right and below by repeating the last pixel."""
 
     def __init__(self, template: av.VideoFrame, stream: av.VideoStream) -> None:
         width, height = (-(-side // _WIDTH_ALIGNMENT) * _WIDTH_ALIGNMENT for side in (template.width, template.height))
         border = f"left=0:right={width - template.width}:top=0:bottom={height - template.height}:mode=smear"
-        self._graph = av.filter.Graph()  # kept: its ends do not keep it alive, and crash without it
+        self._graph = av.filter.Graph()  # kept: its source and sink hold no reference to it and crash without it
         self._source = self._graph.add_buffer(
             None, template.width, template.height, template.format, time_base=stream.time_base
         )

@@ -1,6 +1,6 @@
-"""What ComfyUI 0.30's own nodes do with whole pictures and batches, bit for bit: made, counted, joined, cut into tiles.
+"""ComfyUI 0.30's nodes for whole images and batches, bit for bit: create, rebatch, join alpha, split into tiles.
 
-Pictures are (B, H, W, C) float32, masks (B, H, W); a mask is 1 where a picture is transparent. What resizes is in ``upscale``.
+Images are (B, H, W, C) float32, masks (B, H, W); a mask is 1 where an image is transparent. Resizing is in ``image_scale``.
 """
 
 from __future__ import annotations
@@ -16,25 +16,25 @@ from torch.nn.functional import interpolate
 from ...errors import WorkflowError
 from ...media.geometry import Region, Size
 
-_MIN_STEP_SHARE = 0.25  # of a tile: a larger overlap than three quarters is not kept
+_MIN_STEP_SHARE = 0.25  # of a tile: larger overlaps than three quarters are reduced
 _MIN_WEIGHT = 1e-5
 
 
 def invert_images(images: Tensor) -> Tensor:
-    """ImageInvert; alpha too."""
+    """ImageInvert, including alpha."""
     return 1.0 - images
 
 
 def make_empty_images(width: int, height: int, count: int, color: int) -> Tensor:
-    """EmptyImage: ``count`` pictures of one colour, 0xRRGGBB."""
+    """EmptyImage: ``count`` images of one color, 0xRRGGBB."""
     levels = [(color >> shift & 0xFF) / 0xFF for shift in (16, 8, 0)]
     return torch.tensor(levels, dtype=torch.float32).expand(count, height, width, 3).contiguous()
 
 
 def rebatch_images(batches: Sequence[Tensor], size: int) -> list[Tensor]:
-    """RebatchImages: the pictures of all batches in batches of ``size``; the last one takes what is left.
+    """RebatchImages: the images of all batches in batches of ``size``; the last one may be smaller.
 
-    Raises ``WorkflowError`` for pictures of different sizes that would share a batch.
+    Raises ``WorkflowError`` for images of different sizes that would share a batch.
     """
     images = [batch[index : index + 1] for batch in batches for index in range(len(batch))]
     return [_concatenate_images(images[start : start + size]) for start in range(0, len(images), size)]
@@ -44,14 +44,12 @@ def _concatenate_images(images: Sequence[Tensor]) -> Tensor:
     shapes = {image.shape[1:] for image in images}
     if len(shapes) > 1:
         shape_names = " and ".join(sorted(f"{width}x{height} with {channels} channels" for height, width, channels in shapes))
-        raise WorkflowError(
-            f"Pictures of {shape_names} cannot be one batch.", "Make them one size first, or set batch_size to 1."
-        )
+        raise WorkflowError(f"Images of {shape_names} cannot form a batch.", "Resize them to one size, or set batch_size to 1.")
     return torch.cat(list(images))
 
 
 def take_from_batch(images: Tensor, first: int, count: int) -> Tensor:
-    """ImageFromBatch: a negative ``first`` counts from the end; both are kept inside the batch. A copy, so the rest can go."""
+    """ImageFromBatch: a negative ``first`` counts from the end; the range is clipped. A copy, so that the rest can be freed."""
     first = first + len(images) if first < 0 else first
     first = max(0, min(len(images) - 1, first))
     return images[first : first + count].clone()
@@ -63,13 +61,13 @@ def repeat_batch(images: Tensor, times: int) -> Tensor:
 
 
 def split_alpha(images: Tensor) -> tuple[Tensor, Tensor]:
-    """SplitImageWithAlpha: colour, and 1 - alpha as a mask; without alpha nothing is transparent."""
+    """SplitImageWithAlpha: color, and 1 - alpha as a mask; an image without alpha is opaque."""
     alpha = images[..., 3] if images.shape[-1] > 3 else torch.ones_like(images[..., 0])
     return images[..., :3].clone(), 1.0 - alpha
 
 
 def join_alpha(images: Tensor, mask: Tensor) -> Tensor:
-    """JoinImageWithAlpha: the mask is resized (bilinear) to the picture; the shorter batch is repeated."""
+    """JoinImageWithAlpha: the mask is resized (bilinear) to the image; the shorter batch is repeated."""
     count = max(len(images), len(mask))
     planes = mask.to(images).reshape(-1, 1, *mask.shape[-2:])
     alpha = 1.0 - interpolate(planes, size=images.shape[1:3], mode="bilinear").squeeze(1)
@@ -82,7 +80,7 @@ def _repeat_to_length(batch: Tensor, count: int) -> Tensor:
 
 
 def extract_channel_mask(images: Tensor, masks: Tensor, channel: str) -> Tensor:
-    """LoadImageMask: ``alpha`` is the file's mask, ``red``, ``green`` and ``blue`` are that plane as it is."""
+    """LoadImageMask: ``alpha`` is the file's mask; ``red``, ``green`` and ``blue`` are that plane unchanged."""
     return masks if channel == "alpha" else images[..., ("red", "green", "blue").index(channel)].clone()
 
 
@@ -93,14 +91,14 @@ def split_tiles(images: Tensor, tile: Size, overlap: int) -> list[Tensor]:
 
 
 def merge_tiles(tiles: Sequence[Tensor], size: Size, overlap: int) -> Tensor:
-    """ImageMergeTileList: the first tile says how large tiles are; with an overlap each is weighted by half a sine wave.
+    """ImageMergeTileList: the first tile sets the tile size; with an overlap tiles are weighted by half a sine wave.
 
-    Tiles beyond what the picture takes are left out; places without a tile are black.
+    Surplus tiles are ignored; areas without a tile are black.
     Raises ``WorkflowError`` when there is no tile, or tiles differ in channels or count.
     """
     if len({(len(tile), tile.shape[-1]) for tile in tiles}) != 1:
-        problem = "Tiles of different kinds cannot be one picture." if tiles else "There is no tile to make a picture of."
-        raise WorkflowError(problem, "Give it the list that SplitImageToTileList made, each tile scaled in the same way.")
+        problem = "Tiles of different kinds cannot form an image." if tiles else "There are no tiles to merge."
+        raise WorkflowError(problem, "Connect the list of SplitImageToTileList, with all tiles scaled alike.")
     count, height, width, channels = tiles[0].shape
     weight = _make_sine_weight(tiles[0]) if overlap > 0 else tiles[0].new_ones(1, height, width, 1)
     total = tiles[0].new_zeros(count, size.height, size.width, channels)
@@ -123,7 +121,7 @@ def _iter_tile_regions(size: Size, tile: Size, overlap: int) -> Iterator[Region]
 
 
 def _compute_tile_spans(length: int, tile: int, overlap: int) -> list[tuple[int, int]]:
-    """Start and length of every tile along one side."""
+    """Return start and length of every tile along one axis."""
     spans: list[tuple[int, int]] = []
     step = round(max(tile * _MIN_STEP_SHARE, tile - overlap))
     for start in range(0, length, step):
@@ -135,7 +133,7 @@ def _compute_tile_spans(length: int, tile: int, overlap: int) -> list[tuple[int,
 
 
 def _make_sine_weight(like: Tensor) -> Tensor:
-    """(1, H, W, 1): half a wave along each side, never 0."""
+    """Return (1, H, W, 1): half a sine wave along each axis, never 0."""
     ramps = [
         torch.sin(math.pi * torch.linspace(0, 1, side, device=like.device, dtype=like.dtype)).clamp(min=_MIN_WEIGHT)
         for side in like.shape[1:3]

@@ -1,6 +1,6 @@
-"""The sizes that ComfyUI 0.30's own resizing nodes work out, bit for bit; ``like_comfyui.resize`` then does the work.
+"""ComfyUI 0.30's nodes that compute a size and resize to it, bit for bit.
 
-Pictures are (B, H, W, C) float32, masks (B, H, W); what takes one takes the other.
+Images are (B, H, W, C) float32, masks (B, H, W); functions accept both.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _MEGAPIXEL = 1024 * 1024
 
 
 class OptionalSize(NamedTuple):
-    """What was worked out for a picture; 0 is possible, and refused by ``resize``."""
+    """A computed size in pixels; it may be 0, which ``resize_images`` rejects."""
 
     width: int
     height: int
@@ -39,7 +39,7 @@ def scale_to_longer_side(images: Tensor, side: int, method: ResizeMethod) -> Ten
 
 
 def resize_by_mode(images: Tensor, mode: str, values: Mapping[str, Any], method: ResizeMethod) -> Tensor:
-    """ResizeImageMaskNode: a picture or a mask. ``values`` are what the node shows for ``choice``, by their own names."""
+    """ResizeImageMaskNode for an image or a mask. ``values`` are the inputs of ``mode`` by name."""
     if mode == "scale to multiple":
         return _scale_to_cover_multiple(images, int(values["multiple"]), method)
     size = _RESIZE_MODES[mode](_get_size(images), values)
@@ -48,14 +48,14 @@ def resize_by_mode(images: Tensor, mode: str, values: Mapping[str, Any], method:
 
 
 def batch_all_images(batches: Sequence[Tensor]) -> Tensor:
-    """BatchImagesNode: a missing alpha is opaque, every picture takes the first one's size (bilinear, its middle).
+    """BatchImagesNode: a missing alpha is opaque, every image is resized to the size of the first (bilinear, center crop).
 
     Raises ``WorkflowError`` when the numbers of channels differ by more than an alpha.
     """
     channels = max(batch.shape[-1] for batch in batches)
     if any(channels - batch.shape[-1] > 1 for batch in batches):
         found = " and ".join(str(count) for count in sorted({batch.shape[-1] for batch in batches}))
-        raise WorkflowError(f"Pictures of {found} channels cannot be one batch.", "Make them all RGB or RGBA.")
+        raise WorkflowError(f"Images of {found} channels cannot form a batch.", "Convert them all to RGB or RGBA.")
     padded = [pad(batch, (0, 1), value=1.0) if batch.shape[-1] < channels else batch for batch in batches]
     height, width = padded[0].shape[1:3]
     return torch.cat(
@@ -73,7 +73,7 @@ def _get_size(images: Tensor) -> OptionalSize:
 def _resize_image_or_mask(images: Tensor, size: OptionalSize, method: ResizeMethod, *, crop: bool = False) -> Tensor:
     if images.ndim == 4:
         return resize_images(images, size.width, size.height, method, crop=crop)
-    # A channel axis in front, as ComfyUI adds it: torch's kernels, and so the last bits, depend on where it lies in memory.
+    # The channel axis before H and W, as ComfyUI adds it: torch's kernels, and so the last bits, depend on the memory layout.
     return resize_images(images[:, None].movedim(1, -1), size.width, size.height, method, crop=crop)[..., 0]
 
 
@@ -90,7 +90,7 @@ def _fit_shorter_side(size: OptionalSize, side: int) -> OptionalSize:
 
 
 def _fit_dimensions(size: OptionalSize, width: int, height: int) -> OptionalSize | None:
-    """0 keeps the aspect; both 0 leave everything as it is."""
+    """Return the new size; 0 keeps the aspect ratio; None when both are 0."""
     if width == 0 and height == 0:
         return None
     return OptionalSize(
@@ -118,7 +118,7 @@ _RESIZE_MODES: Mapping[str, Callable[[OptionalSize, Mapping[str, Any]], Optional
 
 
 def _scale_to_cover_multiple(images: Tensor, multiple: int, method: ResizeMethod) -> Tensor:
-    """The largest multiples that fit, covered by the picture at its own aspect, and what stands over cut off evenly."""
+    """Resize, with the aspect ratio kept, to cover the largest multiples that fit, and crop the center."""
     size = _get_size(images)
     cropped_size = OptionalSize(size.width // multiple * multiple, size.height // multiple * multiple)
     if cropped_size == size or not (cropped_size.width and cropped_size.height):

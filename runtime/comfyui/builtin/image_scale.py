@@ -1,6 +1,6 @@
-"""What ComfyUI 0.30's own image nodes compute, for the headless runner: the same file gives the same pixels in both homes.
+"""ComfyUI 0.30's nodes that upscale, resize, crop and join images, bit for bit. Images are (B, H, W, C) float32.
 
-Written from their behaviour, not improved: whoever wants better results uses TiledUpscale. Pictures are (B, H, W, C) float32.
+Written from their behavior and not improved: TiledUpscale gives better results.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ ResizeMethod = Literal["nearest-exact", "bilinear", "area", "bicubic", "lanczos"
 def upscale_with_model(images: Tensor, model: Descriptor, device: str, open_progress: OpenProgress) -> Tensor:
     """ImageUpscaleWithModel: tiles of 512 with 32 pixels of overlap, a linear feather on all four sides, fp32.
 
-    Halves the tile down to 128 when memory runs out, then raises ``OutOfMemory``. Raises ``WorkflowError`` for a picture with
+    Halves the tile down to 128 when memory runs out, then raises ``OutOfMemory``. Raises ``WorkflowError`` for an image with
     another number of channels than the model has.
     """
     if images.shape[-1] != model.input_channels:
         raise WorkflowError(
-            f"The model takes {model.input_channels} channels, the picture has {images.shape[-1]}.",
-            "Use TiledUpscale, which also takes grey and keeps alpha.",
+            f"The model takes {model.input_channels} channels, the image has {images.shape[-1]}.",
+            "Use TiledUpscale, which also takes gray images and keeps alpha.",
         )
     torch_device = resolve_device(device)
     model.to(torch_device)
@@ -61,7 +61,7 @@ def upscale_with_model(images: Tensor, model: Descriptor, device: str, open_prog
             if tile < _MIN_TILE:
                 raise OutOfMemory(
                     f"Not even a tile of {_MIN_TILE} pixels fits in the memory of {device}.",
-                    "Use TiledUpscale, which goes smaller, or --device cpu.",
+                    "Use TiledUpscale, which uses smaller tiles, or --device cpu.",
                     device=device,
                     tile=_MIN_TILE,
                 ) from error
@@ -80,7 +80,7 @@ class _TileBar:
 def resize_images(images: Tensor, width: int, height: int, method: ResizeMethod, *, crop: bool = False) -> Tensor:
     """``common_upscale``: torch's interpolation without antialiasing, or Pillow's Lanczos on 8-bit truncated values.
 
-    ``crop`` cuts the middle of the picture to the new aspect first. Bicubic may leave 0..1, as it does there.
+    ``crop`` first crops the center to the new aspect ratio. Bicubic can exceed 0..1, as in ComfyUI.
     Raises ``WorkflowError`` where no pixel would be left.
     """
     channels_first = images.movedim(-1, 1)
@@ -88,16 +88,16 @@ def resize_images(images: Tensor, width: int, height: int, method: ResizeMethod,
         channels_first = crop_to_aspect(channels_first, width / height)
     if not (width and height and channels_first.numel()):
         raise WorkflowError(
-            f"A picture of {images.shape[2]}x{images.shape[1]} pixels cannot be made {width}x{height}"
+            f"An image of {images.shape[2]}x{images.shape[1]} pixels cannot be resized to {width}x{height}"
             f"{' after a crop to that aspect' if crop else ''}: no pixel would be left.",
-            "Ask for a larger size.",
+            "Choose a larger size.",
         )
     resized = common_upscale(channels_first, width, height, method)
     return resized[..., None] if resized.ndim == 3 else resized.movedim(1, -1)
 
 
 def scale_images(images: Tensor, width: int, height: int, method: ResizeMethod, *, crop: bool = False) -> Tensor:
-    """ImageScale: a width or height of 0 follows from the aspect; both 0 leave the picture as it is."""
+    """ImageScale: a width or height of 0 keeps the aspect ratio; both 0 leave the image unchanged."""
     old_height, old_width = images.shape[1:3]
     if width == 0 and height == 0:
         return images
@@ -113,20 +113,20 @@ def scale_images_by(images: Tensor, factor: float, method: ResizeMethod) -> Tens
 
 
 def crop_images(images: Tensor, x: int, y: int, width: int, height: int) -> Tensor:
-    """ImageCrop: the corner is kept inside the picture, the rest is cut at its border."""
+    """ImageCrop: the corner is clipped to the image, the region to its border."""
     x, y = min(x, images.shape[2] - 1), min(y, images.shape[1] - 1)
     return images[:, y : y + height, x : x + width]
 
 
 def batch_images(first: Tensor, second: Tensor) -> Tensor:
-    """ImageBatch: a missing alpha is opaque, the second picture takes the first one's size.
+    """ImageBatch: a missing alpha is opaque, the second image is resized to the size of the first.
 
     Raises ``WorkflowError`` when the numbers of channels differ by more than an alpha.
     """
     missing = first.shape[-1] - second.shape[-1]
     if abs(missing) > 1:
         raise WorkflowError(
-            f"Pictures of {first.shape[-1]} and {second.shape[-1]} channels cannot be joined.", "Make both RGB or RGBA."
+            f"Images of {first.shape[-1]} and {second.shape[-1]} channels cannot be joined.", "Convert both to RGB or RGBA."
         )
     if missing > 0:
         second = pad(second, (0, 1), value=1.0)

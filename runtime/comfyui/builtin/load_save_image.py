@@ -1,8 +1,8 @@
-"""What LoadImage and SaveImage of ComfyUI 0.30 do, number for number, so that a file gives the same pixels in both homes.
+"""LoadImage and SaveImage of ComfyUI 0.30, with the same pixels.
 
-ComfyUI decodes through FFmpeg. That is not what ``read`` does: JPEG and grey differ by some 1/255, 16 bits by 3e-4. A workflow
-that was tuned in one home must not change in the other, so these quirks are kept. Its silence about broken files is not:
-what ComfyUI fills up with grey or leaves out is an error here.
+ComfyUI decodes through FFmpeg. Compared to ``read_image_file``, JPEG and gray differ by a few 1/255, 16 bits by 3e-4. The
+pixels are reproduced, so that a workflow does not change outside ComfyUI. Damaged files, which ComfyUI fills with gray or skips
+silently, are errors here.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ Samples = npt.NDArray[Any]
 
 _NO_ALPHA_MASK = (64, 64)
 _NO_PROTOCOLS = {"protocol_whitelist": "none"}
-"""FFmpeg is handed the open file, so it needs no way to open one: a playlist in it leads nowhere."""
+"""FFmpeg gets the open file and may not open another, such as one named in a playlist."""
 _PILLOW_FALLBACKS = PILLOW_READERS | {
     "png": PngImagePlugin.PngImageFile,
     "tiff": TiffImagePlugin.TiffImageFile,
@@ -53,13 +53,13 @@ _PILLOW_FALLBACKS = PILLOW_READERS | {
 
 
 def load_image(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) -> tuple[Floats, Floats]:
-    """A picture file as LoadImage gives it: every frame of a GIF, APNG or WebP, always three channels.
+    """Load an image file as LoadImage does: every frame of a GIF, APNG or WebP, always three channels.
 
     Returns:
         ``images`` (B, H, W, 3), 0..1 for integer files, and ``masks`` (B, H, W), 1 - alpha; without alpha zeros (B, 64, 64).
 
     Raises:
-        MediaError: as ``read``, and for JPEG XL, which ComfyUI does not read. ``max_pixels`` counts all frames together.
+        MediaError: as ``read_image_file``, and for JPEG XL, which ComfyUI does not read. ``max_pixels`` is for all frames.
     """
     file_path = Path(path)
     header = read_header(file_path, max_pixels)
@@ -74,12 +74,12 @@ def load_image(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) -> tu
         if not frames:
             frames = list(_enforce_pixel_limit(file_path, _iter_pillow_frames(file_path, header), max_pixels))
     if not frames:
-        raise make_damaged_file_error(file_path, "no picture came out of it")
+        raise make_damaged_file_error(file_path, "it decodes to no frame")
     return _stack_frames(file_path, frames)
 
 
 def _check_complete(path: Path, header: ImageHeader) -> None:
-    """Decode once with the strict decoder, or walk the file where that says more; FFmpeg shows half pictures as whole ones."""
+    """Decode with the strict decoder, or verify the file's structure: FFmpeg decodes truncated images without an error."""
     if header.format == "png":
         png.verify_chunks(path)
     elif header.format == "gif":
@@ -90,16 +90,16 @@ def _check_complete(path: Path, header: ImageHeader) -> None:
 
 @contextmanager
 def _translate_ffmpeg_errors() -> Generator[None, None, None]:
-    """The file was found whole: what FFmpeg refuses from here on is not the file's fault."""
+    """Translate errors of FFmpeg, which after ``_check_complete`` mean an unsupported kind of image, not damage."""
     try:
         yield
     except av.error.FFmpegError as error:
-        reason = f"FFmpeg, which decodes for LoadImage, cannot do this kind of picture ({error.strerror})"
+        reason = f"FFmpeg, which decodes for LoadImage, does not support this kind of image ({error.strerror})"
         raise ImageFormatError(reason, "Save it as an 8-bit RGB PNG of at least 16x16 pixels.") from error
 
 
 def _iter_ffmpeg_frames(path: Path) -> Iterator[Samples]:
-    """Frames as (H, W, 3 or 4), uint8 or float32; none where FFmpeg cannot decode the file (animated WebP)."""
+    """Yield frames (H, W, 3 or 4), uint8 or float32; none where FFmpeg cannot decode the file (animated WebP)."""
     convert: FrameConverter | None = None
     broken = False
     with path.open("rb") as file, av.open(_hide_file_name(file), "r", options=_NO_PROTOCOLS) as container:
@@ -118,12 +118,12 @@ def _iter_ffmpeg_frames(path: Path) -> Iterator[Samples]:
 
 
 def _hide_file_name(file: BinaryIO) -> SimpleNamespace:
-    """The file as something to read: by a name such as a_%d.png FFmpeg would read a_1.png, a_2.png, ... in its place."""
+    """Return the file without its name, because FFmpeg would read a_1.png, a_2.png, ... for a name such as a_%d.png."""
     return SimpleNamespace(read=file.read, seek=file.seek, tell=file.tell)
 
 
 def _iter_pillow_frames(path: Path, header: ImageHeader) -> Iterator[Samples]:
-    """The fall-back: all frames through Pillow, those of another size than the first left out."""
+    """Yield all frames decoded by Pillow, without those of another size than the first."""
     if header.format not in _PILLOW_FALLBACKS:
         return
     size: tuple[int, int] | None = None
@@ -144,7 +144,7 @@ def _enforce_pixel_limit(path: Path, frames: Iterator[Samples], max_pixels: int)
 def _stack_frames(path: Path, frames: list[Samples]) -> tuple[Floats, Floats]:
     shape = frames[0].shape
     if any(frame.shape != shape for frame in frames):
-        raise MediaError(f"{path.name} holds frames of different sizes.", "Save them as files of their own.", path=path)
+        raise MediaError(f"{path.name} contains frames of different sizes.", "Save each frame as a file.", path=path)
     images = np.empty((len(frames), *shape[:2], 3), np.float32)
     has_alpha = shape[2] == 4
     masks = (
@@ -158,7 +158,7 @@ def _stack_frames(path: Path, frames: list[Samples]) -> tuple[Floats, Floats]:
 
 
 def save_png(path: str | PathLike[str], image: Floats, text: Mapping[str, str] | None = None) -> Path:
-    """Write (H, W, C) float32 as an 8-bit PNG with SaveImage's pixels and text chunks; one channel is grey.
+    """Write (H, W, C) float32 as an 8-bit PNG with SaveImage's pixels and text chunks; one channel is gray.
 
     An existing file is kept: where ``path`` is taken, the next number is used. Returns the final path.
 

@@ -1,4 +1,4 @@
-"""ComfyUI 0.30's SaveImageAdvanced: PNG of 8 or 16 bits, or EXR of 32-bit linear light, with the pixels that it writes."""
+"""ComfyUI 0.30's SaveImageAdvanced, with the same pixels: PNG of 8 or 16 bits, or EXR of 32-bit linear light."""
 
 from __future__ import annotations
 
@@ -29,18 +29,17 @@ _HLG_A, _HLG_B, _HLG_C = 0.17883277, 0.28466892, 0.55991072928
 
 
 def save_image_advanced(path: Path, image: Tensor, bits: int, color_space: InputColorSpace, text: Mapping[str, str]) -> Path:
-    """Write one picture (H, W), or (H, W, C) with 1, 3 or 4 channels. ``bits``: 8 or 16 for .png, 32 for .exr.
+    """Write one image (H, W), or (H, W, C) with 1, 3 or 4 channels. ``bits``: 8 or 16 for .png, 32 for .exr.
 
-    Integers are cut off and not rounded; values outside 0..1 are clipped in a PNG and kept in an EXR. ``space`` says what an
-    EXR's pixels are before they become linear light; a PNG takes them as they are.
-
-    Raises ``WorkflowError`` for another number of channels, ``OutputError`` as ``write`` does.
+    Integers are truncated, not rounded; values outside 0..1 are clipped in a PNG and kept in an EXR. An EXR is converted from
+    ``color_space`` to linear light, a PNG is not converted. Raises ``WorkflowError`` for another number of channels,
+    ``OutputError`` as ``write_image_file`` does.
     """
     image_hwc = image[..., None] if image.ndim == 2 else image
     if image_hwc.shape[-1] not in (1, 3, 4):
         raise WorkflowError(
-            f"A picture of {image_hwc.shape[-1]} channels has no place in a {path.suffix[1:].upper()} file.",
-            "Give it grey, RGB or RGBA.",
+            f"An image of {image_hwc.shape[-1]} channels cannot be saved as {path.suffix[1:].upper()}.",
+            "Convert it to gray, RGB or RGBA.",
         )
     if bits == 32:
         light = _image_to_linear(image_hwc, color_space).cpu().numpy().astype(np.float32)
@@ -54,7 +53,7 @@ def save_image_advanced(path: Path, image: Tensor, bits: int, color_space: Input
 
 
 def _write_exr(temp_path: Path, light: Floats, primaries: tuple[float, ...], text: Mapping[str, str]) -> None:
-    """ComfyUI writes alpha straight, as it stands, where OpenEXR means colours that are multiplied by it; so does this."""
+    """Write an EXR with straight alpha as ComfyUI does, although OpenEXR expects premultiplied colors."""
     height, width, channels = light.shape
     spec = oiio.ImageSpec(width, height, channels, "float")
     spec.channelnames = ("Y",) if channels == 1 else ("R", "G", "B", "A")[:channels]
@@ -65,7 +64,7 @@ def _write_exr(temp_path: Path, light: Floats, primaries: tuple[float, ...], tex
     target: oiio.ImageOutput | None = oiio.ImageOutput.create("openexr")
     if target is None:
         raise OSError(oiio.geterror())
-    # The writer closes with True after a failure: the pending message is what tells.
+    # After a failure close() still returns True; only the pending message shows it.
     opened: bool = target.open(str(temp_path), spec)  # pyright: ignore[reportUnknownMemberType]
     done = opened and target.write_image(np.ascontiguousarray(light)) and target.close()
     if not done or target.has_error:
@@ -93,6 +92,6 @@ def _srgb_to_linear(code: Tensor) -> Tensor:
 
 
 def _hlg_to_linear(code: Tensor) -> Tensor:
-    """ITU-R BT.2100-2, the inverse of the HLG OETF: scene light. Codes above 1 go on along the curve."""
+    """ITU-R BT.2100-2, the inverse of the HLG OETF: scene light. Codes above 1 continue the curve."""
     above = (torch.exp((code.clamp(min=0.5) - _HLG_C) / _HLG_A) + _HLG_B) / 12.0
     return torch.where(code <= 0.5, code**2 / 3.0, above)

@@ -1,6 +1,6 @@
-"""ComfyUI 0.30's VIDEO: a film of a file, or of pictures in memory, with the methods that its nodes and other packs call.
+"""ComfyUI 0.30's VIDEO: a video in a file or of images in memory, with the methods that its nodes and other packs call.
 
-Nothing is decoded until frames are asked for. Formats are ``auto`` and ``mp4``, codecs ``auto`` and ``h264``.
+Nothing is decoded until frames are requested. Formats are ``auto`` and ``mp4``, codecs ``auto`` and ``h264``.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class VideoComponents:
 
 
 class Video(Protocol):
-    """What the nodes ask of a VIDEO, ours or another pack's."""
+    """The methods of a VIDEO that the nodes call, ours or another pack's."""
 
     def get_components(self) -> VideoComponents: ...
     def get_dimensions(self) -> tuple[int, int]: ...
@@ -51,26 +51,26 @@ class Video(Protocol):
 
 
 class VideoFromFile:
-    """A film in a file or in memory, and the part of it that is meant."""
+    """A video in a file or in memory, or a part of it."""
 
     def __init__(self, file: str | PathLike[str] | BytesIO, *, start_time: float = 0, duration: float = 0) -> None:
         self._source: VideoSource = file if isinstance(file, BytesIO) else Path(file)
         self._start, self._duration = start_time, duration
 
     def get_stream_source(self) -> str | BytesIO:
-        """The whole film as something that ``av.open`` takes."""
+        """Return the whole video as an argument for ``av.open``."""
         if isinstance(self._source, Path):
             return str(self._source)
         self._source.seek(0)
         return self._source
 
     def get_active_trim_window(self) -> tuple[float, float]:
-        """Start, 0 or later, and duration in seconds; a duration of 0 means to the end."""
+        """Return start (0 or later) and duration in seconds; a duration of 0 means to the end."""
         start = self._start
         return float(max(self._get_full_duration() + start, 0.0) if start < 0 else start), float(self._duration)
 
     def get_dimensions(self) -> tuple[int, int]:
-        """Width and height as they are stored: as in ComfyUI, a turned film is not turned here."""
+        """Return width and height as stored: as in ComfyUI, the rotation of a video is ignored here."""
         with reading.open_source(self._source) as container:
             stream = reading.get_first_video_stream(container, self._source)
             return stream.width, stream.height
@@ -80,7 +80,7 @@ class VideoFromFile:
             return reading.get_bit_depth(container.streams.video[0] if container.streams.video else None)
 
     def get_frame_rate(self) -> Fraction:
-        """Average frames per second."""
+        """Return the average frames per second."""
         with reading.open_source(self._source) as container:
             stream = reading.get_first_video_stream(container, self._source)
             if not stream.average_rate and stream.frames and container.duration:
@@ -92,13 +92,13 @@ class VideoFromFile:
             return container.format.name
 
     def get_duration(self) -> float:
-        """Seconds of the part that is meant."""
+        """Return the duration of the part in seconds."""
         total = self._get_full_duration()
         remaining = min(total, -self._start) if self._start < 0 else total - self._start
         return min(self._duration, remaining) if self._duration else remaining
 
     def get_frame_count(self) -> int:
-        """The file's own count, or for a part of it, and where it has none, what duration and rate come to."""
+        """Return the file's frame count; for a part, or if the file has none, duration times frame rate."""
         with reading.open_source(self._source) as container:
             frame_count = reading.get_first_video_stream(container, self._source).frames
         if frame_count and not self._start and not self._duration:
@@ -113,15 +113,13 @@ class VideoFromFile:
             count = stream.frames or sum(packet.size > 0 for packet in container.demux(stream))
             if count and stream.average_rate:
                 return float(count / stream.average_rate)
-        raise MediaError(
-            f"{reading.format_source_name(self._source)} does not say how long it is.", "Remux it with FFmpeg first."
-        )
+        raise MediaError(f"{reading.format_source_name(self._source)} has no duration.", "Remux it with FFmpeg first.")
 
     def memory_of_components(self) -> int:
-        """Bytes that ``get_components`` takes, as far as the file's header tells."""
+        """Return the bytes that ``get_components`` takes, estimated from the file's header."""
         with reading.open_source(self._source) as container:
             stream = reading.get_first_video_stream(container, self._source)
-            # Frames with alpha are taken apart: for a moment both are there.
+            # Frames with alpha are split, which for a moment takes both.
             channels = 8 if reading.has_alpha(stream) else 3
             bytes_per_frame = stream.width * stream.height * channels * _FLOAT_BYTES
             audio = reading.get_last_audio_stream(container)
@@ -131,16 +129,16 @@ class VideoFromFile:
         return bytes_per_frame * self.get_frame_count() + int(audio_bytes_per_second * self.get_duration())
 
     def get_components(self) -> VideoComponents:
-        """Every frame and the sound, in memory.
+        """Decode all frames and the audio into memory.
 
-        Raises ``MediaError`` for a film that cannot be read, ``OutOfMemory`` where its frames are more than what is free.
+        Raises ``MediaError`` for a video that cannot be read, ``OutOfMemory`` when its frames exceed the free memory.
         """
         needed, free = self.memory_of_components(), psutil.virtual_memory().available
         if needed > free:
             name = reading.format_source_name(self._source)
             raise OutOfMemory(
                 f"The frames of {name} take {needed / 1e9:.1f} GB as IMAGE, and {free / 1e9:.1f} GB of memory are free.",
-                "Use TiledUpscaleVideo, which never holds more than a few frames, or take a part with Video Slice.",
+                "Use TiledUpscaleVideo, which holds only a few frames, or cut the video with Video Slice.",
                 device="cpu",
                 tile=0,
             )
@@ -166,9 +164,9 @@ class VideoFromFile:
         bit_depth: int | None = None,
         crf: float | None = None,
     ) -> None:
-        """Write the film: its packets as they are where nothing else is asked for, else as H.264 and AAC in MP4.
+        """Write the video: copy its packets if the settings allow it, else encode H.264 and AAC in MP4.
 
-        Raises ``MediaError`` for a film that cannot be read, ``OutputError`` for one that cannot be written so.
+        Raises ``MediaError`` for a video that cannot be read, ``OutputError`` for one that cannot be written.
         """
         target = path if isinstance(path, BytesIO) else Path(path)
         with reading.open_source(self._source) as container:
@@ -192,24 +190,24 @@ class VideoFromFile:
                 writing.transcode(container, self._source, output, window, metadata=metadata, bits=bits, crf=crf)
 
     def as_trimmed(self, start_time: float = 0, duration: float = 0, strict_duration: bool = True) -> VideoFromFile | None:
-        """A part of this part; a negative start counts from the end. None when it is shorter than ``strict_duration`` asks."""
+        """Return a part; a negative start counts from the end. None if it is too short with ``strict_duration``."""
         trimmed = VideoFromFile(self.get_stream_source(), start_time=start_time + self._start, duration=duration)
         return None if strict_duration and trimmed.get_duration() < duration else trimmed
 
 
 class VideoFromComponents:
-    """A film of pictures in memory; ``bit_depth`` is what they are written with."""
+    """A video of images in memory; ``bit_depth`` is for writing."""
 
     def __init__(self, components: VideoComponents, bit_depth: int = 8) -> None:
         self._components = components
         self._bit_depth = bit_depth
 
     def get_components(self) -> VideoComponents:
-        """As in ComfyUI without alpha and metadata."""
+        """Return images and audio, as in ComfyUI without alpha and metadata."""
         return VideoComponents(self._components.images, self._components.frame_rate, self._components.audio)
 
     def get_stream_source(self) -> BytesIO:
-        """The film encoded, in memory."""
+        """Return the encoded video in memory."""
         buffer = BytesIO()
         self.save_to(buffer)
         buffer.seek(0)
@@ -239,7 +237,7 @@ class VideoFromComponents:
             return container.format.name
 
     def memory_of_components(self) -> int:
-        """Nothing: they are there."""
+        """Return 0: the images are in memory already."""
         return 0
 
     def save_to(
@@ -254,10 +252,10 @@ class VideoFromComponents:
         """Write H.264 and AAC. Raises ``OutputError`` for odd sizes, alpha, and what the disk refuses."""
         count, height, width, channels = self._components.images.shape
         if not count:
-            raise OutputError("A film of no pictures cannot be written.", "Connect pictures, at least one.")
+            raise OutputError("A video without images cannot be written.", "Connect at least one image.")
         if channels != 3:
             raise OutputError(
-                f"H.264 holds RGB frames, and these are {count} of {channels} channels.", "Use SplitImageWithAlpha before."
+                f"H.264 holds RGB frames, not {count} frames of {channels} channels.", "Use SplitImageWithAlpha first."
             )
         if width % 2 or height % 2:
             raise writing.make_odd_size_error(width, height)
@@ -269,14 +267,14 @@ class VideoFromComponents:
             writing.encode_images(output, parts.images, parts.frame_rate, parts.audio, bits, crf)
 
     def as_trimmed(self, start_time: float = 0, duration: float = 0, strict_duration: bool = True) -> VideoFromFile | None:
-        """As in ComfyUI of the film encoded, and None when it is too short, whatever ``strict_duration`` says."""
+        """Return a part of the encoded video; as in ComfyUI None if it is too short, whatever ``strict_duration`` is."""
         if self.get_duration() < start_time + duration:
             return None
         return VideoFromFile(self.get_stream_source(), start_time=start_time, duration=duration)
 
 
 def _to_string(choice: str) -> str:
-    """Other packs give members of ``str`` enumerations."""
+    """Return the value of a ``str`` enumeration member, which other packs pass."""
     return str(getattr(choice, "value", choice))
 
 
@@ -287,8 +285,8 @@ def _select_copy_muxer(container: Any, format_name: str) -> str:
 
 
 def _select_encode_muxer(target: Path | BytesIO, format_name: str, codec: str) -> str | None:
-    """Who writes an encoded film: None leaves it to the name of the file."""
+    """Return the muxer for an encoded video; None selects it by the file name."""
     if _to_string(format_name) not in ("auto", "mp4") or _to_string(codec) not in ("auto", "h264"):
-        what = f"A film is encoded as H.264 in MP4 here, not as {_to_string(codec)} in {_to_string(format_name)}."
+        what = f"Videos are encoded as H.264 in MP4 here, not as {_to_string(codec)} in {_to_string(format_name)}."
         raise OutputError(what, "Set format to mp4 and codec to h264, or use VideoOut, which writes other codecs.")
     return "mp4" if isinstance(target, BytesIO) or _to_string(format_name) == "mp4" else None

@@ -1,6 +1,6 @@
-"""What ComfyUI 0.30 makes of a film when a workflow asks for its frames: float32 RGB by FFmpeg's own conversion, bit for bit.
+"""Decode the frames of a video as ComfyUI 0.30 does: float32 RGB by FFmpeg's own conversion, bit for bit.
 
-All frames are in memory at once, each of them once: that is what IMAGE means. Films go through TiledUpscaleVideo instead.
+All frames are in memory at once, as IMAGE requires. TiledUpscaleVideo streams videos instead.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class TrimWindow:
-    """The part of a film that is wanted, in seconds; a ``duration`` of 0 means to the end."""
+    """A part of a video, in seconds; a ``duration`` of 0 means to the end."""
 
     start: float = 0.0
     duration: float = 0.0
@@ -46,13 +46,13 @@ class TrimWindow:
         return int(self.start / time_base)
 
     def get_end_pts(self, time_base: Fraction) -> int | None:
-        """The first time that is not wanted any more; None when all are."""
+        """Return the first timestamp after the window; None if it ends with the video."""
         return int((self.start + self.duration) / time_base) if self.duration else None
 
 
 @dataclass(frozen=True)
 class DecodedVideo:
-    """``images`` (N, H, W, 3), or (0, 0, 0, 3) without a frame, ``alpha`` (N, H, W, 1), ``sound`` (channels, samples)."""
+    """``images`` (N, H, W, 3), or (0, 0, 0, 3) without a frame, ``alpha`` (N, H, W, 1), ``audio`` (channels, samples)."""
 
     images: FloatArray
     alpha: FloatArray | None
@@ -61,14 +61,14 @@ class DecodedVideo:
 
 
 def format_source_name(source: VideoSource) -> str:
-    return source.name if isinstance(source, Path) else "The film in memory"
+    return source.name if isinstance(source, Path) else "The video in memory"
 
 
 @contextmanager
 def open_source(source: VideoSource) -> Generator[InputContainer, None, None]:
-    """The container, for the time of the block. No file can make FFmpeg open another one or reach for the network.
+    """Open a container for the block. No file can make FFmpeg open another one or use the network.
 
-    Raises ``MediaError`` for everything that goes wrong with reading it in the block.
+    Raises ``MediaError`` for every read error in the block.
     """
     try:
         if isinstance(source, BytesIO):
@@ -84,23 +84,23 @@ def open_source(source: VideoSource) -> Generator[InputContainer, None, None]:
         reason = getattr(error, "strerror", None) or str(error)
         path = source if isinstance(source, Path) else None
         raise MediaError(
-            f"{format_source_name(source)} cannot be read: {reason}.", "Give a film that FFmpeg can play.", path=path
+            f"{format_source_name(source)} cannot be read: {reason}.", "Use a video that FFmpeg can play.", path=path
         ) from error
 
 
 def get_first_video_stream(container: InputContainer, source: VideoSource) -> VideoStream:
-    """Raises ``MediaError`` when there is none."""
+    """Return the first video stream. Raises ``MediaError`` when there is none."""
     if container.streams.video:
         return container.streams.video[0]
     path = source if isinstance(source, Path) else None
-    raise MediaError(f"{format_source_name(source)} has no picture track.", "Give a film, not a sound file.", path=path)
+    raise MediaError(f"{format_source_name(source)} has no video stream.", "Use a video, not an audio file.", path=path)
 
 
 def get_last_audio_stream(container: InputContainer) -> AudioStream | None:
-    """The last sound track that FFmpeg has a decoder for."""
+    """Return the last audio stream that FFmpeg has a decoder for."""
     tracks = [track for track in container.streams.audio if cast(Any, track.codec_context) is not None]
     if container.streams.audio and not tracks:
-        _log.warning("FFmpeg has no decoder for the sound of this film: it is left out.")
+        _log.warning("FFmpeg has no decoder for the audio of this video: it is left out.")
     return tracks[-1] if tracks else None
 
 
@@ -119,10 +119,10 @@ def has_alpha(stream: VideoStream) -> bool:
 
 
 def decode_components(source: VideoSource, window: TrimWindow, expected_frames: int) -> DecodedVideo:
-    """Every frame and the sound of a window. ``expected`` frames are made room for; more are possible.
+    """Decode all frames and the audio of a window. Memory is allocated for ``expected_frames``; more are possible.
 
-    Packets that cannot be decoded are left out with a line in the log, as ComfyUI leaves them out.
-    Raises ``MediaError`` for a film that cannot be read or that changes its size.
+    Packets that cannot be decoded are skipped with a log message, as ComfyUI skips them.
+    Raises ``MediaError`` for a video that cannot be read or that changes its size.
     """
     with open_source(source) as container:
         video, audio = get_first_video_stream(container, source), get_last_audio_stream(container)
@@ -145,7 +145,7 @@ def decode_components(source: VideoSource, window: TrimWindow, expected_frames: 
 
 
 def decode_audio_range(source: VideoSource, start: Fraction, end: Fraction | None) -> tuple[FloatArray | None, int]:
-    """The sound alone of a part of a film, (channels, samples), and its samples a second; None where there is none."""
+    """Decode the audio of a part of a video; return (channels, samples), None without audio, and the sample rate in Hz."""
     window = TrimWindow(float(start), float(end - start) if end is not None else 0.0)
     with open_source(source) as container:
         track = get_last_audio_stream(container)
@@ -166,23 +166,23 @@ def _get_time_base(stream: VideoStream) -> Fraction:
 
 
 def decode_video_packet(packet: Packet[VideoStream]) -> Iterator[av.VideoFrame]:
-    """The frames of a packet; none of one that is broken."""
+    """Yield the frames of a packet; none if it is damaged."""
     try:
         yield from packet.decode()
     except av.error.InvalidDataError:
-        _log.warning("A packet of the film cannot be decoded: its frames are left out.")
+        _log.warning("A packet of the video cannot be decoded: its frames are left out.")
 
 
 def decode_audio_packet(packet: Packet[Any]) -> Iterator[av.AudioFrame]:
-    """The sound of a packet; none of one that is broken, where ComfyUI gives up."""
+    """Yield the audio of a packet; none if it is damaged, where ComfyUI fails."""
     try:
         yield from packet.decode()
-    except av.error.FFmpegError:  # a decoder of sound says what is broken in many ways
-        _log.warning("A packet of the sound cannot be decoded: it is left out.")
+    except av.error.FFmpegError:  # audio decoders report damage with many error codes
+        _log.warning("A packet of the audio cannot be decoded: it is left out.")
 
 
 class _FrameCollector:
-    """Frames, converted and collected in one array that is made for as many as are expected."""
+    """Converts frames and collects them in one array, allocated for the expected number."""
 
     def __init__(self, stream: VideoStream, window: TrimWindow, expected_frames: int, name: str) -> None:
         self.is_done = False
@@ -214,7 +214,7 @@ class _FrameCollector:
             self._frames = np.empty((self._capacity, *samples.shape), np.float32)
         if samples.shape != self._frames.shape[1:]:
             old, new = (f"{shape[1]}x{shape[0]}" for shape in (self._frames.shape[1:], samples.shape))
-            raise MediaError(f"{self._name} changes its size from {old} to {new}.", "Cut it there, and use each part alone.")
+            raise MediaError(f"{self._name} changes its size from {old} to {new}.", "Cut it there and process each part alone.")
         if self._count == len(self._frames):
             grown = np.empty((self._count + self._count // 2 + 1, *samples.shape), np.float32)
             grown[: self._count] = self._frames
@@ -224,7 +224,7 @@ class _FrameCollector:
         self._count += 1
 
     def get_result(self) -> tuple[FloatArray, FloatArray | None]:
-        """The pictures and their alpha."""
+        """Return the images and their alpha."""
         if self._frames is None:
             return np.zeros((0, 0, 0, 3), np.float32), None
         frames = self._frames[: self._count]
@@ -234,7 +234,7 @@ class _FrameCollector:
 
 
 class _AudioCollector:
-    """Float samples at the track's own rate, from the start of the window on."""
+    """Collects float samples at the stream's own rate, from the start of the window."""
 
     def __init__(self, stream: AudioStream, window: TrimWindow) -> None:
         self.is_done = False

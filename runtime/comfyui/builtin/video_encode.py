@@ -1,7 +1,4 @@
-"""How ComfyUI 0.30 writes a film: packets copied where they may be, otherwise H.264 and AAC, one frame at a time.
-
-Frames, times and settings are those of ComfyUI, so the same workflow gives the same film in both homes.
-"""
+"""Write videos as ComfyUI 0.30 does, with its frames, timestamps and settings: packets copied, or images as H.264 and AAC."""
 
 from __future__ import annotations
 
@@ -100,12 +97,12 @@ def save_numbered(video: Any, path: Path, **options: Any) -> Path:
 def _select_muxer(path: Path) -> str:
     muxer = MUXERS.get(path.suffix.lower())
     if muxer is None:
-        raise OutputError(f"{path.name} has no ending that says a film format.", f"Use one of {' '.join(MUXERS)}.", path=path)
+        raise OutputError(f"{path.name} has no suffix of a video format.", f"Use one of {' '.join(MUXERS)}.", path=path)
     return muxer
 
 
 def write_tags(target: Output, metadata: Mapping[str, Any] | None, source: InputContainer | None = None) -> None:
-    """Tags of the source, then the given ones: JSON, and text of a film's own tags as it is."""
+    """Write the tags of the source and the given ones, as JSON, or as plain text where a source already has tags."""
     given = metadata or {}
     if source is not None:
         target.metadata.update({key: value for key, value in source.metadata.items() if key not in given})
@@ -114,14 +111,14 @@ def write_tags(target: Output, metadata: Mapping[str, Any] | None, source: Input
 
 
 def remux(source: InputContainer, target: Output, metadata: Mapping[str, Any] | None) -> None:
-    """Copy every picture, sound and subtitle track packet by packet."""
+    """Copy all video, audio and subtitle streams packet by packet."""
     write_tags(target, metadata, source)
     tracks: dict[Any, Any] = {}
     for stream in source.streams:
         if not isinstance(stream, VideoStream | AudioStream | SubtitleStream):
             continue
         if cast(Any, stream.codec_context) is None:
-            _log.warning("Track %d of the film has a codec that FFmpeg does not know: it is left out.", stream.index)
+            _log.warning("Track %d of the video has a codec that FFmpeg does not know: it is left out.", stream.index)
             continue
         tracks[stream] = target.add_stream_from_template(template=stream, opaque=True)
     for packet in source.demux():
@@ -133,7 +130,7 @@ def remux(source: InputContainer, target: Output, metadata: Mapping[str, Any] | 
 def encode_images(
     target: Output, images: Any, rate: Fraction, audio: Mapping[str, Any] | None, bits: int, crf: float | None
 ) -> None:
-    """A batch of pictures (N, H, W, 3) and its sound (1, C, samples) as H.264 and AAC."""
+    """Encode images (N, H, W, 3) and their audio (1, C, samples) as H.264 and AAC."""
     rate = Fraction(round(rate * _RATE_STEP), _RATE_STEP)
     video = target.add_stream("h264", rate=rate)
     video.height, video.width = images.shape[1:3]
@@ -155,7 +152,7 @@ def encode_images(
 
 
 def _to_video_frame(image: Any, bits: int) -> av.VideoFrame:
-    """Cut off and not rounded; more than 8 bits go through 16."""
+    """Return an image as a frame: truncated, not rounded; more than 8 bits are passed as 16."""
     if bits >= 10:
         samples = (image.float() * 65535).clamp(0, 65535).cpu().numpy().astype(np.uint16)
         return av.VideoFrame.from_ndarray(samples, format="rgb48le")
@@ -184,9 +181,9 @@ def transcode(
     bits: int,
     crf: float | None,
 ) -> None:
-    """A window of a film as H.264 and AAC, frame by frame: times kept and begun at 0, turned upright, limited range.
+    """Encode a window of a video as H.264 and AAC: timestamps start at 0, frames are upright and in limited range.
 
-    Raises ``MediaError`` for a film without frames or of changing size, ``OutputError`` for odd sizes.
+    Raises ``MediaError`` for a video without frames or of changing size, ``OutputError`` for odd sizes.
     """
     write_tags(target, metadata, source)
     stream = get_first_video_stream(source, video_source)
@@ -205,8 +202,8 @@ def transcode(
     if video.track is None:
         path = video_source if isinstance(video_source, Path) else None
         raise MediaError(
-            f"{format_source_name(video_source)} has no frame there that can be decoded.",
-            "Choose another part of it.",
+            f"{format_source_name(video_source)} has no frame in this part that can be decoded.",
+            "Choose another part.",
             path=path,
         )
     if audio is not None and not audio.is_done:
@@ -221,7 +218,7 @@ def _get_time_base(stream: VideoStream) -> Fraction:
 
 
 class _H264Track:
-    """Frames of the source on their way into an H.264 track that is made for the first of them."""
+    """Encodes frames of the source to an H.264 stream, which is created for the first frame."""
 
     def __init__(
         self,
@@ -236,7 +233,7 @@ class _H264Track:
         self.track: Track = None
         self.time_base = _get_time_base(stream)
         self.end_ticks: int | None = None
-        """Where the last frame ends, from the film's new beginning on."""
+        """The end of the last frame, counted from the new start"""
         self._video_source, self._target = video_source, target
         self._pixel_format, self._crf = pixel_format, crf
         self._rate = get_frame_rate(stream)
@@ -248,7 +245,7 @@ class _H264Track:
         self._source_end = min(ends, default=None)
         self._offset: int | None = None
         self._pts: int | None = None
-        # The MP4 muxer would give the last frame the average duration; this is what each really has.
+        # The real durations, because the MP4 muxer would give the last frame the average duration.
         self._durations: dict[int | None, int] = {}
         self._size = (0, 0)
         self._rotation: _RotationFilter | None = None
@@ -269,7 +266,7 @@ class _H264Track:
                 audio.drain()
 
     def _close_window(self, end_pts: int) -> None:
-        """The film goes on behind the window: the last frame stands until the window's end."""
+        """Extend the last frame to the end of the window, because the video continues after it."""
         self.is_done = True
         if self.end_ticks is not None:
             self.end_ticks = max(self.end_ticks, end_pts - (self._first_pts if self._offset is None else self._offset))
@@ -280,7 +277,7 @@ class _H264Track:
         if width % 2 or height % 2:
             raise make_odd_size_error(width, height)
         track = self._target.add_stream("h264", rate=self._rate)
-        track.codec_context.max_b_frames = 0  # reordered frames would get each other's durations in MP4
+        track.codec_context.max_b_frames = 0  # reordered frames would swap their durations in MP4
         track.width, track.height, track.pix_fmt = width, height, self._pixel_format
         if self._crf is not None:
             track.options = {"crf": str(self._crf)}
@@ -296,7 +293,7 @@ class _H264Track:
             old, new = f"{self._size[0]}x{self._size[1]}", f"{frame.width}x{frame.height}"
             path = self._video_source if isinstance(self._video_source, Path) else None
             what = f"{format_source_name(self._video_source)} changes its size from {old} to {new}."
-            raise MediaError(what, "Cut it there, and use each part alone.", path=path)
+            raise MediaError(what, "Cut it there and process each part alone.", path=path)
         duration = frame.duration or self._step
         if self._end_pts is not None and frame.pts is not None:
             duration = min(duration, self._end_pts - frame.pts)
@@ -307,13 +304,13 @@ class _H264Track:
         frame = frame.reformat(format=self._pixel_format, **cast(Any, ranges))
         if not self._assign_timestamp(frame, duration):
             return
-        frame.pict_type = cast(Any, 0)  # the source's own types would make every frame of an intra-only film a key frame
+        frame.pict_type = cast(Any, 0)  # the types of an intra-only source would make every frame a key frame
         for packet in track.encode(frame):
             packet.duration = self._durations.pop(packet.pts, 0)
             self._target.mux(packet)
 
     def _assign_timestamp(self, frame: av.VideoFrame, duration: int) -> bool:
-        """Give a frame its time in the new film; False where there is no room for it."""
+        """Set the timestamp of a frame in the new video; return False if it does not fit."""
         end: int | None = None
         pts = frame.pts
         if pts is not None:
@@ -329,7 +326,7 @@ class _H264Track:
                 else:
                     return False
         if pts is None or (self._pts is not None and pts <= self._pts):
-            # Broken films repeat times or go back, which no muxer takes.
+            # Damaged videos have repeated or decreasing timestamps, which muxers reject.
             pts = 0 if self._pts is None else self._pts + self._step
             if end is not None and pts + duration > end:
                 if pts >= end:
@@ -341,7 +338,7 @@ class _H264Track:
         return True
 
     def finish(self) -> None:
-        """Write what the encoder still holds; the last frame of a window lasts until its end."""
+        """Flush the encoder; the last frame of a window lasts until its end."""
         last_duration = (
             self.end_ticks - self._pts if self.is_done and self.end_ticks is not None and self._pts is not None else 0
         )
@@ -353,16 +350,16 @@ class _H264Track:
 
 def make_odd_size_error(width: int, height: int) -> OutputError:
     return OutputError(
-        f"H.264 holds only even sizes, and this film would be {width}x{height}.",
+        f"H.264 holds only even sizes, and this video would be {width}x{height}.",
         "Make width and height even with ImageScale or ImageCrop before CreateVideo, or use TiledUpscaleVideo with VideoOut.",
     )
 
 
 class _RotationFilter:
-    """A filter that turns frames upright."""
+    """Rotates frames upright."""
 
     def __init__(self, template: av.VideoFrame, time_base: Fraction, quarter_turns: int) -> None:
-        self._graph = av.filter.Graph()  # kept: its ends do not keep it alive
+        self._graph = av.filter.Graph()  # kept: its source and sink hold no reference to it
         self._source = self._graph.add_buffer(None, template.width, template.height, template.format, time_base=time_base)
         tail = self._source
         for name, argument in _ROTATIONS[quarter_turns]:
@@ -379,7 +376,7 @@ class _RotationFilter:
 
 
 def _find_audio_track(source: InputContainer, video: VideoStream, window: TrimWindow) -> tuple[AudioStream, int, int] | None:
-    """The track with its rate and number of channels; some containers tell these only when sound is decoded."""
+    """Return the audio stream, its rate and channel count, which some containers reveal only by decoding."""
     stream = get_last_audio_stream(source)
     if stream is None:
         return None
@@ -388,7 +385,7 @@ def _find_audio_track(source: InputContainer, video: VideoStream, window: TrimWi
         rate, channels = _probe_audio_format(source, stream)
         source.seek(window.get_first_pts(_get_time_base(video)), stream=video)
         if not rate:
-            _log.warning("Nothing says what the sound of this film is: it is left out.")
+            _log.warning("The audio format of this video is unknown: the audio is left out.")
             return None
         stream.codec_context.flush_buffers()
     return stream, rate, channels
@@ -408,7 +405,7 @@ def _probe_audio_format(source: InputContainer, stream: AudioStream) -> tuple[in
 
 
 class _AacTrack:
-    """Sound of the source on its way into an AAC track, never further than the pictures have come."""
+    """Encodes audio of the source to an AAC stream, never ahead of the video."""
 
     def __init__(self, source: tuple[AudioStream, int, int], target: Output, window: TrimWindow, video: _H264Track) -> None:
         self.is_done = False
@@ -434,7 +431,7 @@ class _AacTrack:
                     return
 
     def _enqueue(self, frame: av.AudioFrame) -> bool:
-        """Put a frame in the queue; False when the track is complete."""
+        """Queue a frame; return False when the stream is complete."""
         start = None
         if frame.pts is not None:
             start = float(frame.pts * (frame.time_base or Fraction(1, self._rate)))
@@ -464,7 +461,7 @@ class _AacTrack:
         return not self._finish_if_complete()
 
     def _finish_if_complete(self) -> bool:
-        """When the pictures are, and the sound that was read covers them: some containers keep it far behind."""
+        """Finish when the video is done and the audio read so far covers it: some containers store it far behind."""
         if not self._video.is_done:
             return False
         allowed = self.drain()
@@ -475,7 +472,7 @@ class _AacTrack:
         return True
 
     def drain(self, *, final: bool = False) -> int:
-        """Encode what lies under the pictures so far; ``final``: the last frame is cut to fit. Returns the samples allowed."""
+        """Encode the audio up to the end of the video so far; with ``final`` cut the last frame. Return the sample limit."""
         end = self._video.end_ticks
         allowed = 0 if end is None else math.ceil(end * self._video.time_base * self._rate)
         allowed = allowed if self._max_samples is None else min(allowed, self._max_samples)

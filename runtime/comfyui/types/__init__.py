@@ -1,1 +1,1 @@
-"""ComfyUI's IMAGE and VIDEO values, to and from ours."""
+"""Convert ComfyUI's IMAGE and VIDEO values to and from files and video streams."""

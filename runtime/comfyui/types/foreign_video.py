@@ -1,4 +1,4 @@
-"""Any VIDEO of ComfyUI's or of another pack as a recipe: its file is read frame by frame, its pictures one after the other."""
+"""Read any VIDEO of ComfyUI or of another pack as a video stream: frame by frame from its file or its images in memory."""
 
 from __future__ import annotations
 
@@ -27,25 +27,25 @@ from ...video.sequence.read import IMAGE_COLOR, slice_time_range, snap_frame_rat
 from ...video.write.pyav_output import encode_frame, open_output
 
 OpenTimeRange = Callable[[Fraction, Fraction | None], VideoStream]
-"""The film from so many seconds on, and so many seconds long; None: to its end."""
+"""(start, duration) in seconds -> that part of a video; a duration of None means to the end."""
 
 _LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1", 8: "7.1"}
 
 
 def to_exact_seconds(seconds: float) -> Fraction:
-    """To the microsecond: what a person typed, not its binary neighbour."""
+    """Round to the microsecond: the decimal that the user entered, not its binary neighbor."""
     return Fraction(seconds).limit_denominator(1_000_000)
 
 
 def make_temp_folder(owner: object) -> Path:
-    """A temporary folder that is removed when nobody needs ``owner`` any more."""
+    """Create a temporary folder that is removed when ``owner`` is garbage-collected."""
     folder = tempfile.mkdtemp(prefix="upscale8k-video-")
     weakref.finalize(owner, shutil.rmtree, folder, ignore_errors=True)
     return Path(folder)
 
 
 def make_range_opener(value: Any, on_message: OnMessage) -> OpenTimeRange:
-    """The way to any part of a VIDEO that is not ours. Raises ``WorkflowError`` for what is no VIDEO."""
+    """Return a function that opens any part of a foreign VIDEO. Raises ``WorkflowError`` for other values."""
     if not hasattr(value, "get_components"):
         raise WorkflowError(f"A VIDEO was expected, not {type(value).__name__}.", "Connect Video In or Load Video.")
     if _has_frames_in_memory(value):
@@ -54,10 +54,10 @@ def make_range_opener(value: Any, on_message: OnMessage) -> OpenTimeRange:
 
 
 def _has_frames_in_memory(value: Any) -> bool:
-    """Whether its frames are in memory. Asked for a file it would encode them, and lose some of each.
+    """Return whether the frames are in memory, because ``get_stream_source`` would then encode them with losses.
 
-    ComfyUI's VideoFromComponents is told by the ``get_stream_source`` that it has of its abstract base class; ours, and packs
-    that have been told of this question, by what their frames still cost.
+    ComfyUI's VideoFromComponents inherits ``get_stream_source`` from its abstract base class; our class, and packs that know
+    ``memory_of_components``, return 0 from it.
     """
     if hasattr(value, "memory_of_components"):
         return value.memory_of_components() == 0
@@ -83,8 +83,8 @@ def _make_file_range_opener(value: Any, on_message: OnMessage) -> OpenTimeRange:
 
 
 def _spool_to_file(source: Any, folder: Path) -> Path:
-    """A film in memory as a file: FFmpeg opens it more than once."""
-    path = folder / "film"
+    """Write a video in memory to a file, because FFmpeg opens it more than once."""
+    path = folder / "video"
     source.seek(0)
     with path.open("wb") as file:
         shutil.copyfileobj(source, file)
@@ -92,14 +92,14 @@ def _spool_to_file(source: Any, folder: Path) -> Path:
 
 
 class _FramesInMemory:
-    """Frames that somebody holds as one IMAGE (B, H, W, C), and their sound. They become uint16 one by one."""
+    """Frames of one IMAGE (B, H, W, C) and their audio. Each frame becomes uint16 when it is read."""
 
     def __init__(self, components: Any, on_message: OnMessage) -> None:
         self._images, self._frame_rate = components.images, snap_frame_rate(components.frame_rate)
         if not len(self._images):
-            raise WorkflowError("The video has no frames.", "Connect at least one picture to Create Video.")
+            raise WorkflowError("The video has no frames.", "Connect at least one image to Create Video.")
         if self._images.shape[-1] > 3 or getattr(components, "alpha", None) is not None:
-            on_message("The video has an alpha channel; films are upscaled without it.")
+            on_message("The video has an alpha channel; videos are upscaled without it.")
         self._audio_path = make_temp_folder(self) / "sound.flac" if components.audio else None
         if self._audio_path:
             _write_audio(self._audio_path, components.audio)
@@ -141,13 +141,13 @@ def _to_array(image: Any) -> NDArray[np.float32]:
 
 
 def _to_uint16(image: NDArray[np.float32]) -> NDArray[np.uint16]:
-    """(H, W, C) in 0..1, rounded to 16 bits: k / 255 becomes k * 257 exactly."""
+    """Round (H, W, C) in 0..1 to 16 bits: k / 255 becomes k * 257 exactly."""
     rgb = image[..., :3] if image.shape[-1] >= 3 else np.repeat(image[..., :1], 3, axis=-1)
     return (np.nan_to_num(rgb).clip(0.0, 1.0).astype(np.float64) * 65535 + 0.5).astype(np.uint16)
 
 
 def _write_audio(path: Path, audio: Any) -> None:
-    """A waveform (1, C, samples) in -1..1 as FLAC with 24 bits, which every container but WebM and MOV takes as it is."""
+    """Write a waveform (1, C, samples) in -1..1 as 24-bit FLAC, which every container but WebM and MOV accepts."""
     samples = audio["waveform"][0].detach().float().cpu().numpy()
     layout = _LAYOUTS.get(len(samples), "stereo")
     samples = samples[: av.AudioLayout(layout).nb_channels]

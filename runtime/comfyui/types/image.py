@@ -1,4 +1,4 @@
-"""Between picture files and ComfyUI's IMAGE: what the nodes call. The only file of this room that knows torch."""
+"""Read image files as ComfyUI's IMAGE, and write IMAGE to files."""
 
 from __future__ import annotations
 
@@ -22,15 +22,15 @@ from ..builtin.load_save_image import load_image, save_png
 
 @dataclass(frozen=True)
 class ImageSource:
-    """What a file was: everything that its IMAGE does not say. What is not explained here is as in ``Picture``."""
+    """The properties of a file that its IMAGE does not hold. Undocumented fields are those of ``ImageFile``."""
 
     name: str
-    """File name without its suffix."""
+    """File name without its suffix"""
     suffix: str
-    """In lower case."""
+    """In lower case"""
     grey: bool
     peak: float
-    """The brightest value of a linear picture whose highlights exceed 1; 1.0 for all others."""
+    """The brightest value of a linear image whose highlights exceed 1; 1.0 for all others"""
     bits: BitDepth
     icc: bytes | None
     exif: bytes | None
@@ -40,7 +40,7 @@ class ImageSource:
 
 @dataclass(frozen=True)
 class ImageSaveOptions:
-    """How results are to be written; None means as the source was."""
+    """How to write results; None means like the source."""
 
     filename: str
     suffix: str | None
@@ -52,17 +52,17 @@ class ImageSaveOptions:
 
 
 class FindOutputPath(Protocol):
-    """``Host.output_path`` without its counter: where a result goes."""
+    """``Host.output_path`` without its counter: the path of a result."""
 
     def __call__(self, stem: str, suffix: str, index: int, *, width: int, height: int) -> Path: ...
 
 
 def read_image(path: Path, *, max_pixels: int) -> tuple[torch.Tensor, ImageSource]:
-    """A picture file as IMAGE (1, H, W, 3), or (1, H, W, 4) where it has alpha, float32 in 0..1, and what else it was.
+    """Read an image file as IMAGE (1, H, W, 3), or (1, H, W, 4) with alpha, float32 in 0..1, and its other properties.
 
-    Linear pictures are encoded as sRGB, which models are trained on; highlights above 1 are scaled down with the rest, and
-    ``write_images`` scales them up again. Values below 0, and above 1 in a float file that is not linear, are cut off.
-    Raises ``MediaError`` as ``read`` does.
+    Linear images are encoded as sRGB, which models are trained on; highlights above 1 are scaled down with the rest, and
+    ``write_images`` scales them up again. Values below 0, and above 1 in a float file that is not linear, are clipped.
+    Raises ``MediaError`` as ``read_image_file`` does.
     """
     image = read_image_file(path, max_pixels=max_pixels)
     pixels, peak = image.pixels, 1.0
@@ -91,10 +91,10 @@ def read_image(path: Path, *, max_pixels: int) -> tuple[torch.Tensor, ImageSourc
 def write_images(
     images: torch.Tensor, source: ImageSource | None, options: ImageSaveOptions, find_output_path: FindOutputPath
 ) -> list[Path]:
-    """Write each picture of ``images`` (B, H, W, C) to its own file; the paths.
+    """Write each image of ``images`` (B, H, W, C) to its own file; return the paths.
 
-    Depth, grey, profile and metadata follow ``source`` as far as the format holds them; what ``wanted`` says goes first, and
-    a format that cannot hold that is refused (``OutputError``). Highlights above 1 are kept where the format has them.
+    ``options`` take precedence; bit depth, gray, profile and metadata otherwise follow ``source`` as far as the format holds
+    them. Highlights above 1 are kept where the format can. Raises ``OutputError`` for options that the format cannot hold.
     """
     stem, suffix = _resolve_stem_and_suffix(options, source)
     output_format = OUTPUT_FORMATS[suffix.lower()]
@@ -107,7 +107,7 @@ def write_images(
 
 
 def _resolve_stem_and_suffix(options: ImageSaveOptions, source: ImageSource | None) -> tuple[str, str]:
-    """The suffix is what the person wrote, not what a source called ``photo.jpg.png`` brings along in its name."""
+    """Return stem and suffix. Only the suffix in ``filename`` counts, not one in a source name like ``photo.jpg.png``."""
     stem, suffix = options.filename, Path(options.filename).suffix
     if suffix.lower() in OUTPUT_FORMATS:
         stem = stem[: -len(suffix)]
@@ -135,14 +135,14 @@ def _write_image(
         resolution=source.resolution if source else None,
         chromaticities=source.chromaticities if source else None,
         text={key: json.dumps(value) for key, value in options.text.items()},
-        # 100 asks a format that can be lossless to be so.
+        # 100 selects lossless compression in formats that have it.
         quality=None if options.quality == 100 and output_format.default_quality is None else options.quality,
         numbered=not options.overwrite,
     )
 
 
 def _choose_bit_depth(bits: BitDepth, output_format: OutputFormat) -> BitDepth:
-    """The source's depth, or the deepest that the format has below it, or its least."""
+    """Return the largest bit depth of the format up to the source's, else its smallest."""
     below: list[BitDepth] = [depth for depth in output_format.bits if depth <= bits]
     return below[-1] if below else output_format.bits[0]
 
@@ -152,7 +152,7 @@ def _count_color_channels(pixels: Floats) -> int:
 
 
 def load_image_tensors(path: Path, *, max_pixels: int) -> tuple[torch.Tensor, torch.Tensor]:
-    """ComfyUI's LoadImage: IMAGE (B, H, W, 3) and MASK (B, H, W), or (B, 64, 64) of zeros without alpha."""
+    """Run ComfyUI's LoadImage: IMAGE (B, H, W, 3) and MASK (B, H, W), or zeros (B, 64, 64) without alpha."""
     images, masks = load_image(path, max_pixels=max_pixels)
     return torch.as_tensor(images), torch.as_tensor(masks)
 
@@ -160,7 +160,7 @@ def load_image_tensors(path: Path, *, max_pixels: int) -> tuple[torch.Tensor, to
 def save_image_tensors(
     images: torch.Tensor, prefix: str, text: Mapping[str, Any], find_output_path: FindOutputPath
 ) -> list[Path]:
-    """ComfyUI's SaveImage: 8-bit PNG files, values cut to whole steps as it cuts them, ``%batch_num%`` filled in."""
+    """Run ComfyUI's SaveImage: 8-bit PNG files, values truncated as there, ``%batch_num%`` replaced."""
     written: list[Path] = []
     for index, image in enumerate(images):
         height, width = image.shape[:2]

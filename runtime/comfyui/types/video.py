@@ -1,7 +1,7 @@
-"""A film on ComfyUI's VIDEO wire: a recipe that behaves as ComfyUI's own VideoInput does, and is read frame by frame.
+"""A video stream as a value on ComfyUI's VIDEO wire, with the methods of ComfyUI's VideoInput, read frame by frame.
 
-ComfyUI asks for these methods by name (``comfy_api.latest`` Input.Video). Those that need only facts answer from ``VideoInfo``;
-``save_to`` streams; ``get_components``, which needs every frame in memory at once, says what that takes before it begins.
+ComfyUI calls the methods by name (``comfy_api.latest`` Input.Video). Most return values of ``VideoInfo``; ``save_to`` streams;
+``get_components``, which needs all frames in memory at once, checks the free memory first.
 """
 
 from __future__ import annotations
@@ -21,8 +21,7 @@ from ...errors import OutOfMemory
 from ...media.video_stream import Frame, VideoStream
 from ...progress import OnMessage, OpenProgress, Progress, ProgressRelay
 from ...video.read.video_reader import DeinterlaceMode, open_video
-from ...video.sequence.read import Gaps, ReadImage, list_sequence_frames, open_sequence, snap_frame_rate
-from ...video.sequence.read import select_time_range as part_of_series
+from ...video.sequence.read import Gaps, ReadImage, list_sequence_frames, open_sequence, select_time_range, snap_frame_rate
 from ...video.sequence.write import SequenceSettings, find_unfinished_sequence, get_sequence_job_settings, write_sequence
 from ...video.write.journal import SegmentFolder
 from ...video.write.resume import OutputSlot, ResumeRequest, UnfinishedOutput, write_or_resume
@@ -31,9 +30,9 @@ from .foreign_video import OpenTimeRange, make_range_opener, make_temp_folder, t
 
 
 class VideoValue:
-    """A film as a value: ``stream`` is the recipe, everything else is what ComfyUI's nodes ask a VIDEO.
+    """A video stream with the methods that ComfyUI's nodes call on a VIDEO.
 
-    It is made of the way to any part of it, so that a trimmed film reads, and upscales, its own frames only.
+    It is made from a function that opens any part, so that a trimmed video reads, and upscales, only its own frames.
     """
 
     def __init__(self, open_range: OpenTimeRange, open_progress: OpenProgress, messages: ProgressRelay) -> None:
@@ -50,7 +49,7 @@ class VideoValue:
         return self.stream.info.frame_rate
 
     def get_frame_count(self) -> int:
-        """The number of frames, estimated from the duration where the file does not say it."""
+        """Return the number of frames, estimated from the duration if the file does not state it."""
         info = self.stream.info
         return info.frame_count if info.frame_count is not None else max(round(self._get_exact_duration() * info.frame_rate), 1)
 
@@ -73,9 +72,9 @@ class VideoValue:
         return "mp4"
 
     def as_trimmed(self, start_time: float = 0.0, duration: float = 0.0, strict_duration: bool = False) -> VideoValue | None:
-        """The part from ``start_time`` on (counted from the end when negative), ``duration`` seconds long or to the end for 0.
+        """Return the part from ``start_time`` (negative: from the end), ``duration`` seconds long; 0 means to the end.
 
-        None when there is less than that and ``strict_duration`` asks for all of it, or nothing at all.
+        Return None when nothing is left, or less than ``duration`` with ``strict_duration``.
         """
         total, first = self._get_exact_duration(), to_exact_seconds(start_time)
         first = max(total + first, Fraction(0)) if first < 0 else first
@@ -92,9 +91,9 @@ class VideoValue:
     def save_to(
         self, path: str | BytesIO, format: Any = "auto", codec: Any = "auto", metadata: Any = None, **more: Any
     ) -> None:
-        """Encode to a file, as ComfyUI's SaveVideo asks: H.264 in MP4; ``crf`` and ``bit_depth`` are taken from ``more``.
+        """Encode H.264 in MP4 for ComfyUI's SaveVideo; ``more`` may hold ``crf`` and ``bit_depth``.
 
-        HDR becomes 10 bits where nothing else is asked for: in 8 it would show bands.
+        The default bit depth for HDR is 10, because 8 bits would show banding.
         """
         bits = more.get("bit_depth") or (10 if self.stream.info.color.is_hdr else 8)
         crf = more.get("crf")
@@ -108,18 +107,18 @@ class VideoValue:
         self.write(Path(path), settings, resume=False)
 
     def write(self, path: Path, settings: VideoWriteSettings, *, resume: bool = True, fail_if_exists: bool = False) -> Any:
-        """Encode to ``path`` with progress; the writer's report."""
+        """Encode to ``path`` with progress; return the writer's report."""
         with self._track_progress() as (stream, progress):
             return write_video(stream, path, settings, progress, resume=resume, fail_if_exists=fail_if_exists)
 
     def write_sequence(self, pattern: Path, settings: SequenceSettings, *, fail_if_exists: bool = False) -> list[Path]:
-        """One picture file a frame, with progress; the first and the last."""
+        """Write one image file per frame with progress; return the first and the last path."""
         with self._track_progress() as (stream, progress):
             return write_sequence(stream, pattern, settings, progress, fail_if_exists=fail_if_exists)
 
     @contextmanager
     def _track_progress(self) -> Generator[tuple[VideoStream, Progress]]:
-        """The recipe, and who is told of how far it has come and shown what comes out of it."""
+        """Return the stream, wrapped to report progress and previews, and the progress."""
         with (
             self._open_progress(self.stream.info.frame_count or 0, "frame") as progress,
             self.messages.forward_to(progress),
@@ -137,7 +136,7 @@ class VideoValue:
             yield VideoStream(self.stream.info, iterate_frames, iterate_frames), progress
 
     def get_stream_source(self) -> str:
-        """A file with this film, made once and kept as long as the value lives."""
+        """Return a file with this video, encoded once and kept as long as the value lives."""
         return self._spool_to_file(VideoWriteSettings(codec="h264", bits=10 if self.stream.info.color.is_hdr else 8))
 
     def _spool_to_file(self, settings: VideoWriteSettings) -> str:
@@ -148,12 +147,12 @@ class VideoValue:
         return str(path)
 
     def memory_of_components(self) -> int:
-        """Bytes that ``get_components`` takes, as far as the file's header tells."""
+        """Return the bytes that ``get_components`` takes, estimated from the file's header."""
         width, height = self.get_dimensions()
         return self.get_frame_count() * width * height * 3 * 4
 
     def get_components(self) -> Any:
-        """Every frame as one float32 IMAGE, and the sound. Raises ``OutOfMemory`` when that is more than there is."""
+        """Return all frames as one float32 IMAGE, and the audio. Raises ``OutOfMemory`` when the memory does not suffice."""
         width, height = self.get_dimensions()
         needed, free = self.memory_of_components(), psutil.virtual_memory().available
         summary = f"{self.get_frame_count()} frames of {width}x{height} take {needed / 1e9:.1f} GB as IMAGE"
@@ -175,7 +174,7 @@ def open_video_value(
     every_nth: int,
     deinterlace: DeinterlaceMode,
 ) -> VideoValue:
-    """A file as a VIDEO; times in seconds, a duration of 0 is all the rest. Raises what ``open_video`` raises."""
+    """Open a file as a VIDEO; times in seconds, a duration of 0 means to the end. Raises as ``open_video``."""
     messages = ProgressRelay()
     trim_start, trim_duration = to_exact_seconds(start), to_exact_seconds(duration) if duration else None
 
@@ -201,13 +200,13 @@ def open_sequence_value(
     make_image_reader: Callable[[OnMessage], ReadImage],
     open_progress: OpenProgress,
 ) -> VideoValue:
-    """A folder of pictures, or the pattern of their names, as a VIDEO. Raises what ``series`` and ``open_sequence`` raise."""
+    """Open an image folder or a file name pattern as a VIDEO. Raises as ``list_sequence_frames`` and ``open_sequence``."""
     messages, rate = ProgressRelay(), snap_frame_rate(frame_rate)
     images = list_sequence_frames(location, gaps, on_message=messages.message)
     read_image = make_image_reader(messages.message)
 
     def open_range(start: Fraction, duration: Fraction | None) -> VideoStream:
-        return open_sequence(part_of_series(images, rate, start, duration), rate, read_image)
+        return open_sequence(select_time_range(images, rate, start, duration), rate, read_image)
 
     return VideoValue(open_range, open_progress, messages)
 
@@ -215,7 +214,7 @@ def open_sequence_value(
 def map_video_value(
     value: Any, open_progress: OpenProgress, transform: Callable[[VideoStream, Progress], VideoStream]
 ) -> VideoValue:
-    """Any VIDEO with its recipe changed. ``change`` is asked again for each part that somebody trims off."""
+    """Return any VIDEO with its stream transformed. ``transform`` is called again for every trimmed part."""
     messages = value.messages if isinstance(value, VideoValue) else ProgressRelay()
     open_range = _get_range_opener(value, messages)
     return VideoValue(lambda start, duration: transform(open_range(start, duration), messages), open_progress, messages)
@@ -229,10 +228,10 @@ def write_video_value(
     *,
     overwrite: bool = False,
 ) -> Path:
-    """Encode any VIDEO to the place that ``find_place(width, height)`` names, and which is returned.
+    """Encode any VIDEO to the path that ``find_path(width, height)`` returns; return that path.
 
-    Where that is a number further each time, the film goes on where its own run was stopped, whatever the number, and no other
-    film is touched. ``exactly``: the place is the one that was asked for, and what is there is replaced.
+    ``find_path`` numbers files. An interrupted run of the same job is resumed under its own number, and no other video is
+    touched. With ``overwrite`` the path is exact and an existing file is replaced.
     """
     video = _to_video_value(value, open_progress)
 
@@ -274,9 +273,10 @@ def write_sequence_value(
     *,
     overwrite: bool = False,
 ) -> tuple[Path, list[Path]]:
-    """Any VIDEO as numbered pictures of the paths that ``find_pattern(width, height)`` gives (``frames_00001_/%05d.png``).
+    """Write any VIDEO as an image sequence with the pattern that ``find_pattern(width, height)`` returns.
 
-    The pattern that was taken, and the first and the last picture. The number of the folder is as that in ``write_value``.
+    A pattern is ``frames_00001_/%05d.png``; its folder is numbered and resumed as the files of ``write_video_value``. Return
+    the pattern, and the first and the last image.
     """
     video = _to_video_value(value, open_progress)
     pattern = find_pattern(*video.get_dimensions())
@@ -308,7 +308,7 @@ def _get_range_opener(value: Any, messages: ProgressRelay) -> OpenTimeRange:
 
 
 def _collect_components(stream: VideoStream, expected: int, progress: Progress) -> Any:
-    """One array is made for as many frames as are expected, and made larger in the rare case that there are more."""
+    """Collect frames in one array, allocated for the expected number and enlarged if there are more."""
     import numpy as np
     import torch
 
