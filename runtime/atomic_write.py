@@ -113,8 +113,11 @@ def publish_file(temp: Path, path: Path, *, durable: bool = True, numbered: bool
 
 
 def temp_path(path: Path) -> Path:
-    """Return an unused name in the folder of ``path``."""
-    return path.with_name(f"{path.name}.{secrets.randbits(32)}.part")
+    """Return an unused name in the folder of ``path``.
+
+    Its length is constant, because x264's rate decisions depend on the heap: equal runs then write equal bytes.
+    """
+    return path.with_name(f"{path.name}.{secrets.randbits(32):010}.part")
 
 
 def fsync_path(path: Path) -> None:
