@@ -4,13 +4,9 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..runtime.errors import WorkflowError
-from ..runtime.paths import resolve_inside
 from .declare import LARGEST_TILE, bool_input, choice_input, declare_upscale_model, int_input, text_input
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from ..runtime.host import Host
 
 PRECISION_TOOLTIP = "auto is fp16 where the model is safe in it, else fp32."
@@ -63,22 +59,12 @@ class TRTBuild:
         target: str = "",
         engine: str = "",
     ) -> tuple[Any]:
+        from ..runtime.trt.engine_info import find_engine_path
         from ..runtime.trt.get_or_build import EngineSettings, attach_built_engine
 
-        path = _find_engine_path(self.host, engine)
+        path = find_engine_path(engine, self.host.model_folders())
         settings = EngineSettings(precision, tile, static, workspace, target, path, self.host.device())
         return (attach_built_engine(upscale_model, settings, self.host.progress, fallback=fallback),)
-
-
-def _find_engine_path(host: Host, name: str) -> Path | None:
-    """Return the file called ``name`` in the models folders, else a new path in the first of them; None without a name."""
-    if not name.strip():
-        return None
-    name = name if name.endswith(".trt") else f"{name}.trt"
-    paths = [resolve_inside(folder, name) for folder in host.model_folders()]
-    if not paths or any(path is None for path in paths):
-        raise WorkflowError(f"The engine {name!r} is outside the models folders.", "Use a plain name.")
-    return next((path for path in paths if path and path.is_file()), paths[0])
 
 
 NODES: dict[str, tuple[type, str]] = {"TRTBuild": (TRTBuild, "TRT Build")}

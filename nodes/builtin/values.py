@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import sys
-from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING, Any, ClassVar
 
 if TYPE_CHECKING:
     from ...runtime.host import Host
 
 _MAX_INT = 2**63 - 1  # ComfyUI takes Python's sys.maxsize, which is this on every machine of 64 bits
-_TENSOR_EDGE_ITEMS = 6  # torch's ``edgeitems``: what PreviewAny shows of a large tensor
 
 
 class _Primitive:
@@ -98,33 +94,10 @@ class PreviewAny:
         return {"required": {"source": ("*", {})}}
 
     def show(self, source: Any) -> dict[str, Any]:
-        text = _format_value(source)
+        from ...runtime.comfyui.builtin.preview_any import format_value
+
+        text = format_value(source)
         return {"ui": {"text": (text,)}, "result": (text,)}
-
-
-def _format_value(value: Any) -> str:
-    """Return text as it is, numbers as Python prints them, else JSON where possible, else ``str(value)``."""
-    if isinstance(value, str):
-        return value
-    if value is None or isinstance(value, int | float):
-        return str(value)
-    try:
-        return json.dumps(value, indent=4)
-    except Exception:  # not a JSON value, or circular
-        return _print_value(value)
-
-
-def _print_value(value: Any) -> str:
-    torch: Any = sys.modules.get("torch")  # not imported: there is no tensor to print
-    # Not torch.set_printoptions, which loses the setting for scientific notation.
-    print_options: AbstractContextManager[object] = (
-        torch._tensor_str.printoptions(edgeitems=_TENSOR_EDGE_ITEMS) if torch else nullcontext()
-    )
-    try:
-        with print_options:
-            return str(value)
-    except Exception:  # a foreign __str__ may raise anything
-        return "source exists, but could not be serialized."
 
 
 class ComfySwitchNode:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import asdict, dataclass
 from errno import EISDIR
@@ -15,6 +16,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..atomic_write import atomic_write, temp_path, translate_os_errors
+from ..errors import WorkflowError
+from ..paths import resolve_inside
 from .shape_profile import ShapeProfile
 
 FORMAT = 1
@@ -140,3 +143,17 @@ def _read_facts(engine: Path) -> dict[str, Any]:
 
 def _hash_bytes(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def find_engine_path(name: str, folders: Sequence[Path]) -> Path | None:
+    """Return the file called ``name`` in the models ``folders``, else a new path in the first of them; None without a name.
+
+    Raises ``WorkflowError`` for a name that leads outside the folders.
+    """
+    if not name.strip():
+        return None
+    name = name if name.endswith(".trt") else f"{name}.trt"
+    paths = [resolve_inside(folder, name) for folder in folders]
+    if not paths or any(path is None for path in paths):
+        raise WorkflowError(f"The engine {name!r} is outside the models folders.", "Use a plain name.")
+    return next((path for path in paths if path and path.is_file()), paths[0])

@@ -1,4 +1,4 @@
-"""A home for nodes: three folders and nothing in them."""
+"""A host for nodes: three empty folders."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -11,7 +11,7 @@ from upscale8k.nodes import BUILTIN_NODES, DISPLAY_NAMES, OWN_NODES, get_node_cl
 from upscale8k.runtime.graph.definitions import describe_classes
 from upscale8k.runtime.host import LocalHost
 
-from .core_peer import declarations, differences
+from .builtin.core_peer import declarations, differences
 
 ALL = {**BUILTIN_NODES, **OWN_NODES}
 SECTIONS = ("required", "optional", "hidden")

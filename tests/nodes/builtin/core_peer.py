@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import torch
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 
 # Calls every case of cases.json with the arrays of arrays.npz, and leaves results.npz and results.json beside them.
 DRIVER = """
