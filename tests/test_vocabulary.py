@@ -51,7 +51,8 @@ FORBIDDEN = {
 ALLOWED = (
     r"^(colours|pictures)$|[\"'`.](colours|pictures)[\"'`=]|[\[(](colours|pictures)[\])]",  # inputs that saved workflows hold
     r"[\"'`]contenders?[\"'`]",  # keys of report.json
-    r"[\"'`]picture[\"'`]",  # a key of the measures in report.json, and of jobs between a benchmark and its workers
+    r"[\"'`]picture[\"'`]",  # a key of the measures in report.json
+    r"[\"'`]--picture[\"'`]",  # an option of ``bench halo``
     r"[\"'`]film[\"'`]",  # a transfer characteristic and a set of primaries of ITU-T H.273
     r"coded pictures?|pict_type|PictureType|picture_type|attached_pic\w*",  # the words of the video standards and of FFmpeg
     r"colour fix|\"colour\"|'colour'",  # in the identity of an interrupted video, and a key of its journal
