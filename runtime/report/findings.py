@@ -165,6 +165,10 @@ class Recommendation:
     scores: tuple[tuple[ModelSummary, float], ...]
     reason: str
 
+    def get_score(self, row: ModelSummary) -> float:
+        """Return the score of one of the models."""
+        return next(score for other, score in self.scores if other is row)
+
 
 def recommend_models(rows: Sequence[ModelSummary]) -> list[Recommendation]:
     """Return the best model for each of ``USE_CASES``, without the baselines.
