@@ -15,12 +15,12 @@ from peer.tree import CHECKOUT, problem, tree
 def asked(description: str, kind: str, known: Iterable[str]) -> argparse.Namespace:
     """The command line: ``names``, all that are ``known`` where none is given, and ``screenshots``, a folder or None.
 
-    Ends the program for a name that nobody knows, and where there is no ComfyUI or no browser.
+    Ends the program for a name that is unknown, and where there is no ComfyUI or no browser.
     """
     names = list(known)
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("names", nargs="*", metavar="NAME", help=f"which of {', '.join(names)}; all when none is named")
-    parser.add_argument("--screenshots", type=Path, metavar="FOLDER", help="where pictures of the canvas go")
+    parser.add_argument("--screenshots", type=Path, metavar="FOLDER", help="where images of the canvas go")
     arguments = parser.parse_args()
     if unknown := set(arguments.names) - set(names):
         parser.error(f"no {kind} {', '.join(sorted(unknown))}; there are {', '.join(names)}")

@@ -26,7 +26,7 @@ def command(*arguments: object) -> None:
 
 
 def results(folder: Path) -> None:
-    """Everything that the pictures below are made of, where it is not there yet."""
+    """Everything that the images below are made of, where it is not there yet."""
     if not (folder / "4x.png").is_file():
         command("upscale", SAMPLE, "-o", folder / "4x.png", "--to", "4x", "-m", "realesr-animevideov3")
     if not (folder / "drift").is_dir():
@@ -69,7 +69,7 @@ def split(folder: Path, size: int = SIDE) -> Image.Image:
 
 
 def video(folder: Path) -> Image.Image:
-    """The split picture between the two perforated edges of a film."""
+    """The split image between the two perforated edges of a video."""
     image = Image.new("RGB", (SIDE, SIDE), DARK)
     image.paste(split(folder).crop((0, 44, SIDE, SIDE - 44)), (0, 44))
     draw = ImageDraw.Draw(image)
@@ -80,7 +80,7 @@ def video(folder: Path) -> Image.Image:
 
 
 def images(folder: Path) -> Image.Image:
-    """Numbered pictures, one behind the other."""
+    """Numbered images, one behind the other."""
     image = Image.new("RGB", (SIDE, SIDE), DARK)
     draw = ImageDraw.Draw(image)
     for index, place in enumerate((88, 52, 16)):

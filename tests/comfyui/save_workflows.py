@@ -46,12 +46,12 @@ class Sketch:
 
 
 def note(text: str, size: tuple[int, int]) -> Node:
-    """A note in the muted colour that ComfyUI gives notes."""
+    """A note in the muted color that ComfyUI gives notes."""
     return Node("MarkdownNote", {"text": text}, title="Read me", size=size, color=("#432", "#653"))
 
 
 def image_sketch(text: str, *, model: str, target: str, prefix: str) -> Sketch:
-    """A picture, a model, one upscale, one file."""
+    """An image, a model, one upscale, one file."""
     return Sketch(
         nodes={
             "note": note(text, (420, 260)),
@@ -105,7 +105,7 @@ in the file name, such as `%name%.tiff`, chooses another format.
 
 
 def any_sketch() -> Sketch:
-    """A picture file of any kind, its facts carried from Image In to Image Out."""
+    """An image file of any kind, its facts carried from Image In to Image Out."""
     return Sketch(
         nodes={
             "note": note(IMAGE_ANY_NOTE, (420, 240)),
@@ -138,7 +138,7 @@ Without ComfyUI: `python -m runtime run workflows/video_8k.json`
 
 
 def video_sketch() -> Sketch:
-    """A film, a model, one upscale, one file; a recipe until the last node asks for frames."""
+    """A video, a model, one upscale, one file; a recipe until the last node asks for frames."""
     return Sketch(
         nodes={
             "note": note(VIDEO_8K_NOTE, (420, 240)),
@@ -173,7 +173,7 @@ Without ComfyUI: `python -m runtime run workflows/video_8k_trt.json`, with torch
 
 
 def engine_sketch() -> Sketch:
-    """A film whose model carries an engine."""
+    """A video whose model carries an engine."""
     return Sketch(
         nodes={
             "note": note(VIDEO_8K_TRT_NOTE, (420, 340)),
@@ -234,7 +234,7 @@ FRAMES_OUT = Node("SequenceOut", {"filename": "Upscale8K/frames/%05d.png", "if_e
 
 
 def any_video_sketch(text: str, source: Node, result: Node) -> Sketch:
-    """A film or its pictures in, a film or its pictures out."""
+    """A video or its images in, a video or its images out."""
     return Sketch(
         nodes={
             "note": note(text, (420, 240)),
@@ -285,7 +285,7 @@ Without ComfyUI: `python -m runtime run workflows/color_drift.json`
 
 
 def compare_sketch() -> Sketch:
-    """A picture, every model, one report."""
+    """An image, every model, one report."""
     return Sketch(
         nodes={
             "note": note(COMPARE_NOTE, (420, 320)),
@@ -316,7 +316,7 @@ def benchmark_sketch() -> Sketch:
 
 
 def color_drift_sketch() -> Sketch:
-    """A picture, its enlargement, and what happened to the colours."""
+    """An image, its enlargement, and what happened to the colors."""
     return Sketch(
         nodes={
             "note": note(COLOR_DRIFT_NOTE, (420, 260)),

@@ -1,4 +1,4 @@
-"""The peer itself: core nodes on the real canvas, and a picture that gives its graph back."""
+"""The peer itself: core nodes on the real canvas, and an image that gives its graph back."""
 
 import io
 from pathlib import Path
@@ -12,7 +12,7 @@ from .peer.server import ComfyUI, NodeFailed, PromptRejected
 pytestmark = pytest.mark.comfyui
 
 
-def test_a_image_saved_from_the_canvas_drops_back_as_the_same_graph(comfyui: ComfyUI, canvas: Canvas) -> None:
+def test_an_image_saved_from_the_canvas_drops_back_as_the_same_graph(comfyui: ComfyUI, canvas: Canvas) -> None:
     empty = canvas.add("EmptyImage", {"width": 48, "height": 32, "color": 0x4080C0}, title="A blue sheet", pos=[100, 200])
     save = canvas.add("SaveImage", {"filename_prefix": "drop/back"}, pos=[500, 200])
     canvas.connect(empty, "IMAGE", save, "images")
@@ -32,11 +32,11 @@ def test_a_image_saved_from_the_canvas_drops_back_as_the_same_graph(comfyui: Com
         assert dropped[part] == drawn[part]
 
 
-def test_the_canvas_names_a_node_that_nobody_has(canvas: Canvas) -> None:
-    node = {"id": 1, "type": "NodeOfNobody", "pos": [0, 0], "size": [200, 100], "flags": {}, "order": 0, "mode": 0}
+def test_the_canvas_names_a_node_that_is_not_installed(canvas: Canvas) -> None:
+    node = {"id": 1, "type": "NodeOfNoPack", "pos": [0, 0], "size": [200, 100], "flags": {}, "order": 0, "mode": 0}
     canvas.load({"version": 0.4, "nodes": [node | {"properties": {}}], "links": []})
     (error,) = [error for error in canvas.errors() if error.startswith("missing node")]
-    assert "NodeOfNobody" in error
+    assert "NodeOfNoPack" in error
 
 
 def test_a_file_without_a_workflow_says_so(canvas: Canvas, tmp_path: Path) -> None:

@@ -13,10 +13,10 @@ import numpy
 import pytest
 
 from .commandline import runtime
-from .films import make_video, video
+from .images import make_image, pixels
 from .peer.canvas import Browser, Canvas
 from .peer.server import ComfyUI, Json
-from .pictures import make_image, pixels
+from .videos import make_video, video
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
 

@@ -12,8 +12,8 @@ from upscale8k.runtime.models.load import load_model
 from upscale8k.runtime.models.locate import find_model
 
 from .commandline import runtime
+from .images import make_image, only_png, pixels
 from .peer.server import ComfyUI, Json
-from .pictures import make_image, only_png, pixels
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
 
@@ -28,7 +28,7 @@ PAIRS = list(product(LOADERS, UPSCALERS))
 
 @pytest.fixture
 def peer(comfyui: ComfyUI) -> ComfyUI:
-    """The server with a picture in input/ and the model's weights as a file that its own loader offers."""
+    """The server with an image in input/ and the model's weights as a file that its own loader offers."""
     path = comfyui.models / "upscale_models" / WEIGHTS
     path.parent.mkdir(exist_ok=True)
     save_file(load_model(find_model(MODEL, [])).model.state_dict(), path)
@@ -37,7 +37,7 @@ def peer(comfyui: ComfyUI) -> ComfyUI:
 
 
 def prompt_of(pairs: Iterable[tuple[str, str]]) -> Json:
-    """One picture through each pairing of a loader and an upscaler, into loader/upscaler/picture_00001_.png."""
+    """One image through each pairing of a loader and an upscaler, into loader/upscaler/image_00001_.png."""
     prompt: Json = {"load": {"class_type": "LoadImage", "inputs": {"image": "small.png"}}}
     for loader, upscaler in pairs:
         end = f"{loader}/{upscaler}"
@@ -46,7 +46,7 @@ def prompt_of(pairs: Iterable[tuple[str, str]]) -> Json:
         prompt[end] = {"class_type": upscaler, "inputs": wires | UPSCALERS[upscaler]}
         prompt[f"save {end}"] = {
             "class_type": "SaveImage",
-            "inputs": {"images": [end, 0], "filename_prefix": f"{end}/picture"},
+            "inputs": {"images": [end, 0], "filename_prefix": f"{end}/image"},
         }
     return prompt
 

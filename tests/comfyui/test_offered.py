@@ -8,10 +8,10 @@ import numpy
 import pytest
 
 from .commandline import runtime
-from .films import make_video, video
+from .images import make_image, only_png, pixels
 from .peer.canvas import Browser, Canvas
 from .peer.server import ComfyUI, Json
-from .pictures import make_image, only_png, pixels
+from .videos import make_video, video
 
 pytestmark = pytest.mark.comfyui
 
@@ -109,7 +109,7 @@ def plain(comfyui: ComfyUI) -> None:
 
 
 def made(folder: Path) -> tuple[numpy.ndarray, list[numpy.ndarray]]:
-    """The picture and the frames of the film in a folder."""
+    """The image and the frames of the video in a folder."""
     (path,) = folder.rglob("*.mp4")
     return pixels(only_png(folder)), video(path)[0]
 

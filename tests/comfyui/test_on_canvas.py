@@ -9,10 +9,10 @@ import numpy
 import pytest
 from PIL import Image
 
-from .films import make_video, video
+from .images import make_image, pixels
 from .peer.canvas import Browser, Canvas
 from .peer.server import ComfyUI, Json, NodeFailed, PromptRejected
-from .pictures import make_image, pixels
+from .videos import make_video, video
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
 
@@ -44,7 +44,7 @@ def page(browser: Browser, comfyui_server: ComfyUI) -> Iterator[Canvas]:
 
 @pytest.fixture
 def canvas(page: Canvas, comfyui: ComfyUI) -> Canvas:
-    """An empty graph; a picture and a film in the input folder."""
+    """An empty graph; an image and a video in the input folder."""
     make_image(comfyui.input / "small.png", WIDTH, HEIGHT)
     make_video(comfyui.input / "small.mp4", WIDTH // 4, HEIGHT // 4, FRAMES)
     page.refresh()
@@ -122,7 +122,7 @@ def test_a_run_shows_sliders_and_its_command_gives_the_same_pixels(comfyui: Comf
     canvas.set(upscale, {"backend": "auto"})
     frames = canvas.add("VideoIn", {"video": "small.mp4"})
     larger = canvas.add("TiledUpscaleVideo", {"target": "model scale"})
-    movie = canvas.add("VideoOut", {"filename_prefix": "film", "codec": "ffv1", "container": "mkv", "bit_depth": "8"})
+    movie = canvas.add("VideoOut", {"filename_prefix": "video", "codec": "ffv1", "container": "mkv", "bit_depth": "8"})
     canvas.connect(frames, "video", larger, "video")
     canvas.connect(model, "upscale_model", larger, "upscale_model")
     canvas.connect(larger, "video", movie, "video")

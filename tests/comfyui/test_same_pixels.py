@@ -10,9 +10,9 @@ import numpy
 import pytest
 
 from .commandline import runtime
+from .images import make_image, only_png, pixels
 from .peer.canvas import Canvas
 from .peer.server import ComfyUI, Json
-from .pictures import make_image, only_png, pixels
 
 pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
 
@@ -32,7 +32,7 @@ def headless(root: Path, comfyui: ComfyUI, output: Path, *settings: str) -> tupl
 
 
 def load_image(prompt: Json) -> int:
-    """The id of the node that loads the picture."""
+    """The id of the node that loads the image."""
     (node,) = [node for node, content in prompt.items() if content["class_type"] == "LoadImage"]
     return int(node)
 
@@ -48,7 +48,7 @@ def test_our_conversion_of_a_shipped_workflow_is_the_frontends(
     runtime(root, "convert", root / "workflows" / name, "-o", tmp_path / "api.json")
     expected = canvas.to_prompt()
     for node in expected.values():
-        node["inputs"].pop("video-preview", None)  # there once the canvas plays the film, an input of no node
+        node["inputs"].pop("video-preview", None)  # there once the canvas plays the video, an input of no node
     assert json.loads((tmp_path / "api.json").read_text(encoding="utf-8")) == expected
 
 
@@ -86,7 +86,7 @@ def test_the_command_line_gives_the_pixels_that_comfyui_gives(
     assert canvas.to_prompt() == ran
 
 
-def test_a_image_made_with_a_changed_value_drops_back_with_that_value(
+def test_an_image_made_with_a_changed_value_drops_back_with_that_value(
     root: Path, comfyui: ComfyUI, canvas: Canvas, tmp_path: Path
 ) -> None:
     for name in ("sample.png", "small.png"):

@@ -1,4 +1,4 @@
-"""Films in the real ComfyUI: its VIDEO through our nodes, ours through its nodes, the bar and the preview, the file dropped."""
+"""Videos in the real ComfyUI: its VIDEO through our nodes, ours through its nodes, the bar and preview, the file dropped."""
 
 import base64
 import json
@@ -41,8 +41,8 @@ def node(class_type: str, **inputs: Any) -> Json:
 
 @pytest.fixture
 def peer(comfyui: ComfyUI) -> ComfyUI:
-    """The server with film.mkv: noise without loss, with a second of sound."""
-    with av.open(str(comfyui.input / "film.mkv"), "w") as out:
+    """The server with video.mkv: noise without loss, with a second of sound."""
+    with av.open(str(comfyui.input / "video.mkv"), "w") as out:
         stream = out.add_stream("ffv1", rate=24)
         stream.width, stream.height, stream.pix_fmt = 32, 24, "bgr0"
         sound = out.add_stream("aac", rate=48000, layout="mono")
@@ -74,7 +74,7 @@ def only_file(folder: Path) -> Path:
 
 def test_comfyuis_loaded_video_goes_through_ours_exactly(peer: ComfyUI) -> None:
     prompt = {
-        "load": node("LoadVideo", file="film.mkv"),
+        "load": node("LoadVideo", file="video.mkv"),
         "model": MODEL,
         "up": upscaled(["load", 0]),
         "out": node("VideoOut", video=["up", 0], filename_prefix="o", **EXACT),
@@ -86,7 +86,7 @@ def test_comfyuis_loaded_video_goes_through_ours_exactly(peer: ComfyUI) -> None:
 
 def test_comfyuis_slice_of_a_video_goes_through_ours(peer: ComfyUI) -> None:
     prompt = {
-        "load": node("LoadVideo", file="film.mkv"),
+        "load": node("LoadVideo", file="video.mkv"),
         "cut": node("Video Slice", video=["load", 0], start_time=2 / 24, duration=3 / 24, strict_duration=False),
         "out": node("VideoOut", video=["cut", 0], filename_prefix="o", **EXACT),
     }
@@ -96,7 +96,7 @@ def test_comfyuis_slice_of_a_video_goes_through_ours(peer: ComfyUI) -> None:
 
 def test_comfyuis_images_become_our_video_without_being_encoded_between(peer: ComfyUI) -> None:
     prompt = {
-        "load": node("LoadVideo", file="film.mkv"),
+        "load": node("LoadVideo", file="video.mkv"),
         "parts": node("GetVideoComponents", video=["load", 0]),
         "made": node("CreateVideo", images=["parts", 0], fps=24.0, audio=["parts", 1]),
         "model": MODEL,
@@ -112,7 +112,7 @@ def test_comfyuis_images_become_our_video_without_being_encoded_between(peer: Co
 
 def test_our_video_goes_through_comfyuis_slice_components_and_save(peer: ComfyUI) -> None:
     prompt = {
-        "in": node("VideoIn", video="film.mkv"),
+        "in": node("VideoIn", video="video.mkv"),
         "model": MODEL,
         "up": upscaled(["in", 0]),
         "cut": node("Video Slice", video=["up", 0], start_time=2 / 24, duration=3 / 24, strict_duration=True),
@@ -154,7 +154,7 @@ def test_what_does_not_fit_in_memory_is_refused_with_what_to_use_instead(peer: C
 def test_a_video_dropped_on_the_canvas_gives_its_graph_back(peer: ComfyUI, canvas: Canvas, container: str) -> None:
     """What the frontend reads workflows from: MP4 and WebM."""
     canvas.refresh()
-    video = canvas.add("VideoIn", {"video": "film.mkv"}, title="The source", pos=[100, 200])
+    video = canvas.add("VideoIn", {"video": "video.mkv"}, title="The source", pos=[100, 200])
     codec = {"mp4": "h264", "webm": "vp9"}[container]
     values = {"filename_prefix": "drop", "container": container, "codec": codec, "bit_depth": "8"}
     out = canvas.add("VideoOut", values, pos=[500, 200])
@@ -172,7 +172,7 @@ def test_a_video_dropped_on_the_canvas_gives_its_graph_back(peer: ComfyUI, canva
 
 def test_the_node_that_writes_shows_a_bar_and_images_of_what_it_writes(peer: ComfyUI) -> None:
     prompt = {
-        "in": node("VideoIn", video="film.mkv"),
+        "in": node("VideoIn", video="video.mkv"),
         "model": MODEL,
         "up": upscaled(["in", 0], "256x192"),
         "out": node("VideoOut", video=["up", 0], filename_prefix="o", codec="h264", bit_depth="8"),
@@ -183,13 +183,13 @@ def test_the_node_that_writes_shows_a_bar_and_images_of_what_it_writes(peer: Com
     values = [nodes["out"]["value"] for nodes in bars if "out" in nodes]
     assert values == sorted(values)
     # ComfyUI passes on the first step, the last one, and between them at most ten a second.
-    assert values[0] < values[-1] >= len(FRAMES)  # this film has no count in its header
+    assert values[0] < values[-1] >= len(FRAMES)  # this video has no count in its header
     assert heard.images
     assert all(jpeg.startswith(b"\xff\xd8\xff") for jpeg in heard.images)
 
 
 class _Listener:
-    """A page's connection to the server: what it is told, and the JPEG pictures it is sent."""
+    """A page's connection to the server: what it is told, and the JPEG images it is sent."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -232,7 +232,7 @@ class _Listener:
         for code, data in self._frames():
             if code == 1:
                 self.messages.append(json.loads(data))
-            elif code == 2 and struct.unpack_from(">I", data)[0] == 1:  # PREVIEW_IMAGE: its format, then the picture
+            elif code == 2 and struct.unpack_from(">I", data)[0] == 1:  # PREVIEW_IMAGE: its format, then the image
                 self.images.append(data[8:])
 
     def _frames(self) -> Iterator[tuple[int, bytes]]:

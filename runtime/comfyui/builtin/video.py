@@ -22,6 +22,7 @@ from ...errors import MediaError, OutOfMemory, OutputError
 from . import video_decode as reading
 from . import video_encode as writing
 from .video_decode import TrimWindow, VideoSource
+from .video_transcode import transcode
 
 _FLOAT_BYTES = 4
 
@@ -187,7 +188,7 @@ class VideoFromFile:
             window = TrimWindow(*self.get_active_trim_window())
             with writing.create_container(target, _select_encode_muxer(target, format, codec)) as output:
                 bits = source_bits if bit_depth is None else bit_depth
-                writing.transcode(container, self._source, output, window, metadata=metadata, bits=bits, crf=crf)
+                transcode(container, self._source, output, window, metadata=metadata, bits=bits, crf=crf)
 
     def as_trimmed(self, start_time: float = 0, duration: float = 0, strict_duration: bool = True) -> VideoFromFile | None:
         """Return a part; a negative start counts from the end. None if it is too short with ``strict_duration``."""

@@ -128,7 +128,7 @@ def decode_components(source: VideoSource, window: TrimWindow, expected_frames: 
         video, audio = get_first_video_stream(container, source), get_last_audio_stream(container)
         frame_collector = _FrameCollector(video, window, expected_frames, format_source_name(source))
         audio_collector = _AudioCollector(audio, window) if audio is not None else None
-        if first_pts := window.get_first_pts(_get_time_base(video)):
+        if first_pts := window.get_first_pts(get_time_base(video)):
             container.seek(first_pts, stream=video)
         for packet in container.demux(*([video] if audio is None else [video, audio])):
             if frame_collector.is_done and (audio_collector is None or audio_collector.is_done):
@@ -161,7 +161,7 @@ def decode_audio_range(source: VideoSource, start: Fraction, end: Fraction | Non
         return audio_collector.get_result(), track.sample_rate or 1
 
 
-def _get_time_base(stream: VideoStream) -> Fraction:
+def get_time_base(stream: VideoStream) -> Fraction:
     return stream.time_base or Fraction(1, av.time_base)
 
 
@@ -188,8 +188,8 @@ class _FrameCollector:
         self.is_done = False
         self._stream = stream
         self._first_pts, self._end_pts = (
-            window.get_first_pts(_get_time_base(stream)),
-            window.get_end_pts(_get_time_base(stream)),
+            window.get_first_pts(get_time_base(stream)),
+            window.get_end_pts(get_time_base(stream)),
         )
         self._capacity = expected_frames + _SPARE_FRAMES
         self._name = name

@@ -133,7 +133,7 @@ class ComfyUI:
         process.wait()
 
     def log(self) -> str:
-        """What the server has printed, without colours."""
+        """What the server has printed, without colors."""
         return re.sub(r"\x1b\[[0-9;]*m", "", self._log.read_text(encoding="utf-8", errors="replace"))
 
     def startup_log(self) -> str:
@@ -178,7 +178,7 @@ class ComfyUI:
         raise TimeoutError(f"ComfyUI did not finish prompt {prompt_id} within {timeout:.0f} s:\n{self.log()[-2000:]}")
 
     def take_samples(self, folder: Path) -> None:
-        """Copy the pictures and films of a folder into input/."""
+        """Copy the images and videos of a folder into input/."""
         for file in folder.iterdir():
             kind, _ = mimetypes.guess_type(file.name)
             if kind and kind.startswith(("image/", "video/")):

@@ -1,6 +1,6 @@
-"""Draw each of our nodes on the real canvas and save its picture for its help page.
+"""Draw each of our nodes on the real canvas and save its image for its help page.
 
-``python tests/comfyui/save_pictures.py [ID...]`` writes nodes/web/docs/ID/node.png. HW Probe shows the table of a computer
+``python tests/comfyui/save_node_images.py [ID...]`` writes nodes/web/docs/ID/node.png. HW Probe shows the table of a computer
 that many people have.
 """
 

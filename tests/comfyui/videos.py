@@ -1,4 +1,4 @@
-"""Test films, and what a film on disk holds."""
+"""Test videos, and what a video on disk holds."""
 
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +21,7 @@ def make_video(path: Path, width: int, height: int, frames: int, rate: int = 10)
 
 
 def video(path: Path) -> tuple[list[numpy.ndarray], list[Fraction], list[str]]:
-    """Its decoded frames in the film's own pixel format, their times in seconds, and what its streams are."""
+    """Its decoded frames in the video's own pixel format, their times in seconds, and what its streams are."""
     with av.open(path) as container:
         kinds = [f"{stream.type} {stream.codec_context.name}" for stream in container.streams]
         decoded = list(container.decode(video=0))

@@ -1,4 +1,4 @@
-"""Test pictures, and what a file on disk holds."""
+"""Test images, and what a file on disk holds."""
 
 from pathlib import Path
 
@@ -7,7 +7,7 @@ from PIL import Image
 
 
 def make_image(path: Path, width: int, height: int) -> None:
-    """Smooth colour with hard edges and noise: what a tile border or a rounding would show in."""
+    """Smooth color with hard edges and noise: what a tile border or a rounding would show in."""
     y, x = numpy.mgrid[0:height, 0:width]
     image = numpy.stack([x * 255 / width, y * 255 / height, (x + y) * 255 / (width + height)], axis=2)
     image[height // 4 : height // 2, width // 3 : 2 * width // 3] = (250, 10, 40)
