@@ -16,7 +16,7 @@ from upscale8k.runtime.video.write.journal import SegmentFolder
 
 from .child import run_child
 from .clips import numbered, overwrite, packets, shorten, write
-from .making import frame_hashes, frame_times
+from .helpers import frame_hashes, frame_times
 
 H264 = {"codec": "libx264", "options": {"g": "1", "preset": "ultrafast"}}
 

@@ -17,7 +17,7 @@ from upscale8k.runtime.media.video_stream import VideoStream
 from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings
 
-from .making import make_source, packets
+from .helpers import Seen, make_source, packets
 
 EXACT = VideoWriteSettings("ffv1", "mkv", 16, "4:4:4")
 
@@ -27,7 +27,7 @@ def silent(total: int, unit: str) -> SilentProgress:
 
 
 def unchanged(value: Any) -> VideoValue:
-    return map_video_value(value, silent, lambda stream, say: stream)
+    return map_video_value(value, silent, lambda stream, on_message: stream)
 
 
 def opened(path: Path, **more: Any) -> VideoValue:
@@ -145,10 +145,10 @@ def test_a_value_that_is_not_a_video_has_a_message(value: Any) -> None:
 
 def test_alpha_is_left_out_with_a_message() -> None:
     value = unchanged(VideoFromComponents(VideoComponents(images(channels=4), Fraction(24), None)))
-    said: list[str] = []
-    with value.messages.forward_to(said.append):
+    seen = Seen()
+    with value.messages.forward_to(seen):
         assert next(iter(value.stream.open())).pixels.shape == (32, 48, 3)
-    assert "alpha" in said[0]
+    assert "alpha" in seen.messages[0]
 
 
 # Out of our nodes.
@@ -182,17 +182,17 @@ def test_frames_that_do_not_fit_are_refused_before_the_first(clip: Path, monkeyp
 
 
 def test_a_slice_reads_and_changes_its_own_frames_only(clip: Path) -> None:
-    asked: list[float] = []
+    seconds: list[float] = []
 
-    def watched(stream: VideoStream, say: Any) -> VideoStream:
-        def look(frame: Any) -> Any:
-            asked.append(float(frame.seconds))
+    def transform(stream: VideoStream, on_message: Any) -> VideoStream:
+        def record(frame: Any) -> Any:
+            seconds.append(float(frame.seconds))
             return frame
 
-        return stream.map(look, "looked at")
+        return stream.map(record, "recorded")
 
-    video = map_video_value(opened(clip), silent, watched).as_trimmed(1.5, 0.25)
-    assert len(times(video.stream)) == len(asked) == 8
+    video = map_video_value(opened(clip), silent, transform).as_trimmed(1.5, 0.25)
+    assert len(times(video.stream)) == len(seconds) == 8
     assert video.as_trimmed(0.1, 0.1).get_duration() == pytest.approx(0.1)
 
 

@@ -16,7 +16,7 @@ from upscale8k.runtime.video.read.video_reader import open_video
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
 
 from . import clips
-from .making import Seen, video
+from .helpers import Seen, video
 
 # A P3 display of 1000 cd/m2 in x265's syntax: steps of 0.00002 and of 0.0001 cd/m2.
 SCREEN = "G(13250,34500)B(7500,3000)R(34000,16000)WP(15635,16450)L(10000000,50)"

@@ -26,7 +26,7 @@ from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write
 
 from .child import run_child
 from .clips import PRIMARIES, TRANSFERS, image, write
-from .making import Seen, packets
+from .helpers import Seen, packets
 
 SIZE = 48, 32
 
@@ -241,7 +241,7 @@ from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings as 
 from upscale8k.runtime.upscale.video import upscale_video
 from upscale8k.runtime.video.read.video_reader import open_video
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
-from video.making import Seen
+from video.helpers import Seen
 
 class Measuring(Seen):
     def advance(self, frames=1):

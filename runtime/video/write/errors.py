@@ -1,4 +1,4 @@
-"""Errors of FFmpeg and of the system while a video is written, as one sentence each."""
+"""Translate errors of FFmpeg and of the system while a video is written."""
 
 from __future__ import annotations
 

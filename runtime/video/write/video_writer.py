@@ -116,16 +116,8 @@ def write_video(
             files = [(segment_folder.get_segment_path(segment), segment) for segment in state.segments]
             path = mux_segments(mux_job, files, path, messages.message, numbered=fail_if_exists)
             segment_folder.remove()
-    elapsed = time.monotonic() - started
-    return WriteReport(
-        path,
-        state.frame_count,
-        elapsed,
-        path.stat().st_size,
-        resumed_frames,
-        job.plan.encoding.encoder.name,
-        tuple(messages.messages),
-    )
+    elapsed, size, encoder = time.monotonic() - started, path.stat().st_size, job.plan.encoding.encoder.name
+    return WriteReport(path, state.frame_count, elapsed, size, resumed_frames, encoder, tuple(messages.messages))
 
 
 def get_video_job_settings(stream: VideoStream, path: Path, settings: VideoWriteSettings) -> Mapping[str, Any]:
@@ -139,9 +131,8 @@ class _WriteJob:
     def __init__(self, stream: VideoStream, path: Path, settings: VideoWriteSettings, on_message: OnMessage) -> None:
         info = stream.info
         if info.color.is_hdr and settings.bits == 8:
-            raise OutputError(
-                f"{path.name}: an HDR video ({info.color.transfer}) in 8 bits shows banding.", "Set bits to 10.", path=path
-            )
+            what = f"{path.name}: an HDR video ({info.color.transfer}) in 8 bits shows banding."
+            raise OutputError(what, "Set bits to 10.", path=path)
         self.stream, self.path, self.on_message = stream, path, on_message
         rate = info.frame_rate if info.frame_rate > 0 else Fraction(25)
         frames_per_segment = max(1, round(settings.segment_seconds * rate))

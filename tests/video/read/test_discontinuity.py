@@ -17,7 +17,7 @@ from upscale8k.runtime.video.read.video_reader import open_video
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
 
 from ..clips import numbered, write
-from ..making import Seen, frame_times, packets
+from ..helpers import Seen, frame_times, packets
 
 WRAP = Fraction(2**33, 90000)
 """Seconds after which the clock of MPEG-TS begins again, ISO/IEC 13818-1 section 2.4.2.2: a bit more than 26 hours."""

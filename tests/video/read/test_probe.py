@@ -22,7 +22,7 @@ from upscale8k.runtime.video.read.probe import is_interlaced, read_video_info
 from upscale8k.runtime.video.read.video_reader import open_video
 
 from ..clips import TRANSFERS, image, numbered, overwrite, packets, shorten, write
-from ..making import make_source
+from ..helpers import make_source
 
 H264 = {"preset": "ultrafast", "qp": "0"}
 needs_ffprobe = pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffprobe is not installed")

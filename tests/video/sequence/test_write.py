@@ -22,7 +22,7 @@ from upscale8k.runtime.video.sequence import write
 from upscale8k.runtime.video.sequence.read import list_sequence_frames, open_sequence
 from upscale8k.runtime.video.sequence.write import SequenceSettings, find_unfinished_sequence, write_sequence
 
-from ..making import RGB, Seen, image, variable_times, video
+from ..helpers import RGB, Seen, image, variable_times, video
 
 SETTINGS = SequenceSettings(make_frame_writer({}))
 
@@ -179,7 +179,7 @@ import sys
 from pathlib import Path
 from upscale8k.runtime.images.sequence_frames import make_frame_writer
 from upscale8k.runtime.video.sequence.write import SequenceSettings, write_sequence
-from making import Seen, video
+from helpers import Seen, video
 write_sequence(video(400), Path(sys.argv[1]) / "%05d.png", SequenceSettings(make_frame_writer({})), Seen())
 """
 

@@ -17,7 +17,7 @@ from upscale8k.runtime.media.video_stream import ColorInfo
 from upscale8k.runtime.video.write.journal import SegmentFolder
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
 
-from ..making import Seen, frame_hashes, frame_times, parts_folder, variable_times, video
+from ..helpers import Seen, frame_hashes, frame_times, parts_folder, variable_times, video
 
 SEGMENT = 10
 SETTINGS = VideoWriteSettings("hevc", "mp4", 10, preset="ultrafast", segment_seconds=Fraction(1, 3))
@@ -50,7 +50,7 @@ from pathlib import Path
 from upscale8k.runtime.media.video_stream import VideoStream
 from upscale8k.runtime.video.write import mux
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
-from video.making import Seen, video, variable_times
+from video.helpers import Seen, video, variable_times
 joined = mux._iterate_video_packets
 def slowly(*args):
     for packet in joined(*args):

@@ -10,7 +10,7 @@ from upscale8k.runtime.errors import OutputError
 from upscale8k.runtime.video.write.matroska import write_pixel_aspect
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
 
-from ..making import Seen, frame_hashes, make_source, packets, video
+from ..helpers import Seen, frame_hashes, make_source, packets, video
 
 
 def number(data: bytes, place: int) -> tuple[int, int]:

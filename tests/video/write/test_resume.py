@@ -18,7 +18,7 @@ from upscale8k.runtime.video.sequence.write import SequenceSettings
 from upscale8k.runtime.video.write.journal import SegmentFolder
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
 
-from ..making import Seen, frame_hashes, video
+from ..helpers import Seen, frame_hashes, video
 
 COUNT = 24
 SETTINGS = VideoWriteSettings("h264", "mp4", 8, preset="ultrafast", segment_seconds=Fraction(1, 6))  # five frames

@@ -12,7 +12,7 @@ from upscale8k.runtime.errors import OutputError
 from upscale8k.runtime.video.write import segments
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
 
-from ..making import Seen, image, parts_folder, video
+from ..helpers import Seen, image, parts_folder, video
 
 SETTINGS = VideoWriteSettings("h264", "mp4", 8, preset="ultrafast", segment_seconds=Fraction(1, 3))
 

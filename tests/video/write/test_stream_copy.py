@@ -17,7 +17,7 @@ from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write
 
 from ..clips import numbered
 from ..clips import write as clip
-from ..making import Seen, fraction, frame_times, make_source, packets, video
+from ..helpers import Seen, fraction, frame_times, make_source, packets, video
 
 _PNG = BytesIO()
 Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(_PNG, "png")

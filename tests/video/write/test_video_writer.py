@@ -22,7 +22,7 @@ from upscale8k.runtime.video.write.encoding import resolve_encoding
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
 
 from ..child import run_child
-from ..making import RGB, SMALL, TICKS, Seen, frame_times, image, parts_folder, variable_times, video
+from ..helpers import RGB, SMALL, TICKS, Seen, frame_times, image, parts_folder, variable_times, video
 
 QUICK = VideoWriteSettings("h264", "mp4", 8, preset="ultrafast", segment_seconds=Fraction(1, 3))
 EXACT = VideoWriteSettings("ffv1", "mkv", 8, "4:4:4", segment_seconds=Fraction(1, 3))
@@ -380,7 +380,7 @@ signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (60_000, 60_000))
 from upscale8k.runtime.errors import OutputError
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
-from video.making import Seen, video
+from video.helpers import Seen, video
 from pathlib import Path
 try:
     write_video(video(60), Path({str(tmp_path / "o.mkv")!r}), VideoWriteSettings("ffv1", "mkv", 8, "4:4:4"), Seen())
@@ -404,7 +404,7 @@ from pathlib import Path
 import psutil
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.video.write.video_writer import write_video
-from video.making import Seen, video
+from video.helpers import Seen, video
 from video.write.test_video_writer import QUICK
 
 process, held = psutil.Process(), []
