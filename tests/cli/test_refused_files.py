@@ -194,7 +194,7 @@ def test_an_output_folder_that_may_not_be_written(place: Place, prompt: Prompt, 
 
 
 @contextmanager
-def room_for(size: int) -> Generator[None]:
+def file_size_limit(size: int) -> Generator[None]:
     """No file may grow beyond ``size`` bytes: what a full disk is like, for this process alone."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
@@ -212,7 +212,7 @@ def test_a_disk_that_fills_up_leaves_nothing_half_written(place: Place, suffix: 
         "2": {"class_type": "ImageOut", "inputs": {"images": ["1", 0], "filename": f"result.{suffix}"}},
     }
     path = place.save(prompt)
-    with room_for(4096):
+    with file_size_limit(4096):
         answer = place("run", path, *NULL)
     place.refuses(answer, "node 2 (ImageOut)", f"{place.folder}/output/result_00001_.{suffix} cannot be written")
     assert place("run", path, *NULL).new == [f"output/result_00001_.{suffix}"]
@@ -228,7 +228,7 @@ def test_a_disk_that_fills_up_leaves_what_was_there_before(place: Place) -> None
         "2": {"class_type": "ImageOut", "inputs": inputs},
     }
     path = place.save(prompt)
-    with room_for(4096):
+    with file_size_limit(4096):
         place.refuses(place("run", path, *NULL), "node 2 (ImageOut)", "result.png cannot be written")
     assert Path("output/result.png").read_bytes() == before
 

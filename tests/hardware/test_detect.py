@@ -11,7 +11,7 @@ import pynvml
 import pytest
 import torch
 from upscale8k.runtime.errors import HardwareMissing
-from upscale8k.runtime.hardware import detect as room
+from upscale8k.runtime.hardware import detect as detect_module
 from upscale8k.runtime.hardware.detect import detect
 from upscale8k.runtime.hardware.software import read_torch_build
 
@@ -48,7 +48,7 @@ def test_what_torch_was_built_for_is_what_torch_says() -> None:
 
 def test_a_torch_for_the_processor_is_said(plug: Plug, monkeypatch: pytest.MonkeyPatch) -> None:
     plug(Card())
-    monkeypatch.setattr(room, "read_torch_build", lambda: "CPU")
+    monkeypatch.setattr(detect_module, "read_torch_build", lambda: "CPU")
     found = detect()
     assert found.find_gpu("auto") is None
     (note,) = found.notes
@@ -57,7 +57,7 @@ def test_a_torch_for_the_processor_is_said(plug: Plug, monkeypatch: pytest.Monke
 
 def test_hidden_cards_are_said(plug: Plug, monkeypatch: pytest.MonkeyPatch) -> None:
     plug(Card())
-    monkeypatch.setattr(room, "read_torch_build", lambda: "CUDA 13.0")
+    monkeypatch.setattr(detect_module, "read_torch_build", lambda: "CUDA 13.0")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
     found = detect()
     assert found.find_gpu("auto") is None

@@ -98,15 +98,15 @@ def test_notes_of_the_machine_are_problems() -> None:
     assert problems(check_gpus(machine(notes=("The driver sleeps; wake it.",)))) == ["The driver sleeps; wake it."]
 
 
-def test_the_real_libraries_are_tried() -> None:
+def test_the_real_libraries_are_imported() -> None:
     findings = list(check_imports(machine()))
     assert problems(findings) == []
     for name in ("torch", "torchvision", "spandrel", "av", "cv2", "OpenImageIO"):
         assert name in str(findings[-1])
 
 
-def test_the_trial_is_not_led_astray_by_its_neighbours() -> None:
-    """It lies among files called memory.py and settings.py; those are not to be anybody's ``import settings``."""
+def test_the_import_check_does_not_import_files_next_to_it() -> None:
+    """Files called gpu.py and settings.py are next to it; no library may import them as ``settings``."""
     done = subprocess.run(
         [sys.executable, "-P", "-c", f"import runpy, sys; runpy.run_path({str(IMPORT_CHECK)!r}); print(sys.path)"],
         capture_output=True,

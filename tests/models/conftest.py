@@ -1,4 +1,4 @@
-"""What the tests of this room share: a cache folder of their own, small networks, and the real weights that are installed."""
+"""Shared fixtures: a cache folder of their own, small networks, and the real weights that are installed."""
 
 from collections.abc import Callable
 from functools import partial

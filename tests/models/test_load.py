@@ -92,7 +92,7 @@ def test_the_hash_and_licence_of_a_dependency_are_stated() -> None:
     assert provenance.licence == "BSD-3-Clause"
 
 
-def test_a_descriptor_of_somebody_else_has_no_provenance(official: Path) -> None:
+def test_a_descriptor_of_another_loader_has_no_provenance(official: Path) -> None:
     assert get_provenance(ModelLoader().load_from_file(official)) is None
 
 
@@ -227,7 +227,7 @@ def test_a_known_network_with_tensors_that_do_not_fit_is_damaged(tmp_path: Path,
 
 
 def test_a_model_for_faces_is_refused(tmp_path: Path, compact_state: State, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A face restorer wants one aligned face of 512 pixels; tiles of a picture would come out garbled."""
+    """A face restorer wants one aligned face of 512 pixels; tiles of an image would come out garbled."""
 
     class FaceArchitecture(Architecture[torch.nn.Module]):
         def __init__(self) -> None:
@@ -261,7 +261,7 @@ def test_a_changed_file_is_read_again(official: Path, compact_state: State) -> N
     assert not torch.equal(before.model.state_dict()["body.0.weight"], after.model.state_dict()["body.0.weight"])
 
 
-def test_a_model_that_somebody_made_half_precision_is_read_again(official: Path) -> None:
+def test_a_model_that_a_caller_made_half_precision_is_read_again(official: Path) -> None:
     load_model(in_folder(official)).half()
     assert load_model(in_folder(official)).dtype == torch.float32
 

@@ -168,7 +168,7 @@ def test_another_kind_of_layer_is_said_to_be_unsupported(animevideo: tuple[Path,
 
 
 def test_another_network_of_the_same_layers_is_said_to_be_unsupported(tmp_path: Path) -> None:
-    """RRDBNet's layers with another slope would give another picture, not an error."""
+    """RRDBNet's layers with another slope would give another image, not an error."""
     located = find_model("realesrgan-x4plus-anime", [])
     param = tmp_path / "steep.param"
     param.write_text(located.path.with_suffix(".param").read_text().replace("-23310=1,2.0", "-23310=1,1.0"))

@@ -230,9 +230,9 @@ def test_the_addresses_are_tried_in_order(
 def test_when_no_address_works_each_is_named_with_its_reason(
     entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
 ) -> None:
-    missing, nobody = server.url.replace("/file.pth", "/missing"), "http://127.0.0.1:1/file.pth"
+    missing, closed_port = server.url.replace("/file.pth", "/missing"), "http://127.0.0.1:1/file.pth"
     with pytest.raises(ModelError, match=r"/missing: 404 .*127\.0\.0\.1:1"):
-        pull_model(replace(entry, urls=(missing, nobody)), models, session=plain_http)
+        pull_model(replace(entry, urls=(missing, closed_port)), models, session=plain_http)
 
 
 def test_plain_http_is_refused_by_default(entry: CatalogEntry, models: Path, server: Server) -> None:
@@ -300,7 +300,7 @@ def test_another_file_of_that_name_is_not_overwritten(
 
 
 @pytest.mark.parametrize(("sha256", "says"), [(None, "the only published sha256"), ("0" * 64, "either may be right")])
-def test_a_hash_that_nobody_confirms_gives_a_warning_and_no_verdict(
+def test_an_unconfirmed_hash_gives_a_warning_and_no_verdict(
     entry: CatalogEntry, models: Path, plain_http: requests.Session, sha256: str | None, says: str
 ) -> None:
     unsure = replace(entry, sha256=sha256 or entry.sha256, sha256_evidence="unconfirmed", bytes=None)
@@ -335,7 +335,7 @@ def test_a_folder_that_cannot_be_made_is_named(entry: CatalogEntry, models: Path
         pull_model(entry, models, session=plain_http)
 
 
-def test_a_disk_without_room_is_said_before_anything_is_asked(
+def test_a_full_disk_is_reported_before_any_request(
     entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     class Usage:

@@ -12,7 +12,7 @@ def test_every_model_of_the_catalog_can_be_generated() -> None:
     assert set(module._LAYOUTS) == set(load_catalog())
 
 
-def test_the_same_seed_gives_the_same_weights_and_disturbs_nobody() -> None:
+def test_the_same_seed_gives_the_same_weights_and_keeps_the_random_state() -> None:
     entry = load_catalog()["realesr-animevideov3"]
     torch.manual_seed(1)
     expected = torch.rand(3)

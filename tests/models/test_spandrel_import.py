@@ -38,7 +38,7 @@ print(real.rotate is rotate, real.InterpolationMode.BILINEAR is InterpolationMod
 
 
 @pytest.mark.parametrize("before", ["torchvision", "spandrel"])
-def test_what_somebody_imported_already_is_left_alone(root: Path, before: str) -> None:
+def test_modules_that_are_already_imported_do_not_change(root: Path, before: str) -> None:
     script = f"import {before}; {NETWORKS} import torchvision; from spandrel.architectures.RestoreFormer import tv_normalize;"
     assert said(root, f"{script} print(tv_normalize is torchvision.transforms.functional.normalize)") == "True"
 
@@ -55,12 +55,12 @@ def test_a_spandrel_that_wants_more_of_torchvision_gets_it(root: Path, tmp_path:
     assert said(root, f"{script} print(isinstance(Mode, type), place)") == f"True {tmp_path / 'spandrel' / '__init__.py'}"
 
 
-def test_everybody_takes_spandrel_from_one_place(root: Path) -> None:
-    takers = set()
+def test_spandrel_is_imported_in_one_place(root: Path) -> None:
+    importers = set()
     for path in (root / "runtime").rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
             names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
             names += [node.module or ""] if isinstance(node, ast.ImportFrom) and not node.level else []
             if any(name.split(".")[0] == "spandrel" for name in names):
-                takers.add(path.relative_to(root).as_posix())
-    assert takers == {"runtime/models/networks.py"}
+                importers.add(path.relative_to(root).as_posix())
+    assert importers == {"runtime/models/spandrel_import.py"}

@@ -56,7 +56,7 @@ def reach(network: Callable[[], torch.nn.Module], claimed: int, period: int) -> 
     worst = 0
     for column, row in zip(columns.tolist(), spoiled, strict=True):
         blocks = row.nonzero().flatten() // (descriptor.scale * block)
-        assert 0 < blocks.min() < blocks.max() < width // block - 1, "the picture is too narrow to see all of it"
+        assert 0 < blocks.min() < blocks.max() < width // block - 1, "the image is too narrow for the whole field"
         worst = max(worst, int(column // block - blocks.min()), int(blocks.max() - column // block))
     return worst * block
 
@@ -121,7 +121,7 @@ def crop_error(descriptor: Descriptor, halo: int, core: int, width: int) -> floa
     torch.manual_seed(5)
     image = torch.rand(1, descriptor.input_channels, 16, width, dtype=torch.float64)
     origin = core - halo
-    assert origin > 0, "the tile must not reach the picture's edge"
+    assert origin > 0, "the tile must not touch the edge of the image"
     with torch.inference_mode():
         whole, tile = descriptor(image), descriptor(image[..., origin:])
     scale = descriptor.scale
