@@ -8,7 +8,7 @@ from typing import Any
 
 from ....atomic_write import find_next_counter
 from ....errors import MediaError, ModelNotFound, OutputError
-from ....file_types import WEIGHT_SUFFIXES
+from ....file_types import IMAGE_SUFFIXES, WEIGHT_SUFFIXES
 from ....paths import FOLDERS, expand_tokens, resolve_inside, split_annotation
 from ..context import get_context, get_host
 from ..missing import MissingApi
@@ -192,7 +192,7 @@ def filter_files_extensions(files: Collection[str], extensions: Collection[str])
 
 
 _CONTENT_SUFFIXES = {
-    "image": {".png", ".jpg", ".jpeg", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif", ".jxl", ".exr"},
+    "image": set(IMAGE_SUFFIXES),
     "video": {".mp4", ".mov", ".mkv", ".webm", ".avi", ".m4v", ".mpg", ".mpeg", ".ts"},
     "audio": {".wav", ".mp3", ".flac", ".ogg", ".opus", ".m4a", ".aac"},
     "model": {".glb", ".gltf", ".obj", ".fbx", ".stl", ".ply"},
