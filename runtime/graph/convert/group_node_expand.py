@@ -11,9 +11,19 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..specs import AUTOGROW
-from .group_nodes import PRIMITIVE, Definitions, GroupNode, GroupNodeInterface, build_interface, get_group_name, get_input_name
+from .group_nodes import Definitions, GroupNode, GroupNodeInterface, build_interface, get_group_name, get_input_name
 from .links import is_virtual_node
-from .ui_workflow import SUBGRAPH_INPUT, SUBGRAPH_OUTPUT, InputSocket, SubgraphPort, UiGraph, UiLink, UiNode, UiWorkflow
+from .ui_workflow import (
+    PRIMITIVE,
+    SUBGRAPH_INPUT,
+    SUBGRAPH_OUTPUT,
+    InputSocket,
+    SubgraphPort,
+    UiGraph,
+    UiLink,
+    UiNode,
+    UiWorkflow,
+)
 from .widgets import ABSENT, assign_values, get_definition_specs, read_widgets
 
 

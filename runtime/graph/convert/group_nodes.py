@@ -13,11 +13,10 @@ from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
 from ..specs import COMBO, InputSpec
-from .ui_workflow import UiLink, UiNode, read_nodes
+from .ui_workflow import PRIMITIVE, REROUTE, UiLink, UiNode, read_nodes
 from .widgets import WIDGET_TYPES, get_definition_specs, get_widget_type, is_widget
 
 PREFIXES = ("workflow>", "workflow/")
-PRIMITIVE, REROUTE = "PrimitiveNode", "Reroute"
 _SEEDS = ("seed", "noise_seed")
 
 Definitions = Mapping[str, Mapping[str, Any]]

@@ -8,15 +8,15 @@ from typing import Any
 from ...errors import WorkflowError, format_node_label
 from .sockets import find_bypass_slot
 from .subgraphs import GraphScope, SubgraphScopes
-from .ui_workflow import SUBGRAPH_INPUT, UiLink, UiNode
+from .ui_workflow import PRIMITIVE, REROUTE, SUBGRAPH_INPUT, UiLink, UiNode
 
-REROUTES = frozenset({"Reroute", "Reroute (rgthree)"})
+REROUTES = frozenset({REROUTE, "Reroute (rgthree)"})
 SETTERS = frozenset({"SetNode", "easy setNode"})
 GETTERS = frozenset({"GetNode", "easy getNode"})
 
 CANVAS_ONLY = frozenset(
     {
-        "PrimitiveNode",
+        PRIMITIVE,
         "Note",
         "MarkdownNote",
         # rgthree-comfy's own drawing and switching nodes
@@ -65,7 +65,7 @@ class LinkResolver:
         return self._follow_input(scope, node, slot, frozenset())
 
     def _follow_input(
-        self, scope: GraphScope, node: UiNode, slot: int, seen: frozenset[Any], wanted: str | None = None
+        self, scope: GraphScope, node: UiNode, slot: int, seen: frozenset[Any], reader_type: str | None = None
     ) -> InputSource | None:
         step = (scope.path, node.id, "in", slot)
         self._reject_cycle(step, seen, scope, node)
@@ -76,7 +76,7 @@ class LinkResolver:
         seen |= {step}
         if link.origin == SUBGRAPH_INPUT:
             return self._follow_outside(scope, link, seen)
-        return self._follow_link(scope, link, wanted if wanted is not None else socket.type, seen)
+        return self._follow_link(scope, link, reader_type if reader_type is not None else socket.type, seen)
 
     def _follow_outside(self, scope: GraphScope, link: UiLink, seen: frozenset[Any]) -> InputSource | None:
         """Follow a link from the input side of a subgraph into the graph around it."""
@@ -91,12 +91,12 @@ class LinkResolver:
             return self._follow_input(parent, host, link.origin_slot, seen)
         return PromotedValue(scope.promoted_values[socket.name]) if socket.name in scope.promoted_values else None
 
-    def _follow_link(self, scope: GraphScope, link: UiLink, wanted: str, seen: frozenset[Any]) -> InputSource | None:
+    def _follow_link(self, scope: GraphScope, link: UiLink, reader_type: str, seen: frozenset[Any]) -> InputSource | None:
         origin = scope.graph.nodes.get(link.origin)
-        return None if origin is None else self._follow_output(scope, origin, link.origin_slot, wanted, seen)
+        return None if origin is None else self._follow_output(scope, origin, link.origin_slot, reader_type, seen)
 
     def _follow_output(
-        self, scope: GraphScope, node: UiNode, slot: int, wanted: str, seen: frozenset[Any]
+        self, scope: GraphScope, node: UiNode, slot: int, reader_type: str, seen: frozenset[Any]
     ) -> InputSource | None:
         step = (scope.path, node.id, "out", slot)
         self._reject_cycle(step, seen, scope, node)
@@ -104,27 +104,27 @@ class LinkResolver:
         if node.is_muted:
             return None
         if node.is_bypassed:
-            return self._follow_bypassed(scope, node, slot, wanted, seen)
+            return self._follow_bypassed(scope, node, slot, reader_type, seen)
         graph = self.subgraphs.get_subgraph(node)
         if graph is not None:
-            return self._follow_inside(scope, node, slot, wanted, seen)
+            return self._follow_inside(scope, node, slot, reader_type, seen)
         if node.type in REROUTES | SETTERS:
             sockets = self.subgraphs.get_node_in_scope(scope, node).sockets
-            return self._follow_input(scope, node, slot, seen, wanted) if slot < len(sockets) else None
+            return self._follow_input(scope, node, slot, seen, reader_type) if slot < len(sockets) else None
         if node.type in GETTERS:
-            return self._follow_variable(scope, node, wanted, seen)
+            return self._follow_variable(scope, node, reader_type, seen)
         return None if is_virtual_node(node) else OutputRef(scope.get_execution_id(node), slot)
 
     def _follow_bypassed(
-        self, scope: GraphScope, node: UiNode, slot: int, wanted: str, seen: frozenset[Any]
+        self, scope: GraphScope, node: UiNode, slot: int, reader_type: str, seen: frozenset[Any]
     ) -> InputSource | None:
         loaded = self.subgraphs.get_node_in_scope(scope, node)
         output_type = loaded.output_types[slot] if slot < len(loaded.output_types) else "*"
-        index = find_bypass_slot(loaded.sockets, output_type, slot, wanted)
+        index = find_bypass_slot(loaded.sockets, output_type, slot, reader_type)
         return None if index is None else self._follow_input(scope, node, index, seen)
 
     def _follow_inside(
-        self, scope: GraphScope, host: UiNode, slot: int, wanted: str, seen: frozenset[Any]
+        self, scope: GraphScope, host: UiNode, slot: int, reader_type: str, seen: frozenset[Any]
     ) -> InputSource | None:
         inner = self.scopes_by_path.get(scope.get_execution_id(host))
         ports = inner.graph.outputs if inner else ()
@@ -136,16 +136,16 @@ class LinkResolver:
         return (
             self._follow_outside(inner, link, seen)
             if link.origin == SUBGRAPH_INPUT
-            else self._follow_link(inner, link, wanted, seen)
+            else self._follow_link(inner, link, reader_type, seen)
         )
 
-    def _follow_variable(self, scope: GraphScope, getter: UiNode, wanted: str, seen: frozenset[Any]) -> InputSource | None:
+    def _follow_variable(self, scope: GraphScope, getter: UiNode, reader_type: str, seen: frozenset[Any]) -> InputSource | None:
         """Follow the Set node of the same name in this graph, else in an enclosing one."""
         enclosing: GraphScope | None = scope
         while enclosing is not None:
             for node in enclosing.graph.nodes.values():
                 if node.type in SETTERS and _get_variable_name(node) == _get_variable_name(getter):
-                    return self._follow_output(enclosing, node, 0, wanted, seen)
+                    return self._follow_output(enclosing, node, 0, reader_type, seen)
             enclosing = enclosing.parent
         return None
 

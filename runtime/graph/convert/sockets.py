@@ -63,18 +63,18 @@ def _grow_sockets(spec: InputSpec, saved: Sequence[InputSocket]) -> Iterator[Inp
             yield InputSocket(child.name, _get_accepted_types(child), widget=child.name if is_widget(child) else None)
 
 
-def find_bypass_slot(inputs: Sequence[InputSocket], output_type: str, slot: int, wanted: str) -> int | None:
-    """Return the input that a bypassed node passes on as output ``slot`` to a reader of type ``wanted``; None if none fits.
+def find_bypass_slot(inputs: Sequence[InputSocket], output_type: str, slot: int, reader_type: str) -> int | None:
+    """Return the input that a bypassed node passes on as output ``slot`` to a reader of ``reader_type``; None if none fits.
 
     It is the input at the same position if it fits both types, else the first of exactly the reader's type, else the first
     that fits both. A reader of any type gets the same position, or the first.
     """
-    if wanted in ("*", ""):
+    if reader_type in ("*", ""):
         return (slot if slot < len(inputs) else 0) if inputs else None
-    fits = [can_connect(socket.type, output_type) and can_connect(socket.type, wanted) for socket in inputs]
+    fits = [can_connect(socket.type, output_type) and can_connect(socket.type, reader_type) for socket in inputs]
     if slot < len(fits) and fits[slot]:
         return slot
-    exact = [index for index, socket in enumerate(inputs) if socket.type == wanted]
+    exact = [index for index, socket in enumerate(inputs) if socket.type == reader_type]
     return next(iter([*exact, *(index for index, fit in enumerate(fits) if fit)]), None)
 
 

@@ -17,10 +17,9 @@ from ...errors import WorkflowError, format_node_label
 from ..specs import DYNAMIC_COMBO
 from .primitives import coerce_to_widget, fit_value
 from .sockets import build_sockets
-from .ui_workflow import InputSocket, SubgraphPort, UiGraph, UiNode, UiWorkflow
+from .ui_workflow import PRIMITIVE, InputSocket, SubgraphPort, UiGraph, UiNode, UiWorkflow
 from .widgets import WidgetValues, get_widget_type, read_widgets, select_dynamic_choice
 
-PRIMITIVE = "PrimitiveNode"
 NODE_LIMIT = 100_000
 _ID_PREFIX = re.compile(r"^\s*\d+\s*:\s*(.+)$")
 

@@ -14,6 +14,8 @@ from typing import Any, TypeVar, cast
 
 from ...errors import WorkflowError
 
+PRIMITIVE = "PrimitiveNode"
+REROUTE = "Reroute"
 SUBGRAPH_INPUT = "-10"
 SUBGRAPH_OUTPUT = "-20"
 RESAVE_HINT = "Open it in ComfyUI and save it again."

@@ -138,13 +138,13 @@ def repeat_to_batch_size(tensor: Any, batch_size: int, dim: int = 0) -> Any:
     return tensor.repeat(repeats).narrow(dim, 0, batch_size)
 
 
-def _spread_indices(count: int, wanted: int) -> list[int]:
+def _spread_indices(count: int, new_count: int) -> list[int]:
     """Return evenly spread indices: a shorter list keeps both ends, a longer one repeats elements."""
-    if wanted <= 1 or wanted == count:
-        return list(range(min(wanted, count)))
-    if wanted < count:
-        return [min(round(index * (count - 1) / (wanted - 1)), count - 1) for index in range(wanted)]
-    return [min(math.floor((index + 0.5) * count / wanted), count - 1) for index in range(wanted)]
+    if new_count <= 1 or new_count == count:
+        return list(range(min(new_count, count)))
+    if new_count < count:
+        return [min(round(index * (count - 1) / (new_count - 1)), count - 1) for index in range(new_count)]
+    return [min(math.floor((index + 0.5) * count / new_count), count - 1) for index in range(new_count)]
 
 
 def resize_to_batch_size(tensor: Any, batch_size: int) -> Any:
