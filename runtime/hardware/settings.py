@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from ..upscale.backends.base import AUTO, Precision
 from .calibration import Calibration, make_subject
 from .capacity import MAX_QUEUE_BYTES, QUEUE_BYTES_PER_CORE, compute_queue_bytes
 from .cpu import has_bf16
@@ -24,7 +25,6 @@ from .tile_memory import (
     memory_budget,
 )
 
-AUTO_BACKEND = "auto"
 MODEL_HALO = -1
 """The halo input's value for the model's own halo."""
 
@@ -58,7 +58,7 @@ class UpscaleSettings:
     reasons: Mapping[str, str] = field(default_factory=dict[str, str])
 
     @property
-    def precision(self) -> str:
+    def precision(self) -> Precision:
         """Value for the inputs ``precision``. ``auto`` does not use fp16 for models that overflow in it.
 
         On a processor ``auto`` is fp32, or bf16 for models that are measured to be faster and accurate in it.
@@ -161,7 +161,7 @@ class _SettingsBuilder:
         times = {backend: seconds for backend, (seconds, _) in self._find_measurements(fp16).items()}
         if self._is_default_network or len(times) < 2 or self._has_bf16():
             self._reasons["backend"] = "Chosen for each model: the fastest backend is measured when the model is first used."
-            return AUTO_BACKEND
+            return AUTO
         fastest = min(times, key=lambda backend: times[backend])
         if "torch" in times and times[fastest] > times["torch"] * _CLEARLY_FASTER:
             fastest = "torch"

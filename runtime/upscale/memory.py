@@ -56,6 +56,16 @@ def mentions_out_of_memory(error: BaseException) -> bool:
     return any(each in text for each in _OUT_OF_MEMORY_TEXTS)
 
 
+def make_tile_error(width: int, height: int, device: str, place: str = "", advice: str = "") -> OutOfMemory:
+    """Return the error for a tile of that size, halo included, that does not fit in the memory of ``place`` on ``device``."""
+    return OutOfMemory(
+        f"A tile of {width}x{height} pixels does not fit in the memory of {place}{device}.",
+        f"Close other programs that use it{advice}.",
+        device=device,
+        tile=max(width, height),
+    )
+
+
 _BYTES_PER_SAMPLE = 4
 
 

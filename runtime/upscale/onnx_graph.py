@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from importlib import import_module
+from typing import Any
 from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..errors import UnsupportedModel
+from ..errors import HardwareMissing, UnsupportedModel
 from ..models.onnx_export import ANY_SIZE, export_onnx
 from ..models.upscale_model import UpscaleModel
 
 Batch = NDArray[np.float32]
 
 _graphs: WeakKeyDictionary[torch.nn.Module, bytes] = WeakKeyDictionary()
+
+
+def import_library(name: str, install: str) -> Any:
+    """Import the library of the backend ``name``. Raises ``HardwareMissing`` with the command that installs it."""
+    try:
+        return import_module(name)
+    except ImportError as error:
+        raise HardwareMissing(
+            f"The backend {name} needs the package {name}.", f"Install it with: {install}", feature=name
+        ) from error
 
 
 def get_onnx_graph(model: UpscaleModel, backend: str) -> bytes:
@@ -40,14 +52,9 @@ def run_padded(batch: Batch, model: UpscaleModel, infer: Callable[[Batch], Batch
     bottom, right = -height % model.multiple, -width % model.multiple
     planes = np.ascontiguousarray(batch.transpose(0, 3, 1, 2))
     if bottom or right:
-        planes = _pad_reflect(planes, bottom, right)
+        planes = np.pad(planes, ((0, 0), (0, 0), (0, bottom), (0, right)), "reflect")  # as spandrel pads
     result = infer(planes)[:, :, : height * model.scale, : width * model.scale]
     return np.ascontiguousarray(result.transpose(0, 2, 3, 1))
-
-
-def _pad_reflect(planes: Batch, bottom: int, right: int) -> Batch:
-    """Mirror at the far sides, as spandrel pads."""
-    return np.pad(planes, ((0, 0), (0, 0), (0, bottom), (0, right)), "reflect")
 
 
 def get_thread_count() -> int:

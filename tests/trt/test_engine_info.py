@@ -60,7 +60,7 @@ def test_what_was_written_is_recognised(engine: Path) -> None:
         ({"tile": 256}, "tile"),
     ],
 )
-def test_every_other_wish_is_told_apart(changed: dict[str, Any], word: str, engine: Path) -> None:
+def test_every_other_setting_is_told_apart(changed: dict[str, Any], word: str, engine: Path) -> None:
     wanted = replace(STAMP, **changed)
     assert wanted.key != STAMP.key
     (reason,) = list_differences(engine, wanted)

@@ -1,4 +1,4 @@
-"""Coverage stays within what its surroundings had, whether the picture grew or shrank."""
+"""Coverage stays within what its surroundings had, whether the image grew or shrank."""
 
 import numpy as np
 import pytest
@@ -39,7 +39,7 @@ def test_any_size_keeps_the_range_of_what_it_covers(size: tuple[int, int]) -> No
 
 
 def test_a_thin_line_survives_a_reduction() -> None:
-    """One column in ten is opaque: its coverage is 0.1, wherever the pixel grid of the small picture falls."""
+    """One column in ten is opaque: its coverage is 0.1, wherever the pixel grid of the small image falls."""
     alpha = np.zeros((100, 200), np.float32)
     alpha[:, 3::10] = 1
     small = reduced(alpha, 10, 20)

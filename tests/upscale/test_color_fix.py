@@ -117,7 +117,7 @@ def test_before_and_after_are_what_color_drift_measures(how: Any, channels: int,
     before = measure_drift(source, drifted(source), "low-frequency").de2000.mean
     after = measure_drift(source, out, "low-frequency").de2000.mean
     assert (found.before, found.after) == (pytest.approx(before, rel=0.03), pytest.approx(after, rel=0.1, abs=0.01))
-    assert how == "mean" or found.after < 0.1  # this drift changes over the picture
+    assert how == "mean" or found.after < 0.1  # this drift changes over the image
 
 
 def test_what_alpha_hides_is_not_measured(source: np.ndarray) -> None:

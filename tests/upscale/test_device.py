@@ -9,7 +9,7 @@ from upscale8k.runtime.models.upscale_model import UpscaleModel
 from upscale8k.runtime.upscale.device import DTYPES, resolve_device, resolve_precision
 
 MODEL = UpscaleModel(
-    descriptor=None,  # type: ignore[arg-type]  # nobody here looks at it
+    descriptor=None,  # type: ignore[arg-type]  # never used here
     scale=4,
     input_channels=3,
     output_channels=3,

@@ -1,4 +1,4 @@
-"""The promise: a tiled picture is the untiled picture. With real weights, against one pass of the same backend."""
+"""The promise: a tiled image is the untiled image. With real weights, against one pass of the same backend."""
 
 from collections.abc import Callable
 from typing import Any

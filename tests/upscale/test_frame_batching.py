@@ -21,7 +21,7 @@ IMAGES = [RNG.integers(0, 256, (24, 40, 3), np.uint8) for _ in range(5)]
 
 
 def lent(images: list[np.ndarray]) -> VideoStream:
-    """A film whose pixels are gone as soon as the next frame is asked for."""
+    """A video whose pixels are gone as soon as the next frame is asked for."""
     base = Fraction(1, 1000)
     height, width = images[0].shape[:2]
     info = VideoInfo(Size(width, height), Fraction(25), base, len(images), "header", None, ColorInfo(), 8, identity="film")
@@ -38,7 +38,7 @@ def lent(images: list[np.ndarray]) -> VideoStream:
 
 @pytest.fixture
 def batches(monkeypatch: pytest.MonkeyPatch) -> Callable[[int], list[int]]:
-    """How many pictures each call of the network had; more than ``limit`` do not fit in memory."""
+    """How many images each call of the network had; more than ``limit`` do not fit in memory."""
 
     def watch(limit: int) -> list[int]:
         seen: list[int] = []

@@ -144,7 +144,7 @@ def test_a_tiling_is_made_for_the_machine(model: Any) -> None:
     assert resolve_settings(facts, TiledUpscaleSettings("8K", "cpu", tile=64, batch=2)).tiling.tile == 64
 
 
-# A copy of the upscaled picture in float would be 288 MB more, the weights' layers nothing: the null backend has none.
+# A copy of the upscaled image in float would be 288 MB more, the weights' layers nothing: the null backend has none.
 MEMORY = """
 import sys
 sys.path.insert(0, sys.argv[1])
@@ -164,9 +164,9 @@ small = torch.rand(1, 64, 64, channels)
 settings = TiledUpscaleSettings(target, "cpu", tile=256, backend="null", linear=True)
 upscale_batch(small, model, settings, lambda total, unit: SilentProgress())
 height, width = map(int, sys.argv[4].split("x"))
-picture = torch.rand(1, height, width, channels)
+image = torch.rand(1, height, width, channels)
 before = peak()
-result = upscale_batch(picture, model, settings, lambda total, unit: SilentProgress())
+result = upscale_batch(image, model, settings, lambda total, unit: SilentProgress())
 print(peak() - before, result.numel() * 4)
 """
 

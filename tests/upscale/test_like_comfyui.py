@@ -36,8 +36,8 @@ class Tilted(torch.nn.Module):
         self.scale = scale
         self.still = torch.nn.Parameter(torch.zeros(1))
 
-    def forward(self, picture):
-        large = picture.repeat_interleave(self.scale, 2).repeat_interleave(self.scale, 3)
+    def forward(self, image):
+        large = image.repeat_interleave(self.scale, 2).repeat_interleave(self.scale, 3)
         rows = torch.linspace(0, 0.2, large.shape[2])[:, None]
         return large * 0.5 + rows + torch.linspace(0, 0.3, large.shape[3])
 
@@ -102,7 +102,7 @@ def _cases() -> dict[str, tuple[str, dict[str, Any]]]:
     for method in METHODS:
         for channels in (1, 3, 4):
             if method == "lanczos" and channels == 1:
-                continue  # core turns such a picture on its side; see the test below
+                continue  # core turns such a image on its side; see the test below
             for width, height, crop in ((70, 90, "disabled"), (33, 20, "center"), (200, 31, "center"), (0, 25, "center")):
                 values = {"upscale_method": method, "width": width, "height": height, "crop": crop}
                 cases[f"{method} {channels} {width}x{height} {crop}"] = (
@@ -182,13 +182,13 @@ def test_a_node_computes_what_comfyui_computes(case: str, core: dict[str, torch.
     (ours,) = getattr(node(), node.FUNCTION)(**values)
     assert ours.shape == core[case].shape
     assert ours.dtype == core[case].dtype == torch.float32
-    # The second picture of a batch may differ in the last bit of a convolution; all else is exact.
+    # The second image of a batch may differ in the last bit of a convolution; all else is exact.
     tolerance = 1e-6 if case.startswith("compact") else 0
     torch.testing.assert_close(ours, core[case], rtol=0, atol=tolerance)
 
 
 def test_grey_lanczos_keeps_its_sides() -> None:
-    """ComfyUI 0.30 swaps width and height of a picture with one channel here; Pillow says what is right."""
+    """ComfyUI 0.30 swaps width and height of a image with one channel here; Pillow says what is right."""
     grey = make_image(50, 61, 1)
     expected = Image.fromarray((grey[0, :, :, 0].numpy() * 255).astype(np.uint8)).resize((20, 40), Image.Resampling.LANCZOS)
     ours = image_scale.resize_images(grey, 20, 40, "lanczos")
@@ -268,8 +268,8 @@ def test_another_failure_of_the_model_is_not_taken_for_a_lack_of_memory(model: C
 
 
 @pytest.mark.parametrize("channels", [1, 4])
-def test_a_image_that_the_model_cannot_take_is_refused_with_the_way_out(channels: int, model: Callable[[str], Any]) -> None:
-    with pytest.raises(WorkflowError, match=f"takes 3 channels, the picture has {channels}") as caught:
+def test_an_image_that_the_model_cannot_take_is_refused_with_the_way_out(channels: int, model: Callable[[str], Any]) -> None:
+    with pytest.raises(WorkflowError, match=f"takes 3 channels, the image has {channels}") as caught:
         image_scale.upscale_with_model(make_image(30, 40, channels), model("tilted1"), "cpu", Counted())
     assert "TiledUpscale" in caught.value.hint
 

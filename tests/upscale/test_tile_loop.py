@@ -145,7 +145,7 @@ def test_out_of_memory_goes_on_with_smaller_tiles_and_keeps_what_is_done(most: i
 
 def test_out_of_memory_in_the_middle_of_a_row_keeps_the_cross_fade_exact() -> None:
     class Later(Cramped):
-        """Has room for four tiles of the first size, then no more."""
+        """Has memory for four tiles of the first size, then for none."""
 
         def run(self, batch: np.ndarray, part: OnProgress = no_progress) -> np.ndarray:
             self.most = 10**6 if len(self.shapes) < 4 else 50 * 50
@@ -180,7 +180,7 @@ def test_black_under_transparent_pixels_never_bleeds_into_what_shows() -> None:
     pixels = np.zeros((40, 60, 4), np.float32)
     pixels[:, :30] = (0.8, 0.4, 0.2, 1)  # the right half is transparent black
     result = upscaled(pixels, Tiling(16, 4))
-    inside = slice(8, -8)  # this model darkens the rim of any picture, as zero padding does
+    inside = slice(8, -8)  # this model darkens the rim of any image, as zero padding does
     np.testing.assert_allclose(result[inside, 8:120, :3], np.broadcast_to([0.8, 0.4, 0.2], (144, 112, 3)), atol=3e-3)
 
 

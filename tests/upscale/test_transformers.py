@@ -221,7 +221,7 @@ def dat() -> Any:
     return load_model(find_model("DAT_light_x2.pth", [folder]))
 
 
-def test_real_transformer_weights_leave_a_seam_that_nobody_sees(dat: Any, photograph: np.ndarray, tmp_path: Path) -> None:
+def test_real_transformer_weights_leave_a_seam_that_cannot_be_seen(dat: Any, photograph: np.ndarray, tmp_path: Path) -> None:
     """DAT-light looks at the whole tile (channel attention), so no halo is exact; the default one is cross-faded."""
     image = torch.from_numpy(photograph[200:232, 100:292].copy())[None]
     nodes = nodes_of(LocalHost(tmp_path, tmp_path, device_name="cpu"))

@@ -1,4 +1,4 @@
-"""A film is the pictures that TiledUpscale makes of its frames, and what repeats is not computed again."""
+"""A video is the images that TiledUpscale makes of its frames, and what repeats is not computed again."""
 
 from collections.abc import Iterator
 from fractions import Fraction
@@ -32,7 +32,9 @@ RNG = np.random.default_rng(3)
 def make_stream(images: list[np.ndarray]) -> VideoStream:
     height, width = images[0].shape[:2]
     base = Fraction(1, 1000)
-    info = VideoInfo(Size(width, height), Fraction(25), base, len(images), "header", None, ColorInfo(), 8, identity="test film")
+    info = VideoInfo(
+        Size(width, height), Fraction(25), base, len(images), "header", None, ColorInfo(), 8, identity="test video"
+    )
 
     def frames() -> Iterator[Frame]:
         for index, image in enumerate(images):
@@ -140,7 +142,7 @@ def test_the_identity_tells_every_setting_that_changes_pixels(model: Any, weight
     others.append(identity(weights("realesrgan-x4plus-anime")))
     assert len({identity(), *others}) == 7
     assert identity() == identity()
-    assert identity().startswith("test film | ")
+    assert identity().startswith("test video | ")
 
 
 @pytest.mark.parametrize(
@@ -167,7 +169,7 @@ def test_the_identity_is_what_interrupted_videos_hold(
     settings = TiledUpscaleSettings("2x", "cpu", tile=64, precision=precision, backend=backend, color_fix="mean")
     upscaled = upscale_video(make_stream([noise()]), model, settings, SilentProgress())
     weights_hash = hash_weights(model)
-    identity = f"test film | upscale 180x80 {weights_hash} {text} False tile 64 halo 18 crop colour fix mean"
+    identity = f"test video | upscale 180x80 {weights_hash} {text} False tile 64 halo 18 crop colour fix mean"
     assert upscaled.info.identity == identity
 
 

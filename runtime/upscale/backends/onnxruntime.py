@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import Any
 
 import torch
 
-from ...errors import HardwareMissing, OutOfMemory
+from ...errors import HardwareMissing
 from ...models.upscale_model import UpscaleModel
-from ..memory import mentions_out_of_memory
-from ..onnx_graph import Batch, get_onnx_graph, get_thread_count, run_padded
+from ..memory import make_tile_error, mentions_out_of_memory
+from ..onnx_graph import Batch, get_onnx_graph, get_thread_count, import_library, run_padded
 from .base import OnProgress, ResolvedPrecision, no_progress
 
 _PROVIDERS = {"cuda": "CUDAExecutionProvider", "privateuseone": "DmlExecutionProvider", "cpu": "CPUExecutionProvider"}
+_INSTALL = "pip install onnx onnxruntime (or onnxruntime-gpu, onnxruntime-directml)"
 
 
 class OnnxRuntimeBackend:
@@ -22,7 +22,7 @@ class OnnxRuntimeBackend:
     def __init__(self, model: UpscaleModel, device: torch.device, precision: ResolvedPrecision) -> None:
         self.warnings: list[str] = []
         self._model = model
-        library = _import_library()
+        library = import_library("onnxruntime", _INSTALL)
         self._provider = _select_provider(device, library.get_available_providers())
         options = library.SessionOptions()
         options.intra_op_num_threads = get_thread_count()
@@ -42,24 +42,7 @@ class OnnxRuntimeBackend:
         except Exception as error:  # its exceptions have no common base class
             if not mentions_out_of_memory(error):
                 raise
-            height, width = planes.shape[2:]
-            raise OutOfMemory(
-                f"A tile of {width}x{height} pixels does not fit in the memory of onnxruntime's {self._provider}.",
-                "Close other programs that use it.",
-                device=self._provider,
-                tile=max(height, width),
-            ) from error
-
-
-def _import_library() -> Any:
-    try:
-        return import_module("onnxruntime")
-    except ImportError as error:
-        raise HardwareMissing(
-            "The backend onnxruntime needs the package onnxruntime.",
-            "Install one of its packages: pip install onnx onnxruntime (or onnxruntime-gpu, onnxruntime-directml)",
-            feature="onnxruntime",
-        ) from error
+            raise make_tile_error(planes.shape[3], planes.shape[2], self._provider, "onnxruntime's ") from error
 
 
 def find_device() -> torch.device:
@@ -67,7 +50,7 @@ def find_device() -> torch.device:
 
     Raises ``HardwareMissing`` without onnxruntime.
     """
-    available = _import_library().get_available_providers()
+    available = import_library("onnxruntime", _INSTALL).get_available_providers()
     return torch.device(next((kind for kind, provider in _PROVIDERS.items() if provider in available), "cpu"))
 
 

@@ -7,13 +7,12 @@ fp32 is requested explicitly, because by default OpenVINO computes in bf16 on a 
 
 from __future__ import annotations
 
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from ...errors import HardwareMissing, OutOfMemory, WorkflowError
+from ...errors import HardwareMissing, WorkflowError
 from ...models.upscale_model import UpscaleModel
-from ..memory import mentions_out_of_memory
-from ..onnx_graph import Batch, get_onnx_graph, get_thread_count, run_padded
+from ..memory import make_tile_error, mentions_out_of_memory
+from ..onnx_graph import Batch, get_onnx_graph, get_thread_count, import_library, run_padded
 from .base import OnProgress, ResolvedPrecision, no_progress
 
 if TYPE_CHECKING:
@@ -28,8 +27,7 @@ class OpenVinoBackend:
     def __init__(self, model: UpscaleModel, device: torch.device, precision: ResolvedPrecision) -> None:
         self.warnings: list[str] = []
         self._model = model
-        openvino = _import_library()
-        core: Any = openvino.Core()
+        core: Any = import_library("openvino", "pip install openvino onnx").Core()
         self._device = _select_device(device.type, core)
         self._request: Any = _compile_model(core, get_onnx_graph(model, "openvino"), self._device, precision)
 
@@ -46,22 +44,7 @@ class OpenVinoBackend:
         except RuntimeError as error:
             if not mentions_out_of_memory(error):
                 raise
-            height, width = planes.shape[2:]
-            raise OutOfMemory(
-                f"A tile of {width}x{height} pixels does not fit in the memory of OpenVINO's {self._device}.",
-                "Close other programs that use it.",
-                device=self._device,
-                tile=max(height, width),
-            ) from error
-
-
-def _import_library() -> Any:
-    try:
-        return import_module("openvino")
-    except ImportError as error:
-        raise HardwareMissing(
-            "The backend openvino needs the package openvino.", "Install it with: pip install openvino onnx", feature="openvino"
-        ) from error
+            raise make_tile_error(planes.shape[3], planes.shape[2], self._device, "OpenVINO's ") from error
 
 
 def _select_device(kind: str, core: Any) -> str:

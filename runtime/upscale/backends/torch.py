@@ -18,13 +18,12 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...errors import OutOfMemory
 from ...models.load import Descriptor
 from ...models.network_copy import copy_without_host_state
 from ...models.onnx_export import ANY_SIZE
 from ...models.upscale_model import UpscaleModel
 from ..device import DTYPES, resolve_precision
-from ..memory import is_out_of_memory
+from ..memory import is_out_of_memory, make_tile_error
 from ..torch_optim.cuda_graph import CudaGraphRunner, NetworkCall, NetworkOutput
 from ..torch_optim.mixed_precision import convert_to_bfloat16
 from ..torch_optim.optimize import optimize_for_cpu
@@ -69,12 +68,8 @@ class TorchBackend:
             if not is_out_of_memory(error):
                 raise
             self._release_memory()
-            raise OutOfMemory(
-                f"A tile of {batch.shape[2]}x{batch.shape[1]} pixels does not fit in the memory of {self._device}.",
-                "Close other programs that use it" + (", or run with --device cpu." if self._device.type != "cpu" else "."),
-                device=str(self._device),
-                tile=max(batch.shape[1:3]),
-            ) from error
+            advice = "" if self._device.type == "cpu" else ", or run with --device cpu"
+            raise make_tile_error(batch.shape[2], batch.shape[1], str(self._device), advice=advice) from error
 
     def close(self) -> None:
         if self._graph_runner:

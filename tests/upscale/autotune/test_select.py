@@ -1,4 +1,4 @@
-"""What ``auto`` means: measured once, the same for every tile, in every process, in both homes."""
+"""What ``auto`` means: measured once, the same for every tile, in every process, in ComfyUI and on the command line."""
 
 import json
 from collections.abc import Callable
@@ -51,9 +51,9 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[list[Candidat
         asked: list[list[Candidate]] = []
         found = {one: TrialResult(parts.get(one.title.replace(" in ", "_"), 1.0), 60.0) for one in (FP32, BF16, OPENVINO)}
 
-        def tried(model: UpscaleModel, contenders: list[Candidate]) -> dict[Candidate, TrialResult]:
-            asked.append(contenders)
-            return {one: found[one] for one in contenders}
+        def tried(model: UpscaleModel, candidates: list[Candidate]) -> dict[Candidate, TrialResult]:
+            asked.append(candidates)
+            return {one: found[one] for one in candidates}
 
         monkeypatch.setattr(select, "query_cpu", lambda: processor)
         monkeypatch.setattr(BackendSpec, "is_installed", lambda spec: openvino or spec.name != "openvino")
@@ -177,7 +177,7 @@ def test_who_could_not_be_tried_is_tried_by_the_next_process(
 ) -> None:
     machine(openvino_fp32=0.5)
     with monkeypatch.context() as today:
-        today.setattr(select, "run_trials", lambda model, contenders: {FP32: TrialResult(1.0, np.inf)})
+        today.setattr(select, "run_trials", lambda model, candidates: {FP32: TrialResult(1.0, np.inf)})
         assert select_backend(model, CPU, "auto") == select.BackendChoice("torch", "fp32")
     assert taken(model, "auto") == ("torch", "fp32"), "one run, one answer"
     another_process()
@@ -208,9 +208,9 @@ class Off(TorchBackend):
 def test_who_disagrees_is_not_offered(
     who: Candidate, by: float, offered: bool, model: UpscaleModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def opened(contender: Candidate, model: UpscaleModel) -> TorchBackend:
+    def opened(candidate: Candidate, model: UpscaleModel) -> TorchBackend:
         backend = Off(model, CPU, "fp32")
-        backend.by = 0.0 if contender == FP32 else by
+        backend.by = 0.0 if candidate == FP32 else by
         return backend
 
     monkeypatch.setattr(trial, "_open_candidate", opened)
@@ -222,8 +222,8 @@ def test_who_disagrees_is_not_offered(
 
 
 def test_a_backend_that_fails_is_not_offered(model: UpscaleModel, monkeypatch: pytest.MonkeyPatch) -> None:
-    def opened(contender: Candidate, model: UpscaleModel) -> Any:
-        if contender != FP32:
+    def opened(candidate: Candidate, model: UpscaleModel) -> Any:
+        if candidate != FP32:
             raise RuntimeError("no such instruction")
         return TorchBackend(model, CPU, "fp32")
 
@@ -231,7 +231,9 @@ def test_a_backend_that_fails_is_not_offered(model: UpscaleModel, monkeypatch: p
     assert trial.run_trials(model, [FP32, OPENVINO]) == {FP32: TrialResult(1.0, np.inf)}
 
 
-def test_nobody_is_tried_without_the_photograph(model: UpscaleModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_only_the_reference_is_tried_without_the_photograph(
+    model: UpscaleModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(trial, "SAMPLE_IMAGE", tmp_path / "gone.png")
     assert trial.run_trials(model, [FP32, BF16]) == {FP32: TrialResult(1.0, np.inf)}
 

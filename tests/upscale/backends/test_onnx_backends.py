@@ -171,7 +171,7 @@ def test_the_provider_is_the_one_for_the_device(
     device: str, here: list[str], expected: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library = SimpleNamespace(get_available_providers=lambda: here)
-    monkeypatch.setattr(ort_backend, "_import_library", lambda: library)
+    monkeypatch.setattr(ort_backend, "import_library", lambda *_: library)
     found = ort_backend.find_device() if device == "auto" else torch.device(device)
     assert ort_backend._select_provider(found, here) == expected
 
@@ -180,7 +180,7 @@ def test_auto_is_the_device_that_onnxruntime_sees_also_where_torch_sees_none(
     weights: Callable, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     library = SimpleNamespace(get_available_providers=lambda: [DML_PROVIDER, CPU_PROVIDER])
-    monkeypatch.setattr(ort_backend, "_import_library", lambda: library)
+    monkeypatch.setattr(ort_backend, "import_library", lambda *_: library)
     model = UpscaleModel.from_descriptor(weights("realesr-animevideov3"))
     resolved = resolve_settings(model, TiledUpscaleSettings("8K", "auto", backend="onnxruntime"))
     assert resolved.device.type == "privateuseone"

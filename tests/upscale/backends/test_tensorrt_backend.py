@@ -1,4 +1,4 @@
-"""An engine at work, with a stand-in for TensorRT's runtime and its GPU; nothing here is measured on a real one."""
+"""Running an engine, with a fake of TensorRT's runtime and its GPU; nothing here is measured on a real one."""
 
 import ctypes
 import math
@@ -146,7 +146,7 @@ def test_a_tile_that_fails_makes_tiles_smaller(opened: Any, context: Context) ->
     assert caught.value.tile == 50
 
 
-def test_a_card_without_room_for_the_result_makes_tiles_smaller(opened: Any, context: Context) -> None:
+def test_a_card_without_memory_for_the_result_makes_tiles_smaller(opened: Any, context: Context) -> None:
     def full(name: str) -> tuple[int, ...]:
         raise torch.OutOfMemoryError("CUDA out of memory.")
 
@@ -262,7 +262,7 @@ def test_an_engine_that_tensorrt_refuses_is_a_sentence(engine: Path, gpu: Simple
         open_engine_session(engine, CPU)
 
 
-def test_a_gpu_without_room_is_a_sentence(engine: Path, gpu: SimpleNamespace) -> None:
+def test_a_gpu_without_memory_is_a_sentence(engine: Path, gpu: SimpleNamespace) -> None:
     gpu.engine.create_execution_context = lambda: None
     with pytest.raises(OutOfMemory, match="not have enough memory"):
         open_engine_session(engine, CPU)

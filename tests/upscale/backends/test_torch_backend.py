@@ -131,7 +131,7 @@ def test_a_dark_image_that_stays_black_is_no_failure() -> None:
     backend = TorchBackend(UpscaleModel.from_descriptor(described(Dark(1))), CPU, "fp16")
     assert not run(backend, 0.0, 0.05).any()
     assert backend.warnings == []
-    run(backend, 0.5)  # black where the picture was bright: looked at again
+    run(backend, 0.5)  # black where the image was bright: computed again
     assert len(backend.warnings) == 1
 
 

@@ -1,4 +1,4 @@
-"""bf16 keeps the picture: real weights on photographs, against fp32."""
+"""bf16 keeps the image: real weights on photographs, against fp32."""
 
 from collections.abc import Callable
 from typing import Any
@@ -33,7 +33,7 @@ def test_a_photograph_in_bf16_is_the_image_of_fp32(name: str, least: float, weig
 
 
 def test_the_image_itself_is_not_rounded_to_bf16(weights: Callable, photograph: np.ndarray) -> None:
-    """Nor is its brightness in steps of 1/256, which a film of ten bits would show as bands."""
+    """Nor is its brightness in steps of 1/256, which a video of ten bits would show as bands."""
     _, half = both(weights("realesr-animevideov3"), photograph[:32, :32])
     rounded = torch.as_tensor(half).bfloat16().float().numpy()
     assert (rounded != half).mean() > 0.9

@@ -15,13 +15,13 @@ from upscale8k.runtime.upscale.torch_optim.thread_pool import SingleThreadWorker
 
 
 @pytest.mark.parametrize("size", [(75, 61), (24, 130), (7, 9)])
-@pytest.mark.parametrize("crew", [True, False])
-def test_pieces_are_the_whole(size: tuple[int, int], crew: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("workers", [True, False])
+def test_pieces_are_the_whole(size: tuple[int, int], workers: bool, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(rrdb, "_DENSE_PATCH_SIDE", 20)
     torch.manual_seed(8)
     net = ESRGAN(num_blocks=2, num_filters=64, scale=4).eval()
     changed = deepcopy(net)
-    replace_dense_blocks(changed, SingleThreadWorkers() if crew else None)
+    replace_dense_blocks(changed, SingleThreadWorkers() if workers else None)
     image = torch.rand(2, 3, *size)
     with torch.inference_mode():
         torch.testing.assert_close(changed(image), net(image), rtol=0, atol=2e-6)

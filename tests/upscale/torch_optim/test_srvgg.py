@@ -1,4 +1,4 @@
-"""The picture added before the shuffle gives the very bits of the picture added after it."""
+"""The image added before the shuffle gives the very bits of the image added after it."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""A crew makes each piece once, and leaves torch as it was."""
+"""The workers process each item once, and leaves torch as it was."""
 
 import threading
 
@@ -8,7 +8,7 @@ from upscale8k.runtime.upscale.torch_optim.thread_pool import SingleThreadWorker
 
 
 @pytest.fixture(params=[1, 3])
-def crew(request: pytest.FixtureRequest) -> SingleThreadWorkers:
+def workers(request: pytest.FixtureRequest) -> SingleThreadWorkers:
     before = torch.get_num_threads()
     torch.set_num_threads(request.param)
     try:
@@ -17,13 +17,15 @@ def crew(request: pytest.FixtureRequest) -> SingleThreadWorkers:
         torch.set_num_threads(before)
 
 
-def test_each_piece_is_made_once_and_by_one_thread(crew: SingleThreadWorkers) -> None:
+def test_each_piece_is_made_once_and_by_one_thread(workers: SingleThreadWorkers) -> None:
     made: list[tuple[int, int, bool]] = []
     with torch.inference_mode():
-        crew.run_each(lambda piece: made.append((piece, torch.get_num_threads(), torch.is_inference_mode_enabled())), range(50))
+        workers.run_each(
+            lambda piece: made.append((piece, torch.get_num_threads(), torch.is_inference_mode_enabled())), range(50)
+        )
     assert sorted(piece for piece, _, _ in made) == list(range(50))
     assert all(inferred for _, _, inferred in made)
-    if crew.size > 1:
+    if workers.size > 1:
         assert {threads for _, threads, _ in made} == {1}
 
 
@@ -37,11 +39,11 @@ def test_torch_keeps_its_number_of_threads() -> None:
     assert [torch.get_num_threads(), *found] == [before] * 3
 
 
-def test_an_error_comes_out_and_the_crew_goes_on(crew: SingleThreadWorkers) -> None:
+def test_an_error_comes_out_and_the_workers_go_on(workers: SingleThreadWorkers) -> None:
     def make(piece: int) -> None:
         if piece == 3:
             raise MemoryError("three")
 
     with pytest.raises(MemoryError, match="three"):
-        crew.run_each(make, range(9))
-    crew.run_each(make, [1])
+        workers.run_each(make, range(9))
+    workers.run_each(make, [1])
