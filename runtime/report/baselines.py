@@ -1,4 +1,4 @@
-"""What needs no model: bicubic and Lanczos, by Pillow, on the encoded values as picture editors do it."""
+"""The baselines: bicubic and Lanczos by Pillow, on encoded values as image editors do."""
 
 from __future__ import annotations
 
@@ -12,16 +12,16 @@ from .comparison import ComparedModel
 Floats = NDArray[np.float32]
 
 BASELINES = (
-    ComparedModel("bicubic", "Bicubic", baseline=True, good_for="a base line: no model, invents nothing"),
+    ComparedModel("bicubic", "Bicubic", baseline=True, good_for="a baseline: no model, invents nothing"),
     ComparedModel(
-        "lanczos", "Lanczos", baseline=True, good_for="a base line: no model, sharper than bicubic, rings a little more"
+        "lanczos", "Lanczos", baseline=True, good_for="a baseline: no model, sharper than bicubic, rings a little more"
     ),
 )
 _FILTERS = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
 
 
 def enlarge_with_baseline(pixels: Floats, size: Size, baseline_id: str) -> Floats:
-    """``pixels`` (H, W, 3) at ``size``, in float32, clipped to 0..1. ``name`` is the id of one of ``BASELINES``."""
+    """Resize (H, W, 3) float32 to ``size``, clipped to 0..1. ``baseline_id`` is the id of one of ``BASELINES``."""
     out = np.empty((size.height, size.width, pixels.shape[2]), np.float32)
     for channel in range(pixels.shape[2]):
         plane = Image.fromarray(np.ascontiguousarray(pixels[:, :, channel], np.float32))

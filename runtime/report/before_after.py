@@ -1,4 +1,4 @@
-"""Small pictures of a result beside its source, for a slider: the whole of it, and a detail pixel for pixel."""
+"""Small images of a source and its result for a slider: an overview, and a detail pixel for pixel."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from .crops import find_busiest_window
 Pixels = NDArray[np.float32] | NDArray[np.uint8] | NDArray[np.uint16]
 
 OVERVIEW_SIDE = 1280
-"""The longest side of a whole picture that is shown."""
+"""The longest side of an overview."""
 DETAIL_SIZE = Size(960, 640)
-"""Of the result, pixel for pixel."""
+"""Size of the detail in pixels of the result."""
 MAX_FRAMES = 3
 """Of a video, at most."""
 
 
 @dataclass(frozen=True)
 class BeforeAfterPair:
-    """Two pictures of one thing, the ``whole`` or a detail; ``before`` may be smaller: whoever shows them stretches it."""
+    """Two images of the same region, an overview (``is_whole``) or a detail; a smaller ``before`` is to be stretched."""
 
     is_whole: bool
     before: Image.Image
@@ -35,7 +35,7 @@ class BeforeAfterPair:
 
 
 class SourceSnapshot:
-    """What is kept of a source until its result is there: little, whatever its size.
+    """What is kept of a source until its result is ready: little, whatever its size.
 
     Args:
         pixels: (H, W, C) float32 0..1, uint8 or uint16.
@@ -54,7 +54,7 @@ class SourceSnapshot:
         self._detail = _crop_preview(pixels, self._region) if self._region else None
 
     def make_pairs(self, pixels: Pixels) -> list[BeforeAfterPair]:
-        """With the result, (h, w, C) as above: the detail first, because that is where a difference can be seen."""
+        """Pair it with the result, (h, w, C) as above: the detail first, because it shows the difference."""
         found = [BeforeAfterPair(True, self._overview, _make_overview(pixels))]
         if self._region and self._detail:
             scale_x, scale_y = pixels.shape[1] / self._size.width, pixels.shape[0] / self._size.height
@@ -69,7 +69,7 @@ class SourceSnapshot:
 
 
 def _find_detail_region(overview: Image.Image, size: Size, result: Size) -> Region:
-    """The part of the source with the most texture, by its reduced picture, that becomes about ``DETAIL`` of the result."""
+    """Find the region of the source with the most texture that becomes about ``DETAIL_SIZE`` of the result."""
     width = min(max(round(DETAIL_SIZE.width * size.width / result.width), 1), size.width)
     height = min(max(round(DETAIL_SIZE.height * size.height / result.height), 1), size.height)
     scale_x, scale_y = size.width / overview.width, size.height / overview.height

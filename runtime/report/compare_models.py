@@ -1,4 +1,4 @@
-"""Every contender on every crop, each result measured against the crop that it was made from."""
+"""Run every model on every crop, and measure each result against its crop."""
 
 from __future__ import annotations
 
@@ -28,9 +28,10 @@ Upscaler = Callable[[ComparedModel, Sequence[Floats]], Iterator[UpscaledCrop]]
 
 
 def convert_to_rgb(image: Floats) -> tuple[Floats, str]:
-    """(H, W, 3) of a picture with 1 to 4 channels, and what there is to say about it.
+    """Return (H, W, 3) of an image with 1 to 4 channels, and a note about what was dropped.
 
-    Raises ``WorkflowError`` for other channels, for no pixel, and for NaN or infinity.
+    Raises:
+        WorkflowError: another number of channels, an empty image, NaN or infinity.
     """
     channels = image.shape[2]
     if channels not in (1, 2, 3, 4):
@@ -39,20 +40,18 @@ def convert_to_rgb(image: Floats) -> tuple[Floats, str]:
         size = f"{image.shape[1]}x{image.shape[0]}"
         raise WorkflowError(f"The image is empty: {size} pixels.", "Choose a crop that holds at least one pixel.")
     if not np.isfinite(image).all():
-        raise WorkflowError(
-            "The image holds NaN or infinite values.", "Look at the node that made it: it has computed nonsense."
-        )
+        raise WorkflowError("The image holds NaN or infinite values.", "Check the node that made it: its result is invalid.")
     colors = image[:, :, : 1 if channels < 3 else 3]
-    note = "Transparency was left out: colours are compared." if channels in (2, 4) else ""
+    note = "Transparency is ignored: colors are compared." if channels in (2, 4) else ""
     return np.array(np.broadcast_to(colors, (*colors.shape[:2], 3)), np.float32), note
 
 
 def cut_crops(images: Sequence[Floats], text: str) -> list[tuple[Crop, Floats]]:
-    """The crops of each picture, with their pixels; of several pictures the names begin with the number."""
+    """Return the crops of each image with their pixels; for several images the names begin with their number."""
     found: list[tuple[Crop, Floats]] = []
     for number, pixels in enumerate(images, 1):
         for crop in resolve_crops(pixels, text):
-            numbered_crop = replace(crop, name=f"picture {number}, {crop.name}") if len(images) > 1 else crop
+            numbered_crop = replace(crop, name=f"image {number}, {crop.name}") if len(images) > 1 else crop
             found.append((numbered_crop, np.array(pixels[crop.region.rows, crop.region.columns])))
     return found
 
@@ -65,7 +64,7 @@ def compare_models(
     progress: Progress,
     scores: Sequence[Score] = (),
 ) -> tuple[tuple[ComparedModel, ...], tuple[ComparedCrop, ...]]:
-    """Run the base lines and every model without a problem; ``sizes`` are those of the results, one for each crop.
+    """Run the baselines and every model without a problem; ``sizes`` are those of the results, one for each crop.
 
     A model that fails gets its sentence as its problem and is left out of every crop; the rest goes on. Raises ``Cancelled``,
     and what is not an error of ours.
@@ -105,7 +104,7 @@ def _run_model(
 
 
 def _spill_to_disk(result: MeasuredCrop) -> MeasuredCrop:
-    """The same with its picture in a temporary file that is gone with its last reader: eight results at 8K are 3 GB."""
+    """Move the image to a temporary file that is deleted with its last reader: eight results at 8K are 3 GB."""
     try:
         with tempfile.TemporaryFile() as file:
             np.ascontiguousarray(result.image, np.float32).tofile(file)
@@ -113,15 +112,15 @@ def _spill_to_disk(result: MeasuredCrop) -> MeasuredCrop:
     except OSError as error:
         folder = Path(tempfile.gettempdir())
         raise OutputError(
-            f"A result cannot be put aside in {folder}: {error.strerror or error}.",
-            "Make room there, or set TMPDIR to a folder on another disk.",
+            f"A temporary result cannot be written to {folder}: {error.strerror or error}.",
+            "Free disk space, or set TMPDIR to a folder on another disk.",
             path=folder,
         ) from error
     return replace(result, image=mapped)
 
 
 def measure_result(source: Floats, upscaled_crop: UpscaledCrop, scoring: ScoreRunner) -> MeasuredCrop:
-    """All numbers of one result. Raises ``WorkflowError`` where the two do not belong together."""
+    """Measure one result. Raises ``WorkflowError`` if its proportions differ from those of the source."""
     return MeasuredCrop(
         upscaled_crop.image,
         upscaled_crop.cost,
@@ -135,9 +134,10 @@ def measure_result(source: Floats, upscaled_crop: UpscaledCrop, scoring: ScoreRu
 
 
 def compare_images(source: Floats, images: Sequence[tuple[str, Floats]], crop_text: str, date: str) -> ModelComparison:
-    """A comparison of pictures that are there already: ``source`` (H, W, 3), and by their names (h, w, 3) of any size.
+    """Compare existing images: ``source`` (H, W, 3), and named (h, w, 3) of any size.
 
-    Raises ``WorkflowError`` where a picture has other proportions than the source.
+    Raises:
+        WorkflowError: the proportions of an image differ from those of the source.
     """
     size = Size(source.shape[1], source.shape[0])
     scoring = ScoreRunner(())
@@ -155,12 +155,12 @@ def compare_images(source: Floats, images: Sequence[tuple[str, Floats]], crop_te
 
 
 def _cut_matching_region(image: Floats, region: Region, size: Size, name: str) -> Floats:
-    """What ``region`` of the source has become in an upscaled ``picture``."""
+    """Cut from an upscaled image what corresponds to ``region`` of the source."""
     scale_x, scale_y = image.shape[1] / size.width, image.shape[0] / size.height
     if abs(scale_x - scale_y) * max(size.width, size.height) > 1.5:
         raise WorkflowError(
             f"{name} ({image.shape[1]}x{image.shape[0]}) has other proportions than the source ({size}).",
-            "Connect pictures that were made from this source, not cropped.",
+            "Connect images that were made from this source, not cropped.",
         )
     rows = slice(round(region.y * scale_y), max(round(region.bottom * scale_y), 1))
     columns = slice(round(region.x * scale_x), max(round(region.right * scale_x), 1))

@@ -1,4 +1,4 @@
-"""The values of a comparison: who takes part, what each made of each crop, and what that cost."""
+"""The values of a comparison: models, their result for each crop, and the cost."""
 
 from __future__ import annotations
 
@@ -19,16 +19,16 @@ Floats = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ComparedModel:
-    """A model or a base line."""
+    """A model or a baseline."""
 
     id: str
-    """What ``-m`` takes; for a base line its name."""
+    """The value of ``-m``, or the name of a baseline."""
     title: str
     baseline: bool = False
     good_for: str = ""
     licence: str = ""
     problem: str = ""
-    """Why it cannot take part, with the next step; empty when it can."""
+    """Why it cannot run, and the next step; empty if it can."""
 
 
 @dataclass(frozen=True)
@@ -39,8 +39,7 @@ class UpscaleCost:
     megapixels: float
     """Of the result."""
     peak_bytes: int | None
-    """What it took at its highest beyond what was held before: device memory on a GPU, resident memory otherwise. None where
-    that cannot be told."""
+    """Peak beyond the memory in use before: device memory on a GPU, resident memory otherwise. None if unknown."""
     tile: int
     """Side of a tile in source pixels; 0 where no seam can be: there were no tiles, or they equal the whole exactly."""
     halo: int = 0
@@ -49,7 +48,7 @@ class UpscaleCost:
 
 @dataclass(frozen=True, eq=False)
 class UpscaledCrop:
-    """What an upscaler gives: (h, w, 3) in 0..1 and the cost of it."""
+    """The result of an upscaler, (h, w, 3) in 0..1, and its cost."""
 
     image: Floats
     cost: UpscaleCost | None
@@ -57,21 +56,21 @@ class UpscaledCrop:
 
 @dataclass(frozen=True, eq=False)
 class MeasuredCrop:
-    """One picture with all its numbers, against the crop that it was made from."""
+    """A result with all its numbers, measured against its crop."""
 
     image: Floats
     cost: UpscaleCost | None
     drift: Drift
     area_drift: Drift
-    """Of low frequencies only: the colour of areas, not of detail."""
+    """Of low frequencies only: the color of areas, not of detail."""
     artifacts: Artifacts
     scores: ScoreResults = field(default_factory=ScoreResults)
-    """Those of other libraries that were asked for."""
+    """The requested scores of external libraries."""
 
 
 @dataclass(frozen=True, eq=False)
 class ComparedCrop:
-    """One crop. ``results`` has each contender that could run, by its id."""
+    """One crop. ``results`` has each model that ran, by its id."""
 
     crop: Crop
     source: Floats
@@ -81,12 +80,12 @@ class ComparedCrop:
 
 @dataclass(frozen=True, eq=False)
 class ModelComparison:
-    """Everything that the report shows."""
+    """The contents of the report."""
 
     source: str
-    """Name of the picture."""
+    """Name of the image."""
     size: Size
-    """Of the whole picture."""
+    """Of the whole image."""
     target: str
     models: tuple[ComparedModel, ...]
     crops: tuple[ComparedCrop, ...]
@@ -98,23 +97,23 @@ class ModelComparison:
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """All that should be known before the numbers are read, each once."""
+        """The notes of the comparison and of its crops, each once."""
         return tuple(dict.fromkeys(note for note in (*self.notes, *(case.crop.note for case in self.crops)) if note))
 
     @property
     def missing_scores(self) -> tuple[str, ...]:
-        """Which scores that were asked for could not be had, and why; each reason once."""
+        """Which requested scores are not available, and why; each reason once."""
         results = (result for case in self.crops for result in case.results.values())
         return tuple(dict.fromkeys(line for result in results for line in result.scores.missing))
 
     @property
     def completed(self) -> tuple[ComparedModel, ...]:
-        """Those that have a result for every crop."""
+        """The models and baselines that have a result for every crop."""
         return tuple(one for one in self.models if all(one.id in case.results for case in self.crops))
 
     @property
     def baselines_first(self) -> tuple[ComparedModel, ...]:
-        """In the order in which pictures are looked at: from the plainest on."""
+        """Those completed, baselines first."""
         return tuple(sorted(self.completed, key=lambda one: not one.baseline))
 
     @property

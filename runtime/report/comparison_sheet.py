@@ -1,4 +1,4 @@
-"""The picture that shows all results of each crop: labelled, with a magnified detail and scale bars."""
+"""Draw all results of each crop in one image: labelled, with a magnified detail and scale bars."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _DETAIL_SHARE = 6
 
 @dataclass(frozen=True, eq=False)
 class Card:
-    """One picture of the sheet, (h, w, 3) in 0..1, and up to two lines about it."""
+    """One image of the sheet, (h, w, 3) in 0..1, and up to two lines about it."""
 
     title: str
     pixels: Floats
@@ -36,7 +36,7 @@ class Card:
 
 
 def draw_sheet(comparison: ModelComparison) -> Image.Image:
-    """Every crop as a block: the source first, then base lines and models; at the end those that could not run, and why."""
+    """Draw every crop as a block: source, baselines, models; at the end the models that could not run, and why."""
     blocks = [
         draw_block(
             f"{comparison.source}: {case.crop.name}" if comparison.source else case.crop.name,
@@ -50,7 +50,7 @@ def draw_sheet(comparison: ModelComparison) -> Image.Image:
 
 
 def _draw_failed_models(comparison: ModelComparison, width: int) -> Image.Image:
-    """Who could not take part, and what to do about it."""
+    """Draw the models that could not run, and what to do."""
     image = Image.new("RGB", (width, _LABEL + 4 * _PADDING + len(comparison.failed) * (_SMALL + 12)), PAPER)
     draw = ImageDraw.Draw(image)
     draw_text(draw, (_GAP, _PADDING), "Not compared", _LABEL, INK, width - 2 * _GAP)
@@ -81,7 +81,7 @@ def _make_card(model: ComparedModel, result: MeasuredCrop) -> Card:
 
 
 def draw_block(title: str, subtitle: str, cards: Sequence[Card], source: Floats) -> Image.Image:
-    """A heading and its cards; all pictures show the same place, found by what has the most detail in ``source`` (H, W, 3)."""
+    """Draw a heading and its cards; all show the same detail, where ``source`` (H, W, 3) has the most texture."""
     columns = min(CARDS_PER_ROW, len(cards))
     detail = _find_detail(source)
     layout = _CardLayout.of(source, detail)
@@ -157,7 +157,7 @@ def _paste_overview(image: Image.Image, draw: ImageDraw.ImageDraw, pixels: Float
 
 
 def _paste_detail(image: Image.Image, draw: ImageDraw.ImageDraw, pixels: Floats, layout: _CardLayout, top: int) -> None:
-    """The detail of each picture at the same size: its pixels are shown as squares where they are at least two wide."""
+    """Paste the detail at the same size for each card; its pixels are squares if they are at least two wide."""
     scale_x, scale_y = pixels.shape[1] / layout.source.width, pixels.shape[0] / layout.source.height
     detail = layout.detail
     part = pixels[

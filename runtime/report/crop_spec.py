@@ -1,4 +1,4 @@
-"""What a person may ask for as a crop, as text. Read without numpy, so that a check answers at once."""
+"""Parse the text that selects crops. Light: needs no numpy."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from ..errors import WorkflowError
 from ..media.geometry import Size
 
 DEFAULT_CROP_SIDE = 512
-"""Width and height of a crop where nobody says otherwise."""
+"""Default width and height of a crop."""
 CROP_KINDS = ("centre", "texture", "edges", "faces", "all")
 _KIND_ALIASES = {"center": "centre", "middle": "centre", "face": "faces", "edge": "edges", "full": "all", "whole": "all"}
 _SIZE_PATTERN = re.compile(r"(?:(?P<kind>[a-z]+):?)?(?:(?P<width>\d{1,6})x(?P<height>\d{1,6}))?")
@@ -18,7 +18,7 @@ _POSITION_PATTERN = re.compile(r"(?P<width>\d{1,6})x(?P<height>\d{1,6})\+(?P<x>\
 
 @dataclass(frozen=True)
 class CropSpec:
-    """What was asked for: a kind of content or ``place``, and a size."""
+    """A requested crop: a kind of content or ``place``, and a size."""
 
     kind: str
     size: Size
@@ -27,9 +27,10 @@ class CropSpec:
 
 
 def parse_crop_specs(text: str) -> tuple[CropSpec, ...]:
-    """``"512x512"``, ``"texture"``, ``"edges:256x256"``, ``"640x480+100+20"``, ``"all"``, or several with commas.
+    """Parse ``"512x512"``, ``"texture"``, ``"edges:256x256"``, ``"640x480+100+20"``, ``"all"``, or several with commas.
 
-    Raises ``WorkflowError`` for anything else, and for a crop without pixels.
+    Raises:
+        WorkflowError: anything else, or an empty crop.
     """
     parts = [part.strip().lower() for part in text.split(",") if part.strip()]
     return tuple(dict.fromkeys(_parse_crop_spec(part, text) for part in parts or ["centre"]))
@@ -42,7 +43,7 @@ def _parse_crop_spec(part: str, text: str) -> CropSpec:
     groups = match.groupdict()
     sides = [int(groups["width"] or DEFAULT_CROP_SIDE), int(groups["height"] or DEFAULT_CROP_SIDE)]
     if 0 in sides:
-        raise WorkflowError(f"The crop {part!r} holds no pixel.", "Give at least 1x1.")
+        raise WorkflowError(f"The crop {part!r} is empty.", "Give at least 1x1.")
     if "x" in groups:
         return CropSpec("place", Size(*sides), int(groups["x"]), int(groups["y"]))
     kind = _KIND_ALIASES.get(groups["kind"] or "centre", groups["kind"] or "centre")
@@ -53,4 +54,4 @@ def _parse_crop_spec(part: str, text: str) -> CropSpec:
 
 def _unknown_crop_error(part: str) -> WorkflowError:
     kinds = ", ".join(CROP_KINDS)
-    return WorkflowError(f"{part!r} is no crop.", f"Use {kinds}, a size such as 512x512, 512x512+X+Y, or texture:256x256.")
+    return WorkflowError(f"Unknown crop {part!r}.", f"Use {kinds}, a size such as 512x512, 512x512+X+Y, or texture:256x256.")

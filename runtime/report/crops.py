@@ -1,4 +1,4 @@
-"""Which parts of a picture are compared: by place, by size, or by what they show."""
+"""Select the crops to compare: by position, by size, or by content."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ from .crop_spec import CropSpec, parse_crop_specs
 Floats = NDArray[np.float32]
 
 SEARCH_SIDE = 1024
-"""The longest side at which content is looked for: enough to tell a face from a wall, whatever the size of the picture."""
+"""Images are reduced to this longest side before content is searched: enough to find a face."""
 
 
 @dataclass(frozen=True)
 class Crop:
-    """A part of a picture. ``note`` says in a sentence where it is not quite what was asked for."""
+    """A part of an image. ``note`` is a sentence about how it differs from the request, or empty."""
 
     name: str
     region: Region
@@ -31,11 +31,13 @@ class Crop:
 
 
 def resolve_crops(pixels: Floats, text: str) -> tuple[Crop, ...]:
-    """The crops of ``pixels`` (H, W, C) in 0..1 that ``text`` asks for, each region once.
+    """Return the crops of (H, W, C) in 0..1 that ``text`` selects, each region once.
 
-    A picture that is smaller than a crop is taken whole in that direction, and the crop's note says so. Raises
-    ``WorkflowError`` for a text that is none or a place outside the picture, ``HardwareMissing`` when faces are asked for and
-    scikit-image is not installed.
+    A crop larger than the image is reduced to it, and its note says so.
+
+    Raises:
+        WorkflowError: ``text`` is invalid, or a position is outside the image.
+        HardwareMissing: faces are requested and scikit-image is not installed.
     """
     size = Size(pixels.shape[1], pixels.shape[0])
     found: dict[Region, Crop] = {}
@@ -47,7 +49,7 @@ def resolve_crops(pixels: Floats, text: str) -> tuple[Crop, ...]:
 
 def _resolve_crop(pixels: Floats, size: Size, spec: CropSpec) -> Crop:
     if spec.kind == "all":
-        return Crop("whole picture", Region(0, 0, size.width, size.height))
+        return Crop("whole image", Region(0, 0, size.width, size.height))
     width, height = min(spec.size.width, size.width), min(spec.size.height, size.height)
     note = "" if (width, height) == (spec.size.width, spec.size.height) else _describe_small_image(size, spec.size)
     if spec.kind == "place":
@@ -58,19 +60,19 @@ def _resolve_crop(pixels: Floats, size: Size, spec: CropSpec) -> Crop:
 
 def _resolve_positioned_crop(size: Size, spec: CropSpec, note: str) -> Crop:
     if spec.x >= size.width or spec.y >= size.height:
-        raise WorkflowError(f"A crop at {spec.x},{spec.y} lies outside the picture ({size}).", "Begin inside the picture.")
+        raise WorkflowError(f"The crop at {spec.x},{spec.y} is outside of the image ({size}).", "Begin inside the image.")
     width, height = min(spec.size.width, size.width - spec.x), min(spec.size.height, size.height - spec.y)
-    cut_note = "" if (width, height) == (spec.size.width, spec.size.height) else f"It was cut at the picture's border ({size})."
+    cut_note = "" if (width, height) == (spec.size.width, spec.size.height) else f"It was cut at the image's border ({size})."
     region = Region(spec.x, spec.y, width, height)
     return Crop(f"{width}x{height} at {spec.x},{spec.y}", region, note or cut_note)
 
 
 def _describe_small_image(size: Size, requested: Size) -> str:
-    return f"The picture ({size}) is smaller than the crop of {requested} that was asked for."
+    return f"The image ({size}) is smaller than the requested crop of {requested}."
 
 
 def _locate_content(pixels: Floats, size: Size, kind: str) -> tuple[int, int, str]:
-    """Left and top of the crop, and what to say where the content was not found."""
+    """Return left and top of the crop, and a note if the content was not found."""
     height, width = pixels.shape[:2]
     centre = (width - size.width) // 2, (height - size.height) // 2
     if kind == "centre":
@@ -89,10 +91,10 @@ def _center_on_face(face: tuple[int, int], size: Size, width: int, height: int) 
 
 
 def find_busiest_window(pixels: Floats, size: Size, kind: str) -> tuple[int, int]:
-    """Left and top of the window of ``size`` with the most texture or the most edges.
+    """Return left and top of the window of ``size`` with the most texture or the most edges.
 
-    By the structure tensor of the luma, averaged over 5 pixels (J. Shi, C. Tomasi, "Good Features to Track", CVPR 1994): where
-    both of its eigenvalues are large there is detail in every direction, which is texture; where only one is, an edge.
+    By the structure tensor of luma, averaged over 5 pixels (J. Shi, C. Tomasi, "Good Features to Track", CVPR 1994): two large
+    eigenvalues mean detail in every direction, which is texture; a single one means an edge.
     """
     small, ratio = _reduce_to_luma(pixels)
     eigen = cast(Floats, cv2.cornerEigenValsAndVecs(small, 5, 3))[:, :, :2]
@@ -116,7 +118,7 @@ def find_busiest_window(pixels: Floats, size: Size, kind: str) -> tuple[int, int
 
 
 def _reduce_to_luma(pixels: Floats) -> tuple[Floats, float]:
-    """The luma of the picture, its longest side at most ``SEARCHED``, and how much smaller that is."""
+    """Return the luma of the image, its longest side at most ``SEARCH_SIDE``, and the factor of the reduction."""
     height, width = pixels.shape[:2]
     ratio = min(SEARCH_SIDE / max(height, width), 1.0)
     small = pixels
@@ -130,7 +132,7 @@ def _reduce_to_luma(pixels: Floats) -> tuple[Floats, float]:
 
 
 def _find_largest_face(pixels: Floats) -> tuple[int, int] | None:
-    """The centre of the largest upright face that the cascade of scikit-image finds."""
+    """Return the center of the largest upright face that the cascade of scikit-image finds."""
     try:
         data: Any = import_module("skimage.data")
         feature: Any = import_module("skimage.feature")

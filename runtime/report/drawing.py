@@ -1,4 +1,4 @@
-"""Text, frames and scale bars for the pictures of the report. Text is drawn in the font that Pillow carries."""
+"""Text, frames and scale bars for the images of the report, in the font included in Pillow."""
 
 from __future__ import annotations
 
@@ -29,12 +29,12 @@ def load_font(size: int) -> Any:
 
 
 def draw_text(draw: ImageDraw.ImageDraw, position: tuple[float, float], line: str, size: int, color: Color, width: int) -> None:
-    """One line from ``place`` (left, top); what does not fit in ``width`` pixels is cut off and marked."""
+    """Draw a line from ``position`` (left, top), shortened to ``width`` pixels."""
     draw.text(position, fit_text(draw, line, size, width), color, load_font(size))
 
 
 def fit_text(draw: ImageDraw.ImageDraw, line: str, size: int, width: int) -> str:
-    """``words`` in the letters that the font has, shortened to ``width`` pixels."""
+    """Spell a line in the letters of the font and shorten it to ``width`` pixels."""
     line = _spell_in_ascii(line)
     if draw.textlength(line, load_font(size)) <= width:
         return line
@@ -50,14 +50,14 @@ def _spell_in_ascii(line: str) -> str:
 
 
 def to_pil_image(pixels: Floats) -> Image.Image:
-    """(h, w, 3) in 0..1 as an 8-bit picture, rounded."""
+    """Convert (h, w, 3) in 0..1 to an 8-bit image, rounded."""
     return Image.fromarray(np.floor(np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8))
 
 
 def draw_scale_bar(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], per_pixel: float, size: int) -> None:
-    """A bar in the lower left of ``box`` (left, top, right, bottom), as long as a round number of source pixels.
+    """Draw a bar in the lower left of ``box`` (left, top, right, bottom), as long as a round number of source pixels.
 
-    ``per_pixel`` is how many pixels of the drawing one source pixel takes.
+    ``per_pixel`` is the size of a source pixel in the drawing.
     """
     left, _, right, bottom = box
     longest = (right - left) * 0.35 / per_pixel

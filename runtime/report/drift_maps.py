@@ -1,4 +1,4 @@
-"""Where the results differ from the source: CIEDE2000 of every pixel, one scale for all contenders of a crop."""
+"""Where the results differ from the source: CIEDE2000 of every pixel, on one scale for all models of a crop."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from .drawing import PAPER, to_pil_image
 Floats = NDArray[np.float32]
 
 _SCALE_PERCENTILE = 98.0
-"""The scale ends above this percentage of all pixels of all contenders: a few bright ones must not darken the rest."""
+"""The scale ends above this percentage of the pixels of each model, so that a few outliers do not darken the rest."""
 _COLORMAP = "inferno"
 _LEGEND_WIDTH = 800
 
 
 def compute_drift_maps(compared_crop: ComparedCrop) -> tuple[dict[str, Floats], float]:
-    """CIEDE2000 in colours, (H, W, 3) in 0..1 at the source's size, by contender; and where the common scale ends."""
+    """Return CIEDE2000 in colors, (H, W, 3) in 0..1 at the source's size, by model id; and the end of the common scale."""
     values = {
         name: measure_difference(compared_crop.source, result.image, "delta e")
         for name, result in compared_crop.results.items()
@@ -31,7 +31,7 @@ def compute_drift_maps(compared_crop: ComparedCrop) -> tuple[dict[str, Floats], 
 
 
 def draw_map_sheet(comparison: ModelComparison) -> Image.Image:
-    """The maps of every crop beside its source, with the scale."""
+    """Draw the maps of every crop beside its source, with the scale."""
     return stack_blocks([_draw_map_block(comparison, case) for case in comparison.crops])
 
 
@@ -43,8 +43,8 @@ def _draw_map_block(comparison: ModelComparison, compared_crop: ComparedCrop) ->
             drift = compared_crop.results[model.id].drift
             lines = (f"mean {drift.de2000.mean:.2f}, p95 {drift.de2000.p95:.2f}", drift.verdict)
             cards.append(Card(model.title, maps[model.id], lines))
-    subtitle = f"CIEDE2000 at the source's size, from 0 (black) to {high:g} and more (pale yellow); below 1.0 nobody sees it"
-    cards_image = draw_block(f"Colour difference: {compared_crop.crop.name}", subtitle, cards, compared_crop.source)
+    subtitle = f"CIEDE2000 at the source's size, from 0 (black) to {high:g} and more (pale yellow); below 1.0 not visible"
+    cards_image = draw_block(f"Color difference: {compared_crop.crop.name}", subtitle, cards, compared_crop.source)
     legend_image = to_pil_image(draw_legend(min(cards_image.width, _LEGEND_WIDTH), _COLORMAP, 0.0, high, "CIEDE2000"))
     image = Image.new("RGB", (cards_image.width, cards_image.height + legend_image.height), PAPER)
     image.paste(cards_image, (0, 0))

@@ -1,4 +1,4 @@
-"""The report for a program: every number of every crop, as JSON."""
+"""``report.json``: every number of every crop."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ FORMAT = "upscale8k-comparison-1"
 
 
 def render_json(comparison: ModelComparison) -> str:
-    """Strict JSON: what is not finite is null."""
+    """Return the report as strict JSON; numbers that are not finite become null."""
     rows = summarize_models(comparison)
     by_id = {row.model.id: row for row in rows}
     content = {

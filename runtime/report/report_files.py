@@ -1,4 +1,4 @@
-"""The whole report as files of one folder. A file has its name when it is whole."""
+"""Write the whole report into one folder."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ SHEET_FILE, MAPS_FILE, MARKDOWN_FILE, HTML_FILE, JSON_FILE = (
 )
 REPORT_FILES = (SHEET_FILE, MAPS_FILE, MARKDOWN_FILE, HTML_FILE, JSON_FILE)
 _JPEG_SIDE = 65_500
-"""A JPEG cannot be larger; neither should a picture that somebody wants to look at."""
+"""The maximum side of a JPEG."""
 
 
 def write_report(comparison: ModelComparison, find_path: Callable[[str], Path]) -> list[Path]:

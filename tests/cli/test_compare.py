@@ -47,13 +47,13 @@ def test_without_names_the_three_families_are_compared(place: Place, photo: Path
 @pytest.mark.parametrize(
     ("arguments", "facts"),
     [
-        (("--crop", "0x0"), ["holds no pixel"]),
-        (("--crop", "nose"), ["is no crop", "texture"]),
+        (("--crop", "0x0"), ["is empty"]),
+        (("--crop", "nose"), ["Unknown crop", "texture"]),
         (("--models", ""), ["No model is named"]),
         (("--models", "realesrgan-x4pluss"), ["Did you mean", "realesrgan-x4plus"]),
         (("--to", "model scale"), ["compared at one size"]),
         (("--scores", "ssim,beauty"), ["Unknown score 'beauty'", "vmaf"]),
-        (("--crop", "8x8+900+0"), ["outside the picture"]),
+        (("--crop", "8x8+900+0"), ["outside of the image"]),
     ],
 )
 def test_what_cannot_be_compared_is_said(place: Place, photo: Path, arguments: tuple[str, str], facts: list[str]) -> None:

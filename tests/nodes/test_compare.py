@@ -94,7 +94,7 @@ def test_grey_and_alpha_are_compared_as_colors(host: LocalHost, channels: int) -
 
 def test_every_image_of_a_batch_is_compared(host: LocalHost, photograph: torch.Tensor) -> None:
     _, content = report(host, photograph.repeat(2, 1, 1, 1), models="realesr-animevideov3", backend="null")
-    assert [crop["name"] for crop in content["crops"]] == ["picture 1, centre 48x40", "picture 2, centre 48x40"]
+    assert [crop["name"] for crop in content["crops"]] == ["image 1, centre 48x40", "image 2, centre 48x40"]
 
 
 def test_a_image_smaller_than_the_crop_is_taken_whole_and_says_so(host: LocalHost, photograph: torch.Tensor) -> None:
@@ -126,7 +126,7 @@ def test_the_name_of_the_source_is_the_heading(host: LocalHost) -> None:
         ({"models": ""}, "No model is named"),
         ({"models": "realesr-animevideo"}, "Did you mean"),
         ({"models": "../x.pth"}, "not the name of a file inside a models folder"),
-        ({"crop": "0x0"}, "holds no pixel"),
+        ({"crop": "0x0"}, "is empty"),
         ({"target": "model scale"}, "compared at one size"),
         ({"target": "tall"}, "is not a size to upscale to"),
         ({"folder": "../out"}, "outside the output folder"),

@@ -35,14 +35,14 @@ def tinted(pixels: np.ndarray) -> np.ndarray:
     return np.clip(enlarge_with_baseline(pixels, size, "lanczos") + np.array([0.05, 0, 0], np.float32), 0, 1)
 
 
-def upscale(contender: ComparedModel, crops: Sequence[np.ndarray]) -> Iterator[UpscaledCrop]:
+def upscale(model: ComparedModel, crops: Sequence[np.ndarray]) -> Iterator[UpscaledCrop]:
     """``red`` tints, ``plain`` is Lanczos and slow, ``full`` runs out of memory on its second crop."""
     for number, pixels in enumerate(crops):
-        if contender.id == "full" and number:
+        if model.id == "full" and number:
             raise OutOfMemory("It does not fit.", "Use a smaller tile.", device="cpu", tile=32)
         size = Size(pixels.shape[1] * 2, pixels.shape[0] * 2)
-        image = tinted(pixels) if contender.id == "red" else enlarge_with_baseline(pixels, size, "lanczos")
-        seconds = {"red": 0.5, "plain": 5.0}.get(contender.id, 1.0)
+        image = tinted(pixels) if model.id == "red" else enlarge_with_baseline(pixels, size, "lanczos")
+        seconds = {"red": 0.5, "plain": 5.0}.get(model.id, 1.0)
         yield UpscaledCrop(image, UpscaleCost(seconds, size.pixel_count / 1e6, 1_000_000, 0))
 
 
@@ -61,7 +61,7 @@ def make(photograph: np.ndarray) -> Callable[..., ModelComparison]:
         models.append(ComparedModel("gone", "Gone", problem="Its weights are not here. Get them with: models pull gone"))
         crops = cut_crops([photograph], text)
         sizes = [Size(pixels.shape[1] * 2, pixels.shape[0] * 2) for _, pixels in crops]
-        contenders, cases = compare_models(crops, sizes, models, upscale, Bar())
-        return ModelComparison(source, Size(300, 200), "2x", contenders, cases, "a machine", "2026-11-23")
+        compared, cases = compare_models(crops, sizes, models, upscale, Bar())
+        return ModelComparison(source, Size(300, 200), "2x", compared, cases, "a machine", "2026-11-23")
 
     return comparison

@@ -1,4 +1,4 @@
-"""What the slider on a node shows: the whole picture, and the same detail of source and result."""
+"""What the slider on a node shows: the whole image, and the same detail of source and result."""
 
 import numpy as np
 import pytest

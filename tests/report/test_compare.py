@@ -13,7 +13,7 @@ from upscale8k.runtime.report.summary import COLUMNS, summarize_models
 from .conftest import Bar, tinted, upscale
 
 
-def test_every_contender_gets_the_same_crop_and_the_base_lines_take_part(make: Callable[..., ModelComparison]) -> None:
+def test_every_model_and_baseline_gets_the_same_crop(make: Callable[..., ModelComparison]) -> None:
     comparison = make()
     assert [one.id for one in comparison.completed] == ["red", "plain", "bicubic", "lanczos"]
     assert [one.id for one in comparison.failed] == ["gone"]
@@ -49,9 +49,9 @@ def test_a_model_that_fails_is_a_row_with_its_sentence_and_the_rest_goes_on(phot
     crops = cut_crops([photograph], "32x32+0+0, 32x32+64+64")
     bar = Bar()
     models = [ComparedModel("full", "Full"), ComparedModel("red", "Red")]
-    contenders, cases = compare_models(crops, [Size(64, 64)] * 2, models, upscale, bar)
-    assert "does not fit" in contenders[0].problem
-    assert "smaller tile" in contenders[0].problem
+    compared, cases = compare_models(crops, [Size(64, 64)] * 2, models, upscale, bar)
+    assert "does not fit" in compared[0].problem
+    assert "smaller tile" in compared[0].problem
     assert [sorted(case.results) for case in cases] == [["bicubic", "lanczos", "red"]] * 2
     assert any("left out" in said for said in bar.said)
 
@@ -67,7 +67,7 @@ def test_a_person_who_stops_it_is_obeyed(photograph: np.ndarray) -> None:
 
 def test_images_of_a_batch_are_numbered(photograph: np.ndarray) -> None:
     names = [crop.name for crop, _ in cut_crops([photograph, photograph], "32x32")]
-    assert names == ["picture 1, centre 32x32", "picture 2, centre 32x32"]
+    assert names == ["image 1, centre 32x32", "image 2, centre 32x32"]
 
 
 @pytest.mark.parametrize(("channels", "note"), [(1, ""), (2, "Transparency"), (3, ""), (4, "Transparency")])

@@ -49,12 +49,12 @@ def test_a_place_that_reaches_over_the_border_is_cut_and_says_so() -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("nonsense", "is no crop"),
-        ("0x10", "holds no pixel"),
-        ("10x10+900+0", "outside the picture"),
-        ("10x10+-1+0", "is no crop"),
-        ("texture:axb", "is no crop"),
-        ("9999999x1", "is no crop"),
+        ("nonsense", "Unknown crop"),
+        ("0x10", "is empty"),
+        ("10x10+900+0", "outside of the image"),
+        ("10x10+-1+0", "Unknown crop"),
+        ("texture:axb", "Unknown crop"),
+        ("9999999x1", "Unknown crop"),
     ],
 )
 def test_what_is_no_crop_is_said(text: str, words: str) -> None:
@@ -105,4 +105,4 @@ def test_a_face_is_found_and_a_wall_has_none() -> None:
 
 
 def test_the_text_is_understood_without_the_image() -> None:
-    assert [wish.kind for wish in parse_crop_specs("texture, edges:10x20, 5x6+7+8")] == ["texture", "edges", "place"]
+    assert [spec.kind for spec in parse_crop_specs("texture, edges:10x20, 5x6+7+8")] == ["texture", "edges", "place"]

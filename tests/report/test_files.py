@@ -57,9 +57,9 @@ def comparison(make: Callable[..., ModelComparison]) -> ModelComparison:
 
 
 def hostile(comparison: ModelComparison) -> ModelComparison:
-    contenders = tuple(replace(one, title=f"{HOSTILE} {one.id}", problem=one.problem and HOSTILE) for one in comparison.models)
+    models = tuple(replace(one, title=f"{HOSTILE} {one.id}", problem=one.problem and HOSTILE) for one in comparison.models)
     cases = tuple(replace(case, crop=replace(case.crop, name=HOSTILE, note=HOSTILE)) for case in comparison.crops)
-    return replace(comparison, source=HOSTILE, models=contenders, crops=cases, machine=HOSTILE, notes=(HOSTILE,))
+    return replace(comparison, source=HOSTILE, models=models, crops=cases, machine=HOSTILE, notes=(HOSTILE,))
 
 
 def test_all_five_files_are_written_whole(comparison: ModelComparison, tmp_path: Path) -> None:
@@ -216,7 +216,7 @@ def test_names_in_any_script_can_be_drawn(comparison: ModelComparison) -> None:
 
 @pytest.fixture(scope="session")
 def scored(make: Callable[..., ModelComparison]) -> ModelComparison:
-    """With a score that everybody has, one that only a model has, and one that nobody could have."""
+    """With a score of all results, one of a single model, and one that is not available."""
     comparison = make()
     (case,) = comparison.crops
     missing = ("Not measured: LPIPS. <b>Weights</b> are not here.",)

@@ -67,7 +67,7 @@ def test_an_enlargement_that_softens_noise_as_every_one_does_is_not_praised_for_
     assert "noisier than in a plain enlargement by 0.8 steps" in "\n".join(describe_findings(grainy, [grainy, softened]))
 
 
-def test_differences_that_nobody_sees_decide_nothing() -> None:
+def test_invisible_differences_decide_nothing() -> None:
     fast = change(PLAIN, model=ComparedModel("fast", "Fast"), speed=1.0, noise=-0.70, halo=0.10, drift=1.9, invented=3.7)
     slow = change(PLAIN, model=ComparedModel("slow", "Slow"), speed=0.01, noise=-0.93, halo=0.16, drift=0.3, invented=6.0)
     picks = {one.use_case.name: one.best.model.id for one in recommend_models([fast, slow, BASE]) if one.best}
