@@ -159,7 +159,7 @@ def test_the_day_alone_makes_no_series(videos: Path, tmp_path: Path, capsys: pyt
     assert (
         main(["run", str(path), "--input-dir", str(videos), "--output-dir", str(tmp_path / "out"), "--progress", "none"]) == 2
     )
-    assert "names one picture" in capsys.readouterr().err
+    assert "names one image" in capsys.readouterr().err
 
 
 def test_another_video_under_the_same_name_leaves_a_stopped_one_alone(videos: Path, tmp_path: Path) -> None:
@@ -218,8 +218,8 @@ def test_a_suffix_in_the_name_goes_before_the_container(videos: Path, tmp_path: 
             "s/%d.png",
             "outside the input",
         ),
-        ({"class_type": "SequenceIn", "inputs": {"pictures": "%d.png", "frame_rate": 24.0}}, "s/%d.png", "There is no picture"),
-        (video_in(), "s/one.png", "names one picture"),
+        ({"class_type": "SequenceIn", "inputs": {"pictures": "%d.png", "frame_rate": 24.0}}, "s/%d.png", "There is no image"),
+        (video_in(), "s/one.png", "names one image"),
         (video_in(), "../%d.png", "outside the output"),
         (video_in(), "s/%d.xyz", "no suffix of an image format"),
     ],
