@@ -236,7 +236,7 @@ def test_a_run_that_became_slower_is_flagged_on_the_same_machine_only(host: Loca
 @pytest.mark.parametrize("text", ["", "{}", "[1]", '{"format": "x"}', '{"format": "upscale8k-benchmark-1", "rows": 3}'])
 def test_a_file_that_is_no_benchmark_is_named(host: LocalHost, text: str) -> None:
     (host.input_dir / "before.json").write_text(text, encoding="utf-8")
-    with pytest.raises(WorkflowError, match=r"before\.json is no benchmark"):
+    with pytest.raises(WorkflowError, match=r"before\.json is not a benchmark"):
         benchmark(host, earlier="before.json")
 
 
