@@ -6,9 +6,9 @@ objects whose destructor frees a raw pointer. A plain ``deepcopy`` copies the po
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from copy import deepcopy
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 
@@ -43,5 +43,6 @@ def _holds_host_object(value: object, depth: int) -> bool:
         return True
     if depth == 0 or not isinstance(value, dict | list | tuple | set):
         return False
-    members = [*value.keys(), *value.values()] if isinstance(value, dict) else value
-    return any(_holds_host_object(each, depth - 1) for each in members)
+    container = cast("Collection[object]", value)
+    members = [*container, *cast("dict[object, object]", value).values()] if isinstance(value, dict) else container
+    return any(_holds_host_object(member, depth - 1) for member in members)
