@@ -7,7 +7,7 @@ from skimage import color
 from upscale8k.runtime.metrics.delta_e import WHITE, cie76, ciede2000, lab_from_srgb
 
 # G. Sharma, W. Wu, E. N. Dalal, "The CIEDE2000 color-difference formula: implementation notes, supplementary test data, and
-# mathematical observations", Color Research and Application 30 (1), 2005, table 1: two colours L*, a*, b*, and CIEDE2000.
+# mathematical observations", Color Research and Application 30 (1), 2005, table 1: two colors L*, a*, b*, and CIEDE2000.
 PUBLISHED = np.array(
     [
         (50.0000, 2.6772, -79.7751, 50.0000, 0.0000, -82.7485, 2.0425),

@@ -1,4 +1,4 @@
-"""Difference maps: numbers, colours, scale and legend."""
+"""Difference maps: numbers, colors, scale and legend."""
 
 import cv2
 import numpy as np

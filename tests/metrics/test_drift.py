@@ -41,7 +41,7 @@ def drift_map(reference: np.ndarray, image: np.ndarray, mode: str = "full") -> t
 @pytest.mark.parametrize("mode", ["full", "low-frequency"])
 @pytest.mark.parametrize("offset", [(2.0, 0.0, 0.0), (0.0, 1.5, 0.0), (0.0, 0.0, -3.0), (-1.0, 2.0, 2.0)])
 def test_an_offset_in_lab_is_read_back(offset: tuple[float, float, float], mode: str) -> None:
-    # Soft colours in the middle of sRGB, so that the shifted ones are in it too; scikit-image makes both.
+    # Soft colors in the middle of sRGB, so that the shifted ones are in it too; scikit-image makes both.
     y, x = np.mgrid[0:120, 0:160]
     lab = np.stack([55 + 10 * np.sin(x / 40), 8 * np.cos(y / 30), 8 * np.sin((x + y) / 50)], axis=2)
     reference, image = (color.lab2rgb(colors).astype(np.float32) for colors in (lab, lab + offset))
@@ -109,7 +109,7 @@ def test_what_alpha_hides_in_both_does_not_count() -> None:
     hidden[20:] = 1 - hidden[20:]
     first, second = (np.concatenate([colors, alpha], axis=2) for colors in (visible, hidden))
     assert measure_drift(first, second).de2000.maximum == 0.0
-    assert measure_drift(first, hidden).de2000.mean > 5  # only one of them has alpha: colours as they stand
+    assert measure_drift(first, hidden).de2000.mean > 5  # only one of them has alpha: colors are compared as stored
 
 
 def test_a_meter_adds_up_what_it_is_shown(photograph: np.ndarray) -> None:
