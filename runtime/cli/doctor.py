@@ -15,6 +15,7 @@ from ..hardware.report import format_bytes
 from ..models.catalog import load_catalog
 from ..models.locate import list_catalog_models
 from ..paths import PACK_ROOT
+from ..video.write.encoders import ENCODERS
 from .run_options import RunOptions, get_default_models_dir
 
 _OLDEST_COMFYUI = "0.3.60"
@@ -25,7 +26,7 @@ _MIN_TILE_MEMORY_BYTES = 4_000_000_000
 def diagnose(output_dir: Path) -> Iterator[Finding]:
     """Yield every finding, in the order in which problems should be solved. Never raises."""
     machine = detect(folders=(output_dir,))
-    yield from check_installation(machine)
+    yield from check_installation(machine, {row.name: row.title for row in ENCODERS.values()})
     yield from check_weights(RunOptions().resolve_model_folders())
     for description, folder in (
         ("The models folder", get_default_models_dir()),

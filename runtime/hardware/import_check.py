@@ -1,7 +1,7 @@
 """Import the libraries of Upscale8K and test what breaks most often in each. Runs by path, in a process of its own.
 
 Prints a JSON line before and after each library, so that a crash shows which library caused it. Arguments: ``cuda`` to test
-an NVIDIA GPU, ``nvenc`` to test its video encoder.
+an NVIDIA GPU, ``nvenc`` to test its video encoder, ``NAME=TITLE`` for each encoder that FFmpeg should have.
 """
 
 # The libraries checked here may be untyped or broken.
@@ -15,15 +15,6 @@ from collections.abc import Callable
 from fractions import Fraction
 from importlib import import_module
 from typing import Any
-
-ENCODERS = {
-    "libx265": "HEVC",
-    "libx264": "H.264",
-    "libsvtav1": "AV1",
-    "prores_ks": "ProRes",
-    "ffv1": "FFV1",
-    "libvpx-vp9": "VP9",
-}
 
 
 def check_torch() -> dict[str, Any]:
@@ -48,9 +39,10 @@ def check_cuda() -> dict[str, Any]:
     return {"version": str((ones @ ones).sum().item())}
 
 
-def check_av() -> dict[str, Any]:
+def check_av(encoders: list[str]) -> dict[str, Any]:
     library: Any = import_module("av")
-    missing = [title for name, title in ENCODERS.items() if name not in library.codecs_available]
+    names_and_titles = (encoder.split("=") for encoder in encoders)
+    missing = [title for name, title in names_and_titles if name not in library.codecs_available]
     return {"version": library.__version__, "missing": missing}
 
 
@@ -72,7 +64,7 @@ def main(wanted: list[str]) -> None:
         "torch": check_torch,
         "torchvision": check_torchvision,
         "spandrel": make_import_check("spandrel"),
-        "av": check_av,
+        "av": lambda: check_av([argument for argument in wanted if "=" in argument]),
         "cv2": make_import_check("cv2"),
         "OpenImageIO": make_import_check("OpenImageIO"),
         "cuda": check_cuda,

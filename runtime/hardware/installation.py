@@ -6,7 +6,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -44,14 +44,17 @@ class Finding:
         return f"{self.what} {self.hint}".strip()
 
 
-def check_installation(machine: Machine) -> list[Finding]:
-    """Check Python, the libraries and the GPU. Imports the libraries in another process, which takes some seconds."""
+def check_installation(machine: Machine, encoders: Mapping[str, str]) -> list[Finding]:
+    """Check Python, the libraries and the GPU. Imports the libraries in another process, which takes some seconds.
+
+    ``encoders`` are those that FFmpeg should have, as FFmpeg's name to a title.
+    """
     return [
         *check_python(sys.version_info[:2]),
         *check_requirements(),
         *check_conflicts(),
         *check_gpus(machine),
-        *check_imports(machine),
+        *check_imports(machine, encoders),
     ]
 
 
@@ -148,11 +151,12 @@ def check_gpus(machine: Machine) -> Iterator[Finding]:
         yield Finding("ok", "No NVIDIA GPU was found: images are computed on the processor.")
 
 
-def check_imports(machine: Machine, script: Path = IMPORT_CHECK) -> Iterator[Finding]:
+def check_imports(machine: Machine, encoders: Mapping[str, str], script: Path = IMPORT_CHECK) -> Iterator[Finding]:
     """Import each library in another process, because a broken library may crash it."""
     usable = [gpu for gpu in machine.gpus if gpu.kind == "cuda" and gpu.usable]
     extra = ["cuda"] if usable and (machine.torch_build or "").startswith("CUDA") else []
     extra += ["nvenc"] if any(gpu.encoder for gpu in usable) else []
+    extra += [f"{name}={title}" for name, title in encoders.items()]
     try:
         completed = subprocess.run(
             [sys.executable, "-P", str(script), *extra], capture_output=True, text=True, timeout=_TIMEOUT_SECONDS, check=False

@@ -43,7 +43,7 @@ def test_what_is_not_there_is_refused(arguments: tuple[str, ...], fact: str, pla
 
 
 def test_doctor_says_what_is_well(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(installation, "check_imports", lambda machine: [])  # tested where it lives; it takes seconds
+    monkeypatch.setattr(installation, "check_imports", lambda machine, encoders: [])  # tested where it lives; it takes seconds
     answer = place("doctor")
     assert answer.code == (1 if "PROBLEM" in answer.out else 0), answer.out
     for fact in (

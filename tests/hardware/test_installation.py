@@ -99,8 +99,9 @@ def test_notes_of_the_machine_are_problems() -> None:
 
 
 def test_the_real_libraries_are_imported() -> None:
-    findings = list(check_imports(machine()))
+    findings = list(check_imports(machine(), {"ffv1": "FFV1", "no_such_encoder": "Nothing"}))
     assert problems(findings) == []
+    assert [one.what for one in findings if one.level == "note"] == ["This build of PyAV cannot write Nothing."]
     for name in ("torch", "torchvision", "spandrel", "av", "cv2", "OpenImageIO"):
         assert name in str(findings[-1])
 
@@ -119,7 +120,7 @@ def test_the_import_check_does_not_import_files_next_to_it() -> None:
 def test_a_library_that_crashes_is_named(tmp_path: Path) -> None:
     script = tmp_path / "import_check.py"
     script.write_text('import os\nprint(\'{"trying": "numpy"}\', flush=True)\nos.abort()\n')
-    (problem,) = problems(check_imports(machine(), script))
+    (problem,) = problems(check_imports(machine(), {}, script))
     assert "Importing numpy crashed Python" in problem
 
 

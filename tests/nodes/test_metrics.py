@@ -58,9 +58,11 @@ def test_a_single_image_is_compared_with_a_whole_batch(node_id: str, nodes: dict
 
 def test_artifacts_come_as_sentences_json_and_numbers(nodes: dict[str, Any]) -> None:
     reference = torch.full((1, 64, 64, 3), 0.5)
-    noisy = repeated(reference) + torch.from_numpy(RNG.normal(0, 5 / 255, (1, 128, 128, 1)).astype(np.float32))
+    noisy = repeated(reference) + torch.from_numpy(
+        np.random.default_rng(1).normal(0, 5 / 255, (1, 128, 128, 1)).astype(np.float32)
+    )
     shown = nodes["ArtifactMetric"]().run(reference, noisy, 16)
-    findings, report, halo, consistency, _, noise, _, seams = shown["result"]
+    findings, report, halo, consistency, _, noise, _, seams, *_ = shown["result"]
     assert shown["ui"] == {"text": [findings]}
     assert findings.startswith("Noise: 5.")
     assert noise == pytest.approx(5, rel=0.1)

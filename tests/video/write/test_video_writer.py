@@ -86,13 +86,13 @@ def test_patches_come_back_from_a_lossless_file_as_the_equations_say(tmp_path: P
     assert np.abs(error).max() < (1.7 if bits == 8 else 0.45)
 
 
-@pytest.mark.parametrize("codec", ["h264", "hevc", "av1", "prores", "ffv1", "vp9"])
+@pytest.mark.parametrize("codec", ENCODERS)
 def test_variable_times_survive_every_codec_in_every_container(tmp_path: Path, codec: str) -> None:
     times = variable_times(24)
     for container in ENCODERS[codec].containers:
         path = tmp_path / f"out.{container}"
-        bits = 10 if codec == "prores" else 8
-        settings = VideoWriteSettings(codec, container, bits, segment_seconds=Fraction(1, 3))
+        bits, chroma = next(iter(ENCODERS[codec].pixel_formats))
+        settings = VideoWriteSettings(codec, container, bits, chroma, segment_seconds=Fraction(1, 3))
         write_video(video(24, times=[900 + time for time in times]), path, settings, Seen())
         expected = [(900 + time) * TICKS for time in times]
         found = frame_times(path)
@@ -178,8 +178,8 @@ def test_pixels_that_are_not_square_stay_so(tmp_path: Path, codec: str) -> None:
     """In every container, as ffprobe and FFmpeg's decoder read it; WebM's own field counts whole pixels: 137 for 136.5."""
     for container in ENCODERS[codec].containers:
         path = tmp_path / f"o.{container}"
-        bits = 8 if codec == "vp9" else 10
-        write_video(video(3, pixel_aspect=Fraction(64, 45)), path, VideoWriteSettings(codec, container, bits), Seen())
+        bits, chroma = next(iter(ENCODERS[codec].pixel_formats))
+        write_video(video(3, pixel_aspect=Fraction(64, 45)), path, VideoWriteSettings(codec, container, bits, chroma), Seen())
         found = Fraction(*map(int, ffprobe(path)["sample_aspect_ratio"].split(":")))
         assert found == (Fraction(137, 96) if container == "webm" else Fraction(64, 45)), container
         assert len(decoded(path, "rgb24")) == 3
