@@ -50,7 +50,7 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
     "runtime/cli": ROOT_MODULES
     | {
         f"runtime/{name}"
-        for name in ("graph", "host", "atomic_write", "hardware", "models", "trt", "bench", "comfyui", "result_cache")
+        for name in ("graph", "host", "atomic_write", "hardware", "models", "trt", "bench", "comfyui", "result_cache", "video")
     }
     | {"nodes", BACKEND_TABLE},
     "nodes": BASE
