@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..runtime.upscale.backends.base import PRECISIONS, list_backend_choices
+from ..runtime.upscale import PRECISIONS, list_backend_choices
 from .declare import FOLDER_TOOLTIP, int_input, text_input
 from .outputs import format_ui_files, join_folder
 from .validate import (
@@ -101,11 +101,8 @@ class Benchmark:
         repeats: int = 3,
         earlier: str = "",
     ) -> dict[str, Any]:
-        from ..runtime.bench.model_speed import benchmark_models
-        from ..runtime.bench.results.benchmark_files import write_benchmark
-        from ..runtime.bench.results.benchmark_plot import plot_benchmark
-        from ..runtime.bench.results.benchmark_table import format_table
-        from ..runtime.comfyui.types.image import to_image_tensor
+        from ..runtime.bench import benchmark_models, format_table, plot_benchmark, write_benchmark
+        from ..runtime.comfyui import to_image_tensor
 
         host = self.host
         results = benchmark_models(

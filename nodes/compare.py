@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..runtime.upscale.backends.base import PRECISIONS
+from ..runtime.upscale import PRECISIONS
 from .declare import (
     CROP_TOOLTIP,
     FOLDER_TOOLTIP,
@@ -91,7 +91,7 @@ class ComparisonReport:
     @classmethod
     def IS_CHANGED(cls, models: str | None, **_: Any) -> str:
         """Weights that were pulled since the last run change the report."""
-        from ..runtime.bench.model_comparison import list_compared_models
+        from ..runtime.bench import list_compared_models
 
         found = list_compared_models(models, cls.host.model_folders()) if models else []
         return repr([(one.id, one.problem) for one in found])
@@ -109,12 +109,10 @@ class ComparisonReport:
         backend: str = "auto",
         scores: str = "",
     ) -> dict[str, Any]:
-        from ..runtime.bench.model_comparison import run_comparison
-        from ..runtime.comfyui.types.image import to_image_tensor
-        from ..runtime.report.comparison_sheet import draw_sheet
-        from ..runtime.report.markdown_report import render_markdown
-        from ..runtime.report.report_files import write_report
-        from ..runtime.upscale.resolved_settings import TiledUpscaleSettings
+        from ..runtime.bench import run_comparison
+        from ..runtime.comfyui import to_image_tensor
+        from ..runtime.report import draw_sheet, render_markdown, write_report
+        from ..runtime.upscale import TiledUpscaleSettings
 
         host = self.host
         effective_backend = backend if host.backend() == "auto" else host.backend()
@@ -162,9 +160,9 @@ class ComparisonSheet:
         return crop_is_valid(crop)
 
     def run(self, source: Any, image_1: Any, labels: str, crop: str, **images: Any) -> tuple[Any]:
-        from ..runtime.bench.model_comparison import compare_given_images
-        from ..runtime.comfyui.types.image import to_image_tensor
-        from ..runtime.report.comparison_sheet import draw_sheet
+        from ..runtime.bench import compare_given_images
+        from ..runtime.comfyui import to_image_tensor
+        from ..runtime.report import draw_sheet
 
         connected = {"image_1": image_1, **{name: image for name, image in sorted(images.items()) if image is not None}}
         comparison = compare_given_images(source, list(connected.values()), list(connected), labels, crop)

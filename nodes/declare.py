@@ -5,10 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Literal
 
-from ..runtime.metrics.external_scores.score_table import SCORE_KEYS_TEXT
-from ..runtime.upscale.backends.base import PRECISIONS, list_backend_choices
-from ..runtime.upscale.target_size import TARGET_NAMES
-from ..runtime.upscale.tiles import MIN_TILE
+from ..runtime.metrics import SCORE_KEYS_TEXT
+from ..runtime.upscale import MIN_TILE, PRECISIONS, TARGET_NAMES, list_backend_choices
 
 Input = tuple[Any, dict[str, Any]]
 

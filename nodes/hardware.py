@@ -48,21 +48,17 @@ class HWProbe:
     @classmethod
     def IS_CHANGED(cls, **_: Any) -> str:
         """Return the machine without its free memory; otherwise every run would upscale anew what is connected."""
-        from ..runtime.hardware.detect import detect
+        from ..runtime.hardware import detect_machine
 
-        machine = detect()
+        machine = detect_machine()
         gpus = [(gpu.name, gpu.total, gpu.usable) for gpu in machine.gpus]
         return repr((machine.cpu, machine.memory.total, gpus, machine.driver, machine.torch_build, machine.versions))
 
     def run(self, upscale_model: Any = None, calibrate: bool = False) -> dict[str, Any]:
-        from ..runtime.bench.calibrate import calibrate_with_progress, describe_network
-        from ..runtime.hardware.calibration import load_calibration
-        from ..runtime.hardware.detect import detect
-        from ..runtime.hardware.report import format_report
-        from ..runtime.hardware.settings import recommend_settings
-        from ..runtime.hardware.torch_devices import is_torch_loaded
+        from ..runtime.bench import calibrate_with_progress, describe_network
+        from ..runtime.hardware import detect_machine, format_report, is_torch_loaded, load_calibration, recommend_settings
 
-        machine = detect(ask_torch=is_torch_loaded(), folders=(self.host.folder("output"),))
+        machine = detect_machine(ask_torch=is_torch_loaded(), folders=(self.host.folder("output"),))
         if calibrate:
             calibrate_with_progress(machine, self.host.device(), self.host.model_folders(), self.host.progress)
         network = None if upscale_model is None else describe_network(upscale_model)

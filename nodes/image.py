@@ -65,9 +65,7 @@ class TiledUpscale:
         settings: Any = None,
         color_fix: Any = "off",
     ) -> tuple[Any]:
-        from ..runtime.upscale.image_batch import upscale_batch
-        from ..runtime.upscale.memory import check_result_fits
-        from ..runtime.upscale.resolved_settings import build_upscale_settings
+        from ..runtime.upscale import build_upscale_settings, check_result_fits, upscale_batch
 
         check_result_fits(image.shape, upscale_model, target)
         upscale_settings = build_upscale_settings(
@@ -122,7 +120,7 @@ class ImageIn:
         return f"{path}:{path.stat().st_mtime_ns}:{max_megapixels}"
 
     def run(self, image: str, max_megapixels: int = 1000) -> tuple[Any, Any]:
-        from ..runtime.comfyui.types.image import read_image
+        from ..runtime.comfyui import read_image
 
         return read_image(self.host.find_input(image), max_pixels=self.host.get_max_input_pixels(max_megapixels * 1_000_000))
 
@@ -181,7 +179,7 @@ class ImageOut:
         prompt: Any = None,
         extra_pnginfo: Any = None,
     ) -> dict[str, Any]:
-        from ..runtime.comfyui.types.image import ImageSaveOptions, write_images
+        from ..runtime.comfyui import ImageSaveOptions, write_images
 
         write_request = ImageSaveOptions(
             filename=filename,

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..runtime.metrics.choices import AUTO_COLORMAP, COLORMAPS, DIFF_KINDS, DRIFT_MODES, MAP_SIZES
-from ..runtime.metrics.metric_table import ARTIFACT_METRICS
+from ..runtime.metrics import ARTIFACT_METRICS, AUTO_COLORMAP, COLORMAPS, DIFF_KINDS, DRIFT_MODES, MAP_SIZES
 from .declare import SCORES_TOOLTIP, bool_input, choice_input, float_input, int_input, text_input, wire_input
 from .validate import scores_are_known
 
@@ -80,7 +79,7 @@ class ColorDriftMetric:
         colours: str = AUTO_COLORMAP,
         every_nth: int = 1,
     ) -> dict[str, Any]:
-        from ..runtime.comfyui.types.color_drift import measure_drift_values
+        from ..runtime.comfyui import measure_drift_values
 
         drift, heat_map, report = measure_drift_values(reference, upscaled, mode, scale, colours, every_nth, self.host.progress)
         return _make_text_output(drift.sentence, (heat_map, drift.de2000.mean, drift.sentence, report))
@@ -127,7 +126,7 @@ class DiffMap:
         at: Any = "reference",
         legend: bool = True,
     ) -> tuple[Any]:
-        from ..runtime.metrics.batch_metrics import draw_batch_diff_maps
+        from ..runtime.metrics import draw_batch_diff_maps
 
         with self.host.progress(max(len(reference), len(image)), "image") as progress:
             return (draw_batch_diff_maps(reference, image, kind, gain, colours, at, progress.advance, legend=legend),)
@@ -172,7 +171,7 @@ class ArtifactMetric:
         return scores_are_known(scores)
 
     def run(self, reference: Any, upscaled: Any, tile: int = 0, scores: str = "", halo: int = 0) -> dict[str, Any]:
-        from ..runtime.metrics.batch_metrics import measure_artifact_report
+        from ..runtime.metrics import measure_artifact_report
 
         findings, report, numbers = measure_artifact_report(reference, upscaled, tile, halo, scores, self.host.progress)
         return _make_text_output(findings, (findings, report, *numbers))

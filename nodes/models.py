@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from ..runtime.models.locate import find_model, list_selector_names
+from ..runtime.models import find_model, list_selector_names
 from .declare import choice_input
 from .validate import model_is_there
 
@@ -55,7 +55,7 @@ class UpscaleModelNode:
         return f"{path}:{path.stat().st_mtime_ns}"
 
     def run(self, model: str) -> tuple[Any]:
-        from ..runtime.models.load import load_model
+        from ..runtime.models import load_model
 
         return (self.host.register_model(load_model(find_model(model, self.host.model_folders()))),)
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from ..runtime.paths import expand_tokens
 
 if TYPE_CHECKING:
-    from ..runtime.comfyui.types.image import FindOutputPath
+    from ..runtime.comfyui import FindOutputPath
     from ..runtime.host import Host
     from ..runtime.paths import Folder
 

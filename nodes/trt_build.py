@@ -59,8 +59,7 @@ class TRTBuild:
         target: str = "",
         engine: str = "",
     ) -> tuple[Any]:
-        from ..runtime.trt.engine_info import find_engine_path
-        from ..runtime.trt.get_or_build import EngineSettings, attach_built_engine
+        from ..runtime.trt import EngineSettings, attach_built_engine, find_engine_path
 
         path = find_engine_path(engine, self.host.model_folders())
         settings = EngineSettings(precision, tile, static, workspace, target, path, self.host.device())

@@ -9,13 +9,11 @@ from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from ..runtime.errors import Upscale8KError, WorkflowError
-from ..runtime.media.geometry import Size
-from ..runtime.metrics.external_scores.score_table import parse_scores
-from ..runtime.models.locate import find_model, resolve_model_names, split_names
-from ..runtime.report.crop_spec import parse_crop_specs
-from ..runtime.upscale.backends.base import PRECISIONS, list_backend_choices
-from ..runtime.upscale.target_size import MODEL_SCALE, compute_final_size
-from ..runtime.upscale.tiles import MIN_TILE
+from ..runtime.media import Size
+from ..runtime.metrics import parse_scores
+from ..runtime.models import find_model, resolve_model_names, split_names
+from ..runtime.report import parse_crop_specs
+from ..runtime.upscale import MIN_TILE, MODEL_SCALE, PRECISIONS, compute_final_size, list_backend_choices
 from .declare import LARGEST_TILE
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..runtime.file_types import VIDEO_SUFFIXES, is_sequence_pattern
 from ..runtime.paths import expand_tokens
-from ..runtime.video.write.encoders import ENCODERS, HARDWARE_FAMILIES, MUXER_NAMES
+from ..runtime.video import ENCODERS, HARDWARE_FAMILIES, MUXER_NAMES
 from .declare import (
     AS_SOURCE,
     DEPTHS,
@@ -119,7 +119,7 @@ class VideoIn:
         every_nth: int = 1,
         deinterlace: Any = "refuse",
     ) -> tuple[Any]:
-        from ..runtime.comfyui.types.video import open_video_value
+        from ..runtime.comfyui import open_video_value
 
         path = self.host.find_input(video)
         return (open_video_value(path, self.host.progress, start, duration, frame_cap or None, every_nth, deinterlace),)
@@ -162,10 +162,8 @@ class TiledUpscaleVideo:
         settings: Any = None,
         color_fix: Any = "off",
     ) -> tuple[Any]:
-        from ..runtime.comfyui.types.video import map_video_value
-        from ..runtime.upscale.memory import check_result_fits
-        from ..runtime.upscale.resolved_settings import build_upscale_settings
-        from ..runtime.upscale.video import upscale_video
+        from ..runtime.comfyui import map_video_value
+        from ..runtime.upscale import build_upscale_settings, check_result_fits, upscale_video
 
         width, height = video.get_dimensions()
         check_result_fits((1, height, width, 3), upscale_model, target)
@@ -257,8 +255,8 @@ class VideoOut:
         prompt: Any = None,
         extra_pnginfo: Any = None,
     ) -> dict[str, Any]:
-        from ..runtime.comfyui.types.video import write_video_value
-        from ..runtime.video.write.video_writer import VideoWriteSettings
+        from ..runtime.comfyui import write_video_value
+        from ..runtime.video import VideoWriteSettings
 
         stem, suffix = _split_suffix(filename_prefix, container)
         settings = VideoWriteSettings(
@@ -324,13 +322,13 @@ class SequenceIn:
 
     @classmethod
     def IS_CHANGED(cls, pictures: str, frame_rate: float = 24.0, gaps: str = "refuse") -> str:
-        from ..runtime.video.sequence.read import compute_sequence_fingerprint
+        from ..runtime.video import compute_sequence_fingerprint
 
         return f"{frame_rate}:{gaps}:{compute_sequence_fingerprint(cls.host.find_sequence(pictures))}"
 
     def run(self, pictures: str, frame_rate: float = 24.0, gaps: Any = "refuse") -> tuple[Any]:
-        from ..runtime.comfyui.types.video import open_sequence_value
-        from ..runtime.images.sequence_frames import make_frame_reader
+        from ..runtime.comfyui import open_sequence_value
+        from ..runtime.images import make_frame_reader
 
         max_pixels = self.host.get_max_input_pixels()
         pattern = self.host.find_sequence(pictures)
@@ -390,9 +388,9 @@ class SequenceOut:
         prompt: Any = None,
         extra_pnginfo: Any = None,
     ) -> dict[str, Any]:
-        from ..runtime.comfyui.types.video import write_sequence_value
-        from ..runtime.images.sequence_frames import make_frame_writer
-        from ..runtime.video.sequence.write import SequenceSettings
+        from ..runtime.comfyui import write_sequence_value
+        from ..runtime.images import make_frame_writer
+        from ..runtime.video import SequenceSettings
 
         text = dump_workflow_text(prompt, extra_pnginfo)
         settings = SequenceSettings(make_frame_writer(text), DEPTHS.get(bit_depth), start_number)

@@ -4,13 +4,14 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 
 import networkx
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-ROOT_MODULES = {f"runtime/{name}" for name in ("errors", "file_types", "paths", "progress")}
+ROOT_MODULES = {f"runtime/{name}" for name in ("errors", "file_types", "lazy_exports", "paths", "progress")}
 BASE = ROOT_MODULES | {"runtime/media"}
 BACKEND_TABLE = "runtime/upscale/backends/base"  # a leaf of its own: it imports nothing but errors, so that anyone may read it
 ALLOWED_IMPORTS = {  # package or root module: what it may import. An import that is not written here is a mistake.
@@ -20,22 +21,25 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
     "runtime/bootstrap": set(),
     "runtime/errors": set(),
     "runtime/file_types": set(),
+    "runtime/lazy_exports": set(),
     "runtime/paths": {"runtime/errors"},
     "runtime/progress": set(),
-    "runtime/media": {"runtime/errors"},
+    "runtime/media": {"runtime/errors", "runtime/lazy_exports"},
     BACKEND_TABLE: {"runtime/errors"},
-    "runtime/graph": {"runtime/errors", "runtime/file_types"},
+    "runtime/graph": {"runtime/errors", "runtime/file_types", "runtime/lazy_exports"},
     "runtime/atomic_write": {"runtime/errors"},
     "runtime/checksum": set(),
     "runtime/file_lock": {"runtime/errors"},
     "runtime/host": ROOT_MODULES | {"runtime/atomic_write"},
-    "runtime/hardware": {"runtime/errors", "runtime/atomic_write", "runtime/paths", BACKEND_TABLE},
+    "runtime/hardware": ROOT_MODULES | {"runtime/atomic_write", BACKEND_TABLE},
     "runtime/images": BASE | {"runtime/atomic_write"},
     "runtime/metrics": BASE | {"runtime/images"},
     "runtime/models": BASE | {"runtime/atomic_write", "runtime/checksum", "runtime/file_lock"},
     "runtime/comfyui": BASE
     | {f"runtime/{name}" for name in ("atomic_write", "graph", "host", "images", "metrics", "models", "upscale", "video")},
-    "runtime/result_cache": {f"runtime/{name}" for name in ("errors", "graph", "paths", "atomic_write", "checksum")}
+    "runtime/result_cache": {
+        f"runtime/{name}" for name in ("errors", "graph", "lazy_exports", "paths", "atomic_write", "checksum")
+    }
     | {BACKEND_TABLE},
     "runtime/trt": ROOT_MODULES | {"runtime/hardware", "runtime/models", "runtime/atomic_write"},
     "runtime/upscale": BASE
@@ -92,6 +96,17 @@ def package_of(path: Path) -> str:
     return parts[0] if parts[0] in ("nodes", "__init__") else "/".join(parts[:2])
 
 
+@cache
+def face_of(package: Path) -> dict[str, Path]:
+    """The names that a package's ``__init__.py`` exports, and the module of each."""
+    if package.name != "__init__.py":
+        return {}
+    tree = ast.parse(package.read_text(encoding="utf-8"))
+    statements = [node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom) and node.level == 1 and node.module]
+    modules = {alias.name: package.parent.joinpath(*str(node.module).split(".")) for node in statements for alias in node.names}
+    return {name: module.with_suffix(".py") for name, module in modules.items() if module.with_suffix(".py").exists()}
+
+
 def iterate_imports(path: Path, skipped: frozenset[int] = frozenset()) -> Iterator[Path]:
     """The modules of the pack that a module imports, at the top or inside a function."""
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -101,7 +116,8 @@ def iterate_imports(path: Path, skipped: frozenset[int] = frozenset()) -> Iterat
                 inside = module / alias.name
                 found = [inside.with_suffix(".py"), inside, module.parent / f"{module.name}.py", module]
                 target = next(each for each in found if each.exists())
-                yield target / "__init__.py" if target.is_dir() else target
+                target = target / "__init__.py" if target.is_dir() else target
+                yield face_of(target).get(alias.name, target)
 
 
 def imported_packages(path: Path) -> set[str]:

@@ -30,7 +30,7 @@ class RebatchImages:
         return {"required": {"images": ANY_IMAGE, "batch_size": int_spec(1, 1, MAX_BATCH)}}
 
     def rebatch(self, images: list[Any], batch_size: list[int]) -> tuple[list[Any]]:
-        from ...runtime.comfyui.builtin.image_ops import rebatch_images
+        from ...runtime.comfyui import rebatch_images
 
         return (rebatch_images(images, batch_size[0]),)
 
@@ -51,7 +51,7 @@ class ImageFromBatch:
         return {"required": {"image": ANY_IMAGE, "batch_index": index, "length": int_spec(1, 1, MAX_BATCH)}}
 
     def take(self, image: Any, batch_index: int, length: int) -> tuple[Any]:
-        from ...runtime.comfyui.builtin.image_ops import take_from_batch
+        from ...runtime.comfyui import take_from_batch
 
         return (take_from_batch(image, batch_index, length),)
 
@@ -71,7 +71,7 @@ class RepeatImageBatch:
         return {"required": {"image": ANY_IMAGE, "amount": int_spec(1, 1, MAX_BATCH)}}
 
     def repeat(self, image: Any, amount: int) -> tuple[Any]:
-        from ...runtime.comfyui.builtin.image_ops import repeat_batch
+        from ...runtime.comfyui import repeat_batch
 
         return (repeat_batch(image, amount),)
 
@@ -93,7 +93,7 @@ class BatchImagesNode:
 
     def batch(self, **images: Any) -> tuple[Any]:
         """``images`` are named ``images.image0``, ``images.image1``, ..., and joined in the order of these numbers."""
-        from ...runtime.comfyui.builtin.image_resize import batch_all_images
+        from ...runtime.comfyui import batch_all_images
 
         names = [f"images.image{number}" for number in range(_MAX_GROUP)]
         return (batch_all_images([images[name] for name in names if name in images]),)
@@ -117,8 +117,8 @@ class SplitImageToTileList:
         return {"required": {"image": ANY_IMAGE, "tile_width": side, "tile_height": side, "overlap": overlap}}
 
     def split(self, image: Any, tile_width: int, tile_height: int, overlap: int) -> tuple[list[Any]]:
-        from ...runtime.comfyui.builtin.image_ops import split_tiles
-        from ...runtime.media.geometry import Size
+        from ...runtime.comfyui import split_tiles
+        from ...runtime.media import Size
 
         return (split_tiles(image, Size(tile_width, tile_height), overlap),)
 
@@ -141,8 +141,8 @@ class ImageMergeTileList:
         return {"required": {"image_list": ANY_IMAGE, "final_width": side, "final_height": side, "overlap": overlap}}
 
     def merge(self, image_list: list[Any], final_width: list[int], final_height: list[int], overlap: list[int]) -> tuple[Any]:
-        from ...runtime.comfyui.builtin.image_ops import merge_tiles
-        from ...runtime.media.geometry import Size
+        from ...runtime.comfyui import merge_tiles
+        from ...runtime.media import Size
 
         return (merge_tiles(image_list, Size(final_width[0], final_height[0]), overlap[0]),)
 

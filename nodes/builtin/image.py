@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ...runtime.file_types import IMAGE_SUFFIXES
-from ...runtime.models.locate import find_model, list_selector_names
+from ...runtime.models import find_model, list_selector_names
 from ..outputs import collect_workflow_text, format_ui_files, make_numbered_path_finder
 from ..validate import file_is_there, model_is_there, output_is_possible
 
@@ -49,7 +49,7 @@ class LoadImage:
         return file_is_there(cls.host, image)
 
     def load_image(self, image: str) -> tuple[Any, Any]:
-        from ...runtime.comfyui.types.image import load_image_tensors
+        from ...runtime.comfyui import load_image_tensors
 
         return load_image_tensors(self.host.find_input(image), max_pixels=self.host.get_max_input_pixels())
 
@@ -98,7 +98,7 @@ class SaveImage:
         self, images: Any, filename_prefix: str = "ComfyUI", prompt: Any = None, extra_pnginfo: Any = None
     ) -> dict[str, Any]:
         """Save ``images`` (B, H, W, 3 or 4), or (B, H, W) grey."""
-        from ...runtime.comfyui.types.image import save_image_tensors
+        from ...runtime.comfyui import save_image_tensors
 
         pixels = images.unsqueeze(-1) if getattr(images, "ndim", 4) == 3 else images
         prefix = self._get_subfolder_prefix() + filename_prefix + self.prefix_append
@@ -146,7 +146,7 @@ class UpscaleModelLoader:
         return model_is_there(cls.host, model_name)
 
     def load_model(self, model_name: str) -> tuple[Any]:
-        from ...runtime.models.load import load_model
+        from ...runtime.models import load_model
 
         return (load_model(find_model(model_name, self.host.model_folders())),)
 
@@ -175,7 +175,7 @@ class ImageUpscaleWithModel:
         return {"required": {"upscale_model": ("UPSCALE_MODEL",), "image": ("IMAGE",)}}
 
     def upscale(self, upscale_model: Any, image: Any) -> tuple[Any]:
-        from ...runtime.comfyui.builtin.image_scale import upscale_with_model
+        from ...runtime.comfyui import upscale_with_model
 
         return (upscale_with_model(image, upscale_model, self.host.device(), self.host.progress),)
 
@@ -209,7 +209,7 @@ class ImageScale:
         }
 
     def upscale(self, image: Any, upscale_method: Any, width: int, height: int, crop: str) -> tuple[Any]:
-        from ...runtime.comfyui.builtin.image_scale import scale_images
+        from ...runtime.comfyui import scale_images
 
         return (scale_images(image, width, height, upscale_method, crop=crop == "center"),)
 
@@ -230,7 +230,7 @@ class ImageScaleBy:
         return {"required": {"image": ("IMAGE",), "upscale_method": (RESIZE_METHODS,), "scale_by": ("FLOAT", factor)}}
 
     def upscale(self, image: Any, upscale_method: Any, scale_by: float) -> tuple[Any]:
-        from ...runtime.comfyui.builtin.image_scale import scale_images_by as scaled
+        from ...runtime.comfyui import scale_images_by as scaled
 
         return (scaled(image, scale_by, upscale_method),)
 
@@ -252,7 +252,7 @@ class ImageCrop:
         return {"required": {"image": ("IMAGE",), "width": _side_spec(1), "height": _side_spec(1), "x": corner, "y": corner}}
 
     def crop(self, image: Any, width: int, height: int, x: int, y: int) -> tuple[Any]:
-        from ...runtime.comfyui.builtin.image_scale import crop_images
+        from ...runtime.comfyui import crop_images
 
         return (crop_images(image, x, y, width, height),)
 
@@ -273,7 +273,7 @@ class ImageBatch:
         return {"required": {"image1": ("IMAGE",), "image2": ("IMAGE",)}}
 
     def batch(self, image1: Any, image2: Any) -> tuple[Any]:
-        from ...runtime.comfyui.builtin.image_scale import batch_images
+        from ...runtime.comfyui import batch_images
 
         return (batch_images(image1, image2),)
 

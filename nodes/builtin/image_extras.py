@@ -51,7 +51,7 @@ class ImageScaleToTotalPixels:
         }
 
     def upscale(self, image: Any, upscale_method: Any, megapixels: float, resolution_steps: int) -> tuple[Any]:
-        from ...runtime.comfyui.builtin.image_resize import scale_to_total_pixels
+        from ...runtime.comfyui import scale_to_total_pixels
 
         return (scale_to_total_pixels(image, megapixels, resolution_steps, upscale_method),)
 
@@ -72,7 +72,7 @@ class ImageScaleToMaxDimension:
         return {"required": {"image": ANY_IMAGE, "upscale_method": _combo_spec(methods), "largest_size": _side_spec()}}
 
     def upscale(self, image: Any, upscale_method: Any, largest_size: int) -> tuple[Any]:
-        from ...runtime.comfyui.builtin.image_resize import scale_to_longer_side
+        from ...runtime.comfyui import scale_to_longer_side
 
         return (scale_to_longer_side(image, largest_size, upscale_method),)
 
@@ -92,7 +92,7 @@ class ImageInvert:
         return {"required": {"image": ("IMAGE",)}}
 
     def invert(self, image: Any) -> tuple[Any]:
-        from ...runtime.comfyui.builtin.image_ops import invert_images
+        from ...runtime.comfyui import invert_images
 
         return (invert_images(image),)
 
@@ -119,7 +119,7 @@ class EmptyImage:
         }
 
     def generate(self, width: int, height: int, batch_size: int = 1, color: int = 0) -> tuple[Any]:
-        from ...runtime.comfyui.builtin.image_ops import make_empty_images
+        from ...runtime.comfyui import make_empty_images
 
         return (make_empty_images(width, height, batch_size, color),)
 
@@ -144,8 +144,7 @@ class LoadImageMask:
         return file_is_there(cls.host, image)
 
     def load_image_mask(self, image: str, channel: str) -> tuple[Any]:
-        from ...runtime.comfyui.builtin.image_ops import extract_channel_mask
-        from ...runtime.comfyui.types.image import load_image_tensors
+        from ...runtime.comfyui import extract_channel_mask, load_image_tensors
 
         images, masks = load_image_tensors(self.host.find_input(image), max_pixels=self.host.get_max_input_pixels())
         return (extract_channel_mask(images, masks, channel),)
@@ -172,7 +171,7 @@ class LoadImageOutput:
         return file_is_there(cls.host, image)
 
     def load_image(self, image: str) -> tuple[Any, Any]:
-        from ...runtime.comfyui.types.image import load_image_tensors
+        from ...runtime.comfyui import load_image_tensors
 
         return load_image_tensors(self.host.find_input(image), max_pixels=self.host.get_max_input_pixels())
 
@@ -212,7 +211,7 @@ class SplitImageWithAlpha:
         return {"required": {"image": ANY_IMAGE}}
 
     def split(self, image: Any) -> tuple[Any, Any]:
-        from ...runtime.comfyui.builtin.image_ops import split_alpha
+        from ...runtime.comfyui import split_alpha
 
         return split_alpha(image)
 
@@ -232,7 +231,7 @@ class JoinImageWithAlpha:
         return {"required": {"image": ANY_IMAGE, "alpha": ("MASK", {})}}
 
     def join(self, image: Any, alpha: Any) -> tuple[Any]:
-        from ...runtime.comfyui.builtin.image_ops import join_alpha
+        from ...runtime.comfyui import join_alpha
 
         return (join_alpha(image, alpha),)
 
@@ -263,7 +262,7 @@ class ImageCompare:
         return {"ui": {"a_images": self._save_preview(image_a, "a"), "b_images": self._save_preview(image_b, "b")}}
 
     def _save_preview(self, images: Any, letter: str) -> list[dict[str, str]]:
-        from ...runtime.comfyui.types.image import save_image_tensors
+        from ...runtime.comfyui import save_image_tensors
 
         if images is None:
             return []
@@ -327,7 +326,7 @@ class ResizeImageMaskNode:
 
     def resize(self, input: Any, resize_type: str, scale_method: Any = "area", **shown_inputs: Any) -> tuple[Any]:
         """``shown_inputs`` are those of the choice, named ``resize_type.width`` and so on."""
-        from ...runtime.comfyui.builtin.image_resize import resize_by_mode
+        from ...runtime.comfyui import resize_by_mode
 
         values = {name.removeprefix("resize_type."): value for name, value in shown_inputs.items()}
         return (resize_by_mode(input, resize_type, values, scale_method),)
@@ -388,7 +387,7 @@ class SaveImageAdvanced:
         **shown_inputs: Any,
     ) -> dict[str, Any]:
         """``shown_inputs`` are those of the format, named ``format.bit_depth`` and ``format.input_color_space``."""
-        from ...runtime.comfyui.builtin.save_image_advanced import save_image_advanced
+        from ...runtime.comfyui import save_image_advanced
 
         text = dump_workflow_text(prompt, extra_pnginfo)
         bits = int(shown_inputs["format.bit_depth"].partition("-")[0])

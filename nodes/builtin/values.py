@@ -94,7 +94,7 @@ class PreviewAny:
         return {"required": {"source": ("*", {})}}
 
     def show(self, source: Any) -> dict[str, Any]:
-        from ...runtime.comfyui.builtin.preview_any import format_value
+        from ...runtime.comfyui import format_value
 
         text = format_value(source)
         return {"ui": {"text": (text,)}, "result": (text,)}

@@ -39,7 +39,7 @@ class LoadVideo:
         return f"{path}:{path.stat().st_mtime_ns}"
 
     def load(self, file: str) -> tuple[Any]:
-        from ...runtime.comfyui.builtin.video import VideoFromFile
+        from ...runtime.comfyui import VideoFromFile
 
         return (VideoFromFile(self.host.find_input(file)),)
 
@@ -121,7 +121,7 @@ class CreateVideo:
         }
 
     def create(self, images: Any, fps: float, audio: Any = None, bit_depth: int = 8) -> tuple[Any]:
-        from ...runtime.comfyui.builtin.video import VideoComponents, VideoFromComponents
+        from ...runtime.comfyui import VideoComponents, VideoFromComponents
 
         return (VideoFromComponents(VideoComponents(images, Fraction(fps), audio), bit_depth),)
 

@@ -142,7 +142,7 @@ class _ComfyProgress:
         began = time.monotonic()
         if began < self._next_preview:
             return
-        from ...runtime.images.resize import make_preview
+        from ...runtime.images import make_preview
 
         self._bar.update_absolute(self._bar.current, preview=("JPEG", make_preview(pixels, PREVIEW_SIDE), PREVIEW_SIDE))
         now = time.monotonic()

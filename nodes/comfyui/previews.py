@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from ...runtime.host import Host
-    from ...runtime.media.video_stream import Frame, VideoStream
-    from ...runtime.report.before_after import BeforeAfterPair, VideoFramePairs
+    from ...runtime.media import Frame, VideoStream
+    from ...runtime.report import BeforeAfterPair, VideoFramePairs
 
 COMPARED_KEY = "upscale8k_compared"
 """Key of ``ui`` with the pairs of images."""
@@ -46,7 +46,7 @@ class TiledUpscaleVideoWithPreview(TiledUpscaleVideo):
     """Records frames of the source for the node that writes the video."""
 
     def run(self, video: Any, *values: Any, **settings: Any) -> Any:
-        from ...runtime.report.before_after import VideoFramePairs
+        from ...runtime.report import VideoFramePairs
 
         frame_pairs = VideoFramePairs()
         (result,) = super().run(_tap_frames(self.host, video, frame_pairs.add_source_frame), *values, **settings)
@@ -114,8 +114,8 @@ def _write_with_preview(host: Host, video: Any, write: Callable[[Any], dict[str,
 
 def _tap_frames(host: Host, video: Any, on_frame: Callable[[Frame], None]) -> Any:
     """Return the same video that calls ``on_frame`` with each frame that is read."""
-    from ...runtime.comfyui.types.video import map_video_value
-    from ...runtime.media.video_stream import VideoStream
+    from ...runtime.comfyui import map_video_value
+    from ...runtime.media import VideoStream
 
     def tap_stream(stream: VideoStream, _: object) -> VideoStream:
         def iterate_frames(first: int = 0) -> Iterator[Frame]:
@@ -130,8 +130,8 @@ def _tap_frames(host: Host, video: Any, on_frame: Callable[[Frame], None]) -> An
 
 
 def _save_image_pairs(host: Host, images: Any, results: Any) -> list[dict[str, Any]]:
-    from ...runtime.media.geometry import Size
-    from ...runtime.report.before_after import SourceSnapshot
+    from ...runtime.media import Size
+    from ...runtime.report import SourceSnapshot
 
     found: list[tuple[str, BeforeAfterPair]] = []
     for number, (image, result) in enumerate(zip(images[:MAX_IMAGES], results[:MAX_IMAGES], strict=True), 1):
@@ -145,7 +145,7 @@ def _save_image_pairs(host: Host, images: Any, results: Any) -> list[dict[str, A
 def _save_maps(host: Host, maps: Any) -> list[dict[str, str]]:
     from PIL import Image
 
-    from ...runtime.images.quantize import to_integers
+    from ...runtime.images import to_integers
 
     paths: list[Path] = []
     for pixels in maps[:MAX_IMAGES]:
@@ -156,8 +156,7 @@ def _save_maps(host: Host, maps: Any) -> list[dict[str, str]]:
 
 
 def _save_image(host: Host, prefix: str, image: Any, format_name: Literal["PNG", "JPEG"], **options: Any) -> Path:
-    from ...runtime.images.pillow_save import save_with_pillow
-    from ...runtime.images.write import save_image
+    from ...runtime.images import save_image, save_with_pillow
 
     path = host.output_path("temp", prefix, {"PNG": ".png", "JPEG": ".jpg"}[format_name])
     return save_image(path, lambda temp: save_with_pillow(image, temp, format_name, **options), numbered=True)

@@ -20,8 +20,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ...runtime.errors import Cancelled, ModelError, OutputError
-from ...runtime.models.catalog import CatalogEntry, load_catalog
-from ...runtime.models.listing import list_models
+from ...runtime.models import CatalogEntry, list_models, load_catalog
 from ...runtime.paths import PACK_ROOT
 from ...runtime.progress import SilentProgress
 
@@ -142,7 +141,7 @@ class ModelDownload(SilentProgress):
         self._next_message = 0.0
 
     def run(self, entry: CatalogEntry, folder: Path) -> Any:
-        from ...runtime.models.pull import pull_model
+        from ...runtime.models import pull_model
 
         return pull_model(entry, folder, self.open)
 

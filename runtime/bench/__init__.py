@@ -15,3 +15,26 @@ their ratios are printed, losses included.
 * ``workers``            the processes of ``image``, ``video`` and ``peers``; ``worker_jobs`` starts them
 * ``measure``            time and peak memory; ``synthetic`` the test images
 """
+
+# pyright: reportUnusedImport=false
+
+from typing import TYPE_CHECKING
+
+from ..lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from .calibrate import calibrate_models, calibrate_with_progress, describe_network
+    from .gpu_speed import measure_gpu
+    from .halo import profile_model
+    from .image import benchmark_image
+    from .measure import describe_machine
+    from .model_comparison import compare_given_images, list_compared_models, run_comparison
+    from .model_speed import benchmark_models
+    from .peers import benchmark_peers, list_peer_versions
+    from .peers_page import format_section, write_page
+    from .results.benchmark_files import write_benchmark
+    from .results.benchmark_plot import plot_benchmark
+    from .results.benchmark_table import format_table
+    from .video import benchmark_video
+
+__getattr__ = lazy_exports(__name__, __file__)

@@ -11,25 +11,20 @@ import psutil
 import torch
 
 from ..errors import HardwareMissing, ModelError, ModelNotFound, WorkflowError
-from ..hardware.calibration import (
+from ..hardware import (
     Calibration,
     CalibrationSubject,
+    Machine,
     Measurement,
+    NetworkProfile,
     load_calibration,
     make_subject,
     measure_tiles,
     store_calibration,
 )
-from ..hardware.detect import Machine
-from ..hardware.tile_memory import NetworkProfile
-from ..models.load import Descriptor, load_model
-from ..models.locate import find_model
-from ..models.upscale_model import UpscaleModel
+from ..models import Descriptor, UpscaleModel, find_model, load_model
 from ..progress import OpenProgress
-from ..upscale.backends import open_backend
-from ..upscale.backends.base import BACKENDS
-from ..upscale.device import resolve_device, resolve_precision
-from ..upscale.malloc import reuse_freed_memory
+from ..upscale import BACKENDS, open_backend, resolve_device, resolve_precision, reuse_freed_memory
 
 CALIBRATION_MODELS = {"realesr-animevideov3": (128, 192, 256), "realesrgan-x4plus": (48, 72, 96)}
 """Models to measure, and the sides of their tiles on a CPU: some seconds in all."""

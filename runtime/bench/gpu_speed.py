@@ -13,15 +13,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..comfyui.builtin.image_scale import upscale_with_model
+from ..comfyui import upscale_with_model
 from ..errors import HardwareMissing
-from ..models.load import Descriptor
-from ..models.upscale_model import UpscaleModel
+from ..models import Descriptor, UpscaleModel
 from ..progress import open_silent_progress
-from ..upscale.backends.torch import TorchBackend
-from ..upscale.device import resolve_precision
-from ..upscale.image_batch import upscale_batch
-from ..upscale.resolved_settings import TiledUpscaleSettings, resolve_settings
+from ..upscale import TiledUpscaleSettings, TorchBackend, resolve_precision, resolve_settings, upscale_batch
 from .synthetic import compute_psnr, make_test_image
 from .worker_jobs import parse_size
 

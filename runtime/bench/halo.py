@@ -15,12 +15,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from ..images.read import read_image_file
-from ..media.geometry import Size
-from ..models.upscale_model import UpscaleModel
-from ..upscale.backends import open_backend
-from ..upscale.backends.base import Backend
-from ..upscale.device import resolve_device
+from ..images import read_image_file
+from ..media import Size
+from ..models import UpscaleModel
+from ..upscale import Backend, open_backend, resolve_device
 from .model_speed import load_or_generate
 from .synthetic import Pixels, compute_psnr, make_test_image
 

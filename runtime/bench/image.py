@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from ..hardware.cpu import count_usable_cores
-from ..images.pillow_save import save_with_pillow
-from ..models.locate import FoundModel
+from ..hardware import count_usable_cores
+from ..images import save_with_pillow
+from ..models import FoundModel
 from .synthetic import compute_psnr, make_test_pattern
 from .worker_jobs import parse_size, read_comfyui_version, run_worker, write_job, write_weights
 

@@ -16,9 +16,7 @@ from typing import Any
 import psutil
 import torch
 
-from ..hardware.capacity import PeakSampler
-from ..hardware.detect import Machine, detect
-from ..hardware.gpu import Gpu
+from ..hardware import Gpu, Machine, PeakSampler, detect_machine
 
 _INTERVAL_SECONDS = 0.005
 """Seconds between two memory samples; a layer that matters takes longer."""
@@ -87,7 +85,7 @@ def _trim_heap() -> None:
 
 def describe_machine(device: str = "auto") -> tuple[str, dict[str, Any]]:
     """Return this machine as one line for ``device``, and as plain values. Raises ``HardwareMissing`` for a missing device."""
-    detected = detect(ask_torch=True)
+    detected = detect_machine(ask_torch=True)
     facts = {name: value for name, value in detected.as_json().items() if name != "disks"}
     return _format_machine(detected, detected.find_gpu(device)), facts
 

@@ -10,19 +10,23 @@ from pathlib import Path
 import torch
 
 from ..errors import ModelNotFound, WorkflowError
-from ..media.geometry import Size
-from ..metrics.external_scores.score_table import parse_scores
-from ..models.catalog import find_entry
-from ..models.load import load_model
-from ..models.locate import find_model, resolve_model_names
-from ..models.upscale_model import UpscaleModel
+from ..media import Size
+from ..metrics import parse_scores
+from ..models import UpscaleModel, find_entry, find_model, load_model, resolve_model_names
 from ..progress import OpenProgress, Progress, ScaledProgress, open_silent_progress
-from ..report.baselines import BASELINES
-from ..report.compare_models import Floats, compare_images, compare_models, convert_to_rgb, cut_crops
-from ..report.comparison import ComparedModel, ModelComparison, UpscaleCost, UpscaledCrop
-from ..upscale.image_batch import upscale_batch
-from ..upscale.resolved_settings import TiledUpscaleSettings, resolve_settings
-from ..upscale.target_size import compute_final_size
+from ..report import (
+    BASELINES,
+    ComparedModel,
+    Floats,
+    ModelComparison,
+    UpscaleCost,
+    UpscaledCrop,
+    compare_images,
+    compare_models,
+    convert_to_rgb,
+    cut_crops,
+)
+from ..upscale import TiledUpscaleSettings, compute_final_size, resolve_settings, upscale_batch
 from .measure import describe_machine, format_now, measure_cost
 
 _STEPS_PER_CROP = 1000

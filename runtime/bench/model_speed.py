@@ -20,20 +20,24 @@ import numpy as np
 import torch
 
 from ..errors import Cancelled, ModelNotFound, Upscale8KError, WorkflowError
-from ..media.geometry import Size
-from ..models.catalog import find_entry
-from ..models.load import Descriptor, load_model
-from ..models.locate import find_model, resolve_model_names
-from ..models.random_weights import generate_model
-from ..models.upscale_model import UpscaleModel
+from ..media import Size
+from ..models import Descriptor, UpscaleModel, find_entry, find_model, generate_model, load_model, resolve_model_names
 from ..progress import OpenProgress, Progress, ScaledProgress
-from ..upscale.backends import open_backend
-from ..upscale.backends.base import Backend, OnProgress, no_progress
-from ..upscale.malloc import reuse_freed_memory
-from ..upscale.resolved_settings import TiledUpscaleSettings, resolve_settings
-from ..upscale.target_size import MODEL_SCALE, ScalePlan, plan_scale
-from ..upscale.tile_loop import upscale_image
-from ..upscale.tiles import Tiling, plan_tiles
+from ..upscale import (
+    MODEL_SCALE,
+    Backend,
+    OnProgress,
+    ScalePlan,
+    TiledUpscaleSettings,
+    Tiling,
+    no_progress,
+    open_backend,
+    plan_scale,
+    plan_tiles,
+    resolve_settings,
+    reuse_freed_memory,
+    upscale_image,
+)
 from .measure import ResourceCost, describe_machine, format_now, measure_cost
 from .results.benchmark_results import BenchmarkCase, BenchmarkResults, BenchmarkRow
 from .synthetic import Pixels, make_test_image

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import Upscale8KError, WorkflowError
-from ..hardware.software import get_installed_version
-from ..media.geometry import Size
-from ..models.locate import FoundModel, find_dependency_weights
+from ..hardware import get_installed_version
+from ..media import Size
+from ..models import FoundModel, find_dependency_weights
 from ..paths import SAMPLE_IMAGE
 from .synthetic import compute_psnr
 from .worker_jobs import parse_size, read_comfyui_version, run_worker, write_job, write_weights

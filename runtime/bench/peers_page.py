@@ -7,7 +7,7 @@ from datetime import date
 from pathlib import Path
 
 from ..atomic_write import atomic_output
-from ..images.pillow_save import save_with_pillow
+from ..images import save_with_pillow
 from .peers import SEAM_RADIUS, TIME_LIMIT_SECONDS, PeerRow, PeerTable
 from .peers_plot import format_decibels, plot_peers
 

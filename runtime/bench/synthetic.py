@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..media.geometry import Size
+from ..media import Size
 
 Pixels = NDArray[np.float32]
 

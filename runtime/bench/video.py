@@ -22,9 +22,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..hardware.cpu import count_usable_cores
-from ..media.geometry import Size
-from ..models.locate import FoundModel
+from ..hardware import count_usable_cores
+from ..media import Size
+from ..models import FoundModel
 from .synthetic import compute_psnr, make_test_pattern
 from .worker_jobs import parse_size, read_comfyui_version, run_worker, write_job, write_weights
 

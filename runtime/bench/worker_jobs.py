@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..errors import Upscale8KError, WorkflowError
-from ..media.geometry import Size
-from ..models.locate import FoundModel
+from ..media import Size
+from ..models import FoundModel
 
 
 def parse_size(text: str) -> Size:
@@ -37,7 +37,7 @@ def write_weights(path: Path, model: FoundModel) -> Path:
     """Write the weights of ``model`` as a file that every peer can read; return ``path``."""
     from safetensors.torch import save_model  # pyright: ignore[reportUnknownVariableType]
 
-    from ..models.load import load_model
+    from ..models import load_model
 
     save_model(load_model(model).model, str(path))
     return path

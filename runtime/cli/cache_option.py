@@ -8,7 +8,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from ..graph.execute.node_cache import NodeCache
+from ..graph import NodeCache
 from ..host import LocalHost
 from ..paths import CATALOG_FILE, PACK_ROOT, get_autotune_file
 from .required_files import FileFinder
@@ -29,10 +29,8 @@ def open_cache(
     Results are valid for the same device and GPUs, and for any processor with the same instruction sets, unless ``auto``
     was measured to be something else there.
     """
-    from ..hardware.cpu import query_cpu
-    from ..hardware.nvidia import query_nvidia
-    from ..result_cache.disk_cache import DiskCache
-    from ..result_cache.version_key import VersionKeyBuilder
+    from ..hardware import query_cpu, query_nvidia
+    from ..result_cache import DiskCache, VersionKeyBuilder
 
     processors = (
         query_cpu().sets if host.device().startswith("cpu") else [gpu.name for gpu in query_nvidia().gpus if gpu.usable]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Problem, Upscale8KError
-from ..graph.definitions import build_declared_classes
+from ..graph import build_declared_classes
 from .display import Display
 from .load_workflow import load_workflow
 from .run_options import NodeCatalog, RunOptions, open_node_catalog

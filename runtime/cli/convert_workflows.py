@@ -9,7 +9,7 @@ from typing import Any, cast
 
 from ..atomic_write import atomic_output
 from ..errors import OutputError, Upscale8KError, WorkflowError, WorkflowRejected
-from ..graph.document import read_document
+from ..graph import read_document
 from .load_workflow import convert_document
 from .video_tags import read_video_tags
 

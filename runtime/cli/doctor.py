@@ -7,15 +7,18 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from ..hardware.calibration import get_calibration_path
-from ..hardware.capacity import query_disk
-from ..hardware.detect import detect
-from ..hardware.installation import Finding, check_installation, parse_version
-from ..hardware.report import format_bytes
-from ..models.catalog import load_catalog
-from ..models.locate import list_catalog_models
+from ..hardware import (
+    Finding,
+    check_installation,
+    detect_machine,
+    format_bytes,
+    get_calibration_path,
+    parse_version,
+    query_disk,
+)
+from ..models import list_catalog_models, load_catalog
 from ..paths import PACK_ROOT
-from ..video.write.encoders import ENCODERS
+from ..video import ENCODERS
 from .run_options import RunOptions, get_default_models_dir
 
 _OLDEST_COMFYUI = "0.3.60"
@@ -25,7 +28,7 @@ _MIN_TILE_MEMORY_BYTES = 4_000_000_000
 
 def diagnose(output_dir: Path) -> Iterator[Finding]:
     """Yield every finding, in the order in which problems should be solved. Never raises."""
-    machine = detect(folders=(output_dir,))
+    machine = detect_machine(folders=(output_dir,))
     yield from check_installation(machine, {row.name: row.title for row in ENCODERS.values()})
     yield from check_weights(RunOptions().resolve_model_folders())
     for description, folder in (

@@ -6,10 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..graph.execute.executor import dry_run
-from ..graph.execute.node_cache import NodeCache
-from ..graph.execute.plan import ExecutionPlan, make_plan
-from ..graph.prompts import Prompt, format_label
+from ..graph import ExecutionPlan, NodeCache, Prompt, dry_run, format_label, make_plan
 from ..host import LocalHost
 from ..paths import expand_tokens, resolve_inside
 from .load_workflow import LoadedWorkflow

@@ -8,13 +8,19 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import Problem, WorkflowError, WorkflowRejected
-from ..graph.check import check_prompt
-from ..graph.convert.converter import WorkflowConversion, convert_workflow
-from ..graph.document import Document, read_document
-from ..graph.execute.plan import find_runnable_outputs
-from ..graph.overrides import apply_override
-from ..graph.prompts import Prompt, find_reachable
-from ..graph.targets import find_outputs, list_outputs
+from ..graph import (
+    Document,
+    Prompt,
+    WorkflowConversion,
+    apply_override,
+    check_prompt,
+    convert_workflow,
+    find_outputs,
+    find_reachable,
+    find_runnable_outputs,
+    list_outputs,
+    read_document,
+)
 from .video_tags import read_video_tags
 
 

@@ -7,9 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelNotFound
-from ..models.catalog import CatalogEntry, find_entry, load_catalog
-from ..models.listing import ModelRow, list_models
-from ..models.locate import find_model
+from ..models import CatalogEntry, ModelRow, find_entry, find_model, list_models, load_catalog
 from .display import Display
 
 if TYPE_CHECKING:
@@ -77,7 +75,7 @@ def download_model(name: str, folder: Path, display: Display) -> Path:
     entry = find_entry(name)
     if entry is None:
         raise ModelNotFound(f"The catalog has no model {name!r}.", f"Choose one of: {', '.join(load_catalog())}.", model=name)
-    from ..models.pull import pull_model
+    from ..models import pull_model
 
     display.start_node(f"Pull {entry.id}")
     downloaded = pull_model(entry, folder, display.track_progress)

@@ -9,12 +9,9 @@ from typing import Any, Literal
 
 from ..errors import MediaError, ModelError
 from ..file_types import WEIGHT_SUFFIXES
-from ..graph.definitions import get_declared_inputs
-from ..graph.prompts import Prompt, is_link
-from ..graph.specs import InputSpec
+from ..graph import InputSpec, Prompt, get_declared_inputs, is_link
 from ..host import LocalHost
-from ..models.catalog import find_entry
-from ..models.locate import find_model
+from ..models import find_entry, find_model
 
 _UPLOAD_FLAGS = ("image_upload", "video_upload", "animated_image_upload", "audio_upload")
 

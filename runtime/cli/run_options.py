@@ -12,11 +12,11 @@ from typing import Any
 
 from ... import nodes
 from ..errors import WorkflowError
-from ..graph.definitions import describe_classes
+from ..graph import describe_classes
 from ..host import LocalHost
-from ..models.extra_model_paths import read_model_folders
+from ..models import read_model_folders
 from ..paths import PACK_ROOT, SHIPPED_MEDIA, WORKFLOWS_FOLDER
-from ..upscale.backends.base import AUTO, get_backend_spec
+from ..upscale import AUTO, get_backend_spec
 from .display import Display
 
 _DEVICE = re.compile(r"auto|(cpu|cuda|mps|xpu)(:\d+)?")
@@ -98,8 +98,7 @@ def open_node_catalog(host: LocalHost, packs: Sequence[Path], show_message: Call
     if not packs:
         yield NodeCatalog(builtin_nodes, nodes.DISPLAY_NAMES)
         return
-    from ..comfyui.custom_nodes.pack_loader import load_node_pack
-    from ..comfyui.custom_nodes.stub_modules import install_stubs
+    from ..comfyui import install_stubs, load_node_pack
 
     with install_stubs(host, builtin_nodes):
         catalog = NodeCatalog(dict(builtin_nodes), dict(nodes.DISPLAY_NAMES))

@@ -8,11 +8,17 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..errors import NodeError
-from ..graph.execute.events import NodeBlocked, NodeCached, NodeFailed, NodeFinished, NodeStarted
-from ..graph.execute.executor import execute_plan
-from ..graph.execute.node_cache import NodeCache
-from ..graph.execute.plan import make_plan
-from ..graph.prompts import format_label
+from ..graph import (
+    NodeBlocked,
+    NodeCache,
+    NodeCached,
+    NodeFailed,
+    NodeFinished,
+    NodeStarted,
+    execute_plan,
+    format_label,
+    make_plan,
+)
 from ..host import LocalHost
 from .display import Display
 from .load_workflow import LoadedWorkflow

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from ..errors import WorkflowError
-from ..graph.document import EXPORT_HINT
+from ..graph import EXPORT_HINT
 
 _ALLOWED_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"
 """Containers that can have a workflow; no playlists, because they name other files."""

@@ -1,1 +1,41 @@
 """ComfyUI's types and contracts: wire values (``types``), built-in nodes (``builtin``), node packs (``custom_nodes``)."""
+
+# pyright: reportUnusedImport=false
+
+from typing import TYPE_CHECKING
+
+from ..lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from .builtin.image_ops import (
+        extract_channel_mask,
+        invert_images,
+        join_alpha,
+        make_empty_images,
+        merge_tiles,
+        rebatch_images,
+        repeat_batch,
+        split_alpha,
+        split_tiles,
+        take_from_batch,
+    )
+    from .builtin.image_resize import batch_all_images, resize_by_mode, scale_to_longer_side, scale_to_total_pixels
+    from .builtin.image_scale import batch_images, crop_images, scale_images, scale_images_by, upscale_with_model
+    from .builtin.preview_any import format_value
+    from .builtin.save_image_advanced import save_image_advanced
+    from .builtin.video import VideoComponents, VideoFromComponents, VideoFromFile
+    from .custom_nodes.pack_loader import load_node_pack
+    from .custom_nodes.stub_modules import install_stubs
+    from .types.color_drift import measure_drift_values
+    from .types.image import (
+        FindOutputPath,
+        ImageSaveOptions,
+        load_image_tensors,
+        read_image,
+        save_image_tensors,
+        to_image_tensor,
+        write_images,
+    )
+    from .types.video import map_video_value, open_sequence_value, open_video_value, write_sequence_value, write_video_value
+
+__getattr__ = lazy_exports(__name__, __file__)

@@ -14,3 +14,27 @@
 The catalog of node classes is an argument, ``{class id: class}`` in ComfyUI's V1 contract. The package imports only the
 standard library, and networkx when ``make_plan`` is called.
 """
+
+# pyright: reportUnusedImport=false
+
+from typing import TYPE_CHECKING
+
+from ..lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from .check import check_prompt
+    from .convert.converter import WorkflowConversion, convert_workflow
+    from .definitions import build_declared_classes, describe_classes, get_declared_inputs, get_hidden_inputs, is_output_class
+    from .document import EXPORT_HINT, Document, read_document
+    from .execute.dynamic_prompt import DynamicPrompt
+    from .execute.events import NodeBlocked, NodeCached, NodeFailed, NodeFinished, NodeStarted
+    from .execute.executor import dry_run, execute_plan
+    from .execute.node_cache import CachedResult, NodeCache
+    from .execute.node_call import ExecutionBlocker, NodeResults, current_call
+    from .execute.plan import ExecutionPlan, find_runnable_outputs, make_plan
+    from .overrides import apply_override
+    from .prompts import Prompt, find_reachable, format_label, is_link
+    from .specs import InputSpec
+    from .targets import find_outputs, list_outputs
+
+__getattr__ = lazy_exports(__name__, __file__)

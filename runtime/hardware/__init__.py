@@ -13,3 +13,44 @@ container. An unknown fact is None or a sentence in the notes, never an error. E
 * ``report``        machine and settings as text
 * ``installation``  problems of the installed libraries; ``import_check`` imports them in a process of its own
 """
+
+# pyright: reportUnusedImport=false
+
+from typing import TYPE_CHECKING
+
+from ..lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from .calibration import (
+        Calibration,
+        CalibrationSubject,
+        Measurement,
+        get_calibration_path,
+        load_calibration,
+        make_subject,
+        measure_tiles,
+        store_calibration,
+    )
+    from .capacity import PeakSampler, compute_queue_bytes, query_disk, query_memory
+    from .cpu import count_usable_cores, has_bf16, query_cpu
+    from .detect import Machine, detect_machine
+    from .gpu import Gpu
+    from .installation import Finding, check_installation, parse_version
+    from .nvidia import query_nvidia
+    from .report import format_bytes, format_report
+    from .settings import UpscaleSettings, recommend_settings
+    from .software import get_installed_version
+    from .tile_memory import (
+        COST_TOLERANCE,
+        Footprint,
+        NetworkProfile,
+        choose_cost_tolerance,
+        choose_tile_side,
+        compute_max_tile_pixels,
+        compute_tile_cost,
+        default_footprint,
+        memory_budget,
+    )
+    from .torch_devices import is_torch_loaded
+
+__getattr__ = lazy_exports(__name__, __file__)

@@ -16,7 +16,7 @@ from typing import Any
 
 from ..atomic_write import atomic_write
 from ..paths import get_cache_folder
-from ..upscale.backends.base import BACKENDS, REFERENCE_BACKEND
+from ..upscale import BACKENDS, REFERENCE_BACKEND
 from .capacity import PeakSampler
 from .detect import Machine
 from .tile_memory import Footprint, fit_footprint

@@ -68,7 +68,7 @@ class Machine:
         return found
 
 
-def detect(*, ask_torch: bool = False, folders: Sequence[Path] = ()) -> Machine:
+def detect_machine(*, ask_torch: bool = False, folders: Sequence[Path] = ()) -> Machine:
     """Detect this machine now. Never raises.
 
     ``ask_torch`` imports torch to find AMD, Apple and Intel GPUs too. ``folders`` select the disks.

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..upscale.backends.base import AUTO, Precision
+from ..upscale import AUTO, Precision
 from .calibration import Calibration, make_subject
 from .capacity import MAX_QUEUE_BYTES, QUEUE_BYTES_PER_CORE, compute_queue_bytes
 from .cpu import has_bf16

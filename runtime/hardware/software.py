@@ -8,7 +8,7 @@ from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
-from ..upscale.backends.base import list_backend_packages
+from ..upscale import list_backend_packages
 
 _PACKAGES = (
     "torch",

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from ..upscale.backends.base import BACKENDS, REFERENCE_BACKEND
+from ..upscale import BACKENDS, REFERENCE_BACKEND
 
 _RRDB_X4_RATE = 10_000
 

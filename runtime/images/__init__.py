@@ -16,3 +16,37 @@ before a pixel is decoded), ``png``, ``webp``, ``gif``, ``jxl`` (the structure o
 
 numpy arrays in and out; no module here imports torch or ComfyUI.
 """
+
+# pyright: reportUnusedImport=false
+
+from typing import TYPE_CHECKING
+
+from ..lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from .alpha import clamp_to_neighbours, fill_transparent_pixels
+    from .errors import ImageFormatError, make_non_finite_error
+    from .formats.gif import verify_blocks
+    from .formats.header import (
+        MAX_PIXELS,
+        PILLOW_READERS,
+        ImageHeader,
+        check_pixel_limit,
+        make_damaged_file_error,
+        read_header,
+        translate_decoder_errors,
+    )
+    from .formats.image_decoders import decode_image
+    from .formats.image_encoders import EncodeJob, check_last_row, write_png
+    from .formats.png import verify_chunks
+    from .icc_profile import is_profile_for
+    from .image_file import BitDepth
+    from .linear_light import linear_image_to_srgb, srgb_image_to_linear
+    from .pillow_save import save_with_pillow
+    from .quantize import iter_strips, to_floats, to_integers
+    from .read import read_image_file
+    from .resize import ResizeTaps, make_area_taps, make_cubic_taps, make_preview, reduce_in_linear_light, resample
+    from .sequence_frames import make_frame_reader, make_frame_writer
+    from .write import OUTPUT_FORMATS, OutputFormat, save_image, write_image_file
+
+__getattr__ = lazy_exports(__name__, __file__)

@@ -1,4 +1,4 @@
-"""Fill the color of transparent pixels, before it can bleed into the edges.
+"""Fill the color of transparent pixels before upscaling, and limit alpha at the edges of transparency after it.
 
 A pixel with alpha 0 still has a color in the file, usually black. An upscaler that sees only color mixes it into the visible
 edge, which becomes a dark fringe. So the color of visible pixels is first extended into the transparent ones.
@@ -10,8 +10,9 @@ from typing import cast
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
-from ..media.arrays import Floats
+from ..media import Floats
 from .quantize import iter_strips
 
 
@@ -81,3 +82,33 @@ def _fill_rows(color: Floats, alpha: Floats, coarse: Floats, start: int, stop: i
     doubled = _double_level(coarse[above:below], 2 * (below - above), color.shape[1])[2 * (start - above) :]
     hidden = alpha[rows] == 0
     color[rows][hidden] = doubled[: rows.stop - rows.start][hidden]
+
+
+def clamp_to_neighbours(upscaled: Floats, alpha: Floats) -> None:
+    """Clip ``upscaled`` (h, w) in place to the range of the source pixels that each of its pixels covers, and their neighbours.
+
+    A model or a reduction may ring or drift in flat areas; opaque areas must stay opaque, and empty ones empty.
+    """
+    (height, width), (source_height, source_width) = upscaled.shape, alpha.shape
+    first_columns, end_columns = _find_neighbour_ranges(width, source_width)
+    first_rows, end_rows = _find_neighbour_ranges(height, source_height)
+    previous_rows, low, high = (-1, -1), alpha[0], alpha[0]
+    for row, rows in enumerate(zip(first_rows.tolist(), end_rows.tolist(), strict=True)):
+        if rows != previous_rows:  # several rows of the result cover the same source rows
+            neighbours = alpha[slice(*rows)]
+            low = _reduce_ranges(np.minimum, neighbours.min(axis=0), first_columns, end_columns)
+            high = _reduce_ranges(np.maximum, neighbours.max(axis=0), first_columns, end_columns)
+            previous_rows = rows
+        np.clip(upscaled[row], low, high, out=upscaled[row])
+
+
+def _find_neighbour_ranges(count: int, source: int) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
+    """Start and stop of the source pixels under each of ``count`` pixels, extended by one pixel on both sides."""
+    index = np.arange(count)
+    return np.maximum(index * source // count - 1, 0), np.minimum(-(-(index + 1) * source // count) + 1, source)
+
+
+def _reduce_ranges(reduction: np.ufunc, values: Floats, first: NDArray[np.intp], end: NDArray[np.intp]) -> Floats:
+    """``reduction`` over ``values[first[i] : end[i]]`` for every i."""
+    padded_values = np.append(values, values[-1:])  # an end may equal the length
+    return reduction.reduceat(padded_values, np.stack([first, end], axis=1).ravel())[::2]

@@ -7,8 +7,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from ..media.arrays import Floats, has_alpha
-from ..media.geometry import Size
+from ..media import Floats, Size, has_alpha
 
 Transfer: TypeAlias = Literal["srgb", "linear"]
 BitDepth: TypeAlias = Literal[8, 16, 32]

@@ -14,8 +14,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from ..media.arrays import Floats, has_alpha
-from ..media.srgb import linear_to_srgb, srgb_to_linear
+from ..media import Floats, has_alpha, linear_to_srgb, srgb_to_linear
 from .quantize import iter_strips
 
 

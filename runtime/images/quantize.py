@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
-from ..media.arrays import Floats, Pixels
+from ..media import Floats, Pixels
 from .errors import make_non_finite_error
 
 _STRIP_SAMPLES = 4 * 1024 * 1024  # 16 MiB of float32: a few rows at 8K, enough to make numpy's cost per call negligible

@@ -5,7 +5,7 @@ from __future__ import annotations
 from os import PathLike
 from pathlib import Path
 
-from ..media.arrays import Floats
+from ..media import Floats
 from . import icc_profile, metadata
 from .formats.header import MAX_PIXELS, read_header, translate_decoder_errors
 from .formats.image_decoders import decode_image

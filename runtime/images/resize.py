@@ -14,8 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..media.arrays import Floats, Pixels
-from ..media.srgb import linear_to_srgb, srgb_to_linear
+from ..media import Floats, Pixels, linear_to_srgb, srgb_to_linear
 from .quantize import to_integers
 
 

@@ -11,8 +11,7 @@ import numpy as np
 
 from ..atomic_write import translate_os_errors, write_atomically
 from ..errors import OutputError, Upscale8KError
-from ..media.arrays import Floats, Pixels, has_alpha
-from ..media.geometry import Size
+from ..media import Floats, Pixels, Size, has_alpha
 from . import icc_profile
 from .errors import ImageFormatError
 from .formats import image_encoders

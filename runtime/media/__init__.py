@@ -8,3 +8,20 @@
 * ``prefetch``      a thread that produces items ahead of their consumer, bounded in bytes.
 * ``video_stream``  ``VideoInfo``, ``Frame``, ``VideoStream``: a video as a recipe.
 """
+
+# pyright: reportUnusedImport=false
+
+from typing import TYPE_CHECKING
+
+from ..lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from .arrays import Floats, Pixels, has_alpha
+    from .bounded_queue import POLL_SECONDS, BoundedQueue
+    from .geometry import Region, Size
+    from .prefetch import PREFETCH_BYTES, prefetch_items
+    from .srgb import linear_to_srgb, srgb_to_linear
+    from .tile_spans import PREFERRED_MULTIPLE, Span, split_into_spans
+    from .video_stream import ColorInfo, Frame, MasteringDisplay, Samples, VideoInfo, VideoStream
+
+__getattr__ = lazy_exports(__name__, __file__)

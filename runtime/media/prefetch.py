@@ -13,7 +13,7 @@ _MIN_ITEMS = 2
 """Items that may wait whatever their size, so that producer and consumer work at the same time."""
 
 
-def prefetch(
+def prefetch_items(
     produce: Callable[[], Iterable[ItemT]], measure_bytes: Callable[[ItemT], int], *, max_bytes: int = PREFETCH_BYTES, name: str
 ) -> Generator[ItemT]:
     """Yield the items of ``produce()``, made in a thread called ``name`` while the caller works on earlier ones.

@@ -7,8 +7,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import WorkflowError
-from ..media.arrays import Pixels
-from ..media.geometry import Size
+from ..media import Pixels, Size
 from .artifact_measures.banding import Banding, measure_banding
 from .artifact_measures.consistency import Consistency, measure_consistency
 from .artifact_measures.enlargement import Enlargement

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ..errors import WorkflowError
-from ..media.arrays import Floats, Pixels
+from ..media import Floats, Pixels
 from ..progress import OpenProgress
 from .artifacts import measure_artifacts
 from .choices import AUTO_COLORMAP, DiffKind, DriftMode, MapSize

@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from ..errors import WorkflowError
-from ..media.arrays import Floats
+from ..media import Floats
 from .choices import COLORMAPS, DIVERGING_COLORMAP
 
 _OPENCV_COLORMAPS = {

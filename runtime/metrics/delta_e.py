@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import torch
 
-from ..media.arrays import Floats
+from ..media import Floats
 
 # Linear sRGB to CIE XYZ, IEC 61966-2-1:1999, equation 7. The sums of its rows are D65, so grey has a* = b* = 0.
 _TO_XYZ = ((0.4124, 0.3576, 0.1805), (0.2126, 0.7152, 0.0722), (0.0193, 0.1192, 0.9505))

@@ -7,8 +7,8 @@ from collections.abc import Callable
 import numpy as np
 
 from ..errors import WorkflowError
-from ..images.quantize import iter_strips
-from ..media.arrays import Floats, Pixels
+from ..images import iter_strips
+from ..media import Floats, Pixels
 from .choices import DIVERGING_COLORMAP, DiffKind, MapSize
 from .colormaps import apply_colormap
 from .delta_e import ciede2000, lab_from_srgb

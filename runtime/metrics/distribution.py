@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from ..media.arrays import Floats
+from ..media import Floats
 
 BIN = 0.001
 """Width of a histogram bin. Percentiles are within half of it of the exact ones."""

@@ -15,8 +15,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..media.arrays import Floats, Pixels
-from ..media.geometry import Size
+from ..media import Floats, Pixels, Size
 from .choices import DriftMode
 from .delta_e import cie76, ciede2000, decode_srgb, lab_from_linear, lab_from_srgb
 from .distribution import Distribution, DistributionCounter

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..media.arrays import Floats
+from ..media import Floats
 from .colormaps import apply_colormap
 
 _MIN_TEXT, _MAX_TEXT, _WIDTH_OVER_TEXT = 10, 64, 28

@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from ..media.arrays import Floats
+from ..media import Floats
 
 STEPS = 255
 """8-bit steps in luma 0..1."""

@@ -9,10 +9,8 @@ from typing import Literal
 import numpy as np
 
 from ..errors import WorkflowError
-from ..images.quantize import to_floats
-from ..images.resize import ResizeTaps, make_area_taps, make_cubic_taps, reduce_in_linear_light, resample
-from ..media.arrays import Floats, Pixels, has_alpha
-from ..media.geometry import Size
+from ..images import ResizeTaps, make_area_taps, make_cubic_taps, reduce_in_linear_light, resample, to_floats
+from ..media import Floats, Pixels, Size, has_alpha
 
 CommonSize = Literal["smaller", "reference", "output"]
 """At which of the two sizes a pair is compared."""

@@ -7,8 +7,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from ..errors import WorkflowError
-from ..media.arrays import Floats
-from ..media.video_stream import Frame, VideoStream
+from ..media import Floats, Frame, VideoStream
 from ..progress import Progress
 from .choices import DriftMode
 from .drift import Drift, DriftMeter

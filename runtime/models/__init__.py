@@ -19,3 +19,33 @@ it is complete and has its confirmed hash (a warning says where none is confirme
 
 The light modules import neither torch nor numpy.
 """
+
+# pyright: reportUnusedImport=false
+
+from typing import TYPE_CHECKING
+
+from ..lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from .catalog import CatalogEntry, find_entry, load_catalog
+    from .extra_model_paths import read_model_folders
+    from .listing import ModelRow, list_models
+    from .load import Descriptor, hash_weights, load_model
+    from .locate import (
+        FoundModel,
+        find_dependency_weights,
+        find_model,
+        list_catalog_models,
+        list_selector_names,
+        resolve_model_names,
+        split_names,
+    )
+    from .network_copy import copy_without_host_state
+    from .onnx_export import ANY_SIZE, INPUT, export_onnx, write_onnx
+    from .pull import pull_model
+    from .random_weights import generate_model
+    from .spandrel_import import ESRGAN, Compact
+    from .upscale_model import DEFAULT_HALO, UpscaleModel
+    from .verify import import_file, verify_models
+
+__getattr__ = lazy_exports(__name__, __file__)

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..media.geometry import Size
+from ..media import Size
 from .comparison import ComparedModel
 
 Floats = NDArray[np.float32]

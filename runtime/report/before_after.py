@@ -10,9 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..images.resize import make_preview
-from ..media.geometry import Region, Size
-from ..media.video_stream import Frame
+from ..images import make_preview
+from ..media import Frame, Region, Size
 from .crops import find_busiest_window
 
 Pixels = NDArray[np.float32] | NDArray[np.uint8] | NDArray[np.uint16]

@@ -8,10 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ..media.geometry import Size
-from ..metrics.artifacts import Artifacts
-from ..metrics.drift import Drift
-from ..metrics.external_scores.score_table import ScoreResults
+from ..media import Size
+from ..metrics import Artifacts, Drift, ScoreResults
 from .crops import Crop
 
 Floats = NDArray[np.float32]

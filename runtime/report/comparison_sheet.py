@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from ..media.geometry import Region, Size
-from ..metrics.metric_table import format_seconds, format_speed
+from ..media import Region, Size
+from ..metrics import format_seconds, format_speed
 from .comparison import ComparedCrop, ComparedModel, MeasuredCrop, ModelComparison
 from .crops import find_busiest_window
 from .drawing import ACCENT, CARD, INK, MUTED, PAPER, draw_scale_bar, draw_text, to_pil_image

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass
 
 from ..errors import WorkflowError
-from ..media.geometry import Size
+from ..media import Size
 
 DEFAULT_CROP_SIDE = 512
 """Default width and height of a crop."""

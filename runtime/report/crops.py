@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import HardwareMissing, WorkflowError
-from ..media.geometry import Region, Size
+from ..media import Region, Size
 from .crop_spec import CropSpec, parse_crop_specs
 
 Floats = NDArray[np.float32]

@@ -6,8 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from ..metrics.diff_map import draw_map, measure_difference
-from ..metrics.legend import draw_legend, round_up
+from ..metrics import draw_legend, draw_map, measure_difference, round_up
 from .comparison import ComparedCrop, ModelComparison
 from .comparison_sheet import Card, draw_block, stack_blocks
 from .drawing import PAPER, to_pil_image

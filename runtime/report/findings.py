@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..metrics.artifacts import SHARPENED_DB, SOFTENED_DB
-from ..metrics.drift import describe_drift
-from ..metrics.metric_table import METRICS_BY_KEY
+from ..metrics import METRICS_BY_KEY, SHARPENED_DB, SOFTENED_DB, describe_drift
 from .summary import COLUMNS, Column, ModelSummary
 
 _COLUMNS_BY_KEY = {column.key: column for column in COLUMNS}

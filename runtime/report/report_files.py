@@ -8,13 +8,16 @@ from pathlib import Path
 from PIL import Image
 
 from ..atomic_write import write_outputs
-from ..images.pillow_save import save_with_pillow
+from ..images import save_with_pillow
+from ..metrics import GROUPS, METRICS_BY_KEY
 from .comparison import ModelComparison
 from .comparison_sheet import draw_sheet
 from .drift_maps import draw_map_sheet
+from .findings import describe_findings, recommend_models
 from .html_report import render_html
 from .json_report import render_json
-from .markdown_report import render_markdown
+from .summary import COLUMNS, SCORE_COLUMNS, select_filled_columns, summarize_models
+from .templating import render_template
 
 SHEET_FILE, MAPS_FILE, MARKDOWN_FILE, HTML_FILE, JSON_FILE = (
     "model_comparison_result.jpg",
@@ -45,3 +48,17 @@ def _save_jpeg(image: Image.Image, path: Path) -> None:
     if max(image.size) > _JPEG_SIDE:
         image.thumbnail((_JPEG_SIDE, _JPEG_SIDE))
     save_with_pillow(image, path, "JPEG", quality=92, subsampling=0, optimize=True)
+
+
+def render_markdown(comparison: ModelComparison) -> str:
+    """Return ``artifact_analysis.md``: the tables, what they say, and which model for which use."""
+    rows = summarize_models(comparison)
+    return render_template(
+        "artifact_analysis.md.j2",
+        comparison=comparison,
+        rows=rows,
+        tables=[(title, [one for one in COLUMNS if METRICS_BY_KEY[one.key].group == title]) for title in GROUPS],
+        score_columns=select_filled_columns(SCORE_COLUMNS, rows),
+        recommendations=recommend_models(rows),
+        describe_findings=describe_findings,
+    )

@@ -6,8 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from ..metrics.external_scores.score_table import SCORES
-from ..metrics.metric_table import METRICS, make_formatter, mean_of_known
+from ..metrics import METRICS, SCORES, make_formatter, mean_of_known
 from .comparison import ComparedModel, MeasuredCrop, ModelComparison
 
 

@@ -11,3 +11,15 @@ that runs can share a folder. The folder stays below its limit; the least recent
 
 torch and safetensors are imported only when a tensor is stored or loaded.
 """
+
+# pyright: reportUnusedImport=false
+
+from typing import TYPE_CHECKING
+
+from ..lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from .disk_cache import DiskCache
+    from .version_key import VersionKeyBuilder
+
+__getattr__ = lazy_exports(__name__, __file__)

@@ -23,9 +23,7 @@ from typing import Any, cast
 
 from ..checksum import compute_sha256
 from ..errors import OutputError
-from ..graph.definitions import is_output_class
-from ..graph.execute.node_cache import CachedResult
-from ..graph.execute.node_call import NodeResults
+from ..graph import CachedResult, NodeResults, is_output_class
 from ..paths import resolve_inside
 from .blobs import BlobStore, touch_if_present, write_chunks_atomically
 from .serialize import UnserializableError, deserialize_value, serialize_value

@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..checksum import compute_sha256
-from ..graph.definitions import get_hidden_inputs, is_output_class
-from ..upscale.backends.base import list_backend_packages
+from ..graph import get_hidden_inputs, is_output_class
+from ..upscale import list_backend_packages
 
 LIBRARIES = (
     "torchvision",

@@ -13,3 +13,19 @@ built again, and a message says why. One adapter serves TensorRT and TensorRT fo
 * ``attach``          stores an engine on the UPSCALE_MODEL value that it was built from.
 * ``engine_session``  runs an engine on a GPU.
 """
+
+# pyright: reportUnusedImport=false
+
+from typing import TYPE_CHECKING
+
+from ..lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from .attach import AttachedEngine, get_engine
+    from .engine_info import EngineInfo, find_engine_path, read_engine_info
+    from .engine_session import EngineSession, open_engine_session
+    from .engine_source import EngineSource, make_source_from_model, make_source_from_onnx
+    from .get_or_build import EngineSettings, attach_built_engine, get_gpu_name, get_or_build_engine
+    from .target_gpu import find_builder
+
+__getattr__ = lazy_exports(__name__, __file__)

@@ -8,7 +8,7 @@ from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
-from ..models.load import Descriptor
+from ..models import Descriptor
 
 _ATTRIBUTE = "upscale8k_engine"
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import ModelDamaged, OutOfMemory, UnsupportedModel, Upscale8KError, WorkflowError
-from ..models.onnx_export import INPUT
+from ..models import INPUT
 from .package import TensorRTPackage
 from .shape_profile import ShapeProfile
 from .target_gpu import TargetGpu

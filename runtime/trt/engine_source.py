@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import HardwareMissing, ModelDamaged, ModelNotFound, UnsupportedModel, WorkflowError
-from ..models.onnx_export import ANY_SIZE, export_onnx
-from ..models.upscale_model import DEFAULT_HALO, UpscaleModel
+from ..models import ANY_SIZE, DEFAULT_HALO, UpscaleModel, export_onnx
 from .shape_profile import ShapeProfile, make_profile_for_fixed_size, make_profile_for_tile
 
 

@@ -11,8 +11,7 @@ from pathlib import Path
 import torch
 
 from ..errors import HardwareMissing, ModelError, OutOfMemory, OutputError
-from ..models.load import Descriptor, hash_weights
-from ..models.upscale_model import UpscaleModel
+from ..models import Descriptor, UpscaleModel, hash_weights
 from ..paths import get_cache_folder
 from ..progress import OpenProgress
 from .attach import AttachedEngine, attach_engine

@@ -7,7 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 
 from ..errors import HardwareMissing, WorkflowError
-from ..hardware.nvidia import query_nvidia
+from ..hardware import query_nvidia
 from .package import TensorRTPackage, find_tensorrt
 
 _NAME = re.compile(r"sm_?(\d{2,3})", re.IGNORECASE)

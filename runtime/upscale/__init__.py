@@ -10,6 +10,41 @@ tiles survive a lack of memory, and a message tells the user what was done diffe
 * ``tiles``                    where an image is cut: integers only, without torch and numpy.
 * ``tile_size``, ``memory``, ``device``   the automatic tile, free memory, device and precision.
 * ``output_buffer``, ``lanczos``          a tile's way into the result, through one exact reduction where necessary.
-* ``alpha_clamp``, ``color_fix``          limits of alpha; removal of the color drift that a model adds.
+* ``color_fix``                           removal of the color drift that a model adds.
 * ``backends``                 what runs a model, one file each; ``autotune`` chooses, ``torch_optim`` makes torch fast.
 """
+
+# pyright: reportUnusedImport=false
+
+from typing import TYPE_CHECKING
+
+from ..lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from .backends import open_backend
+    from .backends.base import (
+        AUTO,
+        BACKENDS,
+        PRECISIONS,
+        REFERENCE_BACKEND,
+        Backend,
+        OnProgress,
+        Precision,
+        describe_backend_choices,
+        get_backend_spec,
+        list_backend_choices,
+        list_backend_packages,
+        no_progress,
+    )
+    from .backends.torch import TorchBackend
+    from .device import resolve_device, resolve_precision
+    from .image_batch import upscale_batch
+    from .malloc import reuse_freed_memory
+    from .memory import check_result_fits, is_out_of_memory
+    from .resolved_settings import TiledUpscaleSettings, build_upscale_settings, resolve_settings
+    from .target_size import MODEL_SCALE, TARGET_NAMES, ScalePlan, compute_final_size, plan_scale
+    from .tile_loop import upscale_image
+    from .tiles import MIN_TILE, Tiling, plan_tiles
+    from .video import upscale_video
+
+__getattr__ = lazy_exports(__name__, __file__)

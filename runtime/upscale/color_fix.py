@@ -17,11 +17,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..images.quantize import iter_strips, to_floats, to_integers
-from ..images.resize import ResizeTaps, make_area_taps, make_cubic_taps, resample
-from ..media.srgb import linear_to_srgb, srgb_to_linear
-from ..metrics.delta_e import ciede2000, lab_from_linear
-from ..metrics.drift import LOW_FREQUENCY_SIGMA, low_pass
+from ..images import ResizeTaps, iter_strips, make_area_taps, make_cubic_taps, resample, to_floats, to_integers
+from ..media import linear_to_srgb, srgb_to_linear
+from ..metrics import LOW_FREQUENCY_SIGMA, ciede2000, lab_from_linear, low_pass
 
 Pixels = NDArray[np.float32]
 OutputPixels = NDArray[Any]

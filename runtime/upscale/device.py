@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from ..errors import HardwareMissing, WorkflowError
-from ..models.upscale_model import UpscaleModel
+from ..models import UpscaleModel
 from .backends.base import Precision, ResolvedPrecision
 
 DTYPES: dict[ResolvedPrecision, torch.dtype] = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}

@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import OutOfMemory
-from ..media.geometry import Size
-from ..media.video_stream import Frame
+from ..media import Frame, Size
 from .backends.base import Backend, OnProgress, no_progress
 from .target_size import ScalePlan
 from .tiles import Tiling, plan_tiles

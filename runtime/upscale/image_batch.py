@@ -5,9 +5,8 @@ from __future__ import annotations
 import torch
 
 from ..errors import WorkflowError
-from ..media.geometry import Size
-from ..models.load import Descriptor
-from ..models.upscale_model import UpscaleModel
+from ..media import Size
+from ..models import Descriptor, UpscaleModel
 from ..progress import OpenProgress, PreviewProgress
 from .color_fix import ColorFixResult, average_results, fix_and_measure_colors
 from .resolved_settings import ResolvedSettings, TiledUpscaleSettings, open_resolved_backend, resolve_settings

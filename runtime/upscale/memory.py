@@ -11,11 +11,9 @@ import psutil
 import torch
 
 from ..errors import OutOfMemory
-from ..hardware.capacity import query_memory
-from ..hardware.tile_memory import memory_budget
-from ..media.geometry import Size
-from ..models.load import Descriptor
-from ..models.upscale_model import UpscaleModel
+from ..hardware import memory_budget, query_memory
+from ..media import Size
+from ..models import Descriptor, UpscaleModel
 from .target_size import plan_scale
 
 _OUT_OF_MEMORY_TEXTS = (

@@ -12,8 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..errors import HardwareMissing, UnsupportedModel
-from ..models.onnx_export import ANY_SIZE, export_onnx
-from ..models.upscale_model import UpscaleModel
+from ..models import ANY_SIZE, UpscaleModel, export_onnx
 
 Batch = NDArray[np.float32]
 

@@ -11,9 +11,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ..images.quantize import iter_strips, to_integers
-from ..media.geometry import Region, Size
-from ..media.srgb import linear_to_srgb, srgb_to_linear
+from ..images import iter_strips, to_integers
+from ..media import Region, Size, linear_to_srgb, srgb_to_linear
 from .lanczos import compute_lanczos_taps, reduce_width, sum_weighted_rows
 from .tiles import Tile, Tiling
 

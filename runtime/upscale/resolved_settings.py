@@ -11,11 +11,9 @@ from typing import NamedTuple
 import torch
 
 from ..errors import WorkflowError
-from ..hardware.settings import UpscaleSettings
-from ..hardware.tile_memory import choose_cost_tolerance, default_footprint
-from ..models.upscale_model import UpscaleModel
-from ..trt.attach import get_engine
-from ..trt.engine_info import EngineInfo, read_engine_info
+from ..hardware import UpscaleSettings, choose_cost_tolerance, default_footprint
+from ..models import UpscaleModel
+from ..trt import EngineInfo, get_engine, read_engine_info
 from .autotune.select import select_backend
 from .backends import open_backend
 from .backends.base import AUTO, Backend, Precision, ResolvedPrecision, get_backend_spec

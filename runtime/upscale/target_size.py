@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from ..errors import WorkflowError
-from ..media.geometry import Size
+from ..media import Size
 
 BOXES = {"4K": Size(3840, 2160), "8K": Size(7680, 4320), "16K": Size(15360, 8640)}
 MODEL_SCALE = "model scale"

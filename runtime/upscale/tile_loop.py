@@ -10,12 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import OutOfMemory, UnsupportedModel
-from ..images.alpha import fill_transparent_pixels
-from ..images.quantize import to_floats
-from ..media.geometry import Region, Size
-from ..models.upscale_model import UpscaleModel
+from ..images import clamp_to_neighbours, fill_transparent_pixels, to_floats
+from ..media import Region, Size
+from ..models import UpscaleModel
 from ..progress import Progress
-from .alpha_clamp import clamp_to_neighbours
 from .backends.base import Backend
 from .output_buffer import DirectBuffer, OutputBuffer, OutputPixels, ReducingBuffer, blend, reduce_image
 from .target_size import ScalePlan

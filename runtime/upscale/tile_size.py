@@ -9,9 +9,9 @@ from dataclasses import dataclass
 from math import ceil
 
 from ..errors import WorkflowError
-from ..hardware.tile_memory import COST_TOLERANCE, Footprint, choose_tile_side
-from ..media.tile_spans import PREFERRED_MULTIPLE
-from ..models.upscale_model import UpscaleModel
+from ..hardware import COST_TOLERANCE, Footprint, choose_tile_side
+from ..media import PREFERRED_MULTIPLE
+from ..models import UpscaleModel
 from .tiles import MIN_TILE, Tiling, compute_alignment
 
 AUTO_TILE = 0

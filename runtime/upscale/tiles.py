@@ -18,8 +18,7 @@ from itertools import groupby
 from math import ceil, lcm
 from typing import Literal
 
-from ..media.geometry import Region, Size
-from ..media.tile_spans import Span, split_into_spans
+from ..media import Region, Size, Span, split_into_spans
 
 MergeMode = Literal["crop", "half-sine"]
 """How neighbouring tiles meet: cut in the middle of the overlap, or cross-faded there.

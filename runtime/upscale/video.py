@@ -12,11 +12,9 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..images.quantize import to_floats
-from ..media.geometry import Region
-from ..media.video_stream import Frame, Samples, VideoStream
-from ..models.load import Descriptor, hash_weights
-from ..models.upscale_model import UpscaleModel
+from ..images import to_floats
+from ..media import Frame, Region, Samples, VideoStream
+from ..models import Descriptor, UpscaleModel, hash_weights
 from ..progress import ForwardedProgress, Progress
 from .backends.base import AUTO, REFERENCE_BACKEND
 from .color_fix import fix_and_measure_colors, fix_colors

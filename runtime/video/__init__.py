@@ -8,3 +8,32 @@ and rounded. A video that cannot be read or written is an error with a message, 
 * ``write``     ``VideoStream`` -> a video file: segments with a journal, joined with the source's audio, subtitles and tags.
 * ``sequence``  numbered image files, read and written like a video.
 """
+
+# pyright: reportUnusedImport=false
+
+from typing import TYPE_CHECKING
+
+from ..lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from .read.container import OPEN_OPTIONS
+    from .read.video_reader import DeinterlaceMode, open_video
+    from .sequence.read import (
+        IMAGE_COLOR,
+        Gaps,
+        ReadImage,
+        compute_sequence_fingerprint,
+        list_sequence_frames,
+        open_sequence,
+        select_time_range,
+        slice_time_range,
+        snap_frame_rate,
+    )
+    from .sequence.write import SequenceSettings, find_unfinished_sequence, get_sequence_job_settings, write_sequence
+    from .write.encoders import ENCODERS, HARDWARE_FAMILIES, MUXER_NAMES
+    from .write.journal import SegmentFolder
+    from .write.pyav_output import encode_frame, open_output
+    from .write.resume import OutputSlot, ResumeRequest, UnfinishedOutput, write_or_resume
+    from .write.video_writer import VideoWriteSettings, get_video_job_settings, write_video
+
+__getattr__ = lazy_exports(__name__, __file__)

@@ -12,7 +12,7 @@ import pytest
 import torch
 from upscale8k.runtime.errors import HardwareMissing
 from upscale8k.runtime.hardware import detect as detect_module
-from upscale8k.runtime.hardware.detect import detect
+from upscale8k.runtime.hardware.detect import detect_machine
 from upscale8k.runtime.hardware.software import read_torch_build
 
 from .conftest import GB, Card, Plug, gpu, machine
@@ -30,7 +30,7 @@ def test_torch_and_its_friends_stay_out(root: Path) -> None:
 
 
 def test_it_sees_what_the_system_says(tmp_path: Path) -> None:
-    found = detect(folders=(tmp_path / "not" / "yet",))
+    found = detect_machine(folders=(tmp_path / "not" / "yet",))
     assert found.memory.total <= psutil.virtual_memory().total
     assert 0 < found.memory.available <= found.memory.total
     (disk,) = found.disks
@@ -49,7 +49,7 @@ def test_what_torch_was_built_for_is_what_torch_says() -> None:
 def test_a_torch_for_the_processor_is_said(plug: Plug, monkeypatch: pytest.MonkeyPatch) -> None:
     plug(Card())
     monkeypatch.setattr(detect_module, "read_torch_build", lambda: "CPU")
-    found = detect()
+    found = detect_machine()
     assert found.find_gpu("auto") is None
     (note,) = found.notes
     assert "built for CPU. Install torch for CUDA" in note
@@ -59,14 +59,14 @@ def test_hidden_cards_are_said(plug: Plug, monkeypatch: pytest.MonkeyPatch) -> N
     plug(Card())
     monkeypatch.setattr(detect_module, "read_torch_build", lambda: "CUDA 13.0")
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
-    found = detect()
+    found = detect_machine()
     assert found.find_gpu("auto") is None
     assert "CUDA_VISIBLE_DEVICES hides every" in found.notes[0]
 
 
 def test_a_broken_driver_is_among_the_notes(plug: Plug) -> None:
     plug(starts=pynvml.NVML_ERROR_DRIVER_NOT_LOADED)
-    found = detect()
+    found = detect_machine()
     assert found.gpus == ()
     assert any("installed but not running" in note for note in found.notes)
 
@@ -86,6 +86,6 @@ def test_a_device_that_is_not_here_is_refused(device: str) -> None:
 
 def test_everything_can_be_written_as_json(plug: Plug) -> None:
     plug(Card(), Card(name="NVIDIA H200", total=141 * GB))
-    kept = json.loads(json.dumps(detect(folders=(Path("output"),)).as_json()))
+    kept = json.loads(json.dumps(detect_machine(folders=(Path("output"),)).as_json()))
     assert [card["name"] for card in kept["gpus"]] == ["NVIDIA GeForce RTX 4090", "NVIDIA H200"]
     assert kept["gpus"][0]["compute_capability"] == [8, 9]

@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from upscale8k.runtime.media.prefetch import prefetch
+from upscale8k.runtime.media.prefetch import prefetch_items
 
 
 def test_items_come_in_order_and_never_more_than_the_limit_wait() -> None:
@@ -15,7 +15,7 @@ def test_items_come_in_order_and_never_more_than_the_limit_wait() -> None:
             made.append(number)
             yield number
 
-    ahead = prefetch(produce, lambda _: 10, max_bytes=40, name="count")
+    ahead = prefetch_items(produce, lambda _: 10, max_bytes=40, name="count")
     for number, item in enumerate(ahead):
         assert item == number
         assert len(made) <= number + 1 + 4 + 1  # taken, waiting, and in the making
@@ -35,7 +35,7 @@ def test_what_the_producer_raises_is_raised_where_it_is_read(when: str, before: 
 
     taken: list[int] = []
     with pytest.raises(ValueError, match="broken"):
-        taken.extend(prefetch(at_once if when == "at once" else broken, lambda _: 1, name="break"))
+        taken.extend(prefetch_items(at_once if when == "at once" else broken, lambda _: 1, name="break"))
     assert taken == before
     assert not [thread for thread in threading.enumerate() if thread.name == "break"]
 
@@ -49,7 +49,7 @@ def test_closing_the_generator_closes_the_producer() -> None:
         finally:
             closed.set()
 
-    ahead = prefetch(produce, lambda _: 1, max_bytes=4, name="endless")
+    ahead = prefetch_items(produce, lambda _: 1, max_bytes=4, name="endless")
     assert next(ahead) == 0
     ahead.close()
     assert closed.is_set()

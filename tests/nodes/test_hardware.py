@@ -12,7 +12,7 @@ from upscale8k.runtime.bench.calibrate import calibrate_models
 from upscale8k.runtime.cli.commands.hardware_commands import find_catalog_network
 from upscale8k.runtime.errors import ModelNotFound, WorkflowError
 from upscale8k.runtime.hardware.calibration import load_calibration
-from upscale8k.runtime.hardware.detect import detect
+from upscale8k.runtime.hardware.detect import detect_machine
 from upscale8k.runtime.hardware.settings import UpscaleSettings
 from upscale8k.runtime.host import LocalHost
 from upscale8k.runtime.upscale.resolved_settings import MergedSettings, merge_settings
@@ -117,7 +117,7 @@ def test_upscaling_takes_the_settings_and_changes_no_pixel(host: LocalHost, monk
 def test_measuring_here_is_kept_and_used(host: LocalHost, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibrate, "CALIBRATION_MODELS", {"realesr-animevideov3": (32, 48), "no-such-model": (32, 48)})
     said: list[str] = []
-    calibrate_models(detect(), "cpu", host.model_folders(), said.append)
+    calibrate_models(detect_machine(), "cpu", host.model_folders(), said.append)
     assert any("bytes per pixel" in line for line in said)
     assert any("no-such-model" in line for line in said)
     kept = load_calibration()
@@ -126,7 +126,7 @@ def test_measuring_here_is_kept_and_used(host: LocalHost, cache: Path, monkeypat
     assert list(cache.iterdir()) == [cache / "calibration.json"]
     said.clear()
     monkeypatch.setattr(calibrate, "CALIBRATION_MODELS", {"realesr-animevideov3": (32, 48)})
-    calibrate_models(detect(), "cpu", host.model_folders(), said.append, remeasure=False)
+    calibrate_models(detect_machine(), "cpu", host.model_folders(), said.append, remeasure=False)
     assert said == [], "what is known is not measured again"
     nodes = get_node_classes(host)
     (model,) = nodes["UpscaleModel"]().run("realesr-animevideov3")

@@ -9,8 +9,8 @@ from upscale8k.runtime.errors import OutOfMemory
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.report.baselines import enlarge_with_baseline
-from upscale8k.runtime.report.compare_models import compare_models, cut_crops
 from upscale8k.runtime.report.comparison import ComparedModel, ModelComparison, UpscaleCost, UpscaledCrop
+from upscale8k.runtime.report.model_runs import compare_models, cut_crops
 
 HOSTILE = "<img src=x onerror=alert(1)>|[a](javascript:b) \"'`*_</script>"
 

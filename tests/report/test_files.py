@@ -20,8 +20,7 @@ from upscale8k.runtime.report.comparison import ModelComparison
 from upscale8k.runtime.report.comparison_sheet import CARD_WIDTH, draw_sheet
 from upscale8k.runtime.report.html_report import render_html
 from upscale8k.runtime.report.json_report import render_json
-from upscale8k.runtime.report.markdown_report import render_markdown
-from upscale8k.runtime.report.report_files import REPORT_FILES, write_report
+from upscale8k.runtime.report.report_files import REPORT_FILES, render_markdown, write_report
 from upscale8k.runtime.report.templating import escape_markdown
 
 from .conftest import HOSTILE

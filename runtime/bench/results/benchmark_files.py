@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ...atomic_write import write_outputs
-from ...images.pillow_save import save_with_pillow
+from ...images import save_with_pillow
 from .benchmark_plot import plot_benchmark
 from .benchmark_results import BenchmarkResults
 from .benchmark_table import format_table

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from ...errors import WorkflowError
-from ...models.locate import find_model
+from ...models import find_model
 from ..display import open_display
 from ..run_options import RunOptions, find_shipped_workflow
 from . import options
@@ -35,7 +35,7 @@ def bench_image(
     traceback: options.Traceback = False,
 ) -> None:
     """Upscale one image with ComfyUI's own node and with ours, in turn. Prints medians and their ratio."""
-    from ...bench.image import benchmark_image
+    from ...bench import benchmark_image
 
     found_model = find_model(model, RunOptions().resolve_model_folders())
     comparison = benchmark_image(
@@ -65,7 +65,7 @@ def bench_video(
     traceback: options.Traceback = False,
 ) -> None:
     """Upscale one video with ComfyUI's own nodes and with ours, in turn. Prints speed, memory, its growth, and ratios."""
-    from ...bench.video import benchmark_video
+    from ...bench import benchmark_video
 
     found_model = find_model(model, RunOptions().resolve_model_folders())
     encoder = {"codec": codec, "preset": preset, "bit_depth": "10"}
@@ -140,7 +140,7 @@ def bench_halo(
     traceback: options.Traceback = False,
 ) -> None:
     """Measure the error next to a tile border by halo. A model without weights is measured with random ones."""
-    from ...bench.halo import profile_model
+    from ...bench import profile_model
 
     folders = RunOptions(models_dirs=tuple(models_dir or ())).resolve_model_folders()
     profiles = [profile_model(name, folders, device, images or ()) for name in names]
@@ -170,9 +170,7 @@ def bench_peers(
     traceback: options.Traceback = False,
 ) -> None:
     """Upscale one image with every installed program on this CPU: time, memory, and error at tile borders."""
-    from ...bench.measure import describe_machine
-    from ...bench.peers import benchmark_peers, list_peer_versions
-    from ...bench.peers_page import format_section, write_page
+    from ...bench import benchmark_peers, describe_machine, format_section, list_peer_versions, write_page
 
     found_models = [find_model(name.strip(), RunOptions().resolve_model_folders()) for name in models.split(",")]
     versions, show_message = list_peer_versions(comfyui), open_display("none").show_message
@@ -211,8 +209,8 @@ def bench_gpu(
     traceback: options.Traceback = False,
 ) -> None:
     """Measure our way to run a model and ComfyUI's on an NVIDIA GPU."""
-    from ...bench.gpu_speed import measure_gpu
-    from ...models.load import load_model
+    from ...bench import measure_gpu
+    from ...models import load_model
 
     for name in models.split(","):
         descriptor = load_model(find_model(name, RunOptions().resolve_model_folders()))

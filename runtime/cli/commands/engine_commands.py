@@ -9,14 +9,14 @@ import typer
 
 from ...errors import UnsupportedModel, WorkflowError
 from ...file_types import WEIGHT_SUFFIXES
-from ...models.locate import find_model
+from ...models import find_model
 from ..display import open_display
 from ..run_options import RunOptions
 from . import options
 
 if TYPE_CHECKING:
-    from ...models.upscale_model import UpscaleModel
-    from ...trt.engine_source import EngineSource
+    from ...models import UpscaleModel
+    from ...trt import EngineSource
 
 Half = Annotated[bool, typer.Option("--fp16", help="Use half precision (default: fp32).")]
 Static = Annotated[bool, typer.Option("--static", help="Build for this tile size only, not for smaller ones.")]
@@ -42,8 +42,7 @@ def build_trt_engine(
     traceback: options.Traceback = False,
 ) -> None:
     """Build a TensorRT engine, or find the existing one. Prints its path."""
-    from ...trt.get_or_build import get_gpu_name, get_or_build_engine
-    from ...trt.target_gpu import find_builder
+    from ...trt import find_builder, get_gpu_name, get_or_build_engine
 
     display = open_display(options.parse_display_mode(progress))
     display.start_node("TensorRT engine")
@@ -72,7 +71,7 @@ def export_model(
     traceback: options.Traceback = False,
 ) -> None:
     """Write a model as ONNX and check it against torch. Prints its path."""
-    from ...models.onnx_export import export_onnx, write_onnx
+    from ...models import export_onnx, write_onnx
 
     upscale_model = _load_upscale_model(model, models_dir)
     out = out or Path(f"{Path(model).stem}.onnx")
@@ -82,8 +81,8 @@ def export_model(
 
 
 def _open_engine_source(name: str, tile: int, models_dir: list[Path] | None, *, half: bool, static: bool) -> EngineSource:
-    from ...models.load import hash_weights
-    from ...trt.engine_source import make_source_from_model, make_source_from_onnx
+    from ...models import hash_weights
+    from ...trt import make_source_from_model, make_source_from_onnx
 
     if name.lower().endswith(".onnx"):
         if half:
@@ -97,8 +96,7 @@ def _open_engine_source(name: str, tile: int, models_dir: list[Path] | None, *, 
 
 
 def _load_upscale_model(name: str, models_dir: list[Path] | None) -> UpscaleModel:
-    from ...models.load import load_model
-    from ...models.upscale_model import UpscaleModel
+    from ...models import UpscaleModel, load_model
 
     path = Path(name)
     if path.is_file() and path.suffix.lower() not in WEIGHT_SUFFIXES:

@@ -13,7 +13,7 @@ from ..display import open_display
 from . import options
 
 if TYPE_CHECKING:
-    from ...hardware.tile_memory import NetworkProfile
+    from ...hardware import NetworkProfile
 
 _LEVEL_LABELS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
 
@@ -36,15 +36,12 @@ def probe(
     traceback: options.Traceback = False,
 ) -> None:
     """Show this machine and the recommended settings with their reasons."""
-    from ...hardware.calibration import load_calibration
-    from ...hardware.detect import detect
-    from ...hardware.report import format_report
-    from ...hardware.settings import recommend_settings
+    from ...hardware import detect_machine, format_report, load_calibration, recommend_settings
 
     network = find_catalog_network(model) if model else None
-    machine = detect(ask_torch=ask_torch or calibrate, folders=(output_dir or Path("output"),))
+    machine = detect_machine(ask_torch=ask_torch or calibrate, folders=(output_dir or Path("output"),))
     if calibrate:
-        from ...bench.calibrate import calibrate_models
+        from ...bench import calibrate_models
         from ..run_options import RunOptions
 
         display = open_display("none")
@@ -59,8 +56,8 @@ def probe(
 
 def find_catalog_network(name: str) -> NetworkProfile:
     """Describe a model of the catalog without reading its weights. Raises ``ModelNotFound`` for any other name."""
-    from ...hardware.tile_memory import NetworkProfile
-    from ...models.catalog import find_entry, load_catalog
+    from ...hardware import NetworkProfile
+    from ...models import find_entry, load_catalog
 
     entry = find_entry(name)
     if entry is None:

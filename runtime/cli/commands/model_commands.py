@@ -64,7 +64,7 @@ def pull_models(
 @app.command("verify")
 def verify_models(models_dir: options.ModelsDir = None, traceback: options.Traceback = False) -> int:
     """Compare the available files with the hashes of the official ones. Exit code 2 if one differs."""
-    from ...models.verify import verify_models
+    from ...models import verify_models
 
     verdicts = verify_models(RunOptions(models_dirs=tuple(models_dir or ())).resolve_model_folders())
     for verdict in verdicts:
@@ -79,7 +79,7 @@ def import_model(
     traceback: options.Traceback = False,
 ) -> None:
     """Check a weight file and copy it into the models folder. Prints the new file."""
-    from ...models.verify import import_file
+    from ...models import import_file
 
     imported = import_file(file, models_dir or get_default_models_dir())
     typer.echo(imported.what, err=True)

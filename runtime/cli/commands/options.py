@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from ...errors import WorkflowError
-from ...upscale.backends.base import describe_backend_choices
+from ...upscale import describe_backend_choices
 from ..display import DISPLAY_MODES, DisplayMode
 
 Workflow = Annotated[Path, typer.Argument(help="Workflow of the canvas, API prompt, or an image or video that contains one.")]

@@ -12,8 +12,7 @@ import typer
 
 from .... import nodes
 from ...errors import WorkflowError
-from ...graph.definitions import describe_classes
-from ...graph.execute.node_cache import NodeCache
+from ...graph import NodeCache, describe_classes
 from ...host import LocalHost
 from ..cache_option import DEFAULT_CACHE_LIMIT_GB, open_cache
 from ..check_workflows import WorkflowCheckResult, check_workflows

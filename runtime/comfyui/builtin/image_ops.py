@@ -14,7 +14,7 @@ from torch import Tensor
 from torch.nn.functional import interpolate
 
 from ...errors import WorkflowError
-from ...media.geometry import Region, Size
+from ...media import Region, Size
 
 _MIN_STEP_SHARE = 0.25  # of a tile: larger overlaps than three quarters are reduced
 _MIN_WEIGHT = 1e-5

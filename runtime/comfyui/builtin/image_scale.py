@@ -14,10 +14,9 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from ...errors import OutOfMemory, WorkflowError
-from ...models.load import Descriptor
+from ...models import Descriptor
 from ...progress import OpenProgress, Progress
-from ...upscale.device import resolve_device
-from ...upscale.memory import is_out_of_memory
+from ...upscale import is_out_of_memory, resolve_device
 from .common_upscale import common_upscale, crop_to_aspect
 from .tiled_scale import count_tiles, tiled_scale_multidim
 

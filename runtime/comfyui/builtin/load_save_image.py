@@ -21,23 +21,25 @@ import numpy.typing as npt
 from PIL import ImageOps, ImageSequence, PngImagePlugin, TiffImagePlugin, WebPImagePlugin
 
 from ...errors import MediaError
-from ...images.errors import ImageFormatError, make_non_finite_error
-from ...images.formats import gif, png
-from ...images.formats.header import (
+from ...images import (
     MAX_PIXELS,
     PILLOW_READERS,
+    EncodeJob,
+    ImageFormatError,
     ImageHeader,
     check_pixel_limit,
+    decode_image,
     make_damaged_file_error,
+    make_non_finite_error,
     read_header,
+    save_image,
+    to_floats,
     translate_decoder_errors,
+    verify_blocks,
+    verify_chunks,
+    write_png,
 )
-from ...images.formats.image_decoders import decode_image
-from ...images.formats.image_encoders import EncodeJob, write_png
-from ...images.quantize import to_floats
-from ...images.write import save_image
-from ...media.arrays import Floats, Pixels
-from ...media.geometry import Size
+from ...media import Floats, Pixels, Size
 from .frame_conversion import FrameConverter
 
 Samples = npt.NDArray[Any]
@@ -81,9 +83,9 @@ def load_image(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) -> tu
 def _check_complete(path: Path, header: ImageHeader) -> None:
     """Decode with the strict decoder, or verify the file's structure: FFmpeg decodes truncated images without an error."""
     if header.format == "png":
-        png.verify_chunks(path)
+        verify_chunks(path)
     elif header.format == "gif":
-        gif.verify_blocks(path)
+        verify_blocks(path)
     else:
         decode_image(path, header)
 

@@ -12,10 +12,8 @@ import torch
 from torch import Tensor
 
 from ...errors import WorkflowError
-from ...images.errors import make_non_finite_error
-from ...images.formats.image_encoders import EncodeJob, check_last_row, write_png
-from ...images.write import save_image
-from ...media.arrays import Floats, Pixels
+from ...images import EncodeJob, check_last_row, make_non_finite_error, save_image, write_png
+from ...media import Floats, Pixels
 from .load_save_image import save_png
 
 InputColorSpace = Literal["sRGB", "HDR", "linear"]

@@ -24,7 +24,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ...errors import MediaError, Upscale8KError
-from ...video.read.container import OPEN_OPTIONS
+from ...video import OPEN_OPTIONS
 from .frame_conversion import ConvertedSamples, FrameConverter
 
 VideoSource = Path | BytesIO

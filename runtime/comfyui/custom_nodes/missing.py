@@ -11,7 +11,7 @@ from types import ModuleType
 from typing import Any, NoReturn
 
 from ...errors import HardwareMissing
-from ...graph.execute.node_call import current_call
+from ...graph import current_call
 from .context import context_stack, importing
 
 

@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any, cast
 
 from ...errors import Upscale8KError, WorkflowError
-from ...graph.definitions import get_declared_inputs
+from ...graph import get_declared_inputs
 from ...host import Host
 from .context import context_stack, get_context, importing
 from .stub_modules import install_stubs

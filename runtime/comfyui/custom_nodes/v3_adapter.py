@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, cast
 
 from ...errors import NODE_BUG_HINT, NodeError
-from ...graph.execute.node_call import ExecutionBlocker
+from ...graph import ExecutionBlocker
 from .stubs.comfy_api.latest.io import (
     AnyInput,
     Autogrow,

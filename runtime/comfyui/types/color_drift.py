@@ -8,10 +8,7 @@ from typing import Any
 import torch
 
 from ...errors import WorkflowError
-from ...metrics.batch_metrics import draw_video_heat_map, measure_batch_drift
-from ...metrics.choices import DriftMode
-from ...metrics.drift import Drift
-from ...metrics.video import measure_video_drift
+from ...metrics import Drift, DriftMode, draw_video_heat_map, measure_batch_drift, measure_video_drift
 from ...progress import OpenProgress
 from .video import map_video_value
 

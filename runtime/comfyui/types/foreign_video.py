@@ -19,12 +19,9 @@ from av.audio.stream import AudioStream
 from numpy.typing import NDArray
 
 from ...errors import WorkflowError
-from ...media.geometry import Size
-from ...media.video_stream import Frame, VideoInfo, VideoStream
+from ...media import Frame, Size, VideoInfo, VideoStream
 from ...progress import OnMessage
-from ...video.read.video_reader import open_video
-from ...video.sequence.read import IMAGE_COLOR, slice_time_range, snap_frame_rate
-from ...video.write.pyav_output import encode_frame, open_output
+from ...video import IMAGE_COLOR, encode_frame, open_output, open_video, slice_time_range, snap_frame_rate
 
 OpenTimeRange = Callable[[Fraction, Fraction | None], VideoStream]
 """(start, duration) in seconds -> that part of a video; a duration of None means to the end."""

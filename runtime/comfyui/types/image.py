@@ -11,12 +11,17 @@ from typing import Any, Protocol
 import numpy as np
 import torch
 
-from ...images import icc_profile
-from ...images.image_file import BitDepth
-from ...images.linear_light import linear_image_to_srgb, srgb_image_to_linear
-from ...images.read import read_image_file
-from ...images.write import OUTPUT_FORMATS, OutputFormat, write_image_file
-from ...media.arrays import Floats
+from ...images import (
+    OUTPUT_FORMATS,
+    BitDepth,
+    OutputFormat,
+    is_profile_for,
+    linear_image_to_srgb,
+    read_image_file,
+    srgb_image_to_linear,
+    write_image_file,
+)
+from ...media import Floats
 from ..builtin.load_save_image import load_image, save_png
 
 
@@ -130,7 +135,7 @@ def _write_image(
         srgb_image_to_linear(pixels, peak=source.peak) if source and highlights else pixels,
         bits=options.bits or _choose_bit_depth(source.bits if source else 8, output_format),
         transfer="linear" if highlights else "srgb",
-        icc=source.icc if source and source.icc and icc_profile.is_profile_for(source.icc, pixels.shape[2]) else None,
+        icc=source.icc if source and source.icc and is_profile_for(source.icc, pixels.shape[2]) else None,
         exif=source.exif if source else None,
         resolution=source.resolution if source else None,
         chromaticities=source.chromaticities if source else None,

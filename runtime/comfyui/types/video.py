@@ -18,14 +18,30 @@ from typing import Any
 import psutil
 
 from ...errors import OutOfMemory
-from ...media.video_stream import Frame, VideoStream
+from ...media import Frame, VideoStream
 from ...progress import OnMessage, OpenProgress, Progress, ProgressRelay
-from ...video.read.video_reader import DeinterlaceMode, open_video
-from ...video.sequence.read import Gaps, ReadImage, list_sequence_frames, open_sequence, select_time_range, snap_frame_rate
-from ...video.sequence.write import SequenceSettings, find_unfinished_sequence, get_sequence_job_settings, write_sequence
-from ...video.write.journal import SegmentFolder
-from ...video.write.resume import OutputSlot, ResumeRequest, UnfinishedOutput, write_or_resume
-from ...video.write.video_writer import VideoWriteSettings, get_video_job_settings, write_video
+from ...video import (
+    DeinterlaceMode,
+    Gaps,
+    OutputSlot,
+    ReadImage,
+    ResumeRequest,
+    SegmentFolder,
+    SequenceSettings,
+    UnfinishedOutput,
+    VideoWriteSettings,
+    find_unfinished_sequence,
+    get_sequence_job_settings,
+    get_video_job_settings,
+    list_sequence_frames,
+    open_sequence,
+    open_video,
+    select_time_range,
+    snap_frame_rate,
+    write_or_resume,
+    write_sequence,
+    write_video,
+)
 from .foreign_video import OpenTimeRange, make_range_opener, make_temp_folder, to_exact_seconds
 
 

@@ -14,7 +14,7 @@ import OpenImageIO as oiio
 from PIL import AvifImagePlugin, BmpImagePlugin, GifImagePlugin, ImageFile, JpegImagePlugin
 
 from ...errors import MediaError, Upscale8KError
-from ...media.geometry import Size
+from ...media import Size
 from ..errors import ImageFormatError
 from ..image_file import ImageFormat
 from . import jxl, png, webp

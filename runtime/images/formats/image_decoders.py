@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import OpenImageIO as oiio
 
-from ...media.arrays import Floats, Pixels, has_alpha
+from ...media import Floats, Pixels, has_alpha
 from .. import metadata
 from ..errors import ImageFormatError
 from ..image_file import BitDepth, ImageFormat

@@ -17,7 +17,7 @@ import OpenImageIO as oiio
 from PIL import Image
 
 from ...atomic_write import temp_path
-from ...media.arrays import Floats, Pixels, has_alpha
+from ...media import Floats, Pixels, has_alpha
 from .. import metadata
 from ..errors import make_non_finite_error
 from ..image_file import BitDepth

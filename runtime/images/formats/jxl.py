@@ -10,7 +10,7 @@ from os import SEEK_END
 from pathlib import Path
 from typing import BinaryIO
 
-from ...media.geometry import Size
+from ...media import Size
 
 _CODESTREAM = b"\xff\x0a"
 _CONTAINER = b"\0\0\0\x0cJXL "

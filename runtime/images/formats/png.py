@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from io import BufferedReader
 from pathlib import Path
 
-from ...media.geometry import Size
+from ...media import Size
 from ..errors import ImageFormatError
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"

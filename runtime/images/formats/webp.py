@@ -6,7 +6,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
-from ...media.geometry import Size
+from ...media import Size
 
 
 def read_size(path: Path) -> Size:

@@ -9,8 +9,7 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
-from ...media.arrays import Floats, Pixels
-from ...media.geometry import Size
+from ...media import Floats, Pixels, Size
 from ..luma import compute_luma
 from ..pairing import ImagePair, pair_images
 

@@ -8,7 +8,7 @@ from math import pi, sqrt
 import cv2
 import numpy as np
 
-from ...media.arrays import Floats
+from ...media import Floats
 from ..drift import low_pass
 from ..luma import STEPS, compute_slope
 from .enlargement import Enlargement

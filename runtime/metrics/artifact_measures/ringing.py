@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ...media.arrays import Floats
+from ...media import Floats
 from ..luma import STEPS, compute_slope
 from .enlargement import Enlargement
 

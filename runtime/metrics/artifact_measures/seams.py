@@ -10,8 +10,7 @@ from math import ceil, sqrt
 import numpy as np
 from numpy.typing import NDArray
 
-from ...media.arrays import Floats
-from ...media.tile_spans import split_into_spans
+from ...media import Floats, split_into_spans
 from ..luma import STEPS
 from .enlargement import Enlargement
 

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...media.arrays import Floats
+from ...media import Floats
 from ..luma import STEPS
 from .enlargement import Enlargement
 

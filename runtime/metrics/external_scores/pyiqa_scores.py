@@ -18,7 +18,7 @@ from typing import Any, NoReturn, cast
 import torch
 
 from ...errors import HardwareMissing, MediaError
-from ...media.arrays import Floats
+from ...media import Floats
 from .score_table import Score
 
 PyiqaMetric = Callable[..., torch.Tensor]

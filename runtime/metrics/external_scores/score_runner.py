@@ -11,7 +11,7 @@ from typing import Protocol, cast
 import numpy as np
 
 from ...errors import HardwareMissing, MediaError
-from ...media.arrays import Floats, Pixels
+from ...media import Floats, Pixels
 from ..pairing import ImagePair, MeasuredImage, pair_images
 from .score_table import Score, ScoreLibraryName, ScoreResults
 

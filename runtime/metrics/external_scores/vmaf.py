@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any, cast
 
 from ...errors import HardwareMissing, MediaError
-from ...images.quantize import iter_strips, to_integers
-from ...media.arrays import Floats
+from ...images import iter_strips, to_integers
+from ...media import Floats
 from .score_table import Score
 
 _INSTALL_HINT = "Install it with: pip install upscale8k[scores]"

@@ -17,12 +17,9 @@ from pathlib import Path
 
 import torch
 
-from ...hardware.cpu import has_bf16, query_cpu
-from ...hardware.tile_memory import choose_tile_side, compute_max_tile_pixels, compute_tile_cost
-from ...models.load import hash_weights
-from ...models.onnx_export import ANY_SIZE
-from ...models.upscale_model import UpscaleModel
-from ...trt.attach import get_engine
+from ...hardware import choose_tile_side, compute_max_tile_pixels, compute_tile_cost, has_bf16, query_cpu
+from ...models import ANY_SIZE, UpscaleModel, hash_weights
+from ...trt import get_engine
 from ..backends.base import AUTO, BACKENDS, REFERENCE_BACKEND, Precision
 from ..device import resolve_precision
 from . import cache

@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...images.quantize import to_floats
-from ...models.upscale_model import UpscaleModel
+from ...images import to_floats
+from ...models import UpscaleModel
 from ...paths import SAMPLE_IMAGE
 from ..backends import open_backend
 from ..backends.base import Backend, ResolvedPrecision
@@ -84,7 +84,7 @@ def _open_candidate(candidate: Candidate, model: UpscaleModel) -> Backend:
 
 
 def _read_photograph() -> NDArray[np.float32]:
-    from ...images.read import read_image_file  # 25 MB of libraries, not needed when the answer is stored
+    from ...images import read_image_file  # 25 MB of libraries, not needed when the answer is stored
 
     left, top = _CROP_ORIGIN
     return to_floats(read_image_file(SAMPLE_IMAGE).pixels[None, top : top + _MAX_SIDE, left : left + _MAX_SIDE, :3])

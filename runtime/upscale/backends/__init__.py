@@ -14,7 +14,7 @@ from .base import AUTO, Backend, ResolvedPrecision, get_backend_spec
 if TYPE_CHECKING:
     import torch
 
-    from ...models.upscale_model import UpscaleModel
+    from ...models import UpscaleModel
 
 
 def open_backend(name: str, model: UpscaleModel, device: torch.device, precision: ResolvedPrecision) -> Backend:

@@ -12,7 +12,7 @@ from .base import OnProgress, ResolvedPrecision, no_progress
 if TYPE_CHECKING:
     import torch
 
-    from ...models.upscale_model import UpscaleModel
+    from ...models import UpscaleModel
 
 
 class NullBackend:

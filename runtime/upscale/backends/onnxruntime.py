@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from ...errors import HardwareMissing
-from ...models.upscale_model import UpscaleModel
+from ...models import UpscaleModel
 from ..memory import make_tile_error, mentions_out_of_memory
 from ..onnx_graph import Batch, get_onnx_graph, get_thread_count, import_library, run_padded
 from .base import OnProgress, ResolvedPrecision, no_progress

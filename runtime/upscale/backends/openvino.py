@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from ...errors import HardwareMissing, WorkflowError
-from ...models.upscale_model import UpscaleModel
+from ...models import UpscaleModel
 from ..memory import make_tile_error, mentions_out_of_memory
 from ..onnx_graph import Batch, get_onnx_graph, get_thread_count, import_library, run_padded
 from .base import OnProgress, ResolvedPrecision, no_progress

@@ -11,9 +11,8 @@ import torch
 from numpy.typing import NDArray
 
 from ...errors import HardwareMissing, ModelDamaged, OutOfMemory, Upscale8KError, WorkflowError
-from ...models.upscale_model import UpscaleModel
-from ...trt.attach import AttachedEngine, get_engine
-from ...trt.engine_session import EngineSession, open_engine_session
+from ...models import UpscaleModel
+from ...trt import AttachedEngine, EngineSession, get_engine, open_engine_session
 from ..device import resolve_precision
 from .base import Backend, OnProgress, Precision, ResolvedPrecision, no_progress
 from .torch import TorchBackend, is_plausible

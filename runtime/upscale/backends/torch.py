@@ -18,10 +18,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...models.load import Descriptor
-from ...models.network_copy import copy_without_host_state
-from ...models.onnx_export import ANY_SIZE
-from ...models.upscale_model import UpscaleModel
+from ...models import ANY_SIZE, Descriptor, UpscaleModel, copy_without_host_state
 from ..device import DTYPES, resolve_precision
 from ..memory import is_out_of_memory, make_tile_error
 from ..torch_optim.cuda_graph import CudaGraphRunner, NetworkCall, NetworkOutput

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import torch
 
-from ...models.spandrel_import import ESRGAN, Compact
+from ...models import ESRGAN, Compact
 from .fused_conv import fuse_activations
 from .rrdb import has_dense_blocks, replace_dense_blocks
 from .thread_pool import SingleThreadWorkers

@@ -8,7 +8,7 @@ from math import ceil
 
 from torch import Tensor
 
-from ...media.tile_spans import Span
+from ...media import Span
 
 
 @dataclass(frozen=True)

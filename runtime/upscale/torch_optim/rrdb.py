@@ -16,7 +16,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
-from ...models.spandrel_import import ESRGAN
+from ...models import ESRGAN
 from .fused_conv import ConvLeakyReLU, fuse_activations
 from .patches import Patch, split_into_patches
 from .thread_pool import SingleThreadWorkers

@@ -12,7 +12,7 @@ from typing import Any, cast
 from torch import Tensor
 from torch.nn import Module
 
-from ...models.spandrel_import import Compact
+from ...models import Compact
 
 
 def add_before_shuffle(net: Module) -> None:

@@ -13,7 +13,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...media.video_stream import Samples
+from ...media import Samples
 
 Kernels = tuple[NDArray[np.float32], ...]
 

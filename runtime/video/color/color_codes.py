@@ -10,8 +10,7 @@ from typing import Literal
 
 import av
 
-from ...media.geometry import Size
-from ...media.video_stream import ColorInfo
+from ...media import ColorInfo, Size
 
 
 def _parse_codes(text: str) -> dict[int, str]:

@@ -20,9 +20,8 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from ...hardware.cpu import count_usable_cores
-from ...media.geometry import Size
-from ...media.video_stream import ColorInfo, Samples
+from ...hardware import count_usable_cores
+from ...media import ColorInfo, Samples, Size
 from .color_codes import LUMA_WEIGHTS, ColorTags, quantize_range
 from .yuv_to_rgb import Coefficients, view_plane
 

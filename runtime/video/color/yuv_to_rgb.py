@@ -26,7 +26,7 @@ from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from numpy.typing import NDArray
 
-from ...media.video_stream import ColorInfo, Samples
+from ...media import ColorInfo, Samples
 from .chroma_upsample import build_kernels, upsample_chroma_rows
 from .color_codes import LUMA_WEIGHTS, quantize_range
 

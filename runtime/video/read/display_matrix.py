@@ -8,8 +8,7 @@ from typing import cast
 
 import numpy as np
 
-from ...media.geometry import Size
-from ...media.video_stream import Samples
+from ...media import Samples, Size
 
 
 @dataclass(frozen=True)

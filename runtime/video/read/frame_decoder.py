@@ -13,7 +13,7 @@ from av.error import MemoryError as NoMemory
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from ...hardware.cpu import count_usable_cores
+from ...hardware import count_usable_cores
 from .container import can_have_discontinuities, demux_packets, open_container, select_video_stream
 from .discontinuity import DiscontinuityCorrector, is_clock_continuous
 from .probe import ProbedVideo

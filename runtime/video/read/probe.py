@@ -15,8 +15,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from ...media.geometry import Size
-from ...media.video_stream import ColorInfo, VideoInfo
+from ...media import ColorInfo, Size, VideoInfo
 from ..color.chroma_siting import detect_chroma_siting
 from ..color.color_codes import MATRICES, resolve_color_info
 from ..color.yuv_to_rgb import ChromaSiting, PixelFormat, is_supported_matrix, parse_pixel_format

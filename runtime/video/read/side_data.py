@@ -10,7 +10,7 @@ from typing import cast
 import av
 from av.sidedata.sidedata import SideData, Type
 
-from ...media.video_stream import MasteringDisplay
+from ...media import MasteringDisplay
 
 
 def _create_unnamed_type(type_enum: type[Type], value: object) -> Type:

@@ -10,7 +10,7 @@ from fractions import Fraction
 from av.error import FFmpegError
 
 from ...errors import WorkflowError
-from ...media.video_stream import VideoInfo
+from ...media import VideoInfo
 from .container import can_have_discontinuities, demux_packets, open_container, select_video_stream
 from .discontinuity import DiscontinuityCorrector, is_clock_continuous
 from .probe import ProbedVideo

@@ -14,9 +14,7 @@ import av
 from av.error import FFmpegError
 
 from ...errors import MediaError, WorkflowError
-from ...media.geometry import Size
-from ...media.prefetch import PREFETCH_BYTES, prefetch
-from ...media.video_stream import Frame, VideoStream
+from ...media import PREFETCH_BYTES, Frame, Size, VideoStream, prefetch_items
 from ...progress import OnMessage
 from ..color.yuv_to_rgb import YuvToRgb
 from .deinterlace import deinterlace_frames
@@ -72,7 +70,7 @@ def open_video(
 
     def open_at(first_frame: int = 0) -> Iterator[Frame]:
         read_frames = partial(_read_frames, probed, trim_range, deinterlace, first_frame)
-        prefetched = prefetch(read_frames, _count_bytes, max_bytes=prefetch_bytes, name=f"decode {path.name}")
+        prefetched = prefetch_items(read_frames, _count_bytes, max_bytes=prefetch_bytes, name=f"decode {path.name}")
         with closing(prefetched):
             for item in prefetched:
                 if isinstance(item, Frame):

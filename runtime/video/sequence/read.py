@@ -16,9 +16,7 @@ import numpy as np
 
 from ...errors import MediaError, OutputError, WorkflowError
 from ...file_types import SEQUENCE_NUMBER, SEQUENCE_SUFFIXES
-from ...media.geometry import Size
-from ...media.prefetch import prefetch
-from ...media.video_stream import ColorInfo, Frame, Samples, VideoInfo, VideoStream
+from ...media import ColorInfo, Frame, Samples, Size, VideoInfo, VideoStream, prefetch_items
 from ...progress import OnMessage
 
 ReadImage = Callable[[Path], Samples]
@@ -175,7 +173,7 @@ def open_sequence(images: Sequence[SequenceFrame], frame_rate: Fraction, read_im
 
     def iterate_frames(start: int = 0) -> Iterator[Frame]:
         numbers = range(start, len(images))
-        yield from prefetch(lambda: map(read_frame, numbers), lambda made: made.pixels.nbytes, name="read images")
+        yield from prefetch_items(lambda: map(read_frame, numbers), lambda made: made.pixels.nbytes, name="read images")
 
     return VideoStream(info, iterate_frames, iterate_frames)
 

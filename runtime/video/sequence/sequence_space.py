@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Mapping
 from pathlib import Path
 
-from ...media.geometry import Size
+from ...media import Size
 from ...progress import OnMessage
 from ..write.disk_space import ESTIMATE_UNCERTAINTY, RESERVE_BYTES, format_bytes, make_disk_too_small_error
 

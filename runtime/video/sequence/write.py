@@ -21,10 +21,8 @@ from typing import Any, Literal, cast
 from ...atomic_write import atomic_write
 from ...errors import MediaError, OutputError
 from ...file_lock import OutputLocked, exclusive_lock
-from ...hardware.cpu import count_usable_cores
-from ...media.bounded_queue import BoundedQueue
-from ...media.geometry import Size
-from ...media.video_stream import Frame, Samples, VideoInfo, VideoStream
+from ...hardware import count_usable_cores
+from ...media import BoundedQueue, Frame, Samples, Size, VideoInfo, VideoStream
 from ...progress import Progress
 from ..write.errors import translate_write_errors
 from ..write.resume import SOURCE_KEY, UnfinishedOutput

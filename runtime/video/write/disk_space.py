@@ -7,7 +7,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from ...errors import OutputError
-from ...media.geometry import Size
+from ...media import Size
 from ...progress import OnMessage
 from .encoding import Encoding
 from .journal import Segment

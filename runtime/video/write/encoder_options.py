@@ -7,10 +7,10 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from ...hardware.cpu import count_usable_cores
+from ...hardware import count_usable_cores
 
 if TYPE_CHECKING:
-    from ...media.video_stream import MasteringDisplay
+    from ...media import MasteringDisplay
 
 
 @dataclass(frozen=True)

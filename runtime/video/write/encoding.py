@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import av
 
 from ...errors import OutputError
-from ...media.geometry import Size
+from ...media import Size
 from .encoder_options import EncoderRequest
 from .encoders import (
     ENCODERS,
@@ -25,7 +25,7 @@ from .encoders import (
 from .hardware_encoders import get_encoder, select_hardware
 
 if TYPE_CHECKING:
-    from ...media.video_stream import MasteringDisplay
+    from ...media import MasteringDisplay
 
 AUTO = "auto"
 """The first hardware encoder that works here for this video, or the CPU."""

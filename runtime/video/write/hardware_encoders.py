@@ -11,7 +11,7 @@ import av
 from av.error import FFmpegError
 
 from ...errors import HardwareMissing
-from ...media.geometry import Size
+from ...media import Size
 from .encoders import ENCODERS, HARDWARE_FAMILIES, HARDWARE_FORMATS, Bits, Chroma, Codec, Encoder, HardwareEncoder
 
 _PROBE_SIZE = Size(256, 256)

@@ -16,7 +16,7 @@ from av.video.stream import VideoStream
 
 from ...atomic_write import write_atomically
 from ...errors import MediaError, OutputError
-from ...media.video_stream import VideoInfo
+from ...media import VideoInfo
 from ...progress import OnMessage
 from ..color.color_codes import ColorTags
 from ..read.container import is_cover, open_container, resolve_frame_rate, select_video_stream, to_fraction

@@ -29,11 +29,8 @@ from av.video.stream import VideoStream
 from ...atomic_write import publish_file, temp_path
 from ...checksum import compute_sha256
 from ...errors import OutputError
-from ...hardware.capacity import compute_queue_bytes, query_memory
-from ...hardware.cpu import count_usable_cores
-from ...media.bounded_queue import POLL_SECONDS, BoundedQueue
-from ...media.geometry import Size
-from ...media.video_stream import ColorInfo
+from ...hardware import compute_queue_bytes, count_usable_cores, query_memory
+from ...media import POLL_SECONDS, BoundedQueue, ColorInfo, Size
 from ..color.color_codes import ColorTags
 from ..read.container import to_fraction
 from .encoding import Encoding

@@ -13,8 +13,7 @@ import av
 
 from ...errors import MediaError, OutputError
 from ...file_lock import OutputLocked
-from ...media.geometry import Size
-from ...media.video_stream import Frame, VideoInfo, VideoStream
+from ...media import Frame, Size, VideoInfo, VideoStream
 from ...progress import MessageLog, OnMessage, Progress
 from ..color.rgb_to_yuv import RgbToYuv, resolve_encoded_color
 from .disk_space import VideoSpaceMonitor, check_join_space, check_video_space

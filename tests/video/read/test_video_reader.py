@@ -14,7 +14,7 @@ import psutil
 import pytest
 from upscale8k.runtime.errors import MediaError, WorkflowError
 from upscale8k.runtime.media.geometry import Size
-from upscale8k.runtime.media.prefetch import prefetch
+from upscale8k.runtime.media.prefetch import prefetch_items
 from upscale8k.runtime.media.video_stream import VideoStream
 from upscale8k.runtime.video.read.container import demux_packets as packets_of
 from upscale8k.runtime.video.read.video_reader import open_video
@@ -439,7 +439,7 @@ def test_no_more_than_the_allowed_bytes_wait() -> None:
             made.append(number)
             yield bytes(1000)
 
-    items = prefetch(produce, len, max_bytes=5000, name="test")
+    items = prefetch_items(produce, len, max_bytes=5000, name="test")
     for taken, _ in enumerate(items, start=1):
         time.sleep(0.002)
         assert len(made) <= taken + 5 + 1  # five wait, one is being produced
@@ -447,7 +447,7 @@ def test_no_more_than_the_allowed_bytes_wait() -> None:
 
 
 def test_two_items_may_wait_however_large_they_are() -> None:
-    items = prefetch(lambda: iter([bytes(1000)] * 5), len, max_bytes=10, name="test")
+    items = prefetch_items(lambda: iter([bytes(1000)] * 5), len, max_bytes=10, name="test")
     assert [len(item) for item in items] == [1000] * 5
 
 

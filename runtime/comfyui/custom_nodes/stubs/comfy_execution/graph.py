@@ -1,7 +1,6 @@
 """``comfy_execution.graph``: classes of the executor."""
 
-from .....graph.execute.dynamic_prompt import DynamicPrompt
-from .....graph.execute.node_call import ExecutionBlocker
+from .....graph import DynamicPrompt, ExecutionBlocker
 from ...missing import make_missing_getattr
 from .graph_utils import is_link
 

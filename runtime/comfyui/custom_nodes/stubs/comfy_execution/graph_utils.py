@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .....graph.execute.node_call import ExecutionBlocker, current_call
-from .....graph.prompts import is_link
+from .....graph import ExecutionBlocker, current_call, is_link
 from ...missing import make_missing_getattr
 
 __all__ = ["ExecutionBlocker", "GraphBuilder", "Node", "add_graph_prefix", "is_link"]

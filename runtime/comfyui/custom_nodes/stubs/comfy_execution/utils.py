@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from .....graph.execute.node_call import current_call
+from .....graph import current_call
 from ...missing import make_missing_getattr
 
 __getattr__ = make_missing_getattr("comfy_execution.utils")

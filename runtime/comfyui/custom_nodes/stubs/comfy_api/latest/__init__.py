@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from ......graph.execute.node_call import current_call
+from ......graph import current_call
 from ....missing import MissingApi, make_missing_getattr
 from ...comfy.utils import ProgressBar
 from . import io, ui

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from scipy.ndimage import maximum_filter, minimum_filter
-from upscale8k.runtime.upscale.alpha_clamp import clamp_to_neighbours
+from upscale8k.runtime.images.alpha import clamp_to_neighbours
 from upscale8k.runtime.upscale.output_buffer import reduce_image
 
 RNG = np.random.default_rng(4)

@@ -12,11 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import Cancelled, OutputError, Upscale8KError, WorkflowError
-from ..media.geometry import Region, Size
-from ..metrics.artifacts import measure_artifacts
-from ..metrics.drift import measure_drift
-from ..metrics.external_scores.score_runner import ScoreRunner
-from ..metrics.external_scores.score_table import Score
+from ..media import Region, Size
+from ..metrics import Score, ScoreRunner, measure_artifacts, measure_drift
 from ..progress import Progress
 from .baselines import BASELINES, enlarge_with_baseline
 from .comparison import ComparedCrop, ComparedModel, MeasuredCrop, ModelComparison, UpscaleCost, UpscaledCrop
