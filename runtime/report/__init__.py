@@ -11,7 +11,7 @@ is one file without network requests. No model is run here: the upscaler is a fu
 * ``summary``         the numbers of each model over all crops, and the columns of the tables.
 * ``findings``        the numbers in words, and the recommended model for each use.
 * ``comparison_sheet``, ``drift_maps``  an image of all results, and one of their differences; ``drawing``: text and scale bars.
-* ``report_files`` with ``html_report``, ``json_report``  text, page and data; ``templating`` fills ``templates/*.j2``.
+* ``report_files`` with ``html_report``, ``json_report``  text, page and data; ``templating`` fills ``*.j2``.
 * ``report_files``    write all of them into one folder.
 * ``before_after``    small images of a source and its result, for the slider on a node.
 """

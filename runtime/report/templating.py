@@ -1,4 +1,4 @@
-"""Fill the templates of the reports, ``templates/*.j2``. HTML is escaped by Jinja2, Markdown by the filter ``md``."""
+"""Fill the templates of the reports, ``*.j2``. HTML is escaped by Jinja2, Markdown by the filter ``md``."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def _make_environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent / "templates"),
+        loader=FileSystemLoader(Path(__file__).parent),
         autoescape=select_autoescape(["html.j2"]),
         undefined=StrictUndefined,
         trim_blocks=True,
