@@ -145,4 +145,4 @@ def test_the_installed_package_runs_under_its_own_name(wheel: Path, tmp_path: Pa
         [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{workflow}: 4 nodes, no problem.\n"
+    assert done.stdout == f"{workflow}: 4 nodes, no problems.\n"

@@ -275,7 +275,7 @@ def test_an_image_that_the_model_cannot_take_is_refused_with_the_way_out(channel
 
 
 def test_a_size_without_pixels_is_refused() -> None:
-    with pytest.raises(WorkflowError, match="of 61x50 pixels cannot be made 1x0"):
+    with pytest.raises(WorkflowError, match="of 61x50 pixels cannot be resized to 1x0"):
         image_scale.scale_images_by(make_image(50, 61), 0.01, "bilinear")
     with pytest.raises(WorkflowError, match="after a crop to that aspect: no pixel would be left"):
         image_scale.scale_images(make_image(10, 100), 1, 1000, "area", crop=True)
