@@ -218,7 +218,7 @@ def test_what_core_would_fail_on_obscurely_is_a_sentence(tmp_path: Path, rgb: np
     with pytest.raises(MediaError, match=r"words\.png is not an image that can be read: it is text"):
         load_image(tmp_path / "words.png")
     (tmp_path / "tiny.png").write_bytes(png_bytes(4, 8, 0, bytes(4)))
-    with pytest.raises(MediaError, match="FFmpeg, which decodes for LoadImage, cannot do this") as caught:
+    with pytest.raises(MediaError, match="FFmpeg, which decodes for LoadImage, does not support this") as caught:
         load_image(tmp_path / "tiny.png")
     assert "at least 16x16" in caught.value.hint
     write_oiio(tmp_path / "a.jxl", np.rint(rgb * 255).astype(np.uint8), "uint8")

@@ -203,7 +203,7 @@ def test_a_halo_off_the_window_grid_is_rounded_up_to_it(tmp_path: Path) -> None:
 def test_swinir_is_never_run_in_fp16() -> None:
     assert not any(load_catalog()[name].half_safe for name in SWINIR)
     model, gpu = UpscaleModel.from_descriptor(generate_model(load_catalog()["swinir-lightweight-x4"])), torch.device("cuda")
-    assert resolve_precision("auto", model, gpu) is torch.float32
+    assert resolve_precision("auto", model, gpu) == "fp32"
     with pytest.raises(WorkflowError, match="fp16"):
         resolve_precision("fp16", model, gpu)
 
