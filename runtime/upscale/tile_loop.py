@@ -44,7 +44,7 @@ def upscale_image(
     progress: Progress,
     linear: bool = False,
     is_unchanged: Callable[[Region], bool] = lambda _: False,
-) -> None:
+) -> Tiling:
     """Upscale ``pixels`` (H, W, C) into ``out`` (h, w, C), whose size is ``plan.final_size``.
 
     C is one of 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. Grey stays grey. Alpha is straight coverage: the color under
@@ -52,6 +52,8 @@ def upscale_image(
     model separately where it is not constant. ``linear`` makes the final reduction in linear light. ``out`` is float32 in 0..1,
     or uint16 for an image without alpha. A tile whose padded region ``is_unchanged`` keeps what is in ``out``; that is valid
     only for one pass without a reduction or a cross-fade.
+
+    Returns the tiling at the end: ``tiling``, or the smaller one that fitted after a lack of memory, for the next frame.
 
     Raises ``UnsupportedModel`` for a model that is not RGB to RGB, ``OutOfMemory`` when not even the smallest tile fits.
     """
@@ -71,6 +73,7 @@ def upscale_image(
         tile_loop.run_passes(pixels, plan, out)
     else:
         _upscale_with_alpha(_convert_to_floats(pixels), tile_loop, plan, out)
+    return tile_loop.tiling
 
 
 def _upscale_with_alpha(pixels: Pixels, tile_loop: _TileLoop, plan: ScalePlan, out: OutputPixels) -> None:

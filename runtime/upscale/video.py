@@ -102,7 +102,7 @@ def _generate_frames(
                 reuse_stats.repeated_frames += not new
                 if new:
                     changed = ChangedTiles(progress, previous if can_reuse_tiles else None, frame.pixels, reuse_stats)
-                    upscale_image(
+                    tiling = upscale_image(  # a smaller one stays: not every frame runs out of memory again
                         frame.pixels,
                         model,
                         batcher,

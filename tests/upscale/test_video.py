@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from upscale8k.runtime.errors import OutOfMemory
 from upscale8k.runtime.hardware.cpu import Cpu
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.media.video_stream import ColorInfo, Frame, VideoInfo, VideoStream
@@ -82,6 +83,38 @@ def test_times_and_facts_go_along(model: Any) -> None:
     assert upscaled.info.size == Size(180, 80)
     assert upscaled.info.bit_depth == 8  # as the source; frames are uint16
     assert [(frame.pts, frame.duration) for frame in upscaled.open()] == [(0, 40), (40, 40)]
+
+
+def test_a_lack_of_memory_is_met_once_a_video_and_not_in_every_frame(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused: list[int] = []
+    run = TorchBackend.run
+
+    def run_small_tiles(self: TorchBackend, batch: np.ndarray, on_progress: OnProgress = no_progress) -> np.ndarray:
+        if max(batch.shape[1:3]) > 100:
+            refused.append(batch.shape[2])
+            raise OutOfMemory("too large", device="cpu", tile=batch.shape[2])
+        return run(self, batch, on_progress)
+
+    images = [noise(120, 120) for _ in range(4)]
+    settings = TiledUpscaleSettings("model scale", "cpu", tile=96, halo=16, backend="torch", precision="fp32")
+    expected = [frame.pixels.copy() for frame in upscale_video(make_stream(images), model, settings, SilentProgress()).open()]
+    monkeypatch.setattr(TorchBackend, "run", run_small_tiles)
+    upscaled = [frame.pixels.copy() for frame in upscale_video(make_stream(images), model, settings, SilentProgress()).open()]
+    assert len(refused) == 1
+    assert len(upscaled) == 4
+    for small, large in zip(upscaled, expected, strict=True):
+        assert np.array_equal(small, large)
+
+
+def test_weights_that_do_not_fit_are_an_error_of_memory(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 64.00 MiB.")
+
+    monkeypatch.setattr(TorchBackend, "_copy_to_device", fail)
+    settings = TiledUpscaleSettings("model scale", "cpu", backend="torch", precision="fp32")
+    upscaled = upscale_video(make_stream([noise()]), model, settings, SilentProgress())
+    with pytest.raises(OutOfMemory, match="model do not fit in the memory of cpu"):
+        next(upscaled.open())
 
 
 def test_it_can_be_opened_twice_and_closed_early(model: Any) -> None:

@@ -8,7 +8,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ...errors import WorkflowError
+from ...errors import OutOfMemory, WorkflowError
+from ..memory import is_out_of_memory
 from .base import AUTO, Backend, ResolvedPrecision, get_backend_spec
 
 if TYPE_CHECKING:
@@ -22,7 +23,7 @@ def open_backend(name: str, model: UpscaleModel, device: torch.device, precision
 
     Raises ``ValueError`` for ``auto``, which ``resolve_settings`` resolves; ``WorkflowError`` for an unknown name or an
     unsupported precision; ``HardwareMissing`` for a device or library that is not available; ``UnsupportedModel`` for a network
-    that the backend cannot run.
+    that the backend cannot run; ``OutOfMemory`` where not even the weights fit.
     """
     if AUTO in (name, precision):
         raise ValueError(f"open_backend takes a resolved backend and precision, not {name!r} and {precision!r}")
@@ -31,4 +32,14 @@ def open_backend(name: str, model: UpscaleModel, device: torch.device, precision
         supported = " or ".join(spec.precisions)
         raise WorkflowError(f"The backend {name} computes in {supported}, not in {precision}.", "Choose the precision auto.")
     module, _, factory = spec.factory.rpartition(".")
-    return getattr(import_module(f".{module}", __package__), factory)(model, device, precision)
+    try:
+        return getattr(import_module(f".{module}", __package__), factory)(model, device, precision)
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, OutOfMemory) or not is_out_of_memory(error):
+            raise
+        raise OutOfMemory(
+            f"The weights of this {model.architecture} model do not fit in the memory of {device} ({error}).",
+            "Close other programs that use it" + (", or run with --device cpu." if device.type != "cpu" else "."),
+            device=str(device),
+            tile=0,
+        ) from error
