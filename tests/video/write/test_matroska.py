@@ -1,5 +1,6 @@
 """The pixel aspect ratio written into a finished file: its index and checksums stay valid, and nothing else moves."""
 
+import shutil
 import subprocess
 import zlib
 from fractions import Fraction

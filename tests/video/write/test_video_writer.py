@@ -179,7 +179,8 @@ def test_pixels_that_are_not_square_stay_so(tmp_path: Path, codec: str) -> None:
     for container in ENCODERS[codec].containers:
         path = tmp_path / f"o.{container}"
         formats = ENCODERS[codec].pixel_formats
-        bits, chroma = (10, "4:2:0") if (10, "4:2:0") in formats else next(iter(formats))
+        has_10_bits = (10, "4:2:0") in formats and codec != "vp9"  # which PyAV's libvpx writes in 8 bits only
+        bits, chroma = (10, "4:2:0") if has_10_bits else next(iter(formats))
         write_video(video(3, pixel_aspect=Fraction(64, 45)), path, VideoWriteSettings(codec, container, bits, chroma), Seen())
         found = Fraction(*map(int, ffprobe(path)["sample_aspect_ratio"].split(":")))
         assert found == (Fraction(137, 96) if container == "webm" else Fraction(64, 45)), container
