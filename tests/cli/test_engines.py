@@ -47,7 +47,7 @@ def test_an_engine_is_built_once(tmp_path: Path, capsys: pytest.CaptureFixture[s
         (["realesr-animevideov3", "--target", "sm_89", "--tile", "8"], "too small"),
         (["no-such-model", "--target", "sm_89"], "No weights"),
         (["none.onnx", "--target", "sm_89"], "none.onnx cannot be read"),
-        (["page.onnx", "--target", "sm_89"], "page.onnx is no ONNX file"),
+        (["page.onnx", "--target", "sm_89"], "page.onnx is not an ONNX file"),
         (["page.onnx", "--fp16", "--target", "sm_89"], "runtime export MODEL --fp16"),
     ],
 )
@@ -70,5 +70,5 @@ def test_the_shipped_workflow_says_what_is_missing(
     said = capsys.readouterr().err
     assert said.startswith("Error: node 4 (TRTBuild")
     assert "pip install tensorrt-rtx onnx" in said
-    assert "switch fallback on" in said
+    assert "turn on fallback" in said
     assert list(tmp_path.rglob("*.mp4*")) == []

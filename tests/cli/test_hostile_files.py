@@ -68,7 +68,7 @@ FILES: dict[str, tuple[Callable[[], Iterator[bytes]], str]] = {
     "100 MB of nodes": (lambda: repeated('{"version":0.4,"links":[],"nodes":[', NODE, "]}"), "larger than 64 MB"),
     "60 MB of nodes": (lambda: repeated('{"links":[],"nodes":[', NODE, "]}", 60 * 2**20), "more than"),
     "60 MB of lists": (lambda: repeated("[", "[]", "]", 60 * 2**20), "more than"),
-    "60 MB of text": (lambda: repeated('{"a":"\U0001f600', "x" * 50, '"}', 60 * 2**20), "no workflow"),
+    "60 MB of text": (lambda: repeated('{"a":"\U0001f600', "x" * 50, '"}', 60 * 2**20), "not a workflow"),
     "many nodes of no class": (
         lambda: iter([json.dumps({str(at): {"class_type": "A", "inputs": {}} for at in range(290_000)}).encode()]),
         "Unknown node class 'A'",
@@ -83,7 +83,7 @@ FILES: dict[str, tuple[Callable[[], Iterator[bytes]], str]] = {
     "nested lists": (lambda: iter([b"[" * 10**6]), "nested too deeply"),
     "nested objects": (lambda: iter([b'{"a":' * 10**6]), "nested too deeply"),
     "subgraphs that double": (lambda: subgraphs(40), "expand to more than"),
-    "a circle of reroutes": (lambda: circle(3), "circle"),
+    "a circle of reroutes": (lambda: circle(3), "cycle"),
     "a long circle of reroutes": (lambda: circle(3000), "nested too deeply"),
     "a circle of 100,000 nodes": (lambda: prompt_chain(100_000), "depends on itself"),
     "a number without end": (lambda: iter([b'{"nodes": [], "x": ' + b"9" * 10**6 + b"}"]), "numbers that are too long"),

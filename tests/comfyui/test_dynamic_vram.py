@@ -36,7 +36,7 @@ descriptor.patcher = comfy.model_patcher.ModelPatcherDynamic(descriptor.model, l
 assert descriptor.model.dynamic_pins
 for turn in range(3):
     if way == "torch":
-        TorchBackend(UpscaleModel.from_descriptor(descriptor), "cpu", "fp32").close()
+        TorchBackend(UpscaleModel.from_descriptor(descriptor), cpu, "fp32").close()
     else:
         export_onnx(UpscaleModel.from_descriptor(descriptor))
     gc.collect()

@@ -100,8 +100,8 @@ def test_every_image_of_a_batch_is_compared(host: LocalHost, photograph: torch.T
 def test_a_image_smaller_than_the_crop_is_taken_whole_and_says_so(host: LocalHost, photograph: torch.Tensor) -> None:
     _, content = report(host, photograph, models="realesr-animevideov3", backend="null", crop="centre")
     assert content["crops"][0]["region"] == {"x": 0, "y": 0, "width": 80, "height": 64}
-    assert "smaller than the crop" in content["crops"][0]["note"]
-    assert "smaller than the crop" in (host.output_dir / "report.html").read_text(encoding="utf-8")
+    assert "smaller than the requested crop" in content["crops"][0]["note"]
+    assert "smaller than the requested crop" in (host.output_dir / "report.html").read_text(encoding="utf-8")
 
 
 def test_nan_is_refused_with_a_sentence(host: LocalHost) -> None:
