@@ -9,7 +9,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ...errors import OutOfMemory, WorkflowError
-from ..memory import is_out_of_memory
 from .base import AUTO, Backend, ResolvedPrecision, get_backend_spec
 
 if TYPE_CHECKING:
@@ -35,6 +34,8 @@ def open_backend(name: str, model: UpscaleModel, device: torch.device, precision
     try:
         return getattr(import_module(f".{module}", __package__), factory)(model, device, precision)
     except (RuntimeError, MemoryError) as error:
+        from ..memory import is_out_of_memory  # loads torch
+
         if isinstance(error, OutOfMemory) or not is_out_of_memory(error):
             raise
         raise OutOfMemory(
