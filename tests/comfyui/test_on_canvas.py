@@ -115,7 +115,7 @@ def test_a_run_shows_sliders_and_its_command_gives_the_same_pixels(comfyui: Comf
         canvas.queue()
     canvas._await(f"{BOX}", [upscale, "problem"])
     assert said_on(canvas, upscale) == (
-        "The backend tensorrt needs a model that carries an engine. Put the node TRT Build between model and upscaler."
+        "The backend tensorrt needs a model with a TensorRT engine. Put the node TRT Build between model and upscaler."
     )
     assert "TRT Build" not in str(canvas.save())
 

@@ -134,7 +134,7 @@ def test_a_repeated_frame_is_not_computed_again(model: Any, calls: list[int]) ->
     results = [
         frame.pixels.copy()
         for frame in upscale_video(
-            make_stream(images), model, TiledUpscaleSettings("model scale", "cpu", backend="torch"), watch
+            make_stream(images), model, TiledUpscaleSettings("model scale", "cpu", backend="torch", precision="fp32"), watch
         ).open()
     ]
     assert len(calls) == 3
@@ -150,7 +150,7 @@ def test_only_tiles_that_see_a_change_are_computed_and_the_result_is_the_same_to
     first = noise(64, 200)
     second = first.copy()
     second[5, 190] ^= 255  # seen by the last of three tiles alone: its neighbour's halo ends at column 148
-    settings = TiledUpscaleSettings("model scale", "cpu", tile=64, backend="torch")
+    settings = TiledUpscaleSettings("model scale", "cpu", tile=64, backend="torch", precision="fp32")
     results = [
         frame.pixels.copy() for frame in upscale_video(make_stream([first, second]), model, settings, SilentProgress()).open()
     ]

@@ -30,6 +30,7 @@ def read_verified(data: bytes, id_: bytes, after: int = 0) -> bytes:
     return content[6:]
 
 
+@pytest.mark.skipif(shutil.which("ffprobe") is None, reason="ffprobe is not installed")
 @pytest.mark.parametrize(("codec", "container"), [("ffv1", "mkv"), ("vp9", "webm")])
 def test_the_index_points_to_the_same_elements(tmp_path: Path, codec: str, container: str) -> None:
     source = make_source(tmp_path / "in.mkv")
