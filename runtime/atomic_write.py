@@ -167,7 +167,10 @@ def _rename_to_free_number(temp: Path, path: Path) -> Path:
 
 
 def _rename_without_replacing(temp: Path, path: Path) -> None:
-    """Rename, or raise ``FileExistsError``; ``rename`` itself would replace on every system but Windows."""
+    """Rename, or raise ``FileExistsError``; everywhere but on Windows ``rename`` itself would replace."""
+    if sys.platform == "win32":
+        temp.rename(path)
+        return
     try:
         os.link(temp, path)
     except FileExistsError:

@@ -33,6 +33,7 @@ def exclusive_lock(lock_path: Path, name: str) -> Generator[None]:
     try:
         yield
     finally:
+        # Removed while it is held: filelock (3.21 and later) does not take a lock on a file that has lost its name.
         with suppress(OSError):  # Windows does not remove an open file
             lock_path.unlink(missing_ok=True)
         lock.release()

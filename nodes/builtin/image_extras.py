@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from ...runtime.file_types import IMAGE_SUFFIXES
 from ..outputs import dump_workflow_text, format_ui_files, make_numbered_path_finder
 from ..validate import file_is_there, output_is_possible
-from .image import MAX_RESOLUTION, RESIZE_METHODS
+from .image import MAX_RESOLUTION, RESIZE_METHODS, LoadImage
 
 if TYPE_CHECKING:
     from ...runtime.host import Host
@@ -150,30 +150,17 @@ class LoadImageMask:
         return (extract_channel_mask(images, masks, channel),)
 
 
-class LoadImageOutput:
+class LoadImageOutput(LoadImage):
     """Load an image of the output folder."""
 
-    host: ClassVar[Host]
-    CATEGORY = "image"
     DESCRIPTION = "Loads an image that an earlier run left in the output folder."
     SEARCH_ALIASES: ClassVar = ["output image", "previous generation"]
     EXPERIMENTAL = True
-    RETURN_TYPES = ("IMAGE", "MASK")
-    FUNCTION = "load_image"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         remote = {"route": "/internal/files/output", "refresh_button": True, "control_after_refresh": "first"}
         return {"required": {"image": ("COMBO", {"image_upload": True, "image_folder": "output", "remote": remote})}}
-
-    @classmethod
-    def VALIDATE_INPUTS(cls, image: str) -> bool | str:
-        return file_is_there(cls.host, image)
-
-    def load_image(self, image: str) -> tuple[Any, Any]:
-        from ...runtime.comfyui import load_image_tensors
-
-        return load_image_tensors(self.host.find_input(image), max_pixels=self.host.get_max_input_pixels())
 
 
 class GetImageSize:

@@ -91,11 +91,13 @@ class SaveVideo:
         **shown_inputs: Any,
     ) -> dict[str, Any]:
         """``shown_inputs`` may hold ``codec.encoding`` and ``codec.encoding.crf``."""
+        from ...runtime.comfyui import save_numbered
+
         width, height = video.get_dimensions()
         path = self.host.output_path("output", filename_prefix, ".mp4", width=width, height=height)
         metadata: dict[str, Any] = {**(extra_pnginfo or {}), **({"prompt": prompt} if prompt is not None else {})}
         crf = shown_inputs.get("codec.encoding.crf")
-        video.save_to(str(path), format=format, codec=codec, metadata=metadata or None, crf=crf)
+        path = save_numbered(video, path, format=format, codec=codec, metadata=metadata or None, crf=crf)
         return {"ui": {"images": format_ui_files(self.host, "output", [path]), "animated": (True,)}, "result": (video,)}
 
 

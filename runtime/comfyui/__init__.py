@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .builtin.preview_any import format_value
     from .builtin.save_image_advanced import save_image_advanced
     from .builtin.video import VideoComponents, VideoFromComponents, VideoFromFile
+    from .builtin.video_encode import save_numbered
     from .custom_nodes.pack_loader import load_node_pack
     from .custom_nodes.stub_modules import install_stubs
     from .types.color_drift import measure_drift_values

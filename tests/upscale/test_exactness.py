@@ -8,6 +8,7 @@ import pytest
 import torch
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.models.upscale_model import UpscaleModel
+from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
 from upscale8k.runtime.upscale.target_size import plan_scale
 from upscale8k.runtime.upscale.tile_loop import upscale_image
@@ -16,21 +17,13 @@ from upscale8k.runtime.upscale.tiles import Tiling
 CPU = torch.device("cpu")
 
 
-class Silent:
-    def advance(self, steps: int = 1) -> None:
-        return None
-
-    def message(self, text: str) -> None:
-        return None
-
-
 def upscaled(descriptor: Any, pixels: np.ndarray, tiling: Tiling, target: str = "model scale") -> np.ndarray:
     model = UpscaleModel.from_descriptor(descriptor)
     height, width, channels = pixels.shape
     steps = plan_scale(Size(width, height), model.scale, target)
     out = np.zeros((steps.final_size.height, steps.final_size.width, channels), np.float32)
     backend = TorchBackend(model, CPU, "fp32")
-    upscale_image(pixels, model, backend, tiling, steps, out=out, progress=Silent())
+    upscale_image(pixels, model, backend, tiling, steps, out=out, progress=SilentProgress())
     return out
 
 

@@ -7,6 +7,7 @@ import pytest
 from upscale8k.runtime.errors import OutOfMemory, UnsupportedModel
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.models.upscale_model import UpscaleModel
+from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.upscale.backends.base import OnProgress, no_progress
 from upscale8k.runtime.upscale.backends.null import NullBackend
 from upscale8k.runtime.upscale.target_size import plan_scale
@@ -31,8 +32,8 @@ MODEL = UpscaleModel(
 )
 
 
-class Told:
-    """Keeps what it is told."""
+class Told(SilentProgress):
+    """Records progress and messages."""
 
     def __init__(self) -> None:
         self.done = 0

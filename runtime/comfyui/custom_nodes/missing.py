@@ -1,7 +1,7 @@
-"""Placeholders for missing parts of ComfyUI. They can be imported, passed on, listed and subclassed; using one raises.
+"""Objects in the place of missing parts of ComfyUI. They can be imported, passed on, listed and subclassed; using one raises.
 
 Packs read lists of ComfyUI while they declare their nodes, so a missing list is empty outside of a node call. They look into
-the inputs of ComfyUI's nodes while they are imported, so until then these contain a placeholder for every key.
+the inputs of ComfyUI's nodes while they are imported, so until then these have a ``MissingApi`` for every key.
 """
 
 from __future__ import annotations
@@ -106,7 +106,7 @@ def reject_dunder(owner: str, attribute: str) -> str:
 
 
 def make_missing_getattr(module: str) -> Callable[[str], MissingApi]:
-    """Return a ``__getattr__`` for a stub module that returns placeholders for all missing names."""
+    """Return a ``__getattr__`` for a stub module that returns a ``MissingApi`` for every missing name."""
     return lambda attribute: MissingApi(f"{module}.{reject_dunder(module, attribute)}")
 
 
@@ -118,7 +118,7 @@ class MissingModule(ModuleType):
         self.__path__ = []
 
     def __getattr__(self, attribute: str) -> Any:
-        """Return a built-in node from whatever module of ComfyUI it is imported, else a placeholder."""
+        """Return a built-in node from whatever module of ComfyUI it is imported, else a ``MissingApi``."""
         if self.__name__.startswith("comfy_extras.") and context_stack and attribute in context_stack[-1].builtin_nodes:
             return context_stack[-1].builtin_nodes[attribute]
         return MissingApi(f"{self.__name__}.{reject_dunder(self.__name__, attribute)}")

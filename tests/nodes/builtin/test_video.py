@@ -359,6 +359,22 @@ def test_loaded_and_saved_it_is_copied_and_carries_the_workflow(home: LocalHost)
     assert packets == source
 
 
+def test_a_number_that_another_run_takes_meanwhile_is_not_overwritten(host: LocalHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    def take_number(*_: Any, **__: Any) -> Path:
+        path = host.output_dir / "clip_00001_.mp4"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"of another run")
+        return path
+
+    monkeypatch.setattr(LocalHost, "output_path", take_number)
+    video = VideoFromComponents(VideoComponents(torch.rand(4, 32, 48, 3), Fraction(24)))
+    saved = get_node_classes(host)["SaveVideo"]().save(video, "auto", "clip")
+    assert (host.output_dir / "clip_00001_.mp4").read_bytes() == b"of another run"
+    assert [entry["filename"] for entry in saved["ui"]["images"]] == ["clip_00002_.mp4"]
+    assert VideoFromFile(host.output_dir / "clip_00002_.mp4").get_frame_count() == 4
+    assert len(list(host.output_dir.iterdir())) == 2
+
+
 def test_a_crf_and_a_part_are_encoded_anew(home: LocalHost) -> None:
     part = {"video": ["1", 0], "start_time": 0.25, "duration": 0.25, "strict_duration": True}
     encoding = {"codec": "h264", "codec.encoding": "re-encode", "codec.encoding.crf": 40.0}

@@ -14,6 +14,7 @@ from spandrel.architectures.SwinIR import SwinIR
 from upscale8k.runtime.errors import HardwareMissing, OutOfMemory, UnsupportedModel, WorkflowError
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.models.upscale_model import UpscaleModel
+from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.upscale.backends import onnxruntime as ort_backend
 from upscale8k.runtime.upscale.backends import open_backend
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
@@ -25,14 +26,6 @@ from upscale8k.runtime.upscale.tiles import Tiling
 pytest.importorskip("onnx", reason="needs: pip install onnx")
 BACKENDS = ("openvino", "onnxruntime")
 CPU = torch.device("cpu")
-
-
-class Silent:
-    def advance(self, steps: int = 1) -> None:
-        return None
-
-    def message(self, text: str) -> None:
-        return None
 
 
 def backend_of(name: str, model: UpscaleModel, precision: Any = "fp32") -> Any:
@@ -63,7 +56,7 @@ def test_openvino_gives_the_same_bytes_at_any_tile_size(tile: int, weights: Call
     backend = backend_of("openvino", model)
     steps = plan_scale(Size(240, 200), 4, "model scale")
     out = np.zeros((800, 960, 3), np.float32)
-    upscale_image(crop, model, backend, Tiling(tile, model.halo), steps, out=out, progress=Silent())
+    upscale_image(crop, model, backend, Tiling(tile, model.halo), steps, out=out, progress=SilentProgress())
     whole = backend.run(crop[None])[0]
     np.testing.assert_array_equal(np.floor(out * 255 + 0.5), np.floor(whole * 255 + 0.5))
 

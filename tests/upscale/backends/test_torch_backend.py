@@ -18,6 +18,7 @@ from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.models.load import load_model
 from upscale8k.runtime.models.locate import find_model
 from upscale8k.runtime.models.upscale_model import UpscaleModel
+from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.upscale.backends import open_backend
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
 from upscale8k.runtime.upscale.device import resolve_precision
@@ -31,14 +32,6 @@ CPU = torch.device("cpu")
 
 pytestmark = pytest.mark.filterwarnings("ignore:torch.meshgrid")
 NO_GPU = not torch.cuda.is_available()
-
-
-class Silent:
-    def advance(self, steps: int = 1) -> None:
-        return None
-
-    def message(self, text: str) -> None:
-        return None
 
 
 def described(net: torch.nn.Module, scale: int = 1, half: bool = True) -> ImageModelDescriptor:
@@ -269,7 +262,7 @@ def tiled(model: UpscaleModel, pixels: np.ndarray, tiling: Tiling) -> np.ndarray
     height, width, channels = pixels.shape
     steps = plan_scale(Size(width, height), model.scale, "model scale")
     out = np.zeros((steps.final_size.height, steps.final_size.width, channels), np.float32)
-    upscale_image(pixels, model, TorchBackend(model, CPU, "fp32"), tiling, steps, out=out, progress=Silent())
+    upscale_image(pixels, model, TorchBackend(model, CPU, "fp32"), tiling, steps, out=out, progress=SilentProgress())
     return out
 
 

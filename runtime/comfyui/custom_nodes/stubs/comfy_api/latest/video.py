@@ -21,7 +21,7 @@ def get_video_class(name: str) -> Any:
 
 
 class VideoClassLookup(type):
-    """A class whose attributes are the video classes, and placeholders for other names."""
+    """A class whose attributes are the video classes, and a ``MissingApi`` for every other name."""
 
     def __getattr__(cls, name: str) -> Any:
         return get_video_class(name) or MissingApi(f"comfy_api.latest.{cls.__name__}.{reject_dunder(cls.__name__, name)}")
