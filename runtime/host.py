@@ -28,6 +28,9 @@ from .paths import (
 )
 from .progress import OpenProgress, Progress, open_silent_progress
 
+MakeRoom = Callable[[str, int], object]
+"""``Host.make_room``."""
+
 MAX_PIXELS = 1_000_000_000
 """The largest image that is decoded by default: 12 GB of float RGB."""
 
@@ -88,6 +91,9 @@ class Host(Protocol):
     def device(self) -> str:
         """Return the torch device to work on: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ..."""
         ...
+
+    def make_room(self, device: str, needed_bytes: int) -> None:
+        """Free memory of a torch device that other models of this host occupy, until ``needed_bytes`` are free if possible."""
 
     def get_max_input_pixels(self, node_limit: int = MAX_PIXELS) -> int:
         """Return the largest image, in pixels, that is decoded: the limit of the whole run, else ``node_limit``."""
@@ -215,6 +221,9 @@ class LocalHost:
 
     def device(self) -> str:
         return self.device_name
+
+    def make_room(self, device: str, needed_bytes: int) -> None:
+        """Free nothing: a model of the command line lives only while it runs."""
 
     def backend(self) -> str:
         return self.backend_name

@@ -70,6 +70,13 @@ class ComfyHost(LocalHost):
 
         return str(model_management.get_torch_device())
 
+    def make_room(self, device: str, needed_bytes: int) -> None:
+        """Let ComfyUI unload models, as its own nodes do by ``load_models_gpu(memory_required=...)``."""
+        import torch
+        from comfy import model_management
+
+        model_management.free_memory(needed_bytes + model_management.extra_reserved_memory(), torch.device(device))
+
     @contextmanager
     def progress(self, total: int, unit: str) -> Generator[Progress]:
         from comfy.utils import ProgressBar

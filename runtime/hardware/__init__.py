@@ -48,6 +48,7 @@ if TYPE_CHECKING:
         choose_tile_side,
         compute_max_tile_pixels,
         compute_tile_cost,
+        compute_useful_memory,
         default_footprint,
         memory_budget,
     )

@@ -77,6 +77,12 @@ def memory_budget(free: int, *, on_gpu: bool) -> int:
     return min(int(free * share), maximum)
 
 
+def compute_useful_memory(footprint: Footprint, tile: int, halo: int, batch: int) -> int:
+    """Return the free bytes of a GPU that are of use for a batch of tiles with side ``tile``, 0: the largest."""
+    needed = footprint.base + footprint.bytes_per_pixel * ((tile or TILE_SIDES[-1]) + 2 * halo) ** 2 * batch
+    return int((needed if tile else min(needed, _GPU_MAX)) / _GPU_SHARE)
+
+
 def compute_max_tile_pixels(architecture: str, scale: int, backend: str) -> int:
     """Return the most pixels of an fp32 tile, halo included, on a processor with enough memory."""
     return default_footprint(architecture, scale, backend=backend, half=False, on_gpu=False).compute_max_pixels(_HOST_MAX)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from ..errors import WorkflowError
+from ..host import MakeRoom
 from ..media import Size
 from ..models import Descriptor, UpscaleModel
 from ..progress import OpenProgress, PreviewProgress
@@ -20,12 +21,13 @@ def upscale_batch(
     settings: TiledUpscaleSettings,
     open_progress: OpenProgress,
     resolved: ResolvedSettings | None = None,
+    make_room: MakeRoom | None = None,
 ) -> torch.Tensor:
     """Upscale ``images`` (B, H, W, C) in 0..1 to (B, h, w, C) float32 on the CPU, one by one into one buffer.
 
     C is 1 to 4 (grey, grey and alpha, RGB, RGBA). ``resolved`` is what ``resolve_settings`` returned for this model and these
-    settings, for callers with several batches. Raises ``WorkflowError`` for another C, and what ``plan_scale``,
-    ``resolve_settings``, ``open_backend`` and ``upscale_image`` raise.
+    settings, for callers with several batches; otherwise it is called, with ``make_room``. Raises ``WorkflowError`` for another
+    C, and what ``plan_scale``, ``resolve_settings``, ``open_backend`` and ``upscale_image`` raise.
     """
     model = UpscaleModel.from_descriptor(descriptor)
     count, height, width, channels = images.shape
@@ -35,7 +37,7 @@ def upscale_batch(
         )
     size = Size(width, height)
     plan = plan_scale(size, model.scale, settings.target)
-    resolved = resolved or resolve_settings(model, settings)
+    resolved = resolved or resolve_settings(model, settings, make_room)
     out = torch.zeros((count, plan.final_size.height, plan.final_size.width, channels), dtype=torch.float32)
     with (
         open_resolved_backend(model, resolved) as (backend, _),

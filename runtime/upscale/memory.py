@@ -37,7 +37,8 @@ _OUT_OF_MEMORY_TEXTS = (
 def get_tile_memory(device: torch.device) -> int:
     """Bytes that the activations of one batch of tiles may take: a fraction of the free memory, up to a useful maximum."""
     if device.type == "cuda":
-        return memory_budget(torch.cuda.mem_get_info(device)[0], on_gpu=True)
+        reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's cache of this process
+        return memory_budget(torch.cuda.mem_get_info(device)[0] + reusable, on_gpu=True)
     return memory_budget(query_memory().available, on_gpu=False)
 
 

@@ -11,7 +11,8 @@ from typing import NamedTuple
 import torch
 
 from ..errors import WorkflowError
-from ..hardware import UpscaleSettings, choose_cost_tolerance, default_footprint
+from ..hardware import UpscaleSettings, choose_cost_tolerance, compute_useful_memory, default_footprint
+from ..host import MakeRoom
 from ..models import UpscaleModel
 from ..trt import EngineInfo, get_engine, read_engine_info
 from .autotune.select import select_backend
@@ -52,8 +53,12 @@ class ResolvedSettings:
     """What was measured just now, for the user."""
 
 
-def resolve_settings(model: UpscaleModel, settings: TiledUpscaleSettings) -> ResolvedSettings:
+def resolve_settings(
+    model: UpscaleModel, settings: TiledUpscaleSettings, make_room: MakeRoom | None = None
+) -> ResolvedSettings:
     """Replace every ``auto`` of ``settings``; the tile depends on the memory that is free now. May measure for some seconds.
+
+    ``make_room`` of the host is called before the tile is chosen on a GPU.
 
     Raises ``WorkflowError`` for an unknown backend or device, a precision that the model is not safe in, or a tile that is too
     small; ``HardwareMissing`` for a device that is not available.
@@ -64,7 +69,7 @@ def resolve_settings(model: UpscaleModel, settings: TiledUpscaleSettings) -> Res
         precision = _get_own_precision(model, choice.backend)
     else:
         precision = resolve_precision(choice.precision, model, device)
-    tiling = _resolve_tiling(model, settings, device, choice.backend, precision)
+    tiling = _resolve_tiling(model, settings, device, choice.backend, precision, make_room)
     return ResolvedSettings(device, choice.backend, precision, tiling, choice.message)
 
 
@@ -104,7 +109,12 @@ def _get_own_precision(model: UpscaleModel, backend: str) -> ResolvedPrecision:
 
 
 def _resolve_tiling(
-    model: UpscaleModel, settings: TiledUpscaleSettings, device: torch.device, backend: str, precision: ResolvedPrecision
+    model: UpscaleModel,
+    settings: TiledUpscaleSettings,
+    device: torch.device,
+    backend: str,
+    precision: ResolvedPrecision,
+    make_room: MakeRoom | None,
 ) -> Tiling:
     on_gpu = device.type != "cpu"
     # In bf16 the largest layers stay fp32, so only fp16 halves the memory.
@@ -113,6 +123,9 @@ def _resolve_tiling(
     tile = settings.tile
     if tile == AUTO_TILE and backend == "tensorrt" and (info := find_engine_info(model)):
         tile = info.tile
+    if on_gpu and make_room:
+        halo = model.halo if settings.halo == AUTO_HALO else settings.halo
+        make_room(str(device), compute_useful_memory(footprint, tile, halo, settings.batch))
     # onnxruntime may see a GPU that torch does not, whose free memory is then unknown.
     is_visible = device.type != "cuda" or torch.cuda.is_available()
     memory = get_tile_memory(device if is_visible else torch.device("cpu"))

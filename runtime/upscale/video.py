@@ -12,6 +12,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from ..host import MakeRoom
 from ..images import to_floats
 from ..media import Frame, Region, Samples, VideoStream
 from ..models import Descriptor, UpscaleModel, hash_weights
@@ -49,6 +50,7 @@ def upscale_video(
     descriptor: Descriptor,
     settings: TiledUpscaleSettings,
     progress: Progress,
+    make_room: MakeRoom | None = None,
 ) -> VideoStream:
     """Return ``stream`` at the size of ``settings.target``, with frames of uint16 whatever the source has.
 
@@ -58,7 +60,7 @@ def upscale_video(
     """
     model = UpscaleModel.from_descriptor(descriptor)
     plan = plan_scale(stream.info.size, model.scale, settings.target)
-    resolved = resolve_settings(model, settings)
+    resolved = resolve_settings(model, settings, make_room)
     if resolved.message:
         progress.message(resolved.message)
     identity = f"{stream.info.identity} | {_describe_identity(model, settings, resolved, plan)}"
