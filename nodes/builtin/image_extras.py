@@ -281,6 +281,7 @@ class ResizeImageMaskNode:
         "enlarge",
     ]
     RETURN_TYPES = ("COMFY_MATCHTYPE_V3",)
+    OUTPUT_MATCHTYPES = ("input_type",)
     RETURN_NAMES = ("resized",)
     FUNCTION = "resize"
 

@@ -109,6 +109,7 @@ class ComfySwitchNode:
     SEARCH_ALIASES: ClassVar = ["if", "then", "switch", "conditional", "branch"]
     EXPERIMENTAL = True
     RETURN_TYPES = ("COMFY_MATCHTYPE_V3",)
+    OUTPUT_MATCHTYPES = ("switch",)
     RETURN_NAMES = ("output",)
     FUNCTION = "choose"
 

@@ -23,28 +23,31 @@ class WorkflowCheckResult:
     node_count: int = 0
     problems: list[Problem] = field(default_factory=list[Problem])
     error: str = ""
+    notes: list[Problem] = field(default_factory=list[Problem])
+    """What a run would ignore; such a file is valid."""
 
     @property
     def is_valid(self) -> bool:
         return not self.problems and not self.error
 
     def __str__(self) -> str:
-        if self.is_valid:
-            return f"{self.path}: {self.node_count} nodes, no problems."
         if self.error:
             return self.error
+        notes = [f"  - Note: {note}" for note in self.notes]
+        if self.is_valid:
+            return "\n".join([f"{self.path}: {self.node_count} nodes, no problems.", *notes])
         count = f"{len(self.problems)} problem{'' if len(self.problems) == 1 else 's'}"
-        return "\n".join([f"{self.path} has {count}:", *(f"  - {problem}" for problem in self.problems)])
+        return "\n".join([f"{self.path} has {count}:", *(f"  - {problem}" for problem in self.problems), *notes])
 
     def as_json(self) -> dict[str, Any]:
         """Return plain values for JSON; ``error`` is null if the file could be checked."""
-        problems = [asdict(problem) for problem in self.problems]
         return {
             "file": str(self.path),
             "fine": self.is_valid,
             "nodes": self.node_count,
             "error": self.error or None,
-            "problems": problems,
+            "problems": [asdict(problem) for problem in self.problems],
+            "notes": [asdict(note) for note in self.notes],
         }
 
 
@@ -79,7 +82,7 @@ def _check_file(
         loaded = load_workflow(file, settings, classes, definitions)
     except Upscale8KError as error:
         return WorkflowCheckResult(file, error=str(error))
-    return WorkflowCheckResult(file, len(loaded.prompt), loaded.problems)
+    return WorkflowCheckResult(file, len(loaded.prompt), loaded.problems, notes=loaded.notes)
 
 
 def _group_by_folder(files: Sequence[Path]) -> dict[Path, list[Path]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +35,8 @@ class LoadedWorkflow:
     problems: list[Problem]
     outputs: list[str]
     """The ids of the output nodes to run."""
+    notes: list[Problem] = field(default_factory=list[Problem])
+    """Values of the file that are ignored."""
 
     @property
     def extra_pnginfo(self) -> dict[str, Any] | None:
@@ -89,11 +91,13 @@ def load_workflow(
     reported = {(problem.node_id, problem.kind) for problem in conversion.problems}
     reported |= {(node_id, "missing_node_type") for node_id, kind in reported if kind == "legacy_group_node"}
     problems = conversion.problems + [found for found in checked.problems if (found.node_id, found.kind) not in reported]
+    notes = conversion.notes + checked.notes
     if selected is not None:
         needed = {None, *find_reachable(prompt, selected)}
         problems = [problem for problem in problems if problem.node_id in needed]
+        notes = [note for note in notes if note.node_id in needed]
     return LoadedWorkflow(
-        checked.prompt, document, bool(settings), problems, _select_outputs(checked.prompt, catalog, selected)
+        checked.prompt, document, bool(settings), problems, _select_outputs(checked.prompt, catalog, selected), notes
     )
 
 

@@ -13,11 +13,11 @@ import difflib
 import inspect
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from ..errors import NODE_BUG_HINT, Problem, Upscale8KError
-from .definitions import get_declared_inputs, get_hidden_inputs, is_output_class
+from .definitions import find_accepted_inputs, get_declared_inputs, get_hidden_inputs, is_output_class
 from .prompts import (
     Prompt,
     find_cycles,
@@ -32,6 +32,8 @@ from .prompts import (
 from .specs import ANY_TYPE, COMBO, DYNAMIC_COMBO, MATCH_TYPE, TYPE_NOUNS, InputSpec, get_dynamic_keys
 
 _COERCIONS: Mapping[str, Callable[[Any], Any]] = {"INT": int, "FLOAT": float, "STRING": str, "BOOLEAN": bool}
+_CANVAS_BUTTONS = frozenset({"upload", "refresh", "image_upload", "control_after_generate"})
+"""Widgets without meaning that some prompts hold as inputs"""
 _SUGGESTION_COUNT = 3
 _MAX_GUESSED_CLASSES = 200
 """Number of unknown classes for which a similar one is suggested, which is slow."""
@@ -39,10 +41,14 @@ _MAX_GUESSED_CLASSES = 200
 
 @dataclass(frozen=True)
 class CheckResult:
-    """``prompt`` holds the values in their declared types; it can run when ``problems`` is empty."""
+    """``prompt`` holds the values in their declared types; it can run when ``problems`` is empty.
+
+    ``notes`` name values that the run ignores, because their class declares no such input.
+    """
 
     prompt: Prompt
     problems: list[Problem]
+    notes: list[Problem] = field(default_factory=list[Problem])
 
 
 def check_prompt(
@@ -78,6 +84,7 @@ class _PromptChecker:
         self.catalog = catalog
         self.packs = packs
         self.problems: list[Problem] = []
+        self.notes: list[Problem] = []
         self.suggestions: dict[str, list[str]] = {}
 
     def run(self, output_ids: Sequence[str] | None) -> CheckResult:
@@ -97,7 +104,7 @@ class _PromptChecker:
             if self.prompt[node_id]["class_type"] in self.catalog:
                 self._check_node(node_id)
         self._report_cycles({node_id: self.prompt[node_id] for node_id in needed})
-        return CheckResult(self.prompt, self.problems)
+        return CheckResult(self.prompt, self.problems, self.notes)
 
     def _can_be_output(self, node: Mapping[str, Any]) -> bool:
         """Return whether a node is an output, or of an unknown class: what it reads can be checked all the same."""
@@ -105,8 +112,11 @@ class _PromptChecker:
         return cls is None or is_output_class(cls)
 
     def _report(self, node_id: str, kind: str, what: str, hint: str = "", input_name: str | None = None) -> None:
+        self.problems.append(self._make_problem(node_id, kind, what, hint, input_name))
+
+    def _make_problem(self, node_id: str, kind: str, what: str, hint: str, input_name: str | None) -> Problem:
         node = self.prompt[node_id]
-        self.problems.append(Problem(kind, what, hint, node_id, node["class_type"], get_title(node), input_name))
+        return Problem(kind, what, hint, node_id, node["class_type"], get_title(node), input_name)
 
     def _report_unknown_class(self, node_id: str, class_type: str) -> None:
         if class_type not in self.suggestions and len(self.suggestions) < _MAX_GUESSED_CLASSES:
@@ -145,6 +155,11 @@ class _PromptChecker:
                 self._check_link_type(node_id, spec, received_types, "input_types" in validator_parameters)
             else:
                 self._check_literal(node_id, spec, name in validator_parameters or "**" in validator_parameters)
+        accepts = find_accepted_inputs(cls, specs, inputs)
+        for name in [name for name, value in inputs.items() if name not in accepts and not is_link(value)]:
+            if name not in _CANVAS_BUTTONS:
+                what = f"The class has no such input: {inputs[name]!r} is ignored."
+                self.notes.append(self._make_problem(node_id, "unknown_input", what, "", name))
         if validator_parameters and len(self.problems) == problem_count:
             self._run_validator(node_id, cls, specs, validator_parameters, received_types)
 

@@ -5,7 +5,7 @@ The converter reads ``/object_info`` entries, so it treats installed classes and
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 
 from ..errors import NODE_BUG_HINT, NodeError, Upscale8KError, WorkflowError
@@ -32,6 +32,8 @@ def describe_class(class_id: str, cls: type, title: str | None = None) -> dict[s
         "has_intermediate_output": getattr(cls, "HAS_INTERMEDIATE_OUTPUT", False) is True,
         "search_aliases": list(getattr(cls, "SEARCH_ALIASES", [])),
     }
+    if any(getattr(cls, "OUTPUT_MATCHTYPES", ())):
+        entry["output_matchtypes"] = list(cast("Any", cls).OUTPUT_MATCHTYPES)
     if hasattr(cls, "OUTPUT_TOOLTIPS"):
         entry["output_tooltips"] = list(cast("Any", cls).OUTPUT_TOOLTIPS)
     entry.update({name.lower(): True for name in ("DEPRECATED", "EXPERIMENTAL", "DEV_ONLY") if getattr(cls, name, False)})
@@ -62,6 +64,16 @@ def get_declared_inputs(cls: type, inputs: Mapping[str, Any]) -> dict[str, Input
         if spec.type == DYNAMIC_COMBO:
             pending = [*get_dynamic_children(spec, inputs.get(spec.name)), *pending]
     return found
+
+
+def find_accepted_inputs(cls: type, declared: Mapping[str, InputSpec], names: Iterable[str]) -> set[str]:
+    """Return those of ``names`` whose values a class takes: declared and hidden ones, or all.
+
+    A class takes all if it sets ``ACCEPT_ALL_INPUTS``. A group of its ``INPUT_TYPES`` may also say that it contains any name.
+    """
+    groups = list(get_input_types(cls).values())
+    takes_all = getattr(cls, "ACCEPT_ALL_INPUTS", False) is True
+    return {name for name in names if takes_all or name in declared or any(name in group for group in groups)}
 
 
 def get_hidden_inputs(cls: type) -> Mapping[str, Any]:

@@ -222,6 +222,9 @@ def test_a_primitive_that_writes_a_choice_resets_the_inputs_behind_it(draw: Draw
         "codec": "h264",
         "codec.encoding": "auto",
     }
+    # Frontend 1.58 leaves the inputs alone when the choice is the one that is there.
+    newer = inputs(convert_workflow(canvas.ui() | {"extra": {"frontendVersion": "1.58.1"}}, definitions))["2"]
+    assert (newer["codec.encoding"], newer["codec.encoding.crf"]) == ("re-encode", 18)
 
 
 def test_reroutes_notes_and_variables_are_seen_through(draw: Draw, definitions: Definitions) -> None:

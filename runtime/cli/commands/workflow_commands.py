@@ -63,6 +63,8 @@ def run(
             _pull_missing_models(workflow, settings or [], catalog, host, display)
         loaded = load_workflow(workflow, settings or [], catalog.classes, catalog.describe_nodes(), outputs or ())
         runnable = loaded.select_runnable_outputs(catalog.classes) if keep_going else loaded.require_valid()
+        for note in loaded.notes:
+            display.show_message(f"Note: {note}")
         report_skipped_outputs(loaded, runnable, display)
         outcome = run_workflow(runnable, catalog.classes, host, display, keep_going=keep_going, cache=result_cache)
         for path in outcome.files:

@@ -33,6 +33,10 @@ def convert_to_v1(cls: type[ComfyNode]) -> type:
         "OUTPUT_TOOLTIPS": tuple(output.tooltip for output in schema.outputs),
         "INPUT_IS_LIST": schema.is_input_list,
         "OUTPUT_NODE": schema.is_output_node,
+        "ACCEPT_ALL_INPUTS": schema.accept_all_inputs,
+        "OUTPUT_MATCHTYPES": tuple(
+            getattr(getattr(output, "template", None), "template_id", None) for output in schema.outputs
+        ),
         "NOT_IDEMPOTENT": schema.not_idempotent,
         "CATEGORY": schema.category,
         "DESCRIPTION": schema.description,

@@ -9,7 +9,7 @@ modes that the frontend loses (``group_node_expand``).
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from random import Random
 from typing import Any, cast
@@ -21,8 +21,8 @@ from .group_nodes import get_group_name, read_group_nodes
 from .links import LinkResolver, OutputRef, PromotedValue, is_virtual_node
 from .subgraphs import GraphScope, LoadedNode, SubgraphScopes
 from .text_tokens import expand_choices, format_like_javascript, replace_tokens
-from .ui_workflow import RESAVE_HINT, UiNode, read_ui_workflow
-from .widgets import ABSENT, UPLOAD_BUTTON, wrap_for_prompt
+from .ui_workflow import RESAVE_HINT, UiGraph, UiNode, read_ui_workflow
+from .widgets import ABSENT, UPLOAD_BUTTON, get_widget_type, shorten_values, wrap_for_prompt
 
 SAVE_CLASSES = frozenset(
     {
@@ -55,12 +55,14 @@ SAVE_CLASSES = frozenset(
 class WorkflowConversion:
     """``prompt`` in API format, and everything that could not be converted faithfully.
 
-    ``packs`` maps unknown classes to the packs that the workflow names for them.
+    ``packs`` maps unknown classes to the packs that the workflow names for them. ``notes`` name saved values that ComfyUI
+    ignores, too.
     """
 
     prompt: Prompt
     problems: list[Problem]
     packs: dict[str, str]
+    notes: list[Problem] = field(default_factory=list[Problem])
 
 
 def convert_workflow(
@@ -100,6 +102,7 @@ class _WorkflowConverter:
         self.now = now
         self.random = random
         self.problems: list[Problem] = []
+        self.notes: list[Problem] = []
         self.packs: dict[str, str] = {}
         self.subgraphs.apply_primitives(self.all_scopes, self._replace_tokens)
 
@@ -107,9 +110,13 @@ class _WorkflowConverter:
         prompt: Prompt = {}
         for scope in self.all_scopes:
             for node in scope.graph.nodes.values():
-                if not (is_virtual_node(node) or node.is_muted or node.is_bypassed or self.subgraphs.get_subgraph(node)):
+                if is_virtual_node(node) or node.is_muted or node.is_bypassed:
+                    continue
+                if graph := self.subgraphs.get_subgraph(node):
+                    self._report_lost_values(scope, node, graph)
+                else:
                     prompt[scope.get_execution_id(node)] = self._convert_node(scope, node)
-        return WorkflowConversion(_sort_like_browser(prompt), self.problems, self.packs)
+        return WorkflowConversion(_sort_like_browser(prompt), self.problems, self.packs, self.notes)
 
     def _convert_node(self, scope: GraphScope, node: UiNode) -> dict[str, Any]:
         loaded = self.subgraphs.get_node_in_scope(scope, node)
@@ -117,6 +124,9 @@ class _WorkflowConverter:
             self._report_unknown_class(scope, node)
         if loaded.widgets.mismatch:
             self._report_misfit(scope, loaded)
+        elif loaded.widgets.ignored:
+            what = f"The saved values {shorten_values(loaded.widgets.ignored)} belong to no input and are ignored."
+            self.notes.append(self._make_problem("ignored_values", what, "", scope, node))
         inputs = self._convert_widgets(scope, loaded)
         for slot, socket in enumerate(loaded.sockets):
             source = self.link_resolver.find_source(scope, node, slot)
@@ -176,11 +186,40 @@ class _WorkflowConverter:
         self._report(kind, what, hint, scope, node)
 
     def _report_misfit(self, scope: GraphScope, loaded: LoadedNode) -> None:
-        hint = "Another version of its pack saved the node: open the workflow in ComfyUI, check its values and save it."
-        self._report("widgets_values_mismatch", f"The {loaded.widgets.mismatch}.", hint, scope, loaded.node)
+        properties, what = loaded.node.properties, f"The {loaded.widgets.mismatch}."
+        pack, version = str(properties.get("cnr_id") or "its pack"), str(properties.get("ver") or "")
+        if any(get_widget_type(spec) == "LOAD_3D" for spec in loaded.widgets.specs.values()):
+            hint = "Its image is a rendering that only the browser makes: save it in ComfyUI and load it with LoadImage."
+        elif loaded.widgets.newer_names:
+            owner = "ComfyUI" if pack == "comfy-core" else pack
+            what = (
+                f"The node was saved by a newer {owner}{f' ({version})' if version else ''} than this runner knows: its class "
+            )
+            what += f"has no {', '.join(loaded.widgets.newer_names)}."
+            hint = "Update the runner, or replace the node with one that `nodes` lists."
+        else:
+            hint = "Another version of its pack saved the node: open the workflow in ComfyUI, check its values and save it."
+        self._report("widgets_values_mismatch", what, hint, scope, loaded.node)
+
+    def _report_lost_values(self, scope: GraphScope, node: UiNode, graph: UiGraph) -> None:
+        values = self.subgraphs.find_lost_values(node, graph)
+        if not values:
+            return
+        known = {*self.subgraphs.definitions, *self.subgraphs.workflow.definitions}
+        unknown = [inner.type for inner in graph.nodes.values() if not (inner.type in known or is_virtual_node(inner))]
+        if unknown:
+            what = f"The subgraph's saved values cannot be assigned to its inputs: its node class {unknown[0]!r} is unknown."
+            hint = "Save the workflow again with ComfyUI 1.58 or later, which saves their names, or delete the node."
+            self._report("widgets_values_mismatch", what, hint, scope, node)
+        else:
+            what = f"The saved values {shorten_values(values)} belong to no input of the subgraph and are ignored."
+            self.notes.append(self._make_problem("ignored_values", what, "", scope, node))
 
     def _report(self, kind: str, what: str, hint: str, scope: GraphScope, node: UiNode) -> None:
-        self.problems.append(Problem(kind, what, hint, scope.get_execution_id(node), node.type, self._get_title(scope, node)))
+        self.problems.append(self._make_problem(kind, what, hint, scope, node))
+
+    def _make_problem(self, kind: str, what: str, hint: str, scope: GraphScope, node: UiNode) -> Problem:
+        return Problem(kind, what, hint, scope.get_execution_id(node), node.type, self._get_title(scope, node))
 
 
 def _describe_models(node: UiNode) -> str:

@@ -61,7 +61,7 @@ def expand_group_nodes(workflow: UiWorkflow, groups: Mapping[str, GroupNode], de
 
     root = replace_group_nodes(workflow.root)
     definition_graphs = {name: replace_group_nodes(graph) for name, graph in workflow.definitions.items()}
-    return GroupNodeExpansion(UiWorkflow(root, definition_graphs | subgraphs), rejected)
+    return GroupNodeExpansion(replace(workflow, root=root, definitions=definition_graphs | subgraphs), rejected)
 
 
 def _find_obstacle(group: GroupNode | None, definitions: Definitions) -> str:

@@ -19,6 +19,11 @@ CANVAS_ONLY = frozenset(
         PRIMITIVE,
         "Note",
         "MarkdownNote",
+        # cg-use-everywhere: what they connect is in `extra.ue_links`
+        "Anything Everywhere",
+        "Anything Everywhere3",
+        "Anything Everywhere?",
+        "Prompts Everywhere",
         # rgthree-comfy's own drawing and switching nodes
         "Label (rgthree)",
         "Bookmark (rgthree)",

@@ -39,7 +39,7 @@ def _declare_sockets(
         if spec.type == AUTOGROW:
             yield from _grow_sockets(spec, saved)
         elif not is_widget(spec):
-            yield InputSocket(spec.name, _get_accepted_types(spec))
+            yield InputSocket(spec.name, _get_accepted_types(spec), template=_get_template_id(spec))
         else:
             if not spec.options.get("socketless"):
                 yield InputSocket(spec.name, spec.type, widget=spec.name)
@@ -52,6 +52,19 @@ def _get_accepted_types(spec: InputSpec) -> str:
     return str(template.get("allowed_types", "*")) if template else spec.type
 
 
+def _get_template_id(spec: InputSpec) -> str:
+    template = spec.options.get("template") if spec.type == MATCH_TYPE else None
+    return str(template.get("template_id", "")) if template else ""
+
+
+def connect_broadcasts(sockets: tuple[InputSocket, ...], links_by_slot: Mapping[int, str]) -> tuple[InputSocket, ...]:
+    """Return the sockets with the links of cg-use-everywhere, which leaves linked inputs alone."""
+    return tuple(
+        replace(socket, link=links_by_slot[slot]) if socket.link is None and slot in links_by_slot else socket
+        for slot, socket in enumerate(sockets)
+    )
+
+
 def _grow_sockets(spec: InputSpec, saved: Sequence[InputSocket]) -> Iterator[InputSocket]:
     """Yield the sockets of a growing group: one step more than is connected, and at least one more than required."""
     group = parse_autogrow(spec)
@@ -60,7 +73,8 @@ def _grow_sockets(spec: InputSpec, saved: Sequence[InputSocket]) -> Iterator[Inp
     last = max((ordinal for ordinal, names in enumerate(steps) if set(names) & set(linked)), default=-1)
     for ordinal in range(max(last + 2, group.min_steps + 1)):
         for child in group.get_inputs_at(ordinal):
-            yield InputSocket(child.name, _get_accepted_types(child), widget=child.name if is_widget(child) else None)
+            widget = child.name if is_widget(child) else None
+            yield InputSocket(child.name, _get_accepted_types(child), widget=widget, template=_get_template_id(child))
 
 
 def find_bypass_slot(inputs: Sequence[InputSocket], output_type: str, slot: int, reader_type: str) -> int | None:

@@ -15,10 +15,11 @@ from typing import Any, cast
 
 from ...errors import WorkflowError, format_node_label
 from ..specs import DYNAMIC_COMBO
+from .match_types import MatchTypes
 from .primitives import coerce_to_widget, fit_value
-from .sockets import build_sockets
+from .sockets import build_sockets, connect_broadcasts
 from .ui_workflow import PRIMITIVE, InputSocket, SubgraphPort, UiGraph, UiNode, UiWorkflow
-from .widgets import WidgetValues, get_widget_type, read_widgets, select_dynamic_choice
+from .widgets import ABSENT, WidgetValues, get_widget_type, read_widgets, select_dynamic_choice
 
 NODE_LIMIT = 100_000
 _ID_PREFIX = re.compile(r"^\s*\d+\s*:\s*(.+)$")
@@ -64,6 +65,7 @@ class SubgraphScopes:
         self._sources: dict[tuple[str, str], tuple[UiNode, str] | None] = {}
         self._host_values: dict[int, dict[str, Any]] = {}
         self._acyclic_graphs: set[str] = set()
+        self._match_types = MatchTypes(self.get_node)
 
     def get_subgraph(self, node: UiNode) -> UiGraph | None:
         """Return the definition of a subgraph instance, None for other nodes."""
@@ -71,13 +73,15 @@ class SubgraphScopes:
 
     def get_node_in_scope(self, scope: GraphScope, node: UiNode) -> LoadedNode:
         """Return a node as it is in one scope."""
-        return scope.changed_nodes.get(node.id) or self.get_node(scope.graph, node)
+        return self._match_types.resolve(scope.graph, scope.changed_nodes.get(node.id) or self.get_node(scope.graph, node))
 
     def get_node(self, graph: UiGraph, node: UiNode) -> LoadedNode:
         """Return a node as it is in every instance of its graph before primitives are applied."""
         key = (graph.id, node.id)
         if key not in self._loaded_nodes:
-            self._loaded_nodes[key] = self._load_node(node)
+            loaded = self._load_node(node)
+            links = graph.broadcasts.get(node.id)
+            self._loaded_nodes[key] = replace(loaded, sockets=connect_broadcasts(loaded.sockets, links)) if links else loaded
         return self._loaded_nodes[key]
 
     def _load_node(self, node: UiNode) -> LoadedNode:
@@ -93,7 +97,7 @@ class SubgraphScopes:
             )
         if definition is None:
             return LoadedNode(node, None, node.inputs, node.output_types, WidgetValues({}, {}))
-        widgets = read_widgets(node.type, definition, node.values)
+        widgets = read_widgets(node.type, definition, node.values, node.named_values)
         declared = tuple(str(t) if isinstance(t, str) else "COMBO" for t in definition.get("output") or ())
         outputs = (*("*" if t == "COMFY_MATCHTYPE_V3" else t for t in declared), *node.output_types[len(declared) :])
         return LoadedNode(node, definition, build_sockets(node, definition, widgets.values), outputs, widgets)
@@ -160,6 +164,8 @@ class SubgraphScopes:
                     return node, saved.name
                 continue
             loaded = self.get_node(graph, node)
+            if loaded.definition is None and saved.widget:  # an unknown class: the file says which socket has a widget
+                return node, saved.widget
             widget = next((socket.widget for socket in loaded.sockets if socket.link == link), None)
             if widget is not None and widget in loaded.widgets.values:
                 return node, widget
@@ -169,8 +175,8 @@ class SubgraphScopes:
         """Return the value of an inner node's widget in the file."""
         inner = self.get_subgraph(node)
         if inner is None:
-            return self.get_node(graph, node).widgets.values[name]
-        return self.get_host_values(node, inner)[name]
+            return self.get_node(graph, node).widgets.values.get(name, node.named_values.get(name, ABSENT))
+        return self.get_host_values(node, inner).get(name, ABSENT)
 
     def get_host_values(self, host: UiNode, graph: UiGraph) -> dict[str, Any]:
         """Return input name -> value for the inputs of an instance that have a widget."""
@@ -187,15 +193,28 @@ class SubgraphScopes:
             name = name or (entry[1] if entry[0] == "-1" else None)
             if name in values and value is not None:
                 values[name] = value
-        return values
+        return {name: value for name, value in values.items() if value is not ABSENT}
 
     def _apply_positions(self, host: UiNode, values: dict[str, Any]) -> None:
         saved = host.values if isinstance(host.values, list) else []
         quarantined = dict(_iterate_quarantined(host))
-        for name, value in zip(list(values), saved, strict=False):
-            if value is not None:
+        names = list(values)
+        if len(saved) != len(names) and len(saved) == len(host.named_values):
+            names = list(host.named_values)
+        for name, value in zip(names, saved, strict=False):
+            if value is not None and name in values:
                 values[name] = value
         values.update({name: value for name, value in quarantined.items() if name in values})
+
+    def find_lost_values(self, host: UiNode, graph: UiGraph) -> list[Any]:
+        """Return the saved values of an instance that belong to none of its inputs."""
+        saved = host.values if isinstance(host.values, list) else []
+        names = [port.name for port in graph.inputs if self.get_source(graph, port)]
+        if host.properties.get("proxyWidgets") or len(saved) <= len(names):
+            return []
+        if len(saved) == len(host.named_values):
+            return [value for name, value in zip(host.named_values, saved, strict=True) if name not in names]
+        return [value for value in saved[len(names) :] if value is not None]
 
     def _find_inner_values(self, host: UiNode, graph: UiGraph) -> dict[tuple[str, str], Any]:
         """Return values of this instance for inner widgets that no input of the subgraph feeds."""
@@ -257,6 +276,7 @@ class SubgraphScopes:
         if (
             name in loaded.widgets.specs
             and get_widget_type(loaded.widgets.specs[name]) == DYNAMIC_COMBO
+            and not (self.workflow.keeps_dynamic_children and loaded.widgets.values[name] == value)
             and loaded.definition is not None
         ):
             widgets = select_dynamic_choice(loaded.widgets, name, value)

@@ -7,6 +7,7 @@ is right) and the absence of a widget's socket (unlinked ones are left out on sa
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -35,18 +36,25 @@ class UiLink:
 
 @dataclass(frozen=True)
 class InputSocket:
-    """One input of a node. ``widget`` is the name of its widget, ``label`` the name that the user gave it."""
+    """One input of a node. ``widget`` is the name of its widget, ``label`` the name that the user gave it.
+
+    Sockets of a node with the same ``template`` share a type (``match_types``).
+    """
 
     name: str
     type: str
     link: str | None = None
     widget: str | None = None
     label: str | None = None
+    template: str = ""
 
 
 @dataclass(frozen=True)
 class UiNode:
-    """One node as saved. ``values`` is ``widgets_values``: a list, a dict by name, or None."""
+    """One node as saved. ``values`` is ``widgets_values``: a list, a dict by name, or None.
+
+    ``named_values`` is ``widgets_values_named``, which frontends from 1.58 save beside the list; the list wins.
+    """
 
     id: str
     type: str
@@ -56,6 +64,7 @@ class UiNode:
     output_types: tuple[str, ...]
     values: list[Any] | dict[str, Any] | None
     properties: Mapping[str, Any]
+    named_values: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @property
     def is_muted(self) -> bool:
@@ -85,6 +94,8 @@ class UiGraph:
     links: Mapping[str, UiLink]
     inputs: tuple[SubgraphPort, ...] = ()
     outputs: tuple[SubgraphPort, ...] = ()
+    broadcasts: Mapping[str, Mapping[int, str]] = field(default_factory=dict[str, "dict[int, str]"])
+    """node id -> input slot -> the link that a node of cg-use-everywhere adds when the canvas queues"""
 
     @cached_property
     def readers_by_link(self) -> Mapping[str, tuple[UiNode, InputSocket]]:
@@ -104,11 +115,16 @@ class UiGraph:
 class UiWorkflow:
     root: UiGraph
     definitions: Mapping[str, UiGraph] = field(default_factory=dict[str, UiGraph])
+    keeps_dynamic_children: bool = False
+    """Whether a primitive leaves the inputs behind a dynamic combo box alone when it writes the choice that is there"""
 
 
 def read_ui_workflow(ui: Mapping[str, Any]) -> UiWorkflow:
     """Parse a UI-saved workflow. Raises ``WorkflowError`` that names the damaged node or link."""
-    return UiWorkflow(_parse_graph(ui, ""), {definition.id: definition for definition in _iterate_definitions(ui)})
+    version = re.match(r"(\d+)\.(\d+)", str((ui.get("extra") or {}).get("frontendVersion", "")))
+    keeps_children = version is not None and (int(version[1]), int(version[2])) >= (1, 58)
+    definitions = {definition.id: definition for definition in _iterate_definitions(ui)}
+    return UiWorkflow(_parse_graph(ui, ""), definitions, keeps_children)
 
 
 def read_nodes(raw: Sequence[Any]) -> list[UiNode]:
@@ -134,6 +150,10 @@ def _parse_graph(raw: Mapping[str, Any], graph_id: str) -> UiGraph:
         for link in _parse_each("link", _parse_link, [link for link in raw.get("links") or () if link is not None])
     }
     nodes = {node.id: node for node in _parse_each("node", _parse_node, raw["nodes"])}
+    broadcasts: dict[str, dict[int, str]] = {}
+    for link in _parse_each("ue_link", _parse_broadcast, (raw.get("extra") or {}).get("ue_links") or ()):
+        links[link.id] = link
+        broadcasts.setdefault(link.target, {})[link.target_slot] = link.id
     return UiGraph(
         id=graph_id,
         name=str(raw.get("name") or ""),
@@ -141,6 +161,7 @@ def _parse_graph(raw: Mapping[str, Any], graph_id: str) -> UiGraph:
         links=links,
         inputs=_parse_ports(raw.get("inputs"), links, SUBGRAPH_INPUT),
         outputs=_parse_ports(raw.get("outputs"), links, SUBGRAPH_OUTPUT),
+        broadcasts=broadcasts,
     )
 
 
@@ -167,8 +188,15 @@ def _parse_link(raw: Any) -> UiLink:
     return link
 
 
+def _parse_broadcast(raw: Mapping[str, Any]) -> UiLink:
+    """Parse a link of ``extra.ue_links``, where the pack cg-use-everywhere keeps what it connects without a drawn link."""
+    target, slot = str(raw["downstream"]), int(raw["downstream_slot"])
+    return UiLink(f"ue:{target}:{slot}", str(raw["upstream"]), int(raw["upstream_slot"]), target, slot)
+
+
 def _parse_node(raw: Mapping[str, Any]) -> UiNode:
     values = raw.get("widgets_values")
+    named_values = raw.get("widgets_values_named")
     title = raw.get("title")
     return UiNode(
         id=str(raw["id"]),
@@ -179,6 +207,7 @@ def _parse_node(raw: Mapping[str, Any]) -> UiNode:
         output_types=tuple(_parse_type(output.get("type")) for output in raw.get("outputs") or ()),
         values=cast("list[Any] | dict[str, Any]", values) if isinstance(values, list | dict) else None,
         properties=cast("dict[str, Any]", raw.get("properties") or {}),
+        named_values=cast("dict[str, Any]", named_values) if isinstance(named_values, dict) else {},
     )
 
 

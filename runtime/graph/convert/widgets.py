@@ -86,6 +86,10 @@ class WidgetValues:
     specs: Mapping[str, InputSpec]
     mismatch: str = ""
     """Why the saved list does not fit; empty when it does"""
+    newer_names: tuple[str, ...] = ()
+    """Widgets that the file names and the definition lacks: a newer version of the class saved it"""
+    ignored: tuple[Any, ...] = ()
+    """Saved values after those of the last widget"""
 
 
 def select_dynamic_choice(widgets: WidgetValues, name: str, key: Any) -> WidgetValues:
@@ -103,15 +107,55 @@ def select_dynamic_choice(widgets: WidgetValues, name: str, key: Any) -> WidgetV
     return WidgetValues(values, specs, widgets.mismatch)
 
 
-def read_widgets(class_id: str, definition: Mapping[str, Any], saved: list[Any] | dict[str, Any] | None) -> WidgetValues:
-    """Assign every saved value to its widget; widgets without one get their default."""
+def read_widgets(
+    class_id: str,
+    definition: Mapping[str, Any],
+    saved: list[Any] | dict[str, Any] | None,
+    named: Mapping[str, Any] | None = None,
+) -> WidgetValues:
+    """Assign every saved value to its widget; widgets without one get their default.
+
+    ``named`` is ``widgets_values_named``: its names say whose values a list has that does not fit.
+    """
     specs = get_definition_specs(definition)
-    reader, mismatch = (
-        (_read_specs(specs, _ValuesByName(saved)), "") if isinstance(saved, dict) else _align_values(specs, saved or [])
-    )
+    newer_names: tuple[str, ...] = ()
+    if isinstance(saved, dict):
+        reader, mismatch = _read_specs(specs, _ValuesByName(saved)), ""
+        _add_undeclared_values(reader, saved)
+    else:
+        reader, mismatch = _align_values(specs, saved or [])
+        if named and len(named) == len(saved or []) and (mismatch or not _is_plausible(reader)):
+            by_name = _read_specs(specs, _ValuesByName(dict(zip(named, saved or [], strict=True))))
+            newer_names = tuple(name for name in named if name not in by_name.specs and not _is_button(name))
+            if not newer_names and _is_plausible(by_name):
+                reader, mismatch = by_name, ""
     _add_javascript_widgets(class_id, reader, saved)
     _repair_values(class_id, reader)
-    return WidgetValues(reader.values, reader.specs, mismatch)
+    ignored = () if class_id in VIEWER_CLASSES or class_id == CUSTOM_COMBO else tuple(_iterate_ignored(reader, saved))
+    return WidgetValues(reader.values, reader.specs, mismatch, newer_names, ignored)
+
+
+def _add_undeclared_values(reader: _WidgetReader, saved: Mapping[str, Any]) -> None:
+    """Add the values of widgets that JavaScript of the pack made. Objects are previews, which are not sent."""
+    reader.values.update(
+        {
+            name: value
+            for name, value in saved.items()
+            if name not in reader.values and isinstance(value, str | int | float) and not _is_button(name)
+        }
+    )
+
+
+def _is_button(name: str) -> bool:
+    """Return whether the canvas saves a widget of this name but does not send it."""
+    return name.startswith(("control_after_generate", "control_filter_list", "choose ")) or name in (
+        *("upload", AUTO_REFRESH.name, REFRESH_BUTTON.name),
+    )
+
+
+def _iterate_ignored(reader: _WidgetReader, saved: list[Any] | dict[str, Any] | None) -> Iterator[Any]:
+    rest = saved[reader.source.position :] if isinstance(saved, list) and isinstance(reader.source, _ValuesInOrder) else []
+    yield from (value for value in rest if value is not None and value not in ("", "image", *CONTROL_WORDS))
 
 
 def assign_values(specs: Sequence[InputSpec], saved: Sequence[Any]) -> WidgetValues:
@@ -199,11 +243,15 @@ def _align_values(specs: Sequence[InputSpec], saved: list[Any]) -> tuple[_Widget
     guessed = _read_specs(specs, _ValuesInOrder(saved, guess_seeds=True))
     if _is_plausible(guessed):
         return guessed, ""
-    return plain, f"{len(saved)} saved values {_shorten(saved)} do not fit its widgets {', '.join(plain.values) or '(none)'}"
+    return (
+        plain,
+        f"{len(saved)} saved values {shorten_values(saved)} do not fit its widgets {', '.join(plain.values) or '(none)'}",
+    )
 
 
-def _shorten(saved: list[Any]) -> str:
-    text = repr(saved)
+def shorten_values(saved: Sequence[Any]) -> str:
+    """Return values for a message, at most 200 characters."""
+    text = repr(list(saved))
     return text if len(text) <= 200 else f"{text[:200]}..."
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from ..definitions import get_declared_inputs, get_hidden_inputs
+from ..definitions import find_accepted_inputs, get_declared_inputs, get_hidden_inputs
 from ..prompts import Edge, is_link, unwrap_literal
 from .dynamic_prompt import DynamicPrompt
 from .node_call import Inputs
@@ -24,12 +24,13 @@ def gather_inputs(
     values: Mapping[str, Any] = prompt.get_node(node_id)["inputs"]
     declared = get_declared_inputs(cls, values)
     hidden = get_hidden_inputs(cls)
+    accepted = find_accepted_inputs(cls, declared, values)
     inputs: Inputs = {}
     for name, value in values.items():
         is_raw_link = name in declared and declared[name].options.get("rawLink")
         if is_link(value) and not is_raw_link:
             inputs[name] = read_link(Edge(name, value[0], int(value[1])))
-        elif name in declared or name in hidden:
+        elif name in accepted:
             inputs[name] = [unwrap_literal(value)]
     hidden_values = {
         "PROMPT": prompt.get_original_prompt(),
