@@ -28,9 +28,6 @@ from .paths import (
 )
 from .progress import OpenProgress, Progress, open_silent_progress
 
-MakeRoom = Callable[[str, int], object]
-"""``Host.make_room``."""
-
 MAX_PIXELS = 1_000_000_000
 """The largest image that is decoded by default: 12 GB of float RGB."""
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import torch
 
 from ..errors import WorkflowError
-from ..host import MakeRoom
 from ..media import Size
 from ..models import Descriptor, UpscaleModel
 from ..progress import OpenProgress, PreviewProgress
 from .color_fix import ColorFixResult, average_results, fix_and_measure_colors
+from .memory import MakeRoom
 from .resolved_settings import ResolvedSettings, TiledUpscaleSettings, open_resolved_backend, resolve_settings
 from .target_size import plan_scale
 from .tile_loop import total_pixels, upscale_image

@@ -5,7 +5,7 @@ The result is checked before the first tile, because the system kills a process 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import psutil
 import torch
@@ -15,6 +15,9 @@ from ..hardware import memory_budget, query_memory
 from ..media import Size
 from ..models import Descriptor, UpscaleModel
 from .target_size import plan_scale
+
+MakeRoom = Callable[[str, int], object]
+"""Gets a torch device, and the bytes that its host should free for us."""
 
 _OUT_OF_MEMORY_TEXTS = (
     "out of memory",

@@ -12,7 +12,6 @@ import torch
 
 from ..errors import WorkflowError
 from ..hardware import UpscaleSettings, choose_cost_tolerance, compute_useful_memory, default_footprint
-from ..host import MakeRoom
 from ..models import UpscaleModel
 from ..trt import EngineInfo, get_engine, read_engine_info
 from .autotune.select import select_backend
@@ -21,7 +20,7 @@ from .backends.base import AUTO, Backend, Precision, ResolvedPrecision, get_back
 from .color_fix import ColorFix
 from .device import resolve_device, resolve_precision
 from .malloc import reuse_freed_memory, skip_trim
-from .memory import get_tile_memory
+from .memory import MakeRoom, get_tile_memory
 from .tile_size import AUTO_HALO, AUTO_TILE, TileBudget, choose_tiling
 from .tiles import Tiling
 

@@ -12,7 +12,6 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from ..host import MakeRoom
 from ..images import to_floats
 from ..media import Frame, Region, Samples, VideoStream
 from ..models import Descriptor, UpscaleModel, hash_weights
@@ -20,6 +19,7 @@ from ..progress import ForwardedProgress, Progress
 from .backends.base import AUTO, REFERENCE_BACKEND
 from .color_fix import fix_and_measure_colors, fix_colors
 from .frame_batching import FrameBatcher, batched, choose_frame_batch
+from .memory import MakeRoom
 from .resolved_settings import (
     ResolvedSettings,
     TiledUpscaleSettings,
