@@ -82,7 +82,7 @@ class TiledUpscale:
             settings=settings,
             color_fix=color_fix,
         )
-        return (upscale_batch(image, upscale_model, upscale_settings, self.host.progress, make_room=self.host.make_room),)
+        return (upscale_batch(image, upscale_model, upscale_settings, self.host.progress, free_memory=self.host.free_memory),)
 
 
 class ImageIn:

@@ -185,7 +185,9 @@ class TiledUpscaleVideo:
             map_video_value(
                 video,
                 self.host.progress,
-                lambda stream, progress: upscale_video(stream, upscale_model, upscale_settings, progress, self.host.make_room),
+                lambda stream, progress: upscale_video(
+                    stream, upscale_model, upscale_settings, progress, self.host.free_memory
+                ),
             ),
         )
 

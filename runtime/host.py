@@ -89,7 +89,7 @@ class Host(Protocol):
         """Return the torch device to work on: ``auto``, ``cpu``, ``cuda``, ``cuda:1``, ``mps``, ..."""
         ...
 
-    def make_room(self, device: str, needed_bytes: int) -> None:
+    def free_memory(self, device: str, needed_bytes: int) -> None:
         """Free memory of a torch device that other models of this host occupy, until ``needed_bytes`` are free if possible."""
 
     def get_max_input_pixels(self, node_limit: int = MAX_PIXELS) -> int:
@@ -219,7 +219,7 @@ class LocalHost:
     def device(self) -> str:
         return self.device_name
 
-    def make_room(self, device: str, needed_bytes: int) -> None:
+    def free_memory(self, device: str, needed_bytes: int) -> None:
         """Free nothing: a model of the command line lives only while it runs."""
 
     def backend(self) -> str:

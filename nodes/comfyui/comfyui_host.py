@@ -70,7 +70,7 @@ class ComfyHost(LocalHost):
 
         return str(model_management.get_torch_device())
 
-    def make_room(self, device: str, needed_bytes: int) -> None:
+    def free_memory(self, device: str, needed_bytes: int) -> None:
         """Let ComfyUI unload models, as its own nodes do by ``load_models_gpu(memory_required=...)``."""
         import torch
         from comfy import model_management

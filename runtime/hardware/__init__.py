@@ -31,7 +31,14 @@ if TYPE_CHECKING:
         measure_tiles,
         store_calibration,
     )
-    from .capacity import PeakSampler, compute_queue_bytes, query_disk, query_memory
+    from .capacity import (
+        PeakSampler,
+        compute_queue_bytes,
+        get_reserved_gpu_memory,
+        query_disk,
+        query_memory,
+        reserve_gpu_memory,
+    )
     from .cpu import count_usable_cores, has_bf16, query_cpu
     from .detect import Machine, detect_machine
     from .gpu import Gpu

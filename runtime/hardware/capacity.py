@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import shutil
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,6 +44,24 @@ def compute_queue_bytes(cores: int, available: int) -> int:
     With many cores the encoder is the slowest part and must never wait for a frame; five of 8K are enough for that.
     """
     return min(QUEUE_BYTES_PER_CORE * cores, MAX_QUEUE_BYTES, available // 8)
+
+
+_reserved_gpu_memory: ContextVar[int] = ContextVar("upscale8k_reserved_gpu_memory", default=0)
+
+
+@contextmanager
+def reserve_gpu_memory(size: int) -> Generator[None]:
+    """Keep ``size`` bytes of the GPU for a hardware encoder: tiles that are chosen in the block leave them free."""
+    token = _reserved_gpu_memory.set(size)
+    try:
+        yield
+    finally:
+        _reserved_gpu_memory.reset(token)
+
+
+def get_reserved_gpu_memory() -> int:
+    """Return the bytes of the innermost ``reserve_gpu_memory``."""
+    return _reserved_gpu_memory.get()
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from ..media import Size
 from ..models import Descriptor, UpscaleModel
 from ..progress import OpenProgress, PreviewProgress
 from .color_fix import ColorFixResult, average_results, fix_and_measure_colors
-from .memory import MakeRoom
+from .memory import FreeMemory
 from .resolved_settings import ResolvedSettings, TiledUpscaleSettings, open_resolved_backend, resolve_settings
 from .target_size import plan_scale
 from .tile_loop import total_pixels, upscale_image
@@ -21,13 +21,13 @@ def upscale_batch(
     settings: TiledUpscaleSettings,
     open_progress: OpenProgress,
     resolved: ResolvedSettings | None = None,
-    make_room: MakeRoom | None = None,
+    free_memory: FreeMemory | None = None,
 ) -> torch.Tensor:
     """Upscale ``images`` (B, H, W, C) in 0..1 to (B, h, w, C) float32 on the CPU, one by one into one buffer.
 
     C is 1 to 4 (grey, grey and alpha, RGB, RGBA). ``resolved`` is what ``resolve_settings`` returned for this model and these
-    settings, for callers with several batches; otherwise it is called, with ``make_room``. Raises ``WorkflowError`` for another
-    C, and what ``plan_scale``, ``resolve_settings``, ``open_backend`` and ``upscale_image`` raise.
+    settings, for callers with several batches; otherwise it is called, with ``free_memory``. Raises ``WorkflowError`` for
+    another C, and what ``plan_scale``, ``resolve_settings``, ``open_backend`` and ``upscale_image`` raise.
     """
     model = UpscaleModel.from_descriptor(descriptor)
     count, height, width, channels = images.shape
@@ -37,7 +37,7 @@ def upscale_batch(
         )
     size = Size(width, height)
     plan = plan_scale(size, model.scale, settings.target)
-    resolved = resolved or resolve_settings(model, settings, make_room)
+    resolved = resolved or resolve_settings(model, settings, free_memory)
     out = torch.zeros((count, plan.final_size.height, plan.final_size.width, channels), dtype=torch.float32)
     with (
         open_resolved_backend(model, resolved) as (backend, _),

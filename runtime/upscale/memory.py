@@ -11,12 +11,12 @@ import psutil
 import torch
 
 from ..errors import OutOfMemory
-from ..hardware import memory_budget, query_memory
+from ..hardware import get_reserved_gpu_memory, memory_budget, query_memory
 from ..media import Size
 from ..models import Descriptor, UpscaleModel
 from .target_size import plan_scale
 
-MakeRoom = Callable[[str, int], object]
+FreeMemory = Callable[[str, int], object]
 """Gets a torch device, and the bytes that its host should free for us."""
 
 _OUT_OF_MEMORY_TEXTS = (
@@ -41,7 +41,8 @@ def get_tile_memory(device: torch.device) -> int:
     """Bytes that the activations of one batch of tiles may take: a fraction of the free memory, up to a useful maximum."""
     if device.type == "cuda":
         reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's cache of this process
-        return memory_budget(torch.cuda.mem_get_info(device)[0] + reusable, on_gpu=True)
+        free = torch.cuda.mem_get_info(device)[0] + reusable - get_reserved_gpu_memory()
+        return memory_budget(max(free, 0), on_gpu=True)
     return memory_budget(query_memory().available, on_gpu=False)
 
 

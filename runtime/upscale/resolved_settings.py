@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
 from typing import NamedTuple
 
 import torch
 
 from ..errors import WorkflowError
-from ..hardware import UpscaleSettings, choose_cost_tolerance, compute_useful_memory, default_footprint
+from ..hardware import UpscaleSettings, choose_cost_tolerance, compute_useful_memory, default_footprint, get_reserved_gpu_memory
 from ..models import UpscaleModel
 from ..trt import EngineInfo, get_engine, read_engine_info
 from .autotune.select import select_backend
@@ -20,9 +20,9 @@ from .backends.base import AUTO, Backend, Precision, ResolvedPrecision, get_back
 from .color_fix import ColorFix
 from .device import resolve_device, resolve_precision
 from .malloc import reuse_freed_memory, skip_trim
-from .memory import MakeRoom, get_tile_memory
+from .memory import FreeMemory, get_tile_memory
 from .tile_size import AUTO_HALO, AUTO_TILE, TileBudget, choose_tiling
-from .tiles import Tiling
+from .tiles import MIN_TILE, Tiling
 
 
 @dataclass(frozen=True)
@@ -53,11 +53,11 @@ class ResolvedSettings:
 
 
 def resolve_settings(
-    model: UpscaleModel, settings: TiledUpscaleSettings, make_room: MakeRoom | None = None
+    model: UpscaleModel, settings: TiledUpscaleSettings, free_memory: FreeMemory | None = None
 ) -> ResolvedSettings:
     """Replace every ``auto`` of ``settings``; the tile depends on the memory that is free now. May measure for some seconds.
 
-    ``make_room`` of the host is called before the tile is chosen on a GPU.
+    ``free_memory`` of the host is called before the tile is chosen on a GPU.
 
     Raises ``WorkflowError`` for an unknown backend or device, a precision that the model is not safe in, or a tile that is too
     small; ``HardwareMissing`` for a device that is not available.
@@ -68,8 +68,8 @@ def resolve_settings(
         precision = _get_own_precision(model, choice.backend)
     else:
         precision = resolve_precision(choice.precision, model, device)
-    tiling = _resolve_tiling(model, settings, device, choice.backend, precision, make_room)
-    return ResolvedSettings(device, choice.backend, precision, tiling, choice.message)
+    resolved = ResolvedSettings(device, choice.backend, precision, Tiling(MIN_TILE, 0), choice.message)
+    return replace(resolved, tiling=resolve_tiling(model, settings, resolved, free_memory))
 
 
 @contextmanager
@@ -107,14 +107,11 @@ def _get_own_precision(model: UpscaleModel, backend: str) -> ResolvedPrecision:
     return get_backend_spec(backend).precisions[0]
 
 
-def _resolve_tiling(
-    model: UpscaleModel,
-    settings: TiledUpscaleSettings,
-    device: torch.device,
-    backend: str,
-    precision: ResolvedPrecision,
-    make_room: MakeRoom | None,
+def resolve_tiling(
+    model: UpscaleModel, settings: TiledUpscaleSettings, resolved: ResolvedSettings, free_memory: FreeMemory | None
 ) -> Tiling:
+    """Return the tiling for the memory that is free now: on a GPU that may have changed since ``resolved`` was made."""
+    device, backend, precision = resolved.device, resolved.backend, resolved.precision
     on_gpu = device.type != "cpu"
     # In bf16 the largest layers stay fp32, so only fp16 halves the memory.
     footprint = default_footprint(model.architecture, model.scale, backend=backend, half=precision == "fp16", on_gpu=on_gpu)
@@ -122,9 +119,10 @@ def _resolve_tiling(
     tile = settings.tile
     if tile == AUTO_TILE and backend == "tensorrt" and (info := find_engine_info(model)):
         tile = info.tile
-    if on_gpu and make_room:
+    if on_gpu and free_memory:
         halo = model.halo if settings.halo == AUTO_HALO else settings.halo
-        make_room(str(device), compute_useful_memory(footprint, tile, halo, settings.batch))
+        useful = compute_useful_memory(footprint, tile, halo, settings.batch)
+        free_memory(str(device), useful + get_reserved_gpu_memory())
     # onnxruntime may see a GPU that torch does not, whose free memory is then unknown.
     is_visible = device.type != "cuda" or torch.cuda.is_available()
     memory = get_tile_memory(device if is_visible else torch.device("cpu"))

@@ -19,13 +19,14 @@ from ..progress import ForwardedProgress, Progress
 from .backends.base import AUTO, REFERENCE_BACKEND
 from .color_fix import fix_and_measure_colors, fix_colors
 from .frame_batching import FrameBatcher, batched, choose_frame_batch
-from .memory import MakeRoom
+from .memory import FreeMemory
 from .resolved_settings import (
     ResolvedSettings,
     TiledUpscaleSettings,
     find_engine_info,
     open_resolved_backend,
     resolve_settings,
+    resolve_tiling,
 )
 from .target_size import ScalePlan, plan_scale
 from .tile_loop import total_pixels, upscale_image
@@ -50,7 +51,7 @@ def upscale_video(
     descriptor: Descriptor,
     settings: TiledUpscaleSettings,
     progress: Progress,
-    make_room: MakeRoom | None = None,
+    free_memory: FreeMemory | None = None,
 ) -> VideoStream:
     """Return ``stream`` at the size of ``settings.target``, with frames of uint16 whatever the source has.
 
@@ -60,14 +61,14 @@ def upscale_video(
     """
     model = UpscaleModel.from_descriptor(descriptor)
     plan = plan_scale(stream.info.size, model.scale, settings.target)
-    resolved = resolve_settings(model, settings, make_room)
+    resolved = resolve_settings(model, settings, free_memory)
     if resolved.message:
         progress.message(resolved.message)
     identity = f"{stream.info.identity} | {_describe_identity(model, settings, resolved, plan)}"
     info = replace(stream.info, size=plan.final_size, identity=identity)
 
     def open_frames(first: int = 0) -> Iterator[Frame]:
-        return _generate_frames(stream, first, model, settings, resolved, plan, progress)
+        return _generate_frames(stream, first, model, settings, resolved, plan, progress, free_memory)
 
     return VideoStream(info, open_frames, open_frames)
 
@@ -80,8 +81,9 @@ def _generate_frames(
     resolved: ResolvedSettings,
     plan: ScalePlan,
     progress: Progress,
+    free_memory: FreeMemory | None,
 ) -> Generator[Frame]:
-    tiling = resolved.tiling
+    tiling = resolved.tiling if resolved.device.type == "cpu" else resolve_tiling(model, settings, resolved, free_memory)
     reuse_stats = ReuseStats()
     result = np.zeros((plan.final_size.height, plan.final_size.width, 3), np.uint16)
     # Reused tiles must stay as the model made them, so a corrected frame is a copy.

@@ -10,19 +10,20 @@ import numpy as np
 import pytest
 import torch
 from upscale8k.runtime.errors import OutOfMemory
+from upscale8k.runtime.hardware.capacity import reserve_gpu_memory
 from upscale8k.runtime.hardware.cpu import Cpu
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.media.video_stream import ColorInfo, Frame, VideoInfo, VideoStream
 from upscale8k.runtime.models.load import hash_weights
 from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.trt.attach import AttachedEngine, attach_engine
-from upscale8k.runtime.upscale import resolved_settings
+from upscale8k.runtime.upscale import device, resolved_settings, video
 from upscale8k.runtime.upscale.autotune import select
 from upscale8k.runtime.upscale.autotune.select import BackendChoice
 from upscale8k.runtime.upscale.backends.base import OnProgress, no_progress
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
 from upscale8k.runtime.upscale.image_batch import upscale_batch
-from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings
+from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings, resolve_tiling
 from upscale8k.runtime.upscale.video import upscale_video
 
 from .test_image_batch import Told
@@ -104,6 +105,41 @@ def test_a_lack_of_memory_is_met_once_a_video_and_not_in_every_frame(model: Any,
     assert len(upscaled) == 4
     for small, large in zip(upscaled, expected, strict=True):
         assert np.array_equal(small, large)
+
+
+def test_tiles_on_a_gpu_are_chosen_when_the_frames_are_opened_and_leave_the_memory_of_the_encoder_free(
+    weights: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Between the node and the first frame other nodes run, and NVENC needs memory of its own."""
+    monkeypatch.setattr(device, "_is_available", lambda kind, index=0: True)
+    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (4_000_000_000, 12_000_000_000))
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    requests: list[tuple[str, int]] = []
+    tiles: list[int] = []
+
+    class Opened(Exception):
+        """The backend would be opened now."""
+
+    def open_frames(model: Any, resolved: Any) -> Any:
+        raise Opened
+
+    def resolve(*arguments: Any) -> Any:
+        tiling = resolve_tiling(*arguments)
+        tiles.append(tiling.tile)
+        return tiling
+
+    monkeypatch.setattr(video, "open_resolved_backend", open_frames)
+    monkeypatch.setattr(video, "resolve_tiling", resolve)
+    settings = TiledUpscaleSettings("model scale", "cuda:0", precision="fp32", backend="torch")
+    upscaled = upscale_video(
+        make_stream([noise()]), weights("realesrgan-x4plus"), settings, SilentProgress(), lambda *it: requests.append(it)
+    )
+    for reserved in (0, 2_500_000_000):
+        with reserve_gpu_memory(reserved), pytest.raises(Opened):
+            next(iter(upscaled.open()))
+    assert tiles[1] < tiles[0]
+    assert [device for device, _ in requests] == ["cuda:0"] * 3
+    assert requests[2][1] - requests[1][1] == 2_500_000_000
 
 
 def test_weights_that_do_not_fit_are_an_error_of_memory(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import TYPE_CHECKING
@@ -132,6 +133,15 @@ def build_nvenc_options(request: EncoderRequest) -> dict[str, str]:
         "strict_gop": "1",
         **quality,
     }
+
+
+_REFERENCE_FRAMES = 6
+
+
+def count_nvenc_frames(options: Mapping[str, str]) -> int:
+    """Return how many frames NVENC keeps on the GPU: FFmpeg's input surfaces (``nvenc_recalc_surfaces``), and references."""
+    group = int(options["bf"]) + 1
+    return max(4 * group, int(options["rc-lookahead"]) + group + 5) + _REFERENCE_FRAMES
 
 
 def build_qsv_options(request: EncoderRequest) -> dict[str, str]:

@@ -64,6 +64,7 @@ from .encoder_options import (
     build_vp9_options,
     build_x264_options,
     build_x265_options,
+    count_nvenc_frames,
 )
 
 Codec: TypeAlias = str
@@ -75,6 +76,7 @@ Bits = Literal[8, 10, 16]
 Chroma = Literal["4:2:0", "4:4:4"]
 PixelFormats = Mapping[tuple[Bits, Chroma], str]
 BuildOptions = Callable[[EncoderRequest], dict[str, str]]
+CountFrames = Callable[[Mapping[str, str]], int]
 
 LARGE_FRAME_PIXELS = 12_000_000
 """Pixels per frame above which memory comes before file size: 4K is below, 5K and 8K are above."""
@@ -119,6 +121,8 @@ class Encoder:
     """Four-letter code in a container, where FFmpeg's default is not what players expect."""
     chroma_420_note: str = ""
     """Message shown when 4:2:0 is requested."""
+    count_gpu_frames: CountFrames | None = None
+    """Frames that the encoder keeps on the GPU, from its options; None: it is not known to share memory with a model."""
     hardware_crf: int | None = None
     """Default quality of hardware encoders; None: no hardware encodes this codec."""
 
@@ -133,6 +137,7 @@ class HardwareFamily:
     presets: tuple[str, ...]
     requirement: str
     crf_limit: int = 51
+    count_gpu_frames: CountFrames | None = None
 
 
 _X26X_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
@@ -253,6 +258,7 @@ _HARDWARE_ROWS = (
         "p4",
         tuple(f"p{number}" for number in range(1, 8)),
         "an NVIDIA card that has an encoder, and its driver",
+        count_gpu_frames=count_nvenc_frames,
     ),
     HardwareFamily("qsv", build_qsv_options, "medium", _X26X_PRESETS[2:], "an Intel graphics chip, and its driver"),
     HardwareFamily(

@@ -12,7 +12,6 @@ from ...media import Size
 from .encoder_options import EncoderRequest
 from .encoders import (
     ENCODERS,
-    HARDWARE_FORMATS,
     LARGE_FRAME_PIXELS,
     MUXER_NAMES,
     Bits,
@@ -22,7 +21,7 @@ from .encoders import (
     Encoder,
     HardwareEncoder,
 )
-from .hardware_encoders import get_encoder, select_hardware
+from .hardware_encoders import EncoderTrial, fit_options, get_encoder, select_hardware
 
 if TYPE_CHECKING:
     from ...media import MasteringDisplay
@@ -43,13 +42,19 @@ class Encoding:
     codec_tag: str
     """Four-letter code of the codec in the container; empty for FFmpeg's default."""
     notes: tuple[str, ...]
+    gpu_bytes: int = 0
+    """Memory that the encoder takes on the GPU."""
 
     def get_coded_size(self, size: Size) -> Size:
         """Return the size of the coded frame: one column and row more where only even sizes can be coded."""
-        if not self.encoder.needs_even_size or "444" in self.pixel_format:
-            return size
-        height = size.height if "422" in self.pixel_format else size.height + size.height % 2
-        return Size(size.width + size.width % 2, height)
+        return _get_coded_size(self.encoder, self.pixel_format, size)
+
+
+def _get_coded_size(encoder: Encoder, pixel_format: str, size: Size) -> Size:
+    if not encoder.needs_even_size or "444" in pixel_format:
+        return size
+    height = size.height if "422" in pixel_format else size.height + size.height % 2
+    return Size(size.width + size.width % 2, height)
 
 
 def resolve_encoding(
@@ -73,10 +78,27 @@ def resolve_encoding(
     """
     _check_arguments(codec, container, crf, bitrate)
     notes: list[str] = []
+    is_large = size.pixel_count > LARGE_FRAME_PIXELS
+
+    def make_trial(encoder: Encoder) -> EncoderTrial:
+        request = EncoderRequest(
+            _resolve_crf(encoder, crf, bitrate, is_large=is_large),
+            bitrate,
+            preset or (is_large and encoder.preset_large) or encoder.preset,
+            keyframe_interval,
+            is_large,
+            mastering_display,
+            content_light,
+        )
+        pixel_format = encoder.pixel_formats.get((bits, chroma), "")
+        coded_size = _get_coded_size(encoder, pixel_format, size)
+        accepted_bitrate = bitrate if encoder.crf is not None else None
+        return EncoderTrial(coded_size, pixel_format, tuple(encoder.build_options(request).items()), accepted_bitrate)
+
     if hardware == AUTO:
-        hardware, reason = select_hardware(codec, bits, chroma, size, crf=crf, preset=preset)
+        hardware, reason = select_hardware(codec, bits, chroma, crf=crf, preset=preset, make_trial=make_trial)
         notes.append(reason)
-    encoder = get_encoder(codec, hardware, size, HARDWARE_FORMATS.get((bits, chroma), "nv12"))
+    encoder = get_encoder(codec, hardware)
     if preset and preset not in encoder.presets:
         known = f"Presets of {encoder.name}: {', '.join(encoder.presets)}." if encoder.presets else "Leave the preset empty."
         raise OutputError(f"{encoder.name} has no preset {preset}.", known)
@@ -84,24 +106,24 @@ def resolve_encoding(
         notes.append(encoder.chroma_420_note)
     if (mastering_display or content_light) and not encoder.writes_hdr_metadata:
         notes.append(f"{encoder.name} does not write HDR10 brightness metadata. Use HEVC or AV1 to keep it.")
-    is_large = size.pixel_count > LARGE_FRAME_PIXELS
-    request = EncoderRequest(
-        _resolve_crf(encoder, crf, bitrate, notes, is_large=is_large),
-        bitrate,
-        preset or (is_large and encoder.preset_large) or encoder.preset,
-        keyframe_interval,
-        is_large,
-        mastering_display,
-        content_light,
-    )
+    if encoder.crf is None and (crf is not None or bitrate is not None):
+        notes.append(f"{encoder.name} has neither crf nor bitrate: they are ignored.")
+    pixel_format = _select_pixel_format(encoder, bits, chroma)
+    trial = make_trial(encoder)
+    options = fit_options(encoder.name, trial) if hardware else dict(trial.options)
+    if options != dict(trial.options):
+        notes.append(f"{encoder.name} has no B-frames on this card, so the file becomes somewhat larger.")
+    gpu_frames = encoder.count_gpu_frames(options) if encoder.count_gpu_frames else 0
+    frame_bytes = trial.size.pixel_count * 3 // 2 * (1 if bits == 8 else 2)
     return Encoding(
         encoder,
         codec,
-        _select_pixel_format(encoder, bits, chroma),
-        encoder.build_options(request),
-        bitrate if encoder.crf is not None else None,
+        pixel_format,
+        options,
+        trial.bitrate,
         encoder.codec_tags.get(container, ""),
         tuple(notes),
+        gpu_frames * frame_bytes,
     )
 
 
@@ -123,10 +145,8 @@ def _check_arguments(codec: Codec, container: Container, crf: int | None, bitrat
         raise OutputError(f"A bitrate of {bitrate} bits per second is too low.", "The number is bits per second, not megabits.")
 
 
-def _resolve_crf(encoder: Encoder, crf: int | None, bitrate: int | None, notes: list[str], *, is_large: bool) -> int | None:
+def _resolve_crf(encoder: Encoder, crf: int | None, bitrate: int | None, *, is_large: bool) -> int | None:
     if encoder.crf is None:
-        if crf is not None or bitrate is not None:
-            notes.append(f"{encoder.name} has neither crf nor bitrate: they are ignored.")
         return None
     if crf is not None and not 0 <= crf <= encoder.crf_limit:
         raise OutputError(f"crf {crf} is out of range for {encoder.name}.", f"Choose 0 (best) to {encoder.crf_limit}.")

@@ -13,6 +13,7 @@ import av
 
 from ...errors import MediaError, OutputError
 from ...file_lock import OutputLocked
+from ...hardware import reserve_gpu_memory
 from ...media import Frame, Size, VideoInfo, VideoStream
 from ...progress import MessageLog, OnMessage, Progress
 from ..color.rgb_to_yuv import RgbToYuv, resolve_encoded_color
@@ -252,6 +253,7 @@ def _encode_missing_frames(
     timestamps = _MonotonicTimestamps(info, segments[-1].pts[-1] if segments else None)
     rgb_to_yuv = RgbToYuv(plan.encoding.pixel_format, plan.color, plan.size)
     with (
+        reserve_gpu_memory(plan.encoding.gpu_bytes),
         SegmentWriter(plan, segment_folder, state.frame_count, len(segments), on_segment) as writer,
         job.stream.frames(state.frame_count) as frames,
     ):

@@ -10,32 +10,40 @@ from upscale8k.runtime.errors import HardwareMissing
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.video.write import hardware_encoders
 from upscale8k.runtime.video.write.encoding import resolve_encoding
-from upscale8k.runtime.video.write.hardware_encoders import get_encoder, list_hardware_encoders, select_hardware
+from upscale8k.runtime.video.write.hardware_encoders import get_encoder, list_hardware_encoders
 
 
 class Fake:
     """A codec context of an encoder that is built in; it opens where there is a card for it."""
 
-    def __init__(self, opens: bool, widest: int) -> None:
-        self._opens, self._widest = opens, widest
-        self.width = 0
+    def __init__(self, name: str, opens: bool, widest: int, without_b_frames: tuple[str, ...]) -> None:
+        self._opens, self._widest, self._has_b_frames = opens, widest, name not in without_b_frames
+        self.width, self.options = 0, dict[str, str]()
 
     def open(self) -> None:
         if not self._opens or self.width > self._widest:
             raise ExternalError(542398533, "Generic error in an external library")
+        if int(self.options.get("bf", 0)) > 0 and not self._has_b_frames:
+            raise ValueError("Max B-frames 3 exceed 0")  # what FFmpeg writes; it returns AVERROR(ENOSYS)
+
+
+opened: list[Fake] = []
 
 
 @pytest.fixture
 def machine(monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
     """Make this a machine whose FFmpeg has ``built`` encoders, of which ``working`` open."""
 
-    def has(built: tuple[str, ...], working: tuple[str, ...], widest: int = 8192) -> None:
+    def has(
+        built: tuple[str, ...], working: tuple[str, ...], widest: int = 8192, without_b_frames: tuple[str, ...] = ()
+    ) -> None:
         class Context:
             @staticmethod
             def create(name: str, mode: str) -> Fake:
                 if name not in built:
                     raise ValueError(name)
-                return Fake(name in working, widest)
+                opened.append(fake := Fake(name, name in working, widest, without_b_frames))
+                return fake
 
         monkeypatch.setattr(av, "CodecContext", Context)
         hardware_encoders._find_unusable_reason.cache_clear()
@@ -94,13 +102,17 @@ def test_above_4k_hevc_is_encoded_faster_unless_a_preset_is_asked_for(codec: Any
     assert resolve_encoding(codec, "mp4", 10, "4:2:0", size=size, keyframe_interval=24, preset=asked).options["preset"] == told
 
 
+def auto(codec: Any, bits: Any, chroma: Any, size: Size, **more: Any) -> tuple[str, tuple[str, ...]]:
+    """The encoder that ``auto`` selects, and what it says."""
+    container = "mkv" if codec == "ffv1" else "mp4"
+    found = resolve_encoding(codec, container, bits, chroma, size=size, keyframe_interval=24, hardware="auto", **more)
+    return found.encoder.name, found.notes
+
+
 def test_auto_selects_the_gpu_if_it_accepts_the_video_and_reports_it(machine: Any) -> None:
     machine((*NVIDIA, "h264_qsv"), ("hevc_nvenc", "h264_nvenc", "h264_qsv"))
-    assert select_hardware("hevc", 10, "4:2:0", UHD_2, crf=None, preset="") == (
-        "nvenc",
-        "hevc_nvenc encodes, on the graphics card.",
-    )
-    assert select_hardware("h264", 8, "4:2:0", UHD, crf=20, preset="p5")[0] == "nvenc"
+    assert auto("hevc", 10, "4:2:0", UHD_2) == ("hevc_nvenc", ("hevc_nvenc encodes, on the graphics card.",))
+    assert auto("h264", 8, "4:2:0", UHD, crf=20, preset="p5")[0] == "h264_nvenc"
 
 
 @pytest.mark.parametrize(
@@ -117,9 +129,9 @@ def test_auto_selects_the_cpu_if_the_gpu_cannot_and_reports_why(
     machine: Any, codec: Any, bits: Any, chroma: Any, size: Size, preset: str, why: str
 ) -> None:
     machine(NVIDIA, ("hevc_nvenc", "h264_nvenc"), widest=4096)
-    found, said = select_hardware(codec, bits, chroma, size, crf=None, preset=preset)
-    assert found is None
-    assert said == f"{why}, so the CPU encodes."
+    found, notes = auto(codec, bits, chroma, size, preset=preset)
+    assert not found.endswith("nvenc")
+    assert notes == (f"{why}, so the CPU encodes.",)
 
 
 def test_auto_on_a_machine_without_a_card_is_the_processor() -> None:
@@ -134,3 +146,35 @@ def test_a_requested_gpu_that_does_not_accept_the_frames_is_an_error(machine: An
     machine(NVIDIA, NVIDIA, widest=4096)
     with pytest.raises(HardwareMissing, match=r"hevc_nvenc does not take frames of 7680x4320 with 10 bits"):
         resolve_encoding("hevc", "mp4", 10, "4:2:0", size=UHD_2, keyframe_interval=24, hardware="nvenc")
+
+
+def test_a_hardware_encoder_is_tried_with_all_that_it_is_then_used_with(machine: Any) -> None:
+    machine(NVIDIA, NVIDIA)
+    size = Size(4095, 2159)
+    encoding = resolve_encoding(
+        "hevc", "mp4", 10, "4:2:0", size=size, keyframe_interval=30, hardware="nvenc", bitrate=9_000_000
+    )
+    tried: Any = opened[-1]
+    assert encoding.options["bf"] == "3"
+    assert tried.options == encoding.options
+    assert (tried.width, tried.height) == (4096, 2160)  # as coded
+    assert (tried.pix_fmt, tried.bit_rate) == (encoding.pixel_format, encoding.bitrate) == ("p010le", 9_000_000)
+
+
+@pytest.mark.parametrize("hardware", ["auto", "nvenc"])
+def test_a_card_without_b_frames_for_hevc_encodes_without_and_it_is_said(machine: Any, hardware: str) -> None:
+    """GTX 1070 Ti: "H.265/HEVC Max Bframes 0" (rigaya/NVEnc#71)."""
+    machine(NVIDIA, NVIDIA, without_b_frames=("hevc_nvenc",))
+    encoding = resolve_encoding("hevc", "mp4", 10, "4:2:0", size=UHD_2, keyframe_interval=24, hardware=hardware)
+    assert (encoding.encoder.name, encoding.options["bf"], encoding.options["rc-lookahead"]) == ("hevc_nvenc", "0", "10")
+    assert encoding.notes[-1] == "hevc_nvenc has no B-frames on this card, so the file becomes somewhat larger."
+    h264 = resolve_encoding("h264", "mp4", 8, "4:2:0", size=UHD, keyframe_interval=24, hardware=hardware)
+    assert h264.options["bf"] == "3"
+
+
+def test_the_memory_of_nvenc_is_left_free_by_tiles_that_are_chosen_for_its_video(machine: Any) -> None:
+    machine(NVIDIA, NVIDIA)
+    encoding = resolve_encoding("hevc", "mp4", 10, "4:2:0", size=UHD_2, keyframe_interval=24, hardware="nvenc")
+    assert 2e9 < encoding.gpu_bytes < 3e9  # 19 surfaces of look-ahead and 6 references, 100 MB each
+    on_cpu = resolve_encoding("hevc", "mp4", 10, "4:2:0", size=UHD_2, keyframe_interval=24)
+    assert on_cpu.gpu_bytes == 0

@@ -9,16 +9,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import pytest
 from upscale8k.runtime.errors import HardwareMissing, MediaError, OutputError
+from upscale8k.runtime.hardware.capacity import get_reserved_gpu_memory
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.media.video_stream import ColorInfo, Frame, MasteringDisplay, VideoStream
-from upscale8k.runtime.video.write import disk_space
+from upscale8k.runtime.video.write import disk_space, video_writer
 from upscale8k.runtime.video.write.encoders import ENCODERS
-from upscale8k.runtime.video.write.encoding import resolve_encoding
+from upscale8k.runtime.video.write.encoding import Encoding, resolve_encoding
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
 
 from ..child import run_child
@@ -47,6 +49,25 @@ def test_ffv1_in_444_gives_every_8_bit_frame_back_exactly(tmp_path: Path) -> Non
     assert [np.array_equal(frame, image(number, size)) for number, frame in enumerate(frames)] == [True] * 25
     assert (report.frames, report.resumed_frames, report.encoder) == (25, 0, "ffv1")
     assert report.bytes == (tmp_path / "out.mkv").stat().st_size
+
+
+def test_frames_are_made_while_the_memory_of_a_hardware_encoder_is_reserved(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resolve(*arguments: Any, **more: Any) -> Encoding:
+        return replace(resolve_encoding(*arguments, **more), gpu_bytes=123)
+
+    stream, reserved = video(3), list[int]()
+
+    def frames() -> Iterator[Frame]:
+        for frame in stream.open():
+            reserved.append(get_reserved_gpu_memory())
+            yield frame
+
+    monkeypatch.setattr(video_writer, "resolve_encoding", resolve)
+    write_video(VideoStream(stream.info, frames), tmp_path / "out.mp4", QUICK, Seen())
+    assert reserved == [123] * 3
+    assert get_reserved_gpu_memory() == 0
 
 
 def test_ffv1_in_16_bits_gives_every_16_bit_frame_back_exactly(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Room on a card that other models of ComfyUI fill, by its own model management; only the numbers of the driver are made up."""
+"""Memory of a card that other models of ComfyUI fill, by its own model management; only the numbers of the driver are fake."""
 
 import json
 import subprocess
@@ -62,9 +62,9 @@ shown = {"free": get_tile_memory(GPU)}
 model = UpscaleModel.from_descriptor(load_model(find_model("realesrgan-x4plus", ())))
 wanted = TiledUpscaleSettings("8K", "cuda:0", precision="fp32", backend="torch")
 shown["crowded"] = resolve_settings(model, wanted).tiling.tile
-ComfyHost().make_room("cuda:0", 100_000_000)
+ComfyHost().free_memory("cuda:0", 100_000_000)
 shown["unloaded for little"] = len(unloaded)
-shown["tile"] = resolve_settings(model, wanted, ComfyHost().make_room).tiling.tile
+shown["tile"] = resolve_settings(model, wanted, ComfyHost().free_memory).tiling.tile
 shown["unloaded"] = len(unloaded)
 shown["still loaded"] = len(model_management.current_loaded_models)
 print(json.dumps(shown))
