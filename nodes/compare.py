@@ -11,6 +11,7 @@ from .declare import (
     SCORES_TOOLTIP,
     TARGET_TOOLTIP,
     backend_input,
+    bool_input,
     choice_input,
     text_input,
     tile_input,
@@ -20,6 +21,7 @@ from .outputs import format_ui_files, join_folder
 from .validate import (
     comparison_target_is_valid,
     crop_is_valid,
+    degradation_is_valid,
     first_problem,
     models_are_known,
     output_is_possible,
@@ -35,6 +37,14 @@ MODELS_TOOLTIP = (
     "are missing becomes a row that says how to get them."
 )
 LABELS_TOOLTIP = "Labels of the images in their order, with commas; an image without a label gets the name of its input."
+TRUTH_TOOLTIP = (
+    "The image is the original: it is reduced by the factor of `target`, restored by every model and compared with itself. "
+    "Only this tells restored detail from invention, and only this recommends a model."
+)
+DEGRADE_TOOLTIP = (
+    "With truth: damage beside the reduction, such as blur=1, noise=4, jpeg=80 (blur in pixels of the reduced image, noise in "
+    "8-bit steps, JPEG quality). Empty: none."
+)
 SHEET_INPUTS = 8
 
 
@@ -71,16 +81,25 @@ class ComparisonReport:
                 "precision": choice_input(PRECISIONS, "auto", "fp32 compares models at their best.", advanced=True),
                 "backend": backend_input(),
                 "scores": text_input("", SCORES_TOOLTIP),
+                "truth": bool_input(False, TRUTH_TOOLTIP),
+                "degrade": text_input("", DEGRADE_TOOLTIP, advanced=True),
             },
         }
 
     @classmethod
     def VALIDATE_INPUTS(
-        cls, models: str | None, crop: str | None, target: str | None, folder: str | None, scores: str | None = ""
+        cls,
+        models: str | None,
+        crop: str | None,
+        target: str | None,
+        folder: str | None,
+        scores: str | None = "",
+        degrade: str | None = "",
     ) -> bool | str:
         return first_problem(
             (
                 scores_are_known(scores),
+                degradation_is_valid(degrade),
                 crop_is_valid(crop),
                 comparison_target_is_valid(target),
                 output_is_possible(cls.host, folder and join_folder(folder, "report.html")),
@@ -108,9 +127,12 @@ class ComparisonReport:
         precision: Any = "auto",
         backend: str = "auto",
         scores: str = "",
+        truth: bool = False,
+        degrade: str = "",
     ) -> dict[str, Any]:
         from ..runtime.bench import run_comparison
         from ..runtime.comfyui import to_image_tensor
+        from ..runtime.metrics import Degradation
         from ..runtime.report import draw_sheet, render_markdown, write_report
         from ..runtime.upscale import TiledUpscaleSettings
 
@@ -118,7 +140,8 @@ class ComparisonReport:
         effective_backend = backend if host.backend() == "auto" else host.backend()
         settings = TiledUpscaleSettings(target, host.device(), tile=tile, precision=precision, backend=effective_backend)
         name = f"{source.name}{source.suffix}" if source else ""
-        comparison = run_comparison(image, name, models, crop, scores, settings, host.model_folders(), host.progress)
+        damage = Degradation.parse(degrade) if truth or degrade.strip() else None
+        comparison = run_comparison(image, name, models, crop, scores, settings, host.model_folders(), host.progress, damage)
         paths = write_report(comparison, lambda file: host.output_file("output", join_folder(folder, file)))
         files, analysis_text = format_ui_files(host, "output", paths), render_markdown(comparison)
         return {

@@ -75,6 +75,13 @@ def crop_is_valid(crop: str | None) -> Answer:
     return check(lambda: parse_crop_specs(crop or ""))
 
 
+def degradation_is_valid(text: str | None) -> Answer:
+    """Check the damage that an original gets."""
+    from ..runtime.metrics import Degradation
+
+    return check(lambda: Degradation.parse(text or "")) if text else True
+
+
 def scores_are_known(scores: str | None) -> Answer:
     """Check a list of scores."""
     return check(lambda: parse_scores(scores or ""))

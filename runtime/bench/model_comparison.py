@@ -11,7 +11,7 @@ import torch
 
 from ..errors import ModelNotFound, WorkflowError
 from ..media import Size
-from ..metrics import parse_scores
+from ..metrics import Degradation, parse_scores
 from ..models import UpscaleModel, find_entry, find_model, load_model, resolve_model_names
 from ..progress import OpenProgress, Progress, ScaledProgress, open_silent_progress
 from ..report import (
@@ -25,6 +25,7 @@ from ..report import (
     compare_models,
     convert_to_rgb,
     cut_crops,
+    reduce_originals,
 )
 from ..upscale import TiledUpscaleSettings, compute_final_size, resolve_settings, upscale_batch
 from .measure import describe_machine, format_now, measure_cost
@@ -74,13 +75,17 @@ def run_comparison(
     settings: TiledUpscaleSettings,
     folders: Sequence[Path],
     open_progress: OpenProgress,
+    truth: Degradation | None = None,
 ) -> ModelComparison:
     """Upscale the crops of every image with every model and with the baselines, and measure the results.
 
-    Raises ``WorkflowError`` for an image, a crop or a target that cannot be compared.
+    With ``truth`` the crops are originals: they are reduced by the factor that is the target, damaged, restored by every model
+    and measured against themselves. Raises ``WorkflowError`` for an image, a crop or a target that cannot be compared.
     """
     images = split_batch(image)
-    crops = cut_crops([pixels for pixels, _ in images], crop)
+    crops, originals = cut_crops([pixels for pixels, _ in images], crop), list[Floats]()
+    if truth is not None:
+        crops, originals = reduce_originals(crops, _parse_factor(settings.target), truth)
     sizes = [compute_final_size(_get_size(pixels), 1, settings.target) for _, pixels in crops]
     requested_models = list_compared_models(models, folders)
     machine_line, machine_facts = describe_machine(settings.device)
@@ -94,8 +99,11 @@ def run_comparison(
             _CropUpscaler(settings, folders, progress),
             ScaledProgress(progress, 1, _STEPS_PER_MEASUREMENT),
             parse_scores(scores),
+            originals,
         )
     notes = [_DRY_RUN_NOTE if settings.backend == "null" else "", *(note for _, note in images)]
+    if truth is not None:
+        notes.append(f"Each crop is an original: models got it reduced by area in linear light{truth.describe()}.")
     return ModelComparison(
         source=source_name,
         size=_get_size(images[0][0]),
@@ -107,6 +115,15 @@ def run_comparison(
         notes=tuple(dict.fromkeys(note for note in notes if note)),
         settings={**asdict(settings), "crop": crop, "scores": scores, "machine": machine_facts},
     )
+
+
+def _parse_factor(target: str) -> int:
+    factor = target.strip().lower().removesuffix("x")
+    if factor not in {"2", "3", "4", "8"}:
+        raise WorkflowError(
+            f"{target} is not a factor, and an original is reduced by the factor that is the target.", "Use 2x, 3x, 4x or 8x."
+        )
+    return int(factor)
 
 
 def _get_size(pixels: Floats) -> Size:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING
 from ..lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from .artifacts import SHARPENED_DB, SOFTENED_DB, Artifacts, measure_artifacts
+    from .artifacts import Artifacts, measure_artifacts
     from .batch_metrics import draw_batch_diff_maps, draw_video_heat_map, measure_artifact_report, measure_batch_drift
     from .choices import AUTO_COLORMAP, COLORMAPS, DIFF_KINDS, DRIFT_MODES, MAP_SIZES, DriftMode
     from .delta_e import ciede2000, lab_from_linear
@@ -33,12 +33,16 @@ if TYPE_CHECKING:
     from .drift import LOW_FREQUENCY_SIGMA, Drift, describe_drift, low_pass, measure_drift
     from .external_scores.score_runner import ScoreRunner
     from .external_scores.score_table import SCORE_KEYS_TEXT, SCORES, Score, ScoreResults, parse_scores
+    from .fidelity import Degradation, Fidelity, measure_fidelity
     from .legend import draw_legend, round_up
     from .metric_table import (
         ARTIFACT_METRICS,
+        CONSISTENT_DB,
         GROUPS,
         METRICS,
         METRICS_BY_KEY,
+        SHARPENED_DB,
+        SOFTENED_DB,
         format_seconds,
         format_speed,
         make_formatter,

@@ -15,12 +15,10 @@ from .artifact_measures.noise import Noise, measure_noise
 from .artifact_measures.ringing import Ringing, measure_ringing
 from .artifact_measures.seams import Seams, measure_seams
 from .artifact_measures.spectrum import Spectrum, measure_spectrum
-from .metric_table import METRICS_BY_KEY
+from .metric_table import CONSISTENT_DB, METRICS_BY_KEY, SHARPENED_DB, SOFTENED_DB
 
 VISIBLE_RINGING = 0.25
 """Share of the contrast of an edge. Bicubic overshoots by 0.03, Lanczos by 0.05, a model that restores blurred edges by 0.2."""
-CONSISTENT_DB = 32.0
-SHARPENED_DB, SOFTENED_DB = 1.5, -3.0
 VISIBLE_NOISE = 1.5
 """8-bit steps above the noise of the reference."""
 VISIBLE_STEP, VISIBLE_SHARE = 0.75, 0.05

@@ -14,11 +14,18 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 if TYPE_CHECKING:
     from .artifacts import Artifacts
     from .drift import Drift
+    from .fidelity import Fidelity
 
-Group = Literal["True to the source", "Detail and artifacts", "Cost"]
+Group = Literal["True to the original", "True to the source", "Detail and artifacts", "Cost"]
 Better = Literal["low", "high", "near zero", ""]
-GROUPS: tuple[Group, ...] = ("True to the source", "Detail and artifacts", "Cost")
+GROUPS: tuple[Group, ...] = ("True to the original", "True to the source", "Detail and artifacts", "Cost")
 """Titles of the tables of the report, in their order."""
+
+
+CONSISTENT_DB = 32.0
+"""Below it a result differs from its source; x4plus has 30 to 40 dB, interpolation more than 40."""
+SHARPENED_DB, SOFTENED_DB = 3.0, -3.0
+"""Gain of the finest octave of the source. True originals have up to 1.9 dB against their own reduction."""
 
 
 class Cost(Protocol):
@@ -43,6 +50,8 @@ class Measured(Protocol):
     def artifacts(self) -> Artifacts: ...
     @property
     def cost(self) -> Cost | None: ...
+    @property
+    def fidelity(self) -> Fidelity | None: ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,7 +129,43 @@ def _prefer_low(value: float) -> float:
     return -value
 
 
+def _make_truth_metric(
+    name: str, title: str, unit: str, meaning: str, digits: int, notable: float, *, better: Better = "low"
+) -> Metric:
+    """Declare a metric against the true original, where there is one: the field ``name`` of ``Fidelity``."""
+    return Metric(
+        key=f"truth_{name}",
+        title=title,
+        unit=unit,
+        group="True to the original",
+        meaning=meaning,
+        formatter=make_formatter(digits),
+        summarize=_mean(lambda one: one.fidelity and getattr(one.fidelity, name)),
+        better=better,
+        goodness=(lambda value: value) if better == "high" else _prefer_low,
+        notable_difference=notable,
+    )
+
+
 METRICS = (
+    _make_truth_metric(
+        "texture",
+        "Texture error",
+        "steps",
+        "Difference of the local strength of fine detail, 8-bit steps: smoothed and invented texture (hallucination).",
+        2,
+        0.5,
+    ),
+    _make_truth_metric(
+        "gmsd", "GMSD", "0..0.5", "Deviation of edges from those of the original (Xue et al. 2014); 0 is identical.", 3, 0.01
+    ),
+    _make_truth_metric(
+        "drift", "Delta E", "ΔE2000", "Mean CIEDE2000 of every pixel of the original; below 1.0 not visible.", 2, 0.3
+    ),
+    _make_truth_metric(
+        "psnr_db", "PSNR", "dB", "Peak signal-to-noise ratio; rewards blur, so it never decides alone.", 2, 1.0, better="high"
+    ),
+    _make_truth_metric("ssim", "SSIM", "0..1", "Structural similarity of luma (Wang et al. 2004).", 4, 0.02, better="high"),
     Metric(
         key="drift",
         title="Color drift",

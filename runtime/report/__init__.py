@@ -9,7 +9,7 @@ is one file without network requests. No model is run here: the upscaler is a fu
 * ``comparison``      the values: models, their results for each crop, and the cost.
 * ``model_runs``      run and measure the models; ``baselines``: bicubic and Lanczos.
 * ``summary``         the numbers of each model over all crops, and the columns of the tables.
-* ``findings``        the numbers in words, and the recommended model for each use.
+* ``findings``        the numbers in words, and the recommended model.
 * ``comparison_sheet``, ``drift_maps``  an image of all results, and one of their differences; ``drawing``: text and scale bars.
 * ``report_files`` with ``html_report``, ``json_report``  text, page and data; ``templating`` fills ``*.j2``.
 * ``report_files``    write all of them into one folder.
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from .comparison import ComparedModel, ModelComparison, UpscaleCost, UpscaledCrop
     from .comparison_sheet import draw_sheet
     from .crop_spec import parse_crop_specs
-    from .model_runs import Floats, compare_images, compare_models, convert_to_rgb, cut_crops
+    from .model_runs import Floats, compare_images, compare_models, convert_to_rgb, cut_crops, reduce_originals
     from .report_files import render_markdown, write_report
 
 __getattr__ = lazy_exports(__name__, __file__)

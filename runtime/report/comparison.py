@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..media import Size
-from ..metrics import Artifacts, Drift, ScoreResults
+from ..metrics import Artifacts, Drift, Fidelity, ScoreResults
 from .crops import Crop
 
 Floats = NDArray[np.float32]
@@ -64,6 +64,8 @@ class MeasuredCrop:
     artifacts: Artifacts
     scores: ScoreResults = field(default_factory=ScoreResults)
     """The requested scores of external libraries."""
+    fidelity: Fidelity | None = None
+    """Against the true original, where there is one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +76,8 @@ class ComparedCrop:
     source: Floats
     """(H, W, 3) in 0..1."""
     results: dict[str, MeasuredCrop]
+    original: Floats | None = None
+    """The true original, of the size of the results, that ``source`` was reduced from."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -97,6 +101,11 @@ class ModelComparison:
     def remarks(self) -> tuple[str, ...]:
         """The notes of the comparison and of its crops, each once."""
         return tuple(dict.fromkeys(note for note in (*self.notes, *(case.crop.note for case in self.crops)) if note))
+
+    @property
+    def has_originals(self) -> bool:
+        """Whether the results were measured against true originals."""
+        return any(case.original is not None for case in self.crops)
 
     @property
     def missing_scores(self) -> tuple[str, ...]:

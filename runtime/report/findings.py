@@ -1,17 +1,25 @@
-"""The numbers in words, and which model for which use. Every sentence names the numbers that it follows from."""
+"""The numbers in words, and the recommended model. Every sentence names the numbers that it follows from."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from ..metrics import METRICS_BY_KEY, SHARPENED_DB, SOFTENED_DB, describe_drift
-from .summary import COLUMNS, Column, ModelSummary
+from ..metrics import CONSISTENT_DB, METRICS_BY_KEY, SHARPENED_DB, SOFTENED_DB, describe_drift
+from .summary import COLUMNS, SCORE_COLUMNS, Column, ModelSummary
 
 _COLUMNS_BY_KEY = {column.key: column for column in COLUMNS}
-_CONSISTENT_DB, _LOOSE_DB = 40.0, 30.0
+_VERY_CONSISTENT_DB = 40.0
 _CRISP_STEPS = 3.0
 """8-bit steps of new detail that interpolation does not reach."""
+_NOTABLE_DISTANCE = 0.02
+"""Of LPIPS and DISTS."""
+_CLOSE_SCORE = 0.05
+
+NO_TRUTH = (
+    "Without the original nothing tells restored detail from invention, and agreement with the source rewards doing nothing, "
+    "so no model is recommended. Give the original: compare IMAGE --truth reduces IMAGE, restores it and judges each model."
+)
 
 
 def describe_findings(row: ModelSummary, rows: Sequence[ModelSummary]) -> list[str]:
@@ -20,14 +28,15 @@ def describe_findings(row: ModelSummary, rows: Sequence[ModelSummary]) -> list[s
 
 
 def _iterate_findings(row: ModelSummary, rows: Sequence[ModelSummary]) -> Iterator[str]:
+    yield from _describe_truth(row)
     drift, area_drift = row.get_number("drift"), row.get_number("area_drift")
-    yield f"Color: mean ΔE2000 {drift:.2f}. {describe_drift(drift)}"
+    yield f"Color: mean Delta E (ΔE2000) {drift:.2f}. {describe_drift(drift)}"
     if drift - area_drift > 0.5:
         yield f"Of that only {area_drift:.2f} is in areas; the rest is changed detail, not color."
     yield _describe_consistency(row)
     yield from _describe_detail(row, rows)
     if (halo := _get_visible(row, "halo")) is not None:
-        yield f"Edges overshoot by {halo:.0%} of their contrast: halos can be seen."
+        yield f"Ringing: edges overshoot by {halo:.0%} of their contrast, halos can be seen."
     yield from _describe_noise(row, rows)
     if (banding := _get_visible(row, "banding")) is not None:
         yield f"{banding:.0%} of the smooth area has become steps: bands can be seen."
@@ -35,6 +44,15 @@ def _iterate_findings(row: ModelSummary, rows: Sequence[ModelSummary]) -> Iterat
         yield f"Tiles differ by {seams:.2f} steps at their edges: seams can be seen."
     if row.values["speed"] is not None:
         yield _describe_speed(row, rows)
+
+
+def _describe_truth(row: ModelSummary) -> Iterator[str]:
+    texture, drift = row.values.get("truth_texture"), row.values.get("truth_drift")
+    if texture is not None and drift is not None:
+        yield (
+            f"Against the original: Delta E (ΔE2000) {drift:.2f}, PSNR {row.get_number('truth_psnr_db'):.1f} dB, SSIM "
+            f"{row.get_number('truth_ssim'):.3f}. Fine texture is off by {texture:.1f} steps: smoothed away, or hallucination."
+        )
 
 
 def _get_visible(row: ModelSummary, key: str) -> float | None:
@@ -46,11 +64,11 @@ def _get_visible(row: ModelSummary, key: str) -> float | None:
 def _describe_consistency(row: ModelSummary) -> str:
     consistency = row.get_number("consistency")
     dB = f"Reduced again it agrees with the source to {consistency:.1f} dB"
-    if consistency >= _CONSISTENT_DB:
+    if consistency >= _VERY_CONSISTENT_DB:
         return f"{dB}: almost nothing was redrawn."
-    if consistency >= _LOOSE_DB:
+    if consistency >= CONSISTENT_DB:
         return f"{dB}: small things were redrawn."
-    return f"{dB}: much was redrawn, so check faces, text and patterns before you use it."
+    return f"{dB}: much was redrawn (possible hallucination), so check faces, text and patterns before you use it."
 
 
 def _describe_detail(row: ModelSummary, rows: Sequence[ModelSummary]) -> Iterator[str]:
@@ -98,119 +116,91 @@ def _describe_speed(row: ModelSummary, rows: Sequence[ModelSummary]) -> str:
 
 @dataclass(frozen=True)
 class Criterion:
-    """A metric that counts for a use: ``weight`` of the whole."""
+    """A metric or a score of another library that counts: ``weight`` relative to the others that have a number."""
 
-    key: str
+    column: Column
     weight: float
-    label: str
+    notable_difference: float
+    """Smaller differences count only in part."""
 
     def rate(self, row: ModelSummary) -> float | None:
         """Return how good the number is, larger is better; None without a number."""
-        value = row.values[self.key]
-        return None if value is None else METRICS_BY_KEY[self.key].goodness(value)
+        value = self.column.get_value(row)
+        return None if value is None else float(value if self.column.better == "high" else -value)
 
 
-@dataclass(frozen=True)
-class UseCase:
-    """What an image is for, and what counts there."""
+def _make_criteria() -> tuple[Criterion, ...]:
+    """Texture decides with edges and color, because pixel errors reward blur; learned distances decide where they are."""
+    weights = {"lpips": 1.0, "dists": 1.0, "truth_texture": 0.5, "truth_gmsd": 0.2, "truth_drift": 0.2, "truth_psnr_db": 0.1}
+    columns = {column.key: column for column in (*COLUMNS, *SCORE_COLUMNS)}
+    return tuple(
+        Criterion(columns[key], weight, METRICS_BY_KEY[key].notable_difference if key in METRICS_BY_KEY else _NOTABLE_DISTANCE)
+        for key, weight in weights.items()
+    )
 
-    name: str
-    priorities: str
-    criteria: tuple[Criterion, ...]
 
-
-USE_CASES = (
-    UseCase(
-        "Animation",
-        "clean flat areas, crisp lines, speed",
-        (
-            Criterion("speed", 0.35, "speed"),
-            Criterion("noise", 0.2, "clean areas"),
-            Criterion("invented", 0.2, "crispness"),
-            Criterion("halo", 0.15, "no halos"),
-            Criterion("drift", 0.1, "true color"),
-        ),
-    ),
-    UseCase(
-        "Photography",
-        "true color, nothing redrawn, natural edges",
-        (
-            Criterion("drift", 0.3, "true color"),
-            Criterion("consistency", 0.3, "agreement with the source"),
-            Criterion("halo", 0.15, "no halos"),
-            Criterion("invented", 0.25, "crispness"),
-        ),
-    ),
-    UseCase(
-        "Restoration",
-        "damage removed, detail restored",
-        (
-            Criterion("invented", 0.35, "detail restored"),
-            Criterion("noise", 0.35, "noise removed"),
-            Criterion("area_drift", 0.2, "true color of areas"),
-            Criterion("banding", 0.1, "no bands"),
-        ),
-    ),
-)
+CRITERIA = _make_criteria()
 
 
 @dataclass(frozen=True)
 class Recommendation:
-    """The model that scores highest for a use on these crops; None where no model ran. ``scores`` are 0..1, best first."""
+    """The model that restored the originals best; ``best`` is None where nothing can be recommended, and ``reason`` says why.
 
-    use_case: UseCase
+    ``scores`` are 0..1, best first.
+    """
+
     best: ModelSummary | None
-    scores: tuple[tuple[ModelSummary, float], ...]
     reason: str
-
-    def get_score(self, row: ModelSummary) -> float:
-        """Return the score of one of the models."""
-        return next(score for other, score in self.scores if other is row)
+    scores: tuple[tuple[ModelSummary, float], ...] = ()
 
 
-def recommend_models(rows: Sequence[ModelSummary]) -> list[Recommendation]:
-    """Return the best model for each of ``USE_CASES``, without the baselines.
+def recommend_model(rows: Sequence[ModelSummary]) -> Recommendation:
+    """Return the model that is closest to the true originals, without the baselines.
 
-    For each criterion the best model has 1 and the worst 0; where they are nearly alike, all have nearly 1, so that a
-    difference that cannot be seen decides nothing. A score is the weighted mean over the criteria that have a number.
+    Only originals can decide: agreement with the source rewards doing nothing, and new detail may be invented. For each
+    criterion the best model has 1 and the worst 0; where they are nearly alike, all have nearly 1, so that a difference that
+    cannot be seen decides nothing. A score is the weighted mean over the criteria that have a number.
     """
     models = [row for row in rows if not row.model.baseline]
-    return [_recommend_for(use, models) for use in USE_CASES]
-
-
-def _recommend_for(use_case: UseCase, models: Sequence[ModelSummary]) -> Recommendation:
-    if not models:
-        return Recommendation(use_case, None, (), "No model could run here, so there is nothing to recommend.")
-    scores = sorted(((row, _score_model(use_case, row, models)) for row in models), key=lambda pair: -pair[1])
-    best, score = scores[0]
+    if not any(row.values.get("truth_texture") is not None for row in models):
+        return Recommendation(None, NO_TRUTH if models else "No model could run here, so there is nothing to recommend.")
     if len(models) == 1:
-        return Recommendation(use_case, best, tuple(scores), "The only model that ran.")
-    numbers = ", ".join(
-        _describe_number(criterion, best, models) for criterion in use_case.criteria if best.values[criterion.key] is not None
-    )
-    lead = score - scores[1][1]
-    close_note = f" {scores[1][0].model.title} comes close." if lead < 0.05 else ""
-    return Recommendation(use_case, best, tuple(scores), f"{numbers[:1].upper()}{numbers[1:]}.{close_note}")
+        return Recommendation(None, "Only one model ran; a recommendation needs at least two to choose from.")
+    scores = tuple(sorted(((row, _score_model(row, models)) for row in models), key=lambda pair: -pair[1]))
+    best, score = scores[0]
+    numbers = ", ".join(_describe_number(one, best, models) for one in CRITERIA if one.rate(best) is not None)
+    close_note = f" {scores[1][0].model.title} comes close." if score - scores[1][1] < _CLOSE_SCORE else ""
+    return Recommendation(best, f"Against the original: {numbers}.{close_note}{_describe_baseline(best, rows)}", scores)
 
 
 def _describe_number(criterion: Criterion, row: ModelSummary, models: Sequence[ModelSummary]) -> str:
-    column: Column = _COLUMNS_BY_KEY[criterion.key]
+    column = criterion.column
     known = [rating for model in models if (rating := criterion.rate(model)) is not None]
     own = criterion.rate(row)
     rank = 1 + sum(own is not None and rating > own for rating in known)
     ordinal = {1: "best", 2: "2nd", 3: "3rd"}.get(rank, f"{rank}th")
-    return f"{column.title.lower()} {column.format_value(row)} {column.unit} ({ordinal} of {len(known)})"
+    unit = "" if ".." in column.unit else f" {column.unit}"
+    return f"{column.title} {column.format_value(row)}{unit} ({ordinal} of {len(known)})"
 
 
-def _score_model(use_case: UseCase, row: ModelSummary, models: Sequence[ModelSummary]) -> float:
+def _describe_baseline(best: ModelSummary, rows: Sequence[ModelSummary]) -> str:
+    """Say why a baseline with a higher PSNR is not recommended."""
+    psnr = best.values["truth_psnr_db"] or 0.0
+    higher = [row for row in rows if row.model.baseline and (row.values["truth_psnr_db"] or 0.0) > psnr]
+    if not higher:
+        return ""
+    names = " and ".join(row.model.title for row in higher)
+    return f" {names} {'has' if len(higher) == 1 else 'have'} a higher PSNR, because blur misses every pixel by a little."
+
+
+def _score_model(row: ModelSummary, models: Sequence[ModelSummary]) -> float:
     total = weights = 0.0
-    for criterion in use_case.criteria:
+    for criterion in CRITERIA:
         known = [rating for model in models if (rating := criterion.rate(model)) is not None]
         own = criterion.rate(row)
         if own is None or not known:
             continue
         lowest, highest = min(known), max(known)
-        spread = max(highest - lowest, METRICS_BY_KEY[criterion.key].notable_difference)
-        total += criterion.weight * (1 - (highest - own) / spread)
+        total += criterion.weight * (1 - (highest - own) / max(highest - lowest, criterion.notable_difference))
         weights += criterion.weight
     return total / weights if weights else 0.0

@@ -18,7 +18,7 @@ from PIL import Image
 from .comparison import ComparedCrop, ModelComparison
 from .drawing import to_pil_image
 from .drift_maps import compute_drift_maps
-from .findings import describe_findings, recommend_models
+from .findings import describe_findings, recommend_model
 from .summary import COLUMNS, SCORE_COLUMNS, select_filled_columns, summarize_models
 from .templating import render_template
 
@@ -46,10 +46,14 @@ def render_html(comparison: ModelComparison) -> str:
         rows=rows,
         columns=select_filled_columns(COLUMNS, rows),
         score_columns=select_filled_columns(SCORE_COLUMNS, rows),
-        recommendations=recommend_models(rows),
+        recommended=recommend_model(rows),
         describe_findings=describe_findings,
         crops=[(str(index), case.crop.name) for index, case in enumerate(comparison.crops)],
-        choices=[("source", "Source"), *((str(index), one.title) for index, one in enumerate(completed))],
+        choices=[
+            *([("original", "Original")] if comparison.has_originals else []),
+            ("source", "Source"),
+            *((str(index), one.title) for index, one in enumerate(completed)),
+        ],
         baselines=[str(index) for index, one in enumerate(completed) if one.baseline],
         models=[str(index) for index, one in enumerate(completed) if not one.baseline],
         strips=(_make_strip(comparison, case, index) for index, case in enumerate(comparison.crops)),
@@ -88,6 +92,11 @@ def _make_strip(comparison: ModelComparison, compared_crop: ComparedCrop, index:
     display_size = _fit_size(shape[1], shape[0])
     source = _encode_image(f"pic-{index}-source", "Source", to_pil_image(compared_crop.source), shape, lossless=True)
     strip = _Strip([("source", "Source", source)], [], f"{high:g}")
+    if compared_crop.original is not None:
+        original = _encode_image(
+            f"pic-{index}-original", "Original", to_pil_image(compared_crop.original), shape, lossless=True
+        )
+        strip.thumbs.insert(0, ("original", "Original", original))
     for number, one in enumerate(comparison.completed):
         image = to_pil_image(compared_crop.results[one.id].image)
         if image.size != display_size:

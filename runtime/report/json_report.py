@@ -8,7 +8,7 @@ from math import isfinite
 from typing import Any, cast
 
 from .comparison import ComparedCrop, ComparedModel, ModelComparison
-from .findings import describe_findings, recommend_models
+from .findings import describe_findings, recommend_model
 from .summary import summarize_models
 
 FORMAT = "upscale8k-comparison-1"
@@ -18,6 +18,7 @@ def render_json(comparison: ModelComparison) -> str:
     """Return the report as strict JSON; numbers that are not finite become null."""
     rows = summarize_models(comparison)
     by_id = {row.model.id: row for row in rows}
+    recommended = recommend_model(rows)
     content = {
         "format": FORMAT,
         "source": comparison.source,
@@ -38,12 +39,11 @@ def render_json(comparison: ModelComparison) -> str:
         "crops": [_make_crop_entry(case) for case in comparison.crops],
         "recommendations": [
             {
-                "use": one.use_case.name,
-                "model": one.best.model.id if one.best else None,
-                "why": one.reason,
-                "scores": {row.model.id: round(score, 4) for row, score in one.scores},
+                "use": "this material",
+                "model": recommended.best.model.id if recommended.best else None,
+                "why": recommended.reason,
+                "scores": {row.model.id: round(score, 4) for row, score in recommended.scores},
             }
-            for one in recommend_models(rows)
         ],
     }
     return json.dumps(_replace_nonfinite(content), indent=2, ensure_ascii=False, allow_nan=False) + "\n"
@@ -72,6 +72,7 @@ def _make_crop_entry(compared_crop: ComparedCrop) -> dict[str, Any]:
                 "area_drift": result.area_drift.as_dict(),
                 "artifacts": result.artifacts.as_dict(),
                 "scores": result.scores.values,
+                **({"truth": result.fidelity.as_dict()} if result.fidelity else {}),
             }
             for name, result in compared_crop.results.items()
         },

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ..errors import Cancelled, OutputError, Upscale8KError, WorkflowError
 from ..media import Region, Size
-from ..metrics import Score, ScoreRunner, measure_artifacts, measure_drift
+from ..metrics import Degradation, Score, ScoreRunner, measure_artifacts, measure_drift, measure_fidelity
 from ..progress import Progress
 from .baselines import BASELINES, enlarge_with_baseline
 from .comparison import ComparedCrop, ComparedModel, MeasuredCrop, ModelComparison, UpscaleCost, UpscaledCrop
@@ -53,6 +53,25 @@ def cut_crops(images: Sequence[Floats], text: str) -> list[tuple[Crop, Floats]]:
     return found
 
 
+def reduce_originals(
+    crops: Sequence[tuple[Crop, Floats]], factor: int, degradation: Degradation
+) -> tuple[list[tuple[Crop, Floats]], list[Floats]]:
+    """Take crops for originals: return them reduced by ``factor``, and the originals, cut to multiples of it.
+
+    Raises:
+        WorkflowError: a crop is smaller than ``factor`` pixels.
+    """
+    reduced: list[tuple[Crop, Floats]] = []
+    originals: list[Floats] = []
+    for crop, pixels in crops:
+        height, width = (length // factor * factor for length in pixels.shape[:2])
+        if not height or not width:
+            raise WorkflowError(f"The crop {crop.name} is too small to be reduced {factor} times.", "Choose a larger crop.")
+        originals.append(np.ascontiguousarray(pixels[:height, :width]))
+        reduced.append((crop, degradation.reduce(originals[-1], factor)))
+    return reduced, originals
+
+
 def compare_models(
     crops: Sequence[tuple[Crop, Floats]],
     sizes: Sequence[Size],
@@ -60,14 +79,20 @@ def compare_models(
     upscale: Upscaler,
     progress: Progress,
     scores: Sequence[Score] = (),
+    originals: Sequence[Floats | None] = (),
 ) -> tuple[tuple[ComparedModel, ...], tuple[ComparedCrop, ...]]:
     """Run the baselines and every model without a problem; ``sizes`` are those of the results, one for each crop.
+
+    With ``originals``, one for each crop and of the size of its results, every result is also measured against its original.
 
     A model that fails gets its sentence as its problem and is left out of every crop; the rest goes on. Raises ``Cancelled``,
     and what is not an error of ours.
     """
     scoring = ScoreRunner(scores)
-    compared_crops = tuple(ComparedCrop(crop, pixels, {}) for crop, pixels in crops)
+    compared_crops = tuple(
+        ComparedCrop(crop, pixels, {}, original)
+        for (crop, pixels), original in zip(crops, originals or [None] * len(crops), strict=True)
+    )
     compared_models: list[ComparedModel] = []
     for model in (*models, *BASELINES):
         problem = model.problem or _run_model(model, compared_crops, sizes, upscale, scoring, progress)
@@ -88,7 +113,8 @@ def _run_model(
         for compared_crop, upscaled_crop in zip(
             compared_crops, upscale_crops(model, [compared_crop.source for compared_crop in compared_crops]), strict=True
         ):
-            compared_crop.results[model.id] = _spill_to_disk(measure_result(compared_crop.source, upscaled_crop, scoring))
+            result = measure_result(compared_crop.source, upscaled_crop, scoring, compared_crop.original)
+            compared_crop.results[model.id] = _spill_to_disk(result)
             progress.advance()
     except Cancelled:
         raise
@@ -116,7 +142,9 @@ def _spill_to_disk(result: MeasuredCrop) -> MeasuredCrop:
     return replace(result, image=mapped)
 
 
-def measure_result(source: Floats, upscaled_crop: UpscaledCrop, scoring: ScoreRunner) -> MeasuredCrop:
+def measure_result(
+    source: Floats, upscaled_crop: UpscaledCrop, scoring: ScoreRunner, original: Floats | None = None
+) -> MeasuredCrop:
     """Measure one result. Raises ``WorkflowError`` if its proportions differ from those of the source."""
     return MeasuredCrop(
         upscaled_crop.image,
@@ -126,7 +154,8 @@ def measure_result(source: Floats, upscaled_crop: UpscaledCrop, scoring: ScoreRu
         measure_artifacts(
             source, upscaled_crop.image, *((upscaled_crop.cost.tile, upscaled_crop.cost.halo) if upscaled_crop.cost else ())
         ),
-        scoring.measure_pair(source, upscaled_crop.image),
+        scoring.measure_pair(source if original is None else original, upscaled_crop.image),
+        None if original is None else measure_fidelity(original, upscaled_crop.image),
     )
 
 

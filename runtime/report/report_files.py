@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PIL import Image
 
 from ..atomic_write import write_outputs
 from ..images import save_with_pillow
-from ..metrics import GROUPS, METRICS_BY_KEY
+from ..metrics import CONSISTENT_DB, GROUPS, METRICS_BY_KEY
 from .comparison import ModelComparison
 from .comparison_sheet import draw_sheet
 from .drift_maps import draw_map_sheet
-from .findings import describe_findings, recommend_models
+from .findings import CRITERIA, describe_findings, recommend_model
 from .html_report import render_html
 from .json_report import render_json
-from .summary import COLUMNS, SCORE_COLUMNS, select_filled_columns, summarize_models
+from .summary import COLUMNS, SCORE_COLUMNS, Column, ModelSummary, select_filled_columns, summarize_models
 from .templating import render_template
 
 SHEET_FILE, MAPS_FILE, MARKDOWN_FILE, HTML_FILE, JSON_FILE = (
@@ -50,6 +50,10 @@ def _save_jpeg(image: Image.Image, path: Path) -> None:
     save_with_pillow(image, path, "JPEG", quality=92, subsampling=0, optimize=True)
 
 
+def _select_group(title: str, rows: Sequence[ModelSummary]) -> list[Column]:
+    return [one for one in select_filled_columns(COLUMNS, rows) if METRICS_BY_KEY[one.key].group == title]
+
+
 def render_markdown(comparison: ModelComparison) -> str:
     """Return ``artifact_analysis.md``: the tables, what they say, and which model for which use."""
     rows = summarize_models(comparison)
@@ -57,8 +61,11 @@ def render_markdown(comparison: ModelComparison) -> str:
         "artifact_analysis.md.j2",
         comparison=comparison,
         rows=rows,
-        tables=[(title, [one for one in COLUMNS if METRICS_BY_KEY[one.key].group == title]) for title in GROUPS],
+        tables=[(title, columns) for title in GROUPS if (columns := _select_group(title, rows))],
         score_columns=select_filled_columns(SCORE_COLUMNS, rows),
-        recommendations=recommend_models(rows),
+        recommended=recommend_model(rows),
+        criteria=CRITERIA,
         describe_findings=describe_findings,
+        limits=METRICS_BY_KEY,
+        consistent_db=CONSISTENT_DB,
     )

@@ -7,10 +7,11 @@ import pytest
 from skimage import data
 from upscale8k.runtime.errors import OutOfMemory
 from upscale8k.runtime.media.geometry import Size
+from upscale8k.runtime.metrics import Degradation
 from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.report.baselines import enlarge_with_baseline
 from upscale8k.runtime.report.comparison import ComparedModel, ModelComparison, UpscaleCost, UpscaledCrop
-from upscale8k.runtime.report.model_runs import compare_models, cut_crops
+from upscale8k.runtime.report.model_runs import compare_models, cut_crops, reduce_originals
 
 HOSTILE = "<img src=x onerror=alert(1)>|[a](javascript:b) \"'`*_</script>"
 
@@ -55,13 +56,18 @@ def photograph() -> np.ndarray:
 @pytest.fixture(scope="session")
 def make(photograph: np.ndarray) -> Callable[..., ModelComparison]:
     def comparison(
-        text: str = "centre:48x40", names: Sequence[str] = ("red", "plain"), source: str = "cup.png"
+        text: str = "centre:48x40",
+        names: Sequence[str] = ("red", "plain"),
+        source: str = "cup.png",
+        truth: Degradation | None = None,
     ) -> ModelComparison:
-        models = [ComparedModel(name, name.title()) for name in names]
+        models = [ComparedModel(name, name.title(), good_for=f"whatever is {name}") for name in names]
         models.append(ComparedModel("gone", "Gone", problem="Its weights are not here. Get them with: models pull gone"))
-        crops = cut_crops([photograph], text)
+        crops, originals = cut_crops([photograph], text), []
+        if truth:
+            crops, originals = reduce_originals(crops, 2, truth)
         sizes = [Size(pixels.shape[1] * 2, pixels.shape[0] * 2) for _, pixels in crops]
-        compared, cases = compare_models(crops, sizes, models, upscale, Bar())
+        compared, cases = compare_models(crops, sizes, models, upscale, Bar(), originals=originals)
         return ModelComparison(source, Size(300, 200), "2x", compared, cases, "a machine", "2026-11-23")
 
     return comparison

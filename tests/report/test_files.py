@@ -15,6 +15,7 @@ import pytest
 from markdown_it import MarkdownIt
 from PIL import Image
 from upscale8k.runtime.errors import OutputError
+from upscale8k.runtime.metrics import Degradation
 from upscale8k.runtime.metrics.external_scores.score_table import ScoreResults
 from upscale8k.runtime.report.comparison import ModelComparison
 from upscale8k.runtime.report.comparison_sheet import CARD_WIDTH, draw_sheet
@@ -147,10 +148,31 @@ def test_the_analysis_has_every_number_of_the_table_and_says_what_is_missing(com
         "## In words",
     ):
         assert heading in text
-    for use in ("Animation", "Photography", "Restoration"):
-        assert re.search(rf"\| {use}: .* \| \*\*(Red|Plain)\*\* \|", text)
+    assert "Give the original: compare IMAGE --truth" in text
+    assert "| Red | whatever is red |" in text
+    for word, limit in (("Delta E", "2.3"), ("Ringing", "% of the edge"), ("Hallucination", "dB is a warning")):
+        assert re.search(rf"\*\*{word}\*\*.*{limit}", text.replace("\n  ", " "))
     rows = [line for line in text.splitlines() if line.startswith("| Red |")]
     assert any("0.5" in line or "1.00" in line for line in rows)
+
+
+def test_with_the_original_the_model_that_restores_it_is_recommended(make: Callable[..., ModelComparison]) -> None:
+    comparison = make(truth=Degradation(noise=1))
+    (case,) = comparison.crops
+    assert case.original is not None
+    assert [side.shape for side in (case.source, case.original, case.results["red"].image)] == [
+        (20, 24, 3),
+        (40, 48, 3),
+        (40, 48, 3),
+    ]
+    text, content = render_markdown(comparison), json.loads(render_json(comparison))
+    assert "**Plain** for this material. Against the original: Texture error" in text
+    assert "## True to the original" in text
+    assert [one["model"] for one in content["recommendations"]] == ["plain"]
+    truth = {name: result["truth"] for name, result in content["crops"][0]["results"].items()}
+    assert truth["plain"] == truth["lanczos"]
+    assert truth["red"]["drift"] > truth["plain"]["drift"] + 1
+    assert "Original" in Read(render_html(comparison)).text
 
 
 def test_tables_keep_their_columns_whatever_a_name_holds(comparison: ModelComparison) -> None:
@@ -192,7 +214,9 @@ def test_the_record_is_strict_json_with_every_number(comparison: ModelComparison
     stored = content["crops"][0]["results"]["red"]
     assert stored["drift"]["de2000"]["mean"] == measured.drift.de2000.mean
     assert stored["cost"]["seconds"] == 0.5
-    assert {one["use"] for one in content["recommendations"]} == {"Animation", "Photography", "Restoration"}
+    (recommended,) = content["recommendations"]
+    assert recommended["model"] is None
+    assert "truth" not in stored
 
 
 # The sheet.

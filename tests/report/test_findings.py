@@ -2,7 +2,7 @@
 
 import pytest
 from upscale8k.runtime.report.comparison import ComparedModel
-from upscale8k.runtime.report.findings import USE_CASES, describe_findings, recommend_models
+from upscale8k.runtime.report.findings import describe_findings, recommend_model
 from upscale8k.runtime.report.summary import ModelSummary
 
 PLAIN = ModelSummary(
@@ -41,14 +41,14 @@ def words(**changes: float | None) -> str:
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
-        ({"halo": 0.25}, "Edges overshoot by 25% of their contrast"),
+        ({"halo": 0.25}, "Ringing: edges overshoot by 25% of their contrast"),
         ({"noise": 3.04}, "noisier than in the source by 3.0 steps"),
         ({"noise": -2.0}, "cleaner than in a plain enlargement by 2.0 steps"),
         ({"banding": 0.2}, "20% of the smooth area has become steps"),
         ({"seams": 1.5}, "Tiles differ by 1.50 steps"),
         ({"sharpening": 4.0}, "raised by 4.0 dB: sharpened"),
         ({"sharpening": -5.0}, "lowered by 5.0 dB: smoothed"),
-        ({"consistency": 20.0}, "20.0 dB: much was redrawn"),
+        ({"consistency": 20.0}, "20.0 dB: much was redrawn (possible hallucination)"),
         ({"consistency": 35.0}, "35.0 dB: small things were redrawn"),
         ({"invented": 8.0}, "8.0 steps, 8.0 times that of the baselines"),
         ({"drift": 3.0}, "Of that only 0.40 is in areas"),
@@ -67,12 +67,40 @@ def test_an_enlargement_that_softens_noise_as_every_one_does_is_not_praised_for_
     assert "noisier than in a plain enlargement by 0.8 steps" in "\n".join(describe_findings(grainy, [grainy, softened]))
 
 
+def judged(name: str, **truth: float) -> ModelSummary:
+    """A row that was measured against originals."""
+    known = {"texture": 3.0, "gmsd": 0.1, "drift": 3.0, "psnr_db": 25.0, "ssim": 0.8} | truth
+    values = {f"truth_{key}": value for key, value in known.items()}
+    return change(PLAIN, model=ComparedModel(name, name.title(), baseline=name == "bicubic"), **values)
+
+
+def test_only_originals_recommend_a_model() -> None:
+    shy, bold = change(PLAIN, consistency=60.0), change(PLAIN, model=ComparedModel("bold", "Bold"), invented=9.0)
+    recommended = recommend_model([shy, bold, BASE])
+    assert recommended.best is None
+    assert "--truth" in recommended.reason
+    assert "rewards doing nothing" in recommended.reason
+
+
+def test_texture_decides_and_blur_with_a_higher_psnr_does_not() -> None:
+    soft, crisp = judged("soft", texture=6.0, psnr_db=27.0), judged("crisp", texture=2.0, psnr_db=25.0)
+    recommended = recommend_model([soft, crisp, judged("bicubic", psnr_db=28.0)])
+    assert recommended.best is crisp
+    assert "Texture error 2.00 steps (best of 2)" in recommended.reason
+    assert "Bicubic has a higher PSNR, because blur" in recommended.reason
+    assert [row.model.id for row, _ in recommended.scores] == ["crisp", "soft"]
+    assert all(0 <= score <= 1 for _, score in recommended.scores)
+
+
+def test_learned_distances_decide_where_they_are_at_hand() -> None:
+    near, far = judged("near", texture=4.0), judged("far", texture=3.0)
+    rows = [ModelSummary(near.model, near.values, {"lpips": 0.1}), ModelSummary(far.model, far.values, {"lpips": 0.4})]
+    assert recommend_model(rows).best is rows[0]
+
+
 def test_invisible_differences_decide_nothing() -> None:
-    fast = change(PLAIN, model=ComparedModel("fast", "Fast"), speed=1.0, noise=-0.70, halo=0.10, drift=1.9, invented=3.7)
-    slow = change(PLAIN, model=ComparedModel("slow", "Slow"), speed=0.01, noise=-0.93, halo=0.16, drift=0.3, invented=6.0)
-    picks = {one.use_case.name: one.best.model.id for one in recommend_models([fast, slow, BASE]) if one.best}
-    assert picks["Animation"] == "fast"
-    assert picks["Photography"] == "slow"
+    first, second = judged("first", texture=3.0, gmsd=0.150), judged("second", texture=3.01, gmsd=0.1)
+    assert recommend_model([first, second]).best is second
 
 
 def test_numbers_that_could_not_be_measured_are_not_talked_about() -> None:
@@ -81,22 +109,14 @@ def test_numbers_that_could_not_be_measured_are_not_talked_about() -> None:
     assert "nan" not in said
 
 
-def test_the_weights_of_every_use_add_up() -> None:
-    assert [sum(criterion.weight for criterion in use.criteria) for use in USE_CASES] == pytest.approx([1.0] * len(USE_CASES))
+def test_without_a_model_or_with_one_nothing_is_recommended() -> None:
+    assert recommend_model([BASE]).reason == "No model could run here, so there is nothing to recommend."
+    alone = recommend_model([judged("alone"), judged("bicubic")])
+    assert alone.best is None
+    assert "at least two" in alone.reason
 
 
-def test_each_use_gets_the_model_that_is_good_at_it() -> None:
-    fast = change(PLAIN, model=ComparedModel("fast", "Fast"), speed=100.0, noise=-2.0, drift=1.5, consistency=33.0)
-    true = change(PLAIN, model=ComparedModel("true", "True"), speed=0.1, drift=0.2, consistency=45.0, halo=0.0)
-    bold = change(PLAIN, model=ComparedModel("bold", "Bold"), speed=0.1, invented=9.0, noise=-4.0, drift=3.0, consistency=25.0)
-    picks = {one.use_case.name: one.best.model.id for one in recommend_models([fast, true, bold, BASE]) if one.best}
-    assert picks == {"Animation": "fast", "Photography": "true", "Restoration": "bold"}
-    for one in recommend_models([fast, true, bold, BASE]):
-        assert [score for _, score in one.scores] == sorted((score for _, score in one.scores), reverse=True)
-        assert all(0 <= score <= 1 for _, score in one.scores)
-        assert "of 3)" in one.reason
-
-
-def test_without_a_model_nothing_is_recommended_and_with_one_it_is_said() -> None:
-    assert [one.best for one in recommend_models([BASE])] == [None] * len(USE_CASES)
-    assert {one.reason for one in recommend_models([PLAIN, BASE])} == {"The only model that ran."}
+def test_the_original_is_spoken_of_only_where_there_is_one() -> None:
+    row = judged("crisp", texture=2.5)
+    assert "Against the original: Delta E (ΔE2000) 3.00, PSNR 25.0 dB, SSIM 0.800" in "\n".join(describe_findings(row, [row]))
+    assert "Against the original" not in words()

@@ -40,6 +40,17 @@ def compare(
             "--scores", help="Scores of other libraries, separated by commas: ssim, lpips, vmaf, ... or all; empty for none."
         ),
     ] = "",
+    truth: Annotated[
+        bool,
+        typer.Option(
+            "--truth",
+            help="IN is the original: reduce it by the factor of --to, restore it with every model, and compare with IN. "
+            "Only this recommends a model.",
+        ),
+    ] = False,
+    degrade: Annotated[
+        str, typer.Option("--degrade", help="With --truth: also damage it, such as blur=1,noise=4,jpeg=80.")
+    ] = "",
     models_dir: options.ModelsDir = None,
     extra_model_paths: options.ExtraPaths = None,
     device: options.Device = "auto",
@@ -64,6 +75,8 @@ def compare(
         f"ComparisonReport.precision={precision}",
         "ComparisonReport.folder=",
         *([f"ComparisonReport.scores={scores}"] if scores else []),
+        *(["ComparisonReport.truth=true"] if truth or degrade else []),
+        *([f"ComparisonReport.degrade={degrade}"] if degrade else []),
         *([] if models is None else [f"ComparisonReport.models={models}"]),
     ]
     display = open_display(options.parse_display_mode(progress))

@@ -1,0 +1,151 @@
+"""Fidelity: how close a restored image is to its true original, pixel by pixel and in its texture."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from math import log10
+from typing import cast
+
+import cv2
+import numpy as np
+
+from ..errors import WorkflowError
+from ..media import Floats, Size
+from .artifact_measures.consistency import IDENTICAL_DB
+from .drift import measure_drift
+from .luma import STEPS, compute_luma
+
+_SSIM_SIGMA, _SSIM_RADIUS = 1.5, 5
+_C1, _C2 = 0.01**2, 0.03**2
+_GMSD_CONSTANT = 170 / STEPS**2
+_GRAIN_SIGMA, _WINDOW_SIGMA = 1.5, 4.0
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """Against the original, at its size."""
+
+    psnr_db: float
+    """Over pixels and channels, at most 99."""
+    ssim: float
+    """0..1, of luma. Z. Wang et al., "Image quality assessment: from error visibility to structural similarity", IEEE Trans.
+    Image Processing 13 (4), 2004, with its Gaussian window."""
+    gmsd: float
+    """0 is identical. W. Xue et al., "Gradient magnitude similarity deviation", IEEE Trans. Image Processing 23 (2), 2014."""
+    texture: float
+    """8-bit steps: mean difference of the local standard deviation of fine detail. Smoothed and invented texture both count;
+    the place of each grain does not. Pixel errors punish all texture that is not exactly the original's."""
+    drift: float
+    """Mean CIEDE2000."""
+
+    def as_dict(self) -> dict[str, float]:
+        """For JSON."""
+        return asdict(self)
+
+
+def measure_fidelity(original: Floats, image: Floats) -> Fidelity:
+    """Compare (H, W, 3) in 0..1 with an original of the same size. Raises ``WorkflowError`` for another size."""
+    if original.shape != image.shape:
+        sizes = [f"{one.shape[1]}x{one.shape[0]}" for one in (image, original)]
+        raise WorkflowError(f"The result is {sizes[0]} and its original {sizes[1]}.", "Upscale by the factor of the reduction.")
+    error = float(np.mean(np.square(np.subtract(image, original, dtype=np.float64))))
+    first, second = compute_luma(original), compute_luma(image)
+    return Fidelity(
+        min(-10 * log10(error), IDENTICAL_DB) if error else IDENTICAL_DB,
+        _compute_ssim(first, second),
+        _compute_gmsd(first, second),
+        float(np.abs(_compute_local_detail(first) - _compute_local_detail(second)).mean()) * STEPS,
+        measure_drift(original, image).de2000.mean,
+    )
+
+
+def _compute_ssim(first: Floats, second: Floats) -> float:
+    mean_1, mean_2 = _average(first), _average(second)
+    variance_1, variance_2 = _average(first**2) - mean_1**2, _average(second**2) - mean_2**2
+    covariance = _average(first * second) - mean_1 * mean_2
+    similarity = (2 * mean_1 * mean_2 + _C1) * (2 * covariance + _C2)
+    similarity /= (mean_1**2 + mean_2**2 + _C1) * (variance_1 + variance_2 + _C2)
+    border = min(_SSIM_RADIUS, (min(first.shape) - 1) // 2)
+    return float(similarity[border : first.shape[0] - border, border : first.shape[1] - border].mean())
+
+
+def _average(plane: Floats) -> Floats:
+    side = 2 * _SSIM_RADIUS + 1
+    return cast(Floats, cv2.GaussianBlur(plane, (side, side), _SSIM_SIGMA, borderType=cv2.BORDER_REFLECT))
+
+
+def _compute_gmsd(first: Floats, second: Floats) -> float:
+    """Reduce to half, take Prewitt gradients, and return the standard deviation of their similarity, as the paper does."""
+    one, other = (_compute_prewitt(cv2.blur(plane, (2, 2))[::2, ::2]) for plane in (first, second))
+    return float(np.std((2 * one * other + _GMSD_CONSTANT) / (one**2 + other**2 + _GMSD_CONSTANT)))
+
+
+def _compute_prewitt(plane: Floats) -> Floats:
+    kernel = np.array([[1, 0, -1]] * 3, np.float32) / 3
+    return np.hypot(cv2.filter2D(plane, cv2.CV_32F, kernel), cv2.filter2D(plane, cv2.CV_32F, kernel.T), dtype=np.float32)
+
+
+def _compute_local_detail(luma: Floats) -> Floats:
+    detail = luma - cv2.GaussianBlur(luma, (0, 0), _GRAIN_SIGMA)
+    return np.sqrt(cast(Floats, cv2.GaussianBlur(detail**2, (0, 0), _WINDOW_SIGMA)))
+
+
+@dataclass(frozen=True)
+class Degradation:
+    """Damage that an original gets beside its reduction; 0 is none."""
+
+    blur: float = 0.0
+    """Sigma of a Gaussian before the reduction, in pixels of the reduced image."""
+    noise: float = 0.0
+    """Standard deviation of Gaussian noise per channel after the reduction, in 8-bit steps."""
+    jpeg: int = 0
+    """Quality of a JPEG with 4:2:0 chroma after that."""
+
+    SEED = 20_251
+
+    @classmethod
+    def parse(cls, text: str) -> Degradation:
+        """Parse ``"blur=1, noise=4, jpeg=80"``; each is optional.
+
+        Raises:
+            WorkflowError: anything else, blur or noise outside of 0..50, or a quality outside of 1..100.
+        """
+        values: dict[str, float] = {}
+        for part in filter(None, (part.strip() for part in text.lower().split(","))):
+            name, _, number = part.partition("=")
+            limits = {"blur": (0, 50), "noise": (0, 50), "jpeg": (1, 100)}.get(name.strip())
+            try:
+                value = float(number)
+            except ValueError:
+                value = float("nan")
+            if limits is None or not limits[0] <= value <= limits[1]:
+                raise WorkflowError(f"The damage {part!r} is unknown.", "Use blur=1, noise=4 or jpeg=80, separated by commas.")
+            values[name.strip()] = value
+        return cls(values.get("blur", 0.0), values.get("noise", 0.0), int(values.get("jpeg", 0)))
+
+    def describe(self) -> str:
+        """Return what was done, with the seed where chance is part of it."""
+        parts = [f"a Gaussian of {self.blur:g} pixels before it"] if self.blur else []
+        parts += [f"noise of {self.noise:g} of 255 steps (seed {self.SEED})"] if self.noise else []
+        parts += [f"JPEG of quality {self.jpeg}"] if self.jpeg else []
+        return f"; {', '.join(parts)}" if parts else ""
+
+    def reduce(self, original: Floats, factor: int) -> Floats:
+        """Reduce (H, W, 3), whose sides are multiples of ``factor``, by area in linear light, and damage it."""
+        from ..images import make_area_taps, reduce_in_linear_light
+
+        size = Size(original.shape[1] // factor, original.shape[0] // factor)
+        sigma = self.blur * factor
+        blurred = cast(Floats, cv2.GaussianBlur(original, (0, 0), sigma)) if sigma else original
+        taps = [make_area_taps(size_of * factor, size_of) for size_of in (size.width, size.height)]
+        reduced = np.asarray(reduce_in_linear_light(blurred, *taps), np.float32)
+        if self.noise:
+            reduced += np.random.default_rng(self.SEED).normal(0, self.noise / STEPS, reduced.shape).astype(np.float32)
+        reduced = np.clip(reduced, 0, 1)
+        return _compress(reduced, self.jpeg) if self.jpeg else reduced
+
+
+def _compress(pixels: Floats, quality: int) -> Floats:
+    options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
+    _, data = cv2.imencode(".jpg", np.rint(pixels[:, :, ::-1] * STEPS).astype(np.uint8), options)
+    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[:, :, ::-1], np.float32) / STEPS
