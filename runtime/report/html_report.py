@@ -11,6 +11,7 @@ import hashlib
 import io
 from collections.abc import Sequence
 from dataclasses import dataclass
+from math import prod
 from pathlib import Path
 
 from PIL import Image
@@ -24,7 +25,9 @@ from .templating import render_template
 
 MAX_SIDE = 2048
 """Pixels per side of the images in the page; larger ones are reduced, and the page says so."""
-WEBP_QUALITY = 90
+WEBP_QUALITY = 95
+LOSSLESS_PIXELS = 1 << 20
+"""Larger images are stored with losses, and the page says so: eight lossless results of 4 megapixels are 50 MB."""
 _FOLDER = Path(__file__).parent
 
 
@@ -36,7 +39,10 @@ def render_html(comparison: ModelComparison) -> str:
     sources = f"style-src '{_hash_for_csp(style)}'; script-src '{_hash_for_csp(script)}'"
     rows = summarize_models(comparison)
     completed = comparison.completed
-    largest = max((max(one.image.shape[:2]) for case in comparison.crops for one in case.results.values()), default=0)
+    shapes = [one.image.shape for case in comparison.crops for one in case.results.values()]
+    recommended = recommend_model(rows)
+    models = [str(index) for index, one in enumerate(completed) if not one.baseline]
+    best = next((str(index) for index, one in enumerate(completed) if recommended.best and one is recommended.best.model), "")
     return render_template(
         "report.html.j2",
         comparison=comparison,
@@ -46,7 +52,7 @@ def render_html(comparison: ModelComparison) -> str:
         rows=rows,
         columns=select_filled_columns(COLUMNS, rows),
         score_columns=select_filled_columns(SCORE_COLUMNS, rows),
-        recommended=recommend_model(rows),
+        recommended=recommended,
         describe_findings=describe_findings,
         crops=[(str(index), case.crop.name) for index, case in enumerate(comparison.crops)],
         choices=[
@@ -55,10 +61,13 @@ def render_html(comparison: ModelComparison) -> str:
             *((str(index), one.title) for index, one in enumerate(completed)),
         ],
         baselines=[str(index) for index, one in enumerate(completed) if one.baseline],
-        models=[str(index) for index, one in enumerate(completed) if not one.baseline],
+        models=models,
+        shown=best or next(iter(models), str(len(completed) - 1)),
         strips=(_make_strip(comparison, case, index) for index, case in enumerate(comparison.crops)),
-        is_reduced=largest > MAX_SIDE,
+        is_reduced=any(max(shape) > MAX_SIDE for shape in shapes),
         max_side=MAX_SIDE,
+        is_lossy=any(prod(_fit_size(shape[1], shape[0])) > LOSSLESS_PIXELS for shape in shapes),
+        quality=WEBP_QUALITY,
     )
 
 
@@ -115,5 +124,5 @@ def _fit_size(width: int, height: int) -> tuple[int, int]:
 def _encode_image(id: str, label: str, image: Image.Image, shape: Sequence[int], *, lossless: bool = False) -> _PageImage:
     """Encode an image as WebP; ``shape`` (h, w, ...) is that of the result."""
     file = io.BytesIO()
-    image.save(file, "WEBP", quality=WEBP_QUALITY, lossless=lossless, method=4)
+    image.save(file, "WEBP", quality=WEBP_QUALITY, lossless=lossless or image.width * image.height <= LOSSLESS_PIXELS, method=4)
     return _PageImage(id, label, *_fit_size(shape[1], shape[0]), base64.b64encode(file.getvalue()).decode())

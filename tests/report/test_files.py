@@ -271,3 +271,19 @@ def test_scores_of_other_libraries_are_a_table_of_their_own(scored: ModelCompari
 def test_without_scores_nothing_speaks_of_them(make: Callable[..., ModelComparison]) -> None:
     assert "Scores" not in render_markdown(make())
     assert "Scores" not in Read(render_html(make())).text
+
+
+def test_images_of_the_page_are_lossless_or_the_page_says_that_they_are_not(
+    make: Callable[..., ModelComparison], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    comparison = make()
+    html, (case,) = render_html(comparison), comparison.crops
+    stored = re.findall(r'id="pic-0-(\d)"[^>]*base64,([^"]+)', html)
+    for number, text in stored:
+        expected = case.results[comparison.completed[int(number)].id].image
+        with Image.open(io.BytesIO(base64.b64decode(text))) as image:
+            np.testing.assert_array_equal(np.asarray(image), np.rint(np.clip(expected, 0, 1) * 255))
+    assert len(stored) == 4
+    assert "not lossless" not in html
+    monkeypatch.setattr("upscale8k.runtime.report.html_report.LOSSLESS_PIXELS", 100)
+    assert "WebP of quality 95, which is not lossless" in render_html(comparison)
