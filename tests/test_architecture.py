@@ -80,7 +80,6 @@ LIGHT = [
     "runtime.upscale.tiles",
     "runtime.report.crop_spec",
     "runtime.trt.engine_info",
-    "runtime.trt.shape_profile",
     "runtime.trt.target_gpu",
     "nodes",
     "runtime.cli",

@@ -19,10 +19,19 @@ if TYPE_CHECKING:
         split_tiles,
         take_from_batch,
     )
-    from .builtin.image_resize import batch_all_images, resize_by_mode, scale_to_longer_side, scale_to_total_pixels
-    from .builtin.image_scale import batch_images, crop_images, scale_images, scale_images_by, upscale_with_model
+    from .builtin.image_scale import (
+        batch_all_images,
+        batch_images,
+        crop_images,
+        resize_by_mode,
+        scale_images,
+        scale_images_by,
+        scale_to_longer_side,
+        scale_to_total_pixels,
+        upscale_with_model,
+    )
+    from .builtin.load_save_image import save_image_advanced
     from .builtin.preview_any import format_value
-    from .builtin.save_image_advanced import save_image_advanced
     from .builtin.video import VideoComponents, VideoFromComponents, VideoFromFile
     from .builtin.video_encode import save_numbered
     from .custom_nodes.pack_loader import load_node_pack

@@ -3,10 +3,9 @@
 Guarantees: detection needs no torch and well under two seconds, without a GPU, with several or with a broken driver, and in a
 container. An unknown fact is None or a sentence in the notes, never an error. Every recommended setting has its reason.
 
-* ``detect``        everything below in one ``Machine``
-* ``nvidia``        NVIDIA GPUs by NVML; ``torch_devices`` GPUs that only torch can see (ROCm, MPS, XPU), on request;
-  ``gpu`` the value that both return
-* ``cpu``, ``capacity`` (memory and disks), ``software``   the rest of the machine; ``cgroup`` the limits of a container
+* ``detect``        everything below in one ``Machine``, and the versions of packages
+* ``nvidia``        NVIDIA GPUs by NVML; ``gpu`` what is known of a GPU, and those that only torch can see (ROCm, MPS, XPU)
+* ``cpu``, ``capacity`` (memory and disks)   the rest of the machine; ``cgroup`` the limits of a container
 * ``tile_memory``   memory per tile by architecture, backend and precision, and the largest tile that fits
 * ``calibration``   measured memory and time of models, and the file that stores them
 * ``settings``      the recommended settings with their reasons
@@ -40,13 +39,12 @@ if TYPE_CHECKING:
         reserve_gpu_memory,
     )
     from .cpu import count_usable_cores, has_bf16, query_cpu
-    from .detect import Machine, detect_machine
-    from .gpu import Gpu
+    from .detect import Machine, detect_machine, get_installed_version
+    from .gpu import Gpu, is_torch_loaded
     from .installation import Finding, check_installation, parse_version
     from .nvidia import query_nvidia
     from .report import format_bytes, format_report
     from .settings import UpscaleSettings, recommend_settings
-    from .software import get_installed_version
     from .tile_memory import (
         COST_TOLERANCE,
         Footprint,
@@ -59,6 +57,5 @@ if TYPE_CHECKING:
         default_footprint,
         memory_budget,
     )
-    from .torch_devices import is_torch_loaded
 
 __getattr__ = lazy_exports(__name__, __file__)

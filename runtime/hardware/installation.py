@@ -13,8 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, cast
 
 from ..paths import REQUIREMENTS_FILE
-from .detect import Machine
-from .software import get_installed_version
+from .detect import Machine, get_installed_version
 
 FindingLevel = Literal["ok", "note", "problem"]
 

@@ -4,15 +4,13 @@ error and never yields part of an image; a file gets its final name only when it
 * ``image_file``       the contents of an image file as one value.
 * ``read``             any image file -> ``ImageFile``.
 * ``write``            pixels -> any image file.
-* ``linear_light``     whole images between sRGB encoding and linear light.
-* ``quantize``         between floats and integers, one strip of rows at a time.
+* ``sample_conversion``  floats and integers, sRGB encoding and linear light, one strip of rows at a time.
 * ``resize``           reduce by area in linear light or enlarge by a cubic, any range of rows alone; small previews.
 * ``alpha``            fill the color of transparent pixels, before it can bleed into the edges.
 * ``sequence_frames``  image files as the frames of a video.
 
-Below them: ``metadata`` (EXIF), ``icc_profile``, ``pillow_save``, ``errors``, and ``formats/``: ``header`` (format and size,
-before a pixel is decoded), ``png``, ``webp``, ``gif``, ``jxl`` (the structure of these files), ``image_decoders``,
-``image_encoders``.
+Below them: ``metadata`` (EXIF), ``icc_profile``, and ``formats/``: ``header`` (format and size, before a pixel is
+decoded), ``png``, ``webp``, ``gif``, ``jxl`` (the structure of these files), ``image_decoders``, ``image_encoders``.
 
 numpy arrays in and out; no module here imports torch or ComfyUI.
 """
@@ -25,7 +23,6 @@ from ..lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from .alpha import clamp_to_neighbours, fill_transparent_pixels
-    from .errors import ImageFormatError, make_non_finite_error
     from .formats.gif import verify_blocks
     from .formats.header import (
         MAX_PIXELS,
@@ -37,15 +34,13 @@ if TYPE_CHECKING:
         translate_decoder_errors,
     )
     from .formats.image_decoders import decode_image
-    from .formats.image_encoders import EncodeJob, check_last_row, write_png
+    from .formats.image_encoders import EncodeJob, check_last_row, save_with_pillow, write_png
     from .formats.png import verify_chunks
     from .icc_profile import is_profile_for
-    from .image_file import BitDepth
-    from .linear_light import linear_image_to_srgb, srgb_image_to_linear
-    from .pillow_save import save_with_pillow
-    from .quantize import iter_strips, to_floats, to_integers
+    from .image_file import BitDepth, ImageFormatError, make_non_finite_error
     from .read import read_image_file
     from .resize import ResizeTaps, make_area_taps, make_cubic_taps, make_preview, reduce_in_linear_light, resample
+    from .sample_conversion import iter_strips, linear_image_to_srgb, srgb_image_to_linear, to_floats, to_integers
     from .sequence_frames import make_frame_reader, make_frame_writer
     from .write import OUTPUT_FORMATS, OutputFormat, save_image, write_image_file
 

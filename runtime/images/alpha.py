@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..media import Floats
-from .quantize import iter_strips
+from .sample_conversion import iter_strips
 
 
 def fill_transparent_pixels(pixels: Floats) -> Floats:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from ..media import Floats, Pixels, linear_to_srgb, srgb_to_linear
-from .quantize import to_integers
+from .sample_conversion import to_integers
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,9 +11,8 @@ from numpy.typing import NDArray
 
 from . import icc_profile
 from .image_file import ImageFile
-from .linear_light import linear_image_to_srgb
-from .quantize import to_integers
 from .read import read_image_file
+from .sample_conversion import linear_image_to_srgb, to_integers
 from .write import write_image_file
 
 Samples = NDArray[np.uint8] | NDArray[np.uint16]

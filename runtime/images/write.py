@@ -13,11 +13,10 @@ from ..atomic_write import translate_os_errors, write_atomically
 from ..errors import OutputError, Upscale8KError
 from ..media import Floats, Pixels, Size, has_alpha
 from . import icc_profile
-from .errors import ImageFormatError
 from .formats import image_encoders
 from .formats.image_encoders import EncodeJob
-from .image_file import BitDepth, Transfer
-from .linear_light import linear_image_to_srgb, srgb_image_to_linear
+from .image_file import BitDepth, ImageFormatError, Transfer
+from .sample_conversion import linear_image_to_srgb, srgb_image_to_linear
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,8 @@ from typing import Any
 
 from ..errors import ModelDamaged, OutOfMemory, UnsupportedModel, Upscale8KError, WorkflowError
 from ..models import INPUT
-from .package import TensorRTPackage
-from .shape_profile import ShapeProfile
-from .target_gpu import TargetGpu
+from .engine_info import ShapeProfile
+from .target_gpu import TargetGpu, TensorRTPackage
 
 PROGRESS_TOTAL = 1000
 """The sum of all steps that ``advance`` receives during a build."""

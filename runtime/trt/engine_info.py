@@ -1,7 +1,8 @@
 """What an engine was built from and for, as JSON beside the engine: ``X.trt`` and ``X.trt.json``.
 
 An engine is a program for one GPU and one version of TensorRT, and contains the weights of one model; the file itself does not
-say which. So it is never loaded because of its name alone.
+say which. So it is never loaded because of its name alone. Its optimization profile: the smallest and largest size that it
+takes, and the one it is tuned for.
 """
 
 from __future__ import annotations
@@ -18,7 +19,43 @@ from typing import Any, cast
 from ..atomic_write import atomic_write, temp_path, translate_os_errors
 from ..errors import WorkflowError
 from ..paths import resolve_inside
-from .shape_profile import ShapeProfile
+
+MIN_SIDE = 32
+
+
+@dataclass(frozen=True)
+class ShapeProfile:
+    """(height, width) of the network's input, halo included; ``tile`` is the largest without its halo. The batch size is 1."""
+
+    tile: int
+    min: tuple[int, int]
+    opt: tuple[int, int]
+    max: tuple[int, int]
+
+
+def make_profile_for_tile(tile: int, halo: int, multiple: int, *, fixed: bool) -> ShapeProfile:
+    """For tiles of ``tile`` pixels with ``halo`` on each side, in a network whose input sides are multiples of ``multiple``.
+
+    Tuned for the whole tile: most tiles of an image have that size, and none is larger. Raises ``WorkflowError`` for a tile
+    below 32.
+    """
+    if tile < MIN_SIDE:
+        raise WorkflowError(f"A tile of {tile} pixels is too small.", f"Use at least {MIN_SIDE}.")
+    side = -(-(tile + 2 * halo) // multiple) * multiple
+    smallest = side if fixed else -(-MIN_SIDE // multiple) * multiple
+    return ShapeProfile(tile, (smallest, smallest), (side, side), (side, side))
+
+
+def make_profile_for_fixed_size(size: tuple[int, int], halo: int) -> ShapeProfile:
+    """For an ONNX file with one input (height, width). Raises ``WorkflowError`` where the halo leaves less than 32 pixels."""
+    tile = min(size) - 2 * halo
+    if tile < MIN_SIDE:
+        raise WorkflowError(
+            f"The ONNX file takes {size[1]}x{size[0]} pixels, of which a halo of {halo} leaves less than {MIN_SIDE}.",
+            "Export it for a larger tile.",
+        )
+    return ShapeProfile(tile, size, size, size)
+
 
 FORMAT = 1
 _DIFFERENCE_TEXTS = {

@@ -15,7 +15,7 @@ import torch
 
 from ..errors import HardwareMissing, ModelDamaged, OutOfMemory
 from .engine_info import EngineInfo, is_intact, read_engine_info
-from .package import TensorRTPackage, find_tensorrt
+from .target_gpu import TensorRTPackage, find_tensorrt
 
 
 @dataclass

@@ -14,7 +14,7 @@ from typing import Any
 
 from ..errors import HardwareMissing, ModelDamaged, ModelNotFound, UnsupportedModel, WorkflowError
 from ..models import ANY_SIZE, DEFAULT_HALO, UpscaleModel, export_onnx
-from .shape_profile import ShapeProfile, make_profile_for_fixed_size, make_profile_for_tile
+from .engine_info import ShapeProfile, make_profile_for_fixed_size, make_profile_for_tile
 
 
 @dataclass(frozen=True)

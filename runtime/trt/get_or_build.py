@@ -1,10 +1,12 @@
 """The engine that is wanted: the one from before where it is exactly that, a new one otherwise.
 
-What the node calls: a model in, the same model with an engine on it out.
+What the node calls: a model in, the same model with an engine on it out. The UPSCALE_MODEL stays spandrel's descriptor, which
+every node takes: nodes that do not know engines run the weights as before.
 """
 
 from __future__ import annotations
 
+from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,12 +16,33 @@ from ..errors import HardwareMissing, ModelError, OutOfMemory, OutputError
 from ..models import Descriptor, UpscaleModel, hash_weights
 from ..paths import get_cache_folder
 from ..progress import OpenProgress
-from .attach import AttachedEngine, attach_engine
 from .build import PROGRESS_TOTAL, BuildRequest, build_engine
 from .engine_info import EngineInfo, check_engine_path, list_differences, write_engine
 from .engine_source import EngineSource, make_source_from_model
-from .package import TensorRTPackage
-from .target_gpu import TargetGpu, find_builder
+from .target_gpu import TargetGpu, TensorRTPackage, find_builder
+
+_ATTRIBUTE = "upscale8k_engine"
+
+
+@dataclass(frozen=True)
+class AttachedEngine:
+    """``fallback``: torch takes over, with a warning, where the engine cannot run."""
+
+    path: Path
+    fallback: bool = False
+
+
+def attach_engine(descriptor: Descriptor, engine: AttachedEngine) -> Descriptor:
+    """Return a copy with the same weights and ``engine``; ``descriptor`` itself is not changed."""
+    copied = copy(descriptor)
+    setattr(copied, _ATTRIBUTE, engine)
+    return copied
+
+
+def get_engine(descriptor: object) -> AttachedEngine | None:
+    """Return the engine attached to an UPSCALE_MODEL value."""
+    found = getattr(descriptor, _ATTRIBUTE, None)
+    return found if isinstance(found, AttachedEngine) else None
 
 
 @dataclass(frozen=True)

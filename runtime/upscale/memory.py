@@ -1,11 +1,20 @@
 """How much memory a tile may take on a device, which errors mean out of memory, and whether a result fits.
 
 The result is checked before the first tile, because the system kills a process that runs out of memory.
+
+glibc maps blocks of tens of megabytes, which every layer of a large tile allocates, from the kernel and unmaps them at once, so
+each layer pays for mapping and clearing pages: on two cores 28 % of the time of SRVGG-16 on 512 px tiles (11.5 against 8.3
+microseconds per pixel) and 16 % of RRDB-23 on 256 px. ``reuse_freed_memory`` keeps them. Tiles of several sizes leave holes in
+the heap, which add up over a video; returning free pages once per frame keeps the process as small as on its first frame.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import ctypes
+import platform
+import sys
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 
 import psutil
 import torch
@@ -97,3 +106,33 @@ def _get_free_bytes() -> int:
     """Free memory in bytes, plus free swap unless a container limits memory, which may not include swap."""
     host_memory = query_memory()
     return host_memory.available if host_memory.limited else host_memory.available + psutil.swap_memory().free
+
+
+# From malloc.h, and the values of glibc's dynamic thresholds on 64-bit systems after a large block was freed.
+_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
+_ADJUSTED_MMAP_THRESHOLD = 32 << 20
+_MAX_THRESHOLD = (1 << 31) - 1
+
+
+@contextmanager
+def reuse_freed_memory() -> Generator[Callable[[], object]]:
+    """Reuse freed blocks inside the context; afterwards return all free memory to the system.
+
+    Yields a function that returns it at once; the pages are cleared again when they are next used.
+    """
+    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+        yield skip_trim
+        return
+    libc = ctypes.CDLL(None)
+    libc.mallopt(_M_MMAP_THRESHOLD, _MAX_THRESHOLD)
+    libc.mallopt(_M_TRIM_THRESHOLD, _MAX_THRESHOLD)
+    try:
+        yield lambda: libc.malloc_trim(0)
+    finally:
+        libc.mallopt(_M_MMAP_THRESHOLD, _ADJUSTED_MMAP_THRESHOLD)
+        libc.mallopt(_M_TRIM_THRESHOLD, 2 * _ADJUSTED_MMAP_THRESHOLD)
+        libc.malloc_trim(0)
+
+
+def skip_trim() -> None:
+    """Return nothing to the system."""

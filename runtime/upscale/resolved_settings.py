@@ -19,8 +19,7 @@ from .backends import open_backend
 from .backends.base import AUTO, Backend, Precision, ResolvedPrecision, get_backend_spec
 from .color_fix import ColorFix
 from .device import resolve_device, resolve_precision
-from .malloc import reuse_freed_memory, skip_trim
-from .memory import FreeMemory, get_tile_memory
+from .memory import FreeMemory, get_tile_memory, reuse_freed_memory, skip_trim
 from .tile_size import AUTO_HALO, AUTO_TILE, TileBudget, choose_tiling
 from .tiles import MIN_TILE, Tiling
 

@@ -12,8 +12,7 @@ import pytest
 import torch
 from upscale8k.runtime.errors import HardwareMissing
 from upscale8k.runtime.hardware import detect as detect_module
-from upscale8k.runtime.hardware.detect import detect_machine
-from upscale8k.runtime.hardware.software import read_torch_build
+from upscale8k.runtime.hardware.detect import detect_machine, read_torch_build
 
 from .conftest import GB, Card, Plug, gpu, machine
 

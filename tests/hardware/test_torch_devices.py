@@ -5,7 +5,7 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from upscale8k.runtime.hardware.torch_devices import query_torch_devices
+from upscale8k.runtime.hardware.gpu import query_torch_devices
 
 from .conftest import GB
 

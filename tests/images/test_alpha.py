@@ -1,7 +1,7 @@
 import cv2
 import numpy as np
 import pytest
-from upscale8k.runtime.images import quantize
+from upscale8k.runtime.images import sample_conversion
 from upscale8k.runtime.images.alpha import fill_transparent_pixels
 
 
@@ -78,5 +78,5 @@ def test_any_size_and_grey(shape: tuple[int, int]) -> None:
 def test_strips_leave_no_seam(monkeypatch: pytest.MonkeyPatch) -> None:
     disc = _disc()
     whole = fill_transparent_pixels(disc)
-    monkeypatch.setattr(quantize, "_STRIP_SAMPLES", 96 * 4 * 3)
+    monkeypatch.setattr(sample_conversion, "_STRIP_SAMPLES", 96 * 4 * 3)
     np.testing.assert_array_equal(fill_transparent_pixels(disc), whole)

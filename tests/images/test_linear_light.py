@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
-from upscale8k.runtime.images import quantize
-from upscale8k.runtime.images.linear_light import linear_image_to_srgb, srgb_image_to_linear
+from upscale8k.runtime.images import sample_conversion
+from upscale8k.runtime.images.sample_conversion import linear_image_to_srgb, srgb_image_to_linear
 
 
 def _pixels(*values: float) -> np.ndarray:
@@ -54,6 +54,6 @@ def test_alpha_stays(channels: int) -> None:
 def test_it_works_in_place_and_strip_by_strip(monkeypatch: pytest.MonkeyPatch) -> None:
     pixels = np.random.default_rng(1).random((50, 7, 3)).astype(np.float32)
     whole = linear_image_to_srgb(pixels)
-    monkeypatch.setattr(quantize, "_STRIP_SAMPLES", 60)
+    monkeypatch.setattr(sample_conversion, "_STRIP_SAMPLES", 60)
     assert linear_image_to_srgb(pixels, out=pixels) is pixels
     np.testing.assert_array_equal(pixels, whole)

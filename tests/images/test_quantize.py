@@ -1,6 +1,6 @@
 import numpy as np
 import pytest
-from upscale8k.runtime.images.quantize import iter_strips, to_floats, to_integers
+from upscale8k.runtime.images.sample_conversion import iter_strips, to_floats, to_integers
 
 
 @pytest.mark.parametrize("bits", [8, 16])

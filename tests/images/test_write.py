@@ -13,10 +13,10 @@ import OpenImageIO as oiio
 import pytest
 from PIL import Image
 from upscale8k.runtime.errors import OutputError
-from upscale8k.runtime.images import quantize
+from upscale8k.runtime.images import sample_conversion
 from upscale8k.runtime.images.formats import image_encoders
-from upscale8k.runtime.images.linear_light import linear_image_to_srgb
 from upscale8k.runtime.images.read import read_image_file
+from upscale8k.runtime.images.sample_conversion import linear_image_to_srgb
 from upscale8k.runtime.images.write import OUTPUT_FORMATS, write_image_file
 
 CHANNELS = {1: slice(0, 1), 3: slice(0, 3), 4: slice(0, 4)}
@@ -386,7 +386,7 @@ def test_what_stood_there_before_is_replaced(tmp_path: Path, rgb: np.ndarray, su
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".webp", ".tif", ".exr"])
 def test_no_second_copy_in_floats(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str) -> None:
     """What Python allocates stays below the integers (four bytes a pixel for Pillow) and a few strips."""
-    monkeypatch.setattr(quantize, "_STRIP_SAMPLES", 50_000)
+    monkeypatch.setattr(sample_conversion, "_STRIP_SAMPLES", 50_000)
     pixels = np.broadcast_to(np.linspace(0, 1, 1500, dtype=np.float32)[None, :, None], (1000, 1500, 3)).copy()
     tracemalloc.start()
     write_image_file(tmp_path / f"a{suffix}", pixels)

@@ -84,7 +84,7 @@ def test_own_values_go_before_settings(own: dict[str, Any], wired: object, expec
 
 
 def test_an_engine_keeps_the_tile_that_it_was_built_for(host: LocalHost, tmp_path: Path) -> None:
-    from upscale8k.runtime.trt.attach import AttachedEngine, attach_engine
+    from upscale8k.runtime.trt.get_or_build import AttachedEngine, attach_engine
 
     (model,) = get_node_classes(host)["UpscaleModel"]().run("realesr-animevideov3")
     carrier = attach_engine(model, AttachedEngine(tmp_path / "any.trt"))

@@ -15,8 +15,8 @@ from upscale8k.runtime.models.load import load_model
 from upscale8k.runtime.models.locate import find_model
 from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.trt import target_gpu as targets
-from upscale8k.runtime.trt.attach import get_engine
 from upscale8k.runtime.trt.engine_info import read_engine_info
+from upscale8k.runtime.trt.get_or_build import get_engine
 
 real = pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="needs: pip install tensorrt-rtx")
 

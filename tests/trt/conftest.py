@@ -10,7 +10,7 @@ import torch
 from spandrel import ImageModelDescriptor
 from spandrel.architectures.Compact import Compact, CompactArch
 from upscale8k.runtime.models.upscale_model import UpscaleModel
-from upscale8k.runtime.trt.package import TensorRTPackage
+from upscale8k.runtime.trt.target_gpu import TensorRTPackage
 
 
 @pytest.fixture(autouse=True)

@@ -14,12 +14,16 @@ from upscale8k.runtime.models.onnx_export import export_onnx
 from upscale8k.runtime.models.upscale_model import UpscaleModel
 from upscale8k.runtime.trt import get_or_build as obtaining
 from upscale8k.runtime.trt.build import PROGRESS_TOTAL, BuildProgress, BuildRequest, build_engine
-from upscale8k.runtime.trt.engine_info import get_info_path, list_differences, read_engine_info, write_engine
+from upscale8k.runtime.trt.engine_info import (
+    get_info_path,
+    list_differences,
+    make_profile_for_tile,
+    read_engine_info,
+    write_engine,
+)
 from upscale8k.runtime.trt.engine_source import make_source_from_model, make_source_from_onnx
 from upscale8k.runtime.trt.get_or_build import get_or_build_engine, make_engine_info
-from upscale8k.runtime.trt.package import TensorRTPackage, find_tensorrt
-from upscale8k.runtime.trt.shape_profile import make_profile_for_tile
-from upscale8k.runtime.trt.target_gpu import resolve_target_gpu
+from upscale8k.runtime.trt.target_gpu import TensorRTPackage, find_tensorrt, resolve_target_gpu
 
 pytest.importorskip("onnx", reason="needs: pip install onnx")
 HERE = importlib.util.find_spec("tensorrt_rtx") is not None
@@ -82,7 +86,7 @@ def test_a_small_engine_of_every_kind(half: bool, fixed: bool, small: UpscaleMod
     found = engine(make_source_from_model(small, "00" * 32, 64, half=half, fixed=fixed), rtx, watch, "sm_86,sm_120")
     assert found.is_new
     assert found.info.target == "sm_86,sm_120"
-    assert found.info.shape_profile.is_fixed == fixed
+    assert (found.info.shape_profile.min == found.info.shape_profile.max) == fixed
     assert found.info.precision == ("fp16" if half else "fp32")
 
 

@@ -11,9 +11,8 @@ from upscale8k.runtime.models.upscale_model import UpscaleModel
 from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.trt import get_or_build
 from upscale8k.runtime.trt import target_gpu as targets
-from upscale8k.runtime.trt.attach import get_engine
-from upscale8k.runtime.trt.get_or_build import EngineSettings, attach_built_engine
-from upscale8k.runtime.trt.package import TensorRTPackage
+from upscale8k.runtime.trt.get_or_build import EngineSettings, attach_built_engine, get_engine
+from upscale8k.runtime.trt.target_gpu import TensorRTPackage
 
 
 class Messages(SilentProgress):

@@ -11,9 +11,8 @@ from typing import Any
 import pytest
 from upscale8k.runtime.errors import ModelDamaged, OutOfMemory, UnsupportedModel, WorkflowError
 from upscale8k.runtime.trt.build import PROGRESS_TOTAL, BuildRequest, build_engine
-from upscale8k.runtime.trt.package import TensorRTPackage, find_tensorrt
-from upscale8k.runtime.trt.shape_profile import make_profile_for_tile
-from upscale8k.runtime.trt.target_gpu import TargetGpu
+from upscale8k.runtime.trt.engine_info import make_profile_for_tile
+from upscale8k.runtime.trt.target_gpu import TargetGpu, TensorRTPackage, find_tensorrt
 
 HERE = TargetGpu((), "NVIDIA Test", "580.95")
 

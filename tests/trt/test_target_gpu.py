@@ -8,12 +8,11 @@ from typing import Any
 import pytest
 import torch
 from upscale8k.runtime.errors import HardwareMissing, WorkflowError
-from upscale8k.runtime.trt import package as flavours
+from upscale8k.runtime.trt import target_gpu as flavours
 from upscale8k.runtime.trt import target_gpu as targets
+from upscale8k.runtime.trt.engine_info import ShapeProfile, make_profile_for_fixed_size, make_profile_for_tile
 from upscale8k.runtime.trt.get_or_build import get_gpu_name
-from upscale8k.runtime.trt.package import TensorRTPackage, find_tensorrt
-from upscale8k.runtime.trt.shape_profile import ShapeProfile, make_profile_for_fixed_size, make_profile_for_tile
-from upscale8k.runtime.trt.target_gpu import TargetGpu, find_builder, resolve_target_gpu
+from upscale8k.runtime.trt.target_gpu import TargetGpu, TensorRTPackage, find_builder, find_tensorrt, resolve_target_gpu
 
 
 @pytest.fixture
@@ -144,8 +143,7 @@ def test_a_tensorrt_that_does_not_start_is_told(monkeypatch: pytest.MonkeyPatch)
 def test_the_best_size_is_the_whole_tile_in_both_directions() -> None:
     assert make_profile_for_tile(512, 64, 1, fixed=False) == ShapeProfile(512, (32, 32), (640, 640), (640, 640))
     assert make_profile_for_tile(100, 18, 8, fixed=False) == ShapeProfile(100, (32, 32), (136, 136), (136, 136))
-    assert make_profile_for_tile(512, 64, 64, fixed=True).min == (640, 640)
-    assert make_profile_for_tile(512, 64, 64, fixed=True).is_fixed
+    assert make_profile_for_tile(512, 64, 64, fixed=True) == ShapeProfile(512, (640, 640), (640, 640), (640, 640))
     with pytest.raises(WorkflowError, match="too small"):
         make_profile_for_tile(16, 64, 1, fixed=False)
 

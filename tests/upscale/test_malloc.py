@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 import torch
-from upscale8k.runtime.upscale import malloc
-from upscale8k.runtime.upscale.malloc import reuse_freed_memory
+from upscale8k.runtime.upscale import memory
+from upscale8k.runtime.upscale.memory import reuse_freed_memory
 
 SCRIPT = """
 import resource, sys
@@ -15,7 +15,7 @@ sys.path.insert(0, sys.argv[1])
 from runtime.bootstrap import load_pack
 load_pack()
 import torch
-from upscale8k.runtime.upscale.malloc import reuse_freed_memory
+from upscale8k.runtime.upscale.memory import reuse_freed_memory
 
 def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt
@@ -37,7 +37,7 @@ print(outside, inside, held - resident())
 """
 
 
-@pytest.mark.skipif(sys.platform != "linux" or malloc.platform.libc_ver()[0] != "glibc", reason="for glibc only")
+@pytest.mark.skipif(sys.platform != "linux" or memory.platform.libc_ver()[0] != "glibc", reason="for glibc only")
 def test_pages_are_mapped_once_and_given_back(root: Path) -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT, str(root)], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -48,8 +48,8 @@ def test_pages_are_mapped_once_and_given_back(root: Path) -> None:
 
 
 def test_elsewhere_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(malloc.platform, "libc_ver", lambda: ("musl", "1.2"))
-    monkeypatch.setattr(malloc.ctypes, "CDLL", lambda name: pytest.fail("the C library was touched"))
+    monkeypatch.setattr(memory.platform, "libc_ver", lambda: ("musl", "1.2"))
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: pytest.fail("the C library was touched"))
     with reuse_freed_memory():
         assert torch.ones(3).sum() == 3
 
@@ -64,9 +64,9 @@ def test_the_settings_go_back_after_a_failure(monkeypatch: pytest.MonkeyPatch) -
         def malloc_trim(self, keep: int) -> None:
             calls.append(("trim", keep))
 
-    monkeypatch.setattr(malloc.sys, "platform", "linux")
-    monkeypatch.setattr(malloc.platform, "libc_ver", lambda: ("glibc", "2.39"))
-    monkeypatch.setattr(malloc.ctypes, "CDLL", lambda name: Library())
+    monkeypatch.setattr(memory.sys, "platform", "linux")
+    monkeypatch.setattr(memory.platform, "libc_ver", lambda: ("glibc", "2.39"))
+    monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: Library())
     with pytest.raises(KeyError), reuse_freed_memory():
         raise KeyError
     assert [name for name, _ in calls] == ["mallopt -3", "mallopt -1", "mallopt -3", "mallopt -1", "trim"]

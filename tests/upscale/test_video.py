@@ -16,7 +16,7 @@ from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.media.video_stream import ColorInfo, Frame, VideoInfo, VideoStream
 from upscale8k.runtime.models.load import hash_weights
 from upscale8k.runtime.progress import SilentProgress
-from upscale8k.runtime.trt.attach import AttachedEngine, attach_engine
+from upscale8k.runtime.trt.get_or_build import AttachedEngine, attach_engine
 from upscale8k.runtime.upscale import device, resolved_settings, video
 from upscale8k.runtime.upscale.autotune import select
 from upscale8k.runtime.upscale.autotune.select import BackendChoice

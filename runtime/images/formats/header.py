@@ -15,8 +15,7 @@ from PIL import AvifImagePlugin, BmpImagePlugin, GifImagePlugin, ImageFile, Jpeg
 
 from ...errors import MediaError, Upscale8KError
 from ...media import Size
-from ..errors import ImageFormatError
-from ..image_file import ImageFormat
+from ..image_file import ImageFormat, ImageFormatError
 from . import jxl, png, webp
 
 MAX_PIXELS = 1_000_000_000

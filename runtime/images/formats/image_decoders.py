@@ -21,9 +21,8 @@ import OpenImageIO as oiio
 
 from ...media import Floats, Pixels, has_alpha
 from .. import metadata
-from ..errors import ImageFormatError
-from ..image_file import BitDepth, ImageFormat
-from ..quantize import get_full_scale, iter_strips, to_floats
+from ..image_file import BitDepth, ImageFormat, ImageFormatError
+from ..sample_conversion import get_full_scale, iter_strips, to_floats
 from . import gif, png, webp
 from .header import PILLOW_READERS, ImageHeader, open_oiio
 

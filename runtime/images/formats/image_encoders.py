@@ -4,6 +4,7 @@ its encoder; JPEG XL: libjxl keeps the whole image).
 
 from __future__ import annotations
 
+import io
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -19,10 +20,8 @@ from PIL import Image
 from ...atomic_write import temp_path
 from ...media import Floats, Pixels, has_alpha
 from .. import metadata
-from ..errors import make_non_finite_error
-from ..image_file import BitDepth
-from ..pillow_save import save_with_pillow
-from ..quantize import iter_strips, to_floats, to_integers
+from ..image_file import BitDepth, make_non_finite_error
+from ..sample_conversion import iter_strips, to_floats, to_integers
 from . import png
 from .header import open_oiio
 
@@ -279,3 +278,14 @@ def _check_finite(strip: Floats) -> Floats:
     if not np.isfinite(strip).all():
         raise make_non_finite_error()
     return strip
+
+
+def save_with_pillow(image: Image.Image, path: Path, format_name: str, **options: Any) -> None:
+    """Encode in memory and then write, because Pillow treats a short write, as on a full disk, as success.
+
+    Raises:
+        OSError: not every byte could be written.
+    """
+    encoded = io.BytesIO()
+    image.save(encoded, format_name, **options)
+    path.write_bytes(encoded.getbuffer())

@@ -9,7 +9,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from ...media import Size
-from ..errors import ImageFormatError
+from ..image_file import ImageFormatError
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEADER_BYTES = 33

@@ -16,7 +16,7 @@ from ...models import UpscaleModel
 from ...paths import SAMPLE_IMAGE
 from ..backends import open_backend
 from ..backends.base import Backend, ResolvedPrecision
-from ..malloc import reuse_freed_memory
+from ..memory import reuse_freed_memory
 
 _CROP_ORIGIN = 96, 96
 

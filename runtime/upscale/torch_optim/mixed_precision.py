@@ -14,8 +14,8 @@ import torch
 
 from ...models import ESRGAN, Compact
 from .fused_conv import fuse_activations
+from .patches import SingleThreadWorkers
 from .rrdb import has_dense_blocks, replace_dense_blocks
-from .thread_pool import SingleThreadWorkers
 
 _TAIL_LAYER_TYPES = (
     torch.nn.Conv2d,

@@ -18,8 +18,7 @@ from torch import Tensor
 
 from ...models import ESRGAN
 from .fused_conv import ConvLeakyReLU, fuse_activations
-from .patches import Patch, split_into_patches
-from .thread_pool import SingleThreadWorkers
+from .patches import Patch, SingleThreadWorkers, split_into_patches
 
 _DENSE_MARGIN = 5
 """Pixels that a dense block sees to each side: five convolutions of 3x3."""

@@ -83,7 +83,7 @@ class RgbToYuv:
         """Bytes of the last frame."""
         self._pool = ThreadPoolExecutor(min(count_usable_cores(), _MAX_THREADS), "pack")
         # In glibc every thread has its own heap, and blocks above 64 MB are outside of it. Among the model's tensors, whose
-        # memory is not returned (``upscale.malloc``), a frame of 100 MB would leave a gap of its size.
+        # memory is not returned (``upscale.memory``), a frame of 100 MB would leave a gap of its size.
         self._allocation_thread = ThreadPoolExecutor(1, "allocate")
 
     def __call__(self, pixels: Samples) -> av.VideoFrame:

@@ -16,7 +16,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ...errors import MediaError
-from .truncation import read_announced_length
+from .container_boxes import read_announced_length
 
 _DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2",

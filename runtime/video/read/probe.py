@@ -30,8 +30,7 @@ from .container import (
     select_video_stream,
     to_fraction,
 )
-from .display_matrix import Orientation, parse_display_matrix
-from .side_data import parse_content_light, parse_mastering_display, read_side_data
+from .side_data import Orientation, parse_content_light, parse_display_matrix, parse_mastering_display, read_side_data
 
 _FINGERPRINT_EDGE_BYTES = 1 << 20
 """Bytes at either end of a file that are part of its fingerprint."""

@@ -1,16 +1,18 @@
-"""Side data of decoded frames: rotation, HDR10 and dynamic metadata, parsed from FFmpeg's structures."""
+"""Side data of decoded frames: orientation, HDR10 and dynamic metadata, parsed from FFmpeg's structures."""
 
 from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
+from dataclasses import dataclass
 from fractions import Fraction
 from typing import cast
 
 import av
+import numpy as np
 from av.sidedata.sidedata import SideData, Type
 
-from ...media import MasteringDisplay
+from ...media import MasteringDisplay, Samples, Size
 
 
 def _create_unnamed_type(type_enum: type[Type], value: object) -> Type:
@@ -52,3 +54,37 @@ def parse_content_light(data: bytes | None) -> tuple[int, int] | None:
     """Parse ``AVContentLightMetadata``: (MaxCLL, MaxFALL); None without data and when both are 0, which means "unknown"."""
     max_content_light, max_frame_average = struct.unpack_from("=2I", data) if data else (0, 0)
     return (max_content_light, max_frame_average) if max_content_light or max_frame_average else None
+
+
+@dataclass(frozen=True)
+class Orientation:
+    """Transformations of a decoded frame, in this order: transpose, mirror left to right, turn upside down."""
+
+    transpose: bool = False
+    flip_horizontal: bool = False
+    flip_vertical: bool = False
+
+    def transform_size(self, coded_size: Size) -> Size:
+        return Size(coded_size.height, coded_size.width) if self.transpose else coded_size
+
+    def apply(self, pixels: Samples) -> Samples:
+        """Return the frame as displayed, contiguous in memory; the same array when nothing changes."""
+        if self == Orientation():
+            return pixels
+        oriented = pixels.swapaxes(0, 1) if self.transpose else pixels
+        oriented = oriented[:, ::-1] if self.flip_horizontal else oriented
+        return cast(Samples, np.ascontiguousarray(oriented[::-1] if self.flip_vertical else oriented))
+
+
+def parse_display_matrix(data: bytes) -> Orientation | None:
+    """Parse the matrix of ISO/IEC 14496-12, section 8.3.2 (nine 32-bit integers, a b u c d v x y w, 16.16 fixed point).
+
+    A point (x, y) of the decoded frame is displayed at (ax + cy, bx + dy). Return None unless it is a multiple of 90 degrees.
+    """
+    a, b, _, c, d = struct.unpack_from("=5i", data)
+    diagonal, antidiagonal = max(abs(a), abs(d)), max(abs(b), abs(c))
+    if min(diagonal, antidiagonal) * 100 > max(diagonal, antidiagonal):
+        return None
+    if diagonal >= antidiagonal:
+        return Orientation(transpose=False, flip_horizontal=a < 0, flip_vertical=d < 0)
+    return Orientation(transpose=True, flip_horizontal=c < 0, flip_vertical=b < 0)

@@ -17,8 +17,7 @@ from ...errors import MediaError, WorkflowError
 from ...media import PREFETCH_BYTES, Frame, Size, VideoStream, prefetch_items
 from ...progress import OnMessage
 from ..color.yuv_to_rgb import YuvToRgb
-from .deinterlace import deinterlace_frames
-from .frame_decoder import decode_frames
+from .frame_decoder import decode_frames, deinterlace_frames
 from .probe import ProbedVideo, is_interlaced, probe
 from .timestamps import DecodeIssues, TimedFrame, fix_timestamps
 from .trim import TrimRange, resolve_trim_range, trim, trimmed_info

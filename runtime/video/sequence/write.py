@@ -24,10 +24,9 @@ from ...file_lock import OutputLocked, exclusive_lock
 from ...hardware import count_usable_cores
 from ...media import BoundedQueue, Frame, Samples, Size, VideoInfo, VideoStream
 from ...progress import Progress
-from ..write.errors import translate_write_errors
+from ..write.disk_space import SequenceSpaceMonitor, check_sequence_space, translate_write_errors
 from ..write.resume import SOURCE_KEY, UnfinishedOutput
 from .read import match_number
-from .sequence_space import SequenceSpaceMonitor, check_sequence_space
 
 Depth = Literal[8, 16, 32]
 WriteImage = Callable[[Path, Samples, Depth], None]

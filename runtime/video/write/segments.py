@@ -33,8 +33,8 @@ from ...hardware import compute_queue_bytes, count_usable_cores, query_memory
 from ...media import POLL_SECONDS, BoundedQueue, ColorInfo, Size
 from ..color.color_codes import ColorTags
 from ..read.container import to_fraction
+from .disk_space import translate_write_errors
 from .encoding import Encoding
-from .errors import translate_write_errors
 from .journal import Segment, SegmentFolder
 from .pyav_output import encode_frame, open_output
 

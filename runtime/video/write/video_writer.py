@@ -17,10 +17,9 @@ from ...hardware import reserve_gpu_memory
 from ...media import Frame, Size, VideoInfo, VideoStream
 from ...progress import MessageLog, OnMessage, Progress
 from ..color.rgb_to_yuv import RgbToYuv, resolve_encoded_color
-from .disk_space import VideoSpaceMonitor, check_join_space, check_video_space
+from .disk_space import VideoSpaceMonitor, check_join_space, check_video_space, translate_write_errors
 from .encoders import Bits, Chroma, Codec, Container, HardwareEncoder
 from .encoding import resolve_encoding
-from .errors import translate_write_errors
 from .journal import JournalState, Segment, SegmentFolder
 from .mux import MuxJob, mux_segments
 from .resume import SOURCE_KEY

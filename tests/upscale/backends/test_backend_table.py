@@ -29,7 +29,7 @@ sys.modules[base.__package__ + ".dummy"] = types.SimpleNamespace(DummyBackend=Nu
 from upscale8k.nodes import get_node_classes
 from upscale8k.runtime.cli.commands import run_command_line
 from upscale8k.runtime.cli.run_options import RunOptions
-from upscale8k.runtime.hardware.software import list_versions
+from upscale8k.runtime.hardware.detect import list_versions
 from upscale8k.runtime.hardware.tile_memory import default_footprint
 from upscale8k.runtime.host import LocalHost
 from upscale8k.runtime.models.load import load_model

@@ -13,10 +13,10 @@ import torch
 from upscale8k.runtime.errors import HardwareMissing, ModelDamaged, OutOfMemory, WorkflowError
 from upscale8k.runtime.models.upscale_model import UpscaleModel
 from upscale8k.runtime.trt import engine_session as sessions
-from upscale8k.runtime.trt.attach import AttachedEngine, attach_engine, get_engine
 from upscale8k.runtime.trt.engine_info import EngineInfo, write_engine
 from upscale8k.runtime.trt.engine_session import open_engine_session
-from upscale8k.runtime.trt.package import TensorRTPackage
+from upscale8k.runtime.trt.get_or_build import AttachedEngine, attach_engine, get_engine
+from upscale8k.runtime.trt.target_gpu import TensorRTPackage
 from upscale8k.runtime.upscale.autotune.select import select_backend
 from upscale8k.runtime.upscale.backends import open_backend
 from upscale8k.runtime.upscale.backends import tensorrt as backend

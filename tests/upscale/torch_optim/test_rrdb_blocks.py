@@ -10,8 +10,8 @@ from spandrel.architectures.ESRGAN import ESRGAN
 from upscale8k.runtime.models.upscale_model import UpscaleModel
 from upscale8k.runtime.upscale.torch_optim import rrdb
 from upscale8k.runtime.upscale.torch_optim.optimize import optimize_for_cpu
+from upscale8k.runtime.upscale.torch_optim.patches import SingleThreadWorkers
 from upscale8k.runtime.upscale.torch_optim.rrdb import has_dense_blocks, replace_dense_blocks
-from upscale8k.runtime.upscale.torch_optim.thread_pool import SingleThreadWorkers
 
 
 @pytest.mark.parametrize("size", [(75, 61), (24, 130), (7, 9)])

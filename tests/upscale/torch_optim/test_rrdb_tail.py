@@ -10,8 +10,8 @@ from upscale8k.runtime.models.upscale_model import UpscaleModel
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
 from upscale8k.runtime.upscale.torch_optim import rrdb
 from upscale8k.runtime.upscale.torch_optim.mixed_precision import convert_to_bfloat16
+from upscale8k.runtime.upscale.torch_optim.patches import SingleThreadWorkers
 from upscale8k.runtime.upscale.torch_optim.rrdb import has_nearest_tail, replace_tail
-from upscale8k.runtime.upscale.torch_optim.thread_pool import SingleThreadWorkers
 
 CPU = torch.device("cpu")
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from spandrel.architectures.Compact import Compact
 from spandrel.architectures.ESRGAN import ESRGAN
-from upscale8k.runtime.upscale.torch_optim.srvgg import add_before_shuffle
+from upscale8k.runtime.upscale.torch_optim.optimize import add_before_shuffle
 
 
 @pytest.mark.parametrize("scale", [1, 2, 3, 4])

@@ -4,7 +4,7 @@ import threading
 
 import pytest
 import torch
-from upscale8k.runtime.upscale.torch_optim.thread_pool import SingleThreadWorkers
+from upscale8k.runtime.upscale.torch_optim.patches import SingleThreadWorkers
 
 
 @pytest.fixture(params=[1, 3])
