@@ -19,6 +19,7 @@ import torch
 from torch import Tensor
 
 from ...errors import MediaError, OutOfMemory, OutputError
+from ...video import read_channel_layout
 from . import video_decode as reading
 from . import video_encode as writing
 from .video_decode import TrimWindow, VideoSource
@@ -125,7 +126,9 @@ class VideoFromFile:
             bytes_per_frame = stream.width * stream.height * channels * _FLOAT_BYTES
             audio = reading.get_last_audio_stream(container)
             audio_bytes_per_second = (
-                (audio.sample_rate or 0) * (audio.channels or 0) * 2 * _FLOAT_BYTES if audio is not None else 0
+                (audio.sample_rate or 0) * read_channel_layout(audio.codec_context).nb_channels * 2 * _FLOAT_BYTES
+                if audio is not None
+                else 0
             )
         return bytes_per_frame * self.get_frame_count() + int(audio_bytes_per_second * self.get_duration())
 

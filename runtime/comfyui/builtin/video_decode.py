@@ -24,7 +24,7 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from ...errors import MediaError, Upscale8KError
-from ...video import OPEN_OPTIONS
+from ...video import OPEN_OPTIONS, decode_audio, to_channels
 from .frame_conversion import ConvertedSamples, FrameConverter
 
 VideoSource = Path | BytesIO
@@ -176,7 +176,7 @@ def decode_video_packet(packet: Packet[VideoStream]) -> Iterator[av.VideoFrame]:
 def decode_audio_packet(packet: Packet[Any]) -> Iterator[av.AudioFrame]:
     """Yield the audio of a packet; none if it is damaged, where ComfyUI fails."""
     try:
-        yield from packet.decode()
+        yield from decode_audio(packet)
     except av.error.FFmpegError:  # audio decoders report damage with many error codes
         _log.warning("A packet of the audio cannot be decoded: it is left out.")
 
@@ -240,7 +240,7 @@ class _AudioCollector:
         self.is_done = False
         self._stream = stream
         self._window = window
-        self._resampler = av.AudioResampler(format="fltp")
+        self._resampler = av.AudioResampler(format="flt")
         self._chunks: list[FloatArray] = []
 
     def add_packet(self, packet: Packet[Any]) -> None:
@@ -254,7 +254,7 @@ class _AudioCollector:
                 self._append(frame)
 
     def _append(self, frame: av.AudioFrame) -> None:
-        samples = cast(FloatArray, frame.to_ndarray())
+        samples: FloatArray = to_channels(frame)
         if not self._chunks:
             lead_seconds = self._window.start - (frame.pts or 0) * (self._stream.time_base or Fraction(0))
             skipped = max(0, int(lead_seconds * self._stream.sample_rate))

@@ -18,6 +18,7 @@ from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
 from ...errors import MediaError
+from ...video import decode_audio, read_channel_layout
 from .video_decode import (
     FloatArray,
     TrimWindow,
@@ -240,7 +241,7 @@ def _find_audio_track(source: InputContainer, video: VideoStream, window: TrimWi
     stream = get_last_audio_stream(source)
     if stream is None:
         return None
-    rate, channels = stream.codec_context.sample_rate, stream.codec_context.channels
+    rate, channels = stream.codec_context.sample_rate, read_channel_layout(stream.codec_context).nb_channels
     if not rate:
         rate, channels = _probe_audio_format(source, stream)
         source.seek(window.get_first_pts(get_time_base(video)), stream=video)
@@ -254,7 +255,7 @@ def _find_audio_track(source: InputContainer, video: VideoStream, window: TrimWi
 def _probe_audio_format(source: InputContainer, stream: AudioStream) -> tuple[int, int]:
     for number, packet in enumerate(source.demux(stream)):
         try:
-            frames = packet.decode()
+            frames = decode_audio(packet)
         except av.error.FFmpegError:
             frames = []
         if frames:

@@ -24,6 +24,7 @@ from .journal import JournalState, Segment, SegmentFolder
 from .mux import MuxJob, mux_segments
 from .resume import SOURCE_KEY
 from .segments import PackedFrame, SegmentPlan, SegmentWriter
+from .stream_copy import check_audio
 
 _MAX_KEYFRAME_INTERVAL = 300
 """Maximum frames between key frames, whatever a segment's length: players seek to key frames."""
@@ -109,6 +110,7 @@ def write_video(
             if resumed_frames:
                 messages.message(f"Resuming after {resumed_frames} finished frames.")
             if not state.is_complete:
+                _check_audio(job, settings)
                 state = _encode_missing_frames(job, segment_folder, state, progress)
             check_join_space(path.parent, list(state.segments))
             mux_job = MuxJob(stream.info, job.plan, settings.container, settings.audio, settings.subtitles, settings.metadata)
@@ -117,6 +119,12 @@ def write_video(
             segment_folder.remove()
     elapsed, size, encoder = time.monotonic() - started, path.stat().st_size, job.plan.encoding.encoder.name
     return WriteReport(path, state.frame_count, elapsed, size, resumed_frames, encoder, tuple(messages.messages))
+
+
+def _check_audio(job: _WriteJob, settings: VideoWriteSettings) -> None:
+    """Raise before the work begins what the join would raise after it."""
+    if job.info.source is not None and settings.audio == "copy" and job.info.audio_streams:
+        check_audio(job.info.source, settings.container)
 
 
 def get_video_job_settings(stream: VideoStream, path: Path, settings: VideoWriteSettings) -> Mapping[str, Any]:
