@@ -5,7 +5,7 @@ container. An unknown fact is None or a sentence in the notes, never an error. E
 
 * ``detect``        everything below in one ``Machine``, and the versions of packages
 * ``nvidia``        NVIDIA GPUs by NVML; ``gpu`` what is known of a GPU, and those that only torch can see (ROCm, MPS, XPU)
-* ``cpu``, ``capacity`` (memory and disks)   the rest of the machine; ``cgroup`` the limits of a container
+* ``cpu``, ``capacity`` (memory and disks, also in a container)   the rest of the machine
 * ``tile_memory``   memory per tile by architecture, backend and precision, and the largest tile that fits
 * ``calibration``   measured memory and time of models, and the file that stores them
 * ``settings``      the recommended settings with their reasons

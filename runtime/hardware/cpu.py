@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from .cgroup import CgroupLimits, read_cgroup_limits
+from .capacity import CgroupLimits, read_cgroup_limits
 
 CPUINFO = Path("/proc/cpuinfo")
 

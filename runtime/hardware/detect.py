@@ -13,8 +13,7 @@ from typing import Any
 
 from ..errors import HardwareMissing
 from ..upscale import list_backend_packages
-from . import cgroup
-from .capacity import DiskSpace, SystemMemory, query_disk, query_memory
+from .capacity import DiskSpace, SystemMemory, query_disk, query_memory, read_cgroup_limits
 from .cpu import Cpu, query_cpu
 from .gpu import Gpu, query_torch_devices
 from .nvidia import query_nvidia
@@ -125,7 +124,7 @@ def detect_machine(*, ask_torch: bool = False, folders: Sequence[Path] = ()) -> 
 
     ``ask_torch`` imports torch to find AMD, Apple and Intel GPUs too. ``folders`` select the disks.
     """
-    cgroup_limits = cgroup.read_cgroup_limits()
+    cgroup_limits = read_cgroup_limits()
     nvidia_driver = query_nvidia()
     gpus, notes = nvidia_driver.gpus, [nvidia_driver.problem] if nvidia_driver.problem else []
     if ask_torch:

@@ -9,8 +9,8 @@ error and never yields part of an image; a file gets its final name only when it
 * ``alpha``            fill the color of transparent pixels, before it can bleed into the edges.
 * ``sequence_frames``  image files as the frames of a video.
 
-Below them: ``metadata`` (EXIF), ``icc_profile``, and ``formats/``: ``header`` (format and size, before a pixel is
-decoded), ``png``, ``webp``, ``gif``, ``jxl`` (the structure of these files), ``image_decoders``, ``image_encoders``.
+Below them: ``metadata`` (EXIF and ICC), and ``formats/``: ``header`` (format and size, before a pixel is decoded),
+``png``, ``webp``, ``gif``, ``jxl`` (the structure of these files), ``image_decoders``, ``image_encoders``.
 
 numpy arrays in and out; no module here imports torch or ComfyUI.
 """
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from .formats.image_decoders import decode_image
     from .formats.image_encoders import EncodeJob, check_last_row, save_with_pillow, write_png
     from .formats.png import verify_chunks
-    from .icc_profile import is_profile_for
     from .image_file import BitDepth, ImageFormatError, make_non_finite_error
+    from .metadata import is_profile_for
     from .read import read_image_file
     from .resize import ResizeTaps, make_area_taps, make_cubic_taps, make_preview, reduce_in_linear_light, resample
     from .sample_conversion import iter_strips, linear_image_to_srgb, srgb_image_to_linear, to_floats, to_integers

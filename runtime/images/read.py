@@ -6,7 +6,7 @@ from os import PathLike
 from pathlib import Path
 
 from ..media import Floats
-from . import icc_profile, metadata
+from . import metadata
 from .formats.header import MAX_PIXELS, read_header, translate_decoder_errors
 from .formats.image_decoders import decode_image
 from .image_file import ImageFile
@@ -28,12 +28,12 @@ def read_image_file(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) 
     with translate_decoder_errors(file_path):
         found = decode_image(file_path, header)
         exif = metadata.remove_stale_tags(found.exif)
-    icc = found.icc if found.icc and icc_profile.is_profile_for(found.icc, found.pixels.shape[2]) else None
+    icc = found.icc if found.icc and metadata.is_profile_for(found.icc, found.pixels.shape[2]) else None
     return ImageFile(
         pixels=apply_orientation(found.pixels, found.orientation),
         bits=found.bits,
         format=header.format,
-        transfer=icc_profile.resolve_stored_transfer(icc, exr=header.format == "exr", floating=found.bits == 32),
+        transfer=metadata.resolve_stored_transfer(icc, exr=header.format == "exr", floating=found.bits == 32),
         icc=icc,
         exif=exif,
         resolution=_orient_resolution(found.resolution, found.orientation),

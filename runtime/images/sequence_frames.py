@@ -9,7 +9,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from . import icc_profile
+from . import metadata
 from .image_file import ImageFile
 from .read import read_image_file
 from .sample_conversion import linear_image_to_srgb, to_integers
@@ -43,7 +43,7 @@ def _find_losses(image: ImageFile) -> list[str]:
         losses.append("the alpha channel is dropped, because video has none.")
     if image.bits == 32 and float(image.pixels[:, :, :3].max()) > 1.0:
         losses.append("highlights above 1 are clipped.")
-    if image.icc and not (icc_profile.is_srgb(image.icc) or image.transfer == "linear"):
+    if image.icc and not (metadata.is_srgb(image.icc) or image.transfer == "linear"):
         losses.append("the color profile is not sRGB and is dropped.")
     return losses
 

@@ -12,7 +12,7 @@ import numpy as np
 from ..atomic_write import translate_os_errors, write_atomically
 from ..errors import OutputError, Upscale8KError
 from ..media import Floats, Pixels, Size, has_alpha
-from . import icc_profile
+from . import metadata
 from .formats import image_encoders
 from .formats.image_encoders import EncodeJob
 from .image_file import BitDepth, ImageFormatError, Transfer
@@ -100,7 +100,7 @@ def write_image_file(
         raise ValueError(f"pixels are (H, W, 1..4) float32, uint8 or uint16, not {pixels.dtype} {pixels.shape}")
     depth = bits or (16 if pixels.dtype == np.uint16 or output_format is _EXR else 8)
     _check_fits(file_path, output_format, pixels, depth)
-    if output_format is _EXR and icc and not icc_profile.is_srgb(icc):
+    if output_format is _EXR and icc and not metadata.is_srgb(icc):
         raise OutputError(
             f"{file_path.name} would lose its colors: EXR stores no ICC profile.",
             "Write a TIFF with bits=32 instead.",
@@ -115,7 +115,7 @@ def write_image_file(
         resolution,
         chromaticities,
         text or {},
-        _choose_conversion(transfer, icc_profile.resolve_stored_transfer(icc, exr=output_format is _EXR, floating=depth == 32)),
+        _choose_conversion(transfer, metadata.resolve_stored_transfer(icc, exr=output_format is _EXR, floating=depth == 32)),
     )
     return save_image(file_path, lambda temp: output_format.encoder(job, temp), numbered=numbered)
 

@@ -5,7 +5,7 @@ tiles survive a lack of memory, and a message tells the user what was done diffe
 
 * ``image_batch``, ``video``   what the nodes call: a ComfyUI IMAGE, or a stream of frames.
 * ``resolved_settings``        what every ``auto`` becomes, decided once.
-* ``tile_loop``                the loop over one image; ``frame_batching`` for small frames.
+* ``tile_loop``                the loop over one image.
 * ``target_size``              the requested size, and how many passes lead to it.
 * ``tiles``                    where an image is cut: integers only, without torch and numpy.
 * ``tile_size``, ``memory``, ``device``   the automatic tile, free memory, device and precision.

@@ -3,22 +3,29 @@
 Nothing is computed twice: a frame whose pixels equal the previous ones is repeated, and of any other frame only the tiles whose
 padded pixels changed are computed, because the buffer still holds the rest. The numbers are the same, since a tile's result
 depends on its padded pixels alone.
+
+Small frames, of which each is one tile, run through the model together, ``batch`` at a time: the fixed cost of a network call
+is the same for one frame as for four. Measured with animevideov3 in fp32 on two busy cores, a 64x48 frame took 273 ms of
+processor time alone and 69 ms in a batch of four, 128x96 took 339 and 171 ms, 256x144 took 580 and 364 ms.
 """
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterator
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import NDArray
 
+from ..errors import OutOfMemory
 from ..images import to_floats
-from ..media import Frame, Region, Samples, VideoStream
+from ..media import Frame, Region, Samples, Size, VideoStream
 from ..models import Descriptor, UpscaleModel, hash_weights
 from ..progress import ForwardedProgress, Progress
-from .backends.base import AUTO, REFERENCE_BACKEND
+from .backends.base import AUTO, REFERENCE_BACKEND, Backend, OnProgress, no_progress
 from .color_fix import fix_and_measure_colors, fix_colors
-from .frame_batching import FrameBatcher, batched, choose_frame_batch
 from .memory import FreeMemory
 from .resolved_settings import (
     ResolvedSettings,
@@ -30,6 +37,7 @@ from .resolved_settings import (
 )
 from .target_size import ScalePlan, plan_scale
 from .tile_loop import total_pixels, upscale_image
+from .tiles import Tiling, plan_tiles
 
 
 @dataclass
@@ -182,3 +190,57 @@ def _describe_engine(model: UpscaleModel, backend: str) -> str:
         return ""
     fixed_size = f" only {info.most[1]}x{info.most[0]}" if info.least == info.most else ""
     return f" engine {info.weights} {info.precision}{fixed_size}"
+
+
+Pixels = NDArray[np.float32]
+
+
+def choose_frame_batch(size: Size, tiling: Tiling, scale_plan: ScalePlan) -> int:
+    """How many frames of ``size`` run through the model at once: 1 unless each is a single tile of a single pass."""
+    return tiling.batch if scale_plan.passes == 1 and len(plan_tiles(size, tiling)) == 1 else 1
+
+
+def batched(frames: Iterable[Frame], count: int) -> Iterator[list[Frame]]:
+    """Yield ``count`` frames at a time, fewer at the end; copies, because a frame is valid only until the next one is read."""
+    if count == 1:
+        yield from ([frame] for frame in frames)
+        return
+    group: list[Frame] = []
+    for frame in frames:
+        group.append(replace(frame, pixels=frame.pixels.copy()))
+        if len(group) == count:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+class FrameBatcher:
+    """A backend that runs images ahead in one batch, and returns their results one by one in the same order."""
+
+    def __init__(self, backend: Backend) -> None:
+        self.warnings = backend.warnings
+        self._backend = backend
+        self._results: deque[Pixels] = deque()
+
+    def run_ahead(self, images: Sequence[Pixels]) -> None:
+        """Run ``images`` (H, W, C) of one size in as few batches as memory allows, for the next calls of ``run``."""
+        if len(images) > 1:
+            with suppress(OutOfMemory):  # not even one fits, so the loop cuts each into tiles
+                self._results.extend(self._run_halving(images))
+
+    def _run_halving(self, images: Sequence[Pixels]) -> list[Pixels]:
+        try:
+            upscaled = self._backend.run(np.stack(images))
+        except OutOfMemory:
+            if len(images) == 1:
+                raise
+            half = len(images) // 2
+            return [*self._run_halving(images[:half]), *self._run_halving(images[half:])]
+        return [upscaled[index : index + 1] for index in range(len(upscaled))]
+
+    def run(self, batch: Pixels, on_progress: OnProgress = no_progress) -> Pixels:
+        return self._results.popleft() if self._results else self._backend.run(batch, on_progress)
+
+    def close(self) -> None:
+        self._results.clear()

@@ -5,8 +5,7 @@ from pathlib import Path
 
 import psutil
 import pytest
-from upscale8k.runtime.hardware.capacity import query_memory
-from upscale8k.runtime.hardware.cgroup import CgroupLimits, read_cgroup_limits
+from upscale8k.runtime.hardware.capacity import CgroupLimits, query_memory, read_cgroup_limits
 from upscale8k.runtime.hardware.cpu import query_cpu
 
 Groups = Callable[[dict[str, str]], tuple[Path, Path]]

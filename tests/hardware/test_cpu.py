@@ -5,7 +5,7 @@ import platform
 from pathlib import Path
 
 import pytest
-from upscale8k.runtime.hardware.cgroup import CgroupLimits
+from upscale8k.runtime.hardware.capacity import CgroupLimits
 from upscale8k.runtime.hardware.cpu import CPUINFO, query_cpu
 
 SAPPHIRE_RAPIDS = """processor\t: 0

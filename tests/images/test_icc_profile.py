@@ -2,7 +2,7 @@ import struct
 
 import pytest
 from PIL import ImageCms
-from upscale8k.runtime.images.icc_profile import is_linear, is_profile_for, is_srgb, resolve_stored_transfer
+from upscale8k.runtime.images.metadata import is_linear, is_profile_for, is_srgb, resolve_stored_transfer
 
 
 def _profile(curve: bytes, tag: bytes = b"rTRC", space: bytes = b"RGB ") -> bytes:

@@ -16,9 +16,8 @@ from av.video.stream import VideoStream
 
 from ...hardware import count_usable_cores
 from .container import can_have_discontinuities, demux_packets, open_container, select_video_stream
-from .discontinuity import DiscontinuityCorrector, is_clock_continuous
 from .probe import ProbedVideo
-from .timestamps import DecodeIssues
+from .timestamps import DecodeIssues, DiscontinuityCorrector, is_clock_continuous
 
 _MAX_THREADS = 8
 """Every decoding thread holds a frame; more than eight gain little and cost 50 MB each at 8K."""

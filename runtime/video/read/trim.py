@@ -12,9 +12,8 @@ from av.error import FFmpegError
 from ...errors import WorkflowError
 from ...media import VideoInfo
 from .container import can_have_discontinuities, demux_packets, open_container, select_video_stream
-from .discontinuity import DiscontinuityCorrector, is_clock_continuous
 from .probe import ProbedVideo
-from .timestamps import TimedFrame
+from .timestamps import DiscontinuityCorrector, TimedFrame, is_clock_continuous
 
 _MAX_REORDERED_PACKETS = 64
 """More packets than any codec reorders."""

@@ -25,7 +25,7 @@ from ...hardware import count_usable_cores
 from ...media import BoundedQueue, Frame, Samples, Size, VideoInfo, VideoStream
 from ...progress import Progress
 from ..write.disk_space import SequenceSpaceMonitor, check_sequence_space, translate_write_errors
-from ..write.resume import SOURCE_KEY, UnfinishedOutput
+from ..write.journal import SOURCE_KEY, UnfinishedOutput
 from .read import match_number
 
 Depth = Literal[8, 16, 32]

@@ -22,7 +22,7 @@ from ...errors import OutputError
 from ...progress import OnMessage
 from ..read.channel_layout import decode_audio, has_custom_order, read_channel_layout
 from ..read.container import open_container, to_fraction
-from ..read.discontinuity import FollowingCorrector, find_clock_offsets
+from ..read.timestamps import FollowingCorrector, find_clock_offsets
 from .encoders import MUXER_NAMES, Container
 from .pyav_output import AnyPacket, Muxer, can_write_header, encode_frame, open_output, transcode_subtitle
 

@@ -20,9 +20,8 @@ from ..color.rgb_to_yuv import RgbToYuv, resolve_encoded_color
 from .disk_space import VideoSpaceMonitor, check_join_space, check_video_space, translate_write_errors
 from .encoders import Bits, Chroma, Codec, Container, HardwareEncoder
 from .encoding import resolve_encoding
-from .journal import JournalState, Segment, SegmentFolder
+from .journal import SOURCE_KEY, JournalState, Segment, SegmentFolder
 from .mux import MuxJob, mux_segments
-from .resume import SOURCE_KEY
 from .segments import PackedFrame, SegmentPlan, SegmentWriter
 from .stream_copy import check_audio
 

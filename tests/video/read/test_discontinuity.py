@@ -11,7 +11,7 @@ import av
 import numpy as np
 import pytest
 from upscale8k.runtime.comfyui.types.video import open_video_value
-from upscale8k.runtime.video.read import discontinuity
+from upscale8k.runtime.video.read import timestamps
 from upscale8k.runtime.video.read.probe import read_video_info
 from upscale8k.runtime.video.read.video_reader import open_video
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
@@ -98,12 +98,12 @@ def test_a_recording_is_read_through_once_for_its_jumps_and_again_when_it_change
         read.append(container.name)
         return packets_of(container, stream)
 
-    packets_of = discontinuity.demux_packets
-    monkeypatch.setattr(discontinuity, "demux_packets", counted)
-    assert [len(discontinuity.find_clock_offsets(source)) for _ in range(3)] == [2, 2, 2]
+    packets_of = timestamps.demux_packets
+    monkeypatch.setattr(timestamps, "demux_packets", counted)
+    assert [len(timestamps.find_clock_offsets(source)) for _ in range(3)] == [2, 2, 2]
     assert len(read) == 1
     source.write_bytes(parts[0] + parts[1] + parts[0])
-    assert len(discontinuity.find_clock_offsets(source)) == 3
+    assert len(timestamps.find_clock_offsets(source)) == 3
     assert len(read) == 2
 
 
