@@ -114,6 +114,10 @@ def get_info_path(engine: Path) -> Path:
     return engine.with_name(f"{engine.name}.json")
 
 
+def get_kernel_cache_path(engine: Path) -> Path:
+    return engine.with_name(f"{engine.name}.cache")
+
+
 def check_engine_path(path: Path) -> None:
     """Raise ``OutputError`` where no engine can be written, before minutes are spent on building."""
     temp_file = temp_path(path)
@@ -130,6 +134,7 @@ def write_engine(path: Path, content: bytes, info: EngineInfo) -> None:
     facts = {"format": FORMAT, **asdict(info), "engine_bytes": len(content), "engine_sha256": _hash_bytes(content)}
     with translate_os_errors(path, _OUTPUT_HINT):
         get_info_path(path).unlink(missing_ok=True)  # the old info must never describe the new engine
+        get_kernel_cache_path(path).unlink(missing_ok=True)
         with atomic_write(path) as temp_file:
             temp_file.write_bytes(content)
         with atomic_write(get_info_path(path)) as temp_file:

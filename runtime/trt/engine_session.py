@@ -7,15 +7,51 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import torch
 
+from ..atomic_write import atomic_write
 from ..errors import HardwareMissing, ModelDamaged, OutOfMemory
-from .engine_info import EngineInfo, is_intact, read_engine_info
+from .engine_info import EngineInfo, get_kernel_cache_path, is_intact, read_engine_info
 from .target_gpu import TensorRTPackage, find_tensorrt
+
+
+@dataclass
+class KernelCache:
+    """The kernels that TensorRT for RTX has compiled for an engine on this GPU, in a file beside the engine."""
+
+    path: Path
+    runtime_cache: Any
+    warnings: list[str]
+    """Extended by what the user should know."""
+    _stored_sizes: set[tuple[int, ...]] = field(default_factory=set[tuple[int, ...]])
+
+    def load(self) -> None:
+        """Load the file if there is one. One of another GPU or driver, or a damaged one, is ignored with a warning."""
+        if not self.path.is_file():
+            return
+        try:
+            accepted = self.runtime_cache.deserialize(self.path.read_bytes())
+        except (OSError, RuntimeError, TypeError):
+            accepted = False
+        if not accepted:
+            self.warnings.append(f"{self.path.name} is damaged or of another GPU or driver: kernels are compiled again.")
+
+    def store(self, size: tuple[int, ...]) -> None:
+        """Write the file when the engine has run for the first time on tiles of ``size``."""
+        if size in self._stored_sizes:
+            return
+        self._stored_sizes.add(size)
+        content = bytes(self.runtime_cache.serialize())
+        try:
+            if not self.path.is_file() or self.path.read_bytes() != content:
+                with atomic_write(self.path) as temp_file:
+                    temp_file.write_bytes(content)
+        except OSError as error:
+            self.warnings.append(f"{self.path} cannot be written ({error.strerror}), so each run compiles its kernels anew.")
 
 
 @dataclass
@@ -30,6 +66,7 @@ class EngineSession:
     _device: torch.device
     _stream: torch.cuda.Stream
     """Its own, because on the default stream TensorRT synchronizes the whole device at each call."""
+    _kernel_cache: KernelCache | None = None
 
     def run(self, planes: torch.Tensor) -> torch.Tensor:
         """Upscale ``planes`` (1, C, h, w), of a size within ``info``, to (1, C, h * scale, w * scale); both on the device.
@@ -48,6 +85,8 @@ class EngineSession:
             if not self._context.execute_async_v3(self._stream.cuda_stream):
                 raise self._make_memory_error(planes)
             self._stream.synchronize()  # ``inputs`` and ``result`` must outlive the work
+            if self._kernel_cache:
+                self._kernel_cache.store(tuple(inputs.shape))
             return result
 
     @contextmanager
@@ -68,11 +107,11 @@ class EngineSession:
         )
 
     def close(self) -> None:
-        self._context = None
+        self._context = self._kernel_cache = None
 
 
-def open_engine_session(path: Path, device: torch.device) -> EngineSession:
-    """Load an engine by the TensorRT that built it.
+def open_engine_session(path: Path, device: torch.device, warnings: list[str] | None = None) -> EngineSession:
+    """Load an engine by the TensorRT that built it; ``warnings`` is extended by what the user should know.
 
     Raises ``ModelDamaged`` for one that is damaged or that TensorRT rejects, ``HardwareMissing`` for one that was built by
     another version or for another GPU, or where TensorRT does not start.
@@ -92,7 +131,9 @@ def open_engine_session(path: Path, device: torch.device) -> EngineSession:
     _check_gpu(info, path, device)
     with torch.cuda.device(device):  # an engine is loaded on the current device
         torch.cuda.empty_cache()  # TensorRT cannot use what torch caches
-        return _make_session(_deserialize_engine(path, package), package, info, device)
+        engine = _deserialize_engine(path, package)
+        cache = KernelCache(get_kernel_cache_path(path), None, [] if warnings is None else warnings)
+        return _make_session(engine, package, info, device, cache)
 
 
 def _check_gpu(info: EngineInfo, path: Path, device: torch.device) -> None:
@@ -116,12 +157,30 @@ def _deserialize_engine(path: Path, package: TensorRTPackage) -> Any:
     return engine
 
 
-def _make_session(engine: Any, package: TensorRTPackage, info: EngineInfo, device: torch.device) -> EngineSession:
+def _configure_kernels(engine: Any, package: TensorRTPackage, cache: KernelCache) -> Any:
+    """Return the configuration of TensorRT for RTX, which compiles the kernels of an engine when it runs.
+
+    By default it compiles those for a new size in the background and meanwhile runs others, so that the first frames of a video
+    would have other bits than later ones, and a resumed one others than one that was never interrupted.
+    """
+    config = engine.create_runtime_config()
+    config.dynamic_shapes_kernel_specialization_strategy = package.module.DynamicShapesKernelSpecializationStrategy.EAGER
+    cache.runtime_cache = config.create_runtime_cache()
+    cache.load()
+    config.set_runtime_cache(cache.runtime_cache)
+    return config
+
+
+def _make_session(
+    engine: Any, package: TensorRTPackage, info: EngineInfo, device: torch.device, cache: KernelCache
+) -> EngineSession:
     trt = package.module
     names = [str(engine.get_tensor_name(index)) for index in range(engine.num_io_tensors)]
     (input_name,) = (name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.INPUT)
     (output_name,) = (name for name in names if engine.get_tensor_mode(name) == trt.TensorIOMode.OUTPUT)
-    context = engine.create_execution_context()
+    compiles = package.name == "tensorrt_rtx"
+    config = _configure_kernels(engine, package, cache) if compiles else None
+    context = engine.create_execution_context(config) if config else engine.create_execution_context()
     if context is None:
         raise OutOfMemory(
             "The GPU does not have enough memory for this engine.",
@@ -134,4 +193,6 @@ def _make_session(engine: Any, package: TensorRTPackage, info: EngineInfo, devic
         "tuple[torch.dtype, torch.dtype]",
         tuple(torch_dtypes[engine.get_tensor_dtype(name)] for name in (input_name, output_name)),
     )
-    return EngineSession(info, context, input_name, output_name, dtypes, device, torch.cuda.Stream(device))
+    return EngineSession(
+        info, context, input_name, output_name, dtypes, device, torch.cuda.Stream(device), cache if compiles else None
+    )

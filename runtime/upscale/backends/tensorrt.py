@@ -42,7 +42,7 @@ class TensorRtBackend:
         self._fallback = engine.fallback
         self._session: EngineSession | None = None
         try:
-            self._session = _open_session(engine, device)
+            self._session = _open_session(engine, device, self.warnings)
         except (Upscale8KError, RuntimeError) as error:  # CUDA and TensorRT raise RuntimeError where driver and library differ
             self._fall_back(error)
 
@@ -94,14 +94,14 @@ class TensorRtBackend:
         return self._fp32_backend.run(tile)
 
 
-def _open_session(engine: AttachedEngine, device: torch.device) -> EngineSession:
+def _open_session(engine: AttachedEngine, device: torch.device, warnings: list[str]) -> EngineSession:
     if device.type != "cuda":
         raise HardwareMissing(
             f"A TensorRT engine runs on an NVIDIA GPU, not on {device}.",
             "Use the backend torch, or turn on fallback in TRT Build.",
             feature="cuda",
         )
-    return open_engine_session(engine.path, device)
+    return open_engine_session(engine.path, device, warnings)
 
 
 def _get_engine_size(tile: Batch, session: EngineSession) -> tuple[int, int]:

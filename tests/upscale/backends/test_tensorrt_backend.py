@@ -5,7 +5,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -61,6 +61,29 @@ class Context:
         return self.succeeds
 
 
+class RuntimeConfig:
+    """TensorRT for RTX: compiles LAZY unless told otherwise; its cache accepts only what it has written."""
+
+    made: ClassVar[list["RuntimeConfig"]] = []
+
+    def __init__(self) -> None:
+        self.dynamic_shapes_kernel_specialization_strategy = "lazy"
+        self.cache: SimpleNamespace | None = None
+        self.loaded: bytes | None = None
+        self.made.append(self)
+
+    def create_runtime_cache(self) -> SimpleNamespace:
+        return SimpleNamespace(deserialize=self.load, serialize=lambda: memoryview(b"kernels"))
+
+    def load(self, content: bytes) -> bool:
+        self.loaded = content if content == b"kernels" else None
+        return self.loaded is not None
+
+    def set_runtime_cache(self, cache: SimpleNamespace) -> bool:
+        self.cache = cache
+        return True
+
+
 @pytest.fixture
 def context() -> Context:
     return Context()
@@ -75,12 +98,14 @@ def gpu(context: Context, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
         get_tensor_name=lambda index: ("input", "output")[index],
         get_tensor_mode=lambda name: "in" if name == "input" else "out",
         get_tensor_dtype=lambda name: "half",
-        create_execution_context=lambda: context,
+        create_execution_context=lambda config=None: context,
+        create_runtime_config=RuntimeConfig,
     )
     here = SimpleNamespace(engine=engine, capability=(8, 9), version="1.2.3")
     runtime = SimpleNamespace(deserialize_cuda_engine=lambda content: here.engine)
     logger = type("Logger", (), {"ERROR": 1, "__init__": lambda self, level: None})
     module = SimpleNamespace(Runtime=lambda log: runtime, Logger=logger, TensorIOMode=mode, DataType=kind)
+    module.DynamicShapesKernelSpecializationStrategy = SimpleNamespace(LAZY="lazy", EAGER="eager")
     monkeypatch.setattr(sessions, "find_tensorrt", lambda name: TensorRTPackage(name, here.version, module))
     monkeypatch.setattr(torch.cuda, "get_device_capability", lambda device: here.capability)
     monkeypatch.setattr(torch.cuda, "get_device_name", lambda device: "NVIDIA Test")
@@ -105,7 +130,7 @@ def model(weights: Callable[[str], Any], engine: Path) -> UpscaleModel:
 @pytest.fixture
 def opened(model: UpscaleModel, gpu: SimpleNamespace, monkeypatch: pytest.MonkeyPatch) -> Any:
     """The backend, with the CPU in the place of the GPU."""
-    monkeypatch.setattr(backend, "open_engine_session", lambda path, device: open_engine_session(path, CPU))
+    monkeypatch.setattr(backend, "open_engine_session", lambda path, device, warnings: open_engine_session(path, CPU, warnings))
     made = backend.TensorRtBackend(model, torch.device("cuda"), "fp16")
     made._device = CPU
     return made
@@ -118,6 +143,63 @@ def test_tiles_of_any_size_up_to_the_engines_go_through(height: int, width: int,
     np.testing.assert_array_equal(opened.run(tiles), expected)
     assert opened.warnings == []
     opened.close()
+
+
+def test_tensorrt_for_rtx_compiles_kernels_before_the_first_tile_and_keeps_them(
+    model: UpscaleModel, engine: Path, opened: Any, photograph: np.ndarray
+) -> None:
+    """LAZY, its default, runs other kernels until a background thread is done, so bits would depend on that thread."""
+    cache, tile = engine.with_name("x.trt.cache"), photograph[None, :40, :40]
+    config = RuntimeConfig.made[-1]
+    assert (config.dynamic_shapes_kernel_specialization_strategy, config.loaded) == ("eager", None)
+    assert config.cache
+    assert not cache.exists()
+    opened.run(tile)
+    assert cache.read_bytes() == b"kernels"
+    backend.TensorRtBackend(model, torch.device("cuda"), "fp16")
+    assert RuntimeConfig.made[-1].loaded == b"kernels"
+
+
+def test_a_damaged_cache_of_kernels_is_ignored_and_written_again(
+    model: UpscaleModel, engine: Path, opened: Any, photograph: np.ndarray
+) -> None:
+    cache = engine.with_name("x.trt.cache")
+    cache.write_bytes(b"kern")
+    again = backend.TensorRtBackend(model, torch.device("cuda"), "fp16")
+    assert again.warnings == ["x.trt.cache is damaged or of another GPU or driver: kernels are compiled again."]
+    again._device = CPU
+    again.run(photograph[None, :40, :40])
+    assert cache.read_bytes() == b"kernels"
+
+
+def test_a_cache_of_kernels_that_cannot_be_written_is_no_failure(engine: Path, opened: Any, photograph: np.ndarray) -> None:
+    cache = engine.with_name("x.trt.cache")
+    cache.mkdir()
+    opened.run(photograph[None, :40, :40])
+    opened.run(photograph[None, :40, :40])
+    assert len(opened.warnings) == 1
+    assert "compiles its kernels anew" in opened.warnings[0]
+
+
+def test_a_new_engine_has_no_kernels_of_the_old_one(engine: Path) -> None:
+    engine.with_name("x.trt.cache").write_bytes(b"kernels")
+    write_engine(engine, b"other", stamp())
+    assert not engine.with_name("x.trt.cache").exists()
+
+
+def test_the_real_tensorrt_for_rtx_has_what_the_fake_has() -> None:
+    trt = pytest.importorskip("tensorrt_rtx")
+    assert trt.DynamicShapesKernelSpecializationStrategy.EAGER
+    assert isinstance(trt.IRuntimeConfig.dynamic_shapes_kernel_specialization_strategy, property)
+    for owner, name in (
+        (trt.ICudaEngine, "create_runtime_config"),
+        (trt.IRuntimeConfig, "create_runtime_cache"),
+        (trt.IRuntimeConfig, "set_runtime_cache"),
+        (trt.IRuntimeCache, "serialize"),
+        (trt.IRuntimeCache, "deserialize"),
+    ):
+        assert callable(getattr(owner, name))
+    assert "runtime_config" in trt.ICudaEngine.create_execution_context.__doc__
 
 
 def test_too_large_a_tile_says_which_one_fits(opened: Any) -> None:
@@ -195,10 +277,10 @@ def test_with_fallback_torch_takes_over_whatever_keeps_the_engine_from_loading(
     elif why == "refused":
         gpu.engine = None
     elif why == "no memory":
-        gpu.engine.create_execution_context = lambda: None
+        gpu.engine.create_execution_context = lambda config=None: None
     else:
         monkeypatch.setattr(torch.cuda, "get_device_capability", broken)
-    monkeypatch.setattr(backend, "open_engine_session", lambda path, device: open_engine_session(path, CPU))
+    monkeypatch.setattr(backend, "open_engine_session", lambda path, device, warnings: open_engine_session(path, CPU))
     monkeypatch.setattr(backend, "TorchBackend", lambda model, device, precision: TorchBackend(model, CPU, "fp32"))
     falling = UpscaleModel.from_descriptor(attach_engine(model.descriptor, AttachedEngine(engine, fallback=True)))
     with pytest.raises((HardwareMissing, ModelDamaged, OutOfMemory, RuntimeError)):
@@ -263,6 +345,6 @@ def test_an_engine_that_tensorrt_refuses_is_a_sentence(engine: Path, gpu: Simple
 
 
 def test_a_gpu_without_memory_is_a_sentence(engine: Path, gpu: SimpleNamespace) -> None:
-    gpu.engine.create_execution_context = lambda: None
+    gpu.engine.create_execution_context = lambda config=None: None
     with pytest.raises(OutOfMemory, match="not have enough memory"):
         open_engine_session(engine, CPU)
