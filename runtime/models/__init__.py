@@ -41,7 +41,7 @@ if TYPE_CHECKING:
         split_names,
     )
     from .network_copy import copy_without_host_state
-    from .onnx_export import ANY_SIZE, INPUT, export_onnx, write_onnx
+    from .onnx_export import ANY_SIZE, INPUT, export_onnx, get_exporter_version, hash_graph, write_onnx
     from .pull import pull_model
     from .random_weights import generate_model
     from .spandrel_import import ESRGAN, Compact

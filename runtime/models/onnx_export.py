@@ -10,12 +10,15 @@ network therefore has one size only.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import json
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
+from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, cast
@@ -57,6 +60,35 @@ class OnnxExport:
     content: bytes
     size: tuple[int, int] | None
     half: bool
+
+
+@cache
+def get_exporter_version() -> str:
+    """Return a text that changes with everything that makes a graph: this file, torch and the networks of spandrel."""
+    packages = f"{torch.__version__} {version('spandrel')}"
+    return hashlib.sha256(Path(__file__).read_bytes() + packages.encode()).hexdigest()[:16]
+
+
+def hash_graph(content: bytes) -> str:
+    """Return a hash of all that an ONNX file computes: operators, wires and constants, but not the names that torch chose."""
+    onnx: Any = import_module("onnx")
+    graph = onnx.load_from_string(content).graph
+    numbers: dict[str, int] = {}
+
+    def number(names: Any) -> list[int]:
+        return [numbers.setdefault(name, len(numbers)) for name in names]
+
+    parts: list[object] = [number(value.name for value in graph.input)]
+    for node in graph.node:
+        parts += [node.domain, node.op_type, number(node.input), number(node.output)]
+        parts += [each.SerializeToString(deterministic=True) for each in sorted(node.attribute, key=lambda each: each.name)]
+    parts.append(number(value.name for value in graph.output))
+    for weight in sorted(graph.initializer, key=lambda weight: numbers.get(weight.name, -1)):
+        parts += number([weight.name])
+        weight.ClearField("name")
+        parts.append(hashlib.sha256(weight.SerializeToString(deterministic=True)).hexdigest())
+    shapes = [value.type.SerializeToString(deterministic=True) for value in (*graph.input, *graph.output)]
+    return hashlib.sha256(repr((parts, shapes)).encode()).hexdigest()
 
 
 def export_onnx(model: UpscaleModel, *, size: tuple[int, int] | None = None, half: bool = False) -> OnnxExport:

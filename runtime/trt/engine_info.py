@@ -14,7 +14,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from errno import EISDIR
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from ..atomic_write import atomic_write, temp_path, translate_os_errors
 from ..errors import WorkflowError
@@ -129,16 +129,39 @@ def check_engine_path(path: Path) -> None:
         temp_file.unlink()
 
 
-def write_engine(path: Path, content: bytes, info: EngineInfo) -> None:
+class GraphStamp(NamedTuple):
+    """The graph that an engine was built from, and what exported it; not part of ``EngineInfo``, which needs no export."""
+
+    graph: str
+    exporter: str
+
+
+def write_engine(path: Path, content: bytes, info: EngineInfo, stamp: GraphStamp) -> None:
     """Write the engine and then its info, each atomically. Raises ``OutputError``."""
-    facts = {"format": FORMAT, **asdict(info), "engine_bytes": len(content), "engine_sha256": _hash_bytes(content)}
+    hashes = {"engine_bytes": len(content), "engine_sha256": _hash_bytes(content), **stamp._asdict()}
     with translate_os_errors(path, _OUTPUT_HINT):
         get_info_path(path).unlink(missing_ok=True)  # the old info must never describe the new engine
         get_kernel_cache_path(path).unlink(missing_ok=True)
         with atomic_write(path) as temp_file:
             temp_file.write_bytes(content)
-        with atomic_write(get_info_path(path)) as temp_file:
-            temp_file.write_text(json.dumps(facts, indent=2), encoding="utf-8")
+        _write_facts(path, {"format": FORMAT, **asdict(info), **hashes})
+
+
+def read_graph_stamp(engine: Path) -> GraphStamp | None:
+    """Return the stamp beside an engine; None for one that was made before there were stamps."""
+    facts = _read_facts(engine)
+    return GraphStamp(str(facts["graph"]), str(facts["exporter"])) if {"graph", "exporter"} <= facts.keys() else None
+
+
+def write_graph_stamp(engine: Path, stamp: GraphStamp) -> None:
+    """Replace the stamp beside an engine. In a folder that cannot be written the graph is exported again each time."""
+    with suppress(OSError):
+        _write_facts(engine, {**_read_facts(engine), **stamp._asdict()})
+
+
+def _write_facts(engine: Path, facts: dict[str, Any]) -> None:
+    with atomic_write(get_info_path(engine)) as temp_file:
+        temp_file.write_text(json.dumps(facts, indent=2), encoding="utf-8")
 
 
 def read_engine_info(engine: Path) -> EngineInfo | None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from ..errors import HardwareMissing, ModelDamaged, ModelNotFound, UnsupportedModel, WorkflowError
-from ..models import ANY_SIZE, DEFAULT_HALO, UpscaleModel, export_onnx
+from ..models import ANY_SIZE, DEFAULT_HALO, UpscaleModel, export_onnx, get_exporter_version
 from .engine_info import ShapeProfile, make_profile_for_fixed_size, make_profile_for_tile
 
 
@@ -28,6 +28,8 @@ class EngineSource:
     precision: str
     shape_profile: ShapeProfile
     make_onnx: Callable[[], bytes]
+    exporter: str = ""
+    """While it is the same, so is the graph; otherwise the graph may still be the same."""
 
 
 def make_source_from_model(model: UpscaleModel, weights_sha256: str, tile: int, *, half: bool, fixed: bool) -> EngineSource:
@@ -47,6 +49,7 @@ def make_source_from_model(model: UpscaleModel, weights_sha256: str, tile: int, 
         precision="fp16" if half else "fp32",
         shape_profile=shape_profile,
         make_onnx=lambda: export_onnx(model, size=shape_profile.max if fixed else None, half=half).content,
+        exporter=get_exporter_version(),
     )
 
 

@@ -13,11 +13,19 @@ from pathlib import Path
 import torch
 
 from ..errors import HardwareMissing, ModelError, OutOfMemory, OutputError
-from ..models import Descriptor, UpscaleModel, hash_weights
+from ..models import Descriptor, UpscaleModel, hash_graph, hash_weights
 from ..paths import get_cache_folder
 from ..progress import OpenProgress
 from .build import PROGRESS_TOTAL, BuildRequest, build_engine
-from .engine_info import EngineInfo, check_engine_path, list_differences, write_engine
+from .engine_info import (
+    EngineInfo,
+    GraphStamp,
+    check_engine_path,
+    list_differences,
+    read_graph_stamp,
+    write_engine,
+    write_graph_stamp,
+)
 from .engine_source import EngineSource, make_source_from_model
 from .target_gpu import TargetGpu, TensorRTPackage, find_builder
 
@@ -68,17 +76,34 @@ def get_or_build_engine(
     info = make_engine_info(source, target, package, workspace)
     path = path or get_cache_folder() / "engines" / f"{Path(source.title).stem}-{info.key[:32]}.trt"
     differences = list_differences(path, info)
+    if not differences and _has_other_graph(path, source):
+        differences = ["another ONNX graph"]
     if not differences:
         return EngineFile(path, info, is_new=False)
     check_engine_path(path)
     with open_progress(PROGRESS_TOTAL, "step") as progress:
         if path.exists():
             progress.message(f"Building the engine {path.name} again: {', '.join(differences)}.")
-        content = build_engine(
-            BuildRequest(source.make_onnx(), source.shape_profile, target, workspace), package, progress.advance
-        )
-        write_engine(path, content, info)
+        onnx_bytes = source.make_onnx()
+        request = BuildRequest(onnx_bytes, source.shape_profile, target, workspace)
+        content = build_engine(request, package, progress.advance)
+        write_engine(path, content, info, GraphStamp(hash_graph(onnx_bytes), source.exporter))
     return EngineFile(path, info, is_new=True)
+
+
+def _has_other_graph(path: Path, source: EngineSource) -> bool:
+    """Whether an engine was built from another graph than is exported now, which takes seconds if the exporter changed.
+
+    An engine without a stamp is recognized: until stamps were introduced the exporter had not changed.
+    """
+    stamp = read_graph_stamp(path)
+    if stamp and stamp.exporter == source.exporter:
+        return False
+    graph = hash_graph(source.make_onnx())
+    if stamp and stamp.graph != graph:
+        return True
+    write_graph_stamp(path, GraphStamp(graph, source.exporter))
+    return False
 
 
 def make_engine_info(source: EngineSource, target: TargetGpu, package: TensorRTPackage, workspace: int) -> EngineInfo:

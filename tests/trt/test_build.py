@@ -10,11 +10,12 @@ from typing import Any
 
 import pytest
 from upscale8k.runtime.errors import ModelDamaged, ModelNotFound, UnsupportedModel, WorkflowError
-from upscale8k.runtime.models.onnx_export import export_onnx
+from upscale8k.runtime.models.onnx_export import export_onnx, hash_graph
 from upscale8k.runtime.models.upscale_model import UpscaleModel
 from upscale8k.runtime.trt import get_or_build as obtaining
 from upscale8k.runtime.trt.build import PROGRESS_TOTAL, BuildProgress, BuildRequest, build_engine
 from upscale8k.runtime.trt.engine_info import (
+    GraphStamp,
     get_info_path,
     list_differences,
     make_profile_for_tile,
@@ -102,7 +103,7 @@ def test_an_engine_that_is_not_the_right_one_is_built_anew_and_that_is_said(
     path.write_bytes(path.read_bytes()[:-1])
     assert engine(source, rtx, watch, path=path).is_new
     assert "its file is damaged" in watch.said[-1]
-    write_engine(path, path.read_bytes(), replace(good.info, version="1.0.0"))
+    write_engine(path, path.read_bytes(), replace(good.info, version="1.0.0"), GraphStamp("00", ""))
     assert engine(source, rtx, watch, path=path).is_new
     assert "another version of TensorRT" in watch.said[-1]
     assert engine(source, rtx, watch, "sm_120", path=path).is_new
@@ -178,6 +179,7 @@ def test_a_graph_is_made_only_when_it_is_needed(
 ) -> None:
     made: list[bytes] = []
     monkeypatch.setattr(obtaining, "build_engine", lambda order, flavour, advance: made.append(order.onnx_bytes) or b"engine")
+    monkeypatch.setattr(obtaining, "hash_graph", bytes.hex)
     source = replace(make_source_from_model(small, "00", 64, half=True, fixed=False), make_onnx=lambda: b"graph")
     first = engine(source, flavour(), watch)
     assert not engine(source, flavour(), watch).is_new
@@ -186,6 +188,53 @@ def test_a_graph_is_made_only_when_it_is_needed(
     assert list_differences(first.path, make_engine_info(source, resolve_target_gpu("sm_120", flavour()), flavour(), 0)) == [
         "another GPU"
     ]
+
+
+def test_an_engine_of_another_exporter_is_kept_while_the_graph_is_the_same(
+    small: UpscaleModel, flavour: Callable[..., TensorRTPackage], watch: Watch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two releases of the exporter, and engines from before there were stamps."""
+    monkeypatch.setattr(obtaining, "build_engine", lambda order, flavour, advance: b"engine")
+    made = make_source_from_model(small, "00", 64, half=True, fixed=False)
+    first = engine(made, flavour(), watch)
+    assert not engine(replace(made, make_onnx=lambda: pytest.fail("exported again")), flavour(), watch).is_new
+    newer = replace(made, exporter="newer")
+    assert not engine(newer, flavour(), watch).is_new  # exported, and the same
+    assert not engine(replace(newer, make_onnx=lambda: pytest.fail("exported again")), flavour(), watch).is_new
+    other = replace(made, exporter="newest", make_onnx=lambda: export_onnx(small, half=False).content)
+    assert engine(other, flavour(), watch).is_new
+    assert watch.said == [f"Building the engine {first.path.name} again: another ONNX graph."]
+    facts = json.loads(get_info_path(first.path).read_text())
+    get_info_path(first.path).write_text(json.dumps({name: facts[name] for name in facts if name not in ("graph", "exporter")}))
+    assert not engine(made, flavour(), watch).is_new
+    assert json.loads(get_info_path(first.path).read_text())["graph"] == hash_graph(made.make_onnx())
+
+
+def test_the_hash_of_a_graph_follows_what_it_computes_and_not_its_names(small: UpscaleModel) -> None:
+    import onnx
+
+    content = export_onnx(small).content
+    model = onnx.load_from_string(content)
+    for node in model.graph.node:
+        node.name = f"other {node.name}"
+        for names in (node.input, node.output):
+            names[:] = [name if name in ("input", "output", "") else f"other {name}" for name in names]
+    for weight in model.graph.initializer:
+        weight.name = f"other {weight.name}"
+    model.producer_version = "9.9"
+    assert hash_graph(model.SerializeToString()) == hash_graph(content)
+    model.graph.node[-1].op_type = "Relu"
+    assert hash_graph(model.SerializeToString()) != hash_graph(content)
+    assert hash_graph(export_onnx(small, size=(64, 64)).content) != hash_graph(content)
+
+
+def test_the_graph_of_engines_without_a_stamp_is_still_exported(small: UpscaleModel) -> None:
+    """If this fails, engines without a stamp are no longer what would be built now: ``_has_other_graph`` must reject them."""
+    import onnx
+
+    graph = onnx.load_from_string(export_onnx(small, half=True).content).graph
+    expected = "Conv PRelu Conv PRelu Conv PRelu Conv DepthToSpace Resize Add Clip"
+    assert [node.op_type for node in graph.node if node.op_type not in ("Constant", "Identity")] == expected.split()
 
 
 def test_phases_inside_phases_become_one_number_that_only_grows() -> None:

@@ -9,6 +9,7 @@ import pytest
 from upscale8k.runtime.errors import OutputError
 from upscale8k.runtime.trt.engine_info import (
     EngineInfo,
+    GraphStamp,
     get_info_path,
     is_intact,
     list_differences,
@@ -16,6 +17,7 @@ from upscale8k.runtime.trt.engine_info import (
     write_engine,
 )
 
+GRAPH = GraphStamp("ef" * 32, "1")
 STAMP = EngineInfo(
     weights="ab" * 32,
     scale=4,
@@ -35,7 +37,7 @@ STAMP = EngineInfo(
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Path:
-    write_engine(tmp_path / "x.trt", b"an engine", STAMP)
+    write_engine(tmp_path / "x.trt", b"an engine", STAMP, GRAPH)
     return tmp_path / "x.trt"
 
 
@@ -102,6 +104,6 @@ def test_the_old_stamp_never_vouches_for_a_new_engine(engine: Path, monkeypatch:
 
     monkeypatch.setattr(Path, "replace", fails_for_the_stamp)
     with pytest.raises(OutputError, match="the disk is full"):
-        write_engine(engine, b"another", replace(STAMP, precision="fp32"))
+        write_engine(engine, b"another", replace(STAMP, precision="fp32"), GRAPH)
     assert list_differences(engine, STAMP)
     assert not list(engine.parent.glob("*.part"))

@@ -13,7 +13,7 @@ import torch
 from upscale8k.runtime.errors import HardwareMissing, ModelDamaged, OutOfMemory, WorkflowError
 from upscale8k.runtime.models.upscale_model import UpscaleModel
 from upscale8k.runtime.trt import engine_session as sessions
-from upscale8k.runtime.trt.engine_info import EngineInfo, write_engine
+from upscale8k.runtime.trt.engine_info import EngineInfo, GraphStamp, write_engine
 from upscale8k.runtime.trt.engine_session import open_engine_session
 from upscale8k.runtime.trt.get_or_build import AttachedEngine, attach_engine, get_engine
 from upscale8k.runtime.trt.target_gpu import TensorRTPackage
@@ -118,7 +118,7 @@ def gpu(context: Context, monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
 
 @pytest.fixture
 def engine(tmp_path: Path) -> Path:
-    write_engine(tmp_path / "x.trt", b"engine", stamp())
+    write_engine(tmp_path / "x.trt", b"engine", stamp(), GraphStamp("00", ""))
     return tmp_path / "x.trt"
 
 
@@ -183,7 +183,7 @@ def test_a_cache_of_kernels_that_cannot_be_written_is_no_failure(engine: Path, o
 
 def test_a_new_engine_has_no_kernels_of_the_old_one(engine: Path) -> None:
     engine.with_name("x.trt.cache").write_bytes(b"kernels")
-    write_engine(engine, b"other", stamp())
+    write_engine(engine, b"other", stamp(), GraphStamp("00", ""))
     assert not engine.with_name("x.trt.cache").exists()
 
 
