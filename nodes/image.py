@@ -122,7 +122,8 @@ class ImageIn:
     def run(self, image: str, max_megapixels: int = 1000) -> tuple[Any, Any]:
         from ..runtime.comfyui import read_image
 
-        return read_image(self.host.find_input(image), max_pixels=self.host.get_max_input_pixels(max_megapixels * 1_000_000))
+        limit = self.host.get_max_input_pixels(max_megapixels * 1_000_000)
+        return read_image(self.host.find_input(image), max_pixels=limit, open_progress=self.host.progress)
 
 
 class ImageOut:
@@ -190,7 +191,8 @@ class ImageOut:
             overwrite=if_exists == REPLACE,
         )
         find_path = make_numbered_path_finder(self.host, "output") if if_exists == NUMBER else make_exact_path_finder(self.host)
-        return {"ui": {"images": format_ui_files(self.host, "output", write_images(images, source, write_request, find_path))}}
+        paths = write_images(images, source, write_request, find_path, self.host.progress)
+        return {"ui": {"images": format_ui_files(self.host, "output", paths)}}
 
 
 NODES: dict[str, tuple[type, str]] = {

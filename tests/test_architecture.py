@@ -32,7 +32,7 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
     "runtime/file_lock": {"runtime/errors"},
     "runtime/host": ROOT_MODULES | {"runtime/atomic_write"},
     "runtime/hardware": ROOT_MODULES | {"runtime/atomic_write", BACKEND_TABLE},
-    "runtime/images": BASE | {"runtime/atomic_write"},
+    "runtime/images": BASE | {"runtime/atomic_write", "runtime/hardware"},
     "runtime/metrics": BASE | {"runtime/images"},
     "runtime/models": BASE | {"runtime/atomic_write", "runtime/checksum", "runtime/file_lock"},
     "runtime/comfyui": BASE

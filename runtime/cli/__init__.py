@@ -25,7 +25,7 @@ import threading
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
-from ..errors import Cancelled, Upscale8KError
+from ..errors import Cancelled, MediaError, Upscale8KError
 from .program_name import insert_program_name
 
 
@@ -41,6 +41,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _report_failure(Cancelled("Stopped."), arguments)
     except Upscale8KError as error:
         return _report_failure(error, arguments)
+    except OSError as error:
+        if error.filename is None:
+            raise
+        # A folder that may not be entered, a name that is too long: whatever looked at the path first.
+        what = f"{error.filename} cannot be used: {error.strerror}."
+        return _report_failure(MediaError(what, "Check the name and the permissions of its folder."), arguments)
 
 
 @contextmanager

@@ -58,8 +58,8 @@ def check_weights(folders: Sequence[Path]) -> Iterator[Finding]:
 
 def check_writable(description: str, folder: Path) -> Finding:
     """Check that a file can be created in ``folder``, or the folder itself if it does not exist."""
-    existing = next((existing for existing in (folder, *folder.parents) if existing.exists()), folder)
     try:
+        existing = next((existing for existing in (folder, *folder.parents) if existing.exists()), folder)
         with tempfile.TemporaryFile(dir=existing):
             pass
     except OSError as error:

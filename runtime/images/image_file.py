@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -36,9 +37,9 @@ ImageFormat: TypeAlias = Literal["png", "jpeg", "webp", "tiff", "avif", "exr", "
 class ImageFile:
     """An image as stored in its file.
 
-    Kept, and written back by ``write``: pixels, depth, alpha, ICC profile, transfer, EXIF, resolution, chromaticities.
-    Dropped: further pages, frames and layers, thumbnails, XMP, IPTC, PNG text, gain maps, extra channels, color tables,
-    the CMYK values of a CMYK file (converted to RGB by the simple formula, without its profile), a PNG's gAMA and cHRM.
+    Kept, and written back by ``write``: pixels, depth, alpha, ICC profile, transfer, EXIF, resolution, chromaticities, color
+    chunks. Dropped: thumbnails, XMP, IPTC, PNG text, gain maps, color tables, and what ``losses`` names: further pages, frames,
+    layers and channels, and the CMYK values of a CMYK file (converted to RGB by the simple formula, without its profile).
     """
 
     pixels: Floats
@@ -58,6 +59,10 @@ class ImageFile:
     """Pixels per inch, horizontal and vertical."""
     chromaticities: tuple[float, ...] | None = None
     """EXR only: x, y of red, green, blue and white."""
+    color_chunks: Mapping[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+    """PNG chunks that give the numbers another meaning than sRGB: cICP (PQ, HLG, P3), gAMA, cHRM. Empty for sRGB."""
+    losses: tuple[str, ...] = ()
+    """What the file holds and this value does not, as clauses that follow the name: ``has 12 pages; the first is read``."""
 
     def __post_init__(self) -> None:
         if self.pixels.dtype != np.float32 or self.pixels.ndim != 3 or self.pixels.shape[2] not in (1, 2, 3, 4):

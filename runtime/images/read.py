@@ -9,13 +9,14 @@ from ..media import Floats
 from . import metadata
 from .formats.header import MAX_PIXELS, read_header, translate_decoder_errors
 from .formats.image_decoders import decode_image
+from .formats.png import describe_color
 from .image_file import ImageFile
 
 
 def read_image_file(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) -> ImageFile:
     """Read a PNG, JPEG, WebP, TIFF, AVIF, EXR, JPEG XL, BMP or GIF file, whatever its suffix.
 
-    Of several pages, frames or EXR parts the first is read. Values are kept as stored, without color conversion, except CMYK
+    Of several pages, frames or EXR parts the first is read, which ``losses`` says. Values are kept as stored, without color conversion, except CMYK
     to RGB (by the simple formula), YCbCr and palettes to RGB, and associated alpha to straight. An EXR is cropped or padded to
     its display window. The profile says whether values are linear light; without one, those of EXR and float files are.
 
@@ -29,6 +30,10 @@ def read_image_file(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) 
         found = decode_image(file_path, header)
         exif = metadata.remove_stale_tags(found.exif)
     icc = found.icc if found.icc and metadata.is_profile_for(found.icc, found.pixels.shape[2]) else None
+    if found.icc and not icc and not any("CMYK" in loss for loss in found.losses):
+        found.losses.append("has a color profile for other channels than its own; it is dropped")
+    if found.color_chunks:
+        found.losses.append(f"is {describe_color(found.color_chunks)}: of the formats here only PNG keeps that")
     return ImageFile(
         pixels=apply_orientation(found.pixels, found.orientation),
         bits=found.bits,
@@ -38,6 +43,8 @@ def read_image_file(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) 
         exif=exif,
         resolution=_orient_resolution(found.resolution, found.orientation),
         chromaticities=found.chromaticities,
+        color_chunks=found.color_chunks,
+        losses=tuple(found.losses),
     )
 
 

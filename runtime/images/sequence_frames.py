@@ -38,7 +38,7 @@ def make_frame_reader(max_pixels: int, on_message: Callable[[str], None]) -> Cal
 
 
 def _find_losses(image: ImageFile) -> list[str]:
-    losses: list[str] = []
+    losses = [f"it {loss}." for loss in image.losses]
     if image.has_alpha:
         losses.append("the alpha channel is dropped, because video has none.")
     if image.bits == 32 and float(image.pixels[:, :, :3].max()) > 1.0:

@@ -15,6 +15,7 @@ from ..media import Floats, Pixels, Size, has_alpha
 from . import metadata
 from .formats import image_encoders
 from .formats.image_encoders import EncodeJob
+from .formats.png import describe_color
 from .image_file import BitDepth, ImageFormatError, Transfer
 from .sample_conversion import linear_image_to_srgb, srgb_image_to_linear
 
@@ -67,6 +68,7 @@ def write_image_file(
     quality: int | None = None,
     lossless: bool | None = None,
     numbered: bool = False,
+    color_chunks: Mapping[bytes, bytes] | None = None,
 ) -> Path:
     """Write an image file. It gets its final name when it is complete on disk (fsync).
 
@@ -86,6 +88,7 @@ def write_image_file(
         quality: 1 to 100, for JPEG (default 95), AVIF (90), WebP and JPEG XL (default: lossless). Others ignore it.
         lossless: True requires it, False selects quality 95 for a format that is lossless by default.
         numbered: ``path`` has a number that we chose; an existing file is kept, and the next free number is taken.
+        color_chunks: as in ``ImageFile``; PNG only, others raise, because the numbers would be shown as sRGB.
 
     Returns:
         The path of the file, which is ``path`` unless ``numbered`` changes it.
@@ -106,6 +109,12 @@ def write_image_file(
             "Write a TIFF with bits=32 instead.",
             path=file_path,
         )
+    if color_chunks and output_format is not _PNG:
+        raise OutputError(
+            f"{file_path.name} would lose its colors: {output_format.name} stores no {describe_color(color_chunks)} here.",
+            "Write a PNG, or convert the image to sRGB first.",
+            path=file_path,
+        )
     job = EncodeJob(
         pixels,
         depth,
@@ -116,6 +125,7 @@ def write_image_file(
         chromaticities,
         text or {},
         _choose_conversion(transfer, metadata.resolve_stored_transfer(icc, exr=output_format is _EXR, floating=depth == 32)),
+        color_chunks=color_chunks or {},
     )
     return save_image(file_path, lambda temp: output_format.encoder(job, temp), numbered=numbered)
 

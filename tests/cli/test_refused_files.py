@@ -251,3 +251,8 @@ def test_a_image_of_numbers_that_are_none_is_refused(place: Place) -> None:
     cv2.imwrite("input/nan.tiff", np.full((8, 8, 3), np.nan, np.float32))
     answer = place("upscale", "input/nan.tiff", "-o", "output/nan.png", "--to", "2x", *NULL)
     place.refuses(answer, "nan.tiff", "not numbers")
+
+
+def test_a_path_that_the_system_refuses_is_a_sentence(place: Place) -> None:
+    """As in a folder that may not be entered, which a test of root cannot make."""
+    place.refuses(place("upscale", "a" * 300, "-o", "o.png"), "File name too long")

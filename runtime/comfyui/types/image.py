@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -22,6 +22,7 @@ from ...images import (
     write_image_file,
 )
 from ...media import Floats
+from ...progress import OpenProgress, open_silent_progress
 from ..builtin.load_save_image import load_image, save_png
 
 
@@ -41,6 +42,7 @@ class ImageSource:
     exif: bytes | None
     resolution: tuple[float, float] | None
     chromaticities: tuple[float, ...] | None
+    color_chunks: Mapping[bytes, bytes] = field(default_factory=dict[bytes, bytes])
 
 
 @dataclass(frozen=True)
@@ -62,19 +64,25 @@ class FindOutputPath(Protocol):
     def __call__(self, stem: str, suffix: str, index: int, *, width: int, height: int) -> Path: ...
 
 
-def read_image(path: Path, *, max_pixels: int) -> tuple[torch.Tensor, ImageSource]:
+def read_image(
+    path: Path, *, max_pixels: int, open_progress: OpenProgress = open_silent_progress
+) -> tuple[torch.Tensor, ImageSource]:
     """Read an image file as IMAGE (1, H, W, 3), or (1, H, W, 4) with alpha, float32 in 0..1, and its other properties.
 
     Linear images are encoded as sRGB, which models are trained on; highlights above 1 are scaled down with the rest, and
-    ``write_images`` scales them up again. Values below 0, and above 1 in a float file that is not linear, are clipped.
+    ``write_images`` scales them up again. Values below 0, and above 1 in a float file that is not linear, are clipped;
+    this and everything else that is lost is a message.
     Raises ``MediaError`` as ``read_image_file`` does.
     """
     image = read_image_file(path, max_pixels=max_pixels)
-    pixels, peak = image.pixels, 1.0
+    pixels, peak, losses = image.pixels, 1.0, list(image.losses)
     if image.transfer == "linear":
         peak = max(1.0, float(pixels[:, :, : _count_color_channels(pixels)].max()))
         pixels = linear_image_to_srgb(pixels, peak=peak)
     if image.bits == 32:
+        lowest, highest = float(pixels.min()), float(pixels.max())
+        losses += ["has values below 0; they become 0"] if lowest < 0 else []
+        losses += [f"has values up to {highest:g}; those above 1 become 1"] if highest > 1.0001 else []
         pixels = pixels.clip(0.0, 1.0)
     grey = _count_color_channels(pixels) == 1
     if grey:
@@ -89,21 +97,37 @@ def read_image(path: Path, *, max_pixels: int) -> tuple[torch.Tensor, ImageSourc
         exif=image.exif,
         resolution=image.resolution,
         chromaticities=image.chromaticities,
+        color_chunks=image.color_chunks,
     )
+    _report(open_progress, [f"{path.name} {loss}." for loss in losses])
     return torch.as_tensor(np.ascontiguousarray(pixels))[None], source
 
 
+def _report(open_progress: OpenProgress, messages: list[str]) -> None:
+    if messages:
+        with open_progress(1, "image") as progress:
+            for message in messages:
+                progress.message(message)
+            progress.advance()
+
+
 def write_images(
-    images: torch.Tensor, source: ImageSource | None, options: ImageSaveOptions, find_output_path: FindOutputPath
+    images: torch.Tensor,
+    source: ImageSource | None,
+    options: ImageSaveOptions,
+    find_output_path: FindOutputPath,
+    open_progress: OpenProgress = open_silent_progress,
 ) -> list[Path]:
     """Write each image of ``images`` (B, H, W, C) to its own file; return the paths.
 
     ``options`` take precedence; bit depth, gray, profile and metadata otherwise follow ``source`` as far as the format holds
-    them. Highlights above 1 are kept where the format can. Raises ``OutputError`` for options that the format cannot hold.
+    them; depth and highlights above 1 that it cannot hold are a message. Raises ``OutputError`` for options that the format cannot hold.
     """
     stem, suffix = _resolve_stem_and_suffix(options, source)
     output_format = OUTPUT_FORMATS[suffix.lower()]
     written: list[Path] = []
+    if source:
+        _report(open_progress, _find_depth_losses(stem + suffix, source, options, output_format))
     for index, image in enumerate(images):
         height, width = image.shape[:2]
         path = find_output_path(stem, suffix, index, width=width, height=height)
@@ -143,7 +167,18 @@ def _write_image(
         # 100 selects lossless compression in formats that have it.
         quality=None if options.quality == 100 and output_format.default_quality is None else options.quality,
         numbered=not options.overwrite,
+        color_chunks=source.color_chunks if source else None,
     )
+
+
+def _find_depth_losses(name: str, source: ImageSource, options: ImageSaveOptions, output_format: OutputFormat) -> list[str]:
+    bits = options.bits or _choose_bit_depth(source.bits, output_format)
+    losses: list[str] = []
+    if options.bits is None and bits < source.bits:
+        losses.append(f"{name}: {output_format.name} stores {bits} bits; the source has {source.bits}.")
+    if source.peak > 1.0 and bits < 32 and output_format.name != "EXR":
+        losses.append(f"{name}: highlights up to {source.peak:g} are cut at 1; EXR, and TIFF with 32 bits, keep them.")
+    return losses
 
 
 def _choose_bit_depth(bits: BitDepth, output_format: OutputFormat) -> BitDepth:

@@ -5,19 +5,21 @@ from __future__ import annotations
 from pathlib import Path
 
 
-def verify_blocks(path: Path) -> None:
-    """Detect a GIF that is truncated between two frames; decoders do not.
+def verify_blocks(path: Path) -> int:
+    """Return the number of frames. A GIF that is truncated between two of them is detected; decoders do not.
 
     Raises:
         ValueError: the file ends before its trailer.
     """
-    data = path.read_bytes()
+    data, frames = path.read_bytes(), 0
     try:
         offset = 13 + _count_color_table_bytes(data[10])
         while data[offset] != 0x3B:
+            frames += data[offset] == 0x2C
             offset = _skip_block(data, offset)
     except IndexError as error:
         raise ValueError("the file ends before its last block") from error
+    return frames
 
 
 def _skip_block(data: bytes, offset: int) -> int:

@@ -14,6 +14,7 @@ import OpenImageIO as oiio
 from PIL import AvifImagePlugin, BmpImagePlugin, GifImagePlugin, ImageFile, JpegImagePlugin
 
 from ...errors import MediaError, Upscale8KError
+from ...hardware import query_memory
 from ...media import Size
 from ..image_file import ImageFormat, ImageFormatError
 from . import jxl, png, webp
@@ -57,6 +58,7 @@ def read_header(path: Path, max_pixels: int = MAX_PIXELS) -> ImageHeader:
     with translate_decoder_errors(path):
         size = _read_size(path, found)
     check_pixel_limit(path, size, max_pixels)
+    _check_memory(path, size)
     return ImageHeader(found, size)
 
 
@@ -98,6 +100,22 @@ def check_pixel_limit(path: Path, size: Size, max_pixels: int) -> None:
             f"If this size is right, allow it on the command line with --max-pixels {size.pixel_count}.",
             path=path,
         )
+
+
+def _check_memory(path: Path, size: Size) -> None:
+    """Raise ``MediaError`` if the image as float RGB exceeds the free memory: a bomb may be far below the limit of pixels."""
+    required_bytes = size.pixel_count * 12
+    if required_bytes > _ALWAYS_BYTES and required_bytes > (free_bytes := query_memory().available):
+        raise MediaError(
+            f"By its header {path.name} has {size} pixels: it takes {required_bytes / 1e9:.1f} GB of memory to be read, and "
+            f"{free_bytes / 1e9:.1f} GB are free.",
+            "Close other programs, or reduce or crop the image first.",
+            path=path,
+        )
+
+
+_ALWAYS_BYTES = 1 << 30
+"""Below this the free memory is not asked for."""
 
 
 class _SuppressWarnings:
@@ -152,7 +170,7 @@ def _read_size(path: Path, image_format: ImageFormat) -> Size:
     if image_format == "png":
         return png.read_size(path)
     if image_format == "jxl":
-        return jxl.read_size(path)
+        return jxl.read_header(path).size
     if image_format == "webp":
         return webp.read_size(path)
     if image_format in PILLOW_READERS:

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
@@ -23,7 +23,7 @@ from ...media import Floats, Pixels, has_alpha
 from .. import metadata
 from ..image_file import BitDepth, ImageFormat, ImageFormatError
 from ..sample_conversion import get_full_scale, iter_strips, to_floats
-from . import gif, png, webp
+from . import gif, jxl, png, tiff, webp
 from .header import PILLOW_READERS, ImageHeader, open_oiio
 
 
@@ -38,6 +38,13 @@ class DecodedImage:
     exif: bytes | None = None
     resolution: tuple[float, float] | None = None
     chromaticities: tuple[float, ...] | None = None
+    color_chunks: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+    losses: list[str] = field(default_factory=list[str])
+    """As in ``ImageFile``."""
+
+    def add_count_loss(self, count: int, unit: str) -> None:
+        if count > 1:
+            self.losses.append(f"has {count} {unit}; the first is read")
 
 
 def decode_image(path: Path, header: ImageHeader) -> DecodedImage:
@@ -53,6 +60,8 @@ def _decode_png(path: Path) -> DecodedImage:
     decoded.exif = chunks.get(b"eXIf")
     decoded.orientation = metadata.parse_orientation(decoded.exif)
     decoded.resolution = png.parse_resolution(chunks[b"pHYs"]) if b"pHYs" in chunks else None
+    decoded.color_chunks = png.select_color_chunks(chunks)
+    decoded.add_count_loss(int.from_bytes(chunks.get(b"acTL", b"")[:4]), "frames")
     return decoded
 
 
@@ -61,6 +70,8 @@ def _decode_jpeg(path: Path) -> DecodedImage:
     decoded = _decode_integers(source, _select_channels(source.spec()))
     with PILLOW_READERS["jpeg"](path) as image:
         _copy_pillow_metadata(decoded, image.info)
+        if image.mode == "CMYK":
+            decoded.losses.append(_CMYK_LOSS)
     return decoded
 
 
@@ -71,47 +82,69 @@ def _decode_webp(path: Path) -> DecodedImage:
     decoded.icc = chunks.get(b"ICCP")
     decoded.exif = chunks[b"EXIF"].removeprefix(b"Exif\0\0") if b"EXIF" in chunks else None
     decoded.orientation = metadata.parse_orientation(decoded.exif)
+    decoded.add_count_loss(len(chunks.get(b"ANMF", b"")), "frames")
     return decoded
 
 
 def _decode_tiff(path: Path) -> DecodedImage:
+    page, page_count = tiff.find_main_page(path)
     source = open_oiio(path)
+    if not source.seek_subimage(page, 0):
+        raise ValueError(source.geterror())
     spec = source.spec()
-    _reject_unsupported_tiff(spec)
+    photometric = spec.get_int_attribute("tiff:PhotometricInterpretation", 2)
+    _reject_unsupported_tiff(spec, photometric)
     is_float = spec.format.basetype in _FLOAT_TYPES
     decoded = _decode_floats(source, _select_channels(spec)) if is_float else _decode_integers(source, _select_channels(spec))
+    if photometric == tiff.WHITE_IS_ZERO and decoded.bits == 16:  # OpenImageIO inverts 8 bits only
+        np.subtract(1, decoded.pixels[:, :, 0], out=decoded.pixels[:, :, 0])
     decoded.icc = _get_icc_profile(spec)
     decoded.exif = metadata.tiff_tags_to_exif(spec)
     decoded.orientation = spec.get_int_attribute("Orientation", 1)
     decoded.resolution = _get_resolution(spec)
+    decoded.add_count_loss(page_count, "pages")
+    _add_channel_loss(decoded, spec)
+    if photometric == tiff.CMYK:
+        decoded.losses.append(_CMYK_LOSS)
     return decoded
 
 
 def _decode_exr(path: Path) -> DecodedImage:
     source = open_oiio(path)
     spec = source.spec()
+    part_count = spec.get_int_attribute("oiio:subimages", 1)
     if spec.deep:
         raise ImageFormatError("it holds deep pixels, several samples each", "Flatten it first.")
     if spec.format.basetype not in _FLOAT_TYPES:
         raise ImageFormatError(f"its channels are {spec.format}", "Save them as half or float.")
     decoded = _decode_floats(source, _select_exr_channels(spec))
+    decoded.add_count_loss(part_count, "parts")
     decoded.pixels = _fit_to_display_window(decoded.pixels, spec)
+    _add_channel_loss(decoded, spec)
     chromaticities: Any = spec.getattribute("chromaticities")
     decoded.chromaticities = tuple(float(value) for value in chromaticities) if chromaticities is not None else None
     return decoded
 
 
 def _decode_jxl(path: Path) -> DecodedImage:
+    header = jxl.read_header(path)
+    if header.is_animated:
+        raise ImageFormatError("it is animated, and only its last frame could be read", "Export the frames as images.")
     source = open_oiio(path)
     spec = source.spec()
+    if header.extra_channels and spec.nchannels == 1:
+        raise ImageFormatError("it is grey with transparency or another extra channel", "Save it as RGB, or as PNG.")
     is_float = spec.format.basetype in _FLOAT_TYPES
     decoded = _decode_floats(source, _select_channels(spec)) if is_float else _decode_integers(source, _select_channels(spec))
     decoded.icc = _get_icc_profile(spec)
+    if header.extra_channels > has_alpha(decoded.pixels):
+        decoded.losses.append("has extra channels besides color and alpha; they are dropped")
     return decoded
 
 
 _FLOAT_TYPES = (oiio.HALF, oiio.FLOAT, oiio.DOUBLE)
 _BIT_DEPTHS: dict[Any, BitDepth] = {oiio.UINT8: 8, oiio.UINT16: 16}
+_CMYK_LOSS = "is CMYK; it is converted to RGB by the simple formula, without its profile"
 # By TIFF's numbers: none, CCITT RLE, Group 3, Group 4, LZW, JPEG, Deflate (twice), PackBits.
 _SUPPORTED_TIFF_COMPRESSIONS = (1, 2, 3, 4, 5, 7, 8, 32946, 32773)
 _UNSUPPORTED_TIFF_COLORS = {
@@ -230,14 +263,21 @@ def _fit_to_display_window(pixels: Floats, spec: oiio.ImageSpec) -> Floats:
     return display_pixels
 
 
-def _reject_unsupported_tiff(spec: oiio.ImageSpec) -> None:
+def _add_channel_loss(decoded: DecodedImage, spec: oiio.ImageSpec) -> None:
+    if spec.nchannels > decoded.pixels.shape[2] and spec.nchannels - (spec.alpha_channel >= 0) not in (1, 3):
+        decoded.losses.append(f"has {spec.nchannels} channels; {decoded.pixels.shape[2]} are read")
+
+
+def _reject_unsupported_tiff(spec: oiio.ImageSpec, photometric: int) -> None:
     compression = spec.get_int_attribute("tiff:Compression", 1)
     if compression not in _SUPPORTED_TIFF_COMPRESSIONS:
         name = spec.get_string_attribute("compression") or "unknown"
         raise ImageFormatError(f"its compression is {name} (number {compression})", "Save it with LZW or Deflate.")
-    color = _UNSUPPORTED_TIFF_COLORS.get(spec.get_int_attribute("tiff:PhotometricInterpretation", 2))
+    color = _UNSUPPORTED_TIFF_COLORS.get(photometric)
     if color:
         raise ImageFormatError(f"its colors are {color}", "Save it as RGB.")
+    if photometric == tiff.WHITE_IS_ZERO and spec.format.basetype in _FLOAT_TYPES:
+        raise ImageFormatError("its floats count from white (0) to black", "Save it with black as 0.")
 
 
 def _get_icc_profile(spec: oiio.ImageSpec) -> bytes | None:
@@ -252,8 +292,10 @@ def _get_resolution(spec: oiio.ImageSpec) -> tuple[float, float] | None:
 
 
 def _decode_gif(path: Path) -> DecodedImage:
-    gif.verify_blocks(path)
-    return _decode_with_pillow(path, "gif")
+    frame_count = gif.verify_blocks(path)
+    decoded = _decode_with_pillow(path, "gif")
+    decoded.add_count_loss(frame_count, "frames")
+    return decoded
 
 
 def _decode_with_pillow(path: Path, image_format: ImageFormat) -> DecodedImage:
@@ -263,6 +305,8 @@ def _decode_with_pillow(path: Path, image_format: ImageFormat) -> DecodedImage:
         samples = np.asarray(image if image.mode == pillow_mode else image.convert(pillow_mode))
         decoded = DecodedImage(_scale_to_floats(samples, 255), 8)
         _copy_pillow_metadata(decoded, image.info)
+        if image_format == "avif":
+            decoded.add_count_loss(getattr(image, "n_frames", 1), "frames")
     return decoded
 
 
@@ -271,7 +315,7 @@ _PILLOW_MODES = {"1": "L", "L": "L", "LA": "LA", "RGB": "RGB", "RGBA": "RGBA"}
 
 def _decode_avif(path: Path) -> DecodedImage:
     decoded = _decode_with_pillow(path, "avif")
-    depth = _read_avif_bit_depth(path)
+    depth, decoded.color_chunks = _read_avif_properties(path)
     if depth > 8:
         samples = cv2.imdecode(np.fromfile(path, np.uint8), cv2.IMREAD_UNCHANGED)
         if samples is None:
@@ -283,15 +327,24 @@ def _decode_avif(path: Path) -> DecodedImage:
     return decoded
 
 
-def _read_avif_bit_depth(path: Path) -> int:
-    """Return 8, 10 or 12, by the AV1 configuration box (AV1-ISOBMFF 1.3, 2.3.3: high_bitdepth, twelve_bit)."""
+def _read_avif_properties(path: Path) -> tuple[int, dict[bytes, bytes]]:
+    """Return the depth, 8, 10 or 12, and the color chunks of a PNG with the same colors.
+
+    The AV1 configuration box (AV1-ISOBMFF 1.3, 2.3.3: high_bitdepth, twelve_bit) and ``nclx`` (ISO/IEC 14496-12, 12.1.5).
+    """
     with path.open("rb") as file:
         head = file.read(64 << 10)
-    offset = head.find(b"av1C\x81")
+    color, offset = head.find(b"colrnclx"), head.find(b"av1C\x81")
+    chunks: dict[bytes, bytes] = {}
+    if 0 <= color < len(head) - 12:
+        primaries, transfer = head[color + 9], head[color + 11]
+        # BT.709 and its equals are what SDR images are tagged with; they are shown as sRGB.
+        chunks = {} if transfer in _SDR_TRANSFERS and primaries in _SDR_PRIMARIES else png.make_cicp(primaries, transfer)
     flags = head[offset + 6] if 0 <= offset < len(head) - 6 else 0
-    if not flags & 0x40:
-        return 8
-    return 12 if flags & 0x20 else 10
+    return (12 if flags & 0x20 else 10) if flags & 0x40 else 8, chunks
+
+
+_SDR_TRANSFERS, _SDR_PRIMARIES = (1, 2, 6, 13, 14, 15), (1, 2, 5, 6)
 
 
 def _scale_to_floats(samples: npt.NDArray[Any], max_value: int) -> Floats:

@@ -57,6 +57,7 @@ class EncodeJob:
     text: Mapping[str, str] = field(default_factory=dict[str, str])
     convert_transfer: Callable[[Floats], Floats] | None = None
     quantize: Callable[[Pixels, int], Pixels] = to_integers
+    color_chunks: Mapping[bytes, bytes] = field(default_factory=dict[bytes, bytes])
 
     def iter_strips(self) -> Iterator[tuple[slice, Pixels]]:
         """Yield strips of rows in the file's transfer; integers stay integers if they need no conversion."""
@@ -77,7 +78,7 @@ class EncodeJob:
 
 def write_png(job: EncodeJob, path: Path) -> None:
     """Compress with OpenCV and insert the metadata chunks; grey with alpha and huge images are written by OpenImageIO."""
-    chunks = png.build_metadata_chunks(job.icc, job.exif, job.resolution, job.text)
+    chunks = png.build_metadata_chunks(job.icc, job.exif, job.resolution, job.text, job.color_chunks)
     channels = job.pixels.shape[2]
     if channels == 2 or job.pixels.size * job.bits // 8 >= _OPENCV_BYTES:
         _write_png_by_rows(job, path, chunks)

@@ -1,4 +1,4 @@
-"""Read the size of a JPEG XL image from its first bytes (ISO/IEC 18181-1, D.2; 18181-2 for the boxes).
+"""Read size, animation and extra channels of a JPEG XL image from its first bytes (ISO/IEC 18181-1, D.2; 18181-2 for the boxes).
 
 OpenImageIO cannot be used for this: its libjxl reader decodes all pixels when a file is opened.
 """
@@ -6,6 +6,7 @@ OpenImageIO cannot be used for this: its libjxl reader decodes all pixels when a
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from os import SEEK_END
 from pathlib import Path
 from typing import BinaryIO
@@ -14,14 +15,24 @@ from ...media import Size
 
 _CODESTREAM = b"\xff\x0a"
 _CONTAINER = b"\0\0\0\x0cJXL "
-_MAX_HEADER_BYTES = 11
-"""Bytes of the signature and of the longest size."""
+_MAX_HEADER_BYTES = 64
+"""Bytes of the signature and of the longest header up to the number of extra channels."""
+_MIN_HEADER_BYTES = 4
 _MAX_BOXES = 10_000
 _RATIOS = {1: (1, 1), 2: (12, 10), 3: (4, 3), 4: (3, 2), 5: (16, 9), 6: (5, 4), 7: (2, 1)}
 
 
-def read_size(path: Path) -> Size:
-    """Return width and height as stored, before the orientation is applied.
+@dataclass(frozen=True)
+class JxlHeader:
+    size: Size
+    """As stored, before the orientation is applied."""
+    is_animated: bool
+    extra_channels: int
+    """Alpha, depth and others."""
+
+
+def read_header(path: Path) -> JxlHeader:
+    """Return what the header of the codestream says.
 
     Raises:
         ValueError: the file ends inside its header.
@@ -30,9 +41,11 @@ def read_size(path: Path) -> Size:
         is_container = file.read(len(_CONTAINER)) == _CONTAINER
         file.seek(0)
         head = _read_codestream_start(file) if is_container else file.read(_MAX_HEADER_BYTES)
-    if not head.startswith(_CODESTREAM) or len(head) < _MAX_HEADER_BYTES:
+    if not head.startswith(_CODESTREAM) or len(head) < _MIN_HEADER_BYTES:
         raise ValueError("the file ends inside its header")
-    return _parse_size_header(_BitReader(head[len(_CODESTREAM) :]))
+    bits = _BitReader(head[len(_CODESTREAM) :])
+    size = _parse_size_header(bits)
+    return JxlHeader(size, *_parse_metadata(bits))
 
 
 def _read_codestream_start(file: BinaryIO) -> bytes:
@@ -75,6 +88,38 @@ def _parse_size_header(bits: _BitReader) -> Size:
         return Size(_parse_dimension(bits, small), height)
     across, down = _RATIOS[ratio]
     return Size(height * across // down, height)
+
+
+def _parse_metadata(bits: _BitReader) -> tuple[bool, int]:
+    """Return whether there are several frames, and the number of extra channels (ISO/IEC 18181-1, D.3)."""
+    is_animated = False
+    if bits.read_bits(1):  # all fields have their defaults
+        return False, 0
+    if bits.read_bits(1):
+        bits.read_bits(3)  # orientation
+        if bits.read_bits(1):
+            _parse_size_header(bits)  # intrinsic size
+        if bits.read_bits(1):
+            _skip_preview(bits)
+        is_animated = bool(bits.read_bits(1))
+        if is_animated:
+            for choices in ((0, 0, 10, 30), (0, 0, 8, 10), (0, 3, 16, 32), (1,)):  # ticks, their divisor, loops, time codes
+                bits.read_bits(choices[bits.read_bits(2)] if len(choices) > 1 else 1)
+    if bits.read_bits(1):  # floats
+        bits.read_bits((0, 0, 0, 6)[bits.read_bits(2)])
+        bits.read_bits(4)
+    else:
+        bits.read_bits((0, 0, 0, 6)[bits.read_bits(2)])
+    bits.read_bits(1)
+    choice = bits.read_bits(2)
+    return is_animated, (0, 1, 2, 1)[choice] + bits.read_bits((0, 0, 4, 12)[choice])
+
+
+def _skip_preview(bits: _BitReader) -> None:
+    widths = (0, 0, 5, 9) if bits.read_bits(1) else (6, 8, 10, 12)
+    bits.read_bits(widths[bits.read_bits(2)])
+    if not bits.read_bits(3):
+        bits.read_bits(widths[bits.read_bits(2)])
 
 
 def _parse_dimension(bits: _BitReader, small: int) -> int:

@@ -15,7 +15,13 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 HEADER_BYTES = 33
 """Signature and IHDR; metadata chunks may follow directly."""
 _BLOCK = 1 << 20
-_METADATA_KINDS = (b"IHDR", b"iCCP", b"eXIf", b"pHYs")
+COLOR_KINDS = (b"cICP", b"mDCV", b"cLLI", b"gAMA", b"cHRM")
+"""Chunks that say what the numbers mean, in the order in which they are written."""
+_METADATA_KINDS = (b"IHDR", b"iCCP", b"eXIf", b"pHYs", b"sRGB", b"acTL", *COLOR_KINDS)
+_SRGB_CODE_POINTS = ((1, 13), (2, 2), (1, 2), (2, 13))
+"""Primaries and transfer of ITU-T H.273 that mean sRGB, or nothing."""
+_SRGB_CHROMATICITIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
+_TRANSFER_NAMES, _PRIMARIES_NAMES = {16: "PQ", 18: "HLG", 8: "linear light", 1: "BT.709"}, {9: "BT.2020", 11: "P3", 12: "P3"}
 _MAX_METADATA_BYTES = 64 << 20  # of an ICC profile or EXIF block, compressed or not
 
 
@@ -85,6 +91,37 @@ def unpack_icc_profile(payload: bytes) -> bytes | None:
         return None
 
 
+def select_color_chunks(chunks: Mapping[bytes, bytes]) -> dict[bytes, bytes]:
+    """Return the chunks of ``COLOR_KINDS`` that are valid (cICP before iCCP, sRGB, and gAMA with cHRM); empty for sRGB."""
+    found = {kind: chunks[kind] for kind in COLOR_KINDS if kind in chunks}
+    if b"cICP" in found:
+        keeps = tuple(found[b"cICP"][:2]) not in _SRGB_CODE_POINTS
+        return {kind: payload for kind, payload in found.items() if kind not in (b"gAMA", b"cHRM")} if keeps else {}
+    if b"iCCP" in chunks or b"sRGB" in chunks:
+        return {}
+    gamma = int.from_bytes(found.get(b"gAMA", b"")) or 45455
+    white_and_primaries = found.get(b"cHRM", b"")
+    numbers = struct.unpack(">8I", white_and_primaries) if len(white_and_primaries) == 32 else _SRGB_CHROMATICITIES
+    is_srgb = abs(gamma - 45455) < 1000 and all(abs(a - b) < 200 for a, b in zip(numbers, _SRGB_CHROMATICITIES, strict=True))
+    return {} if is_srgb else {kind: found[kind] for kind in (b"gAMA", b"cHRM") if kind in found}
+
+
+def make_cicp(primaries: int, transfer: int) -> dict[bytes, bytes]:
+    """Return the color chunks of RGB pixels in full range with these code points of ITU-T H.273; empty for sRGB."""
+    return select_color_chunks({b"cICP": bytes((primaries, transfer, 0, 1))})
+
+
+def describe_color(chunks: Mapping[bytes, bytes]) -> str:
+    """Return what color chunks say: ``PQ, BT.2020`` or ``gamma 1/1.00``."""
+    if b"cICP" in chunks:
+        primaries, transfer = chunks[b"cICP"][:2]
+        names = (_TRANSFER_NAMES.get(transfer, ""), _PRIMARIES_NAMES.get(primaries, ""))
+        return ", ".join(name for name in names if name) or f"code points {primaries}/{transfer}"
+    return f"gamma 1/{100_000 / (int.from_bytes(chunks.get(b'gAMA', b'')) or 45455):.2f}" + ", own primaries" * (
+        b"cHRM" in chunks
+    )
+
+
 def parse_resolution(payload: bytes) -> tuple[float, float] | None:
     """Return the resolution of a pHYs chunk in pixels per inch, or None if its unit is not the metre."""
     if len(payload) != 9 or payload[8] != 1:
@@ -99,10 +136,15 @@ def build_chunk(kind: bytes, payload: bytes) -> bytes:
 
 
 def build_metadata_chunks(
-    icc: bytes | None, exif: bytes | None, resolution: tuple[float, float] | None, text: Mapping[str, str]
+    icc: bytes | None,
+    exif: bytes | None,
+    resolution: tuple[float, float] | None,
+    text: Mapping[str, str],
+    color_chunks: Mapping[bytes, bytes] | None = None,
 ) -> bytes:
     """Build the chunks between IHDR and the pixels."""
-    chunks = [build_chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc))] if icc else []
+    chunks = [build_chunk(kind, payload) for kind, payload in (color_chunks or {}).items()]
+    chunks += [build_chunk(b"iCCP", b"ICC Profile\0\0" + zlib.compress(icc))] if icc else []
     if resolution:
         chunks.append(build_chunk(b"pHYs", struct.pack(">IIB", *(round(value / 0.0254) for value in resolution), 1)))
     if exif:

@@ -30,12 +30,18 @@ def read_size(path: Path) -> Size:
 
 
 def verify_chunks(path: Path) -> dict[bytes, bytes]:
-    """Walk the chunks of a file and return the payloads of EXIF and ICCP.
+    """Walk the chunks of a file; return the payloads of EXIF and ICCP, and under ANMF one byte for each frame of an animation.
 
     Raises:
         ValueError: the file ends before its last chunk.
     """
-    return {kind: payload for kind, payload in _iter_chunks(path.read_bytes()) if kind in (b"EXIF", b"ICCP")}
+    chunks: dict[bytes, bytes] = {}
+    for kind, payload in _iter_chunks(path.read_bytes()):
+        if kind in (b"EXIF", b"ICCP"):
+            chunks[kind] = payload
+        elif kind == b"ANMF":
+            chunks[kind] = chunks.get(kind, b"") + b"\0"
+    return chunks
 
 
 def _iter_chunks(data: bytes) -> Iterator[tuple[bytes, bytes]]:

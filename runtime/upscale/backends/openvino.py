@@ -7,7 +7,9 @@ fp32 is requested explicitly, because by default OpenVINO computes in bf16 on a 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import sys
+from types import ModuleType
+from typing import TYPE_CHECKING, Any, cast
 
 from ...errors import HardwareMissing, WorkflowError
 from ...models import UpscaleModel
@@ -27,7 +29,7 @@ class OpenVinoBackend:
     def __init__(self, model: UpscaleModel, device: torch.device, precision: ResolvedPrecision) -> None:
         self.warnings: list[str] = []
         self._model = model
-        core: Any = import_library("openvino", "pip install openvino onnx").Core()
+        core: Any = _import_without_telemetry().Core()
         self._device = _select_device(device.type, core)
         self._request: Any = _compile_model(core, get_onnx_graph(model, "openvino"), self._device, precision)
 
@@ -45,6 +47,16 @@ class OpenVinoBackend:
             if not mentions_out_of_memory(error):
                 raise
             raise make_tile_error(planes.shape[3], planes.shape[2], self._device, "OpenVINO's ") from error
+
+
+def _import_without_telemetry() -> Any:
+    """Import OpenVINO as if its telemetry package were missing: on import it asks www.google-analytics.com and writes ~/intel."""
+    sys.modules.setdefault("openvino_telemetry", cast("ModuleType", None))  # None makes an import of it fail
+    try:
+        return import_library("openvino", "pip install openvino onnx")
+    finally:
+        if sys.modules["openvino_telemetry"] is cast("ModuleType", None):
+            del sys.modules["openvino_telemetry"]
 
 
 def _select_device(kind: str, core: Any) -> str:

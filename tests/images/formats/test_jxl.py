@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from upscale8k.runtime.images.formats.jxl import read_size
+from upscale8k.runtime.images.formats.jxl import read_header
 from upscale8k.runtime.images.read import read_image_file
 from upscale8k.runtime.media.geometry import Size
 
@@ -48,7 +48,7 @@ def test_the_size_is_that_of_the_codestream_and_not_of_what_stands_before_it(
 ) -> None:
     path = tmp_path / "a.jxl"
     path.write_bytes(SIGNATURE + KIND + box(b"Exif", MISLEADING) + long_box(b"xml ", MISLEADING) + lay(b"jxlc", codestream))
-    assert read_size(path) == Size(61, 40)
+    assert read_header(path).size == Size(61, 40)
     assert read_image_file(path).pixels.shape == (40, 61, 3)
 
 
@@ -57,12 +57,12 @@ def test_a_codestream_in_parts_is_put_together(cut: int, tmp_path: Path, codestr
     first, second = b"\0\0\0\0" + codestream[:cut], b"\x80\0\0\1" + codestream[cut:]
     path = tmp_path / "a.jxl"
     path.write_bytes(SIGNATURE + KIND + box(b"jxlp", first) + box(b"Exif", MISLEADING) + box(b"jxlp", second))
-    assert read_size(path) == Size(61, 40)
+    assert read_header(path).size == Size(61, 40)
 
 
 def test_a_bare_codestream_has_its_size(tmp_path: Path, codestream: bytes) -> None:
     (tmp_path / "a.jxl").write_bytes(codestream)
-    assert read_size(tmp_path / "a.jxl") == Size(61, 40)
+    assert read_header(tmp_path / "a.jxl").size == Size(61, 40)
 
 
 @pytest.mark.parametrize(
@@ -82,4 +82,4 @@ def test_a_bare_codestream_has_its_size(tmp_path: Path, codestream: bytes) -> No
 def test_boxes_that_lead_nowhere_are_refused(tail: bytes, tmp_path: Path) -> None:
     (tmp_path / "a.jxl").write_bytes(SIGNATURE + KIND + tail)
     with pytest.raises(ValueError, match="ends inside its header"):
-        read_size(tmp_path / "a.jxl")
+        read_header(tmp_path / "a.jxl")

@@ -1,7 +1,10 @@
 """OpenVINO and onnxruntime: what torch gives, the same bytes at any tile size, and sentences where something is missing."""
 
+import os
+import subprocess
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -190,3 +193,30 @@ def test_cuda_is_told_to_compute_in_real_fp32_on_the_right_card() -> None:
     cuda = torch.device("cuda:1")
     assert ort_backend._add_options(CUDA_PROVIDER, cuda) == (CUDA_PROVIDER, {"device_id": "1", "use_tf32": "0"})
     assert ort_backend._add_options(CPU_PROVIDER, CPU) == (CPU_PROVIDER, {})
+
+
+TELEMETRY = """
+import socket, sys, threading
+sys.path.insert(0, sys.argv[1])
+from runtime.bootstrap import load_pack
+load_pack()
+asked = []
+socket.getaddrinfo = lambda *address, **options: asked.append(address[0]) or []
+from upscale8k.runtime.upscale.backends.openvino import _import_without_telemetry
+assert _import_without_telemetry().Core()
+for thread in threading.enumerate():
+    if thread is not threading.main_thread():
+        thread.join(2)
+assert not asked, asked
+assert "openvino_telemetry" not in sys.modules
+"""
+
+
+def test_openvino_is_imported_without_its_telemetry(tmp_path: Path, root: Path) -> None:
+    """On import its telemetry asks www.google-analytics.com and writes ~/intel."""
+    pytest.importorskip("openvino")
+    environment = {name: value for name, value in os.environ.items() if name != "CI"} | {"HOME": str(tmp_path)}
+    command = [sys.executable, "-c", TELEMETRY, str(root)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert not list(tmp_path.iterdir())
