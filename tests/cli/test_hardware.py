@@ -68,7 +68,9 @@ def test_a_folder_that_cannot_be_written_is_a_problem(tmp_path: Path) -> None:
     assert found.level == "problem"
     assert "is not writable" in found.what
     assert doctor.check_writable("The output folder", tmp_path / "new" / "deep").level == "ok"
-    assert doctor.check_writable("The cache", tmp_path / ("a" * 300) / "new").level == "problem"  # a path that may not be looked at
+    assert (
+        doctor.check_writable("The cache", tmp_path / ("a" * 300) / "new").level == "problem"
+    )  # a path that may not be looked at
     assert not (tmp_path / "new").exists()
 
 
