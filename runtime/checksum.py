@@ -1,7 +1,5 @@
 """SHA-256 of files."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from pathlib import Path

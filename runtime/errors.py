@@ -20,8 +20,6 @@ Each is also a subclass of the built-in that a Python user expects. Errors of ot
 chained with ``from``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Locks between processes that write the same output."""
 
-from __future__ import annotations
-
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The file name suffixes of every kind of file, all lower case, and the pattern of an image sequence."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import PurePath

@@ -4,8 +4,6 @@
 of the engine is the same for both.
 """
 
-from __future__ import annotations
-
 import os
 import tempfile
 from collections.abc import Callable

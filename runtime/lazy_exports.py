@@ -1,7 +1,5 @@
 """The face of a package: the names that other packages may import, loaded from their modules when they are first used."""
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Callable
 from importlib import import_module

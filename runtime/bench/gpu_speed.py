@@ -1,7 +1,5 @@
 """``bench gpu``: the speed of our way to run a model and of ComfyUI's on an NVIDIA GPU, in one process, in turn."""
 
-from __future__ import annotations
-
 import json
 import statistics
 import time

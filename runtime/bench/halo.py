@@ -4,8 +4,6 @@ An image is upscaled untiled, and again from ``halo`` pixels before a cut on, li
 after the cut. The result names the weights, because a network with random weights has a smaller effective receptive field.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass

@@ -1,7 +1,5 @@
 """``bench image``: one image upscaled by ComfyUI's own node and by ours."""
 
-from __future__ import annotations
-
 import json
 import platform
 import statistics

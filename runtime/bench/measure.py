@@ -1,7 +1,5 @@
 """Measure time and peak memory of a block of code, and describe the machine that it runs on."""
 
-from __future__ import annotations
-
 import ctypes
 import datetime
 import gc

@@ -1,7 +1,5 @@
 """Run models on the crops of a comparison with the engine of Tiled Upscale, and measure what that costs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict

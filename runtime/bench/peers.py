@@ -1,7 +1,5 @@
 """``bench peers``: one image with every program that can upscale it on this CPU; time, memory, and error at tile borders."""
 
-from __future__ import annotations
-
 import statistics
 import tempfile
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The Markdown page of ``bench peers``: a table for each model, and the peers that were faster than ours."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The plot of ``bench peers``: a bar of seconds for each peer, the fastest first, drawn with Pillow."""
 
-from __future__ import annotations
-
 from math import isinf
 from typing import Any, NamedTuple
 

@@ -1,7 +1,5 @@
 """Synthetic test images, the same on every machine, and the PSNR between two images."""
 
-from __future__ import annotations
-
 from math import inf, log10
 from typing import Any
 

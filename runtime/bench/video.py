@@ -7,8 +7,6 @@ process; lengths and peers take turns. Memory is the peak of the whole process: 
 and the filling of the encoder weigh little; ComfyUI would need to hold that video in memory.
 """
 
-from __future__ import annotations
-
 import json
 import platform
 import statistics

@@ -1,7 +1,5 @@
 """Shared parts of the comparisons with other programs: sizes, weights for all peers, and a new process for each run."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """``check``: report every problem of many workflows; a damaged file does not stop the rest."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass, field

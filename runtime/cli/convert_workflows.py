@@ -1,7 +1,5 @@
 """``convert``: convert workflows from the canvas format to the API format; a damaged file does not stop the rest."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

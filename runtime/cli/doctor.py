@@ -1,7 +1,5 @@
 """``doctor``: find problems of this installation; each finding is a sentence with the next step."""
 
-from __future__ import annotations
-
 import re
 import tempfile
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,5 @@
 """``run --dry-run``: describe a run without running anything."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any

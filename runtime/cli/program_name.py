@@ -2,8 +2,6 @@
 ``pip install`` the command is ``upscale8k``, and printed messages say so.
 """
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

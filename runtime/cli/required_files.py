@@ -1,7 +1,5 @@
 """Find the files that a workflow needs: images and videos of the input folder, and weights."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

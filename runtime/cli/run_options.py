@@ -1,7 +1,5 @@
 """Folders and devices of a command, the host, and the node catalog bound to it."""
 
-from __future__ import annotations
-
 import os
 import re
 from collections.abc import Callable, Generator, Sequence

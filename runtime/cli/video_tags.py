@@ -1,7 +1,5 @@
 """Read the tags of a video, in which ComfyUI and Video Out write the workflow that made it."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from ..errors import WorkflowError

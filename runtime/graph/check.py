@@ -5,8 +5,6 @@ are reported, not the first of each output; an unknown choice of a dynamic combo
 returned in a copy of the prompt.
 """
 
-from __future__ import annotations
-
 import asyncio
 import copy
 import difflib

@@ -3,8 +3,6 @@
 The converter reads ``/object_info`` entries, so it treats installed classes and a file saved from a server alike.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, cast
 

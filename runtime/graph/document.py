@@ -3,8 +3,6 @@
 The workflow itself is not interpreted here, only its kind is determined.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -4,8 +4,6 @@ Images come from anywhere, so every read is bounded: no chunk is trusted about i
 expand to more than ``TEXT_LIMIT`` bytes.
 """
 
-from __future__ import annotations
-
 import re
 import struct
 import zlib

@@ -1,7 +1,5 @@
 """``--set NODE.INPUT=VALUE``: change one value of a prompt from the command line."""
 
-from __future__ import annotations
-
 import copy
 import json
 import math

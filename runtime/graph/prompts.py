@@ -1,7 +1,5 @@
 """Basics of API prompts: links, labels for messages, the order of node ids, and cycles."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeGuard, cast

@@ -4,8 +4,6 @@
 both accepted, and a list in place of the type is a combo box.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, cast

@@ -1,7 +1,5 @@
 """Find nodes by what a user writes for them: an id, a title, or a class id that only one node has."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 from ..errors import WorkflowError

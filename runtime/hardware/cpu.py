@@ -1,7 +1,5 @@
 """Detect the processor and the cores that this process may use, without py-cpuinfo, which takes over a second."""
 
-from __future__ import annotations
-
 import os
 import platform
 import subprocess

@@ -1,7 +1,5 @@
 """Detect what matters of this machine for upscaling, and read the versions of packages without importing them."""
 
-from __future__ import annotations
-
 import platform
 import re
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """The properties of a GPU, and the GPUs that only torch sees: listed on request, since importing torch takes seconds."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -7,8 +7,6 @@ an NVIDIA GPU, ``nvenc`` to test its video encoder, ``NAME=TITLE`` for each enco
 # The libraries checked here may be untyped or broken.
 # pyright: basic
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """Find problems of the installed libraries; each finding is a sentence with the next step."""
 
-from __future__ import annotations
-
 import json
 import re
 import subprocess

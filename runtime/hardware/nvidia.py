@@ -1,7 +1,5 @@
 """Query NVIDIA GPUs by NVML, the driver's own library, which needs neither CUDA nor torch."""
 
-from __future__ import annotations
-
 import os
 import re
 import warnings

@@ -4,8 +4,6 @@ A pixel with alpha 0 still has a color in the file, usually black. An upscaler t
 edge, which becomes a dark fringe. So the color of visible pixels is first extended into the transparent ones.
 """
 
-from __future__ import annotations
-
 from typing import cast
 
 import cv2

@@ -1,7 +1,5 @@
 """EXIF blocks, and what an ICC profile (ICC.1:2022) says about pixels: color space, sRGB, linear curve."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Read any image file."""
 
-from __future__ import annotations
-
 from os import PathLike
 from pathlib import Path
 

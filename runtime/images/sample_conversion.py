@@ -9,8 +9,6 @@ Highlights above 1 are kept: the curve continues above 1, and below 0 as its mir
 image: 0..peak is then mapped to 0..1 and back, and the image is darker in between. Clipping would lose the highlights.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Sequence
 
 import numpy as np

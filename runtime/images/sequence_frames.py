@@ -1,7 +1,5 @@
 """Image files as the frames of a video: integers in, integers out, sRGB."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Literal

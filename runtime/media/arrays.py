@@ -1,7 +1,5 @@
 """Arrays of pixels: the types that all packages share, and what their channels mean."""
 
-from __future__ import annotations
-
 from typing import Any, TypeAlias
 
 import numpy as np

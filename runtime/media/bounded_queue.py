@@ -1,7 +1,5 @@
 """A queue between a producer and its consumers that is bounded in bytes."""
 
-from __future__ import annotations
-
 from collections import deque
 from threading import Condition
 from typing import Generic, TypeVar

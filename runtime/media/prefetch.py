@@ -1,7 +1,5 @@
 """A thread that produces items ahead of their consumer, bounded in bytes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator, Iterable
 from threading import Thread
 

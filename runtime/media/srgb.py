@@ -3,8 +3,6 @@
 As in scRGB, the curve continues above 1 and is mirrored below 0; the two functions are inverse everywhere.
 """
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 

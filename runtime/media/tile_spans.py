@@ -1,7 +1,5 @@
 """Split a line of pixels into overlapping tiles, in integers."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise

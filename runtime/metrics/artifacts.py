@@ -1,7 +1,5 @@
 """Measure the artifacts that an upscaler may add, on one pair of images."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Metrics of IMAGE batches, which are torch tensors (B, H, W, C)."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar

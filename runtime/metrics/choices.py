@@ -1,7 +1,5 @@
 """The values of options; imports nothing, so that node declarations need neither torch nor numpy."""
 
-from __future__ import annotations
-
 from typing import Literal, TypeAlias
 
 DriftMode: TypeAlias = Literal["full", "low-frequency"]

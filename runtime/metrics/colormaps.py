@@ -1,7 +1,5 @@
 """Map numbers to colors by perceptual colormaps, interpolated between their entries so that a map has no bands of its own."""
 
-from __future__ import annotations
-
 from functools import cache
 
 import cv2

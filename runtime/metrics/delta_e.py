@@ -4,8 +4,6 @@ The differences take tensors of any shape whose first axis is L*, a*, b*, and re
 same precision. Single precision is within 1e-4 of double precision.
 """
 
-from __future__ import annotations
-
 import torch
 
 from ..media import Floats

@@ -1,7 +1,5 @@
 """Measure where two images differ, and draw that as a map with a legend."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

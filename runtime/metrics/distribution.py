@@ -1,7 +1,5 @@
 """Mean, maximum and percentiles of any number of values >= 0, in constant memory."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 
 import numpy as np

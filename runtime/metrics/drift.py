@@ -5,8 +5,6 @@ They are compared at the size of the smaller one, usually the reference; the lar
 ``LOW_FREQUENCY_SIGMA`` pixels to both in linear light, so only the color of areas counts.
 """
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from typing import Any, cast
 

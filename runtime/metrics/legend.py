@@ -1,7 +1,5 @@
 """The scale under a map, from color to number."""
 
-from __future__ import annotations
-
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 

@@ -1,7 +1,5 @@
 """Luma of sRGB-encoded pixels, and its slope."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 

@@ -1,7 +1,5 @@
 """Color drift of a video, frame by frame, in constant memory."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 import numpy as np

@@ -1,7 +1,5 @@
 """The models that are known by name, read once from ``models/catalog.toml``."""
 
-from __future__ import annotations
-
 import re
 import tomllib
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Converted weights, stored in the cache folder so that each source is converted once."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path

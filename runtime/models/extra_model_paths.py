@@ -1,7 +1,5 @@
 """Further folders with upscale models, from ComfyUI's ``extra_model_paths.yaml``."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from pathlib import Path

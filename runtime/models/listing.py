@@ -1,7 +1,5 @@
 """The table of models: which are present, and which can be pulled."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -4,8 +4,6 @@ Only tensors are read. Pickles go through torch's ``weights_only`` reader, and a
 a program. The first bytes decide the file type, so a web page saved as ``.pth`` gets its own message.
 """
 
-from __future__ import annotations
-
 import hashlib
 import pickle
 import re

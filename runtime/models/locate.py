@@ -4,8 +4,6 @@ A name is a catalog id, a file name, or a path inside a models folder. It never 
 folder are followed, as in ComfyUI, because many users store weights in one place and link to them.
 """
 
-from __future__ import annotations
-
 import difflib
 import os
 from collections.abc import Iterator, Sequence

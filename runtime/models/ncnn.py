@@ -7,8 +7,6 @@ kernel, padded to 4 bytes, and an fp32 bias. A PReLU is its fp32 slopes.
 Two networks are recognised by their layers: SRVGGNetCompact (convolutions and PReLUs, then a pixel shuffle) and RRDBNet.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import product

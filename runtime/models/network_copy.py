@@ -4,8 +4,6 @@ ComfyUI's DynamicVRAM (0.30, on by default on NVIDIA cards) stores C buffers on 
 objects whose destructor frees a raw pointer. A plain ``deepcopy`` copies the pointer, and freeing it twice ends the process.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterator
 from copy import deepcopy
 from typing import TypeVar, cast

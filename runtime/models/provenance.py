@@ -1,7 +1,5 @@
 """Where loaded weights came from. It is stored on the descriptor, so it passes from node to node."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

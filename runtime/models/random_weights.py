@@ -8,8 +8,6 @@ BSRGAN, ``inference_realesrgan.py`` of Real-ESRGAN. ``tests/upscale/test_transfo
 authors' classes.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -6,8 +6,6 @@ imported, lazy modules therefore replace torchvision and import it on the first 
 in ComfyUI, nothing is replaced.
 """
 
-from __future__ import annotations
-
 import importlib
 import sys
 from collections.abc import Generator

@@ -1,7 +1,5 @@
 """Check weight files against their official hashes, and import files that the user downloaded."""
 
-from __future__ import annotations
-
 import base64
 import shutil
 from collections.abc import Callable, Sequence

@@ -1,7 +1,5 @@
 """The baselines: bicubic and Lanczos by Pillow, on encoded values as image editors do."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image

@@ -1,7 +1,5 @@
 """Small images of a source and its result for a slider: an overview, and a detail pixel for pixel."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import cast
 

@@ -1,7 +1,5 @@
 """The values of a comparison: models, their result for each crop, and the cost."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

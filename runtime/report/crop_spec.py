@@ -1,7 +1,5 @@
 """Parse the text that selects crops. Light: needs no numpy."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

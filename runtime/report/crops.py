@@ -1,7 +1,5 @@
 """Select the crops to compare: by position, by size, or by content."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module

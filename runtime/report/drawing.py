@@ -1,7 +1,5 @@
 """Text, frames and scale bars for the images of the report, in the font included in Pillow."""
 
-from __future__ import annotations
-
 import unicodedata
 from functools import cache
 from typing import Any

@@ -1,7 +1,5 @@
 """Where the results differ from the source: CIEDE2000 of every pixel, on one scale for all models of a crop."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image

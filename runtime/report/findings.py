@@ -1,7 +1,5 @@
 """The numbers in words, and the recommended model. Every sentence names the numbers that it follows from."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Its Content Security Policy forbids all requests and allows only this script and
 (names of files and models, errors) is escaped and never part of the script.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """``report.json``: every number of every crop."""
 
-from __future__ import annotations
-
 import json
 from dataclasses import asdict
 from math import isfinite

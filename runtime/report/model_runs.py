@@ -1,7 +1,5 @@
 """Run every model on every crop, and measure each result against its crop."""
 
-from __future__ import annotations
-
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence

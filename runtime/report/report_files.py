@@ -1,7 +1,5 @@
 """Write the whole report into one folder."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from pathlib import Path
 

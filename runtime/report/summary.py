@@ -1,7 +1,5 @@
 """One row of numbers for each model, over all crops."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

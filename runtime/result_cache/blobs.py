@@ -3,8 +3,6 @@
 safetensors' own writer copies the whole tensor first. An 8K image takes 400 MB, and a batch of them may fill the memory.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Serialize values to JSON and a list of tensors. Values that would not come back identical are rejected."""
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Sequence

@@ -3,8 +3,6 @@
 Time stamps are not used, because a fresh checkout has new ones for the same code and images.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence

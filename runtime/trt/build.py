@@ -3,8 +3,6 @@
 Networks are strongly typed, as TensorRT 11 and TensorRT for RTX require: half precision is in the graph, not a builder flag.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Which GPUs an engine is built for, and by which TensorRT."""
 
-from __future__ import annotations
-
 import re
 from contextlib import suppress
 from dataclasses import dataclass

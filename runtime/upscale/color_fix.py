@@ -6,8 +6,6 @@ the two, sRGB-encoded, is enlarged and added to the encoded result; twice, becau
 corrected as a whole, so that no tiles can show.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, TypeAlias, cast

@@ -1,7 +1,5 @@
 """Which device and which precision ``auto`` means, and whether the requested ones are possible."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

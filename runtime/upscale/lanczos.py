@@ -4,8 +4,6 @@ Pillow reduces each row. The columns are reduced here, because an output row nee
 position of a band in single precision, whose rounding would make the bands visible to an exact test.
 """
 
-from __future__ import annotations
-
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from math import floor

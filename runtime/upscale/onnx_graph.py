@@ -1,7 +1,5 @@
 """What the ONNX backends share: the exported graph, cached while its model exists, and the padding to sizes that it takes."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from importlib import import_module
 from typing import Any

@@ -4,8 +4,6 @@ A buffer receives tiles in row order and each finished row. It never holds a sec
 row of upscaled tiles, reduces it a strip at a time, and keeps only the narrowed rows that are still needed.
 """
 
-from __future__ import annotations
-
 from typing import Any, Protocol
 
 import numpy as np

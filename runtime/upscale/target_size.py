@@ -1,7 +1,5 @@
 """The requested size, and how to reach it: passes through the model, then one exact reduction."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from fractions import Fraction

@@ -3,8 +3,6 @@
 How much memory a tile takes, and how its side is chosen, is in ``hardware.tile_memory``.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import ceil
 

@@ -1,7 +1,5 @@
 """Write a benchmark as JSON, Markdown and a plot in one folder. Each file is written atomically."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable
 from pathlib import Path

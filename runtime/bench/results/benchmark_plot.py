@@ -1,7 +1,5 @@
 """Draw ``benchmark.png``: a bar for each combination, with Pillow."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont

@@ -1,7 +1,5 @@
 """``benchmark.md``: the table, and the changes since an earlier benchmark."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from .benchmark_results import BenchmarkChange, BenchmarkResults, BenchmarkRow, find_sweeps

@@ -1,7 +1,5 @@
 """Every command and option, one file per family. A command parses its arguments, makes one call and prints the result."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import cast
 

@@ -1,7 +1,5 @@
 """``bench``: measure time and memory, also of other programs."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Annotated

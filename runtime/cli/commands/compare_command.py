@@ -1,7 +1,5 @@
 """``compare``: run a shipped workflow with other values on one image."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Annotated
 

@@ -1,7 +1,5 @@
 """``models``: list, pull, verify and import models."""
 
-from __future__ import annotations
-
 import json
 import sys
 from pathlib import Path

@@ -1,7 +1,5 @@
 """ComfyUI's ``common_upscale``, bit for bit: torch's interpolation, or Pillow's Lanczos, for (B, C, H, W) tensors."""
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from PIL import Image

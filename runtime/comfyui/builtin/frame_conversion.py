@@ -1,7 +1,5 @@
 """Convert decoded frames of images and videos as ComfyUI 0.30 does: to integers or floats by FFmpeg's own conversion."""
 
-from __future__ import annotations
-
 from typing import Any, cast
 
 import av

@@ -3,8 +3,6 @@
 Images are (B, H, W, C) float32, masks (B, H, W); a mask is 1 where an image is transparent. Resizing is in ``image_scale``.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterator, Sequence
 from itertools import product

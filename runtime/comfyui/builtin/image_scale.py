@@ -4,8 +4,6 @@
 Written from their behavior and not improved: TiledUpscale gives better results.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

@@ -5,8 +5,6 @@ pixels are reproduced, so that a workflow does not change outside ComfyUI. Damag
 silently, are errors here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import contextmanager
 from os import PathLike

@@ -1,7 +1,5 @@
 """Any value as text, as ComfyUI's PreviewAny shows it."""
 
-from __future__ import annotations
-
 import json
 import sys
 from contextlib import AbstractContextManager, nullcontext

@@ -4,8 +4,6 @@ The step is the tile size minus the overlap; the last tile is narrower. Tiles ar
 all sides, and the weighted sum is divided by the sum of the weights.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from itertools import product

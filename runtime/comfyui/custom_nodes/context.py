@@ -1,7 +1,5 @@
 """The host and the nodes that the stubs use while they are installed."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Import a pack of ComfyUI nodes by its path, as ComfyUI does."""
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 import sys

@@ -1,7 +1,5 @@
 """Install the stubs as ComfyUI's modules while a pack is in use."""
 
-from __future__ import annotations
-
 import pkgutil
 import sys
 from collections.abc import Generator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Convert node classes of ComfyUI's V3 API to the V1 contract of the executor."""
 
-from __future__ import annotations
-
 import inspect
 from collections.abc import Callable, Mapping
 from typing import Any, cast

@@ -1,7 +1,5 @@
 """Color drift of ComfyUI's values: two IMAGE batches, or two VIDEOs."""
 
-from __future__ import annotations
-
 import json
 from typing import Any
 

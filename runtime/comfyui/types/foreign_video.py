@@ -1,7 +1,5 @@
 """Read any VIDEO of ComfyUI or of another pack as a video stream: frame by frame from its file or its images in memory."""
 
-from __future__ import annotations
-
 import hashlib
 import inspect
 import shutil

@@ -6,8 +6,6 @@ directly to one of its inputs works; a node of an unknown type is reported; grou
 modes that the frontend loses (``group_node_expand``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime

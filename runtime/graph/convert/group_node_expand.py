@@ -4,8 +4,6 @@ Inner node ``3`` of group node ``12`` gets the execution id ``12:3``. Unlike fro
 muted or bypassed group node stays so, and links between inner nodes find their inputs by the names in the file.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any

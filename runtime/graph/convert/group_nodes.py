@@ -6,8 +6,6 @@ ComfyUI's ``groupNode.js``, the same in all frontends that had group nodes. Save
 values, a bare list, by this order.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, cast

@@ -1,7 +1,5 @@
 """Find the real source of a link: through reroutes, bypassed nodes, subgraphs, and variables of Set and Get nodes."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -5,8 +5,6 @@ narrowed by the ranges of the others where they overlap. A number widget rounds 
 FLOAT widget also clips it to its own range.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace

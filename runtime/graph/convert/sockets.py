@@ -4,8 +4,6 @@ First the sockets without a widget, in the order of the definition, then those w
 definition lacks. Saved sockets are found by name; type and widget come from the definition.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any

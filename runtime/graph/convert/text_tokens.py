@@ -1,7 +1,5 @@
 """Replace ``%date:...%``, ``%Node.widget%`` and ``{red|blue}`` in text, as the canvas does for the prompt."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 from datetime import datetime

@@ -5,8 +5,6 @@ appearance only: a link holds its real ends. Like the canvas, ignore ``target_sl
 is right) and the absence of a widget's socket (unlinked ones are left out on saving).
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

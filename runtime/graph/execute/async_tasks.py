@@ -4,8 +4,6 @@ Async nodes overlap with each other. Other nodes run outside the loop, so that t
 advance between them, and while nothing else can run.
 """
 
-from __future__ import annotations
-
 import asyncio
 import inspect
 from collections.abc import Coroutine, Iterable, Sequence

@@ -4,8 +4,6 @@ A key covers the class, the literal inputs, the version (``IS_CHANGED``, and wha
 upstream. A node whose result may differ every time has no key, and neither have its readers.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable, Mapping

@@ -4,8 +4,6 @@ A node may return a graph that replaces it (``expand``). Added nodes share the i
 displayed as a node of the workflow.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

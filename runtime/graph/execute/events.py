@@ -4,8 +4,6 @@
 workflow. ``title`` comes from the canvas.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Any
 

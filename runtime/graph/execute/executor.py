@@ -3,8 +3,6 @@
 The executor never inspects a value. To save memory, no frame of this module holds a result while an event is yielded.
 """
 
-from __future__ import annotations
-
 import time
 import traceback
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence

@@ -4,8 +4,6 @@ Nothing is kept across runs unless ``execute_plan`` gets a cache. A cache has on
 an object that is loaded later, so that a result takes no memory before a node needs it. A cache belongs to one catalog.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol

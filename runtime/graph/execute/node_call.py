@@ -4,8 +4,6 @@ Every value on a wire is a list. A node is called once for each element of its l
 last element, unless the node takes whole lists (``INPUT_IS_LIST``). The results are merged into one list per output slot.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextvars import ContextVar
 from dataclasses import dataclass, field

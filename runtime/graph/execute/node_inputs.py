@@ -1,7 +1,5 @@
 """Gather the arguments of a node: the lists on its links, its literals, and its hidden inputs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -4,8 +4,6 @@ Every node that may still read a result holds a reference to it. A result is sto
 with the last reference, because an 8K image takes 400 MB.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

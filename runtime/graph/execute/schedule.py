@@ -5,8 +5,6 @@ must read exist. Of the ready nodes, async ones come first, so that they overlap
 that no other can request any more is removed together with its references to results.
 """
 
-from __future__ import annotations
-
 import heapq
 import inspect
 from collections import deque

@@ -1,7 +1,5 @@
 """The blocks of a GIF file (GIF89a specification, CompuServe 1990), walked to the trailer."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 

@@ -1,7 +1,5 @@
 """Identify the format and the size of an image by the content of its file, before a pixel is decoded."""
 
-from __future__ import annotations
-
 import struct
 import warnings
 from collections.abc import Generator

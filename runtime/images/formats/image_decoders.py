@@ -6,8 +6,6 @@
 * OpenCV: AVIF of 10 and 12 bits, which Pillow reduces to 8.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field

@@ -2,8 +2,6 @@
 its encoder; JPEG XL: libjxl keeps the whole image).
 """
 
-from __future__ import annotations
-
 import io
 import shutil
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """The chunks of a PNG file (ISO/IEC 15948:2004, PNG Third Edition): verify them, and build those for metadata."""
 
-from __future__ import annotations
-
 import struct
 import zlib
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """The chunks of a WebP file (RFC 9649, WebP Container Specification)."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterator
 from pathlib import Path

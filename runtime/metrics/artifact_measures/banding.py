@@ -1,7 +1,5 @@
 """Banding: smooth areas that became stairs."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass
 

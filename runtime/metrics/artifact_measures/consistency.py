@@ -1,7 +1,5 @@
 """Consistency: how close an image, reduced again, is to its reference."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import log10, sqrt
 

@@ -1,7 +1,5 @@
 """Noise: how much an image varies from pixel to pixel where its reference is flat."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from math import pi, sqrt
 

@@ -1,7 +1,5 @@
 """Seams: whether the lines between tiles differ from other lines of the image."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise

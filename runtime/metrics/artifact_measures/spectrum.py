@@ -1,7 +1,5 @@
 """Detail by frequency: of the reference, of the image, and beyond what an image of the reference's size can hold."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import log10, sqrt

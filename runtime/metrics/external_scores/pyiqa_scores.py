@@ -5,8 +5,6 @@ they are read as tensors only. If weights are missing, the result explains how t
 a score is the same on every machine.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 from collections.abc import Callable, Generator, Sequence

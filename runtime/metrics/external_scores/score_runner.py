@@ -1,8 +1,6 @@
 """Compute scores of external libraries on pairs of images. A library is imported when first needed, nothing is downloaded, and
 a score that is not available is explained in the result."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from importlib import import_module
 from math import isfinite

@@ -4,8 +4,6 @@ A score with a reference (``with_reference``) compares both images at their comm
 how faithful the image is. The others see only the image, at its own size, and say how good it looks.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 

@@ -5,8 +5,6 @@ Images are passed as one frame of 16-bit RGB and compared as Y'CbCr of BT.709 in
 libvmaf's ``ciede2000`` is not used: it is 45 - 20 log10(mean), another quantity than that of ``drift``.
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import tempfile

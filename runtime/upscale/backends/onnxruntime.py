@@ -1,7 +1,5 @@
 """onnxruntime, on what the installed package supports: CUDA, DirectML or the CPU."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import torch

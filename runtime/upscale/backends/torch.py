@@ -8,8 +8,6 @@ may use it at the same time. In bf16 ends and sums stay fp32, see ``mixed_precis
 fp16 a second copy in fp32 is made only when a tile overflows.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator
 from contextlib import contextmanager, nullcontext
 from typing import Any

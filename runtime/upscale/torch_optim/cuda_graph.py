@@ -5,8 +5,6 @@ tiles have, and each recording keeps the memory of all its layers. All other sha
 numbers are the same.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 

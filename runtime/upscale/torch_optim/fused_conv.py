@@ -4,8 +4,6 @@ torch exposes this only as the operator that its own compiler uses. Saves a tent
 the numbers are the same except for the rounding between the two steps, which is omitted.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 import torch

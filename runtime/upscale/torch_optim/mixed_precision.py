@@ -6,8 +6,6 @@ photographs and drawings: Real-ESRGAN x4plus 50.7 to 56.7 dB all in bf16, 56.8 t
 54.0 to 64.8 and 56.0 to 68.9 dB; in the same time.
 """
 
-from __future__ import annotations
-
 from typing import Any, cast
 
 import torch

@@ -1,7 +1,5 @@
 """Prepares a network for a CPU: the same weights and results, less memory and fewer passes over it."""
 
-from __future__ import annotations
-
 from types import MethodType
 from typing import Any, cast
 

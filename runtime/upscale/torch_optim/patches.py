@@ -1,7 +1,5 @@
 """Cuts a feature tensor into patches, each with the margin that a few layers see, and computes each in one thread."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass

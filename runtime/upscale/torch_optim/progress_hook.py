@@ -3,8 +3,6 @@
 Not on a GPU, which receives the work of a whole tile at once; a CUDA graph calls no hooks.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 

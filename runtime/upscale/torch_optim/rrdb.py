@@ -9,8 +9,6 @@ After the second doubling there are 64 channels for each of 16 pixels: four fift
 Those layers see two pixels far, so a patch needs a margin of two.
 """
 
-from __future__ import annotations
-
 from typing import Any, cast
 
 import torch

@@ -4,8 +4,6 @@ PyAV does not expose ``AVFrame.chroma_location``, but swscale obeys it: a ramp i
 longer needed, and the red that swscale makes of it shows whether chroma samples are on luma samples or between them.
 """
 
-from __future__ import annotations
-
 import av
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, Interpolation

@@ -3,8 +3,6 @@
 Catmull-Rom interpolation (Keys 1981, a = -0.5), which reproduces ramps exactly; edges are repeated.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from functools import lru_cache
 from typing import Literal

@@ -12,8 +12,6 @@ Sources of 8 bits become uint8: the model and the encoder get what a player show
 (super-white, illegal chroma) are clipped, as on a display.
 """
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """The boxes and elements that containers consist of, and the length that they announce for a file."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterator
 from pathlib import Path

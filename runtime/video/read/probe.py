@@ -1,7 +1,5 @@
 """Probe a video: its properties, from its header and from the first frame that decodes."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Mapping
 from contextlib import suppress

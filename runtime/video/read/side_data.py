@@ -1,7 +1,5 @@
 """Side data of decoded frames: orientation, HDR10 and dynamic metadata, parsed from FFmpeg's structures."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterable
 from dataclasses import dataclass

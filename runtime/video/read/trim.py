@@ -1,7 +1,5 @@
 """Select a range of frames, and describe the video that they form."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """Open a video as a recipe for its frames."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """Copy what a source holds besides video, audio and text: covers and fonts into Matroska, timecode as a tag."""
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Check whether a video or an image sequence fits on the disk: an estimate before, and the size of its first parts later."""
 
-from __future__ import annotations
-
 import errno
 import shutil
 from collections.abc import Generator, Mapping

@@ -45,8 +45,6 @@ preset, x265 holds four frames of 536 MB each (390 MB in 8 bits): the source, it
 coefficients and motion of the one in work, of two before it and of one to be used again. No setting that was tried lowers that.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias

@@ -1,7 +1,5 @@
 """Which hardware encoders work on this machine, found out by opening them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace

@@ -14,8 +14,6 @@ default name is the same for every video, so an unfinished output of that name i
 exactly the same settings resumes it. An unfinished output without any finished part may be replaced.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

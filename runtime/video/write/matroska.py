@@ -4,8 +4,6 @@ FFmpeg's files begin ``SeekHead, Void, Info, Tracks``. The video track grows by 
 and the elements between move; nothing after ``Tracks`` does. Element ids and meanings: RFC 9559.
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Iterator
 from fractions import Fraction

@@ -1,7 +1,5 @@
 """Copy the source's audio and subtitles as packets; convert only what the container cannot hold."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
