@@ -11,7 +11,7 @@ from ..runtime.upscale import MIN_TILE, PRECISIONS, TARGET_NAMES, list_backend_c
 Input = tuple[Any, dict[str, Any]]
 
 AS_SOURCE = "as source"
-NUMBER, REPLACE = "number", "replace"
+NUMBER, REPLACE, REFUSE = "number", "replace", "refuse"
 LANCZOS, LANCZOS_LINEAR = "lanczos", "lanczos, linear light"
 COLOR_FIXES = ["off", "mean", "low-frequency"]
 DEPTHS: dict[str, Literal[8, 16, 32]] = {"8": 8, "16": 16, "32": 32}
@@ -90,7 +90,7 @@ def backend_input() -> Input:
 
 def if_exists_input(tooltip: str) -> Input:
     """Declare what happens to a file of the same name."""
-    return choice_input([NUMBER, REPLACE], NUMBER, tooltip, advanced=True)
+    return choice_input([NUMBER, REPLACE, REFUSE], NUMBER, f"{tooltip} refuse keeps an existing file and stops.", advanced=True)
 
 
 def declare_upscale_model() -> Input:

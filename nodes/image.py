@@ -12,7 +12,7 @@ from .declare import (
     LANCZOS,
     LANCZOS_LINEAR,
     NUMBER,
-    REPLACE,
+    REFUSE,
     choice_input,
     declare_upscale_inputs,
     if_exists_input,
@@ -188,7 +188,8 @@ class ImageOut:
             bits=DEPTHS.get(bit_depth),
             quality=quality,
             text=collect_workflow_text(prompt, extra_pnginfo),
-            overwrite=if_exists == REPLACE,
+            overwrite=if_exists != NUMBER,
+            exclusive=if_exists == REFUSE,
         )
         find_path = make_numbered_path_finder(self.host, "output") if if_exists == NUMBER else make_exact_path_finder(self.host)
         paths = write_images(images, source, write_request, find_path, self.host.progress)

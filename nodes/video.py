@@ -15,6 +15,7 @@ from .declare import (
     LANCZOS,
     LANCZOS_LINEAR,
     NUMBER,
+    REFUSE,
     REPLACE,
     choice_input,
     declare_upscale_inputs,
@@ -279,7 +280,8 @@ class VideoOut:
                 return self.host.output_path("output", stem, suffix, width=width, height=height)
             return self.host.output_file("output", expand_exact_stem(stem, width, height) + suffix)
 
-        path = write_video_value(video, self.host.progress, settings, find_path, overwrite=if_exists == REPLACE)
+        modes = {"overwrite": if_exists == REPLACE, "exclusive": if_exists == REFUSE}
+        path = write_video_value(video, self.host.progress, settings, find_path, **modes)
         return {"ui": {"images": format_ui_files(self.host, "output", [path]), "animated": (True,)}}
 
 
@@ -399,12 +401,13 @@ class SequenceOut:
         folder, _, names = filename.replace("\\", "/").rpartition("/")
 
         def find_path(width: int, height: int) -> Path:
-            if if_exists == REPLACE:
+            if if_exists != NUMBER:
                 return self.host.output_file("output", expand_tokens(filename, width=width, height=height))
             sequence_folder = self.host.output_path("output", folder, "", width=width, height=height)
             return sequence_folder / expand_tokens(names, width=width, height=height)
 
-        pattern, written = write_sequence_value(video, self.host.progress, settings, find_path, overwrite=if_exists == REPLACE)
+        modes = {"overwrite": if_exists == REPLACE, "exclusive": if_exists == REFUSE}
+        pattern, written = write_sequence_value(video, self.host.progress, settings, find_path, **modes)
         return {
             "ui": {
                 "images": format_ui_files(self.host, "output", written),

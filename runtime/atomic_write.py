@@ -58,16 +58,22 @@ def atomic_write(path: Path, *, durable: bool = True) -> Generator[Path]:
 
 
 def write_atomically(
-    path: Path, write: Callable[[Path], object], *, numbered: bool = False, temp_folder: Path | None = None
+    path: Path,
+    write: Callable[[Path], object],
+    *,
+    numbered: bool = False,
+    exclusive: bool = False,
+    temp_folder: Path | None = None,
 ) -> Path:
     """Call ``write`` with a temporary path, rename the result to ``path``, and return the final path.
 
     ``numbered``: we chose ``path``, a ``NUMBERED_NAME``; an existing file is kept, and the next free number is taken.
+    ``exclusive``: an existing file is kept, and ``OutputError`` raised.
     ``temp_folder`` holds the temporary file; it is on the same file system. Default: the folder of ``path``.
     """
     with _open_temp_path(path, temp_folder) as temp:
         write(temp)
-        return publish_file(temp, path, numbered=numbered)
+        return publish_file(temp, path, numbered=numbered, exclusive=exclusive)
 
 
 @contextmanager
@@ -98,12 +104,17 @@ def translate_os_errors(path: Path, hint: str = "") -> Generator[None]:
         raise OutputError(f"{path} cannot be written: {reason}.", hint or next_step, path=path) from error
 
 
-def publish_file(temp: Path, path: Path, *, durable: bool = True, numbered: bool = False) -> Path:
+def publish_file(temp: Path, path: Path, *, durable: bool = True, numbered: bool = False, exclusive: bool = False) -> Path:
     """Rename the finished file ``temp`` to ``path``, and return the final path. The flags are those of the functions above."""
     if durable:
         fsync_path(temp)
     if numbered:
         path = _rename_to_free_number(temp, path)
+    elif exclusive:
+        try:
+            _rename_without_replacing(temp, path)
+        except FileExistsError as error:
+            raise OutputError(f"{path} exists already.", "Choose another name.", path=path) from error
     else:
         temp.replace(path)
     if durable:

@@ -11,7 +11,7 @@ imported when a command needs them.
 * ``cache_option``       ``--cache``: the result cache and its version
 * ``convert_workflows``  ``convert`` for files and folders
 * ``manage_models``      the table of models, and ``models pull``
-* ``upscale_jobs``       ``upscale``: inputs, results and the workflow for each
+* ``batch``              ``upscale``: any number of inputs, their results, and the run over all of them
 * ``display``            progress for a terminal, a log file or a program
 * ``doctor``             ``doctor``: problems of this installation
 * ``program_name``       the name of this program in messages

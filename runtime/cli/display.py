@@ -11,7 +11,8 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Generator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
 from typing import Literal
 
 from ..progress import Progress, SilentProgress
@@ -73,14 +74,61 @@ class ProgressState:
         return "".join(f", {part}" for part in parts)
 
 
+@dataclass
+class BatchSummary:
+    """What became of many files."""
+
+    total: int
+    done: int = 0
+    kept: int = 0
+    """Results that were there already."""
+    failed: dict[str, str] = field(default_factory=dict[str, str])
+    """Source -> reason."""
+    seconds: float = 0.0
+
+    def __str__(self) -> str:
+        kept = f", {self.kept} there already" if self.kept else ""
+        left = self.total - self.done - self.kept - len(self.failed)
+        parts = [f"{self.done} of {self.total} done in {_format_clock(self.seconds)}{kept}"]
+        parts += [f"{len(self.failed)} failed"] if self.failed else []
+        parts += [f"{left} left; run the same command again to continue"] if left else []
+        return "\n".join([f"{', '.join(parts)}.", *(f"  {name}: {reason}" for name, reason in self.failed.items())])
+
+
 class Display(ABC):
-    """Shows messages and progress. ``label`` is the title of the current node."""
+    """Shows messages and progress. ``label`` is the title of the current node, ``job`` names the current of many files."""
 
     label = ""
+    node_id = ""
+    job = ""
 
-    def start_node(self, label: str) -> None:
+    def start_job(self, number: int, total: int, name: str, seconds_left: float | None = None) -> None:
+        """Set the current file, and show how long all files that are left will take; one file alone needs no name."""
+        self.label = self.node_id = self.job = ""
+        if total > 1:
+            left = f", about {format_duration(seconds_left)} left for all" if seconds_left is not None else ""
+            self.show_status(f"{number} of {total}, {Path(name).name}{left}")
+            self.job = f"{number} of {total}, {Path(name).name}"
+
+    def start_node(self, label: str, node_id: str = "") -> None:
         """Set the current node."""
-        self.label = label
+        self.label, self.node_id = label, node_id
+
+    def show_status(self, text: str) -> None:
+        """Show what will happen; less important than a message."""
+        self.show_message(text)
+
+    def show_error(self, text: str) -> None:
+        """Show the error of one file of many."""
+        print(text, file=sys.stderr, flush=True)
+
+    def show_summary(self, summary: BatchSummary) -> None:
+        """Show what became of many files."""
+        print(summary, file=sys.stderr, flush=True)
+
+    def add_prefix(self, text: str) -> str:
+        """Return ``text`` after the current file and node."""
+        return ": ".join(part for part in (self.job, self.label, text) if part)
 
     @abstractmethod
     def show_message(self, text: str) -> None:
@@ -128,6 +176,12 @@ class SilentDisplay(Display):
     def show_message(self, text: str) -> None:
         print(text, file=sys.stderr)
 
+    def show_status(self, text: str) -> None:
+        return None
+
+    def show_summary(self, summary: BatchSummary) -> None:
+        return None
+
     def show_progress(self, state: ProgressState) -> None:
         return None
 
@@ -138,12 +192,12 @@ class PlainDisplay(Display):
     def __init__(self) -> None:
         self._next_line_at = 0.0
 
-    def start_node(self, label: str) -> None:
-        super().start_node(label)
+    def start_node(self, label: str, node_id: str = "") -> None:
+        super().start_node(label, node_id)
         self._next_line_at = 0.0
 
     def show_message(self, text: str) -> None:
-        print(f"{self.label}: {text}" if self.label else text, file=sys.stderr, flush=True)
+        print(self.add_prefix(text), file=sys.stderr, flush=True)
 
     def show_progress(self, state: ProgressState) -> None:
         if time.monotonic() >= self._next_line_at or state.done == state.total:
@@ -153,25 +207,40 @@ class PlainDisplay(Display):
 
 
 class JsonDisplay(Display):
-    """Prints one JSON object per line: ``progress``, ``message`` and ``node`` events."""
+    """Prints one JSON object per line: events ``job``, ``node``, ``message``, ``progress``, ``error`` and ``summary``."""
 
     def __init__(self) -> None:
         self._next_line_at = 0.0
 
-    def start_node(self, label: str) -> None:
-        super().start_node(label)
+    def start_job(self, number: int, total: int, name: str, seconds_left: float | None = None) -> None:
+        self.label = self.node_id = ""
+        event = {"event": "job", "number": number, "total": total, "source": name}
+        self._print_event({**event, "eta_seconds": None if seconds_left is None else round(seconds_left, 2)})
+
+    def start_node(self, label: str, node_id: str = "") -> None:
+        super().start_node(label, node_id)
         self._next_line_at = 0.0
-        self._print_event({"event": "node", "node": label})
+        self._print_event({"event": "node", **self._node})
+
+    @property
+    def _node(self) -> dict[str, object]:
+        return {"node": self.label, "node_id": self.node_id}
 
     def show_message(self, text: str) -> None:
-        self._print_event({"event": "message", "node": self.label, "text": text})
+        self._print_event({"event": "message", **self._node, "text": text})
+
+    def show_error(self, text: str) -> None:
+        self._print_event({"event": "error", **self._node, "text": text})
+
+    def show_summary(self, summary: BatchSummary) -> None:
+        self._print_event({"event": "summary", **asdict(summary)})
 
     def show_progress(self, state: ProgressState) -> None:
         if time.monotonic() >= self._next_line_at or state.done == state.total:
             self._next_line_at = time.monotonic() + _JSON_INTERVAL_SECONDS
             left = state.remaining_seconds
             total = state.total if state.has_total else None
-            event = {"event": "progress", "node": self.label, "done": state.done, "total": total, "unit": state.unit}
+            event = {"event": "progress", **self._node, "done": state.done, "total": total, "unit": state.unit}
             times = {"elapsed_seconds": round(state.seconds, 2), "eta_seconds": None if left is None else round(left, 2)}
             pace = {} if state.frames_per_second is None else {"frames_per_second": round(state.frames_per_second, 4)}
             self._print_event({**event, **times, **pace, **state.numbers})
@@ -201,11 +270,11 @@ class LiveDisplay(Display):
         self._task: TaskID | None = None
 
     def show_message(self, text: str) -> None:
-        self._console.print(f"{self.label}: {text}" if self.label else text, highlight=False, markup=False)
+        self._console.print(self.add_prefix(text), highlight=False, markup=False)
 
     def show_progress(self, state: ProgressState) -> None:
         if self._task is None:
-            self._task = self._bar.add_task(self.label, total=None, share="", left="")
+            self._task = self._bar.add_task(self.add_prefix(""), total=None, share="", left="")
             self._bar.start()
         left = (
             f"{_format_clock(state.remaining_seconds)} left{state.details_text}"
@@ -240,6 +309,13 @@ def open_display(mode: DisplayMode) -> Display:
 def estimate_remaining_seconds(done: int, total: int, seconds: float) -> float | None:
     """Return the seconds left at the speed so far; None before the first step."""
     return seconds * max(0, total - done) / done if done > 0 else None
+
+
+def format_duration(seconds: float) -> str:
+    """Return a time as a person says it, such as 20 s, 6 min or 2.5 h."""
+    if seconds < 90:
+        return f"{max(seconds, 1):.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 5400 else f"{seconds / 3600:.1f} h"
 
 
 def _format_clock(seconds: float | None) -> str:

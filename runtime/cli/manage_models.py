@@ -7,8 +7,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelNotFound
+from ..host import LocalHost
 from ..models import CatalogEntry, ModelRow, find_entry, find_model, list_models, load_catalog
 from .display import Display
+from .load_workflow import load_workflow
+from .run_options import NodeCatalog
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -98,6 +101,23 @@ def find_missing_models(
             if entry and not _is_available(value, folders):
                 missing_models[entry.id] = entry
     return list(missing_models.values())
+
+
+def pull_missing_models(
+    workflow: Path, settings: Sequence[str], catalog: NodeCatalog, host: LocalHost, display: Display
+) -> None:
+    """Download the missing models that a workflow names, because of ``--download``."""
+    loaded = load_workflow(workflow, settings, catalog.classes, catalog.describe_nodes())
+    for entry in find_missing_models(loaded.prompt, catalog.classes, host.models_dirs):
+        pull_missing_model(entry.id, host.models_dirs, display)
+
+
+def pull_missing_model(name: str, folders: Sequence[Path], display: Display) -> None:
+    """Download a model of the catalog that is not there."""
+    entry = find_entry(name)
+    if entry is not None and not _is_available(name, folders):
+        display.show_message(f"{entry.id} is missing; downloading it because of --download.")
+        download_model(entry.id, folders[0], display)
 
 
 def _is_available(name: str, folders: Sequence[Path]) -> bool:

@@ -52,7 +52,7 @@ def run_workflow(
     events = execute_plan(run_plan, catalog, extra_pnginfo=loaded.extra_pnginfo, cache=cache, keep_going=keep_going)
     for event in events:
         if isinstance(event, NodeStarted):
-            display.start_node(event.title or event.class_type)
+            display.start_node(event.title or event.class_type, event.node_id)
             reused.discard(event.node_id)  # its cached result was damaged
         elif isinstance(event, NodeBlocked):
             display.show_message(event.message)

@@ -69,6 +69,7 @@ def write_image_file(
     lossless: bool | None = None,
     numbered: bool = False,
     color_chunks: Mapping[bytes, bytes] | None = None,
+    exclusive: bool = False,
 ) -> Path:
     """Write an image file. It gets its final name when it is complete on disk (fsync).
 
@@ -89,6 +90,7 @@ def write_image_file(
         lossless: True requires it, False selects quality 95 for a format that is lossless by default.
         numbered: ``path`` has a number that we chose; an existing file is kept, and the next free number is taken.
         color_chunks: as in ``ImageFile``; PNG only, others raise, because the numbers would be shown as sRGB.
+        exclusive: an existing file is kept, and ``OutputError`` raised.
 
     Returns:
         The path of the file, which is ``path`` unless ``numbered`` changes it.
@@ -127,10 +129,10 @@ def write_image_file(
         _choose_conversion(transfer, metadata.resolve_stored_transfer(icc, exr=output_format is _EXR, floating=depth == 32)),
         color_chunks=color_chunks or {},
     )
-    return save_image(file_path, lambda temp: output_format.encoder(job, temp), numbered=numbered)
+    return save_image(file_path, lambda temp: output_format.encoder(job, temp), numbered=numbered, exclusive=exclusive)
 
 
-def save_image(path: Path, encode: Callable[[Path], object], *, numbered: bool = False) -> Path:
+def save_image(path: Path, encode: Callable[[Path], object], *, numbered: bool = False, exclusive: bool = False) -> Path:
     """Write an image with ``encode(temporary path)`` as ``write_atomically`` does, and return the final path.
 
     Raises:
@@ -142,7 +144,7 @@ def save_image(path: Path, encode: Callable[[Path], object], *, numbered: bool =
         raise OutputError(f"{path} cannot be written: it is a folder.", "Give the name of a file.", path=path)
     try:
         with translate_os_errors(path):
-            return write_atomically(path, encode, numbered=numbered)
+            return write_atomically(path, encode, numbered=numbered, exclusive=exclusive)
     except (Upscale8KError, MemoryError):
         raise
     except Exception as error:  # encoders raise a dozen types

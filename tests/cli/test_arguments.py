@@ -39,7 +39,7 @@ def test_every_command_explains_itself(place: Place, command: str) -> None:
         (["run", "a.json", "--tile", "3"], "No such option: --tile"),
         (["run", "a.json", "--max-pixels", "many"], "Invalid value for '--max-pixels'"),
         (["run", "a.json", "--max-pixels", "0"], "Invalid value for '--max-pixels'"),
-        (["upscale", "a.png"], "Missing option '-o'"),
+        (["compare", "a.png"], "Missing option '-o'"),
         (["upscale", "a.png", "-o", "b.png", "-b", "-1"], "Invalid value for '-b'"),
     ],
 )

@@ -23,7 +23,7 @@ def test_json_lines_parse_and_say_how_long_it_will_take(place: Place, prompt: Pr
     events = [json.loads(line) for line in answer.err.splitlines()]
     assert [event["node"] for event in events if event["event"] == "node"][-1] == "SaveImage"
     progress = [event for event in events if event["event"] == "progress"]
-    assert {"event", "node", "done", "total", "unit", "elapsed_seconds", "eta_seconds"} == set(progress[0])
+    assert {"event", "node", "node_id", "done", "total", "unit", "elapsed_seconds", "eta_seconds"} == set(progress[0])
     assert progress[0]["eta_seconds"] is None
     assert (progress[-1]["done"], progress[-1]["eta_seconds"]) == (96 * 64, 0)
     assert [event["done"] for event in progress] == sorted(event["done"] for event in progress)

@@ -120,7 +120,7 @@ def test_pull_reports_its_progress_and_prints_where_the_file_is(place: Place, mo
 
 
 def test_nothing_is_downloaded_without_a_request(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    from upscale8k.runtime.cli.commands import workflow_commands
+    from upscale8k.runtime.cli import manage_models
 
     requested: list[str] = []
 
@@ -128,7 +128,7 @@ def test_nothing_is_downloaded_without_a_request(place: Place, monkeypatch: pyte
         requested.append(name)
         torch.save(Compact(num_feat=4, num_conv=2).state_dict(), folder / "RealESRGAN_x2plus.pth")
 
-    monkeypatch.setattr(workflow_commands, "download_model", fetch)
+    monkeypatch.setattr(manage_models, "download_model", fetch)
     line = ("upscale", "input/a.png", "-o", "output", "-m", "realesrgan-x2plus", "--backend", "null", "--models-dir", "models")
     place.refuses(place(*line), "python -m runtime models pull realesrgan-x2plus")
     assert requested == []

@@ -20,7 +20,7 @@ from ..convert_workflows import convert_workflows, find_workflow_files, read_obj
 from ..display import Display, open_display
 from ..dry_run import describe_required_files, describe_run
 from ..load_workflow import LoadedWorkflow, load_workflow
-from ..manage_models import download_model, find_missing_models
+from ..manage_models import pull_missing_models
 from ..program_name import insert_program_name
 from ..run_options import NodeCatalog, RunOptions, open_node_catalog
 from ..run_workflow import make_failure_error, report_skipped_outputs, run_workflow
@@ -60,7 +60,7 @@ def run(
             _print_dry_run(loaded, catalog, host, result_cache)
             return
         if download:
-            _pull_missing_models(workflow, settings or [], catalog, host, display)
+            pull_missing_models(workflow, settings or [], catalog, host, display)
         loaded = load_workflow(workflow, settings or [], catalog.classes, catalog.describe_nodes(), outputs or ())
         runnable = loaded.select_runnable_outputs(catalog.classes) if keep_going else loaded.require_valid()
         for note in loaded.notes:
@@ -155,7 +155,7 @@ def load_and_run(
         open_node_catalog(host, packs, display.show_message) as catalog,
     ):
         if download:
-            _pull_missing_models(workflow, settings, catalog, host, display)
+            pull_missing_models(workflow, settings, catalog, host, display)
         loaded = load_workflow(workflow, settings, catalog.classes, catalog.describe_nodes())
         return run_workflow(loaded.require_valid(), catalog.classes, host, display).files
 
@@ -166,12 +166,3 @@ def _print_dry_run(loaded: LoadedWorkflow, catalog: NodeCatalog, host: LocalHost
     for line in lines if loaded.problems else describe_run(loaded, catalog.classes, host, cache):
         typer.echo(line)
     loaded.require_valid()
-
-
-def _pull_missing_models(
-    workflow: Path, settings: Sequence[str], catalog: NodeCatalog, host: LocalHost, display: Display
-) -> None:
-    loaded = load_workflow(workflow, settings, catalog.classes, catalog.describe_nodes())
-    for entry in find_missing_models(loaded.prompt, catalog.classes, host.models_dirs):
-        display.show_message(f"{entry.id} is missing; downloading it because of --download.")
-        download_model(entry.id, host.models_dirs[0], display)

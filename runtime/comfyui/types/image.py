@@ -56,6 +56,8 @@ class ImageSaveOptions:
     text: Mapping[str, Any]
     overwrite: bool = True
     """False: the paths have numbers that we chose, and an existing file is kept."""
+    exclusive: bool = False
+    """The paths are exact, and an existing file is an error."""
 
 
 class FindOutputPath(Protocol):
@@ -168,6 +170,7 @@ def _write_image(
         quality=None if options.quality == 100 and output_format.default_quality is None else options.quality,
         numbered=not options.overwrite,
         color_chunks=source.color_chunks if source else None,
+        exclusive=options.exclusive,
     )
 
 

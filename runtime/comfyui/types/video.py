@@ -243,20 +243,22 @@ def write_video_value(
     find_path: Callable[[int, int], Path],
     *,
     overwrite: bool = False,
+    exclusive: bool = False,
 ) -> Path:
     """Encode any VIDEO to the path that ``find_path(width, height)`` returns; return that path.
 
     ``find_path`` numbers files. An interrupted run of the same job is resumed under its own number, and no other video is
-    touched. With ``overwrite`` the path is exact and an existing file is replaced.
+    touched. With ``overwrite`` the path is exact and an existing file is replaced; with ``exclusive`` it is exact, and an
+    existing file raises ``OutputLocked``.
     """
     video = _to_video_value(value, open_progress)
 
     def find_output_path() -> Path:
         return find_path(*video.get_dimensions())
 
-    if overwrite:
+    if overwrite or exclusive:
         path = find_output_path()
-        video.write(path, settings)
+        video.write(path, settings, fail_if_exists=exclusive)
         return path
     request = ResumeRequest(
         video.stream.info.identity,
@@ -288,6 +290,7 @@ def write_sequence_value(
     find_pattern: Callable[[int, int], Path],
     *,
     overwrite: bool = False,
+    exclusive: bool = False,
 ) -> tuple[Path, list[Path]]:
     """Write any VIDEO as an image sequence with the pattern that ``find_pattern(width, height)`` returns.
 
@@ -296,8 +299,8 @@ def write_sequence_value(
     """
     video = _to_video_value(value, open_progress)
     pattern = find_pattern(*video.get_dimensions())
-    if overwrite:
-        return pattern, video.write_sequence(pattern, settings)
+    if overwrite or exclusive:
+        return pattern, video.write_sequence(pattern, settings, fail_if_exists=exclusive)
     names = pattern.name
     request = ResumeRequest(
         video.stream.info.identity, lambda: get_sequence_job_settings(video.stream.info, settings), video.messages.message

@@ -1,0 +1,7 @@
+"""``upscale`` with any number of inputs.
+
+* ``upscale_jobs``  inputs, results and the workflow for each
+* ``job_file``      settings of single files, from a TOML or CSV file
+* ``job_records``   what each result was made of, so that a stopped run continues and names are reserved
+* ``run_jobs``      one job after the other, with a count, a time for all and a summary
+"""

@@ -1,0 +1,141 @@
+"""Run the jobs of ``upscale`` one after the other: weights are loaded once, a damaged file does not stop the others."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import closing, nullcontext
+from dataclasses import dataclass, field, replace
+from functools import cache
+from pathlib import Path
+
+from ...checksum import compute_sha256
+from ...errors import Cancelled, HardwareMissing, MediaError, ModelError, OutputError, Upscale8KError, WorkflowError
+from ...models import find_model
+from ..display import BatchSummary, Display
+from ..load_workflow import load_workflow
+from ..manage_models import pull_missing_model
+from ..program_name import insert_program_name
+from ..run_options import RunOptions, find_shipped_workflow, open_node_catalog
+from ..run_workflow import run_workflow
+from .job_records import JobRecord, compute_job_key
+from .upscale_jobs import UpscaleJob
+
+
+@dataclass(frozen=True)
+class BatchOptions:
+    """The options for all jobs."""
+
+    run_options: RunOptions
+    download: bool = False
+    overwrite: bool = False
+    """Replace existing files whose names we chose."""
+    skip_existing: bool = False
+    """Keep every result that was made of the same source with the same settings, even one that would be replaced."""
+
+
+def run_jobs(jobs: Sequence[UpscaleJob], options: BatchOptions, display: Display, print_path: Callable[[Path], None]) -> int:
+    """Run ``jobs``, call ``print_path`` with every result, and return the exit code: the highest of all failures.
+
+    Raises the error of a single job, and any error that would stop all jobs: cancelled, no model, a full disk, a wrong option.
+    """
+    return _JobRunner(jobs, options, display, print_path).run()
+
+
+@dataclass
+class _JobRunner:
+    jobs: Sequence[UpscaleJob]
+    options: BatchOptions
+    display: Display
+    print_path: Callable[[Path], None]
+    summary: BatchSummary = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.summary = BatchSummary(len(self.jobs))
+
+    def run(self) -> int:
+        started, exit_code = time.monotonic(), 0
+        try:
+            for number, job in enumerate(self.jobs, 1):
+                self.display.start_job(number, len(self.jobs), str(job.source))
+                try:
+                    for path in self._run_job(job):
+                        self.print_path(path)
+                except Upscale8KError as error:
+                    if len(self.jobs) == 1 or self._is_fatal(error):
+                        raise
+                    self.summary.failed[str(job.source)] = insert_program_name(error)
+                    self.display.show_error(insert_program_name(f"Error: {error}"))
+                    exit_code = max(exit_code, error.exit_code)
+        finally:
+            self.summary.seconds = time.monotonic() - started
+            if len(self.jobs) > 1:
+                self.display.show_summary(self.summary)
+        return exit_code
+
+    def _run_job(self, job: UpscaleJob) -> list[Path]:
+        """Run one job, or keep its result; return the results."""
+        node = "TiledUpscale" if job.workflow == "image_any.json" else "TiledUpscaleVideo"
+        settings = [*job.options.format_settings(node, job.options.model), *job.settings]
+        if self.options.download:
+            pull_missing_model(job.options.model, self.options.run_options.resolve_model_folders(), self.display)
+        run_options = replace(self.options.run_options, input_dir=job.source.resolve().parent, output_dir=job.result.parent)
+        if not job.is_file or not job.source.is_file():
+            return self._execute(job, settings, run_options)
+        is_protected = not job.is_named_by_user and not self.options.overwrite
+        record = JobRecord(job.result, self._compute_key(job, settings))
+        with nullcontext() if job.is_named_by_user else record.reserve():
+            if (is_protected or self.options.skip_existing) and record.is_done():
+                self.summary.kept += 1
+                self.display.show_status(f"{job.result} is there already, of the same source and settings.")
+                return [job.result]
+            if is_protected:
+                if job.result.exists():
+                    hint = "Replace it with --overwrite, or name the result with -o."
+                    raise OutputError(
+                        f"{job.result} exists already, of another source or other settings.", hint, path=job.result
+                    )
+                out = "ImageOut" if job.workflow == "image_any.json" else "VideoOut"
+                settings = [f"{out}.if_exists=refuse", *settings]
+            with record.begin():
+                return self._execute(job, settings, run_options)
+
+    def _execute(self, job: UpscaleJob, settings: Sequence[str], run_options: RunOptions) -> list[Path]:
+        """Run the shipped workflow with its values set."""
+        workflow = find_shipped_workflow(job.workflow)
+        with (
+            closing(run_options.create_host(self.display, workflow)) as host,
+            open_node_catalog(host, (), self.display.show_message) as catalog,
+        ):
+            loaded = load_workflow(workflow, settings, catalog.classes, catalog.describe_nodes())
+            files = run_workflow(loaded.require_valid(), catalog.classes, host, self.display).files
+        self.summary.done += 1
+        return files
+
+    def _compute_key(self, job: UpscaleJob, settings: Sequence[str]) -> str:
+        options = self.options.run_options
+        weights = _hash_weights(job.options.model, options.resolve_model_folders())
+        try:
+            return compute_job_key(job.source, [job.workflow, *settings, options.device, options.backend, weights])
+        except OSError as error:
+            raise MediaError(f"{job.source} cannot be read: {error.strerror}.", "Check the file.", path=job.source) from error
+
+    def _is_fatal(self, error: Upscale8KError) -> bool:
+        """Return whether the next job would fail too: cancelled, no model, no device, a full disk, a wrong option."""
+        is_uniform = len({job.options for job in self.jobs}) == 1
+        if isinstance(error, Cancelled):
+            return True
+        if isinstance(error, (ModelError, HardwareMissing)):
+            return is_uniform
+        if isinstance(error, WorkflowError):  # errors of a node are about this image, all others about every image
+            return not error.node and is_uniform
+        return isinstance(error, OutputError) and isinstance(error.__cause__, OSError)
+
+
+@cache
+def _hash_weights(model: str, folders: tuple[Path, ...]) -> str:
+    """Return the SHA-256 of a weight file; "" if it is missing, which the check of the workflow reports."""
+    try:
+        return compute_sha256(find_model(model, folders).path)
+    except (ModelError, OSError):
+        return ""
