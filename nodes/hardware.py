@@ -62,8 +62,9 @@ class HWProbe:
         if calibrate:
             calibrate_with_progress(machine, self.host.device(), self.host.model_folders(), self.host.progress)
         network = None if upscale_model is None else describe_network(upscale_model)
-        settings = recommend_settings(machine, network, device=self.host.device(), calibration=load_calibration())
-        return {"ui": {"text": [format_report(machine, settings)]}, "result": (settings, str(settings))}
+        calibration = load_calibration()
+        settings = recommend_settings(machine, network, device=self.host.device(), calibration=calibration)
+        return {"ui": {"text": [format_report(machine, settings, calibration)]}, "result": (settings, str(settings))}
 
 
 NODES: dict[str, tuple[type, str]] = {"HWProbe": (HWProbe, "HW Probe")}

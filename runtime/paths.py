@@ -36,7 +36,7 @@ def get_cache_folder() -> Path:
 
 
 def get_autotune_file() -> Path:
-    """Return the file in which ``upscale`` stores what ``auto`` was measured to be."""
+    """Return the file in which ``upscale`` stores how accurate models are in bf16."""
     return get_cache_folder() / "backends.json"
 
 

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import closing, nullcontext
+import time
+from collections.abc import Callable, Sequence
+from contextlib import ExitStack, closing, nullcontext
 from pathlib import Path
 
 import numpy as np
 import psutil
 import torch
 
-from ..errors import HardwareMissing, ModelError, ModelNotFound, WorkflowError
+from ..errors import HardwareMissing, ModelError, ModelNotFound, Upscale8KError, WorkflowError
 from ..hardware import (
     Calibration,
     CalibrationSubject,
@@ -19,16 +20,19 @@ from ..hardware import (
     NetworkProfile,
     load_calibration,
     make_subject,
-    measure_tiles,
+    measure_footprint,
+    measure_in_turn,
     store_calibration,
 )
 from ..models import Descriptor, UpscaleModel, find_model, load_model
 from ..progress import OpenProgress
-from ..upscale import BACKENDS, open_backend, resolve_device, resolve_precision, reuse_freed_memory
+from ..upscale import BACKENDS, Backend, open_backend, resolve_device, resolve_precision, reuse_freed_memory
 
 CALIBRATION_MODELS = {"realesr-animevideov3": (128, 192, 256), "realesrgan-x4plus": (48, 72, 96)}
 """Models to measure, and the sides of their tiles on a CPU: some seconds in all."""
 _GPU_TILE_SIDES = (128, 256, 384)
+_MAX_LOAD = 0.2
+"""The largest load by other programs, as a fraction of all cores, at which times are worth measuring."""
 
 
 def describe_network(descriptor: Descriptor) -> NetworkProfile:
@@ -44,7 +48,8 @@ def calibrate_models(
 ) -> None:
     """Measure ``CALIBRATION_MODELS`` on every backend that opens here and store the result in the cache folder.
 
-    ``remeasure=False`` skips what was measured before. Raises ``HardwareMissing`` for a device that is not available.
+    ``remeasure=False`` skips what was measured before. Raises ``HardwareMissing`` for a device that is not available, and
+    ``Upscale8KError`` where other programs use the processor too much for a measurement.
     """
     known: Calibration = {} if remeasure else load_calibration()
     found: dict[CalibrationSubject, Measurement] = {}
@@ -54,7 +59,7 @@ def calibrate_models(
         except ModelNotFound as error:
             on_message(str(error))
             continue
-        for subject, measurement in _measure_backends(machine, model, device, sides, known):
+        for subject, measurement in _measure_backends(machine, model, device, sides, known).items():
             found[subject] = measurement
             on_message(
                 f"{name} by {subject.backend} in {subject.precision}: {measurement.bytes_per_pixel:,.0f} bytes per pixel, "
@@ -66,25 +71,60 @@ def calibrate_models(
 
 def _measure_backends(
     machine: Machine, model: UpscaleModel, device: str, sides: Sequence[int], known: Calibration
-) -> Iterator[tuple[CalibrationSubject, Measurement]]:
+) -> dict[CalibrationSubject, Measurement]:
+    """Measure every backend that opens here, memory one by one, times in turn; nothing if all of them are ``known``."""
     torch_device = resolve_device(device)
     precision = resolve_precision("auto", model, torch_device)
-    sides = sides if torch_device.type == "cpu" else _GPU_TILE_SIDES
+    on_cpu = torch_device.type == "cpu"
+    sides = sides if on_cpu else _GPU_TILE_SIDES
     tiles = np.random.default_rng(8).random((1, max(sides), max(sides), 3), np.float32)
-    for backend_name in (spec.name for spec in BACKENDS.values() if spec.can_calibrate):
-        subject = make_subject(machine, str(torch_device), model.architecture, model.scale, backend_name, precision)
-        if subject in known:
-            continue
-        try:
-            backend_instance = open_backend(backend_name, model, torch_device, precision)
-        except (HardwareMissing, ModelError, WorkflowError):  # not installed, or not for this network or device
-            continue
-        with closing(backend_instance) as backend, reuse_freed_memory() if torch_device.type == "cpu" else nullcontext():
+    subjects = {
+        spec.name: make_subject(machine, str(torch_device), model.architecture, model.scale, spec.name, precision)
+        for spec in BACKENDS.values()
+        if spec.can_calibrate and spec.is_installed()
+    }
+    if known.keys() >= set(subjects.values()):
+        return {}
+    _check_idle()
+    with ExitStack() as opened, reuse_freed_memory() if on_cpu else nullcontext():
+        backends: dict[str, Backend] = {}
+        for name in subjects:
+            try:
+                backends[name] = opened.enter_context(closing(open_backend(name, model, torch_device, precision)))
+            except (HardwareMissing, ModelError, WorkflowError):  # not installed, or not for this network or device
+                continue
+        read_memory, date = _make_memory_reader(torch_device), time.strftime("%Y-%m-%d")
+        footprints = {
+            name: measure_footprint(
+                lambda side, one=one: one.run(np.ascontiguousarray(tiles[:, :side, :side])), read_memory, sides
+            )
+            for name, one in backends.items()
+        }
+        results = {name: one.run(tiles) for name, one in backends.items()}
+        runs = {name: (lambda one=one: one.run(tiles)) for name, one in backends.items()}
+        times = measure_in_turn(runs, time.process_time if on_cpu else time.perf_counter)
+        if times is None:
+            raise _make_busy_error("the times did not settle")
+        return {
+            subjects[name]: Measurement(
+                footprints[name].bytes_per_pixel,
+                footprints[name].base,
+                times[name] / max(sides) ** 2 * 1e6,
+                float(np.abs(results[name] - results["torch"]).max()),
+                date,
+            )
+            for name in backends
+        }
 
-            def run_tile(side: int) -> None:
-                backend.run(np.ascontiguousarray(tiles[:, :side, :side]))
 
-            yield subject, measure_tiles(run_tile, _make_memory_reader(torch_device), sides)
+def _check_idle() -> None:
+    load = psutil.cpu_percent(interval=1) / 100
+    if load > _MAX_LOAD:
+        raise _make_busy_error(f"other programs use {load:.0%} of the processor")
+
+
+def _make_busy_error(reason: str) -> Upscale8KError:
+    return Upscale8KError(f"Nothing is measured on a busy machine: {reason}.", "Try again when they have ended.")
 
 
 def _make_memory_reader(torch_device: torch.device) -> Callable[[], int]:
@@ -101,6 +141,9 @@ def _make_memory_reader(torch_device: torch.device) -> Callable[[], int]:
 
 
 def calibrate_with_progress(machine: Machine, device: str, folders: Sequence[Path], open_progress: OpenProgress) -> None:
-    """Measure what was not measured before, with a progress display."""
+    """Measure what was not measured before, with a progress display; a message says why it could not be measured."""
     with open_progress(len(CALIBRATION_MODELS), "model") as progress:
-        calibrate_models(machine, device, folders, progress.message, remeasure=False)
+        try:
+            calibrate_models(machine, device, folders, progress.message, remeasure=False)
+        except Upscale8KError as error:
+            progress.message(str(error))

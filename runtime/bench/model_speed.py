@@ -146,8 +146,6 @@ def _measure_case(
         MODEL_SCALE, device, tile=case.tile, precision=cast(Any, case.precision), backend=case.backend
     )
     resolved = resolve_settings(model, settings)
-    if resolved.message:
-        progress.message(resolved.message)
     tiling = resolved.tiling
     pixels = make_test_image(size)
     began = perf_counter()

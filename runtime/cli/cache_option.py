@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import json
 import platform
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 from ..graph import NodeCache
 from ..host import LocalHost
-from ..paths import CATALOG_FILE, PACK_ROOT, get_autotune_file
+from ..paths import CATALOG_FILE, PACK_ROOT
 from .required_files import FileFinder
 from .run_options import NodeCatalog
 
@@ -26,10 +24,10 @@ def open_cache(
 ) -> NodeCache:
     """Open the cache in ``folder`` with at most ``limit_gb`` GB. Raises ``OutputError`` if the folder cannot be used.
 
-    Results are valid for the same device and GPUs, and for any processor with the same instruction sets, unless ``auto``
-    was measured to be something else there.
+    Results are valid for the same device and GPUs, and for any processor with the same instruction sets, unless
+    ``probe --calibrate`` measured another backend to be faster there.
     """
-    from ..hardware import query_cpu, query_nvidia
+    from ..hardware import load_calibration, query_cpu, query_nvidia
     from ..result_cache import DiskCache, VersionKeyBuilder
 
     processors = (
@@ -42,6 +40,7 @@ def open_cache(
         platform.machine(),
         platform.system(),
         *processors,
+        *sorted(map(repr, load_calibration().items())),
     ]
     version = VersionKeyBuilder(FileFinder(host).find, _OWN_CODE, catalog.packs, environment)
     return DiskCache(
@@ -49,14 +48,5 @@ def open_cache(
         round(limit_gb * _BYTES_PER_GB),
         output=host.folder("output"),
         compute_version=version,
-        get_autotune_choices=read_autotune_choices,
         on_message=show_message,
     )
-
-
-def read_autotune_choices() -> dict[str, str]:
-    """Return the measured meaning of ``auto`` by the key of each measurement; empty without a file."""
-    with suppress(OSError, ValueError, AttributeError):
-        choices = json.loads(get_autotune_file().read_text(encoding="utf-8"))
-        return {key: f"{said.get('backend')} {said.get('precision')}" for key, said in choices.items()}
-    return {}

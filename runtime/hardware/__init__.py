@@ -24,10 +24,14 @@ if TYPE_CHECKING:
         Calibration,
         CalibrationSubject,
         Measurement,
+        choose_backend,
+        find_measurements,
+        forget_calibration,
         get_calibration_path,
         load_calibration,
         make_subject,
-        measure_tiles,
+        measure_footprint,
+        measure_in_turn,
         store_calibration,
     )
     from .capacity import (
@@ -38,7 +42,7 @@ if TYPE_CHECKING:
         query_memory,
         reserve_gpu_memory,
     )
-    from .cpu import count_usable_cores, has_bf16, query_cpu
+    from .cpu import Cpu, count_usable_cores, has_bf16, query_cpu
     from .detect import Machine, detect_machine, get_installed_version
     from .gpu import Gpu, is_torch_loaded
     from .installation import Finding, check_installation, parse_version
@@ -51,8 +55,6 @@ if TYPE_CHECKING:
         NetworkProfile,
         choose_cost_tolerance,
         choose_tile_side,
-        compute_max_tile_pixels,
-        compute_tile_cost,
         compute_useful_memory,
         default_footprint,
         memory_budget,

@@ -7,6 +7,7 @@ from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from .calibration import Calibration
     from .detect import Machine
     from .gpu import Gpu
     from .settings import UpscaleSettings
@@ -36,12 +37,19 @@ def format_settings_rows(settings: UpscaleSettings) -> list[tuple[str, str, str]
     return [(name, _format_value(name, values[name]), settings.reasons[name]) for name in values if name in settings.reasons]
 
 
-def format_report(machine: Machine, settings: UpscaleSettings, *, width: int = _WIDTH) -> str:
-    """Return machine and settings as aligned lines of at most ``width`` columns."""
+def format_report(
+    machine: Machine, settings: UpscaleSettings, calibration: Calibration | None = None, *, width: int = _WIDTH
+) -> str:
+    """Return machine, settings and measurements as aligned lines of at most ``width`` columns."""
     lines = [line for label, value in format_machine_rows(machine) for line in _wrap_line(label, value, width)]
     lines += ["", "Recommended settings"]
     for name, value, reason in format_settings_rows(settings):
         lines += _wrap_line(name, f"{value:<9} {reason}", width, indent=10)
+    if calibration:
+        lines += ["", "Measured by probe --calibrate, in seconds per million input pixels; probe --forget deletes it"]
+    for subject, entry in (calibration or {}).items():
+        what = f"{subject.architecture} x{subject.scale} by {subject.software} in {subject.precision} on {subject.device}"
+        lines += _wrap_line(entry.date or "no date", f"{entry.seconds_per_megapixel:<9.2f} {what}", width, indent=10)
     return "\n".join(lines)
 
 

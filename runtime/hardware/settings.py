@@ -1,4 +1,4 @@
-"""Recommend settings for this machine, each with its reason. They depend on free memory, not on total memory."""
+"""Recommend settings for this machine, each with its reason; the tile fits the memory that is free."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from ..upscale import AUTO, Precision
-from .calibration import Calibration, make_subject
+from .calibration import Calibration, Measurement, choose_backend, find_measurements
 from .capacity import MAX_QUEUE_BYTES, QUEUE_BYTES_PER_CORE, compute_queue_bytes
 from .cpu import has_bf16
 from .detect import Machine
@@ -30,11 +30,10 @@ MODEL_HALO = -1
 
 _MAX_BATCH = 4
 _MAX_WORKSPACE_MB = 4096
-_CLEARLY_FASTER = 0.97
 _CPU_FP16_REASONS = {
     False: "Processors compute in fp32, because fp16 is slower.",
-    True: "On a processor fp16 is slower than fp32. This one supports bf16: precision auto measures once for each model "
-    "whether bf16 is faster and within 50 dB PSNR of fp32.",
+    True: "On a processor fp16 is slower than fp32. This one supports bf16: precision auto uses bf16 for each model "
+    "that is within 50 dB PSNR of fp32 in it.",
 }
 
 
@@ -61,7 +60,7 @@ class UpscaleSettings:
     def precision(self) -> Precision:
         """Value for the inputs ``precision``. ``auto`` does not use fp16 for models that overflow in it.
 
-        On a processor ``auto`` is fp32, or bf16 for models that are measured to be faster and accurate in it.
+        On a processor ``auto`` is fp32, or bf16 for models that are accurate in it.
         """
         return "auto" if self.fp16 or self.device == "cpu" else "fp32"
 
@@ -101,13 +100,16 @@ class _SettingsBuilder:
         self._machine, self._network, self._is_default_network, self._gpu = machine, network, is_default_network, gpu
         self._device, self._calibration = device, calibration
         self._reasons: dict[str, str] = {}
-        self._free = machine.memory.available if gpu is None or gpu.free is None else gpu.free
+        memory = machine.memory
+        self._free, self._total = memory.available, memory.total
+        if gpu is not None and gpu.free is not None and gpu.total is not None:
+            self._free, self._total = gpu.free, gpu.total
 
     def build_settings(self) -> UpscaleSettings:
         fp16 = self._choose_fp16()
         backend = self._choose_backend(fp16)
         footprint = self._estimate_footprint(fp16, backend)
-        pixels = footprint.compute_max_pixels(memory_budget(self._free, on_gpu=self._gpu is not None))
+        pixels = footprint.compute_max_pixels(memory_budget(self._free, self._total, on_gpu=self._gpu is not None))
         tile = self._choose_tile(pixels, footprint)
         return UpscaleSettings(
             batch_size=self._choose_batch(tile, pixels),
@@ -147,26 +149,19 @@ class _SettingsBuilder:
         self._reasons["fp16"] = reason
         return fp16
 
-    def _find_measurements(self, fp16: bool) -> dict[str, tuple[float, Footprint]]:
-        """Return measured seconds per megapixel and memory of this network, by backend."""
+    def _find_measurements(self, fp16: bool) -> dict[str, Measurement]:
         network, precision = self._network, "fp16" if fp16 else "fp32"
-        key = (self._machine, self._device, network.architecture, network.scale)
-        return {
-            subject.backend: (entry.seconds_per_megapixel, entry.footprint)
-            for subject, entry in self._calibration.items()
-            if subject == make_subject(*key, subject.backend, precision)
-        }
+        return find_measurements(self._calibration, self._machine, self._device, network.architecture, network.scale, precision)
 
     def _choose_backend(self, fp16: bool) -> str:
-        times = {backend: seconds for backend, (seconds, _) in self._find_measurements(fp16).items()}
-        if self._is_default_network or len(times) < 2 or self._has_bf16():
-            self._reasons["backend"] = "Chosen for each model: the fastest backend is measured when the model is first used."
+        measured = self._find_measurements(fp16)
+        fastest = None if self._is_default_network or self._has_bf16() else choose_backend(measured)
+        if fastest is None:
+            self._reasons["backend"] = "Chosen for each model by its architecture, the processor and the installed packages."
             return AUTO
-        fastest = min(times, key=lambda backend: times[backend])
-        if "torch" in times and times[fastest] > times["torch"] * _CLEARLY_FASTER:
-            fastest = "torch"
         times_text = ", ".join(
-            f"{backend} {seconds:.1f} s" for backend, seconds in sorted(times.items(), key=lambda item: item[1])
+            f"{backend} {one.seconds_per_megapixel:.1f} s"
+            for backend, one in sorted(measured.items(), key=lambda item: item[1].seconds_per_megapixel)
         )
         self._reasons["backend"] = f"Measured on this machine for a million pixels of {self._network.title}: {times_text}."
         return fastest
@@ -174,8 +169,8 @@ class _SettingsBuilder:
     def _estimate_footprint(self, fp16: bool, backend: str) -> Footprint:
         measured = self._find_measurements(fp16)
         if backend in measured:
-            return measured[backend][1]
-        largest = max((line for _, line in measured.values()), key=lambda line: line.bytes_per_pixel, default=None)
+            return measured[backend].footprint
+        largest = max((one.footprint for one in measured.values()), key=lambda line: line.bytes_per_pixel, default=None)
         network = self._network
         return largest or default_footprint(
             network.architecture, network.scale, backend=backend, half=fp16, on_gpu=self._gpu is not None
@@ -219,7 +214,7 @@ class _SettingsBuilder:
         if self._gpu is None or self._gpu.kind != "cuda":
             self._reasons["trtexec_workspace"] = "TensorRT engines run on NVIDIA GPUs only."
             return 0
-        workspace = min(_MAX_WORKSPACE_MB, memory_budget(self._free, on_gpu=True) >> 20)
+        workspace = min(_MAX_WORKSPACE_MB, memory_budget(self._free, self._total, on_gpu=True) >> 20)
         self._reasons["trtexec_workspace"] = f"MB for the builder: at most {_MAX_WORKSPACE_MB} and 60 % of the free memory."
         return workspace
 

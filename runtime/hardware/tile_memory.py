@@ -22,8 +22,8 @@ from ..upscale import BACKENDS, REFERENCE_BACKEND
 
 _RRDB_X4_RATE = 10_000
 
-_GPU_SHARE, _GPU_MAX = 0.6, 6_000_000_000
-_HOST_SHARE, _HOST_MAX = 0.25, 2_300_000_000
+_GPU_SHARE, _GPU_MAX, _GPU_MOST = 0.6, 6_000_000_000, 0.8
+_HOST_SHARE, _HOST_MAX, _HOST_MOST = 0.25, 2_300_000_000, 0.5
 
 
 @dataclass(frozen=True)
@@ -68,24 +68,21 @@ def default_footprint(architecture: str, scale: int, *, backend: str, half: bool
     return Footprint(rate / 2 if half else rate)
 
 
-def memory_budget(free: int, *, on_gpu: bool) -> int:
-    """Return the bytes of ``free`` for the tiles of one batch; the rest is for frames, results and other programs.
+def memory_budget(free: int, total: int, *, on_gpu: bool) -> int:
+    """Return the bytes for the tiles of one batch; the rest is for frames, results and other programs.
 
-    There is a maximum, because still larger tiles are hardly faster.
+    A share of ``total``, so that tiles are the same on every run of a machine; of ``free`` only where that would not leave
+    enough. There is a maximum, because still larger tiles are hardly faster.
     """
-    share, maximum = (_GPU_SHARE, _GPU_MAX) if on_gpu else (_HOST_SHARE, _HOST_MAX)
-    return min(int(free * share), maximum)
+    share, maximum, most = (_GPU_SHARE, _GPU_MAX, _GPU_MOST) if on_gpu else (_HOST_SHARE, _HOST_MAX, _HOST_MOST)
+    planned = min(int(total * share), maximum)
+    return planned if planned <= free * most else int(free * share)
 
 
 def compute_useful_memory(footprint: Footprint, tile: int, halo: int, batch: int) -> int:
     """Return the free bytes of a GPU that are of use for a batch of tiles with side ``tile``, 0: the largest."""
     needed = footprint.base + footprint.bytes_per_pixel * ((tile or TILE_SIDES[-1]) + 2 * halo) ** 2 * batch
     return int((needed if tile else min(needed, _GPU_MAX)) / _GPU_SHARE)
-
-
-def compute_max_tile_pixels(architecture: str, scale: int, backend: str) -> int:
-    """Return the most pixels of an fp32 tile, halo included, on a processor with enough memory."""
-    return default_footprint(architecture, scale, backend=backend, half=False, on_gpu=False).compute_max_pixels(_HOST_MAX)
 
 
 def fit_footprint(points: Sequence[tuple[int, int]]) -> Footprint:

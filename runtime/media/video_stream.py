@@ -5,9 +5,9 @@ Nothing is decoded until a sink opens the recipe, and then frame by frame: memor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
 from pathlib import Path
@@ -117,6 +117,13 @@ class VideoStream:
     open: Callable[[], Iterator[Frame]]
     open_at: Callable[[int], Iterator[Frame]] | None = None
     """Opens at a frame number: earlier frames are decoded at most. None: frames before it are made and dropped."""
+    variants: Mapping[str, Callable[[], VideoStream]] = field(default_factory=dict[str, Callable[[], "VideoStream"]])
+    """By identity, streams that differ in rounding alone: one of them may be what an interrupted run began with."""
+
+    def find_variant(self, identity: object) -> VideoStream:
+        """Return the variant of that identity; this stream where there is none."""
+        make = self.variants.get(identity) if isinstance(identity, str) else None
+        return make() if make else self
 
     @contextmanager
     def frames(self, first_frame: int = 0) -> Generator[Iterator[Frame]]:

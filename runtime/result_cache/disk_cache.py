@@ -35,11 +35,7 @@ _DAMAGE_ERRORS = (OSError, ValueError, KeyError, TypeError, IndexError, Attribut
 
 
 class DiskCache:
-    """``compute_version`` as in ``NodeCache``; ``output`` is the folder that files named in ``ui`` are in.
-
-    ``get_autotune_choices`` returns what was measured on this machine so far. It is called on every lookup, because the first
-    run measures while it runs. A result is valid while all choices it was stored with are unchanged.
-    """
+    """``compute_version`` as in ``NodeCache``; ``output`` is the folder that files named in ``ui`` are in."""
 
     def __init__(
         self,
@@ -48,7 +44,6 @@ class DiskCache:
         *,
         output: Path,
         compute_version: Callable[[type, Mapping[str, Any], Any], Any],
-        get_autotune_choices: Callable[[], Mapping[str, str]],
         on_message: Callable[[str], None],
     ) -> None:
         self.compute_version = compute_version
@@ -56,7 +51,6 @@ class DiskCache:
         self._blobs = BlobStore(folder / "blobs")
         self._limit = limit
         self._output_folder = output
-        self._get_autotune_choices = get_autotune_choices
         self._on_message = on_message
         self._free_bytes: int | None = None
         self._has_warned = False
@@ -66,8 +60,6 @@ class DiskCache:
         path = self._get_entry_path(key)
         try:
             body = _read_entry_body(path)
-            if not body["settled"].items() <= self._get_autotune_choices().items():
-                return None
             if not all(touch_if_present(self._blobs.get_path(digest), size) for digest, size in body["blobs"]):
                 return None
             if not all(compute_sha256(self._resolve_file(file)) == file["sha256"] for file in body["files"]):
@@ -92,9 +84,7 @@ class DiskCache:
         except (UnserializableError, *_DAMAGE_ERRORS):
             return results
         if sum(map(self._blobs.get_file_size, tensors)) <= self._limit:
-            self._write_entry(
-                key, {"ui": ui, "slots": slots, "files": files, "settled": dict(self._get_autotune_choices())}, tensors
-            )
+            self._write_entry(key, {"ui": ui, "slots": slots, "files": files}, tensors)
         return NodeResults(deserialize_value(slots, tensors), results.ui)
 
     def get_node_object(self, node_id: str, cls: type) -> None:

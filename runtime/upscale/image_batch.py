@@ -43,8 +43,6 @@ def upscale_batch(
         open_resolved_backend(model, resolved) as (backend, _),
         open_progress(total_pixels(size, channels, plan, model.scale) * count, "px") as progress,
     ):
-        if resolved.message:
-            progress.message(resolved.message)
         fixes: list[ColorFixResult] = []
         for image, result in zip(images, out, strict=True):
             pixels = image.detach().float().cpu().numpy()

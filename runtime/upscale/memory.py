@@ -47,12 +47,13 @@ _OUT_OF_MEMORY_TEXTS = (
 
 
 def get_tile_memory(device: torch.device) -> int:
-    """Bytes that the activations of one batch of tiles may take: a fraction of the free memory, up to a useful maximum."""
+    """Bytes that the activations of one batch of tiles may take: a fraction of the memory, up to a useful maximum."""
     if device.type == "cuda":
+        free, total = torch.cuda.mem_get_info(device)
         reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's cache of this process
-        free = torch.cuda.mem_get_info(device)[0] + reusable - get_reserved_gpu_memory()
-        return memory_budget(max(free, 0), on_gpu=True)
-    return memory_budget(query_memory().available, on_gpu=False)
+        return memory_budget(max(free + reusable - get_reserved_gpu_memory(), 0), total, on_gpu=True)
+    memory = query_memory()
+    return memory_budget(memory.available, memory.total, on_gpu=False)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -47,14 +47,12 @@ class ResolvedSettings:
     backend: str
     precision: ResolvedPrecision
     tiling: Tiling
-    message: str | None = None
-    """What was measured just now, for the user."""
 
 
 def resolve_settings(
     model: UpscaleModel, settings: TiledUpscaleSettings, free_memory: FreeMemory | None = None
 ) -> ResolvedSettings:
-    """Replace every ``auto`` of ``settings``; the tile depends on the memory that is free now. May measure for some seconds.
+    """Replace every ``auto`` of ``settings``. The tile is smaller where less memory is free than it takes.
 
     ``free_memory`` of the host is called before the tile is chosen on a GPU.
 
@@ -67,8 +65,25 @@ def resolve_settings(
         precision = _get_own_precision(model, choice.backend)
     else:
         precision = resolve_precision(choice.precision, model, device)
-    resolved = ResolvedSettings(device, choice.backend, precision, Tiling(MIN_TILE, 0), choice.message)
+    resolved = ResolvedSettings(device, choice.backend, precision, Tiling(MIN_TILE, 0))
     return replace(resolved, tiling=resolve_tiling(model, settings, resolved, free_memory))
+
+
+def list_auto_alternatives(
+    model: UpscaleModel, settings: TiledUpscaleSettings, resolved: ResolvedSettings
+) -> list[ResolvedSettings]:
+    """Return what else ``auto`` in ``settings`` may have been on a CPU, in another version or elsewhere, and runs here."""
+    if resolved.device.type != "cpu" or resolved.backend == "tensorrt":
+        return []
+    candidates: list[tuple[str, ResolvedPrecision]] = [("torch", "fp32"), ("torch", "bf16"), ("openvino", "fp32")]
+    others = [
+        replace(resolved, backend=backend, precision=precision)
+        for backend, precision in candidates
+        if settings.backend in (AUTO, backend) and settings.precision in ("auto", precision)
+        if (backend, precision) != (resolved.backend, resolved.precision)
+        if (precision != "bf16" or model.bfloat16_safe) and get_backend_spec(backend).is_installed()
+    ]
+    return [replace(other, tiling=resolve_tiling(model, settings, other, None)) for other in others]
 
 
 @contextmanager

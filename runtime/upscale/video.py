@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -31,6 +32,7 @@ from .resolved_settings import (
     ResolvedSettings,
     TiledUpscaleSettings,
     find_engine_info,
+    list_auto_alternatives,
     open_resolved_backend,
     resolve_settings,
     resolve_tiling,
@@ -63,22 +65,26 @@ def upscale_video(
 ) -> VideoStream:
     """Return ``stream`` at the size of ``settings.target``, with frames of uint16 whatever the source has.
 
-    Nothing is computed until the result is opened, but what ``auto`` means may be measured. ``progress`` gets messages and many
-    calls of ``check_cancelled`` a frame; it is not advanced. Raises what ``plan_scale``, ``UpscaleModel.from_descriptor`` and
-    ``resolve_settings`` raise.
+    Nothing is computed until the result is opened. ``progress`` gets messages and many calls of ``check_cancelled`` a frame; it
+    is not advanced. Its variants are what ``auto`` was elsewhere or earlier, with which a video may have been begun. Raises what
+    ``plan_scale``, ``UpscaleModel.from_descriptor`` and ``resolve_settings`` raise.
     """
     model = UpscaleModel.from_descriptor(descriptor)
     plan = plan_scale(stream.info.size, model.scale, settings.target)
     resolved = resolve_settings(model, settings, free_memory)
-    if resolved.message:
-        progress.message(resolved.message)
-    identity = f"{stream.info.identity} | {_describe_identity(model, settings, resolved, plan)}"
-    info = replace(stream.info, size=plan.final_size, identity=identity)
 
-    def open_frames(first: int = 0) -> Iterator[Frame]:
-        return _generate_frames(stream, first, model, settings, resolved, plan, progress, free_memory)
+    def describe(chosen: ResolvedSettings) -> str:
+        return f"{stream.info.identity} | {_describe_identity(model, settings, chosen, plan)}"
 
-    return VideoStream(info, open_frames, open_frames)
+    def make_stream(chosen: ResolvedSettings) -> VideoStream:
+        def open_frames(first: int = 0) -> Iterator[Frame]:
+            return _generate_frames(stream, first, model, settings, chosen, plan, progress, free_memory)
+
+        info = replace(stream.info, size=plan.final_size, identity=describe(chosen))
+        return VideoStream(info, open_frames, open_frames)
+
+    others = list_auto_alternatives(model, settings, resolved)
+    return replace(make_stream(resolved), variants={describe(other): partial(make_stream, other) for other in others})
 
 
 def _generate_frames(

@@ -3,42 +3,21 @@
 from pathlib import Path
 
 import pytest
-from upscale8k.runtime.cli.cache_option import read_autotune_choices
-from upscale8k.runtime.upscale.autotune import cache
-from upscale8k.runtime.upscale.autotune.trial import Candidate, TrialResult
+from upscale8k.runtime.hardware import CalibrationSubject, Measurement, store_calibration
 
 from .conftest import Place, Prompt
-
-TORCH, OPENVINO = Candidate("torch", "bf16"), Candidate("openvino", "fp32")
-RESULTS = {TORCH: TrialResult(0.6, 55.0), OPENVINO: TrialResult(0.8, 90.0)}
 
 
 @pytest.fixture(autouse=True)
 def nothing_measured(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UPSCALE8K_CACHE_DIR", str(tmp_path / "own cache"))
-    monkeypatch.setattr(cache, "_process_choices", {})
 
 
-def test_what_auto_settled_on_is_read_where_it_is_written_down() -> None:
-    assert read_autotune_choices() == {}
-    cache.store("one", TORCH, RESULTS, (TORCH, OPENVINO))
-    cache.store("other", OPENVINO, RESULTS, (TORCH, OPENVINO))
-    assert read_autotune_choices() == {"one": "torch bf16", "other": "openvino fp32"}
-
-
-@pytest.mark.parametrize("content", ["", "[]", '{"one": 1}', "\0"])
-def test_a_damaged_file_of_it_says_nothing(content: str, tmp_path: Path) -> None:
-    (tmp_path / "own cache").mkdir()
-    (tmp_path / "own cache" / "backends.json").write_text(content)
-    assert read_autotune_choices() == {}
-
-
-def test_another_answer_makes_the_images_again(place: Place, prompt: Prompt, monkeypatch: pytest.MonkeyPatch) -> None:
-    cache.store("one", TORCH, RESULTS, (TORCH, OPENVINO))
+def test_another_calibration_makes_the_images_again(place: Place, prompt: Prompt) -> None:
     place.run(prompt, "--cache", "kept")
     assert "3 of 4 nodes came from the cache" in place.run(prompt, "--cache", "kept").err  # a model is not kept
-    (Path(place.folder) / "own cache" / "backends.json").unlink(missing_ok=True)
-    monkeypatch.setattr(cache, "_process_choices", {})
+    subject = CalibrationSubject("cpu", "torch", "Compact", 4, "torch", "fp32")
+    store_calibration({subject: Measurement(500, 0, 1.0, 0.0, "2026-11-28")})
     assert "0 of 4 nodes came from the cache" in place.run(prompt, "--cache", "kept").err
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 from upscale8k.runtime.cli import doctor
-from upscale8k.runtime.hardware import installation
+from upscale8k.runtime.hardware import CalibrationSubject, Measurement, installation, store_calibration
 from upscale8k.runtime.hardware.installation import Finding
 
 from .conftest import Place
@@ -33,6 +33,17 @@ def test_probe_prints_a_table_for_a_person(place: Place) -> None:
     assert answer.code == 0
     for fact in ("Processor", "Memory", "Disk", "Recommended settings", "tile_size", "encoder"):
         assert fact in answer.out
+
+
+def test_what_was_calibrated_is_shown_with_its_date_and_forgotten(place: Place) -> None:
+    subject = CalibrationSubject("Some CPU", "openvino 2026.4", "Compact", 4, "openvino", "fp32")
+    file = store_calibration({subject: Measurement(500, 0, 1.25, 1e-6, "2026-11-28")})
+    assert "2026-11-28        1.25      Compact x4 by openvino 2026.4 in fp32 on Some CPU" in place("probe").out
+    (told,) = json.loads(place("probe", "--json").out)["calibration"]
+    assert (told["backend"], told["seconds_per_megapixel"], told["date"]) == ("openvino", 1.25, "2026-11-28")
+    answer = place("probe", "--forget")
+    assert (answer.code, answer.err) == (0, f"Deleted {file}.\n")
+    assert "2026-11-28" not in answer.out
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -14,13 +15,14 @@ from upscale8k.runtime.hardware.calibration import (
     Measurement,
     get_calibration_path,
     load_calibration,
-    measure_tiles,
+    measure_footprint,
+    measure_in_turn,
     store_calibration,
 )
 from upscale8k.runtime.hardware.tile_memory import fit_footprint
 
 SUBJECT = CalibrationSubject("NVIDIA H200", "torch 2.13.0, driver 580", "ESRGAN", 4, "torch", "fp16")
-MEASUREMENT = Measurement(5000.5, 1e8, 0.25)
+MEASUREMENT = Measurement(5000.5, 1e8, 0.25, 1e-6, "2026-11-28")
 
 
 def test_what_was_measured_is_recalled(tmp_path: Path) -> None:
@@ -30,6 +32,40 @@ def test_what_was_measured_is_recalled(tmp_path: Path) -> None:
     store_calibration({other: MEASUREMENT}, file)
     assert load_calibration(file) == {SUBJECT: MEASUREMENT, other: MEASUREMENT}
     assert [path.name for path in file.parent.iterdir()] == ["calibration.json"]
+
+
+def test_a_file_of_an_older_version_is_read(tmp_path: Path) -> None:
+    """It knows no error and no date, so it says how much memory is needed but not what ``auto`` may take."""
+    file = tmp_path / "calibration.json"
+    store_calibration({SUBJECT: MEASUREMENT}, file)
+    kept = json.loads(file.read_text())
+    del kept["measurements"][0]["max_error"], kept["measurements"][0]["date"]
+    file.write_text(json.dumps(kept))
+    assert load_calibration(file) == {SUBJECT: Measurement(5000.5, 1e8, 0.25)}
+
+
+class Clock:
+    """Process time of two backends, the second twice as fast, with what another program adds to single runs."""
+
+    def __init__(self, *disturbed: float) -> None:
+        self.now, self.disturbances, self.order = 0.0, iter(disturbed), ""
+
+    def run(self, name: str, seconds: float) -> None:
+        self.order += name
+        self.now += seconds + next(self.disturbances, 0.0)
+
+    def measure(self) -> object:
+        return measure_in_turn({"a": lambda: self.run("a", 1.0), "b": lambda: self.run("b", 0.5)}, lambda: self.now)
+
+
+def test_times_are_taken_in_turn_until_they_settle() -> None:
+    clock = Clock(0, 9, 0, 8, 3, 7)
+    assert clock.measure() == {"a": 1.0, "b": 0.5}
+    assert clock.order == "ab" * 7, "three rounds after the fourth, in which b was first undisturbed"
+
+
+def test_times_that_do_not_settle_are_none() -> None:
+    assert Clock(*(0.9**number * 50 for number in range(100))).measure() is None
 
 
 @pytest.mark.parametrize(
@@ -108,29 +144,26 @@ def test_memory_that_is_taken_while_a_tile_runs_is_seen() -> None:
     def run(side: int) -> None:
         order.append(side)
         taken[0] += 3000 * side * side + 500_000
-        import time
-
         time.sleep(0.05)
         taken[0] -= 3000 * side * side + 500_000
 
-    found = measure_tiles(run, lambda: taken[0], (96, 32, 64))
+    found = measure_footprint(run, lambda: taken[0], (96, 32, 64))
     assert order == [32, 32, 64, 96]
     np.testing.assert_allclose([found.bytes_per_pixel, found.base], [3000, 500_000], rtol=1e-6)
-    assert found.seconds_per_megapixel > 0.05 / (96 * 96) * 1e6 * 0.9
 
 
 BLOCKS = """
 from runtime.bootstrap import load_pack
 load_pack()
 import numpy, psutil
-from upscale8k.runtime.hardware.calibration import measure_tiles
+from upscale8k.runtime.hardware.calibration import measure_footprint
 
 def run(side):
     block = numpy.ones((side, side, 100))
     for _ in range(5):
         block *= 1.01
 
-print(measure_tiles(run, lambda: psutil.Process().memory_info().rss, (256, 384, 512)).bytes_per_pixel)
+print(measure_footprint(run, lambda: psutil.Process().memory_info().rss, (256, 384, 512)).bytes_per_pixel)
 """
 
 

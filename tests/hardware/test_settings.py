@@ -57,7 +57,8 @@ def test_what_is_suggested_fits_in_what_is_free(free: int, network: NetworkProfi
     known = default_footprint(network.architecture, network.scale, backend=told.backend, half=told.fp16, on_gpu=card)
     rate = known.bytes_per_pixel
     taken = told.batch_size * rate * (told.tile_size + 2 * network.halo) ** 2
-    if taken > memory_budget(free, on_gpu=card):
+    total = place.gpus[0].total if card else place.memory.total
+    if taken > memory_budget(free, total, on_gpu=card):
         assert (told.tile_size, told.batch_size) == (TILE_SIDES[0], 1)
         assert "close other programs" in told.reasons["tile_size"]
     assert told.trtexec_workspace << 20 <= max(free, 0)
@@ -108,7 +109,7 @@ def test_on_a_processor_each_model_is_tried_in_bf16_where_that_has_instructions(
     place = replace(machine(), cpu=Cpu("Some CPU", 8, 8, None, sets))
     times = {"torch": 1.0, "openvino": 0.5}
     measured = {
-        make_subject(place, "cpu", "ESRGAN", 4, name, "fp32"): Measurement(10_000, 0, seconds)
+        make_subject(place, "cpu", "ESRGAN", 4, name, "fp32"): Measurement(10_000, 0, seconds, 1e-6)
         for name, seconds in times.items()
     }
     told = recommend_settings(place, HEAVIEST_NETWORK, device="cpu", calibration=measured)
@@ -141,7 +142,7 @@ def test_a_measurement_goes_before_the_table() -> None:
 def test_the_faster_backend_by_measurement(openvino: float, chosen: str) -> None:
     place = machine()
     measured = {
-        make_subject(place, "cpu", "ESRGAN", 4, name, "fp32"): Measurement(10_000, 0, seconds)
+        make_subject(place, "cpu", "ESRGAN", 4, name, "fp32"): Measurement(10_000, 0, seconds, 1e-6)
         for name, seconds in (("torch", 1.0), ("openvino", openvino))
     }
     told = recommend_settings(place, HEAVIEST_NETWORK, device="cpu", calibration=measured)

@@ -1,16 +1,18 @@
 """HW Probe on the canvas and without it, and what other nodes make of its settings."""
 
 import json
+import time
 from pathlib import Path
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from upscale8k.nodes import get_node_classes
 from upscale8k.runtime.bench import calibrate
 from upscale8k.runtime.bench.calibrate import calibrate_models
 from upscale8k.runtime.cli.commands.hardware_commands import find_catalog_network
-from upscale8k.runtime.errors import ModelNotFound, WorkflowError
+from upscale8k.runtime.errors import ModelNotFound, Upscale8KError, WorkflowError
 from upscale8k.runtime.hardware.calibration import load_calibration
 from upscale8k.runtime.hardware.detect import detect_machine
 from upscale8k.runtime.hardware.settings import UpscaleSettings
@@ -108,15 +110,14 @@ def test_upscaling_takes_the_settings_and_changes_no_pixel(host: LocalHost, monk
     image = torch.rand((1, 96, 96, 3), generator=torch.Generator().manual_seed(1))
     (model,) = nodes["UpscaleModel"]().run("realesr-animevideov3")
     upscale = nodes["TiledUpscale"]()
-    # Named, because what a stopwatch makes of auto differs on a busy machine.
-    pinned = {"backend": "torch", "precision": "fp32"}
-    (plain,) = upscale.run(image, model, "model scale", **pinned)
-    (told,) = upscale.run(image, model, "model scale", **pinned, settings=settings(tile_size=64, batch_size=2))
+    (plain,) = upscale.run(image, model, "model scale")
+    (told,) = upscale.run(image, model, "model scale", settings=settings(tile_size=64, batch_size=2))
     assert [(each["tile"], each["batch"], each["halo"]) for each in seen] == [(0, 1, -1), (64, 2, -1)]
     assert float((plain - told).abs().max()) < 1e-5
 
 
 def test_measuring_here_is_kept_and_used(host: LocalHost, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "cpu_percent", lambda interval: 3.0)
     monkeypatch.setattr(calibrate, "CALIBRATION_MODELS", {"realesr-animevideov3": (32, 48), "no-such-model": (32, 48)})
     said: list[str] = []
     calibrate_models(detect_machine(), "cpu", host.model_folders(), said.append)
@@ -125,6 +126,8 @@ def test_measuring_here_is_kept_and_used(host: LocalHost, cache: Path, monkeypat
     kept = load_calibration()
     assert {(what.architecture, what.scale, what.precision) for what in kept} == {("Compact", 4, "fp32")}
     assert "torch" in {what.backend for what in kept}
+    assert {one.date for one in kept.values()} == {time.strftime("%Y-%m-%d")}
+    assert all(one.max_error is not None and one.max_error < 1e-4 for one in kept.values()), "every backend is exact in fp32"
     assert list(cache.iterdir()) == [cache / "calibration.json"]
     said.clear()
     monkeypatch.setattr(calibrate, "CALIBRATION_MODELS", {"realesr-animevideov3": (32, 48)})
@@ -134,6 +137,14 @@ def test_measuring_here_is_kept_and_used(host: LocalHost, cache: Path, monkeypat
     (model,) = nodes["UpscaleModel"]().run("realesr-animevideov3")
     suggested, _ = nodes["HWProbe"]().run(model, calibrate=True)["result"]
     assert "measured on this machine" in suggested.reasons["tile_size"]
+
+
+def test_a_busy_machine_measures_nothing(host: LocalHost, cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(psutil, "cpu_percent", lambda interval: 63.0)
+    with pytest.raises(Upscale8KError, match=r"other programs use 63% of the processor. Try again when they have ended."):
+        calibrate_models(detect_machine(), "cpu", host.model_folders(), lambda _: None)
+    assert get_node_classes(host)["HWProbe"]().run(calibrate=True)["result"][0].device == "cpu", "the node goes on without"
+    assert not cache.exists()
 
 
 def test_a_model_is_known_by_its_catalog_id() -> None:

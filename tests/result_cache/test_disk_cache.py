@@ -34,7 +34,6 @@ class Place:
         self.output.mkdir()
         self.said: list[str] = []
         self.edition: dict[str, Any] = {}
-        self.settled: dict[str, str] = {}
         self.saved = 0
         self.catalog = {
             "Make": node(lambda value: (torch.full((1, 4, 4, 3), float(value)),), names="value"),
@@ -60,7 +59,6 @@ class Place:
             limit,
             output=self.output,
             compute_version=version,
-            get_autotune_choices=lambda: self.settled,
             on_message=self.said.append,
         )
 
@@ -111,18 +109,6 @@ def test_a_changed_value_calls_what_depends_on_it_and_a_model_only_where_it_is_n
     place.edition["Twice"] = "a newer one"
     assert called(place.run(chain())) == ["4", "5"]  # the model is not loaded: what it made is there
     assert sorted(called(place.run(chain(2)))) == ["1", "2", "3", "4", "5"]
-
-
-def test_what_was_measured_while_it_ran_stands_for_the_next_run_and_another_answer_calls_again(place: Place) -> None:
-    place.catalog["Twice"] = node(lambda image: (place.settled.update(model="openvino fp32"), (image * 2,))[1], names="image")
-    place.run(chain())
-    assert called(place.run(chain())) == []
-    place.settled["another model"] = "torch fp32"
-    assert called(place.run(chain())) == []
-    place.settled["model"] = "torch bf16"
-    assert "4" in called(place.run(chain()))
-    place.settled.clear()
-    assert "4" in called(place.run(chain()))
 
 
 def test_a_new_branch_gets_old_results_bit_for_bit(place: Place) -> None:

@@ -9,9 +9,18 @@ from upscale8k.runtime.upscale.memory import get_tile_memory, is_out_of_memory, 
 
 def test_the_cpu_gives_a_share_of_what_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
     cpu = torch.device("cpu")
-    for available, given in ((4_000_000_000, 1_000_000_000), (64_000_000_000, 2_300_000_000)):
-        monkeypatch.setattr(memory, "query_memory", lambda available=available: SystemMemory(8 * available, available))
+    for available, given in ((4_000_000_000, 1_000_000_000), (5_000_000_000, 2_300_000_000), (64_000_000_000, 2_300_000_000)):
+        monkeypatch.setattr(memory, "query_memory", lambda available=available: SystemMemory(64 * 10**9, available))
         assert get_tile_memory(cpu) == given
+
+
+def test_the_same_machine_gives_the_same_unless_little_is_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiles decide how floats are rounded, and that must not depend on what else runs."""
+    given: set[int] = set()
+    for available in range(4_000_000_000, 8_000_000_000, 500_000_000):
+        monkeypatch.setattr(memory, "query_memory", lambda available=available: SystemMemory(8_000_000_000, available))
+        given.add(get_tile_memory(torch.device("cpu")))
+    assert given == {2_000_000_000}
 
 
 def test_a_gpu_gives_a_larger_share(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,6 +1,7 @@
 """A video is the images that TiledUpscale makes of its frames, and what repeats is not computed again."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
@@ -240,6 +241,20 @@ def test_the_identity_is_what_interrupted_videos_hold(
     weights_hash = hash_weights(model)
     identity = f"test video | upscale 180x80 {weights_hash} {text} False tile 64 halo 18 crop colour fix mean"
     assert upscaled.info.identity == identity
+
+
+def test_what_auto_was_elsewhere_is_a_variant(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """So a video that was begun there, or by an older version, is recognized, and finished as it was begun."""
+    monkeypatch.setattr(select, "query_cpu", lambda: Cpu("i7", 2, 2, None, ("AVX2",)))
+    settings, stream = TiledUpscaleSettings("2x", "cpu", tile=64), make_stream([noise()])
+    upscaled = upscale_video(stream, model, settings, SilentProgress())
+    begun = upscaled.info.identity.replace("torch fp32", "torch bf16")
+    variant = upscaled.find_variant(begun)
+    bf16 = upscale_video(stream, model, replace(settings, precision="bf16"), SilentProgress())
+    assert (variant.info.identity, bf16.variants) == (begun, {})
+    for one, other in zip(variant.open(), bf16.open(), strict=True):
+        np.testing.assert_array_equal(one.pixels, other.pixels)
+    assert upscaled.find_variant("another video") is upscaled.find_variant(None) is upscaled
 
 
 def test_the_identity_tells_engines_apart_but_not_cards(model: Any, monkeypatch: pytest.MonkeyPatch) -> None:

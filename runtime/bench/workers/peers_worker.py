@@ -55,7 +55,7 @@ def _set_up_node(job: dict[str, Any], backend: str, precision: str) -> PeerSetup
     tiles = worker_setup.import_own_module("runtime.upscale.tiles")
     geometry = worker_setup.import_own_module("runtime.media.geometry")
     settings = settings_module.TiledUpscaleSettings("model scale", "cpu", backend=backend, precision=precision)
-    resolved = settings_module.resolve_settings(upscale_model, settings)  # measured once per machine, then stored
+    resolved = settings_module.resolve_settings(upscale_model, settings)
     job["how"] = f"{resolved.backend} in {resolved.precision}"
 
     def run(pixels: Any) -> Any:

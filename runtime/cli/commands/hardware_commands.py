@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -22,8 +23,13 @@ def probe(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON for programs instead of text.")] = False,
     calibrate: Annotated[
         bool,
-        typer.Option("--calibrate", help="Measure memory and time of the available models for some seconds, and store them."),
+        typer.Option(
+            "--calibrate",
+            help="Measure memory and processor time of the available models on every backend, and store them with the date. "
+            "Auto then takes the fastest of the backends whose pixels are the same. Refused on a busy machine.",
+        ),
     ] = False,
+    forget: Annotated[bool, typer.Option("--forget", help="Delete what was measured before.")] = False,
     model: Annotated[
         str | None,
         typer.Option("-m", "--model", help="Catalog id for the settings (default: the heaviest model of the pack)."),
@@ -36,9 +42,11 @@ def probe(
     traceback: options.Traceback = False,
 ) -> None:
     """Show this machine and the recommended settings with their reasons."""
-    from ...hardware import detect_machine, format_report, load_calibration, recommend_settings
+    from ...hardware import detect_machine, forget_calibration, format_report, load_calibration, recommend_settings
 
     network = find_catalog_network(model) if model else None
+    for file in forget_calibration() if forget else []:
+        typer.echo(f"Deleted {file}.", err=True)
     machine = detect_machine(ask_torch=ask_torch or calibrate, folders=(output_dir or Path("output"),))
     if calibrate:
         from ...bench import calibrate_models
@@ -47,11 +55,14 @@ def probe(
         display = open_display("none")
 
         calibrate_models(machine, device, RunOptions().resolve_model_folders(), display.show_message)
-    settings = recommend_settings(machine, network, device=device, calibration=load_calibration())
+    calibration = load_calibration()
+    settings = recommend_settings(machine, network, device=device, calibration=calibration)
     if as_json:
-        typer.echo(json.dumps({"settings": settings.as_json(), "machine": machine.as_json()}, indent=2))
+        measured = [asdict(subject) | asdict(entry) for subject, entry in calibration.items()]
+        content = {"settings": settings.as_json(), "machine": machine.as_json(), "calibration": measured}
+        typer.echo(json.dumps(content, indent=2))
     else:
-        typer.echo(format_report(machine, settings))
+        typer.echo(format_report(machine, settings, calibration))
 
 
 def find_catalog_network(name: str) -> NetworkProfile:

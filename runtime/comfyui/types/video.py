@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager
 from fractions import Fraction
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -140,16 +141,22 @@ class VideoValue:
             self.messages.forward_to(progress),
         ):
 
-            def iterate_frames(first: int = 0) -> Iterator[Frame]:
-                reused_count = 0
-                with self.stream.frames(first) as frames:
-                    for frame in frames:
-                        reused_count += frame.is_repeat
-                        progress.update(reused=reused_count)
-                        progress.preview(frame.pixels)
-                        yield frame
+            def track(make: Callable[[], VideoStream]) -> VideoStream:
+                stream = make()
 
-            yield VideoStream(self.stream.info, iterate_frames, iterate_frames), progress
+                def iterate_frames(first: int = 0) -> Iterator[Frame]:
+                    reused_count = 0
+                    with stream.frames(first) as frames:
+                        for frame in frames:
+                            reused_count += frame.is_repeat
+                            progress.update(reused=reused_count)
+                            progress.preview(frame.pixels)
+                            yield frame
+
+                variants = {name: partial(track, other) for name, other in stream.variants.items()}
+                return VideoStream(stream.info, iterate_frames, iterate_frames, variants)
+
+            yield track(lambda: self.stream), progress
 
     def get_stream_source(self) -> str:
         """Return a file with this video, encoded once and kept as long as the value lives."""
@@ -261,7 +268,7 @@ def write_video_value(
         video.write(path, settings, fail_if_exists=exclusive)
         return path
     request = ResumeRequest(
-        video.stream.info.identity,
+        video.stream,
         lambda: get_video_job_settings(video.stream, find_output_path(), settings),
         video.messages.message,
     )
@@ -303,7 +310,7 @@ def write_sequence_value(
         return pattern, video.write_sequence(pattern, settings, fail_if_exists=exclusive)
     names = pattern.name
     request = ResumeRequest(
-        video.stream.info.identity, lambda: get_sequence_job_settings(video.stream.info, settings), video.messages.message
+        video.stream, lambda: get_sequence_job_settings(video.stream.info, settings), video.messages.message
     )
     folder, written = write_or_resume(
         lambda: OutputSlot(

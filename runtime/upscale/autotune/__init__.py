@@ -1,1 +1,1 @@
-"""What ``auto`` means for backend and precision: candidates, a trial, and the cache of its results."""
+"""What ``auto`` means for backend and precision: a table, and one check of accuracy."""

@@ -1,7 +1,7 @@
 """The interface of a backend, and the table of all backends.
 
 A new backend is a file in this folder and one row of ``BACKENDS``: node inputs, the command line, reported versions, cache
-keys, tile memory and what ``auto`` tries are derived from it. Imports no heavy library.
+keys, tile memory and what ``auto`` prefers are derived from it. Imports no heavy library.
 """
 
 from __future__ import annotations
@@ -72,8 +72,8 @@ class BackendSpec:
     """Memory of a tile in SRVGG networks, fp32."""
     cpu_esrgan_memory: tuple[int, int] | None = None
     """Bytes per pixel and base of a tile in ESRGAN networks on a CPU, where they differ from other devices."""
-    cpu_trials: tuple[tuple[ResolvedPrecision, float], ...] = ()
-    """What ``auto`` tries on a CPU: a precision, and the largest fraction of the best time so far at which it is preferred."""
+    cpu_architectures: tuple[str, ...] = ()
+    """Architectures that ``auto`` gives to it in fp32 on a CPU with AVX-512; the numbers are in ``autotune.select``."""
     can_calibrate: bool = False
     """Whether ``probe --calibrate`` measures it."""
 
@@ -95,7 +95,6 @@ BACKENDS: dict[str, BackendSpec] = {
             packages=("torch",),
             precisions=("fp32", "fp16", "bf16"),
             cpu_esrgan_memory=(1_500, 300_000_000),
-            cpu_trials=(("bf16", 0.7),),  # half precision is not worth a few per cent
             can_calibrate=True,
         ),
         BackendSpec(
@@ -106,7 +105,7 @@ BACKENDS: dict[str, BackendSpec] = {
             precisions=("fp32", "fp16", "bf16"),
             devices=("xpu", "cpu"),
             compact_bytes_per_pixel=1_500,
-            cpu_trials=(("fp32", 0.97),),
+            cpu_architectures=("Compact",),
             can_calibrate=True,
         ),
         BackendSpec(

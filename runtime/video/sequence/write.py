@@ -58,6 +58,7 @@ def write_sequence(
     are kept.
     """
     sequence = ImageSequence(pattern, settings.start_number)
+    stream = stream.find_variant(_read_state(sequence.state_path)[0].get(SOURCE_KEY))
     _refuse_hdr(stream.info, pattern)
     _refuse_own_source(stream.info, sequence)
     _report_losses(stream.info, pattern, progress)

@@ -28,6 +28,7 @@ from typing import Any, TypeVar, cast
 from ...atomic_write import NUMBERED_NAME, atomic_write
 from ...checksum import compute_sha256
 from ...file_lock import OutputLocked, exclusive_lock
+from ...media import VideoStream
 from ...progress import OnMessage
 
 JOURNAL_NAME = "journal.jsonl"
@@ -218,22 +219,22 @@ class OutputSlot:
 
 
 class ResumeRequest:
-    """The settings of a run: the source's identity is known at once, the rest when ``get_job_settings`` is called."""
+    """The settings of a run: the stream's identity is known at once, the rest when ``get_job_settings`` is called."""
 
-    def __init__(self, source_identity: str, get_job_settings: Callable[[], Mapping[str, Any]], on_message: OnMessage) -> None:
-        self._source_identity, self._get_job_settings, self._on_message = source_identity, get_job_settings, on_message
+    def __init__(self, stream: VideoStream, get_job_settings: Callable[[], Mapping[str, Any]], on_message: OnMessage) -> None:
+        self._identities = {stream.info.identity, *stream.variants} - {""}
+        self._get_job_settings, self._on_message = get_job_settings, on_message
 
     def find_own(self, unfinished: Sequence[UnfinishedOutput], new_path: Path) -> UnfinishedOutput | None:
         """Return the output that a run with the same settings began; report why another of the same source differs."""
-        same_source = [
-            each for each in unfinished if self._source_identity and each.job_settings.get(SOURCE_KEY) == self._source_identity
-        ]
+        same_source = [each for each in unfinished if each.job_settings.get(SOURCE_KEY) in self._identities]
         if not same_source:
             return None
         job_settings = self._get_job_settings()
 
         def list_changes(output: UnfinishedOutput) -> list[str]:
-            return [name for name in job_settings if output.job_settings.get(name) != job_settings[name]]
+            names = (name for name in job_settings if name != SOURCE_KEY)
+            return [name for name in names if output.job_settings.get(name) != job_settings[name]]
 
         exact = next((each for each in same_source if not list_changes(each)), None)
         last = next((each for each in same_source if each.finished_count), None)

@@ -95,6 +95,7 @@ def write_video(
     """
     started = time.monotonic()
     messages = MessageLog(progress)
+    stream = stream.find_variant(SegmentFolder(path).read_job_settings().get(SOURCE_KEY))
     job = _WriteJob(stream, path, settings, messages.message)
     with translate_write_errors(path):
         _check_output_path(path, stream.info)

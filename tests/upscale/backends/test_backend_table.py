@@ -21,7 +21,7 @@ from upscale8k.runtime.upscale.backends import base
 
 base.BACKENDS["dummy"] = base.BackendSpec(
     "dummy", "dummy.DummyBackend", description="doubles pixels", packages=("pytest",), modules=("pytest",),
-    compact_bytes_per_pixel=1234, cpu_trials=(("fp32", 0.5),),
+    compact_bytes_per_pixel=1234, cpu_architectures=("Compact",),
 )
 from upscale8k.runtime.upscale.backends.null import NullBackend
 sys.modules[base.__package__ + ".dummy"] = types.SimpleNamespace(DummyBackend=NullBackend)
@@ -37,9 +37,13 @@ from upscale8k.runtime.models.locate import find_model
 from upscale8k.runtime.models.upscale_model import UpscaleModel
 from upscale8k.runtime.result_cache.version_key import get_library_versions
 from upscale8k.runtime.upscale.autotune import select
+from upscale8k.runtime.hardware import Cpu
 from upscale8k.runtime.upscale.backends import open_backend
 from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings, resolve_settings
 
+select.query_cpu = lambda: Cpu("Xeon", 2, 2, None, ("AVX-512",))
+select.load_calibration = dict
+base.BackendSpec.is_installed = lambda spec: spec.name == "dummy"
 nodes = get_node_classes(LocalHost())
 model = UpscaleModel.from_descriptor(load_model(find_model("realesr-animevideov3", ())))
 resolved = resolve_settings(model, TiledUpscaleSettings("8K", "cpu", backend="dummy"))
@@ -55,7 +59,7 @@ print(json.dumps({
     "cache key": get_library_versions(),
     "probe": list_versions(),
     "memory": default_footprint("Compact", 4, backend="dummy", half=False, on_gpu=False).bytes_per_pixel,
-    "candidates": [one.title for one in select._list_candidates(model, "auto", "fp32")],
+    "chosen": select.select_backend(model, resolved.device, "fp32").backend,
     "resolved": [resolved.backend, resolved.precision, resolved.device.type],
     "opened": type(open_backend("dummy", model, resolved.device, resolved.precision)).__name__,
 }))
@@ -75,7 +79,7 @@ def test_a_new_row_is_offered_described_remembered_and_run_everywhere(root: Path
     assert "dummy (doubles pixels)" in " ".join(found["help"].split())
     assert found["cache key"]["pytest"] == found["probe"]["pytest"] == pytest.__version__
     assert found["memory"] == 1234
-    assert "dummy in fp32" in found["candidates"]
+    assert found["chosen"] == "dummy"
     assert found["resolved"] == ["dummy", "fp32", "cpu"]
     assert found["opened"] == "NullBackend"
 

@@ -90,6 +90,32 @@ def test_an_interrupted_video_is_not_changed_by_the_next_and_resumes_afterwards(
     assert out.video("A") == "video_00004_.mp4"
 
 
+@pytest.mark.parametrize("kind", ["video", "images"])
+def test_a_video_goes_on_with_the_rounding_it_was_begun_with(kind: str, out: Out) -> None:
+    """``auto`` was OpenVINO in fp32 when it was stopped, and is torch in bf16 now: no finished frame is thrown away."""
+    opened: dict[str, list[int]] = {"fp32": [], "bf16": []}
+    begun = video(COUNT, identity="A openvino fp32", opened=opened["fp32"])
+    now = replace(video(COUNT, identity="A torch bf16", opened=opened["bf16"]), variants={"A openvino fp32": lambda: begun})
+
+    def write(stream: VideoStream, limit: int | None = None) -> str:
+        value = out.value(stream, limit)
+        if kind == "video":
+            return write_video_value(value, value._open_progress, SETTINGS, lambda w, h: out.place("video", ".mp4")).name
+        place = lambda w, h: out.place("video", "") / "%03d.png"  # noqa: E731
+        return write_sequence_value(value, value._open_progress, IMAGES, place)[0].parent.name
+
+    with pytest.raises(KeyboardInterrupt):
+        write(begun, 14)
+    opened["fp32"].clear()
+    assert write(now).startswith("video_00001_")
+    assert opened["fp32"][0] >= 5
+    assert opened["fp32"][-1] == COUNT - 1
+    assert opened["bf16"] == []
+    assert not [text for text in out.said if "anew" in text]
+    assert write(now).startswith("video_00002_")
+    assert opened["bf16"] == list(range(COUNT)), "a new one takes what auto is now"
+
+
 def test_each_of_several_interrupted_videos_resumes_its_own(out: Out) -> None:
     for name in "ABC":
         assert out.video(name, limit=14) == ""
