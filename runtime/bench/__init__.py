@@ -4,10 +4,10 @@ All peers get the same weights, image and number of threads. Every run is a new 
 their ratios are printed, losses included.
 
 * ``image``, ``video``   one image or video: ComfyUI's own nodes and ours
-* ``peers``              one image with every program that can upscale it on a CPU; ``peers_page`` and ``peers_plot`` write the
-  report, such as ``BENCHMARKS.md``
-* ``model_speed``        every model by size, tile, precision and backend; ``results`` holds the values and writes table and
-  plot
+* ``peers``              one image with every program that can upscale it on a CPU; ``peers_page`` writes the report, such
+  as ``BENCHMARKS.md``
+* ``model_speed``        every model by size, tile, precision and backend; ``benchmark_results`` holds the values,
+  ``benchmark_files`` writes them; ``plots`` draws for both
 * ``model_comparison``   the models on the crops of a report
 * ``calibrate``          memory and time of the models of the pack, for the settings that are suggested
 * ``gpu_speed``          an NVIDIA GPU: our way to run a model and ComfyUI's
@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from ..lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
+    from .benchmark_files import format_table, write_benchmark
     from .calibrate import calibrate_models, calibrate_with_progress, describe_network
     from .gpu_speed import measure_gpu
     from .halo import profile_model
@@ -32,9 +33,7 @@ if TYPE_CHECKING:
     from .model_speed import benchmark_models
     from .peers import benchmark_peers, list_peer_versions
     from .peers_page import format_section, write_page
-    from .results.benchmark_files import write_benchmark
-    from .results.benchmark_plot import plot_benchmark
-    from .results.benchmark_table import format_table
+    from .plots import plot_benchmark
     from .video import benchmark_video
 
 __getattr__ = lazy_exports(__name__, __file__)

@@ -38,8 +38,8 @@ from ..upscale import (
     reuse_freed_memory,
     upscale_image,
 )
+from .benchmark_results import BenchmarkCase, BenchmarkResults, BenchmarkRow
 from .measure import ResourceCost, describe_machine, format_now, measure_cost
-from .results.benchmark_results import BenchmarkCase, BenchmarkResults, BenchmarkRow
 from .synthetic import Pixels, make_test_image
 from .worker_jobs import parse_size
 

@@ -30,5 +30,6 @@ if TYPE_CHECKING:
     from .crop_spec import parse_crop_specs
     from .model_runs import Floats, compare_images, compare_models, convert_to_rgb, cut_crops, reduce_originals
     from .report_files import render_markdown, write_report
+    from .templating import render_template
 
 __getattr__ = lazy_exports(__name__, __file__)

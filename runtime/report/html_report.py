@@ -42,7 +42,7 @@ def render_html(comparison: ModelComparison) -> str:
     models = [str(index) for index, one in enumerate(completed) if not one.baseline]
     best = next((str(index) for index, one in enumerate(completed) if recommended.best and one is recommended.best.model), "")
     return render_template(
-        "report.html.j2",
+        "report/report.html.j2",
         comparison=comparison,
         policy=f"default-src 'none'; img-src data:; {sources}; base-uri 'none'",
         style=Markup(style),

@@ -56,7 +56,7 @@ def render_markdown(comparison: ModelComparison) -> str:
     """Return ``artifact_analysis.md``: the tables, what they say, and which model for which use."""
     rows = summarize_models(comparison)
     return render_template(
-        "artifact_analysis.md.j2",
+        "report/artifact_analysis.md.j2",
         comparison=comparison,
         rows=rows,
         tables=[(title, columns) for title in GROUPS if (columns := _select_group(title, rows))],

@@ -1,4 +1,4 @@
-"""Fill the templates of the reports, ``*.j2``. HTML is escaped by Jinja2, Markdown by the filter ``md``."""
+"""Fill the templates of reports and benchmarks, ``*.j2``. HTML is escaped by Jinja2, Markdown by the filter ``md``."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SPECIAL = re.compile(r"([\\`*_\[\]<>|~&]|^[-+#=]|^\d+(?=[.)]))")
 
 
 def render_template(name: str, **values: Any) -> str:
-    """Return the template ``name`` filled with ``values``."""
+    """Return the template ``name``, a path in ``runtime/``, filled with ``values``."""
     return _make_environment().get_template(name).render(values)
 
 
@@ -29,7 +29,7 @@ def _make_environment() -> Environment:
     from jinja2 import Environment, FileSystemLoader, StrictUndefined, select_autoescape
 
     environment = Environment(
-        loader=FileSystemLoader(Path(__file__).parent),
+        loader=FileSystemLoader(Path(__file__).parent.parent),
         autoescape=select_autoescape(["html.j2"]),
         undefined=StrictUndefined,
         trim_blocks=True,

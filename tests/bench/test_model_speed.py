@@ -9,11 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import torch
-from upscale8k.runtime.bench.halo import measure_halo_errors
-from upscale8k.runtime.bench.measure import measure_cost
-from upscale8k.runtime.bench.model_speed import make_cases, run_benchmark
-from upscale8k.runtime.bench.results.benchmark_plot import plot_benchmark
-from upscale8k.runtime.bench.results.benchmark_results import (
+from upscale8k.runtime.bench.benchmark_files import format_table
+from upscale8k.runtime.bench.benchmark_results import (
     BenchmarkCase,
     BenchmarkResults,
     BenchmarkRow,
@@ -21,7 +18,10 @@ from upscale8k.runtime.bench.results.benchmark_results import (
     find_changes,
     find_sweeps,
 )
-from upscale8k.runtime.bench.results.benchmark_table import format_table
+from upscale8k.runtime.bench.halo import measure_halo_errors
+from upscale8k.runtime.bench.measure import measure_cost
+from upscale8k.runtime.bench.model_speed import make_cases, run_benchmark
+from upscale8k.runtime.bench.plots import plot_benchmark
 from upscale8k.runtime.errors import WorkflowError
 from upscale8k.runtime.models.catalog import load_catalog
 from upscale8k.runtime.models.random_weights import generate_model

@@ -29,7 +29,7 @@ TABLE = PeerTable(
 
 
 def test_the_table_shows_losses_and_absences() -> None:
-    lines = list(format_section(TABLE))
+    lines = format_section(TABLE).splitlines()
     ours, faster, slower = (line for line in lines if line.startswith("| ") and "seconds" not in line)
     assert ours == "| **Upscale8K** | 3.00 (2.00 to 4.00) | 3 | 1.00 | 200 | 60.0 | 55.5 |"
     assert faster == "| faster | 1.50 (1.50 to 1.50) | 2 | 0.50 | 100 | equal | no cuts |"

@@ -181,7 +181,7 @@ def bench_peers(
     if as_json:
         typer.echo(json.dumps([table.as_dict() for table in tables], indent=2))
     else:
-        typer.echo("\n\n".join("\n".join(format_section(table)) for table in tables))
+        typer.echo("\n".join(map(format_section, tables)), nl=False)
 
 
 def expand_sizes(sizes: str, count: int) -> list[str]:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ...errors import WorkflowError
+from ..errors import WorkflowError
 
 FORMAT = "upscale8k-benchmark-1"
 REGRESSION_RATIO = 1.10
