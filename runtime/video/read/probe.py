@@ -6,7 +6,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import av
 from av.container import InputContainer
@@ -32,6 +32,7 @@ from .side_data import Orientation, parse_content_light, parse_display_matrix, p
 
 _FINGERPRINT_EDGE_BYTES = 1 << 20
 """Bytes at either end of a file that are part of its fingerprint."""
+_SNAPSHOT_BLOCKS, _SNAPSHOT_BLOCK_BYTES = 256, 16 << 10
 _INTERLACE_PROBES, _FRAMES_PER_PROBE = 4, 6
 _MAX_PACKETS_TO_FIRST_FRAME = 2000
 _DOLBY_VISION_TAGS = {"dvh1", "dvhe", "dva1", "dvav", "dav1"}
@@ -161,6 +162,27 @@ def compute_fingerprint(path: Path) -> str:
         file.seek(max(0, length - _FINGERPRINT_EDGE_BYTES))
         digest.update(file.read(_FINGERPRINT_EDGE_BYTES))
     return f"{length}:{digest.hexdigest()}"
+
+
+def take_file_snapshot(path: Path) -> dict[str, Any]:
+    """Return length, date and a hash of 256 blocks of a file, to recognize it later with ``is_same_file``."""
+    stat = path.stat()
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        for number in range(_SNAPSHOT_BLOCKS):
+            file.seek(max(0, stat.st_size - _SNAPSHOT_BLOCK_BYTES) * number // (_SNAPSHOT_BLOCKS - 1))
+            digest.update(file.read(_SNAPSHOT_BLOCK_BYTES))
+    return {"bytes": stat.st_size, "modified": stat.st_mtime_ns, "blocks": digest.hexdigest()}
+
+
+def is_same_file(path: Path, snapshot: Mapping[str, Any]) -> bool:
+    """Return whether a file has the date and length of ``snapshot``, or other dates and the same bytes in its blocks."""
+    try:
+        stat = path.stat()
+        same_date = (stat.st_size, stat.st_mtime_ns) == (snapshot.get("bytes"), snapshot.get("modified"))
+        return same_date or {**take_file_snapshot(path), "modified": None} == {**snapshot, "modified": None}
+    except OSError:
+        return False
 
 
 def _read_duration(container: InputContainer, stream: VideoStream) -> Fraction | None:

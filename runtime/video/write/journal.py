@@ -9,6 +9,9 @@ While ``NAME.mp4`` is being written, a folder ``NAME.mp4.parts`` beside it conta
 A line is written after the segment it describes has reached the disk (fsync), and is synced itself before anything else
 happens. The journal is used up to the first line that is incomplete or does not match the bytes of its segment.
 
+Finished segments of a run with other settings are never deleted: their folder is set aside as ``NAME.mp4.parts.1``, and taken
+up again by a run with exactly its settings. A folder that no run of ours made is left alone, and so are files in ours.
+
 ``write_or_resume`` chooses the numbered output of a video: the one where the same run was interrupted, else a new one. The
 default name is the same for every video, so an unfinished output of that name is mostly another video's. Only a run with
 exactly the same settings resumes it. An unfinished output without any finished part may be replaced.
@@ -17,23 +20,27 @@ exactly the same settings resumes it. An unfinished output without any finished 
 import json
 import os
 import re
-import shutil
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
+from itertools import count
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 from ...atomic_write import NUMBERED_NAME, atomic_write
 from ...checksum import compute_sha256
+from ...errors import OutputError
 from ...file_lock import OutputLocked, exclusive_lock
 from ...media import VideoStream
 from ...progress import OnMessage
 
 JOURNAL_NAME = "journal.jsonl"
 _FORMAT_VERSION = 1
-_FORMAT_KEY, _SETTINGS_KEY, _COMPLETE_KEY = "format", "asked", "complete"
+_FORMAT_KEY, _SETTINGS_KEY, _COMPLETE_KEY, _SOURCE_FILE_KEY = "format", "asked", "complete", "source file"
+_LOCK_NAME = "lock"
+_SEGMENT_NAME = re.compile(r"\d{6,}\.mp4")
+_TEMP_NAME = re.compile(r".+\.\d{10}\.part")
 
 
 @dataclass(frozen=True)
@@ -64,6 +71,8 @@ class JournalState:
     job_settings: Mapping[str, Any]
     segments: tuple[Segment, ...] = ()
     is_complete: bool = False
+    source_file: Mapping[str, Any] = field(default_factory=dict[str, Any])
+    """The snapshot of the source file when the run began; empty without a file, and in journals of earlier versions."""
 
     @property
     def frame_count(self) -> int:
@@ -81,9 +90,10 @@ class SegmentFolder:
     def lock(self) -> Generator[None]:
         """Keep other runs out of the same video. At the end, remove a folder without finished segments.
 
-        Raises ``OutputLocked`` when another run holds the lock.
+        Raises ``OutputLocked`` when another run holds the lock, ``OutputError`` for a folder of this name that is not ours.
         """
-        with exclusive_lock(self.folder / "lock", self.folder.name.removesuffix(".parts")):
+        self._check_ours()
+        with exclusive_lock(self.folder / _LOCK_NAME, self.folder.name.removesuffix(".parts")):
             try:
                 yield
             finally:
@@ -94,14 +104,39 @@ class SegmentFolder:
 
     def read_job_settings(self) -> Mapping[str, Any]:
         """Return the settings of the run that is writing here or was interrupted; empty without a journal of this format."""
-        nothing: dict[str, Any] = {}
-        header = next(_read_lines(self._journal_path), nothing)
-        job_settings = header.get(_SETTINGS_KEY) if header.get(_FORMAT_KEY) == _FORMAT_VERSION else None
-        return cast("Mapping[str, Any]", job_settings) if isinstance(job_settings, dict) else {}
+        return _read_job_settings(self._journal_path)
 
     def count_finished_segments(self) -> int:
         """Return the number of segments that have their final name, and so are complete."""
-        return sum(1 for _ in self.folder.glob("*.mp4"))
+        return sum(1 for path in _list_files(self.folder) if _SEGMENT_NAME.fullmatch(path.name))
+
+    def set_aside(self) -> Path:
+        """Rename the folder to the next free ``NAME.parts.1``, and return that."""
+        number = next(number for number in count(1) if not self._get_aside_path(number).exists())
+        return self.folder.rename(self._get_aside_path(number))
+
+    def take_up(self, job_settings: Mapping[str, Any]) -> Path | None:
+        """Give a folder that was set aside its name back if it has exactly these settings; return the name it had."""
+        if self.folder.exists():
+            return None
+        pattern = re.compile(re.escape(self.folder.name) + r"\.\d+")
+        for folder in sorted(path for path in _list_files(self.folder.parent) if pattern.fullmatch(path.name)):
+            if _read_job_settings(folder / JOURNAL_NAME) == job_settings:
+                folder.rename(self.folder)
+                return folder
+        return None
+
+    def _get_aside_path(self, number: int) -> Path:
+        return self.folder.with_name(f"{self.folder.name}.{number}")
+
+    def _check_ours(self) -> None:
+        names = {path.name for path in _list_files(self.folder)}
+        if names and not names & {JOURNAL_NAME, _LOCK_NAME}:
+            raise OutputError(
+                f"There is a folder {self.folder.name} that is not of this program; unfinished parts would be put into it.",
+                "Rename it, or choose another name for the result.",
+                path=self.folder,
+            )
 
     def read_state(self) -> JournalState | None:
         """Return the usable part of the journal, each segment verified by its hash; None without a journal."""
@@ -109,25 +144,28 @@ class SegmentFolder:
         if not lines or lines[0].get(_FORMAT_KEY) != _FORMAT_VERSION:
             return None
         segments: list[Segment] = []
+        is_complete = False
         for line in lines[1:]:
-            if _COMPLETE_KEY in line:
-                return JournalState(lines[0][_SETTINGS_KEY], tuple(segments), is_complete=True)
+            if is_complete := _COMPLETE_KEY in line:
+                break
             segment = _parse_segment(line)
-            if segment is None or segment.first != sum(done.frame_count for done in segments) or not self._is_intact(segment):
+            if segment is None or segment.first != sum(done.frame_count for done in segments) or not self.is_intact(segment):
                 break
             segments.append(segment)
-        return JournalState(lines[0][_SETTINGS_KEY], tuple(segments))
+        source_file: object = lines[0].get(_SOURCE_FILE_KEY)
+        snapshot = cast("dict[str, Any]", source_file) if isinstance(source_file, dict) else {}
+        return JournalState(lines[0][_SETTINGS_KEY], tuple(segments), is_complete, snapshot)
 
     def write_state(self, state: JournalState) -> None:
-        """Replace the journal by this state, and remove every file that it does not list."""
-        header = {_FORMAT_KEY: _FORMAT_VERSION, _SETTINGS_KEY: state.job_settings}
+        """Replace the journal by this state, and remove every segment that it does not list."""
+        header = {_FORMAT_KEY: _FORMAT_VERSION, _SETTINGS_KEY: state.job_settings, _SOURCE_FILE_KEY: state.source_file}
         lines = [header, *(asdict(segment) for segment in state.segments)]
         lines += [{_COMPLETE_KEY: state.frame_count}] if state.is_complete else []
         with atomic_write(self._journal_path) as temp:
             temp.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
-        kept = {JOURNAL_NAME, "lock", *(segment.file for segment in state.segments)}
-        for path in self.folder.iterdir():
-            if path.name not in kept and path.is_file():
+        kept = {segment.file for segment in state.segments}
+        for path in _list_files(self.folder):
+            if path.name not in kept and (_SEGMENT_NAME.fullmatch(path.name) or _TEMP_NAME.fullmatch(path.name)):
                 path.unlink()
 
     def append_segment(self, segment: Segment) -> None:
@@ -140,8 +178,16 @@ class SegmentFolder:
         return self.folder / segment.file
 
     def remove(self) -> None:
-        """Remove the folder once the video is complete."""
-        shutil.rmtree(self.folder, ignore_errors=True)
+        """Remove what runs of ours wrote, and the folder if nothing else is in it."""
+        with suppress(OSError):
+            for path in _list_files(self.folder):
+                if (
+                    path.name in (JOURNAL_NAME, _LOCK_NAME)
+                    or _SEGMENT_NAME.fullmatch(path.name)
+                    or _TEMP_NAME.fullmatch(path.name)
+                ):
+                    path.unlink()
+            self.folder.rmdir()
 
     def _append_line(self, line: Mapping[str, Any]) -> None:
         with self._journal_path.open("a", encoding="utf-8") as file:
@@ -149,9 +195,20 @@ class SegmentFolder:
             file.flush()
             os.fsync(file.fileno())
 
-    def _is_intact(self, segment: Segment) -> bool:
+    def is_intact(self, segment: Segment) -> bool:
         path = self.folder / segment.file
         return path.is_file() and path.stat().st_size == segment.bytes and compute_sha256(path) == segment.sha256
+
+
+def _list_files(folder: Path) -> list[Path]:
+    return list(folder.iterdir()) if folder.is_dir() else []
+
+
+def _read_job_settings(journal: Path) -> Mapping[str, Any]:
+    nothing: dict[str, Any] = {}
+    header = next(_read_lines(journal), nothing)
+    job_settings = header.get(_SETTINGS_KEY) if header.get(_FORMAT_KEY) == _FORMAT_VERSION else None
+    return cast("Mapping[str, Any]", job_settings) if isinstance(job_settings, dict) else {}
 
 
 def _read_lines(path: Path) -> Iterator[dict[str, Any]]:

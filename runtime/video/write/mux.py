@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -54,9 +54,17 @@ class MuxJob:
 
 
 def mux_segments(
-    job: MuxJob, segments: list[tuple[Path, Segment]], path: Path, on_message: OnMessage, *, numbered: bool = False
+    job: MuxJob,
+    segments: list[tuple[Path, Segment]],
+    path: Path,
+    on_message: OnMessage,
+    *,
+    numbered: bool = False,
+    check: Callable[[], None] = lambda: None,
 ) -> Path:
     """Write the video to ``path`` as ``write_atomically`` does, and return its final path.
+
+    ``check`` is called when everything is written, before the file gets its name; what it raises leaves none.
 
     The temporary file is beside the segments, so that a run that continues after a kill removes it.
     """
@@ -69,6 +77,7 @@ def mux_segments(
         if job.info.pixel_aspect != 1 and job.container in ("mkv", "webm"):
             size = job.plan.size
             write_pixel_aspect(temp, size.width, size.height, job.info.pixel_aspect, webm=job.container == "webm")
+        check()
 
     return write_atomically(path, write, numbered=numbered, temp_folder=segments[0][0].parent)
 

@@ -17,6 +17,7 @@ from ...hardware import reserve_gpu_memory
 from ...media import Frame, Size, VideoInfo, VideoStream
 from ...progress import MessageLog, OnMessage, Progress
 from ..color.rgb_to_yuv import RgbToYuv, resolve_encoded_color
+from ..read.probe import is_same_file, take_file_snapshot
 from .disk_space import VideoSpaceMonitor, check_join_space, check_video_space, translate_write_errors
 from .encoders import Bits, Chroma, Codec, Container, HardwareEncoder
 from .encoding import resolve_encoding
@@ -79,8 +80,9 @@ def write_video(
     """Write ``stream`` to ``path``.
 
     Frames are encoded to segments under ``NAME.parts`` beside the output (see ``journal``). A run that is killed leaves that
-    folder, and the same call resumes after the last complete segment; with other settings or another source, without an
-    identity, or with ``resume=False`` it starts anew with a message. An existing ``path`` is replaced unless
+    folder, and the same call resumes after the last complete segment. With other settings, another source or without an
+    identity it starts anew with a message, and the finished segments are set aside; with ``resume=False`` they are discarded.
+    An existing ``path`` is replaced unless
     ``fail_if_exists``. After the last frame the segments are joined without encoding again, with the audio, subtitles, chapters
     and tags of ``stream.info.source``; only then ``path`` appears, and the folder is removed.
 
@@ -100,10 +102,12 @@ def write_video(
     with translate_write_errors(path):
         _check_output_path(path, stream.info)
         segment_folder = SegmentFolder(path)
+        if resume:
+            _set_aside_other_run(segment_folder, job, messages.message)
         with segment_folder.lock():
             if fail_if_exists and path.exists():
                 raise OutputLocked(f"There is a {path.name} already.", "Choose another name.", path=path)
-            state = _load_resumable_state(segment_folder, job.job_settings, messages.message, resume=resume)
+            state = _load_resumable_state(segment_folder, job, resume=resume)
             resumed_frames = state.frame_count
             progress.update(resumed=resumed_frames)
             progress.advance(resumed_frames)
@@ -115,7 +119,8 @@ def write_video(
             check_join_space(path.parent, list(state.segments))
             mux_job = MuxJob(stream.info, job.plan, settings.container, settings.audio, settings.subtitles, settings.metadata)
             files = [(segment_folder.get_segment_path(segment), segment) for segment in state.segments]
-            path = mux_segments(mux_job, files, path, messages.message, numbered=fail_if_exists)
+            _check_segments(segment_folder, state)
+            path = mux_segments(mux_job, files, path, messages.message, numbered=fail_if_exists, check=job.check_source)
             segment_folder.remove()
     elapsed, size, encoder = time.monotonic() - started, path.stat().st_size, job.plan.encoding.encoder.name
     return WriteReport(path, state.frame_count, elapsed, size, resumed_frames, encoder, tuple(messages.messages))
@@ -169,9 +174,23 @@ class _WriteJob:
         rate = rate.limit_denominator(1_000_000)
         self.plan = SegmentPlan(encoding, coded_size, color, info.time_base, rate, info.pixel_aspect, frames_per_segment)
 
+        source = info.source
+        self.source_file: dict[str, Any] = take_file_snapshot(source) if source is not None and source.is_file() else {}
+        """The source file before its first frame is read."""
+
     @property
     def info(self) -> VideoInfo:
         return self.stream.info
+
+    def check_source(self) -> None:
+        """Raise ``MediaError`` if the source file was changed or replaced since the run began."""
+        source = self.info.source
+        if source is not None and self.source_file and not is_same_file(source, self.source_file):
+            raise MediaError(
+                f"{source.name} changed while it was read: frames and sound may be of two different files.",
+                "When it is complete, run the same command again; the finished frames are set aside.",
+                path=source,
+            )
 
     @property
     def job_settings(self) -> dict[str, Any]:
@@ -208,34 +227,60 @@ def _check_output_path(path: Path, info: VideoInfo) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
 
 
-def _load_resumable_state(
-    segment_folder: SegmentFolder, job_settings: Mapping[str, Any], on_message: OnMessage, *, resume: bool
-) -> JournalState:
+def _set_aside_other_run(segment_folder: SegmentFolder, job: _WriteJob, on_message: OnMessage) -> None:
+    """Make way for a run that cannot continue what is there; take up what was set aside if this run can continue that."""
+    if segment_folder.count_finished_segments():
+        with segment_folder.lock():
+            state = segment_folder.read_state()
+            reason = _find_restart_reason(state, job) if state and state.segments else ""
+        if state and reason:
+            aside = segment_folder.set_aside()
+            on_message(
+                f"Starting anew: {reason}. {state.frame_count} finished frames are kept in {aside.name}: the earlier command "
+                "continues them. Delete that folder to give them up."
+            )
+    if taken := segment_folder.take_up(job.job_settings):
+        on_message(f"Taking up what was set aside as {taken.name}.")
+
+
+def _load_resumable_state(segment_folder: SegmentFolder, job: _WriteJob, *, resume: bool) -> JournalState:
     """Return the usable state of an earlier run, and rewrite the journal to hold exactly that."""
     found = segment_folder.read_state()
-    if found and found.segments:
-        reason = _find_restart_reason(found.job_settings, job_settings, resume=resume)
-        if reason:
-            on_message(f"Starting anew: {reason}. {found.frame_count} finished frames are discarded.")
-            found = None
-    state = replace(found, job_settings=job_settings) if found and found.segments else JournalState(job_settings)
+    if found and found.segments and not resume:
+        job.on_message(f"Starting anew: resume is off. {found.frame_count} finished frames are discarded.")
+    can_continue = resume and found and found.segments and not _find_restart_reason(found, job)
+    state = replace(found, job_settings=job.job_settings) if found and can_continue else JournalState(job.job_settings)
+    state = replace(state, source_file=state.source_file or job.source_file)
     segment_folder.write_state(state)
     return state
 
 
-def _find_restart_reason(old_settings: Mapping[str, Any], new_settings: Mapping[str, Any], *, resume: bool) -> str:
-    if not resume:
-        return "resume is off"
+def _find_restart_reason(state: JournalState, job: _WriteJob) -> str:
+    old_settings, new_settings = state.job_settings, job.job_settings
     if not new_settings[SOURCE_KEY]:
         return "this video has no fingerprint to recognize it by"
     changed = [name for name in new_settings if old_settings.get(name) != new_settings[name]]
     if not changed:
+        source = job.info.source
+        if source is not None and state.source_file and not is_same_file(source, state.source_file):
+            return f"{source.name} is not the file that it was when the run began"
         return ""
     if changed == [SOURCE_KEY]:
         return "the source, the model or its settings changed"
     name = next(name for name in changed if name != SOURCE_KEY)
     old, new = old_settings.get(name), new_settings[name]
     return f"the {name} changed ({old} before, {new} now)" if isinstance(new, str | int) else f"the {name} changed"
+
+
+def _check_segments(segment_folder: SegmentFolder, state: JournalState) -> None:
+    """Raise ``OutputError`` for a finished segment whose bytes are not those that were written."""
+    for segment in state.segments:
+        if not segment_folder.is_intact(segment):
+            raise OutputError(
+                f"The finished part {segment.file} was damaged on the disk after it was written.",
+                "Check the disk and run the same command again: that part and those after it are made again.",
+                path=segment_folder.get_segment_path(segment),
+            )
 
 
 def _encode_missing_frames(
