@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     )
     from .builtin.load_save_image import save_image_advanced
     from .builtin.preview_any import format_value
-    from .builtin.video import VideoComponents, VideoFromComponents, VideoFromFile
+    from .builtin.video import VideoComponents, VideoFromComponents, VideoFromFile, encode_to_memory
     from .builtin.video_encode import save_numbered
     from .custom_nodes.pack_loader import load_node_pack
     from .custom_nodes.stub_modules import install_stubs

@@ -1,18 +1,28 @@
 """VIDEO values of ComfyUI in our nodes, and ours in ComfyUI's: frames one by one, unchanged."""
 
+import inspect
+import sys
 from abc import ABC, abstractmethod
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
+import av
 import numpy as np
 import psutil
 import pytest
 import torch
 from upscale8k.runtime.comfyui.builtin.video import VideoComponents, VideoFromComponents, VideoFromFile
-from upscale8k.runtime.comfyui.types.video import VideoValue, map_video_value, open_video_value, write_video_value
-from upscale8k.runtime.errors import OutOfMemory, WorkflowError
+from upscale8k.runtime.comfyui.types.video import (
+    VideoValue,
+    _find_video_input,
+    map_video_value,
+    open_video_value,
+    write_video_value,
+)
+from upscale8k.runtime.errors import OutOfMemory, OutputError, WorkflowError
 from upscale8k.runtime.media.video_stream import VideoStream
 from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings
@@ -219,3 +229,147 @@ def test_saved_as_comfyui_saves_it_it_is_h264_with_the_sound_and_the_workflow(cl
     buffer = BytesIO()
     opened(clip).save_to(buffer)
     assert VideoFromFile(buffer).get_frame_count() == 60
+
+
+# The contract of ComfyUI 0.38, and videos with edits that their file does not contain.
+
+# comfy_api/latest/_input/video_types.py
+CONTRACT = {
+    "get_components": [],
+    "save_to": ["path", "format", "codec", "metadata", "bit_depth", "crf", "color_space", "preset"],
+    "get_color_space": [],
+    "as_trimmed": ["start_time", "duration", "strict_duration"],
+    "as_cropped": ["x", "y", "width", "height"],
+    "as_resized": ["width", "height", "upscale_method", "crop", "post_crop"],
+    "get_stream_source": [],
+    "has_pending_frame_edits": [],
+    "get_active_trim_window": [],
+    "get_dimensions": [],
+    "get_display_dimensions": [],
+    "get_bit_depth": [],
+    "get_duration": [],
+    "get_frame_count": [],
+    "get_frame_rate": [],
+    "get_container_format": [],
+}
+
+
+@pytest.mark.parametrize("cls", [VideoValue, VideoFromFile, VideoFromComponents])
+def test_every_video_has_the_methods_of_comfyuis_video_input(cls: type) -> None:
+    found = {name: list(inspect.signature(getattr(cls, name)).parameters)[1:] for name in CONTRACT}
+    assert found == CONTRACT
+
+
+def test_in_comfyui_our_video_inherits_comfyuis_class(monkeypatch: pytest.MonkeyPatch) -> None:
+    class VideoInput(ABC):
+        @abstractmethod
+        def get_components(self) -> Any: ...
+
+    module = ModuleType("comfy_api.latest")
+    module.Input = type("Input", (), {"Video": VideoInput})  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "comfy_api.latest", module)
+    assert _find_video_input() is VideoInput
+    monkeypatch.delitem(sys.modules, "comfy_api.latest")
+    assert _find_video_input() is object
+
+
+def frames_of(value: Any) -> list[np.ndarray]:
+    return [frame.pixels.copy() for frame in unchanged(value).stream.open()]
+
+
+def test_our_video_is_cropped_and_resized_frame_by_frame(clip: Path) -> None:
+    video = opened(clip)
+    whole = frames_of(video)
+    cropped = video.as_cropped(5, 3, 21, 400)
+    height = whole[0].shape[0]
+    assert cropped.get_dimensions() == cropped.get_display_dimensions() == (20, height - 2)
+    assert not cropped.has_pending_frame_edits()
+    for before, after in zip(whole, frames_of(cropped), strict=True):
+        assert np.array_equal(after, before[2:, 4:24])
+    resized = video.as_resized(24, 16, "area", post_crop=(0, 0, 20, 10))
+    first = torch.from_numpy(whole[0] / np.float32(np.iinfo(whole[0].dtype).max)).movedim(-1, 0)[None]
+    expected = torch.nn.functional.interpolate(first, size=(16, 24), mode="area")[0].movedim(0, -1)[:10, :20]
+    assert np.abs(frames_of(resized)[0] / 65535 - expected.numpy()).max() < 1e-5
+    part = resized.as_trimmed(0.5, 0.5)
+    assert part is not None
+    assert part.get_dimensions() == (20, 10)
+    assert len({video.stream.info.identity, cropped.stream.info.identity, resized.stream.info.identity}) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "more", "codec", "muxer"),
+    [
+        ("x.webm", {}, "av1", "matroska"),
+        ("x.webm", {"format": "webm", "codec": "av1", "crf": 50.0}, "av1", "matroska"),
+        ("x.mkv", {"format": "mkv", "codec": "av1"}, "av1", "matroska"),
+        ("x.mkv", {}, "h264", "matroska"),
+        ("x.mp4", {"codec": "av1", "bit_depth": 10, "color_space": "sRGB"}, "av1", "mov"),
+        ("x.mp4", {"preset": "ultrafast"}, "h264", "mov"),
+    ],
+)
+def test_our_video_is_saved_in_the_format_and_codec_of_save_video(
+    clip: Path, tmp_path: Path, name: str, more: dict[str, Any], codec: str, muxer: str
+) -> None:
+    part = opened(clip).as_trimmed(0.0, 0.2)
+    assert part is not None
+    part.save_to(str(tmp_path / name), **more)
+    with av.open(str(tmp_path / name)) as container:
+        assert container.format.name.split(",")[0] == muxer
+        assert container.streams.video[0].codec.canonical_name == codec
+        sounds = [track.codec.canonical_name for track in container.streams.audio]
+    assert sounds == ["opus" if name.endswith("webm") else "aac"]
+    with pytest.raises(OutputError, match="HDR"):
+        part.save_to(str(tmp_path / "no.mp4"), color_space="HDR")
+
+
+def make_edited(clip: Path, steps: Any) -> Any:
+    """ComfyUI 0.38's VideoFromFile with edits: the file of ``get_stream_source`` lacks them."""
+
+    class Edited:
+        def __init__(self) -> None:
+            self._VideoFromFile__spatial_ops = steps
+
+        def get_stream_source(self) -> str:
+            return str(clip)
+
+        def get_active_trim_window(self) -> tuple[float, float]:
+            return 0.0, 0.5
+
+        def has_pending_frame_edits(self) -> bool:
+            return True
+
+        def get_components(self) -> Any:
+            parts = VideoFromFile(clip, duration=0.5).get_components()
+            return VideoComponents(parts.images[:, :10, :8], parts.frame_rate, None)
+
+    return Edited()
+
+
+def test_edits_that_the_file_of_another_video_lacks_are_applied(clip: Path) -> None:
+    """A video cropped in Load Video was upscaled uncropped."""
+    whole = frames_of(VideoFromFile(clip, duration=0.5))
+    edited = make_edited(clip, [("crop_aligned", 5, 3, 20, 16)])
+    stream = unchanged(edited).stream
+    assert (stream.info.size.width, stream.info.size.height) == (20, 16)
+    for before, after in zip(whole, frames_of(edited), strict=True):
+        assert np.array_equal(after, before[2:18, 4:24])
+    scaled = make_edited(clip, [("crop", 5, 3, 20, 16), ("scale", 10, 8, "area", "disabled")])
+    means = whole[0][3:19, 5:25].reshape(8, 2, 10, 2, 3).astype(np.float64).mean((1, 3)) / np.iinfo(whole[0].dtype).max
+    assert np.abs(frames_of(scaled)[0] / 65535 - means).max() < 1e-4
+    ours = VideoFromFile(clip, duration=0.5).as_cropped(4, 2, 20, 16)
+    assert np.array_equal(frames_of(ours)[0], whole[0][2:18, 4:24])
+
+
+@pytest.mark.parametrize("steps", [None, [("rotate", 90)]])
+def test_edits_in_a_form_that_is_not_known_are_made_by_their_own_class(clip: Path, steps: Any) -> None:
+    stream = unchanged(make_edited(clip, steps)).stream
+    assert (stream.info.size.width, stream.info.size.height) == (8, 10)
+
+
+def test_images_of_an_hdr_color_space_keep_it(tmp_path: Path) -> None:
+    made = VideoFromComponents(VideoComponents(images(), Fraction(24), None), 10, "HDR PQ")
+    value = unchanged(made)
+    assert value.get_color_space() == "HDR PQ"
+    value.save_to(str(tmp_path / "a.mp4"))
+    assert VideoFromFile(tmp_path / "a.mp4").get_color_space() == "HDR PQ"
+    assert VideoFromFile(tmp_path / "a.mp4").get_bit_depth() == 10

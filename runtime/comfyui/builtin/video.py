@@ -1,12 +1,13 @@
-"""ComfyUI 0.30's VIDEO: a video in a file or of images in memory, with the methods that its nodes and other packs call.
+"""ComfyUI 0.38's VIDEO: a video in a file or of images in memory, with the methods that its nodes and other packs call.
 
-Nothing is decoded until frames are requested. Formats are ``auto`` and ``mp4``, codecs ``auto`` and ``h264``.
+Nothing is decoded until frames are requested. Formats are ``auto``, ``mp4``, ``mkv`` and ``webm``, codecs ``auto``, ``h264``
+and ``av1``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from io import BytesIO
 from os import PathLike
@@ -23,7 +24,8 @@ from ...video import read_channel_layout
 from . import video_decode as reading
 from . import video_encode as writing
 from .video_decode import TrimWindow, VideoSource
-from .video_transcode import transcode
+from .video_encode import VideoEncoding, to_string
+from .video_transcode import CropRectangle, transcode
 
 _FLOAT_BYTES = 4
 
@@ -52,12 +54,55 @@ class Video(Protocol):
     ) -> None: ...
 
 
-class VideoFromFile:
-    """A video in a file or in memory, or a part of it."""
+def normalize_crop(x: int, y: int, width: int, height: int, size: tuple[int, int]) -> CropRectangle | None:
+    """Return a crop inside a frame of ``size`` on even pixels, as encoders need it; None for nothing or the whole frame."""
+    full_width, full_height = size
+    if int(width) <= 0 or int(height) <= 0:
+        return None
+    left, top = (max(0, min(int(start), limit - 1)) // 2 * 2 for start, limit in ((x, full_width), (y, full_height)))
+    kept = min(int(width), full_width - left), min(int(height), full_height - top)
+    if (left, top, *kept) == (0, 0, full_width, full_height):
+        return None
+    rectangle = left, top, kept[0] // 2 * 2, kept[1] // 2 * 2
+    return rectangle if rectangle[2] and rectangle[3] else None
 
-    def __init__(self, file: str | PathLike[str] | BytesIO, *, start_time: float = 0, duration: float = 0) -> None:
+
+class _Resizable:
+    """Resizes a video that has ``get_components``, all frames in memory, as ComfyUI's base class does."""
+
+    def as_resized(
+        self, width: int, height: int, upscale_method: str, crop: str = "disabled", post_crop: CropRectangle | None = None
+    ) -> VideoFromComponents:
+        """Return the video scaled like the node Resize Image/Mask; ``post_crop`` cuts the result."""
+        from .common_upscale import common_upscale
+
+        this = cast("VideoFromFile | VideoFromComponents", self)
+        parts = this.get_components()
+
+        def resize(channels: Tensor) -> Tensor:
+            x, y, w, h = post_crop or (0, 0, width, height)
+            scaled = common_upscale(channels.movedim(-1, 1), width, height, upscale_method, crop)
+            scaled = scaled if scaled.ndim == 4 else scaled.unsqueeze(1)
+            return scaled.movedim(1, -1)[:, y : y + h, x : x + w].contiguous()
+
+        alpha = None if parts.alpha is None else resize(parts.alpha)
+        resized = VideoComponents(resize(parts.images), parts.frame_rate, parts.audio, parts.metadata, alpha)
+        return VideoFromComponents(resized, this.get_bit_depth(), this.get_color_space())
+
+
+class VideoFromFile(_Resizable):
+    """A video in a file or in memory, or a part of it. ``crop`` is x, y, width and height on even pixels."""
+
+    def __init__(
+        self,
+        file: str | PathLike[str] | BytesIO,
+        *,
+        start_time: float = 0,
+        duration: float = 0,
+        crop: CropRectangle | None = None,
+    ) -> None:
         self._source: VideoSource = file if isinstance(file, BytesIO) else Path(file)
-        self._start, self._duration = start_time, duration
+        self._start, self._duration, self.crop = start_time, duration, crop
 
     def get_stream_source(self) -> str | BytesIO:
         """Return the whole video as an argument for ``av.open``."""
@@ -72,10 +117,27 @@ class VideoFromFile:
         return float(max(self._get_full_duration() + start, 0.0) if start < 0 else start), float(self._duration)
 
     def get_dimensions(self) -> tuple[int, int]:
-        """Return width and height as stored: as in ComfyUI, the rotation of a video is ignored here."""
+        """Return width and height as stored: as in ComfyUI, rotation is ignored here unless the video is cropped."""
+        if self.crop is not None:
+            return self.crop[2:]
         with reading.open_source(self._source) as container:
             stream = reading.get_first_video_stream(container, self._source)
             return stream.width, stream.height
+
+    def get_display_dimensions(self) -> tuple[int, int]:
+        """Return width and height as shown, upright."""
+        if self.crop is not None:
+            return self.crop[2:]
+        with reading.open_source(self._source) as container:
+            return reading.get_display_size(container, self._source)
+
+    def has_pending_frame_edits(self) -> bool:
+        """Return whether ``get_stream_source`` is not cropped yet."""
+        return self.crop is not None
+
+    def get_color_space(self) -> str:
+        with reading.open_source(self._source) as container:
+            return reading.get_color_space(container.streams.video[0] if container.streams.video else None) or "sRGB"
 
     def get_bit_depth(self) -> int:
         with reading.open_source(self._source) as container:
@@ -147,7 +209,7 @@ class VideoFromFile:
                 tile=0,
             )
         window = TrimWindow(*self.get_active_trim_window())
-        decoded = reading.decode_components(self._source, window, self.get_frame_count())
+        decoded = reading.decode_components(self._source, window, self.get_frame_count(), self.crop)
         with reading.open_source(self._source) as container:
             rate, metadata = (
                 reading.get_frame_rate(reading.get_first_video_stream(container, self._source)),
@@ -167,21 +229,31 @@ class VideoFromFile:
         metadata: Mapping[str, Any] | None = None,
         bit_depth: int | None = None,
         crf: float | None = None,
+        color_space: str | None = None,
+        preset: str | None = None,
     ) -> None:
-        """Write the video: copy its packets if the settings allow it, else encode H.264 and AAC in MP4.
+        """Write the video: copy its packets if the settings allow it, else encode it.
 
         Raises ``MediaError`` for a video that cannot be read, ``OutputError`` for one that cannot be written.
         """
         target = path if isinstance(path, BytesIO) else Path(path)
+        writing.check_color_space(color_space)
+        encoder = to_string(codec)
+        container_name, codec_name = writing.select_container_and_codec(target, format, encoder)
         with reading.open_source(self._source) as container:
             stream = container.streams.video[0] if container.streams.video else None
-            source_bits = reading.get_bit_depth(stream)
+            source_bits, source_color = reading.get_bit_depth(stream), reading.get_color_space(stream)
+            if None not in (color_space, source_color) and color_space != source_color:
+                what = f"A video in {source_color} cannot be saved as {color_space}: that would be a color conversion."
+                raise OutputError(what, f"Set color_space to auto or {source_color}.")
             can_copy = (
-                _to_string(format) in ("auto", *container.format.name.split(","))
-                and (stream is None or _to_string(codec) in ("auto", stream.codec.name))
+                to_string(format) in ("auto", *_list_container_names(container))
+                and (container_name != "webm" or writing.fits_webm(container))
+                and (stream is None or encoder in ("auto", stream.codec.canonical_name))
                 and (stream is None or bit_depth in (None, source_bits))
                 and crf is None
-                and not (self._start or self._duration)
+                and color_space is None
+                and not (self._start or self._duration or self.crop)
             )
             if can_copy:
                 muxer = _select_copy_muxer(container, format) if isinstance(target, BytesIO) else None
@@ -189,26 +261,58 @@ class VideoFromFile:
                     writing.remux(container, output, metadata)
                 return
             window = TrimWindow(*self.get_active_trim_window())
-            with writing.create_container(target, _select_encode_muxer(target, format, codec)) as output:
-                bits = source_bits if bit_depth is None else bit_depth
-                transcode(container, self._source, output, window, metadata=metadata, bits=bits, crf=crf)
+            bits = source_bits if bit_depth is None else bit_depth
+            encoding = VideoEncoding(container_name, codec_name, bits, crf, color_space, preset)
+            with writing.create_container(target, _select_muxer(target, format, encoding)) as output:
+                transcode(container, self._source, output, window, metadata=metadata, encoding=encoding, crop=self.crop)
 
     def as_trimmed(self, start_time: float = 0, duration: float = 0, strict_duration: bool = True) -> VideoFromFile | None:
         """Return a part; a negative start counts from the end. None if it is too short with ``strict_duration``."""
-        trimmed = VideoFromFile(self.get_stream_source(), start_time=start_time + self._start, duration=duration)
+        trimmed = VideoFromFile(
+            self.get_stream_source(), start_time=start_time + self._start, duration=duration, crop=self.crop
+        )
         return None if strict_duration and trimmed.get_duration() < duration else trimmed
 
+    def as_cropped(self, x: int = 0, y: int = 0, width: int = 0, height: int = 0) -> VideoFromFile:
+        """Return the video cropped to a rectangle of the frame as it is shown, on even pixels."""
+        inner = normalize_crop(x, y, width, height, self.get_display_dimensions())
+        if inner is None:
+            return self
+        left, top = self.crop[:2] if self.crop is not None else (0, 0)
+        crop = left + inner[0], top + inner[1], *inner[2:]
+        return VideoFromFile(self.get_stream_source(), start_time=self._start, duration=self._duration, crop=crop)
 
-class VideoFromComponents:
-    """A video of images in memory; ``bit_depth`` is for writing."""
 
-    def __init__(self, components: VideoComponents, bit_depth: int = 8) -> None:
+class VideoFromComponents(_Resizable):
+    """A video of images in memory; ``bit_depth`` and ``color_space`` are for writing."""
+
+    def __init__(self, components: VideoComponents, bit_depth: int = 8, color_space: str | None = "sRGB") -> None:
+        writing.check_color_space(color_space)
         self._components = components
-        self._bit_depth = bit_depth
+        self._bit_depth, self._color_space = bit_depth, color_space
 
     def get_components(self) -> VideoComponents:
-        """Return images and audio, as in ComfyUI without alpha and metadata."""
-        return VideoComponents(self._components.images, self._components.frame_rate, self._components.audio)
+        return replace(self._components)
+
+    def get_color_space(self) -> str:
+        return self._color_space or "sRGB"
+
+    def get_display_dimensions(self) -> tuple[int, int]:
+        return self.get_dimensions()
+
+    def has_pending_frame_edits(self) -> bool:
+        return False
+
+    def as_cropped(self, x: int = 0, y: int = 0, width: int = 0, height: int = 0) -> VideoFromComponents:
+        """Return the video cropped to a rectangle on even pixels."""
+        rectangle = normalize_crop(x, y, width, height, self.get_dimensions())
+        if rectangle is None:
+            return self
+        left, top, width, height = rectangle
+        images, alpha = self._components.images, self._components.alpha
+        area = (slice(None), slice(top, top + height), slice(left, left + width))
+        cropped = replace(self._components, images=images[area].clone(), alpha=None if alpha is None else alpha[area].clone())
+        return VideoFromComponents(cropped, self._bit_depth, self._color_space)
 
     def get_stream_source(self) -> BytesIO:
         """Return the encoded video in memory."""
@@ -252,23 +356,29 @@ class VideoFromComponents:
         metadata: Mapping[str, Any] | None = None,
         bit_depth: int | None = None,
         crf: float | None = None,
+        color_space: str | None = None,
+        preset: str | None = None,
     ) -> None:
-        """Write H.264 and AAC. Raises ``OutputError`` for odd sizes, alpha, and what the disk refuses."""
+        """Encode the video. Raises ``OutputError`` for odd sizes, alpha, and what the disk refuses."""
         count, height, width, channels = self._components.images.shape
         if not count:
             raise OutputError("A video without images cannot be written.", "Connect at least one image.")
         if channels != 3:
             raise OutputError(
-                f"H.264 holds RGB frames, not {count} frames of {channels} channels.", "Use SplitImageWithAlpha first."
+                f"H.264 and AV1 hold RGB frames, not {count} frames of {channels} channels.", "Use SplitImageWithAlpha first."
             )
         if width % 2 or height % 2:
             raise writing.make_odd_size_error(width, height)
         target = path if isinstance(path, BytesIO) else Path(path)
         bits = self._bit_depth if bit_depth is None else bit_depth
-        with writing.create_container(target, _select_encode_muxer(target, format, codec)) as output:
+        color_space = self._color_space if color_space is None else color_space
+        writing.check_color_space(color_space)
+        names = writing.select_container_and_codec(target, format, codec)
+        encoding = VideoEncoding(*names, bits, crf, color_space, preset)
+        with writing.create_container(target, _select_muxer(target, format, encoding)) as output:
             writing.write_tags(output, metadata)
             parts = self._components
-            writing.encode_images(output, parts.images, parts.frame_rate, parts.audio, bits, crf)
+            writing.encode_images(output, parts.images, parts.frame_rate, parts.audio, encoding)
 
     def as_trimmed(self, start_time: float = 0, duration: float = 0, strict_duration: bool = True) -> VideoFromFile | None:
         """Return a part of the encoded video; as in ComfyUI None if it is too short, whatever ``strict_duration`` is."""
@@ -277,20 +387,24 @@ class VideoFromComponents:
         return VideoFromFile(self.get_stream_source(), start_time=start_time, duration=duration)
 
 
-def _to_string(choice: str) -> str:
-    """Return the value of a ``str`` enumeration member, which other packs pass."""
-    return str(getattr(choice, "value", choice))
+def encode_to_memory(video: VideoFromComponents, codec: str) -> VideoFromFile:
+    """Return the video encoded in memory as Matroska, which frees its images."""
+    buffer = BytesIO()
+    video.save_to(buffer, format="mkv", codec=codec)
+    return VideoFromFile(buffer)
+
+
+def _list_container_names(container: Any) -> list[str]:
+    """Return FFmpeg's and ComfyUI's names of a container."""
+    names = cast(str, container.format.name).split(",")
+    return [*names, "mkv"] if "matroska" in names else names
 
 
 def _select_copy_muxer(container: Any, format_name: str) -> str:
-    return (
-        _to_string(format_name) if _to_string(format_name) != "auto" else cast(str, container.format.name).split(",")[0].lower()
-    )
+    name = to_string(format_name)
+    return cast(str, container.format.name).split(",")[0].lower() if name == "auto" else "matroska" if name == "mkv" else name
 
 
-def _select_encode_muxer(target: Path | BytesIO, format_name: str, codec: str) -> str | None:
+def _select_muxer(target: Path | BytesIO, format_name: str, encoding: VideoEncoding) -> str | None:
     """Return the muxer for an encoded video; None selects it by the file name."""
-    if _to_string(format_name) not in ("auto", "mp4") or _to_string(codec) not in ("auto", "h264"):
-        what = f"Videos are encoded as H.264 in MP4 here, not as {_to_string(codec)} in {_to_string(format_name)}."
-        raise OutputError(what, "Set format to mp4 and codec to h264, or use VideoOut, which writes other codecs.")
-    return "mp4" if isinstance(target, BytesIO) or _to_string(format_name) == "mp4" else None
+    return None if to_string(format_name) == "auto" and not isinstance(target, BytesIO) else encoding.muxer

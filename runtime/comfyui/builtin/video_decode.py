@@ -21,6 +21,7 @@ import numpy.typing as npt
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.packet import Packet
+from av.video.reformatter import ColorTrc
 from av.video.stream import VideoStream
 
 from ...errors import MediaError, Upscale8KError
@@ -109,8 +110,32 @@ def get_bit_depth(stream: VideoStream | None) -> int:
     return max((component.bits for component in components), default=8)
 
 
+_COLOR_SPACES = {
+    ColorTrc.BT709: "sRGB",
+    ColorTrc.IEC61966_2_1: "sRGB",
+    ColorTrc.ARIB_STD_B67: "HDR",
+    ColorTrc.SMPTE2084: "HDR PQ",
+}
+
+
+def get_color_space(stream: VideoStream | None) -> str | None:
+    """Return ComfyUI's name of a stream's transfer function; None where the file names none."""
+    return None if stream is None else _COLOR_SPACES.get(cast(Any, stream.codec_context.color_trc))
+
+
 def get_frame_rate(stream: VideoStream) -> Fraction:
     return Fraction(stream.average_rate) if stream.average_rate else Fraction(1)
+
+
+def get_display_size(container: InputContainer, source: VideoSource) -> tuple[int, int]:
+    """Return width and height of the first frame as it is shown, upright."""
+    stream = get_first_video_stream(container, source)
+    try:
+        frame = next(container.decode(stream), None)
+    except av.error.FFmpegError:
+        frame = None
+    is_on_side = frame is not None and round(frame.rotation // 90) % 2
+    return (stream.height, stream.width) if is_on_side else (stream.width, stream.height)
 
 
 def has_alpha(stream: VideoStream) -> bool:
@@ -118,15 +143,19 @@ def has_alpha(stream: VideoStream) -> bool:
     return pixel_format is not None and (pixel_format.name == "pal8" or any(part.is_alpha for part in pixel_format.components))
 
 
-def decode_components(source: VideoSource, window: TrimWindow, expected_frames: int) -> DecodedVideo:
-    """Decode all frames and the audio of a window. Memory is allocated for ``expected_frames``; more are possible.
+def decode_components(
+    source: VideoSource, window: TrimWindow, expected_frames: int, crop: tuple[int, int, int, int] | None = None
+) -> DecodedVideo:
+    """Decode all frames and the audio of a window; ``crop`` is x, y, width and height.
+
+    Memory is allocated for ``expected_frames``; more are possible.
 
     Packets that cannot be decoded are skipped with a log message, as ComfyUI skips them.
     Raises ``MediaError`` for a video that cannot be read or that changes its size.
     """
     with open_source(source) as container:
         video, audio = get_first_video_stream(container, source), get_last_audio_stream(container)
-        frame_collector = _FrameCollector(video, window, expected_frames, format_source_name(source))
+        frame_collector = _FrameCollector(video, window, expected_frames, format_source_name(source), crop)
         audio_collector = _AudioCollector(audio, window) if audio is not None else None
         if first_pts := window.get_first_pts(get_time_base(video)):
             container.seek(first_pts, stream=video)
@@ -184,8 +213,16 @@ def decode_audio_packet(packet: Packet[Any]) -> Iterator[av.AudioFrame]:
 class _FrameCollector:
     """Converts frames and collects them in one array, allocated for the expected number."""
 
-    def __init__(self, stream: VideoStream, window: TrimWindow, expected_frames: int, name: str) -> None:
+    def __init__(
+        self,
+        stream: VideoStream,
+        window: TrimWindow,
+        expected_frames: int,
+        name: str,
+        crop: tuple[int, int, int, int] | None,
+    ) -> None:
         self.is_done = False
+        self._crop = crop
         self._stream = stream
         self._first_pts, self._end_pts = (
             window.get_first_pts(get_time_base(stream)),
@@ -207,7 +244,11 @@ class _FrameCollector:
                 self.is_done = True
                 return
             self._converter = self._converter or FrameConverter(frame, self._stream)
-            self._append(self._converter(frame))
+            samples = self._converter(frame)
+            if self._crop is not None:
+                x, y, width, height = self._crop
+                samples = samples[y : y + height, x : x + width]
+            self._append(samples)
 
     def _append(self, samples: ConvertedSamples) -> None:
         if self._frames is None:

@@ -1,4 +1,8 @@
-"""Write videos as ComfyUI 0.30 does, with its frames, timestamps and settings: packets copied, or images as H.264 and AAC."""
+"""Write videos as ComfyUI 0.38 does, with its frames, timestamps and settings.
+
+Packets are copied, or frames encoded as H.264 or AV1 in MP4, Matroska or WebM, with AAC, in WebM Opus. ``sRGB`` is BT.709,
+``HDR`` BT.2020 with HLG, ``HDR PQ`` BT.2020 with PQ.
+"""
 
 from __future__ import annotations
 
@@ -8,6 +12,7 @@ import math
 import shutil
 from collections.abc import Generator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
@@ -19,6 +24,7 @@ import numpy as np
 from av.audio.stream import AudioStream
 from av.container import InputContainer
 from av.subtitles.stream import SubtitleStream
+from av.video.reformatter import ColorPrimaries, ColorRange, ColorTrc
 from av.video.stream import VideoStream
 
 from ...atomic_write import atomic_write, explain_os_error, publish_file, temp_path
@@ -33,8 +39,100 @@ Track: TypeAlias = Any
 
 AUDIO_LAYOUTS = {1: "mono", 2: "stereo", 6: "5.1"}
 _RATE_STEP = 1000  # ComfyUI rounds frame rates to thousandths
+_ENCODER_NAMES = {"h264": "h264", "av1": "libsvtav1"}
+_MUXERS = {"mp4": "mp4", "mkv": "matroska", "webm": "webm"}
+_WEBM_CODECS = {"video": ("av1", "vp8", "vp9"), "audio": ("opus", "vorbis"), "subtitle": ("webvtt",)}
+_OPUS_RATE = 48000
+_BT709, _BT2020_NCL = 1, 9  # matrices, ITU-T H.273, table 4
+_TRANSFERS = {"sRGB": ColorTrc.IEC61966_2_1, "HDR": ColorTrc.ARIB_STD_B67, "HDR PQ": ColorTrc.SMPTE2084}
+COLOR_SPACES = tuple(_TRANSFERS)
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class VideoEncoding:
+    """How frames are encoded. ``color_space`` None writes no color tags, ``crf`` None the encoder's default quality."""
+
+    container: str
+    codec: str
+    bits: int
+    crf: float | None = None
+    color_space: str | None = None
+    preset: str | None = None
+
+    @property
+    def muxer(self) -> str:
+        return _MUXERS[self.container]
+
+    @property
+    def pixel_format(self) -> str:
+        return "yuv420p10le" if self.bits >= 10 else "yuv420p"
+
+    @property
+    def matrix(self) -> int | None:
+        """The number of the matrix from RGB; None for the encoder's default."""
+        return None if self.color_space is None else _BT709 if self.color_space == "sRGB" else _BT2020_NCL
+
+    def add_video_stream(self, target: Output, rate: Fraction, size: tuple[int, int]) -> Track:
+        track = target.add_stream(_ENCODER_NAMES[self.codec], rate=rate)
+        track.width, track.height = size
+        track.pix_fmt = self.pixel_format
+        track.options = self._build_options()
+        self.apply_color(track.codec_context)
+        return track
+
+    def _build_options(self) -> dict[str, str]:
+        options = {"preset": self.preset} if self.preset and self.codec == "h264" else {}
+        if self.codec == "av1" and self.crf == 0:
+            return {"svtav1-params": "lossless=1"}
+        return options if self.crf is None else {**options, "crf": str(self.crf)}
+
+    def apply_color(self, target: Any) -> None:
+        """Tag a frame or a codec context with the color space."""
+        if self.color_space is not None:
+            target.color_primaries = ColorPrimaries.BT709 if self.color_space == "sRGB" else ColorPrimaries.BT2020
+            target.color_trc = _TRANSFERS[self.color_space]
+            target.colorspace, target.color_range = self.matrix, ColorRange.MPEG
+
+    def get_audio_rate(self, rate: int) -> int:
+        return _OPUS_RATE if self.container == "webm" else rate
+
+    def add_audio_stream(self, target: Output, rate: int, layout: str) -> Track:
+        return target.add_stream("libopus" if self.container == "webm" else "aac", rate=rate, layout=layout)
+
+
+def select_container_and_codec(target: OutputTarget, format: object, codec: object) -> tuple[str, str]:
+    """Return container and codec for ``auto`` and other choices. Raises ``OutputError`` for what cannot be written."""
+    container, encoder = to_string(format), to_string(codec)
+    if container == "auto":
+        suffix = "" if isinstance(target, BytesIO) else target.suffix.lower().removeprefix(".")
+        container = suffix if suffix in ("mkv", "webm") else "mp4"
+    if encoder == "auto":
+        encoder = "av1" if container == "webm" else "h264"
+    if container not in _MUXERS or encoder not in _ENCODER_NAMES:
+        what = f"Videos are not encoded as {encoder} in {container} here."
+        raise OutputError(what, "Choose mp4, mkv or webm with h264 or av1, or use VideoOut, which writes other codecs.")
+    if container == "webm" and encoder != "av1":
+        raise OutputError("A webm file holds AV1, not H.264.", "Set codec to av1, or format to mp4 or mkv.")
+    return container, encoder
+
+
+def check_color_space(color_space: str | None) -> None:
+    """Raise ``OutputError`` for a color space that ComfyUI does not have."""
+    if color_space is not None and color_space not in _TRANSFERS:
+        raise OutputError(f"Unknown color space {color_space!r}.", f"Use {', '.join(_TRANSFERS)}.")
+
+
+def to_string(choice: object) -> str:
+    """Return the value of a ``str`` enumeration member, which other packs pass."""
+    return str(getattr(choice, "value", choice))
+
+
+def fits_webm(source: InputContainer) -> bool:
+    """Return whether a WebM file can hold all streams of a video as they are."""
+    streams = [stream for stream in source.streams if stream.type in _WEBM_CODECS and cast(Any, stream.codec_context)]
+    return all(cast(Any, stream).codec.canonical_name in _WEBM_CODECS[stream.type] for stream in streams)
 
 
 @contextmanager
@@ -110,27 +208,37 @@ def remux(source: InputContainer, target: Output, metadata: Mapping[str, Any] | 
 
 
 def encode_images(
-    target: Output, images: Any, rate: Fraction, audio: Mapping[str, Any] | None, bits: int, crf: float | None
+    target: Output, images: Any, rate: Fraction, audio: Mapping[str, Any] | None, encoding: VideoEncoding
 ) -> None:
-    """Encode images (N, H, W, 3) and their audio (1, C, samples) as H.264 and AAC."""
+    """Encode images (N, H, W, 3) and their audio (1, C, samples)."""
     rate = Fraction(round(rate * _RATE_STEP), _RATE_STEP)
-    video = target.add_stream("h264", rate=rate)
-    video.height, video.width = images.shape[1:3]
-    video.pix_fmt = get_pixel_format(bits)
-    if crf is not None:
-        video.options = {"crf": str(crf)}
+    height, width = images.shape[1:3]
+    video = encoding.add_video_stream(target, rate, (width, height))
     track, waveform = None, None
     if audio:
         sample_rate = int(audio["sample_rate"])
         waveform = audio["waveform"][0, :, : math.ceil(sample_rate / rate * len(images))]
-        track = target.add_stream("aac", rate=sample_rate, layout=AUDIO_LAYOUTS.get(len(waveform), "stereo"))
+        layout = AUDIO_LAYOUTS.get(len(waveform), "stereo")
+        track = encoding.add_audio_stream(target, encoding.get_audio_rate(sample_rate), layout)
+    matrix: dict[str, Any] = {} if encoding.matrix is None else {"dst_colorspace": encoding.matrix}
     for image in images:
-        target.mux(video.encode(_to_video_frame(image, bits).reformat(format=video.pix_fmt)))
+        frame = _to_video_frame(image, encoding.bits).reformat(format=video.pix_fmt, **matrix)
+        encoding.apply_color(frame)
+        target.mux(video.encode(frame))
     target.mux(video.encode(None))
-    if track is not None and waveform is not None:
-        samples = waveform.float().cpu().contiguous().numpy()
-        target.mux(track.encode(make_audio_frame(samples, track.sample_rate, AUDIO_LAYOUTS.get(len(samples), "stereo"), 0)))
-        target.mux(track.encode(None))
+    if audio and track is not None and waveform is not None:
+        _encode_samples(target, track, waveform.float().cpu().contiguous().numpy(), int(audio["sample_rate"]))
+
+
+def _encode_samples(target: Output, track: Track, samples: FloatArray, rate: int) -> None:
+    layout = AUDIO_LAYOUTS.get(len(samples), "stereo")
+    frames = [make_audio_frame(samples, rate, layout, 0)]
+    if track.sample_rate != rate:
+        resampler = av.AudioResampler(format="fltp", layout=layout, rate=track.sample_rate)
+        frames = [*resampler.resample(frames[0]), *resampler.resample(None)]
+    for frame in frames:
+        target.mux(track.encode(frame))
+    target.mux(track.encode(None))
 
 
 def _to_video_frame(image: Any, bits: int) -> av.VideoFrame:
@@ -139,10 +247,6 @@ def _to_video_frame(image: Any, bits: int) -> av.VideoFrame:
         samples = (image.float() * 65535).clamp(0, 65535).cpu().numpy().astype(np.uint16)
         return av.VideoFrame.from_ndarray(samples, format="rgb48le")
     return av.VideoFrame.from_ndarray((image * 255).clamp(0, 255).byte().cpu().numpy(), format="rgb24")
-
-
-def get_pixel_format(bits: int) -> str:
-    return "yuv420p10le" if bits >= 10 else "yuv420p"
 
 
 def make_audio_frame(samples: FloatArray, rate: int, layout: str, pts: int) -> av.AudioFrame:
@@ -155,6 +259,6 @@ def make_audio_frame(samples: FloatArray, rate: int, layout: str, pts: int) -> a
 
 def make_odd_size_error(width: int, height: int) -> OutputError:
     return OutputError(
-        f"H.264 holds only even sizes, and this video would be {width}x{height}.",
+        f"H.264 and AV1 hold only even sizes, and this video would be {width}x{height}.",
         "Make width and height even with ImageScale or ImageCrop before CreateVideo, or use TiledUpscaleVideo with VideoOut.",
     )

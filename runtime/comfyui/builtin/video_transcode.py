@@ -1,10 +1,10 @@
-"""Encode a part of a video file again as ComfyUI 0.30 does: H.264 and AAC, one frame at a time."""
+"""Encode a part of a video file again as ComfyUI does, one frame at a time."""
 
 from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast
@@ -26,12 +26,13 @@ from .video_decode import (
     decode_audio_packet,
     decode_video_packet,
     format_source_name,
+    get_color_space,
     get_first_video_stream,
     get_frame_rate,
     get_last_audio_stream,
     get_time_base,
 )
-from .video_encode import AUDIO_LAYOUTS, Output, Track, get_pixel_format, make_audio_frame, make_odd_size_error, write_tags
+from .video_encode import AUDIO_LAYOUTS, Output, Track, VideoEncoding, make_audio_frame, make_odd_size_error, write_tags
 
 _PROBED_PACKETS = 200
 _ROTATIONS: Mapping[int, tuple[tuple[str, str | None], ...]] = {
@@ -39,6 +40,9 @@ _ROTATIONS: Mapping[int, tuple[tuple[str, str | None], ...]] = {
     2: (("hflip", None), ("vflip", None)),
     3: (("transpose", "clock"),),
 }
+
+CropRectangle = tuple[int, int, int, int]
+"""x, y, width and height in pixels"""
 
 _log = logging.getLogger(__name__)
 
@@ -50,10 +54,12 @@ def transcode(
     window: TrimWindow,
     *,
     metadata: Mapping[str, Any] | None,
-    bits: int,
-    crf: float | None,
+    encoding: VideoEncoding,
+    crop: CropRectangle | None = None,
 ) -> None:
-    """Encode a window of a video as H.264 and AAC: timestamps start at 0, frames are upright and in limited range.
+    """Encode a window of a video: timestamps start at 0, frames are upright, cropped and in limited range.
+
+    A video with a color space of its own keeps its tags.
 
     Raises ``MediaError`` for a video without frames or of changing size, ``OutputError`` for odd sizes.
     """
@@ -62,8 +68,8 @@ def transcode(
     if first_pts := window.get_first_pts(get_time_base(stream)):
         source.seek(first_pts, stream=stream)
     track = _find_audio_track(source, stream, window)
-    video = _H264Track(stream, video_source, target, window, get_pixel_format(bits), crf)
-    audio = _AacTrack(track, target, window, video) if track is not None else None
+    video = _EncodedVideo(stream, video_source, target, window, encoding, crop)
+    audio = _EncodedAudio(track, target, window, video, encoding) if track is not None else None
     for packet in source.demux(*([stream] if track is None else [stream, track[0]])):
         if video.is_done and (audio is None or audio.is_done):
             break
@@ -85,8 +91,8 @@ def transcode(
         target.mux(audio.track.encode(None))
 
 
-class _H264Track:
-    """Encodes frames of the source to an H.264 stream, which is created for the first frame."""
+class _EncodedVideo:
+    """Encodes frames of the source to a stream, which is created for the first frame."""
 
     def __init__(
         self,
@@ -94,8 +100,8 @@ class _H264Track:
         video_source: VideoSource,
         target: Output,
         window: TrimWindow,
-        pixel_format: str,
-        crf: float | None,
+        encoding: VideoEncoding,
+        crop: CropRectangle | None,
     ) -> None:
         self.is_done = False
         self.track: Track = None
@@ -103,7 +109,8 @@ class _H264Track:
         self.end_ticks: int | None = None
         """The end of the last frame, counted from the new start"""
         self._video_source, self._target = video_source, target
-        self._pixel_format, self._crf = pixel_format, crf
+        self._encoding, self._crop = encoding, crop
+        self._color_source = stream.codec_context if get_color_space(stream) else None
         self._rate = get_frame_rate(stream)
         self._step = max(1, round(1 / self._rate / self.time_base))
         self._first_pts, self._end_pts = window.get_first_pts(self.time_base), window.get_end_pts(self.time_base)
@@ -116,9 +123,9 @@ class _H264Track:
         # The real durations, because the MP4 muxer would give the last frame the average duration.
         self._durations: dict[int | None, int] = {}
         self._size = (0, 0)
-        self._rotation: _RotationFilter | None = None
+        self._filter: _FrameFilter | None = None
 
-    def process_packet(self, packet: Any, audio: _AacTrack | None) -> None:
+    def process_packet(self, packet: Any, audio: _EncodedAudio | None) -> None:
         if self.is_done:
             return
         for frame in decode_video_packet(packet):
@@ -139,19 +146,22 @@ class _H264Track:
         if self.end_ticks is not None:
             self.end_ticks = max(self.end_ticks, end_pts - (self._first_pts if self._offset is None else self._offset))
 
-    def _open_track(self, frame: av.VideoFrame, audio: _AacTrack | None) -> Track:
+    def _open_track(self, frame: av.VideoFrame, audio: _EncodedAudio | None) -> Track:
         quarter_turns = round(frame.rotation // 90) % 4 if frame.rotation else 0
         width, height = (frame.height, frame.width) if quarter_turns % 2 else (frame.width, frame.height)
+        steps = _ROTATIONS.get(quarter_turns, ())
+        if self._crop is not None:
+            x, y, width, height = self._crop
+            steps = (*steps, ("crop", f"{width}:{height}:{x}:{y}"))
         if width % 2 or height % 2:
             raise make_odd_size_error(width, height)
-        track = self._target.add_stream("h264", rate=self._rate)
+        track = self._encoding.add_video_stream(self._target, self._rate, (width, height))
+        if self._color_source is not None:
+            _copy_color(self._color_source, track.codec_context)
         track.codec_context.max_b_frames = 0  # reordered frames would swap their durations in MP4
-        track.width, track.height, track.pix_fmt = width, height, self._pixel_format
-        if self._crf is not None:
-            track.options = {"crf": str(self._crf)}
         track.codec_context.time_base = self.time_base
         self._size = (frame.width, frame.height)
-        self._rotation = _RotationFilter(frame, self.time_base, quarter_turns) if quarter_turns else None
+        self._filter = _FrameFilter(frame, self.time_base, steps) if steps else None
         if audio is not None:
             audio.open_track()
         return track
@@ -165,11 +175,15 @@ class _H264Track:
         duration = frame.duration or self._step
         if self._end_pts is not None and frame.pts is not None:
             duration = min(duration, self._end_pts - frame.pts)
-        if self._rotation is not None:
-            frame = self._rotation(frame)
-        full_range = frame.color_range == ColorRange.JPEG
-        ranges: dict[str, str] = {"src_color_range": "JPEG", "dst_color_range": "MPEG"} if full_range else {}
-        frame = frame.reformat(format=self._pixel_format, **cast(Any, ranges))
+        if self._filter is not None:
+            frame = self._filter(frame)
+        is_compressed = frame.color_range == ColorRange.JPEG and self._color_source is None
+        ranges: dict[str, str] = {"src_color_range": "JPEG", "dst_color_range": "MPEG"} if is_compressed else {}
+        frame = frame.reformat(format=self._encoding.pixel_format, **cast(Any, ranges))
+        if self._color_source is not None:
+            _copy_color(self._color_source, frame)
+        else:
+            self._encoding.apply_color(frame)
         if not self._assign_timestamp(frame, duration):
             return
         frame.pict_type = cast(Any, 0)  # the types of an intra-only source would make every frame a key frame
@@ -216,14 +230,19 @@ class _H264Track:
             self._target.mux(packet)
 
 
-class _RotationFilter:
-    """Rotates frames upright."""
+def _copy_color(source: Any, target: Any) -> None:
+    for name in ("color_primaries", "color_trc", "colorspace", "color_range"):
+        setattr(target, name, getattr(source, name))
 
-    def __init__(self, template: av.VideoFrame, time_base: Fraction, quarter_turns: int) -> None:
+
+class _FrameFilter:
+    """Passes frames through filters of FFmpeg, given as (name, argument)."""
+
+    def __init__(self, template: av.VideoFrame, time_base: Fraction, steps: Sequence[tuple[str, str | None]]) -> None:
         self._graph = av.filter.Graph()  # kept: its source and sink hold no reference to it
         self._source = self._graph.add_buffer(None, template.width, template.height, template.format, time_base=time_base)
         tail = self._source
-        for name, argument in _ROTATIONS[quarter_turns]:
+        for name, argument in steps:
             filter_context = self._graph.add(name, argument)
             tail.link_to(filter_context)
             tail = filter_context
@@ -265,13 +284,21 @@ def _probe_audio_format(source: InputContainer, stream: AudioStream) -> tuple[in
     return 0, 0
 
 
-class _AacTrack:
-    """Encodes audio of the source to an AAC stream, never ahead of the video."""
+class _EncodedAudio:
+    """Encodes audio of the source to a stream, never ahead of the video."""
 
-    def __init__(self, source: tuple[AudioStream, int, int], target: Output, window: TrimWindow, video: _H264Track) -> None:
+    def __init__(
+        self,
+        source: tuple[AudioStream, int, int],
+        target: Output,
+        window: TrimWindow,
+        video: _EncodedVideo,
+        encoding: VideoEncoding,
+    ) -> None:
         self.is_done = False
         self.track: Track = None
-        _, self._rate, channels = source
+        _, source_rate, channels = source
+        self._encoding, self._rate = encoding, encoding.get_audio_rate(source_rate)
         self._layout = AUDIO_LAYOUTS.get(channels, "stereo")
         self._target, self._window, self._video = target, window, video
         self._resampler = av.AudioResampler(format="fltp", layout=self._layout, rate=self._rate)
@@ -281,7 +308,7 @@ class _AacTrack:
         self._has_started = False
 
     def open_track(self) -> None:
-        self.track = self._target.add_stream("aac", rate=self._rate, layout=self._layout)
+        self.track = self._encoding.add_audio_stream(self._target, self._rate, self._layout)
 
     def process_packet(self, packet: Any) -> None:
         if self.is_done:

@@ -17,9 +17,11 @@ from av.audio.stream import AudioStream
 from numpy.typing import NDArray
 
 from ...errors import WorkflowError
-from ...media import Frame, Size, VideoInfo, VideoStream
+from ...media import ColorInfo, Frame, Size, VideoInfo, VideoStream
 from ...progress import OnMessage
 from ...video import IMAGE_COLOR, encode_frame, open_output, open_video, slice_time_range, snap_frame_rate
+from ..builtin.video import VideoFromFile
+from .frame_edits import Step, edit_frames
 
 OpenTimeRange = Callable[[Fraction, Fraction | None], VideoStream]
 """(start, duration) in seconds -> that part of a video; a duration of None means to the end."""
@@ -44,8 +46,25 @@ def make_range_opener(value: Any, on_message: OnMessage) -> OpenTimeRange:
     if not hasattr(value, "get_components"):
         raise WorkflowError(f"A VIDEO was expected, not {type(value).__name__}.", "Connect Video In or Load Video.")
     if _has_frames_in_memory(value):
-        return _FramesInMemory(value.get_components(), on_message)
-    return _make_file_range_opener(value, on_message)
+        return _FramesInMemory(value, on_message)
+    steps = _find_pending_steps(value)
+    if steps is None:  # edits of a class that we do not know: it applies them itself, in memory
+        return _FramesInMemory(value, on_message)
+    open_range = _make_file_range_opener(value, on_message)
+    return (lambda start, duration: edit_frames(open_range(start, duration), steps)) if steps else open_range
+
+
+def _find_pending_steps(value: Any) -> list[Step] | None:
+    """Return the frame edits that ``get_stream_source`` does not contain; None if there are some in an unknown form."""
+    if not (hasattr(value, "has_pending_frame_edits") and value.has_pending_frame_edits()):
+        return []
+    if isinstance(value, VideoFromFile):
+        return [("crop", *value.crop)] if value.crop is not None else []
+    steps: object = getattr(value, "_VideoFromFile__spatial_ops", None)  # ComfyUI 0.38's own list
+    if not isinstance(steps, list | tuple):
+        return None
+    known = [tuple(step) for step in cast("list[Step]", steps) if step and step[0] in ("scale", "crop", "crop_aligned")]
+    return known if len(known) == len(cast("list[Step]", steps)) else None
 
 
 def _has_frames_in_memory(value: Any) -> bool:
@@ -89,7 +108,9 @@ def _spool_to_file(source: Any, folder: Path) -> Path:
 class _FramesInMemory:
     """Frames of one IMAGE (B, H, W, C) and their audio. Each frame becomes uint16 when it is read."""
 
-    def __init__(self, components: Any, on_message: OnMessage) -> None:
+    def __init__(self, value: Any, on_message: OnMessage) -> None:
+        components = value.get_components()
+        self._color = _get_color(value.get_color_space() if hasattr(value, "get_color_space") else "auto")
         self._images, self._frame_rate = components.images, snap_frame_rate(components.frame_rate)
         if not len(self._images):
             raise WorkflowError("The video has no frames.", "Connect at least one image to Create Video.")
@@ -99,6 +120,8 @@ class _FramesInMemory:
         if self._audio_path:
             _write_audio(self._audio_path, components.audio)
         digest = hashlib.sha256(str(self._images.dtype).encode())
+        if self._color != IMAGE_COLOR:
+            digest.update(self._color.transfer.encode())
         for image in self._images:
             digest.update(np.ascontiguousarray(_to_array(image)).data)
         self._identity = digest.hexdigest()
@@ -115,7 +138,7 @@ class _FramesInMemory:
             frame_count=len(selected),
             frame_count_source="files",
             duration=len(selected) / self._frame_rate,
-            color=IMAGE_COLOR,
+            color=self._color,
             bit_depth=16,
             source=self._audio_path,
             start=selected[0] / self._frame_rate,
@@ -129,6 +152,11 @@ class _FramesInMemory:
                 yield Frame(_to_uint16(_to_array(self._images[index])), number, 1, 1 / self._frame_rate)
 
         return VideoStream(info, iterate_frames, iterate_frames)
+
+
+def _get_color(color_space: str) -> ColorInfo:
+    transfer = {"HDR": "arib-std-b67", "HDR PQ": "smpte2084"}.get(color_space)
+    return ColorInfo("bt2020nc", "tv", transfer, "bt2020") if transfer else IMAGE_COLOR
 
 
 def _to_array(image: Any) -> NDArray[np.float32]:

@@ -6,19 +6,22 @@ ComfyUI calls the methods by name (``comfy_api.latest`` Input.Video). Most retur
 
 from __future__ import annotations
 
+import inspect
 import json
 import shutil
-from collections.abc import Callable, Generator, Iterator, Mapping
+import sys
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from fractions import Fraction
 from functools import partial
 from io import BytesIO
+from os import PathLike
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import psutil
 
-from ...errors import OutOfMemory
+from ...errors import OutOfMemory, OutputError
 from ...media import Frame, VideoStream
 from ...progress import OnMessage, OpenProgress, Progress, ProgressRelay
 from ...video import (
@@ -43,11 +46,22 @@ from ...video import (
     write_sequence,
     write_video,
 )
+from ..builtin.video_encode import check_color_space, select_container_and_codec
 from .foreign_video import OpenTimeRange, make_range_opener, make_temp_folder, to_exact_seconds
+from .frame_edits import Step, edit_frames
 
 
-class VideoValue:
-    """A video stream with the methods that ComfyUI's nodes call on a VIDEO.
+def _find_video_input() -> Any:
+    """Return ComfyUI's ``VideoInput`` where this process is ComfyUI, else ``object``. Its newer methods then have a default."""
+    found = getattr(getattr(sys.modules.get("comfy_api.latest"), "Input", None), "Video", None)
+    return found if isinstance(found, type) and inspect.isabstract(found) else object
+
+
+_VIDEO_INPUT: Any = _find_video_input()
+
+
+class VideoValue(_VIDEO_INPUT):
+    """A video stream with the methods that ComfyUI's nodes call on a VIDEO, those of its ``VideoInput`` 0.38.
 
     It is made from a function that opens any part, so that a trimmed video reads, and upscales, only its own frames.
     """
@@ -82,6 +96,17 @@ class VideoValue:
     def get_bit_depth(self) -> int:
         return self.stream.info.bit_depth
 
+    def get_display_dimensions(self) -> tuple[int, int]:
+        return self.get_dimensions()
+
+    def get_color_space(self) -> str:
+        """Return ``sRGB``, ``HDR`` (HLG) or ``HDR PQ``."""
+        return {"arib-std-b67": "HDR", "smpte2084": "HDR PQ"}.get(self.stream.info.color.transfer, "sRGB")
+
+    def has_pending_frame_edits(self) -> bool:
+        """Return False: ``get_stream_source`` contains every edit."""
+        return False
+
     def get_active_trim_window(self) -> tuple[float, float]:
         return 0.0, 0.0
 
@@ -105,17 +130,56 @@ class VideoValue:
 
         return VideoValue(open_range, self._open_progress, self.messages)
 
-    def save_to(
-        self, path: str | BytesIO, format: Any = "auto", codec: Any = "auto", metadata: Any = None, **more: Any
-    ) -> None:
-        """Encode H.264 in MP4 for ComfyUI's SaveVideo; ``more`` may hold ``crf`` and ``bit_depth``.
+    def as_cropped(self, x: int = 0, y: int = 0, width: int = 0, height: int = 0) -> VideoValue:
+        """Return the video cropped on even pixels, when its frames are read; a width or height of 0 changes nothing."""
+        return self._edit_frames([("crop_aligned", x, y, width, height)])
 
-        The default bit depth for HDR is 10, because 8 bits would show banding.
+    def as_resized(
+        self,
+        width: int,
+        height: int,
+        upscale_method: str,
+        crop: str = "disabled",
+        post_crop: tuple[int, int, int, int] | None = None,
+    ) -> VideoValue:
+        """Return the video scaled like the node Resize Image/Mask, frame by frame; ``post_crop`` cuts the result."""
+        cut = [("crop", *post_crop)] if post_crop is not None else []
+        return self._edit_frames([("scale", width, height, upscale_method, crop), *cut])
+
+    def _edit_frames(self, steps: Sequence[Step]) -> VideoValue:
+        return VideoValue(
+            lambda start, duration: edit_frames(self.open_range(start, duration), steps), self._open_progress, self.messages
+        )
+
+    def save_to(
+        self,
+        path: str | PathLike[str] | BytesIO,
+        format: Any = "auto",
+        codec: Any = "auto",
+        metadata: Any = None,
+        bit_depth: int | None = None,
+        crf: float | None = None,
+        color_space: str | None = None,
+        preset: str | None = None,
+    ) -> None:
+        """Encode the video for ComfyUI's SaveVideo: H.264 or AV1 in MP4, MKV or WebM.
+
+        The default bit depth for HDR is 10, because 8 bits would show banding. Raises ``OutputError`` for a format that cannot
+        be written, and for a color space that is not the video's own.
         """
-        bits = more.get("bit_depth") or (10 if self.stream.info.color.is_hdr else 8)
-        crf = more.get("crf")
+        container, codec_name = select_container_and_codec(path if isinstance(path, BytesIO) else Path(path), format, codec)
+        check_color_space(color_space)
+        if color_space is not None and color_space != self.get_color_space():
+            what = f"A video in {self.get_color_space()} cannot be saved as {color_space}: that would be a color conversion."
+            raise OutputError(what, f"Set color_space to auto or {self.get_color_space()}.")
+        bits = bit_depth or (10 if self.stream.info.color.is_hdr else 8)
         settings = VideoWriteSettings(
-            codec="h264", bits=10 if bits >= 10 else 8, crf=None if crf is None else round(crf), metadata=_format_tags(metadata)
+            codec=codec_name,
+            container=cast(Any, container),
+            bits=10 if bits >= 10 else 8,
+            crf=None if crf is None else round(crf),
+            preset=preset if preset and codec_name == "h264" else "",
+            metadata=_format_tags(metadata),
         )
         if isinstance(path, BytesIO):
             with Path(self._spool_to_file(settings)).open("rb") as file:
@@ -164,7 +228,7 @@ class VideoValue:
 
     def _spool_to_file(self, settings: VideoWriteSettings) -> str:
         self._temp_folder = self._temp_folder or make_temp_folder(self)
-        path = self._temp_folder / f"{settings.codec}-{settings.bits}-{settings.crf}.mp4"
+        path = self._temp_folder / f"{settings.codec}-{settings.bits}-{settings.crf}.{settings.container}"
         if not path.exists():
             self.write(path, settings, resume=False)
         return str(path)

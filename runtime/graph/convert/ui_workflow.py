@@ -119,7 +119,7 @@ class UiWorkflow:
 
 def read_ui_workflow(ui: Mapping[str, Any]) -> UiWorkflow:
     """Parse a UI-saved workflow. Raises ``WorkflowError`` that names the damaged node or link."""
-    version = re.match(r"(\d+)\.(\d+)", str((ui.get("extra") or {}).get("frontendVersion", "")))
+    version = re.match(r"(\d+)\.(\d+)", str(_get_extra(ui).get("frontendVersion", "")))
     keeps_children = version is not None and (int(version[1]), int(version[2])) >= (1, 58)
     definitions = {definition.id: definition for definition in _iterate_definitions(ui)}
     return UiWorkflow(_parse_graph(ui, ""), definitions, keeps_children)
@@ -137,6 +137,11 @@ def _iterate_definitions(ui: Mapping[str, Any]) -> Iterator[UiGraph]:
         yield from _iterate_definitions(raw)
 
 
+def _get_extra(raw: Mapping[str, Any]) -> Mapping[str, Any]:
+    extra: object = raw.get("extra")
+    return cast("Mapping[str, Any]", extra) if isinstance(extra, dict) else {}
+
+
 def _get_subgraphs(raw: Mapping[str, Any]) -> Sequence[dict[str, Any]]:
     definitions: Mapping[str, Any] = raw.get("definitions") or {}
     return definitions.get("subgraphs") or ()
@@ -149,7 +154,7 @@ def _parse_graph(raw: Mapping[str, Any], graph_id: str) -> UiGraph:
     }
     nodes = {node.id: node for node in _parse_each("node", _parse_node, raw["nodes"])}
     broadcasts: dict[str, dict[int, str]] = {}
-    for link in _parse_each("ue_link", _parse_broadcast, (raw.get("extra") or {}).get("ue_links") or ()):
+    for link in _parse_each("ue_link", _parse_broadcast, _get_extra(raw).get("ue_links") or ()):
         links[link.id] = link
         broadcasts.setdefault(link.target, {})[link.target_slot] = link.id
     return UiGraph(

@@ -14,12 +14,13 @@ from typing import Any, cast
 
 from ..specs import AUTOGROW, COMBO, DYNAMIC_COMBO, InputSpec, get_dynamic_children, get_dynamic_keys, parse_specs
 
-# The widget registry of ComfyUI's frontend 1.47, with what its own extensions add.
+# The widget registry of ComfyUI's frontend 1.58, with what its own extensions add.
 WIDGET_TYPES = frozenset(
     {
         *("INT", "FLOAT", "BOOLEAN", "STRING", "COMBO", "MARKDOWN", "TEXTAREA", "COLOR", "COLORS", "CURVE", "RANGE"),
         *("BOUNDING_BOX", "BOUNDING_BOXES", "CHART", "GALLERIA", "PAINTER", "IMAGECOMPARE", "IMAGEUPLOAD"),
         *("AUDIO_UI", "AUDIOUPLOAD", "AUDIO_RECORD", "WEBCAM", "LOAD_3D", "PREVIEW_3D", DYNAMIC_COMBO),
+        *("VIDEO_EDIT", "COMPOSITOR", "RESOLUTION_PREVIEW", "LIGHT_INFO_PREVIEW"),
     }
 )
 # JavaScript adds an image widget to these classes, which the canvas always sends.
@@ -60,6 +61,10 @@ def get_default_value(spec: InputSpec) -> Any:
         return ["", ""]
     if kind == DYNAMIC_COMBO:
         return next(iter(get_dynamic_keys(spec)), ABSENT)
+    if kind == "VIDEO_EDIT":
+        zeros = {"trim": ("start_time", "duration"), "crop": ("x", "y", "width", "height")}
+        features: Sequence[str] = spec.options.get("features") or tuple(zeros)
+        return spec.options.get("default") or {name: dict.fromkeys(zeros[name], 0) for name in features}
     if "default" in spec.options and spec.options["default"] is not None:
         return spec.options["default"]
     if kind == COMBO:
@@ -187,6 +192,8 @@ class _ValuesInOrder:
 
     def take_value(self, spec: InputSpec) -> Any:
         value = self.saved[self.position] if self.position < len(self.saved) else ABSENT
+        if get_widget_type(spec) == "VIDEO_EDIT" and not isinstance(value, dict):
+            return ABSENT  # a file from before the class had the editor
         self.position += 1
         return value
 

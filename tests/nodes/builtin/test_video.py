@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from fractions import Fraction
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -173,7 +174,9 @@ def _cores(clips: Path, results: Path) -> Path:
 def _ours(clips: Path, results: Path) -> Answers:
     arrays: dict[str, np.ndarray] = {}
     images = torch.from_numpy(np.load(clips.parent / "pictures.npy"))
-    notes = ask((VideoFromFile, VideoFromComponents, VideoComponents), clips, results, arrays, images)
+    notes = ask(
+        (VideoFromFile, partial(VideoFromComponents, color_space=None), VideoComponents), clips, results, arrays, images
+    )
     return results, json.loads(json.dumps(notes)), arrays
 
 
@@ -256,7 +259,11 @@ def test_what_goes_wrong_is_a_sentence(clips: Path, tmp_path: Path) -> None:
         VideoFromFile(clips / "prores.mov").save_to(tmp_path / "a.mp4")
     assert "h264" in caught.value.hint
     with pytest.raises(OutputError, match="webm"):
-        VideoFromFile(clips / "sound.mp4").save_to(tmp_path / "a.mp4", format="webm")
+        VideoFromFile(clips / "sound.mp4").save_to(tmp_path / "a.webm", format="webm", codec="h264")
+    with pytest.raises(OutputError, match="avi"):
+        VideoFromFile(clips / "sound.mp4").save_to(tmp_path / "a.avi", format="avi")
+    with pytest.raises(OutputError, match="'P3'"):
+        VideoFromFile(clips / "sound.mp4").save_to(tmp_path / "a.mp4", color_space="P3")
     with pytest.raises(OutputError, match="no suffix"):
         VideoFromFile(clips / "sound.mp4").save_to(tmp_path / "a.xyz")
     assert not list(tmp_path.iterdir())
@@ -318,10 +325,28 @@ def bound(host: LocalHost) -> dict[str, Any]:
     return {**get_node_classes(host), **{name: type(cls.__name__, (cls,), {"host": host}) for name, (cls, _) in NODES.items()}}
 
 
+def test_trim_video_is_declared_as_in_comfyui(host: LocalHost) -> None:
+    entry = describe_classes({"Video Slice": bound(host)["Video Slice"]}, TITLES)["Video Slice"]
+    assert differences(entry, declarations()["Video Slice"]) == set()
+
+
+# comfy_extras/nodes_video.py of ComfyUI 0.38
+DECLARED = {
+    "LoadVideo": (["file", "edit"], ["VIDEO"]),
+    "SaveVideo": (["video", "filename_prefix", "format", "codec"], ["VIDEO"]),
+    "CreateVideo": (["images", "fps", "audio", "bit_depth", "color_space", "codec"], ["VIDEO"]),
+    "GetVideoComponents": (["video"], ["IMAGE", "AUDIO", "FLOAT", "INT,COMBO", "COMBO"]),
+    "Video Slice": (["video", "start_time", "duration", "strict_duration"], ["VIDEO"]),
+    "VideoTrim": (["video", "trim", "strict_duration"], ["VIDEO"]),
+    "VideoCrop": (["video", "crop"], ["VIDEO"]),
+}
+
+
 @pytest.mark.parametrize("node_id", NODES)
-def test_it_is_declared_as_in_comfyui(node_id: str, host: LocalHost) -> None:
+def test_inputs_and_outputs_are_those_of_the_newest_comfyui(node_id: str, host: LocalHost) -> None:
     entry = describe_classes({node_id: bound(host)[node_id]}, TITLES)[node_id]
-    assert differences(entry, declarations()[node_id]) == set()
+    names = [name for group in ("required", "optional") for name in entry["input"].get(group, {})]
+    assert (names, entry["output"]) == DECLARED[node_id]
 
 
 def run(prompt: dict[str, Any], host: LocalHost) -> dict[str, Any]:
@@ -406,9 +431,9 @@ def test_the_memory_that_frames_take_is_said(home: LocalHost) -> None:
             said.append(text)
 
     home.show_progress = lambda total, unit: Loud()
-    images, audio, fps, bits = bound(home)["GetVideoComponents"]().take_apart(VideoFromFile(home.input_dir / "film.mp4"))
+    images, audio, fps, bits, color = bound(home)["GetVideoComponents"]().take_apart(VideoFromFile(home.input_dir / "film.mp4"))
     assert said == ["All frames at once take 0.0 GB of memory."]
-    assert (images.shape, audio["sample_rate"], fps, bits) == ((FRAMES, 48, 64, 3), 48000, 24.0, 8)
+    assert (images.shape, audio["sample_rate"], fps, bits, color) == ((FRAMES, 48, 64, 3), 48000, 24.0, 8, "sRGB")
 
 
 def test_other_packs_videos_are_asked_as_core_asks_them(home: LocalHost) -> None:
@@ -462,3 +487,145 @@ def test_comfyuis_own_video_upscale_blueprint_runs(host: LocalHost) -> None:
 def test_every_failure_is_one_of_ours(clips: Path, ours: Any) -> None:
     reasons = {text.partition(":")[0] for key, text in ours[1].items() if key.startswith("why ")}
     assert reasons <= {error.__name__ for error in (MediaError, OutputError, Upscale8KError)}
+
+
+# ---------------------------------------------------------------- containers, codecs and colors since ComfyUI 0.33
+
+
+def _probe(path: Path) -> dict[str, Any]:
+    """Codec, pixel format, color tags and sound as FFmpeg reads them, numbers by ITU-T H.273."""
+    with av.open(str(path)) as container:
+        video = container.streams.video[0]
+        context = video.codec_context
+        return {
+            "container": container.format.name.split(",")[0],
+            "codec": video.codec.canonical_name,
+            "pix_fmt": context.pix_fmt,
+            "color": (int(context.color_primaries), int(context.color_trc), int(context.colorspace)),
+            "sound": [(track.codec.canonical_name, track.sample_rate) for track in container.streams.audio],
+        }
+
+
+BT709, HLG, PQ = (1, 13, 1), (9, 18, 9), (9, 16, 9)
+CREATE = {"images": ["2", 0], "fps": 24.0, "audio": ["2", 1]}
+MADE = [
+    # as ComfyUI 0.33 and later save them
+    ({"format": "auto", "format.codec": "auto"}, {}, "mov", "h264", "yuv420p", BT709, "aac"),
+    ({"format": "auto", "format.codec": "av1"}, {}, "matroska", "av1", "yuv420p", BT709, "opus"),
+    ({"format": "webm", "format.codec": "auto"}, {}, "matroska", "av1", "yuv420p", BT709, "opus"),
+    ({"format": "mkv", "format.codec": "h264"}, {}, "matroska", "h264", "yuv420p", BT709, "aac"),
+    (
+        {
+            "format": "mp4",
+            "format.codec": "h264",
+            "format.codec.encoding": "re-encode",
+            "format.codec.encoding.crf": 45.0,
+            "format.codec.encoding.color_space": "HDR PQ",
+            "codec": "auto",
+        },
+        {"bit_depth": 8},
+        *("mov", "h264", "yuv420p10le", PQ, "aac"),
+    ),
+    (
+        {
+            "format": "mkv",
+            "format.codec": "av1",
+            "format.codec.encoding": "re-encode",
+            "format.codec.encoding.crf": 40,
+            "format.codec.encoding.color_space": "auto",
+            "codec": "auto",
+        },
+        {},
+        *("matroska", "av1", "yuv420p", BT709, "aac"),
+    ),
+    ({"format": "mp4", "format.codec": "auto"}, {"color_space": "HDR"}, "mov", "h264", "yuv420p10le", HLG, "aac"),
+    ({"format": "mp4"}, {"color_space": "HDR PQ", "bit_depth": 8}, "mov", "h264", "yuv420p", PQ, "aac"),
+    ({"format": "mkv"}, {"codec": "av1", "bit_depth": 10}, "matroska", "av1", "yuv420p10le", BT709, "aac"),
+    # as ComfyUI 0.30 saves them
+    ({"format": "mp4", "codec": "h264"}, {"bit_depth": 10}, "mov", "h264", "yuv420p10le", BT709, "aac"),
+]
+
+
+@pytest.mark.parametrize(("how", "made", "container", "codec", "pix_fmt", "color", "sound"), MADE)
+def test_save_video_writes_what_the_newest_comfyui_writes(
+    home: LocalHost, how: Any, made: Any, container: str, codec: str, pix_fmt: str, color: Any, sound: str
+) -> None:
+    save_node = {"class_type": "SaveVideo", "inputs": {"video": ["3", 0], "filename_prefix": "a", **how}}
+    components = {"class_type": "GetVideoComponents", "inputs": {"video": ["1", 0]}}
+    prompt = {"1": LOAD, "2": components, "3": {"class_type": "CreateVideo", "inputs": {**CREATE, **made}}, "4": save_node}
+    (shown,) = run(prompt, home)["4"]["images"]
+    found = _probe(home.output_dir / shown["filename"])
+    assert found == {
+        "container": container,
+        "codec": codec,
+        "pix_fmt": pix_fmt,
+        "color": color,
+        "sound": [(sound, 48000)],
+    }
+    assert Path(shown["filename"]).suffix == {"mov": ".mp4", "matroska": ".webm" if sound == "opus" else ".mkv"}[container]
+
+
+def test_a_crf_reaches_the_encoder_from_files_of_every_version(home: LocalHost) -> None:
+    sizes = []
+    for key in ("codec", "format.codec"):
+        for crf in (10.0, 50.0):
+            how = {"format": "mp4", key: "h264", f"{key}.encoding": "re-encode", f"{key}.encoding.crf": crf}
+            inputs = {"video": ["1", 0], "filename_prefix": "a", **how}
+            (shown,) = run({"1": LOAD, "2": {"class_type": "SaveVideo", "inputs": inputs}}, home)["2"]["images"]
+            with av.open(str(home.output_dir / shown["filename"])) as container:
+                sizes.append(sum(packet.size for packet in container.demux(video=0)))
+    assert sizes[0] > 2 * sizes[1]
+    assert sizes[:2] == sizes[2:]
+
+
+def test_a_tagged_video_keeps_its_color_and_is_not_given_another(clips: Path, tmp_path: Path) -> None:
+    images = torch.rand(3, 32, 64, 3)
+    VideoFromComponents(VideoComponents(images, Fraction(24)), 10, "HDR").save_to(tmp_path / "hlg.mp4")
+    video = VideoFromFile(tmp_path / "hlg.mp4")
+    assert (video.get_color_space(), video.get_bit_depth()) == ("HDR", 10)
+    video.save_to(tmp_path / "again.mkv", format="mkv", codec="av1", crf=40)
+    assert _probe(tmp_path / "again.mkv")["color"] == HLG
+    with pytest.raises(OutputError, match="HDR cannot be saved as sRGB"):
+        video.save_to(tmp_path / "no.mp4", color_space="sRGB")
+
+
+def test_load_video_crops_and_trims_as_its_editor_says(home: LocalHost) -> None:
+    edit = {"trim": {"start_time": 0.25, "duration": 0.25}, "crop": {"x": 5, "y": 3, "width": 21, "height": 400}}
+    load = {"class_type": "LoadVideo", "inputs": {"file": "film.mp4", "edit": edit}}
+    (shown,) = run({"1": load, "2": save(["1", 0])}, home)["2"]["images"]
+    saved = VideoFromFile(home.output_dir / shown["subfolder"] / shown["filename"])
+    whole = VideoFromFile(home.input_dir / "film.mp4")
+    cropped = whole.as_trimmed(0.25, 0.25).as_cropped(5, 3, 21, 400)
+    # even pixels inside the frame, as ComfyUI's normalize_crop_rect has them
+    assert saved.get_dimensions() == cropped.get_dimensions() == (20, 46)
+    assert cropped.has_pending_frame_edits()
+    expected = whole.get_components().images[6:12, 2:48, 4:24]
+    assert torch.equal(cropped.get_components().images, expected)
+    assert (saved.get_components().images - expected).abs().mean() < 0.05
+    inner = cropped.as_cropped(2, 2, 8, 8)
+    assert torch.equal(inner.get_components().images, expected[:, 2:10, 2:10])
+
+
+def test_a_video_resized_is_resized_like_its_images(clips: Path) -> None:
+    video = VideoFromFile(clips / "sound.mp4")
+    resized = video.as_resized(32, 24, "area", post_crop=(0, 0, 30, 20))
+    expected = torch.nn.functional.interpolate(video.get_components().images.movedim(-1, 1), size=(24, 32), mode="area")
+    assert torch.equal(resized.get_components().images, expected.movedim(1, -1)[:, :20, :30])
+    assert resized.get_frame_rate() == 24
+
+
+@pytest.mark.parametrize(
+    ("values", "sent"),
+    [
+        (["p", "auto", "h264", "re-encode", 18], {"format": "auto", "format.codec": "h264", "format.codec.encoding.crf": 18}),
+        (["p", "mp4", "h264", "re-encode", 45, "HDR PQ", "auto"], {"format.codec.encoding.color_space": "HDR PQ"}),
+        (["p", "mkv", "av1", "re-encode", 40, "auto"], {"format": "mkv", "format.codec": "av1", "codec": "auto"}),
+        (["p", "auto", "auto"], {"format": "auto", "format.codec": "auto", "codec": "auto"}),
+    ],
+)
+def test_saved_nodes_of_every_version_are_read(host: LocalHost, values: list[Any], sent: dict[str, Any]) -> None:
+    """0.30 (codec beside format), 0.33 (color space, then the hidden codec), 0.38 (without the color space)."""
+    ui = {"nodes": [{"id": 1, "type": "SaveVideo", "widgets_values": values, "inputs": [], "outputs": []}], "links": []}
+    converted = convert_workflow(ui | {"version": 0.4}, describe_classes(bound(host), TITLES))
+    assert converted.problems == converted.notes == []
+    assert sent.items() <= converted.prompt["1"]["inputs"].items()

@@ -61,6 +61,21 @@ class VideoInput(metaclass=_VideoInputMeta):
     def get_active_trim_window(self) -> tuple[float, float]:
         return (0.0, 0.0)
 
+    def get_color_space(self) -> str:
+        return "auto"
+
+    def has_pending_frame_edits(self) -> bool:
+        return False
+
+    def get_display_dimensions(self) -> tuple[int, int]:
+        return self.get_dimensions()
+
+    def as_cropped(self, x: int = 0, y: int = 0, width: int = 0, height: int = 0) -> Any:
+        return self._load_components().as_cropped(x, y, width, height)
+
+    def as_resized(self, width: int, height: int, upscale_method: str, crop: str = "disabled", post_crop: Any = None) -> Any:
+        return self._load_components().as_resized(width, height, upscale_method, crop, post_crop)
+
     def get_container_format(self) -> str:
         return self._load_components().get_container_format()
 
@@ -77,6 +92,7 @@ class VideoInput(metaclass=_VideoInputMeta):
 class VideoCodec(StrEnum):
     AUTO = "auto"
     H264 = "h264"
+    AV1 = "av1"
 
     @classmethod
     def as_input(cls) -> list[str]:
@@ -86,6 +102,8 @@ class VideoCodec(StrEnum):
 class VideoContainer(StrEnum):
     AUTO = "auto"
     MP4 = "mp4"
+    MKV = "mkv"
+    WEBM = "webm"
 
     @classmethod
     def as_input(cls) -> list[str]:
@@ -94,4 +112,4 @@ class VideoContainer(StrEnum):
     @classmethod
     def get_extension(cls, value: str) -> str:
         """Return the file suffix without its dot."""
-        return {cls.AUTO: "mp4", cls.MP4: "mp4"}[cls(value)]
+        return "mp4" if cls(value) is cls.AUTO else cls(value).value
