@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from ..runtime.metrics import ARTIFACT_METRICS, AUTO_COLORMAP, COLORMAPS, DIFF_KINDS, DRIFT_MODES, MAP_SIZES
@@ -82,7 +83,7 @@ class ColorDriftMetric:
         from ..runtime.comfyui import measure_drift_values
 
         drift, heat_map, report = measure_drift_values(reference, upscaled, mode, scale, colours, every_nth, self.host.progress)
-        return _make_text_output(drift.sentence, (heat_map, drift.de2000.mean, drift.sentence, report))
+        return _make_text_output(drift.sentence, report, (heat_map, drift.de2000.mean, drift.sentence, report))
 
 
 class DiffMap:
@@ -174,11 +175,12 @@ class ArtifactMetric:
         from ..runtime.metrics import measure_artifact_report
 
         findings, report, numbers = measure_artifact_report(reference, upscaled, tile, halo, scores, self.host.progress)
-        return _make_text_output(findings, (findings, report, *numbers))
+        return _make_text_output(findings, report, (findings, report, *numbers))
 
 
-def _make_text_output(text: str, result: tuple[Any, ...]) -> dict[str, Any]:
-    return {"ui": {"text": [text]}, "result": result}
+def _make_text_output(text: str, report: str, result: tuple[Any, ...]) -> dict[str, Any]:
+    """Show ``text`` on the node, and give the numbers of ``report`` to ``run --json``."""
+    return {"ui": {"text": [text], "values": [json.loads(report)]}, "result": result}
 
 
 NODES: dict[str, tuple[type, str]] = {

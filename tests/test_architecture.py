@@ -50,11 +50,24 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
         f"runtime/{name}"
         for name in ("atomic_write", "comfyui", "hardware", "host", "images", "metrics", "models", "report", "upscale")
     },
-    "runtime/report": BASE | {"runtime/images", "runtime/metrics", "runtime/atomic_write"},
+    "runtime/report": BASE | {"runtime/images", "runtime/metrics", "runtime/atomic_write", "runtime/video"},
     "runtime/cli": ROOT_MODULES
     | {
         f"runtime/{name}"
-        for name in ("graph", "host", "atomic_write", "hardware", "models", "trt", "bench", "comfyui", "result_cache", "video")
+        for name in [
+            "graph",
+            "host",
+            "atomic_write",
+            "hardware",
+            "metrics",
+            "models",
+            "report",
+            "trt",
+            "bench",
+            "comfyui",
+            "result_cache",
+            "video",
+        ]
     }
     | {"nodes", BACKEND_TABLE},
     "nodes": BASE

@@ -21,9 +21,8 @@ from upscale8k.runtime.images.write import write_image_file
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.media.video_stream import ColorInfo, Frame, VideoInfo, VideoStream
 from upscale8k.runtime.progress import SilentProgress
-from upscale8k.runtime.report.baselines import enlarge_with_baseline
 from upscale8k.runtime.report.comparison import ComparedModel, ModelComparison, UpscaleCost, UpscaledCrop
-from upscale8k.runtime.report.model_runs import compare_models, cut_crops
+from upscale8k.runtime.report.model_runs import compare_models, cut_crops, enlarge_with_baseline
 from upscale8k.runtime.report.report_files import REPORT_FILES, write_report
 from upscale8k.runtime.video.sequence.write import SequenceSettings, write_sequence
 

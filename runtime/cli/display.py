@@ -118,6 +118,9 @@ class Display(ABC):
         """Show what will happen; less important than a message."""
         self.show_message(text)
 
+    def show_value(self, label: str, node_id: str, value: object) -> None:  # noqa: B027  people read its message
+        """Show what a node measured, as data."""
+
     def show_error(self, text: str) -> None:
         """Show the error of one file of many."""
         print(text, file=sys.stderr, flush=True)
@@ -207,7 +210,7 @@ class PlainDisplay(Display):
 
 
 class JsonDisplay(Display):
-    """Prints one JSON object per line: events ``job``, ``node``, ``message``, ``progress``, ``error`` and ``summary``."""
+    """Prints one JSON object per line: events ``job``, ``node``, ``message``, ``value``, ``progress``, ``error`` and ``summary``."""
 
     def __init__(self) -> None:
         self._next_line_at = 0.0
@@ -228,6 +231,9 @@ class JsonDisplay(Display):
 
     def show_message(self, text: str) -> None:
         self._print_event({"event": "message", **self._node, "text": text})
+
+    def show_value(self, label: str, node_id: str, value: object) -> None:
+        self._print_event({"event": "value", "node": label, "node_id": node_id, "value": value})
 
     def show_error(self, text: str) -> None:
         self._print_event({"event": "error", **self._node, "text": text})

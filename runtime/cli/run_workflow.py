@@ -30,6 +30,8 @@ class RunOutcome:
     """The result of a run. ``files`` are the files of the outputs in order, each once."""
 
     files: list[Path] = field(default_factory=list[Path])
+    values: dict[str, Any] = field(default_factory=dict[str, Any])
+    """What the nodes that measure found, by node id."""
     failed_count: int = 0
     lost_outputs: list[str] = field(default_factory=list[str])
     """Outputs that are missing because a node failed."""
@@ -60,6 +62,9 @@ def run_workflow(
             _record_failure(event, outcome, display)
         elif isinstance(event, NodeFinished | NodeCached):
             written[event.node_id] = _find_output_files(event.ui, host)
+            for value in event.ui.get("values", []):
+                outcome.values[event.node_id] = value
+                display.show_value(event.title or event.class_type, event.node_id, value)
             reused |= {event.node_id} if isinstance(event, NodeCached) else set()
     if cache is not None:
         display.start_node("")

@@ -1,4 +1,7 @@
-"""Run every model on every crop, and measure each result against its crop."""
+"""Run every model on every crop, and measure each result against its crop.
+
+The baselines, bicubic and Lanczos by Pillow, work on encoded values as image editors do.
+"""
 
 import tempfile
 import time
@@ -8,18 +11,35 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from ..errors import Cancelled, OutputError, Upscale8KError, WorkflowError
 from ..media import Region, Size
 from ..metrics import Degradation, Score, ScoreRunner, measure_artifacts, measure_drift, measure_fidelity
 from ..progress import Progress
-from .baselines import BASELINES, enlarge_with_baseline
 from .comparison import ComparedCrop, ComparedModel, MeasuredCrop, ModelComparison, UpscaleCost, UpscaledCrop
 from .crops import Crop, resolve_crops
 
 Floats = NDArray[np.float32]
 Upscaler = Callable[[ComparedModel, Sequence[Floats]], Iterator[UpscaledCrop]]
 """Gives the result of one model for each crop, in order. Every result of one crop has the same size."""
+
+BASELINES = (
+    ComparedModel("bicubic", "Bicubic", baseline=True, good_for="a baseline: no model, invents nothing"),
+    ComparedModel(
+        "lanczos", "Lanczos", baseline=True, good_for="a baseline: no model, sharper than bicubic, rings a little more"
+    ),
+)
+_FILTERS = {"bicubic": Image.Resampling.BICUBIC, "lanczos": Image.Resampling.LANCZOS}
+
+
+def enlarge_with_baseline(pixels: Floats, size: Size, baseline_id: str) -> Floats:
+    """Resize (H, W, 3) float32 to ``size``, clipped to 0..1. ``baseline_id`` is the id of one of ``BASELINES``."""
+    out = np.empty((size.height, size.width, pixels.shape[2]), np.float32)
+    for channel in range(pixels.shape[2]):
+        plane = Image.fromarray(np.ascontiguousarray(pixels[:, :, channel], np.float32))
+        out[:, :, channel] = np.asarray(plane.resize((size.width, size.height), _FILTERS[baseline_id]))
+    return np.clip(out, 0, 1, out=out)
 
 
 def convert_to_rgb(image: Floats) -> tuple[Floats, str]:

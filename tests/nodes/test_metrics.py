@@ -35,7 +35,7 @@ def test_drift_gives_a_map_a_number_a_verdict_and_json(nodes: dict[str, Any]) ->
     batch = images(2)
     shown = nodes["ColorDriftMetric"]().run(batch, repeated(batch))
     heat_map, mean, verdict, report = shown["result"]
-    assert shown["ui"] == {"text": [verdict]}
+    assert shown["ui"] == {"text": [verdict], "values": [json.loads(report)]}
     assert heat_map.shape[0] == 2
     assert heat_map.shape[1] > 40
     assert heat_map.shape[2:] == (60, 3)
@@ -63,7 +63,7 @@ def test_artifacts_come_as_sentences_json_and_numbers(nodes: dict[str, Any]) -> 
     )
     shown = nodes["ArtifactMetric"]().run(reference, noisy, 16)
     findings, report, halo, consistency, _, noise, _, seams, *_ = shown["result"]
-    assert shown["ui"] == {"text": [findings]}
+    assert shown["ui"] == {"text": [findings], "values": [json.loads(report)]}
     assert findings.startswith("Noise: 5.")
     assert noise == pytest.approx(5, rel=0.1)
     assert json.loads(report)[0]["halo"] is None

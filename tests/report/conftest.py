@@ -9,9 +9,8 @@ from upscale8k.runtime.errors import OutOfMemory
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.metrics import Degradation
 from upscale8k.runtime.progress import SilentProgress
-from upscale8k.runtime.report.baselines import enlarge_with_baseline
 from upscale8k.runtime.report.comparison import ComparedModel, ModelComparison, UpscaleCost, UpscaledCrop
-from upscale8k.runtime.report.model_runs import compare_models, cut_crops, reduce_originals
+from upscale8k.runtime.report.model_runs import compare_models, cut_crops, enlarge_with_baseline, reduce_originals
 
 HOSTILE = "<img src=x onerror=alert(1)>|[a](javascript:b) \"'`*_</script>"
 

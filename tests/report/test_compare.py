@@ -5,9 +5,8 @@ import numpy as np
 import pytest
 from upscale8k.runtime.errors import Cancelled, WorkflowError
 from upscale8k.runtime.media.geometry import Size
-from upscale8k.runtime.report.baselines import enlarge_with_baseline
 from upscale8k.runtime.report.comparison import ComparedModel, ModelComparison
-from upscale8k.runtime.report.model_runs import compare_images, compare_models, convert_to_rgb, cut_crops
+from upscale8k.runtime.report.model_runs import compare_images, compare_models, convert_to_rgb, cut_crops, enlarge_with_baseline
 from upscale8k.runtime.report.summary import COLUMNS, summarize_models
 
 from .conftest import Bar, tinted, upscale

@@ -9,6 +9,7 @@ from ...errors import Cancelled
 from .. import program_name
 from . import bench_commands, engine_commands, hardware_commands, model_commands, workflow_commands
 from .compare_command import compare
+from .measure_command import measure
 from .upscale_command import upscale
 
 _typer = typer.Typer(
@@ -24,6 +25,7 @@ for _name, _command in {
     "nodes": workflow_commands.list_nodes,
     "upscale": upscale,
     "compare": compare,
+    "measure": measure,
     "probe": hardware_commands.probe,
     "trt-build": engine_commands.build_trt_engine,
     "export": engine_commands.export_model,

@@ -45,6 +45,9 @@ def run(
     packs: options.Packs = None,
     download: options.Download = False,
     max_pixels: options.MaxPixels = None,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print the written files, and what nodes measured by node id, as one JSON object.")
+    ] = False,
     traceback: options.Traceback = False,
 ) -> None:
     """Run a workflow. Prints the written files."""
@@ -67,7 +70,9 @@ def run(
             display.show_message(f"Note: {note}")
         report_skipped_outputs(loaded, runnable, display)
         outcome = run_workflow(runnable, catalog.classes, host, display, keep_going=keep_going, cache=result_cache)
-        for path in outcome.files:
+        if as_json:
+            typer.echo(json.dumps({"files": [str(path) for path in outcome.files], "values": outcome.values}, indent=2))
+        for path in [] if as_json else outcome.files:
             typer.echo(path)
         if error := make_failure_error(loaded, runnable, outcome):
             raise error
