@@ -62,6 +62,8 @@ class ProbedVideo:
     """The container stores no presentation times (AVI), so decoding times are used."""
     dynamic_hdr: tuple[str, ...]
     """Names of its dynamic HDR metadata, which is valid for its own pixels only: Dolby Vision, HDR10+."""
+    announced_seconds: Fraction | None
+    """The duration by the header where that is exact, from ``start_time`` on; None for formats that estimate it."""
     has_unsupported_rotation: bool
     """Its display matrix rotates by an angle that is not a multiple of 90 degrees."""
 
@@ -116,6 +118,7 @@ def probe(path: Path) -> ProbedVideo:
             starts_before_zero=(stream.start_time or 0) < 0,
             uses_decode_times=container.format.name == "avi",
             dynamic_hdr=tuple(name for name, kinds in hdr_kinds if any(side_data.get(kind) for kind in kinds)),
+            announced_seconds=None if can_have_discontinuities(container) or stream.start_time is None else info.duration,
             has_unsupported_rotation=orientation is None,
         )
 
@@ -254,6 +257,11 @@ def _require_pixel_format(path: Path, frame: av.VideoFrame) -> PixelFormat:
 def _resolve_frame_color(path: Path, stream: VideoStream, frame: av.VideoFrame, decoded_format: PixelFormat) -> ColorInfo:
     if stream.codec_context.codec_tag in _DOLBY_VISION_TAGS and frame.colorspace not in MATRICES:
         raise make_undecodable_error(path, "its colors are Dolby Vision without an HDR10 or SDR base")
+    return resolve_frame_color(path, frame, decoded_format)
+
+
+def resolve_frame_color(path: Path, frame: av.VideoFrame, decoded_format: PixelFormat) -> ColorInfo:
+    """Return the color of a frame by its own tags. Raises ``MediaError`` for a matrix that cannot be converted."""
     color = resolve_color_info(
         matrix=frame.colorspace,
         range_=frame.color_range,

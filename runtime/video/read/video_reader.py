@@ -12,14 +12,19 @@ import av
 from av.error import FFmpegError
 
 from ...errors import MediaError, WorkflowError
-from ...media import PREFETCH_BYTES, Frame, Size, VideoStream, prefetch_items
+from ...media import PREFETCH_BYTES, Frame, Samples, Size, VideoStream, prefetch_items
 from ...progress import OnMessage
 from ..color.yuv_to_rgb import YuvToRgb
 from .frame_decoder import decode_frames, deinterlace_frames
-from .probe import ProbedVideo, is_interlaced, probe
+from .probe import ProbedVideo, is_interlaced, probe, resolve_frame_color
 from .timestamps import DecodeIssues, TimedFrame, fix_timestamps
 from .trim import TrimRange, resolve_trim_range, trim, trimmed_info
 
+_SPLIT_HINT = "Upscale the parts before and after it separately: start and duration select a part."
+_SAME_CURVE = {"bt709", "smpte170m", "bt2020-10", "bt2020-12"}
+"""Transfer functions of one formula (ITU-T H.273, table 3)."""
+_EARLY_END_SECONDS = Fraction(1, 2)
+"""By how much a video may end before its header says: sound is often a little longer."""
 DeinterlaceMode = Literal["refuse", "bwdif", "keep"]
 
 
@@ -114,7 +119,7 @@ def _read_frames(
     Frames before ``first_frame`` are decoded but not converted.
     """
     issues, position = DecodeIssues(), _ReadPosition(probed, expects_progressive=deinterlace == "refuse")
-    convert = YuvToRgb(probed.pixel_format, probed.info.color, probed.chroma_siting)
+    convert = _FrameConverter(probed, position)
     count = 0
     try:
         with closing(decode_frames(probed, trim_range.first_pts, issues)) as frames:
@@ -130,6 +135,9 @@ def _read_frames(
     if not count:
         message = f"{probed.path.name} has no frame in the requested range."
         raise MediaError(message, "Choose an earlier start.", path=probed.path)
+    yield from convert.messages
+    if trim_range.end_pts is None and trim_range.frame_cap is None and (early := position.describe_early_end()):
+        yield early
     yield from issues.format_messages(probed.path.name)
 
 
@@ -145,7 +153,7 @@ class _ReadPosition:
         self._probed = probed
         self._expects_progressive = expects_progressive
         self._frame_number = 0
-        self._seconds = probed.start_time
+        self._seconds = self._end_seconds = probed.start_time
 
     def __str__(self) -> str:
         return f"frame {self._frame_number} ({float(self._seconds - self._probed.start_time):.3f} s)"
@@ -155,6 +163,7 @@ class _ReadPosition:
         for timed_frame in timed_frames:
             self._frame_number += 1
             self._seconds = timed_frame.pts * self._probed.info.time_base
+            self._end_seconds = self._seconds + timed_frame.duration * self._probed.info.time_base
             self._check_unchanged(timed_frame.av_frame)
             issues.damaged_frames += timed_frame.av_frame.is_corrupt
             issues.interlaced_frames += self._expects_progressive and timed_frame.av_frame.interlaced_frame
@@ -167,11 +176,49 @@ class _ReadPosition:
         was, now = f"{probed.coded_size} {probed.pixel_format.name}", f"{size} {frame.format.name}"
         raise MediaError(
             f"{probed.path.name} changes from {was} to {now} at {self}.",
-            "Upscale the parts before and after it separately: start and duration select a part.",
+            _SPLIT_HINT,
             path=probed.path,
+        )
+
+    def describe_early_end(self) -> str:
+        """Return a sentence if the video, read to its end, is shorter than its header announces; else nothing."""
+        announced, lasted = self._probed.announced_seconds, self._end_seconds - self._probed.start_time
+        if announced is None or lasted + max(_EARLY_END_SECONDS, 2 / self._probed.info.frame_rate) >= announced:
+            return ""
+        return (
+            f"{self._probed.path.name} announces {float(announced):.3f} s, and its video ends after {float(lasted):.3f} s "
+            f"({self._frame_number} frames): the rest is missing or damaged."
         )
 
     def make_read_error(self, error: FFmpegError) -> MediaError:
         reason = (error.strerror or str(error)).rstrip(".")
         message = f"{self._probed.path.name} cannot be read past {self}: {reason}."
         return MediaError(message, "Check its disk, or copy it again.", path=self._probed.path)
+
+
+class _FrameConverter:
+    """Converts each frame by its own color tags, which may change where recordings were joined."""
+
+    def __init__(self, probed: ProbedVideo, position: _ReadPosition) -> None:
+        self._probed, self._position = probed, position
+        self._converters: dict[tuple[int, ...], YuvToRgb] = {}
+        self.messages: list[str] = []
+
+    def __call__(self, frame: av.VideoFrame) -> Samples:
+        tags = (int(frame.colorspace), int(frame.color_range), int(frame.color_trc), int(frame.color_primaries))
+        converter = self._converters.get(tags)
+        if converter is None:
+            converter = self._converters[tags] = self._make_converter(frame)
+        return converter(frame)
+
+    def _make_converter(self, frame: av.VideoFrame) -> YuvToRgb:
+        """Raises ``MediaError`` if the new tags give R'G'B' another meaning: the result has one transfer function."""
+        probed, first = self._probed, self._probed.info.color
+        color = resolve_frame_color(probed.path, frame, probed.pixel_format)
+        if color != first:
+            was, now = ("/".join((each.matrix, each.transfer, each.primaries)) for each in (first, color))
+            change = f"{probed.path.name} changes its colors from {was} to {now} at {self._position}"
+            if color.transfer != first.transfer and not {color.transfer, first.transfer} <= _SAME_CURVE:
+                raise MediaError(f"{change}.", _SPLIT_HINT, path=probed.path)
+            self.messages.append(f"{change}: each part is converted by its own tags, and the result is tagged like the first.")
+        return YuvToRgb(probed.pixel_format, color, probed.chroma_siting)

@@ -467,3 +467,58 @@ for _ in open_video(Path({str(video)!r}), prefetch_bytes=2 << 20).open():
     levels = [int(line) for line in done.stdout.split()]
     assert len(levels) == 300, done.stderr
     assert levels[-1] - levels[49] < 250 * 50_000  # a frame is 691200 bytes
+
+
+def _join(path: Path, colors: list[dict[str, str]]) -> Path:
+    """Append recordings of one gray and one red image whose color tags differ."""
+    y, u, v = np.full((48, 64), 90), np.full((24, 32), 100), np.full((24, 32), 200)
+    parts = [
+        write(path.with_name(f"{number}.ts"), [image([y, u, v], "yuv420p")] * 10, codec="libx264", options=H264, tags=tags)
+        for number, tags in enumerate(colors)
+    ]
+    path.write_bytes(b"".join(part.read_bytes() for part in parts))
+    return path
+
+
+def test_each_part_of_a_recording_is_converted_by_its_own_tags(tmp_path: Path) -> None:
+    tags = [{"matrix": name, "transfer": name, "primaries": name, "range": "tv"} for name in ("bt709", "smpte170m", "bt709")]
+    alone = {each["matrix"]: next(open_video(_join(tmp_path / "one.ts", [each])).open()).pixels.copy() for each in tags}
+    assert np.abs(alone["bt709"].astype(int) - alone["smpte170m"]).max() > 10
+    said: list[str] = []
+    frames = [frame.pixels.copy() for frame in open_video(_join(tmp_path / "a.ts", tags), on_message=said.append).open()]
+    assert len(frames) == 30
+    for number, frame in enumerate(frames):
+        assert np.array_equal(frame, alone[("bt709", "smpte170m", "bt709")[number // 10]]), number
+    assert any("changes its colors from bt709/bt709/bt709 to smpte170m/smpte170m/smpte170m at frame 1" in text for text in said)
+
+
+def test_a_change_from_sdr_to_hdr_is_an_error(tmp_path: Path) -> None:
+    sdr = {"matrix": "bt709", "transfer": "bt709", "primaries": "bt709", "range": "tv"}
+    hdr = {"matrix": "bt2020nc", "transfer": "smpte2084", "primaries": "bt2020", "range": "tv"}
+    with pytest.raises(MediaError, match=r"changes its colors from bt709/bt709/bt709 to bt2020nc/smpte2084/bt2020 at frame 1"):
+        list(open_video(_join(tmp_path / "a.ts", [sdr, hdr])).open())
+
+
+@pytest.mark.parametrize("suffix", ["mkv", "mp4", "avi"])
+def test_a_video_that_ends_before_its_header_says_is_reported(tmp_path: Path, suffix: str) -> None:
+    video = write(tmp_path / f"a.{suffix}", numbered(100), codec="mpeg4", options={"g": "1"})
+    said: list[str] = []
+    assert len(list(open_video(video, on_message=said.append).open())) == 100
+    assert not said
+    quarter = packets(video)[25][1]
+    if suffix == "mkv":
+        overwrite(video, quarter + 200, bytes(video.stat().st_size - quarter - 200))
+    else:
+        end = packets(video)[-1][1]
+        overwrite(video, quarter, bytes(end - quarter))
+    count = len(list(open_video(video, on_message=said.append).open()))
+    assert count < 100
+    assert any("announces 4.000 s, and its video ends after" in text or "could not be decoded" in text for text in said), said
+
+
+def test_a_part_is_not_reported_as_an_early_end(tmp_path: Path) -> None:
+    video = write(tmp_path / "a.mp4", numbered(100), codec="libx264", options=H264)
+    said: list[str] = []
+    for part in ({"duration": Fraction(1)}, {"frame_cap": 9}, {"start": Fraction(3)}, {"every_nth": 7}):
+        list(open_video(video, on_message=said.append, **part).open())
+    assert not said
