@@ -1,14 +1,15 @@
 """The catalog of nodes: declarations in ComfyUI's V1 form, each with one call into the engine.
 
-Reading the catalog imports no torch: a node imports the engine inside ``run``. A node reaches files, devices and progress only
-through its class attribute ``host``, which ``bind_to_host`` sets, so one class serves ComfyUI and the command line.
+Reading the catalog imports no torch: the face of a package of the engine loads what is used when ``run`` uses it. A node
+reaches files, devices and progress only through its class attribute ``host``, which ``bind_to_host`` sets, so one class serves
+ComfyUI and the command line.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import benchmark, compare, hardware, image, metrics, models, trt_build, video
+from . import benchmark, compare, hardware, image, metrics, models, video
 from .builtin import batch, image_extras, values
 from .builtin import image as builtin_image
 from .builtin import video as builtin_video
@@ -22,7 +23,6 @@ OWN_NODES: dict[str, tuple[type, str]] = {
     **video.NODES,
     **hardware.NODES,
     **metrics.NODES,
-    **trt_build.NODES,
     **compare.NODES,
     **benchmark.NODES,
 }

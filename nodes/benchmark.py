@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from ..runtime import bench, comfyui
 from ..runtime.upscale import PRECISIONS, list_backend_choices
-from .declare import FOLDER_TOOLTIP, int_input, text_input
+from .declare import FOLDER_TOOLTIP, Node, int_input, text_input
 from .outputs import format_ui_files, join_folder
 from .validate import (
     check,
@@ -15,9 +16,6 @@ from .validate import (
     output_is_possible,
     parse_benchmark_options,
 )
-
-if TYPE_CHECKING:
-    from ..runtime.host import Host
 
 MODELS_TOOLTIP = (
     "Catalog ids or file names with commas, or `all` for every model that is installed. A model of the catalog whose weights "
@@ -29,10 +27,9 @@ EARLIER_TOOLTIP = (
 )
 
 
-class Benchmark:
+class Benchmark(Node):
     """Measure the speed of models on this machine."""
 
-    host: ClassVar[Host]
     CATEGORY = "8K/measure"
     DESCRIPTION = (
         "Times every combination of model, image size, tile, precision and backend: warm-up, repeats, median and spread, "
@@ -43,7 +40,6 @@ class Benchmark:
     RETURN_TYPES = ("IMAGE", "STRING")
     RETURN_NAMES = ("plot", "table")
     OUTPUT_TOOLTIPS = ("The bar chart.", "The table as Markdown.")
-    FUNCTION = "run"
     OUTPUT_NODE = True
 
     @classmethod
@@ -101,11 +97,8 @@ class Benchmark:
         repeats: int = 3,
         earlier: str = "",
     ) -> dict[str, Any]:
-        from ..runtime.bench import benchmark_models, format_table, plot_benchmark, write_benchmark
-        from ..runtime.comfyui import to_image_tensor
-
         host = self.host
-        results = benchmark_models(
+        results = bench.benchmark_models(
             models,
             parse_benchmark_options(sizes, tiles, precisions, backends),
             host.model_folders(),
@@ -115,11 +108,11 @@ class Benchmark:
             earlier=host.find_input(earlier.strip()) if earlier.strip() else None,
             open_progress=host.progress,
         )
-        paths = write_benchmark(results, lambda name: host.output_file("output", join_folder(folder, name)))
+        paths = bench.write_benchmark(results, lambda name: host.output_file("output", join_folder(folder, name)))
         files = format_ui_files(host, "output", paths)
         return {
-            "ui": {"images": files[-1:], "series": files, "text": [format_table(results)]},
-            "result": (to_image_tensor(plot_benchmark(results)), format_table(results)),
+            "ui": {"images": files[-1:], "series": files, "text": [bench.format_table(results)]},
+            "result": (comfyui.to_image_tensor(bench.plot_benchmark(results)), bench.format_table(results)),
         }
 
 

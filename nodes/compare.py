@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from ..runtime import bench, comfyui, metrics, report, upscale
 from ..runtime.upscale import PRECISIONS
 from .declare import (
     CROP_TOOLTIP,
     FOLDER_TOOLTIP,
     SCORES_TOOLTIP,
     TARGET_TOOLTIP,
+    Node,
     backend_input,
     bool_input,
     choice_input,
@@ -28,9 +30,6 @@ from .validate import (
     scores_are_known,
 )
 
-if TYPE_CHECKING:
-    from ..runtime.host import Host
-
 DEFAULT_MODELS = "realesr-animevideov3, realesrgan-x4plus-anime, realesrgan-x4plus, swinir-m-x4, bsrgan-x4"
 MODELS_TOOLTIP = (
     "Catalog ids or file names with commas, or `all` for every model that is installed. A model of the catalog whose weights "
@@ -48,10 +47,9 @@ DEGRADE_TOOLTIP = (
 SHEET_INPUTS = 8
 
 
-class ComparisonReport:
+class ComparisonReport(Node):
     """Every model on the same crops: a sheet, numbers, an analysis and an HTML page."""
 
-    host: ClassVar[Host]
     CATEGORY = "8K/measure"
     DESCRIPTION = (
         "Runs every named model, bicubic and Lanczos on the same crops of an image, measures the results, and writes "
@@ -62,7 +60,6 @@ class ComparisonReport:
     RETURN_TYPES = ("IMAGE", "STRING")
     RETURN_NAMES = ("sheet", "analysis")
     OUTPUT_TOOLTIPS = ("The labelled sheet with all results.", "The analysis as Markdown.")
-    FUNCTION = "run"
     OUTPUT_NODE = True
 
     @classmethod
@@ -110,9 +107,7 @@ class ComparisonReport:
     @classmethod
     def IS_CHANGED(cls, models: str | None, **_: Any) -> str:
         """Weights that were pulled since the last run change the report."""
-        from ..runtime.bench import list_compared_models
-
-        found = list_compared_models(models, cls.host.model_folders()) if models else []
+        found = bench.list_compared_models(models, cls.host.model_folders()) if models else []
         return repr([(one.id, one.problem) for one in found])
 
     def run(
@@ -130,30 +125,27 @@ class ComparisonReport:
         truth: bool = False,
         degrade: str = "",
     ) -> dict[str, Any]:
-        from ..runtime.bench import run_comparison
-        from ..runtime.comfyui import to_image_tensor
-        from ..runtime.metrics import Degradation
-        from ..runtime.report import draw_sheet, render_markdown, write_report
-        from ..runtime.upscale import TiledUpscaleSettings
-
         host = self.host
         effective_backend = backend if host.backend() == "auto" else host.backend()
-        settings = TiledUpscaleSettings(target, host.device(), tile=tile, precision=precision, backend=effective_backend)
+        settings = upscale.TiledUpscaleSettings(
+            target, host.device(), tile=tile, precision=precision, backend=effective_backend
+        )
         name = f"{source.name}{source.suffix}" if source else ""
-        damage = Degradation.parse(degrade) if truth or degrade.strip() else None
-        comparison = run_comparison(image, name, models, crop, scores, settings, host.model_folders(), host.progress, damage)
-        paths = write_report(comparison, lambda file: host.output_file("output", join_folder(folder, file)))
-        files, analysis_text = format_ui_files(host, "output", paths), render_markdown(comparison)
+        damage = metrics.Degradation.parse(degrade) if truth or degrade.strip() else None
+        comparison = bench.run_comparison(
+            image, name, models, crop, scores, settings, host.model_folders(), host.progress, damage
+        )
+        paths = report.write_report(comparison, lambda file: host.output_file("output", join_folder(folder, file)))
+        files, analysis_text = format_ui_files(host, "output", paths), report.render_markdown(comparison)
         return {
             "ui": {"images": files[:1], "series": files, "text": [analysis_text]},
-            "result": (to_image_tensor(draw_sheet(comparison)), analysis_text),
+            "result": (comfyui.to_image_tensor(report.draw_sheet(comparison)), analysis_text),
         }
 
 
-class ComparisonSheet:
+class ComparisonSheet(Node):
     """Images from any node on one labelled sheet."""
 
-    host: ClassVar[Host]
     CATEGORY = "8K/measure"
     DESCRIPTION = (
         "Puts up to eight upscaled versions of an image on one sheet, with labels, a magnified detail, scale bars and their "
@@ -163,7 +155,6 @@ class ComparisonSheet:
     RETURN_TYPES = ("IMAGE",)
     RETURN_NAMES = ("sheet",)
     OUTPUT_TOOLTIPS = ("The sheet, 8-bit RGB.",)
-    FUNCTION = "run"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -183,13 +174,9 @@ class ComparisonSheet:
         return crop_is_valid(crop)
 
     def run(self, source: Any, image_1: Any, labels: str, crop: str, **images: Any) -> tuple[Any]:
-        from ..runtime.bench import compare_given_images
-        from ..runtime.comfyui import to_image_tensor
-        from ..runtime.report import draw_sheet
-
         connected = {"image_1": image_1, **{name: image for name, image in sorted(images.items()) if image is not None}}
-        comparison = compare_given_images(source, list(connected.values()), list(connected), labels, crop)
-        return (to_image_tensor(draw_sheet(comparison)),)
+        comparison = bench.compare_given_images(source, list(connected.values()), list(connected), labels, crop)
+        return (comfyui.to_image_tensor(report.draw_sheet(comparison)),)
 
 
 NODES: dict[str, tuple[type, str]] = {

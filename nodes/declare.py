@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ..runtime.metrics import SCORE_KEYS_TEXT
 from ..runtime.upscale import MIN_TILE, PRECISIONS, TARGET_NAMES, list_backend_choices
+
+if TYPE_CHECKING:
+    from ..runtime.host import Host
 
 Input = tuple[Any, dict[str, Any]]
 
@@ -35,6 +38,13 @@ SCORES_TOOLTIP = (
     f"Scores of other libraries to add: {SCORE_KEYS_TEXT}, or all; several with commas. They need "
     "`pip install upscale8k[scores]`; a score that is not available is left out and named in the report. Nothing is downloaded."
 )
+
+
+class Node:
+    """What every node has. A package of the engine is imported as a whole, because its face loads what is used, when it is."""
+
+    host: ClassVar[Host]
+    FUNCTION = "run"
 
 
 def wire_input(wire_type: str, tooltip: str) -> Input:

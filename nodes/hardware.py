@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-from .declare import bool_input, wire_input
-
-if TYPE_CHECKING:
-    from ..runtime.host import Host
+from ..runtime import bench, hardware
+from .declare import Node, bool_input, wire_input
 
 MODEL_TOOLTIP = "The model to suggest settings for; without one they suit the heaviest model that comes with the pack."
 CALIBRATE_TOOLTIP = (
@@ -16,10 +14,9 @@ CALIBRATE_TOOLTIP = (
 )
 
 
-class HWProbe:
+class HWProbe(Node):
     """Report the hardware and suggest settings for it."""
 
-    host: ClassVar[Host]
     CATEGORY = "8K/hardware"
     DESCRIPTION = (
         "Shows the GPUs, CPU, memory and software of this machine, and suggests tile, batch, precision and backend, each with "
@@ -32,7 +29,6 @@ class HWProbe:
         "For the settings input of Tiled Upscale and Tiled Upscale Video.",
         "The same as JSON text: batch_size, tile_size, fp16, trtexec_workspace and more, with reasons.",
     )
-    FUNCTION = "run"
     OUTPUT_NODE = True
 
     @classmethod
@@ -48,23 +44,18 @@ class HWProbe:
     @classmethod
     def IS_CHANGED(cls, **_: Any) -> str:
         """Return the machine without its free memory; otherwise every run would upscale anew what is connected."""
-        from ..runtime.hardware import detect_machine
-
-        machine = detect_machine()
+        machine = hardware.detect_machine()
         gpus = [(gpu.name, gpu.total, gpu.usable) for gpu in machine.gpus]
         return repr((machine.cpu, machine.memory.total, gpus, machine.driver, machine.torch_build, machine.versions))
 
     def run(self, upscale_model: Any = None, calibrate: bool = False) -> dict[str, Any]:
-        from ..runtime.bench import calibrate_with_progress, describe_network
-        from ..runtime.hardware import detect_machine, format_report, is_torch_loaded, load_calibration, recommend_settings
-
-        machine = detect_machine(ask_torch=is_torch_loaded(), folders=(self.host.folder("output"),))
+        machine = hardware.detect_machine(ask_torch=hardware.is_torch_loaded(), folders=(self.host.folder("output"),))
         if calibrate:
-            calibrate_with_progress(machine, self.host.device(), self.host.model_folders(), self.host.progress)
-        network = None if upscale_model is None else describe_network(upscale_model)
-        calibration = load_calibration()
-        settings = recommend_settings(machine, network, device=self.host.device(), calibration=calibration)
-        return {"ui": {"text": [format_report(machine, settings, calibration)]}, "result": (settings, str(settings))}
+            bench.calibrate_with_progress(machine, self.host.device(), self.host.model_folders(), self.host.progress)
+        network = None if upscale_model is None else bench.describe_network(upscale_model)
+        calibration = hardware.load_calibration()
+        settings = hardware.recommend_settings(machine, network, device=self.host.device(), calibration=calibration)
+        return {"ui": {"text": [hardware.format_report(machine, settings, calibration)]}, "result": (settings, str(settings))}
 
 
 NODES: dict[str, tuple[type, str]] = {"HWProbe": (HWProbe, "HW Probe")}

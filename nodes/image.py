@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from ..runtime import comfyui, upscale
 from ..runtime.file_types import IMAGE_SUFFIXES, WRITABLE_IMAGE_SUFFIXES
 from .declare import (
     AS_SOURCE,
@@ -13,6 +14,7 @@ from .declare import (
     LANCZOS_LINEAR,
     NUMBER,
     REFUSE,
+    Node,
     choice_input,
     declare_upscale_inputs,
     if_exists_input,
@@ -23,14 +25,10 @@ from .declare import (
 from .outputs import collect_workflow_text, format_ui_files, make_exact_path_finder, make_numbered_path_finder
 from .validate import file_is_there, output_is_possible, upscale_is_valid
 
-if TYPE_CHECKING:
-    from ..runtime.host import Host
 
-
-class TiledUpscale:
+class TiledUpscale(Node):
     """Upscale an image to any size, in tiles without seams."""
 
-    host: ClassVar[Host]
     CATEGORY = "8K/image"
     DESCRIPTION = (
         "Upscales an image of any size with any upscale model, in tiles without seams, to the model's scale or to an exact "
@@ -40,7 +38,6 @@ class TiledUpscale:
     RETURN_TYPES = ("IMAGE",)
     RETURN_NAMES = ("image",)
     OUTPUT_TOOLTIPS = ("The upscaled image, with as many channels as the input.",)
-    FUNCTION = "run"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -65,30 +62,21 @@ class TiledUpscale:
         settings: Any = None,
         color_fix: Any = "off",
     ) -> tuple[Any]:
-        from ..runtime.upscale import build_upscale_settings, check_result_fits, upscale_batch
-
-        check_result_fits(image.shape, upscale_model, target)
-        upscale_settings = build_upscale_settings(
-            upscale_model,
-            target,
-            device=self.host.device(),
-            forced_backend=self.host.backend(),
-            tile=tile,
-            halo=halo,
-            batch=batch,
-            precision=precision,
-            linear=reduce == LANCZOS_LINEAR,
-            backend=backend,
-            settings=settings,
-            color_fix=color_fix,
+        upscale.check_result_fits(image.shape, upscale_model, target)
+        requested = upscale.TiledUpscaleSettings(
+            target, self.host.device(), tile, halo, batch, precision, reduce == LANCZOS_LINEAR, backend, color_fix
         )
-        return (upscale_batch(image, upscale_model, upscale_settings, self.host.progress, free_memory=self.host.free_memory),)
+        upscale_settings = upscale.build_upscale_settings(requested, self.host.backend(), settings, upscale_model)
+        return (
+            upscale.upscale_batch(
+                image, upscale_model, upscale_settings, self.host.progress, free_memory=self.host.free_memory
+            ),
+        )
 
 
-class ImageIn:
+class ImageIn(Node):
     """Read an image file with everything that a plain IMAGE drops."""
 
-    host: ClassVar[Host]
     CATEGORY = "8K/image"
     DESCRIPTION = (
         "Reads an image of any bit depth: PNG, JPEG, WebP, TIFF, AVIF, EXR, JPEG XL. Alpha stays in the image as a fourth "
@@ -98,7 +86,6 @@ class ImageIn:
     RETURN_TYPES = ("IMAGE", "IMAGE_SOURCE")
     RETURN_NAMES = ("image", "source")
     OUTPUT_TOOLTIPS = ("RGB, or RGBA where the file has alpha.", "Properties of the file; connect it to Image Out.")
-    FUNCTION = "run"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -120,16 +107,13 @@ class ImageIn:
         return f"{path}:{path.stat().st_mtime_ns}:{max_megapixels}"
 
     def run(self, image: str, max_megapixels: int = 1000) -> tuple[Any, Any]:
-        from ..runtime.comfyui import read_image
-
         limit = self.host.get_max_input_pixels(max_megapixels * 1_000_000)
-        return read_image(self.host.find_input(image), max_pixels=limit, open_progress=self.host.progress)
+        return comfyui.read_image(self.host.find_input(image), max_pixels=limit, open_progress=self.host.progress)
 
 
-class ImageOut:
+class ImageOut(Node):
     """Write image files in any format, with depth and profile of the source and the workflow."""
 
-    host: ClassVar[Host]
     CATEGORY = "8K/image"
     DESCRIPTION = (
         "Writes images as PNG, JPEG, WebP, TIFF, AVIF, EXR or JPEG XL; values are rounded, and a file gets its name only when "
@@ -137,7 +121,6 @@ class ImageOut:
     )
     SEARCH_ALIASES: ClassVar = ["save image", "export", "16 bit", "tiff", "exr", "png", "jpeg", "webp", "avif"]
     RETURN_TYPES = ()
-    FUNCTION = "run"
     OUTPUT_NODE = True
 
     @classmethod
@@ -180,9 +163,7 @@ class ImageOut:
         prompt: Any = None,
         extra_pnginfo: Any = None,
     ) -> dict[str, Any]:
-        from ..runtime.comfyui import ImageSaveOptions, write_images
-
-        write_request = ImageSaveOptions(
+        write_request = comfyui.ImageSaveOptions(
             filename=filename,
             suffix=None if format == AS_SOURCE else f".{format}",
             bits=DEPTHS.get(bit_depth),
@@ -192,7 +173,7 @@ class ImageOut:
             exclusive=if_exists == REFUSE,
         )
         find_path = make_numbered_path_finder(self.host, "output") if if_exists == NUMBER else make_exact_path_finder(self.host)
-        paths = write_images(images, source, write_request, find_path, self.host.progress)
+        paths = comfyui.write_images(images, source, write_request, find_path, self.host.progress)
         return {"ui": {"images": format_ui_files(self.host, "output", paths)}}
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from ..runtime import comfyui, metrics
 from ..runtime.metrics import ARTIFACT_METRICS, AUTO_COLORMAP, COLORMAPS, DIFF_KINDS, DRIFT_MODES, MAP_SIZES
-from .declare import SCORES_TOOLTIP, bool_input, choice_input, float_input, int_input, text_input, wire_input
+from .declare import SCORES_TOOLTIP, Node, bool_input, choice_input, float_input, int_input, text_input, wire_input
 from .validate import scores_are_known
-
-if TYPE_CHECKING:
-    from ..runtime.host import Host
 
 REFERENCE_TOOLTIP = "The original, before upscaling. Grey or RGB, with or without alpha."
 UPSCALED_TOOLTIP = "The same image, upscaled; a single image is compared with every image of the other batch."
@@ -35,10 +33,9 @@ JSON_TOOLTIP = "All numbers as JSON text."
 COLORMAP_CHOICES = [AUTO_COLORMAP, *COLORMAPS]
 
 
-class ColorDriftMetric:
+class ColorDriftMetric(Node):
     """Measure the perceptual color difference from the original."""
 
-    host: ClassVar[Host]
     CATEGORY = "8K/measure"
     DESCRIPTION = (
         "Measures the color drift of an upscaled image or video: CIEDE2000 and CIE76 with percentiles, bias, a verdict in "
@@ -53,7 +50,6 @@ class ColorDriftMetric:
         "The result in one sentence.",
         JSON_TOOLTIP,
     )
-    FUNCTION = "run"
     OUTPUT_NODE = True
 
     @classmethod
@@ -80,16 +76,15 @@ class ColorDriftMetric:
         colours: str = AUTO_COLORMAP,
         every_nth: int = 1,
     ) -> dict[str, Any]:
-        from ..runtime.comfyui import measure_drift_values
-
-        drift, heat_map, report = measure_drift_values(reference, upscaled, mode, scale, colours, every_nth, self.host.progress)
+        drift, heat_map, report = comfyui.measure_drift_values(
+            reference, upscaled, mode, scale, colours, every_nth, self.host.progress
+        )
         return _make_text_output(drift.sentence, report, (heat_map, drift.de2000.mean, drift.sentence, report))
 
 
-class DiffMap:
+class DiffMap(Node):
     """Map the difference of two images."""
 
-    host: ClassVar[Host]
     CATEGORY = "8K/measure"
     DESCRIPTION = (
         "Shows where two versions of an image differ, in perceptual colors with a legend: a reference and its enlargement, "
@@ -99,7 +94,6 @@ class DiffMap:
     RETURN_TYPES = ("IMAGE",)
     RETURN_NAMES = ("map",)
     OUTPUT_TOOLTIPS = ("The map of every pair, with its legend below it.",)
-    FUNCTION = "run"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -127,16 +121,13 @@ class DiffMap:
         at: Any = "reference",
         legend: bool = True,
     ) -> tuple[Any]:
-        from ..runtime.metrics import draw_batch_diff_maps
-
         with self.host.progress(max(len(reference), len(image)), "image") as progress:
-            return (draw_batch_diff_maps(reference, image, kind, gain, colours, at, progress.advance, legend=legend),)
+            return (metrics.draw_batch_diff_maps(reference, image, kind, gain, colours, at, progress.advance, legend=legend),)
 
 
-class ArtifactMetric:
+class ArtifactMetric(Node):
     """Measure artifacts that an upscaler added."""
 
-    host: ClassVar[Host]
     CATEGORY = "8K/measure"
     DESCRIPTION = (
         "Measures halos, invented detail, noise, oversharpening, banding and seams of an upscaled image against its "
@@ -150,7 +141,6 @@ class ArtifactMetric:
         "All numbers as JSON text, a list with one entry per image; null where an image gives no answer.",
         *(metric.output_tooltip for metric in ARTIFACT_METRICS),
     )
-    FUNCTION = "run"
     OUTPUT_NODE = True
 
     @classmethod
@@ -172,9 +162,7 @@ class ArtifactMetric:
         return scores_are_known(scores)
 
     def run(self, reference: Any, upscaled: Any, tile: int = 0, scores: str = "", halo: int = 0) -> dict[str, Any]:
-        from ..runtime.metrics import measure_artifact_report
-
-        findings, report, numbers = measure_artifact_report(reference, upscaled, tile, halo, scores, self.host.progress)
+        findings, report, numbers = metrics.measure_artifact_report(reference, upscaled, tile, halo, scores, self.host.progress)
         return _make_text_output(findings, report, (findings, report, *numbers))
 
 

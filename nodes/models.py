@@ -1,26 +1,30 @@
-"""The node that loads a model."""
+"""The nodes that load a model and build its TensorRT engine."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from ..runtime import models, trt
 from ..runtime.models import find_model, list_selector_names
-from .declare import choice_input
+from .declare import LARGEST_TILE, Node, bool_input, choice_input, declare_upscale_model, int_input, text_input
 from .validate import model_is_there
-
-if TYPE_CHECKING:
-    from ..runtime.host import Host
 
 MODEL_TOOLTIP = (
     "realesrgan-x4plus for photographs, realesrgan-x4plus-anime for drawings, realesr-animevideov3 for speed. "
     "`python -m runtime models` lists more models to pull."
 )
+PRECISION_TOOLTIP = "auto is fp16 where the model is safe in it, else fp32."
+TILE_TOOLTIP = "Largest tile of the engine in source pixels, without halo; Tiled Upscale then uses this tile."
+STATIC_TOOLTIP = "Build for exactly this tile size; can be slightly faster. Models with windows (SwinIR) always are."
+WORKSPACE_TOOLTIP = "GPU memory in MB that the builder may use; 0 means no limit."
+TARGET_TOOLTIP = "Compute capabilities such as sm_89,sm_120, for other machines (TensorRT for RTX only). Empty: this machine."
+FALLBACK_TOOLTIP = "On: use torch, with a message, where TensorRT or the GPU is missing. Off (default): that is an error."
+ENGINE_TOOLTIP = "Name of a .trt file in a models folder to use or to build; empty uses the cache folder."
 
 
-class UpscaleModelNode:
+class UpscaleModelNode(Node):
     """Loads weights by catalog id or file name."""
 
-    host: ClassVar[Host]
     CATEGORY = "8K/models"
     DESCRIPTION = (
         "Loads a super-resolution model: Real-ESRGAN weights that come with this pack, or any file in models/upscale_models "
@@ -38,7 +42,6 @@ class UpscaleModelNode:
     RETURN_TYPES = ("UPSCALE_MODEL",)
     RETURN_NAMES = ("upscale_model",)
     OUTPUT_TOOLTIPS = ("For Tiled Upscale, and for any other node that takes an upscale model.",)
-    FUNCTION = "run"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -55,9 +58,54 @@ class UpscaleModelNode:
         return f"{path}:{path.stat().st_mtime_ns}"
 
     def run(self, model: str) -> tuple[Any]:
-        from ..runtime.models import load_model
-
-        return (self.host.register_model(load_model(find_model(model, self.host.model_folders()))),)
+        return (self.host.register_model(models.load_model(find_model(model, self.host.model_folders()))),)
 
 
-NODES: dict[str, tuple[type, str]] = {"UpscaleModel": (UpscaleModelNode, "Upscale Model")}
+class TRTBuild(Node):
+    """Attach a TensorRT engine to a model."""
+
+    CATEGORY = "8K/models"
+    DESCRIPTION = (
+        "Builds a TensorRT engine for a model on this machine's GPU. The engine is stored, and built again when the weights, "
+        "the settings, TensorRT, the GPU or the driver change. Connect the model to Tiled Upscale, which then runs the engine."
+    )
+    SEARCH_ALIASES: ClassVar = ["tensorrt", "trt", "engine", "rtx", "onnx", "accelerate", "fast"]
+    RETURN_TYPES = ("UPSCALE_MODEL",)
+    RETURN_NAMES = ("upscale_model",)
+    OUTPUT_TOOLTIPS = ("The same model with its engine. Nodes that do not support engines run it without.",)
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {"upscale_model": declare_upscale_model()},
+            "optional": {
+                "precision": choice_input(["auto", "fp16", "fp32"], "auto", PRECISION_TOOLTIP),
+                "tile": int_input(512, 32, LARGEST_TILE, TILE_TOOLTIP, step=32),
+                "fallback": bool_input(False, FALLBACK_TOOLTIP),
+                "static": bool_input(False, STATIC_TOOLTIP, advanced=True),
+                "workspace": int_input(0, 0, 1_000_000, WORKSPACE_TOOLTIP, advanced=True),
+                "target": text_input("", TARGET_TOOLTIP, advanced=True),
+                "engine": text_input("", ENGINE_TOOLTIP, advanced=True),
+            },
+        }
+
+    def run(
+        self,
+        upscale_model: Any,
+        precision: str = "auto",
+        tile: int = 512,
+        fallback: bool = False,
+        static: bool = False,
+        workspace: int = 0,
+        target: str = "",
+        engine: str = "",
+    ) -> tuple[Any]:
+        path = trt.find_engine_path(engine, self.host.model_folders())
+        settings = trt.EngineSettings(precision, tile, static, workspace, target, path, self.host.device())
+        return (trt.attach_built_engine(upscale_model, settings, self.host.progress, fallback=fallback),)
+
+
+NODES: dict[str, tuple[type, str]] = {
+    "UpscaleModel": (UpscaleModelNode, "Upscale Model"),
+    "TRTBuild": (TRTBuild, "TRT Build"),
+}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from fractions import Fraction
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from ..runtime import comfyui, images, upscale, video
 from ..runtime.file_types import VIDEO_SUFFIXES, is_sequence_pattern
 from ..runtime.paths import expand_tokens
 from ..runtime.video import ENCODERS, HARDWARE_FAMILIES, MUXER_NAMES
@@ -17,6 +18,7 @@ from .declare import (
     NUMBER,
     REFUSE,
     REPLACE,
+    Node,
     choice_input,
     declare_upscale_inputs,
     float_input,
@@ -28,9 +30,6 @@ from .declare import (
 )
 from .outputs import dump_workflow_text, expand_exact_stem, format_ui_files
 from .validate import check, file_is_there, output_is_possible, upscale_is_valid
-
-if TYPE_CHECKING:
-    from ..runtime.host import Host
 
 DEINTERLACE = ["refuse", "bwdif", "keep"]
 GAPS = ["refuse", "keep time", "close up"]
@@ -73,10 +72,9 @@ HARDWARE_TOOLTIP = (
 )
 
 
-class VideoIn:
+class VideoIn(Node):
     """Open a video of the input folder without decoding it."""
 
-    host: ClassVar[Host]
     CATEGORY = "8K/video"
     DESCRIPTION = (
         "Opens a video of any length without loading it: frames are decoded one by one when Video Out requests them. Colors "
@@ -86,7 +84,6 @@ class VideoIn:
     RETURN_TYPES = ("VIDEO",)
     RETURN_NAMES = ("video",)
     OUTPUT_TOOLTIPS = ("For Tiled Upscale Video, and for ComfyUI's own video nodes.",)
-    FUNCTION = "run"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -120,16 +117,13 @@ class VideoIn:
         every_nth: int = 1,
         deinterlace: Any = "refuse",
     ) -> tuple[Any]:
-        from ..runtime.comfyui import open_video_value
-
         path = self.host.find_input(video)
-        return (open_video_value(path, self.host.progress, start, duration, frame_cap or None, every_nth, deinterlace),)
+        return (comfyui.open_video_value(path, self.host.progress, start, duration, frame_cap or None, every_nth, deinterlace),)
 
 
-class TiledUpscaleVideo:
+class TiledUpscaleVideo(Node):
     """Upscale a video to any size, when its frames are requested."""
 
-    host: ClassVar[Host]
     CATEGORY = "8K/video"
     DESCRIPTION = (
         "Upscales a video frame by frame, in tiles without seams, to the model's scale or to an exact size such as 8K. "
@@ -139,7 +133,6 @@ class TiledUpscaleVideo:
     RETURN_TYPES = ("VIDEO",)
     RETURN_NAMES = ("video",)
     OUTPUT_TOOLTIPS = ("The upscaled video.",)
-    FUNCTION = "run"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -163,40 +156,26 @@ class TiledUpscaleVideo:
         settings: Any = None,
         color_fix: Any = "off",
     ) -> tuple[Any]:
-        from ..runtime.comfyui import map_video_value
-        from ..runtime.upscale import build_upscale_settings, check_result_fits, upscale_video
-
         width, height = video.get_dimensions()
-        check_result_fits((1, height, width, 3), upscale_model, target)
-        upscale_settings = build_upscale_settings(
-            upscale_model,
-            target,
-            device=self.host.device(),
-            forced_backend=self.host.backend(),
-            tile=tile,
-            halo=halo,
-            batch=batch,
-            precision=precision,
-            linear=reduce == LANCZOS_LINEAR,
-            backend=backend,
-            settings=settings,
-            color_fix=color_fix,
+        upscale.check_result_fits((1, height, width, 3), upscale_model, target)
+        requested = upscale.TiledUpscaleSettings(
+            target, self.host.device(), tile, halo, batch, precision, reduce == LANCZOS_LINEAR, backend, color_fix
         )
+        upscale_settings = upscale.build_upscale_settings(requested, self.host.backend(), settings, upscale_model)
         return (
-            map_video_value(
+            comfyui.map_video_value(
                 video,
                 self.host.progress,
-                lambda stream, progress: upscale_video(
+                lambda stream, progress: upscale.upscale_video(
                     stream, upscale_model, upscale_settings, progress, self.host.free_memory
                 ),
             ),
         )
 
 
-class VideoOut:
+class VideoOut(Node):
     """Write a video file in constant memory; an interrupted run can be resumed."""
 
-    host: ClassVar[Host]
     CATEGORY = "8K/video"
     DESCRIPTION = (
         "Writes a video; decoding, upscaling and encoding run in parallel. Audio, subtitles, chapters and tags are copied from "
@@ -204,7 +183,6 @@ class VideoOut:
     )
     SEARCH_ALIASES: ClassVar = ["save video", "export video", "video combine", "h265", "hevc", "encode", "mp4"]
     RETURN_TYPES = ()
-    FUNCTION = "run"
     OUTPUT_NODE = True
 
     @classmethod
@@ -258,7 +236,6 @@ class VideoOut:
         prompt: Any = None,
         extra_pnginfo: Any = None,
     ) -> dict[str, Any]:
-        from ..runtime.comfyui import write_video_value
         from ..runtime.video import VideoWriteSettings
 
         stem, suffix = _split_suffix(filename_prefix, container)
@@ -281,7 +258,7 @@ class VideoOut:
             return self.host.output_file("output", expand_exact_stem(stem, width, height) + suffix)
 
         modes = {"overwrite": if_exists == REPLACE, "exclusive": if_exists == REFUSE}
-        path = write_video_value(video, self.host.progress, settings, find_path, **modes)
+        path = comfyui.write_video_value(video, self.host.progress, settings, find_path, **modes)
         return {"ui": {"images": format_ui_files(self.host, "output", [path]), "animated": (True,)}}
 
 
@@ -295,10 +272,9 @@ def _suffix_to_container(suffix: str) -> Any:
     return suffix.removeprefix(".").lower()
 
 
-class SequenceIn:
+class SequenceIn(Node):
     """Open an image sequence of the input folder as a video."""
 
-    host: ClassVar[Host]
     CATEGORY = "8K/video"
     DESCRIPTION = (
         "Opens an image sequence as a video, one image at a time and at full bit depth: PNG, TIFF, EXR, JPEG and others. A "
@@ -308,7 +284,6 @@ class SequenceIn:
     RETURN_TYPES = ("VIDEO",)
     RETURN_NAMES = ("video",)
     OUTPUT_TOOLTIPS = ("For Tiled Upscale Video, and for ComfyUI's own video nodes.",)
-    FUNCTION = "run"
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
@@ -326,25 +301,21 @@ class SequenceIn:
 
     @classmethod
     def IS_CHANGED(cls, pictures: str, frame_rate: float = 24.0, gaps: str = "refuse") -> str:
-        from ..runtime.video import compute_sequence_fingerprint
-
-        return f"{frame_rate}:{gaps}:{compute_sequence_fingerprint(cls.host.find_sequence(pictures))}"
+        return f"{frame_rate}:{gaps}:{video.compute_sequence_fingerprint(cls.host.find_sequence(pictures))}"
 
     def run(self, pictures: str, frame_rate: float = 24.0, gaps: Any = "refuse") -> tuple[Any]:
-        from ..runtime.comfyui import open_sequence_value
-        from ..runtime.images import make_frame_reader
-
         max_pixels = self.host.get_max_input_pixels()
         pattern = self.host.find_sequence(pictures)
         return (
-            open_sequence_value(pattern, frame_rate, gaps, lambda say: make_frame_reader(max_pixels, say), self.host.progress),
+            comfyui.open_sequence_value(
+                pattern, frame_rate, gaps, lambda say: images.make_frame_reader(max_pixels, say), self.host.progress
+            ),
         )
 
 
-class SequenceOut:
+class SequenceOut(Node):
     """Write a video as an image sequence; an interrupted run can be resumed."""
 
-    host: ClassVar[Host]
     CATEGORY = "8K/video"
     DESCRIPTION = (
         "Writes a video as an image sequence, for compositing and for masters: PNG or TIFF with 16 bits, EXR, and others. Run "
@@ -352,7 +323,6 @@ class SequenceOut:
     )
     SEARCH_ALIASES: ClassVar = ["image sequence", "save images", "frames", "png sequence", "exr sequence", "extract frames"]
     RETURN_TYPES = ()
-    FUNCTION = "run"
     OUTPUT_NODE = True
 
     @classmethod
@@ -392,12 +362,10 @@ class SequenceOut:
         prompt: Any = None,
         extra_pnginfo: Any = None,
     ) -> dict[str, Any]:
-        from ..runtime.comfyui import write_sequence_value
-        from ..runtime.images import make_frame_writer
         from ..runtime.video import SequenceSettings
 
         text = dump_workflow_text(prompt, extra_pnginfo)
-        settings = SequenceSettings(make_frame_writer(text), DEPTHS.get(bit_depth), start_number)
+        settings = SequenceSettings(images.make_frame_writer(text), DEPTHS.get(bit_depth), start_number)
         folder, _, names = filename.replace("\\", "/").rpartition("/")
 
         def find_path(width: int, height: int) -> Path:
@@ -407,7 +375,7 @@ class SequenceOut:
             return sequence_folder / expand_tokens(names, width=width, height=height)
 
         modes = {"overwrite": if_exists == REPLACE, "exclusive": if_exists == REFUSE}
-        pattern, written = write_sequence_value(video, self.host.progress, settings, find_path, **modes)
+        pattern, written = comfyui.write_sequence_value(video, self.host.progress, settings, find_path, **modes)
         return {
             "ui": {
                 "images": format_ui_files(self.host, "output", written),

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from ...runtime import comfyui
+from ..declare import Node
 from .image import MAX_RESOLUTION
 from .image_extras import ANY_IMAGE, MAX_BATCH, int_spec
-
-if TYPE_CHECKING:
-    from ...runtime.host import Host
 
 _MAX_MERGED_SIDE = 32768
 _MAX_GROUP = 50
 
 
-class RebatchImages:
+class RebatchImages(Node):
     """Batches of another size."""
 
-    host: ClassVar[Host]
     CATEGORY = "image/batch"
     DESCRIPTION = "Puts all images of a list of batches into batches of one size."
     RETURN_TYPES = ("IMAGE",)
@@ -30,15 +28,12 @@ class RebatchImages:
         return {"required": {"images": ANY_IMAGE, "batch_size": int_spec(1, 1, MAX_BATCH)}}
 
     def rebatch(self, images: list[Any], batch_size: list[int]) -> tuple[list[Any]]:
-        from ...runtime.comfyui import rebatch_images
-
-        return (rebatch_images(images, batch_size[0]),)
+        return (comfyui.rebatch_images(images, batch_size[0]),)
 
 
-class ImageFromBatch:
+class ImageFromBatch(Node):
     """Select a part of a batch."""
 
-    host: ClassVar[Host]
     CATEGORY = "image/batch"
     DESCRIPTION = "Returns images of a batch; a negative index counts from its end."
     SEARCH_ALIASES: ClassVar = ["select image", "pick from batch", "extract image"]
@@ -51,15 +46,12 @@ class ImageFromBatch:
         return {"required": {"image": ANY_IMAGE, "batch_index": index, "length": int_spec(1, 1, MAX_BATCH)}}
 
     def take(self, image: Any, batch_index: int, length: int) -> tuple[Any]:
-        from ...runtime.comfyui import take_from_batch
-
-        return (take_from_batch(image, batch_index, length),)
+        return (comfyui.take_from_batch(image, batch_index, length),)
 
 
-class RepeatImageBatch:
+class RepeatImageBatch(Node):
     """Repeat a batch."""
 
-    host: ClassVar[Host]
     CATEGORY = "image/batch"
     DESCRIPTION = "Repeats a batch of images."
     SEARCH_ALIASES: ClassVar = ["duplicate image", "clone image"]
@@ -71,15 +63,12 @@ class RepeatImageBatch:
         return {"required": {"image": ANY_IMAGE, "amount": int_spec(1, 1, MAX_BATCH)}}
 
     def repeat(self, image: Any, amount: int) -> tuple[Any]:
-        from ...runtime.comfyui import repeat_batch
-
-        return (repeat_batch(image, amount),)
+        return (comfyui.repeat_batch(image, amount),)
 
 
-class BatchImagesNode:
+class BatchImagesNode(Node):
     """Join up to 50 batches."""
 
-    host: ClassVar[Host]
     CATEGORY = "image/batch"
     DESCRIPTION = "Joins batches; all are resized to the size of the first."
     SEARCH_ALIASES: ClassVar = ["batch", "image batch", "batch images", "combine images", "merge images", "stack images"]
@@ -93,16 +82,13 @@ class BatchImagesNode:
 
     def batch(self, **images: Any) -> tuple[Any]:
         """``images`` are named ``images.image0``, ``images.image1``, ..., and joined in the order of these numbers."""
-        from ...runtime.comfyui import batch_all_images
-
         names = [f"images.image{number}" for number in range(_MAX_GROUP)]
-        return (batch_all_images([images[name] for name in names if name in images]),)
+        return (comfyui.batch_all_images([images[name] for name in names if name in images]),)
 
 
-class SplitImageToTileList:
+class SplitImageToTileList(Node):
     """Cut an image into tiles."""
 
-    host: ClassVar[Host]
     CATEGORY = "image/batch"
     DESCRIPTION = "Cuts an image into a list of tiles that overlap. TiledUpscale does this itself, with less memory."
     SEARCH_ALIASES: ClassVar = ["split image", "tile image", "slice image"]
@@ -117,16 +103,14 @@ class SplitImageToTileList:
         return {"required": {"image": ANY_IMAGE, "tile_width": side, "tile_height": side, "overlap": overlap}}
 
     def split(self, image: Any, tile_width: int, tile_height: int, overlap: int) -> tuple[list[Any]]:
-        from ...runtime.comfyui import split_tiles
         from ...runtime.media import Size
 
-        return (split_tiles(image, Size(tile_width, tile_height), overlap),)
+        return (comfyui.split_tiles(image, Size(tile_width, tile_height), overlap),)
 
 
-class ImageMergeTileList:
+class ImageMergeTileList(Node):
     """Merge tiles."""
 
-    host: ClassVar[Host]
     CATEGORY = "image/batch"
     DESCRIPTION = "Merges the tiles of SplitImageToTileList, blended over the whole overlap."
     SEARCH_ALIASES: ClassVar = ["split image", "tile image", "slice image"]
@@ -141,10 +125,9 @@ class ImageMergeTileList:
         return {"required": {"image_list": ANY_IMAGE, "final_width": side, "final_height": side, "overlap": overlap}}
 
     def merge(self, image_list: list[Any], final_width: list[int], final_height: list[int], overlap: list[int]) -> tuple[Any]:
-        from ...runtime.comfyui import merge_tiles
         from ...runtime.media import Size
 
-        return (merge_tiles(image_list, Size(final_width[0], final_height[0]), overlap[0]),)
+        return (comfyui.merge_tiles(image_list, Size(final_width[0], final_height[0]), overlap[0]),)
 
 
 NODES: dict[str, tuple[type, str]] = {

@@ -8,23 +8,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from ...runtime import comfyui, models
 from ...runtime.file_types import IMAGE_SUFFIXES
 from ...runtime.models import find_model, list_selector_names
+from ..declare import Node
 from ..outputs import collect_workflow_text, format_ui_files, make_numbered_path_finder
 from ..validate import file_is_there, model_is_there, output_is_possible
 
 if TYPE_CHECKING:
-    from ...runtime.host import Host
     from ...runtime.paths import Folder
 
 MAX_RESOLUTION = 16384  # ComfyUI's own limit on the sizes that its nodes accept
 RESIZE_METHODS = ["nearest-exact", "bilinear", "area", "bicubic", "lanczos"]
 
 
-class LoadImage:
+class LoadImage(Node):
     """Load an image of the input folder as ComfyUI does."""
 
-    host: ClassVar[Host]
     CATEGORY = "image"
     DESCRIPTION = "Loads an image from the input folder as RGB, and its transparency as a mask (1 is transparent)."
     SEARCH_ALIASES: ClassVar = [
@@ -49,15 +49,12 @@ class LoadImage:
         return file_is_there(cls.host, image)
 
     def load_image(self, image: str) -> tuple[Any, Any]:
-        from ...runtime.comfyui import load_image_tensors
-
-        return load_image_tensors(self.host.find_input(image), max_pixels=self.host.get_max_input_pixels())
+        return comfyui.load_image_tensors(self.host.find_input(image), max_pixels=self.host.get_max_input_pixels())
 
 
-class SaveImage:
+class SaveImage(Node):
     """Save 8-bit PNG files that carry the workflow."""
 
-    host: ClassVar[Host]
     CATEGORY = "image"
     DESCRIPTION = "Saves 8-bit PNG files to the output folder, with the workflow inside."
     SEARCH_ALIASES: ClassVar = ["save", "save image", "export image", "output image", "write image", "download"]
@@ -98,11 +95,9 @@ class SaveImage:
         self, images: Any, filename_prefix: str = "ComfyUI", prompt: Any = None, extra_pnginfo: Any = None
     ) -> dict[str, Any]:
         """Save ``images`` (B, H, W, 3 or 4), or (B, H, W) grey."""
-        from ...runtime.comfyui import save_image_tensors
-
         pixels = images.unsqueeze(-1) if getattr(images, "ndim", 4) == 3 else images
         prefix = self._get_subfolder_prefix() + filename_prefix + self.prefix_append
-        saved = save_image_tensors(
+        saved = comfyui.save_image_tensors(
             pixels, prefix, collect_workflow_text(prompt, extra_pnginfo), make_numbered_path_finder(self.host, self.type)
         )
         return {"ui": {"images": format_ui_files(self.host, self.type, saved)}, "result": (images,)}
@@ -128,10 +123,9 @@ class PreviewImage(SaveImage):
         return {"required": {"images": ("IMAGE",)}, "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"}}
 
 
-class UpscaleModelLoader:
+class UpscaleModelLoader(Node):
     """Load a model file of models/upscale_models."""
 
-    host: ClassVar[Host]
     CATEGORY = "model/loaders"
     DESCRIPTION = "Loads an upscale model by file name or catalog id."
     RETURN_TYPES = ("UPSCALE_MODEL",)
@@ -146,15 +140,12 @@ class UpscaleModelLoader:
         return model_is_there(cls.host, model_name)
 
     def load_model(self, model_name: str) -> tuple[Any]:
-        from ...runtime.models import load_model
-
-        return (load_model(find_model(model_name, self.host.model_folders())),)
+        return (models.load_model(find_model(model_name, self.host.model_folders())),)
 
 
-class ImageUpscaleWithModel:
+class ImageUpscaleWithModel(Node):
     """Upscale exactly as ComfyUI does; TiledUpscale has no seams."""
 
-    host: ClassVar[Host]
     CATEGORY = "image/upscaling"
     DESCRIPTION = "Upscales by the model's scale in tiles of 512 with 32 pixels of feathered overlap, exactly as ComfyUI does."
     SEARCH_ALIASES: ClassVar = [
@@ -175,19 +166,16 @@ class ImageUpscaleWithModel:
         return {"required": {"upscale_model": ("UPSCALE_MODEL",), "image": ("IMAGE",)}}
 
     def upscale(self, upscale_model: Any, image: Any) -> tuple[Any]:
-        from ...runtime.comfyui import upscale_with_model
-
-        return (upscale_with_model(image, upscale_model, self.host.device(), self.host.progress),)
+        return (comfyui.upscale_with_model(image, upscale_model, self.host.device(), self.host.progress),)
 
 
 def _side_spec(minimum: int = 0, default: int = 512) -> tuple[str, dict[str, Any]]:
     return ("INT", {"default": default, "min": minimum, "max": MAX_RESOLUTION, "step": 1, "tooltip": "In pixels."})
 
 
-class ImageScale:
+class ImageScale(Node):
     """Resize to a width and height."""
 
-    host: ClassVar[Host]
     upscale_methods: ClassVar = RESIZE_METHODS  # packs offer them too
     crop_methods: ClassVar = ["disabled", "center"]
     CATEGORY = "image/upscaling"
@@ -209,15 +197,12 @@ class ImageScale:
         }
 
     def upscale(self, image: Any, upscale_method: Any, width: int, height: int, crop: str) -> tuple[Any]:
-        from ...runtime.comfyui import scale_images
-
-        return (scale_images(image, width, height, upscale_method, crop=crop == "center"),)
+        return (comfyui.scale_images(image, width, height, upscale_method, crop=crop == "center"),)
 
 
-class ImageScaleBy:
+class ImageScaleBy(Node):
     """Resize by a factor."""
 
-    host: ClassVar[Host]
     upscale_methods: ClassVar = RESIZE_METHODS
     CATEGORY = "image/upscaling"
     DESCRIPTION = "Resizes both sides by a factor."
@@ -230,15 +215,12 @@ class ImageScaleBy:
         return {"required": {"image": ("IMAGE",), "upscale_method": (RESIZE_METHODS,), "scale_by": ("FLOAT", factor)}}
 
     def upscale(self, image: Any, upscale_method: Any, scale_by: float) -> tuple[Any]:
-        from ...runtime.comfyui import scale_images_by as scaled
-
-        return (scaled(image, scale_by, upscale_method),)
+        return (comfyui.scale_images_by(image, scale_by, upscale_method),)
 
 
-class ImageCrop:
+class ImageCrop(Node):
     """Crop a rectangle."""
 
-    host: ClassVar[Host]
     CATEGORY = "image/transform"
     DESCRIPTION = "Crops a rectangle; the part beyond the border is dropped."
     SEARCH_ALIASES: ClassVar = ["trim"]
@@ -252,15 +234,12 @@ class ImageCrop:
         return {"required": {"image": ("IMAGE",), "width": _side_spec(1), "height": _side_spec(1), "x": corner, "y": corner}}
 
     def crop(self, image: Any, width: int, height: int, x: int, y: int) -> tuple[Any]:
-        from ...runtime.comfyui import crop_images
-
-        return (crop_images(image, x, y, width, height),)
+        return (comfyui.crop_images(image, x, y, width, height),)
 
 
-class ImageBatch:
+class ImageBatch(Node):
     """Join two batches."""
 
-    host: ClassVar[Host]
     CATEGORY = "image/batch"
     DESCRIPTION = "Joins two batches; the second is resized to the size of the first."
     SEARCH_ALIASES: ClassVar = ["combine images", "merge images", "stack images"]
@@ -273,9 +252,7 @@ class ImageBatch:
         return {"required": {"image1": ("IMAGE",), "image2": ("IMAGE",)}}
 
     def batch(self, image1: Any, image2: Any) -> tuple[Any]:
-        from ...runtime.comfyui import batch_images
-
-        return (batch_images(image1, image2),)
+        return (comfyui.batch_images(image1, image2),)
 
 
 NODES: dict[str, tuple[type, str]] = {

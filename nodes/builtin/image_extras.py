@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from ...runtime import comfyui
 from ...runtime.file_types import IMAGE_SUFFIXES
+from ..declare import Node
 from ..outputs import dump_workflow_text, format_ui_files, make_numbered_path_finder
 from ..validate import file_is_there, output_is_possible
 from .image import MAX_RESOLUTION, RESIZE_METHODS, LoadImage
-
-if TYPE_CHECKING:
-    from ...runtime.host import Host
 
 MAX_BATCH = 4096
 ANY_IMAGE: tuple[str, dict[str, Any]] = ("IMAGE", {})
@@ -30,10 +29,9 @@ def _side_spec(default: int = 512) -> tuple[str, dict[str, Any]]:
     return int_spec(default, 0, MAX_RESOLUTION, step=1)
 
 
-class ImageScaleToTotalPixels:
+class ImageScaleToTotalPixels(Node):
     """Resize to a number of megapixels."""
 
-    host: ClassVar[Host]
     CATEGORY = "image/upscaling"
     DESCRIPTION = "Resizes to a number of megapixels (of 1024 x 1024) and keeps the aspect."
     RETURN_TYPES = ("IMAGE",)
@@ -51,15 +49,12 @@ class ImageScaleToTotalPixels:
         }
 
     def upscale(self, image: Any, upscale_method: Any, megapixels: float, resolution_steps: int) -> tuple[Any]:
-        from ...runtime.comfyui import scale_to_total_pixels
-
-        return (scale_to_total_pixels(image, megapixels, resolution_steps, upscale_method),)
+        return (comfyui.scale_to_total_pixels(image, megapixels, resolution_steps, upscale_method),)
 
 
-class ImageScaleToMaxDimension:
+class ImageScaleToMaxDimension(Node):
     """Resize to a longer side."""
 
-    host: ClassVar[Host]
     CATEGORY = "image/upscaling"
     DESCRIPTION = "Resizes so that the longer side has this many pixels, and keeps the aspect."
     RETURN_TYPES = ("IMAGE",)
@@ -72,15 +67,12 @@ class ImageScaleToMaxDimension:
         return {"required": {"image": ANY_IMAGE, "upscale_method": _combo_spec(methods), "largest_size": _side_spec()}}
 
     def upscale(self, image: Any, upscale_method: Any, largest_size: int) -> tuple[Any]:
-        from ...runtime.comfyui import scale_to_longer_side
-
-        return (scale_to_longer_side(image, largest_size, upscale_method),)
+        return (comfyui.scale_to_longer_side(image, largest_size, upscale_method),)
 
 
-class ImageInvert:
+class ImageInvert(Node):
     """Invert colors."""
 
-    host: ClassVar[Host]
     CATEGORY = "image/color"
     DESCRIPTION = "Makes a negative: 1 - value."
     SEARCH_ALIASES: ClassVar = ["reverse colors"]
@@ -92,15 +84,12 @@ class ImageInvert:
         return {"required": {"image": ("IMAGE",)}}
 
     def invert(self, image: Any) -> tuple[Any]:
-        from ...runtime.comfyui import invert_images
-
-        return (invert_images(image),)
+        return (comfyui.invert_images(image),)
 
 
-class EmptyImage:
+class EmptyImage(Node):
     """Images of one color."""
 
-    host: ClassVar[Host]
     CATEGORY = "image"
     DESCRIPTION = "Makes images of one color."
     RETURN_TYPES = ("IMAGE",)
@@ -119,15 +108,12 @@ class EmptyImage:
         }
 
     def generate(self, width: int, height: int, batch_size: int = 1, color: int = 0) -> tuple[Any]:
-        from ...runtime.comfyui import make_empty_images
-
-        return (make_empty_images(width, height, batch_size, color),)
+        return (comfyui.make_empty_images(width, height, batch_size, color),)
 
 
-class LoadImageMask:
+class LoadImageMask(Node):
     """Load one channel as a mask."""
 
-    host: ClassVar[Host]
     CATEGORY = "image"
     DESCRIPTION = "Loads one channel of an image as a mask; alpha is inverted, so that transparent is 1."
     SEARCH_ALIASES: ClassVar = ["import mask", "alpha mask", "channel mask"]
@@ -144,10 +130,8 @@ class LoadImageMask:
         return file_is_there(cls.host, image)
 
     def load_image_mask(self, image: str, channel: str) -> tuple[Any]:
-        from ...runtime.comfyui import extract_channel_mask, load_image_tensors
-
-        images, masks = load_image_tensors(self.host.find_input(image), max_pixels=self.host.get_max_input_pixels())
-        return (extract_channel_mask(images, masks, channel),)
+        images, masks = comfyui.load_image_tensors(self.host.find_input(image), max_pixels=self.host.get_max_input_pixels())
+        return (comfyui.extract_channel_mask(images, masks, channel),)
 
 
 class LoadImageOutput(LoadImage):
@@ -163,10 +147,9 @@ class LoadImageOutput(LoadImage):
         return {"required": {"image": ("COMBO", {"image_upload": True, "image_folder": "output", "remote": remote})}}
 
 
-class GetImageSize:
+class GetImageSize(Node):
     """Width, height and batch size."""
 
-    host: ClassVar[Host]
     CATEGORY = "image"
     DESCRIPTION = "Returns width and height in pixels, and the number of images."
     SEARCH_ALIASES: ClassVar = ["dimensions", "resolution", "image info"]
@@ -183,10 +166,9 @@ class GetImageSize:
         return image.shape[2], image.shape[1], image.shape[0]
 
 
-class SplitImageWithAlpha:
+class SplitImageWithAlpha(Node):
     """Split off the alpha channel."""
 
-    host: ClassVar[Host]
     CATEGORY = "image/compositing"
     DESCRIPTION = "Splits an image into RGB and a mask of its alpha channel, in which transparent is 1."
     SEARCH_ALIASES: ClassVar = ["extract alpha", "separate transparency", "remove alpha"]
@@ -198,15 +180,12 @@ class SplitImageWithAlpha:
         return {"required": {"image": ANY_IMAGE}}
 
     def split(self, image: Any) -> tuple[Any, Any]:
-        from ...runtime.comfyui import split_alpha
-
-        return split_alpha(image)
+        return comfyui.split_alpha(image)
 
 
-class JoinImageWithAlpha:
+class JoinImageWithAlpha(Node):
     """Join an alpha channel."""
 
-    host: ClassVar[Host]
     CATEGORY = "image/compositing"
     DESCRIPTION = "Adds a mask to an image as its alpha channel; where the mask is 1, the image becomes transparent."
     SEARCH_ALIASES: ClassVar = ["add transparency", "apply alpha", "composite alpha", "RGBA"]
@@ -218,15 +197,12 @@ class JoinImageWithAlpha:
         return {"required": {"image": ANY_IMAGE, "alpha": ("MASK", {})}}
 
     def join(self, image: Any, alpha: Any) -> tuple[Any]:
-        from ...runtime.comfyui import join_alpha
-
-        return (join_alpha(image, alpha),)
+        return (comfyui.join_alpha(image, alpha),)
 
 
-class ImageCompare:
+class ImageCompare(Node):
     """Save two batches for a comparison."""
 
-    host: ClassVar[Host]
     CATEGORY = "image"
     DESCRIPTION = "Saves two batches to the temporary folder, to compare them side by side."
     EXPERIMENTAL = True
@@ -249,22 +225,21 @@ class ImageCompare:
         return {"ui": {"a_images": self._save_preview(image_a, "a"), "b_images": self._save_preview(image_b, "b")}}
 
     def _save_preview(self, images: Any, letter: str) -> list[dict[str, str]]:
-        from ...runtime.comfyui import save_image_tensors
-
         if images is None:
             return []
         find_path = make_numbered_path_finder(self.host, "temp")
-        return format_ui_files(self.host, "temp", save_image_tensors(images, f"comfy.compare.{letter}_temp", {}, find_path))
+        return format_ui_files(
+            self.host, "temp", comfyui.save_image_tensors(images, f"comfy.compare.{letter}_temp", {}, find_path)
+        )
 
 
 def _resize_option(key: str, **inputs: Any) -> dict[str, Any]:
     return {"key": key, "inputs": {"required": inputs}}
 
 
-class ResizeImageMaskNode:
+class ResizeImageMaskNode(Node):
     """Resize in one of nine ways."""
 
-    host: ClassVar[Host]
     CATEGORY = "image/transform"
     DESCRIPTION = "Resizes an image or a mask; resize_type is one of nine ways to give the size."
     SEARCH_ALIASES: ClassVar = [
@@ -314,16 +289,13 @@ class ResizeImageMaskNode:
 
     def resize(self, input: Any, resize_type: str, scale_method: Any = "area", **shown_inputs: Any) -> tuple[Any]:
         """``shown_inputs`` are those of the choice, named ``resize_type.width`` and so on."""
-        from ...runtime.comfyui import resize_by_mode
-
         values = {name.removeprefix("resize_type."): value for name, value in shown_inputs.items()}
-        return (resize_by_mode(input, resize_type, values, scale_method),)
+        return (comfyui.resize_by_mode(input, resize_type, values, scale_method),)
 
 
-class SaveImageAdvanced:
+class SaveImageAdvanced(Node):
     """Save PNG of 8 or 16 bits, or EXR."""
 
-    host: ClassVar[Host]
     CATEGORY = "image"
     DESCRIPTION = "Saves PNG of 8 or 16 bits, or EXR of linear light, with the workflow inside."
     SEARCH_ALIASES: ClassVar = ["save", "save image", "export image", "output image", "write image"]
@@ -375,15 +347,13 @@ class SaveImageAdvanced:
         **shown_inputs: Any,
     ) -> dict[str, Any]:
         """``shown_inputs`` are those of the format, named ``format.bit_depth`` and ``format.input_color_space``."""
-        from ...runtime.comfyui import save_image_advanced
-
         text = dump_workflow_text(prompt, extra_pnginfo)
         bits = int(shown_inputs["format.bit_depth"].partition("-")[0])
         space = shown_inputs.get("format.input_color_space", "sRGB")
         saved: list[Path] = []
         for index, image in enumerate(images):
             path = self._make_path(filename_prefix, f".{format}", index, image)
-            saved.append(save_image_advanced(path, image, bits, space, text))
+            saved.append(comfyui.save_image_advanced(path, image, bits, space, text))
         return {"ui": {"images": format_ui_files(self.host, "output", saved)}, "result": (images,)}
 
     def _make_path(self, prefix: str, suffix: str, index: int, image: Any) -> Path:

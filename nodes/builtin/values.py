@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
-if TYPE_CHECKING:
-    from ...runtime.host import Host
+from ...runtime import comfyui
+from ..declare import Node
 
 _MAX_INT = 2**63 - 1  # ComfyUI takes Python's sys.maxsize, which is this on every machine of 64 bits
 
 
-class _Primitive:
+class _Primitive(Node):
     """A value that is typed once and linked to many inputs."""
 
-    host: ClassVar[Host]
     CATEGORY = "utilities/primitive"
     FUNCTION = "give"
 
@@ -78,10 +77,9 @@ class PrimitiveBoolean(_Primitive):
         return {"required": {"value": ("BOOLEAN", {})}}
 
 
-class PreviewAny:
+class PreviewAny(Node):
     """Any value as text."""
 
-    host: ClassVar[Host]
     CATEGORY = "utilities"
     DESCRIPTION = "Shows any value as text, and returns the text."
     SEARCH_ALIASES: ClassVar = ["show output", "inspect", "debug", "print value", "show text"]
@@ -94,16 +92,13 @@ class PreviewAny:
         return {"required": {"source": ("*", {})}}
 
     def show(self, source: Any) -> dict[str, Any]:
-        from ...runtime.comfyui import format_value
-
-        text = format_value(source)
+        text = comfyui.format_value(source)
         return {"ui": {"text": (text,)}, "result": (text,)}
 
 
-class ComfySwitchNode:
+class ComfySwitchNode(Node):
     """One of two inputs; the other is not computed."""
 
-    host: ClassVar[Host]
     CATEGORY = "utilities/logic"
     DESCRIPTION = "Passes on one of two inputs. Nodes that only the other one needs do not run."
     SEARCH_ALIASES: ClassVar = ["if", "then", "switch", "conditional", "branch"]
@@ -126,10 +121,9 @@ class ComfySwitchNode:
         return (on_true if switch else on_false,)
 
 
-class CustomCombo:
+class CustomCombo(Node):
     """A choice from a list typed into the node."""
 
-    host: ClassVar[Host]
     CATEGORY = "utilities"
     DESCRIPTION = "Returns the chosen one of the words typed into the node on the canvas, and its index."
     EXPERIMENTAL = True
@@ -151,10 +145,9 @@ class CustomCombo:
         return choice, index or 0
 
 
-class StringConcatenate:
+class StringConcatenate(Node):
     """Two texts, joined."""
 
-    host: ClassVar[Host]
     CATEGORY = "text"
     DESCRIPTION = "Joins two texts with a third between them."
     SEARCH_ALIASES: ClassVar = [
@@ -180,10 +173,9 @@ class StringConcatenate:
         return (f"{string_a}{delimiter}{string_b}",)
 
 
-class StringReplace:
+class StringReplace(Node):
     """Replace text."""
 
-    host: ClassVar[Host]
     CATEGORY = "text"
     DESCRIPTION = "Replaces every occurrence of a text by another."
     SEARCH_ALIASES: ClassVar = ["replace", "find and replace", "substitute", "swap text"]

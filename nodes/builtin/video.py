@@ -7,15 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from fractions import Fraction
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from ...runtime import comfyui
 from ...runtime.errors import WorkflowError
 from ...runtime.file_types import VIDEO_SUFFIXES
+from ..declare import Node
 from ..outputs import format_ui_files
 from ..validate import file_is_there, output_is_possible
-
-if TYPE_CHECKING:
-    from ...runtime.host import Host
 
 COMFYUI_VERSION = "0.38"
 """The version whose declarations these nodes follow."""
@@ -60,10 +59,9 @@ def _declare_codec(codecs: list[str]) -> dict[str, Any]:
     return {"tooltip": "Auto copies a compatible video.", "options": options}
 
 
-class LoadVideo:
+class LoadVideo(Node):
     """Open a video of the input folder without decoding it."""
 
-    host: ClassVar[Host]
     CATEGORY = "video"
     DESCRIPTION = "Opens a video of the input folder. Frames are decoded when another node requests them."
     SEARCH_ALIASES: ClassVar = ["import video", "open video", "video file"]
@@ -88,15 +86,12 @@ class LoadVideo:
         return f"{path}:{path.stat().st_mtime_ns}"
 
     def load(self, file: str, edit: Mapping[str, Any] | None = None) -> tuple[Any]:
-        from ...runtime.comfyui import VideoFromFile
-
-        return (_edit(VideoFromFile(self.host.find_input(file)), edit),)
+        return (_edit(comfyui.VideoFromFile(self.host.find_input(file)), edit),)
 
 
-class SaveVideo:
+class SaveVideo(Node):
     """A video file that carries the workflow."""
 
-    host: ClassVar[Host]
     CATEGORY = "video"
     DESCRIPTION = "Saves a video as MP4, MKV or WebM: packets are copied where possible, else encoded as H.264 or AV1."
     SEARCH_ALIASES: ClassVar = ["export video"]
@@ -141,8 +136,6 @@ class SaveVideo:
         **shown_inputs: Any,
     ) -> dict[str, Any]:
         """``shown_inputs`` may hold ``format.codec``, and for it or ``codec`` an encoding with crf and color_space."""
-        from ...runtime.comfyui import save_numbered
-
         group = "format.codec" if "format.codec" in shown_inputs else "codec"
         codec = shown_inputs.get("format.codec", codec) or "auto"
         if format == "auto":
@@ -155,14 +148,13 @@ class SaveVideo:
         if color_space != "auto":
             options["color_space"] = color_space
             options |= {} if color_space == "sRGB" else {"bit_depth": 10}
-        path = save_numbered(video, path, format=format, codec=codec, metadata=metadata or None, **options)
+        path = comfyui.save_numbered(video, path, format=format, codec=codec, metadata=metadata or None, **options)
         return {"ui": {"images": format_ui_files(self.host, "output", [path]), "animated": (True,)}, "result": (video,)}
 
 
-class CreateVideo:
+class CreateVideo(Node):
     """Make a video of images."""
 
-    host: ClassVar[Host]
     CATEGORY = "video"
     DESCRIPTION = "Makes a video of images and audio. They stay in memory until it is saved."
     SEARCH_ALIASES: ClassVar = ["images to video"]
@@ -196,17 +188,14 @@ class CreateVideo:
         color_space: str = "sRGB",
         codec: str = "none",
     ) -> tuple[Any]:
-        from ...runtime.comfyui import VideoComponents, VideoFromComponents, encode_to_memory
-
         depth = (8 if color_space == "sRGB" else 10) if bit_depth == "auto" else int(bit_depth)
-        video = VideoFromComponents(VideoComponents(images, Fraction(fps), audio), depth, color_space)
-        return (video if codec == "none" else encode_to_memory(video, codec),)
+        video = comfyui.VideoFromComponents(comfyui.VideoComponents(images, Fraction(fps), audio), depth, color_space)
+        return (video if codec == "none" else comfyui.encode_to_memory(video, codec),)
 
 
-class GetVideoComponents:
+class GetVideoComponents(Node):
     """Load every frame of a video into memory."""
 
-    host: ClassVar[Host]
     CATEGORY = "video"
     DESCRIPTION = (
         "Splits a video into all of its frames, its audio, frame rate, bit depth and color space. Shows how much memory the "
@@ -234,10 +223,9 @@ class GetVideoComponents:
         return parts.images, parts.audio, float(parts.frame_rate), video.get_bit_depth(), color_space
 
 
-class VideoTrim:
+class VideoTrim(Node):
     """Trim a video with the editor's value."""
 
-    host: ClassVar[Host]
     CATEGORY = "video"
     DESCRIPTION = "Trims a video by seconds without decoding it. A duration of 0 keeps the rest."
     SEARCH_ALIASES: ClassVar = ["trim video duration", "skip first frames", "cut video", "start time"]
@@ -254,10 +242,9 @@ class VideoTrim:
         return (_edit(video, {"trim": (trim or {}).get("trim")}, strict_duration),)
 
 
-class VideoCrop:
+class VideoCrop(Node):
     """Crop a video with the editor's value."""
 
-    host: ClassVar[Host]
     CATEGORY = "video"
     DESCRIPTION = "Crops a video in pixels, when it is read. A width or height of 0 keeps the whole frame."
     SEARCH_ALIASES: ClassVar = ["crop video", "cut region", "spatial crop"]
@@ -272,10 +259,9 @@ class VideoCrop:
         return (_edit(video, {"crop": (crop or {}).get("crop")}),)
 
 
-class VideoSlice:
+class VideoSlice(Node):
     """Trim a video without decoding it."""
 
-    host: ClassVar[Host]
     CATEGORY = "video"
     DESCRIPTION = "Trims a video by seconds. A negative start counts from the end."
     SEARCH_ALIASES: ClassVar = ["trim video duration", "skip first frames", "frame load cap", "start time"]

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
+from ...runtime import comfyui, images, report
 from ..image import TiledUpscale
 from ..metrics import ColorDriftMetric, DiffMap
 from ..outputs import format_ui_files
@@ -46,9 +47,7 @@ class TiledUpscaleVideoWithPreview(TiledUpscaleVideo):
     """Records frames of the source for the node that writes the video."""
 
     def run(self, video: Any, *values: Any, **settings: Any) -> Any:
-        from ...runtime.report import VideoFramePairs
-
-        frame_pairs = VideoFramePairs()
+        frame_pairs = report.VideoFramePairs()
         (result,) = super().run(_tap_frames(self.host, video, frame_pairs.add_source_frame), *values, **settings)
         _FRAME_PAIRS[result] = frame_pairs
         return (result,)
@@ -114,7 +113,6 @@ def _write_with_preview(host: Host, video: Any, write: Callable[[Any], dict[str,
 
 def _tap_frames(host: Host, video: Any, on_frame: Callable[[Frame], None]) -> Any:
     """Return the same video that calls ``on_frame`` with each frame that is read."""
-    from ...runtime.comfyui import map_video_value
     from ...runtime.media import VideoStream
 
     def tap_stream(stream: VideoStream, _: object) -> VideoStream:
@@ -126,17 +124,16 @@ def _tap_frames(host: Host, video: Any, on_frame: Callable[[Frame], None]) -> An
 
         return VideoStream(stream.info, iterate_frames, iterate_frames)
 
-    return map_video_value(video, host.progress, tap_stream)
+    return comfyui.map_video_value(video, host.progress, tap_stream)
 
 
 def _save_image_pairs(host: Host, images: Any, results: Any) -> list[dict[str, Any]]:
     from ...runtime.media import Size
-    from ...runtime.report import SourceSnapshot
 
     found: list[tuple[str, BeforeAfterPair]] = []
     for number, (image, result) in enumerate(zip(images[:MAX_IMAGES], results[:MAX_IMAGES], strict=True), 1):
         pixels = result.numpy()
-        before = SourceSnapshot(image.detach().float().cpu().numpy(), Size(pixels.shape[1], pixels.shape[0]))
+        before = report.SourceSnapshot(image.detach().float().cpu().numpy(), Size(pixels.shape[1], pixels.shape[0]))
         note = f"{number}" if len(images) > 1 else ""
         found += [(note, pair) for pair in before.make_pairs(pixels)]
     return _save_pairs(host, found)
@@ -145,21 +142,17 @@ def _save_image_pairs(host: Host, images: Any, results: Any) -> list[dict[str, A
 def _save_maps(host: Host, maps: Any) -> list[dict[str, str]]:
     from PIL import Image
 
-    from ...runtime.images import to_integers
-
     paths: list[Path] = []
     for pixels in maps[:MAX_IMAGES]:
-        image = Image.fromarray(to_integers(pixels.numpy(), 8))
+        image = Image.fromarray(images.to_integers(pixels.numpy(), 8))
         image.thumbnail((MAP_SIDE, MAP_SIDE), Image.Resampling.LANCZOS)
         paths.append(_save_image(host, "upscale8k/maps", image, "PNG", compress_level=1))
     return format_ui_files(host, "temp", paths)
 
 
 def _save_image(host: Host, prefix: str, image: Any, format_name: Literal["PNG", "JPEG"], **options: Any) -> Path:
-    from ...runtime.images import save_image, save_with_pillow
-
     path = host.output_path("temp", prefix, {"PNG": ".png", "JPEG": ".jpg"}[format_name])
-    return save_image(path, lambda temp: save_with_pillow(image, temp, format_name, **options), numbered=True)
+    return images.save_image(path, lambda temp: images.save_with_pillow(image, temp, format_name, **options), numbered=True)
 
 
 def _save_pairs(host: Host, pairs: list[tuple[str, BeforeAfterPair]]) -> list[dict[str, Any]]:

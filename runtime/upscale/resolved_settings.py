@@ -6,7 +6,6 @@ from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib import import_module
-from typing import NamedTuple
 
 import torch
 
@@ -144,64 +143,27 @@ def resolve_tiling(
     return choose_tiling(model, budget, tile=tile, halo=settings.halo, batch=settings.batch)
 
 
-class MergedSettings(NamedTuple):
-    """The inputs of a node combined with the settings on its wire."""
+def build_upscale_settings(
+    requested: TiledUpscaleSettings, forced_backend: str, settings: object, upscale_model: object
+) -> TiledUpscaleSettings:
+    """Return the inputs of a node, with values of ``settings`` for tile 0, batch 0, precision ``auto`` and backend ``auto``.
 
-    tile: int
-    batch: int
-    precision: Precision
-    backend: str
-
-
-def merge_settings(
-    settings: object, upscale_model: object, *, tile: int, batch: int, precision: Precision, backend: str
-) -> MergedSettings:
-    """Return the inputs of a node, with values of ``settings`` for 0, 0, ``auto`` and ``auto``.
-
-    The halo is never taken from settings, because each model has its own; nor tile and backend for a model that carries an
-    engine, which was built for both. Raises ``WorkflowError`` for a value that is not ``UpscaleSettings``.
+    ``forced_backend`` other than ``auto`` is that of the whole run and takes precedence. The halo is never taken from settings,
+    because each model has its own; nor tile and backend for a model that carries an engine, which was built for both. Raises
+    ``WorkflowError`` for a value that is not ``UpscaleSettings``.
     """
+    backend = requested.backend if forced_backend == "auto" else forced_backend
     if settings is None:
-        return MergedSettings(tile, batch or 1, precision, backend)
+        return replace(requested, batch=requested.batch or 1, backend=backend)
     if not isinstance(settings, UpscaleSettings):
         raise WorkflowError(
             f"The settings are a {type(settings).__name__}.", "Connect the first output of HW Probe.", input_name="settings"
         )
     has_engine = get_engine(upscale_model) is not None
-    return MergedSettings(
-        tile=tile if has_engine else tile or settings.tile_size,
-        batch=batch or settings.batch_size,
-        precision=settings.precision if precision == "auto" else precision,
+    return replace(
+        requested,
+        tile=requested.tile if has_engine else requested.tile or settings.tile_size,
+        batch=requested.batch or settings.batch_size,
+        precision=settings.precision if requested.precision == "auto" else requested.precision,
         backend=settings.backend if backend == "auto" and not has_engine else backend,
-    )
-
-
-def build_upscale_settings(
-    upscale_model: object,
-    target: str,
-    *,
-    device: str,
-    forced_backend: str,
-    tile: int,
-    halo: int,
-    batch: int,
-    precision: Precision,
-    linear: bool,
-    backend: str,
-    settings: object,
-    color_fix: ColorFix,
-) -> TiledUpscaleSettings:
-    """Return the settings of one node; ``forced_backend`` other than ``auto`` is that of the whole run and takes precedence."""
-    requested_backend = backend if forced_backend == "auto" else forced_backend
-    merged = merge_settings(settings, upscale_model, tile=tile, batch=batch, precision=precision, backend=requested_backend)
-    return TiledUpscaleSettings(
-        target=target,
-        device=device,
-        tile=merged.tile,
-        halo=halo,
-        batch=merged.batch,
-        precision=merged.precision,
-        linear=linear,
-        backend=merged.backend,
-        color_fix=color_fix,
     )

@@ -17,7 +17,7 @@ from upscale8k.runtime.hardware.calibration import load_calibration
 from upscale8k.runtime.hardware.detect import detect_machine
 from upscale8k.runtime.hardware.settings import UpscaleSettings
 from upscale8k.runtime.host import LocalHost
-from upscale8k.runtime.upscale.resolved_settings import MergedSettings, merge_settings
+from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings, build_upscale_settings
 
 OWN: dict[str, Any] = {"tile": 0, "batch": 0, "precision": "auto", "backend": "auto"}
 
@@ -70,18 +70,23 @@ def test_it_is_asked_again_only_when_the_machine_changes(host: LocalHost, monkey
     assert node.IS_CHANGED() != before
 
 
+def merge_settings(wired: object, model: object, **own: Any) -> tuple[Any, ...]:
+    merged = build_upscale_settings(TiledUpscaleSettings("8K", "cpu", **own), "auto", wired, model)
+    return merged.tile, merged.batch, merged.precision, merged.backend
+
+
 @pytest.mark.parametrize(
     ("own", "wired", "expected"),
     [
-        (OWN, None, MergedSettings(0, 1, "auto", "auto")),
-        ({**OWN, "batch": 4}, None, MergedSettings(0, 4, "auto", "auto")),
-        (OWN, settings(device="cuda"), MergedSettings(320, 3, "fp32", "torch")),
-        (OWN, settings(device="cpu"), MergedSettings(320, 3, "auto", "torch")),
-        (OWN, settings(fp16=True, backend="auto"), MergedSettings(320, 3, "auto", "auto")),
-        ({"tile": 64, "batch": 1, "precision": "bf16", "backend": "null"}, settings(), MergedSettings(64, 1, "bf16", "null")),
+        (OWN, None, (0, 1, "auto", "auto")),
+        ({**OWN, "batch": 4}, None, (0, 4, "auto", "auto")),
+        (OWN, settings(device="cuda"), (320, 3, "fp32", "torch")),
+        (OWN, settings(device="cpu"), (320, 3, "auto", "torch")),
+        (OWN, settings(fp16=True, backend="auto"), (320, 3, "auto", "auto")),
+        ({"tile": 64, "batch": 1, "precision": "bf16", "backend": "null"}, settings(), (64, 1, "bf16", "null")),
     ],
 )
-def test_own_values_go_before_settings(own: dict[str, Any], wired: object, expected: MergedSettings) -> None:
+def test_own_values_go_before_settings(own: dict[str, Any], wired: object, expected: tuple[Any, ...]) -> None:
     assert merge_settings(wired, object(), **own) == expected
 
 
@@ -90,7 +95,7 @@ def test_an_engine_keeps_the_tile_that_it_was_built_for(host: LocalHost, tmp_pat
 
     (model,) = get_node_classes(host)["UpscaleModel"]().run("realesr-animevideov3")
     carrier = attach_engine(model, AttachedEngine(tmp_path / "any.trt"))
-    assert merge_settings(settings(), carrier, **OWN) == MergedSettings(0, 3, "auto", "auto")
+    assert merge_settings(settings(), carrier, **OWN) == (0, 3, "auto", "auto")
 
 
 @pytest.mark.parametrize("wrong", ["{}", {"tile_size": 3}, 5])
