@@ -27,7 +27,10 @@ AT_TOOLTIP = (
     "Size of the map. The larger image is reduced by area in linear light, the smaller one is enlarged by a cubic, to that "
     "size."
 )
-TILE_TOOLTIP = "Tile of the upscaler in pixels of the reference; seams are searched on its grid. 0: no search."
+TILE_TOOLTIP = (
+    "Tile of the upscaler in pixels of the reference, to measure steps on its grid that are too small to be found. "
+    "Visible seams of any grid are found without it."
+)
 HALO_TOOLTIP = "Halo around each tile in pixels of the reference; Tiled Upscale uses 64 with most models. 0: none."
 JSON_TOOLTIP = "All numbers as JSON text."
 COLORMAP_CHOICES = [AUTO_COLORMAP, *COLORMAPS]

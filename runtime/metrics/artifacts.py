@@ -9,19 +9,19 @@ from ..media import Pixels, Size
 from .artifact_measures.banding import Banding, measure_banding
 from .artifact_measures.consistency import Consistency, measure_consistency
 from .artifact_measures.enlargement import Enlargement
+from .artifact_measures.local_faults import LocalFault, ReducedDifference, find_local_faults
 from .artifact_measures.noise import Noise, measure_noise
 from .artifact_measures.ringing import Ringing, measure_ringing
-from .artifact_measures.seams import Seams, measure_seams
+from .artifact_measures.seams import Seams, find_seams, measure_seams
 from .artifact_measures.spectrum import Spectrum, measure_spectrum
 from .metric_table import CONSISTENT_DB, METRICS_BY_KEY, SHARPENED_DB, SOFTENED_DB
 
-VISIBLE_RINGING = 0.25
-"""Share of the contrast of an edge. Bicubic overshoots by 0.03, Lanczos by 0.05, a model that restores blurred edges by 0.2."""
-VISIBLE_NOISE = 1.5
-"""8-bit steps above the noise of the reference."""
-VISIBLE_STEP, VISIBLE_SHARE = 0.75, 0.05
-VISIBLE_SEAM = METRICS_BY_KEY["seams"].visible
-"""8-bit steps: the eye averages along a straight line. Photographs without tiles measure up to 0.4 by chance."""
+VISIBLE_RINGING, VISIBLE_NOISE, VISIBLE_SHARE, VISIBLE_SEAM = (
+    METRICS_BY_KEY[key].visible for key in ("halo", "noise", "banding", "seams")
+)
+_VISIBLE_OVERSHOOT = 12.0
+"""8-bit steps: a lower overshoot is not visible, whatever its share of a faint edge."""
+VISIBLE_STEP = 0.75
 SEAM_RATIO = 1.3
 
 
@@ -38,11 +38,13 @@ class Artifacts:
     noise: Noise | None
     banding: Banding | None
     seams: Seams | None
+    local: tuple[LocalFault, ...] = ()
+    """Faults of a part of the image."""
 
     @property
     def sentences(self) -> tuple[str, ...]:
         """The visible artifacts, one sentence each; a single sentence if there are none."""
-        return tuple(_describe_findings(self)) or ("No visible halos, noise, bands or seams.",)
+        return tuple(_describe_findings(self)) or ("No visible ringing, noise, bands, seams, local grain or color cast.",)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -64,7 +66,7 @@ def _keep_json_keys(fields: list[tuple[str, Any]]) -> dict[str, Any]:
 def measure_artifacts(reference: Pixels, image: Pixels, tile: int = 0, halo: int = 0) -> Artifacts:
     """Measure all artifacts of one pair. ``tile`` and ``halo`` are those of the upscaler in pixels of the reference.
 
-    Seams are not measured for a tile of 0.
+    Seams are searched at any position; with a tile, steps on its grid too small to be found are measured as well.
 
     Raises:
         WorkflowError: ``tile`` or ``halo`` is negative, or ``pair_images`` raises it.
@@ -74,6 +76,8 @@ def measure_artifacts(reference: Pixels, image: Pixels, tile: int = 0, halo: int
             f"tile is {tile} and halo {halo}; they cannot be negative.", "Give those of the upscaler, or 0 for no tiles."
         )
     enlargement = Enlargement.from_images(reference, image)
+    difference = ReducedDifference.measure(enlargement.pair)
+    on_grid = measure_seams(enlargement, tile, halo) if tile else None
     return Artifacts(
         enlargement.size,
         enlargement.ratio,
@@ -82,14 +86,15 @@ def measure_artifacts(reference: Pixels, image: Pixels, tile: int = 0, halo: int
         measure_spectrum(enlargement),
         measure_noise(enlargement),
         measure_banding(enlargement),
-        measure_seams(enlargement, tile, halo) if tile else None,
+        find_seams(difference.luma) or on_grid,
+        find_local_faults(enlargement, difference),
     )
 
 
 def _describe_findings(found: Artifacts) -> Iterator[str]:
     ringing, noise, banding, seams = found.halo, found.noise, found.banding, found.seams
-    if ringing and ringing.relative >= VISIBLE_RINGING:
-        yield f"Halos: edges overshoot by {ringing.height:.0f} of 255 steps, {ringing.relative:.0%} of their contrast."
+    if ringing and ringing.relative >= VISIBLE_RINGING and ringing.height >= _VISIBLE_OVERSHOOT:
+        yield f"Ringing: edges overshoot by {ringing.height:.0f} of 255 steps, {ringing.relative:.0%} of their contrast: halos."
     if found.consistency.psnr_db < CONSISTENT_DB:
         error, decibels = found.consistency.rmse, found.consistency.psnr_db
         yield f"Differs from the source: after reduction by {error:.1f} of 255 steps ({decibels:.0f} dB)."
@@ -103,4 +108,14 @@ def _describe_findings(found: Artifacts) -> Iterator[str]:
     if banding and banding.share >= VISIBLE_SHARE and banding.step >= VISIBLE_STEP:
         yield f"Banding: bands {banding.step:.1f} of 255 steps apart in {banding.share:.0%} of the smooth area."
     if seams and seams.height >= VISIBLE_SEAM and seams.ratio >= SEAM_RATIO:
-        yield f"Seams: tiles differ by {seams.height:.1f} of 255 steps at their edges."
+        yield f"Seams: tiles differ by {seams.height:.1f} of 255 steps at their edges{_format_places(seams)}."
+    yield from (fault.sentence for fault in found.local)
+
+
+def _format_places(seams: Seams) -> str:
+    """Return where seams were found, at most four positions per direction."""
+    parts: list[str] = []
+    for axis, lines in (("x", seams.columns), ("y", seams.rows)):
+        if lines:
+            parts.append(f"{axis} {', '.join(map(str, lines[:4]))}{' ...' if len(lines) > 4 else ''}")
+    return f", at {' and '.join(parts)} in pixels of the source" if parts else ""

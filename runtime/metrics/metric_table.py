@@ -24,8 +24,8 @@ GROUPS: tuple[Group, ...] = ("True to the original", "True to the source", "Deta
 
 CONSISTENT_DB = 32.0
 """Below it a result differs from its source; x4plus has 30 to 40 dB, interpolation more than 40."""
-SHARPENED_DB, SOFTENED_DB = 3.0, -3.0
-"""Gain of the finest octave of the source. True originals have up to 1.9 dB against their own reduction."""
+SHARPENED_DB, SOFTENED_DB = 3.5, -3.0
+"""Gain of the finest octave of the source. True originals have up to 3.2 dB against their own reduction."""
 
 
 class Cost(Protocol):
@@ -222,7 +222,7 @@ METRICS = (
         formatter=_format_percent,
         summarize=_mean(lambda one: one.artifacts.halo and one.artifacts.halo.relative),
         better="low",
-        visible=0.10,
+        visible=0.15,
         goodness=_prefer_low,
         notable_difference=0.1,
         output="halo",
@@ -261,7 +261,7 @@ METRICS = (
         formatter=lambda value: f"{value:+.2f}",
         summarize=_mean(lambda one: one.artifacts.noise and one.artifacts.noise.image - one.artifacts.noise.reference),
         better="low",
-        visible=0.5,
+        visible=1.5,
         goodness=_prefer_low,
         output="noise",
         output_tooltip="Noise where the original is flat, in 8-bit steps.",

@@ -13,6 +13,8 @@ _CRISP_STEPS = 3.0
 _NOTABLE_DISTANCE = 0.02
 """Of LPIPS and DISTS."""
 _CLOSE_SCORE = 0.05
+_NOTABLE_NOISE = 0.5
+"""8-bit steps against the baselines, which are softer than any visible noise."""
 
 NO_TRUTH = (
     "Without the original nothing tells restored detail from invention, and agreement with the source rewards doing nothing, "
@@ -40,6 +42,7 @@ def _iterate_findings(row: ModelSummary, rows: Sequence[ModelSummary]) -> Iterat
         yield f"{banding:.0%} of the smooth area has become steps: bands can be seen."
     if (seams := _get_visible(row, "seams")) is not None:
         yield f"Tiles differ by {seams:.2f} steps at their edges: seams can be seen."
+    yield from row.local
     if row.values["speed"] is not None:
         yield _describe_speed(row, rows)
 
@@ -85,16 +88,16 @@ def _describe_detail(row: ModelSummary, rows: Sequence[ModelSummary]) -> Iterato
 
 def _describe_noise(row: ModelSummary, rows: Sequence[ModelSummary]) -> Iterator[str]:
     """Compare with the baselines, because any enlargement spreads a noisy pixel over several."""
-    noise, visible = row.values["noise"], METRICS_BY_KEY["noise"].visible
+    noise = row.values["noise"]
     baseline_values = [value for other in rows if other.model.baseline and (value := other.values["noise"]) is not None]
     if noise is None or row.model.baseline:
         return
-    if noise >= visible:
+    if noise >= METRICS_BY_KEY["noise"].visible:
         yield f"Flat areas are noisier than in the source by {noise:.1f} steps."
-    elif baseline_values and noise - max(baseline_values) >= visible:
+    elif baseline_values and noise - max(baseline_values) >= _NOTABLE_NOISE:
         more = noise - max(baseline_values)
         yield f"Flat areas are noisier than in a plain enlargement by {more:.1f} steps: grain was kept or sharpened."
-    elif baseline_values and min(baseline_values) - noise >= visible:
+    elif baseline_values and min(baseline_values) - noise >= _NOTABLE_NOISE:
         less = min(baseline_values) - noise
         yield f"Flat areas are cleaner than in a plain enlargement by {less:.1f} steps: noise was removed."
 

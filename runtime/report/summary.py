@@ -17,6 +17,8 @@ class ModelSummary:
     """By the key of a metric. None: no crop has such a number."""
     scores: dict[str, float] = field(default_factory=dict[str, float])
     """By the key of a score of another library."""
+    local: tuple[str, ...] = ()
+    """Sentences about faults in a part of a crop."""
 
     def as_dict(self) -> dict[str, Any]:
         """Return the numbers for JSON, without the model."""
@@ -39,6 +41,7 @@ def summarize_model(model: ComparedModel, results: Sequence[MeasuredCrop]) -> Mo
         model,
         {metric.key: metric.summarize(results) for metric in METRICS},
         {key: value for key, value in scores.items() if value is not None},
+        tuple(fault.sentence for result in results for fault in result.artifacts.local),
     )
 
 

@@ -229,7 +229,7 @@ def test_seams_grow_with_their_height(photograph: np.ndarray) -> None:
 
 
 DAMAGES = {
-    "Halos": lambda cubic: cubic + 2 * (cubic - cv2.GaussianBlur(cubic, (0, 0), 4)),
+    "Ringing": lambda cubic: cubic + 2 * (cubic - cv2.GaussianBlur(cubic, (0, 0), 4)),
     "Oversharpened": lambda cubic: cubic + 2 * (cubic - cv2.GaussianBlur(cubic, (0, 0), 4)),
     "Soft": lambda cubic: cv2.GaussianBlur(cubic, (0, 0), 4),
     "Differs from the source": lambda cubic: np.roll(cubic, 6, axis=1),
@@ -245,6 +245,52 @@ def test_what_was_done_to_an_image_is_said_of_it(word: str, photograph: np.ndarr
     sentences = measure_artifacts(photograph, damaged, 64).sentences
     assert any(sentence.startswith(word) for sentence in sentences)
     assert not any(sentence.startswith(word) for sentence in measure_artifacts(photograph, cubic, 64).sentences)
+
+
+@pytest.mark.parametrize(("pitch", "phase"), [(200, (0, 0)), (256, (70, 130)), (308, (11, 255))])
+def test_seams_of_any_tiler_are_found_where_they_are(pitch: int, phase: tuple[int, int], photograph: np.ndarray) -> None:
+    """Foreign grids with unknown phases: no tile is given."""
+    cubic = enlarged(photograph, Image.Resampling.BICUBIC)
+    rows, columns = ((np.arange(length) + start) // pitch for length, start in zip(cubic.shape[:2], phase, strict=True))
+    board = ((rows[:, None] + columns) % 2)[:, :, None] * 3 * STEP
+    seams = measure_artifacts(photograph, np.clip(cubic + board, 0, 1).astype(np.float32)).seams
+    assert seams
+    assert seams.height == pytest.approx(3, rel=0.2)
+    for found, tiles in ((seams.columns, columns), (seams.rows, rows)):
+        true = (np.flatnonzero(np.diff(tiles)) + 1) / 4
+        assert found
+        assert all(np.abs(true - line).min() <= 1.5 for line in found)
+    assert measure_artifacts(photograph, cubic).seams is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "word", "strength"), [("grain", "Grain or invented texture (hallucination)", 10.0), ("cast", "Color cast", 11.0)]
+)
+def test_a_fault_of_a_part_is_named_with_its_place(kind: str, word: str, strength: float) -> None:
+    photograph = data.coffee()[100:292, 100:292].astype(np.float32) / 255
+    cubic = enlarged(photograph, Image.Resampling.BICUBIC)
+    damaged = cubic.copy()
+    part = damaged[:256, :256]
+    part += RNG.normal(0, 10 * STEP, part.shape[:2])[:, :, None] if kind == "grain" else np.array([0, 12, -12]) * STEP
+    found = measure_artifacts(photograph, np.clip(damaged, 0, 1))
+    (fault,) = [one for one in found.local if one.kind == kind]
+    x, y, right, bottom = (edge * 4 for edge in (fault.region.x, fault.region.y, fault.region.right, fault.region.bottom))
+    shared = max(min(right, 256) - x, 0) * max(min(bottom, 256) - y, 0)
+    assert shared / ((right - x) * (bottom - y) + 256 * 256 - shared) > 0.6
+    assert fault.strength == pytest.approx(strength, rel=0.6)
+    assert any(sentence.startswith(word) and "of the source" in sentence for sentence in found.sentences)
+    assert not measure_artifacts(photograph, cubic).local
+
+
+def test_a_perfect_result_passes() -> None:
+    """True originals against their own reduction, which the report used to call halos and sharpening."""
+    from upscale8k.runtime.metrics.fidelity import Degradation
+
+    for name in ("astronaut", "coffee", "chelsea", "grass"):
+        image = np.asarray(getattr(data, name)(), np.float32) / 255
+        original = np.repeat(image[:256, :256, None], 3, 2) if image.ndim == 2 else np.ascontiguousarray(image[:256, :256])
+        (sentence,) = measure_artifacts(Degradation().reduce(original, 4), original).sentences
+        assert sentence.startswith("No visible ringing"), (name, sentence)
 
 
 def test_the_report_is_json(photograph: np.ndarray) -> None:

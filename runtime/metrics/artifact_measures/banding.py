@@ -16,7 +16,8 @@ _WINDOW = 64
 SMOOTH_RANGE = 24.0
 """8-bit steps: a window of the reference with a larger range is not smooth."""
 
-_MIN_STEP = 0.75
+_MIN_STEP, _MAX_STEP = 0.75, 8.5
+"""8-bit steps: higher stairs are edges of the picture, such as the facets of a drawing."""
 _MIN_FLAT_SHARE = 0.75
 _OVER_STEPS, _OVER_STEEPEST = 1.5, 1.2
 
@@ -48,7 +49,7 @@ def measure_banding(enlargement: Enlargement) -> Banding | None:
     for image, reference_range, min_step in _iter_windows(enlargement):
         height, still_share = _measure_staircase(image)
         is_smooth = reference_range <= SMOOTH_RANGE
-        found = is_smooth & (still_share >= _MIN_FLAT_SHARE) & (height >= min_step)
+        found = is_smooth & (still_share >= _MIN_FLAT_SHARE) & (height >= min_step) & (height <= _MAX_STEP)
         smooth += int(is_smooth.sum())
         banded += int(found.sum())
         steps += float(height[found].sum())

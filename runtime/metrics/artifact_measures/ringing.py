@@ -14,8 +14,14 @@ from .enlargement import Enlargement
 EDGE_SLOPE = 12.0
 """8-bit steps per pixel of the reference: the minimum slope of an edge."""
 
-_RINGING_RADIUS = 3
+_RINGING_RADIUS = 4
 """Distance from an edge, in pixels of the reference, up to which ringing is searched."""
+
+_PLATEAU_RANGE = 6.0
+"""8-bit steps: the maximum range of a 3x3 window of the reference that is flat."""
+
+
+_MIN_EDGES = 30
 
 
 @dataclass(frozen=True)
@@ -29,26 +35,30 @@ class Ringing:
 
 
 def measure_ringing(enlargement: Enlargement) -> Ringing | None:
-    """Measure ringing. None if the reference has no edges.
+    """Measure ringing. None if the reference has fewer than 30 pixels of edges with flat ground beside them.
 
-    The overshoot of a pixel is its distance from the range of the reference in the 3x3 pixels around it. An edge counts with
-    the maximum overshoot within three pixels. Like the full-reference ringing measure of P. Marziliano, F. Dufaux, S. Winkler,
-    T. Ebrahimi, "Perceptual blur and ringing metrics: application to JPEG2000", Signal Processing: Image Communication 19 (2),
-    2004, this examines both sides of the edges of the reference. It measures height instead of energy, so that the result can
-    be verified on an image with a known halo.
+    The overshoot of a pixel is its distance from the range of the reference in the 3x3 pixels around it. An edge counts
+    with the maximum overshoot within four pixels, on the flat ground beside it only: in texture any detail that the
+    reference cannot hold leaves that range, in a true original too. Like the full-reference ringing measure of P.
+    Marziliano, F. Dufaux, S. Winkler, T. Ebrahimi, "Perceptual blur and ringing metrics: application to JPEG2000", Signal
+    Processing: Image Communication 19 (2), 2004, this examines both sides of the edges of the reference. It measures height
+    instead of energy, so that the result can be verified on an image with a known halo.
     """
     heights = contrasts = edges = 0.0
     for top, bottom in enlargement.iter_strips():
         first, last = max(top - _RINGING_RADIUS - 1, 0), min(bottom + _RINGING_RADIUS + 1, enlargement.cells.height)
         reference = enlargement.read_reference_luma(first, last)
         inside = slice(top - first, bottom - first)
-        edge = (compute_slope(reference) * STEPS >= EDGE_SLOPE)[inside]
-        height = _dilate(_measure_overshoot(enlargement, reference, first, last), _RINGING_RADIUS)[inside]
+        plateau = _erode(_dilate(reference, 1) - _erode(reference, 1), 1) * STEPS <= _PLATEAU_RANGE
+        near_plateau = _dilate(plateau.astype(np.float32), 1) > 0
+        edge = ((compute_slope(reference) * STEPS >= EDGE_SLOPE) & near_plateau)[inside]
+        overshoot = np.where(plateau, _measure_overshoot(enlargement, reference, first, last), np.float32(0))
+        height = _dilate(overshoot, _RINGING_RADIUS)[inside]
         contrast = (_dilate(reference, _RINGING_RADIUS) - _erode(reference, _RINGING_RADIUS))[inside]
         heights += float(height[edge].sum(dtype=np.float64)) * STEPS
         contrasts += float(contrast[edge].sum(dtype=np.float64)) * STEPS
         edges += int(edge.sum())
-    return Ringing(heights / edges, heights / contrasts, int(edges)) if edges else None
+    return Ringing(heights / edges, heights / contrasts, int(edges)) if edges >= _MIN_EDGES else None
 
 
 def _measure_overshoot(enlargement: Enlargement, reference: Floats, top: int, bottom: int) -> Floats:

@@ -23,6 +23,13 @@ _KEPT_SHARE = 0.9
 
 _MAX_RATIO = 1000.0
 
+_SEGMENT_CELLS, _REACH = 32, 6
+"""Of the search for unknown grids, in pixels of the reference: length of a segment, and how far both sides are averaged."""
+_SEEN_STEP, _SEEN_RATIO, _SEEN_COVER = 1.0, 4.0, 0.6
+"""A line is a seam from this step in 8-bit steps, this multiple of the lines around it, and this part of its segments on."""
+_NEIGHBOURS = 24
+"""Lines on each side that a line is compared with."""
+
 
 @dataclass(frozen=True)
 class Seams:
@@ -31,6 +38,9 @@ class Seams:
     height: float
     ratio: float
     cuts: int
+    columns: tuple[int, ...] = ()
+    rows: tuple[int, ...] = ()
+    """Where seams were found, in pixels of the reference; empty if only a given grid was measured."""
 
 
 def measure_seams(enlargement: Enlargement, tile: int, halo: int = 0) -> Seams | None:
@@ -93,3 +103,44 @@ def _compute_jump(a: Floats, b: Floats, c: Floats, d: Floats) -> NDArray[np.floa
 def _compute_mean_square(jumps: Sequence[NDArray[np.float64]]) -> float:
     squares = np.sort(np.square(np.concatenate(list(jumps))))
     return float(squares[: max(ceil(len(squares) * _KEPT_SHARE), 1)].mean()) if len(squares) else 0.0
+
+
+def find_seams(difference: Floats) -> Seams | None:
+    """Find the seams of an unknown tiler in (h, w), the reduced image minus its reference in 8-bit steps. None without seams.
+
+    Tiles shift whole areas against the reference, and the picture itself cancels. For every line the mean of six pixels before
+    it is subtracted from that of six behind it, per segment of 32 pixels. A line is a seam if its median step is a local
+    maximum, stands out from the lines around it and is there along most of the line, which no edge of a picture is.
+    """
+    columns, rows = _find_shifted_lines(difference), _find_shifted_lines(np.ascontiguousarray(difference.T))
+    found = [*columns, *rows]
+    if not found:
+        return None
+    heights, ratios = ([line[key] for line in found] for key in (1, 2))
+    places = [tuple(int(line[0]) for line in lines) for lines in (columns, rows)]
+    return Seams(float(np.median(heights)), float(min(np.median(ratios), _MAX_RATIO)), len(found), *places)
+
+
+def _find_shifted_lines(difference: Floats) -> list[tuple[int, float, float]]:
+    """Return position, step and ratio of every vertical seam."""
+    height, width = difference.shape
+    count = width - 2 * _REACH + 1
+    if count < _REACH:
+        return []
+    segments = max(height // _SEGMENT_CELLS, 1)
+    rows = np.linspace(0, height, segments + 1).astype(np.intp)
+    means = np.add.reduceat(difference, rows[:-1], axis=0, dtype=np.float64) / np.diff(rows)[:, None]
+    sums = np.concatenate([np.zeros((segments, 1)), np.cumsum(means, axis=1)], axis=1)
+    before, behind = (
+        sums[:, start + _REACH : start + _REACH + count] - sums[:, start : start + count] for start in (0, _REACH)
+    )
+    jumps = np.abs(behind - before) / _REACH
+    step = np.median(jumps, axis=0)
+    windows = np.lib.stride_tricks.sliding_window_view(
+        np.pad(step, _NEIGHBOURS, mode="reflect" if count > _NEIGHBOURS else "edge"), 2 * _NEIGHBOURS + 1
+    )
+    ratio = step / np.maximum(np.median(windows, axis=1), 0.15)
+    cover = (jumps > np.maximum(0.6 * _SEEN_STEP, 2.5 * np.median(jumps, axis=1, keepdims=True))).mean(axis=0)
+    peak = step >= np.lib.stride_tricks.sliding_window_view(np.pad(step, _REACH, mode="edge"), 2 * _REACH + 1).max(axis=1)
+    seen = peak & (step >= _SEEN_STEP) & (ratio >= _SEEN_RATIO) & (cover >= _SEEN_COVER)
+    return [(int(line) + _REACH, float(step[line]), float(ratio[line])) for line in np.flatnonzero(seen)]

@@ -1,0 +1,146 @@
+"""Faults that fill only a part of an image: grain or texture that only one region has, and a color cast of a region."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import cast
+
+import cv2
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ...media import Floats, Region
+from ..delta_e import ciede2000, lab_from_srgb
+from ..luma import STEPS, compute_luma
+from ..pairing import ImagePair
+from .enlargement import Enlargement
+
+BLOCK = 16
+"""Side of a block in pixels of the reference."""
+
+_MIN_BLOCKS, _MIN_SHARE = 4, 0.02
+"""A fault fills at least this many connected blocks and this share of the image."""
+
+VISIBLE_GRAIN, _GRAIN_FACTOR = 4.0, 2.5
+"""8-bit steps of detail finer than the reference, and how many times what the image has elsewhere on such ground."""
+
+VISIBLE_CAST, _CAST_FACTOR = 1.5, 2.0
+"""CIEDE2000 of a block's mean color, and how many times that of the median block."""
+
+
+@dataclass(frozen=True)
+class LocalFault:
+    """``strength``: 8-bit steps of detail, or CIEDE2000, on average in ``region``, which is in pixels of the reference."""
+
+    kind: str
+    strength: float
+    region: Region
+
+    @property
+    def sentence(self) -> str:
+        """The fault and its place."""
+        place = f"in the region {self.region.width}x{self.region.height}+{self.region.x}+{self.region.y} of the source"
+        if self.kind == "cast":
+            return f"Color cast: Delta E (ΔE2000) {self.strength:.1f} {place}."
+        return f"Grain or invented texture (hallucination): {self.strength:.1f} of 255 steps {place}, and not elsewhere."
+
+
+@dataclass(frozen=True, eq=False)
+class ReducedDifference:
+    """An image reduced to its reference."""
+
+    luma: Floats
+    """(h, w) image minus reference, in 8-bit steps."""
+    color: Floats
+    """(rows, columns) CIEDE2000 of the mean colors of whole blocks."""
+
+    @classmethod
+    def measure(cls, pair: ImagePair) -> ReducedDifference:
+        """Read a pair once."""
+        size = pair.size
+        luma = np.empty((size.height, size.width), np.float32)
+        rows, columns = size.height // BLOCK, size.width // BLOCK
+        means = np.zeros((2, rows, columns, 3))
+        for strip in pair.iter_strips():
+            sides = [np.broadcast_to(side, (*side.shape[:2], 3)) for side in (strip.reference, strip.image)]
+            luma[strip.rows] = (compute_luma(np.array(sides[1])) - compute_luma(np.array(sides[0]))) * STEPS
+            whole = min(strip.rows.stop, rows * BLOCK) - strip.rows.start
+            if whole > 0 and columns:
+                index = np.arange(strip.rows.start, strip.rows.start + whole) // BLOCK
+                for total, side in zip(means, sides, strict=True):
+                    parts = side[:whole, : columns * BLOCK].reshape(whole, columns, BLOCK, 3).mean(axis=2)
+                    np.add.at(total, index, parts / BLOCK)
+        reference, image = (lab_from_srgb(side.astype(np.float32)) for side in means)
+        color = ciede2000(reference, image) if rows and columns else torch.zeros(rows, columns)
+        return cls(luma, np.asarray(color.numpy(), np.float32))
+
+
+def find_local_faults(enlargement: Enlargement, difference: ReducedDifference) -> tuple[LocalFault, ...]:
+    """Find the worst region of each kind: at least four connected blocks of 16x16 pixels of the reference.
+
+    Grain: variance within the pixels of the reference, which the reference cannot hold, against what the image has elsewhere on
+    ground with the same slope of the reference. Cast: the mean color of blocks.
+    """
+    faults: list[LocalFault] = []
+    if enlargement.ratio > 1 and min(difference.color.shape, default=0):
+        fine, limit = _measure_fine_detail(enlargement)
+        faults += _find_region("grain", fine, fine >= np.maximum(VISIBLE_GRAIN, limit))
+    color = difference.color
+    if color.size:
+        faults += _find_region("cast", color, color >= max(VISIBLE_CAST, _CAST_FACTOR * float(np.median(color))))
+    return tuple(faults)
+
+
+def _measure_fine_detail(enlargement: Enlargement) -> tuple[Floats, Floats]:
+    """Return per block the detail finer than the reference, and up to how much is usual there, both in steps.
+
+    An edge that is restored to a step varies by its slope within a pixel.
+    """
+    cells = enlargement.cells
+    rows, columns = cells.height // BLOCK, cells.width // BLOCK
+    fine, slope = np.zeros((rows, columns), np.float32), np.zeros((rows, columns), np.float32)
+    first_column, first_row = enlargement.first_column[: columns * BLOCK + 1], enlargement.first_row
+    for row in range(rows):
+        top, bottom = row * BLOCK, (row + 1) * BLOCK
+        image = enlargement.read_image_luma(int(first_row[top]), int(first_row[bottom]))[:, : int(first_column[-1])] * STEPS
+        starts = first_row[top:bottom] - first_row[top]
+        counts = np.outer(np.diff(first_row[top : bottom + 1]), np.diff(first_column))
+        sums, squares = (
+            np.add.reduceat(np.add.reduceat(part, first_column[:-1], axis=1), starts, axis=0) / counts
+            for part in (image.astype(np.float64), np.square(image, dtype=np.float64))
+        )
+        variance = np.maximum(squares - np.square(sums), 0)
+        reference = enlargement.read_reference_luma(top, bottom)[:, : columns * BLOCK].astype(np.float64) * STEPS
+        squared_slope = np.square(np.gradient(reference, axis=0)) + np.square(np.gradient(reference, axis=1))
+        slope[row] = np.sqrt(_average_blocks(squared_slope))
+        # A ramp of slope g varies by g^2 / 12 within a pixel.
+        fine[row] = np.sqrt(np.maximum(_average_blocks(variance - squared_slope / 6), 0))
+    return fine, np.maximum(_GRAIN_FACTOR * _fit_usual(fine, slope), slope)
+
+
+def _average_blocks(row: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the means of (BLOCK, columns * BLOCK) per block."""
+    return row.reshape(BLOCK, -1, BLOCK).mean(axis=(0, 2))
+
+
+def _fit_usual(fine: Floats, slope: Floats) -> Floats:
+    """Return for each block the median of ``fine`` over the blocks of the nearest ranks of ``slope``."""
+    order = np.argsort(slope, axis=None)
+    group = max(order.size // 8, 1)
+    ranked, usual = fine.ravel()[order], np.empty(order.size, np.float32)
+    for start in range(0, order.size, group):
+        nearest = ranked[max(start - group // 2, 0) : start + group + group // 2]
+        usual[order[start : start + group]] = np.median(nearest)
+    return usual.reshape(fine.shape)
+
+
+def _find_region(kind: str, values: Floats, visible: NDArray[np.bool_]) -> list[LocalFault]:
+    """Return the largest connected part of ``visible``, if it is large enough."""
+    _, labels, stats, _ = cv2.connectedComponentsWithStats(visible.astype(np.uint8), connectivity=8)
+    areas = cast("NDArray[np.int32]", stats)[1:, cv2.CC_STAT_AREA]
+    if not len(areas) or areas.max() < max(_MIN_BLOCKS, _MIN_SHARE * visible.size):
+        return []
+    worst = 1 + int(areas.argmax())
+    x, y, width, height = (int(stats[worst, key]) * BLOCK for key in range(4))
+    return [LocalFault(kind, float(values[labels == worst].mean()), Region(x, y, width, height))]
