@@ -17,7 +17,7 @@ SMOOTH_RANGE = 24.0
 """8-bit steps: a window of the reference with a larger range is not smooth."""
 
 _MIN_STEP, _MAX_STEP = 0.75, 8.5
-"""8-bit steps: higher stairs are edges of the picture, such as the facets of a drawing."""
+"""8-bit steps: higher stairs are edges of the content, such as the facets of a drawing."""
 _MIN_FLAT_SHARE = 0.75
 _OVER_STEPS, _OVER_STEEPEST = 1.5, 1.2
 

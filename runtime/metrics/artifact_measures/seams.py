@@ -108,9 +108,9 @@ def _compute_mean_square(jumps: Sequence[NDArray[np.float64]]) -> float:
 def find_seams(difference: Floats) -> Seams | None:
     """Find the seams of an unknown tiler in (h, w), the reduced image minus its reference in 8-bit steps. None without seams.
 
-    Tiles shift whole areas against the reference, and the picture itself cancels. For every line the mean of six pixels before
+    Tiles shift whole areas against the reference, and the image itself cancels. For every line the mean of six pixels before
     it is subtracted from that of six behind it, per segment of 32 pixels. A line is a seam if its median step is a local
-    maximum, stands out from the lines around it and is there along most of the line, which no edge of a picture is.
+    maximum, stands out from the lines around it and is there along most of the line, which no edge of an image is.
     """
     columns, rows = _find_shifted_lines(difference), _find_shifted_lines(np.ascontiguousarray(difference.T))
     found = [*columns, *rows]
