@@ -271,6 +271,10 @@ def _reject_unsupported_tiff(spec: oiio.ImageSpec, photometric: int) -> None:
     if compression not in _SUPPORTED_TIFF_COMPRESSIONS:
         name = spec.get_string_attribute("compression") or "unknown"
         raise ImageFormatError(f"its compression is {name} (number {compression})", "Save it with LZW or Deflate.")
+    if compression == 7 and spec.alpha_channel >= 0:  # OpenImageIO reads it through libtiff, which multiplies color by alpha
+        raise ImageFormatError("it is compressed as JPEG and has transparency", "Save it with LZW or Deflate.")
+    if spec.format.basetype == oiio.DOUBLE and spec.tile_width:  # OpenImageIO 3.2 returns memory that was never written
+        raise ImageFormatError("its tiles are 64-bit floats", "Save it in strips, or as 32-bit floats.")
     color = _UNSUPPORTED_TIFF_COLORS.get(photometric)
     if color:
         raise ImageFormatError(f"its colors are {color}", "Save it as RGB.")
