@@ -13,7 +13,7 @@ their ratios are printed, losses included.
 * ``gpu_speed``          an NVIDIA GPU: our way to run a model and ComfyUI's
 * ``halo``               the error next to a cut by halo
 * ``workers``            the processes of ``image``, ``video`` and ``peers``; ``worker_jobs`` starts them
-* ``measure``            time and peak memory; ``synthetic`` the test images
+* ``measure``            time and peak memory, and the test images
 """
 
 # pyright: reportUnusedImport=false

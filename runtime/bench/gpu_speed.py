@@ -16,7 +16,7 @@ from ..errors import HardwareMissing
 from ..models import Descriptor, UpscaleModel
 from ..progress import open_silent_progress
 from ..upscale import TiledUpscaleSettings, TorchBackend, resolve_precision, resolve_settings, upscale_batch
-from .synthetic import compute_psnr, make_test_image
+from .measure import compute_psnr, make_test_image
 from .worker_jobs import parse_size
 
 MACS_PER_PIXEL = {"realesrgan-x4plus": 17_926_848, "realesr-animevideov3": 619_200}

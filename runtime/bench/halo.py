@@ -17,8 +17,8 @@ from ..images import read_image_file
 from ..media import Size
 from ..models import UpscaleModel
 from ..upscale import Backend, open_backend, resolve_device
+from .measure import Pixels, compute_psnr, make_test_image
 from .model_speed import load_or_generate
-from .synthetic import Pixels, compute_psnr, make_test_image
 
 HALOS = (0, 8, 16, 24, 32, 48, 64, 80, 96, 128)
 SEAM_COLUMNS = 8

@@ -14,7 +14,7 @@ from PIL import Image
 from ..hardware import count_usable_cores
 from ..images import save_with_pillow
 from ..models import FoundModel
-from .synthetic import compute_psnr, make_test_pattern
+from .measure import compute_psnr, make_test_pattern
 from .worker_jobs import parse_size, read_comfyui_version, run_worker, write_job, write_weights
 
 WORKER = Path(__file__).parent / "workers" / "image_worker.py"

@@ -1,4 +1,4 @@
-"""Measure time and peak memory of a block of code, and describe the machine that it runs on."""
+"""Measure time and peak memory of a block of code, describe the machine, and make the test images."""
 
 import ctypes
 import datetime
@@ -9,12 +9,16 @@ import time
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from math import inf, log10
 from typing import Any
 
+import numpy as np
 import psutil
 import torch
+from numpy.typing import NDArray
 
 from ..hardware import Gpu, Machine, PeakSampler, detect_machine
+from ..media import Size
 
 _INTERVAL_SECONDS = 0.005
 """Seconds between two memory samples; a layer that matters takes longer."""
@@ -97,3 +101,27 @@ def _format_machine(detected: Machine, gpu: Gpu | None) -> str:
 def format_now() -> str:
     """Return the local time, to the minute."""
     return datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
+
+
+Pixels = NDArray[np.float32]
+
+
+def make_test_pattern(size: Size, frame: int = 0, *, noise: float = 0.05, seed: int = 8) -> NDArray[np.float64]:
+    """Return (H, W, 3) in 0..1 with edges, gradients and noise. Each ``frame`` of a video moves the pattern by 3 pixels."""
+    y, x = np.mgrid[0 : size.height, 0 : size.width].astype(np.float32)
+    moved_x = x + 3 * frame
+    rings = np.sin((moved_x**2 + y**2) / 4000)
+    waves = np.sin(moved_x / 17) * np.cos(y / 23)
+    colors = np.stack([rings, waves, x / size.width * 2 - 1], axis=2) * 0.45 + 0.5
+    return np.clip(colors + np.random.default_rng(seed).normal(0, noise, colors.shape), 0, 1)
+
+
+def make_test_image(size: Size) -> Pixels:
+    """Return the test pattern as float32."""
+    return make_test_pattern(size).astype(np.float32)
+
+
+def compute_psnr(first: NDArray[Any], second: NDArray[Any], peak: float = 1.0, *, if_equal: float = inf) -> float:
+    """Return the PSNR of two arrays in dB, relative to ``peak``; ``if_equal`` if they are equal."""
+    mean_square = float(np.mean(np.square(np.subtract(first, second, dtype=np.float32)), dtype=np.float64))
+    return 10 * log10(peak**2 / mean_square) if mean_square > 0 else if_equal

@@ -39,8 +39,7 @@ from ..upscale import (
     upscale_image,
 )
 from .benchmark_results import BenchmarkCase, BenchmarkResults, BenchmarkRow
-from .measure import ResourceCost, describe_machine, format_now, measure_cost
-from .synthetic import Pixels, make_test_image
+from .measure import Pixels, ResourceCost, describe_machine, format_now, make_test_image, measure_cost
 from .worker_jobs import parse_size
 
 MAX_RESULT_PIXELS = 1_000_000_000

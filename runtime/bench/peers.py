@@ -18,7 +18,7 @@ from ..hardware import get_installed_version
 from ..media import Size
 from ..models import FoundModel, find_dependency_weights
 from ..paths import SAMPLE_IMAGE
-from .synthetic import compute_psnr
+from .measure import compute_psnr
 from .worker_jobs import parse_size, read_comfyui_version, run_worker, write_job, write_weights
 
 WORKER = Path(__file__).parent / "workers" / "peers_worker.py"

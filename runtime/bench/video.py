@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from ..hardware import count_usable_cores
 from ..media import Size
 from ..models import FoundModel
-from .synthetic import compute_psnr, make_test_pattern
+from .measure import compute_psnr, make_test_pattern
 from .worker_jobs import parse_size, read_comfyui_version, run_worker, write_job, write_weights
 
 WORKER = Path(__file__).parent / "workers" / "video_worker.py"

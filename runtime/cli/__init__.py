@@ -6,7 +6,6 @@ imported when a command needs them.
 * ``commands``           every command and option, one file per family
 * ``run_options``        folders, devices, the host and its node catalog
 * ``load_workflow``      a workflow file as a checked prompt; ``run_workflow`` runs it, ``dry_run`` describes a run
-* ``video_tags``         the workflow in the tags of a video
 * ``check_workflows``    ``check`` for many files; ``required_files`` the images and weights that a workflow names
 * ``cache_option``       ``--cache``: the result cache and its version
 * ``convert_workflows``  ``convert`` for files and folders

@@ -8,8 +8,7 @@ from typing import Any, cast
 from ..atomic_write import atomic_output
 from ..errors import OutputError, Upscale8KError, WorkflowError, WorkflowRejected
 from ..graph import read_document
-from .load_workflow import convert_document
-from .video_tags import read_video_tags
+from .load_workflow import convert_document, read_video_tags
 
 
 def convert_workflows(sources: Sequence[Path], out: Path | None, definitions: Mapping[str, Any]) -> list[Upscale8KError]:

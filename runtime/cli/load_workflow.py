@@ -1,4 +1,4 @@
-"""Load a workflow file as a prompt: read, convert, apply ``--set`` and check it."""
+"""Load a workflow file, or a video with one in its tags, as a prompt: read, convert, apply ``--set`` and check it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import Any
 
 from ..errors import Problem, WorkflowError, WorkflowRejected
 from ..graph import (
+    EXPORT_HINT,
     Document,
     Prompt,
     WorkflowConversion,
@@ -21,7 +22,6 @@ from ..graph import (
     list_outputs,
     read_document,
 )
-from .video_tags import read_video_tags
 
 
 @dataclass(frozen=True)
@@ -112,3 +112,25 @@ def _apply_setting(prompt: Prompt, assignment: str, catalog: Mapping[str, type])
         raise WorkflowError(
             f"--set {assignment}: {error.what}", error.hint, node_id=error.node_id, input_name=error.input_name
         ) from error
+
+
+_ALLOWED_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"
+"""Containers that can have a workflow; no playlists, because they name other files."""
+
+
+def read_video_tags(path: Path) -> dict[str, str]:
+    """Return text by lower-case name (Matroska has upper-case names). Raises ``WorkflowError`` for other files."""
+    import av
+    from av.error import FFmpegError
+
+    options = {"format_whitelist": _ALLOWED_FORMATS, "protocol_whitelist": "file"}
+    try:
+        try:
+            container = av.open(str(path.absolute()), "r", options=options)
+        except UnicodeDecodeError:  # PyAV 18 rejects tags that are not UTF-8; PyAV 19 accepts them, without this argument
+            container = av.open(str(path.absolute()), "r", options=options, metadata_errors="replace")
+        with container:
+            return {name.lower(): text for name, text in container.metadata.items()}
+    except (FFmpegError, OSError, ValueError) as error:
+        why = getattr(error, "strerror", None) or str(error)
+        raise WorkflowError(f"{path} cannot be read as a video with a workflow: {why}.", EXPORT_HINT, path=path) from error

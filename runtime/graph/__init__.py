@@ -33,8 +33,7 @@ if TYPE_CHECKING:
     from .execute.node_call import ExecutionBlocker, NodeResults, current_call
     from .execute.plan import ExecutionPlan, find_runnable_outputs, make_plan
     from .overrides import apply_override
-    from .prompts import Prompt, find_reachable, format_label, is_link
+    from .prompts import Prompt, find_outputs, find_reachable, format_label, is_link, list_outputs
     from .specs import InputSpec
-    from .targets import find_outputs, list_outputs
 
 __getattr__ = lazy_exports(__name__, __file__)

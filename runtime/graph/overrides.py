@@ -9,9 +9,8 @@ from typing import Any
 from ..errors import WorkflowError
 from .convert.widgets import ABSENT, get_default_value, is_widget
 from .definitions import get_declared_inputs
-from .prompts import Prompt, format_label, format_labels, make_natural_key
+from .prompts import Prompt, find_nodes_by_name, format_label, format_labels, make_natural_key
 from .specs import COMBO, DYNAMIC_COMBO, TYPE_NOUNS, InputSpec, get_dynamic_children, get_dynamic_keys
-from .targets import find_nodes_by_name
 
 _TRUE_WORDS = frozenset({"true", "yes", "on", "1"})
 _FALSE_WORDS = frozenset({"false", "no", "off", "0"})

@@ -4,8 +4,7 @@
 * ``tile_spans``    split a line of pixels into overlapping tiles; no numpy.
 * ``arrays``        the types of pixel arrays, and what their channels mean.
 * ``srgb``          the sRGB transfer function.
-* ``bounded_queue`` a queue between producer and consumer that is bounded in bytes.
-* ``prefetch``      a thread that produces items ahead of their consumer, bounded in bytes.
+* ``bounded_queue`` a queue between producer and consumer, and a thread that produces ahead, bounded in bytes.
 * ``video_stream``  ``VideoInfo``, ``Frame``, ``VideoStream``: a video as a recipe.
 """
 
@@ -17,9 +16,8 @@ from ..lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from .arrays import Floats, Pixels, has_alpha
-    from .bounded_queue import POLL_SECONDS, BoundedQueue
+    from .bounded_queue import POLL_SECONDS, PREFETCH_BYTES, BoundedQueue, prefetch_items
     from .geometry import Region, Size
-    from .prefetch import PREFETCH_BYTES, prefetch_items
     from .srgb import linear_to_srgb, srgb_to_linear
     from .tile_spans import PREFERRED_MULTIPLE, Span, split_into_spans
     from .video_stream import ColorInfo, Frame, MasteringDisplay, Samples, VideoInfo, VideoStream

@@ -7,7 +7,7 @@ libraries, which need both images whole.
 * ``delta_e``       sRGB to CIE L*a*b*, CIE76 and CIEDE2000.
 * ``distribution``  mean, maximum and percentiles of any number of values, in constant memory.
 * ``drift``         color drift of an image, a batch or a video, with its verdict; ``video`` measures it frame by frame.
-* ``diff_map``      where two images differ, as numbers and as a map; ``colormaps``, ``legend``.
+* ``diff_map``      where two images differ, as numbers and as a map; ``colormaps``.
 * ``metric_table``  one row per metric: column of the report, visible limit, weight, output of the node Artifacts; light.
 * ``artifacts``     all of ``artifact_measures/`` on one pair: ``ringing`` (halos), ``consistency``, ``spectrum``, ``noise``,
   ``banding``, ``seams``. They read the pair as ``luma`` through ``enlargement``.
@@ -28,13 +28,13 @@ if TYPE_CHECKING:
     from .artifacts import Artifacts, measure_artifacts
     from .batch_metrics import draw_batch_diff_maps, draw_video_heat_map, measure_artifact_report, measure_batch_drift
     from .choices import AUTO_COLORMAP, COLORMAPS, DIFF_KINDS, DRIFT_MODES, MAP_SIZES, DriftMode
+    from .colormaps import draw_legend, round_up
     from .delta_e import ciede2000, lab_from_linear
     from .diff_map import draw_map, measure_difference
     from .drift import LOW_FREQUENCY_SIGMA, Drift, describe_drift, low_pass, measure_drift
     from .external_scores.score_runner import ScoreRunner
     from .external_scores.score_table import SCORE_KEYS_TEXT, SCORES, Score, ScoreResults, parse_scores
     from .fidelity import Degradation, Fidelity, measure_fidelity
-    from .legend import draw_legend, round_up
     from .metric_table import (
         ARTIFACT_METRICS,
         CONSISTENT_DB,

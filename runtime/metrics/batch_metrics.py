@@ -12,11 +12,11 @@ from ..media import Floats, Pixels
 from ..progress import OpenProgress
 from .artifacts import measure_artifacts
 from .choices import AUTO_COLORMAP, DiffKind, DriftMode, MapSize
+from .colormaps import round_up
 from .diff_map import allocate_map, draw_diff_map, paint_map
 from .drift import JUST_NOTICEABLE, Drift, DriftMeter, format_headline
 from .external_scores.score_runner import ScoreRunner
 from .external_scores.score_table import parse_scores
-from .legend import round_up
 from .metric_table import mean_outputs
 from .pairing import pair_images
 

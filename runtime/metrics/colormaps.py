@@ -1,9 +1,10 @@
-"""Map numbers to colors by perceptual colormaps, interpolated between their entries so that a map has no bands of its own."""
+"""Map numbers to colors by perceptual colormaps, interpolated so that a map has no bands of its own, and draw their scale."""
 
 from functools import cache
 
 import cv2
 import numpy as np
+from PIL import Image, ImageDraw, ImageFont
 
 from ..errors import WorkflowError
 from ..media import Floats
@@ -47,3 +48,65 @@ def _build_color_table(colormap: str) -> Floats:
     ramp = np.arange(256, dtype=np.uint8)[:, None]
     table = cv2.applyColorMap(ramp, _OPENCV_COLORMAPS[colormap])[:, 0, ::-1]
     return (table / 255).astype(np.float32)
+
+
+_MIN_TEXT, _MAX_TEXT, _WIDTH_OVER_TEXT = 10, 64, 28
+_BACKGROUND, _FOREGROUND = (24, 24, 24), (235, 235, 235)
+
+
+def draw_legend(width: int, colormap: str, low: float, high: float, title: str) -> Floats:
+    """Draw the bar under a map, (legend height, width, 3) sRGB in 0..1: title, colors, and numbers from ``low`` to ``high``.
+
+    Text is at least 10 px high, and clipped if it does not fit.
+    """
+    text, gap = _compute_text_size(width)
+    image = Image.new("RGB", (width, compute_legend_height(width)), _BACKGROUND)
+    draw = ImageDraw.Draw(image)
+    font = ImageFont.load_default(text)
+    draw.text((gap, gap), title, _FOREGROUND, font)
+    left, right = gap, max(width - gap, gap + 2)
+    ramp = apply_colormap(np.linspace(0, 1, right - left, dtype=np.float32)[None], colormap)
+    strip = Image.fromarray(np.round(ramp * 255).astype(np.uint8)).resize((right - left, text))
+    image.paste(strip, (left, text + 2 * gap))
+    for share, label in _compute_ticks(low, high, width // (text * 4)):
+        _draw_label(draw, left + share * (right - left - 1), 2 * text + 2 * gap, label, font, gap, width)
+    return np.asarray(image, np.float32) / np.float32(255)
+
+
+def compute_legend_height(width: int) -> int:
+    """Return the height of the legend of a map of this width."""
+    text, gap = _compute_text_size(width)
+    return 3 * text + 4 * gap
+
+
+def _compute_text_size(width: int) -> tuple[int, int]:
+    """Return the height of text and of the gap around it."""
+    text = min(max(width // _WIDTH_OVER_TEXT, _MIN_TEXT), _MAX_TEXT)
+    return text, max(text // 3, 2)
+
+
+def round_up(value: float) -> float:
+    """Return the next of 1, 2 or 5 times a power of ten, as the end of a scale. 1 for zero."""
+    if value <= 0:
+        return 1.0
+    power = 10.0 ** np.floor(np.log10(value))
+    return float(next(step * power for step in (1, 2, 5, 10) if value <= step * power * (1 + 1e-9)))
+
+
+def _compute_ticks(low: float, high: float, max_count: int) -> list[tuple[float, str]]:
+    count = next((count for count in (10, 5, 4, 2) if count < max_count), 1)
+    return [(index / count, f"{low + (high - low) * index / count:.4g}") for index in range(count + 1)]
+
+
+def _draw_label(
+    draw: ImageDraw.ImageDraw,
+    x: float,
+    y: int,
+    label: str,
+    font: ImageFont.ImageFont | ImageFont.FreeTypeFont,
+    gap: int,
+    width: int,
+) -> None:
+    draw.line([(x, y), (x, y + gap)], _FOREGROUND, max(gap // 4, 1))
+    half = draw.textlength(label, font) / 2
+    draw.text((min(max(x, half + gap), width - half - gap) - half, y + gap), label, _FOREGROUND, font)

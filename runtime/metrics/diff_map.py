@@ -8,10 +8,9 @@ from ..errors import WorkflowError
 from ..images import iter_strips
 from ..media import Floats, Pixels
 from .choices import DIVERGING_COLORMAP, DiffKind, MapSize
-from .colormaps import apply_colormap
+from .colormaps import apply_colormap, compute_legend_height, draw_legend, round_up
 from .delta_e import ciede2000, lab_from_srgb
 from .distribution import DistributionCounter
-from .legend import compute_legend_height, draw_legend, round_up
 from .luma import STEPS, compute_luma, compute_slope
 from .pairing import ImagePair, PairStrip, pair_images
 

@@ -10,7 +10,7 @@ is one file without network requests. No model is run here: the upscaler is a fu
 * ``model_runs``      run and measure the models, and the baselines, bicubic and Lanczos.
 * ``summary``         the numbers of each model over all crops, and the columns of the tables.
 * ``findings``        the numbers in words, and the recommended model.
-* ``comparison_sheet``, ``drift_maps``  an image of all results, and one of their differences; ``drawing``: text and scale bars.
+* ``comparison_sheet``  an image of all results, and one of their differences; ``drawing``: text and scale bars.
 * ``report_files`` with ``html_report``, ``json_report``  text, page and data; ``templating`` fills ``*.j2``.
 * ``report_files``    write all of them into one folder.
 * ``file_metrics``    the metrics of files, folders and videos of any upscaler, and limits for them.

@@ -15,8 +15,8 @@ from pathlib import Path
 from PIL import Image
 
 from .comparison import ComparedCrop, ModelComparison
+from .comparison_sheet import compute_drift_maps
 from .drawing import to_pil_image
-from .drift_maps import compute_drift_maps
 from .findings import describe_findings, recommend_model
 from .summary import COLUMNS, SCORE_COLUMNS, select_filled_columns, summarize_models
 from .templating import render_template

@@ -9,8 +9,7 @@ from ..atomic_write import write_outputs
 from ..images import save_with_pillow
 from ..metrics import CONSISTENT_DB, GROUPS, METRICS_BY_KEY
 from .comparison import ModelComparison
-from .comparison_sheet import draw_sheet
-from .drift_maps import draw_map_sheet
+from .comparison_sheet import draw_map_sheet, draw_sheet
 from .findings import CRITERIA, describe_findings, recommend_model
 from .html_report import render_html
 from .json_report import render_json

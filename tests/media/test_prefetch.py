@@ -4,7 +4,7 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from upscale8k.runtime.media.prefetch import prefetch_items
+from upscale8k.runtime.media.bounded_queue import prefetch_items
 
 
 def test_items_come_in_order_and_never_more_than_the_limit_wait() -> None:

@@ -6,9 +6,8 @@ import pytest
 from skimage import color, data
 from upscale8k.runtime.errors import WorkflowError
 from upscale8k.runtime.metrics.choices import COLORMAPS, DIFF_KINDS, DiffKind
-from upscale8k.runtime.metrics.colormaps import apply_colormap
+from upscale8k.runtime.metrics.colormaps import apply_colormap, draw_legend, round_up
 from upscale8k.runtime.metrics.diff_map import draw_diff_map, draw_map, measure_difference
-from upscale8k.runtime.metrics.legend import draw_legend, round_up
 
 RNG = np.random.default_rng(9)
 

@@ -18,8 +18,16 @@ from .cache_keys import CacheKeys, EqualNodes
 from .dynamic_prompt import DynamicPrompt
 from .events import NodeBlocked, NodeCached, NodeEvent, NodeFailed, NodeFinished, NodeStarted
 from .node_cache import CachedResult, NodeCache
-from .node_call import CallResult, Inputs, call_per_element, has_list_inputs, merge_call_results, parse_call_result
-from .node_inputs import gather_inputs, read_unlinked
+from .node_call import (
+    CallResult,
+    Inputs,
+    call_per_element,
+    gather_inputs,
+    has_list_inputs,
+    merge_call_results,
+    parse_call_result,
+    read_unlinked,
+)
 from .plan import ExecutionPlan
 from .schedule import Schedule
 

@@ -11,8 +11,16 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import Problem, WorkflowError
-from ..prompts import Prompt, find_cycles, find_reachable, format_cycle, format_label, iterate_edges, make_natural_key
-from ..targets import list_outputs
+from ..prompts import (
+    Prompt,
+    find_cycles,
+    find_reachable,
+    format_cycle,
+    format_label,
+    iterate_edges,
+    list_outputs,
+    make_natural_key,
+)
 
 if TYPE_CHECKING:
     import networkx as nx

@@ -17,7 +17,7 @@ from ..definitions import get_hidden_inputs
 from ..prompts import Edge, iterate_edges, make_natural_key
 from .cache_keys import EqualNodes
 from .dynamic_prompt import DynamicPrompt
-from .node_inputs import get_lazy_inputs
+from .node_call import get_lazy_inputs
 from .result_refs import ResultRefs, Slot
 
 Rank = tuple[int, ...]

@@ -13,8 +13,8 @@ import numpy as np
 import psutil
 import pytest
 from upscale8k.runtime.errors import MediaError, WorkflowError
+from upscale8k.runtime.media.bounded_queue import prefetch_items
 from upscale8k.runtime.media.geometry import Size
-from upscale8k.runtime.media.prefetch import prefetch_items
 from upscale8k.runtime.media.video_stream import VideoStream
 from upscale8k.runtime.video.read.container import demux_packets as packets_of
 from upscale8k.runtime.video.read.video_reader import open_video
