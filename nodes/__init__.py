@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import benchmark, compare, hardware, image, metrics, models, video
-from .builtin import batch, image_extras, values
+from .builtin import batch, image_extras, values, workflow_tools
 from .builtin import image as builtin_image
 from .builtin import video as builtin_video
 
@@ -34,6 +34,7 @@ BUILTIN_NODES: dict[str, tuple[type, str]] = {
     **image_extras.NODES,
     **batch.NODES,
     **builtin_video.NODES,
+    **workflow_tools.NODES,
 }
 """ComfyUI's built-in nodes that shared workflows use, for the headless runner only."""
 

@@ -128,9 +128,9 @@ class SaveVideo(Node):
     def save(
         self,
         video: Any,
-        codec: str | None = None,
+        format: str,
         filename_prefix: str = "video/ComfyUI",
-        format: str = "auto",
+        codec: str | None = None,
         prompt: Any = None,
         extra_pnginfo: Any = None,
         **shown_inputs: Any,

@@ -65,7 +65,7 @@ def check_workflows(
     for folder, folder_files in _group_by_folder(files).items():
         with (
             closing(run_options.create_host(display, folder / "any")) as host,
-            open_node_catalog(host, packs, display.show_message) as catalog,
+            open_node_catalog(host, packs, display.show_message, guarded=True) as catalog,
         ):
             known_nodes = NodeCatalog({**declared_nodes, **catalog.classes}, catalog.titles)
             definitions = {**object_info, **catalog.describe_nodes()}

@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Callable, Generator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -87,18 +87,21 @@ class NodeCatalog:
 
 
 @contextmanager
-def open_node_catalog(host: LocalHost, packs: Sequence[Path], show_message: Callable[[str], None]) -> Generator[NodeCatalog]:
+def open_node_catalog(
+    host: LocalHost, packs: Sequence[Path], show_message: Callable[[str], None], *, guarded: bool = False
+) -> Generator[NodeCatalog]:
     """Open the catalog of ``host`` with the nodes of other packs, which use stubs of ComfyUI's modules.
 
+    ``guarded``: until it is closed, packs start no program, use no network and write nothing outside their own folders.
     Raises ``WorkflowError`` for a folder that is not a pack, or one with missing requirements.
     """
     builtin_nodes = nodes.get_node_classes(host)
     if not packs:
         yield NodeCatalog(builtin_nodes, nodes.DISPLAY_NAMES)
         return
-    from ..comfyui import install_stubs, load_node_pack
+    from ..comfyui import guard_environment, install_stubs, load_node_pack
 
-    with install_stubs(host, builtin_nodes):
+    with guard_environment(packs) if guarded else nullcontext(), install_stubs(host, builtin_nodes):
         catalog = NodeCatalog(dict(builtin_nodes), dict(nodes.DISPLAY_NAMES))
         for folder in packs:
             pack = load_node_pack(folder, host, builtin_nodes)

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 from ..lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
+    from .builtin.calculate import calculate
+    from .builtin.glsl import apply_shader
     from .builtin.image_ops import (
         extract_channel_mask,
         invert_images,
@@ -30,10 +32,12 @@ if TYPE_CHECKING:
         scale_to_total_pixels,
         upscale_with_model,
     )
+    from .builtin.image_stitch import stitch_images
     from .builtin.load_save_image import save_image_advanced
     from .builtin.preview_any import format_value
     from .builtin.video import VideoComponents, VideoFromComponents, VideoFromFile, encode_to_memory
     from .builtin.video_encode import save_numbered
+    from .custom_nodes.environment_guard import guard_environment
     from .custom_nodes.pack_loader import load_node_pack
     from .custom_nodes.stub_modules import install_stubs
     from .types.color_drift import measure_drift_values

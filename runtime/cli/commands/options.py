@@ -39,7 +39,11 @@ ProgressMode = Annotated[
 ]
 Packs = Annotated[
     list[Path] | None,
-    typer.Option("--nodes", metavar="PACK", help="Folder of a ComfyUI node pack; it runs with your rights. May be repeated."),
+    typer.Option(
+        "--nodes",
+        metavar="PACK",
+        help="Folder of a ComfyUI node pack. `run` runs it with your rights; other commands let it change nothing. May be repeated.",
+    ),
 ]
 ObjectInfo = Annotated[
     Path | None,

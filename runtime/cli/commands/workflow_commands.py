@@ -6,13 +6,12 @@ import json
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
-from .... import nodes
 from ...errors import WorkflowError
-from ...graph import NodeCache, describe_classes
+from ...graph import NodeCache
 from ...host import LocalHost
 from ..cache_option import DEFAULT_CACHE_LIMIT_GB, open_cache
 from ..check_workflows import WorkflowCheckResult, check_workflows
@@ -119,10 +118,13 @@ def convert(
         Path | None, typer.Option("-o", "--output", help="Result file, or folder for several (default: stdout).")
     ] = None,
     object_info: options.ObjectInfo = None,
+    packs: options.Packs = None,
     traceback: options.Traceback = False,
 ) -> int:
     """Convert workflows from the canvas format to the API format, as the canvas does."""
-    definitions = read_object_info(object_info) or describe_classes(nodes.get_node_classes(LocalHost()), nodes.DISPLAY_NAMES)
+    definitions = read_object_info(object_info)
+    if packs or not definitions:
+        definitions = {**_describe_nodes(LocalHost(), packs), **definitions}
     failures = convert_workflows(workflows, out, definitions)
     for error in failures:
         typer.echo(insert_program_name(f"Error: {error}"), err=True)
@@ -132,17 +134,24 @@ def convert(
 def list_nodes(
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in the format of ComfyUI's /object_info.")] = False,
     models_dir: options.ModelsDir = None,
+    packs: options.Packs = None,
+    traceback: options.Traceback = False,
 ) -> None:
     """List the nodes that a workflow can use."""
-    catalog = nodes.get_node_classes(
-        LocalHost(models_dirs=RunOptions(models_dirs=tuple(models_dir or ())).resolve_model_folders())
-    )
-    definitions = describe_classes(catalog, nodes.DISPLAY_NAMES)
+    host = LocalHost(models_dirs=RunOptions(models_dirs=tuple(models_dir or ())).resolve_model_folders())
+    definitions = _describe_nodes(host, packs)
     if as_json:
         typer.echo(json.dumps(definitions, indent=2))
         return
     for node_id, node in definitions.items():
         typer.echo(f"{node_id:24} {node['category']:18} {node['description']}")
+
+
+def _describe_nodes(host: LocalHost, packs: Sequence[Path] | None) -> dict[str, Any]:
+    """Return all nodes, with those of packs, in the format of ComfyUI's /object_info; packs cannot change the machine."""
+    display = open_display("none")
+    with closing(host), open_node_catalog(host, packs or (), display.show_message, guarded=True) as catalog:
+        return catalog.describe_nodes()
 
 
 def load_and_run(

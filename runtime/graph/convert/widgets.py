@@ -64,7 +64,8 @@ def get_default_value(spec: InputSpec) -> Any:
     if kind == "VIDEO_EDIT":
         zeros = {"trim": ("start_time", "duration"), "crop": ("x", "y", "width", "height")}
         features: Sequence[str] = spec.options.get("features") or tuple(zeros)
-        return spec.options.get("default") or {name: dict.fromkeys(zeros[name], 0) for name in features}
+        default: Any = {name: dict.fromkeys(zeros[name], 0) for name in features}
+        return spec.options.get("default") or default
     if "default" in spec.options and spec.options["default"] is not None:
         return spec.options["default"]
     if kind == COMBO:

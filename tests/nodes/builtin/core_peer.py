@@ -154,7 +154,7 @@ def comparable(declared: Any, *, named: bool = False) -> Any:
     """A declaration in one form for both generations of nodes, without what only people read; ``named``: order counts."""
     if isinstance(declared, list | tuple):
         kind = declared[0] if declared else None
-        if isinstance(kind, list | tuple):
+        if isinstance(kind, list | tuple) and all(isinstance(one, dict) for one in declared[1:]):
             return comparable(["COMBO", {**(declared[1] if len(declared) > 1 else {}), "options": list(kind)}])
         if len(declared) == 1 and isinstance(kind, str) and kind.isupper():
             return [kind, []]  # ("IMAGE",) and ("IMAGE", {}) say the same

@@ -1,0 +1,162 @@
+"""The light nodes of shared workflows: declared as in ComfyUI, and with its results, pixel for pixel."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from upscale8k.nodes.builtin.workflow_tools import NODES
+from upscale8k.runtime.comfyui.builtin import glsl
+from upscale8k.runtime.errors import NodeError
+from upscale8k.runtime.graph.definitions import describe_classes
+
+from .core_peer import Case, call, declarations, differences, run_core, same
+
+CATALOG = {name: cls for name, (cls, _) in NODES.items()}
+TITLES = {name: title for name, (_, title) in NODES.items()}
+
+
+def images(count: int, height: int, width: int, channels: int = 3, seed: int = 1) -> torch.Tensor:
+    return torch.rand((count, height, width, channels), generator=torch.Generator().manual_seed(seed))
+
+
+def stitch(direction: str, match: bool, gap: int, color: str, first: Any, second: Any) -> Case:
+    values = {"direction": direction, "match_image_size": match, "spacing_width": gap, "spacing_color": color}
+    return ("ImageStitch", {"image1": first, "image2": second, **values})
+
+
+def find(pattern: str, mode: str, group: int = 1, **flags: bool) -> Case:
+    text = "Size 12x34, size 5x6\nSIZE 7x8"
+    flags = {"case_insensitive": True, "multiline": False, "dotall": False} | flags
+    return ("RegexExtract", {"string": text, "regex_pattern": pattern, "mode": mode, "group_index": group, **flags})
+
+
+SMALL, LARGE, CLEAR = images(1, 20, 30), images(3, 31, 24, seed=2), images(2, 20, 30, 4, seed=3)
+MODES = ["First Match", "All Matches", "First Group", "All Groups"]
+CASES: list[Case] = [
+    *(stitch(direction, True, 0, "white", SMALL, LARGE) for direction in ("right", "down", "left", "up")),
+    *(stitch("right", False, 7, color, SMALL, LARGE) for color in ("white", "black", "red", "green", "blue")),
+    *(stitch(direction, False, 4, "blue", SMALL, LARGE) for direction in ("down", "left", "up")),
+    stitch("right", True, 2, "green", CLEAR, LARGE),
+    ("ImageCropV2", {"image": LARGE, "crop_region": {"x": 3, "y": 5, "width": 10, "height": 12}}),
+    ("ImageCropV2", {"image": LARGE, "crop_region": {"x": 900, "y": 5, "width": 10, "height": 1200}}),
+    ("PrimitiveBoundingBox", {"x": 1, "y": 2, "width": 3, "height": 4}),
+    *(find(r"size (\d+)x(\d+)", mode, group) for mode in MODES for group in (0, 1, 2, 3)),
+    *(find(pattern, mode) for mode in MODES for pattern in (r"\d+", "none", "(")),
+    find(r"^size.*$", "All Matches", multiline=True),
+    find(r"size.*", "First Match", dotall=True, case_insensitive=False),
+    ("ColorToRGBInt", {"color": "#12aBfF"}),
+    ("ColorToRGBInt", {"color": "#12abff80"}),
+    *(("ComfyNumberConvert", {"value": value}) for value in (3, -2.75, " 12 ", "1e3", "2.5", True, "123456789012345678901")),
+]
+
+
+@pytest.mark.parametrize("node_id", NODES)
+def test_it_is_declared_as_in_comfyui(node_id: str) -> None:
+    assert differences(describe_classes(CATALOG, TITLES)[node_id], declarations()[node_id]) == set()
+
+
+@pytest.mark.comfyui
+def test_every_result_is_cores(tmp_path: Path) -> None:
+    for (name, inputs), core in zip(CASES, run_core(CASES, tmp_path), strict=True):
+        assert "error" not in core, (name, core)
+        assert same(list(call(CATALOG[name], inputs)), core["result"]), (name, inputs)
+
+
+@pytest.mark.parametrize(
+    ("expression", "expected"),
+    [
+        ("a + b * 2", 11),
+        ("max(values) ** 2 // 3", 5),
+        ("ceil(a / b) if a > b else floor(a / b)", 0),
+        ("sum(values) % 3 == 1 and not a > b", 1),
+        ("a < b < 5", True),
+        ("0 or -a", -3),
+        ("values[1] - round(2.5)", 2),
+        ("pow(b, 0.5)", 2.0),
+    ],
+)
+def test_an_expression_is_calculated(expression: str, expected: float) -> None:
+    inputs = {"expression": expression, "values.a": 3, "values.b": 4}
+    assert call(CATALOG["ComfyMathExpression"], inputs) == (float(expected), int(expected), bool(expected))
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["", "c", "a.__class__", "__import__('os')", "[x for x in values]", "9**9**9", "pow(2, 5000)", "1/0", "'a'", "sqrt(0 - 1)"],
+)
+def test_what_is_no_calculation_is_a_sentence(expression: str) -> None:
+    with pytest.raises(NodeError, match="cannot be calculated"):
+        call(CATALOG["ComfyMathExpression"], {"expression": expression, "values.a": 3})
+
+
+def test_numbers_and_colors_that_are_none_are_refused() -> None:
+    for value in ("", "many", "nan", "inf"):
+        with pytest.raises(NodeError, match="not a finite number"):
+            call(CATALOG["ComfyNumberConvert"], {"value": value})
+    with pytest.raises(NodeError, match="not a color"):
+        call(CATALOG["ColorToRGBInt"], {"color": "red"})
+
+
+# ---------------------------------------------------------------- shaders
+
+HEAD = "#version 300 es\nprecision highp float;\nuniform sampler2D u_image0;\nuniform sampler2D u_image1;\nuniform vec2 u_resolution;\n"
+HEAD += "uniform float u_float0;\nuniform int u_int0;\nuniform bool u_bool0;\nuniform int u_pass;\nin vec2 v_texCoord;\n"
+HEAD += "layout(location = 0) out vec4 fragColor0;\n"
+
+
+@pytest.fixture
+def shade() -> Any:
+    """Runs the body of a shader; skipped where the machine has no OpenGL ES 3."""
+
+    def run(body: str, *pictures: torch.Tensor, head: str = HEAD, **more: Any) -> Any:
+        linked = {f"images.image{number}": picture for number, picture in enumerate(pictures)}
+        inputs = {"fragment_shader": head + body, "size_mode": "from_input", **linked, **more}
+        return call(CATALOG["GLSLShader"], inputs)
+
+    try:
+        run("void main() { fragColor0 = vec4(1.0); }", SMALL)
+    except NodeError as error:
+        pytest.skip(str(error))
+    return run
+
+
+def test_a_shader_reads_images_and_values(shade: Any) -> None:
+    body = "void main() { vec4 c = texture(u_image0, v_texCoord); fragColor0 = vec4(c.rgb * u_float0 + float(u_int0), "
+    body += "u_bool0 ? 0.25 : 1.0) + 0.0 * texture(u_image1, v_texCoord); }"
+    more = {"floats.u_float0": 0.5, "ints.u_int0": 2, "bools.u_bool0": True}
+    first, *others = shade(body, LARGE, SMALL, **more)
+    expected = torch.cat([LARGE * 0.5 + 2, torch.full((3, 31, 24, 1), 0.25)], -1)
+    assert torch.allclose(first, expected, atol=4e-3)  # drivers weigh the neighbors of a pixel with 8 bits
+    assert all(torch.equal(other, torch.zeros(3, 31, 24, 4)) for other in others)
+
+
+def test_a_shader_writes_several_outputs_in_another_size(shade: Any) -> None:
+    head = HEAD + "layout(location = 1) out vec4 fragColor1;\n"
+    body = "void main() { fragColor0 = vec4(v_texCoord, u_resolution); fragColor1 = vec4(gl_FragCoord.xy, 0.0, 1.0); }"
+    more = {"size_mode": "custom", "size_mode.width": 5, "size_mode.height": 3}
+    places, pixels, *_ = shade(body, SMALL, head=head, **more)
+    assert places.shape == (1, 3, 5, 4)
+    # the first row is the top one, where v_texCoord.y is near 1
+    np.testing.assert_allclose(places[0, :, 0, 1], [5 / 6, 3 / 6, 1 / 6], atol=1e-6)
+    np.testing.assert_allclose(places[0, 0, :, 0], (np.arange(5) + 0.5) / 5, atol=1e-6)
+    np.testing.assert_allclose(pixels[0, :, 0, 1], [2.5, 1.5, 0.5])
+
+
+def test_each_pass_reads_the_one_before(shade: Any) -> None:
+    body = "#pragma passes 3\nvoid main() { fragColor0 = texture(u_image0, v_texCoord) * 0.5 + float(u_pass); }"
+    (first, *_) = shade(body, SMALL)
+    assert torch.allclose(first[..., :3], ((SMALL * 0.5) * 0.5 + 1) * 0.5 + 2, atol=4e-3)
+
+
+def test_a_shader_that_does_not_compile_is_a_sentence(shade: Any) -> None:
+    with pytest.raises(NodeError, match="does not compile"):
+        shade("void main() { fragColor0 = unknown; }", SMALL)
+
+
+def test_without_opengl_the_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(glsl.ctypes.util, "find_library", lambda name: None)
+    with pytest.raises(NodeError, match="library EGL") as caught:
+        call(CATALOG["GLSLShader"], {"size_mode": "from_input", "images.image0": SMALL})
+    assert "libegl1" in caught.value.hint
