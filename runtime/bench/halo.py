@@ -14,10 +14,10 @@ import numpy as np
 import torch
 
 from ..images import read_image_file
-from ..media import Size
+from ..media import Floats, Size
 from ..models import UpscaleModel
 from ..upscale import Backend, open_backend, resolve_device
-from .measure import Pixels, compute_psnr, make_test_image
+from .measure import compute_psnr, make_test_image
 from .model_speed import load_or_generate
 
 HALOS = (0, 8, 16, 24, 32, 48, 64, 80, 96, 128)
@@ -66,7 +66,7 @@ def measure_halo_errors(
     model: UpscaleModel,
     weights: str,
     device: torch.device,
-    images: Sequence[Pixels] = (),
+    images: Sequence[Floats] = (),
     halos: Sequence[int] = HALOS,
 ) -> HaloProfile:
     """Measure ``model`` in fp32 on the top left 48 rows of each image (H, W, 3), or on a synthetic image.
@@ -96,14 +96,14 @@ def profile_model(name: str, folders: Sequence[Path], device: str, images: Seque
     return measure_halo_errors(name, UpscaleModel.from_descriptor(descriptor), weights, resolve_device(device), pixels)
 
 
-def _to_rgb(pixels: Pixels) -> Pixels:
+def _to_rgb(pixels: Floats) -> Floats:
     """Return (H, W, 3) of an image with 1 to 4 channels."""
     channels = pixels.shape[2]
     return np.array(np.broadcast_to(pixels[:, :, : 1 if channels < 3 else 3], (*pixels.shape[:2], 3)), np.float32)
 
 
 def _iterate_errors(
-    backend: Backend, model: UpscaleModel, strips: Sequence[Pixels], halos: Sequence[int], cut: int
+    backend: Backend, model: UpscaleModel, strips: Sequence[Floats], halos: Sequence[int], cut: int
 ) -> Iterator[HaloError]:
     scale = model.scale
     untiled = [backend.run(strip[None])[0][:, cut * scale :] for strip in strips]

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..hardware import Gpu, Machine, PeakSampler, detect_machine
-from ..media import Size
+from ..media import Floats, Size
 
 _INTERVAL_SECONDS = 0.005
 """Seconds between two memory samples; a layer that matters takes longer."""
@@ -103,9 +103,6 @@ def format_now() -> str:
     return datetime.datetime.now().astimezone().strftime("%Y-%m-%d %H:%M")
 
 
-Pixels = NDArray[np.float32]
-
-
 def make_test_pattern(size: Size, frame: int = 0, *, noise: float = 0.05, seed: int = 8) -> NDArray[np.float64]:
     """Return (H, W, 3) in 0..1 with edges, gradients and noise. Each ``frame`` of a video moves the pattern by 3 pixels."""
     y, x = np.mgrid[0 : size.height, 0 : size.width].astype(np.float32)
@@ -116,7 +113,7 @@ def make_test_pattern(size: Size, frame: int = 0, *, noise: float = 0.05, seed: 
     return np.clip(colors + np.random.default_rng(seed).normal(0, noise, colors.shape), 0, 1)
 
 
-def make_test_image(size: Size) -> Pixels:
+def make_test_image(size: Size) -> Floats:
     """Return the test pattern as float32."""
     return make_test_pattern(size).astype(np.float32)
 

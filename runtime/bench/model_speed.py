@@ -20,7 +20,7 @@ import numpy as np
 import torch
 
 from ..errors import Cancelled, ModelNotFound, Upscale8KError, WorkflowError
-from ..media import Size
+from ..media import Floats, Size
 from ..models import Descriptor, UpscaleModel, find_entry, find_model, generate_model, load_model, resolve_model_names
 from ..progress import OpenProgress, Progress, ScaledProgress
 from ..upscale import (
@@ -39,7 +39,7 @@ from ..upscale import (
     upscale_image,
 )
 from .benchmark_results import BenchmarkCase, BenchmarkResults, BenchmarkRow
-from .measure import Pixels, ResourceCost, describe_machine, format_now, make_test_image, measure_cost
+from .measure import ResourceCost, describe_machine, format_now, make_test_image, measure_cost
 from .worker_jobs import parse_size
 
 MAX_RESULT_PIXELS = 1_000_000_000
@@ -173,7 +173,7 @@ def _measure_case(
 
 @dataclass
 class _UpscaleJob:
-    pixels: Pixels
+    pixels: Floats
     model: UpscaleModel
     backend: _TimedBackend
     tiling: Tiling
@@ -181,7 +181,7 @@ class _UpscaleJob:
     progress: Progress
 
     def run(self) -> None:
-        out: Pixels = np.zeros((self.scale_plan.final_size.height, self.scale_plan.final_size.width, 3), np.float32)
+        out: Floats = np.zeros((self.scale_plan.final_size.height, self.scale_plan.final_size.width, 3), np.float32)
         upscale_image(self.pixels, self.model, self.backend, self.tiling, self.scale_plan, out=out, progress=self.progress)
 
     def run_measured(self, device: torch.device) -> tuple[ResourceCost, float]:
@@ -200,7 +200,7 @@ class _TimedBackend:
         self.seconds = 0.0
         self.warnings = backend.warnings
 
-    def run(self, batch: Pixels, on_progress: OnProgress = no_progress) -> Pixels:
+    def run(self, batch: Floats, on_progress: OnProgress = no_progress) -> Floats:
         began = perf_counter()
         try:
             return self._backend.run(batch, on_progress)

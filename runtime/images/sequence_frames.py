@@ -5,15 +5,13 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from ..media import Samples
 from . import metadata
 from .image_file import ImageFile
 from .read import read_image_file
 from .sample_conversion import linear_image_to_srgb, to_integers
 from .write import write_image_file
-
-Samples = NDArray[np.uint8] | NDArray[np.uint16]
 
 
 def make_frame_reader(max_pixels: int, on_message: Callable[[str], None]) -> Callable[[Path], Samples]:

@@ -3,14 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
-from ..media import Size
+from ..media import Floats, Size
 from ..metrics import Artifacts, Drift, Fidelity, ScoreResults
 from .crops import Crop
-
-Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)

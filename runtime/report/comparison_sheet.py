@@ -9,16 +9,13 @@ from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from ..media import Region, Size
+from ..media import Floats, Region, Size
 from ..metrics import draw_legend, draw_map, format_seconds, format_speed, measure_difference, round_up
 from .comparison import ComparedCrop, ComparedModel, MeasuredCrop, ModelComparison
 from .crops import find_busiest_window
 from .drawing import ACCENT, CARD, INK, MUTED, PAPER, draw_scale_bar, draw_text, to_pil_image
-
-Floats = NDArray[np.float32]
 
 CARD_WIDTH = 480
 CARDS_PER_ROW = 4

@@ -7,13 +7,10 @@ from typing import Any, cast
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from ..errors import HardwareMissing, WorkflowError
-from ..media import Region, Size
+from ..media import Floats, Region, Size
 from .crop_spec import CropSpec, parse_crop_specs
-
-Floats = NDArray[np.float32]
 
 SEARCH_SIDE = 1024
 """Images are reduced to this longest side before content is searched: enough to find a face."""

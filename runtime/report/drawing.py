@@ -5,10 +5,10 @@ from functools import cache
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-Floats = NDArray[np.float32]
+from ..media import Floats
+
 Color = tuple[int, int, int]
 
 PAPER: Color = (18, 20, 24)

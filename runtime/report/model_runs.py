@@ -10,17 +10,15 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from ..errors import Cancelled, OutputError, Upscale8KError, WorkflowError
-from ..media import Region, Size
+from ..media import Floats, Region, Size
 from ..metrics import Degradation, Score, ScoreRunner, measure_artifacts, measure_drift, measure_fidelity
 from ..progress import Progress
 from .comparison import ComparedCrop, ComparedModel, MeasuredCrop, ModelComparison, UpscaleCost, UpscaledCrop
 from .crops import Crop, resolve_crops
 
-Floats = NDArray[np.float32]
 Upscaler = Callable[[ComparedModel, Sequence[Floats]], Iterator[UpscaledCrop]]
 """Gives the result of one model for each crop, in order. Every result of one crop has the same size."""
 

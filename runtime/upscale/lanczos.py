@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from math import floor
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-Pixels = NDArray[np.float32]
+from ..media import Floats
 
 _RADIUS = 3
 
@@ -22,7 +21,7 @@ class LanczosTaps:
     """The source rows of one output row: ``weights[i]`` is that of row ``start + i``; the weights sum to one."""
 
     start: int
-    weights: Pixels
+    weights: Floats
 
     @property
     def stop(self) -> int:
@@ -50,7 +49,7 @@ def compute_lanczos_taps(source: int, final: int) -> list[LanczosTaps]:
     return taps
 
 
-def reduce_width(rows: Pixels, width: int) -> Pixels:
+def reduce_width(rows: Floats, width: int) -> Floats:
     """Reduce ``rows`` (h, W, C) to (h, width, C), each row independently."""
     if rows.shape[1] == width:
         return rows
@@ -66,7 +65,7 @@ def reduce_width(rows: Pixels, width: int) -> Pixels:
     return out
 
 
-def sum_weighted_rows(band: Pixels, top: int, taps: LanczosTaps, out: Pixels) -> None:
+def sum_weighted_rows(band: Floats, top: int, taps: LanczosTaps, out: Floats) -> None:
     """Compute one output row: the weighted sum over ``band`` (h, w, C), whose first row is row ``top`` of the image.
 
     Added in the order of the taps, so that it is the same to the last bit wherever the band begins.
