@@ -4,7 +4,9 @@ The peak memory of a tile is linear in its pixels, halo included: ``base + bytes
 to 640 px: SRVGG 472 bytes per pixel with torch (625 in bf16), 1414 with OpenVINO. RRDB-23 x4 with torch on a processor, which
 computes dense blocks and last layers in patches: 487 MB at 448 px and 758 MB at 640 px with two threads (in bf16 616 MB at 512
 and 1797 MB at 1024 px; about 50 MB for each further thread); otherwise 10 000 bytes per pixel (OpenVINO 13 700, which still
-fits in a quarter of the free memory). An unknown network counts as RRDB-23. ``probe --calibrate`` measures again.
+fits in a quarter of the free memory). In fp16, with both ends in fp32, live tensors take 396 bytes per pixel in SRVGG and 4108
+in RRDB-23 x4 (all in fp16: 256 and 4096), counted on a processor. An unknown network counts as RRDB-23. ``probe --calibrate``
+measures again.
 
 The chosen tile is the smallest one whose time is close to that of the best tile that fits. Halos are computed more than once,
 so a pixel costs ``((side + 2 * halo) / side) ** 2`` times its cost in an infinite tile. In fp32 the time per input pixel of the
@@ -21,6 +23,8 @@ from dataclasses import dataclass
 from ..upscale import BACKENDS, REFERENCE_BACKEND
 
 _RRDB_X4_RATE = 10_000
+_FP32_PATCH_BYTES = 70_000_000
+"""A patch of 512 px with 64 channels, in which the last convolution is computed in fp32 although the network is in fp16."""
 
 _GPU_SHARE, _GPU_MAX, _GPU_MOST = 0.6, 6_000_000_000, 0.8
 _HOST_SHARE, _HOST_MAX, _HOST_MOST = 0.25, 2_300_000_000, 0.5
@@ -65,7 +69,9 @@ def default_footprint(architecture: str, scale: int, *, backend: str, half: bool
         rate = _RRDB_X4_RATE * max(scale, 2) ** 2 // 16
         if architecture == "ESRGAN" and spec.cpu_esrgan_memory and not on_gpu:
             return Footprint(*spec.cpu_esrgan_memory)
-    return Footprint(rate / 2 if half else rate)
+    if not half:
+        return Footprint(rate)
+    return Footprint(rate * (0.75 if architecture == "Compact" else 0.5), _FP32_PATCH_BYTES)
 
 
 def memory_budget(free: int, total: int, *, on_gpu: bool) -> int:

@@ -20,8 +20,8 @@ from ...models import ANY_SIZE, Descriptor, UpscaleModel, copy_without_host_stat
 from ..device import DTYPES, resolve_precision
 from ..memory import is_out_of_memory, make_tile_error
 from ..torch_optim.cuda_graph import CudaGraphRunner, NetworkCall, NetworkOutput
-from ..torch_optim.mixed_precision import convert_to_bfloat16
-from ..torch_optim.optimize import optimize_for_cpu
+from ..torch_optim.mixed_precision import convert_to_bfloat16, convert_to_float16
+from ..torch_optim.optimize import add_before_shuffle, optimize_for_cpu
 from ..torch_optim.progress_hook import ProgressHook
 from .base import OnProgress, ResolvedPrecision, no_progress
 
@@ -42,11 +42,14 @@ class TorchBackend:
     def _load_network(self, dtype: torch.dtype) -> None:
         self._input_dtype = dtype
         self._finite: torch.Tensor | None = None
-        self._net = self._copy_to_device(torch.float32 if dtype is torch.bfloat16 else dtype)
+        self._net = self._copy_to_device(torch.float32)
         if self._device.type == "cpu":
             self._input_dtype = optimize_for_cpu(self._net.model, dtype)
         elif dtype is torch.bfloat16:
             self._input_dtype = convert_to_bfloat16(self._net.model)
+        elif dtype is torch.float16:
+            add_before_shuffle(self._net.model)
+            self._input_dtype = convert_to_float16(self._net.model)
         self._progress_hook = ProgressHook(self._net.model) if self._device.type == "cpu" else None
         self._run_network: NetworkCall = self._forward
         self._graph_runner: CudaGraphRunner | None = None

@@ -12,7 +12,7 @@ from torch.nn import Conv2d, LeakyReLU, Module, Sequential
 
 
 class ConvLeakyReLU(Module):
-    """One convolution and its LeakyReLU; in two steps on other devices than a CPU, or without oneDNN."""
+    """One convolution and its LeakyReLU; in two steps on other devices than a CPU, in fp16, or without oneDNN."""
 
     def __init__(self, convolution: Conv2d, activation: LeakyReLU) -> None:
         super().__init__()
@@ -20,7 +20,8 @@ class ConvLeakyReLU(Module):
 
     def forward(self, features: Tensor) -> Tensor:
         one = self.convolution
-        if features.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        is_fusible = features.device.type == "cpu" and features.dtype is not torch.float16
+        if not (is_fusible and torch.backends.mkldnn.is_available()):
             return self.activation(one(features))
         slope = [self.activation.negative_slope]
         return torch.ops.mkldnn._convolution_pointwise(

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn import Module
 
 from ...models import Compact
-from .mixed_precision import convert_to_bfloat16
+from .mixed_precision import convert_to_bfloat16, convert_to_float16
 from .patches import SingleThreadWorkers
 from .rrdb import has_dense_blocks, has_nearest_tail, replace_dense_blocks, replace_tail
 
@@ -16,7 +16,7 @@ from .rrdb import has_dense_blocks, has_nearest_tail, replace_dense_blocks, repl
 def optimize_for_cpu(net: torch.nn.Module, dtype: torch.dtype) -> torch.dtype:
     """Change ``net``, in fp32 and as spandrel loads it, in place to compute in ``dtype``; return its input dtype.
 
-    bf16 is mixed, see ``convert_to_bfloat16``.
+    bf16 and fp16 are mixed, see ``mixed_precision``.
     """
     has_dense, has_large_tail = has_dense_blocks(net), has_nearest_tail(net)
     workers = SingleThreadWorkers() if has_dense or has_large_tail else None
@@ -24,8 +24,11 @@ def optimize_for_cpu(net: torch.nn.Module, dtype: torch.dtype) -> torch.dtype:
     input_dtype = dtype
     if dtype is torch.bfloat16:
         input_dtype = convert_to_bfloat16(net, workers)
-    elif has_dense:
-        replace_dense_blocks(net, workers)
+    else:
+        if has_dense:
+            replace_dense_blocks(net, workers)
+        if dtype is torch.float16:
+            input_dtype = convert_to_float16(net)
     if has_large_tail and workers:
         replace_tail(net, workers)
     return input_dtype

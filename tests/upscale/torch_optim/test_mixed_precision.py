@@ -1,5 +1,6 @@
-"""bf16 keeps the image: real weights on photographs, against fp32."""
+"""bf16 and fp16 keep the image: real weights on photographs, against fp32."""
 
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -8,9 +9,15 @@ import pytest
 import torch
 from spandrel import MAIN_REGISTRY, ImageModelDescriptor
 from spandrel.architectures.ESRGAN import ESRGAN
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_iter
+from upscale8k.runtime.hardware.tile_memory import default_footprint
+from upscale8k.runtime.models.network_copy import copy_without_host_state
 from upscale8k.runtime.models.upscale_model import UpscaleModel
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
-from upscale8k.runtime.upscale.torch_optim.mixed_precision import convert_to_bfloat16
+from upscale8k.runtime.upscale.torch_optim import mixed_precision
+from upscale8k.runtime.upscale.torch_optim.mixed_precision import convert_to_bfloat16, convert_to_float16
+from upscale8k.runtime.upscale.torch_optim.optimize import add_before_shuffle
 
 CPU = torch.device("cpu")
 
@@ -55,3 +62,86 @@ def test_a_network_with_pixel_unshuffle_keeps_its_ends_too(photograph: np.ndarra
     full, half = both(descriptor, photograph[:17, :23])
     assert half.shape == full.shape == (34, 46, 3)
     assert psnr(half, full) > 45
+
+
+def count_upper_codes(image: np.ndarray) -> int:
+    """Distinct 16-bit codes between 0.5 and 1."""
+    codes = np.floor(image.astype(np.float64) * 65535 + 0.5).astype(int)
+    return len(np.unique(codes[codes >= 32768]))
+
+
+@pytest.mark.parametrize(("name", "side", "least"), [("realesr-animevideov3", 64, 80), ("realesrgan-x4plus", 16, 70)])
+def test_fp16_keeps_the_steps_of_16_bits(name: str, side: int, least: float, weights: Callable, photograph: np.ndarray) -> None:
+    """fp16 itself has 1024 steps between 0.5 and 1."""
+    model = UpscaleModel.from_descriptor(weights(name))
+    full, half = (
+        TorchBackend(model, CPU, precision).run(photograph[None, 100 : 100 + side, 200 : 200 + side])
+        for precision in ("fp32", "fp16")
+    )
+    assert count_upper_codes(half) >= 0.95 * count_upper_codes(full) > 2000
+    assert psnr(half, full) >= least
+
+
+def make_card_network(descriptor: Any) -> Any:
+    """The network as a card runs it in fp16: without what is done for processors."""
+    network = copy_without_host_state(descriptor, descriptor.model)
+    add_before_shuffle(network.model)
+    assert convert_to_float16(network.model) is torch.float32
+    return network.eval()
+
+
+@pytest.mark.parametrize("name", ["realesr-animevideov3", "realesrgan-x4plus"])
+def test_the_ends_of_a_card_network_are_the_same_in_patches_and_the_last_uses_tf32(
+    name: str, weights: Callable, photograph: np.ndarray, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The features before it are fp16, which TF32 holds exactly; the setting of the process holds again."""
+    network = make_card_network(weights(name))
+    tile = torch.as_tensor(photograph[40:50, 50:62]).permute(2, 0, 1)[None].contiguous(memory_format=torch.channels_last)
+    seen: list[str] = []
+    convolve = torch.nn.Conv2d.forward
+
+    def record(conv: torch.nn.Conv2d, features: torch.Tensor) -> torch.Tensor:
+        seen.append(torch.backends.cudnn.conv.fp32_precision if features.dtype is torch.float32 else "fp16")
+        return convolve(conv, features)
+
+    monkeypatch.setattr(torch.nn.Conv2d, "forward", record)
+    with torch.inference_mode():
+        whole = network(tile)
+        assert (seen[0], {*seen[1:-1]}, seen[-1]) == ("ieee", {"fp16"}, "tf32")
+        before = torch.backends.cudnn.conv.fp32_precision
+        monkeypatch.setattr(mixed_precision._PatchedFp32Conv, "_PATCH_SIDE", 8)
+        torch.testing.assert_close(network(tile), whole, rtol=0, atol=1e-5)
+    assert whole.dtype is torch.float32
+    assert torch.backends.cudnn.conv.fp32_precision == before
+
+
+def test_a_card_network_in_fp16_fits_in_the_memory_that_tiles_are_chosen_for(weights: Callable) -> None:
+    """Live tensors of the whole tile; one patch is counted apart, and small here."""
+    net = ESRGAN(num_blocks=1, num_filters=64, scale=4)  # blocks follow one another, so more take no more memory
+    esrgan = MAIN_REGISTRY.load({key: value.clone() for key, value in net.state_dict().items()})
+    for descriptor, side in ((weights("realesr-animevideov3"), 96), (esrgan, 48)):
+        model = UpscaleModel.from_descriptor(descriptor)
+        footprint = default_footprint(model.architecture, model.scale, backend="torch", half=True, on_gpu=True)
+        network = make_card_network(descriptor)
+        with pytest.MonkeyPatch.context() as patch, torch.inference_mode(), LiveBytes() as live:
+            patch.setattr(mixed_precision._PatchedFp32Conv, "_PATCH_SIDE", 24)
+            network(torch.rand(1, 3, side, side).contiguous(memory_format=torch.channels_last))
+        assert 0.5 < live.peak / side**2 / footprint.bytes_per_pixel <= 1
+
+
+class LiveBytes(TorchDispatchMode):
+    """The most bytes that tensors made in the block took at once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._live: dict[int, int] = {}
+        self.peak = 0
+
+    def __torch_dispatch__(self, function: Any, types: Any, arguments: Any = (), options: Any = None) -> Any:
+        made = function(*arguments, **(options or {}))
+        for tensor in tree_iter(made):
+            if isinstance(tensor, torch.Tensor) and (key := (storage := tensor.untyped_storage()).data_ptr()) not in self._live:
+                self._live[key] = storage.nbytes()
+                weakref.finalize(storage, self._live.pop, key, 0)
+        self.peak = max(self.peak, sum(self._live.values()))
+        return made
