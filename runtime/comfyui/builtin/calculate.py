@@ -12,7 +12,7 @@ from typing import Any
 from ...errors import NodeError
 
 _MAX_EXPONENT = 4000
-_HINT = "Use numbers, the inputs a to z, values, + - * / // % **, comparisons, and, or, not, if else, and these functions: "
+_HINT = "Use numbers, the inputs a to z, values, + - * / // % **, & | ^ ~ >>, comparisons, and, or, not, if else, and these functions: "
 
 
 def _power(base: Any, exponent: Any) -> Any:
@@ -42,6 +42,11 @@ _OPERATORS: Mapping[type, Callable[..., Any]] = {
     ast.USub: operator.neg,
     ast.UAdd: operator.pos,
     ast.Not: operator.not_,
+    ast.Invert: operator.invert,
+    ast.BitAnd: operator.and_,
+    ast.BitOr: operator.or_,
+    ast.BitXor: operator.xor,
+    ast.RShift: operator.rshift,
     ast.Eq: operator.eq,
     ast.NotEq: operator.ne,
     ast.Lt: operator.lt,

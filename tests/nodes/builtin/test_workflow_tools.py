@@ -1,5 +1,7 @@
 """The light nodes of shared workflows: declared as in ComfyUI, and with its results, pixel for pixel."""
 
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from upscale8k.runtime.comfyui.builtin import glsl
 from upscale8k.runtime.errors import NodeError
 from upscale8k.runtime.graph.definitions import describe_classes
 
-from .core_peer import Case, call, declarations, differences, run_core, same
+from .core_peer import Case, call, declarations, differences, run_core, same, tree
 
 CATALOG = {name: cls for name, (cls, _) in NODES.items()}
 TITLES = {name: title for name, (_, title) in NODES.items()}
@@ -75,6 +77,7 @@ def test_every_result_is_cores(tmp_path: Path) -> None:
         ("0 or -a", -3),
         ("values[1] - round(2.5)", 2),
         ("pow(b, 0.5)", 2.0),
+        ("(a & ~1) + (b | 3) + (a ^ b) + (b >> 1)", 18),
     ],
 )
 def test_an_expression_is_calculated(expression: str, expected: float) -> None:
@@ -101,9 +104,18 @@ def test_numbers_and_colors_that_are_none_are_refused() -> None:
 
 # ---------------------------------------------------------------- shaders
 
-HEAD = "#version 300 es\nprecision highp float;\nuniform sampler2D u_image0;\nuniform sampler2D u_image1;\nuniform vec2 u_resolution;\n"
-HEAD += "uniform float u_float0;\nuniform int u_int0;\nuniform bool u_bool0;\nuniform int u_pass;\nin vec2 v_texCoord;\n"
-HEAD += "layout(location = 0) out vec4 fragColor0;\n"
+HEAD = """#version 300 es
+precision highp float;
+uniform sampler2D u_image0;
+uniform sampler2D u_image1;
+uniform vec2 u_resolution;
+uniform float u_float0;
+uniform int u_int0;
+uniform bool u_bool0;
+uniform int u_pass;
+in vec2 v_texCoord;
+layout(location = 0) out vec4 fragColor0;
+"""
 
 
 @pytest.fixture
@@ -160,3 +172,34 @@ def test_without_opengl_the_missing_library_is_named(monkeypatch: pytest.MonkeyP
     with pytest.raises(NodeError, match="library EGL") as caught:
         call(CATALOG["GLSLShader"], {"size_mode": "from_input", "images.image0": SMALL})
     assert "libegl1" in caught.value.hint
+
+
+def read_shaders() -> dict[str, str]:
+    """The shaders of ComfyUI's own blueprints by file."""
+    found = {}
+    for path in sorted((tree() / "blueprints").glob("*.json")):
+        content = json.loads(path.read_text(encoding="utf-8"))
+        for graph in content.get("definitions", {}).get("subgraphs", []):
+            for node in graph["nodes"]:
+                if node["type"] == "GLSLShader":
+                    found[f"{path.stem} {node['id']}"] = node["widgets_values"][0]
+    return found
+
+
+@pytest.mark.slow
+@pytest.mark.comfyui
+def test_the_shaders_of_comfyuis_blueprints_give_its_pixels(shade: Any, tmp_path: Path) -> None:
+    cases: list[Case] = []
+    for source in read_shaders().values():
+        floats = {f"floats.u_float{n}": 0.25 for n in range(len(set(re.findall(r"u_float\d+", source))))}
+        ints = {f"ints.u_int{n}": 1 for n in range(len(set(re.findall(r"u_int\d+", source))))}
+        pictures = {f"images.image{n}": images(1, 24, 32, seed=n) for n in range(len(set(re.findall(r"u_image\d", source))))}
+        cases.append(("GLSLShader", {"fragment_shader": source, "size_mode": "from_input", **pictures, **floats, **ints}))
+    assert len(cases) > 12
+    for name, (_, inputs), core in zip(read_shaders(), cases, run_core(cases, tmp_path), strict=True):
+        if "error" in core:
+            pytest.skip(f"ComfyUI itself has no OpenGL here: {core['error']}")
+        for ours, theirs in zip(call(CATALOG["GLSLShader"], inputs), core["result"], strict=True):
+            # sin() of large numbers, with which grain is made, differs between drivers
+            limit = 0.5 if "Grain" in name else 0.01
+            assert (ours - theirs).abs().mean() < limit, name

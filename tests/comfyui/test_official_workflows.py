@@ -1,0 +1,20 @@
+"""ComfyUI's own blueprints whose nodes are all here convert and pass the check; the script runs them, and templates, too."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .peer.tree import tree
+
+
+@pytest.mark.comfyui
+def test_the_blueprints_without_a_diffusion_model_are_checked_without_a_problem() -> None:
+    script = Path(__file__).with_name("list_official_workflows.py")
+    command = [sys.executable, str(script), "--check", str(tree() / "blueprints")]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    lines = done.stdout.splitlines()
+    assert [line for line in lines if line.startswith("stops")] == []
+    assert len([line for line in lines if line.startswith("runs")]) == 20
