@@ -191,8 +191,7 @@ def unload_all_models() -> None:
     """No model is kept."""
 
 
-def cleanup_models() -> None:
-    """No model is kept."""
+cleanup_models = cleanup_models_gc = unload_all_models
 
 
 def soft_empty_cache(force: bool = False) -> None:
@@ -275,10 +274,6 @@ def synchronize() -> None:
 def loaded_models(only_currently_used: bool = False) -> list[Any]:
     """No model is kept."""
     return []
-
-
-def cleanup_models_gc() -> None:
-    """No model is kept."""
 
 
 def minimum_inference_memory() -> float:

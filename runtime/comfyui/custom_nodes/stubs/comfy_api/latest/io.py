@@ -272,83 +272,26 @@ class DynamicSlot:
             return {self.id: slot, **{f"{self.id}.{one.id}": one.to_v1_declaration() for one in self.inputs}}
 
 
-# Types without behavior
-Boolean = Custom("BOOLEAN")
-Int = Custom("INT")
-Float = Custom("FLOAT")
-String = Custom("STRING")
-Image = Custom("IMAGE")
-Mask = Custom("MASK")
-Latent = Custom("LATENT")
-Video = Custom("VIDEO")
-Audio = Custom("AUDIO")
-UpscaleModel = Custom("UPSCALE_MODEL")
 AnyType = Custom("*")
-Model = Custom("MODEL")
-Clip = Custom("CLIP")
-Vae = Custom("VAE")
-Conditioning = Custom("CONDITIONING")
-ControlNet = Custom("CONTROL_NET")
-ClipVision = Custom("CLIP_VISION")
-ClipVisionOutput = Custom("CLIP_VISION_OUTPUT")
-StyleModel = Custom("STYLE_MODEL")
-Sampler = Custom("SAMPLER")
-Sigmas = Custom("SIGMAS")
-Noise = Custom("NOISE")
-Guider = Custom("GUIDER")
-Hooks = Custom("HOOKS")
-FlowControl = Custom("FLOW_CONTROL")
-Accumulation = Custom("ACCUMULATION")
-Webcam = Custom("WEBCAM")
-Color = Custom("COLOR")
-Point = Custom("POINT")
-FaceAnalysis = Custom("FACE_ANALYSIS")
-BBOX = Custom("BBOX")
-SEGS = Custom("SEGS")
-SVG = Custom("SVG")
-Dict = Custom("DICT")
-Array = Custom("ARRAY")
-ImageCompare = Custom("IMAGECOMPARE")
-BoundingBox = Custom("BOUNDING_BOX")
-Curve = Custom("CURVE")
-Mesh = Custom("MESH")
-Voxel = Custom("VOXEL")
-WanCameraEmbedding = Custom("WAN_CAMERA_EMBEDDING")
-BackgroundRemoval = Custom("BACKGROUND_REMOVAL")
-Gligen = Custom("GLIGEN")
-LatentUpscaleModel = Custom("LATENT_UPSCALE_MODEL")
-LoraModel = Custom("LORA_MODEL")
-LossMap = Custom("LOSS_MAP")
-Splat = Custom("SPLAT")
-File3DAny = Custom("FILE_3D")
-File3DGLB = Custom("FILE_3D_GLB")
-File3DGLTF = Custom("FILE_3D_GLTF")
-File3DFBX = Custom("FILE_3D_FBX")
-File3DOBJ = Custom("FILE_3D_OBJ")
-File3DSTL = Custom("FILE_3D_STL")
-File3DUSDZ = Custom("FILE_3D_USDZ")
-File3DPLY = Custom("FILE_3D_PLY")
-File3DSPLAT = Custom("FILE_3D_SPLAT")
-File3DSPZ = Custom("FILE_3D_SPZ")
-File3DKSPLAT = Custom("FILE_3D_KSPLAT")
-File3DSplatAny = Custom("FILE_3D_SPLAT_ANY")
-File3DPointCloudAny = Custom("FILE_3D_POINT_CLOUD_ANY")
-HookKeyframes = Custom("HOOK_KEYFRAMES")
-TimestepsRange = Custom("TIMESTEPS_RANGE")
-LatentOperation = Custom("LATENT_OPERATION")
-Load3DCamera = Custom("LOAD3D_CAMERA")
-Load3DModelInfo = Custom("LOAD3D_MODEL_INFO")
-Load3D = Custom("LOAD_3D")
-Load3DAnimation = Custom("LOAD_3D_ANIMATION")
-Photomaker = Custom("PHOTOMAKER")
-ModelPatch = Custom("MODEL_PATCH")
-AudioEncoder = Custom("AUDIO_ENCODER")
-AudioEncoderOutput = Custom("AUDIO_ENCODER_OUTPUT")
-Tracks = Custom("TRACKS")
-Colors = Custom("COLORS")
-BoundingBoxes = Custom("BOUNDING_BOXES")
-Histogram = Custom("HISTOGRAM")
-Range = Custom("RANGE")
+_PLAIN_TYPES = """
+    Boolean=BOOLEAN Int=INT Float=FLOAT String=STRING Image=IMAGE Mask=MASK Latent=LATENT Video=VIDEO Audio=AUDIO
+    UpscaleModel=UPSCALE_MODEL Model=MODEL Clip=CLIP Vae=VAE Conditioning=CONDITIONING ControlNet=CONTROL_NET
+    ClipVision=CLIP_VISION ClipVisionOutput=CLIP_VISION_OUTPUT StyleModel=STYLE_MODEL Sampler=SAMPLER Sigmas=SIGMAS
+    Noise=NOISE Guider=GUIDER Hooks=HOOKS FlowControl=FLOW_CONTROL Accumulation=ACCUMULATION Webcam=WEBCAM Color=COLOR
+    Point=POINT FaceAnalysis=FACE_ANALYSIS BBOX=BBOX SEGS=SEGS SVG=SVG Dict=DICT Array=ARRAY ImageCompare=IMAGECOMPARE
+    BoundingBox=BOUNDING_BOX Curve=CURVE Mesh=MESH Voxel=VOXEL WanCameraEmbedding=WAN_CAMERA_EMBEDDING
+    BackgroundRemoval=BACKGROUND_REMOVAL Gligen=GLIGEN LatentUpscaleModel=LATENT_UPSCALE_MODEL LoraModel=LORA_MODEL
+    LossMap=LOSS_MAP Splat=SPLAT File3DAny=FILE_3D File3DGLB=FILE_3D_GLB File3DGLTF=FILE_3D_GLTF File3DFBX=FILE_3D_FBX
+    File3DOBJ=FILE_3D_OBJ File3DSTL=FILE_3D_STL File3DUSDZ=FILE_3D_USDZ File3DPLY=FILE_3D_PLY File3DSPLAT=FILE_3D_SPLAT
+    File3DSPZ=FILE_3D_SPZ File3DKSPLAT=FILE_3D_KSPLAT File3DSplatAny=FILE_3D_SPLAT_ANY
+    File3DPointCloudAny=FILE_3D_POINT_CLOUD_ANY HookKeyframes=HOOK_KEYFRAMES TimestepsRange=TIMESTEPS_RANGE
+    LatentOperation=LATENT_OPERATION Load3DCamera=LOAD3D_CAMERA Load3DModelInfo=LOAD3D_MODEL_INFO Load3D=LOAD_3D
+    Load3DAnimation=LOAD_3D_ANIMATION Photomaker=PHOTOMAKER ModelPatch=MODEL_PATCH AudioEncoder=AUDIO_ENCODER
+    AudioEncoderOutput=AUDIO_ENCODER_OUTPUT Tracks=TRACKS Colors=COLORS BoundingBoxes=BOUNDING_BOXES Histogram=HISTOGRAM
+    Range=RANGE
+"""
+"""Types without behavior, and their names on a wire."""
+globals().update({name: Custom(io_type) for name, _, io_type in (pair.partition("=") for pair in _PLAIN_TYPES.split())})
 
 
 @dataclass
