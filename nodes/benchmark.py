@@ -1,7 +1,5 @@
 """Measure the speed of models on this machine."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from ..runtime import bench, comfyui

@@ -1,7 +1,5 @@
 """Compare models on the same image, and images with each other."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from ..runtime import bench, comfyui, metrics, report, upscale

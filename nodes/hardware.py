@@ -1,7 +1,5 @@
 """The node that reports the hardware and suggests settings for it."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from ..runtime import bench, hardware

@@ -1,7 +1,5 @@
 """Upscale images in tiles; read and write them without losing depth, transparency or color profile."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from ..runtime import comfyui, upscale

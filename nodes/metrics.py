@@ -1,7 +1,5 @@
 """Measure results against their source: color drift, difference maps, artifacts."""
 
-from __future__ import annotations
-
 import json
 from typing import Any, ClassVar
 

@@ -1,7 +1,5 @@
 """Read, upscale and write videos frame by frame, in constant memory."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar

@@ -6,8 +6,6 @@ each result is whole, and the last one stays. A file whose number we choose ours
 another: it takes the next free number. After an error the temporary file is removed and an existing file stays.
 """
 
-from __future__ import annotations
-
 import errno
 import os
 import re

@@ -1,7 +1,5 @@
 """ComfyUI's built-in nodes for batches and lists of tiles, for the headless runner only: same ids, inputs and pixels."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from ...runtime import comfyui

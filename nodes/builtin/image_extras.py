@@ -1,7 +1,5 @@
 """More of ComfyUI's built-in image nodes, for the headless runner only: same ids, inputs and pixels as ComfyUI 0.30."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any, ClassVar
 

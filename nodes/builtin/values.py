@@ -1,7 +1,5 @@
 """ComfyUI's built-in values, switch and texts, for the headless runner only: same ids, inputs and results as ComfyUI 0.30."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from ...runtime import comfyui

@@ -3,8 +3,6 @@
 Files of 0.30 and 0.33 are read, too: a plain ``codec`` beside ``format``, and ``color_space`` under the encoding.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from fractions import Fraction
 from typing import Any, ClassVar

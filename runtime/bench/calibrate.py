@@ -1,7 +1,5 @@
 """Measure memory and time of the models that come with the pack on every backend that works here, and report the machine."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, nullcontext

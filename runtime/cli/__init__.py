@@ -16,8 +16,6 @@ imported when a command needs them.
 * ``program_name``       the name of this program in messages
 """
 
-from __future__ import annotations
-
 import signal
 import sys
 import threading

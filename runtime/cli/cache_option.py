@@ -1,7 +1,5 @@
 """``--cache``: open the result cache with the version of code, settings and machine."""
 
-from __future__ import annotations
-
 import platform
 from collections.abc import Callable
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Run a loaded workflow: show its events, and collect the files that it wrote."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -3,8 +3,6 @@
 A file that is damaged or of another version is ignored; the table in ``tile_memory`` is then used.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Callable, Mapping, Sequence

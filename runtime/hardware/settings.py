@@ -1,7 +1,5 @@
 """Recommend settings for this machine, each with its reason; the tile fits the memory that is free."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Write any image file."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass

@@ -8,8 +8,6 @@ write the example's size into the graph of a network with windows, even if the a
 network therefore has one size only.
 """
 
-from __future__ import annotations
-
 import hashlib
 import io
 import json

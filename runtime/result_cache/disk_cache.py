@@ -9,8 +9,6 @@ A missing or damaged file only makes its node run again, which replaces it. So r
 without a lock.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

@@ -5,8 +5,6 @@ say which. So it is never loaded because of its name alone. Its optimization pro
 takes, and the one it is tuned for.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Sequence

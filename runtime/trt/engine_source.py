@@ -1,7 +1,5 @@
 """What an engine is built from: a loaded model, exported only when necessary, or an unchanged ONNX file."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Callable

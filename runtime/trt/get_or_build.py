@@ -4,8 +4,6 @@ What the node calls: a model in, the same model with an engine on it out. The UP
 every node takes: nodes that do not know engines run the weights as before.
 """
 
-from __future__ import annotations
-
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Upscales ComfyUI's IMAGE: what the node calls."""
 
-from __future__ import annotations
-
 import torch
 
 from ..errors import WorkflowError

@@ -8,8 +8,6 @@ microseconds per pixel) and 16 % of RRDB-23 on 256 px. ``reuse_freed_memory`` ke
 the heap, which add up over a video; returning free pages once per frame keeps the process as small as on its first frame.
 """
 
-from __future__ import annotations
-
 import ctypes
 import platform
 import sys

@@ -1,7 +1,5 @@
 """What the settings of an upscale become for one model on this machine: decided once for an image batch or a video."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator
 from contextlib import closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace

@@ -4,8 +4,6 @@ Keys: ``source`` (required), ``output``, ``to``, ``model``, ``batch``, ``tile``,
 What is missing or empty is that of the command line. Paths are relative to the job file.
 """
 
-from __future__ import annotations
-
 import csv
 import tomllib
 from collections.abc import Mapping, Sequence

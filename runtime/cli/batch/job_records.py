@@ -5,8 +5,6 @@ a result with a complete record is done, and so is one that appeared after its r
 name only when it is whole. A lock beside the record reserves the name while the work goes on.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Generator, Sequence

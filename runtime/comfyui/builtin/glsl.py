@@ -1,7 +1,5 @@
 """Run GLSL ES 3.00 fragment shaders on images through EGL and OpenGL ES 3, without a window; Mesa's CPU driver suffices."""
 
-from __future__ import annotations
-
 import ctypes
 import ctypes.util
 import re

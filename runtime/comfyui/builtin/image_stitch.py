@@ -1,7 +1,5 @@
 """ComfyUI's Stitch Images: two batches side by side."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

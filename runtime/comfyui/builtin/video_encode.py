@@ -4,8 +4,6 @@ Packets are copied, or frames encoded as H.264 or AV1 in MP4, Matroska or WebM, 
 ``HDR`` BT.2020 with HLG, ``HDR PQ`` BT.2020 with PQ.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import math

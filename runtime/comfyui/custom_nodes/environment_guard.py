@@ -4,8 +4,6 @@ Some packs run pip when they are imported. The guard stops what a pack does by m
 that is hostile.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 import tempfile

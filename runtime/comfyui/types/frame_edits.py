@@ -4,8 +4,6 @@ A step is ``("crop", x, y, width, height)`` in exact pixels, ``("crop_aligned", 
 ``("scale", width, height, method, crop)`` by ComfyUI's ``common_upscale``. Frames have 16 bits after a scale.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any

@@ -1,7 +1,5 @@
 """Read image files as ComfyUI's IMAGE, and write IMAGE to files."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """The pages of a TIFF file (TIFF 6.0, BigTIFF; TIFF/EP and DNG for camera raw), before OpenImageIO reads one."""
 
-from __future__ import annotations
-
 import struct
 from collections.abc import Iterator
 from io import BufferedReader

@@ -1,7 +1,5 @@
 """Ringing (halos): how far an image overshoots beside the edges of its reference."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import cv2

@@ -4,8 +4,6 @@ The result is stored beside the other caches, because the two runs take seconds 
 follows from what its key names, so any process that computes it anew gets the same.
 """
 
-from __future__ import annotations
-
 import json
 from contextlib import closing, suppress
 from typing import cast

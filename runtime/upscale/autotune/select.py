@@ -12,8 +12,6 @@ Two machines of one kind give the same pixels, and so do an idle and a busy one.
   ``probe --forget``.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import torch
