@@ -88,6 +88,22 @@ class VideoInfo:
     """Fingerprint of the source and of every step so far: equal identities give equal frames. Resuming relies on it."""
 
 
+@dataclass(frozen=True)
+class PlaneLayout:
+    """The planes Y', Cb and Cr that an encoder takes, to be made of R'G'B' in full range."""
+
+    size: Size
+    """Of the luma plane: that of the frame, or one column or row more, which repeats the last one."""
+    bit_depth: int
+    horizontal_factor: int
+    """Luma columns for each chroma sample, which is sited on the first; luma rows below, between which it is sited."""
+    vertical_factor: int
+    matrix: tuple[tuple[float, ...], ...]
+    """3x4: from (R', G', B', 1) in 0..1 to codes before rounding."""
+    is_interleaved: bool = False
+    """Cb and Cr alternate in one plane, and deeper samples are in the upper bits of 16 (NV12, P010)."""
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """The pixels of one frame and its time.

@@ -10,7 +10,7 @@ columns; 4:2:0 also takes the mean of two lines. Both are applied before roundin
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import cast
@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...hardware import count_usable_cores
-from ...media import ColorInfo, Samples, Size
+from ...media import ColorInfo, PlaneLayout, Samples, Size
 from .color_codes import LUMA_WEIGHTS, ColorTags, quantize_range
 from .yuv_to_rgb import Coefficients, view_plane
 
@@ -85,6 +85,21 @@ class RgbToYuv:
         # In glibc every thread has its own heap, and blocks above 64 MB are outside of it. Among the model's tensors, whose
         # memory is not returned (``upscale.memory``), a frame of 100 MB would leave a gap of its size.
         self._allocation_thread = ThreadPoolExecutor(1, "allocate")
+
+    @property
+    def plane_layout(self) -> PlaneLayout | None:
+        """What a device that holds the pixels needs to make the planes itself; None where PyAV cannot take them over."""
+        size, factors = self._stored_size, (self._horizontal_factor, self._vertical_factor)
+        if self._planar_format in _RGB_BIT_DEPTHS or size.width % factors[0] or size.height % factors[1]:
+            return None
+        matrix = tuple(map(tuple, self._matrix.tolist()))
+        return PlaneLayout(size, self._bit_depth, *factors, matrix, self._format != self._planar_format)
+
+    def wrap_planes(self, planes: Sequence[Samples]) -> av.VideoFrame:
+        """Return a frame of the planes that ``plane_layout`` describes, which shares and keeps their memory."""
+        frame = av.VideoFrame.from_dlpack(planes, self._format)
+        self._tags.apply(frame)
+        return frame
 
     def __call__(self, pixels: Samples) -> av.VideoFrame:
         """Return a frame that shares no memory with ``pixels``."""

@@ -1,0 +1,89 @@
+"""R'G'B' on a device to the planes that an encoder takes, with the codes of ``video.color.rgb_to_yuv`` to the last one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+from torch.nn.functional import pad
+
+from ...media import PlaneLayout
+from .opencv_transform import transform_floats, transform_to_one, transform_to_three
+
+_HOST_BAND_ROWS = 16
+"""Rows that the host converts at a time, which shows in the last pixels of a band."""
+_STRIP_PIXELS = 1 << 22
+"""Converted at a time on a device, where one pixel takes some 60 bytes meanwhile."""
+_ROW_ALIGNMENT = 64
+"""Bytes: encoders read rows by vectors."""
+
+
+def convert_to_planes(pixels: torch.Tensor, layout: PlaneLayout) -> list[torch.Tensor]:
+    """Return the planes of ``pixels`` (H, W, 3) uint16 over 0..65535, on their device: uint8 or uint16, (rows, columns)."""
+    planes = _allocate_planes(layout, pixels.device)
+    size = layout.size
+    strip_rows = max(_STRIP_PIXELS // size.width // _HOST_BAND_ROWS, 1) * _HOST_BAND_ROWS
+    for top in range(0, size.height, strip_rows):
+        bottom = min(top + strip_rows, size.height)
+        rows = pixels[top:bottom].permute(2, 0, 1).to(torch.float64)
+        _convert_rows(
+            _repeat_edges(rows, right=size.width - rows.shape[2], bottom=bottom - top - rows.shape[1]), layout, planes, top
+        )
+    return planes
+
+
+def _allocate_planes(layout: PlaneLayout, device: torch.device) -> list[torch.Tensor]:
+    dtype = torch.uint8 if layout.bit_depth == 8 else torch.uint16
+    columns, rows = -(-layout.size.width // layout.horizontal_factor), -(-layout.size.height // layout.vertical_factor)
+    shapes = [(layout.size.height, layout.size.width)]
+    shapes += [(rows, 2 * columns)] if layout.is_interleaved else [(rows, columns)] * 2
+    samples = _ROW_ALIGNMENT // dtype.itemsize
+    return [
+        torch.empty((height, -(-width // samples) * samples), dtype=dtype, device=device)[:, :width] for height, width in shapes
+    ]
+
+
+def _convert_rows(values: torch.Tensor, layout: PlaneLayout, planes: list[torch.Tensor], top: int) -> None:
+    """Fill the rows of ``planes`` from luma row ``top`` on. ``values`` are (3, h, w) float64."""
+    matrix = np.array(layout.matrix)
+    matrix[:, :3] /= 65535
+    write = _make_writer(layout, planes, top)
+    if layout.horizontal_factor == 1:
+        for index, row in enumerate(_round_rows(matrix)):
+            write(index, transform_to_three(values.unbind(), row, _HOST_BAND_ROWS))
+        return
+    write(0, transform_to_one(values.unbind(), _round_rows(matrix)[0]))
+    sums = _sum_left_sited_chroma(values, layout.vertical_factor)
+    chroma = np.column_stack([matrix[1:, :3] / (4 * layout.vertical_factor), matrix[1:, 3]])
+    for index, row in enumerate(_round_rows(chroma), start=1):
+        write(index, transform_floats(sums.unbind(), row).round_())
+
+
+def _make_writer(layout: PlaneLayout, planes: list[torch.Tensor], top: int) -> Callable[[int, torch.Tensor], None]:
+    def write(index: int, codes: torch.Tensor) -> None:
+        codes.clamp_(max=2**layout.bit_depth - 1)
+        if layout.is_interleaved and layout.bit_depth > 8:
+            codes *= 2 ** (16 - layout.bit_depth)
+        plane, first = planes[min(index, len(planes) - 1)], top // (layout.vertical_factor if index else 1)
+        columns = slice(index - 1, None, 2) if layout.is_interleaved and index else slice(None)
+        plane[first : first + len(codes), columns] = codes
+
+    return write
+
+
+def _round_rows(matrix: np.ndarray) -> list[list[float]]:
+    """The coefficients as float32, as OpenCV takes them."""
+    return matrix.astype(np.float32).tolist()
+
+
+def _sum_left_sited_chroma(values: torch.Tensor, vertical_factor: int) -> torch.Tensor:
+    """4 * ``vertical_factor`` times the mean around every chroma sample: columns 1 2 1 around the even ones."""
+    height, width = values.shape[1:]
+    padded = _repeat_edges(values, left=1, right=1 + width % 2, bottom=height % vertical_factor)
+    lines = padded[:, 0::2] + padded[:, 1::2] if vertical_factor == 2 else padded
+    return lines[:, :, 1:-1:2] * 2 + lines[:, :, 0:-2:2] + lines[:, :, 2::2]
+
+
+def _repeat_edges(values: torch.Tensor, *, left: int = 0, right: int = 0, bottom: int = 0) -> torch.Tensor:
+    return pad(values[None], (left, right, 0, bottom), "replicate")[0] if left or right or bottom else values
