@@ -22,7 +22,10 @@ class Progress(Protocol):
         """Show these numbers beside the bar from now on, such as ``bytes`` written or ``reused`` frames."""
 
     def preview(self, pixels: Any) -> None:
-        """Show (H, W, C) of the unfinished result, or do nothing. Cheap to call often: few of the images are shown."""
+        """Show (H, W, C) of the unfinished result, or do nothing. Cheap to call often: few of the images are shown.
+
+        ``pixels`` may be a function that returns them, called only when they are shown.
+        """
 
     def check_cancelled(self) -> None:
         """Raise ComfyUI's interrupt if the user pressed stop. Do nothing on the command line: Ctrl-C raises by itself."""

@@ -151,6 +151,7 @@ class _ComfyProgress:
             return
         from ...runtime.images import make_preview
 
-        self._bar.update_absolute(self._bar.current, preview=("JPEG", make_preview(pixels, PREVIEW_SIDE), PREVIEW_SIDE))
+        image = make_preview(pixels() if callable(pixels) else pixels, PREVIEW_SIDE)
+        self._bar.update_absolute(self._bar.current, preview=("JPEG", image, PREVIEW_SIDE))
         now = time.monotonic()
         self._next_preview = now + max(PREVIEW_INTERVAL, 50 * (now - began))

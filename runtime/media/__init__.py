@@ -20,6 +20,16 @@ if TYPE_CHECKING:
     from .geometry import Region, Size
     from .srgb import linear_to_srgb, srgb_to_linear
     from .tile_spans import PREFERRED_MULTIPLE, Span, split_into_spans
-    from .video_stream import ColorInfo, Frame, MasteringDisplay, PlaneLayout, Samples, VideoInfo, VideoStream
+    from .video_stream import (
+        ColorInfo,
+        DeviceFrame,
+        DeviceImage,
+        Frame,
+        MasteringDisplay,
+        PlaneLayout,
+        Samples,
+        VideoInfo,
+        VideoStream,
+    )
 
 __getattr__ = lazy_exports(__name__, __file__)

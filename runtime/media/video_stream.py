@@ -5,13 +5,14 @@ Nothing is decoded until a sink opens the recipe, and then frame by frame: memor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from functools import cached_property
 from itertools import islice
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -103,6 +104,14 @@ class PlaneLayout:
     is_interleaved: bool = False
     """Cb and Cr alternate in one plane, and deeper samples are in the upper bits of 16 (NV12, P010)."""
 
+    @property
+    def chroma_size(self) -> Size:
+        return Size(-(-self.size.width // self.horizontal_factor), -(-self.size.height // self.vertical_factor))
+
+    @property
+    def frame_bytes(self) -> int:
+        return (self.size.pixel_count + 2 * self.chroma_size.pixel_count) * (1 if self.bit_depth == 8 else 2)
+
 
 @dataclass(frozen=True, eq=False)
 class Frame:
@@ -123,6 +132,44 @@ class Frame:
     @property
     def seconds(self) -> Fraction:
         return self.pts * self.time_base
+
+    @property
+    def size(self) -> Size:
+        height, width = self.pixels.shape[:2]
+        return Size(width, height)
+
+
+class DeviceImage(Protocol):
+    """(H, W, 3) R'G'B' in full range, uint16 over 0..65535, in the memory of a device. Valid until the next frame is read."""
+
+    @property
+    def size(self) -> Size: ...
+
+    def download(self) -> Samples:
+        """Wait for the device and return the pixels in host memory."""
+        ...
+
+    def download_planes(self, layout: PlaneLayout) -> Callable[[], Sequence[Samples]]:
+        """Start to convert and to download. The function returned waits, in any thread, and returns what stays valid."""
+        ...
+
+
+class DeviceFrame(Frame):
+    """A frame in the memory of a device; ``pixels`` are downloaded when they are first read."""
+
+    image: DeviceImage
+
+    def __init__(self, image: DeviceImage, pts: int, duration: int, time_base: Fraction, is_repeat: bool = False) -> None:
+        # A frame is frozen, and ``pixels`` must stay unset.
+        vars(self).update(image=image, pts=pts, duration=duration, time_base=time_base, is_repeat=is_repeat)
+
+    @cached_property
+    def pixels(self) -> Samples:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.image.download()
+
+    @property
+    def size(self) -> Size:
+        return self.image.size
 
 
 @dataclass(frozen=True, eq=False)

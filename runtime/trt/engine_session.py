@@ -84,7 +84,8 @@ class EngineSession:
             self._stream.wait_stream(torch.cuda.current_stream(self._device))
             if not self._context.execute_async_v3(self._stream.cuda_stream):
                 raise self._make_memory_error(planes)
-            self._stream.synchronize()  # ``inputs`` and ``result`` must outlive the work
+            # Memory of ``inputs`` and ``result`` is used again only by work of this stream, which waits for the engine.
+            torch.cuda.current_stream(self._device).wait_stream(self._stream)
             if self._kernel_cache:
                 self._kernel_cache.store(tuple(inputs.shape))
             return result

@@ -5,7 +5,8 @@ tiles survive a lack of memory, and a message tells the user what was done diffe
 
 * ``image_batch``, ``video``   what the nodes call: a ComfyUI IMAGE, or a stream of frames.
 * ``resolved_settings``        what every ``auto`` becomes, decided once.
-* ``tile_loop``                the loop over one image.
+* ``tile_loop``                the loop over one image; ``frame_result`` for the frames of a video, one after another.
+* ``on_device``                the same in the memory of an NVIDIA GPU, with the codes of the host.
 * ``target_size``              the requested size, and how many passes lead to it.
 * ``tiles``                    where an image is cut: integers only, without torch and numpy.
 * ``tile_size``, ``memory``, ``device``   the automatic tile, free memory, device and precision.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import cast
+from typing import Any, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -67,7 +67,7 @@ def upscale_image(
         progress.message(
             f"The source ({width}x{height}) is larger than the target: it is reduced to {plan.final_size}, not upscaled."
         )
-    tile_loop = _TileLoop(model.scale, backend, tiling, linear, progress, is_unchanged)
+    tile_loop = TileLoop(model.scale, backend, tiling, linear, progress, is_unchanged)
     colors = 1 if channels in (1, 2) else 3
     if channels == colors:
         tile_loop.run_passes(pixels, plan, out)
@@ -76,7 +76,7 @@ def upscale_image(
     return tile_loop.tiling
 
 
-def _upscale_with_alpha(pixels: Pixels, tile_loop: _TileLoop, plan: ScalePlan, out: OutputPixels) -> None:
+def _upscale_with_alpha(pixels: Pixels, tile_loop: TileLoop, plan: ScalePlan, out: OutputPixels) -> None:
     alpha = np.ascontiguousarray(pixels[:, :, -1:])
     tile_loop.run_passes(fill_transparent_pixels(pixels), plan, out[:, :, :-1])
     tile_loop.run_passes(alpha, plan, out[:, :, -1:], copy_flat_tiles=True)
@@ -84,7 +84,9 @@ def _upscale_with_alpha(pixels: Pixels, tile_loop: _TileLoop, plan: ScalePlan, o
 
 
 @dataclass
-class _TileLoop:
+class TileLoop:
+    """The loop over images in host memory; a subclass holds them elsewhere. ``pixels`` and ``out`` are arrays of that place."""
+
     scale: int
     backend: Backend
     tiling: Tiling
@@ -96,7 +98,7 @@ class _TileLoop:
     reported_pixels: int = field(default=0, init=False)
     """What ``progress`` received; a tile that ran out of memory halfway is not counted twice."""
 
-    def run_passes(self, pixels: SourcePixels, plan: ScalePlan, out: OutputPixels, *, copy_flat_tiles: bool = False) -> None:
+    def run_passes(self, pixels: Any, plan: ScalePlan, out: Any, *, copy_flat_tiles: bool = False) -> None:
         """Run all passes over one image of 1 or 3 channels, into ``out``."""
         linear = self.linear and not copy_flat_tiles  # coverage is already linear
         if plan.passes == 0:
@@ -104,15 +106,22 @@ class _TileLoop:
             self.progress.advance(plan.model_size.pixel_count)
             return
         for _ in range(plan.passes - 1):
-            height, width, channels = pixels.shape
-            pass_output: Pixels = np.zeros((height * self.scale, width * self.scale, channels), np.float32)
-            self._run_pass(pixels, DirectBuffer(pass_output), copy_flat_tiles)
+            pass_output = self.make_pass_output(pixels)
+            self._run_pass(pixels, self.make_buffer(plan.model_size, pass_output, is_direct=True), copy_flat_tiles)
             pixels = pass_output
         is_direct = plan.final_size == plan.model_size and (out.dtype == np.float32 or not self.tiling.blend_width)
-        buffer = DirectBuffer(out) if is_direct else ReducingBuffer(plan.model_size, out, linear=linear)
-        self._run_pass(pixels, buffer, copy_flat_tiles)
+        self._run_pass(pixels, self.make_buffer(plan.model_size, out, is_direct=is_direct, linear=linear), copy_flat_tiles)
 
-    def _run_pass(self, pixels: SourcePixels, buffer: OutputBuffer, copy_flat_tiles: bool) -> None:
+    def make_pass_output(self, pixels: Any) -> Any:
+        """Return float32 zeros for ``pixels`` upscaled once."""
+        height, width, channels = pixels.shape
+        return np.zeros((height * self.scale, width * self.scale, channels), np.float32)
+
+    def make_buffer(self, size: Size, out: Any, *, is_direct: bool, linear: bool = False) -> OutputBuffer:
+        """Return the way of an upscaled image of ``size`` into ``out``, which has that size if it ``is_direct``."""
+        return DirectBuffer(out) if is_direct else ReducingBuffer(size, out, linear=linear)
+
+    def _run_pass(self, pixels: Any, buffer: OutputBuffer, copy_flat_tiles: bool) -> None:
         height, width = pixels.shape[:2]
         size, top = Size(width, height), 0
         tiling, remaining_rows = self.tiling, iterate_tile_rows(Size(width, height), self.tiling, 0)
@@ -144,12 +153,10 @@ class _TileLoop:
         newly_done, self.reported_pixels = max(done - self.reported_pixels, 0), max(done, self.reported_pixels)
         self.progress.advance(newly_done)
 
-    def _upscale_and_write(
-        self, pixels: SourcePixels, group: tuple[Tile, ...], buffer: OutputBuffer, copy_flat_tiles: bool
-    ) -> None:
+    def _upscale_and_write(self, pixels: Any, group: tuple[Tile, ...], buffer: OutputBuffer, copy_flat_tiles: bool) -> None:
         """Run one batch, whose results are freed before the next one."""
         size = Size(pixels.shape[1], pixels.shape[0])
-        for tile, upscaled in zip(group, self._upscale_tiles(pixels, group, copy_flat_tiles), strict=True):
+        for tile, upscaled in zip(group, self.upscale_tiles(pixels, group, copy_flat_tiles), strict=True):
             blend(buffer, tile, upscaled, self.tiling, size, self.scale)
 
     def _use_smaller_tiling(self, smaller: Tiling) -> None:
@@ -159,7 +166,8 @@ class _TileLoop:
         )
         self.tiling = smaller
 
-    def _upscale_tiles(self, pixels: SourcePixels, group: tuple[Tile, ...], copy_flat_tiles: bool) -> Iterable[Pixels]:
+    def upscale_tiles(self, pixels: Any, group: tuple[Tile, ...], copy_flat_tiles: bool) -> Iterable[Any]:
+        """Yield the upscaled padded regions of ``group``, each (h, w, C)."""
         padded_tiles = [_convert_to_floats(pixels[tile.padded.rows, tile.padded.columns]) for tile in group]
         if copy_flat_tiles and all(tile.min() == tile.max() for tile in padded_tiles):
             return [tile.repeat(self.scale, 0).repeat(self.scale, 1) for tile in padded_tiles]
@@ -168,10 +176,13 @@ class _TileLoop:
         upscaled = self.backend.run(
             batch, lambda fraction: self._report_progress(self.finished_pixels + int(fraction * _count_pixels(group)))
         )
+        self.show_warnings()
+        return upscaled.mean(axis=3, keepdims=True) if grey else upscaled
+
+    def show_warnings(self) -> None:
         for warning in self.backend.warnings:
             self.progress.message(warning)
         self.backend.warnings.clear()
-        return upscaled.mean(axis=3, keepdims=True) if grey else upscaled
 
 
 def _count_pixels(group: tuple[Tile, ...]) -> int:

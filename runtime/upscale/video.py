@@ -4,30 +4,27 @@ Nothing is computed twice: a frame whose pixels equal the previous ones is repea
 padded pixels changed are computed, because the buffer still holds the rest. The numbers are the same, since a tile's result
 depends on its padded pixels alone.
 
-Small frames, of which each is one tile, run through the model together, ``batch`` at a time: the fixed cost of a network call
-is the same for one frame as for four. Measured with animevideov3 in fp32 on two busy cores, a 64x48 frame took 273 ms of
-processor time alone and 69 ms in a batch of four, 128x96 took 339 and 171 ms, 256x144 took 580 and 364 ms.
+On an NVIDIA GPU the result stays there (``on_device``): the encoder gets planes that were made there.
 """
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import suppress
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass, replace
 from functools import partial
+from typing import cast
 
 import numpy as np
-from numpy.typing import NDArray
 
-from ..errors import OutOfMemory
 from ..images import to_floats
-from ..media import Frame, Region, Samples, Size, VideoStream
+from ..media import Frame, Region, Samples, VideoStream
 from ..models import Descriptor, UpscaleModel, hash_weights
 from ..progress import ForwardedProgress, Progress
-from .backends.base import AUTO, REFERENCE_BACKEND, Backend, OnProgress, no_progress
+from .backends.base import AUTO, REFERENCE_BACKEND, Backend, DeviceBackend, get_backend_spec
 from .color_fix import fix_and_measure_colors, fix_colors
+from .frame_result import HostResult, batched, choose_frame_batch
 from .memory import FreeMemory
+from .on_device.device_tile_loop import DeviceResult
 from .resolved_settings import (
     ResolvedSettings,
     TiledUpscaleSettings,
@@ -38,8 +35,10 @@ from .resolved_settings import (
     resolve_tiling,
 )
 from .target_size import ScalePlan, plan_scale
-from .tile_loop import total_pixels, upscale_image
-from .tiles import Tiling, plan_tiles
+from .tile_loop import total_pixels
+
+DEVICE_TYPES = {"cuda"}
+"""Where a result can stay: rounding as on the host takes float64, which Apple's and many Intel GPUs lack."""
 
 
 @dataclass
@@ -99,9 +98,8 @@ def _generate_frames(
 ) -> Generator[Frame]:
     tiling = resolved.tiling if resolved.device.type == "cpu" else resolve_tiling(model, settings, resolved, free_memory)
     reuse_stats = ReuseStats()
-    result = np.zeros((plan.final_size.height, plan.final_size.width, 3), np.uint16)
     # Reused tiles must stay as the model made them, so a corrected frame is a copy.
-    corrected = result if settings.color_fix == "off" else np.zeros_like(result)
+    corrected = None if settings.color_fix == "off" else np.empty((plan.final_size.height, plan.final_size.width, 3), np.uint16)
     previous: Samples | None = None
     # Only tiles that are written directly to the result can be reused, not those that were reduced or blended.
     can_reuse_tiles = plan.passes == 1 and plan.model_size == plan.final_size and tiling.blend_width == 0
@@ -109,36 +107,39 @@ def _generate_frames(
         open_resolved_backend(model, resolved) as (backend, trim_memory),
         stream.frames(first) as source,
     ):
-        batcher = FrameBatcher(backend)
+        result = _make_result(model, backend, settings, resolved, plan)
         for group in batched(source, choose_frame_batch(stream.info.size, tiling, plan)):
             is_new = _find_new_frames(group, previous)
-            batch_images = [frame.pixels for frame, new in zip(group, is_new, strict=True) if new and len(group) > 1]
-            batcher.run_ahead([to_floats(pixels) for pixels in batch_images])
+            result.run_ahead([frame.pixels for frame, new in zip(group, is_new, strict=True) if new and len(group) > 1])
             for frame, new in zip(group, is_new, strict=True):
                 reuse_stats.frames += 1
                 reuse_stats.pixels += total_pixels(stream.info.size, 3, plan, model.scale)
                 reuse_stats.repeated_frames += not new
                 if new:
                     changed = ChangedTiles(progress, previous if can_reuse_tiles else None, frame.pixels, reuse_stats)
-                    tiling = upscale_image(  # a smaller one stays: not every frame runs out of memory again
-                        frame.pixels,
-                        model,
-                        batcher,
-                        tiling,
-                        plan,
-                        out=result,
-                        progress=changed,
-                        linear=settings.linear,
-                        is_unchanged=changed.is_unchanged,
-                    )
-                    if corrected is not result:
-                        np.copyto(corrected, result)
+                    # A smaller tiling stays: not every frame runs out of memory again.
+                    tiling = result.upscale(frame.pixels, tiling, changed, changed.is_unchanged)
+                    if corrected is not None:
+                        np.copyto(corrected, result.make_frame(frame).pixels)
                         _fix_colors(frame, corrected, settings, progress if previous is None else None)
                     previous = frame.pixels.copy()
                     trim_memory()
-                yield Frame(corrected, frame.pts, frame.duration, frame.time_base, not new)
+                if corrected is None:
+                    yield result.make_frame(frame, is_repeat=not new)
+                else:
+                    yield Frame(corrected, frame.pts, frame.duration, frame.time_base, not new)
     if reuse_stats.computed_pixels < reuse_stats.pixels:
         progress.message(str(reuse_stats))
+
+
+def _make_result(
+    model: UpscaleModel, backend: Backend, settings: TiledUpscaleSettings, resolved: ResolvedSettings, plan: ScalePlan
+) -> HostResult | DeviceResult:
+    """The result on the device where backend and device can hold it there; in host memory otherwise."""
+    is_direct = plan.passes > 0 and plan.final_size == plan.model_size and not resolved.tiling.blend_width
+    if is_direct and get_backend_spec(resolved.backend).has_device_tensors and resolved.device.type in DEVICE_TYPES:
+        return DeviceResult(model, cast(DeviceBackend, backend), plan, resolved.device)
+    return HostResult(model, backend, plan, linear=settings.linear)
 
 
 def _fix_colors(frame: Frame, out: Samples, settings: TiledUpscaleSettings, progress: Progress | None) -> None:
@@ -196,57 +197,3 @@ def _describe_engine(model: UpscaleModel, backend: str) -> str:
         return ""
     fixed_size = f" only {info.most[1]}x{info.most[0]}" if info.least == info.most else ""
     return f" engine {info.weights} {info.precision}{fixed_size}"
-
-
-Pixels = NDArray[np.float32]
-
-
-def choose_frame_batch(size: Size, tiling: Tiling, scale_plan: ScalePlan) -> int:
-    """How many frames of ``size`` run through the model at once: 1 unless each is a single tile of a single pass."""
-    return tiling.batch if scale_plan.passes == 1 and len(plan_tiles(size, tiling)) == 1 else 1
-
-
-def batched(frames: Iterable[Frame], count: int) -> Iterator[list[Frame]]:
-    """Yield ``count`` frames at a time, fewer at the end; copies, because a frame is valid only until the next one is read."""
-    if count == 1:
-        yield from ([frame] for frame in frames)
-        return
-    group: list[Frame] = []
-    for frame in frames:
-        group.append(replace(frame, pixels=frame.pixels.copy()))
-        if len(group) == count:
-            yield group
-            group = []
-    if group:
-        yield group
-
-
-class FrameBatcher:
-    """A backend that runs images ahead in one batch, and returns their results one by one in the same order."""
-
-    def __init__(self, backend: Backend) -> None:
-        self.warnings = backend.warnings
-        self._backend = backend
-        self._results: deque[Pixels] = deque()
-
-    def run_ahead(self, images: Sequence[Pixels]) -> None:
-        """Run ``images`` (H, W, C) of one size in as few batches as memory allows, for the next calls of ``run``."""
-        if len(images) > 1:
-            with suppress(OutOfMemory):  # not even one fits, so the loop cuts each into tiles
-                self._results.extend(self._run_halving(images))
-
-    def _run_halving(self, images: Sequence[Pixels]) -> list[Pixels]:
-        try:
-            upscaled = self._backend.run(np.stack(images))
-        except OutOfMemory:
-            if len(images) == 1:
-                raise
-            half = len(images) // 2
-            return [*self._run_halving(images[:half]), *self._run_halving(images[half:])]
-        return [upscaled[index : index + 1] for index in range(len(upscaled))]
-
-    def run(self, batch: Pixels, on_progress: OnProgress = no_progress) -> Pixels:
-        return self._results.popleft() if self._results else self._backend.run(batch, on_progress)
-
-    def close(self) -> None:
-        self._results.clear()

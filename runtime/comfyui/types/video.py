@@ -22,7 +22,7 @@ from typing import Any, cast
 import psutil
 
 from ...errors import OutOfMemory, OutputError
-from ...media import Frame, VideoStream
+from ...media import DeviceFrame, Frame, VideoStream
 from ...progress import OnMessage, OpenProgress, Progress, ProgressRelay
 from ...video import (
     DeinterlaceMode,
@@ -214,7 +214,7 @@ class VideoValue(_VIDEO_INPUT):
                         for frame in frames:
                             reused_count += frame.is_repeat
                             progress.update(reused=reused_count)
-                            progress.preview(frame.pixels)
+                            progress.preview(frame.image.download if isinstance(frame, DeviceFrame) else frame.pixels)
                             yield frame
 
                 variants = {name: partial(track, other) for name, other in stream.variants.items()}

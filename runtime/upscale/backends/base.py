@@ -16,6 +16,7 @@ from ...errors import WorkflowError
 
 if TYPE_CHECKING:
     import numpy as np
+    import torch
     from numpy.typing import NDArray
 
 ResolvedPrecision = Literal["fp32", "fp16", "bf16"]
@@ -49,6 +50,18 @@ class Backend(Protocol):
         ...
 
 
+class DeviceBackend(Backend, Protocol):
+    """A backend that also takes and returns tensors of its device."""
+
+    def run_on_device(self, tiles: torch.Tensor, *, checked: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Upscale ``tiles`` (N, C, h, w) float32 in 0..1 to (N, C, h * scale, w * scale), valid until the next call.
+
+        The second value is, without waiting for the device, whether half precision did not overflow; None where it cannot.
+        With ``checked`` this waits instead, and returns the result in fp32 where it did. Raises as ``run`` does.
+        """
+        ...
+
+
 @dataclass(frozen=True)
 class BackendSpec:
     """One backend: what it needs, what it can do, and how it is opened."""
@@ -74,6 +87,8 @@ class BackendSpec:
     """Bytes per pixel and base of a tile in ESRGAN networks on a CPU, where they differ from other devices."""
     cpu_architectures: tuple[str, ...] = ()
     """Architectures that ``auto`` gives to it in fp32 on a CPU with AVX-512; the numbers are in ``autotune.select``."""
+    has_device_tensors: bool = False
+    """Whether it is a ``DeviceBackend``."""
     can_calibrate: bool = False
     """Whether ``probe --calibrate`` measures it."""
 
@@ -95,6 +110,7 @@ BACKENDS: dict[str, BackendSpec] = {
             packages=("torch",),
             precisions=("fp32", "fp16", "bf16"),
             cpu_esrgan_memory=(1_500, 300_000_000),
+            has_device_tensors=True,
             can_calibrate=True,
         ),
         BackendSpec(
@@ -121,6 +137,7 @@ BACKENDS: dict[str, BackendSpec] = {
             "tensorrt.TensorRtBackend",
             packages=("tensorrt", "tensorrt-rtx"),
             precisions=("fp32", "fp16", "bf16"),
+            has_device_tensors=True,
         ),
         BackendSpec(
             "null",

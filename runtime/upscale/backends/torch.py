@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from ...errors import OutOfMemory
 from ...models import ANY_SIZE, Descriptor, UpscaleModel, copy_without_host_state
 from ..device import DTYPES, resolve_precision
 from ..memory import is_out_of_memory, make_tile_error
@@ -59,15 +60,25 @@ class TorchBackend:
             self._net.model.register_forward_hook(self._record_finiteness)
 
     def run(self, batch: NDArray[np.float32], on_progress: OnProgress = no_progress) -> NDArray[np.float32]:
-        try:
-            with self._progress_hook.report_to(on_progress) if self._progress_hook else nullcontext():
-                return self._run(batch)
-        except (RuntimeError, MemoryError) as error:
-            if not is_out_of_memory(error):
-                raise
-            self._release_memory()
-            advice = "" if self._device.type == "cpu" else ", or run with --device cpu"
-            raise make_tile_error(batch.shape[2], batch.shape[1], str(self._device), advice=advice) from error
+        with (
+            self._translate_out_of_memory(batch.shape[2], batch.shape[1]),
+            self._progress_hook.report_to(on_progress) if self._progress_hook else nullcontext(),
+        ):
+            return self._run(batch)
+
+    def run_on_device(self, tiles: torch.Tensor, *, checked: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
+        with (
+            self._translate_out_of_memory(tiles.shape[3], tiles.shape[2]),
+            torch.inference_mode(),
+            full_fp32(self._device),
+        ):
+            upscaled, finite = self._run_network(tiles.to(self._input_dtype))
+            if finite is None:
+                return upscaled, None
+            is_valid = finite & is_plausible(tiles, upscaled)
+            if checked and not bool(is_valid):
+                return self._rerun_in_fp32(tiles), None
+            return upscaled, is_valid
 
     def close(self) -> None:
         if self._graph_runner:
@@ -78,12 +89,21 @@ class TorchBackend:
         self._release_memory()
 
     def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
-        with torch.inference_mode(), full_fp32(self._device):
+        with torch.inference_mode():
             tiles = _copy_to_gpu(batch, self._device).permute(0, 3, 1, 2)  # (N, h, w, C) -> (N, C, h, w)
-            upscaled, finite = self._run_network(tiles.to(self._input_dtype))
-            if finite is not None and not (bool(finite) and is_plausible(tiles, upscaled)):
-                upscaled = self._rerun_in_fp32(tiles)
+            upscaled, _ = self.run_on_device(tiles, checked=True)
             return _copy_to_host(upscaled.permute(0, 2, 3, 1).float())  # (N, C, H, W) -> (N, H, W, C)
+
+    @contextmanager
+    def _translate_out_of_memory(self, width: int, height: int) -> Generator[None]:
+        try:
+            yield
+        except (RuntimeError, MemoryError) as error:
+            if isinstance(error, OutOfMemory) or not is_out_of_memory(error):
+                raise
+            self._release_memory()
+            advice = "" if self._device.type == "cpu" else ", or run with --device cpu"
+            raise make_tile_error(width, height, str(self._device), advice=advice) from error
 
     def _forward(self, tiles: torch.Tensor) -> NetworkOutput:
         """The result, and in fp16 whether the network's own output was finite, both on the device."""
@@ -167,7 +187,7 @@ def full_fp32(device: torch.device) -> Generator[None]:
             setattr(owner, name, value)
 
 
-def is_plausible(tiles: torch.Tensor, upscaled: torch.Tensor) -> bool:
-    """Whether no tile is black whose input was not: the other way in which half precision fails."""
+def is_plausible(tiles: torch.Tensor, upscaled: torch.Tensor) -> torch.Tensor:
+    """Whether no tile is black whose input was not, on the device: the other way in which half precision fails."""
     black = upscaled.amax(dim=(1, 2, 3)) == 0
-    return not bool((black & (tiles.amax(dim=(1, 2, 3)) > 0.1)).any())
+    return ~(black & (tiles.amax(dim=(1, 2, 3)) > 0.1)).any()

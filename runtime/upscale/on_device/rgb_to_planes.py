@@ -35,9 +35,9 @@ def convert_to_planes(pixels: torch.Tensor, layout: PlaneLayout) -> list[torch.T
 
 def _allocate_planes(layout: PlaneLayout, device: torch.device) -> list[torch.Tensor]:
     dtype = torch.uint8 if layout.bit_depth == 8 else torch.uint16
-    columns, rows = -(-layout.size.width // layout.horizontal_factor), -(-layout.size.height // layout.vertical_factor)
+    chroma = layout.chroma_size
     shapes = [(layout.size.height, layout.size.width)]
-    shapes += [(rows, 2 * columns)] if layout.is_interleaved else [(rows, columns)] * 2
+    shapes += [(chroma.height, 2 * chroma.width)] if layout.is_interleaved else [(chroma.height, chroma.width)] * 2
     samples = _ROW_ALIGNMENT // dtype.itemsize
     return [
         torch.empty((height, -(-width // samples) * samples), dtype=dtype, device=device)[:, :width] for height, width in shapes

@@ -79,7 +79,7 @@ class RgbToYuv:
         self._horizontal_factor = 1 if "444" in planar_format or planar_format in _RGB_BIT_DEPTHS else 2
         self._vertical_factor = 2 if "420" in planar_format else 1
         self._matrix = np.eye(3, 4) if planar_format in _RGB_BIT_DEPTHS else build_rgb_to_yuv_matrix(color, self._bit_depth)
-        self.frame_bytes = 0
+        self.frame_bytes = self.plane_layout.frame_bytes if self.plane_layout else 0
         """Bytes of the last frame."""
         self._pool = ThreadPoolExecutor(min(count_usable_cores(), _MAX_THREADS), "pack")
         # In glibc every thread has its own heap, and blocks above 64 MB are outside of it. Among the model's tensors, whose

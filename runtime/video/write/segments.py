@@ -38,6 +38,9 @@ from .encoding import Encoding
 from .journal import Segment, SegmentFolder
 from .pyav_output import encode_frame, open_output
 
+_X265_MAX_DELAY = 2
+"""Frames by which x265 delays decoding. It leaves the decoding times of a shorter segment undefined, which has no B-frame."""
+
 
 def get_queue_byte_limit() -> int:
     """Return the bytes of frames that may wait for the encoder: 64 MB per core, at most 512 MB and 1/8 of free memory.
@@ -67,7 +70,8 @@ class SegmentPlan:
 class PackedFrame:
     """A frame in the encoder's pixel format, with its time."""
 
-    frame: av.VideoFrame
+    make_frame: Callable[[], av.VideoFrame]
+    """Called in the encoder's thread, which waits there for a device that still works on the frame."""
     pts: int
     duration: int
     nbytes: int
@@ -185,11 +189,12 @@ class SegmentFile:
             raise
 
     def add(self, packed: PackedFrame) -> None:
-        packed.frame.pts = packed.pts - self._start_pts
-        packed.frame.time_base = self._plan.time_base
+        frame = packed.make_frame()
+        frame.pts = packed.pts - self._start_pts
+        frame.time_base = self._plan.time_base
         self.pts.append(packed.pts)
         self._duration = packed.duration
-        self._encode(packed.frame)
+        self._encode(frame)
 
     def finish(self, first_frame: int) -> Segment:
         """Flush the encoder, sync the file to the disk, and give it its final name."""
@@ -215,6 +220,8 @@ class SegmentFile:
     def _encode(self, frame: av.VideoFrame | None) -> None:
         for packet in encode_frame(self._stream, frame):
             assert packet.pts is not None
+            if len(self.pts) <= _X265_MAX_DELAY and self._plan.encoding.encoder.name == "libx265":
+                packet.dts = packet.pts
             self._packet_pts.append(round(packet.pts * to_fraction(packet.time_base) / self._plan.time_base))
             self._container.mux(packet)
 

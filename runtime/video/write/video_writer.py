@@ -14,7 +14,7 @@ import av
 from ...errors import MediaError, OutputError
 from ...file_lock import OutputLocked
 from ...hardware import reserve_gpu_memory
-from ...media import Frame, Size, VideoInfo, VideoStream
+from ...media import DeviceFrame, Frame, Size, VideoInfo, VideoStream
 from ...progress import MessageLog, OnMessage, Progress
 from ..color.rgb_to_yuv import RgbToYuv, resolve_encoded_color
 from ..read.probe import is_same_file, take_file_snapshot
@@ -327,16 +327,19 @@ def _encode_missing_frames(
 
 
 def _pack_frame(frame: Frame, rgb_to_yuv: RgbToYuv, timestamps: _MonotonicTimestamps) -> PackedFrame:
-    packed = rgb_to_yuv(frame.pixels)
     pts, duration = timestamps(frame)
-    return PackedFrame(packed, pts, duration, rgb_to_yuv.frame_bytes)
+    layout = rgb_to_yuv.plane_layout
+    if isinstance(frame, DeviceFrame) and layout:
+        wait_for_planes = frame.image.download_planes(layout)
+        return PackedFrame(lambda: rgb_to_yuv.wrap_planes(wait_for_planes()), pts, duration, layout.frame_bytes)
+    packed = rgb_to_yuv(frame.pixels)
+    return PackedFrame(lambda: packed, pts, duration, rgb_to_yuv.frame_bytes)
 
 
 def _check_frame(frame: Frame, size: Size, path: Path) -> None:
-    height, width = frame.pixels.shape[:2]
-    if (width, height) != (size.width, size.height):
+    if frame.size != size:
         raise MediaError(
-            f"{path.name}: the frame at {float(frame.seconds):.3f} s is {width}x{height}, but the video began as {size}.",
+            f"{path.name}: the frame at {float(frame.seconds):.3f} s is {frame.size}, but the video began as {size}.",
             "Split the source where its size changes and write the parts separately.",
             path=path,
         )

@@ -1,0 +1,122 @@
+"""The tile loop over a frame in the memory of a device: nothing waits for the device until the frame is complete."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+import torch
+
+from ...images import make_non_finite_error
+from ...media import DeviceFrame, Frame, Region, Samples, Size
+from ...models import UpscaleModel
+from ...progress import Progress
+from ..backends.base import DeviceBackend
+from ..frame_result import FrameBatcher
+from ..output_buffer import OutputBuffer
+from ..target_size import ScalePlan
+from ..tile_loop import TileLoop
+from ..tiles import Tile, Tiling
+from .device_buffer import DeviceBuffer, ResultImage
+from .transfer import Transfer
+
+
+class DeviceResult:
+    """The result of one frame after another, in the memory of a device; a tile that is not computed keeps what it was."""
+
+    def __init__(self, model: UpscaleModel, backend: DeviceBackend, plan: ScalePlan, device: torch.device) -> None:
+        self._model, self._plan = model, plan
+        self._backend = DeviceFrameBatcher(backend)
+        self._transfer = Transfer(device)
+        size = plan.final_size
+        with torch.inference_mode():
+            self._out = torch.empty((3, size.height, size.width), dtype=torch.uint16, device=device).permute(1, 2, 0)
+        self._image = ResultImage(self._out, self._transfer)
+
+    def run_ahead(self, images: Sequence[Samples]) -> None:
+        """Run ``images`` (H, W, 3) in batches, for the next calls of ``upscale``."""
+        with torch.inference_mode():
+            self._backend.run_ahead([to_floats(self._transfer.upload(pixels)) for pixels in images])
+
+    def upscale(self, pixels: Samples, tiling: Tiling, progress: Progress, is_unchanged: Callable[[Region], bool]) -> Tiling:
+        """Upscale (H, W, 3), and wait once for the device; return the tiling at the end as ``upscale_image`` does.
+
+        Raises ``OutOfMemory``, and ``ImageFormatError`` where the network gives NaN in fp32.
+        """
+        with torch.inference_mode():
+            source = self._transfer.upload(pixels)
+            loop = DeviceTileLoop(self._model.scale, self._backend, tiling, False, progress, is_unchanged)
+            loop.run_passes(source, self._plan, self._out)
+            if not loop.is_all_valid():
+                done = loop.reported_pixels
+                loop = DeviceTileLoop(
+                    self._model.scale, self._backend, loop.tiling, False, progress, is_unchanged, checked=True
+                )
+                loop.reported_pixels = done
+                loop.run_passes(source, self._plan, self._out)
+                if not loop.is_all_valid():
+                    raise make_non_finite_error()
+        self._image = ResultImage(self._out, self._transfer)
+        return loop.tiling
+
+    def make_frame(self, source: Frame, *, is_repeat: bool = False) -> Frame:
+        """Return the result at the time of ``source``."""
+        return DeviceFrame(self._image, source.pts, source.duration, source.time_base, is_repeat)
+
+
+class DeviceFrameBatcher(FrameBatcher):
+    """A ``DeviceBackend`` that runs images ahead in one batch."""
+
+    def __init__(self, backend: DeviceBackend) -> None:
+        super().__init__(backend)
+        self._device_backend = backend
+
+    def run_batch(self, images: Sequence[Any]) -> list[Any]:
+        upscaled, _ = self._device_backend.run_on_device(torch.stack(list(images)).permute(0, 3, 1, 2), checked=True)
+        upscaled = upscaled.clone()  # the next batch may be written to the same memory
+        return [upscaled[index : index + 1] for index in range(len(upscaled))]
+
+    def run_on_device(self, tiles: torch.Tensor, *, checked: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
+        return (self.results.popleft(), None) if self.results else self._device_backend.run_on_device(tiles, checked=checked)
+
+
+@dataclass
+class DeviceTileLoop(TileLoop):
+    """Runs ``backend``, a ``DeviceFrameBatcher``, on (H, W, 3) tensors of its device: uint8, uint16 or float32 in, uint16 out."""
+
+    checked: bool = False
+    """Whether each tile is waited for and computed in fp32 where it overflowed."""
+    is_valid: torch.Tensor | None = field(default=None, init=False)
+    """On the device: whether all tiles so far are finite, and plausible in half precision."""
+
+    def is_all_valid(self) -> bool:
+        """Wait for the device; a frame without a changed tile is valid."""
+        return self.is_valid is None or bool(self.is_valid)
+
+    def make_pass_output(self, pixels: Any) -> torch.Tensor:
+        height, width, channels = pixels.shape
+        return torch.zeros((height * self.scale, width * self.scale, channels), dtype=torch.float32, device=pixels.device)
+
+    def make_buffer(self, size: Size, out: Any, *, is_direct: bool, linear: bool = False) -> OutputBuffer:
+        return DeviceBuffer(out)
+
+    def upscale_tiles(self, pixels: Any, group: tuple[Tile, ...], copy_flat_tiles: bool) -> Iterable[torch.Tensor]:
+        tiles = torch.stack([to_floats(pixels[tile.padded.rows, tile.padded.columns]) for tile in group])
+        upscaled, is_valid = cast(DeviceFrameBatcher, self.backend).run_on_device(
+            tiles.permute(0, 3, 1, 2), checked=self.checked
+        )
+        if is_valid is None:
+            is_valid = torch.isfinite(upscaled.sum(dtype=torch.float32))
+        self.is_valid = is_valid if self.is_valid is None else self.is_valid & is_valid
+        self.show_warnings()
+        return upscaled.permute(0, 2, 3, 1)
+
+
+def to_floats(samples: torch.Tensor) -> torch.Tensor:
+    """Divide integers by their full scale, rounding once; floats are unchanged."""
+    if samples.dtype == torch.float32:
+        return samples
+    # A number would become a multiplication by its reciprocal on a GPU, which rounds twice.
+    full_scale = torch.full((), torch.iinfo(samples.dtype).max, dtype=torch.float32, device=samples.device)
+    return samples.to(torch.float32) / full_scale
