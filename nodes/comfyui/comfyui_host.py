@@ -151,7 +151,8 @@ class _ComfyProgress:
             return
         from ...runtime.images import make_preview
 
-        image = make_preview(pixels() if callable(pixels) else pixels, PREVIEW_SIDE)
+        shown: Any = pixels() if callable(pixels) else pixels
+        image = make_preview(shown, PREVIEW_SIDE)
         self._bar.update_absolute(self._bar.current, preview=("JPEG", image, PREVIEW_SIDE))
         now = time.monotonic()
         self._next_preview = now + max(PREVIEW_INTERVAL, 50 * (now - began))

@@ -105,7 +105,8 @@ def test_planes_of_a_repeated_frame_are_made_once(
     made = []
     convert = device_buffer.convert_to_planes
     monkeypatch.setattr(device_buffer, "convert_to_planes", lambda *values: made.append(1) or convert(*values))
-    stream = upscale_video(make_stream([noise(32, 32)] * 6), model, TiledUpscaleSettings("2x", "cpu", **FP32), SilentProgress())
+    settings = TiledUpscaleSettings("model scale", "cpu", **FP32)
+    stream = upscale_video(make_stream([noise(32, 32)] * 6), model, settings, SilentProgress())
     write_video(on_device(stream), tmp_path / "still.mp4", VideoWriteSettings("h264", bits=8), SilentProgress())
     assert len(made) == 1
 
