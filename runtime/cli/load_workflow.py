@@ -19,6 +19,7 @@ from ..graph import (
     find_outputs,
     find_reachable,
     find_runnable_outputs,
+    is_link,
     list_outputs,
     read_document,
 )
@@ -76,8 +77,11 @@ def load_workflow(
     catalog: Mapping[str, type],
     definitions: Mapping[str, Any],
     outputs: Sequence[str] = (),
+    engine: str | None = None,
 ) -> LoadedWorkflow:
     """Read and convert a workflow, apply ``--set`` and check it; ``outputs`` limits it to the nodes that these outputs need.
+
+    ``engine`` other than None adds TRT Build to each upscale node without one, see ``_add_engines``.
 
     Raises ``WorkflowError`` for a file that is not a workflow, and for unknown names in ``--set`` or ``--outputs``.
     """
@@ -86,6 +90,8 @@ def load_workflow(
     prompt = conversion.prompt
     for assignment in settings:
         prompt = _apply_setting(prompt, assignment, catalog)
+    if engine is not None:
+        prompt = _add_engines(prompt, engine)
     selected = find_outputs(prompt, outputs, catalog) if outputs else None
     checked = check_prompt(prompt, catalog, packs=conversion.packs, outputs=selected)
     reported = {(problem.node_id, problem.kind) for problem in conversion.problems}
@@ -97,7 +103,12 @@ def load_workflow(
         problems = [problem for problem in problems if problem.node_id in needed]
         notes = [note for note in notes if note.node_id in needed]
     return LoadedWorkflow(
-        checked.prompt, document, bool(settings), problems, _select_outputs(checked.prompt, catalog, selected), notes
+        checked.prompt,
+        document,
+        bool(settings) or engine is not None,
+        problems,
+        _select_outputs(checked.prompt, catalog, selected),
+        notes,
     )
 
 
@@ -112,6 +123,27 @@ def _apply_setting(prompt: Prompt, assignment: str, catalog: Mapping[str, type])
         raise WorkflowError(
             f"--set {assignment}: {error.what}", error.hint, node_id=error.node_id, input_name=error.input_name
         ) from error
+
+
+def _add_engines(prompt: Prompt, engine: str) -> Prompt:
+    """Return ``prompt`` with a TRT Build between each of our upscale nodes and its model, where there is none.
+
+    It gets the node's tile, its precision and the name ``engine``, which is empty for an engine in the cache folder.
+    """
+    changed = dict(prompt)
+    for node_id, node in prompt.items():
+        inputs: dict[str, Any] = node["inputs"]
+        model = inputs.get("upscale_model")
+        is_upscale = node["class_type"] in ("TiledUpscale", "TiledUpscaleVideo")
+        if not is_upscale or not is_link(model) or prompt.get(model[0], {}).get("class_type") == "TRTBuild":
+            continue
+        settings = {name: inputs[name] for name in ("tile", "precision") if inputs.get(name) not in (None, 0, "bf16")}
+        changed[f"{node_id}:engine"] = {
+            "class_type": "TRTBuild",
+            "inputs": {"upscale_model": model, "engine": engine, **settings},
+        }
+        changed[node_id] = {**node, "inputs": {**inputs, "upscale_model": [f"{node_id}:engine", 0]}}
+    return changed
 
 
 _ALLOWED_FORMATS = "mov,mp4,m4a,3gp,3g2,mj2,matroska,webm"

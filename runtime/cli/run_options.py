@@ -31,12 +31,21 @@ class RunOptions:
     device: str = "auto"
     backend: str = "auto"
     max_pixels: int | None = None
+    engine: Path | None = None
+    """TensorRT engine to use or to build; None is the cache folder."""
 
     def __post_init__(self) -> None:
         if self.backend != AUTO:
             get_backend_spec(self.backend)
         if not _DEVICE.fullmatch(self.device):
             raise WorkflowError(f"{self.device!r} is not a device.", "Use auto, cpu, cuda, cuda:N, mps or xpu.")
+
+    @property
+    def engine_name(self) -> str | None:
+        """The input ``engine`` of the TRT Build that the backend tensorrt adds to a workflow; None for other backends."""
+        if self.backend != "tensorrt":
+            return None
+        return self.engine.name if self.engine else ""
 
     def resolve_model_folders(self) -> tuple[Path, ...]:
         """Return our folders, then that of the ComfyUI in which this checkout is a custom node, then those of the YAML file."""
@@ -60,7 +69,7 @@ class RunOptions:
             input_dir=self.input_dir or Path("input"),
             output_dir=self.output_dir or Path("output"),
             shipped_inputs=(workflow.resolve().parent / "media", SHIPPED_MEDIA),
-            models_dirs=self.resolve_model_folders(),
+            models_dirs=(*([self.engine.parent.absolute()] if self.engine else []), *self.resolve_model_folders()),
             device_name=self.device,
             backend_name=self.backend,
             show_progress=display.track_progress,

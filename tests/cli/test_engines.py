@@ -3,9 +3,22 @@
 import importlib.util
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
+import torch
 from upscale8k.runtime.cli import main
+from upscale8k.runtime.cli.load_workflow import _add_engines
+from upscale8k.runtime.hardware.gpu import Gpu
+from upscale8k.runtime.hardware.nvidia import NvidiaDriver
+from upscale8k.runtime.trt import get_or_build, target_gpu
+from upscale8k.runtime.trt.build import BuildRequest
+from upscale8k.runtime.trt.engine_info import read_engine_info
+from upscale8k.runtime.trt.target_gpu import TargetGpu, TensorRTPackage
+from upscale8k.runtime.upscale.backends import tensorrt
+
+from .conftest import Place, pixels_of
 
 onnx = pytest.importorskip("onnx", reason="needs: pip install onnx")
 pytest.importorskip("onnxruntime", reason="needs: pip install onnxruntime")
@@ -72,3 +85,109 @@ def test_the_shipped_workflow_says_what_is_missing(
     assert "pip install tensorrt-rtx onnx" in said
     assert "turn on fallback" in said
     assert list(tmp_path.rglob("*.mp4*")) == []
+
+
+class Repeating:
+    """An engine of the made-up GPU: it repeats pixels four times, as the model's first input does."""
+
+    def __init__(self, path: Path) -> None:
+        info = read_engine_info(path)
+        assert info
+        self.info = info
+
+    def run(self, planes: torch.Tensor) -> torch.Tensor:
+        return planes.half().repeat_interleave(4, 2).repeat_interleave(4, 3)
+
+    def close(self) -> None:
+        pass
+
+
+@pytest.fixture
+def card(monkeypatch: pytest.MonkeyPatch) -> list[BuildRequest]:
+    """A GPU and a TensorRT that are not here: what is asked of the builder."""
+    requests: list[BuildRequest] = []
+
+    def build(request: BuildRequest, package: TensorRTPackage, advance: object) -> bytes:
+        requests.append(request)
+        return b"engine"
+
+    package = TensorRTPackage("tensorrt_rtx", "1.2.3", SimpleNamespace())
+    monkeypatch.setattr(get_or_build, "build_engine", build)
+    monkeypatch.setattr(
+        get_or_build, "find_builder", lambda requested, gpu: (package, TargetGpu(("sm_89",), "RTX 4090", "580"))
+    )
+    monkeypatch.setattr(tensorrt, "_open_session", lambda engine, device, warnings: Repeating(engine.path))
+    return requests
+
+
+@pytest.mark.parametrize("option", [("--engine", "auto"), ("--backend", "tensorrt"), ("--engine", "own/x.trt")])
+def test_one_command_builds_an_engine_and_uses_it_again(
+    option: tuple[str, str], place: Place, card: list[BuildRequest], tmp_path: Path
+) -> None:
+    Path("own").mkdir()
+    command = ("upscale", "input/a.png", "-o", "output/b.png", "--to", "4x", *option, "--tile", "128", "--progress", "none")
+    for _ in range(2):
+        answer = place(*command)
+        assert (answer.code, answer.out) == (0, "output/b.png\n"), answer.err
+    (request,) = card
+    assert request.shape_profile.tile == 128
+    engines = list((tmp_path / "cache" / "engines").glob("*.trt")) or list(Path("own").glob("x.trt"))
+    assert [path.read_bytes() for path in engines] == [b"engine"]
+    assert (option[1] == "own/x.trt") == Path("own/x.trt").exists()
+    before, after = pixels_of("input/a.png"), pixels_of("output/b.png")
+    assert np.array_equal(after, before.repeat(4, axis=0).repeat(4, axis=1))
+
+
+def test_run_adds_an_engine_to_the_shipped_workflow_and_none_where_there_is_one(place: Place, card: list[BuildRequest]) -> None:
+    shipped = Path(__file__).parents[2] / "workflows" / "image_any.json"
+    images = ("--set", "ImageIn.image=a.png", "--set", "ImageOut.filename=c.png", "--set", "TiledUpscale.target=4x")
+    assert place("run", shipped, *images, "--backend", "tensorrt", "--progress", "none").code == 0
+    assert [request.shape_profile.tile for request in card] == [512]
+    prompt = {"m": {"class_type": "UpscaleModel", "inputs": {}}, "t": {"class_type": "TRTBuild", "inputs": {}}}
+    upscaler = {"class_type": "TiledUpscale", "inputs": {"upscale_model": ["t", 0]}}
+    assert _add_engines({**prompt, "u": upscaler}, "") == {**prompt, "u": upscaler}
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        (("--engine", "x.onnx"), "is not the name of an engine"),
+        (("--engine", "auto", "--backend", "torch"), "runs on the backend tensorrt, not on torch"),
+    ],
+)
+def test_options_that_do_not_go_together_are_a_sentence(options: tuple[str, ...], words: str, place: Place) -> None:
+    answer = place("upscale", "input/a.png", "-o", "output/b.png", *options)
+    assert answer.code == 2
+    assert words in answer.err
+    assert answer.new == []
+
+
+@real
+@pytest.mark.parametrize(
+    ("driver", "words"),
+    [
+        ("none", "This machine has no NVIDIA GPU to build an engine for."),
+        ("broken", "The NVIDIA driver is installed but not running. Restart the computer"),
+        ("other vendor", "This machine has no NVIDIA GPU to build an engine for."),
+        ("old card", "does not build for sm_61 (GTX 1080)"),
+    ],
+)
+def test_a_machine_that_cannot_run_engines_says_why_before_it_works(
+    driver: str, words: str, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = {
+        "none": NvidiaDriver(),
+        "broken": NvidiaDriver(
+            problem="The NVIDIA driver is installed but not running. Restart the computer, or load the kernel module."
+        ),
+        "other vendor": NvidiaDriver(gpus=(Gpu(kind="rocm", index=0, name="RX 7900", total=1, free=1, usable=False),)),
+        "old card": NvidiaDriver(
+            gpus=(Gpu(kind="cuda", index=0, name="GTX 1080", total=1, free=1, compute_capability=(6, 1)),), driver="580"
+        ),
+    }[driver]
+    monkeypatch.setattr(target_gpu, "query_nvidia", lambda: found)
+    answer = place("upscale", "input/a.png", "-o", "output/b.png", "--engine", "auto", "--progress", "none")
+    assert answer.code == 2
+    assert not any(name.startswith("output") for name in answer.new)
+    assert words in answer.err
+    assert "Traceback" not in answer.err

@@ -107,7 +107,8 @@ class _JobRunner:
             closing(run_options.create_host(self.display, workflow)) as host,
             open_node_catalog(host, (), self.display.show_message) as catalog,
         ):
-            loaded = load_workflow(workflow, settings, catalog.classes, catalog.describe_nodes())
+            definitions = catalog.describe_nodes()
+            loaded = load_workflow(workflow, settings, catalog.classes, definitions, engine=run_options.engine_name)
             files = run_workflow(loaded.require_valid(), catalog.classes, host, self.display).files
         self.summary.done += 1
         return files

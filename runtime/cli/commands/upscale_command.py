@@ -64,6 +64,15 @@ def upscale(
     extra_model_paths: options.ExtraPaths = None,
     device: options.Device = "auto",
     backend: options.BackendName = "auto",
+    engine: Annotated[
+        str,
+        typer.Option(
+            "--engine",
+            metavar="auto|FILE.trt",
+            help="Run a TensorRT engine, built for --tile (default 512) where it is missing or outdated; auto stores it in the "
+            "cache folder. --backend tensorrt is --engine auto.",
+        ),
+    ] = "",
     progress: options.ProgressMode = "auto",
     download: options.Download = False,
     max_pixels: options.MaxPixels = None,
@@ -75,7 +84,16 @@ def upscale(
     not stop the others. The same command continues a folder or a video that was stopped.
     """
     display = open_display(options.parse_display_mode(progress))
-    run_options = RunOptions(None, None, tuple(models_dir or ()), extra_model_paths, device, backend, max_pixels)
+    run_options = RunOptions(
+        None,
+        None,
+        tuple(models_dir or ()),
+        extra_model_paths,
+        device,
+        _resolve_backend(backend, engine),
+        max_pixels,
+        Path(engine) if engine not in ("", "auto") else None,
+    )
     job_options = JobOptions(to, model, batch, tile, tuple(more or ()))
     if bool(sources) == bool(jobs_file):
         raise WorkflowError("upscale needs either inputs or --jobs.", "Name images, videos, folders or globs, or a job file.")
@@ -85,3 +103,13 @@ def upscale(
         jobs = find_jobs(sources or [], out, job_options, fps=fps, recursive=recursive)
     batch_options = BatchOptions(run_options, download, overwrite, skip_existing)
     return run_jobs(jobs, batch_options, display, typer.echo)
+
+
+def _resolve_backend(backend: str, engine: str) -> str:
+    if not engine:
+        return backend
+    if backend not in ("auto", "tensorrt"):
+        raise WorkflowError(f"--engine runs on the backend tensorrt, not on {backend}.", "Leave out one of the two options.")
+    if engine != "auto" and not engine.endswith(".trt"):
+        raise WorkflowError(f"--engine {engine} is not the name of an engine.", "Use auto, or a file whose name ends in .trt.")
+    return "tensorrt"

@@ -57,13 +57,13 @@ def run(
         open_node_catalog(host, packs or (), display.show_message) as catalog,
     ):
         result_cache = open_cache(cache, cache_limit, host, catalog, display.show_message) if cache is not None else None
+        if download and not dry_run:
+            pull_missing_models(workflow, settings or [], catalog, host, display)
+        definitions, engine = catalog.describe_nodes(), run_options.engine_name
+        loaded = load_workflow(workflow, settings or [], catalog.classes, definitions, outputs or (), engine)
         if dry_run:
-            loaded = load_workflow(workflow, settings or [], catalog.classes, catalog.describe_nodes(), outputs or ())
             _print_dry_run(loaded, catalog, host, result_cache)
             return
-        if download:
-            pull_missing_models(workflow, settings or [], catalog, host, display)
-        loaded = load_workflow(workflow, settings or [], catalog.classes, catalog.describe_nodes(), outputs or ())
         runnable = loaded.select_runnable_outputs(catalog.classes) if keep_going else loaded.require_valid()
         for note in loaded.notes:
             display.show_message(f"Note: {note}")
