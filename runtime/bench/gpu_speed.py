@@ -73,12 +73,7 @@ class GpuFigures:
 
 def measure_gpu(name: str, descriptor: Descriptor, size: str, *, runs: int, on_message: Callable[[str], None]) -> GpuFigures:
     """Measure one frame of ``size``, ``runs`` times each in turn after a warm-up. Raises ``HardwareMissing``."""
-    if not torch.cuda.is_available():
-        raise HardwareMissing(
-            "There is no NVIDIA GPU that torch can use.",
-            "Run it on a machine with one. See: python -m runtime probe",
-            feature="cuda",
-        )
+    require_gpu()
     frame_size = parse_size(size)
     model, pixels = UpscaleModel.from_descriptor(descriptor), make_test_image(frame_size)
     image = torch.as_tensor(pixels)[None]
@@ -114,6 +109,16 @@ def measure_gpu(name: str, descriptor: Descriptor, size: str, *, runs: int, on_m
         ceiling_teraflops=_measure_ceiling(),
         peak_bytes=peak,
     )
+
+
+def require_gpu() -> None:
+    """Raise ``HardwareMissing`` without an NVIDIA GPU."""
+    if not torch.cuda.is_available():
+        raise HardwareMissing(
+            "There is no NVIDIA GPU that torch can use.",
+            "Run it on a machine with one. See: python -m runtime probe",
+            feature="cuda",
+        )
 
 
 def _check_correctness(model: UpscaleModel, crop: Any) -> tuple[float, bool]:

@@ -203,14 +203,24 @@ def bench_gpu(
     ),
     size: Annotated[str, typer.Option("--size", help="Size of the input frame as WIDTHxHEIGHT, in pixels.")] = "1920x1080",
     runs: Runs = 3,
+    full: Annotated[
+        bool,
+        typer.Option("--full", help="Also check that results are correct: tiles, CUDA graphs, little memory, a second GPU."),
+    ] = False,
+    dry: Annotated[bool, typer.Option("--dry", help="Try --full on the CPU with small images.")] = False,
     as_json: AsJson = False,
     traceback: options.Traceback = False,
-) -> None:
-    """Measure our way to run a model and ComfyUI's on an NVIDIA GPU."""
-    from ...bench import measure_gpu
+) -> int:
+    """Measure our way to run a model and ComfyUI's on an NVIDIA GPU. With --full exit code 1 means an incorrect result."""
+    from ...bench import check_gpu, measure_gpu
     from ...models import load_model
 
+    if full or dry:
+        folders = RunOptions().resolve_model_folders()
+        found = {name: load_model(find_model(name, folders)) for name in models.split(",")}
+        return 0 if check_gpu(found, size, runs=runs, dry=dry, on_row=lambda row: typer.echo(str(row))) else 1
     for name in models.split(","):
         descriptor = load_model(find_model(name, RunOptions().resolve_model_folders()))
         figures = measure_gpu(name, descriptor, size, runs=runs, on_message=open_display("none").show_message)
         typer.echo(figures.as_json() if as_json else figures.as_text())
+    return 0

@@ -80,6 +80,11 @@ class TorchBackend:
                 return self._rerun_in_fp32(tiles), None
             return upscaled, is_valid
 
+    @property
+    def has_graph(self) -> bool:
+        """Whether tiles of one shape are replayed as a CUDA graph."""
+        return self._graph_runner is not None and self._graph_runner.is_recorded
+
     def close(self) -> None:
         if self._graph_runner:
             self._graph_runner.close()

@@ -47,6 +47,10 @@ class CudaGraphRunner:
             return self._record(tiles)
         return self._network(tiles)
 
+    @property
+    def is_recorded(self) -> bool:
+        return self._graph is not None
+
     def close(self) -> None:
         self._graph = self._static_input = self._static_output = None
 

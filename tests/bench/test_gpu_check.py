@@ -1,0 +1,59 @@
+"""The check of a GPU: on the CPU that it finds what is wrong, and on a GPU that nothing is."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from upscale8k.runtime.bench.gpu_check import CheckRow, check_gpu
+from upscale8k.runtime.cli import main
+from upscale8k.runtime.models.load import load_model
+from upscale8k.runtime.models.locate import find_model
+from upscale8k.runtime.upscale.backends.torch import TorchBackend
+
+ANIME = "realesr-animevideov3"
+
+
+@pytest.fixture
+def models() -> dict[str, Any]:
+    return {ANIME: load_model(find_model(ANIME, ()))}
+
+
+def test_the_dry_run_is_correct_and_says_what_it_measured(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["bench", "gpu", "--full", "--dry", "-m", ANIME]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("WRONG")] == []
+    correct = [line.removeprefix("ok").strip() for line in lines if line.startswith("ok")]
+    assert correct[0] == f"{ANIME} fp32: two runs give the same bits"
+    assert len(correct) == 4
+    assert any("matrix product" in line for line in lines)
+
+
+def test_a_wrong_result_and_a_failure_are_found(models: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    """As an empty recording gives, and as a driver fails in the middle."""
+    run, rows, calls = TorchBackend.run, list[CheckRow](), list[int]()
+
+    def drift(backend: TorchBackend, batch: np.ndarray, *more: Any) -> np.ndarray:
+        calls.append(1)
+        if len(calls) > 40:
+            raise RuntimeError("CUDA error: an illegal memory access was encountered")
+        return run(backend, batch, *more) + np.float32(0.01 * len(calls))
+
+    monkeypatch.setattr(TorchBackend, "run", drift)
+    assert not check_gpu(models, "", runs=1, dry=True, on_row=rows.append)
+    wrong = [str(row) for row in rows if row.is_correct is False]
+    assert any("two runs give the same bits" in line for line in wrong)
+    assert any("0 of 1 identical" in line for line in wrong)
+
+
+def test_without_a_gpu_it_is_a_sentence(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert main(["bench", "gpu", "--full", "-m", ANIME]) == 2
+    assert "There is no NVIDIA GPU that torch can use." in capsys.readouterr().err
+
+
+@pytest.mark.cuda
+def test_a_real_gpu_is_correct(models: dict[str, Any]) -> None:
+    """Tiles, CUDA graphs beside another thread, little memory, a second GPU, and fp16 against fp32."""
+    rows: list[CheckRow] = []
+    assert check_gpu(models, "640x480", runs=1, dry=False, on_row=rows.append), "\n".join(map(str, rows))
