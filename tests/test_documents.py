@@ -14,7 +14,14 @@ ROOT = Path(__file__).resolve().parent.parent
 PAGES = [
     *(
         ROOT / name
-        for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "models/README.md", ".github/TROUBLESHOOTING.md")
+        for name in (
+            "README.md",
+            "CONTRIBUTING.md",
+            "CHANGELOG.md",
+            "models/README.md",
+            ".github/TROUBLESHOOTING.md",
+            ".github/SECURITY.md",
+        )
     ),
     *sorted((ROOT / "nodes/web/docs").rglob("en.md")),
 ]
@@ -47,6 +54,17 @@ def test_a_page_names_only_what_exists(page: Path) -> None:
     start = ROOT / "nodes/web/docs" if page.name == "en.md" else page.parent
     assert [link for link in LINK.findall(page.read_text(encoding="utf-8")) if not (start / link).exists()] == []
     assert [(line, missing(line)) for line in commands(page) if missing(line)] == []
+
+
+def test_each_promise_of_security_names_a_test_that_exists() -> None:
+    page = (ROOT / ".github/SECURITY.md").read_text(encoding="utf-8")
+    promises = [line for line in page.splitlines() if line.startswith("| ")][1:]
+    assert len(promises) > 8
+    for promise in promises:
+        named = re.findall(r"`(tests/[\w/]+\.py)::(\w+)`", promise)
+        assert named, promise
+        for file, function in named:
+            assert f"def {function}(" in (ROOT / file).read_text(encoding="utf-8"), (file, function)
 
 
 def test_a_command_that_does_not_exist_would_be_found() -> None:

@@ -4,7 +4,7 @@ The workflow itself is not interpreted here, only its kind is determined.
 """
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -28,6 +28,9 @@ class Document:
     kind: Literal["ui", "api"]
     ui: dict[str, Any] | None = None
     prompt: dict[str, Any] | None = None
+
+
+_MAX_DEPTH = 200
 
 
 def read_document(path: Path, read_video_tags: Callable[[Path], Mapping[str, str]]) -> Document:
@@ -88,7 +91,9 @@ def _parse_json(path: Path, text: str) -> Any:
         raise WorkflowError(what, EXPORT_HINT, path=path)
     try:
         # JavaScript has no NaN in JSON: Python tools write it, and the canvas reads it as null.
-        return json.loads(text, parse_constant=lambda _: None)
+        content = json.loads(text, parse_constant=lambda _: None)
+        _check_depth(content)
+        return content
     except json.JSONDecodeError as error:
         where = f"line {error.lineno}, column {error.colno}"
         raise WorkflowError(f"{path} is not JSON: {error.msg} at {where}.", EXPORT_HINT, path=path) from error
@@ -96,6 +101,17 @@ def _parse_json(path: Path, text: str) -> Any:
         raise WorkflowError(
             f"{path} is not a workflow: its JSON is nested too deeply or has numbers that are too long.", EXPORT_HINT, path=path
         ) from error
+
+
+def _check_depth(content: Any) -> None:
+    """Raise ``RecursionError`` for lists and objects nested deeper than what works on them can follow."""
+    level: list[Any] = [content]
+    for _ in range(_MAX_DEPTH):
+        children = [value.values() if isinstance(value, dict) else value for value in level if isinstance(value, dict | list)]
+        level = [child for values in children for child in cast("Iterable[Any]", values) if isinstance(child, dict | list)]
+        if not level:
+            return
+    raise RecursionError
 
 
 def _read_image(path: Path, data: bytes) -> Document:

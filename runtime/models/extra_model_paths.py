@@ -19,7 +19,12 @@ def read_model_folders(path: Path) -> list[Path]:
         ModelError: The file cannot be read, has another structure, or PyYAML is not installed.
     """
     folders: list[Path] = []
-    for folder, is_default in _iterate_folders(_read_sections(path), path.resolve().parent):
+    sections = _read_sections(path)
+    try:
+        found = list(_iterate_folders(sections, path.resolve().parent))
+    except (RuntimeError, ValueError) as error:  # a user that does not exist; a path with NUL
+        raise ModelError(f"{path} names a folder that cannot be: {error}.", "Correct its base_path.", path=path) from error
+    for folder, is_default in found:
         if is_default:
             folders.insert(0, folder)
         elif folder not in folders:
@@ -34,7 +39,7 @@ def _read_sections(path: Path) -> dict[object, object]:
         raise ModelError(f"Reading {path} needs PyYAML.", "Install it with: pip install pyyaml", path=path) from error
     try:
         content: object = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         raise ModelError(f"{path} cannot be read: {error}", "Compare it with ComfyUI's example file.", path=path) from error
     if content is None:
         return {}
@@ -54,4 +59,7 @@ def _iterate_folders(sections: dict[object, object], origin: Path) -> Iterator[t
         base = origin / os.path.expandvars(Path(str(values.get("base_path") or "")).expanduser())
         for line in paths.splitlines():
             if line.strip():
-                yield Path(os.path.normpath(base / line.strip())), bool(values.get("is_default", False))
+                folder = Path(os.path.normpath(base / line.strip()))
+                if "\0" in str(folder):
+                    raise ValueError("a NUL character in a path")
+                yield folder, bool(values.get("is_default", False))

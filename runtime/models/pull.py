@@ -132,7 +132,7 @@ def _download_from_any(
             except requests.exceptions.InvalidSchema as error:
                 failures.append(f"{url} leads to an address that is not HTTPS ({error})")
                 break
-            except (requests.RequestException, _UrlRejected) as error:
+            except (requests.RequestException, _UrlRejected, ValueError) as error:  # ValueError: a redirect to no address
                 failures.append(f"{url}: {error}")
                 if partial_file.size == before:  # no progress: an immediate retry would not help
                     break

@@ -139,6 +139,7 @@ def test_a_damaged_or_hostile_png_is_refused_in_a_sentence(tmp_path: Path, body:
         ('{"last_node_id": 3, "links": []}', "no `nodes`"),
         ('{"1": {"class_type": "A", "inputs": {}}, "2": {"class_type": "B"}}', "node '2' has no class_type or no inputs"),
         ("[" * 200_000, "nested too deeply"),
+        ('{"1": {"class_type": "A", "inputs": {"a": ' + "[" * 900 + "]" * 900 + "}}}", "nested too deeply"),
         ('{"a": ' + "9" * 10_000 + "}", "numbers that are too long"),
     ],
 )

@@ -56,7 +56,18 @@ def test_a_file_without_upscale_models_gives_no_folders(tmp_path: Path, text: st
     assert folders(tmp_path, text) == []
 
 
-@pytest.mark.parametrize("text", ["a: [", "- a\n- b", "just text", "a: !!python/object/apply:os.getcwd []"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: [",
+        "- a\n- b",
+        "just text",
+        "a: !!python/object/apply:os.getcwd []",
+        "a: {base_path: ~no_such_user, upscale_models: x}",
+        'a: {base_path: "/a\\0b", upscale_models: x}',
+        "a: " + "[" * 3000 + "]" * 3000,
+    ],
+)
 def test_a_broken_or_hostile_file_is_named(tmp_path: Path, text: str) -> None:
     with pytest.raises(ModelError, match=r"extra_model_paths\.yaml"):
         folders(tmp_path, text)

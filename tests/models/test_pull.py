@@ -268,6 +268,13 @@ def test_a_redirect_from_https_to_plain_http_is_refused(entry: CatalogEntry, mod
     assert server.asked == []
 
 
+def test_a_redirect_to_what_is_no_address_is_a_sentence(entry: CatalogEntry, models: Path) -> None:
+    with make_https_session() as session:
+        session.mount("https://", Redirect("http://[::1"))
+        with pytest.raises(ModelError, match="could not be downloaded"):
+            pull_model(replace(entry, urls=("https://author.invalid/file.pth",)), models, session=session)
+
+
 def test_a_file_that_is_here_already_is_not_downloaded_again(
     entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
 ) -> None:
