@@ -35,7 +35,7 @@ def upscale_batch(
         )
     size = Size(width, height)
     plan = plan_scale(size, model.scale, settings.target)
-    resolved = resolved or resolve_settings(model, settings, free_memory)
+    resolved = resolved or resolve_settings(model, settings, free_memory, size)
     out = torch.zeros((count, plan.final_size.height, plan.final_size.width, channels), dtype=torch.float32)
     with (
         open_resolved_backend(model, resolved) as (backend, _),

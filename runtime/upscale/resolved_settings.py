@@ -9,6 +9,7 @@ import torch
 
 from ..errors import WorkflowError
 from ..hardware import UpscaleSettings, choose_cost_tolerance, compute_useful_memory, default_footprint, get_reserved_gpu_memory
+from ..media import Size
 from ..models import UpscaleModel
 from ..trt import EngineInfo, get_engine, read_engine_info
 from .autotune.select import select_backend
@@ -17,6 +18,7 @@ from .backends.base import AUTO, Backend, Precision, ResolvedPrecision, get_back
 from .color_fix import ColorFix
 from .device import resolve_device, resolve_precision
 from .memory import FreeMemory, get_tile_memory, reuse_freed_memory, skip_trim
+from .target_size import plan_scale
 from .tile_size import AUTO_HALO, AUTO_TILE, TileBudget, choose_tiling
 from .tiles import MIN_TILE, Tiling
 
@@ -47,10 +49,11 @@ class ResolvedSettings:
 
 
 def resolve_settings(
-    model: UpscaleModel, settings: TiledUpscaleSettings, free_memory: FreeMemory | None = None
+    model: UpscaleModel, settings: TiledUpscaleSettings, free_memory: FreeMemory | None = None, size: Size | None = None
 ) -> ResolvedSettings:
     """Replace every ``auto`` of ``settings``. The tile is smaller where less memory is free than it takes.
 
+    ``size`` is that of the image, where it is known: on a GPU its tiles are as large as fits.
     ``free_memory`` of the host is called before the tile is chosen on a GPU.
 
     Raises ``WorkflowError`` for an unknown backend or device, a precision that the model is not safe in, or a tile that is too
@@ -63,7 +66,7 @@ def resolve_settings(
     else:
         precision = resolve_precision(choice.precision, model, device)
     resolved = ResolvedSettings(device, choice.backend, precision, Tiling(MIN_TILE, 0))
-    return replace(resolved, tiling=resolve_tiling(model, settings, resolved, free_memory))
+    return replace(resolved, tiling=resolve_tiling(model, settings, resolved, free_memory, size))
 
 
 def list_auto_alternatives(
@@ -119,7 +122,11 @@ def _get_own_precision(model: UpscaleModel, backend: str) -> ResolvedPrecision:
 
 
 def resolve_tiling(
-    model: UpscaleModel, settings: TiledUpscaleSettings, resolved: ResolvedSettings, free_memory: FreeMemory | None
+    model: UpscaleModel,
+    settings: TiledUpscaleSettings,
+    resolved: ResolvedSettings,
+    free_memory: FreeMemory | None,
+    size: Size | None = None,
 ) -> Tiling:
     """Return the tiling for the memory that is free now: on a GPU that may have changed since ``resolved`` was made."""
     device, backend, precision = resolved.device, resolved.backend, resolved.precision
@@ -138,7 +145,9 @@ def resolve_tiling(
     is_visible = device.type != "cuda" or torch.cuda.is_available()
     memory = get_tile_memory(device if is_visible else torch.device("cpu"))
     budget = TileBudget(memory, footprint, cost_tolerance)
-    return choose_tiling(model, budget, tile=tile, halo=settings.halo, batch=settings.batch)
+    earlier_passes = max(plan_scale(size, model.scale, settings.target).passes - 1, 0) if size else 0
+    gpu_image = size * model.scale**earlier_passes if size and on_gpu else None
+    return choose_tiling(model, budget, tile=tile, halo=settings.halo, batch=settings.batch, gpu_image=gpu_image)
 
 
 def build_upscale_settings(

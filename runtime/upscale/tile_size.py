@@ -3,20 +3,26 @@
 How much memory a tile takes, and how its side is chosen, is in ``hardware.tile_memory``.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import ceil
 
 from ..errors import WorkflowError
 from ..hardware import COST_TOLERANCE, Footprint, choose_tile_side
-from ..media import PREFERRED_MULTIPLE
+from ..media import PREFERRED_MULTIPLE, Size
 from ..models import UpscaleModel
-from .tiles import MIN_TILE, Tiling, compute_alignment
+from .tiles import MIN_TILE, Tiling, compute_alignment, iterate_tile_rows
 
 AUTO_TILE = 0
 """The tile size that means automatic."""
 
 AUTO_HALO = -1
 """The halo that means the model's own."""
+
+
+MAX_LAYER_VALUES = 2**31 - 1
+"""Of one layer on a GPU: convolutions count values in 32 bits. A 1080p frame of RRDB-23 at 8K has 0.99 times as many."""
+
+_CHANNELS = 64
 
 
 @dataclass(frozen=True)
@@ -36,10 +42,17 @@ class TileBudget:
 
 
 def choose_tiling(
-    model: UpscaleModel, budget: TileBudget, *, tile: int = AUTO_TILE, halo: int = AUTO_HALO, batch: int = 1
+    model: UpscaleModel,
+    budget: TileBudget,
+    *,
+    tile: int = AUTO_TILE,
+    halo: int = AUTO_HALO,
+    batch: int = 1,
+    gpu_image: Size | None = None,
 ) -> Tiling:
     """Return the tiling for a model: the requested values, the rest by what the model needs and the memory allows.
 
+    ``gpu_image`` is the size of the image, or the largest one of several passes, on a GPU, where only memory asks for tiles.
     Tiles are cross-faded where the halo is not known to cover the model's receptive field. Raises ``WorkflowError`` for a tile
     below ``MIN_TILE``.
     """
@@ -47,14 +60,30 @@ def choose_tiling(
         raise WorkflowError(f"A tile of {tile} pixels is too small.", f"Use {AUTO_TILE} (automatic) or at least {MIN_TILE}.")
     align = compute_alignment(model.window, model.multiple)
     halo = model.halo if halo == AUTO_HALO else halo
-    side = (
-        tile
-        if tile != AUTO_TILE
-        else _round_to_preferred_multiple(choose_tile_side(halo, budget.max_pixels // batch, budget.cost_tolerance), halo)
-    )
+    if tile != AUTO_TILE:
+        side = tile
+    elif gpu_image:
+        most = min(budget.max_pixels, MAX_LAYER_VALUES // _count_largest_layer(model))
+        side = _find_largest_side(gpu_image, Tiling(MIN_TILE, halo, batch, align), most // batch)
+    else:
+        side = _round_to_preferred_multiple(choose_tile_side(halo, budget.max_pixels // batch, budget.cost_tolerance), halo)
     min_tile = ceil(MIN_TILE / align) * align
     merge = "half-sine" if model.exact_halo is None and halo > 0 else "crop"
     return Tiling(max(side // align * align, min_tile), halo, batch, align, merge)
+
+
+def _count_largest_layer(model: UpscaleModel) -> int:
+    """Values of the largest layer for each pixel of a tile: networks other than SRVGG have their channels at full size too."""
+    return _CHANNELS if model.architecture == "Compact" else _CHANNELS * model.scale**2
+
+
+def _find_largest_side(size: Size, tiling: Tiling, pixels: int) -> int:
+    """Return the largest tile of which one, halo included, has at most ``pixels``; the whole image needs no halo."""
+    for side in range(max(size.width, size.height), MIN_TILE, -PREFERRED_MULTIPLE):
+        row = next(iterate_tile_rows(size, replace(tiling, tile=side), 0))
+        if row[0].padded.size.pixel_count <= pixels:
+            return side
+    return MIN_TILE
 
 
 def _round_to_preferred_multiple(side: int, halo: int) -> int:

@@ -70,7 +70,7 @@ def upscale_video(
     """
     model = UpscaleModel.from_descriptor(descriptor)
     plan = plan_scale(stream.info.size, model.scale, settings.target)
-    resolved = resolve_settings(model, settings, free_memory)
+    resolved = resolve_settings(model, settings, free_memory, stream.info.size)
 
     def describe(chosen: ResolvedSettings) -> str:
         return f"{stream.info.identity} | {_describe_identity(model, settings, chosen, plan)}"
@@ -96,7 +96,9 @@ def _generate_frames(
     progress: Progress,
     free_memory: FreeMemory | None,
 ) -> Generator[Frame]:
-    tiling = resolved.tiling if resolved.device.type == "cpu" else resolve_tiling(model, settings, resolved, free_memory)
+    tiling = resolved.tiling
+    if resolved.device.type != "cpu":
+        tiling = resolve_tiling(model, settings, resolved, free_memory, stream.info.size)
     reuse_stats = ReuseStats()
     # Reused tiles must stay as the model made them, so a corrected frame is a copy.
     corrected = None if settings.color_fix == "off" else np.empty((plan.final_size.height, plan.final_size.width, 3), np.uint16)
