@@ -12,7 +12,7 @@ from typing import Any
 from ...errors import NodeError
 
 _MAX_EXPONENT = 4000
-_HINT = "Use numbers, the inputs a to z, values, + - * / // % **, & | ^ ~ >>, comparisons, and, or, not, if else, and these functions: "
+_HINT = "Use numbers, the inputs a to z, values, operators (also and, or, not, if else), and these functions: "
 
 
 def _power(base: Any, exponent: Any) -> Any:

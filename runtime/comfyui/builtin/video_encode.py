@@ -140,7 +140,7 @@ def create_container(target: OutputTarget, muxer: str | None) -> Generator[Outpu
     ``muxer`` None: by the suffix of the name. Raises ``OutputError`` when the video cannot be written.
     """
     if isinstance(target, BytesIO):
-        with av.open(target, "w", format=muxer, options={"movflags": "use_metadata_tags"}) as container:
+        with av.open(target, "w", format=muxer, options=_make_muxer_options(muxer, "use_metadata_tags")) as container:
             yield container
         return
     muxer = muxer or _select_muxer(target)
@@ -148,7 +148,7 @@ def create_container(target: OutputTarget, muxer: str | None) -> Generator[Outpu
     try:
         with (
             atomic_write(target) as temp,
-            av.open(str(temp.absolute()), "w", format=muxer, options={"movflags": flags}) as container,
+            av.open(str(temp.absolute()), "w", format=muxer, options=_make_muxer_options(muxer, flags)) as container,
         ):
             yield container
     except Upscale8KError:
@@ -156,6 +156,11 @@ def create_container(target: OutputTarget, muxer: str | None) -> Generator[Outpu
     except (av.error.FFmpegError, OSError, ValueError) as error:
         hint = "Set codec to h264 to encode the video again, and check that the disk has free space and can be written."
         raise OutputError(f"{target.name} cannot be written: {explain_os_error(error)[0]}.", hint, path=target) from error
+
+
+def _make_muxer_options(muxer: str | None, flags: str) -> dict[str, str]:
+    """Return the options with which MP4 and its relatives keep tags of any name; other muxers do not know them."""
+    return {} if muxer in ("matroska", "webm") else {"movflags": flags}
 
 
 def save_numbered(video: Any, path: Path, **options: Any) -> Path:
