@@ -6,9 +6,10 @@
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -132,14 +133,15 @@ class GpuCheck:
         image = make_test_image(Size(512, 512))
         descriptor = next(iter(self.models.values()))
         expected = self._upscale(image, descriptor, _WHOLE, "fp32")
-        total = torch.cuda.get_device_properties(self.device).total_memory
-        used = torch.cuda.memory_allocated(self.device)
-        torch.cuda.empty_cache()
-        torch.cuda.set_per_process_memory_fraction((used + 1.2e9) / total, self.device)
+        cuda: Any = torch.cuda  # these functions have no types
+        total = cuda.get_device_properties(self.device).total_memory
+        used = cuda.memory_allocated(self.device)
+        cuda.empty_cache()
+        cuda.set_per_process_memory_fraction((used + 1.2e9) / total, self.device)
         try:
             found = self._upscale(image, descriptor, _WHOLE, "fp32")
         finally:
-            torch.cuda.set_per_process_memory_fraction(1.0, self.device)
+            cuda.set_per_process_memory_fraction(1.0, self.device)
         decibels = compute_psnr(found, expected, if_equal=120.0)
         yield CheckRow(f"with 1.2 GB of memory: {decibels:.1f} dB against enough of it", decibels >= _LEAST_DB)
 
@@ -192,7 +194,7 @@ class GpuCheck:
         return TorchBackend(model, device, resolve_precision("auto", model, device))
 
     @contextmanager
-    def _use_device_beside(self, errors: list[str]) -> Iterator[None]:
+    def _use_device_beside(self, errors: list[str]) -> Generator[None]:
         """Allocate, compute and wait on the device in another thread."""
         stop = threading.Event()
 

@@ -54,7 +54,8 @@ def convert_to_bfloat16(net: torch.nn.Module, workers: SingleThreadWorkers | Non
 
 def convert_to_float16(net: torch.nn.Module) -> torch.dtype:
     """Convert ``net``, in fp32, to fp16 in place, and return its input dtype: fp32 if its ends were kept in that."""
-    layers: Any = net.body if isinstance(net, Compact) else net.model if isinstance(net, ESRGAN) else None
+    known: Any = net
+    layers: Any = known.body if isinstance(net, Compact) else known.model if isinstance(net, ESRGAN) else None
     if layers is None or not all(_is_plain_conv(layers[index]) for index in (0, -1)):
         net.to(torch.float16)
         return torch.float16
