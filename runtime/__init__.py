@@ -7,6 +7,7 @@ lists which package may import which, and which load without torch, numpy and av
 
 Root modules, which every package may import:
 
+* ``api``           the functions of ``from upscale8k import ...``; the only root module above all packages.
 * ``errors``        every error of the project, with exit codes.
 * ``host``          what ComfyUI and the command line answer differently.
 * ``progress``      progress, messages and cancellation.
@@ -32,5 +33,5 @@ Packages:
 * ``metrics``       color drift, difference maps, artifacts, scores.
 * ``report``        models compared on crops: sheet, page, text.
 * ``bench``         benchmarks, and the peers they compare with.
-* ``cli``           the command line.
+* ``cli``           the command line; ``entry`` is ``python -m upscale8k``.
 """

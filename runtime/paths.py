@@ -27,6 +27,17 @@ FOLDERS: tuple[Folder, ...] = ("input", "output", "temp")
 _FOLDER_ANNOTATION = re.compile(r"\s*\[(input|output|temp)\]$")
 
 
+def read_version() -> str:
+    """Return our version: of the checkout, else of the installed package."""
+    import tomllib
+    from importlib.metadata import version
+
+    try:
+        return tomllib.loads((PACK_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+    except FileNotFoundError:
+        return version("upscale8k")
+
+
 def get_cache_folder() -> Path:
     """Return ``UPSCALE8K_CACHE_DIR``, else the platform's cache folder for ``upscale8k`` (honours XDG_CACHE_HOME)."""
     import platformdirs

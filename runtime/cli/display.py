@@ -144,10 +144,14 @@ class Display(ABC):
     def clear_progress(self) -> None:  # noqa: B027  most displays have nothing to clear
         """Remove the progress after success or failure."""
 
+    def wrap_progress(self, target: Progress) -> Progress:
+        """Return what the work gets as its progress."""
+        return target
+
     @contextmanager
     def track_progress(self, total: int, unit: str) -> Generator[Progress]:
         """Open the progress of one piece of work; an ``OpenProgress``."""
-        progress = _DisplayProgress(self, total, unit)
+        progress = self.wrap_progress(_DisplayProgress(self, total, unit))
         progress.advance(0)
         try:
             yield progress

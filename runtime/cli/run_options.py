@@ -124,6 +124,13 @@ def open_node_catalog(
         yield catalog
 
 
+def find_workflow(path: Path) -> Path:
+    """Return ``path``, or the shipped workflow that it names: ``image_8k``, ``image_8k.json``, ``workflows/image_8k.json``."""
+    shipped = WORKFLOWS_FOLDER / path.with_suffix(".json").name
+    is_name = path.parent in (Path(), Path("workflows")) and path.suffix in ("", ".json")
+    return shipped if is_name and not path.exists() and shipped.is_file() else path
+
+
 def find_shipped_workflow(name: str) -> Path:
     """Return the path of a shipped workflow."""
     path = WORKFLOWS_FOLDER / name

@@ -1,12 +1,14 @@
 """``compare``: run a shipped workflow with other values on one image."""
 
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ...errors import MediaError
-from ..display import open_display
+from ..display import Display, open_display
 from ..run_options import RunOptions, find_shipped_workflow
 from . import options
 from .workflow_commands import load_and_run
@@ -61,22 +63,22 @@ def compare(
 
     The report names missing weights and the command that downloads them; nothing is downloaded.
     """
+    run_options = RunOptions(None, out, tuple(models_dir or ()), extra_model_paths, device, backend, max_pixels)
+    values: dict[str, object] = {"crop": crop, "target": to, "tile": tile, "precision": precision}
+    values |= {"scores": scores} if scores else {}
+    values |= {"truth": "true"} if truth or degrade else {}
+    values |= {"degrade": degrade} if degrade else {}
+    values |= {} if models is None else {"models": models}
+    for path in run_comparison(source, values, run_options, open_display(options.parse_display_mode(progress))):
+        typer.echo(path)
+
+
+def run_comparison(source: Path, values: Mapping[str, object], run_options: RunOptions, display: Display) -> list[Path]:
+    """Compare models on one image; ``values`` are inputs of the node Comparison Report. Return the written files."""
     if not source.is_file():
         raise MediaError(f"The image {source} does not exist.", "Check the name.", path=source)
-    original_path = source.resolve()
-    run_options = RunOptions(original_path.parent, out, tuple(models_dir or ()), extra_model_paths, device, backend, max_pixels)
-    settings = [
-        f"ImageIn.image={original_path.name}",
-        f"ComparisonReport.crop={crop}",
-        f"ComparisonReport.target={to}",
-        f"ComparisonReport.tile={tile}",
-        f"ComparisonReport.precision={precision}",
-        "ComparisonReport.folder=",
-        *([f"ComparisonReport.scores={scores}"] if scores else []),
-        *(["ComparisonReport.truth=true"] if truth or degrade else []),
-        *([f"ComparisonReport.degrade={degrade}"] if degrade else []),
-        *([] if models is None else [f"ComparisonReport.models={models}"]),
-    ]
-    display = open_display(options.parse_display_mode(progress))
-    for path in load_and_run(find_shipped_workflow("compare_models.json"), settings, run_options, display, download=False):
-        typer.echo(path)
+    image = source.resolve()
+    inputs = {"folder": "", **values}
+    settings = [f"ImageIn.image={image.name}", *(f"ComparisonReport.{name}={value}" for name, value in inputs.items())]
+    workflow = find_shipped_workflow("compare_models.json")
+    return load_and_run(workflow, settings, replace(run_options, input_dir=image.parent), display, download=False)

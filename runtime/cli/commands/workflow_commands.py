@@ -21,7 +21,7 @@ from ..dry_run import describe_required_files, describe_run
 from ..load_workflow import LoadedWorkflow, load_workflow
 from ..manage_models import pull_missing_models
 from ..program_name import insert_program_name
-from ..run_options import NodeCatalog, RunOptions, open_node_catalog
+from ..run_options import NodeCatalog, RunOptions, find_workflow, open_node_catalog
 from ..run_workflow import make_failure_error, report_skipped_outputs, run_workflow
 from . import options
 
@@ -51,6 +51,7 @@ def run(
 ) -> None:
     """Run a workflow. Prints the written files."""
     display = open_display(options.parse_display_mode(progress))
+    workflow = find_workflow(workflow)
     run_options = RunOptions(input_dir, output_dir, tuple(models_dir or ()), extra_model_paths, device, backend, max_pixels)
     with (
         closing(run_options.create_host(display, workflow)) as host,
