@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, cast, overload
 
@@ -38,7 +38,7 @@ OnProgress = Callable[[float | None, str], object]
 """Receives the finished fraction (0 to 1, None while it is unknown) and what is being done."""
 OnMessage = Callable[[str], object]
 Precision = Literal["auto", "fp32", "fp16", "bf16"]
-ColorFix = Literal["off", "mean", "wavelet"]
+ColorFix = Literal["off", "mean", "low-frequency"]
 
 
 @dataclass(frozen=True)
@@ -148,7 +148,6 @@ def _upscale_files(sources: Sequence[PathLike], result: PathLike | None, options
     display = _CallbackDisplay(options.callbacks)
     batch_options = BatchOptions(options.run_options, overwrite=options.overwrite)
     node = {job.workflow: "TiledUpscale" if job.workflow == "image_any.json" else "TiledUpscaleVideo" for job in jobs}
-    from dataclasses import replace
 
     def choose(workflow: str) -> JobOptions:
         inputs = {"precision": options.precision, "color_fix": options.color_fix}
@@ -190,7 +189,7 @@ def _upscale_memory(source: Any, options: UpscaleOptions) -> Any:
     if isinstance(source, Image.Image):
         mode = source.mode if source.mode in ("L", "LA", "RGB", "RGBA") else "RGBA" if source.has_transparency_data else "RGB"
         return Image.fromarray(_upscale_memory(np.asarray(source.convert(mode)), options))
-    pixels = cast("NDArray[Any]", np.asarray(source))
+    pixels: NDArray[Any] = np.asarray(source)
     planes = pixels if pixels.ndim == 3 else pixels[..., None]
     result = run(torch.from_numpy(to_floats(planes))[None])[0].numpy()  # pyright: ignore[reportUnknownMemberType]
     if pixels.dtype.kind == "u":
@@ -215,7 +214,8 @@ def compare(
 
     Without ``models``, one of each of three families. With ``truth`` the image is reduced, restored and compared with itself.
     """
-    values: dict[str, object] = {"target": to, "crop": crop} | ({"truth": True} if truth else {})
+    values: dict[str, object] = {"target": to, "crop": crop}
+    values |= {"truth": True} if truth else {}
     if models:
         values["models"] = ",".join(models)
     run_options = RunOptions(output_dir=Path(folder), models_dirs=tuple(map(Path, models_dirs)), device=device, backend=backend)

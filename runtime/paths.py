@@ -27,15 +27,26 @@ FOLDERS: tuple[Folder, ...] = ("input", "output", "temp")
 _FOLDER_ANNOTATION = re.compile(r"\s*\[(input|output|temp)\]$")
 
 
+def is_checkout() -> bool:
+    """Return whether this is a checkout or ComfyUI's copy of it, not what ``pip install`` unpacked."""
+    return (PACK_ROOT / "pyproject.toml").is_file()
+
+
 def read_version() -> str:
     """Return our version: of the checkout, else of the installed package."""
     import tomllib
     from importlib.metadata import version
 
-    try:
-        return tomllib.loads((PACK_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
-    except FileNotFoundError:
+    if not is_checkout():
         return version("upscale8k")
+    return tomllib.loads((PACK_ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["version"]
+
+
+def get_data_folder() -> Path:
+    """Return the platform's folder for this user's data of ``upscale8k`` (honours XDG_DATA_HOME)."""
+    import platformdirs
+
+    return Path(platformdirs.user_data_dir("upscale8k", appauthor=False))
 
 
 def get_cache_folder() -> Path:

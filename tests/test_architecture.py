@@ -60,6 +60,8 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
             "graph",
             "host",
             "atomic_write",
+            "checksum",
+            "file_lock",
             "hardware",
             "metrics",
             "models",

@@ -21,6 +21,7 @@ PAGES = [
             "models/README.md",
             ".github/TROUBLESHOOTING.md",
             ".github/SECURITY.md",
+            ".github/PYTHON_API.md",
         )
     ),
     *sorted((ROOT / "nodes/web/docs").rglob("en.md")),

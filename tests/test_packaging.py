@@ -120,7 +120,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
-    patterns = ("models/catalog.toml", "workflows/*.json", "runtime/report/*.[cj]*")
+    patterns = ("models/catalog.toml", "workflows/*.json", "runtime/report/*.[cj]*", "runtime/bench/*.j2")
     found = (path for pattern in patterns for path in ROOT.glob(pattern) if path.is_file())
     shipped = {path.relative_to(ROOT).as_posix() for path in found}
     media = (ROOT / "workflows/media").iterdir()
@@ -129,7 +129,7 @@ def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
         names = set(archive.namelist())
         (entry_points,) = [archive.read(name).decode() for name in names if name.endswith(".dist-info/entry_points.txt")]
     inside = {name for name in names if ".dist-info/" not in name}
-    assert inside == {f"upscale8k/{name}" for name in modules() | shipped}
+    assert inside == {f"upscale8k/{name}" for name in modules() | shipped | {"py.typed"}}
     assert entry_points.split() == ["[console_scripts]", "upscale8k", "=", "upscale8k.runtime.cli:main"]
     assert any(name.endswith("LICENSE") for name in names)
 
@@ -138,11 +138,25 @@ def test_the_installed_package_runs_under_its_own_name(wheel: Path, tmp_path: Pa
     """A wheel of pure Python is installed by unpacking it. The catalog, the workflows and their media come along."""
     with zipfile.ZipFile(wheel) as archive:
         archive.extractall(tmp_path / "site")
+    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site"), "XDG_DATA_HOME": str(tmp_path / "data")}
+    environment.pop("UPSCALE8K_MODELS_DIR", None)
+
+    def run(*arguments: str) -> str:
+        command = [sys.executable, "-m", "upscale8k", *arguments]
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert (done.returncode, done.stderr) == (0, ""), done.stderr
+        return done.stdout
+
     workflow = tmp_path / "site/upscale8k/workflows/image_any.json"
-    script = f"import sys; from upscale8k.runtime.cli import main; sys.exit(main(['check', {str(workflow)!r}]))"
-    environment = {**os.environ, "PYTHONPATH": str(tmp_path / "site")}
+    assert run("check", str(workflow)) == f"{workflow}: 4 nodes, no problems.\n"
+    assert run("--version") == f"{PROJECT['project']['version']}\n"
+    assert "image_8k" in run("workflows", "list").split()
+    (result,) = run("run", "image_8k", "--backend", "null", "--progress", "none", "--set", "TiledUpscale.target=2x").split()
+    with Image.open(tmp_path / result) as image:
+        assert image.size == (960, 540), "twice the sample"
+    script = "from upscale8k.runtime.cli.run_options import get_default_models_dir; print(get_default_models_dir())"
     done = subprocess.run(
-        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout == f"{workflow}: 4 nodes, no problems.\n"
+    if sys.platform == "linux":
+        assert done.stdout.strip() == str(tmp_path / "data/upscale8k/models"), "not in site-packages"

@@ -12,6 +12,7 @@ imported when a command needs them.
 * ``manage_models``      the table of models, and ``models pull``
 * ``batch``              ``upscale``: any number of inputs, their results, and the run over all of them
 * ``display``            progress for a terminal, a log file or a program
+* ``man_page``           the manual, from the parser
 * ``doctor``             ``doctor``: problems of this installation
 * ``program_name``       the name of this program in messages
 """

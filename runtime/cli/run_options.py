@@ -13,7 +13,7 @@ from ..errors import WorkflowError
 from ..graph import describe_classes
 from ..host import LocalHost
 from ..models import read_model_folders
-from ..paths import PACK_ROOT, SHIPPED_MEDIA, WORKFLOWS_FOLDER
+from ..paths import PACK_ROOT, SHIPPED_MEDIA, WORKFLOWS_FOLDER, get_data_folder, is_checkout
 from ..upscale import AUTO, get_backend_spec
 from .display import Display
 
@@ -78,8 +78,10 @@ class RunOptions:
 
 
 def get_default_models_dir() -> Path:
-    """Return the default folder of ``models pull``."""
-    return Path(os.environ.get("UPSCALE8K_MODELS_DIR") or PACK_ROOT / "models")
+    """Return the default folder of ``models pull``: of the checkout, or of the user after ``pip install``."""
+    return Path(
+        os.environ.get("UPSCALE8K_MODELS_DIR") or (PACK_ROOT / "models" if is_checkout() else get_data_folder() / "models")
+    )
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,13 @@
 """Find problems of the installed libraries; each finding is a sentence with the next step."""
 
 import json
+import operator
 import re
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib.metadata import requires
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Literal, cast
@@ -25,8 +27,7 @@ _CONFLICTING_PACKAGES = (
     ("opencv-python", "opencv-python-headless", "opencv-contrib-python", "opencv-contrib-python-headless"),
     ("onnxruntime", "onnxruntime-gpu", "onnxruntime-directml", "onnxruntime-openvino"),
 )
-_TORCHVISION_OFFSET = 15
-"""torch 2.N belongs to torchvision 0.(N + 15); source: the table in torchvision's README."""
+_COMPARE = {"==": operator.eq, ">=": operator.ge, "<=": operator.le, "<": operator.lt, ">": operator.gt}
 
 
 @dataclass(frozen=True)
@@ -106,21 +107,20 @@ def check_conflicts() -> Iterator[Finding]:
         yield Finding("note", "The abandoned package pynvml hides nvidia-ml-py.", "Remove it with: pip uninstall pynvml")
     torch, vision = get_installed_version("torch"), get_installed_version("torchvision")
     if torch and vision:
-        yield check_torchvision_version(torch, vision)
+        yield check_torchvision_version(torch, vision, requires("torchvision") or ())
 
 
-def check_torchvision_version(torch: str, torchvision: str) -> Finding:
-    """Check that the two versions belong together."""
-    major, minor = parse_version(torch)[:2]
-    if major != 2:
-        return Finding("ok", f"torch {torch}, torchvision {torchvision}.")
-    wanted = (0, minor + _TORCHVISION_OFFSET)
-    if parse_version(torchvision)[:2] != wanted:
-        return Finding(
-            "problem",
-            f"torchvision {torchvision} does not belong to torch {torch}.",
-            f'Install the matching version: pip install "torchvision=={wanted[0]}.{wanted[1]}.*"',
-        )
+def check_torchvision_version(torch: str, torchvision: str, requirements: Sequence[str]) -> Finding:
+    """Check that torch is what ``requirements`` of torchvision's metadata ask for, such as ``torch==2.13.0``."""
+    for requirement in requirements:
+        name = re.match(r"\s*torch\s*(?![\w.-])(.*)", requirement)
+        for sign, number in re.findall(r"([=<>]=?)\s*([0-9.]+)", name[1].partition(";")[0] if name else ""):
+            if sign in _COMPARE and not _COMPARE[sign](parse_version(torch), parse_version(number)):
+                return Finding(
+                    "problem",
+                    f"torchvision {torchvision} needs torch{sign}{number}, and torch {torch} is installed.",
+                    "Install both together, as described at pytorch.org/get-started.",
+                )
     builds = [version.partition("+")[2] for version in (torch, torchvision)]
     if all(builds) and builds[0] != builds[1]:
         return Finding(

@@ -36,22 +36,24 @@ def problems(findings: object) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    ("torch", "torchvision", "level"),
-    [  # the table in torchvision's README
-        ("2.4.0", "0.19.0", "ok"),
-        ("2.5.1+cu124", "0.20.1+cu124", "ok"),
-        ("2.13.0", "0.28.0", "ok"),
-        ("2.4.0", "0.20.0", "problem"),
-        ("2.9.0+cpu", "0.24.0+cu130", "problem"),
-        ("3.0.0", "1.0.0", "ok"),
+    ("torch", "torchvision", "requirements", "problem"),
+    [
+        ("2.13.0+cpu", "0.28.0+cpu", ["numpy", "torch==2.13.0", "pillow!=8.3.*,>=5.3.0"], ""),
+        ("2.15.0", "0.29.2", ["numpy", "torch (>=2.14.0)"], ""),
+        ("2.13.0", "0.29.2", ["torch>=2.14.0"], "torchvision 0.29.2 needs torch>=2.14.0, and torch 2.13.0 is installed."),
+        ("2.12.1", "0.28.0", ["torch==2.13.0; python_version >= '3'"], "needs torch==2.13.0"),
+        ("2.16.0", "0.29.2", ["torch>=2.14,<2.16"], "needs torch<2.16"),
+        ("2.12.1", "0.28.0", ["torchaudio==2.13.0", "scipy; extra == 'torch'"], ""),
+        ("2.12.1", "0.28.0", [], ""),
+        ("2.13.0+cu126", "0.28.0+cpu", [], "were built for different hardware"),
     ],
 )
-def test_torch_and_torchvision_belong_together(torch: str, torchvision: str, level: str) -> None:
-    assert check_torchvision_version(torch, torchvision).level == level
-
-
-def test_the_torchvision_that_belongs_is_named() -> None:
-    assert 'pip install "torchvision==0.19.*"' in str(check_torchvision_version("2.4.1", "0.18.0"))
+def test_torchvision_says_itself_which_torch_it_needs(
+    torch: str, torchvision: str, requirements: list[str], problem: str
+) -> None:
+    found = check_torchvision_version(torch, torchvision, requirements)
+    assert found.level == ("problem" if problem else "ok")
+    assert problem in found.what
 
 
 def test_missing_and_old_packages_are_named(have: Installed, tmp_path: Path) -> None:

@@ -1,39 +1,83 @@
 """Every command and option, one file per family. A command parses its arguments, makes one call and prints the result."""
 
-from collections.abc import Sequence
-from typing import cast
+from collections.abc import Callable, Sequence
+from typing import Annotated, cast
 
 import typer
 
 from ...errors import Cancelled
+from ...paths import read_version
 from .. import program_name
+from ..man_page import format_man_page
 from . import bench_commands, engine_commands, hardware_commands, model_commands, workflow_commands
 from .compare_command import compare
 from .measure_command import measure
 from .upscale_command import upscale
 
+_EXAMPLES = """Examples:
+
+upscale8k upscale photo.jpg -o photo_8k.png
+
+upscale8k run image_8k --set LoadImage.image=photo.jpg
+
+upscale8k measure photo.jpg photo_8k.png --fail-above drift=1"""
+
+
+def _print_version(is_given: bool) -> None:
+    if is_given:
+        typer.echo(read_version())
+        raise typer.Exit
+
+
+def _print_man_page(is_given: bool) -> None:
+    if is_given:
+        typer.echo(format_man_page(typer.main.get_command(_typer), read_version()))
+        raise typer.Exit
+
+
 _typer = typer.Typer(
     name="upscale8k",
     help="8K super-resolution of images and videos. Runs ComfyUI workflows without ComfyUI.",
-    add_completion=False,
+    epilog=_EXAMPLES,
+    rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
-for _name, _command in {
-    "run": workflow_commands.run,
-    "check": workflow_commands.check,
-    "convert": workflow_commands.convert,
-    "nodes": workflow_commands.list_nodes,
-    "upscale": upscale,
-    "compare": compare,
-    "measure": measure,
-    "probe": hardware_commands.probe,
-    "trt-build": engine_commands.build_trt_engine,
-    "export": engine_commands.export_model,
-    "doctor": hardware_commands.run_doctor,
-}.items():
-    _typer.command(_name)(_command)
-_typer.add_typer(model_commands.app, name="models")
-_typer.add_typer(bench_commands.app, name="bench")
+_COMMANDS: dict[str, dict[str, Callable[..., object]]] = {
+    "Images and videos": {"upscale": upscale, "compare": compare, "measure": measure},
+    "Workflows": {
+        "run": workflow_commands.run,
+        "check": workflow_commands.check,
+        "convert": workflow_commands.convert,
+        "nodes": workflow_commands.list_nodes,
+    },
+    "This machine": {
+        "probe": hardware_commands.probe,
+        "doctor": hardware_commands.run_doctor,
+        "trt-build": engine_commands.build_trt_engine,
+        "export": engine_commands.export_model,
+    },
+}
+for _group, _commands in _COMMANDS.items():
+    for _name, _command in _commands.items():
+        _typer.command(_name, rich_help_panel=_group)(_command)
+_workflows = typer.Typer(help="The shipped workflows.", no_args_is_help=True)
+_workflows.command("list")(workflow_commands.list_workflows)
+_workflows.callback()(lambda: None)
+_typer.add_typer(_workflows, name="workflows", rich_help_panel="Workflows")
+_typer.add_typer(model_commands.app, name="models", rich_help_panel="This machine")
+_typer.add_typer(bench_commands.app, name="bench", rich_help_panel="This machine")
+
+
+@_typer.callback()
+def _set_global_options(
+    version: Annotated[
+        bool, typer.Option("--version", is_eager=True, callback=_print_version, help="Print the version.")
+    ] = False,
+    man_page: Annotated[
+        bool, typer.Option("--man-page", is_eager=True, callback=_print_man_page, help="Print the manual in roff, for man.")
+    ] = False,
+) -> None:
+    pass
 
 
 # Newer versions of typer contain their own click; this finds the class of usage errors in both.

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
+from difflib import get_close_matches
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, cast
 
 import typer
 
 from ...errors import WorkflowError
 from ...graph import NodeCache
 from ...host import LocalHost
+from ...paths import WORKFLOWS_FOLDER
 from ..cache_option import DEFAULT_CACHE_LIMIT_GB, open_cache
 from ..check_workflows import WorkflowCheckResult, check_workflows
 from ..convert_workflows import convert_workflows, find_workflow_files, read_object_info
@@ -132,7 +134,14 @@ def convert(
     return max((error.exit_code for error in failures), default=0)
 
 
+def list_workflows() -> None:
+    """List the shipped workflows, which run takes by name."""
+    for path in sorted(WORKFLOWS_FOLDER.glob("*.json")):
+        typer.echo(path.stem)
+
+
 def list_nodes(
+    name: Annotated[str | None, typer.Argument(help="Id of one node, to show its inputs and outputs.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print JSON in the format of ComfyUI's /object_info.")] = False,
     models_dir: options.ModelsDir = None,
     packs: options.Packs = None,
@@ -141,11 +150,32 @@ def list_nodes(
     """List the nodes that a workflow can use."""
     host = LocalHost(models_dirs=RunOptions(models_dirs=tuple(models_dir or ())).resolve_model_folders())
     definitions = _describe_nodes(host, packs)
+    if name is not None:
+        if name not in definitions:
+            near = get_close_matches(name, definitions) or definitions
+            raise WorkflowError(f"There is no node {name!r}.", f"Use one of: {', '.join(near)}.")
+        definitions = {name: definitions[name]}
     if as_json:
         typer.echo(json.dumps(definitions, indent=2))
         return
     for node_id, node in definitions.items():
         typer.echo(f"{node_id:24} {node['category']:18} {node['description']}")
+        for line in _describe_sockets(node) if name is not None else ():
+            typer.echo(line)
+
+
+def _describe_sockets(node: Mapping[str, Any]) -> Iterator[str]:
+    """Yield every input with its type or choices, default, range and help, then every output."""
+    for need, inputs in node["input"].items():
+        for input_name, (kind, *rest) in inputs.items() if need != "hidden" else ():
+            facts: Mapping[str, Any] = rest[0] if rest else {}
+            shown = ", ".join(map(str, cast("list[object]", kind))) if isinstance(kind, list) else str(kind)
+            details = [f"{word} {facts[word]}" for word in ("default", "min", "max") if facts.get(word) not in (None, "")]
+            yield f"  {input_name:22} {'; '.join([shown, *details])}"
+            if facts.get("tooltip"):
+                yield f"      {facts['tooltip']}"
+    for output_name, kind in zip(node["output_name"], node["output"], strict=True):
+        yield f"  -> {output_name:19} {kind}"
 
 
 def _describe_nodes(host: LocalHost, packs: Sequence[Path] | None) -> dict[str, Any]:

@@ -1,0 +1,52 @@
+"""What the command line says of itself."""
+
+import re
+
+import pytest
+import typer
+from upscale8k.runtime.cli import commands
+
+from .conftest import Place
+
+
+def test_the_version_is_printed(place: Place) -> None:
+    assert place("--version").out == "0.1.0\n"
+
+
+def test_help_has_groups_and_examples_that_parse(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "100")
+    shown = place("--help").out
+    for fact in ("Images and videos", "Workflows", "This machine", "--version", "--install-completion"):
+        assert fact in shown
+    assert len(re.findall(r"^ upscale8k \w+", shown, re.MULTILINE)) == 3
+
+
+def test_completion_is_a_script_of_the_shell(place: Place) -> None:
+    with pytest.raises(SystemExit, match="0"):
+        place("--show-completion", "bash")
+    assert "COMPREPLY" in place.capsys.readouterr().out
+
+
+def test_the_manual_has_every_command_and_option(place: Place) -> None:
+    page = place("--man-page").out
+    assert page.startswith('.TH UPSCALE8K 1 "" "Upscale8K 0.1.0"\n.SH NAME\nupscale8k \\- 8K super')
+    for name in typer.main.get_command(commands._typer).commands:  # type: ignore[attr-defined]
+        assert f'.SS "upscale8k {name}"' in page
+    assert '.SS "upscale8k models pull"' in page
+    assert "\\fB\\-o, \\-\\-output\\fR" in page
+
+
+def test_a_node_shows_its_inputs_and_outputs(place: Place) -> None:
+    lines = place("nodes", "DiffMap").out.splitlines()
+    assert "  kind                   absolute, signed, delta e, edges; default delta e" in lines
+    assert "  gain                   FLOAT; default 0.0; min 0.0; max 255.0" in lines
+    assert lines[-1] == "  -> map                 IMAGE"
+    place.refuses(place("nodes", "DifMap"), "There is no node 'DifMap'. Use one of: DiffMap")
+
+
+def test_shipped_workflows_are_listed_and_run_by_name(place: Place) -> None:
+    assert {"image_8k", "video_8k"} <= set(place("workflows", "list").out.split())
+    answer = place("run", "image_8k", "--dry-run")
+    assert (answer.code, answer.err) == (0, "")
+    assert place("run", "workflows/image_8k.json", "--dry-run").out == answer.out
+    place.refuses(place("run", "image_9k", "--dry-run"), "image_9k")
