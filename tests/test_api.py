@@ -33,7 +33,8 @@ def test_the_examples_of_the_page_run(place: Path) -> None:
     assert len(examples) >= 4
     for number, example in enumerate(examples):
         exec(compile(example, f"example {number}", "exec"), {})  # noqa: S102  our own page
-    assert Image.open(place / "photo_2x.png").size == (96, 80)
+    with Image.open(place / "photo_2x.png") as image:
+        assert image.size == (96, 80)
     assert not (place / "never.png").exists()
     assert (place / "report/report.html").is_file()
 
@@ -114,7 +115,8 @@ def test_a_shipped_workflow_by_name_gives_files_and_messages() -> None:
     values = {"LoadImage.image": "photo.png", "TiledUpscale.target": "2x"}
     outcome = run_workflow("image_8k", values, input_dir=".", output_dir="out", backend="null", callbacks=callbacks)
     assert [path.parent.as_posix() for path in outcome.files] == ["out/Upscale8K"]
-    assert Image.open(outcome.files[0]).size == (96, 80)
+    with Image.open(outcome.files[0]) as image:
+        assert image.size == (96, 80)
     assert fractions[-1] == 1.0
 
 

@@ -22,6 +22,7 @@ PAGES = [
             ".github/TROUBLESHOOTING.md",
             ".github/SECURITY.md",
             ".github/PYTHON_API.md",
+            ".github/GUIDE.md",
         )
     ),
     *sorted((ROOT / "nodes/web/docs").rglob("en.md")),

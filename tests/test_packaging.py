@@ -160,3 +160,17 @@ def test_the_installed_package_runs_under_its_own_name(wheel: Path, tmp_path: Pa
     )
     if sys.platform == "linux":
         assert done.stdout.strip() == str(tmp_path / "data/upscale8k/models"), "not in site-packages"
+
+
+def test_the_container_has_what_its_file_names() -> None:
+    """Not built here: its instructions are known, and its entry point and variables are those of the package."""
+    lines = [
+        line for line in (ROOT / ".docker/Dockerfile").read_text(encoding="utf-8").splitlines() if line[:1] not in ("", "#")
+    ]
+    known = {"FROM", "ARG", "RUN", "COPY", "ENV", "VOLUME", "WORKDIR", "ENTRYPOINT", "CMD"}
+    assert {line.split()[0] for line in lines} == known
+    (entry_point,) = (line for line in lines if line.startswith("ENTRYPOINT"))
+    assert entry_point == f'ENTRYPOINT ["{next(iter(PROJECT["project"]["scripts"]))}"]'
+    code = "".join((ROOT / "runtime" / name).read_text(encoding="utf-8") for name in ("paths.py", "cli/run_options.py"))
+    for variable in re.findall(r"(UPSCALE8K_\w+)=", "\n".join(lines)):
+        assert f'"{variable}"' in code
