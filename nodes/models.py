@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from ..runtime import models, trt
-from ..runtime.models import find_model, list_selector_names
-from .declare import LARGEST_TILE, Node, bool_input, choice_input, declare_upscale_model, int_input, text_input
-from .validate import model_is_there
+from ..runtime import comfyui, models, trt
+from ..runtime.models import AUTO_MODELS, choose_model, find_model, list_selector_names
+from .declare import LARGEST_TILE, Node, bool_input, choice_input, declare_upscale_model, int_input, text_input, wire_input
+from .validate import check, model_is_there
 
 MODEL_TOOLTIP = (
-    "realesrgan-x4plus for photographs, realesrgan-x4plus-anime for drawings, realesr-animevideov3 for speed. "
+    "realesrgan-x4plus for photographs, realesrgan-x4plus-anime for drawings, realesr-animevideov3 for speed. auto looks at "
+    "the connected image or video and chooses, x4plus when unsure; auto fast chooses a fast model. "
     "`python -m runtime models` lists more models to pull."
 )
 PRECISION_TOOLTIP = "auto is fp16 where the model is safe in it, else fp32."
@@ -45,20 +46,39 @@ class UpscaleModelNode(Node):
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        names = list_selector_names(cls.host.model_folders())
-        return {"required": {"model": choice_input(names, "realesr-animevideov3", MODEL_TOOLTIP)}}
+        names = [*list_selector_names(cls.host.model_folders()), *AUTO_MODELS]
+        return {
+            "required": {"model": choice_input(names, "realesr-animevideov3", MODEL_TOOLTIP)},
+            "optional": {
+                "image": wire_input("IMAGE", "What auto looks at: the image to upscale."),
+                "video": wire_input("VIDEO", "What auto looks at: five frames of the video to upscale."),
+            },
+        }
 
     @classmethod
     def VALIDATE_INPUTS(cls, model: str) -> bool | str:
+        if model in AUTO_MODELS:
+            return check(lambda: choose_model("photograph", model, cls.host.model_folders()))
         return model_is_there(cls.host, model)
 
     @classmethod
-    def IS_CHANGED(cls, model: str) -> str:
+    def IS_CHANGED(cls, model: str, **_: Any) -> str:
+        if model in AUTO_MODELS:  # the chosen model depends on which are there
+            return " ".join(list_selector_names(cls.host.model_folders()))
         path = find_model(model, cls.host.model_folders()).path
         return f"{path}:{path.stat().st_mtime_ns}"
 
-    def run(self, model: str) -> tuple[Any]:
+    def run(self, model: str, image: Any = None, video: Any = None) -> tuple[Any]:
+        if model in AUTO_MODELS:
+            model = self._choose(model, image, video)
         return (self.host.register_model(models.load_model(find_model(model, self.host.model_folders()))),)
+
+    def _choose(self, mode: str, image: Any, video: Any) -> str:
+        kind = comfyui.classify_source(image, video)
+        choice = choose_model(kind, mode, self.host.model_folders(), is_animation=video is not None)
+        with self.host.progress(1, "model") as progress:
+            progress.message(choice.reason)
+        return choice.name
 
 
 class TRTBuild(Node):

@@ -13,6 +13,7 @@ libraries, which need both images whole.
   ``banding``, ``seams``. They read the pair as ``luma`` through ``enlargement``.
 * ``external_scores/``  ``score_table``: the scores of external libraries; light. ``score_runner`` computes them, with a module
   per library: ``pyiqa_scores`` and ``vmaf``. None is required or downloaded.
+* ``image_kind``    photograph, drawing or text: what the model ``auto`` depends on.
 * ``batch_metrics``  the same for IMAGE batches, called by the nodes.
 
 numpy arrays in, numbers out; only ``batch_metrics`` takes tensors.
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from .external_scores.score_runner import ScoreRunner
     from .external_scores.score_table import SCORE_KEYS_TEXT, SCORES, Score, ScoreResults, parse_scores
     from .fidelity import Degradation, Fidelity, measure_fidelity
+    from .image_kind import KINDS, classify_image
     from .metric_table import (
         ARTIFACT_METRICS,
         CONSISTENT_DB,

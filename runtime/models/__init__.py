@@ -4,6 +4,7 @@ Guarantees: a name never leads out of its folder. Weights load as tensors only. 
 it is complete and has its confirmed hash (a warning says where none is confirmed). Nothing is downloaded without a request.
 
 * ``catalog``            the known models of ``models/catalog.toml``                            light
+* ``auto_choice``        the model that ``auto`` means for a kind of image                         light
 * ``locate``             the file that a name stands for; the names that a selector offers      light
 * ``extra_model_paths``  ComfyUI's YAML file with further folders                               light
 * ``spandrel_import``    spandrel, without the libraries that it would load unused
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING
 from ..lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
+    from .auto_choice import AUTO_FAST_MODEL, AUTO_MODEL, AUTO_MODELS, ImageKind, ModelChoice, choose_model
     from .catalog import CatalogEntry, find_entry, load_catalog
     from .extra_model_paths import read_model_folders
     from .listing import ModelRow, list_models

@@ -11,7 +11,8 @@ from pathlib import Path
 
 from ...checksum import compute_sha256
 from ...errors import Cancelled, HardwareMissing, MediaError, ModelError, OutputError, Upscale8KError, WorkflowError
-from ...models import find_model
+from ...host import MAX_PIXELS
+from ...models import AUTO_MODEL, AUTO_MODELS, choose_model, find_model
 from ..display import BatchSummary, Display
 from ..load_workflow import load_workflow
 from ..manage_models import pull_missing_model
@@ -19,7 +20,7 @@ from ..program_name import insert_program_name
 from ..run_options import RunOptions, find_shipped_workflow, open_node_catalog
 from ..run_workflow import run_workflow
 from .job_records import JobRecord, compute_job_key
-from .upscale_jobs import UpscaleJob
+from .upscale_jobs import UpscaleJob, find_first_image
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,13 @@ class _JobRunner:
     def _run_job(self, job: UpscaleJob) -> list[Path]:
         """Run one job, or keep its result; return the results."""
         node = "TiledUpscale" if job.workflow == "image_any.json" else "TiledUpscaleVideo"
-        settings = [*job.options.format_settings(node, job.options.model), *job.settings]
-        if self.options.download:
-            pull_missing_model(job.options.model, self.options.run_options.resolve_model_folders(), self.display)
+        model = self._choose_model(job)
+        settings = [*job.options.format_settings(node, model), *job.settings]
         run_options = replace(self.options.run_options, input_dir=job.source.resolve().parent, output_dir=job.result.parent)
         if not job.is_file or not job.source.is_file():
             return self._execute(job, settings, run_options)
         is_protected = not job.is_named_by_user and not self.options.overwrite
-        record = JobRecord(job.result, self._compute_key(job, settings))
+        record = JobRecord(job.result, self._compute_key(job, model, settings))
         with nullcontext() if job.is_named_by_user else record.reserve():
             if (is_protected or self.options.skip_existing) and record.is_done():
                 self.summary.kept += 1
@@ -113,11 +113,28 @@ class _JobRunner:
         self.summary.done += 1
         return files
 
-    def _compute_key(self, job: UpscaleJob, settings: Sequence[str]) -> str:
+    def _choose_model(self, job: UpscaleJob) -> str:
+        """Return the name of the model, after a look at the source if it is ``auto``."""
+        model, folders = job.options.model, self.options.run_options.resolve_model_folders()
+        if model not in AUTO_MODELS:
+            if self.options.download:
+                pull_missing_model(model, folders, self.display)
+            return model
+        from ...comfyui import classify_file
+
+        path = job.source if job.source.is_file() else find_first_image(job.source)
+        kind = classify_file(path, max_pixels=self.options.run_options.max_pixels or MAX_PIXELS)
+        if self.options.download and model == AUTO_MODEL:
+            pull_missing_model("realesrgan-x4plus", folders, self.display)
+        choice = choose_model(kind, model, folders, is_animation=job.workflow != "image_any.json")
+        self.display.show_status(choice.reason)
+        return choice.name
+
+    def _compute_key(self, job: UpscaleJob, model: str, settings: Sequence[str]) -> str:
         options = self.options.run_options
-        weights = _hash_weights(job.options.model, options.resolve_model_folders())
+        weights = _hash_weights(model, options.resolve_model_folders())
         try:
-            return compute_job_key(job.source, [job.workflow, *settings, options.device, options.backend, weights])
+            return compute_job_key(job.source, [job.workflow, *settings, options.device, options.backend, str(options.engine), weights])
         except OSError as error:
             raise MediaError(f"{job.source} cannot be read: {error.strerror}.", "Check the file.", path=job.source) from error
 

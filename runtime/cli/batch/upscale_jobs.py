@@ -141,6 +141,13 @@ def _find_first_number(pattern: Path) -> int:
     return min((int(found[1]) for name in names if (found := re.fullmatch(f"{before}(\\d+){after}", name))), default=1)
 
 
+def find_first_image(pattern: Path) -> Path:
+    """Return an image of a sequence, given as its pattern or folder; the pattern itself if there is none."""
+    folder = pattern if pattern.is_dir() else pattern.parent
+    suffixes = IMAGE_SUFFIXES if pattern.is_dir() else (pattern.suffix.lower(),)
+    return min((path for path in folder.iterdir() if path.suffix.lower() in suffixes and path.is_file()), default=pattern)
+
+
 def _plan_image(path: Path, out: Path, options: JobOptions) -> UpscaleJob:
     if out.suffix.lower() in WRITABLE_VIDEO_SUFFIXES and path.suffix.lower() not in IMAGE_SUFFIXES and not out.is_dir():
         raise MediaError(

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from ...errors import WorkflowError
+from ...models import AUTO_FAST_MODEL, AUTO_MODEL
 from ..batch.job_file import read_job_file
 from ..batch.run_jobs import BatchOptions, run_jobs
 from ..batch.upscale_jobs import JobOptions, find_jobs
@@ -32,7 +33,11 @@ def upscale(
     to: Annotated[
         str, typer.Option("--to", help="Target size: 8k, 4k, 16k, 2x, 4x, WIDTHxHEIGHT in pixels, or 'model scale'.")
     ] = "8k",
-    model: Annotated[str, typer.Option("-m", "--model", help="Catalog id or file name.")] = "realesr-animevideov3",
+    model: Annotated[
+        str,
+        typer.Option("-m", "--model", help="Catalog id or file name; auto looks at each source: photograph, drawing or text."),
+    ] = AUTO_MODEL,
+    fast: Annotated[bool, typer.Option("--fast", help="With -m auto, choose a fast model instead of the best one.")] = False,
     batch: Annotated[int, typer.Option("-b", "--batch", min=0, help="Tiles per run of the model; 0 is automatic.")] = 0,
     tile: options.Tile = 0,
     fps: Annotated[
@@ -94,7 +99,9 @@ def upscale(
         max_pixels,
         Path(engine) if engine not in ("", "auto") else None,
     )
-    job_options = JobOptions(to, model, batch, tile, tuple(more or ()))
+    if fast and model != AUTO_MODEL:
+        raise WorkflowError(f"--fast chooses a model, and -m names {model}.", "Leave one of them out.")
+    job_options = JobOptions(to, AUTO_FAST_MODEL if fast else model, batch, tile, tuple(more or ()))
     if bool(sources) == bool(jobs_file):
         raise WorkflowError("upscale needs either inputs or --jobs.", "Name images, videos, folders or globs, or a job file.")
     if jobs_file is not None:

@@ -242,6 +242,8 @@ class _PlanExecutor:
 
     def _fail_node(self, node_id: str, error: Upscale8KError) -> NodeFailed:
         error.node = error.node or self.prompt.format_label(node_id)
+        if error.exit_code != Cancelled.exit_code:
+            error.exit_code = NodeError.exit_code  # whatever the kind of error: the workflow was valid, and a node failed
         lost = self.schedule.fail_node(node_id)
         for lost_id in lost:
             self._release_node(lost_id)

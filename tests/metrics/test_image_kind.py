@@ -1,0 +1,64 @@
+"""Photographs, drawings and text are told apart; a photograph is never taken for a drawing."""
+
+import cv2
+import numpy as np
+import pytest
+import skimage.data
+from upscale8k.runtime.metrics.image_kind import FEATURES, classify_image, compute_features
+
+PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket", "camera", "coins", "brick", "grass", "moon")
+
+
+def draw() -> np.ndarray:
+    """(400, 600, 3): a house as a comic draws it, flat colors with black outlines."""
+    image = np.full((400, 600, 3), (235, 206, 135), np.uint8)
+    for corners, color in (
+        ([(0, 300), (600, 300), (600, 400), (0, 400)], (80, 160, 90)),
+        ([(180, 320), (180, 180), (420, 180), (420, 320)], (90, 120, 220)),
+        ([(160, 180), (300, 70), (440, 180)], (60, 60, 170)),
+        ([(270, 320), (270, 240), (330, 240), (330, 320)], (40, 70, 110)),
+    ):
+        cv2.fillPoly(image, [np.array(corners)], color)
+        cv2.polylines(image, [np.array(corners)], True, (0, 0, 0), 4, cv2.LINE_AA)
+    cv2.circle(image, (520, 70), 40, (90, 220, 250), -1, cv2.LINE_AA)
+    return image.astype(np.float32) / 255
+
+
+def write() -> np.ndarray:
+    """(500, 700, 3): a page of black text on white."""
+    image = np.full((500, 700, 3), 255, np.uint8)
+    for line in range(18):
+        text = "The same words of the same page, line by line"[: 20 + line * 7 % 25]
+        cv2.putText(image, text, (30, 40 + line * 25), cv2.FONT_HERSHEY_SIMPLEX, 0.6, (20, 20, 20), 1, cv2.LINE_AA)
+    return image.astype(np.float32) / 255
+
+
+@pytest.mark.parametrize("name", PHOTOGRAPHS)
+@pytest.mark.parametrize("side", [2000, 256])
+def test_photographs_are_photographs_at_any_size(name: str, side: int) -> None:
+    image = getattr(skimage.data, name)().astype(np.float32) / 255
+    image = image[..., None] if image.ndim == 2 else image
+    scale = side / max(image.shape[:2])
+    resized = cv2.resize(image, None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC)
+    assert classify_image([image]) != "drawing"
+    assert classify_image([resized.reshape(*resized.shape[:2], -1)]) != "drawing"
+
+
+def test_drawings_and_text() -> None:
+    assert classify_image([draw()]) == "drawing"
+    assert classify_image([write()]) == "text"
+    assert classify_image([draw(), draw()[:, ::-1], draw()]) == "drawing"
+
+
+def test_alpha_is_shown_on_white() -> None:
+    image = np.concatenate([draw(), np.ones((400, 600, 1), np.float32)], axis=2)
+    np.testing.assert_allclose(compute_features(image), compute_features(draw()))
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 3), (3, 900, 1), (40, 1, 4), (16, 16, 2)])
+@pytest.mark.parametrize("value", [0.0, 0.5, 1.0])
+def test_an_image_without_content_is_a_photograph_or_text_and_no_error(shape: tuple[int, int, int], value: float) -> None:
+    features = compute_features(np.full(shape, value, np.float32))
+    assert features.shape == (len(FEATURES),)
+    assert np.isfinite(features).all()
+    classify_image([np.full(shape, value, np.float32)])
