@@ -73,7 +73,7 @@ def compute_features(image: Floats) -> NDArray[np.float64]:
     """Return ``FEATURES`` of (H, W, 1 to 4) in 0..1, reduced to at most 1024 pixels a side."""
     pixels = _to_small_rgb(image)
     common, palette, counted = _count_colors(pixels)
-    luma = pixels @ np.array([0.299, 0.587, 0.114])
+    luma = pixels.astype(np.float64) @ np.array([0.299, 0.587, 0.114])
     steps = _select(_measure_steps(pixels), ~common[:-1, :-1])
     inner = luma[1:-1, 1:-1]
     laplacian = np.abs(4 * inner - luma[:-2, 1:-1] - luma[2:, 1:-1] - luma[1:-1, :-2] - luma[1:-1, 2:])
