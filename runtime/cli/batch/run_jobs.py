@@ -134,7 +134,9 @@ class _JobRunner:
         options = self.options.run_options
         weights = _hash_weights(model, options.resolve_model_folders())
         try:
-            return compute_job_key(job.source, [job.workflow, *settings, options.device, options.backend, str(options.engine), weights])
+            return compute_job_key(
+                job.source, [job.workflow, *settings, options.device, options.backend, str(options.engine), weights]
+            )
         except OSError as error:
             raise MediaError(f"{job.source} cannot be read: {error.strerror}.", "Check the file.", path=job.source) from error
 
