@@ -14,8 +14,6 @@ from ..declare import Node
 from ..outputs import format_ui_files
 from ..validate import file_is_there, output_is_possible
 
-COMFYUI_VERSION = "0.38"
-"""The version whose declarations these nodes follow."""
 _COLOR_SPACES = ["sRGB", "HDR", "HDR PQ"]
 _CRF_RANGES = {"h264": (23.0, 51.0), "av1": (30.0, 63.0)}
 _EDIT_TYPE = "VIDEO_EDIT"
@@ -57,10 +55,15 @@ def _declare_codec(codecs: list[str]) -> dict[str, Any]:
     return {"tooltip": "Auto copies a compatible video.", "options": options}
 
 
-class LoadVideo(Node):
+class _VideoNode(Node):
+    CATEGORY = "video"
+    COMFYUI_VERSION = "0.38"
+    """The version whose declaration the node follows."""
+
+
+class LoadVideo(_VideoNode):
     """Open a video of the input folder without decoding it."""
 
-    CATEGORY = "video"
     DESCRIPTION = "Opens a video of the input folder. Frames are decoded when another node requests them."
     SEARCH_ALIASES: ClassVar = ["import video", "open video", "video file"]
     RETURN_TYPES = ("VIDEO",)
@@ -87,10 +90,9 @@ class LoadVideo(Node):
         return (_edit(comfyui.VideoFromFile(self.host.find_input(file)), edit),)
 
 
-class SaveVideo(Node):
+class SaveVideo(_VideoNode):
     """A video file that carries the workflow."""
 
-    CATEGORY = "video"
     DESCRIPTION = "Saves a video as MP4, MKV or WebM: packets are copied where possible, else encoded as H.264 or AV1."
     SEARCH_ALIASES: ClassVar = ["export video"]
     RETURN_TYPES = ("VIDEO",)
@@ -150,10 +152,9 @@ class SaveVideo(Node):
         return {"ui": {"images": format_ui_files(self.host, "output", [path]), "animated": (True,)}, "result": (video,)}
 
 
-class CreateVideo(Node):
+class CreateVideo(_VideoNode):
     """Make a video of images."""
 
-    CATEGORY = "video"
     DESCRIPTION = "Makes a video of images and audio. They stay in memory until it is saved."
     SEARCH_ALIASES: ClassVar = ["images to video"]
     RETURN_TYPES = ("VIDEO",)
@@ -191,10 +192,9 @@ class CreateVideo(Node):
         return (video if codec == "none" else comfyui.encode_to_memory(video, codec),)
 
 
-class GetVideoComponents(Node):
+class GetVideoComponents(_VideoNode):
     """Load every frame of a video into memory."""
 
-    CATEGORY = "video"
     DESCRIPTION = (
         "Splits a video into all of its frames, its audio, frame rate, bit depth and color space. Shows how much memory the "
         "frames take and fails where there is less; TiledUpscaleVideo needs only one frame at a time."
@@ -221,10 +221,9 @@ class GetVideoComponents(Node):
         return parts.images, parts.audio, float(parts.frame_rate), video.get_bit_depth(), color_space
 
 
-class VideoTrim(Node):
+class VideoTrim(_VideoNode):
     """Trim a video with the editor's value."""
 
-    CATEGORY = "video"
     DESCRIPTION = "Trims a video by seconds without decoding it. A duration of 0 keeps the rest."
     SEARCH_ALIASES: ClassVar = ["trim video duration", "skip first frames", "cut video", "start time"]
     RETURN_TYPES = ("VIDEO",)
@@ -240,10 +239,9 @@ class VideoTrim(Node):
         return (_edit(video, {"trim": (trim or {}).get("trim")}, strict_duration),)
 
 
-class VideoCrop(Node):
+class VideoCrop(_VideoNode):
     """Crop a video with the editor's value."""
 
-    CATEGORY = "video"
     DESCRIPTION = "Crops a video in pixels, when it is read. A width or height of 0 keeps the whole frame."
     SEARCH_ALIASES: ClassVar = ["crop video", "cut region", "spatial crop"]
     RETURN_TYPES = ("VIDEO",)
@@ -257,10 +255,9 @@ class VideoCrop(Node):
         return (_edit(video, {"crop": (crop or {}).get("crop")}),)
 
 
-class VideoSlice(Node):
+class VideoSlice(_VideoNode):
     """Trim a video without decoding it."""
 
-    CATEGORY = "video"
     DESCRIPTION = "Trims a video by seconds. A negative start counts from the end."
     SEARCH_ALIASES: ClassVar = ["trim video duration", "skip first frames", "frame load cap", "start time"]
     RETURN_TYPES = ("VIDEO",)

@@ -35,7 +35,13 @@ def describe_class(class_id: str, cls: type, title: str | None = None) -> dict[s
     if hasattr(cls, "OUTPUT_TOOLTIPS"):
         entry["output_tooltips"] = list(cast("Any", cls).OUTPUT_TOOLTIPS)
     entry.update({name.lower(): True for name in ("DEPRECATED", "EXPERIMENTAL", "DEV_ONLY") if getattr(cls, name, False)})
-    entry.update({name.lower(): getattr(cls, name) for name in ("API_NODE", "ESSENTIALS_CATEGORY") if hasattr(cls, name)})
+    entry.update(
+        {
+            name.lower(): getattr(cls, name)
+            for name in ("API_NODE", "ESSENTIALS_CATEGORY", "COMFYUI_VERSION")
+            if hasattr(cls, name)
+        }
+    )
     return entry
 
 

@@ -347,6 +347,7 @@ def test_inputs_and_outputs_are_those_of_the_newest_comfyui(node_id: str, host: 
     entry = describe_classes({node_id: bound(host)[node_id]}, TITLES)[node_id]
     names = [name for group in ("required", "optional") for name in entry["input"].get(group, {})]
     assert (names, entry["output"]) == DECLARED[node_id]
+    assert entry["comfyui_version"] == "0.38"
 
 
 def run(prompt: dict[str, Any], host: LocalHost) -> dict[str, Any]:
