@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from . import benchmark, compare, hardware, image, metrics, models, video
-from .builtin import batch, image_extras, values, workflow_tools
 from .builtin import image as builtin_image
+from .builtin import image_extras, values, workflow_tools
 from .builtin import video as builtin_video
 
 if TYPE_CHECKING:
@@ -32,7 +32,6 @@ BUILTIN_NODES: dict[str, tuple[type, str]] = {
     **builtin_image.NODES,
     **values.NODES,
     **image_extras.NODES,
-    **batch.NODES,
     **builtin_video.NODES,
     **workflow_tools.NODES,
 }

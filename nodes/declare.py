@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ..runtime.metrics import SCORE_KEYS_TEXT
@@ -45,6 +46,12 @@ class Node:
 
     host: ClassVar[Host]
     FUNCTION = "run"
+    INPUTS: ClassVar[dict[str, Any]] = {}
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        """Return ``INPUTS``; a node whose inputs depend on the host or on a table overrides this."""
+        return deepcopy(cls.INPUTS)
 
 
 def wire_input(wire_type: str, tooltip: str) -> Input:

@@ -62,22 +62,19 @@ class SaveImage(Node):
     RETURN_NAMES = ("images",)
     FUNCTION = "save_images"
     OUTPUT_NODE = True
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {
-            "required": {
-                "images": ("IMAGE", {"tooltip": "The images to save."}),
-                "filename_prefix": (
-                    "STRING",
-                    {
-                        "default": "ComfyUI",
-                        "tooltip": "sub/name makes a folder; %width%, %height%, %year% and so on are filled in.",
-                    },
-                ),
-            },
-            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
-        }
+    INPUTS: ClassVar = {
+        "required": {
+            "images": ("IMAGE", {"tooltip": "The images to save."}),
+            "filename_prefix": (
+                "STRING",
+                {
+                    "default": "ComfyUI",
+                    "tooltip": "sub/name makes a folder; %width%, %height%, %year% and so on are filled in.",
+                },
+            ),
+        },
+        "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
+    }
 
     # Packs derive their own nodes from this class and override these.
     type: Folder = "output"
@@ -117,10 +114,7 @@ class PreviewImage(SaveImage):
     type: Folder = "temp"
     prefix_append = "_temp"
     compress_level = 1
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"images": ("IMAGE",)}, "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"}}
+    INPUTS: ClassVar = {"required": {"images": ("IMAGE",)}, "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"}}
 
 
 class UpscaleModelLoader(Node):
@@ -160,10 +154,7 @@ class ImageUpscaleWithModel(Node):
     ]
     RETURN_TYPES = ("IMAGE",)
     FUNCTION = "upscale"
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"upscale_model": ("UPSCALE_MODEL",), "image": ("IMAGE",)}}
+    INPUTS: ClassVar = {"required": {"upscale_model": ("UPSCALE_MODEL",), "image": ("IMAGE",)}}
 
     def upscale(self, upscale_model: Any, image: Any) -> tuple[Any]:
         return (comfyui.upscale_with_model(image, upscale_model, self.host.device(), self.host.progress),)
@@ -246,10 +237,7 @@ class ImageBatch(Node):
     DEPRECATED = True
     RETURN_TYPES = ("IMAGE",)
     FUNCTION = "batch"
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"image1": ("IMAGE",), "image2": ("IMAGE",)}}
+    INPUTS: ClassVar = {"required": {"image1": ("IMAGE",), "image2": ("IMAGE",)}}
 
     def batch(self, image1: Any, image2: Any) -> tuple[Any]:
         return (comfyui.batch_images(image1, image2),)

@@ -5,12 +5,15 @@ from typing import Any, ClassVar
 
 from ...runtime import comfyui
 from ...runtime.file_types import IMAGE_SUFFIXES
+from ...runtime.media import Size
 from ..declare import Node
 from ..outputs import dump_workflow_text, format_ui_files, make_numbered_path_finder
 from ..validate import file_is_there, output_is_possible
 from .image import MAX_RESOLUTION, RESIZE_METHODS, LoadImage
 
 MAX_BATCH = 4096
+_MAX_MERGED_SIDE = 32768
+_MAX_GROUP = 50
 ANY_IMAGE: tuple[str, dict[str, Any]] = ("IMAGE", {})
 
 
@@ -34,17 +37,14 @@ class ImageScaleToTotalPixels(Node):
     DESCRIPTION = "Resizes to a number of megapixels (of 1024 x 1024) and keeps the aspect."
     RETURN_TYPES = ("IMAGE",)
     FUNCTION = "upscale"
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {
-            "required": {
-                "image": ANY_IMAGE,
-                "upscale_method": _combo_spec(RESIZE_METHODS),
-                "megapixels": ("FLOAT", {"default": 1.0, "min": 0.01, "max": 16.0, "step": 0.01}),
-                "resolution_steps": int_spec(1, 1, 256, advanced=True),
-            }
+    INPUTS: ClassVar = {
+        "required": {
+            "image": ANY_IMAGE,
+            "upscale_method": _combo_spec(RESIZE_METHODS),
+            "megapixels": ("FLOAT", {"default": 1.0, "min": 0.01, "max": 16.0, "step": 0.01}),
+            "resolution_steps": int_spec(1, 1, 256, advanced=True),
         }
+    }
 
     def upscale(self, image: Any, upscale_method: Any, megapixels: float, resolution_steps: int) -> tuple[Any]:
         return (comfyui.scale_to_total_pixels(image, megapixels, resolution_steps, upscale_method),)
@@ -76,10 +76,7 @@ class ImageInvert(Node):
     SEARCH_ALIASES: ClassVar = ["reverse colors"]
     RETURN_TYPES = ("IMAGE",)
     FUNCTION = "invert"
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"image": ("IMAGE",)}}
+    INPUTS: ClassVar = {"required": {"image": ("IMAGE",)}}
 
     def invert(self, image: Any) -> tuple[Any]:
         return (comfyui.invert_images(image),)
@@ -154,10 +151,7 @@ class GetImageSize(Node):
     RETURN_TYPES = ("INT", "INT", "INT")
     RETURN_NAMES = ("width", "height", "batch_size")
     FUNCTION = "measure"
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"image": ANY_IMAGE}, "hidden": {"unique_id": "UNIQUE_ID"}}
+    INPUTS: ClassVar = {"required": {"image": ANY_IMAGE}, "hidden": {"unique_id": "UNIQUE_ID"}}
 
     def measure(self, image: Any, unique_id: str | None = None) -> tuple[int, int, int]:
         """``unique_id`` is the node on ComfyUI's canvas that shows the size; it is unused here."""
@@ -172,10 +166,7 @@ class SplitImageWithAlpha(Node):
     SEARCH_ALIASES: ClassVar = ["extract alpha", "separate transparency", "remove alpha"]
     RETURN_TYPES = ("IMAGE", "MASK")
     FUNCTION = "split"
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"image": ANY_IMAGE}}
+    INPUTS: ClassVar = {"required": {"image": ANY_IMAGE}}
 
     def split(self, image: Any) -> tuple[Any, Any]:
         return comfyui.split_alpha(image)
@@ -189,10 +180,7 @@ class JoinImageWithAlpha(Node):
     SEARCH_ALIASES: ClassVar = ["add transparency", "apply alpha", "composite alpha", "RGBA"]
     RETURN_TYPES = ("IMAGE",)
     FUNCTION = "join"
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"image": ANY_IMAGE, "alpha": ("MASK", {})}}
+    INPUTS: ClassVar = {"required": {"image": ANY_IMAGE, "alpha": ("MASK", {})}}
 
     def join(self, image: Any, alpha: Any) -> tuple[Any]:
         return (comfyui.join_alpha(image, alpha),)
@@ -207,14 +195,11 @@ class ImageCompare(Node):
     RETURN_TYPES = ()
     FUNCTION = "compare"
     OUTPUT_NODE = True
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {
-            "required": {"compare_view": ("IMAGECOMPARE", {"socketless": True})},
-            "optional": {"image_a": ANY_IMAGE, "image_b": ANY_IMAGE},
-            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
-        }
+    INPUTS: ClassVar = {
+        "required": {"compare_view": ("IMAGECOMPARE", {"socketless": True})},
+        "optional": {"image_a": ANY_IMAGE, "image_b": ANY_IMAGE},
+        "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
+    }
 
     def compare(
         self, compare_view: Any, image_a: Any = None, image_b: Any = None, prompt: Any = None, extra_pnginfo: Any = None
@@ -362,6 +347,113 @@ class SaveImageAdvanced(Node):
         return numbered_path.with_name(numbered_path.name.removesuffix(f"_{suffix}") + suffix)
 
 
+class RebatchImages(Node):
+    """Batches of another size."""
+
+    CATEGORY = "image/batch"
+    DESCRIPTION = "Puts all images of a list of batches into batches of one size."
+    RETURN_TYPES = ("IMAGE",)
+    INPUT_IS_LIST = True
+    OUTPUT_IS_LIST = (True,)
+    FUNCTION = "rebatch"
+    INPUTS: ClassVar = {"required": {"images": ANY_IMAGE, "batch_size": int_spec(1, 1, MAX_BATCH)}}
+
+    def rebatch(self, images: list[Any], batch_size: list[int]) -> tuple[list[Any]]:
+        return (comfyui.rebatch_images(images, batch_size[0]),)
+
+
+class ImageFromBatch(Node):
+    """Select a part of a batch."""
+
+    CATEGORY = "image/batch"
+    DESCRIPTION = "Returns images of a batch; a negative index counts from its end."
+    SEARCH_ALIASES: ClassVar = ["select image", "pick from batch", "extract image"]
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "take"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        index = int_spec(0, -MAX_RESOLUTION, MAX_RESOLUTION)
+        return {"required": {"image": ANY_IMAGE, "batch_index": index, "length": int_spec(1, 1, MAX_BATCH)}}
+
+    def take(self, image: Any, batch_index: int, length: int) -> tuple[Any]:
+        return (comfyui.take_from_batch(image, batch_index, length),)
+
+
+class RepeatImageBatch(Node):
+    """Repeat a batch."""
+
+    CATEGORY = "image/batch"
+    DESCRIPTION = "Repeats a batch of images."
+    SEARCH_ALIASES: ClassVar = ["duplicate image", "clone image"]
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "repeat"
+    INPUTS: ClassVar = {"required": {"image": ANY_IMAGE, "amount": int_spec(1, 1, MAX_BATCH)}}
+
+    def repeat(self, image: Any, amount: int) -> tuple[Any]:
+        return (comfyui.repeat_batch(image, amount),)
+
+
+class BatchImagesNode(Node):
+    """Join up to 50 batches."""
+
+    CATEGORY = "image/batch"
+    DESCRIPTION = "Joins batches; all are resized to the size of the first."
+    SEARCH_ALIASES: ClassVar = ["batch", "image batch", "batch images", "combine images", "merge images", "stack images"]
+    RETURN_TYPES = ("IMAGE",)
+    FUNCTION = "batch"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        template = {"input": {"required": {"image": ANY_IMAGE}}, "prefix": "image", "min": 1, "max": _MAX_GROUP}
+        return {"required": {"images": ("COMFY_AUTOGROW_V3", {"template": template})}}
+
+    def batch(self, **images: Any) -> tuple[Any]:
+        """``images`` are named ``images.image0``, ``images.image1``, ..., and joined in the order of these numbers."""
+        names = [f"images.image{number}" for number in range(_MAX_GROUP)]
+        return (comfyui.batch_all_images([images[name] for name in names if name in images]),)
+
+
+class SplitImageToTileList(Node):
+    """Cut an image into tiles."""
+
+    CATEGORY = "image/batch"
+    DESCRIPTION = "Cuts an image into a list of tiles that overlap. TiledUpscale does this itself, with less memory."
+    SEARCH_ALIASES: ClassVar = ["split image", "tile image", "slice image"]
+    RETURN_TYPES = ("IMAGE",)
+    OUTPUT_IS_LIST = (True,)
+    FUNCTION = "split"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        side = int_spec(1024, 64, MAX_RESOLUTION)
+        overlap = int_spec(128, 0, 4096)
+        return {"required": {"image": ANY_IMAGE, "tile_width": side, "tile_height": side, "overlap": overlap}}
+
+    def split(self, image: Any, tile_width: int, tile_height: int, overlap: int) -> tuple[list[Any]]:
+        return (comfyui.split_tiles(image, Size(tile_width, tile_height), overlap),)
+
+
+class ImageMergeTileList(Node):
+    """Merge tiles."""
+
+    CATEGORY = "image/batch"
+    DESCRIPTION = "Merges the tiles of SplitImageToTileList, blended over the whole overlap."
+    SEARCH_ALIASES: ClassVar = ["split image", "tile image", "slice image"]
+    RETURN_TYPES = ("IMAGE",)
+    INPUT_IS_LIST = True
+    FUNCTION = "merge"
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        side = int_spec(1024, 64, _MAX_MERGED_SIDE)
+        overlap = int_spec(128, 0, 4096)
+        return {"required": {"image_list": ANY_IMAGE, "final_width": side, "final_height": side, "overlap": overlap}}
+
+    def merge(self, image_list: list[Any], final_width: list[int], final_height: list[int], overlap: list[int]) -> tuple[Any]:
+        return (comfyui.merge_tiles(image_list, Size(final_width[0], final_height[0]), overlap[0]),)
+
+
 NODES: dict[str, tuple[type, str]] = {
     "ImageScaleToTotalPixels": (ImageScaleToTotalPixels, "Scale Image to Total Pixels"),
     "ImageScaleToMaxDimension": (ImageScaleToMaxDimension, "Scale Image to Max Dimension"),
@@ -375,4 +467,10 @@ NODES: dict[str, tuple[type, str]] = {
     "ImageCompare": (ImageCompare, "Compare Images"),
     "ResizeImageMaskNode": (ResizeImageMaskNode, "Resize Image/Mask"),
     "SaveImageAdvanced": (SaveImageAdvanced, "Save Image (Advanced)"),
+    "RebatchImages": (RebatchImages, "Rebatch Images"),
+    "ImageFromBatch": (ImageFromBatch, "Get Image from Batch"),
+    "RepeatImageBatch": (RepeatImageBatch, "Repeat Image Batch"),
+    "BatchImagesNode": (BatchImagesNode, "Batch Images"),
+    "SplitImageToTileList": (SplitImageToTileList, "Split Image into List of Tiles"),
+    "ImageMergeTileList": (ImageMergeTileList, "Merge List of Tiles to Image"),
 }

@@ -23,10 +23,7 @@ class PrimitiveInt(_Primitive):
 
     DESCRIPTION = "An integer for the inputs that it is linked to."
     RETURN_TYPES = ("INT",)
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"value": ("INT", {"min": -_MAX_INT, "max": _MAX_INT, "control_after_generate": "fixed"})}}
+    INPUTS: ClassVar = {"required": {"value": ("INT", {"min": -_MAX_INT, "max": _MAX_INT, "control_after_generate": "fixed"})}}
 
 
 class PrimitiveFloat(_Primitive):
@@ -34,10 +31,7 @@ class PrimitiveFloat(_Primitive):
 
     DESCRIPTION = "A number for the inputs that it is linked to."
     RETURN_TYPES = ("FLOAT",)
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"value": ("FLOAT", {"min": -_MAX_INT, "max": _MAX_INT, "step": 0.1})}}
+    INPUTS: ClassVar = {"required": {"value": ("FLOAT", {"min": -_MAX_INT, "max": _MAX_INT, "step": 0.1})}}
 
 
 class PrimitiveString(_Primitive):
@@ -46,10 +40,7 @@ class PrimitiveString(_Primitive):
     DESCRIPTION = "A line of text for the inputs that it is linked to."
     SEARCH_ALIASES: ClassVar = ["text", "string", "text box", "prompt"]
     RETURN_TYPES = ("STRING",)
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"value": ("STRING", {"multiline": False})}}
+    INPUTS: ClassVar = {"required": {"value": ("STRING", {"multiline": False})}}
 
 
 class PrimitiveStringMultiline(_Primitive):
@@ -58,10 +49,7 @@ class PrimitiveStringMultiline(_Primitive):
     DESCRIPTION = "Lines of text for the inputs that it is linked to."
     SEARCH_ALIASES: ClassVar = ["text", "string", "text multiline", "string multiline", "text box", "prompt"]
     RETURN_TYPES = ("STRING",)
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"value": ("STRING", {"multiline": True})}}
+    INPUTS: ClassVar = {"required": {"value": ("STRING", {"multiline": True})}}
 
 
 class PrimitiveBoolean(_Primitive):
@@ -69,10 +57,7 @@ class PrimitiveBoolean(_Primitive):
 
     DESCRIPTION = "A boolean for the inputs that it is linked to."
     RETURN_TYPES = ("BOOLEAN",)
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"value": ("BOOLEAN", {})}}
+    INPUTS: ClassVar = {"required": {"value": ("BOOLEAN", {})}}
 
 
 class PreviewAny(Node):
@@ -84,10 +69,7 @@ class PreviewAny(Node):
     RETURN_TYPES = ("STRING",)
     FUNCTION = "show"
     OUTPUT_NODE = True
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"source": ("*", {})}}
+    INPUTS: ClassVar = {"required": {"source": ("*", {})}}
 
     def show(self, source: Any) -> dict[str, Any]:
         text = comfyui.format_value(source)
@@ -128,11 +110,7 @@ class CustomCombo(Node):
     RETURN_TYPES = ("STRING", "INT")
     RETURN_NAMES = ("STRING", "INDEX")
     FUNCTION = "choose"
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        # The canvas also sends ``index``, ``option1``, ``option2``, ... undeclared; a hidden input lets ``index`` in.
-        return {"required": {"choice": ("COMBO", {"multiselect": False, "options": []})}, "hidden": {"index": "INDEX"}}
+    INPUTS: ClassVar = {"required": {"choice": ("COMBO", {"multiselect": False, "options": []})}, "hidden": {"index": "INDEX"}}
 
     @classmethod
     def VALIDATE_INPUTS(cls, choice: str) -> bool:

@@ -204,10 +204,7 @@ class GetVideoComponents(_VideoNode):
     RETURN_TYPES = ("IMAGE", "AUDIO", "FLOAT", "INT,COMBO", "COMBO")
     RETURN_NAMES = ("images", "audio", "fps", "bit_depth", "color_space")
     FUNCTION = "take_apart"
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"video": ("VIDEO", {"tooltip": "The video to split."})}}
+    INPUTS: ClassVar = {"required": {"video": ("VIDEO", {"tooltip": "The video to split."})}}
 
     def take_apart(self, video: Any) -> tuple[Any, Any, float, int, str]:
         # The VIDEO of another pack has no such methods.
@@ -246,10 +243,7 @@ class VideoCrop(_VideoNode):
     SEARCH_ALIASES: ClassVar = ["crop video", "cut region", "spatial crop"]
     RETURN_TYPES = ("VIDEO",)
     FUNCTION = "crop"
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"video": ("VIDEO", {}), "crop": (_EDIT_TYPE, {"features": ["crop"]})}}
+    INPUTS: ClassVar = {"required": {"video": ("VIDEO", {}), "crop": (_EDIT_TYPE, {"features": ["crop"]})}}
 
     def crop(self, video: Any, crop: Mapping[str, Any] | None = None) -> tuple[Any]:
         return (_edit(video, {"crop": (crop or {}).get("crop")}),)

@@ -6,14 +6,13 @@ import math
 import re
 import string
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
+from ...runtime import comfyui
 from ...runtime.errors import NodeError
+from ..declare import Node
 from .image import MAX_RESOLUTION
 from .image_extras import ANY_IMAGE, int_spec
-
-if TYPE_CHECKING:
-    from ...runtime.host import Host
 
 _DEFAULT_SHADER = """#version 300 es
 precision highp float;
@@ -37,10 +36,9 @@ _UNIFORMS: Mapping[str, tuple[str, str, Any, int]] = {
 """group -> prefix, type, default and number of uniforms"""
 
 
-class ComfyMathExpression:
+class ComfyMathExpression(Node):
     """A calculation."""
 
-    host: ClassVar[Host]
     CATEGORY = "utilities"
     DESCRIPTION = "Calculates an expression of its inputs a, b, c and so on; values is their list."
     SEARCH_ALIASES: ClassVar = ["expression", "formula", "calculate", "calculator", "eval", "math"]
@@ -56,15 +54,12 @@ class ComfyMathExpression:
         return {"required": {"expression": expression, "values": ("COMFY_AUTOGROW_V3", {"template": template})}}
 
     def evaluate(self, expression: str = "a + b", **values: Any) -> tuple[float, int, bool]:
-        from ...runtime.comfyui import calculate
-
-        return calculate(expression, {name.removeprefix("values."): value for name, value in values.items()})
+        return comfyui.calculate(expression, {name.removeprefix("values."): value for name, value in values.items()})
 
 
-class ComfyNumberConvert:
+class ComfyNumberConvert(Node):
     """A value as a number."""
 
-    host: ClassVar[Host]
     CATEGORY = "utilities"
     DESCRIPTION = "Converts a number, a text or a boolean to a number and an integer."
     SEARCH_ALIASES: ClassVar = [
@@ -73,10 +68,7 @@ class ComfyNumberConvert:
     ]
     RETURN_TYPES = ("FLOAT", "INT")
     FUNCTION = "to_number"
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"value": ("INT,FLOAT,STRING,BOOLEAN", {"display_name": "value"})}}
+    INPUTS: ClassVar = {"required": {"value": ("INT,FLOAT,STRING,BOOLEAN", {"display_name": "value"})}}
 
     def to_number(self, value: Any) -> tuple[float, int]:
         try:
@@ -89,19 +81,15 @@ class ComfyNumberConvert:
             raise NodeError(f"{value!r} is not a finite number.", "Enter a number such as 2.5.") from error
 
 
-class ColorToRGBInt:
+class ColorToRGBInt(Node):
     """A color as a number."""
 
-    host: ClassVar[Host]
     CATEGORY = "utilities"
     DESCRIPTION = "Returns a color as an integer, red times 65536 plus green times 256 plus blue, and its alpha."
     RETURN_TYPES = ("INT", "COLOR", "FLOAT")
     RETURN_NAMES = ("rgb_int", "hex", "alpha")
     FUNCTION = "to_integer"
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {"required": {"color": ("COLOR", {"default": "#ffffff", "socketless": True})}}
+    INPUTS: ClassVar = {"required": {"color": ("COLOR", {"default": "#ffffff", "socketless": True})}}
 
     def to_integer(self, color: str = "#ffffff") -> tuple[int, str, float]:
         if not re.fullmatch(r"#([0-9a-fA-F]{6}|[0-9a-fA-F]{8})", color):
@@ -109,10 +97,9 @@ class ColorToRGBInt:
         return int(color[1:7], 16), color[:7], int(color[7:] or "ff", 16) / 255.0
 
 
-class RegexExtract:
+class RegexExtract(Node):
     """Parts of a text."""
 
-    host: ClassVar[Host]
     CATEGORY = "text"
     DESCRIPTION = "Returns what a regular expression finds in a text, several results in lines; nothing for a wrong expression."
     SEARCH_ALIASES: ClassVar = ["regex extract", "regex", "pattern extract", "text parser", "parse text"]
@@ -161,10 +148,9 @@ class RegexExtract:
         return ("\n".join(text for text, match in zip(found, matches, strict=False) if match.groups()),)
 
 
-class PrimitiveBoundingBox:
+class PrimitiveBoundingBox(Node):
     """A rectangle."""
 
-    host: ClassVar[Host]
     CATEGORY = "utilities/primitive"
     DESCRIPTION = "A rectangle in pixels for the inputs that it is linked to."
     RETURN_TYPES = ("BOUNDING_BOX",)
@@ -179,10 +165,9 @@ class PrimitiveBoundingBox:
         return ({"x": x, "y": y, "width": width, "height": height},)
 
 
-class ImageCropV2:
+class ImageCropV2(Node):
     """A part of an image."""
 
-    host: ClassVar[Host]
     CATEGORY = "image/transform"
     DESCRIPTION = "Cuts a rectangle out of images; what lies beyond them is left away."
     SEARCH_ALIASES: ClassVar = ["crop", "cut", "trim"]
@@ -201,10 +186,9 @@ class ImageCropV2:
         return (image[:, top : top + crop_region.get("height", 512), left : left + crop_region.get("width", 512), :],)
 
 
-class ImageStitch:
+class ImageStitch(Node):
     """Two images side by side."""
 
-    host: ClassVar[Host]
     CATEGORY = "image/transform"
     DESCRIPTION = "Joins two images in a row or a column, with a gap if wanted. Without image2, image1 is returned."
     SEARCH_ALIASES: ClassVar = ["combine images", "join images", "concatenate images", "side by side"]
@@ -235,15 +219,12 @@ class ImageStitch:
         spacing_color: str = "white",
         image2: Any = None,
     ) -> tuple[Any]:
-        from ...runtime.comfyui import stitch_images
-
-        return (stitch_images(image1, image2, direction, match_image_size, spacing_width, spacing_color),)
+        return (comfyui.stitch_images(image1, image2, direction, match_image_size, spacing_width, spacing_color),)
 
 
-class GLSLShader:
+class GLSLShader(Node):
     """A program for every pixel."""
 
-    host: ClassVar[Host]
     CATEGORY = "image/shader"
     DESCRIPTION = "Runs a GLSL ES 3.00 fragment shader on images. Needs OpenGL ES 3; Mesa's CPU driver suffices."
     EXPERIMENTAL = True
@@ -266,8 +247,6 @@ class GLSLShader:
 
     def render(self, size_mode: str, fragment_shader: str = _DEFAULT_SHADER, **inputs: Any) -> tuple[Any, ...]:
         """``inputs`` may hold ``size_mode.width``, ``images.image0``, ``floats.u_float0`` and so on."""
-        from ...runtime.comfyui import apply_shader
-
         images = [inputs[name] for name in (f"images.image{number}" for number in range(5)) if inputs.get(name) is not None]
         if any(name.startswith("curves.") for name in inputs):
             raise NodeError("The headless runner has no curves for GLSLShader.", "Use floats instead of u_curve0.")
@@ -276,7 +255,7 @@ class GLSLShader:
         for group, (prefix, _, default, limit) in _UNIFORMS.items():
             given = [inputs[name] for name in (f"{group}.{prefix}{n}" for n in range(limit)) if name in inputs]
             uniforms |= {f"{prefix}{n}": type(default)(value or default) for n, value in enumerate(given)}
-        return apply_shader(fragment_shader, size, images, uniforms)
+        return comfyui.apply_shader(fragment_shader, size, images, uniforms)
 
 
 def _grow(inputs: Mapping[str, Any], prefix: str, least: int, most: int) -> tuple[str, dict[str, Any]]:

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from ..errors import MediaError, ModelError
 from ..file_types import WEIGHT_SUFFIXES
-from ..graph import InputSpec, Prompt, get_declared_inputs, is_link
+from ..graph import Prompt, get_declared_inputs, is_link
 from ..host import LocalHost
 from ..models import find_entry, find_model
 
@@ -75,17 +75,13 @@ def _find_in_node(node_id: str, node: Mapping[str, Any], cls: type, finder: File
             continue
         if _is_model_loader(cls) and spec.choices is not None and is_model_name(value):
             found.append(RequiredFile("model", node_id, name, value, finder.find_model(value)))
-        elif _is_upload(spec):
+        elif any(spec.options.get(flag) for flag in _UPLOAD_FLAGS):
             found.append(RequiredFile("file", node_id, name, value, finder.find_input(value)))
     return found
 
 
 def _is_model_loader(cls: type) -> bool:
     return any(isinstance(kind, str) and kind.endswith("MODEL") for kind in getattr(cls, "RETURN_TYPES", ()))
-
-
-def _is_upload(spec: InputSpec) -> bool:
-    return any(spec.options.get(flag) for flag in _UPLOAD_FLAGS)
 
 
 def _find_absolute(text: str) -> Path | None:

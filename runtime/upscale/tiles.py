@@ -55,7 +55,7 @@ class Tiling:
     @property
     def aligned_halo(self) -> int:
         """The halo, rounded up so that padded origins stay on the grid."""
-        return _round_up(self.halo, self.align)
+        return ceil(self.halo / self.align) * self.align
 
     @property
     def blend_width(self) -> int:
@@ -128,7 +128,3 @@ def _make_tile(rows: Span, columns: Span) -> Tile:
     core = Region(columns.start, rows.start, columns.stop - columns.start, rows.stop - rows.start)
     width, height = columns.padded_stop - columns.padded_start, rows.padded_stop - rows.padded_start
     return Tile(core, Region(columns.padded_start, rows.padded_start, width, height))
-
-
-def _round_up(value: int, multiple: int) -> int:
-    return ceil(value / multiple) * multiple

@@ -125,7 +125,7 @@ def _mux_streams(
         out.metadata.update(_resolve_timecode(job, segments[0][0], source, source_video, on_message))
         for message in add_attachments(source, path, source_video, out, job.container):
             on_message(message)
-        window = _make_source_window(job.info, source)
+        window = SourceWindow(job.info.start or None, job.info.end, job.info.start)
         tracks = StreamCopier(
             source, out, job.container, window, audio=job.audio, subtitles=job.subtitles, on_message=on_message
         )
@@ -233,10 +233,6 @@ def _compute_packet_duration(times: list[int], pts: int, last_duration: int, job
 def _get_packet_seconds(packet: AnyPacket) -> float:
     ticks = packet.dts if packet.dts is not None else packet.pts or 0
     return float(ticks * to_fraction(packet.time_base))
-
-
-def _make_source_window(info: VideoInfo, source: InputContainer) -> SourceWindow:
-    return SourceWindow(info.start or None, info.end, info.start)
 
 
 def _trim_chapters(source: InputContainer, window: SourceWindow) -> list[Chapter]:

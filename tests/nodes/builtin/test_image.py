@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 from upscale8k.nodes import get_node_classes
-from upscale8k.nodes.builtin import batch, image_extras
+from upscale8k.nodes.builtin import image_extras
 from upscale8k.runtime.errors import OutputError, WorkflowError
 from upscale8k.runtime.graph.check import check_prompt
 from upscale8k.runtime.graph.definitions import describe_classes
@@ -20,7 +20,7 @@ from upscale8k.runtime.host import LocalHost
 
 from .core_peer import Case, call, declarations, differences, run_core, same
 
-NODES = {**image_extras.NODES, **batch.NODES}
+NODES = image_extras.NODES
 TITLES = {name: title for name, (_, title) in NODES.items()}
 METHODS = ("nearest-exact", "bilinear", "area", "bicubic", "lanczos")
 
