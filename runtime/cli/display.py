@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Literal
 
 from ..progress import Progress, SilentProgress
+from .program_name import insert_program_name
 
 DisplayMode = Literal["auto", "rich", "plain", "json", "none"]
 DISPLAY_MODES: tuple[DisplayMode, ...] = ("auto", "rich", "plain", "json", "none")
@@ -171,7 +172,7 @@ class _DisplayProgress(SilentProgress):
         self._display.show_progress(self._state)
 
     def message(self, text: str) -> None:
-        self._display.show_message(text)
+        self._display.show_message(insert_program_name(text))
 
     def update(self, **numbers: int) -> None:
         self._state.numbers.update(numbers)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 MODULE_COMMAND = "python -m runtime"
 INSTALLED_COMMAND = "upscale8k"
+_CONTROL_CHARACTERS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
+"""A terminal obeys them: a file name may move the cursor, set the title or hide what stands before it."""
 
 
 def get_program_name() -> str:
@@ -15,5 +17,5 @@ def get_program_name() -> str:
 
 
 def insert_program_name(text: object) -> str:
-    """Return a message with the command that started this process."""
-    return str(text).replace(MODULE_COMMAND, get_program_name())
+    """Return a message with the command that started this process, without control characters of names from outside."""
+    return str(text).replace(MODULE_COMMAND, get_program_name()).translate(_CONTROL_CHARACTERS)

@@ -107,11 +107,16 @@ def _check_depth(content: Any) -> None:
     """Raise ``RecursionError`` for lists and objects nested deeper than what works on them can follow."""
     level: list[Any] = [content]
     for _ in range(_MAX_DEPTH):
-        children = [value.values() if isinstance(value, dict) else value for value in level if isinstance(value, dict | list)]
-        level = [child for values in children for child in cast("Iterable[Any]", values) if isinstance(child, dict | list)]
+        level = [child for value in level for child in _get_children(value)]
         if not level:
             return
     raise RecursionError
+
+
+def _get_children(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value).values()
+    return cast("list[Any]", value) if isinstance(value, list) else ()
 
 
 def _read_image(path: Path, data: bytes) -> Document:

@@ -23,3 +23,10 @@ def test_a_hint_says_what_can_be_typed(
     for answer in (place.run(prompt), place("check", "workflow.json", "--models-dir", "models")):
         assert f"Download them with: {named} models pull bsrgan-x4" in answer.err
     assert f"Usage: {named} " in place("run", "--nonsense").err
+
+
+def test_a_name_from_outside_gives_the_terminal_no_orders(place: Place) -> None:
+    answer = place("upscale", "a\x1b]0;mine\x07\x9b2J.png", "-o", "o.png")
+    assert answer.code == 2
+    assert "a\N{REPLACEMENT CHARACTER}]0;mine" in answer.err
+    assert not set(answer.err) & {"\x1b", "\x07", "\x9b"}
