@@ -50,7 +50,7 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
     "runtime/bench": BASE
     | {
         f"runtime/{name}"
-        for name in ("atomic_write", "comfyui", "hardware", "host", "images", "metrics", "models", "report", "upscale")
+        for name in ("atomic_write", "comfyui", "hardware", "host", "images", "metrics", "models", "report", "upscale", "video")
     },
     "runtime/report": BASE | {"runtime/images", "runtime/metrics", "runtime/atomic_write", "runtime/video"},
     "runtime/cli": ROOT_MODULES

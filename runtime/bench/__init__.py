@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from .benchmark_files import format_table, write_benchmark
     from .calibrate import calibrate_models, calibrate_with_progress, describe_network
     from .gpu_check import check_gpu
-    from .gpu_speed import measure_gpu
+    from .gpu_speed import measure_gpu, measure_host_time
     from .halo import profile_model
     from .image import benchmark_image
     from .measure import describe_machine
@@ -36,5 +36,6 @@ if TYPE_CHECKING:
     from .peers_page import format_section, write_page
     from .plots import plot_benchmark
     from .video import benchmark_video
+    from .worker_jobs import parse_size
 
 __getattr__ = lazy_exports(__name__, __file__)

@@ -3,19 +3,33 @@
 import json
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from typing import Any
+from fractions import Fraction
+from typing import Any, cast
 
 import numpy as np
 import torch
 
 from ..comfyui import upscale_with_model
 from ..errors import HardwareMissing
+from ..media import ColorInfo, DeviceFrame, Frame, Samples, Size
 from ..models import Descriptor, UpscaleModel
-from ..progress import open_silent_progress
-from ..upscale import TiledUpscaleSettings, TorchBackend, resolve_precision, resolve_settings, upscale_batch
+from ..progress import SilentProgress, open_silent_progress
+from ..upscale import (
+    DeviceResult,
+    HostResult,
+    TiledUpscaleSettings,
+    Tiling,
+    TorchBackend,
+    no_progress,
+    plan_scale,
+    resolve_precision,
+    resolve_settings,
+    upscale_batch,
+)
+from ..video import RgbToYuv
 from .measure import compute_psnr, make_test_image
 from .worker_jobs import parse_size
 
@@ -164,3 +178,66 @@ def _time_seconds(work: Callable[[], object]) -> float:
     work()
     torch.cuda.synchronize()
     return time.perf_counter() - began
+
+
+class _NoTimeTransfer:
+    """Copies nothing to or from the device, except to the memory that would be uploaded."""
+
+    def upload(self, pixels: Samples) -> torch.Tensor:
+        pinned = torch.as_tensor(pixels).clone()
+        return torch.empty(pinned.shape, dtype=pinned.dtype, device="meta")
+
+    def start_download(self, tensors: Sequence[torch.Tensor]) -> Callable[[], list[Samples]]:
+        return lambda: []
+
+
+class _NoTimeBackend:
+    """Returns the same pixels at once, in host memory or on the device."""
+
+    def __init__(self, scale: int) -> None:
+        self.warnings: list[str] = []
+        self._scale = scale
+        self._pixels: np.ndarray[Any, np.dtype[np.float32]] = np.zeros(0, np.float32)
+
+    def run(self, batch: Any, on_progress: Callable[[float], None] = no_progress) -> Any:
+        shape = (batch.shape[0], batch.shape[1] * self._scale, batch.shape[2] * self._scale, 3)
+        if self._pixels.shape != shape:
+            self._pixels = np.full(shape, 0.5, np.float32)
+        return self._pixels
+
+    def run_on_device(self, tiles: torch.Tensor, *, checked: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
+        shape = (len(tiles), 3, tiles.shape[2] * self._scale, tiles.shape[3] * self._scale)
+        return torch.empty(shape, dtype=torch.float16, device="meta"), torch.tensor(True)
+
+    def close(self) -> None:
+        return None
+
+
+def measure_host_time(descriptor: Descriptor, size: Size, *, frames: int) -> dict[str, float]:
+    """Return the median seconds that the model's thread is busy with a frame of ``size``, to the planes of the encoder.
+
+    ``host`` has the result in host memory, ``device`` on a device that takes no time: torch's ``meta``, which takes every call
+    and computes nothing. That is an upper bound, because many of its calls run in Python (0.1 ms each). Two tiles a frame.
+    """
+    model = UpscaleModel.from_descriptor(descriptor)
+    plan, tiling = plan_scale(size, model.scale, "model scale"), Tiling(max(size.width // 2, 32), model.halo)
+    rgb_to_yuv = RgbToYuv("yuv420p10le", ColorInfo(), plan.final_size)
+    layout = rgb_to_yuv.plane_layout
+    assert layout
+    images = [np.random.default_rng(seed).integers(0, 256, (size.height, size.width, 3), np.uint8) for seed in range(2)]
+    on_device = DeviceResult(model, _NoTimeBackend(model.scale), plan, torch.device("meta"), _NoTimeTransfer())
+    in_host_memory = HostResult(model, _NoTimeBackend(model.scale), plan, linear=False)
+    ways: dict[str, tuple[Any, Callable[[Frame], object]]] = {
+        "device": (on_device, lambda frame: cast(DeviceFrame, frame).image.download_planes(layout)),
+        "host": (in_host_memory, lambda frame: rgb_to_yuv(frame.pixels)),
+    }
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    clocks = {"device": time.thread_time, "host": time.perf_counter}  # the host packs in other threads
+    for number in range(frames + 1):
+        for name, (result, pack) in ways.items():
+            began = clocks[name]()
+            pixels = images[number % 2].copy()
+            result.upscale(pixels, tiling, SilentProgress(), lambda padded: False)
+            pack(result.make_frame(Frame(pixels, 0, 0, Fraction(1))))
+            seconds[name].append(clocks[name]() - began)
+    return {name: statistics.median(each[1:]) for name, each in seconds.items()}

@@ -39,8 +39,10 @@ if TYPE_CHECKING:
     )
     from .backends.torch import TorchBackend
     from .device import resolve_device, resolve_precision
+    from .frame_result import HostResult
     from .image_batch import upscale_batch
     from .memory import check_result_fits, is_out_of_memory, reuse_freed_memory
+    from .on_device.device_tile_loop import DeviceResult
     from .resolved_settings import TiledUpscaleSettings, build_upscale_settings, resolve_settings
     from .target_size import MODEL_SCALE, TARGET_NAMES, ScalePlan, compute_final_size, plan_scale
     from .tile_loop import upscale_image

@@ -133,7 +133,11 @@ def test_tiles_on_a_gpu_are_chosen_when_the_frames_are_opened_and_leave_the_memo
     monkeypatch.setattr(video, "resolve_tiling", resolve)
     settings = TiledUpscaleSettings("model scale", "cuda:0", precision="fp32", backend="torch")
     upscaled = upscale_video(
-        make_stream([noise()]), weights("realesrgan-x4plus"), settings, SilentProgress(), lambda *it: requests.append(it)
+        make_stream([noise(1080, 1920)]),
+        weights("realesrgan-x4plus"),
+        settings,
+        SilentProgress(),
+        lambda *it: requests.append(it),
     )
     for reserved in (0, 2_500_000_000):
         with reserve_gpu_memory(reserved), pytest.raises(Opened):

@@ -208,13 +208,21 @@ def bench_gpu(
         typer.Option("--full", help="Also check that results are correct: tiles, CUDA graphs, little memory, a second GPU."),
     ] = False,
     dry: Annotated[bool, typer.Option("--dry", help="Try --full on the CPU with small images.")] = False,
+    host_time: Annotated[
+        bool, typer.Option("--host-time", help="Only time the CPU's work for a frame, with a device that takes no time.")
+    ] = False,
     as_json: AsJson = False,
     traceback: options.Traceback = False,
 ) -> int:
     """Measure our way to run a model and ComfyUI's on an NVIDIA GPU. With --full exit code 1 means an incorrect result."""
-    from ...bench import check_gpu, measure_gpu
+    from ...bench import check_gpu, measure_gpu, measure_host_time, parse_size
     from ...models import load_model
 
+    if host_time:
+        first = find_model(models.split(",")[0], RunOptions().resolve_model_folders())
+        seconds = measure_host_time(load_model(first), parse_size(size), frames=runs)
+        typer.echo(json.dumps(seconds) if as_json else "\n".join(f"{k}: {1000 * v:.1f} ms" for k, v in seconds.items()))
+        return 0
     if full or dry:
         folders = RunOptions().resolve_model_folders()
         found = {name: load_model(find_model(name, folders)) for name in models.split(",")}

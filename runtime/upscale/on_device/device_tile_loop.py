@@ -25,10 +25,17 @@ from .transfer import Transfer
 class DeviceResult:
     """The result of one frame after another, in the memory of a device; a tile that is not computed keeps what it was."""
 
-    def __init__(self, model: UpscaleModel, backend: DeviceBackend, plan: ScalePlan, device: torch.device) -> None:
+    def __init__(
+        self,
+        model: UpscaleModel,
+        backend: DeviceBackend,
+        plan: ScalePlan,
+        device: torch.device,
+        transfer: Transfer | None = None,
+    ) -> None:
         self._model, self._plan = model, plan
         self._backend = DeviceFrameBatcher(backend)
-        self._transfer = Transfer(device)
+        self._transfer = transfer or Transfer(device)
         size = plan.final_size
         with torch.inference_mode():
             self._out = torch.empty((3, size.height, size.width), dtype=torch.uint16, device=device).permute(1, 2, 0)

@@ -1,0 +1,26 @@
+"""What the model's thread does for a frame, measured without a GPU."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from upscale8k.runtime.bench import gpu_speed
+from upscale8k.runtime.media.geometry import Size
+from upscale8k.runtime.upscale.on_device import device_tile_loop
+
+
+def test_both_ways_are_timed_and_the_device_waits_once_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
+    waits: list[Any] = []
+    is_all_valid = device_tile_loop.DeviceTileLoop.is_all_valid
+    monkeypatch.setattr(
+        device_tile_loop.DeviceTileLoop, "is_all_valid", lambda self: waits.append(self.is_valid) or is_all_valid(self)
+    )
+    monkeypatch.setattr(
+        gpu_speed.UpscaleModel,
+        "from_descriptor",
+        lambda descriptor: SimpleNamespace(scale=4, halo=2, input_channels=3, output_channels=3),
+    )
+    seconds = gpu_speed.measure_host_time(SimpleNamespace(), Size(96, 64), frames=2)  # type: ignore[arg-type]
+    assert set(seconds) == {"device", "host"}
+    assert min(seconds.values()) > 0
+    assert len(waits) == 3
