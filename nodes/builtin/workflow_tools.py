@@ -1,7 +1,5 @@
 """ComfyUI's light nodes that shared workflows need, for the headless runner only: ids, inputs and results of ComfyUI 0.30."""
 
-from __future__ import annotations
-
 import math
 import re
 import string
