@@ -90,7 +90,7 @@ def test_one_image_without_memory_does_not_stop_the_rest(place: Place, monkeypat
     place.image("0.png", noise(120, 160))
     place.image("c.png")
     small = memory.estimate_result_bytes((1, 12, 16, 3), 4, "2x")
-    monkeypatch.setattr(memory, "query_memory", lambda: SimpleNamespace(available=small, limited=True))
+    monkeypatch.setattr(memory, "query_memory", lambda: SimpleNamespace(total=1 << 40, available=small, limited=True))
     answer = place("upscale", "input", "-o", "output", *TWICE)
     assert (answer.code, answer.new) == (1, ["output/a.png", "output/c.png"]), answer.err
     assert "of memory" in answer.err
