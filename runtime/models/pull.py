@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from ..atomic_write import publish_file, translate_os_errors
 from ..checksum import compute_sha256
@@ -133,7 +134,8 @@ def _download_from_any(
                 failures.append(f"{url} leads to an address that is not HTTPS ({error})")
                 break
             except (requests.RequestException, _UrlRejected, ValueError) as error:  # ValueError: a redirect to no address
-                failures.append(f"{url}: {error}")
+                is_offline = type(error) is requests.ConnectionError and not partial_file.size
+                failures.append(f"{urlsplit(url).hostname} cannot be reached" if is_offline else f"{url}: {error}")
                 if partial_file.size == before:  # no progress: an immediate retry would not help
                     break
     reasons = "; ".join(dict.fromkeys(failures))

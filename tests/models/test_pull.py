@@ -227,11 +227,19 @@ def test_the_addresses_are_tried_in_order(
     assert len(server.asked) == 2
 
 
+def test_without_a_network_one_sentence_names_the_host(entry: CatalogEntry, models: Path, plain_http: requests.Session) -> None:
+    nowhere = replace(entry, urls=("http://127.0.0.1:9/a.pth", "http://127.0.0.1:9/b.pth"))
+    with pytest.raises(ModelError) as caught:
+        pull_model(nowhere, models, session=plain_http)
+    assert caught.value.what == "BSRGAN.pth could not be downloaded: 127.0.0.1 cannot be reached."
+    assert "models import BSRGAN.pth" in caught.value.hint
+
+
 def test_when_no_address_works_each_is_named_with_its_reason(
     entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
 ) -> None:
     missing, closed_port = server.url.replace("/file.pth", "/missing"), "http://127.0.0.1:1/file.pth"
-    with pytest.raises(ModelError, match=r"/missing: 404 .*127\.0\.0\.1:1"):
+    with pytest.raises(ModelError, match=r"/missing: 404 .*127\.0\.0\.1 cannot"):
         pull_model(replace(entry, urls=(missing, closed_port)), models, session=plain_http)
 
 
