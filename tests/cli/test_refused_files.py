@@ -240,7 +240,7 @@ def test_a_refusal_of_a_fresh_process_is_one_line(place: Place, prompt: Prompt, 
     command = [sys.executable, "-m", "runtime", "run", str(workflow), "--models-dir", str(place.folder / "models")]
     command += ["--input-dir", str(place.folder / "input"), "--output-dir", str(place.folder / "output"), "--progress", "none"]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
-    assert (done.returncode, done.stdout) == (2, "")
+    assert (done.returncode, done.stdout) == (1, "")
     (line,) = done.stderr.splitlines()
     assert line.startswith("Error: node 2 (UpscaleModel): ")
     assert "evil.pth contains posix.system, which is code" in line
