@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from . import benchmark, compare, hardware, image, metrics, models, video
+from . import compare, hardware, image, metrics, models, video
 from .builtin import image as builtin_image
 from .builtin import image_extras, values, workflow_tools
 from .builtin import video as builtin_video
@@ -24,7 +24,7 @@ OWN_NODES: dict[str, tuple[type, str]] = {
     **hardware.NODES,
     **metrics.NODES,
     **compare.NODES,
-    **benchmark.NODES,
+    **hardware.BENCHMARK_NODES,
 }
 """Node id to class and display name. Ids are forever: saved workflows hold them."""
 

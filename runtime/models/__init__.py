@@ -13,7 +13,6 @@ it is complete and has its confirmed hash (a warning says where none is confirme
 * ``ncnn``               ncnn's two files as a state dict; ``conversion_cache`` stores it
 * ``onnx_export``        a loaded model as an ONNX file, checked against torch
 * ``random_weights``     random weights in the official layouts, to test speed, tiling and loaders
-* ``provenance``         where loaded weights came from; hashes of files                        light
 * ``verify``             check the files that are present; import files that the user downloaded
 * ``pull``               the explicit download: HTTPS, resumed, checked                         light
 * ``listing``            the table of ``models list``                                           light

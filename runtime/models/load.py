@@ -21,9 +21,8 @@ from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariable
 from ..checksum import compute_sha256
 from ..errors import ModelDamaged, ModelNotFound, UnsupportedModel
 from .conversion_cache import load_or_convert
-from .locate import FoundModel
+from .locate import FoundModel, Provenance
 from .ncnn import read_ncnn
-from .provenance import Provenance
 from .spandrel_import import MAIN_REGISTRY, ImageModelDescriptor, UnsupportedModelError, canonicalize_state_dict
 
 Descriptor = ImageModelDescriptor[torch.nn.Module]

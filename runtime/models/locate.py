@@ -188,3 +188,17 @@ def resolve_model_names(models: str, folders: Sequence[Path]) -> list[str]:
         if find_entry(name) is None:
             find_model(name, folders)
     return names
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """The file that weights were read from. ``entry`` is the catalog entry of its name."""
+
+    path: Path
+    source: ModelSource
+    sha256: str
+    entry: CatalogEntry | None
+
+    @property
+    def licence(self) -> str | None:
+        return self.entry.licence if self.entry else None

@@ -13,7 +13,7 @@ from typing import Any, cast
 
 from .catalog import CatalogEntry
 from .load import Descriptor, get_provenance
-from .provenance import Provenance
+from .locate import Provenance
 from .spandrel_import import ImageModelDescriptor
 
 DEFAULT_HALO = 64
