@@ -8,6 +8,7 @@ from typing import cast
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ..errors import WorkflowError
 from ..media import Floats, Size
@@ -76,7 +77,7 @@ def _average(plane: Floats) -> Floats:
 
 def _compute_gmsd(first: Floats, second: Floats) -> float:
     """Reduce to half, take Prewitt gradients, and return the standard deviation of their similarity, as the paper does."""
-    one, other = (_compute_prewitt(cv2.blur(plane, (2, 2))[::2, ::2]) for plane in (first, second))
+    one, other = (_compute_prewitt(cast(Floats, cv2.blur(plane, (2, 2))[::2, ::2])) for plane in (first, second))
     return float(np.std((2 * one * other + _GMSD_CONSTANT) / (one**2 + other**2 + _GMSD_CONSTANT)))
 
 
@@ -148,4 +149,5 @@ class Degradation:
 def _compress(pixels: Floats, quality: int) -> Floats:
     options = [cv2.IMWRITE_JPEG_QUALITY, quality, cv2.IMWRITE_JPEG_SAMPLING_FACTOR, cv2.IMWRITE_JPEG_SAMPLING_FACTOR_420]
     _, data = cv2.imencode(".jpg", np.rint(pixels[:, :, ::-1] * STEPS).astype(np.uint8), options)
-    return np.ascontiguousarray(cv2.imdecode(data, cv2.IMREAD_COLOR)[:, :, ::-1], np.float32) / STEPS
+    decoded = cast("NDArray[np.uint8]", cv2.imdecode(data, cv2.IMREAD_COLOR))
+    return (decoded[:, :, ::-1] / np.float32(STEPS)).astype(np.float32)

@@ -67,7 +67,7 @@ class ReducedDifference:
             luma[strip.rows] = (compute_luma(np.array(sides[1])) - compute_luma(np.array(sides[0]))) * STEPS
             whole = min(strip.rows.stop, rows * BLOCK) - strip.rows.start
             if whole > 0 and columns:
-                index = np.arange(strip.rows.start, strip.rows.start + whole) // BLOCK
+                index: NDArray[np.intp] = np.arange(strip.rows.start, strip.rows.start + whole, dtype=np.intp) // BLOCK
                 for total, side in zip(means, sides, strict=True):
                     parts = side[:whole, : columns * BLOCK].reshape(whole, columns, BLOCK, 3).mean(axis=2)
                     np.add.at(total, index, parts / BLOCK)

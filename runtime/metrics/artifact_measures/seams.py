@@ -128,7 +128,7 @@ def _find_shifted_lines(difference: Floats) -> list[tuple[int, float, float]]:
     if count < _REACH:
         return []
     segments = max(height // _SEGMENT_CELLS, 1)
-    rows = np.linspace(0, height, segments + 1).astype(np.intp)
+    rows: NDArray[np.intp] = np.arange(segments + 1, dtype=np.intp) * height // segments
     means = np.add.reduceat(difference, rows[:-1], axis=0, dtype=np.float64) / np.diff(rows)[:, None]
     sums = np.concatenate([np.zeros((segments, 1)), np.cumsum(means, axis=1)], axis=1)
     before, behind = (
