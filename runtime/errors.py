@@ -16,8 +16,8 @@
     ├─ HardwareMissing(ImportError)         exit 2    feature
     └─ Cancelled                            exit 130
 
-Raised inside a node, each has exit code 1. Each is also a subclass of the built-in that a Python user expects. Errors of other libraries are translated at one place,
-chained with ``from``.
+Raised inside a node, each has exit code 1. Each is also a subclass of the built-in that a Python user expects. Errors of other
+libraries are translated at one place, chained with ``from``.
 """
 
 from collections.abc import Sequence

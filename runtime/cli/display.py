@@ -215,7 +215,7 @@ class PlainDisplay(Display):
 
 
 class JsonDisplay(Display):
-    """Prints one JSON object per line: events ``job``, ``node``, ``message``, ``value``, ``progress``, ``error`` and ``summary``."""
+    """Prints one JSON object per line: ``job``, ``node``, ``message``, ``value``, ``progress``, ``error`` and ``summary``."""
 
     def __init__(self) -> None:
         self._next_line_at = 0.0

@@ -65,7 +65,7 @@ def upscale_video(
     """Return ``stream`` at the size of ``settings.target``, with frames of uint16 whatever the source has.
 
     Nothing is computed until the result is opened. ``progress`` gets messages and many calls of ``check_cancelled`` a frame; it
-    is not advanced. Its variants are what ``auto`` was elsewhere or earlier, with which a video may have been begun. Raises what
+    is not advanced. Its variants are what ``auto`` was elsewhere or earlier, with which a video may have begun. Raises what
     ``plan_scale``, ``UpscaleModel.from_descriptor`` and ``resolve_settings`` raise.
     """
     model = UpscaleModel.from_descriptor(descriptor)

@@ -3,8 +3,8 @@
     python tests/metrics/artifact_rates.py FOLDER...
 
 Of each image of the folders it takes two crops of up to 768 pixels (images of 1600 pixels and more are halved first), reduces
-them four times by area in linear light, and measures the original against its own reduction: a perfect result, where every named
-fault is a false alarm. Then the same with damage: a halo, an echo of the edges, tiles 3 of 255 steps apart on four foreign grids
+them four times by area in linear light, and measures the original against its own reduction: a perfect result, where every
+named fault is a false alarm. Then the same with damage: a halo, an echo of the edges, tiles 3 of 255 steps apart on four grids
 with random phases, quantization to 48 levels, grain of 8 steps in 9 % of the image, and a color cast of 8 steps there.
 """
 

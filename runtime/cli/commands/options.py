@@ -42,7 +42,8 @@ Packs = Annotated[
     typer.Option(
         "--nodes",
         metavar="PACK",
-        help="Folder of a ComfyUI node pack. `run` runs it with your rights; other commands let it change nothing. May be repeated.",
+        help="Folder of a ComfyUI node pack. `run` runs it with your rights; other commands let it change nothing. May be "
+        "repeated.",
     ),
 ]
 ObjectInfo = Annotated[

@@ -1,4 +1,4 @@
-"""Read size, animation and extra channels of a JPEG XL image from its first bytes (ISO/IEC 18181-1, D.2; 18181-2 for the boxes).
+"""Read size, animation and extra channels of a JPEG XL image from its first bytes (ISO/IEC 18181-1, D.2; boxes: 18181-2).
 
 OpenImageIO cannot be used for this: its libjxl reader decodes all pixels when a file is opened.
 """

@@ -50,7 +50,7 @@ class OpenVinoBackend:
 
 
 def _import_without_telemetry() -> Any:
-    """Import OpenVINO as if its telemetry package were missing: on import it asks www.google-analytics.com and writes ~/intel."""
+    """Import OpenVINO as if its telemetry package were missing: that asks www.google-analytics.com and writes ~/intel."""
     sys.modules.setdefault("openvino_telemetry", cast("ModuleType", None))  # None makes an import of it fail
     try:
         return import_library("openvino", "pip install openvino onnx")

@@ -90,7 +90,7 @@ class DeviceFrameBatcher(FrameBatcher):
 
 @dataclass
 class DeviceTileLoop(TileLoop):
-    """Runs ``backend``, a ``DeviceFrameBatcher``, on (H, W, 3) tensors of its device: uint8, uint16 or float32 in, uint16 out."""
+    """Runs ``backend``, a ``DeviceFrameBatcher``, on (H, W, 3) tensors of its device: uint8, uint16, float32 in, uint16 out."""
 
     checked: bool = False
     """Whether each tile is waited for and computed in fp32 where it overflowed."""

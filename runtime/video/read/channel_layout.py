@@ -1,7 +1,7 @@
 """Read channel layouts and decode audio. PyAV 18 frees the map of a channel order that is not FFmpeg's own twice.
 
-That ends the process. So a layout object of such an order is never freed here (about 100 bytes each), and its audio continues in
-FFmpeg's own order. ``codec_context.channels`` reads the layout as well: use the functions of this module.
+That ends the process. So a layout object of such an order is never freed here (about 100 bytes each), and its audio continues
+in FFmpeg's own order. ``codec_context.channels`` reads the layout as well: use the functions of this module.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def decode_audio(packet: Packet[Any]) -> list[av.AudioFrame]:
 
 
 def to_channels(frame: av.AudioFrame) -> Pixels:
-    """Return the samples as (C, N). PyAV 18 reads beyond the planes of a planar frame of eight channels, so it is packed first."""
+    """Return the samples as (C, N). PyAV 18 reads beyond the planes of planar frames of eight channels, so it is packed first."""
     if frame.format.is_planar:
         frame = av.AudioResampler(format=frame.format.packed.name).resample(frame)[0]
     channel_count = read_channel_layout(frame).nb_channels
