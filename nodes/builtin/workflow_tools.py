@@ -46,8 +46,8 @@ class ComfyMathExpression(Node):
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        value = {"value": ("FLOAT,INT,BOOLEAN", {})}
-        template = {"input": {"required": value}, "names": list(string.ascii_lowercase), "min": 1}
+        value: dict[str, Any] = {"value": ("FLOAT,INT,BOOLEAN", {})}
+        template: dict[str, Any] = {"input": {"required": value}, "names": list(string.ascii_lowercase), "min": 1}
         expression = ("STRING", {"default": "a + b", "multiline": True})
         return {"required": {"expression": expression, "values": ("COMFY_AUTOGROW_V3", {"template": template})}}
 
@@ -234,7 +234,7 @@ class GLSLShader(Node):
     def INPUT_TYPES(cls) -> dict[str, Any]:
         side = int_spec(512, 1, MAX_RESOLUTION)
         custom = {"key": "custom", "inputs": {"required": {"width": side, "height": side}}}
-        sizes = {"options": [{"key": "from_input", "inputs": {"required": {}}}, custom]}
+        sizes: dict[str, Any] = {"options": [{"key": "from_input", "inputs": {"required": {}}}, custom]}
         groups: dict[str, Any] = {"images": _grow({"image": ANY_IMAGE}, "image", 1, 5)}
         for group, (prefix, kind, default, limit) in _UNIFORMS.items():
             more = {"socketless": True} if kind == "CURVE" else {}

@@ -16,7 +16,8 @@ def read_image_file(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) 
 
     Of several pages, frames or EXR parts the first is read, which ``losses`` says. Values are kept as stored, without color
     conversion, except CMYK to RGB (by the simple formula), YCbCr and palettes to RGB, and associated alpha to straight. An EXR
-    is cropped or padded to its display window. The profile says whether values are linear light; without one, those of EXR and float files are.
+    is cropped or padded to its display window. The profile says whether values are linear light; without
+    one, those of EXR and float files are.
 
     Raises:
         MediaError: the file is missing, empty, a folder, not an image, has more than ``max_pixels`` pixels (checked before

@@ -1,7 +1,7 @@
 """A campaign of faults: ``python tests/campaign/campaign.py [--tries N] [--seed N] [--only kill,full,...]``.
 
 Each try runs in a forked process. A run that was killed or refused is repeated without the fault, and must then give the frames
-of a run that was never disturbed, with nothing else left in the folder. Prints the number of tries and of those that went wrong.
+of a run that was never disturbed, with nothing else left in the folder. Prints how many were tried and went wrong.
 POSIX only.
 """
 

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 _PROGRAM_EVENTS = frozenset(
     {"subprocess.Popen", "os.system", "os.posix_spawn", "os.spawn", "os.exec", "os.fork", "os.startfile"}
@@ -49,7 +49,7 @@ class _Guard:
     def _is_allowed(self, path: Any) -> bool:
         if not isinstance(path, str | bytes | os.PathLike):  # a file that is open already
             return True
-        real = Path(os.path.realpath(os.fsdecode(path)))
+        real = Path(os.path.realpath(os.fsdecode(cast("str", path))))
         return real == Path(os.devnull) or any(real.is_relative_to(folder) for folder in self.folders or ())
 
 

@@ -121,7 +121,7 @@ def write_images(
     """Write each image of ``images`` (B, H, W, C) to its own file; return the paths.
 
     ``options`` take precedence; bit depth, gray, profile and metadata otherwise follow ``source`` as far as the format holds
-    them; depth and highlights above 1 that it cannot hold are a message. Raises ``OutputError`` for options that it cannot hold.
+    them; depth and highlights above 1 that it cannot hold are a message. Raises ``OutputError`` for options it cannot hold.
     """
     stem, suffix = _resolve_stem_and_suffix(options, source)
     output_format = OUTPUT_FORMATS[suffix.lower()]

@@ -192,11 +192,11 @@ class _ValuesInOrder:
         self.position = 0
 
     def take_value(self, spec: InputSpec) -> Any:
-        value = self.saved[self.position] if self.position < len(self.saved) else ABSENT
+        value: Any = self.saved[self.position] if self.position < len(self.saved) else ABSENT
         if get_widget_type(spec) == "VIDEO_EDIT" and not isinstance(value, dict):
             return ABSENT  # a file from before the class had the editor
         self.position += 1
-        return value
+        return cast(Any, value)
 
     def skip_control_slots(self, spec: InputSpec) -> None:
         slots = count_control_slots(spec)

@@ -53,7 +53,7 @@ def decode_audio(packet: Packet[Any]) -> list[av.AudioFrame]:
 
 
 def to_channels(frame: av.AudioFrame) -> Pixels:
-    """Return the samples as (C, N). PyAV 18 reads beyond the planes of planar frames of eight channels, so it is packed first."""
+    """Return the samples as (C, N). PyAV 18 reads beyond the planes of planar frames of eight channels, so they are packed."""
     if frame.format.is_planar:
         frame = av.AudioResampler(format=frame.format.packed.name).resample(frame)[0]
     channel_count = read_channel_layout(frame).nb_channels
