@@ -23,5 +23,6 @@ def test_the_campaign_in_short() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_the_campaign_in_full() -> None:
     assert run("--tries", "200").splitlines()[-1].endswith(" tried, 0 wrong")

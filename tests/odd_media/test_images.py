@@ -56,6 +56,7 @@ def test_image_files_in_short(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_image_files_in_full(tmp_path: Path) -> None:
     assert len(CASES) >= 400
     run(CASES, tmp_path)

@@ -68,6 +68,7 @@ def test_video_files_in_short(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.full
 def test_video_files_in_full(tmp_path: Path) -> None:
     assert len(CASES) >= 300
     run(CASES, tmp_path)
