@@ -11,13 +11,15 @@ from typing import Any
 
 from ...errors import NodeError
 
-_MAX_EXPONENT = 4000
+_MAX_EXPONENT, _MAX_BITS = 4000, 1 << 20
 _HINT = "Use numbers, the inputs a to z, values, operators (also and, or, not, if else), and these functions: "
 
 
 def _power(base: Any, exponent: Any) -> Any:
     if abs(exponent) > _MAX_EXPONENT:
         raise ValueError(f"the exponent {exponent} exceeds {_MAX_EXPONENT}")
+    if isinstance(base, int) and base.bit_length() * abs(exponent) > _MAX_BITS:
+        raise ValueError("a power is too large")
     return base**exponent
 
 
