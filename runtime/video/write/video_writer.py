@@ -231,7 +231,7 @@ def _set_aside_other_run(segment_folder: SegmentFolder, job: _WriteJob, on_messa
     """Make way for a run that cannot continue what is there; take up what was set aside if this run can continue that."""
     if segment_folder.count_finished_segments():
         with segment_folder.lock():
-            state = segment_folder.read_state()
+            state = segment_folder.read_state(verify=False)  # hashing hours of segments twice would delay the start
             reason = _find_restart_reason(state, job) if state and state.segments else ""
         if state and reason:
             aside = segment_folder.set_aside()
