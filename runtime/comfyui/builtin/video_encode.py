@@ -43,7 +43,6 @@ _WEBM_CODECS = {"video": ("av1", "vp8", "vp9"), "audio": ("opus", "vorbis"), "su
 _OPUS_RATE = 48000
 _BT709, _BT2020_NCL = 1, 9  # matrices, ITU-T H.273, table 4
 _TRANSFERS = {"sRGB": ColorTrc.IEC61966_2_1, "HDR": ColorTrc.ARIB_STD_B67, "HDR PQ": ColorTrc.SMPTE2084}
-COLOR_SPACES = tuple(_TRANSFERS)
 
 _log = logging.getLogger(__name__)
 
