@@ -129,13 +129,10 @@ def test_progress_counts_files_and_the_summary_says_what_failed(place: Place) ->
     assert failure.startswith("  input/b.png: ")
     assert "it is text" in failure
     events = [json.loads(line) for line in place("upscale", "input", "-o", "two", *LOUD, "--progress", "json").err.splitlines()]
-    assert [event for event in events if event["event"] == "job"][1] == {
-        "event": "job",
-        "number": 2,
-        "total": 2,
-        "source": "input/b.png",
-        "eta_seconds": None,
-    }
+    first, second = (event for event in events if event["event"] == "job")
+    assert first["eta_seconds"] is None
+    assert second.pop("eta_seconds") > 0
+    assert second == {"event": "job", "number": 2, "total": 2, "source": "input/b.png"}
     assert [event["total"] for event in events if event["event"] == "summary"] == [2]
     assert {event["node_id"] for event in events if event.get("node") == "Image In"} <= {"2"}
     assert [list(event["failed"]) for event in events if event["event"] == "summary"] == [["input/b.png"]]

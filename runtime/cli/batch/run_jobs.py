@@ -13,7 +13,7 @@ from ...checksum import compute_sha256
 from ...errors import Cancelled, HardwareMissing, MediaError, ModelError, OutputError, Upscale8KError, WorkflowError
 from ...host import MAX_PIXELS
 from ...models import AUTO_MODEL, AUTO_MODELS, choose_model, find_model
-from ..display import BatchSummary, Display
+from ..display import BatchSummary, Display, estimate_remaining_seconds
 from ..load_workflow import load_workflow
 from ..manage_models import pull_missing_model
 from ..program_name import insert_program_name
@@ -55,10 +55,12 @@ class _JobRunner:
         self.summary = BatchSummary(len(self.jobs))
 
     def run(self) -> int:
-        started, exit_code = time.monotonic(), 0
+        started, exit_code, computing = time.monotonic(), 0, 0.0
         try:
             for number, job in enumerate(self.jobs, 1):
-                self.display.start_job(number, len(self.jobs), str(job.source))
+                done, job_started = self.summary.done, time.monotonic()
+                left = estimate_remaining_seconds(done, done + len(self.jobs) - number + 1, computing)
+                self.display.start_job(number, len(self.jobs), str(job.source), left)
                 try:
                     for path in self._run_job(job):
                         self.print_path(path)
@@ -68,6 +70,8 @@ class _JobRunner:
                     self.summary.failed[str(job.source)] = insert_program_name(error)
                     self.display.show_error(insert_program_name(f"Error: {error}"))
                     exit_code = max(exit_code, error.exit_code)
+                if self.summary.done > done:  # kept results take no time
+                    computing += time.monotonic() - job_started
         finally:
             self.summary.seconds = time.monotonic() - started
             if len(self.jobs) > 1:
