@@ -281,7 +281,7 @@ class _AudioCollector:
         self.is_done = False
         self._stream = stream
         self._window = window
-        self._resampler = av.AudioResampler(format="flt")
+        self._resampler = av.AudioResampler(format="fltp")  # as ComfyUI: what is so already keeps its times
         self._chunks: list[FloatArray] = []
 
     def add_packet(self, packet: Packet[Any]) -> None:

@@ -3,10 +3,8 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from math import log10, sqrt
-from typing import cast
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ...media import Floats
@@ -83,12 +81,12 @@ def measure_spectrum(enlargement: Enlargement) -> Spectrum:
 
 def _compute_power(rows: Callable[[int, int], Floats], width: int, height: int, block: int) -> Power:
     """Return the mean square of luma per ring of frequency: entry k holds the waves of k periods per block."""
-    window = torch.outer(*[torch.hann_window(block, periodic=block > 1)] * 2)
-    energy = float(window.double().square().sum())
+    window = np.outer(*[_make_hann_window(block)] * 2)
+    energy = float(np.square(window, dtype=np.float64).sum())
     total: Power = np.zeros((block, block // 2 + 1))
     lefts, tops = _find_block_starts(width, block), _find_block_starts(height, block)
     for top in tops:
-        strip = torch.as_tensor(rows(top, top + block))
+        strip = rows(top, top + block)
         for left in lefts:
             total += _compute_periodogram(strip[:, left : left + block], window)
     total /= len(lefts) * len(tops) * block**2 * energy
@@ -98,10 +96,22 @@ def _compute_power(rows: Callable[[int, int], Floats], width: int, height: int, 
     return np.bincount(ring.ravel(), total.ravel(), minlength=block // 2 + 1).astype(np.float64)
 
 
-def _compute_periodogram(piece: torch.Tensor, window: torch.Tensor) -> Power:
-    level = (piece * window).sum() / window.sum()
-    spectrum = cast(torch.Tensor, torch.fft.rfft2((piece - level) * window))  # pyright: ignore[reportUnknownMemberType]
-    return np.asarray(spectrum.abs().square().numpy(), np.float64)
+def _make_hann_window(length: int) -> Floats:
+    """Return one period of the window, (length,) float32; the window of one sample is 1."""
+    if length == 1:
+        return np.ones(1, np.float32)
+    return (0.5 - 0.5 * np.cos(2 * np.pi / length * np.arange(length))).astype(np.float32)
+
+
+def _compute_periodogram(piece: Floats, window: Floats) -> Power:
+    """Return |F|^2 of one block, (block, block // 2 + 1) float64.
+
+    NumPy's transform runs in the calling thread. With torch's, four processes that measured at the same time on two
+    cores waited for one another's worker threads without end.
+    """
+    level = np.float32((piece * window).sum(dtype=np.float64) / window.sum(dtype=np.float64))
+    spectrum = np.fft.rfft2((piece - level) * window)
+    return np.square(np.abs(spectrum), dtype=np.float64)
 
 
 def _find_block_starts(length: int, block: int) -> list[int]:
