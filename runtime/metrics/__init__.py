@@ -30,12 +30,13 @@ if TYPE_CHECKING:
     from .batch_metrics import draw_batch_diff_maps, draw_video_heat_map, measure_artifact_report, measure_batch_drift
     from .choices import AUTO_COLORMAP, COLORMAPS, DIFF_KINDS, DRIFT_MODES, MAP_SIZES, DriftMode
     from .colormaps import draw_legend, round_up
+    from .degradation import Degradation
     from .delta_e import ciede2000, lab_from_linear
     from .diff_map import draw_map, measure_difference
     from .drift import LOW_FREQUENCY_SIGMA, Drift, describe_drift, low_pass, measure_drift
     from .external_scores.score_runner import ScoreRunner
     from .external_scores.score_table import SCORE_KEYS_TEXT, SCORES, Score, ScoreResults, parse_scores
-    from .fidelity import Degradation, Fidelity, measure_fidelity
+    from .fidelity import Fidelity, measure_fidelity
     from .image_kind import KINDS, classify_image
     from .metric_table import (
         ARTIFACT_METRICS,

@@ -284,7 +284,7 @@ def test_a_fault_of_a_part_is_named_with_its_place(kind: str, word: str, strengt
 
 def test_a_perfect_result_passes() -> None:
     """True originals against their own reduction, which the report used to call halos and sharpening."""
-    from upscale8k.runtime.metrics.fidelity import Degradation
+    from upscale8k.runtime.metrics.degradation import Degradation
 
     for name in ("astronaut", "coffee", "chelsea", "grass"):
         image = np.asarray(getattr(data, name)(), np.float32) / 255

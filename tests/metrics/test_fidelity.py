@@ -6,8 +6,9 @@ import pytest
 from skimage import data
 from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 from upscale8k.runtime.errors import WorkflowError
+from upscale8k.runtime.metrics.degradation import Degradation
 from upscale8k.runtime.metrics.delta_e import ciede2000, lab_from_srgb
-from upscale8k.runtime.metrics.fidelity import Degradation, measure_fidelity
+from upscale8k.runtime.metrics.fidelity import measure_fidelity
 
 
 @pytest.fixture(scope="module")
