@@ -19,6 +19,7 @@ import tempfile
 import time
 import traceback
 from collections.abc import Callable, Iterator
+from contextlib import redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from pathlib import Path
@@ -32,7 +33,8 @@ from runtime.bootstrap import load_pack  # noqa: E402
 
 load_pack()  # takes the checkout off the path, where its packages would be found twice
 sys.path.append(str(ROOT))
-from upscale8k.runtime.errors import Upscale8KError  # noqa: E402
+from upscale8k.runtime.cli import main as main_of_program  # noqa: E402
+from upscale8k.runtime.errors import Cancelled, Upscale8KError  # noqa: E402
 from upscale8k.runtime.file_lock import OutputLocked  # noqa: E402
 from upscale8k.runtime.images.read import read_image_file  # noqa: E402
 from upscale8k.runtime.images.sequence_frames import make_frame_writer  # noqa: E402
@@ -42,7 +44,7 @@ from upscale8k.runtime.video.read.video_reader import open_video  # noqa: E402
 from upscale8k.runtime.video.sequence.write import SequenceSettings, write_sequence  # noqa: E402
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video  # noqa: E402
 
-from tests.video.helpers import Seen, frame_hashes, make_source, video  # noqa: E402
+from tests.video.helpers import Seen, frame_hashes, frame_times, make_source, video  # noqa: E402
 
 REFUSED, STOPPED, TRACEBACK, HUNG = 3, 4, 9, -signal.SIGALRM
 _EVENTS = {"os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "os.truncate"}
@@ -114,6 +116,21 @@ def make_jobs(source: Path) -> list[Job]:
     return [make_video_job("mp4"), make_video_job("mkv"), make_video_job("mov", 0.01), frames, *images]
 
 
+def make_command(source: Path) -> Job:
+    """The whole program: ``upscale`` of a video, in the process of the try."""
+
+    def write(folder: Path) -> None:
+        arguments = ["upscale", str(source), "-o", str(folder / "o.mp4"), "--to", "2x", "--backend", "null", "--device", "cpu"]
+        with (Path(os.devnull)).open("w") as nowhere, redirect_stderr(nowhere), redirect_stdout(nowhere):
+            code = main_of_program(arguments)
+        if code == Cancelled.exit_code:
+            raise KeyboardInterrupt
+        if code:
+            raise RuntimeError(f"exit code {code}")
+
+    return Job("command", write, lambda folder: frame_hashes(folder / "o.mp4"), 1)
+
+
 def run_forked(work: Callable[[], object]) -> int:
     """Start ``work`` in a child; return its process id."""
     sys.stdout.flush()
@@ -123,17 +140,26 @@ def run_forked(work: Callable[[], object]) -> int:
     signal.alarm(_LIMIT_SECONDS)
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    code = STOPPED
+    try:
+        code = work_to_exit_code(work)
+    except KeyboardInterrupt:  # one of ten, while the first is handled
+        code = STOPPED
+    finally:
+        os._exit(code)
+
+
+def work_to_exit_code(work: Callable[[], object]) -> int:
     try:
         work()
-        code = 0
     except Upscale8KError:
-        code = REFUSED
+        return REFUSED
     except KeyboardInterrupt:
-        code = STOPPED
+        return STOPPED
     except BaseException:
         traceback.print_exc()
-        code = TRACEBACK
-    os._exit(code)
+        return TRACEBACK
+    return 0
 
 
 def wait(child: int) -> int:
@@ -247,24 +273,29 @@ def run_size_limits(tally: Tally, jobs: list[Job], tries: int) -> None:
                 tally.check(f"{job.name}, files of at most {limit} bytes", problem or check_after(job, folder, expected))
 
 
-def run_signals(tally: Tally, job: Job, tries: int, chance: random.Random) -> None:
+def run_signals(tally: Tally, jobs: list[Job], tries: int, chance: random.Random) -> None:
     stories: list[list[signal.Signals]] = [
         [signal.SIGTERM],
         [signal.SIGINT],
         [signal.SIGINT] * 2,
+        [signal.SIGINT] * 10,
+        [signal.SIGTERM] * 3,
+        [signal.SIGTERM, signal.SIGINT],
         [signal.SIGHUP],
         [signal.SIGSTOP, signal.SIGCONT],
+        [signal.SIGSTOP, signal.SIGCONT, signal.SIGINT],
         [signal.SIGKILL],
         [signal.SIGTERM, signal.SIGKILL],
     ]
-    expected, _ = write_once(job)
+    results = [write_once(job)[0] for job in jobs]
     for number in range(tries):
-        story = stories[number % len(stories)]
+        story, job, expected = stories[number % len(stories)], jobs[number % len(jobs)], results[number % len(jobs)]
         with tempfile.TemporaryDirectory() as place:
             child = run_forked(lambda folder=Path(place): job.write(folder))
             time.sleep(chance.uniform(0.01, 0.3))
             for each in story:
-                os.kill(child, each)
+                with suppress(ProcessLookupError):
+                    os.kill(child, each)
                 time.sleep(0.005)
             status = wait(child)
             problem = f"ended with {status}" if status in (TRACEBACK, REFUSED, HUNG) or status in (-11, -6, -7) else ""
@@ -273,30 +304,43 @@ def run_signals(tally: Tally, job: Job, tries: int, chance: random.Random) -> No
 
 
 def run_flips(tally: Tally, jobs: list[Job], source: Path, tries: int, chance: random.Random) -> None:
-    """Change bytes of images and videos: read, or refused in a sentence; no other error, no signal, no hang."""
+    """Change bytes of images and videos: read, or refused in a sentence; no other error, no signal, no hang.
+
+    Every fourth video is written anew, too: with all its frames, or a message about those that are missing.
+    """
     with tempfile.TemporaryDirectory() as place:
         folder = Path(place)
         for job in jobs:
             wait(run_forked(lambda job=job: job.write(folder)))
         shutil.copy(source, folder / "source.mkv")
         originals = {path: path.read_bytes() for path in sorted(folder.iterdir())}
+        frames = {path: compute(lambda path=path: len(frame_times(path))) for path in originals if path.suffix[:2] == ".m"}
         for number in range(tries):
             path = list(originals)[number % len(originals)]
             data = bytearray(originals[path])
             for _ in range(chance.choice((1, 4, 30))):
                 data[chance.randrange(len(data))] = chance.randrange(256)
             path.write_bytes(data[: chance.randrange(len(data))] if chance.random() < 0.2 else data)
-            is_video = path.suffix in (".mp4", ".mkv", ".mov")
-            work = (
-                (lambda path=path: [frame.pts for frame in open_video(path).open()])
-                if is_video
-                else (lambda path=path: read_image_file(path))
-            )
+            if path.suffix not in (".mp4", ".mkv", ".mov"):
+                work: Callable[[], object] = lambda path=path: read_image_file(path)  # noqa: E731
+            elif number % 4:
+                work = lambda path=path: [frame.pts for frame in open_video(path).open()]  # noqa: E731
+            else:
+                work = lambda path=path: write_damaged(path, frames[path])  # noqa: E731
             status = wait(run_forked(work))
             tally.check(
                 f"{path.name} with changed bytes, try {number}", "" if status in (0, REFUSED) else f"ended with {status}"
             )
             path.write_bytes(originals[path])
+
+
+def write_damaged(path: Path, frames: int) -> None:
+    seen = Seen()
+    with tempfile.TemporaryDirectory() as place:
+        out = Path(place) / "o.mkv"
+        write_video(open_video(path), out, VideoWriteSettings("h264", "mkv", 8, preset="ultrafast"), seen)
+        if not seen.messages and len(frame_times(out)) != frames:
+            raise AssertionError(f"{len(frame_times(out))} of {frames} frames, and nothing is said")
 
 
 def run_parallel(tally: Tally, tries: int) -> None:
@@ -327,24 +371,66 @@ def run_parallel(tally: Tally, tries: int) -> None:
             tally.check(f"six runs at once, {name}, try {number}", problem)
 
 
+class Watched(Seen):
+    """Remembers the memory of the process at its 500th frame."""
+
+    early_bytes = 0
+
+    def advance(self, frames: int = 1) -> None:
+        super().advance(frames)
+        if not self.early_bytes and self.frames >= 500:
+            self.early_bytes = measure_peak_bytes()
+
+
+def measure_peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
+def run_soak(tally: Tally, frames: int) -> None:
+    """Write long videos and a long sequence: memory and open files stay what they were at the 500th frame."""
+    sequence = SequenceSettings(make_frame_writer({}))
+    writers: dict[str, Callable[[Path, Seen], object]] = {
+        "sequence": lambda folder, seen: write_sequence(video(frames), folder / "f_%05d.png", sequence, seen),
+    }
+    for codec, suffix in (("h264", "mp4"), ("ffv1", "mkv"), ("h264", "mov")):
+        settings = VideoWriteSettings(codec, suffix, 8, preset="ultrafast" * (codec == "h264"))  # type: ignore[arg-type]
+        writers[f"{codec} in {suffix}"] = lambda folder, seen, settings=settings: write_video(
+            video(frames), folder / f"o.{settings.container}", settings, seen
+        )
+    for name, write in writers.items():
+        with tempfile.TemporaryDirectory() as place:
+
+            def soak(write: Callable[[Path, Seen], object] = write, folder: Path = Path(place)) -> tuple[int, int]:
+                signal.alarm(20 * _LIMIT_SECONDS)
+                seen = Watched()
+                write(folder, seen)
+                return seen.frames, measure_peak_bytes() - seen.early_bytes
+
+            answer = compute(soak)
+            fine = isinstance(answer, tuple) and answer[0] == frames and answer[1] < 32 << 20
+            tally.check(f"{frames} frames, {name}", "" if fine else f"(frames, bytes more than at frame 500): {answer}")
+
+
 def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tries", type=int, default=200, help="tries of each kind and writer at most (default 200)")
     parser.add_argument("--seed", type=int, default=8, help="of the times of signals and of the changed bytes (default 8)")
-    parser.add_argument("--only", default="kill,full,size,signals,flips,parallel", help="kinds of faults, by commas")
+    parser.add_argument("--only", default="kill,full,size,signals,commands,flips,parallel,soak", help="kinds of faults, by commas")
     options = parser.parse_args(arguments)
     tries, chance, total = options.tries, random.Random(options.seed), Tally()
     with tempfile.TemporaryDirectory() as place:
         source = Path(place) / "source.mkv"
         wait(run_forked(lambda: make_source(source, seconds=1, text=None)))
-        jobs = make_jobs(source)
+        jobs, command = make_jobs(source), make_command(source)
         errors = {"ENOSPC": make_error(errno.ENOSPC), "EIO": make_error(errno.EIO)}
         campaigns: dict[str, Callable[[Tally], None]] = {
             "kill": lambda tally: run_faults(tally, jobs, tries, {"kill": kill}),
             "full": lambda tally: run_faults(tally, jobs, min(tries, 40), errors),
             "size": lambda tally: run_size_limits(tally, jobs, min(tries, 25)),
-            "signals": lambda tally: run_signals(tally, jobs[2], tries, chance),
+            "signals": lambda tally: run_signals(tally, jobs[2:4], tries, chance),
+            "commands": lambda tally: run_signals(tally, [command], tries // 10, chance),
             "flips": lambda tally: run_flips(tally, jobs, source, tries * 10, chance),
+            "soak": lambda tally: run_soak(tally, 2000 if tries > 1 else 510),
             "parallel": lambda tally: run_parallel(tally, max(2, tries // 10)),
         }
         for name in options.only.split(","):

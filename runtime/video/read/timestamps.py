@@ -129,7 +129,7 @@ def shift_packet(packet: Packet[Any], seconds: Fraction) -> None:
 
 _STEP_TOLERANCE = Fraction(1, 4)
 """Fraction of a step by which it may deviate: Matroska rounds to milliseconds."""
-_MIN_EVEN_RATIO = 20
+_MIN_EVEN_RATIO = 6
 
 
 @dataclass
