@@ -338,7 +338,9 @@ def write_damaged(path: Path, frames: int) -> None:
     seen = Seen()
     with tempfile.TemporaryDirectory() as place:
         out = Path(place) / "o.mkv"
-        write_video(open_video(path), out, VideoWriteSettings("h264", "mkv", 8, preset="ultrafast"), seen)
+        write_video(
+            open_video(path, on_message=seen.message), out, VideoWriteSettings("h264", "mkv", 8, preset="ultrafast"), seen
+        )
         if not seen.messages and len(frame_times(out)) != frames:
             raise AssertionError(f"{len(frame_times(out))} of {frames} frames, and nothing is said")
 
@@ -415,7 +417,9 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--tries", type=int, default=200, help="tries of each kind and writer at most (default 200)")
     parser.add_argument("--seed", type=int, default=8, help="of the times of signals and of the changed bytes (default 8)")
-    parser.add_argument("--only", default="kill,full,size,signals,commands,flips,parallel,soak", help="kinds of faults, by commas")
+    parser.add_argument(
+        "--only", default="kill,full,size,signals,commands,flips,parallel,soak", help="kinds of faults, by commas"
+    )
     options = parser.parse_args(arguments)
     tries, chance, total = options.tries, random.Random(options.seed), Tally()
     with tempfile.TemporaryDirectory() as place:
