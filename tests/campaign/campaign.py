@@ -25,6 +25,7 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import av
 import numpy as np
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -44,9 +45,10 @@ from upscale8k.runtime.video.read.video_reader import open_video  # noqa: E402
 from upscale8k.runtime.video.sequence.write import SequenceSettings, write_sequence  # noqa: E402
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video  # noqa: E402
 
+from tests.campaign import odd_audio  # noqa: E402
 from tests.video.helpers import Seen, frame_hashes, frame_times, make_source, video  # noqa: E402
 
-REFUSED, STOPPED, TRACEBACK, HUNG = 3, 4, 9, -signal.SIGALRM
+REFUSED, STOPPED, NOT_MADE, TRACEBACK, HUNG = 3, 4, 5, 9, -signal.SIGALRM
 _EVENTS = {"os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "os.truncate"}
 _TEMP_NAME = re.compile(r"\.\d{10}\.part$")
 _FRAMES, _LIMIT_SECONDS = 12, 30
@@ -291,7 +293,7 @@ def run_signals(tally: Tally, jobs: list[Job], tries: int, chance: random.Random
     for number in range(tries):
         story, job, expected = stories[number % len(stories)], jobs[number % len(jobs)], results[number % len(jobs)]
         with tempfile.TemporaryDirectory() as place:
-            child = run_forked(lambda folder=Path(place): job.write(folder))
+            child = run_forked(lambda job=job, folder=Path(place): job.write(folder))
             time.sleep(chance.uniform(0.01, 0.3))
             for each in story:
                 with suppress(ProcessLookupError):
@@ -373,6 +375,36 @@ def run_parallel(tally: Tally, tries: int) -> None:
             tally.check(f"six runs at once, {name}, try {number}", problem)
 
 
+def run_audio(tally: Tally, tries: int, chance: random.Random) -> None:
+    """Write videos with odd sound: all of it, or a message about what is missing, or a refusal; no signal and no traceback."""
+    for case in odd_audio.iterate_cases(chance):
+        if tally.tried >= tries:
+            return
+        with tempfile.TemporaryDirectory() as place:
+            source, out, seed = Path(place) / f"in.{case.suffix}", Path(place) / f"o.{case.target}", chance.random()
+
+            def try_to_make(case: odd_audio.AudioCase = case, source: Path = source, seed: float = seed) -> None:
+                try:
+                    odd_audio.make(case, source, random.Random(seed))
+                except (av.error.FFmpegError, ValueError):
+                    os._exit(NOT_MADE)
+
+            if wait(run_forked(try_to_make)) == 0:
+                status = wait(run_forked(lambda case=case, source=source, out=out: write_odd_audio(case, source, out)))
+                tally.check(str(case), "" if status in (0, REFUSED) else f"ended with {status}")
+
+
+def write_odd_audio(case: odd_audio.AudioCase, source: Path, out: Path) -> None:
+    codec, seen = ("vp9" if case.target == "webm" else "h264"), Seen()
+    settings = VideoWriteSettings(codec, case.target, 8, preset="" if codec == "vp9" else "ultrafast")  # type: ignore[arg-type]
+    write_video(video(6, source=source, audio_streams=1), out, settings, seen)
+    if case.damage not in ("none", "order") or seen.messages:
+        return
+    (channels, seconds), (expected_channels, expected_seconds) = odd_audio.measure(out), odd_audio.measure(source)
+    if channels != expected_channels or abs(seconds - expected_seconds) > 0.1:
+        raise AssertionError(f"{channels} channels, {seconds} s of {expected_channels}, {expected_seconds} s; nothing is said")
+
+
 class Watched(Seen):
     """Remembers the memory of the process at its 500th frame."""
 
@@ -418,7 +450,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--tries", type=int, default=200, help="tries of each kind and writer at most (default 200)")
     parser.add_argument("--seed", type=int, default=8, help="of the times of signals and of the changed bytes (default 8)")
     parser.add_argument(
-        "--only", default="kill,full,size,signals,commands,flips,parallel,soak", help="kinds of faults, by commas"
+        "--only", default="kill,full,size,signals,commands,flips,audio,parallel,soak", help="kinds of faults, by commas"
     )
     options = parser.parse_args(arguments)
     tries, chance, total = options.tries, random.Random(options.seed), Tally()
@@ -434,6 +466,7 @@ def main(arguments: list[str] | None = None) -> int:
             "signals": lambda tally: run_signals(tally, jobs[2:4], tries, chance),
             "commands": lambda tally: run_signals(tally, [command], tries // 10, chance),
             "flips": lambda tally: run_flips(tally, jobs, source, tries * 10, chance),
+            "audio": lambda tally: run_audio(tally, tries * 5, chance),
             "soak": lambda tally: run_soak(tally, 2000 if tries > 1 else 510),
             "parallel": lambda tally: run_parallel(tally, max(2, tries // 10)),
         }
