@@ -11,7 +11,9 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="forks and sends
 
 
 def run(*arguments: str) -> str:
-    done = subprocess.run([sys.executable, str(CAMPAIGN), *arguments], capture_output=True, text=True, check=False, timeout=3600)
+    done = subprocess.run(
+        [sys.executable, str(CAMPAIGN), *arguments], capture_output=True, text=True, check=False, timeout=3600
+    )
     assert done.returncode == 0, done.stdout + done.stderr[-3000:]
     return done.stdout
 
