@@ -25,6 +25,7 @@ if TYPE_CHECKING:
         DeviceFrame,
         DeviceImage,
         Frame,
+        FrameNumber,
         MasteringDisplay,
         PlaneLayout,
         Samples,

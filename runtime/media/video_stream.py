@@ -172,6 +172,24 @@ class DeviceFrame(Frame):
         return self.image.size
 
 
+class FrameNumber(int):
+    """The number of a frame to begin with, and the times that an earlier run saw: a reader finds the frame by them.
+
+    A number without times is found by counting, which a damaged packet before it would mislead.
+    """
+
+    seconds_before: Fraction
+    """Of the frame before it."""
+    seconds: Fraction
+
+    @classmethod
+    def at(cls, number: int, seconds_before: Fraction, seconds: Fraction) -> FrameNumber:
+        """Return ``number`` with the times of the frame before it and its own."""
+        found = cls(number)
+        found.seconds_before, found.seconds = seconds_before, seconds
+        return found
+
+
 @dataclass(frozen=True, eq=False)
 class VideoStream:
     """A recipe for frames: ``open()`` decodes from the beginning each time; closing the iterator stops its threads."""

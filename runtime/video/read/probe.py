@@ -87,7 +87,7 @@ def is_interlaced(path: Path) -> bool:
             if probe_index and duration:
                 start_time = Fraction(container.start_time or 0, av.time_base)
                 _try_seek(container, int((start_time + duration * probe_index / _INTERLACE_PROBES) * av.time_base))
-            if any(frame.interlaced_frame for frame in _decode_first_frames(path, container, stream, _FRAMES_PER_PROBE)):
+            if any(frame.interlaced_frame for frame in decode_first_frames(path, container, stream, _FRAMES_PER_PROBE)):
                 return True
     return False
 
@@ -96,7 +96,7 @@ def probe(path: Path) -> ProbedVideo:
     """Return everything about a video that its header and first frame tell. Raises as ``read_video_info`` does."""
     with open_container(path) as container:
         stream = select_video_stream(container, path)
-        frame = next(iter(_decode_first_frames(path, container, stream, 1)), None)
+        frame = next(iter(decode_first_frames(path, container, stream, 1)), None)
         if frame is None:
             raise make_undecodable_error(path, f"none of its frames can be decoded ({stream.codec_context.name})")
         decoded_format = _require_pixel_format(path, frame)
@@ -224,7 +224,7 @@ def _estimate_frame_count(
     return count, "duration"
 
 
-def _decode_first_frames(path: Path, container: InputContainer, stream: VideoStream, count: int) -> list[av.VideoFrame]:
+def decode_first_frames(path: Path, container: InputContainer, stream: VideoStream, count: int) -> list[av.VideoFrame]:
     """Decode up to ``count`` frames from the container's position, skipping packets that do not decode."""
     frames: list[av.VideoFrame] = []
     packet_iterator = demux_packets(container, stream)

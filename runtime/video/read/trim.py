@@ -1,5 +1,7 @@
 """Select a range of frames, and describe the video that they form."""
 
+from __future__ import annotations
+
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -32,6 +34,11 @@ class TrimRange:
     def pts_shift(self) -> int:
         """Ticks to subtract from every time."""
         return self.zero_pts if self.first_pts is None else self.first_pts
+
+    def skip(self, count: int) -> TrimRange:
+        """Return the range from its frame number ``count`` on, for frames that begin there."""
+        left = None if self.frame_cap is None else max(0, self.frame_cap - count)
+        return replace(self, first_pts=None, frame_cap=left)
 
 
 def resolve_trim_range(

@@ -16,6 +16,7 @@ from ...media import PREFETCH_BYTES, Frame, Samples, Size, VideoStream, prefetch
 from ...progress import OnMessage
 from ..color.yuv_to_rgb import YuvToRgb
 from .frame_decoder import decode_frames, deinterlace_frames
+from .frame_position import FramePosition, PositionUnknown, find_frame
 from .probe import ProbedVideo, is_interlaced, probe, resolve_frame_color
 from .timestamps import DecodeIssues, TimedFrame, fix_timestamps
 from .trim import TrimRange, resolve_trim_range, trim, trimmed_info
@@ -116,15 +117,35 @@ def _read_frames(
 ) -> Iterator[Frame | str]:
     """Yield the selected frames from ``first_frame`` on, then a message for every issue.
 
-    Frames before ``first_frame`` are decoded but not converted.
+    Of the frames before it only those since the last key frame are decoded, or all of them where the file's times do not tell
+    its position; none is converted.
     """
-    issues, position = DecodeIssues(), _ReadPosition(probed, expects_progressive=deinterlace == "refuse")
+    if first_frame:
+        try:
+            jump = find_frame(probed, trim_range, first_frame)
+            yield from _read_frames_from(probed, trim_range, deinterlace, first_frame, jump)
+            return
+        except PositionUnknown as reason:
+            yield f"{probed.path.name}: {reason}, so the {first_frame} frames before are decoded again."
+    yield from _read_frames_from(probed, trim_range, deinterlace, first_frame, None)
+
+
+def _read_frames_from(
+    probed: ProbedVideo, trim_range: TrimRange, deinterlace: DeinterlaceMode, first_frame: int, jump: FramePosition | None
+) -> Iterator[Frame | str]:
+    """Do the same from the key frame before ``jump`` on. Raises ``PositionUnknown``, before the first frame, if it misleads."""
+    issues, count = DecodeIssues(), first_frame if jump else 0
+    position = _ReadPosition(probed, count, expects_progressive=deinterlace == "refuse")
     convert = _FrameConverter(probed, position)
-    count = 0
+    first_pts = jump.pts_before if jump else trim_range.first_pts
     try:
-        with closing(decode_frames(probed, trim_range.first_pts, issues)) as frames:
+        with closing(decode_frames(probed, first_pts, issues)) as frames:
             full_frames = deinterlace_frames(frames) if deinterlace == "bwdif" else frames
-            for timed_frame in trim(position.track_frames(_assign_timestamps(probed, full_frames, issues), issues), trim_range):
+            timed_frames = _assign_timestamps(probed, full_frames, issues)
+            if jump:
+                timed_frames = jump.check(timed_frames, trim_range, issues)
+            selection = trim_range.skip(first_frame) if jump else trim_range
+            for timed_frame in trim(position.track_frames(timed_frames, issues), selection):
                 count += 1
                 if count <= first_frame:
                     continue
@@ -149,10 +170,10 @@ def _assign_timestamps(probed: ProbedVideo, frames: Iterable[av.VideoFrame], iss
 class _ReadPosition:
     """The position of the reader, for error messages."""
 
-    def __init__(self, probed: ProbedVideo, *, expects_progressive: bool) -> None:
+    def __init__(self, probed: ProbedVideo, frame_number: int, *, expects_progressive: bool) -> None:
         self._probed = probed
         self._expects_progressive = expects_progressive
-        self._frame_number = 0
+        self._frame_number = frame_number
         self._seconds = self._end_seconds = probed.start_time
 
     def __str__(self) -> str:

@@ -1,8 +1,9 @@
 """Write a video as an image sequence, and resume an interrupted run.
 
 While images are missing, a file ``NAME.unfinished`` is beside them (``frame_#.png.unfinished`` for ``frame_%05d.png``). Its
-first line holds the settings, and every other the length of one finished image, in order: a run with the same settings resumes
-after them, any other starts anew with a message. A ``.lock`` beside it keeps a second run out.
+first line holds the settings, and every other the length of one finished image and when its frame begins and ends, in order: a
+run with the same settings resumes after them, any other starts anew with a message. A ``.lock`` beside it keeps a second run
+out.
 """
 
 from __future__ import annotations
@@ -10,8 +11,10 @@ from __future__ import annotations
 import json
 import os
 import re
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import takewhile
@@ -22,7 +25,7 @@ from ...atomic_write import atomic_write
 from ...errors import MediaError, OutputError
 from ...file_lock import OutputLocked, exclusive_lock
 from ...hardware import count_usable_cores
-from ...media import BoundedQueue, Frame, Samples, Size, VideoInfo, VideoStream
+from ...media import BoundedQueue, Frame, FrameNumber, Samples, Size, VideoInfo, VideoStream
 from ...progress import Progress
 from ..write.disk_space import SequenceSpaceMonitor, check_sequence_space, translate_write_errors
 from ..write.journal import SOURCE_KEY, UnfinishedOutput
@@ -91,11 +94,12 @@ def _write_missing_images(
     if missing:
         check_sequence_space(folder, suffix, stream.info.size, depth, missing, progress.message)
     check_space = SequenceSpaceMonitor(folder, missing, progress.message)
-    with _ImageWriterPool(write_image, depth) as writers, stream.frames(state.count) as frames:
+    with _ImageWriterPool(write_image, depth) as writers, stream.frames(state.next_frame) as frames:
         try:
             for number, frame in enumerate(frames, state.count):
                 _check_frame_size(frame, stream.info, number)
                 timing_check.add(frame)
+                state.times.append((frame.seconds, frame.seconds + frame.duration * frame.time_base))
                 for written in writers.put(sequence.get_path(number), frame.pixels):
                     check_space(state.add(written))
                 progress.update(bytes=state.bytes)
@@ -216,13 +220,19 @@ class _SequenceState:
     def __init__(self, sequence: ImageSequence, job_settings: Mapping[str, Any], progress: Progress) -> None:
         self._sequence, self._job_settings, self._progress = sequence, dict(job_settings), progress
         self.count = self.bytes = 0
+        self.next_frame = 0
+        """The number of the next frame, with its time where that is known."""
+        self.times: deque[tuple[Fraction, Fraction]] = deque()
+        """Begin and end in seconds of the frames whose images are not recorded yet."""
 
     def __enter__(self) -> _SequenceState:
         old_settings, lengths = _read_state(self._sequence.state_path)
         kept = self._select_reusable(old_settings, lengths)
         self.count, self.bytes = len(kept), sum(kept)
+        lines = _read_lines(self._sequence.state_path)[1 : 1 + self.count]
+        self.next_frame = _parse_next_frame(self.count, lines[-1]) if kept else 0
         with atomic_write(self._sequence.state_path) as temp:
-            temp.write_text("\n".join([json.dumps(self._job_settings), *map(str, kept)]) + "\n", encoding="utf-8")
+            temp.write_text("\n".join([json.dumps(self._job_settings), *lines]) + "\n", encoding="utf-8")
         self._progress.update(resumed=self.count)
         self._progress.advance(self.count)
         return self
@@ -248,8 +258,9 @@ class _SequenceState:
     def add(self, path: Path) -> int:
         """Record the next finished image; return its length."""
         length = path.stat().st_size
+        begin, end = self.times.popleft()
         with self._sequence.state_path.open("a", encoding="utf-8") as file:
-            file.write(f"{length}\n")
+            file.write(f"{length} {begin} {end}\n")
             file.flush()
             os.fsync(file.fileno())
         self.count += 1
@@ -260,14 +271,29 @@ class _SequenceState:
 def _read_state(state: Path) -> tuple[dict[str, Any], list[int]]:
     """Return the settings and the lengths of the finished images."""
     try:
-        settings_line, *lengths = state.read_text(encoding="utf-8").split("\n")
+        settings_line, *lines = _read_lines(state)
         job_settings = json.loads(settings_line)
-    except (OSError, ValueError):
+    except ValueError:
         return {}, []
     if not isinstance(job_settings, dict):
         return {}, []
-    # An incomplete line does not end with a newline.
-    return cast("dict[str, Any]", job_settings), [int(length) for length in lengths[:-1] if length.isdecimal()]
+    lengths = [line.partition(" ")[0] for line in lines]
+    return cast("dict[str, Any]", job_settings), [int(length) for length in takewhile(str.isdecimal, lengths)]
+
+
+def _read_lines(state: Path) -> list[str]:
+    """Return the lines: the settings, then length, begin and end of each image; no times in those of earlier versions."""
+    try:
+        return state.read_text(encoding="utf-8").split("\n")[:-1]  # an incomplete line does not end with a newline
+    except (OSError, ValueError):
+        return []
+
+
+def _parse_next_frame(count: int, line: str) -> int:
+    with suppress(ValueError, ZeroDivisionError):
+        begin, end = map(Fraction, line.split(" ")[1:])
+        return FrameNumber.at(count, begin, end)
+    return count
 
 
 def _has_length(path: Path, length: int) -> bool:

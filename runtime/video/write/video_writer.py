@@ -14,7 +14,7 @@ import av
 from ...errors import MediaError, OutputError
 from ...file_lock import OutputLocked
 from ...hardware import reserve_gpu_memory
-from ...media import DeviceFrame, Frame, Size, VideoInfo, VideoStream
+from ...media import DeviceFrame, Frame, FrameNumber, Size, VideoInfo, VideoStream
 from ...progress import MessageLog, OnMessage, Progress
 from ..color.rgb_to_yuv import RgbToYuv, resolve_encoded_color
 from ..read.probe import is_same_file, take_file_snapshot
@@ -307,7 +307,7 @@ def _encode_missing_frames(
     with (
         reserve_gpu_memory(plan.encoding.gpu_bytes),
         SegmentWriter(plan, segment_folder, state.frame_count, len(segments), on_segment) as writer,
-        job.stream.frames(state.frame_count) as frames,
+        job.stream.frames(_get_next_frame(info, state)) as frames,
     ):
         for frame in frames:
             _check_frame(frame, info.size, job.path)
@@ -324,6 +324,15 @@ def _encode_missing_frames(
         raise MediaError(f"{(info.source or job.path).name} has no frames.", "Check it in a player.", path=info.source)
     segment_folder.mark_complete(frame_count)
     return JournalState(state.job_settings, tuple(segments), is_complete=True)
+
+
+def _get_next_frame(info: VideoInfo, state: JournalState) -> int:
+    """Return the number of the frame after the finished ones, with its time if the last one's duration tells it."""
+    last = state.segments[-1] if state.segments else None
+    if last is None or not last.duration:
+        return state.frame_count
+    end = last.pts[-1] + last.duration
+    return FrameNumber.at(state.frame_count, last.pts[-1] * info.time_base, end * info.time_base)
 
 
 def _pack_frame(frame: Frame, rgb_to_yuv: RgbToYuv, timestamps: _MonotonicTimestamps) -> PackedFrame:
