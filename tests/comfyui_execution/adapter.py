@@ -27,11 +27,11 @@ from upscale8k.runtime.comfyui.custom_nodes.stub_modules import install_stubs
 from upscale8k.runtime.graph.check import check_prompt
 from upscale8k.runtime.graph.execute.events import NodeCached, NodeEvent, NodeFailed, NodeFinished, NodeStarted
 from upscale8k.runtime.graph.execute.executor import execute_plan
-from upscale8k.runtime.graph.execute.node_cache import MemoryCache
 from upscale8k.runtime.graph.execute.plan import find_runnable_outputs, make_plan
 from upscale8k.runtime.host import LocalHost
 
 from ..comfyui.peer.tree import OBTAIN, tree, tree_problem
+from ..graph.memory_cache import MemoryCache
 
 
 def tests_of_comfyui() -> Path:

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 from upscale8k.runtime.graph.execute.events import NodeCached, NodeEvent
-from upscale8k.runtime.graph.execute.node_cache import MemoryCache
 
 from .classes import SHOW, Image, node, run, shown, started
+from .memory_cache import MemoryCache
 
 
 def cached(events: list[NodeEvent]) -> list[str]:
