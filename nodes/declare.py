@@ -26,6 +26,14 @@ TARGET_TOOLTIP = (
     "with its aspect ratio kept, turned for a portrait. A factor such as 4x multiplies both sides. A workflow file may also "
     "hold WIDTHxHEIGHT or 2.5x."
 )
+STRENGTH_TOOLTIP = (
+    "Share of the model in the result, 0 to 1 (default); the rest is a plain cubic enlargement of the source. Lower it when "
+    "the result looks too clean."
+)
+GRAIN_TOOLTIP = (
+    "Share of the source's own grain that is given back, 0 (default) to 1: the noise of the source is measured, and new noise "
+    "of the same spectrum and color is added. Each frame has its own, the same in every run."
+)
 FILENAME_TOOLTIP = (
     "File name below the output folder. %name% is the name of the source; %width%, %height%, %year%, %month%, %day%, %hour%, "
     "%minute% and %second% are filled in. A suffix such as .tiff selects the format."
@@ -168,5 +176,7 @@ def declare_upscale_inputs(source: str, source_input: Input) -> dict[str, Any]:
                 "Removes the color drift that a model adds. mean shifts the whole image; low-frequency corrects each area and "
                 "keeps the detail.",
             ),
+            "strength": float_input(1.0, 0.0, 1.0, 0.05, STRENGTH_TOOLTIP, advanced=True),
+            "grain": float_input(0.0, 0.0, 1.0, 0.05, GRAIN_TOOLTIP, advanced=True),
         },
     }

@@ -59,10 +59,22 @@ class TiledUpscale(Node):
         backend: str = "auto",
         settings: Any = None,
         color_fix: Any = "off",
+        strength: float = 1.0,
+        grain: float = 0.0,
     ) -> tuple[Any]:
         upscale.check_result_fits(image.shape, upscale_model, target)
         requested = upscale.TiledUpscaleSettings(
-            target, self.host.device(), tile, halo, batch, precision, reduce == LANCZOS_LINEAR, backend, color_fix
+            target,
+            self.host.device(),
+            tile,
+            halo,
+            batch,
+            precision,
+            reduce == LANCZOS_LINEAR,
+            backend,
+            color_fix,
+            strength,
+            grain,
         )
         upscale_settings = upscale.build_upscale_settings(requested, self.host.backend(), settings, upscale_model)
         return (

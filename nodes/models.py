@@ -6,14 +6,30 @@ from typing import Any, ClassVar
 
 from ..runtime import comfyui, models, trt
 from ..runtime.models import AUTO_MODELS, choose_model, find_model, list_selector_names
-from .declare import LARGEST_TILE, Node, bool_input, choice_input, declare_upscale_model, int_input, text_input, wire_input
+from .declare import (
+    LARGEST_TILE,
+    Node,
+    bool_input,
+    choice_input,
+    declare_upscale_model,
+    float_input,
+    int_input,
+    text_input,
+    wire_input,
+)
 from .validate import check, model_is_there
 
+NO_MODEL = "none"
 MODEL_TOOLTIP = (
     "realesrgan-x4plus for photographs, realesrgan-x4plus-anime for drawings, realesr-animevideov3 for speed. auto looks at "
     "the connected image or video and chooses, x4plus when unsure; auto fast chooses a fast model. "
     "`python -m runtime models` lists more models to pull."
 )
+SECOND_TOOLTIP = (
+    "A model of the same architecture whose weights are mixed in, for a look between both: realesr-general-wdn-x4v3 beside "
+    "realesr-general-x4v3 denoises less. none (default) mixes nothing."
+)
+SECOND_WEIGHT_TOOLTIP = "Share of the second model, 0 to 1: 0 is the first alone, 1 the second alone."
 PRECISION_TOOLTIP = "auto is fp16 where the model is safe in it, else fp32."
 TILE_TOOLTIP = "Largest tile of the engine in source pixels, without halo; Tiled Upscale then uses this tile."
 STATIC_TOOLTIP = "Build for exactly this tile size; can be slightly faster. Models with windows (SwinIR) always are."
@@ -52,26 +68,39 @@ class UpscaleModelNode(Node):
             "optional": {
                 "image": wire_input("IMAGE", "What auto looks at: the image to upscale."),
                 "video": wire_input("VIDEO", "What auto looks at: five frames of the video to upscale."),
+                "second_model": choice_input([NO_MODEL, *names[: -len(AUTO_MODELS)]], NO_MODEL, SECOND_TOOLTIP, advanced=True),
+                "second_weight": float_input(0.5, 0.0, 1.0, 0.05, SECOND_WEIGHT_TOOLTIP, advanced=True),
             },
         }
 
     @classmethod
-    def VALIDATE_INPUTS(cls, model: str) -> bool | str:
+    def VALIDATE_INPUTS(cls, model: str, second_model: str = NO_MODEL) -> bool | str:
+        if second_model != NO_MODEL and (answer := model_is_there(cls.host, second_model)) is not True:
+            return answer
         if model in AUTO_MODELS:
             return check(lambda: choose_model("photograph", model, cls.host.model_folders()))
         return model_is_there(cls.host, model)
 
     @classmethod
-    def IS_CHANGED(cls, model: str, **_: Any) -> str:
+    def IS_CHANGED(cls, model: str, second_model: str = NO_MODEL, **_: Any) -> str:
         if model in AUTO_MODELS:  # the chosen model depends on which are there
             return " ".join(list_selector_names(cls.host.model_folders()))
-        path = find_model(model, cls.host.model_folders()).path
-        return f"{path}:{path.stat().st_mtime_ns}"
+        names = [model] if second_model == NO_MODEL else [model, second_model]
+        paths = [find_model(name, cls.host.model_folders()).path for name in names]
+        return " ".join(f"{path}:{path.stat().st_mtime_ns}" for path in paths)
 
-    def run(self, model: str, image: Any = None, video: Any = None) -> tuple[Any]:
+    def run(
+        self, model: str, image: Any = None, video: Any = None, second_model: str = NO_MODEL, second_weight: float = 0.5
+    ) -> tuple[Any]:
         if model in AUTO_MODELS:
             model = self._choose(model, image, video)
-        return (self.host.register_model(models.load_model(find_model(model, self.host.model_folders()))),)
+        loaded = self._load(model)
+        if second_model != NO_MODEL:
+            loaded = models.interpolate_models(loaded, self._load(second_model), second_weight)
+        return (self.host.register_model(loaded),)
+
+    def _load(self, name: str) -> Any:
+        return models.load_model(find_model(name, self.host.model_folders()))
 
     def _choose(self, mode: str, image: Any, video: Any) -> str:
         kind = comfyui.classify_source(image, video)

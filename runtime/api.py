@@ -130,6 +130,10 @@ class UpscaleOptions:
     tile: int = 0
     """Side in source pixels; 0 is automatic."""
     color_fix: ColorFix = "off"
+    strength: float = 1.0
+    """Share of the model in the result, 0 to 1; the rest is a plain enlargement."""
+    grain: float = 0.0
+    """Share of the source's own grain that is given back, 0 to 1."""
     models_dirs: Sequence[PathLike] = ()
     overwrite: bool = False
     """Replace existing files whose names were not given."""
@@ -150,7 +154,7 @@ def _upscale_files(sources: Sequence[PathLike], result: PathLike | None, options
     node = {job.workflow: "TiledUpscale" if job.workflow == "image_any.json" else "TiledUpscaleVideo" for job in jobs}
 
     def choose(workflow: str) -> JobOptions:
-        inputs = {"precision": options.precision, "color_fix": options.color_fix}
+        inputs = {name: getattr(options, name) for name in ("precision", "color_fix", "strength", "grain")}
         more = {f"{node[workflow]}.{name}": value for name, value in inputs.items()} | dict(options.settings or {})
         return JobOptions(options.to, options.model, tile=options.tile, settings=_format_settings(more))
 
@@ -179,6 +183,8 @@ def _upscale_memory(source: Any, options: UpscaleOptions) -> Any:
             precision=options.precision,
             backend=options.backend,
             color_fix=options.color_fix,
+            strength=options.strength,
+            grain=options.grain,
         )
         return upscale_batch(pixels, descriptor, settings, _CallbackDisplay(options.callbacks).track_progress)
 

@@ -12,6 +12,9 @@ from typing import Any, Literal
 from ..file_types import WEIGHT_SUFFIXES
 from ..paths import CATALOG_FILE
 
+DENOISE_MODELS = ("realesr-general-x4v3", "realesr-general-wdn-x4v3")
+"""Strong and weak denoising; ``--denoise`` mixes them, as ``-dn`` of Real-ESRGAN's inference script does."""
+
 Evidence = Literal["confirmed", "single-source", "unconfirmed"]
 
 

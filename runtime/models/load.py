@@ -10,6 +10,7 @@ import re
 import warnings
 import zipfile
 from collections import OrderedDict
+from dataclasses import replace
 from pathlib import Path
 from threading import Lock
 from typing import cast
@@ -19,10 +20,11 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariableType]
 
 from ..checksum import compute_sha256
-from ..errors import ModelDamaged, ModelNotFound, UnsupportedModel
+from ..errors import ModelDamaged, ModelNotFound, UnsupportedModel, WorkflowError
 from .conversion_cache import load_or_convert
 from .locate import FoundModel, Provenance
 from .ncnn import read_ncnn
+from .network_copy import copy_without_host_state
 from .spandrel_import import MAIN_REGISTRY, ImageModelDescriptor, UnsupportedModelError, canonicalize_state_dict
 
 Descriptor = ImageModelDescriptor[torch.nn.Module]
@@ -84,6 +86,50 @@ def hash_weights(descriptor: Descriptor) -> str:
         digest.update(name.encode())
         digest.update(tensor.detach().float().cpu().numpy().tobytes())
     return digest.hexdigest()
+
+
+def interpolate_models(first: Descriptor, second: Descriptor, weight: float) -> Descriptor:
+    """Return the network whose weights are ``(1 - weight) * first + weight * second``; at 0 and 1 the given model itself.
+
+    X. Wang et al., "Deep network interpolation for continuous imagery effect transition", CVPR 2019. The result has a hash of
+    its own where both models come from files, and is hashed by its tensors otherwise.
+
+    Raises ``UnsupportedModel`` for two models of different architectures, ``WorkflowError`` for a weight outside 0..1.
+    """
+    if not 0 <= weight <= 1:
+        raise WorkflowError(f"The weight of the second model is {weight:g}.", "Use a number from 0 to 1.")
+    _require_same_architecture(first, second)
+    if weight in (0, 1):
+        return second if weight else first
+    mixed = copy_without_host_state(first, first.model)
+    others = second.model.state_dict()
+    for name, tensor in mixed.model.state_dict().items():
+        if tensor.is_floating_point():
+            tensor.copy_((1 - weight) * tensor + weight * others[name].to(tensor))
+    setattr(mixed, _PROVENANCE, _mix_provenance(get_provenance(first), get_provenance(second), weight))
+    return mixed
+
+
+def _require_same_architecture(first: Descriptor, second: Descriptor) -> None:
+    shapes = [{name: tensor.shape for name, tensor in one.model.state_dict().items()} for one in (first, second)]
+    if (first.architecture.id, first.scale, shapes[0]) == (second.architecture.id, second.scale, shapes[1]):
+        return
+    names = [
+        f"{known.path.name if (known := get_provenance(one)) else 'the model'} ({one.architecture.name}, {one.scale}x)"
+        for one in (first, second)
+    ]
+    raise UnsupportedModel(
+        f"The weights of {names[0]} and {names[1]} cannot be mixed: their networks differ.",
+        "Choose two models of one architecture and size, such as realesr-general-x4v3 and realesr-general-wdn-x4v3.",
+    )
+
+
+def _mix_provenance(first: Provenance | None, second: Provenance | None, weight: float) -> Provenance | None:
+    if first is None or second is None:
+        return None
+    path = first.path.with_stem(f"{first.path.stem}+{weight:g}x{second.path.stem}")
+    digest = hashlib.sha256(f"{first.sha256} {second.sha256} {float(weight)!r}".encode()).hexdigest()
+    return replace(first, path=path, sha256=digest, entry=first.entry and second.entry and first.entry)
 
 
 def _load_uncached(found: FoundModel) -> Descriptor:

@@ -6,7 +6,8 @@ from ..errors import WorkflowError
 from ..media import Size
 from ..models import Descriptor, UpscaleModel
 from ..progress import OpenProgress, PreviewProgress
-from .color_fix import ColorFixResult, average_results, fix_and_measure_colors
+from .color_fix import ColorFixResult, average_results
+from .finishing.finish_frame import finish_frame
 from .memory import FreeMemory
 from .resolved_settings import ResolvedSettings, TiledUpscaleSettings, open_resolved_backend, resolve_settings
 from .target_size import plan_scale
@@ -34,7 +35,7 @@ def upscale_batch(
             f"The image has {channels} channels.", "Connect an image with 1 to 4 channels: grey, grey with alpha, RGB or RGBA."
         )
     size = Size(width, height)
-    plan = plan_scale(size, model.scale, settings.target)
+    plan, finish = plan_scale(size, model.scale, settings.target), settings.finish
     resolved = resolved or resolve_settings(model, settings, free_memory, size)
     out = torch.zeros((count, plan.final_size.height, plan.final_size.width, channels), dtype=torch.float32)
     with (
@@ -47,7 +48,7 @@ def upscale_batch(
             upscaled = result.numpy()
             preview = PreviewProgress(progress, upscaled)
             upscale_image(pixels, model, backend, resolved.tiling, plan, out=upscaled, progress=preview, linear=settings.linear)
-            if fix := fix_and_measure_colors(pixels, upscaled, settings.color_fix):
+            if fix := finish_frame(pixels, upscaled, finish, measure=True):
                 fixes.append(fix)
         if fixes:
             progress.message(str(average_results(fixes)))

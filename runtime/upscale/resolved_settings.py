@@ -17,6 +17,7 @@ from .backends import open_backend
 from .backends.base import AUTO, Backend, Precision, ResolvedPrecision, get_backend_spec
 from .color_fix import ColorFix
 from .device import resolve_device, resolve_precision
+from .finishing.finish_frame import Finish
 from .memory import FreeMemory, get_tile_memory, reuse_freed_memory, skip_trim
 from .target_size import plan_scale
 from .tile_size import AUTO_HALO, AUTO_TILE, TileBudget, choose_tiling
@@ -36,6 +37,13 @@ class TiledUpscaleSettings:
     linear: bool = False
     backend: str = AUTO
     color_fix: ColorFix = "off"
+    strength: float = 1.0
+    grain: float = 0.0
+
+    @property
+    def finish(self) -> Finish:
+        """What is done with a whole frame. Raises ``WorkflowError`` for a share outside 0..1."""
+        return Finish(self.color_fix, self.strength, self.grain)
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from ..media import Frame, Region, Samples, VideoStream
 from ..models import Descriptor, UpscaleModel, hash_weights
 from ..progress import ForwardedProgress, Progress
 from .backends.base import AUTO, REFERENCE_BACKEND, Backend, DeviceBackend, get_backend_spec
-from .color_fix import fix_and_measure_colors, fix_colors
+from .finishing.finish_frame import finish_frame
 from .frame_result import HostResult, batched, choose_frame_batch
 from .memory import FreeMemory
 from .on_device.device_tile_loop import DeviceResult
@@ -100,8 +100,8 @@ def _generate_frames(
     if resolved.device.type != "cpu":
         tiling = resolve_tiling(model, settings, resolved, free_memory, stream.info.size)
     reuse_stats = ReuseStats()
-    # Reused tiles must stay as the model made them, so a corrected frame is a copy.
-    corrected = None if settings.color_fix == "off" else np.empty((plan.final_size.height, plan.final_size.width, 3), np.uint16)
+    # Reused tiles must stay as the model made them, so a finished frame is a copy.
+    finished = np.empty((plan.final_size.height, plan.final_size.width, 3), np.uint16) if settings.finish.is_needed else None
     previous: Samples | None = None
     # Only tiles that are written directly to the result can be reused, not those that were reduced or blended.
     can_reuse_tiles = plan.passes == 1 and plan.model_size == plan.final_size and tiling.blend_width == 0
@@ -121,15 +121,15 @@ def _generate_frames(
                     changed = ChangedTiles(progress, previous if can_reuse_tiles else None, frame.pixels, reuse_stats)
                     # A smaller tiling stays: not every frame runs out of memory again.
                     tiling = result.upscale(frame.pixels, tiling, changed, changed.is_unchanged)
-                    if corrected is not None:
-                        np.copyto(corrected, result.make_frame(frame).pixels)
-                        _fix_colors(frame, corrected, settings, progress if previous is None else None)
+                    if finished is not None:
+                        np.copyto(finished, result.make_frame(frame).pixels)
+                        _finish(frame, finished, settings, progress if previous is None else None)
                     previous = frame.pixels.copy()
                     trim_memory()
-                if corrected is None:
+                if finished is None:
                     yield result.make_frame(frame, is_repeat=not new)
                 else:
-                    yield Frame(corrected, frame.pts, frame.duration, frame.time_base, not new)
+                    yield Frame(finished, frame.pts, frame.duration, frame.time_base, not new)
     if reuse_stats.computed_pixels < reuse_stats.pixels:
         progress.message(str(reuse_stats))
 
@@ -144,12 +144,10 @@ def _make_result(
     return HostResult(model, backend, plan, linear=settings.linear)
 
 
-def _fix_colors(frame: Frame, out: Samples, settings: TiledUpscaleSettings, progress: Progress | None) -> None:
-    """Correct ``out``; ``progress`` gets the measured drift, once a video, because measuring takes a third as long."""
-    source = to_floats(frame.pixels)
-    if progress is None:
-        fix_colors(source, out, settings.color_fix)
-    elif fix := fix_and_measure_colors(source, out, settings.color_fix):
+def _finish(frame: Frame, out: Samples, settings: TiledUpscaleSettings, progress: Progress | None) -> None:
+    """Finish ``out``; ``progress`` gets the measured drift, once a video, because measuring takes a third as long."""
+    fix = finish_frame(to_floats(frame.pixels), out, settings.finish, measure=progress is not None)
+    if fix and progress:
         progress.message(f"{fix} Measured on the first frame.")
 
 
@@ -187,9 +185,8 @@ def _describe_identity(model: UpscaleModel, settings: TiledUpscaleSettings, reso
     is_selected = settings.backend in (AUTO, REFERENCE_BACKEND) and resolved.backend != "tensorrt"
     precision = resolved.precision if is_selected else settings.precision
     numbers = f"{hash_weights(model.descriptor)} {resolved.backend} {precision} {settings.linear}"
-    fix = "" if settings.color_fix == "off" else f" colour fix {settings.color_fix}"
     cut = f"tile {settings.tile or 'auto'} halo {resolved.tiling.aligned_halo} {resolved.tiling.merge}"
-    return f"upscale {plan.final_size} {numbers} {cut}{fix}{_describe_engine(model, resolved.backend)}"
+    return f"upscale {plan.final_size} {numbers} {cut}{settings.finish.describe()}{_describe_engine(model, resolved.backend)}"
 
 
 def _describe_engine(model: UpscaleModel, backend: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 from ...checksum import compute_sha256
 from ...errors import Cancelled, HardwareMissing, MediaError, ModelError, OutputError, Upscale8KError, WorkflowError
 from ...host import MAX_PIXELS
-from ...models import AUTO_MODEL, AUTO_MODELS, choose_model, find_model
+from ...models import AUTO_MODEL, AUTO_MODELS, DENOISE_MODELS, choose_model, find_model
 from ..display import BatchSummary, Display, estimate_remaining_seconds
 from ..load_workflow import load_workflow
 from ..manage_models import pull_missing_model
@@ -120,6 +120,10 @@ class _JobRunner:
     def _choose_model(self, job: UpscaleJob) -> str:
         """Return the name of the model, after a look at the source if it is ``auto``."""
         model, folders = job.options.model, self.options.run_options.resolve_model_folders()
+        if job.options.second_model:
+            model = DENOISE_MODELS[0]
+            if self.options.download:
+                pull_missing_model(job.options.second_model, folders, self.display)
         if model not in AUTO_MODELS:
             if self.options.download:
                 pull_missing_model(model, folders, self.display)
@@ -136,7 +140,10 @@ class _JobRunner:
 
     def _compute_key(self, job: UpscaleJob, model: str, settings: Sequence[str]) -> str:
         options = self.options.run_options
-        weights = _hash_weights(model, options.resolve_model_folders())
+        folders = options.resolve_model_folders()
+        weights = _hash_weights(model, folders)
+        if job.options.second_model:
+            weights += _hash_weights(job.options.second_model, folders)
         try:
             return compute_job_key(
                 job.source, [job.workflow, *settings, options.device, options.backend, str(options.engine), weights]

@@ -17,6 +17,7 @@ from ...file_types import (
     WRITABLE_VIDEO_SUFFIXES,
     is_sequence_pattern,
 )
+from ...models import AUTO_MODEL, DENOISE_MODELS
 
 _RESULT_STEM = re.compile(r"(.+)_(?:\d+k|\d+(?:\.\d+)?x|\d+x\d+|upscaled)", re.IGNORECASE)
 """The name of a result beside its source; group 1 is the stem of the source."""
@@ -32,11 +33,35 @@ class JobOptions:
     tile: int = 0
     settings: tuple[str, ...] = ()
     """Assignments for ``--set``."""
+    denoise: float | None = None
+    """Share of the strong one of ``DENOISE_MODELS``, 0 to 1; None takes ``model`` alone."""
+    strength: float | None = None
+    grain: float | None = None
+
+    def __post_init__(self) -> None:
+        """Raise ``WorkflowError`` for a share outside 0..1, or a model that has no denoise strength."""
+        for name in ("denoise", "strength", "grain"):
+            value: float | None = getattr(self, name)
+            if value is not None and not 0 <= value <= 1:
+                raise WorkflowError(f"{name} is {value:g}.", "Use a number from 0 to 1.")
+        if self.denoise is not None and self.model not in ("", AUTO_MODEL, DENOISE_MODELS[0]):
+            raise WorkflowError(
+                f"The model {self.model} has no denoise strength.",
+                f"Leave out -m, or mix two models: --set UpscaleModel.second_model=NAME. denoise is for {DENOISE_MODELS[0]}.",
+            )
+
+    @property
+    def second_model(self) -> str | None:
+        return None if self.denoise is None else DENOISE_MODELS[1]
 
     def format_settings(self, upscale_node: str, model: str) -> list[str]:
         """Return everything as assignments; ``model`` is what ``self.model`` stands for."""
-        values = {"target": self.to, "batch": self.batch, "tile": self.tile}
-        settings = [f"UpscaleModel.model={model}", *(f"{upscale_node}.{name}={value}" for name, value in values.items())]
+        values = {"target": self.to, "batch": self.batch, "tile": self.tile, "strength": self.strength, "grain": self.grain}
+        given = (f"{upscale_node}.{name}={value}" for name, value in values.items() if value is not None)
+        settings = [f"UpscaleModel.model={model}", *given]
+        if self.denoise is not None:
+            weight = round(1 - self.denoise, 6)
+            settings += [f"UpscaleModel.second_model={self.second_model}", f"UpscaleModel.second_weight={weight}"]
         return [*settings, *self.settings]
 
 

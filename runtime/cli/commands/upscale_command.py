@@ -64,6 +64,22 @@ def upscale(
         Path | None,
         typer.Option("--jobs", metavar="FILE", help="TOML or CSV file with sources, and settings for each of them."),
     ] = None,
+    denoise: Annotated[
+        float | None,
+        typer.Option(
+            "--denoise",
+            metavar="0..1",
+            help="Use realesr-general-x4v3 with this denoise strength, as Real-ESRGAN's -dn: 1 removes noise, 0 leaves it.",
+        ),
+    ] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option("--strength", metavar="0..1", help="Share of the model in the result; the rest is a plain enlargement."),
+    ] = None,
+    grain: Annotated[
+        float | None,
+        typer.Option("--grain", metavar="0..1", help="Give this share of the source's own grain back to the result."),
+    ] = None,
     more: options.SetValues = None,
     models_dir: options.ModelsDir = None,
     extra_model_paths: options.ExtraPaths = None,
@@ -101,7 +117,10 @@ def upscale(
     )
     if fast and model != AUTO_MODEL:
         raise WorkflowError(f"--fast chooses a model, and -m names {model}.", "Leave one of them out.")
-    job_options = JobOptions(to, AUTO_FAST_MODEL if fast else model, batch, tile, tuple(more or ()))
+    if fast and denoise is not None:
+        raise WorkflowError("--fast chooses a model, and --denoise has one.", "Leave one of them out.")
+    chosen = AUTO_FAST_MODEL if fast else model
+    job_options = JobOptions(to, chosen, batch, tile, tuple(more or ()), denoise, strength, grain)
     if bool(sources) == bool(jobs_file):
         raise WorkflowError("upscale needs either inputs or --jobs.", "Name images, videos, folders or globs, or a job file.")
     if jobs_file is not None:

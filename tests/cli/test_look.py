@@ -1,0 +1,76 @@
+"""``--denoise``, ``--strength`` and ``--grain``: each end is the pixels of a run without them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import save_file
+from spandrel.architectures.Compact import Compact
+
+from .conftest import Place, noise, pixels_of
+
+STRONG, WEAK = "realesr-general-x4v3", "realesr-general-wdn-x4v3"
+OPTIONS = ("--to", "4x", "--models-dir", "models", "--device", "cpu", "--backend", "torch", "--progress", "none")
+
+
+@pytest.fixture
+def twins(place: Place) -> Place:
+    place.image("a.png", noise(40, 48))
+    for seed, name in enumerate((STRONG, WEAK)):
+        torch.manual_seed(seed)
+        save_file(Compact(num_feat=4, num_conv=3).state_dict(), Path("models", f"{name}.safetensors"))
+    return place
+
+
+def upscale(place: Place, name: str, *more: str) -> np.ndarray:
+    answer = place("upscale", "input/a.png", "-o", f"output/{name}.png", *OPTIONS, *more)
+    assert answer.code == 0, answer.err
+    return pixels_of(f"output/{name}.png")
+
+
+def test_denoise_at_its_ends_is_each_twin(twins: Place) -> None:
+    ends = [upscale(twins, f"d{value}", "--denoise", value) for value in ("1", "0", "0.5")]
+    models = [upscale(twins, name, "-m", name) for name in (STRONG, WEAK)]
+    assert np.array_equal(ends[0], models[0])
+    assert np.array_equal(ends[1], models[1])
+    assert not any(np.array_equal(ends[2], other) for other in models)
+
+
+def test_strength_and_grain_reach_the_node(twins: Place) -> None:
+    plain = upscale(twins, "plain", "-m", STRONG)
+    assert np.array_equal(upscale(twins, "same", "-m", STRONG, "--strength", "1", "--grain", "0"), plain)
+    assert not np.array_equal(upscale(twins, "half", "-m", STRONG, "--strength", "0.5"), plain)
+    assert not np.array_equal(upscale(twins, "grain", "-m", STRONG, "--grain", "0.3"), plain)
+
+
+def test_a_job_file_has_them_for_each_file(twins: Place) -> None:
+    Path("jobs.csv").write_text(
+        "source,output,denoise,strength\ninput/a.png,output/x.png,1,1\ninput/a.png,output/y.png,0,0.5\n"
+    )
+    assert twins("upscale", "--jobs", "jobs.csv", *OPTIONS).code == 0
+    assert np.array_equal(pixels_of("output/x.png"), upscale(twins, "strong", "-m", STRONG))
+    assert np.array_equal(pixels_of("output/y.png"), upscale(twins, "weak", "-m", WEAK, "--strength", "0.5"))
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (("--denoise", "0.5", "-m", "realesrgan-x4plus"), "The model realesrgan-x4plus has no denoise strength."),
+        (("--denoise", "1.5"), "denoise is 1.5."),
+        (("--denoise", "0.5", "--fast"), "--fast chooses a model"),
+        (("--grain", "nan"), "grain is nan."),
+    ],
+)
+def test_a_wrong_share_is_refused(twins: Place, options: tuple[str, ...], message: str) -> None:
+    answer = twins("upscale", "input/a.png", "-o", "output/b.png", *OPTIONS, *options)
+    assert answer.code == 2
+    assert message in answer.err
+    assert answer.new == []
+
+
+def test_a_missing_twin_names_the_download(twins: Place) -> None:
+    Path("models", f"{WEAK}.safetensors").unlink()
+    answer = twins("upscale", "input/a.png", "-o", "output/b.png", *OPTIONS, "--denoise", "0.5")
+    assert answer.code == 2
+    assert f"models pull {WEAK}" in answer.err
