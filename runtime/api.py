@@ -54,6 +54,7 @@ class _CallbackDisplay(Display):
     def __init__(self, callbacks: Callbacks | None) -> None:
         self._callbacks = callbacks or Callbacks()
         self.errors: list[str] = []
+        self.shows_status = self._callbacks.message is not None
 
     def show_message(self, text: str) -> None:
         if self._callbacks.message:

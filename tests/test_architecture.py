@@ -70,6 +70,7 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
             "bench",
             "comfyui",
             "result_cache",
+            "upscale",
             "video",
         ]
     }

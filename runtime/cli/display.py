@@ -102,6 +102,8 @@ class Display(ABC):
     label = ""
     node_id = ""
     job = ""
+    shows_status = True
+    """Whether ``show_status`` shows anything."""
 
     def start_job(self, number: int, total: int, name: str, seconds_left: float | None = None) -> None:
         """Set the current file, and show how long all files that are left will take; one file alone needs no name."""
@@ -180,6 +182,8 @@ class _DisplayProgress(SilentProgress):
 
 class SilentDisplay(Display):
     """Shows messages but no progress."""
+
+    shows_status = False
 
     def show_message(self, text: str) -> None:
         print(text, file=sys.stderr)

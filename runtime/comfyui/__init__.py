@@ -50,7 +50,7 @@ if TYPE_CHECKING:
         to_image_tensor,
         write_images,
     )
-    from .types.source_kind import classify_file, classify_source
+    from .types.source_kind import classify_file, classify_source, read_source_size
     from .types.video import map_video_value, open_sequence_value, open_video_value, write_sequence_value, write_video_value
 
 __getattr__ = lazy_exports(__name__, __file__)

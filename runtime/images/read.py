@@ -3,9 +3,9 @@
 from os import PathLike
 from pathlib import Path
 
-from ..media import Floats
+from ..media import Floats, Size
 from . import metadata
-from .formats.header import MAX_PIXELS, read_header, translate_decoder_errors
+from .formats.header import MAX_PIXELS, PILLOW_READERS, read_header, translate_decoder_errors
 from .formats.image_decoders import decode_image
 from .formats.png import describe_color
 from .image_file import ImageFile
@@ -45,6 +45,19 @@ def read_image_file(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) 
         color_chunks=found.color_chunks,
         losses=tuple(found.losses),
     )
+
+
+def read_image_size(path: Path, *, max_pixels: int = MAX_PIXELS) -> Size:
+    """Return the size that ``read_image_file`` gives, from the header alone; JPEG and AVIF are turned as EXIF says.
+
+    Raises ``MediaError`` as ``read_header`` does.
+    """
+    header = read_header(path, max_pixels)
+    if header.format not in PILLOW_READERS:
+        return header.size
+    with translate_decoder_errors(path), PILLOW_READERS[header.format](path) as image:
+        is_turned = metadata.parse_orientation(image.info.get("exif")) in range(5, 9)
+    return Size(header.size.height, header.size.width) if is_turned else header.size
 
 
 def _orient_resolution(resolution: tuple[float, float] | None, orientation: int) -> tuple[float, float] | None:

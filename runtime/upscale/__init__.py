@@ -4,7 +4,7 @@ A tiled result equals the untiled one (exactly, from the model's exact halo on),
 tiles survive a lack of memory, and a message tells the user what was done differently.
 
 * ``image_batch``, ``video``   what the nodes call: a ComfyUI IMAGE, or a stream of frames.
-* ``resolved_settings``        what every ``auto`` becomes, decided once.
+* ``resolved_settings``        what every ``auto`` becomes, decided once; ``forecast`` says it before the work begins.
 * ``tile_loop``                the loop over one image; ``frame_result`` for the frames of a video, one after another.
 * ``on_device``                the same in the memory of an NVIDIA GPU, with the codes of the host.
 * ``target_size``              the requested size, and how many passes lead to it.
@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     )
     from .backends.torch import TorchBackend
     from .device import resolve_device, resolve_precision
+    from .forecast import Forecast, forecast_upscale, record_seconds
     from .frame_result import HostResult
     from .image_batch import upscale_batch
     from .memory import check_result_fits, is_out_of_memory, reuse_freed_memory

@@ -12,13 +12,14 @@ from pathlib import Path
 from ...checksum import compute_sha256
 from ...errors import Cancelled, HardwareMissing, MediaError, ModelError, OutputError, Upscale8KError, WorkflowError
 from ...host import MAX_PIXELS
-from ...models import AUTO_MODEL, AUTO_MODELS, DENOISE_MODELS, choose_model, find_model
+from ...models import AUTO_MODEL, AUTO_MODELS, DENOISE_MODELS, ImageKind, choose_model, find_model
 from ..display import BatchSummary, Display, estimate_remaining_seconds
 from ..load_workflow import load_workflow
 from ..manage_models import pull_missing_model
 from ..program_name import insert_program_name
 from ..run_options import RunOptions, find_shipped_workflow, open_node_catalog
 from ..run_workflow import run_workflow
+from .announce import announce_upscale
 from .job_records import JobRecord, compute_job_key
 from .upscale_jobs import UpscaleJob, find_first_image
 
@@ -81,11 +82,11 @@ class _JobRunner:
     def _run_job(self, job: UpscaleJob) -> list[Path]:
         """Run one job, or keep its result; return the results."""
         node = "TiledUpscale" if job.workflow == "image_any.json" else "TiledUpscaleVideo"
-        model = self._choose_model(job)
+        model, kind = self._choose_model(job)
         settings = [*job.options.format_settings(node, model), *job.settings]
         run_options = replace(self.options.run_options, input_dir=job.source.resolve().parent, output_dir=job.result.parent)
         if not job.is_file or not job.source.is_file():
-            return self._execute(job, settings, run_options)
+            return self._execute(job, settings, run_options, kind)
         is_protected = not job.is_named_by_user and not self.options.overwrite
         record = JobRecord(job.result, self._compute_key(job, model, settings))
         with nullcontext() if job.is_named_by_user else record.reserve():
@@ -102,9 +103,9 @@ class _JobRunner:
                 out = "ImageOut" if job.workflow == "image_any.json" else "VideoOut"
                 settings = [f"{out}.if_exists=refuse", *settings]
             with record.begin():
-                return self._execute(job, settings, run_options)
+                return self._execute(job, settings, run_options, kind)
 
-    def _execute(self, job: UpscaleJob, settings: Sequence[str], run_options: RunOptions) -> list[Path]:
+    def _execute(self, job: UpscaleJob, settings: Sequence[str], run_options: RunOptions, kind: ImageKind | None) -> list[Path]:
         """Run the shipped workflow with its values set."""
         workflow = find_shipped_workflow(job.workflow)
         with (
@@ -113,12 +114,18 @@ class _JobRunner:
         ):
             definitions = catalog.describe_nodes()
             loaded = load_workflow(workflow, settings, catalog.classes, definitions, engine=run_options.engine_name)
-            files = run_workflow(loaded.require_valid(), catalog.classes, host, self.display).files
+            forecast = announce_upscale(job, loaded.require_valid().prompt, kind, host, self.display)
+            began = time.monotonic()
+            files = run_workflow(loaded, catalog.classes, host, self.display).files
+            if forecast is not None and job.workflow == "image_any.json":  # a video may have been continued
+                from ...upscale import record_seconds
+
+                record_seconds(forecast, time.monotonic() - began)
         self.summary.done += 1
         return files
 
-    def _choose_model(self, job: UpscaleJob) -> str:
-        """Return the name of the model, after a look at the source if it is ``auto``."""
+    def _choose_model(self, job: UpscaleJob) -> tuple[str, ImageKind | None]:
+        """Return the name of the model; if it is ``auto``, also what the source looks like, on which it depends."""
         model, folders = job.options.model, self.options.run_options.resolve_model_folders()
         if job.options.second_model:
             model = DENOISE_MODELS[0]
@@ -127,7 +134,7 @@ class _JobRunner:
         if model not in AUTO_MODELS:
             if self.options.download:
                 pull_missing_model(model, folders, self.display)
-            return model
+            return model, None
         from ...comfyui import classify_file
 
         path = job.source if job.source.is_file() else find_first_image(job.source)
@@ -136,7 +143,7 @@ class _JobRunner:
             pull_missing_model("realesrgan-x4plus", folders, self.display)
         choice = choose_model(kind, model, folders, is_animation=job.workflow != "image_any.json")
         self.display.show_status(choice.reason)
-        return choice.name
+        return choice.name, kind
 
     def _compute_key(self, job: UpscaleJob, model: str, settings: Sequence[str]) -> str:
         options = self.options.run_options

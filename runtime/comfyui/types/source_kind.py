@@ -10,12 +10,12 @@ import torch
 
 from ...errors import MediaError
 from ...file_types import VIDEO_SUFFIXES
-from ...images import read_image_file, to_floats
-from ...media import Floats, VideoStream
+from ...images import read_image_file, read_image_size, to_floats
+from ...media import Floats, Size, VideoStream
 from ...metrics import classify_image
 from ...models import ImageKind
 from ...progress import ProgressRelay
-from ...video import open_video
+from ...video import list_sequence_frames, open_video
 from .foreign_video import make_range_opener
 from .video import VideoValue
 
@@ -31,6 +31,20 @@ def classify_file(path: Path, *, max_pixels: int) -> ImageKind:
         return _classify([read_image_file(path, max_pixels=max_pixels).pixels])
     except MediaError:
         return "photograph"
+
+
+def read_source_size(path: Path, *, max_pixels: int) -> tuple[Size, int]:
+    """Return size and number of images of an image, a video, or an image sequence given as its folder or pattern.
+
+    Raises ``MediaError`` for what cannot be read.
+    """
+    if path.suffix.lower() in VIDEO_SUFFIXES:
+        info = open_video(path, deinterlace="keep", on_message=lambda _: None).info
+        return info.size, info.frame_count or 1
+    if path.is_file():
+        return read_image_size(path, max_pixels=max_pixels), 1
+    frames = list_sequence_frames(path, "close up")
+    return read_image_size(frames[0].path, max_pixels=max_pixels), len(frames)
 
 
 def classify_source(image: Any = None, video: Any = None) -> ImageKind:
