@@ -19,8 +19,15 @@ def exclusive_lock(lock_path: Path, name: str) -> Generator[None]:
 
     Raises:
         OutputLocked: another run holds the lock; the message says that it writes ``name``.
+        OutputError: There is a file of this name that is not ours: a lock is empty, and taking it would empty the file.
     """
     lock_path.parent.mkdir(parents=True, exist_ok=True)
+    if lock_path.is_file() and lock_path.stat().st_size:
+        raise OutputError(
+            f"There is a file {lock_path.name} that is not of this program.",
+            "Rename it, or choose another name for the result.",
+            path=lock_path,
+        )
     lock = FileLock(lock_path, timeout=0)
     try:
         lock.acquire()

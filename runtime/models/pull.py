@@ -63,7 +63,7 @@ def pull_model(
     """Download ``entry`` into ``folder`` under its official name; its URLs are tried in order.
 
     An existing file with the correct hash does not change. ``open_progress`` is called for each attempt; what its ``advance``
-    raises (``Cancelled``) ends the download, and the ``.part`` file stays for the next call to continue.
+    raises (``Cancelled``) ends the download, and the ``.upscale8k.part`` file stays for the next call to continue.
     ``session`` replaces the HTTPS-only session.
 
     Raises:
@@ -74,7 +74,7 @@ def pull_model(
     target = folder / entry.file
     if target.exists():
         return _check_existing(entry, target)
-    partial_file = _PartialFile(target.with_name(f"{target.name}.part"))
+    partial_file = _PartialFile(target.with_name(f"{target.name}.upscale8k.part"))
     lock_path = folder / f"{partial_file.path.name}.lock"
     with translate_os_errors(target, "Choose a folder with free space for it."), exclusive_lock(lock_path, target.name):
         if target.exists():  # another download finished before this one had the lock
@@ -83,7 +83,8 @@ def pull_model(
         with nullcontext(session) if session else make_https_session() as open_session:
             _download_from_any(entry, partial_file, open_progress, open_session)
         warning = _check_download(entry, partial_file)
-        publish_file(partial_file.path, target)
+        publish_file(partial_file.path, target, exclusive=True)
+        partial_file.delete()
     return DownloadedModel(target, warning)
 
 

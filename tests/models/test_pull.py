@@ -109,9 +109,9 @@ def names(folder: Path) -> list[str]:
 
 def leave_part(models: Path, content: bytes, etag: str | None = '"v1"') -> None:
     models.mkdir()
-    (models / "BSRGAN.pth.part").write_bytes(content)
+    (models / "BSRGAN.pth.upscale8k.part").write_bytes(content)
     if etag is not None:
-        (models / "BSRGAN.pth.part.etag").write_text(etag)
+        (models / "BSRGAN.pth.upscale8k.part.etag").write_text(etag)
 
 
 def test_a_file_is_downloaded_whole_under_its_official_name(
@@ -295,7 +295,7 @@ def test_two_downloads_of_one_model_do_not_share_its_partial_file(
     entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
 ) -> None:
     with (
-        exclusive_lock(models / "BSRGAN.pth.part.lock", "BSRGAN.pth"),
+        exclusive_lock(models / "BSRGAN.pth.upscale8k.part.lock", "BSRGAN.pth"),
         pytest.raises(OutputLocked, match=r"Another run is writing BSRGAN\.pth"),
     ):
         pull_model(entry, models, session=plain_http)
@@ -338,7 +338,7 @@ def test_cancelling_keeps_what_has_come_for_the_next_time(
 
     with pytest.raises(Cancelled):
         pull_model(entry, models, lambda total, unit: Cancelling(), session=plain_http)
-    assert names(models) == ["BSRGAN.pth.part", "BSRGAN.pth.part.etag"]
+    assert names(models) == ["BSRGAN.pth.upscale8k.part", "BSRGAN.pth.upscale8k.part.etag"]
     pull_model(entry, models, session=plain_http)
     assert server.asked[1][0] is not None
     assert names(models) == ["BSRGAN.pth"]

@@ -6,6 +6,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Lock
 
 import OpenImageIO as oiio
@@ -19,6 +20,8 @@ from . import jxl, png, webp
 
 MAX_PIXELS = 1_000_000_000
 """Larger images are rejected before they are decoded: 12 GB of float RGB. ``--max-pixels`` changes the limit."""
+
+_MIN_JXL_BYTES = 128
 
 READABLE_FORMATS = "PNG, JPEG, WebP, TIFF, AVIF, EXR, JPEG XL, BMP or GIF"
 
@@ -186,11 +189,26 @@ def open_oiio(path: Path) -> oiio.ImageInput:
     """Open a file with OpenImageIO, alpha as stored."""
     open_config = oiio.ImageSpec()
     open_config.attribute("oiio:UnassociatedAlpha", 1)
-    source: oiio.ImageInput | None = oiio.ImageInput.open(str(path), open_config)
+    with _pad_small_jxl(path) as readable:
+        source: oiio.ImageInput | None = oiio.ImageInput.open(str(readable), open_config)
     if source is None:
         reason = oiio.geterror()
         raise ValueError("its header cannot be read" if "could not find a format reader" in reason else reason)
     return source
+
+
+@contextmanager
+def _pad_small_jxl(path: Path) -> Generator[Path]:
+    """Yield a copy with zeros at its end of a JPEG XL file below ``_MIN_JXL_BYTES``, which OpenImageIO takes for damaged."""
+    data = path.read_bytes() if path.is_file() and path.stat().st_size < _MIN_JXL_BYTES else b""
+    if not data.startswith(tuple(magic for magic, kind in _MAGIC if kind == "jxl")):
+        yield path
+        return
+    # OpenImageIO decodes the whole file when it opens it.
+    with TemporaryDirectory(ignore_cleanup_errors=True) as folder:
+        copy = Path(folder) / "small.jxl"
+        copy.write_bytes(data.ljust(_MIN_JXL_BYTES, b"\0"))
+        yield copy
 
 
 def _parse_brands(head: bytes) -> set[bytes]:

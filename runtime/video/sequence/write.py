@@ -2,8 +2,8 @@
 
 While images are missing, a file ``NAME.unfinished`` is beside them (``frame_#.png.unfinished`` for ``frame_%05d.png``). Its
 first line holds the settings, and every other the length of one finished image and when its frame begins and ends, in order: a
-run with the same settings resumes after them, any other starts anew with a message. A ``.lock`` beside it keeps a second run
-out.
+run with the same settings resumes after them. Any other sets them aside, in a folder ``NAME.unfinished.1``, with a message, and
+the earlier command takes them up again. A ``.lock`` beside it keeps a second run out.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
-from itertools import takewhile
+from glob import escape
+from itertools import count, takewhile
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -38,6 +39,7 @@ WriteImage = Callable[[Path, Samples, Depth], None]
 _AHEAD_BYTES = 512 << 20
 """Bytes that may wait to be written; one image always may."""
 _STATE_SUFFIX = ".unfinished"
+_MOST_BEGUN_IMAGES = 256
 
 
 @dataclass(frozen=True)
@@ -145,12 +147,41 @@ class ImageSequence:
         return self._pattern.with_name(self._format_name(f"{self._start + index:0{digits}d}"))
 
     def remove_abandoned_files(self) -> None:
-        """Remove the temporary files of killed runs; no other run writes this sequence while its lock is held."""
-        start, end = map(re.escape, self._format_name("#").split("#", 1))
-        abandoned = re.compile(rf"{start}(\d+{end}|#{end}{re.escape(_STATE_SUFFIX)})\.\d+\.part")
+        """Remove the temporary files of killed runs; no other run writes this sequence while its lock is held.
+
+        Those of images are ours where a state of ours is, which is written before them, and if the run was about to write them.
+        """
+        old_settings, lengths = _read_state(self.state_path)
+        numbers = range(len(lengths), len(lengths) + _MOST_BEGUN_IMAGES) if old_settings else ()
+        written = "|".join(re.escape(path.name) for path in (self.state_path, *map(self.get_path, numbers)))
+        abandoned = re.compile(rf"({written})\.\d{{10}}\.part")
         for path in self._pattern.parent.iterdir():
             if abandoned.fullmatch(path.name):
                 path.unlink(missing_ok=True)
+
+    def set_aside(self, image_count: int) -> Path:
+        """Move the first images and the state into a new folder, and return that."""
+        paths = (self.state_path.with_name(f"{self.state_path.name}.{number}") for number in count(1))
+        folder = next(path for path in paths if not path.exists())
+        folder.mkdir()
+        for index in range(image_count):
+            with suppress(FileNotFoundError):
+                self.get_path(index).rename(folder / self.get_path(index).name)
+        return self.state_path.rename(folder / self.state_path.name).parent
+
+    def take_up(self, job_settings: Mapping[str, Any]) -> Path | None:
+        """Bring back the images that were set aside with exactly these settings; return the folder that they were in."""
+        for folder in sorted(self.state_path.parent.glob(f"{escape(self.state_path.name)}.*")):
+            found_settings, lengths = _read_state(folder / self.state_path.name)
+            if found_settings == job_settings:
+                for index in range(len(lengths)):
+                    with suppress(FileNotFoundError):
+                        (folder / self.get_path(index).name).replace(self.get_path(index))
+                (folder / self.state_path.name).replace(self.state_path)
+                with suppress(OSError):  # another program has put something there
+                    folder.rmdir()
+                return folder
+        return None
 
     def _format_name(self, number: str) -> str:
         name = self._pattern.name
@@ -226,8 +257,9 @@ class _SequenceState:
         """Begin and end in seconds of the frames whose images are not recorded yet."""
 
     def __enter__(self) -> _SequenceState:
-        old_settings, lengths = _read_state(self._sequence.state_path)
-        kept = self._select_reusable(old_settings, lengths)
+        self._set_aside_other_run()
+        lengths = _read_state(self._sequence.state_path)[1]
+        kept = self._select_reusable(lengths)
         self.count, self.bytes = len(kept), sum(kept)
         lines = _read_lines(self._sequence.state_path)[1 : 1 + self.count]
         self.next_frame = _parse_next_frame(self.count, lines[-1]) if kept else 0
@@ -241,14 +273,28 @@ class _SequenceState:
         if not error or not self.count:
             self._sequence.state_path.unlink()
 
-    def _select_reusable(self, old_settings: Mapping[str, Any], lengths: list[int]) -> list[int]:
+    def _set_aside_other_run(self) -> None:
+        """Make way for a run that cannot continue what is there; take up what was set aside if this run can continue that."""
+        if self._sequence.state_path.exists():
+            old_settings, lengths = _read_state(self._sequence.state_path)
+            changed = [name for name in self._job_settings if old_settings.get(name) != self._job_settings[name]]
+            if not changed:
+                return
+            if lengths or not old_settings:  # no settings: not a file of ours
+                aside = self._sequence.set_aside(len(lengths)).name
+                what = f"{len(lengths)} finished images are" if old_settings else f"{self._sequence.state_path.name} is"
+                self._progress.message(
+                    f"Starting anew: the {changed[0]} changed. {what} kept in {aside}: the earlier command continues them."
+                )
+        if self._job_settings[SOURCE_KEY] and (taken := self._sequence.take_up(self._job_settings)):
+            self._progress.message(f"Taking up what was set aside as {taken.name}.")
+
+    def _select_reusable(self, lengths: list[int]) -> list[int]:
         """Return the lengths of the images of an earlier run that can be kept."""
         if not lengths:
             return []
-        changed = [name for name in self._job_settings if old_settings.get(name) != self._job_settings[name]]
-        if changed or not self._job_settings[SOURCE_KEY]:
-            what = changed[0] if changed else SOURCE_KEY
-            self._progress.message(f"Starting anew: the {what} changed. {len(lengths)} finished images are made again.")
+        if not self._job_settings[SOURCE_KEY]:
+            self._progress.message(f"The source is not known again: {len(lengths)} finished images are made again.")
             return []
         intact = (_has_length(self._sequence.get_path(index), length) for index, length in enumerate(lengths))
         kept = [length for length, _ in zip(lengths, takewhile(bool, intact), strict=False)]

@@ -40,7 +40,6 @@ _FORMAT_VERSION = 1
 _FORMAT_KEY, _SETTINGS_KEY, _COMPLETE_KEY, _SOURCE_FILE_KEY = "format", "asked", "complete", "source file"
 _LOCK_NAME = "lock"
 _SEGMENT_NAME = re.compile(r"\d{6,}\.mp4")
-_TEMP_NAME = re.compile(r".+\.\d{10}\.part")
 
 
 @dataclass(frozen=True)
@@ -85,6 +84,8 @@ class SegmentFolder:
     def __init__(self, target: Path) -> None:
         self.folder = target.with_name(target.name + ".parts")
         self._journal_path = self.folder / JOURNAL_NAME
+        written = f"{re.escape(JOURNAL_NAME)}|{_SEGMENT_NAME.pattern}|{re.escape(target.name)}"
+        self._temp_name = re.compile(rf"({written})\.\d{{10}}\.part")
 
     @contextmanager
     def lock(self) -> Generator[None]:
@@ -167,7 +168,7 @@ class SegmentFolder:
             temp.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
         kept = {segment.file for segment in state.segments}
         for path in _list_files(self.folder):
-            if path.name not in kept and (_SEGMENT_NAME.fullmatch(path.name) or _TEMP_NAME.fullmatch(path.name)):
+            if path.name not in kept and (_SEGMENT_NAME.fullmatch(path.name) or self._temp_name.fullmatch(path.name)):
                 path.unlink()
 
     def append_segment(self, segment: Segment) -> None:
@@ -186,7 +187,7 @@ class SegmentFolder:
                 if (
                     path.name in (JOURNAL_NAME, _LOCK_NAME)
                     or _SEGMENT_NAME.fullmatch(path.name)
-                    or _TEMP_NAME.fullmatch(path.name)
+                    or self._temp_name.fullmatch(path.name)
                 ):
                     path.unlink()
             self.folder.rmdir()

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from upscale8k.runtime.errors import MediaError
 from upscale8k.runtime.images.formats.jxl import read_header
 from upscale8k.runtime.images.read import read_image_file
+from upscale8k.runtime.images.write import write_image_file
 from upscale8k.runtime.media.geometry import Size
 
 SIGNATURE = b"\0\0\0\x0cJXL \r\n\x87\n"
@@ -83,3 +85,15 @@ def test_boxes_that_lead_nowhere_are_refused(tail: bytes, tmp_path: Path) -> Non
     (tmp_path / "a.jxl").write_bytes(SIGNATURE + KIND + tail)
     with pytest.raises(ValueError, match="ends inside its header"):
         read_header(tmp_path / "a.jxl")
+
+
+def test_a_file_of_a_hundred_bytes_is_written_and_read_and_a_part_of_it_is_refused(tmp_path: Path) -> None:
+    """OpenImageIO takes every file below 128 bytes for damaged."""
+    path, pixels = tmp_path / "a.jxl", np.full((8, 8, 3), 0.5, np.float32)
+    write_image_file(path, pixels)
+    data = path.read_bytes()
+    assert len(data) < 128
+    np.testing.assert_allclose(read_image_file(path).pixels, pixels, atol=0.5 / 255)
+    path.write_bytes(data[:-9])
+    with pytest.raises(MediaError, match=r"a\.jxl"):
+        read_image_file(path)

@@ -104,12 +104,22 @@ def test_other_settings_start_anew_and_say_why(tmp_path: Path, change: str, said
     write_sequence(made, pattern, SequenceSettings(make_frame_writer({}), 16 if change == "depth" else 8), seen)
     assert opened == list(range(6))
     assert said in seen.messages[0]
+    assert f"{4} finished images are kept in #.png.unfinished.1" in seen.messages[0]
+    # The earlier command takes them up again.
+    opened.clear()
+    write_sequence(video(6, opened=opened), pattern, SETTINGS, seen)
+    assert opened == [4, 5]
+    assert "Taking up what was set aside as #.png.unfinished.1." in seen.messages
+    assert names(tmp_path) == [f"{number}.png" for number in range(1, 7)]
+    for number in range(6):
+        np.testing.assert_array_equal(pixels(tmp_path / f"{number + 1}.png"), image(number))
 
 
-def test_a_damaged_state_file_is_ignored(tmp_path: Path) -> None:
+def test_a_state_file_of_another_program_is_set_aside(tmp_path: Path) -> None:
     (tmp_path / "#.png.unfinished").write_bytes(b"\x00nonsense")
     write_sequence(video(2), tmp_path / "%d.png", SETTINGS, Seen())
-    assert names(tmp_path) == ["1.png", "2.png"]
+    assert names(tmp_path) == ["#.png.unfinished.1", "1.png", "2.png"]
+    assert (tmp_path / "#.png.unfinished.1" / "#.png.unfinished").read_bytes() == b"\x00nonsense"
 
 
 def test_older_images_after_the_last_are_reported(tmp_path: Path) -> None:
