@@ -46,11 +46,12 @@ if TYPE_CHECKING:
         METRICS_BY_KEY,
         SHARPENED_DB,
         SOFTENED_DB,
+        VIDEO_METRICS,
         format_seconds,
         format_speed,
         make_formatter,
         mean_of_known,
     )
-    from .video import measure_video_drift
+    from .video import FlickerMeter, measure_video_drift
 
 __getattr__ = lazy_exports(__name__, __file__)

@@ -19,6 +19,7 @@ from .external_scores.score_runner import ScoreRunner
 from .external_scores.score_table import parse_scores
 from .metric_table import mean_outputs
 from .pairing import pair_images
+from .video import FlickerMeter
 
 Advance = Callable[[], None]
 Result = TypeVar("Result")
@@ -124,7 +125,10 @@ def measure_artifact_report(
     numbers = [one.as_dict() for one in found]
     for entry, one in zip(numbers, scored, strict=False):
         entry["scores"] = one.values
-    return findings, json.dumps(numbers, indent=2), mean_outputs(found)
+    meter = FlickerMeter()
+    for entry, (one, other) in zip(numbers, pair_batches(reference, image) if len(found) > 1 else (), strict=False):
+        entry["flicker"] = meter.add(one, other)
+    return findings, json.dumps(numbers, indent=2), [*mean_outputs(found)[:-1], meter.flicker or 0.0]
 
 
 def _measure_pairs(

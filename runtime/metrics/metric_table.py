@@ -333,12 +333,28 @@ METRICS = (
         goodness=_prefer_low,
     ),
 )
-METRICS_BY_KEY = {metric.key: metric for metric in METRICS}
+VIDEO_METRICS = (
+    Metric(
+        key="flicker",
+        title="Flicker",
+        unit="steps",
+        group="Detail and artifacts",
+        meaning="Change of a video from frame to frame where its source does not move, in 8-bit steps.",
+        formatter=make_formatter(2),
+        summarize=lambda results: None,
+        better="low",
+        goodness=_prefer_low,
+        output="flicker",
+        output_tooltip="Change from image to image where the original does not move, in 8-bit steps; for frames of a video.",
+    ),
+)
+"""Metrics of frames in their order, which one image does not have."""
+METRICS_BY_KEY = {metric.key: metric for metric in (*METRICS, *VIDEO_METRICS)}
 _FIRST_OUTPUTS = ("halo", "consistency_db", "invented", "noise", "banding", "seams")
 """Saved workflows hold the numbers of these outputs; those of later metrics follow them."""
 ARTIFACT_METRICS = tuple(
     sorted(
-        (metric for metric in METRICS if metric.output),
+        (metric for metric in METRICS_BY_KEY.values() if metric.output),
         key=lambda metric: _FIRST_OUTPUTS.index(metric.output) if metric.output in _FIRST_OUTPUTS else len(_FIRST_OUTPUTS),
     )
 )

@@ -14,9 +14,11 @@ from ..media import Floats, Pixels
 from ..metrics import (
     METRICS,
     METRICS_BY_KEY,
+    VIDEO_METRICS,
     Artifacts,
     Drift,
     Fidelity,
+    FlickerMeter,
     mean_of_known,
     measure_artifacts,
     measure_drift,
@@ -25,7 +27,7 @@ from ..metrics import (
 from ..progress import OpenProgress, Progress
 from ..video import open_video
 
-MEASURED = tuple(metric for metric in METRICS if metric.group != "Cost")
+MEASURED = (*(metric for metric in METRICS if metric.group != "Cost"), *VIDEO_METRICS)
 """What two files can be asked for: time and memory of the upscaler are not in them."""
 
 
@@ -143,8 +145,9 @@ def _measure_pair(reference: Path, result: Path, tile: int, halo: int, every_nth
         raise WorkflowError(f"{result.name} cannot be compared with {reference.name}.", "Give two images, or two videos.")
     measured: list[dict[str, float | None]] = []
     findings: dict[str, None] = {}
-    read = _read_video_frames if _is_video(reference) else _read_images
-    for one, other in read(reference, result, every_nth, progress):
+    meter = FlickerMeter()
+    pairs = _read_video_frames(reference, result, every_nth, meter, progress)
+    for one, other in pairs if _is_video(reference) else _read_images(reference, result):
         values, artifacts = measure_pair(one, other, tile=tile, halo=halo)
         measured.append(values)
         findings |= dict.fromkeys(artifacts.sentences)
@@ -152,14 +155,18 @@ def _measure_pair(reference: Path, result: Path, tile: int, halo: int, every_nth
     if not measured:
         raise MediaError(f"{result.name} has no frames.", "Check it in a player.", path=result)
     means = {metric.key: mean_of_known(values[metric.key] for values in measured) for metric in MEASURED}
+    means["flicker"] = meter.flicker
     return FileMetrics(reference, result, means, tuple(findings), len(measured))
 
 
-def _read_images(reference: Path, result: Path, every_nth: int, progress: Progress) -> Iterator[tuple[Pixels, Pixels]]:
+def _read_images(reference: Path, result: Path) -> Iterator[tuple[Pixels, Pixels]]:
     yield read_image_file(reference).pixels, read_image_file(result).pixels
 
 
-def _read_video_frames(reference: Path, result: Path, every_nth: int, progress: Progress) -> Iterator[tuple[Pixels, Pixels]]:
+def _read_video_frames(
+    reference: Path, result: Path, every_nth: int, meter: FlickerMeter, progress: Progress
+) -> Iterator[tuple[Pixels, Pixels]]:
+    """Yield every ``every_nth`` pair of frames; ``meter`` gets each of them and the one after it."""
     streams = [open_video(path, on_message=progress.message) for path in (reference, result)]
     for stream, path in zip(streams, (reference, result), strict=True):
         if stream.info.color.is_hdr:
@@ -170,6 +177,8 @@ def _read_video_frames(reference: Path, result: Path, every_nth: int, progress: 
             one, other = next(first, None), next(second, None)
             if one is None or other is None:
                 break
+            if number % every_nth <= 1:
+                meter.add(one.pixels, other.pixels, is_next=number % every_nth == 1 or every_nth == 1)
             if number % every_nth == 0:
                 yield one.pixels, other.pixels
             number += 1

@@ -29,6 +29,7 @@ KEYS = [
     "noise",
     "banding",
     "seams",
+    "flicker",
 ]
 
 

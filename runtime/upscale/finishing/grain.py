@@ -11,7 +11,6 @@ from zlib import crc32
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
 
 from ...media import Floats
 
@@ -78,8 +77,9 @@ def _cut_blocks(pixels: Floats) -> Floats:
     rows, columns = height // _BLOCK, width // _BLOCK
     grid = pixels[: rows * _BLOCK, : columns * _BLOCK].reshape(rows, _BLOCK, columns, _BLOCK, colors).swapaxes(1, 2)
     count = rows * columns
-    picked: NDArray[np.intp] = np.arange(min(count, _MAX_BLOCKS)) * count // min(count, _MAX_BLOCKS)
-    return grid[picked // columns, picked % columns]
+    chosen = min(count, _MAX_BLOCKS)
+    places = [divmod(index * count // chosen, columns) for index in range(chosen)]
+    return np.stack([grid[place] for place in places])
 
 
 def _filter(white: Floats, powers: np.ndarray) -> Floats:
