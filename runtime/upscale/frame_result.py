@@ -1,8 +1,9 @@
 """The result of one frame after another in host memory, and small frames that run through the model together.
 
 Of small frames each is one tile, and ``batch`` of them run at a time: the fixed cost of a network call is the same for one
-frame as for four. Measured with animevideov3 in fp32 on two busy cores, a 64x48 frame took 273 ms of processor time alone and
-69 ms in a batch of four, 128x96 took 339 and 171 ms, 256x144 took 580 and 364 ms.
+frame as for four. An incomplete batch is filled up, because the last bit of a result can depend on the size of its batch, and
+must not depend on where a run was interrupted. Measured with animevideov3 in fp32 on two busy cores, a 64x48 frame took 273 ms
+of processor time alone and 69 ms in a batch of four, 128x96 took 339 and 171 ms, 256x144 took 580 and 364 ms.
 """
 
 from __future__ import annotations
@@ -36,9 +37,9 @@ class HostResult:
         self._backend = FrameBatcher(backend)
         self._out = np.zeros((plan.final_size.height, plan.final_size.width, 3), np.uint16)
 
-    def run_ahead(self, images: Sequence[Samples]) -> None:
-        """Run ``images`` (H, W, 3) in batches, for the next calls of ``upscale``."""
-        self._backend.run_ahead([to_floats(pixels) for pixels in images])
+    def run_ahead(self, images: Sequence[Samples], batch: int) -> None:
+        """Run ``images`` (H, W, 3) in a batch of that size, for the next calls of ``upscale``."""
+        self._backend.run_ahead([to_floats(pixels) for pixels in images], batch)
 
     def upscale(self, pixels: Samples, tiling: Tiling, progress: Progress, is_unchanged: Callable[[Region], bool]) -> Tiling:
         """Upscale (H, W, 3); return the tiling at the end as ``upscale_image`` does, and raise what it raises."""
@@ -67,11 +68,12 @@ class FrameBatcher:
         self._backend = backend
         self.results: deque[Any] = deque()
 
-    def run_ahead(self, images: Sequence[Any]) -> None:
-        """Run ``images`` (H, W, C) of one size in as few batches as memory allows, for the next calls of ``run``."""
-        if len(images) > 1:
+    def run_ahead(self, images: Sequence[Any], batch: int) -> None:
+        """Run ``images`` (H, W, C) of one size for the next calls of ``run``: filled up to ``batch``, halved if memory asks."""
+        if images and batch > 1:
             with suppress(OutOfMemory):  # not even one fits, so the loop cuts each into tiles
-                self.results.extend(self._run_halving(images))
+                padded = [*images, *[images[-1]] * (batch - len(images))]
+                self.results.extend(self._run_halving(padded)[: len(images)])
 
     def _run_halving(self, images: Sequence[Any]) -> list[Any]:
         try:
@@ -98,15 +100,18 @@ def choose_frame_batch(size: Size, tiling: Tiling, scale_plan: ScalePlan) -> int
     return tiling.batch if scale_plan.passes == 1 and len(plan_tiles(size, tiling)) == 1 else 1
 
 
-def batched(frames: Iterable[Frame], count: int) -> Iterator[list[Frame]]:
-    """Yield ``count`` frames at a time, fewer at the end; copies, because a frame is valid only until the next one is read."""
-    if count == 1:
-        yield from ([frame] for frame in frames)
-        return
-    group: list[Frame] = []
+def group_new_frames(frames: Iterable[Frame], count: int) -> Iterator[list[tuple[Frame, bool]]]:
+    """Yield the frames in groups of ``count`` whose pixels differ from those before, and whether each does.
+
+    The frames own their pixels. Repeated ones are no work and do not fill a group, but end it after 16 times ``count`` frames.
+    """
+    group: list[tuple[Frame, bool]] = []
+    previous: Samples | None = None
     for frame in frames:
-        group.append(Frame(frame.pixels.copy(), frame.pts, frame.duration, frame.time_base, frame.is_repeat))
-        if len(group) == count:
+        is_new = previous is None or not np.array_equal(previous, frame.pixels)
+        previous = frame.pixels.copy() if previous is None or is_new else previous
+        group.append((Frame(previous, frame.pts, frame.duration, frame.time_base, frame.is_repeat), is_new))
+        if count == 1 or sum(new for _, new in group) == count or len(group) == 16 * count:
             yield group
             group = []
     if group:

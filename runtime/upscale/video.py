@@ -22,7 +22,7 @@ from ..models import Descriptor, UpscaleModel, hash_weights
 from ..progress import ForwardedProgress, Progress
 from .backends.base import AUTO, REFERENCE_BACKEND, Backend, DeviceBackend, get_backend_spec
 from .finishing.finish_frame import finish_frame
-from .frame_result import HostResult, batched, choose_frame_batch
+from .frame_result import HostResult, choose_frame_batch, group_new_frames
 from .memory import FreeMemory
 from .on_device.device_tile_loop import DeviceResult
 from .resolved_settings import (
@@ -110,10 +110,10 @@ def _generate_frames(
         stream.frames(first) as source,
     ):
         result = _make_result(model, backend, settings, resolved, plan)
-        for group in batched(source, choose_frame_batch(stream.info.size, tiling, plan)):
-            is_new = _find_new_frames(group, previous)
-            result.run_ahead([frame.pixels for frame, new in zip(group, is_new, strict=True) if new and len(group) > 1])
-            for frame, new in zip(group, is_new, strict=True):
+        batch = choose_frame_batch(stream.info.size, tiling, plan)
+        for group in group_new_frames(source, batch):
+            result.run_ahead([frame.pixels for frame, is_new in group if is_new], batch)
+            for frame, new in group:
                 reuse_stats.frames += 1
                 reuse_stats.pixels += total_pixels(stream.info.size, 3, plan, model.scale)
                 reuse_stats.repeated_frames += not new
@@ -124,7 +124,7 @@ def _generate_frames(
                     if finished is not None:
                         np.copyto(finished, result.make_frame(frame).pixels)
                         _finish(frame, finished, settings, progress if previous is None else None)
-                    previous = frame.pixels.copy()
+                    previous = frame.pixels
                     trim_memory()
                 if finished is None:
                     yield result.make_frame(frame, is_repeat=not new)
@@ -149,12 +149,6 @@ def _finish(frame: Frame, out: Samples, settings: TiledUpscaleSettings, progress
     fix = finish_frame(to_floats(frame.pixels), out, settings.finish, measure=progress is not None)
     if fix and progress:
         progress.message(f"{fix} Measured on the first frame.")
-
-
-def _find_new_frames(group: list[Frame], previous: Samples | None) -> list[bool]:
-    """Whether each frame differs from the previous one."""
-    before = [previous, *(frame.pixels for frame in group[:-1])]
-    return [pixels is None or not np.array_equal(pixels, frame.pixels) for pixels, frame in zip(before, group, strict=True)]
 
 
 class ChangedTiles(ForwardedProgress):

@@ -41,10 +41,10 @@ class DeviceResult:
             self._out = torch.empty((3, size.height, size.width), dtype=torch.uint16, device=device).permute(1, 2, 0)
         self._image = ResultImage(self._out, self._transfer)
 
-    def run_ahead(self, images: Sequence[Samples]) -> None:
-        """Run ``images`` (H, W, 3) in batches, for the next calls of ``upscale``."""
+    def run_ahead(self, images: Sequence[Samples], batch: int) -> None:
+        """Run ``images`` (H, W, 3) in a batch of that size, for the next calls of ``upscale``."""
         with torch.inference_mode():
-            self._backend.run_ahead([to_floats(self._transfer.upload(pixels)) for pixels in images])
+            self._backend.run_ahead([to_floats(self._transfer.upload(pixels)) for pixels in images], batch)
 
     def upscale(self, pixels: Samples, tiling: Tiling, progress: Progress, is_unchanged: Callable[[Region], bool]) -> Tiling:
         """Upscale (H, W, 3), and wait once for the device; return the tiling at the end as ``upscale_image`` does.
