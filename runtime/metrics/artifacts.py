@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import WorkflowError
-from ..media import Pixels, Size
+from ..media import Pixels, Region, Size
 from .artifact_measures.banding import Banding, measure_banding
 from .artifact_measures.consistency import Consistency, measure_consistency
 from .artifact_measures.enlargement import Enlargement
@@ -23,6 +23,15 @@ _VISIBLE_OVERSHOOT = 12.0
 """8-bit steps: a lower overshoot is not visible, whatever its share of a faint edge."""
 VISIBLE_STEP = 0.75
 SEAM_RATIO = 1.3
+_SEAM_SIDE = 64
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A visible artifact, and where it is worst, in pixels of the reference; None if it has no place."""
+
+    sentence: str
+    region: Region | None = None
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,8 @@ class Artifacts:
     size: Size
     ratio: float
     """Width of the image over width of the reference."""
+    cells: Size
+    """Of the reference, or of the image where that is smaller."""
     halo: Ringing | None
     consistency: Consistency
     spectrum: Spectrum
@@ -42,9 +53,15 @@ class Artifacts:
     """Faults of a part of the image."""
 
     @property
+    def findings(self) -> tuple[Finding, ...]:
+        """The visible artifacts, each with the place where it is worst."""
+        return tuple(_iterate_findings(self))
+
+    @property
     def sentences(self) -> tuple[str, ...]:
         """The visible artifacts, one sentence each; a single sentence if there are none."""
-        return tuple(_describe_findings(self)) or ("No visible ringing, noise, bands, seams, local grain or color cast.",)
+        found = tuple(finding.sentence for finding in self.findings)
+        return found or ("No visible ringing, noise, bands, seams, local grain or color cast.",)
 
     def as_dict(self) -> dict[str, Any]:
         """For JSON."""
@@ -53,6 +70,7 @@ class Artifacts:
         return {
             **asdict(self, dict_factory=_keep_json_keys),
             "size": str(self.size),
+            "cells": str(self.cells),
             "spectrum": {**asdict(spectrum, dict_factory=_keep_json_keys), **derived},
             "sentences": list(self.sentences),
         }
@@ -81,35 +99,52 @@ def measure_artifacts(reference: Pixels, image: Pixels, tile: int = 0, halo: int
     return Artifacts(
         enlargement.size,
         enlargement.ratio,
+        enlargement.cells,
         measure_ringing(enlargement),
         measure_consistency(enlargement.pair),
         measure_spectrum(enlargement),
         measure_noise(enlargement),
         measure_banding(enlargement),
-        find_seams(difference.luma) or on_grid,
+        find_seams(difference.luma, difference.reference) or on_grid,
         find_local_faults(enlargement, difference),
     )
 
 
-def _describe_findings(found: Artifacts) -> Iterator[str]:
+def _iterate_findings(found: Artifacts) -> Iterator[Finding]:
     ringing, noise, banding, seams = found.halo, found.noise, found.banding, found.seams
     if ringing and ringing.relative >= VISIBLE_RINGING and ringing.height >= _VISIBLE_OVERSHOOT:
-        yield f"Ringing: edges overshoot by {ringing.height:.0f} of 255 steps, {ringing.relative:.0%} of their contrast: halos."
+        share = f"{ringing.height:.0f} of 255 steps, {ringing.relative:.0%} of their contrast"
+        yield Finding(f"Ringing: edges overshoot by {share}: halos.", ringing.worst)
     if found.consistency.psnr_db < CONSISTENT_DB:
         error, decibels = found.consistency.rmse, found.consistency.psnr_db
-        yield f"Differs from the source: after reduction by {error:.1f} of 255 steps ({decibels:.0f} dB)."
+        sentence = f"Differs from the source: after reduction by {error:.1f} of 255 steps ({decibels:.0f} dB)."
+        yield Finding(sentence, found.consistency.worst)
     sharpening = found.spectrum.sharpening_db
     if sharpening is not None and sharpening > SHARPENED_DB:
-        yield f"Oversharpened: the finest detail of the source is amplified by {sharpening:.1f} dB."
+        yield Finding(f"Oversharpened: the finest detail of the source is amplified by {sharpening:.1f} dB.")
     if sharpening is not None and sharpening < SOFTENED_DB:
-        yield f"Soft: the finest detail of the source is attenuated by {-sharpening:.1f} dB."
+        yield Finding(f"Soft: the finest detail of the source is attenuated by {-sharpening:.1f} dB.")
     if noise and noise.image - noise.reference > VISIBLE_NOISE:
-        yield f"Noise: {noise.image:.1f} of 255 steps in flat areas, where the source has {noise.reference:.1f}."
+        levels = f"{noise.image:.1f} of 255 steps in flat areas, where the source has {noise.reference:.1f}"
+        yield Finding(f"Noise: {levels}.", noise.worst)
     if banding and banding.share >= VISIBLE_SHARE and banding.step >= VISIBLE_STEP:
-        yield f"Banding: bands {banding.step:.1f} of 255 steps apart in {banding.share:.0%} of the smooth area."
+        bands = f"bands {banding.step:.1f} of 255 steps apart in {banding.share:.0%} of the smooth area"
+        yield Finding(f"Banding: {bands}.", banding.worst)
     if seams and seams.height >= VISIBLE_SEAM and seams.ratio >= SEAM_RATIO:
-        yield f"Seams: tiles differ by {seams.height:.1f} of 255 steps at their edges{_format_places(seams)}."
-    yield from (fault.sentence for fault in found.local)
+        sentence = f"Seams: tiles differ by {seams.height:.1f} of 255 steps at their edges{_format_places(seams)}."
+        yield Finding(sentence, _place_seam(seams, found.cells))
+    yield from (Finding(fault.sentence, fault.region) for fault in found.local)
+
+
+def _place_seam(seams: Seams, cells: Size) -> Region | None:
+    """Return a region in the middle of the first seam; None if only a grid is known."""
+    if not (seams.columns or seams.rows):
+        return None
+    x = seams.columns[0] if seams.columns else cells.width // 2
+    y = seams.rows[0] if seams.rows else cells.height // 2
+    side = min(_SEAM_SIDE, cells.width, cells.height)
+    left, top = (min(max(at - side // 2, 0), length - side) for at, length in ((x, cells.width), (y, cells.height)))
+    return Region(left, top, side, side)
 
 
 def _format_places(seams: Seams) -> str:

@@ -7,14 +7,17 @@ Its Content Security Policy forbids all requests and allows only this script and
 import base64
 import hashlib
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
 
+import numpy as np
 from PIL import Image
 
-from .comparison import ComparedCrop, ModelComparison
+from ..media import Floats, Region, Size
+from ..metrics import Finding
+from .comparison import ComparedCrop, MeasuredCrop, ModelComparison
 from .comparison_sheet import compute_drift_maps
 from .drawing import to_pil_image
 from .findings import describe_findings, recommend_model
@@ -61,6 +64,7 @@ def render_html(comparison: ModelComparison) -> str:
         baselines=[str(index) for index, one in enumerate(completed) if one.baseline],
         models=models,
         shown=best or next(iter(models), str(len(completed) - 1)),
+        places=[place for case in comparison.crops for place in _make_places(comparison, case)],
         strips=(_make_strip(comparison, case, index) for index, case in enumerate(comparison.crops)),
         is_reduced=any(max(shape) > MAX_SIDE for shape in shapes),
         max_side=MAX_SIDE,
@@ -112,6 +116,45 @@ def _make_strip(comparison: ModelComparison, compared_crop: ComparedCrop, index:
         label = f"CIEDE2000 of {one.title}, black 0 to pale yellow {high:g}"
         strip.maps.append(_encode_image(f"map-{index}-{number}", label, to_pil_image(maps[one.id]), shape))
     return strip
+
+
+@dataclass(frozen=True)
+class _Place:
+    """A visible fault, and the same region of the source, the result and the original."""
+
+    model: str
+    sentence: str
+    images: list[_PageImage]
+
+
+def _make_places(comparison: ModelComparison, compared_crop: ComparedCrop) -> Iterator[_Place]:
+    """Cut where each visible fault of a model is worst, at the pixels of the result; the source has its pixels repeated."""
+    for model in comparison.completed:
+        result = compared_crop.results[model.id]
+        for finding in () if model.baseline else result.artifacts.findings:
+            if finding.region:
+                yield _cut_place(model.title, finding, compared_crop, result)
+
+
+def _cut_place(title: str, finding: Finding, compared_crop: ComparedCrop, result: MeasuredCrop) -> _Place:
+    assert finding.region
+    cells, region = result.artifacts.cells, finding.region
+    shape = result.image[_scale_region(region, cells, result.image)].shape
+    sides = [("Source", compared_crop.source), (title, result.image), ("Original", compared_crop.original)]
+    images: list[_PageImage] = []
+    for label, pixels in sides:
+        if pixels is not None:
+            image = to_pil_image(np.asarray(pixels[_scale_region(region, cells, pixels)]))
+            image = image.resize((shape[1], shape[0]), Image.Resampling.NEAREST)
+            images.append(_encode_image("", label, image, shape, lossless=True))
+    return _Place(title, finding.sentence, images)
+
+
+def _scale_region(region: Region, cells: Size, pixels: Floats) -> tuple[slice, slice]:
+    """Return the rows and columns of ``pixels`` that a region of ``cells`` is in."""
+    down, across = pixels.shape[0] / cells.height, pixels.shape[1] / cells.width
+    rows = slice(round(region.y * down), max(round(region.bottom * down), round(region.y * down) + 1))
+    return rows, slice(round(region.x * across), max(round(region.right * across), round(region.x * across) + 1))
 
 
 def _fit_size(width: int, height: int) -> tuple[int, int]:

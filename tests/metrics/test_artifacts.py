@@ -20,6 +20,7 @@ from upscale8k.runtime.metrics.artifact_measures.ringing import measure_ringing
 from upscale8k.runtime.metrics.artifact_measures.seams import measure_seams
 from upscale8k.runtime.metrics.artifact_measures.spectrum import measure_spectrum
 from upscale8k.runtime.metrics.artifacts import measure_artifacts
+from upscale8k.runtime.report.model_runs import enlarge_with_baseline
 from upscale8k.runtime.upscale.tiles import Tiling, plan_tiles
 
 RNG = np.random.default_rng(7)
@@ -323,3 +324,14 @@ def test_sizes_that_are_no_multiple_are_measured(photograph: np.ndarray) -> None
 def test_a_tile_below_zero_gets_a_sentence(photograph: np.ndarray) -> None:
     with pytest.raises(WorkflowError, match="cannot be negative"):
         measure_artifacts(photograph, photograph, -1)
+
+
+def test_a_halo_along_a_straight_edge_is_no_seam() -> None:
+    """The edge of a rocket and of a flag: the halo shifts whole columns, as tiles would, but by the steps of the source."""
+    source = np.ascontiguousarray(data.astronaut()[::2, ::2], np.float32) / 255
+    plain = enlarge_with_baseline(source, Size(1024, 1024), "lanczos")
+    haloed = np.clip(plain + 2 * (plain - cv2.GaussianBlur(plain, (0, 0), 5)), 0, 1).astype(np.float32)
+    assert not [one for one in measure_artifacts(source, haloed).sentences if one.startswith("Seams")]
+    tiles = np.clip(plain + ((np.arange(1024) // 256 % 2) * 6 / 255)[None, :, None], 0, 1).astype(np.float32)
+    (seams,) = [one for one in measure_artifacts(source, tiles).sentences if one.startswith("Seams")]
+    assert "at x 64, 128, 192 in" in seams

@@ -10,17 +10,20 @@ from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from markdown_it import MarkdownIt
 from PIL import Image
 from upscale8k.runtime.errors import OutputError
+from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.metrics import Degradation
 from upscale8k.runtime.metrics.external_scores.score_table import ScoreResults
 from upscale8k.runtime.report.comparison import ModelComparison
 from upscale8k.runtime.report.comparison_sheet import CARD_WIDTH, draw_sheet
 from upscale8k.runtime.report.html_report import render_html
 from upscale8k.runtime.report.json_report import render_json
+from upscale8k.runtime.report.model_runs import compare_images, enlarge_with_baseline
 from upscale8k.runtime.report.report_files import REPORT_FILES, render_markdown, write_report
 from upscale8k.runtime.report.templating import escape_markdown
 
@@ -287,3 +290,27 @@ def test_images_of_the_page_are_lossless_or_the_page_says_that_they_are_not(
     assert "not lossless" not in html
     monkeypatch.setattr("upscale8k.runtime.report.html_report.LOSSLESS_PIXELS", 100)
     assert "WebP of quality 95, which is not lossless" in render_html(comparison)
+
+
+def test_where_a_visible_fault_is_worst_is_shown_beside_the_source(photograph: np.ndarray) -> None:
+    """A halo on the right half: the page cuts the region there from the result, pixel for pixel."""
+    size = Size(photograph.shape[1] * 2, photograph.shape[0] * 2)
+    plain = enlarge_with_baseline(photograph, size, "bicubic")
+    sharpened = plain + 3 * (plain - cv2.GaussianBlur(plain, (0, 0), 3))
+    haloed = np.where(np.arange(size.width)[None, :, None] < size.width // 2, plain, sharpened)
+    comparison = compare_images(photograph, [("Halo", np.clip(haloed, 0, 1).astype(np.float32))], "whole", "2026-11-28")
+    (result,) = comparison.crops[0].results.values()
+    (finding,) = [one for one in result.artifacts.findings if one.sentence.startswith("Ringing")]
+    assert finding.region
+    assert finding.region.x >= photograph.shape[1] // 2 - 16
+    page = render_html(comparison)
+    place = page[page.index("Where to look") :].split("<figure")[1 + result.artifacts.findings.index(finding)]
+    assert "Ringing" in place
+    source, cut = (
+        np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
+        for data in re.findall(r"base64,([^\"]+)", place)
+    )
+    region = finding.region * 2
+    np.testing.assert_array_equal(cut, np.rint(result.image[region.rows, region.columns] * 255))
+    repeated = photograph[finding.region.rows, finding.region.columns].repeat(2, 0).repeat(2, 1)
+    np.testing.assert_array_equal(source, np.rint(repeated * 255))

@@ -6,9 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from ...media import Region
 from ..luma import STEPS
 from ..pairing import Floats
 from .enlargement import Enlargement
+from .worst_region import FaultMap
 
 _WINDOW = 64
 """Side of a window in pixels of the image."""
@@ -30,6 +32,8 @@ class Banding:
     share: float
     smooth: int
     """Number of windows that are smooth in the reference."""
+    worst: Region | None = None
+    """Where most bands are, in pixels of the reference."""
 
 
 def measure_banding(enlargement: Enlargement) -> Banding | None:
@@ -46,31 +50,36 @@ def measure_banding(enlargement: Enlargement) -> Banding | None:
         return None
     smooth = banded = 0
     steps = 0.0
-    for image, reference_range, min_step in _iter_windows(enlargement):
+    places = FaultMap(enlargement.cells)
+    for image, reference_range, min_step, regions in _iter_windows(enlargement):
         height, still_share = _measure_staircase(image)
         is_smooth = reference_range <= SMOOTH_RANGE
         found = is_smooth & (still_share >= _MIN_FLAT_SHARE) & (height >= min_step) & (height <= _MAX_STEP)
         smooth += int(is_smooth.sum())
         banded += int(found.sum())
         steps += float(height[found].sum())
-    return Banding(steps / banded if banded else 0.0, banded / smooth, smooth) if smooth else None
+        for region, one in zip(regions, np.where(found, height, 0.0), strict=True):
+            places.add_region(region, float(one))
+    return Banding(steps / banded if banded else 0.0, banded / smooth, smooth, places.find_worst()) if smooth else None
 
 
-def _iter_windows(enlargement: Enlargement) -> Iterator[tuple[Floats, Floats, Floats]]:
-    """Yield per row of windows: luma (n, side, side), range of the reference (n,), minimum height of a banded step (n,)."""
+def _iter_windows(enlargement: Enlargement) -> Iterator[tuple[Floats, Floats, Floats, list[Region]]]:
+    """Yield per row of windows: luma (n, side, side), range of the reference (n,), minimum height of a banded step (n,),
+    and the regions of the reference.
+    """
     size, cells = enlargement.size, enlargement.cells
     side = min(_WINDOW, size.width, size.height)
     lefts = np.arange(0, size.width - side + 1, side)
-    columns = [slice(int(left * cells.width // size.width), -(-int(left + side) * cells.width // size.width)) for left in lefts]
+    spans = [(int(left * cells.width // size.width), -(-int(left + side) * cells.width // size.width)) for left in lefts]
     for top in range(0, size.height - side + 1, side):
         rows = enlargement.read_image_luma(top, top + side)[:, : len(lefts) * side] * np.float32(STEPS)
         image = rows.reshape(side, len(lefts), side).swapaxes(0, 1)
-        reference_rows = enlargement.read_reference_luma(
-            top * cells.height // size.height, -(-(top + side) * cells.height // size.height)
-        )
-        parts = [reference_rows[:, column] * np.float32(STEPS) for column in columns]
+        first, end = top * cells.height // size.height, -(-(top + side) * cells.height // size.height)
+        reference_rows = enlargement.read_reference_luma(first, end) * np.float32(STEPS)
+        parts = [reference_rows[:, left:right] for left, right in spans]
         ranges = np.array([part.max() - part.min() for part in parts], np.float32)
-        yield image, ranges, np.array([_compute_min_step(part) for part in parts], np.float32)
+        regions = [Region(left, first, right - left, end - first) for left, right in spans]
+        yield image, ranges, np.array([_compute_min_step(part) for part in parts], np.float32), regions
 
 
 def _compute_min_step(part: Floats) -> float:

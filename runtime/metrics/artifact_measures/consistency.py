@@ -5,8 +5,10 @@ from math import log10, sqrt
 
 import numpy as np
 
+from ...media import Region
 from ..luma import STEPS
 from ..pairing import ImagePair
+from .worst_region import FaultMap
 
 IDENTICAL_DB = 99.0
 
@@ -17,6 +19,8 @@ class Consistency:
 
     rmse: float
     psnr_db: float
+    worst: Region | None = None
+    """Where it differs most, in pixels of the reference."""
 
 
 def measure_consistency(pair: ImagePair) -> Consistency:
@@ -24,10 +28,13 @@ def measure_consistency(pair: ImagePair) -> Consistency:
 
     They reduce by a cubic and call 45 dB and more consistent; here the reduction is by area in linear light, as in all metrics.
     """
-    total, count = 0.0, 0
+    total, count, places = 0.0, 0, FaultMap(pair.size)
     for strip in pair.iter_strips():
         error = np.subtract(*np.broadcast_arrays(strip.image, strip.reference), dtype=np.float64)
-        total += float(np.square(error).sum())
+        squared = np.square(error).sum(axis=2)
+        places.add(strip.rows.start, squared)
+        total += float(squared.sum())
         count += error.size
     rmse = sqrt(total / count) * STEPS
-    return Consistency(rmse, min(20 * log10(STEPS / rmse), IDENTICAL_DB) if rmse else IDENTICAL_DB)
+    psnr_db = min(20 * log10(STEPS / rmse), IDENTICAL_DB) if rmse else IDENTICAL_DB
+    return Consistency(rmse, psnr_db, places.find_worst())

@@ -55,6 +55,11 @@ class Enlargement:
         """Repeat values per cell, (bottom - top, cells.width), to the pixels of the image."""
         return cells.repeat(np.diff(self.first_row[top : bottom + 1]), 0).repeat(np.diff(self.first_column), 1)
 
+    def sum_cells(self, values: Floats, top: int, bottom: int) -> Floats:
+        """Sum values per pixel of the image, of the rows ``top`` to ``bottom`` of cells, per cell."""
+        rows, columns = self.first_row, self.first_column
+        return np.add.reduceat(np.add.reduceat(values, columns[:-1], axis=1), rows[top:bottom] - rows[top], axis=0)
+
     def read_reference_luma(self, top: int, bottom: int) -> Floats:
         """Return luma of the rows ``top`` to ``bottom`` of cells."""
         return compute_luma(self.pair.read_reference_rows(top, bottom))

@@ -52,6 +52,8 @@ class ReducedDifference:
 
     luma: Floats
     """(h, w) image minus reference, in 8-bit steps."""
+    reference: Floats
+    """(h, w) luma of the reference, in 8-bit steps."""
     color: Floats
     """(rows, columns) CIEDE2000 of the mean colors of whole blocks."""
 
@@ -59,21 +61,22 @@ class ReducedDifference:
     def measure(cls, pair: ImagePair) -> ReducedDifference:
         """Read a pair once."""
         size = pair.size
-        luma = np.empty((size.height, size.width), np.float32)
+        luma, reference = (np.empty((size.height, size.width), np.float32) for _ in range(2))
         rows, columns = size.height // BLOCK, size.width // BLOCK
         means = np.zeros((2, rows, columns, 3))
         for strip in pair.iter_strips():
             sides = [np.broadcast_to(side, (*side.shape[:2], 3)) for side in (strip.reference, strip.image)]
-            luma[strip.rows] = (compute_luma(np.array(sides[1])) - compute_luma(np.array(sides[0]))) * STEPS
+            reference[strip.rows] = compute_luma(np.array(sides[0])) * STEPS
+            luma[strip.rows] = compute_luma(np.array(sides[1])) * STEPS - reference[strip.rows]
             whole = min(strip.rows.stop, rows * BLOCK) - strip.rows.start
             if whole > 0 and columns:
                 index: NDArray[np.intp] = np.arange(strip.rows.start, strip.rows.start + whole, dtype=np.intp) // BLOCK
                 for total, side in zip(means, sides, strict=True):
                     parts = side[:whole, : columns * BLOCK].reshape(whole, columns, BLOCK, 3).mean(axis=2)
                     np.add.at(total, index, parts / BLOCK)
-        reference, image = (lab_from_srgb(side.astype(np.float32)) for side in means)
-        color = ciede2000(reference, image) if rows and columns else torch.zeros(rows, columns)
-        return cls(luma, np.asarray(color.numpy(), np.float32))
+        colors = [lab_from_srgb(side.astype(np.float32)) for side in means]
+        color = ciede2000(*colors) if rows and columns else torch.zeros(rows, columns)
+        return cls(luma, reference, np.asarray(color.numpy(), np.float32))
 
 
 def find_local_faults(enlargement: Enlargement, difference: ReducedDifference) -> tuple[LocalFault, ...]:

@@ -6,10 +6,11 @@ from math import pi, sqrt
 import cv2
 import numpy as np
 
-from ...media import Floats
+from ...media import Floats, Region
 from ..drift import low_pass
 from ..luma import STEPS, compute_slope
 from .enlargement import Enlargement
+from .worst_region import FaultMap
 
 FLAT_SLOPE = 3.0
 """8-bit steps per pixel of the reference, after a Gaussian of one pixel: the maximum slope of flat areas."""
@@ -26,6 +27,8 @@ class Noise:
     image: float
     reference: float
     flat_share: float
+    worst: Region | None = None
+    """Where most of the image's noise is, in pixels of the reference."""
 
 
 def measure_noise(enlargement: Enlargement) -> Noise | None:
@@ -37,6 +40,7 @@ def measure_noise(enlargement: Enlargement) -> Noise | None:
     """
     sums: dict[str, float] = {"image": 0.0, "reference": 0.0}
     counts = dict.fromkeys(sums, 0)
+    places = FaultMap(enlargement.cells)
     for top, bottom in enlargement.iter_strips():
         first, last = max(top - _MARGIN, 0), min(bottom + _MARGIN, enlargement.cells.height)
         reference = enlargement.read_reference_luma(first, last)
@@ -45,14 +49,17 @@ def measure_noise(enlargement: Enlargement) -> Noise | None:
             ("reference", reference, flat, slice(top - first, bottom - first)),
             ("image", *_read_flat_image(enlargement, flat, (first, top, bottom, last))),
         ):
-            flat_values = np.abs(_apply_laplacian(plane)[inside])[mask[inside] > 0]
-            sums[name] += float(flat_values.sum(dtype=np.float64))
-            counts[name] += flat_values.size
+            is_flat = mask[inside] > 0
+            strengths = np.where(is_flat, np.abs(_apply_laplacian(plane)[inside]), np.float32(0))
+            sums[name] += float(strengths.sum(dtype=np.float64))
+            counts[name] += int(is_flat.sum())
+            if name == "image":
+                places.add(top, enlargement.sum_cells(strengths, top, bottom))
     share = counts["reference"] / enlargement.cells.pixel_count
     if share < _MIN_FLAT_SHARE or not counts["image"]:
         return None
     image, reference = (sqrt(pi / 2) / 6 * sums[name] / counts[name] * STEPS for name in ("image", "reference"))
-    return Noise(image, reference, share)
+    return Noise(image, reference, share, places.find_worst())
 
 
 def _read_flat_image(enlargement: Enlargement, flat: Floats, rows: tuple[int, int, int, int]) -> tuple[Floats, Floats, slice]:

@@ -5,9 +5,10 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from ...media import Floats
+from ...media import Floats, Region
 from ..luma import STEPS, compute_slope
 from .enlargement import Enlargement
+from .worst_region import FaultMap
 
 EDGE_SLOPE = 12.0
 """8-bit steps per pixel of the reference: the minimum slope of an edge."""
@@ -30,6 +31,8 @@ class Ringing:
     relative: float
     edges: int
     """Pixels of the reference that are edges."""
+    worst: Region | None = None
+    """Where most of the overshoot is, in pixels of the reference."""
 
 
 def measure_ringing(enlargement: Enlargement) -> Ringing | None:
@@ -43,6 +46,7 @@ def measure_ringing(enlargement: Enlargement) -> Ringing | None:
     instead of energy, so that the result can be verified on an image with a known halo.
     """
     heights = contrasts = edges = 0.0
+    places = FaultMap(enlargement.cells)
     for top, bottom in enlargement.iter_strips():
         first, last = max(top - _RINGING_RADIUS - 1, 0), min(bottom + _RINGING_RADIUS + 1, enlargement.cells.height)
         reference = enlargement.read_reference_luma(first, last)
@@ -54,9 +58,12 @@ def measure_ringing(enlargement: Enlargement) -> Ringing | None:
         height = _dilate(overshoot, _RINGING_RADIUS)[inside]
         contrast = (_dilate(reference, _RINGING_RADIUS) - _erode(reference, _RINGING_RADIUS))[inside]
         heights += float(height[edge].sum(dtype=np.float64)) * STEPS
+        places.add(top, np.where(edge, height, np.float32(0)))
         contrasts += float(contrast[edge].sum(dtype=np.float64)) * STEPS
         edges += int(edge.sum())
-    return Ringing(heights / edges, heights / contrasts, int(edges)) if edges >= _MIN_EDGES else None
+    if edges < _MIN_EDGES:
+        return None
+    return Ringing(heights / edges, heights / contrasts, int(edges), places.find_worst())
 
 
 def _measure_overshoot(enlargement: Enlargement, reference: Floats, top: int, bottom: int) -> Floats:

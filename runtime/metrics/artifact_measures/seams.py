@@ -27,6 +27,8 @@ _SEGMENT_CELLS, _REACH = 32, 6
 """Of the search for unknown grids, in pixels of the reference: length of a segment, and how far both sides are averaged."""
 _SEEN_STEP, _SEEN_RATIO, _SEEN_COVER = 1.0, 4.0, 0.6
 """A line is a seam from this step in 8-bit steps, this multiple of the lines around it, and this part of its segments on."""
+_MAX_EXPLAINED = 0.8
+"""Share of the energy of a line's steps from which on they are those of the reference, amplified."""
 _NEIGHBOURS = 24
 """Lines on each side that a line is compared with."""
 
@@ -105,14 +107,18 @@ def _compute_mean_square(jumps: Sequence[NDArray[np.float64]]) -> float:
     return float(squares[: max(ceil(len(squares) * _KEPT_SHARE), 1)].mean()) if len(squares) else 0.0
 
 
-def find_seams(difference: Floats) -> Seams | None:
-    """Find the seams of an unknown tiler in (h, w), the reduced image minus its reference in 8-bit steps. None without seams.
+def find_seams(difference: Floats, reference: Floats) -> Seams | None:
+    """Find the seams of an unknown tiler. None without seams.
+
+    ``difference`` is the reduced image minus its ``reference``, both (h, w) luma in 8-bit steps.
 
     Tiles shift whole areas against the reference, and the image itself cancels. For every line the mean of six pixels before
     it is subtracted from that of six behind it, per segment of 32 pixels. A line is a seam if its median step is a local
-    maximum, stands out from the lines around it and is there along most of the line, which no edge of an image is.
+    maximum, stands out from the lines around it and is there along most of the line, which no edge of an image is; and if it
+    does not follow the steps of the reference there, as a halo along a straight edge does.
     """
-    columns, rows = _find_shifted_lines(difference), _find_shifted_lines(np.ascontiguousarray(difference.T))
+    columns = _find_shifted_lines(difference, reference)
+    rows = _find_shifted_lines(np.ascontiguousarray(difference.T), np.ascontiguousarray(reference.T))
     found = [*columns, *rows]
     if not found:
         return None
@@ -121,26 +127,40 @@ def find_seams(difference: Floats) -> Seams | None:
     return Seams(float(np.median(heights)), float(min(np.median(ratios), _MAX_RATIO)), len(found), *places)
 
 
-def _find_shifted_lines(difference: Floats) -> list[tuple[int, float, float]]:
+def _find_shifted_lines(difference: Floats, reference: Floats) -> list[tuple[int, float, float]]:
     """Return position, step and ratio of every vertical seam."""
-    height, width = difference.shape
-    count = width - 2 * _REACH + 1
-    if count < _REACH:
+    if difference.shape[1] - 2 * _REACH + 1 < _REACH:
         return []
-    segments = max(height // _SEGMENT_CELLS, 1)
-    rows: NDArray[np.intp] = np.arange(segments + 1, dtype=np.intp) * height // segments
-    means = np.add.reduceat(difference, rows[:-1], axis=0, dtype=np.float64) / np.diff(rows)[:, None]
-    sums = np.concatenate([np.zeros((segments, 1)), np.cumsum(means, axis=1)], axis=1)
-    before, behind = (
-        sums[:, start + _REACH : start + _REACH + count] - sums[:, start : start + count] for start in (0, _REACH)
-    )
-    jumps = np.abs(behind - before) / _REACH
+    changes = _measure_changes(difference)
+    jumps = np.abs(changes)
     step = np.median(jumps, axis=0)
     windows = np.lib.stride_tricks.sliding_window_view(
-        np.pad(step, _NEIGHBOURS, mode="reflect" if count > _NEIGHBOURS else "edge"), 2 * _NEIGHBOURS + 1
+        np.pad(step, _NEIGHBOURS, mode="reflect" if len(step) > _NEIGHBOURS else "edge"), 2 * _NEIGHBOURS + 1
     )
     ratio = step / np.maximum(np.median(windows, axis=1), 0.15)
     cover = (jumps > np.maximum(0.6 * _SEEN_STEP, 2.5 * np.median(jumps, axis=1, keepdims=True))).mean(axis=0)
     peak = step >= np.lib.stride_tricks.sliding_window_view(np.pad(step, _REACH, mode="edge"), 2 * _REACH + 1).max(axis=1)
-    seen = peak & (step >= _SEEN_STEP) & (ratio >= _SEEN_RATIO) & (cover >= _SEEN_COVER)
-    return [(int(line) + _REACH, float(step[line]), float(ratio[line])) for line in np.flatnonzero(seen)]
+    lines = np.flatnonzero(peak & (step >= _SEEN_STEP) & (ratio >= _SEEN_RATIO) & (cover >= _SEEN_COVER))
+    own = _measure_changes(reference)[:, lines] if len(lines) else changes[:, lines]
+    follows = _follow(changes[:, lines], own)
+    return [(int(line) + _REACH, float(step[line]), float(ratio[line])) for line in lines[~follows]]
+
+
+def _measure_changes(plane: Floats) -> NDArray[np.float64]:
+    """Return per segment of 32 rows the mean of six pixels behind every line minus that of six before it."""
+    height, width = plane.shape
+    count, segments = width - 2 * _REACH + 1, max(height // _SEGMENT_CELLS, 1)
+    rows: NDArray[np.intp] = np.arange(segments + 1, dtype=np.intp) * height // segments
+    means = np.add.reduceat(plane, rows[:-1], axis=0, dtype=np.float64) / np.diff(rows)[:, None]
+    sums = np.concatenate([np.zeros((segments, 1)), np.cumsum(means, axis=1)], axis=1)
+    before, behind = (
+        sums[:, start + _REACH : start + _REACH + count] - sums[:, start : start + count] for start in (0, _REACH)
+    )
+    return (behind - before) / _REACH
+
+
+def _follow(changes: NDArray[np.float64], own: NDArray[np.float64]) -> NDArray[np.bool_]:
+    """Return which lines of ``changes`` (segments, lines) amplify steps that the reference has itself."""
+    energy, own_energy = np.square(changes).sum(axis=0), np.square(own).sum(axis=0)
+    explained = np.square((changes * own).sum(axis=0)) / np.maximum(energy * own_energy, 1e-9)
+    return (explained > _MAX_EXPLAINED) & (own_energy > energy)
