@@ -55,6 +55,10 @@ PREFIX_TOOLTIP = (
     "File name below the output folder; %width%, %height%, %year% and so on are filled in. A suffix such as .mkv takes "
     "precedence over container."
 )
+STEADY_TOOLTIP = (
+    "Against flicker, 0 (default) to 1: each frame is averaged with three before and three after it where nothing moves, before "
+    "it is upscaled. Scene cuts are not crossed."
+)
 SEQUENCE_IN_TOOLTIP = "A folder of the input folder, or the pattern of the file names in it: shots/frame_%05d.png."
 GAPS_TOOLTIP = (
     "How to handle missing numbers: refuse stops and names the first, keep time shows the frame before longer, close up "
@@ -134,7 +138,9 @@ class TiledUpscaleVideo(Node):
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        return declare_upscale_inputs("video", wire_input("VIDEO", "From Video In, or from ComfyUI's own Load Video."))
+        inputs = declare_upscale_inputs("video", wire_input("VIDEO", "From Video In, or from ComfyUI's own Load Video."))
+        inputs["optional"]["steady"] = float_input(0.0, 0.0, 1.0, 0.05, STEADY_TOOLTIP)
+        return inputs
 
     @classmethod
     def VALIDATE_INPUTS(cls, target: str | None = None, tile: int | None = None) -> bool | str:
@@ -155,6 +161,7 @@ class TiledUpscaleVideo(Node):
         color_fix: Any = "off",
         strength: float = 1.0,
         grain: float = 0.0,
+        steady: float = 0.0,
     ) -> tuple[Any]:
         width, height = video.get_dimensions()
         upscale.check_result_fits((1, height, width, 3), upscale_model, target)
@@ -170,6 +177,7 @@ class TiledUpscaleVideo(Node):
             color_fix,
             strength,
             grain,
+            steady,
         )
         upscale_settings = upscale.build_upscale_settings(requested, self.host.backend(), settings, upscale_model)
         return (

@@ -39,6 +39,8 @@ class TiledUpscaleSettings:
     color_fix: ColorFix = "off"
     strength: float = 1.0
     grain: float = 0.0
+    steady: float = 0.0
+    """Of videos: the weight of still neighbour frames, 0..1."""
 
     @property
     def finish(self) -> Finish:

@@ -35,6 +35,7 @@ from .resolved_settings import (
     resolve_tiling,
 )
 from .target_size import ScalePlan, plan_scale
+from .temporal.steady import steady_video
 from .tile_loop import total_pixels
 
 DEVICE_TYPES = {"cuda"}
@@ -68,6 +69,7 @@ def upscale_video(
     is not advanced. Its variants are what ``auto`` was elsewhere or earlier, with which a video may have begun. Raises what
     ``plan_scale``, ``UpscaleModel.from_descriptor`` and ``resolve_settings`` raise.
     """
+    stream = steady_video(stream, settings.steady)
     model = UpscaleModel.from_descriptor(descriptor)
     plan = plan_scale(stream.info.size, model.scale, settings.target)
     resolved = resolve_settings(model, settings, free_memory, stream.info.size)

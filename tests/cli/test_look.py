@@ -53,6 +53,20 @@ def test_a_job_file_has_them_for_each_file(twins: Place) -> None:
     assert np.array_equal(pixels_of("output/y.png"), upscale(twins, "weak", "-m", WEAK, "--strength", "0.5"))
 
 
+def test_steady_changes_a_video_and_no_image(twins: Place) -> None:
+    frames = [noise(40, 48) // 40 + 100 + index % 2 for index in range(3)]
+    for index, pixels in enumerate(frames):
+        twins.image(f"f{index}.png", pixels.astype(np.uint8))
+    assert np.array_equal(upscale(twins, "steady", "-m", STRONG, "--steady", "1"), upscale(twins, "plain", "-m", STRONG))
+    options = (*OPTIONS, "-m", STRONG)
+    for name, more in (("plain", ()), ("steady", ("--steady", "1"))):
+        assert twins("upscale", "input/f%01d.png", "-o", f"output/{name}/f%01d.png", *options, *more).code == 0
+    before, after = (
+        np.stack([pixels_of(f"output/{name}/f{index}.png").astype(float) for index in range(3)]) for name in ("plain", "steady")
+    )
+    assert after.std(axis=0).mean() < 0.7 * before.std(axis=0).mean()
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [

@@ -1,7 +1,7 @@
 """Settings of single files, from a job file: TOML (tables ``[[job]]``) or CSV (one line per file below a line of column names).
 
 Keys: ``source`` (required), ``output``, ``to``, ``model``, ``batch``, ``tile``, ``fps``, ``denoise``, ``strength``, ``grain``,
-and ``NODE.INPUT`` as in ``--set``. What is missing or empty is that of the command line. Paths are relative to the job file.
+``steady``, and ``NODE.INPUT`` as in ``--set``. What is missing or empty is that of the command line. Paths are relative to the job file.
 """
 
 import csv
@@ -14,7 +14,7 @@ from typing import Any, cast
 from ...errors import WorkflowError
 from .upscale_jobs import JobOptions, UpscaleJob, find_jobs, reject_duplicate_results
 
-_KEYS = ("source", "output", "to", "model", "batch", "tile", "fps", "denoise", "strength", "grain")
+_KEYS = ("source", "output", "to", "model", "batch", "tile", "fps", "denoise", "strength", "grain", "steady")
 
 
 def read_job_file(path: Path, out: Path | None, options: JobOptions, *, recursive: bool = False) -> list[UpscaleJob]:
@@ -66,6 +66,7 @@ def _plan_row(
         denoise=_parse_number(values, "denoise", float, options.denoise),
         strength=_parse_number(values, "strength", float, options.strength),
         grain=_parse_number(values, "grain", float, options.grain),
+        steady=_parse_number(values, "steady", float, options.steady),
         settings=(*options.settings, *(f"{key}={value}" for key, value in values.items() if key not in _KEYS)),
     )
     result = folder / values["output"] if "output" in values else out

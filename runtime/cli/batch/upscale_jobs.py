@@ -37,10 +37,12 @@ class JobOptions:
     """Share of the strong one of ``DENOISE_MODELS``, 0 to 1; None takes ``model`` alone."""
     strength: float | None = None
     grain: float | None = None
+    steady: float | None = None
+    """Of videos and image sequences only."""
 
     def __post_init__(self) -> None:
         """Raise ``WorkflowError`` for a share outside 0..1, or a model that has no denoise strength."""
-        for name in ("denoise", "strength", "grain"):
+        for name in ("denoise", "strength", "grain", "steady"):
             value: float | None = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise WorkflowError(f"{name} is {value:g}.", "Use a number from 0 to 1.")
@@ -57,6 +59,8 @@ class JobOptions:
     def format_settings(self, upscale_node: str, model: str) -> list[str]:
         """Return everything as assignments; ``model`` is what ``self.model`` stands for."""
         values = {"target": self.to, "batch": self.batch, "tile": self.tile, "strength": self.strength, "grain": self.grain}
+        if upscale_node == "TiledUpscaleVideo":
+            values["steady"] = self.steady
         given = (f"{upscale_node}.{name}={value}" for name, value in values.items() if value is not None)
         settings = [f"UpscaleModel.model={model}", *given]
         if self.denoise is not None:

@@ -80,6 +80,10 @@ def upscale(
         float | None,
         typer.Option("--grain", metavar="0..1", help="Give this share of the source's own grain back to the result."),
     ] = None,
+    steady: Annotated[
+        float | None,
+        typer.Option("--steady", metavar="0..1", help="Of videos: average still areas over seven frames, against flicker."),
+    ] = None,
     more: options.SetValues = None,
     models_dir: options.ModelsDir = None,
     extra_model_paths: options.ExtraPaths = None,
@@ -120,7 +124,7 @@ def upscale(
     if fast and denoise is not None:
         raise WorkflowError("--fast chooses a model, and --denoise has one.", "Leave one of them out.")
     chosen = AUTO_FAST_MODEL if fast else model
-    job_options = JobOptions(to, chosen, batch, tile, tuple(more or ()), denoise, strength, grain)
+    job_options = JobOptions(to, chosen, batch, tile, tuple(more or ()), denoise, strength, grain, steady)
     if bool(sources) == bool(jobs_file):
         raise WorkflowError("upscale needs either inputs or --jobs.", "Name images, videos, folders or globs, or a job file.")
     if jobs_file is not None:

@@ -43,11 +43,21 @@ def test_frames_are_those_of_the_image_node_in_any_tiles_and_from_any_frame(mode
         np.testing.assert_array_equal(frame.pixels, pixels)
 
 
+def test_steady_frames_are_upscaled_the_same_from_any_frame(model: Any) -> None:
+    images = [noise(32, 40) for _ in range(5)]
+    stream = upscale_video(make_stream(images), model, settings(32, steady=1.0, grain=0.5), SilentProgress())
+    whole = [frame.pixels.copy() for frame in stream.open()]
+    assert len(whole) == 5
+    with stream.frames(4) as frames:
+        np.testing.assert_array_equal(next(frames).pixels, whole[4])
+
+
 def test_the_defaults_keep_the_identity_and_others_change_it(model: Any) -> None:
     def identity(**more: Any) -> str:
         return upscale_video(make_stream([noise()]), model, settings(32, **more), SilentProgress()).info.identity
 
-    assert identity(strength=1, grain=0) == identity()
+    assert identity(strength=1, grain=0, steady=0) == identity()
+    assert identity(steady=0.5) not in (identity(), identity(steady=1.0))
     assert "strength" not in identity()
     assert len({identity(), identity(strength=0.5), identity(grain=0.5), identity(**LOOK)}) == 4
     assert identity(grain=1) == identity(grain=1.0)

@@ -1,0 +1,134 @@
+"""Steady a video: average each frame with its neighbours where nothing moves, in constant memory.
+
+A frame depends on at most ``REACH`` frames before and after it, never on those beyond a scene cut. So the frames of a run that
+begins anywhere are those of a run from the start: it reads ``REACH`` frames more and drops them.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from ...images import to_floats, to_integers
+from ...media import Floats, Frame, VideoStream
+from ...metrics import low_pass
+
+REACH = 3
+"""Frames before and after the one in the middle: seven independent frames have 1 / sqrt(7) = 38 % of the noise of one."""
+
+_SIGMA = 2.0
+_AREA_LIMITS = (1.0, 4.0)
+_PIXEL_LIMITS = (2.0, 40.0)
+"""8-bit steps by which luma of an area (after a Gaussian of 2 pixels) and of a pixel may change where nothing moves; within
+them 3 * 1.4826 * median(|change|), three times the noise. A change of twice as much has no weight."""
+_CUT_THUMBNAIL = (128, 72)
+_CUT_MARGIN = 8
+_CUT_STEPS, _CUT_CORRELATION = 2.0, 0.6
+_LUMA = np.array([[0.2126, 0.7152, 0.0722]], np.float32) * 255
+
+
+@dataclass(frozen=True, eq=False)
+class _WindowFrame:
+    """A frame that is kept: (H, W, 3) float32 in 0..1, luma in 8-bit steps, the same of areas, and a small image of it."""
+
+    frame: Frame
+    pixels: Floats
+    luma: Floats
+    areas: Floats
+    thumbnail: Floats
+
+
+def steady_video(stream: VideoStream, strength: float) -> VideoStream:
+    """Return ``stream`` with steadier frames, uint16. ``strength`` 0..1 is the weight of a still neighbour; 0 is ``stream``."""
+    if not strength:
+        return stream
+
+    def open_at(first: int = 0) -> Iterator[Frame]:
+        lead = min(first, REACH)
+        with stream.frames(first - lead if lead else first) as frames:
+            for index, frame in enumerate(_steady_frames(frames, strength)):
+                if index >= lead:
+                    yield frame
+
+    info = replace(stream.info, identity=f"{stream.info.identity} | steady {float(strength)!r} of {REACH}")
+    return VideoStream(info, open_at, open_at)
+
+
+def is_scene_cut(before: Floats, after: Floats) -> bool:
+    """Whether a scene ends between two small images (72, 128) of luma in 8-bit steps.
+
+    A cut changes the sorted luma by 2 steps a pixel, which motion does not, and leaves no place of ``before`` with which the
+    inner part of ``after`` correlates by 0.6: flashes and fades keep the correlation, and motion moves it.
+    """
+    if float(np.abs(np.sort(after, axis=None) - np.sort(before, axis=None)).mean()) < _CUT_STEPS:
+        return False
+    inner = np.ascontiguousarray(after[_CUT_MARGIN:-_CUT_MARGIN, _CUT_MARGIN:-_CUT_MARGIN])
+    if min(float(inner.std()), float(before.std())) < 1:  # a plain color, such as black between two scenes
+        return True
+    return float(cv2.matchTemplate(before, inner, cv2.TM_CCOEFF_NORMED).max()) < _CUT_CORRELATION
+
+
+def make_thumbnail(luma: Floats) -> Floats:
+    """Return luma (H, W) as a small image (72, 128), reduced by area."""
+    return np.asarray(cv2.resize(luma, _CUT_THUMBNAIL, interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _steady_frames(frames: Iterable[Frame], strength: float) -> Iterator[Frame]:
+    window: deque[_WindowFrame] = deque()
+    middle = 0
+    for frame in frames:
+        window.append(_measure(frame))
+        if len(window) - middle <= REACH:
+            continue
+        yield _average(window, middle, strength)
+        middle += 1
+        if middle > REACH:
+            window.popleft()
+            middle -= 1
+    for index in range(middle, len(window)):
+        yield _average(window, index, strength)
+
+
+def _measure(frame: Frame) -> _WindowFrame:
+    pixels = to_floats(frame.pixels)
+    luma = np.asarray(cv2.transform(pixels, _LUMA), np.float32).reshape(pixels.shape[:2])
+    return _WindowFrame(frame, pixels, luma, low_pass(luma[:, :, None], _SIGMA)[:, :, 0], make_thumbnail(luma))
+
+
+def _average(window: deque[_WindowFrame], middle: int, strength: float) -> Frame:
+    own = window[middle]
+    total, weights = own.pixels.copy(), np.ones((*own.luma.shape, 1), np.float32)
+    for neighbour in _list_neighbours(window, middle):
+        weight = (_weigh(neighbour.areas - own.areas, _AREA_LIMITS) * _weigh(neighbour.luma - own.luma, _PIXEL_LIMITS))[
+            ..., None
+        ]
+        weight *= np.float32(strength)
+        total += neighbour.pixels * weight
+        weights += weight
+    total /= weights
+    frame = own.frame
+    return Frame(to_integers(total, 16), frame.pts, frame.duration, frame.time_base)
+
+
+def _list_neighbours(window: deque[_WindowFrame], middle: int) -> list[_WindowFrame]:
+    """Return the frames around the one in the middle, nearest first, up to the next scene cut on each side."""
+    found: list[_WindowFrame] = []
+    for step in (-1, 1):
+        index = middle + step
+        while 0 <= index < len(window) and abs(index - middle) <= REACH:
+            if is_scene_cut(window[index - step].thumbnail, window[index].thumbnail):
+                break
+            found.append(window[index])
+            index += step
+    return found
+
+
+def _weigh(change: Floats, limits: tuple[float, float]) -> Floats:
+    """Return 1 for a change within three times the noise, falling to 0 at six times."""
+    size = np.abs(change)
+    limit = np.float32(np.clip(3 * 1.4826 * float(np.median(size)), *limits))
+    return np.asarray(np.clip(2 - size / limit, 0, 1), np.float32)
