@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING
 from ..lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from .artifacts import Artifacts, Finding, measure_artifacts
+    from .artifacts import ArtifactFinding, Artifacts, measure_artifacts
     from .batch_metrics import draw_batch_diff_maps, draw_video_heat_map, measure_artifact_report, measure_batch_drift
     from .choices import AUTO_COLORMAP, COLORMAPS, DIFF_KINDS, DRIFT_MODES, MAP_SIZES, DriftMode
     from .colormaps import draw_legend, round_up

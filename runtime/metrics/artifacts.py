@@ -27,7 +27,7 @@ _SEAM_SIDE = 64
 
 
 @dataclass(frozen=True)
-class Finding:
+class ArtifactFinding:
     """A visible artifact, and where it is worst, in pixels of the reference; None if it has no place."""
 
     sentence: str
@@ -53,7 +53,7 @@ class Artifacts:
     """Faults of a part of the image."""
 
     @property
-    def findings(self) -> tuple[Finding, ...]:
+    def findings(self) -> tuple[ArtifactFinding, ...]:
         """The visible artifacts, each with the place where it is worst."""
         return tuple(_iterate_findings(self))
 
@@ -110,30 +110,30 @@ def measure_artifacts(reference: Pixels, image: Pixels, tile: int = 0, halo: int
     )
 
 
-def _iterate_findings(found: Artifacts) -> Iterator[Finding]:
+def _iterate_findings(found: Artifacts) -> Iterator[ArtifactFinding]:
     ringing, noise, banding, seams = found.halo, found.noise, found.banding, found.seams
     if ringing and ringing.relative >= VISIBLE_RINGING and ringing.height >= _VISIBLE_OVERSHOOT:
         share = f"{ringing.height:.0f} of 255 steps, {ringing.relative:.0%} of their contrast"
-        yield Finding(f"Ringing: edges overshoot by {share}: halos.", ringing.worst)
+        yield ArtifactFinding(f"Ringing: edges overshoot by {share}: halos.", ringing.worst)
     if found.consistency.psnr_db < CONSISTENT_DB:
         error, decibels = found.consistency.rmse, found.consistency.psnr_db
         sentence = f"Differs from the source: after reduction by {error:.1f} of 255 steps ({decibels:.0f} dB)."
-        yield Finding(sentence, found.consistency.worst)
+        yield ArtifactFinding(sentence, found.consistency.worst)
     sharpening = found.spectrum.sharpening_db
     if sharpening is not None and sharpening > SHARPENED_DB:
-        yield Finding(f"Oversharpened: the finest detail of the source is amplified by {sharpening:.1f} dB.")
+        yield ArtifactFinding(f"Oversharpened: the finest detail of the source is amplified by {sharpening:.1f} dB.")
     if sharpening is not None and sharpening < SOFTENED_DB:
-        yield Finding(f"Soft: the finest detail of the source is attenuated by {-sharpening:.1f} dB.")
+        yield ArtifactFinding(f"Soft: the finest detail of the source is attenuated by {-sharpening:.1f} dB.")
     if noise and noise.image - noise.reference > VISIBLE_NOISE:
         levels = f"{noise.image:.1f} of 255 steps in flat areas, where the source has {noise.reference:.1f}"
-        yield Finding(f"Noise: {levels}.", noise.worst)
+        yield ArtifactFinding(f"Noise: {levels}.", noise.worst)
     if banding and banding.share >= VISIBLE_SHARE and banding.step >= VISIBLE_STEP:
         bands = f"bands {banding.step:.1f} of 255 steps apart in {banding.share:.0%} of the smooth area"
-        yield Finding(f"Banding: {bands}.", banding.worst)
+        yield ArtifactFinding(f"Banding: {bands}.", banding.worst)
     if seams and seams.height >= VISIBLE_SEAM and seams.ratio >= SEAM_RATIO:
         sentence = f"Seams: tiles differ by {seams.height:.1f} of 255 steps at their edges{_format_places(seams)}."
-        yield Finding(sentence, _place_seam(seams, found.cells))
-    yield from (Finding(fault.sentence, fault.region) for fault in found.local)
+        yield ArtifactFinding(sentence, _place_seam(seams, found.cells))
+    yield from (ArtifactFinding(fault.sentence, fault.region) for fault in found.local)
 
 
 def _place_seam(seams: Seams, cells: Size) -> Region | None:

@@ -16,7 +16,7 @@ import numpy as np
 from PIL import Image
 
 from ..media import Floats, Region, Size
-from ..metrics import Finding
+from ..metrics import ArtifactFinding
 from .comparison import ComparedCrop, MeasuredCrop, ModelComparison
 from .comparison_sheet import compute_drift_maps
 from .drawing import to_pil_image
@@ -136,7 +136,7 @@ def _make_places(comparison: ModelComparison, compared_crop: ComparedCrop) -> It
                 yield _cut_place(model.title, finding, compared_crop, result)
 
 
-def _cut_place(title: str, finding: Finding, compared_crop: ComparedCrop, result: MeasuredCrop) -> _Place:
+def _cut_place(title: str, finding: ArtifactFinding, compared_crop: ComparedCrop, result: MeasuredCrop) -> _Place:
     assert finding.region
     cells, region = result.artifacts.cells, finding.region
     shape = result.image[_scale_region(region, cells, result.image)].shape
