@@ -15,6 +15,8 @@ import shlex
 import subprocess
 import sys
 import time
+from contextlib import suppress
+from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -184,7 +186,7 @@ def _find_pack_folder(module: str) -> Path | None:
     if not name or name != Path(name).name or name == "..":
         return None
     candidates = [Path(folder) / name for folder in folder_paths.get_folder_paths("custom_nodes")]
-    found = next((place for place in candidates if place.exists()), None)
+    found = next((place for place in candidates if os.path.exists(place)), None)  # noqa: PTH110 (Path raises for long names)
     return found if found and found.resolve() != PACK_ROOT else None
 
 
@@ -199,6 +201,8 @@ def _get_refusal_reason(request: Any) -> str:
         return f"Downloads are switched off ({ALLOW_DOWNLOADS_ENV}=0). {manual_hint}"
     if allowed != "1" and not all(is_loopback(address.strip()) for address in args.listen.split(",")):
         return f"Other machines can reach this server: downloads need {ALLOW_DOWNLOADS_ENV}=1 set by its owner. {manual_hint}"
+    if allowed != "1" and not _is_this_machine(request.host):  # a name of another site that leads here (DNS rebinding)
+        return f"This page was opened under another name than localhost: downloads need {ALLOW_DOWNLOADS_ENV}=1. {manual_hint}"
     if request.method == "POST":
         if urlsplit(request.headers.get("Origin", "")).netloc.casefold() != request.host.casefold():
             return "Only a page of this server may request a download."
@@ -207,11 +211,19 @@ def _get_refusal_reason(request: Any) -> str:
     return ""
 
 
+def _is_this_machine(host: str) -> bool:
+    """Whether the ``Host`` of a request is an address or name that no other site can have."""
+    with suppress(ValueError):
+        name = urlsplit(f"//{host}").hostname or ""
+        return name == "localhost" or name.endswith(".localhost") or ip_address(name).is_loopback
+    return False
+
+
 async def _read_json_object(request: Any) -> dict[str, Any]:
     """Return the JSON object of the request; empty where it is none."""
     try:
         content = await request.json()
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}
     return content if isinstance(content, dict) else {}
 

@@ -34,6 +34,9 @@ _FileKey = tuple[Path, int, int]
 CACHED_MODELS = 2
 """Models that stay loaded, so that a folder of images reads its weights once."""
 KEYS_SHOWN = 5
+_MAX_TENSORS = 20_000
+_MAX_EXPANSION = 4
+"""Bytes of tensors for each of the file: 2 for ncnn's half floats; many views of one number have thousands."""
 
 _PROVENANCE = "upscale8k_provenance"
 # spandrel's own registry is shared with ComfyUI, which changes it; a copy gives the same answer everywhere.
@@ -147,7 +150,8 @@ def read_state_dict(path: Path, provenance: Provenance) -> StateDict:
     """Read the tensors of a .safetensors file, a torch pickle with any suffix, or an ncnn ``.bin`` next to its ``.param``."""
     param = path.with_suffix(".param")
     if path.suffix.casefold() == ".bin" and param.is_file():
-        return load_or_convert(path, provenance.sha256, lambda: read_ncnn(param, path), licence=provenance.licence)
+        both = hashlib.sha256(f"{provenance.sha256} {compute_sha256(param)}".encode()).hexdigest()
+        return load_or_convert(path, both, lambda: read_ncnn(param, path), licence=provenance.licence)
     with path.open("rb") as file:
         start = file.read(1024)
     _reject_non_model(start, path)
@@ -239,6 +243,10 @@ def _unwrap_tensors(content: StateDict, path: Path) -> StateDict:
     tensors = {key: value for key, value in unwrapped.items() if isinstance(value, torch.Tensor)}
     if not tensors:
         raise _make_unknown_model_error(path, content)
+    nbytes = sum(tensor.nbytes for tensor in tensors.values())
+    if len(tensors) > _MAX_TENSORS or (path.is_file() and nbytes > _MAX_EXPANSION * path.stat().st_size):
+        # Building such a network takes minutes and gigabytes before anything is found wrong with it.
+        raise _make_damaged_error(path, f"claims {len(tensors)} tensors of {nbytes} bytes in all, more than a model has")
     return tensors
 
 

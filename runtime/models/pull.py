@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import re
 import shutil
+import time
+from collections.abc import Callable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -28,6 +30,8 @@ if TYPE_CHECKING:
 
 TIMEOUT_SECONDS = (15, 60)
 """To connect, and between two chunks."""
+MIN_BYTES_PER_SECOND = 1000
+"""Fewer, on average, after the first minute end the download."""
 ATTEMPTS = 3
 """For each URL; a broken connection is resumed."""
 MAX_BYTES_OF_UNKNOWN_SIZE = 2 << 30
@@ -199,7 +203,7 @@ def _append_body(response: requests.Response, partial_file: _PartialFile, progre
     limit = total or MAX_BYTES_OF_UNKNOWN_SIZE
     size = partial_file.size
     with partial_file.path.open("ab") as file:
-        for chunk in response.iter_content(_CHUNK_BYTES):
+        for chunk in _iterate_chunks(response):
             size += len(chunk)
             if size > limit:
                 break
@@ -210,6 +214,24 @@ def _append_body(response: requests.Response, partial_file: _PartialFile, progre
         raise _UrlRejected(f"it sends more than the expected {limit} bytes")
     if total is not None and size < total:
         raise _UrlRejected(f"it ended after {size} of {total} bytes")
+
+
+def _iterate_chunks(response: requests.Response) -> Iterator[bytes]:
+    """Yield what has come, at once. Raises ``_UrlRejected`` for a server that sends a byte now and then."""
+    import requests
+    from urllib3.exceptions import HTTPError
+
+    read: Callable[[int], bytes] = getattr(response.raw, "read1", response.raw.read)
+    begin, received = time.monotonic(), 0
+    try:
+        while chunk := read(_CHUNK_BYTES):
+            received += len(chunk)
+            seconds = time.monotonic() - begin
+            if seconds > TIMEOUT_SECONDS[1] and received < MIN_BYTES_PER_SECOND * seconds:
+                raise _UrlRejected(f"it sends less than {MIN_BYTES_PER_SECOND} bytes in a second")
+            yield chunk
+    except HTTPError as error:
+        raise requests.ConnectionError(error) from error
 
 
 def _check_complete(response: requests.Response, entry: CatalogEntry, partial_file: _PartialFile) -> None:

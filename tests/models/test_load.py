@@ -13,7 +13,7 @@ from spandrel import Architecture, ArchRegistry, ArchSupport, ImageModelDescript
 from upscale8k.runtime.errors import ModelDamaged, ModelNotFound, UnsupportedModel
 from upscale8k.runtime.models import load as load_module
 from upscale8k.runtime.models.catalog import load_catalog
-from upscale8k.runtime.models.load import CACHED_MODELS, get_provenance, load_model
+from upscale8k.runtime.models.load import CACHED_MODELS, get_provenance, load_from_state_dict, load_model
 from upscale8k.runtime.models.locate import FoundModel, find_model
 
 from .conftest import in_folder
@@ -282,3 +282,20 @@ def test_a_file_is_reported_under_the_known_model_that_its_name_claims(tmp_path:
     provenance = get_provenance(load_model(find_model("bsrgan-x4", [tmp_path])))
     assert provenance is not None
     assert provenance.entry is load_catalog()["bsrgan-x4"]
+
+
+def test_a_network_of_thousands_of_blocks_that_are_one_number_is_refused_before_it_is_built(tmp_path: Path) -> None:
+    """It took two minutes and 10 GB."""
+    path = tmp_path / "blocks.pth"
+    one = torch.zeros(1)
+    state = {"conv_first.weight": one.expand(64, 3, 3, 3), "conv_last.weight": one.expand(3, 64, 3, 3)}
+    for block in range(500):
+        for part in range(1, 4):
+            for conv in range(1, 6):
+                shape = (64 if conv == 5 else 32, 64 + 32 * (conv - 1), 3, 3)
+                state[f"RRDB_trunk.{block}.RDB{part}.conv{conv}.weight"] = one.expand(shape)
+    torch.save(state, path)
+    with pytest.raises(ModelDamaged, match=r"claims 7502 tensors of \d+ bytes in all, more than a model has"):
+        load_model(in_folder(path))
+    with pytest.raises(ModelDamaged, match="claims 20001 tensors"):
+        load_from_state_dict({str(number): one for number in range(20_001)}, "memory")

@@ -174,3 +174,12 @@ def test_another_network_of_the_same_layers_is_said_to_be_unsupported(tmp_path: 
     param.write_text(located.path.with_suffix(".param").read_text().replace("-23310=1,2.0", "-23310=1,1.0"))
     with pytest.raises(UnsupportedModel, match="neither SRVGGNetCompact nor RRDBNet"):
         read_ncnn(param, located.path)
+
+
+def test_a_changed_description_is_not_answered_from_the_cache(animevideo: tuple[Path, Path]) -> None:
+    param, weights = animevideo
+    assert load_model(find_model("model.bin", [weights.parent])).scale == 4
+    param.write_text(param.read_text() + "Input extra 0 1 extra\n")
+    weights.touch()
+    with pytest.raises(ModelDamaged, match="declares"):
+        load_model(find_model("model.bin", [weights.parent]))

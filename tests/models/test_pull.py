@@ -6,8 +6,10 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import count
 from pathlib import Path
 from threading import Thread
+from types import SimpleNamespace
 
 import pytest
 import requests
@@ -360,3 +362,25 @@ def test_a_full_disk_is_reported_before_any_request(
     with pytest.raises(OutputError, match=r"needs 2 MB more, but .* has 0 MB left"):
         pull_model(entry, models, session=plain_http)
     assert server.asked == []
+
+
+def test_a_server_that_sends_a_byte_now_and_then_is_given_up(
+    entry: CatalogEntry, models: Path, plain_http: requests.Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = SimpleNamespace(monotonic=count(0, 10**6).__next__)
+    monkeypatch.setattr("upscale8k.runtime.models.pull.time", clock)
+    with pytest.raises(ModelError, match="it sends less than 1000 bytes in a second"):
+        pull_model(entry, models, session=plain_http)
+
+
+def test_partial_files_of_other_programs_are_left_alone(
+    entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
+) -> None:
+    models.mkdir()
+    strangers = [f"BSRGAN.pth{ending}" for ending in (".part", ".part.etag", ".part.lock", ".tmp", ".0123456789.part")]
+    for name in strangers:
+        (models / name).write_text("mine")
+    pull_model(entry, models, session=plain_http)
+    assert names(models) == sorted(["BSRGAN.pth", *strangers])
+    assert {(models / name).read_text() for name in strangers} == {"mine"}
+    assert server.asked == [(None, None)]

@@ -42,7 +42,7 @@ class JobRecord:
             if now is None or found["key"] != self.key:
                 return False
             return now == found["after"] if found["after"] is not None else now != found["before"]
-        except (OSError, ValueError, KeyError, TypeError):
+        except (OSError, ValueError, KeyError, TypeError, RecursionError):
             return False
 
     @contextmanager

@@ -2,7 +2,7 @@
 
 import struct
 from collections.abc import Iterator
-from io import BufferedReader
+from io import SEEK_END, BufferedReader
 from pathlib import Path
 
 from ..image_file import ImageFormatError
@@ -11,7 +11,7 @@ WHITE_IS_ZERO, CMYK = 0, 5
 """Values of PhotometricInterpretation."""
 _NEW_SUBFILE_TYPE, _SUBFILE_TYPE, _SUB_IFDS, _DNG_VERSION = 254, 255, 330, 50706
 _REDUCED, _MASK = 1, 4
-_MAX_PAGES = 10_000
+_MAX_PAGES, _MAX_TAGS = 10_000, 65_535
 
 
 def find_main_page(path: Path) -> tuple[int, int]:
@@ -39,12 +39,13 @@ def _get_kind(page: dict[int, int]) -> int:
 def _iter_pages(file: BufferedReader, order: str, *, is_big: bool) -> Iterator[dict[int, int]]:
     """Yield number and first value of each tag, as far as it is stored in its entry."""
     count_format, entry_format, offset_format = ("Q", "HHQ8s", "Q") if is_big else ("H", "HHL4s", "L")
+    end = file.seek(0, SEEK_END)
     file.seek(8 if is_big else 4)
     seen: set[int] = set()
-    while (offset := _unpack(file, order + offset_format)) and offset not in seen and len(seen) < _MAX_PAGES:
+    while 0 < (offset := _unpack(file, order + offset_format)) < end and offset not in seen and len(seen) < _MAX_PAGES:
         seen.add(offset)
         file.seek(offset)
-        entries = file.read(_unpack(file, order + count_format) * struct.calcsize(order + entry_format))
+        entries = file.read(min(_unpack(file, order + count_format), _MAX_TAGS) * struct.calcsize(order + entry_format))
         if len(entries) % struct.calcsize(order + entry_format):
             return
         found = struct.iter_unpack(order + entry_format, entries)

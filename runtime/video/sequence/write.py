@@ -319,12 +319,10 @@ def _read_state(state: Path) -> tuple[dict[str, Any], list[int]]:
     try:
         settings_line, *lines = _read_lines(state)
         job_settings = json.loads(settings_line)
-    except ValueError:
+        lengths = [int(length) for length in takewhile(str.isdecimal, (line.partition(" ")[0] for line in lines))]
+    except (ValueError, RecursionError):
         return {}, []
-    if not isinstance(job_settings, dict):
-        return {}, []
-    lengths = [line.partition(" ")[0] for line in lines]
-    return cast("dict[str, Any]", job_settings), [int(length) for length in takewhile(str.isdecimal, lengths)]
+    return (cast("dict[str, Any]", job_settings), lengths) if isinstance(job_settings, dict) else ({}, [])
 
 
 def _read_lines(state: Path) -> list[str]:

@@ -142,7 +142,7 @@ class SegmentFolder:
     def read_state(self, *, verify: bool = True) -> JournalState | None:
         """Return the usable part of the journal, each segment verified by its hash if ``verify``; None without a journal."""
         lines = list(_read_lines(self._journal_path))
-        if not lines or lines[0].get(_FORMAT_KEY) != _FORMAT_VERSION:
+        if not lines or lines[0].get(_FORMAT_KEY) != _FORMAT_VERSION or not isinstance(lines[0].get(_SETTINGS_KEY), dict):
             return None
         segments: list[Segment] = []
         is_complete = False
@@ -220,7 +220,7 @@ def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
     for raw in path.read_bytes().split(b"\n"):
         try:
             line: object = json.loads(raw)
-        except ValueError:
+        except (ValueError, RecursionError):
             return
         if not isinstance(line, dict):
             return

@@ -48,12 +48,18 @@ def routes(tmp_path: Path, listen: SimpleNamespace) -> Routes:
     return Routes(LocalHost(models_dirs=(tmp_path,)), Server())
 
 
-def post(content: Any, *, origin: str | None = "http://127.0.0.1:8188", kind: str = "application/json") -> Any:
+def post(
+    content: Any,
+    *,
+    origin: str | None = "http://127.0.0.1:8188",
+    kind: str = "application/json",
+    host: str = "127.0.0.1:8188",
+) -> Any:
     async def body() -> Any:
         return json.loads(content) if isinstance(content, str) else content
 
     headers = {} if origin is None else {"Origin": origin}
-    return SimpleNamespace(method="POST", headers=headers, host="127.0.0.1:8188", content_type=kind, json=body)
+    return SimpleNamespace(method="POST", headers=headers, host=host, content_type=kind, json=body)
 
 
 def answered(coroutine: Any) -> tuple[int, dict[str, Any]]:
@@ -78,8 +84,25 @@ def never(*_: Any) -> Any:
         (post(["id"]), 400),
         (post(None), 400),
         (post("{"), 400),
+        (post("[" * 100_000), 400),
+        (post({"id": MODEL}, origin="http://rebound.example:8188", host="rebound.example:8188"), 403),
+        (post({"id": MODEL}, origin="http://127.0.0.1.rebound.example", host="127.0.0.1.rebound.example"), 403),
     ],
-    ids=["no origin", "other site", "other port", "a form", "a path", "an address", "nothing", "a list", "null", "half a JSON"],
+    ids=[
+        *(
+            "no origin",
+            "other site",
+            "other port",
+            "a form",
+            "a path",
+            "an address",
+            "nothing",
+            "a list",
+            "null",
+            "half a JSON",
+        ),
+        *("deep", "a rebound name", "a rebound name like an address"),
+    ],
 )
 def test_what_is_no_click_on_a_page_of_this_server_downloads_nothing(
     routes: Routes, monkeypatch: pytest.MonkeyPatch, request_: Any, status: int
@@ -106,7 +129,7 @@ def test_a_server_that_others_reach_downloads_only_when_its_owner_says_so(
     status, said = answered(routes.start_download(post({"id": MODEL})))
     assert status == (200 if possible else 403)
     assert ("error" in said) != possible
-    _, table = answered(routes.list_models(SimpleNamespace(method="GET", headers={})))
+    _, table = answered(routes.list_models(SimpleNamespace(method="GET", headers={}, host="localhost:8188")))
     assert (table["refusal"] == "") == possible
 
 
@@ -162,7 +185,7 @@ def test_stop_ends_a_download_and_another_can_begin(routes: Routes, monkeypatch:
 
 def test_the_table_says_what_is_here(routes: Routes, tmp_path: Path) -> None:
     (tmp_path / "RealESRGAN_x2plus.pth").write_bytes(b"x")
-    status, said = answered(routes.list_models(SimpleNamespace(method="GET", headers={})))
+    status, said = answered(routes.list_models(SimpleNamespace(method="GET", headers={}, host="localhost:8188")))
     here = {row["id"]: row["here"] for row in said["models"]}
     assert (status, here[MODEL], here["bsrgan-x4"]) == (200, True, False)
     assert said["folder"] == str(tmp_path)
@@ -215,3 +238,18 @@ def test_a_stopped_download_is_no_error() -> None:
     download.stop_requested = True
     with pytest.raises(Cancelled):
         download.open(2, "bytes").advance(1)
+
+
+@pytest.mark.parametrize("host", ["localhost", "localhost:8188", "127.0.0.1:8188", "[::1]:8188", "a.localhost:1"])
+def test_a_page_of_this_machine_may_download(routes: Routes, monkeypatch: pytest.MonkeyPatch, host: str) -> None:
+    monkeypatch.setattr("upscale8k.runtime.models.pull.pull_model", lambda *_: SimpleNamespace(path=Path("there"), warning=""))
+    status, _ = answered(routes.start_download(post({"id": MODEL}, origin=f"http://{host}", host=host)))
+    assert status == 200
+
+
+def test_a_name_of_a_pack_that_no_folder_can_have_is_passed_over(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("folder_paths")
+    module.get_folder_paths = lambda _: [str(tmp_path)]  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "folder_paths", module)
+    for name in ("a" * 3000, "a\0b", "..", ""):
+        assert comfyui_routes._find_pack_folder(f"custom_nodes.{name}") is None
