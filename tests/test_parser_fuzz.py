@@ -1,4 +1,4 @@
-"""Parsers of our own get bytes that nobody wrote: an answer or the documented error, and nothing else.
+"""Parsers of our own get damaged bytes: an answer or the documented error, and nothing else.
 
 Short here; ``UPSCALE8K_FUZZ=100000 pytest tests/test_parser_fuzz.py`` tries that many of each. Workflows: tests/graph/test_fuzz.py.
 """
@@ -173,7 +173,7 @@ def test_states_of_sequences_and_records_of_jobs(data: st.DataObject) -> None:
         assert record.is_done() in (True, False)
 
 
-def test_a_sequence_begins_anew_after_a_state_that_nobody_wrote(tmp_path: Path) -> None:
+def test_a_sequence_begins_anew_after_a_damaged_state(tmp_path: Path) -> None:
     def write_image(path: Path, *_: object) -> None:
         path.write_bytes(b"image")
 

@@ -11,6 +11,7 @@ from ..host import LocalHost
 from ..models import CatalogEntry, ModelRow, find_entry, find_model, list_models, load_catalog
 from .display import Display
 from .load_workflow import load_workflow
+from .program_name import insert_program_name
 from .run_options import NodeCatalog
 
 if TYPE_CHECKING:
@@ -44,7 +45,7 @@ def _build_table(headings: Sequence[str], rows: Sequence[ModelRow], cells: Calla
     for heading in headings:
         table.add_column(heading, justify="right" if heading in ("Scale", "Size") else "left", no_wrap=heading != "Good for")
     for row in rows:
-        table.add_row(*cells(row), style="" if row.path else "dim")
+        table.add_row(*map(insert_program_name, cells(row)), style="" if row.path else "dim")
     return table
 
 

@@ -3,6 +3,7 @@
 import sys
 
 import pytest
+import torch
 
 from .conftest import Place, Prompt
 
@@ -30,3 +31,19 @@ def test_a_name_from_outside_gives_the_terminal_no_orders(place: Place) -> None:
     assert answer.code == 2
     assert "a\N{REPLACEMENT CHARACTER}]0;mine" in answer.err
     assert not set(answer.err) & {"\x1b", "\x07", "\x9b"}
+
+
+def test_a_name_of_a_model_gives_the_terminal_no_orders(place: Place) -> None:
+    (place.folder / "models" / "a\x1b]0;mine\x07.pth").write_bytes(b"x")
+    shown = place("models", "list", "--models-dir", "models").out
+    assert "a\N{REPLACEMENT CHARACTER}]0;mine\N{REPLACEMENT CHARACTER}.pth" in shown
+    assert not set(place("models", "verify", "--models-dir", "models").out + shown) & {"\x1b", "\x07"}
+
+
+def test_keys_of_weights_give_the_terminal_no_orders(place: Place, prompt: Prompt) -> None:
+    torch.save({"\x1b]0;mine\x07": torch.zeros(1)}, place.folder / "models" / "keys.pth")
+    prompt["2"]["inputs"]["model"] = "keys.pth"
+    answer = place.run(prompt)
+    assert answer.code != 0
+    assert "]0;mine" in answer.err
+    assert not set(answer.err + answer.out) & {"\x1b", "\x07"}

@@ -10,6 +10,7 @@ import typer
 from ...errors import ModelDamaged
 from ..display import open_display
 from ..manage_models import build_model_tables, download_model, list_models_as_json
+from ..program_name import insert_program_name
 from ..run_options import RunOptions, get_default_models_dir
 from . import options
 
@@ -66,7 +67,7 @@ def verify_models(models_dir: options.ModelsDir = None, traceback: options.Trace
 
     verdicts = verify_models(RunOptions(models_dirs=tuple(models_dir or ())).resolve_model_folders())
     for verdict in verdicts:
-        typer.echo(f"{verdict.path}: {verdict.what}")
+        typer.echo(insert_program_name(f"{verdict.path}: {verdict.what}"))
     return 0 if all(verdict.is_good for verdict in verdicts) else ModelDamaged.exit_code
 
 
