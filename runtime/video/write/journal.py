@@ -7,7 +7,8 @@ While ``NAME.mp4`` is being written, a folder ``NAME.mp4.parts`` beside it conta
     lock               held by the running process; the system releases it when that process dies
 
 A line is written after the segment it describes has reached the disk (fsync), and is synced itself before anything else
-happens. The journal is used up to the first line that is incomplete or does not match the bytes of its segment.
+happens. The journal is used up to the first line that is incomplete. Lines have any order; a segment whose bytes are not those
+of its line is a gap, and is made again alone.
 
 Finished segments of a run with other settings are never deleted: their folder is set aside as ``NAME.mp4.parts.1``, and taken
 up again by a run with exactly its settings. A folder that no run of ours made is left alone, and so are files in ours.
@@ -16,6 +17,8 @@ up again by a run with exactly its settings. A folder that no run of ours made i
 default name is the same for every video, so an unfinished output of that name is mostly another video's. Only a run with
 exactly the same settings resumes it. An unfinished output without any finished part may be replaced.
 """
+
+from __future__ import annotations
 
 import json
 import os
@@ -36,7 +39,8 @@ from ...media import VideoStream
 from ...progress import OnMessage
 
 JOURNAL_NAME = "journal.jsonl"
-_FORMAT_VERSION = 1
+_FORMAT_VERSIONS = (1, 2)
+"""Without and with gaps. Earlier releases read the first, and use it up to the first segment that is missing or damaged."""
 _FORMAT_KEY, _SETTINGS_KEY, _COMPLETE_KEY, _SOURCE_FILE_KEY = "format", "asked", "complete", "source file"
 _LOCK_NAME = "lock"
 _SEGMENT_NAME = re.compile(r"\d{6,}\.mp4")
@@ -69,13 +73,41 @@ class JournalState:
 
     job_settings: Mapping[str, Any]
     segments: tuple[Segment, ...] = ()
-    is_complete: bool = False
+    """In the order of the video; some may be missing between them."""
+    total: int | None = None
+    """How many frames the video has, once a run has seen the last one."""
     source_file: Mapping[str, Any] = field(default_factory=dict[str, Any])
     """The snapshot of the source file when the run began; empty without a file, and in journals of earlier versions."""
 
     @property
     def frame_count(self) -> int:
         return sum(segment.frame_count for segment in self.segments)
+
+    def list_gaps(self) -> list[Gap]:
+        """Return what is missing, in the order of the video; the last one is open-ended while the total is unknown."""
+        gaps: list[Gap] = []
+        number = first = 0
+        before: Segment | None = None
+        for segment in self.segments:
+            if segment.first > first:
+                gaps.append(Gap(number, first, segment.first - first, before))
+            number, first, before = int(Path(segment.file).stem) + 1, segment.first + segment.frame_count, segment
+        if self.total is None or first < self.total:
+            gaps.append(Gap(number, first, None if self.total is None else self.total - first, before))
+        return gaps
+
+
+@dataclass(frozen=True)
+class Gap:
+    """Segments that are missing, one after another."""
+
+    number: int
+    """Of its first segment."""
+    first_frame: int
+    frame_count: int | None
+    """None up to the end of the video."""
+    before: Segment | None
+    """The finished segment before it."""
 
 
 class SegmentFolder:
@@ -142,28 +174,25 @@ class SegmentFolder:
     def read_state(self, *, verify: bool = True) -> JournalState | None:
         """Return the usable part of the journal, each segment verified by its hash if ``verify``; None without a journal."""
         lines = list(_read_lines(self._journal_path))
-        if not lines or lines[0].get(_FORMAT_KEY) != _FORMAT_VERSION or not isinstance(lines[0].get(_SETTINGS_KEY), dict):
+        if not lines or lines[0].get(_FORMAT_KEY) not in _FORMAT_VERSIONS or not isinstance(lines[0].get(_SETTINGS_KEY), dict):
             return None
+        total = next((line[_COMPLETE_KEY] for line in lines[1:] if isinstance(line.get(_COMPLETE_KEY), int)), None)
+        found = (segment for line in lines[1:] if (segment := _parse_segment(line)))
         segments: list[Segment] = []
-        is_complete = False
-        for line in lines[1:]:
-            if is_complete := _COMPLETE_KEY in line:
-                break
-            segment = _parse_segment(line)
-            if segment is None or segment.first != sum(done.frame_count for done in segments):
-                break
-            if verify and not self.is_intact(segment):
-                break
-            segments.append(segment)
+        for segment in sorted(found, key=lambda segment: segment.first):
+            end = segments[-1].first + segments[-1].frame_count if segments else 0
+            if segment.first >= end and (not verify or self.is_intact(segment)):
+                segments.append(segment)
         source_file: object = lines[0].get(_SOURCE_FILE_KEY)
         snapshot = cast("dict[str, Any]", source_file) if isinstance(source_file, dict) else {}
-        return JournalState(lines[0][_SETTINGS_KEY], tuple(segments), is_complete, snapshot)
+        return JournalState(lines[0][_SETTINGS_KEY], tuple(segments), total, snapshot)
 
     def write_state(self, state: JournalState) -> None:
         """Replace the journal by this state, and remove every segment that it does not list."""
-        header = {_FORMAT_KEY: _FORMAT_VERSION, _SETTINGS_KEY: state.job_settings, _SOURCE_FILE_KEY: state.source_file}
+        version = _FORMAT_VERSIONS[any(gap.frame_count for gap in state.list_gaps())]
+        header = {_FORMAT_KEY: version, _SETTINGS_KEY: state.job_settings, _SOURCE_FILE_KEY: state.source_file}
         lines = [header, *(asdict(segment) for segment in state.segments)]
-        lines += [{_COMPLETE_KEY: state.frame_count}] if state.is_complete else []
+        lines += [] if state.total is None else [{_COMPLETE_KEY: state.total}]
         with atomic_write(self._journal_path) as temp:
             temp.write_text("".join(json.dumps(line) + "\n" for line in lines), encoding="utf-8")
         kept = {segment.file for segment in state.segments}
@@ -210,7 +239,7 @@ def _list_files(folder: Path) -> list[Path]:
 def _read_job_settings(journal: Path) -> Mapping[str, Any]:
     nothing: dict[str, Any] = {}
     header = next(_read_lines(journal), nothing)
-    job_settings = header.get(_SETTINGS_KEY) if header.get(_FORMAT_KEY) == _FORMAT_VERSION else None
+    job_settings = header.get(_SETTINGS_KEY) if header.get(_FORMAT_KEY) in _FORMAT_VERSIONS else None
     return cast("Mapping[str, Any]", job_settings) if isinstance(job_settings, dict) else {}
 
 
@@ -229,10 +258,10 @@ def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
 
 def _parse_segment(line: Mapping[str, Any]) -> Segment | None:
     """Return the segment of a journal line; None for another line, or one that names a file outside the folder."""
-    with suppress(TypeError, ValueError):
+    with suppress(KeyError, TypeError, ValueError):
         fields: dict[str, Any] = {**line, "pts": tuple(int(pts) for pts in line["pts"])}
         segment = Segment(**fields)
-        if segment.pts and Path(segment.file).name == segment.file:
+        if segment.pts and isinstance(line["first"], int) and segment.first >= 0 and _SEGMENT_NAME.fullmatch(segment.file):
             return segment
     return None
 

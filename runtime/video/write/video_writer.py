@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +22,7 @@ from ..read.probe import is_same_file, take_file_snapshot
 from .disk_space import VideoSpaceMonitor, check_join_space, check_video_space, translate_write_errors
 from .encoders import Bits, Chroma, Codec, Container, HardwareEncoder
 from .encoding import resolve_encoding
-from .journal import SOURCE_KEY, JournalState, Segment, SegmentFolder
+from .journal import SOURCE_KEY, Gap, JournalState, Segment, SegmentFolder
 from .mux import MuxJob, mux_segments
 from .segments import PackedFrame, SegmentPlan, SegmentWriter
 from .stream_copy import check_audio
@@ -113,7 +114,7 @@ def write_video(
             progress.advance(resumed_frames)
             if resumed_frames:
                 messages.message(f"Resuming after {resumed_frames} finished frames.")
-            if not state.is_complete:
+            if state.list_gaps():
                 _check_audio(job, settings)
                 state = _encode_missing_frames(job, segment_folder, state, progress)
             check_join_space(path.parent, list(state.segments))
@@ -278,7 +279,7 @@ def _check_segments(segment_folder: SegmentFolder, state: JournalState) -> None:
         if not segment_folder.is_intact(segment):
             raise OutputError(
                 f"The finished part {segment.file} was damaged on the disk after it was written.",
-                "Check the disk and run the same command again: that part and those after it are made again.",
+                "Check the disk and run the same command again: that part is made again.",
                 path=segment_folder.get_segment_path(segment),
             )
 
@@ -302,37 +303,39 @@ def _encode_missing_frames(
         written_bytes += segment.bytes
         space_watch(segment)
 
-    timestamps = _MonotonicTimestamps(info, segments[-1].pts[-1] if segments else None)
     rgb_to_yuv = RgbToYuv(plan.encoding.pixel_format, plan.color, plan.size)
-    with (
-        reserve_gpu_memory(plan.encoding.gpu_bytes),
-        SegmentWriter(plan, segment_folder, state.frame_count, len(segments), on_segment) as writer,
-        job.stream.frames(_get_next_frame(info, state)) as frames,
-    ):
-        for frame in frames:
-            _check_frame(frame, info.size, job.path)
-            writer.wait_for_capacity(rgb_to_yuv.frame_bytes)
-            writer.put(_pack_frame(frame, rgb_to_yuv, timestamps))
-            progress.update(bytes=written_bytes)
-            progress.advance(1)
-    if timestamps.moved_count:
-        job.on_message(
-            f"{timestamps.moved_count} frames had a time that was not after the one before: they were moved after it."
-        )
+    moved_count = 0
+    for gap in state.list_gaps():
+        timestamps = _MonotonicTimestamps(info, gap.before.pts[-1] if gap.before else None)
+        with (
+            reserve_gpu_memory(plan.encoding.gpu_bytes),
+            SegmentWriter(plan, segment_folder, gap.first_frame, gap.number, on_segment) as writer,
+            job.stream.frames(_get_first_frame(info, gap)) as frames,
+        ):
+            for frame in islice(frames, gap.frame_count):
+                _check_frame(frame, info.size, job.path)
+                writer.wait_for_capacity(rgb_to_yuv.frame_bytes)
+                writer.put(_pack_frame(frame, rgb_to_yuv, timestamps))
+                progress.update(bytes=written_bytes)
+                progress.advance(1)
+        moved_count += timestamps.moved_count
+    if moved_count:
+        job.on_message(f"{moved_count} frames had a time that was not after the one before: they were moved after it.")
+    segments.sort(key=lambda segment: segment.first)
     frame_count = sum(segment.frame_count for segment in segments)
     if not frame_count:
         raise MediaError(f"{(info.source or job.path).name} has no frames.", "Check it in a player.", path=info.source)
     segment_folder.mark_complete(frame_count)
-    return JournalState(state.job_settings, tuple(segments), is_complete=True)
+    return JournalState(state.job_settings, tuple(segments), frame_count)
 
 
-def _get_next_frame(info: VideoInfo, state: JournalState) -> int:
-    """Return the number of the frame after the finished ones, with its time if the last one's duration tells it."""
-    last = state.segments[-1] if state.segments else None
-    if last is None or not last.duration:
-        return state.frame_count
-    end = last.pts[-1] + last.duration
-    return FrameNumber.at(state.frame_count, last.pts[-1] * info.time_base, end * info.time_base)
+def _get_first_frame(info: VideoInfo, gap: Gap) -> int:
+    """Return the number of the first frame of a gap, with its time if the duration of the frame before tells it."""
+    before = gap.before
+    if before is None or not before.duration:
+        return gap.first_frame
+    end = before.pts[-1] + before.duration
+    return FrameNumber.at(gap.first_frame, before.pts[-1] * info.time_base, end * info.time_base)
 
 
 def _pack_frame(frame: Frame, rgb_to_yuv: RgbToYuv, timestamps: _MonotonicTimestamps) -> PackedFrame:

@@ -9,11 +9,13 @@ import sys
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from unittest.mock import Mock
 
 import av
 import pytest
 from upscale8k.runtime.errors import OutputError
 from upscale8k.runtime.media.video_stream import ColorInfo
+from upscale8k.runtime.video.write import video_writer
 from upscale8k.runtime.video.write.journal import SegmentFolder
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
 
@@ -250,9 +252,42 @@ def test_what_was_damaged_is_done_again(tmp_path: Path, damage: str) -> None:
         journal.write_text(lines[0] + lines[1] + json.dumps({"file": 3, "pts": "x"}) + "\n")
     else:
         journal.write_text(lines[0] + lines[1] + lines[2].replace("000001.mp4", "../000001.mp4"))
-    report = write_video(video(COUNT), path, SETTINGS, Seen())
-    assert report.resumed_frames == SEGMENT
+    made: list[int] = []
+    report = write_video(video(COUNT, opened=made), path, SETTINGS, Seen())
+    kept = [*range(SEGMENT), *range(2 * SEGMENT, (len(lines) - 1) * SEGMENT)]
+    if damage not in ("flipped byte", "missing file"):  # of the others their lines are lost, too
+        kept = kept[:SEGMENT]
+    assert report.resumed_frames == len(kept)
+    assert sorted({*made, *kept}) == list(range(COUNT))
+    assert not {*made[:SEGMENT]} & {*kept}
     assert len(frame_hashes(path)) == COUNT
+
+
+@pytest.mark.parametrize("lost", [["000000.mp4"], ["000001.mp4", "000002.mp4", "000004.mp4"], ["000006.mp4"]])
+@pytest.mark.parametrize("version", [1, 2])
+def test_segments_that_are_missing_are_made_alone_whatever_the_order_of_the_journal(
+    tmp_path: Path, whole: Path, lost: list[str], version: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, recipe = tmp_path / "o.mp4", video(COUNT, times=variable_times(COUNT), opened=(made := []))
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(video_writer, "mux_segments", Mock(side_effect=KeyboardInterrupt))
+        write_video(recipe, path, SETTINGS, Seen())
+    journal = parts_folder(path) / "journal.jsonl"
+    header, *lines = journal.read_text().splitlines(keepends=True)
+    assert json.loads(header)["format"] == 1  # one that earlier releases read
+    journal.write_text("".join([json.dumps({**json.loads(header), "format": version}) + "\n", *reversed(lines)]))
+    for name in lost:
+        (parts_folder(path) / name).unlink()
+    made.clear()
+    expected = [
+        number for name in lost for number in range(int(name[:6]) * SEGMENT, min(COUNT, int(name[:6]) * SEGMENT + SEGMENT))
+    ]
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):  # killed again while it fills the gaps
+        patch.setattr(SegmentFolder, "mark_complete", Mock(side_effect=KeyboardInterrupt))
+        write_video(recipe, path, SETTINGS, Seen())
+    write_video(recipe, path, SETTINGS, Seen())
+    assert made == expected
+    assert path.read_bytes() == whole.read_bytes()
 
 
 def test_two_runs_do_not_write_the_same_video(tmp_path: Path) -> None:
