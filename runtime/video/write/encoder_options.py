@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from ...media import MasteringDisplay
 
 
+_X264_THREADS = 8
+
+
 @dataclass(frozen=True)
 class EncoderRequest:
     """Everything that the options of an encoder depend on."""
@@ -72,7 +75,8 @@ def _format_steps(value: Fraction, unit: int) -> str:
 
 def build_x264_options(request: EncoderRequest) -> dict[str, str]:
     # Threads share one frame in slices, so none holds a frame of its own. Without any look-ahead x264 needs five times the
-    # bits for the same crf.
+    # bits for the same crf. Their number changes x264's bytes, so it is that of no machine: a video that was interrupted on one
+    # goes on with the same bytes on another.
     buffering = "sliced-threads=1:rc-lookahead=4:bframes=2" if request.is_large else "rc-lookahead=10:bframes=3"
     if request.mastering_display:
         buffering += f":mastering-display={_format_mastering_display(request.mastering_display, 50_000, 10_000)}"
@@ -81,7 +85,7 @@ def build_x264_options(request: EncoderRequest) -> dict[str, str]:
     return {
         "preset": request.preset,
         "g": str(request.keyframe_interval),
-        "x264-params": f"open-gop=0:threads={min(count_usable_cores(), 8)}:sync-lookahead=0:{buffering}",
+        "x264-params": f"open-gop=0:threads={_X264_THREADS}:sync-lookahead=0:{buffering}",
         **_build_crf_option(request),
     }
 

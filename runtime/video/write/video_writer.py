@@ -216,7 +216,7 @@ class _WriteJob:
 
 
 def _strip_thread_options(option: str) -> str:
-    """Return an encoder option without its number of threads, which changes no pixel."""
+    """Return an encoder option without its number of threads, which changes no pixel or is the same everywhere (x264)."""
     return ":".join(part for part in option.split(":") if part.split("=")[0] not in ("pools", "threads", "lp"))
 
 

@@ -5,14 +5,16 @@ import json
 from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import av
 import pytest
 from upscale8k.runtime.errors import OutputError
-from upscale8k.runtime.video.write import segments
+from upscale8k.runtime.media.geometry import Size
+from upscale8k.runtime.video.write import encoder_options, segments
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
 
-from ..helpers import Seen, image, parts_folder, video
+from ..helpers import Seen, image, packets, parts_folder, video
 
 SETTINGS = VideoWriteSettings("h264", "mp4", 8, preset="ultrafast", segment_seconds=Fraction(1, 3))
 
@@ -54,3 +56,30 @@ def test_the_message_of_segments_that_differ_names_the_folder_to_delete(tmp_path
     assert caught.value.hint == "Delete the folder o.mp4.parts and run it again."
     (folder / "000001.mp4").unlink()
     assert write_video(video(30), path, SETTINGS, Seen()).frames == 30
+
+
+@pytest.mark.parametrize("codec", ["hevc", "av1", "ffv1", "prores"])
+def test_a_file_has_the_same_bytes_whatever_the_number_of_cores(
+    tmp_path: Path, codec: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    container: Any = {"ffv1": "mkv", "prores": "mov"}.get(codec, "mp4")
+    settings = VideoWriteSettings(codec, container, 10 if codec == "prores" else 8)
+    found: list[list[tuple[Fraction, bytes]]] = []
+    for cores in (1, 2, 8):
+        monkeypatch.setattr(encoder_options, "count_usable_cores", lambda cores=cores: cores)
+        path = tmp_path / f"{cores}.{container}"
+        write_video(video(30, size=Size(320, 192)), path, settings, Seen())
+        found.append(packets(path, "video"))
+    assert found[0] == found[1] == found[2]
+
+
+@pytest.mark.parametrize("is_large", [False, True])
+def test_x264_whose_bytes_depend_on_its_threads_has_the_same_number_everywhere(
+    is_large: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = encoder_options.EncoderRequest(18, None, "medium", 30, is_large)
+    found: list[dict[str, str]] = []
+    for cores in (1, 2, 64):
+        monkeypatch.setattr(encoder_options, "count_usable_cores", lambda cores=cores: cores)
+        found.append(dict(encoder_options.build_x264_options(request)))
+    assert found[0] == found[1] == found[2]
