@@ -161,10 +161,13 @@ def _make_not_found_error(name: str, entry: CatalogEntry | None, folders: Sequen
 def _suggest_next_step(name: str, entry: CatalogEntry | None, folders: Sequence[Path]) -> str:
     if entry is not None:
         return f"Download them with: python -m runtime models pull {entry.id}"
-    by_folded = {known_name.casefold(): known_name for known_name in [*list_selector_names(folders), *load_catalog()]}
+    available = list_selector_names(folders)
+    by_folded = {known_name.casefold(): known_name for known_name in [*available, *load_catalog()]}
     close = [by_folded[folded] for folded in difflib.get_close_matches(name.casefold(), by_folded)]
     if close:
-        return f"Did you mean {' or '.join(close)}?"
+        absent = [each for each in close if each not in available]
+        download = f" {absent[0]} is downloaded with: python -m runtime models pull {absent[0]}" if absent else ""
+        return f"Did you mean {' or '.join(close)}?{download}"
     return "Put the file into one of these folders, or list the available models with: python -m runtime models list"
 
 

@@ -59,6 +59,25 @@ def test_a_damaged_memory_of_rates_is_no_error(place: Place, rates: Path) -> Non
         assert place("upscale", "input/a.png", "-o", "o.png", "--to", "2x", *LOUD).code == 0
 
 
+@pytest.mark.parametrize(
+    ("wrong", "said"),
+    [
+        (("--to", "8"), "Error: --to 8: '8' is not a size to upscale to. Use one of model scale, 2x,"),
+        (("-m", "swinir"), "Error: -m swinir: No weights for the model 'swinir' were found."),
+        (("-m", "swinir"), "swinir-m-x4 is downloaded with: python -m runtime models pull swinir-m-x4"),
+        (("--tile", "5"), "Error: --tile 5: A tile of 5 pixels is out of range. Use 0"),
+        (("-b", "99"), "Error: -b 99: 99 is bigger than 64."),
+        (("--set", "TiledUpscale.color_fix=x"), "Error: --set TiledUpscale.color_fix=x: 'x' is not one of its choices."),
+        (("--to", "8", "--tile", "5", "-b", "99"), "Error: "),
+    ],
+)
+def test_an_error_names_the_option_that_was_typed(place: Place, wrong: tuple[str, ...], said: str) -> None:
+    answer = place("upscale", "input/a.png", *wrong, "--backend", "null", "--progress", "none", "--models-dir", "models")
+    place.refuses(answer, said)
+    assert "node" not in answer.err
+    assert "image_any" not in answer.err
+
+
 def test_without_a_result_there_is_no_line(place: Place) -> None:
     Path("input/a.png").write_bytes(b"no image")
     answer = place("upscale", "input/a.png", "--to", "4x", "-m", "realesr-animevideov3", *LOUD)

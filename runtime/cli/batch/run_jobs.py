@@ -10,7 +10,16 @@ from functools import cache
 from pathlib import Path
 
 from ...checksum import compute_sha256
-from ...errors import Cancelled, HardwareMissing, MediaError, ModelError, OutputError, Upscale8KError, WorkflowError
+from ...errors import (
+    Cancelled,
+    HardwareMissing,
+    MediaError,
+    ModelError,
+    OutputError,
+    Upscale8KError,
+    WorkflowError,
+    WorkflowRejected,
+)
 from ...host import MAX_PIXELS
 from ...models import AUTO_MODEL, AUTO_MODELS, DENOISE_MODELS, ImageKind, choose_model, find_model
 from ..display import BatchSummary, Display, estimate_remaining_seconds
@@ -21,7 +30,7 @@ from ..run_options import RunOptions, find_shipped_workflow, open_node_catalog
 from ..run_workflow import run_workflow
 from .announce import announce_upscale
 from .job_records import JobRecord, compute_job_key
-from .upscale_jobs import UpscaleJob, find_first_image
+from .upscale_jobs import UpscaleJob, find_first_image, name_options
 
 
 @dataclass(frozen=True)
@@ -114,7 +123,11 @@ class _JobRunner:
         ):
             definitions = catalog.describe_nodes()
             loaded = load_workflow(workflow, settings, catalog.classes, definitions, engine=run_options.engine_name)
-            forecast = announce_upscale(job, loaded.require_valid().prompt, kind, host, self.display)
+            try:
+                loaded.require_valid()
+            except WorkflowRejected as error:
+                raise name_options(error, job.options) from error
+            forecast = announce_upscale(job, loaded.prompt, kind, host, self.display)
             began = time.monotonic()
             files = run_workflow(loaded, catalog.classes, host, self.display).files
             if forecast is not None and job.workflow == "image_any.json":  # a video may have been continued

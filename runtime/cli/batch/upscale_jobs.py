@@ -8,7 +8,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ...errors import MediaError, OutputError, WorkflowError
+from ...errors import MediaError, OutputError, Upscale8KError, WorkflowError, WorkflowRejected
 from ...file_types import (
     IMAGE_SUFFIXES,
     SEQUENCE_NUMBER,
@@ -86,6 +86,22 @@ class UpscaleJob:
     def is_file(self) -> bool:
         """Whether the result is one file, not an image sequence."""
         return not is_sequence_pattern(str(self.result))
+
+
+def name_options(error: WorkflowRejected, options: JobOptions) -> Upscale8KError:
+    """Return ``error`` in terms of the options that set the values; unchanged where one of its problems has another cause."""
+    parts: list[str] = []
+    for problem in error.problems:
+        by_input = {"model": f"-m {options.model}", "target": f"--to {options.to}"}
+        by_input |= {"tile": f"--tile {options.tile}", "batch": f"-b {options.batch}"}
+        said = {"model": repr(options.model), "target": repr(options.to), "tile": f"A tile of {options.tile} pixels"}
+        name = problem.input_name or next((name for name, words in said.items() if words in problem.what), "")
+        settings = (text for text in options.settings if text.partition("=")[0].endswith(f".{name}"))
+        option = next((f"--set {text}" for text in settings), by_input.get(name))
+        if option is None or not name:
+            return error
+        parts.append(f"{option}: {problem.what} {problem.hint}".strip())
+    return WorkflowError("\n".join(parts))
 
 
 @dataclass(frozen=True)
