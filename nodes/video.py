@@ -56,8 +56,8 @@ PREFIX_TOOLTIP = (
     "precedence over container."
 )
 STEADY_TOOLTIP = (
-    "Against flicker, 0 (default) to 1: each frame is averaged with three before and three after it where nothing moves, before "
-    "it is upscaled. Scene cuts are not crossed."
+    "Against flicker, 0 (default) to 1: each frame is averaged with three before and three after it where nothing moves, "
+    "before it is upscaled. Scene cuts are not crossed."
 )
 SEQUENCE_IN_TOOLTIP = "A folder of the input folder, or the pattern of the file names in it: shots/frame_%05d.png."
 GAPS_TOOLTIP = (

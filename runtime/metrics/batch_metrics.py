@@ -17,7 +17,7 @@ from .diff_map import allocate_map, draw_diff_map, paint_map
 from .drift import JUST_NOTICEABLE, Drift, DriftMeter, format_headline
 from .external_scores.score_runner import ScoreRunner
 from .external_scores.score_table import parse_scores
-from .metric_table import mean_outputs
+from .metric_table import ARTIFACT_METRICS, mean_outputs
 from .pairing import pair_images
 from .video import FlickerMeter
 
@@ -125,10 +125,11 @@ def measure_artifact_report(
     numbers = [one.as_dict() for one in found]
     for entry, one in zip(numbers, scored, strict=False):
         entry["scores"] = one.values
-    meter = FlickerMeter()
+    meter, means = FlickerMeter(), mean_outputs(found)
     for entry, (one, other) in zip(numbers, pair_batches(reference, image) if len(found) > 1 else (), strict=False):
         entry["flicker"] = meter.add(one, other)
-    return findings, json.dumps(numbers, indent=2), [*mean_outputs(found)[:-1], meter.flicker or 0.0]
+    means[[metric.output for metric in ARTIFACT_METRICS].index("flicker")] = meter.flicker or 0.0
+    return findings, json.dumps(numbers, indent=2), means
 
 
 def _measure_pairs(

@@ -350,7 +350,7 @@ VIDEO_METRICS = (
 )
 """Metrics of frames in their order, which one image does not have."""
 METRICS_BY_KEY = {metric.key: metric for metric in (*METRICS, *VIDEO_METRICS)}
-_FIRST_OUTPUTS = ("halo", "consistency_db", "invented", "noise", "banding", "seams")
+_FIRST_OUTPUTS = ("halo", "consistency_db", "invented", "noise", "banding", "seams", "flicker")
 """Saved workflows hold the numbers of these outputs; those of later metrics follow them."""
 ARTIFACT_METRICS = tuple(
     sorted(

@@ -1,7 +1,8 @@
 """Settings of single files, from a job file: TOML (tables ``[[job]]``) or CSV (one line per file below a line of column names).
 
 Keys: ``source`` (required), ``output``, ``to``, ``model``, ``batch``, ``tile``, ``fps``, ``denoise``, ``strength``, ``grain``,
-``steady``, and ``NODE.INPUT`` as in ``--set``. What is missing or empty is that of the command line. Paths are relative to the job file.
+``steady``, and ``NODE.INPUT`` as in ``--set``. What is missing or empty is that of the command line. Paths are relative to the
+job file.
 """
 
 import csv
