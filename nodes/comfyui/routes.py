@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ...runtime.atomic_write import atomic_write
 from ...runtime.errors import Cancelled, ModelError, OutputError
 from ...runtime.models import CatalogEntry, list_models, load_catalog
 from ...runtime.paths import PACK_ROOT
@@ -60,6 +61,7 @@ class Routes:
     def add_to_server(self) -> None:
         routes = self._server.routes
         routes.get(COMMAND_ROUTE)(self.get_command)
+        routes.post("/upscale8k/samples")(self.copy_samples)
         routes.get("/upscale8k/models")(self.list_models)
         routes.post("/upscale8k/models/download")(self.start_download)
         routes.post("/upscale8k/models/stop")(self.stop_download)
@@ -72,12 +74,19 @@ class Routes:
         packs = [folder for name in request.query.getall("pack", []) if (folder := _find_pack_folder(name))]
         return _json_response({"command": build_command_line(self._host, Path(file), packs)})
 
+    async def copy_samples(self, request: Any) -> Any:
+        """Copy the samples of the shipped workflows that the input folder lacks; existing files stay as they are."""
+        if not _is_same_origin(request):
+            return _json_response({"error": "Only a page of this server may request samples."}, FORBIDDEN)
+        return _json_response({"copied": await asyncio.to_thread(copy_samples, self._host.folder("input"))})
+
     async def list_models(self, request: Any) -> Any:
         """Return installed and available models, and why this page may not download them, if so."""
         rows = [
             {
                 "id": row.id,
                 "title": row.title,
+                "scale": row.entry.scale,
                 "bytes": row.bytes,
                 "licence": row.licence,
                 "good_for": row.good_for,
@@ -178,6 +187,15 @@ def build_command_line(host: Host, workflow: Path, packs: Sequence[Path] = (), *
     return f"cd {shlex.quote(str(PACK_ROOT))} && {shlex.join(args)}"
 
 
+def copy_samples(folder: Path) -> list[str]:
+    """Copy the images and videos of the shipped workflows that are not in ``folder``; return their names."""
+    samples = [path for path in (PACK_ROOT / "workflows" / "media").glob("sample*.*") if not (folder / path.name).exists()]
+    for path in samples:
+        with atomic_write(folder / path.name) as temp:
+            temp.write_bytes(path.read_bytes())
+    return sorted(path.name for path in samples)
+
+
 def _find_pack_folder(module: str) -> Path | None:
     """Return the folder of the pack whose nodes have the module ``custom_nodes.NAME``; None for ours and unknown ones."""
     import folder_paths
@@ -204,7 +222,7 @@ def _get_refusal_reason(request: Any) -> str:
     if allowed != "1" and not _is_this_machine(request.host):  # a name of another site that leads here (DNS rebinding)
         return f"This page was opened under another name than localhost: downloads need {ALLOW_DOWNLOADS_ENV}=1. {manual_hint}"
     if request.method == "POST":
-        if urlsplit(request.headers.get("Origin", "")).netloc.casefold() != request.host.casefold():
+        if not _is_same_origin(request):
             return "Only a page of this server may request a download."
         if request.content_type != "application/json":
             return "A download must be requested as JSON."
@@ -217,6 +235,10 @@ def _is_this_machine(host: str) -> bool:
         name = urlsplit(f"//{host}").hostname or ""
         return name == "localhost" or name.endswith(".localhost") or ip_address(name).is_loopback
     return False
+
+
+def _is_same_origin(request: Any) -> bool:
+    return urlsplit(request.headers.get("Origin", "")).netloc.casefold() == request.host.casefold()
 
 
 async def _read_json_object(request: Any) -> dict[str, Any]:

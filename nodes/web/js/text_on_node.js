@@ -13,6 +13,7 @@ function paper() {
   element.tabIndex = 0 // so that it can be scrolled by keys
   Object.assign(element.style, {
     margin: '0',
+    maxHeight: `${HIGHEST}px`,
     padding: '4px',
     boxSizing: 'border-box',
     overflow: 'auto',
@@ -33,7 +34,7 @@ whenRun('Upscale8K.TextOnNode', (node, message) => {
   const isTable = /\S {2,}\S/.test(text) // columns
   const longest = 40 + Math.max(...lines.map((line) => line.length)) * COLUMN
   const width = Math.min(longest, isTable ? WIDEST : PROSE)
-  const filled = 0.85 * (width - 40) // of a line, as words break
+  const filled = 0.7 * (width - 40) // of a line, as words break
   const rows = isTable ? lines.length : lines.reduce((sum, line) => sum + Math.ceil((line.length * COLUMN) / filled), 0)
   const widget = box(node, BOX, paper, () => 0)
   widget.options.getMinHeight = () => Math.min(rows * LINE + 12, HIGHEST)

@@ -185,7 +185,7 @@ class _WorkflowConverter:
 
     def _report_misfit(self, scope: GraphScope, loaded: LoadedNode) -> None:
         properties, what = loaded.node.properties, f"The {loaded.widgets.mismatch}."
-        pack, version = str(properties.get("cnr_id") or "its pack"), str(properties.get("ver") or "")
+        pack, version = str(properties.get("cnr_id") or "version of its pack"), str(properties.get("ver") or "")
         if any(get_widget_type(spec) == "LOAD_3D" for spec in loaded.widgets.specs.values()):
             hint = "Its image is a rendering that only the browser makes: save it in ComfyUI and load it with LoadImage."
         elif loaded.widgets.newer_names:

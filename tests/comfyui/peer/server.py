@@ -65,9 +65,11 @@ class ComfyUI:
         tree: ComfyUI's checkout.
         base: an empty folder that the server may fill.
         pack: a folder to link into custom_nodes/, and the name it gets there.
+        frontend: static files of another frontend than the installed one.
     """
 
-    def __init__(self, tree: Path, base: Path, *, pack: Path, pack_name: str) -> None:
+    def __init__(self, tree: Path, base: Path, *, pack: Path, pack_name: str, frontend: Path | None = None) -> None:
+        self._frontend = frontend
         self.tree, self.base, self.pack_name = tree, base, pack_name
         self.input, self.output, self.models = base / "input", base / "output", base / "models"
         self.custom_nodes = base / "custom_nodes"
@@ -88,6 +90,7 @@ class ComfyUI:
         command = [sys.executable, "main.py", "--cpu", "--disable-auto-launch", "--disable-api-nodes"]
         command += ["--listen", "127.0.0.1", "--port", str(port), "--base-directory", str(self.base)]
         command += ["--database-url", "sqlite:///:memory:"]
+        command += ["--front-end-root", str(self._frontend)] if self._frontend else []
         # A checkout on PYTHONPATH would answer to ComfyUI's own top-level name `nodes`.
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         with self._log.open("wb") as log:

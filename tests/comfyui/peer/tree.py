@@ -10,12 +10,19 @@ from packaging.requirements import Requirement
 VERSION = "0.30.0"
 CHECKOUT = Path(__file__).resolve().parents[3]
 CACHED = CHECKOUT / ".cache" / f"comfyui-{VERSION}"
+NEWEST_FRONTEND = "1.58.1"
 OBTAIN = "python tests/comfyui/obtain.py"
 
 
 def tree() -> Path:
     """The folder with ComfyUI's main.py: what UPSCALE8K_COMFYUI names, or the one that obtain.py unpacks."""
     return Path(os.environ.get("UPSCALE8K_COMFYUI") or CACHED)
+
+
+def frontend() -> Path:
+    """The static files of the newest frontend: what UPSCALE8K_FRONTEND names, or what obtain.py unpacks."""
+    cached = CHECKOUT / ".cache" / f"frontend-{NEWEST_FRONTEND}" / "comfyui_frontend_package" / "static"
+    return Path(os.environ.get("UPSCALE8K_FRONTEND") or cached)
 
 
 def tree_problem(folder: Path) -> str | None:
