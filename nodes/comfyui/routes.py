@@ -21,7 +21,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ...runtime.atomic_write import atomic_write
 from ...runtime.errors import Cancelled, ModelError, OutputError
 from ...runtime.models import CatalogEntry, list_models, load_catalog
 from ...runtime.paths import PACK_ROOT
@@ -191,8 +190,9 @@ def copy_samples(folder: Path) -> list[str]:
     """Copy the images and videos of the shipped workflows that are not in ``folder``; return their names."""
     samples = [path for path in (PACK_ROOT / "workflows" / "media").glob("sample*.*") if not (folder / path.name).exists()]
     for path in samples:
-        with atomic_write(folder / path.name) as temp:
-            temp.write_bytes(path.read_bytes())
+        part = folder / f"{path.name}.{os.getpid()}.part"
+        part.write_bytes(path.read_bytes())
+        part.rename(folder / path.name)
     return sorted(path.name for path in samples)
 
 
