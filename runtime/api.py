@@ -22,7 +22,7 @@ from .cli.run_options import RunOptions, find_workflow, open_node_catalog
 from .cli.run_workflow import RunOutcome
 from .cli.run_workflow import run_workflow as run_loaded_workflow
 from .errors import Cancelled, NodeError
-from .models import ModelRow, list_models
+from .models import AUTO_MODEL, AUTO_MODELS, ModelRow, choose_model, list_models
 from .progress import ForwardedProgress, Progress
 
 if TYPE_CHECKING:
@@ -123,8 +123,8 @@ class UpscaleOptions:
 
     to: str = "8k"
     """``8k``, ``4k``, ``2x``, ``2.5x``, ``WIDTHxHEIGHT`` or ``model scale``."""
-    model: str = "realesrgan-x4plus"
-    """Catalog id or file name."""
+    model: str = AUTO_MODEL
+    """Catalog id or file name; ``auto`` and ``auto fast`` look at each source, as the command does."""
     device: str = "auto"
     backend: str = "auto"
     precision: Precision = "auto"
@@ -170,13 +170,21 @@ def _upscale_memory(source: Any, options: UpscaleOptions) -> Any:
     import torch
     from PIL import Image
 
+    from .comfyui import classify_source
     from .images import to_floats, to_integers
     from .models import find_model, load_model
     from .upscale import TiledUpscaleSettings, upscale_batch
 
+    display = _CallbackDisplay(options.callbacks)
+
     def run(pixels: torch.Tensor) -> torch.Tensor:
         """(B, H, W, C)"""
-        descriptor = load_model(find_model(options.model, options.run_options.resolve_model_folders()))
+        model, folders = options.model, options.run_options.resolve_model_folders()
+        if model in AUTO_MODELS:
+            choice = choose_model(classify_source(pixels), model, folders)
+            model = choice.name
+            display.show_status(choice.reason)
+        descriptor = load_model(find_model(model, folders))
         settings = TiledUpscaleSettings(
             options.to,
             options.device,
@@ -187,7 +195,7 @@ def _upscale_memory(source: Any, options: UpscaleOptions) -> Any:
             strength=options.strength,
             grain=options.grain,
         )
-        return upscale_batch(pixels, descriptor, settings, _CallbackDisplay(options.callbacks).track_progress)
+        return upscale_batch(pixels, descriptor, settings, display.track_progress)
 
     if isinstance(source, torch.Tensor):
         batch = source if source.ndim == 4 else source[None]

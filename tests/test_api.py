@@ -14,6 +14,8 @@ from PIL import Image
 from upscale8k import Callbacks, measure, models, run_workflow, upscale
 from upscale8k.runtime.errors import Cancelled, MediaError, ModelNotFound, WorkflowError
 
+from .metrics.test_image_kind import draw
+
 ROOT = Path(__file__).parents[1]
 PAGE = ROOT / ".github/PYTHON_API.md"
 PHOTOGRAPH = np.asarray(Image.open(ROOT / "workflows/media/sample.png").convert("RGB"))[96:136, 96:144]
@@ -100,6 +102,18 @@ def test_many_files_and_their_failures(place: Path) -> None:
 def test_measuring_arrays() -> None:
     found = measure(PHOTOGRAPH, PHOTOGRAPH)
     assert (found["drift"], found["truth_ssim"], found["truth_psnr_db"]) == (0.0, pytest.approx(1.0), 99.0)
+
+
+def test_without_a_model_it_looks_at_the_image(tmp_path: Path) -> None:
+    drawing = draw()
+    for pixels, model in ((PHOTOGRAPH, "a photograph: realesrgan-x4plus."), (drawing, "a drawing: realesrgan-x4plus-anime.")):
+        said: list[str] = []
+        upscale(pixels, to="2x", backend="null", callbacks=Callbacks(message=said.append))
+        assert f"It looks like {model}" in said
+    Image.fromarray((drawing * 255).astype(np.uint8)).save(tmp_path / "a.png")
+    upscale(tmp_path / "a.png", to="2x", backend="null", callbacks=Callbacks(message=said.append))
+    assert said[-2:][0].startswith("It looks like a drawing: realesrgan-x4plus-anime.")
+    assert said[-1].startswith("realesrgan-x4plus-anime, 4x to 1200x800, null in fp32 on cpu")
 
 
 def test_models_are_those_of_the_catalog() -> None:

@@ -17,7 +17,7 @@ BACKEND_TABLE = "runtime/upscale/backends/base"  # a leaf of its own: it imports
 ALLOWED_IMPORTS = {  # package or root module: what it may import. An import that is not written here is a mistake.
     "__init__": {"nodes", "runtime/api", "runtime/paths"},
     "runtime/entry": set(),
-    "runtime/api": ROOT_MODULES | {f"runtime/{name}" for name in ("cli", "images", "models", "report", "upscale")},
+    "runtime/api": ROOT_MODULES | {f"runtime/{name}" for name in ("cli", "comfyui", "images", "models", "report", "upscale")},
     "runtime/__init__": set(),
     "runtime/__main__": {"runtime/bootstrap"},
     "runtime/bootstrap": set(),

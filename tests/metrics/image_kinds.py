@@ -3,8 +3,8 @@
 ``image_kinds.tsv`` names public images. The folders hold them: Debian's packages mate-backgrounds, ukui-wallpapers,
 lomiri-wallpapers-16.04, lomiri-wallpapers-20.04, plasma-workspace-wallpapers, openclipart-png, opencv-doc, endless-sky-data,
 tuxpaint-data, tuxpaint-stamps-default, renpy-demo, supertux-data, hedgewars-data, frozen-bubble-data, pingus-data,
-sway-backgrounds, kphotoalbum, debian-handbook, gnome-user-docs, mate-user-guide, khelpcenter and inkscape-tutorials unpacked by ``dpkg -x``,
-scikit-image, and ComfyUI's workflow templates. ``--variants`` also reduces each image and compresses it as JPEG.
+sway-backgrounds, kphotoalbum, debian-handbook, gnome-user-docs, mate-user-guide, khelpcenter and inkscape-tutorials unpacked
+by ``dpkg -x``, scikit-image, and ComfyUI's workflow templates. ``--variants`` also reduces and compresses each.
 """
 
 import sys
