@@ -16,11 +16,10 @@ from ..luma import STEPS, compute_luma
 from ..pairing import ImagePair
 from .enlargement import Enlargement
 
-BLOCK = 16
-"""Side of a block in pixels of the reference."""
-
-_MIN_BLOCKS, _MIN_SHARE = 4, 0.02
-"""A fault fills at least this many connected blocks and this share of the image."""
+_GRAIN_BLOCK, _CAST_BLOCK = 16, 8
+"""Side of a block in pixels of the reference: what is usual for a texture needs more of them than a mean color."""
+_MIN_BLOCKS, _MIN_SHARE = {"grain": 4, "cast": 9}, 0.02
+"""A fault fills at least this many connected blocks, and this share of the image."""
 
 VISIBLE_GRAIN, _GRAIN_FACTOR = 4.0, 2.5
 """8-bit steps of detail finer than the reference, and how many times what the image has elsewhere on such ground."""
@@ -62,36 +61,36 @@ class ReducedDifference:
         """Read a pair once."""
         size = pair.size
         luma, reference = (np.empty((size.height, size.width), np.float32) for _ in range(2))
-        rows, columns = size.height // BLOCK, size.width // BLOCK
+        rows, columns = size.height // _CAST_BLOCK, size.width // _CAST_BLOCK
         means = np.zeros((2, rows, columns, 3))
         for strip in pair.iter_strips():
             sides = [np.broadcast_to(side, (*side.shape[:2], 3)) for side in (strip.reference, strip.image)]
             reference[strip.rows] = compute_luma(np.array(sides[0])) * STEPS
             luma[strip.rows] = compute_luma(np.array(sides[1])) * STEPS - reference[strip.rows]
-            whole = min(strip.rows.stop, rows * BLOCK) - strip.rows.start
+            whole = min(strip.rows.stop, rows * _CAST_BLOCK) - strip.rows.start
             if whole > 0 and columns:
-                index: NDArray[np.intp] = np.arange(strip.rows.start, strip.rows.start + whole, dtype=np.intp) // BLOCK
+                index: NDArray[np.intp] = np.arange(strip.rows.start, strip.rows.start + whole, dtype=np.intp) // _CAST_BLOCK
                 for total, side in zip(means, sides, strict=True):
-                    parts = side[:whole, : columns * BLOCK].reshape(whole, columns, BLOCK, 3).mean(axis=2)
-                    np.add.at(total, index, parts / BLOCK)
+                    parts = side[:whole, : columns * _CAST_BLOCK].reshape(whole, columns, _CAST_BLOCK, 3).mean(axis=2)
+                    np.add.at(total, index, parts / _CAST_BLOCK)
         colors = [lab_from_srgb(side.astype(np.float32)) for side in means]
         color = ciede2000(*colors) if rows and columns else torch.zeros(rows, columns)
         return cls(luma, reference, np.asarray(color.numpy(), np.float32))
 
 
 def find_local_faults(enlargement: Enlargement, difference: ReducedDifference) -> tuple[LocalFault, ...]:
-    """Find the worst region of each kind: at least four connected blocks of 16x16 pixels of the reference.
+    """Find the worst region of each kind: four connected blocks of 16x16 pixels of the reference, or nine of 8x8 with a cast.
 
     Grain: variance within the pixels of the reference, which the reference cannot hold, against what the image has elsewhere on
     ground with the same slope of the reference. Cast: the mean color of blocks.
     """
     faults: list[LocalFault] = []
-    if enlargement.ratio > 1 and min(difference.color.shape, default=0):
+    if enlargement.ratio > 1 and min(enlargement.cells.width, enlargement.cells.height) >= _GRAIN_BLOCK:
         fine, limit = _measure_fine_detail(enlargement)
-        faults += _find_region("grain", fine, fine >= np.maximum(VISIBLE_GRAIN, limit))
+        faults += _find_region("grain", _GRAIN_BLOCK, fine, fine >= np.maximum(VISIBLE_GRAIN, limit))
     color = difference.color
     if color.size:
-        faults += _find_region("cast", color, color >= max(VISIBLE_CAST, _CAST_FACTOR * float(np.median(color))))
+        faults += _find_region("cast", _CAST_BLOCK, color, color >= max(VISIBLE_CAST, _CAST_FACTOR * float(np.median(color))))
     return tuple(faults)
 
 
@@ -101,11 +100,11 @@ def _measure_fine_detail(enlargement: Enlargement) -> tuple[Floats, Floats]:
     An edge that is restored to a step varies by its slope within a pixel.
     """
     cells = enlargement.cells
-    rows, columns = cells.height // BLOCK, cells.width // BLOCK
+    rows, columns = cells.height // _GRAIN_BLOCK, cells.width // _GRAIN_BLOCK
     fine, slope = np.zeros((rows, columns), np.float32), np.zeros((rows, columns), np.float32)
-    first_column, first_row = enlargement.first_column[: columns * BLOCK + 1], enlargement.first_row
+    first_column, first_row = enlargement.first_column[: columns * _GRAIN_BLOCK + 1], enlargement.first_row
     for row in range(rows):
-        top, bottom = row * BLOCK, (row + 1) * BLOCK
+        top, bottom = row * _GRAIN_BLOCK, (row + 1) * _GRAIN_BLOCK
         image = enlargement.read_image_luma(int(first_row[top]), int(first_row[bottom]))[:, : int(first_column[-1])] * STEPS
         starts = first_row[top:bottom] - first_row[top]
         counts = np.outer(np.diff(first_row[top : bottom + 1]), np.diff(first_column))
@@ -114,7 +113,7 @@ def _measure_fine_detail(enlargement: Enlargement) -> tuple[Floats, Floats]:
             for part in (image.astype(np.float64), np.square(image, dtype=np.float64))
         )
         variance = np.maximum(squares - np.square(sums), 0)
-        reference = enlargement.read_reference_luma(top, bottom)[:, : columns * BLOCK].astype(np.float64) * STEPS
+        reference = enlargement.read_reference_luma(top, bottom)[:, : columns * _GRAIN_BLOCK].astype(np.float64) * STEPS
         squared_slope = np.square(np.gradient(reference, axis=0)) + np.square(np.gradient(reference, axis=1))
         slope[row] = np.sqrt(_average_blocks(squared_slope))
         # A ramp of slope g varies by g^2 / 12 within a pixel.
@@ -123,8 +122,8 @@ def _measure_fine_detail(enlargement: Enlargement) -> tuple[Floats, Floats]:
 
 
 def _average_blocks(row: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Return the means of (BLOCK, columns * BLOCK) per block."""
-    return row.reshape(BLOCK, -1, BLOCK).mean(axis=(0, 2))
+    """Return the means of (16, columns * 16) per block."""
+    return row.reshape(_GRAIN_BLOCK, -1, _GRAIN_BLOCK).mean(axis=(0, 2))
 
 
 def _fit_usual(fine: Floats, slope: Floats) -> Floats:
@@ -138,12 +137,12 @@ def _fit_usual(fine: Floats, slope: Floats) -> Floats:
     return usual.reshape(fine.shape)
 
 
-def _find_region(kind: str, values: Floats, visible: NDArray[np.bool_]) -> list[LocalFault]:
+def _find_region(kind: str, block: int, values: Floats, visible: NDArray[np.bool_]) -> list[LocalFault]:
     """Return the largest connected part of ``visible``, if it is large enough."""
     _, labels, stats, _ = cv2.connectedComponentsWithStats(visible.astype(np.uint8), connectivity=8)
     areas = cast("NDArray[np.int32]", stats)[1:, cv2.CC_STAT_AREA]
-    if not len(areas) or areas.max() < max(_MIN_BLOCKS, _MIN_SHARE * visible.size):
+    if not len(areas) or areas.max() < max(_MIN_BLOCKS[kind], _MIN_SHARE * visible.size):
         return []
     worst = 1 + int(areas.argmax())
-    x, y, width, height = (int(stats[worst, key]) * BLOCK for key in range(4))
+    x, y, width, height = (int(stats[worst, key]) * block for key in range(4))
     return [LocalFault(kind, float(values[labels == worst].mean()), Region(x, y, width, height))]

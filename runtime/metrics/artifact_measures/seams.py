@@ -27,8 +27,9 @@ _SEGMENT_CELLS, _REACH = 32, 6
 """Of the search for unknown grids, in pixels of the reference: length of a segment, and how far both sides are averaged."""
 _SEEN_STEP, _SEEN_RATIO, _SEEN_COVER = 1.0, 4.0, 0.6
 """A line is a seam from this step in 8-bit steps, this multiple of the lines around it, and this part of its segments on."""
-_MAX_EXPLAINED = 0.8
-"""Share of the energy of a line's steps from which on they are those of the reference, amplified."""
+_MAX_EXPLAINED, _ECHO = 0.8, 4
+"""Share of the energy of a line's steps from which on they are those of the reference, amplified, and at how
+many pixels from them an echo may be."""
 _NEIGHBOURS = 24
 """Lines on each side that a line is compared with."""
 
@@ -141,9 +142,12 @@ def _find_shifted_lines(difference: Floats, reference: Floats) -> list[tuple[int
     cover = (jumps > np.maximum(0.6 * _SEEN_STEP, 2.5 * np.median(jumps, axis=1, keepdims=True))).mean(axis=0)
     peak = step >= np.lib.stride_tricks.sliding_window_view(np.pad(step, _REACH, mode="edge"), 2 * _REACH + 1).max(axis=1)
     lines = np.flatnonzero(peak & (step >= _SEEN_STEP) & (ratio >= _SEEN_RATIO) & (cover >= _SEEN_COVER))
-    own = _measure_changes(reference)[:, lines] if len(lines) else changes[:, lines]
-    follows = _follow(changes[:, lines], own)
-    return [(int(line) + _REACH, float(step[line]), float(ratio[line])) for line in lines[~follows]]
+    own = _measure_changes(reference) if len(lines) else changes
+    return [
+        (int(line) + _REACH, float(step[line]), float(ratio[line]))
+        for line in lines
+        if not _follows(changes[:, line], own[:, max(line - _ECHO, 0) : line + _ECHO + 1])
+    ]
 
 
 def _measure_changes(plane: Floats) -> NDArray[np.float64]:
@@ -159,8 +163,8 @@ def _measure_changes(plane: Floats) -> NDArray[np.float64]:
     return (behind - before) / _REACH
 
 
-def _follow(changes: NDArray[np.float64], own: NDArray[np.float64]) -> NDArray[np.bool_]:
-    """Return which lines of ``changes`` (segments, lines) amplify steps that the reference has itself."""
-    energy, own_energy = np.square(changes).sum(axis=0), np.square(own).sum(axis=0)
-    explained = np.square((changes * own).sum(axis=0)) / np.maximum(energy * own_energy, 1e-9)
-    return (explained > _MAX_EXPLAINED) & (own_energy > energy)
+def _follows(changes: NDArray[np.float64], own: NDArray[np.float64]) -> bool:
+    """Return whether ``changes`` (segments,) amplify steps that the reference has on one of the lines ``own`` (segments, n)."""
+    energy, own_energies = np.square(changes).sum(), np.square(own).sum(axis=0)
+    explained = np.square(changes @ own) / np.maximum(energy * own_energies, 1e-9)
+    return bool(((explained > _MAX_EXPLAINED) & (own_energies > energy)).any())
