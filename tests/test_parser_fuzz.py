@@ -1,6 +1,7 @@
 """Parsers of our own get damaged bytes: an answer or the documented error, and nothing else.
 
-Short here; ``UPSCALE8K_FUZZ=100000 pytest tests/test_parser_fuzz.py`` tries that many of each. Workflows: tests/graph/test_fuzz.py.
+Short here; ``UPSCALE8K_FUZZ=100000 pytest tests/test_parser_fuzz.py`` tries that many of each.
+Workflows: tests/graph/test_fuzz.py.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Folders full of files that look like ours: each writer makes its result, and every file that it did not make stays as it was."""
+"""Folders full of files that look like ours: each writer makes its result, and every other file stays as it was."""
 
 import shutil
 from collections.abc import Callable
