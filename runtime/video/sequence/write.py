@@ -246,7 +246,7 @@ def _resolve_depth(info: VideoInfo, settings: SequenceSettings) -> Depth:
 
 
 class _SequenceState:
-    """The state file of the finished images. It is removed when all or none are finished."""
+    """The state file of the finished images. It is removed when all are finished, or none and nothing was interrupted."""
 
     def __init__(self, sequence: ImageSequence, job_settings: Mapping[str, Any], progress: Progress) -> None:
         self._sequence, self._job_settings, self._progress = sequence, dict(job_settings), progress
@@ -270,7 +270,8 @@ class _SequenceState:
         return self
 
     def __exit__(self, kind: object, error: object, trace: object) -> None:
-        if not error or not self.count:
+        # After Ctrl-C threads may still be writing: by the state the next run knows that the temporary files are ours.
+        if not error or (not self.count and isinstance(error, Exception)):
             self._sequence.state_path.unlink()
 
     def _set_aside_other_run(self) -> None:
