@@ -129,6 +129,38 @@ def test_results_stay_with_their_tab_and_come_back_from_the_cache(opened: tuple[
         page.close()
 
 
+def test_an_error_makes_room_and_a_saved_file_keeps_the_places(opened: tuple[ComfyUI, Canvas]) -> None:
+    _, canvas = opened
+    canvas.load(EMPTY)
+    model = canvas.add("UpscaleModel", pos=[100, 100])
+    below = canvas.add("SaveImage", pos=[100, 260])
+    canvas._ask("window.app.rootGraph.getNodeById(value).widgets[0].value = 'realesrgan-x2plus'", model)
+    image = canvas.add("EmptyImage", {"width": 8, "height": 8}, pos=[-400, 100])
+    upscale = canvas.add("TiledUpscale", pos=[500, 100])
+    canvas.connect(image, "IMAGE", upscale, "image")
+    canvas.connect(model, "upscale_model", upscale, "upscale_model")
+    canvas.connect(upscale, "image", below, "images")
+    canvas.settle()
+    before = {node["id"]: node["pos"] for node in canvas.save()["nodes"]}
+    with pytest.raises(Exception, match="realesrgan-x2plus"):
+        canvas.queue()
+    canvas._await(f"{BOX.replace('.element', '?.element')}?.textContent", [model, "problem"])
+    assert canvas._ask(f"{BOX}.querySelector('button').textContent", [model, "problem"]) == "Download"
+    canvas._await(
+        "(([a, b]) => a.pos[1] + a.size[1] <= b.pos[1] - 30)(value.map((id) => window.app.rootGraph.getNodeById(id)))",
+        [model, below],
+    )
+    assert {node["id"]: node["pos"] for node in canvas.save()["nodes"]} == before
+
+    canvas._ask(f"{BOX}.querySelector('button').click()", [model, "problem"])
+    canvas._await("document.querySelectorAll('dialog.upscale8k-models').length === 2")
+    heads = canvas._ask("[...document.querySelectorAll('dialog.upscale8k-models th')].map((one) => one.textContent)")
+    assert heads == ["Model", "Scale", "Size", "Licence", ""]
+    # Chromium closes both at once, as no person clicked between them.
+    canvas._browser.do(lambda: canvas._page.keyboard.press("Escape"))
+    canvas._await("document.querySelectorAll('dialog.upscale8k-models').length === 0")
+
+
 def test_a_shipped_workflow_brings_its_samples(opened: tuple[ComfyUI, Canvas]) -> None:
     server, canvas = opened
     assert not list(server.input.glob("sample*"))

@@ -99,6 +99,8 @@ export function grow(node, width = 0) {
   const [least, height] = node.computeSize()
   alter(node, 'size', [Math.max(node.size[0], least, width), Math.max(node.size[1], height)])
   pushBelow(node, bottom)
+  const drawn = node.pos[1] + node.size[1]
+  setTimeout(() => pushBelow(node, drawn), 250) // Nodes 2.0 measures the node only after it drew it
   app.graph.setDirtyCanvas(true, true)
 }
 
