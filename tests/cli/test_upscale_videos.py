@@ -164,7 +164,7 @@ def test_a_image_of_another_size_is_named_and_what_is_whole_is_kept(place: Place
     cv2.imwrite("input/shot/0003.png", FRAMES[2])
     again = place("upscale", "input/shot/%04d.png", "-o", "output/%04d.png", *LARGER)
     assert again.code == 0
-    assert "the source changed. 2 finished images are kept in #.png.unfinished.1" in again.err
+    assert "the source or model changed. 2 finished images are kept in #.png.unfinished.1" in again.err
     results = [f"{number:04}.png" for number in range(1, 5)]
     assert sorted(path.name for path in Path("output").iterdir()) == ["#.png.unfinished.1", *results]
     kept = sorted(path.name for path in Path("output/#.png.unfinished.1").iterdir())
