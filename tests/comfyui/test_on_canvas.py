@@ -223,7 +223,7 @@ def test_the_model_list_ends_in_a_window_that_downloads_only_what_was_confirmed(
     canvas._browser.do(lambda: canvas._page.route("**/upscale8k/models/download", answer))
     canvas.set(model, {"model": "Get more models…"})
     canvas._await(MODELS)
-    assert canvas.to_prompt()[str(model)]["inputs"] == {"model": "realesr-animevideov3"}
+    assert canvas.to_prompt()[str(model)]["inputs"]["model"] == "realesr-animevideov3"
     assert "Use" in canvas._ask(f"{ROW}.textContent", "realesrgan-x4plus")
 
     wanted = "realesrgan-x2plus"

@@ -230,7 +230,7 @@ def test_a_second_registration_adds_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "server", module)
     for _ in range(2):
         comfyui_routes.register_routes(LocalHost())
-    assert len(server.routes) == 4
+    assert len(server.routes) == 5
 
 
 def test_a_stopped_download_is_no_error() -> None:
