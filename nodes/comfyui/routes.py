@@ -12,15 +12,18 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 import time
 from contextlib import suppress
+from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from ...runtime.atomic_write import translate_os_errors, write_atomically
 from ...runtime.errors import Cancelled, ModelError, OutputError
 from ...runtime.models import CatalogEntry, list_models, load_catalog
 from ...runtime.paths import PACK_ROOT
@@ -77,7 +80,11 @@ class Routes:
         """Copy the samples of the shipped workflows that the input folder lacks; existing files stay as they are."""
         if not _is_same_origin(request):
             return _json_response({"error": "Only a page of this server may request samples."}, FORBIDDEN)
-        return _json_response({"copied": await asyncio.to_thread(copy_samples, self._host.folder("input"))})
+        try:
+            copied = await asyncio.to_thread(copy_samples, self._host.folder("input"))
+        except OutputError as error:
+            return _json_response({"error": str(error)}, BAD_REQUEST)
+        return _json_response({"copied": copied})
 
     async def list_models(self, request: Any) -> Any:
         """Return installed and available models, and why this page may not download them, if so."""
@@ -187,13 +194,16 @@ def build_command_line(host: Host, workflow: Path, packs: Sequence[Path] = (), *
 
 
 def copy_samples(folder: Path) -> list[str]:
-    """Copy the images and videos of the shipped workflows that are not in ``folder``; return their names."""
-    samples = [path for path in (PACK_ROOT / "workflows" / "media").glob("sample*.*") if not (folder / path.name).exists()]
+    """Copy the images and videos of the shipped workflows that are not in ``folder``; return their names.
+
+    Raises ``OutputError`` if one cannot be written; existing files stay as they are.
+    """
+    media = sorted((PACK_ROOT / "workflows" / "media").glob("sample*.*"))
+    samples = [path for path in media if not (folder / path.name).exists()]
     for path in samples:
-        part = folder / f"{path.name}.{os.getpid()}.part"
-        part.write_bytes(path.read_bytes())
-        part.rename(folder / path.name)
-    return sorted(path.name for path in samples)
+        with translate_os_errors(folder / path.name):
+            write_atomically(folder / path.name, partial(shutil.copyfile, path), exclusive=True)
+    return [path.name for path in samples]
 
 
 def _find_pack_folder(module: str) -> Path | None:

@@ -253,3 +253,23 @@ def test_a_name_of_a_pack_that_no_folder_can_have_is_passed_over(tmp_path: Path,
     monkeypatch.setitem(sys.modules, "folder_paths", module)
     for name in ("a" * 3000, "a\0b", "..", ""):
         assert comfyui_routes._find_pack_folder(f"custom_nodes.{name}") is None
+
+
+def test_samples_are_copied_where_they_lack_and_nothing_is_replaced(
+    tmp_path: Path, root: Path, listen: SimpleNamespace
+) -> None:
+    folder = tmp_path / "input"
+    folder.mkdir()
+    (folder / "sample.png").write_bytes(b"mine")
+    routes = Routes(LocalHost(input_dir=folder), Server())
+    media = {path.name: path.read_bytes() for path in (root / "workflows" / "media").glob("sample*.*")}
+    assert answered(routes.copy_samples(post({}, origin="http://elsewhere.example")))[0] == 403
+    assert [path.name for path in folder.iterdir()] == ["sample.png"]
+    assert answered(routes.copy_samples(post({}))) == (200, {"copied": sorted(media.keys() - {"sample.png"})})
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == {**media, "sample.png": b"mine"}
+    assert answered(routes.copy_samples(post({}))) == (200, {"copied": []})
+
+    (tmp_path / "file").write_bytes(b"")
+    status, content = answered(Routes(LocalHost(input_dir=tmp_path / "file" / "input"), Server()).copy_samples(post({})))
+    assert status == 400
+    assert "sample" in content["error"]
