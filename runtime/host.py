@@ -5,17 +5,20 @@ of the engine is the same for both.
 """
 
 import os
+import shutil
 import tempfile
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path, PurePath
 from typing import Any, ClassVar, Protocol
 
-from .atomic_write import find_next_counter
+from .atomic_write import find_next_counter, translate_os_errors, write_atomically
 from .errors import MediaError, OutputError
 from .file_types import is_sequence_pattern
 from .paths import (
+    SHIPPED_MEDIA,
     Folder,
     add_default_name,
     check_folder_usable,
@@ -228,3 +231,16 @@ class LocalHost:
 
     def progress(self, total: int, unit: str) -> AbstractContextManager[Progress]:
         return self.show_progress(total, unit)
+
+
+def copy_samples(folder: Path) -> list[str]:
+    """Copy the images and videos of the shipped workflows that are not in ``folder``; return their names.
+
+    Raises ``OutputError`` if one cannot be written; existing files stay as they are.
+    """
+    media = sorted(SHIPPED_MEDIA.glob("sample*.*"))
+    samples = [path for path in media if not (folder / path.name).exists()]
+    for path in samples:
+        with translate_os_errors(folder / path.name):
+            write_atomically(folder / path.name, partial(shutil.copyfile, path), exclusive=True)
+    return [path.name for path in samples]

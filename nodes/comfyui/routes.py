@@ -12,19 +12,17 @@ from __future__ import annotations
 import asyncio
 import os
 import shlex
-import shutil
 import subprocess
 import sys
 import time
 from contextlib import suppress
-from functools import partial
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ...runtime.atomic_write import translate_os_errors, write_atomically
 from ...runtime.errors import Cancelled, ModelError, OutputError
+from ...runtime.host import copy_samples
 from ...runtime.models import CatalogEntry, list_models, load_catalog
 from ...runtime.paths import PACK_ROOT
 from ...runtime.progress import SilentProgress
@@ -191,19 +189,6 @@ def build_command_line(host: Host, workflow: Path, packs: Sequence[Path] = (), *
     if windows:
         return f'cd /d "{PACK_ROOT}" && {subprocess.list2cmdline(args)}'
     return f"cd {shlex.quote(str(PACK_ROOT))} && {shlex.join(args)}"
-
-
-def copy_samples(folder: Path) -> list[str]:
-    """Copy the images and videos of the shipped workflows that are not in ``folder``; return their names.
-
-    Raises ``OutputError`` if one cannot be written; existing files stay as they are.
-    """
-    media = sorted((PACK_ROOT / "workflows" / "media").glob("sample*.*"))
-    samples = [path for path in media if not (folder / path.name).exists()]
-    for path in samples:
-        with translate_os_errors(folder / path.name):
-            write_atomically(folder / path.name, partial(shutil.copyfile, path), exclusive=True)
-    return [path.name for path in samples]
 
 
 def _find_pack_folder(module: str) -> Path | None:
