@@ -54,6 +54,14 @@ class Measured(Protocol):
     def fidelity(self) -> Fidelity | None: ...
 
 
+def make_formatter(digits: int) -> Callable[[Any], str]:
+    """Return a function that prints a number with ``digits`` decimals."""
+    return lambda value: f"{value:.{digits}f}" if abs(value) < math.inf else "∞"
+
+
+_format_hundredths = make_formatter(2)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Metric:
     """A number about a result."""
@@ -64,17 +72,15 @@ class Metric:
     unit: str
     group: Group
     meaning: str
-    formatter: Callable[[Any], str]
     summarize: Callable[[Sequence[Measured]], float | None]
     """The number over all crops of a model; None where no crop has one."""
+    formatter: Callable[[Any], str] = _format_hundredths
     better: Better = ""
     """Empty: more is neither good nor bad."""
     visible: float = math.inf
     """From here on the report says that it can be seen."""
-    goodness: Callable[[float], float] = lambda value: value
-    """Larger is better, for the recommendation."""
     notable_difference: float = 1.0
-    """Difference of ``goodness`` that tells models apart; smaller ones count only in part."""
+    """Difference that tells models apart in a recommendation; smaller ones count only in part."""
     output: str = ""
     """Name of the output of the node Artifacts; empty: none."""
     output_tooltip: str = ""
@@ -90,11 +96,6 @@ def format_seconds(value: float) -> str:
 def format_speed(value: float) -> str:
     """Format megapixels per second with at least two digits."""
     return f"{value:.2g}" if value < 0.1 else f"{value:.2f}" if value < 100 else f"{value:.0f}"
-
-
-def make_formatter(digits: int) -> Callable[[Any], str]:
-    """Return a function that prints a number with ``digits`` decimals."""
-    return lambda value: f"{value:.{digits}f}" if abs(value) < math.inf else "∞"
 
 
 def mean_of_known(values: Iterable[float | None]) -> float | None:
@@ -125,10 +126,6 @@ def _format_percent(value: float) -> str:
     return f"{100 * value:.1f}"
 
 
-def _prefer_low(value: float) -> float:
-    return -value
-
-
 def _make_truth_metric(
     name: str, title: str, unit: str, meaning: str, digits: int, notable: float, *, better: Better = "low"
 ) -> Metric:
@@ -142,7 +139,6 @@ def _make_truth_metric(
         formatter=make_formatter(digits),
         summarize=_mean(lambda one: one.fidelity and getattr(one.fidelity, name)),
         better=better,
-        goodness=(lambda value: value) if better == "high" else _prefer_low,
         notable_difference=notable,
     )
 
@@ -172,10 +168,8 @@ METRICS = (
         unit="ΔE2000",
         group="True to the source",
         meaning="Detail and color together: mean CIEDE2000 against the source, at its size. Below 1.0 it is not visible.",
-        formatter=make_formatter(2),
         summarize=_mean(lambda one: one.drift.de2000.mean),
         better="low",
-        goodness=_prefer_low,
     ),
     Metric(
         key="drift_p95",
@@ -183,10 +177,8 @@ METRICS = (
         unit="ΔE2000",
         group="True to the source",
         meaning="95 % of the pixels drift less than this.",
-        formatter=make_formatter(2),
         summarize=_mean(lambda one: one.drift.de2000.p95),
         better="low",
-        goodness=_prefer_low,
     ),
     Metric(
         key="area_drift",
@@ -194,10 +186,8 @@ METRICS = (
         unit="ΔE2000",
         group="True to the source",
         meaning="The color of areas: the same of low frequencies only. color_fix is judged by it.",
-        formatter=make_formatter(2),
         summarize=_mean(lambda one: one.area_drift.de2000.mean),
         better="low",
-        goodness=_prefer_low,
     ),
     Metric(
         key="consistency",
@@ -208,7 +198,6 @@ METRICS = (
         formatter=make_formatter(1),
         summarize=_mean(lambda one: min(one.artifacts.consistency.psnr_db, 99.0)),
         better="high",
-        notable_difference=5.0,
         output="consistency_db",
         output_tooltip="PSNR of the reduced image against the original, in dB; higher is better.",
         measure=lambda one: one.consistency.psnr_db,
@@ -223,8 +212,6 @@ METRICS = (
         summarize=_mean(lambda one: one.artifacts.halo and one.artifacts.halo.relative),
         better="low",
         visible=0.15,
-        goodness=_prefer_low,
-        notable_difference=0.1,
         output="halo",
         output_tooltip="Overshoot beside edges, as a share of their contrast.",
         measure=lambda one: one.halo and one.halo.relative,
@@ -247,7 +234,6 @@ METRICS = (
         meaning="Detail finer than the source can hold, RMS in 8-bit steps: crisp edges, and invention.",
         formatter=make_formatter(1),
         summarize=_mean(lambda one: one.artifacts.spectrum.invented),
-        notable_difference=3.0,
         output="invented",
         output_tooltip="Detail that no image of the original's size can hold, in 8-bit steps.",
         measure=lambda one: one.spectrum.invented,
@@ -262,7 +248,6 @@ METRICS = (
         summarize=_mean(lambda one: one.artifacts.noise and one.artifacts.noise.image - one.artifacts.noise.reference),
         better="low",
         visible=1.5,
-        goodness=_prefer_low,
         output="noise",
         output_tooltip="Noise where the original is flat, in 8-bit steps.",
         measure=lambda one: one.noise and one.noise.image,
@@ -277,8 +262,6 @@ METRICS = (
         summarize=_mean(lambda one: one.artifacts.banding and one.artifacts.banding.share),
         better="low",
         visible=0.05,
-        goodness=_prefer_low,
-        notable_difference=0.05,
         output="banding",
         output_tooltip="Mean height of steps in smooth areas, in 8-bit steps.",
         measure=lambda one: one.banding and one.banding.step,
@@ -289,11 +272,9 @@ METRICS = (
         unit="steps",
         group="Detail and artifacts",
         meaning="Steps from tile to tile; up to 0.4 by chance. – where tiles cannot differ.",
-        formatter=make_formatter(2),
         summarize=_mean(lambda one: one.artifacts.seams and one.artifacts.seams.height),
         better="low",
         visible=0.5,
-        goodness=_prefer_low,
         output="seams",
         output_tooltip="Steps from tile to tile, in 8-bit steps.",
         measure=lambda one: one.seams and one.seams.height,
@@ -307,7 +288,6 @@ METRICS = (
         formatter=format_seconds,
         summarize=_sum_seconds,
         better="low",
-        goodness=_prefer_low,
     ),
     Metric(
         key="speed",
@@ -318,8 +298,6 @@ METRICS = (
         formatter=format_speed,
         summarize=_compute_speed,
         better="high",
-        goodness=lambda value: math.log(max(value, 1e-6)),
-        notable_difference=1.4,
     ),
     Metric(
         key="peak_bytes",
@@ -330,7 +308,6 @@ METRICS = (
         formatter=lambda value: f"{value / 1e6:.0f}",
         summarize=_find_peak,
         better="low",
-        goodness=_prefer_low,
     ),
 )
 VIDEO_METRICS = (
@@ -340,10 +317,8 @@ VIDEO_METRICS = (
         unit="steps",
         group="Detail and artifacts",
         meaning="Change of a video from frame to frame where its source does not move, in 8-bit steps.",
-        formatter=make_formatter(2),
         summarize=lambda results: None,
         better="low",
-        goodness=_prefer_low,
         output="flicker",
         output_tooltip="Change from image to image where the original does not move, in 8-bit steps; for frames of a video.",
     ),

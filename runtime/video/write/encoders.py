@@ -2,47 +2,9 @@
 
 At 8K the model is the slow part and the encoder's memory the large one. Presets are fast for the first reason. For the second,
 frames above ``LARGE_FRAME_PIXELS`` are encoded with little or nothing held back: no B-frames and no look-ahead for x265, low
-delay for SVT-AV1. Costs, for 48 frames of 3840x2160, 4:2:0 in 10 bits (a moving photo with noise), two segments, through
-``write_video`` with PyAV 18.1 on two cores of a virtual machine; memory is the growth of the process's peak resident size,
-queue included, and follows the number of pixels (8K: four times). The test frames were made beforehand, and the machine was
-shared: read the times as ratios. PSNR is against the photo without its noise.
-
-=====================  =====================================  =====================================
-                       as up to 4K                            as for large frames, at 4K
-encoder, preset, crf   s/frame   memory   bit/pixel  PSNR     s/frame   memory   bit/pixel  PSNR
-=====================  =====================================  =====================================
-x265 ultrafast 20      0.47      1.96 GB  0.010      40.7     0.61      0.96 GB  0.027      40.9
-x265 superfast 20      0.65      1.94 GB  0.010      40.7     0.72      0.96 GB  0.028      40.9
-x265 veryfast 20       0.99      1.96 GB  0.016      41.0     1.59      0.96 GB  0.060      41.2
-x265 medium 20         1.07      1.94 GB  0.016      41.0     3.10      1.11 GB  0.061      41.2
-SVT-AV1 12 28          0.19      2.00 GB  0.014      41.6     0.15      0.57 GB  0.018      41.1
-SVT-AV1 10 28          0.19      1.94 GB  0.014      41.6     0.22      0.59 GB  0.018      41.3
-SVT-AV1 8 28           0.21      1.99 GB  0.014      41.6     0.18      0.84 GB  0.017      41.5
-x264 veryfast 18       0.11      1.33 GB  0.038      41.0     (2 B-frames and 4 of look-ahead are kept: half the memory)
-ProRes 422 HQ          1.63      0.50 GB  3.728      41.1     the same
-=====================  =====================================  =====================================
-
-Without look-ahead x265 spends more bits at the same crf, not more for the same quality: measured at 1920x1080 superfast,
-crf 20 with look-ahead gives 0.0171 bit/pixel at 40.98 dB, crf 24 without it 0.0155 at 40.77. So large frames get crf 24.
-
-At 7680x4320 in 10 bits, four frames that animevideov3 made, with noise of one 8-bit code added; processor seconds, and memory
-above that of the process, one frame in transit included:
-
-=========================  =======  ========  ==========  ==========
-encoder, preset, crf       s/frame  memory    Mbit/frame  PSNR, luma
-=========================  =======  ========  ==========  ==========
-x265 ultrafast 24          1.4      2.30 GB   0.92        47.7
-x265 superfast 24          3.2      2.30 GB   0.90        47.7
-x265 ultrafast 28          1.3      2.29 GB   0.63        46.8
-x265 superfast 28          3.0      2.29 GB   0.63        46.9
-x265 veryfast 28           3.5      2.28 GB   0.80        47.3
-SVT-AV1 10 36              0.7      1.21 GB   0.84        47.1
-SVT-AV1 8 36               1.0      1.22 GB   0.84        47.2
-=========================  =======  ========  ==========  ==========
-
-So large frames get ultrafast: the same quality takes about 4 % more bits than superfast, and half the time. Whatever the
-preset, x265 holds four frames of 536 MB each (390 MB in 8 bits): the source, its half-size copies, the reconstruction,
-coefficients and motion of the one in work, of two before it and of one to be used again. No setting that was tried lowers that.
+delay for SVT-AV1. Without look-ahead x265 spends more bits at the same crf, not more for the same quality, so large frames get
+crf 24; ultrafast, because the same quality takes about 4 % more bits than superfast, and half the time. The measurements are in
+BENCHMARKS.md, "Encoders".
 """
 
 from collections.abc import Callable, Mapping
