@@ -83,6 +83,7 @@ def pull_model(
     with translate_os_errors(target, "Choose a folder with free space for it."), exclusive_lock(lock_path, target.name):
         if target.exists():  # another download finished before this one had the lock
             return _check_existing(entry, target)
+        partial_file.check_owner()
         _check_disk_space(entry, folder, shutil.disk_usage(folder).free, partial_file.size)
         with nullcontext(session) if session else make_https_session() as open_session:
             _download_from_any(entry, partial_file, open_progress, open_session)
@@ -93,7 +94,7 @@ def pull_model(
 
 
 class _PartialFile:
-    """What has been received so far, and the server's ETag of the file it belongs to.
+    """What has been received so far, and the server's ETag of the file it belongs to, which tells it from a file of others.
 
     Unlike the temporary files of ``atomic_write`` it has a fixed name and stays after an error, so that the next download
     continues from it; a lock keeps two downloads from sharing it.
@@ -102,6 +103,11 @@ class _PartialFile:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._etag_path = path.with_name(f"{path.name}.etag")
+
+    def check_owner(self) -> None:
+        if self.size and not self._etag_path.exists():
+            hint = "Rename it, and pull again."
+            raise OutputError(f"{self.path} is not of this program.", hint, path=self.path)
 
     @property
     def size(self) -> int:
@@ -116,12 +122,9 @@ class _PartialFile:
         self.path.write_bytes(b"")
         self._etag_path.write_text(etag, encoding="latin-1")
 
-    def delete_etag(self) -> None:
-        self._etag_path.unlink(missing_ok=True)
-
     def delete(self) -> None:
         self.path.unlink(missing_ok=True)
-        self.delete_etag()
+        self._etag_path.unlink(missing_ok=True)
 
 
 def _download_from_any(
@@ -250,7 +253,6 @@ def _check_download(entry: CatalogEntry, partial_file: _PartialFile) -> str:
         partial_file.delete()
         what = f"The download of {entry.file} is not the official file: its sha256 is {digest}, not {entry.sha256}."
         raise ModelDamaged(what, "It was deleted. Try again, or from another network.", model=entry.id)
-    partial_file.delete_etag()
     return _make_hash_warning(entry, digest)
 
 

@@ -4,11 +4,12 @@ import base64
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
-from ..atomic_write import atomic_write, translate_os_errors
+from ..atomic_write import translate_os_errors, write_atomically
 from ..checksum import compute_sha256
 from ..errors import ModelDamaged, ModelError, ModelNotFound, UnsupportedModel
 from ..file_types import WEIGHT_SUFFIXES
@@ -147,10 +148,13 @@ def _copy_checked(source: Path, target: Path, digest: str) -> None:
         if target.exists():
             _check_same_content(target, digest)
             return
-        with atomic_write(target) as temp_file:
-            shutil.copyfile(source, temp_file)
-            if compute_sha256(temp_file) != digest:
-                raise ModelDamaged(f"{source} changed while it was copied.", "Run it again.", path=source)
+        write_atomically(target, partial(_copy_with_hash, source, digest), exclusive=True)
+
+
+def _copy_with_hash(source: Path, digest: str, copy: Path) -> None:
+    shutil.copyfile(source, copy)
+    if compute_sha256(copy) != digest:
+        raise ModelDamaged(f"{source} changed while it was copied.", "Run it again.", path=source)
 
 
 def _check_same_content(target: Path, digest: str) -> None:

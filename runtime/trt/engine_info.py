@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, cast
 
 from ..atomic_write import atomic_write, temp_path, translate_os_errors
-from ..errors import WorkflowError
+from ..errors import OutputError, WorkflowError
 from ..paths import resolve_inside
 
 MIN_SIDE = 32
@@ -127,6 +127,14 @@ def check_engine_path(path: Path) -> None:
         temp_file.unlink()
 
 
+def check_engine_owner(path: Path) -> None:
+    """Raise ``OutputError`` if ``path``, or a file that belongs to an engine there, exists and no info of ours describes it."""
+    found = [each.name for each in (path, get_info_path(path), get_kernel_cache_path(path)) if each.exists()]
+    if found and not _read_facts(path):
+        what = f"In {path.parent} there is {' and '.join(found)}, of another program or damaged."
+        raise OutputError(what, f"Delete or rename it, or choose another name than {path.name}.", path=path)
+
+
 class GraphStamp(NamedTuple):
     """The graph that an engine was built from, and what exported it; not part of ``EngineInfo``, which needs no export."""
 
@@ -135,10 +143,13 @@ class GraphStamp(NamedTuple):
 
 
 def write_engine(path: Path, content: bytes, info: EngineInfo, stamp: GraphStamp) -> None:
-    """Write the engine and then its info, each atomically. Raises ``OutputError``."""
+    """Write the engine and then its info, each atomically; stopped between, it is ours and not vouched for.
+
+    Raises ``OutputError``.
+    """
     hashes = {"engine_bytes": len(content), "engine_sha256": _hash_bytes(content), **stamp._asdict()}
     with translate_os_errors(path, _OUTPUT_HINT):
-        get_info_path(path).unlink(missing_ok=True)  # the old info must never describe the new engine
+        _write_facts(path, {"format": FORMAT})  # the old info must never describe the new engine
         get_kernel_cache_path(path).unlink(missing_ok=True)
         with atomic_write(path) as temp_file:
             temp_file.write_bytes(content)

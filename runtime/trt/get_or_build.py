@@ -18,6 +18,7 @@ from .build import PROGRESS_TOTAL, BuildRequest, build_engine
 from .engine_info import (
     EngineInfo,
     GraphStamp,
+    check_engine_owner,
     check_engine_path,
     list_differences,
     read_graph_stamp,
@@ -69,15 +70,18 @@ def get_or_build_engine(
 ) -> EngineFile:
     """Return the engine at ``path``, or in the cache folder if that is None; build it unless it is the wanted one already.
 
-    Raises ``OutputError`` where it cannot be written, and what the export and ``build_engine`` raise.
+    Raises ``OutputError`` where it cannot be written or files of others are, and what the export and ``build_engine`` raise.
     """
     info = make_engine_info(source, target, package, workspace)
+    is_cached = path is None
     path = path or get_cache_folder() / "engines" / f"{Path(source.title).stem}-{info.key[:32]}.trt"
     differences = list_differences(path, info)
     if not differences and _has_other_graph(path, source):
         differences = ["another ONNX graph"]
     if not differences:
         return EngineFile(path, info, is_new=False)
+    if not is_cached:
+        check_engine_owner(path)
     check_engine_path(path)
     with open_progress(PROGRESS_TOTAL, "step") as progress:
         if path.exists():

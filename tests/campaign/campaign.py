@@ -51,7 +51,7 @@ from tests.video.helpers import Seen, frame_hashes, frame_times, make_source, vi
 REFUSED, STOPPED, NOT_MADE, TRACEBACK, HUNG = 3, 4, 5, 9, -signal.SIGALRM
 _EVENTS = {"os.rename", "os.remove", "os.link", "os.mkdir", "os.rmdir", "os.truncate"}
 _TEMP_NAME = re.compile(r"\.\d{10}\.part$")
-_FRAMES, _LIMIT_SECONDS = 12, 30
+_FRAMES, _LIMIT_SECONDS = 12, 300
 
 
 @dataclass(frozen=True)

@@ -384,3 +384,13 @@ def test_partial_files_of_other_programs_are_left_alone(
     assert names(models) == sorted(["BSRGAN.pth", *strangers])
     assert {(models / name).read_text() for name in strangers} == {"mine"}
     assert server.asked == [(None, None)]
+
+
+def test_a_partial_file_that_is_not_ours_is_kept(
+    entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
+) -> None:
+    leave_part(models, b"mine", etag=None)
+    with pytest.raises(OutputError, match="is not of this program"):
+        pull_model(entry, models, session=plain_http)
+    assert (models / "BSRGAN.pth.upscale8k.part").read_bytes() == b"mine"
+    assert server.asked == []
