@@ -21,7 +21,8 @@ if TYPE_CHECKING:
 WEB_DIRECTORY = "./nodes/web"
 """The folder that ComfyUI serves: scripts for the canvas, and the help page of each node under docs/."""
 
-__path__.append(f"{__path__[0]}/runtime/entry")  # for python -m upscale8k
+if "__path__" in globals():  # pytest loads this file as a module in a checkout whose name has a hyphen
+    __path__.append(f"{__path__[0]}/runtime/entry")  # for python -m upscale8k
 _ANSWERED_BY_NODES = ("NODE_CLASS_MAPPINGS", "NODE_DISPLAY_NAME_MAPPINGS")
 _API = ("Callbacks", "compare", "measure", "models", "run_workflow", "upscale")
 

@@ -1,5 +1,6 @@
 """One package under two names: ComfyUI imports the folder by its path, the command line as ``upscale8k``."""
 
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -38,6 +39,11 @@ def comfyui_import(pack: Path, script: str) -> "subprocess.CompletedProcess[str]
 def test_importing_the_pack_runs_nothing(pack: Path) -> None:
     done = comfyui_import(pack, "print(sorted(key for key in sys.modules if key.startswith(name) or key == 'torch') == [name])")
     assert (done.stdout, done.stderr) == ("True\n", "")
+
+
+def test_the_entry_point_loads_as_a_plain_module() -> None:
+    """As pytest loads it in a checkout whose name is no identifier, such as the ``upscale8k-main`` of an archive."""
+    assert runpy.run_path(str(ROOT / "__init__.py"))["WEB_DIRECTORY"] == "./nodes/web"
 
 
 def test_the_mappings_are_answered_when_they_are_asked_for(pack: Path) -> None:

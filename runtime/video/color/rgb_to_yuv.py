@@ -10,6 +10,7 @@ columns; 4:2:0 also takes the mean of two lines. Both are applied before roundin
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -30,6 +31,7 @@ _BAND_ROWS = 16
 _MAX_THREADS = 8
 """Each holds a few bands; more threads gain nothing, because memory bandwidth is the limit."""
 _RGB_BIT_DEPTHS = {"bgr0": 8, "gbrp10le": 10, "gbrp16le": 16}
+_YUV_FORMAT = re.compile(r"yuv4(20|22|44)p(10le)?")
 _PLANAR_FORMATS = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
 """Formats of hardware encoders, and the planar formats with the same samples that they are rearranged from."""
 
@@ -66,7 +68,8 @@ def build_rgb_to_yuv_matrix(color: ColorInfo, bits: int) -> Coefficients:
 class RgbToYuv:
     """Converts (H, W, 3) R'G'B' in full range, uint8 or uint16, to frames for an encoder.
 
-    ``stored_size`` may be one column or row larger than the pixels; the last one is then repeated.
+    ``stored_size`` may be one column or row larger than the pixels; the last one is then repeated. Raises ``ValueError`` for a
+    pixel format that it cannot make.
     """
 
     def __init__(self, pixel_format: str, color: ColorInfo, stored_size: Size) -> None:
@@ -74,6 +77,8 @@ class RgbToYuv:
         self._stored_size = stored_size
         self._tags = ColorTags.from_color_info(color)
         planar_format = _PLANAR_FORMATS.get(pixel_format, pixel_format)
+        if planar_format not in _RGB_BIT_DEPTHS and not _YUV_FORMAT.fullmatch(planar_format):
+            raise ValueError(f"RGB cannot be converted to {pixel_format!r}: declare another pixel format of this encoder")
         self._planar_format = planar_format
         self._bit_depth = _RGB_BIT_DEPTHS.get(planar_format) or (10 if planar_format.endswith("p10le") else 8)
         self._horizontal_factor = 1 if "444" in planar_format or planar_format in _RGB_BIT_DEPTHS else 2

@@ -119,6 +119,12 @@ def test_rgb_formats_contain_the_pixels_themselves() -> None:
     assert np.abs(np.stack([red, green, blue], axis=-1) - deep * (1023 / 65535)).max() < 0.501
 
 
+@pytest.mark.parametrize("name", ["rgb24", "yuv411p", "yuv420p12le", "gray"])
+def test_a_format_that_cannot_be_made_is_refused(name: str) -> None:
+    with pytest.raises(ValueError, match=f"cannot be converted to '{name}'"):
+        RgbToYuv(name, ColorInfo("bt709"), Size(16, 16))
+
+
 def test_lent_pixels_may_change_after_packing() -> None:
     pixels = np.full((16, 16, 3), 255, np.uint8)
     frame = RgbToYuv("yuv420p", ColorInfo(), Size(16, 16))(pixels)
