@@ -131,7 +131,7 @@ class ComparisonReport(Node):
         name = f"{source.name}{source.suffix}" if source else ""
         damage = metrics.Degradation.parse(degrade) if truth or degrade.strip() else None
         comparison = bench.run_comparison(
-            image, name, models, crop, scores, settings, host.model_folders(), host.progress, damage
+            image, name, models, crop, scores, settings, host.model_folders(), host.progress, damage, host.free_memory
         )
         paths = report.write_report(comparison, lambda file: host.output_file("output", join_folder(folder, file)))
         files, analysis_text = format_ui_files(host, "output", paths), report.render_markdown(comparison)

@@ -65,10 +65,12 @@ class HWProbe(Node):
         return repr((machine.cpu, machine.memory.total, gpus, machine.driver, machine.torch_build, machine.versions))
 
     def run(self, upscale_model: Any = None, calibrate: bool = False) -> dict[str, Any]:
+        network = None if upscale_model is None else bench.describe_network(upscale_model)
+        # Tiled Upscale asks for it as well, so what other models occupy now says nothing about the best tile.
+        self.host.free_memory(self.host.device(), hardware.estimate_useful_memory(network))
         machine = hardware.detect_machine(ask_torch=hardware.is_torch_loaded(), folders=(self.host.folder("output"),))
         if calibrate:
             bench.calibrate_with_progress(machine, self.host.device(), self.host.model_folders(), self.host.progress)
-        network = None if upscale_model is None else bench.describe_network(upscale_model)
         calibration = hardware.load_calibration()
         settings = hardware.recommend_settings(machine, network, device=self.host.device(), calibration=calibration)
         return {"ui": {"text": [hardware.format_report(machine, settings, calibration)]}, "result": (settings, str(settings))}

@@ -75,6 +75,8 @@ class ComfyHost(LocalHost):
         import torch
         from comfy import model_management
 
+        if device == "cpu":
+            return
         model_management.free_memory(needed_bytes + model_management.extra_reserved_memory(), torch.device(device))
 
     @contextmanager

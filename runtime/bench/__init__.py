@@ -10,7 +10,7 @@ their ratios are printed, losses included.
   ``benchmark_files`` writes them; ``plots`` draws for both
 * ``model_comparison``   the models on the crops of a report
 * ``calibrate``          memory and time of the models of the pack, for the settings that are suggested
-* ``gpu_speed``          an NVIDIA GPU: our way to run a model and ComfyUI's; ``gpu_check`` what is correct there
+* ``gpu``                an NVIDIA GPU: our way to run a model and ComfyUI's, and what is correct there
 * ``halo``               the error next to a cut by halo
 * ``workers``            the processes of ``image``, ``video`` and ``peers``; ``worker_jobs`` starts them
 * ``measure``            time and peak memory, and the test images
@@ -25,8 +25,8 @@ from ..lazy_exports import lazy_exports
 if TYPE_CHECKING:
     from .benchmark_files import format_table, write_benchmark
     from .calibrate import calibrate_models, calibrate_with_progress, describe_network
-    from .gpu_check import check_gpu
-    from .gpu_speed import measure_gpu, measure_host_time
+    from .gpu.gpu_check import check_gpu
+    from .gpu.gpu_speed import measure_gpu, measure_host_time
     from .halo import profile_model
     from .image import benchmark_image
     from .measure import describe_machine

@@ -1,6 +1,6 @@
 """Run models on the crops of a comparison with the engine of Tiled Upscale, and measure what that costs."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -74,11 +74,13 @@ def run_comparison(
     folders: Sequence[Path],
     open_progress: OpenProgress,
     truth: Degradation | None = None,
+    free_memory: Callable[[str, int], object] | None = None,
 ) -> ModelComparison:
     """Upscale the crops of every image with every model and with the baselines, and measure the results.
 
     With ``truth`` the crops are originals: they are reduced by the factor that is the target, damaged, restored by every model
-    and measured against themselves. Raises ``WorkflowError`` for an image, a crop or a target that cannot be compared.
+    and measured against themselves. ``free_memory`` of the host is called before each model. Raises ``WorkflowError`` for an
+    image, a crop or a target that cannot be compared.
     """
     images = split_batch(image)
     crops, originals = cut_crops([pixels for pixels, _ in images], crop), list[Floats]()
@@ -94,7 +96,7 @@ def run_comparison(
             crops,
             sizes,
             requested_models,
-            _CropUpscaler(settings, folders, progress),
+            _CropUpscaler(settings, folders, progress, free_memory),
             ScaledProgress(progress, 1, _STEPS_PER_MEASUREMENT),
             parse_scores(scores),
             originals,
@@ -131,8 +133,14 @@ def _get_size(pixels: Floats) -> Size:
 class _CropUpscaler:
     """Runs one model on all crops and measures time and memory of each."""
 
-    def __init__(self, settings: TiledUpscaleSettings, folders: Sequence[Path], progress: Progress) -> None:
-        self._settings = settings
+    def __init__(
+        self,
+        settings: TiledUpscaleSettings,
+        folders: Sequence[Path],
+        progress: Progress,
+        free_memory: Callable[[str, int], object] | None,
+    ) -> None:
+        self._settings, self._free_memory = settings, free_memory
         self._folders = folders
         self._progress = progress
 
@@ -140,7 +148,7 @@ class _CropUpscaler:
         self._progress.message(f"{model.title}: {len(crops)} crop{'s' if len(crops) > 1 else ''}")
         descriptor = load_model(find_model(model.id, self._folders))
         upscale_model = UpscaleModel.from_descriptor(descriptor)
-        resolved = resolve_settings(upscale_model, self._settings)
+        resolved = resolve_settings(upscale_model, self._settings, self._free_memory)
         tiling = resolved.tiling
         exact = upscale_model.exact_halo is not None and tiling.halo >= upscale_model.exact_halo
         upscale_batch(

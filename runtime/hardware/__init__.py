@@ -57,6 +57,7 @@ if TYPE_CHECKING:
         choose_tile_side,
         compute_useful_memory,
         default_footprint,
+        estimate_useful_memory,
         memory_budget,
     )
 

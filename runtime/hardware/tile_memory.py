@@ -91,6 +91,13 @@ def compute_useful_memory(footprint: Footprint, tile: int, halo: int, batch: int
     return int((needed if tile else min(needed, _GPU_MAX)) / _GPU_SHARE)
 
 
+def estimate_useful_memory(network: NetworkProfile | None) -> int:
+    """Return the same for the largest tile of ``network``, by default the heaviest model of the pack, in fp32."""
+    chosen = network or HEAVIEST_NETWORK
+    footprint = default_footprint(chosen.architecture, chosen.scale, backend=REFERENCE_BACKEND, half=False, on_gpu=True)
+    return compute_useful_memory(footprint, 0, chosen.halo, 1)
+
+
 def fit_footprint(points: Sequence[tuple[int, int]]) -> Footprint:
     """Fit a line to (pixels, peak bytes) by least squares, raised so that no point is above it.
 

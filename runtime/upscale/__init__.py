@@ -6,7 +6,7 @@ tiles survive a lack of memory, and a message tells the user what was done diffe
 * ``image_batch``, ``video``   what the nodes call: a ComfyUI IMAGE, or a stream of frames.
 * ``resolved_settings``        what every ``auto`` becomes, decided once; ``forecast`` says it before the work begins.
 * ``tile_loop``                the loop over one image; ``frame_result`` for the frames of a video, one after another.
-* ``on_device``                the same in the memory of an NVIDIA GPU, with the codes of the host.
+* ``on_device``                the same in the memory of an NVIDIA GPU, finished there, with the codes of the host.
 * ``target_size``              the requested size, and how many passes lead to it.
 * ``tiles``                    where an image is cut: integers only, without torch and numpy.
 * ``tile_size``, ``memory``, ``device``   the automatic tile, free memory, device and precision.
@@ -42,14 +42,16 @@ if TYPE_CHECKING:
     from .backends.torch import TorchBackend
     from .device import resolve_device, resolve_precision
     from .forecast import Forecast, forecast_upscale, record_seconds
-    from .frame_result import HostResult
+    from .frame_result import HostResult, group_new_frames
     from .image_batch import upscale_batch
     from .memory import check_result_fits, is_out_of_memory, reuse_freed_memory
+    from .on_device.device_buffer import ResultImage
     from .on_device.device_tile_loop import DeviceResult
+    from .on_device.transfer import Transfer
     from .resolved_settings import TiledUpscaleSettings, build_upscale_settings, resolve_settings
     from .target_size import MODEL_SCALE, TARGET_NAMES, ScalePlan, compute_final_size, plan_scale
     from .tile_loop import upscale_image
     from .tiles import MIN_TILE, Tiling, plan_tiles
-    from .video import upscale_video
+    from .video import keep_results_on, upscale_video
 
 __getattr__ = lazy_exports(__name__, __file__)

@@ -8,7 +8,7 @@ corrected as a whole, so that no tiles can show.
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias, cast
+from typing import Any, Literal, Protocol, TypeAlias, cast
 
 import cv2
 import numpy as np
@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 
 from ..images import ResizeTaps, iter_strips, make_area_taps, make_cubic_taps, resample, to_floats, to_integers
-from ..media import linear_to_srgb, srgb_to_linear
+from ..media import has_alpha, linear_to_srgb, srgb_to_linear
 from ..metrics import LOW_FREQUENCY_SIGMA, ciede2000, lab_from_linear, low_pass
 
 Pixels = NDArray[np.float32]
@@ -45,21 +45,76 @@ class ColorFixResult:
         return f"Color fix: the mean color drift of areas was \u0394E2000 {self.before:.2f} and is {self.after:.2f}."
 
 
-def fix_colors(source: Pixels, out: OutputPixels, mode: ColorFix) -> None:
+class EditableImage(Protocol):
+    """An image (h, w, C), in the memory of the host or of a device, that is finished in place."""
+
+    @property
+    def shape(self) -> Sequence[int]: ...
+
+    def reduce_to_linear(self, height: int, width: int) -> Pixels:
+        """Return the colors in linear light, reduced by area to (height, width, 1 or 3), in host memory."""
+        ...
+
+    def blend(self, added: Pixels, strength: float = 1.0) -> None:
+        """Multiply the colors by ``strength``, add ``added`` (H, W, 1 or 3) at the size of this image, and clip to 0..1."""
+        ...
+
+
+class HostImage:
+    """An image in host memory, float32 in 0..1 or uint16, that is finished a strip of rows at a time. Alpha is unchanged."""
+
+    def __init__(self, pixels: OutputPixels) -> None:
+        self._pixels = pixels
+        self.shape = pixels.shape
+        self._colors = 1 if pixels.shape[2] in (1, 2) else 3
+
+    def reduce_to_linear(self, height: int, width: int) -> Pixels:
+        pixels = self._pixels
+        out: Pixels = np.empty((height, width, self._colors), np.float32)
+        across, down = make_area_taps(pixels.shape[1], width), make_area_taps(pixels.shape[0], height)
+        for rows in iter_strips((height, pixels.shape[0] * pixels.shape[1] // height, 3)):
+            taps = down.slice_results(rows.start, rows.stop)
+            light = srgb_to_linear(to_floats(pixels[taps.start : taps.stop, :, : self._colors]))
+            out[rows] = resample(light, across, taps)
+        return out
+
+    def blend(self, added: Pixels, strength: float = 1.0) -> None:
+        out, colors = self._pixels, self._colors
+        across, down = make_blend_taps(added.shape, out.shape)
+        for rows in iter_strips((out.shape[0], out.shape[1], 3)):
+            taps = down.slice_results(rows.start, rows.stop)
+            finished = to_floats(out[rows, :, :colors]) * np.float32(strength)
+            finished += resample(added[taps.start : taps.stop], across, taps)
+            np.clip(finished, 0, 1, out=finished)
+            out[rows, :, :colors] = finished if out.dtype == np.float32 else to_integers(finished, 16)
+
+
+def make_blend_taps(source: Sequence[int], final: Sequence[int]) -> tuple[ResizeTaps, ResizeTaps]:
+    """Return the taps (across, down) of an enlargement by a cubic, or of a reduction by area."""
+    make_taps = make_cubic_taps if final[0] >= source[0] else make_area_taps
+    return make_taps(source[1], final[1]), make_taps(source[0], final[0])
+
+
+def fix_colors(source: Pixels, out: OutputPixels | EditableImage, mode: ColorFix) -> None:
     """Correct ``out`` (h, w, C), float32 in 0..1 or uint16, in place, to match ``source`` (H, W, C) float32 in 0..1.
 
     C is one of 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; alpha is unchanged, and transparent pixels are ignored. Takes the
     memory of four images of the smaller one's size.
     """
     if mode != "off":
-        _ColorFixer(source, out).run(mode)
+        _ColorFixer(source, make_editable(out)).run(mode)
 
 
-def fix_and_measure_colors(source: Pixels, out: OutputPixels, mode: ColorFix) -> ColorFixResult | None:
+def make_editable(out: OutputPixels | EditableImage) -> EditableImage:
+    """Return ``out`` as an image that is finished in place."""
+    return HostImage(out) if isinstance(out, np.ndarray) else out
+
+
+def fix_and_measure_colors(source: Pixels, out: OutputPixels | EditableImage, mode: ColorFix) -> ColorFixResult | None:
     """Do what ``fix_colors`` does and measure it, which takes a third longer; None for ``off``."""
     if mode == "off":
         return None
-    fixer = _ColorFixer(source, out)
+    fixer = _ColorFixer(source, make_editable(out))
     before = fixer.measure_drift()
     fixer.run(mode)
     return ColorFixResult(before, fixer.measure_drift())
@@ -74,22 +129,22 @@ def average_results(results: Sequence[ColorFixResult]) -> ColorFixResult:
 class _ColorFixer:
     """One pair of images. Reduced images are cached until the result changes."""
 
-    def __init__(self, source: Pixels, out: OutputPixels) -> None:
+    def __init__(self, source: Pixels, out: EditableImage) -> None:
         self._out = out
-        self._size = min(source.shape[:2], out.shape[:2])
+        self._size = min(source.shape[:2], tuple(out.shape[:2]))
         self._weight = _reduce_alpha(source, *self._size)
-        self._source_light = _reduce_to_linear(source, *self._size)
+        self._source_light = HostImage(source).reduce_to_linear(*self._size)
         self._output_light: Pixels | None = None
 
     def run(self, mode: ColorFix) -> None:
         target = linear_to_srgb(_average(self._source_light, self._weight, mode))
         for _ in range(_ROUNDS):
-            _add_correction(target - linear_to_srgb(_average(self._get_output_light(), self._weight, mode)), self._out)
+            self._out.blend(target - linear_to_srgb(_average(self._get_output_light(), self._weight, mode)))
             self._output_light = None
 
     def _get_output_light(self) -> Pixels:
         if self._output_light is None:
-            self._output_light = _reduce_to_linear(self._out, *self._size)
+            self._output_light = self._out.reduce_to_linear(*self._size)
         return self._output_light
 
     def measure_drift(self) -> float:
@@ -101,28 +156,12 @@ class _ColorFixer:
         return float(differences.mean() if weight is None else np.average(differences, weights=weight[:, :, 0] + _MIN_WEIGHT))
 
 
-def _reduce_to_linear(pixels: OutputPixels, height: int, width: int) -> Pixels:
-    """The colors of (H, W, C) in linear light, reduced by area to (height, width, 1 or 3), a strip of rows at a time."""
-    colors = _count_colors(pixels)
-    out: Pixels = np.empty((height, width, colors), np.float32)
-    across, down = _make_area_taps(pixels, height, width)
-    for rows in iter_strips((height, pixels.shape[0] * pixels.shape[1] // height, 3)):
-        taps = down.slice_results(rows.start, rows.stop)
-        light = srgb_to_linear(to_floats(pixels[taps.start : taps.stop, :, :colors]))
-        out[rows] = resample(light, across, taps)
-    return out
-
-
 def _reduce_alpha(source: Pixels, height: int, width: int) -> Pixels | None:
     """Alpha as (height, width, 1); None for an image without alpha."""
-    colors = _count_colors(source)
-    if source.shape[2] == colors:
+    if not has_alpha(source):
         return None
-    return resample(np.ascontiguousarray(source[:, :, colors:]), *_make_area_taps(source, height, width))
-
-
-def _make_area_taps(pixels: OutputPixels, height: int, width: int) -> tuple[ResizeTaps, ResizeTaps]:
-    return make_area_taps(pixels.shape[1], width), make_area_taps(pixels.shape[0], height)
+    taps = make_area_taps(source.shape[1], width), make_area_taps(source.shape[0], height)
+    return resample(np.ascontiguousarray(source[:, :, -1:]), *taps)
 
 
 def _average(light: Pixels, weight: Pixels | None, mode: ColorFix) -> Pixels:
@@ -155,19 +194,3 @@ def _blur_gaussian(pixels: Pixels) -> Pixels:
     side = 2 * int(_KERNEL_RADIUS_SIGMAS * SIGMA) + 1
     blurred = cv2.GaussianBlur(pixels, (side, side), SIGMA, borderType=cv2.BORDER_REFLECT_101)
     return cast(Pixels, blurred).reshape(pixels.shape)
-
-
-def _add_correction(correction: Pixels, out: OutputPixels) -> None:
-    """Enlarge ``correction`` and add it, a strip of rows at a time."""
-    height, width = out.shape[:2]
-    colors = _count_colors(out)
-    across, down = make_cubic_taps(correction.shape[1], width), make_cubic_taps(correction.shape[0], height)
-    for rows in iter_strips((height, width, 3)):
-        taps = down.slice_results(rows.start, rows.stop)
-        corrected = to_floats(out[rows, :, :colors]) + resample(correction[taps.start : taps.stop], across, taps)
-        np.clip(corrected, 0, 1, out=corrected)
-        out[rows, :, :colors] = corrected if out.dtype == np.float32 else to_integers(corrected, 16)
-
-
-def _count_colors(pixels: OutputPixels) -> int:
-    return 1 if pixels.shape[2] in (1, 2) else 3

@@ -22,6 +22,8 @@ from ..media import Frame, Region, Samples, Size
 from ..models import UpscaleModel
 from ..progress import Progress
 from .backends.base import Backend, OnProgress, no_progress
+from .color_fix import ColorFixResult
+from .finishing.finish_frame import Finish, finish_frame
 from .target_size import ScalePlan
 from .tile_loop import upscale_image
 from .tiles import Tiling, plan_tiles
@@ -36,6 +38,7 @@ class HostResult:
         self._model, self._plan, self._linear = model, plan, linear
         self._backend = FrameBatcher(backend)
         self._out = np.zeros((plan.final_size.height, plan.final_size.width, 3), np.uint16)
+        self._shown = self._out
 
     def run_ahead(self, images: Sequence[Samples], batch: int) -> None:
         """Run ``images`` (H, W, 3) in a batch of that size, for the next calls of ``upscale``."""
@@ -55,9 +58,16 @@ class HostResult:
             is_unchanged=is_unchanged,
         )
 
+    def finish(self, pixels: Samples, finish: Finish, *, measure: bool) -> ColorFixResult | None:
+        """Let ``make_frame`` return a finished copy: reused tiles must stay as the model made them."""
+        if self._shown is self._out:
+            self._shown = np.empty_like(self._out)
+        np.copyto(self._shown, self._out)
+        return finish_frame(to_floats(pixels), self._shown, finish, measure=measure)
+
     def make_frame(self, source: Frame, *, is_repeat: bool = False) -> Frame:
         """Return the result at the time of ``source``."""
-        return Frame(self._out, source.pts, source.duration, source.time_base, is_repeat)
+        return Frame(self._shown, source.pts, source.duration, source.time_base, is_repeat)
 
 
 class FrameBatcher:

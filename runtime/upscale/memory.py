@@ -17,7 +17,7 @@ from contextlib import contextmanager
 import psutil
 import torch
 
-from ..errors import OutOfMemory
+from ..errors import HardwareMissing, OutOfMemory, Upscale8KError
 from ..hardware import get_reserved_gpu_memory, memory_budget, query_memory
 from ..media import Size
 from ..models import Descriptor, UpscaleModel
@@ -44,10 +44,28 @@ _OUT_OF_MEMORY_TEXTS = (
 """In lower case, what libraries write into errors that have no type of their own."""
 
 
+_DRIVER_TEXTS = (
+    "no kernel image is available",  # the GPU is older or newer than this build of torch
+    "kernel image is invalid",
+    "invalid device function",
+    "nvidia driver",
+    "cuda driver",
+    "driver initialization failed",
+    "cuda unknown error",
+    "system not yet initialized",
+    "no cuda gpus are available",
+)
+"""In lower case, what torch says where a GPU is listed but cannot compute."""
+
+
 def get_tile_memory(device: torch.device) -> int:
-    """Bytes that the activations of one batch of tiles may take: a fraction of the memory, up to a useful maximum."""
+    """Bytes that the activations of one batch of tiles may take: a fraction of the memory, up to a useful maximum.
+
+    Raises ``HardwareMissing`` for a GPU whose driver does not work.
+    """
     if device.type == "cuda":
-        free, total = torch.cuda.mem_get_info(device)
+        with translate_driver_errors(device):
+            free, total = torch.cuda.mem_get_info(device)
         reusable = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)  # torch's cache of this process
         return memory_budget(max(free + reusable - get_reserved_gpu_memory(), 0), total, on_gpu=True)
     memory = query_memory()
@@ -67,10 +85,49 @@ def mentions_out_of_memory(error: BaseException) -> bool:
     return any(each in text for each in _OUT_OF_MEMORY_TEXTS)
 
 
-def make_tile_error(width: int, height: int, device: str, place: str = "", advice: str = "") -> OutOfMemory:
+@contextmanager
+def translate_driver_errors(device: torch.device) -> Generator[None]:
+    """Raise ``HardwareMissing`` where torch says that it cannot compute on ``device`` at all."""
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error).lower()
+        if isinstance(error, Upscale8KError) or device.type == "cpu" or not any(each in text for each in _DRIVER_TEXTS):
+            raise
+        raise HardwareMissing(
+            f"torch {torch.__version__} cannot compute on {device}: {str(error).splitlines()[0].rstrip('.')}.",
+            "Update the driver, install a build of torch for this GPU, or run with --device cpu. See: python -m runtime probe",
+            feature=device.type,
+        ) from error
+
+
+@contextmanager
+def translate_out_of_memory(width: int, height: int, device: torch.device, what: str = "tile") -> Generator[None]:
+    """Raise ``OutOfMemory`` for ``what`` of that size where torch runs out of memory, after its cache was freed.
+
+    Raises ``HardwareMissing`` as ``translate_driver_errors`` does.
+    """
+    try:
+        with translate_driver_errors(device):
+            yield
+    except (RuntimeError, MemoryError) as error:
+        if isinstance(error, Upscale8KError) or not is_out_of_memory(error):
+            raise
+        release_memory(device)
+        advice = "" if device.type == "cpu" else ", or run with --device cpu"
+        raise make_tile_error(width, height, str(device), advice=advice, what=what) from error
+
+
+def release_memory(device: torch.device) -> None:
+    """Return what torch keeps of a GPU's memory for reuse."""
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+
+
+def make_tile_error(width: int, height: int, device: str, place: str = "", advice: str = "", what: str = "tile") -> OutOfMemory:
     """Return the error for a tile of that size, halo included, that does not fit in the memory of ``place`` on ``device``."""
     return OutOfMemory(
-        f"A tile of {width}x{height} pixels does not fit in the memory of {place}{device}.",
+        f"A {what} of {width}x{height} pixels does not fit in the memory of {place}{device}.",
         f"Close other programs that use it{advice}.",
         device=device,
         tile=max(width, height),

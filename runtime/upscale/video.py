@@ -10,21 +10,21 @@ On an NVIDIA GPU the result stays there (``on_device``): the encoder gets planes
 from __future__ import annotations
 
 from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import cast
 
 import numpy as np
 
-from ..images import to_floats
+from ..hardware import get_reserved_gpu_memory, reserve_gpu_memory
 from ..media import Frame, Region, Samples, VideoStream
 from ..models import Descriptor, UpscaleModel, hash_weights
 from ..progress import ForwardedProgress, Progress
-from .backends.base import AUTO, REFERENCE_BACKEND, Backend, DeviceBackend, get_backend_spec
-from .finishing.finish_frame import finish_frame
+from .backends.base import AUTO, REFERENCE_BACKEND, DeviceBackend, get_backend_spec
 from .frame_result import HostResult, choose_frame_batch, group_new_frames
 from .memory import FreeMemory
-from .on_device.device_tile_loop import DeviceResult
+from .on_device.device_tile_loop import DeviceResult, estimate_result_memory
 from .resolved_settings import (
     ResolvedSettings,
     TiledUpscaleSettings,
@@ -40,6 +40,17 @@ from .tile_loop import total_pixels
 
 DEVICE_TYPES = {"cuda"}
 """Where a result can stay: rounding as on the host takes float64, which Apple's and many Intel GPUs lack."""
+
+
+@contextmanager
+def keep_results_on(device_type: str) -> Generator[None]:
+    """Let results of videos stay on that type of device too: the CPU, to try without a GPU what is done on one."""
+    added = {device_type} - DEVICE_TYPES
+    DEVICE_TYPES.update(added)
+    try:
+        yield
+    finally:
+        DEVICE_TYPES.difference_update(added)
 
 
 @dataclass
@@ -99,11 +110,12 @@ def _generate_frames(
     free_memory: FreeMemory | None,
 ) -> Generator[Frame]:
     tiling = resolved.tiling
+    can_stay = _can_stay_on_device(settings, resolved, plan)
     if resolved.device.type != "cpu":
-        tiling = resolve_tiling(model, settings, resolved, free_memory, stream.info.size)
+        result_bytes = estimate_result_memory(plan, settings.finish) if can_stay else 0
+        with reserve_gpu_memory(get_reserved_gpu_memory() + result_bytes):
+            tiling = resolve_tiling(model, settings, resolved, free_memory, stream.info.size)
     reuse_stats = ReuseStats()
-    # Reused tiles must stay as the model made them, so a finished frame is a copy.
-    finished = np.empty((plan.final_size.height, plan.final_size.width, 3), np.uint16) if settings.finish.is_needed else None
     previous: Samples | None = None
     # Only tiles that are written directly to the result can be reused, not those that were reduced or blended.
     can_reuse_tiles = plan.passes == 1 and plan.model_size == plan.final_size and tiling.blend_width == 0
@@ -111,7 +123,11 @@ def _generate_frames(
         open_resolved_backend(model, resolved) as (backend, trim_memory),
         stream.frames(first) as source,
     ):
-        result = _make_result(model, backend, settings, resolved, plan)
+        result = (
+            DeviceResult(model, cast(DeviceBackend, backend), plan, resolved.device)
+            if can_stay
+            else HostResult(model, backend, plan, linear=settings.linear)
+        )
         batch = choose_frame_batch(stream.info.size, tiling, plan)
         for group in group_new_frames(source, batch):
             result.run_ahead([frame.pixels for frame, is_new in group if is_new], batch)
@@ -123,34 +139,24 @@ def _generate_frames(
                     changed = ChangedTiles(progress, previous if can_reuse_tiles else None, frame.pixels, reuse_stats)
                     # A smaller tiling stays: not every frame runs out of memory again.
                     tiling = result.upscale(frame.pixels, tiling, changed, changed.is_unchanged)
-                    if finished is not None:
-                        np.copyto(finished, result.make_frame(frame).pixels)
-                        _finish(frame, finished, settings, progress if previous is None else None)
+                    if settings.finish.is_needed:
+                        # Measured once a video, because that takes a third longer.
+                        fix = result.finish(frame.pixels, settings.finish, measure=previous is None)
+                        if fix:
+                            progress.message(f"{fix} Measured on the first frame.")
                     previous = frame.pixels
                     trim_memory()
-                if finished is None:
-                    yield result.make_frame(frame, is_repeat=not new)
-                else:
-                    yield Frame(finished, frame.pts, frame.duration, frame.time_base, not new)
+                yield result.make_frame(frame, is_repeat=not new)
     if reuse_stats.computed_pixels < reuse_stats.pixels:
         progress.message(str(reuse_stats))
 
 
-def _make_result(
-    model: UpscaleModel, backend: Backend, settings: TiledUpscaleSettings, resolved: ResolvedSettings, plan: ScalePlan
-) -> HostResult | DeviceResult:
-    """The result on the device where backend and device can hold it there; in host memory otherwise."""
-    is_direct = plan.passes > 0 and plan.final_size == plan.model_size and not resolved.tiling.blend_width
-    if is_direct and get_backend_spec(resolved.backend).has_device_tensors and resolved.device.type in DEVICE_TYPES:
-        return DeviceResult(model, cast(DeviceBackend, backend), plan, resolved.device)
-    return HostResult(model, backend, plan, linear=settings.linear)
-
-
-def _finish(frame: Frame, out: Samples, settings: TiledUpscaleSettings, progress: Progress | None) -> None:
-    """Finish ``out``; ``progress`` gets the measured drift, once a video, because measuring takes a third as long."""
-    fix = finish_frame(to_floats(frame.pixels), out, settings.finish, measure=progress is not None)
-    if fix and progress:
-        progress.message(f"{fix} Measured on the first frame.")
+def _can_stay_on_device(settings: TiledUpscaleSettings, resolved: ResolvedSettings, plan: ScalePlan) -> bool:
+    """Whether backend and device can hold the result there, with the values of the host."""
+    is_reduced = plan.final_size != plan.model_size or resolved.tiling.blend_width > 0
+    # The powers of linear light differ between devices in the last bit.
+    is_exact = plan.passes > 0 and not (is_reduced and settings.linear)
+    return is_exact and get_backend_spec(resolved.backend).has_device_tensors and resolved.device.type in DEVICE_TYPES
 
 
 class ChangedTiles(ForwardedProgress):

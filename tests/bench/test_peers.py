@@ -119,7 +119,7 @@ def test_a_model_that_the_peers_are_not_set_up_for_is_refused(tmp_path: Path) ->
 
 def test_without_a_gpu_nothing_is_made_up(monkeypatch: pytest.MonkeyPatch) -> None:
     import torch
-    from upscale8k.runtime.bench.gpu_speed import measure_gpu
+    from upscale8k.runtime.bench.gpu.gpu_speed import measure_gpu
     from upscale8k.runtime.models.load import load_model
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)

@@ -56,16 +56,22 @@ def test_every_file_of_the_report_is_there_and_the_canvas_shows_the_sheet(host: 
     assert content["crops"][0]["results"]["realesr-animevideov3"]["size"] == "192x160"
 
 
-def test_the_model_in_the_report_is_the_one_of_tiled_upscale(host: LocalHost, photograph: torch.Tensor) -> None:
-    """Not a second path: the numbers of the report are those of Tiled Upscale's own result."""
+def test_the_model_in_the_report_is_the_one_of_tiled_upscale(
+    host: LocalHost, photograph: torch.Tensor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Not a second path: the numbers are those of Tiled Upscale's own result, and the host frees memory for the tile too."""
+    from upscale8k.runtime.bench import model_comparison
     from upscale8k.runtime.metrics.drift import measure_drift
 
+    resolve, asked = model_comparison.resolve_settings, list[Any]()
+    monkeypatch.setattr(model_comparison, "resolve_settings", lambda *given: asked.append(given[2]) or resolve(*given))
     _, content = report(host, photograph, crop="all")
     nodes = get_node_classes(host)
     (model,) = nodes["UpscaleModel"]().run("realesr-animevideov3")
     (result,) = nodes["TiledUpscale"]().run(photograph, model, "4x")
     expected = measure_drift(photograph[0].numpy(), result[0].numpy()).de2000.mean
     assert content["contenders"][0]["summary"]["drift"] == pytest.approx(expected, abs=1e-9)
+    assert asked[0] == host.free_memory
 
 
 def test_a_missing_model_is_a_row_that_says_how_to_get_it(host: LocalHost, photograph: torch.Tensor) -> None:

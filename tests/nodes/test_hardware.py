@@ -9,6 +9,7 @@ import psutil
 import pytest
 import torch
 from upscale8k.nodes import get_node_classes
+from upscale8k.runtime import hardware
 from upscale8k.runtime.bench import calibrate
 from upscale8k.runtime.bench.calibrate import calibrate_models
 from upscale8k.runtime.cli.commands.hardware_commands import find_catalog_network
@@ -50,6 +51,17 @@ def test_settings_are_for_the_model_that_is_connected(host: LocalHost) -> None:
     assert suggested.halo == 18  # SRVGG-16: one pixel for each of its 18 convolutions
     assert "animevideov3" in suggested.reasons["tile_size"]
     assert "heaviest" not in suggested.reasons["tile_size"]
+
+
+def test_the_host_frees_memory_before_the_machine_is_described(host: LocalHost, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tiled Upscale has it freed too, so its tile must not be chosen from what a diffusion model leaves."""
+    calls: list[object] = []
+    monkeypatch.setattr(LocalHost, "free_memory", lambda self, device, needed: calls.append((device, needed > 5e9)))
+    machine = detect_machine()
+    monkeypatch.setattr("upscale8k.runtime.hardware.detect.detect_machine", lambda **_: calls.append("described") or machine)
+    monkeypatch.delitem(vars(hardware), "detect_machine", raising=False)
+    get_node_classes(host)["HWProbe"]().run()
+    assert calls == [("cpu", True), "described"]
 
 
 def test_what_it_says_of_the_queue_is_what_video_out_does(host: LocalHost) -> None:

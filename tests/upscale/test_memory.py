@@ -1,9 +1,14 @@
 """What memory there is, and how its lack is told from other failures."""
 
+from types import SimpleNamespace
+
 import pytest
 import torch
+from upscale8k.runtime.errors import HardwareMissing
 from upscale8k.runtime.hardware.capacity import SystemMemory
 from upscale8k.runtime.upscale import memory
+from upscale8k.runtime.upscale.backends import open_backend
+from upscale8k.runtime.upscale.backends import torch as torch_backend
 from upscale8k.runtime.upscale.memory import get_tile_memory, is_out_of_memory, mentions_out_of_memory
 
 
@@ -61,3 +66,34 @@ def test_only_a_lack_of_memory_is_taken_for_one() -> None:
     assert is_out_of_memory(MemoryError())
     for error in (RuntimeError("expected 3 channels"), ValueError("DefaultCPUAllocator: can't allocate memory"), OSError(12)):
         assert not is_out_of_memory(error)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "CUDA error: no kernel image is available for execution on the device\nCUDA kernel errors might be asynchronously",
+        "The NVIDIA driver on your system is too old (found version 11040).",
+        "Unexpected error from cudaGetDeviceCount(). Error 802: system not yet initialized",
+        "CUDA unknown error - this may be due to an incorrectly set up environment",
+    ],
+)
+def test_a_card_that_cannot_compute_is_a_sentence(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Wherever it shows first: as memory is asked for, as weights are copied, as a tile runs."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise RuntimeError(text)
+
+    def run_tile() -> None:
+        with memory.translate_out_of_memory(64, 64, cuda):
+            fail()
+
+    cuda, model = torch.device("cuda", 0), SimpleNamespace(architecture="Compact")
+    monkeypatch.setattr(torch.cuda, "mem_get_info", fail)
+    monkeypatch.setattr(torch_backend, "TorchBackend", fail)
+    for use in (lambda: get_tile_memory(cuda), lambda: open_backend("torch", model, cuda, "fp32"), run_tile):
+        with pytest.raises(HardwareMissing, match=r"^torch \S+ cannot compute on cuda:0: ") as refused:
+            use()
+        assert text.splitlines()[0].rstrip(".") in refused.value.what
+        assert "--device cpu" in refused.value.hint
+    with pytest.raises(RuntimeError, match="3 channels"), memory.translate_out_of_memory(64, 64, cuda):
+        raise RuntimeError("expected 3 channels")

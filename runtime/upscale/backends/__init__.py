@@ -30,12 +30,13 @@ def open_backend(name: str, model: UpscaleModel, device: torch.device, precision
     if precision not in spec.precisions:
         supported = " or ".join(spec.precisions)
         raise WorkflowError(f"The backend {name} computes in {supported}, not in {precision}.", "Choose the precision auto.")
+    from ..memory import is_out_of_memory, translate_driver_errors  # loads torch
+
     module, _, factory = spec.factory.rpartition(".")
     try:
-        return getattr(import_module(f".{module}", __package__), factory)(model, device, precision)
+        with translate_driver_errors(device):
+            return getattr(import_module(f".{module}", __package__), factory)(model, device, precision)
     except (RuntimeError, MemoryError) as error:
-        from ..memory import is_out_of_memory  # loads torch
-
         if isinstance(error, OutOfMemory) or not is_out_of_memory(error):
             raise
         raise OutOfMemory(

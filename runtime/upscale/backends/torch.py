@@ -16,10 +16,9 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...errors import OutOfMemory
 from ...models import ANY_SIZE, Descriptor, UpscaleModel, copy_without_host_state
 from ..device import DTYPES, resolve_precision
-from ..memory import is_out_of_memory, make_tile_error
+from ..memory import release_memory, translate_out_of_memory
 from ..torch_optim.cuda_graph import CudaGraphRunner, NetworkCall, NetworkOutput
 from ..torch_optim.mixed_precision import convert_to_bfloat16, convert_to_float16
 from ..torch_optim.optimize import add_before_shuffle, optimize_for_cpu
@@ -61,14 +60,14 @@ class TorchBackend:
 
     def run(self, batch: NDArray[np.float32], on_progress: OnProgress = no_progress) -> NDArray[np.float32]:
         with (
-            self._translate_out_of_memory(batch.shape[2], batch.shape[1]),
+            translate_out_of_memory(batch.shape[2], batch.shape[1], self._device),
             self._progress_hook.report_to(on_progress) if self._progress_hook else nullcontext(),
         ):
             return self._run(batch)
 
     def run_on_device(self, tiles: torch.Tensor, *, checked: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
         with (
-            self._translate_out_of_memory(tiles.shape[3], tiles.shape[2]),
+            translate_out_of_memory(tiles.shape[3], tiles.shape[2], self._device),
             torch.inference_mode(),
             full_fp32(self._device),
         ):
@@ -91,24 +90,13 @@ class TorchBackend:
         del self._net, self._run_network, self._graph_runner
         self._fp32_network = None
         self._finite = None
-        self._release_memory()
+        release_memory(self._device)
 
     def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():
             tiles = _copy_to_gpu(batch, self._device).permute(0, 3, 1, 2)  # (N, h, w, C) -> (N, C, h, w)
             upscaled, _ = self.run_on_device(tiles, checked=True)
             return _copy_to_host(upscaled.permute(0, 2, 3, 1).float())  # (N, C, H, W) -> (N, H, W, C)
-
-    @contextmanager
-    def _translate_out_of_memory(self, width: int, height: int) -> Generator[None]:
-        try:
-            yield
-        except (RuntimeError, MemoryError) as error:
-            if isinstance(error, OutOfMemory) or not is_out_of_memory(error):
-                raise
-            self._release_memory()
-            advice = "" if self._device.type == "cpu" else ", or run with --device cpu"
-            raise make_tile_error(width, height, str(self._device), advice=advice) from error
 
     def _forward(self, tiles: torch.Tensor) -> NetworkOutput:
         """The result, and in fp16 whether the network's own output was finite, both on the device."""
@@ -144,10 +132,6 @@ class TorchBackend:
         net = copy_without_host_state(source, source.model)
         net.model.to(device=self._device, dtype=dtype, memory_format=torch.channels_last)  # pyright: ignore[reportCallIssue]
         return net.eval()
-
-    def _release_memory(self) -> None:
-        if self._device.type == "cuda":
-            torch.cuda.empty_cache()
 
 
 def _copy_to_gpu(batch: NDArray[np.float32], device: torch.device) -> torch.Tensor:

@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...errors import WorkflowError
-from ...images import fill_transparent_pixels, iter_strips, make_area_taps, make_cubic_taps, resample, to_floats, to_integers
+from ...images import fill_transparent_pixels
 from ...media import Floats
-from ..color_fix import ColorFix, ColorFixResult, fix_and_measure_colors, fix_colors
+from ..color_fix import ColorFix, ColorFixResult, EditableImage, fix_and_measure_colors, fix_colors, make_editable
 from .grain import make_grain
 
 
@@ -42,7 +42,9 @@ class Finish:
         return fix + strength + ("" if self.grain == 0 else f" grain {float(self.grain)!r}")
 
 
-def finish_frame(source: Floats, out: NDArray[Any], finish: Finish, *, measure: bool = False) -> ColorFixResult | None:
+def finish_frame(
+    source: Floats, out: NDArray[Any] | EditableImage, finish: Finish, *, measure: bool = False
+) -> ColorFixResult | None:
     """Finish ``out`` (h, w, C), float32 in 0..1 or uint16, in place. ``source`` is (H, W, C) float32 in 0..1.
 
     C is one of 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA; alpha is unchanged. The result depends on the pixels alone, so frames
@@ -53,21 +55,8 @@ def finish_frame(source: Floats, out: NDArray[Any], finish: Finish, *, measure: 
         fix_colors(source, out, finish.color_fix)
     if finish.strength < 1 or finish.grain > 0:
         colors = fill_transparent_pixels(source) if source.shape[2] in (2, 4) else source
-        _blend_and_add(colors, out, finish)
+        added = colors * (1 - np.float32(finish.strength))
+        if finish.grain > 0:
+            added += make_grain(colors) * np.float32(finish.grain)
+        make_editable(out).blend(added, finish.strength)
     return fix
-
-
-def _blend_and_add(colors: Floats, out: NDArray[Any], finish: Finish) -> None:
-    """Add what the frame gets, a strip of rows at a time: the part of both that follows from the source alone is resampled."""
-    count, strength = colors.shape[2], np.float32(finish.strength)
-    added = colors * (1 - strength)
-    if finish.grain > 0:
-        added += make_grain(colors) * np.float32(finish.grain)
-    make_taps = make_cubic_taps if out.shape[0] >= colors.shape[0] else make_area_taps
-    across, down = make_taps(colors.shape[1], out.shape[1]), make_taps(colors.shape[0], out.shape[0])
-    for rows in iter_strips((out.shape[0], out.shape[1], 3)):
-        taps = down.slice_results(rows.start, rows.stop)
-        finished = to_floats(out[rows, :, :count]) * strength
-        finished += resample(added[taps.start : taps.stop], across, taps)
-        np.clip(finished, 0, 1, out=finished)
-        out[rows, :, :count] = finished if out.dtype == np.float32 else to_integers(finished, 16)

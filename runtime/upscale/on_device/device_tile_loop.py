@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 import torch
 
-from ...images import make_non_finite_error
+from ...images import make_non_finite_error, to_floats
 from ...media import DeviceFrame, Frame, Region, Samples, Size
 from ...models import UpscaleModel
 from ...progress import Progress
 from ..backends.base import DeviceBackend
+from ..color_fix import ColorFixResult
+from ..finishing.finish_frame import Finish, finish_frame
 from ..frame_result import FrameBatcher
+from ..memory import translate_out_of_memory
 from ..output_buffer import OutputBuffer
 from ..target_size import ScalePlan
 from ..tile_loop import TileLoop
 from ..tiles import Tile, Tiling
-from .device_buffer import DeviceBuffer, ResultImage
+from .device_buffer import DeviceBuffer, DeviceReducingBuffer, ResultImage, codes_to_floats
+from .device_image_editor import DeviceImageEditor
 from .transfer import Transfer
+
+_PIXEL_BYTES = 20
+"""Three channels of 16 bits, 3 bytes of planes in each of two frames, and 60 bytes in one of eight parts."""
+_FINISHED_PIXEL_BYTES = 6
+_REDUCED_PIXEL_BYTES = 15
+"""Three floats, and a few of their bytes again in parts."""
 
 
 class DeviceResult:
@@ -31,27 +42,26 @@ class DeviceResult:
         backend: DeviceBackend,
         plan: ScalePlan,
         device: torch.device,
-        transfer: Transfer | None = None,
     ) -> None:
-        self._model, self._plan = model, plan
+        self._model, self._plan, self._device = model, plan, device
         self._backend = DeviceFrameBatcher(backend)
-        self._transfer = transfer or Transfer(device)
+        self._transfer = Transfer(device)
         size = plan.final_size
-        with torch.inference_mode():
+        with torch.inference_mode(), self._translate_errors():
             self._out = torch.empty((3, size.height, size.width), dtype=torch.uint16, device=device).permute(1, 2, 0)
         self._image = ResultImage(self._out, self._transfer)
 
     def run_ahead(self, images: Sequence[Samples], batch: int) -> None:
         """Run ``images`` (H, W, 3) in a batch of that size, for the next calls of ``upscale``."""
         with torch.inference_mode():
-            self._backend.run_ahead([to_floats(self._transfer.upload(pixels)) for pixels in images], batch)
+            self._backend.run_ahead([codes_to_floats(self._transfer.upload(pixels)) for pixels in images], batch)
 
     def upscale(self, pixels: Samples, tiling: Tiling, progress: Progress, is_unchanged: Callable[[Region], bool]) -> Tiling:
         """Upscale (H, W, 3), and wait once for the device; return the tiling at the end as ``upscale_image`` does.
 
         Raises ``OutOfMemory``, and ``ImageFormatError`` where the network gives NaN in fp32.
         """
-        with torch.inference_mode():
+        with torch.inference_mode(), self._translate_errors():
             source = self._transfer.upload(pixels)
             loop = DeviceTileLoop(self._model.scale, self._backend, tiling, False, progress, is_unchanged)
             loop.run_passes(source, self._plan, self._out)
@@ -67,9 +77,29 @@ class DeviceResult:
         self._image = ResultImage(self._out, self._transfer)
         return loop.tiling
 
+    def finish(self, pixels: Samples, finish: Finish, *, measure: bool) -> ColorFixResult | None:
+        """Let ``make_frame`` return a finished copy, as ``HostResult.finish`` does."""
+        with torch.inference_mode(), self._translate_errors():
+            finished = self._out.clone()
+            editable = DeviceImageEditor(finished, self._transfer)
+            fix = finish_frame(to_floats(pixels), editable, finish, measure=measure)
+        self._image = ResultImage(finished, self._transfer)
+        return fix
+
     def make_frame(self, source: Frame, *, is_repeat: bool = False) -> Frame:
         """Return the result at the time of ``source``."""
         return DeviceFrame(self._image, source.pts, source.duration, source.time_base, is_repeat)
+
+    def _translate_errors(self) -> AbstractContextManager[None]:
+        size = self._plan.final_size
+        return translate_out_of_memory(size.width, size.height, self._device, "result")
+
+
+def estimate_result_memory(plan: ScalePlan, finish: Finish) -> int:
+    """Return the bytes of a device that a frame takes beside its tiles: result, planes of two frames, and parts of them."""
+    final, model = plan.final_size.pixel_count, plan.model_size.pixel_count
+    reduced = _REDUCED_PIXEL_BYTES * model if model != final else 0
+    return (_PIXEL_BYTES + (_FINISHED_PIXEL_BYTES if finish.is_needed else 0)) * final + reduced
 
 
 class DeviceFrameBatcher(FrameBatcher):
@@ -106,10 +136,15 @@ class DeviceTileLoop(TileLoop):
         return torch.zeros((height * self.scale, width * self.scale, channels), dtype=torch.float32, device=pixels.device)
 
     def make_buffer(self, size: Size, out: Any, *, is_direct: bool, linear: bool = False) -> OutputBuffer:
-        return DeviceBuffer(out)
+        return DeviceBuffer(out) if is_direct else DeviceReducingBuffer(size, out)
+
+    def _upscale_and_write(self, pixels: Any, group: tuple[Tile, ...], buffer: OutputBuffer, copy_flat_tiles: bool) -> None:
+        padded = group[0].padded
+        with translate_out_of_memory(padded.width, padded.height, pixels.device):
+            super()._upscale_and_write(pixels, group, buffer, copy_flat_tiles)
 
     def upscale_tiles(self, pixels: Any, group: tuple[Tile, ...], copy_flat_tiles: bool) -> Iterable[torch.Tensor]:
-        tiles = torch.stack([to_floats(pixels[tile.padded.rows, tile.padded.columns]) for tile in group])
+        tiles = torch.stack([codes_to_floats(pixels[tile.padded.rows, tile.padded.columns]) for tile in group])
         upscaled, is_valid = cast(DeviceFrameBatcher, self.backend).run_on_device(
             tiles.permute(0, 3, 1, 2), checked=self.checked
         )
@@ -118,12 +153,3 @@ class DeviceTileLoop(TileLoop):
         self.is_valid = is_valid if self.is_valid is None else self.is_valid & is_valid
         self.show_warnings()
         return upscaled.permute(0, 2, 3, 1)
-
-
-def to_floats(samples: torch.Tensor) -> torch.Tensor:
-    """Divide integers by their full scale, rounding once; floats are unchanged."""
-    if samples.dtype == torch.float32:
-        return samples
-    # A number would become a multiplication by its reciprocal on a GPU, which rounds twice.
-    full_scale = torch.full((), torch.iinfo(samples.dtype).max, dtype=torch.float32, device=samples.device)
-    return samples.to(torch.float32) / full_scale

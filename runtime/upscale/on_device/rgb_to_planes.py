@@ -13,8 +13,8 @@ from .opencv_transform import transform_floats, transform_to_one, transform_to_t
 
 _HOST_BAND_ROWS = 16
 """Rows that the host converts at a time, which shows in the last pixels of a band."""
-_STRIP_PIXELS = 1 << 22
-"""Converted at a time on a device, where one pixel takes some 60 bytes meanwhile."""
+STRIPS = 8
+"""A frame is converted in as many parts, whatever its size, because every call costs; a pixel takes some 60 bytes meanwhile."""
 _ROW_ALIGNMENT = 64
 """Bytes: encoders read rows by vectors."""
 
@@ -23,7 +23,7 @@ def convert_to_planes(pixels: torch.Tensor, layout: PlaneLayout) -> list[torch.T
     """Return the planes of ``pixels`` (H, W, 3) uint16 over 0..65535, on their device: uint8 or uint16, (rows, columns)."""
     planes = _allocate_planes(layout, pixels.device)
     size = layout.size
-    strip_rows = max(_STRIP_PIXELS // size.width // _HOST_BAND_ROWS, 1) * _HOST_BAND_ROWS
+    strip_rows = -(-size.height // (STRIPS * _HOST_BAND_ROWS)) * _HOST_BAND_ROWS
     for top in range(0, size.height, strip_rows):
         bottom = min(top + strip_rows, size.height)
         rows = pixels[top:bottom].permute(2, 0, 1).to(torch.float64)

@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 import torch
 from upscale8k.runtime.errors import OutOfMemory
+from upscale8k.runtime.media.geometry import Region, Size
 from upscale8k.runtime.media.video_stream import DeviceFrame, VideoStream
 from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.upscale import video as upscale_videos
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
 from upscale8k.runtime.upscale.on_device import device_buffer
 from upscale8k.runtime.upscale.on_device.device_tile_loop import DeviceTileLoop
+from upscale8k.runtime.upscale.output_buffer import ReducingBuffer
 from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings
 from upscale8k.runtime.upscale.video import upscale_video
 from upscale8k.runtime.video.write import video_writer
@@ -65,8 +67,15 @@ def moving(count: int, dtype: type = np.uint8) -> list[np.ndarray]:
         ([noise(12, 16) for _ in range(5)], {"target": "model scale", "tile": 64, "batch": 4}),
         ([noise(9, 11)], {"target": "176x144", "tile": 32}),
         (moving(2), {"target": "model scale", "tile": 32, "color_fix": "low-frequency"}),
+        (moving(2, np.uint16), {"target": "model scale", "tile": 64, "color_fix": "mean", "strength": 0.7, "grain": 0.5}),
+        ([noise(20, 31), noise(20, 31)], {"target": "100x65", "tile": 32}),
+        ([noise(9, 12)], {"target": "100x75", "tile": 32, "color_fix": "low-frequency", "strength": 0.5}),
+        ([noise(24, 40)], {"target": "120x72", "tile": 32, "linear": True}),
     ],
-    ids=["tiles are reused", "16 bits", "tiles in batches", "frames in batches", "two passes", "color fix"],
+    ids=[
+        *("tiles are reused", "16 bits", "tiles in batches", "frames in batches", "two passes", "color fix"),
+        *("all that finishes", "reduced", "two passes reduced and finished", "linear light stays on the host"),
+    ],
 )
 def test_pixels_are_those_of_the_host(images: list[np.ndarray], settings: dict[str, Any], model: Any, on_device: Any) -> None:
     stream = upscale_video(make_stream(images), model, TiledUpscaleSettings(device="cpu", **settings, **FP32), SilentProgress())
@@ -76,8 +85,7 @@ def test_pixels_are_those_of_the_host(images: list[np.ndarray], settings: dict[s
     np.testing.assert_array_equal(found, expected)
     if settings.get("batch") != 4:  # the last bit depends on which frames run together, on the host as well
         np.testing.assert_array_equal(read_pixels(stream, 1), expected[1:])  # as after a kill
-    if "color_fix" not in settings:
-        assert isinstance(next(stream.open()), DeviceFrame)
+    assert isinstance(next(stream.open()), DeviceFrame) == ("linear" not in settings)
 
 
 @pytest.mark.parametrize(
@@ -132,6 +140,29 @@ def test_a_lack_of_memory_makes_tiles_smaller_once(model: Any, on_device: Any, m
     assert len(refused) == 1
 
 
+def test_a_lack_of_memory_beside_the_network_is_one_too(model: Any, on_device: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As torch raises it: where a tile is rounded a smaller one is tried, and where the result is finished it is a sentence."""
+    put = device_buffer.DeviceBuffer.put
+
+    def round_small_tiles(self: Any, region: Region, *values: Any) -> None:
+        if region.width > 4 * 64:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+        put(self, region, *values)
+
+    def raise_out_of_memory(self: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    told, settings = Told(), TiledUpscaleSettings("model scale", "cpu", tile=96, halo=16, **FP32)
+    stream = upscale_video(make_stream([noise(40, 90)]), model, settings, told)
+    expected = read_pixels(stream)
+    monkeypatch.setattr(device_buffer.DeviceBuffer, "put", round_small_tiles)
+    np.testing.assert_array_equal(read_pixels(on_device(stream)), expected)
+    assert any("Out of memory with 1 x 96 px tiles" in message for message in told.sentences)
+    monkeypatch.setattr(DeviceTileLoop, "is_all_valid", raise_out_of_memory)
+    with pytest.raises(OutOfMemory, match="A result of 360x160 pixels does not fit"):
+        read_pixels(on_device(stream))
+
+
 def test_a_frame_that_overflows_is_computed_again_and_waited_for_once_otherwise(
     model: Any, on_device: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -175,3 +206,29 @@ def test_rounding_is_the_host_s() -> None:
     for given in (values, values.astype(np.float16).astype(np.float32)):
         rounded = device_buffer.round_to_codes(torch.as_tensor(given)).to(torch.uint16).numpy()
         np.testing.assert_array_equal(rounded, to_integers(given[None], 16)[0])
+
+
+@pytest.mark.parametrize(
+    ("source", "final"),
+    [((101, 77), (63, 50)), ((64, 48), (64, 30)), ((97, 50), (31, 50)), ((300, 240), (277, 167)), ((40, 30), (40, 30))],
+)
+def test_a_reduction_of_blended_tiles_is_the_host_s(source: tuple[int, int], final: tuple[int, int]) -> None:
+    """In rows and columns, whatever rows arrive together; ``ReducingBuffer`` is that of Pillow."""
+    (width, height), (final_width, final_height) = source, final
+    pixels = (np.random.default_rng(0).random((height, width, 3)) * 1.2 - 0.1).astype(np.float32)
+    host = np.zeros((final_height, final_width, 3), np.uint16)
+    device = torch.zeros((3, final_height, final_width), dtype=torch.uint16).permute(1, 2, 0)
+    buffers = (ReducingBuffer(Size(width, height), host), device_buffer.DeviceReducingBuffer(Size(width, height), device))
+    top = 0
+    for bottom in (height // 3, height // 3 + 5, height):
+        for left, right in ((0, width // 2), (width // 2, width)):
+            part = pixels[top:bottom, left:right].copy()
+            region, weights = Region(left, top, right - left, bottom - top), np.linspace(0, 1, part.shape[1], dtype=np.float32)
+            for share in (weights[None, :, None], 1 - weights[None, :, None]):  # as two tiles that are blended
+                for buffer, tile in zip(buffers, (part, torch.from_numpy(part)), strict=True):
+                    buffer.put(region, tile, share.repeat(len(part), 0))  # type: ignore[arg-type]
+        for buffer in buffers:
+            buffer.finish_rows(bottom)
+        top = bottom
+    assert host.std() > 1000
+    np.testing.assert_array_equal(device.numpy(), host)

@@ -6,7 +6,7 @@
 import statistics
 import threading
 import time
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -15,32 +15,21 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..media import Size
-from ..models import Descriptor, UpscaleModel
-from ..progress import open_silent_progress
-from ..upscale import Precision, TiledUpscaleSettings, TorchBackend, resolve_precision, upscale_batch
+from ...media import Size
+from ...models import Descriptor, UpscaleModel
+from ...progress import open_silent_progress
+from ...upscale import Precision, TiledUpscaleSettings, TorchBackend, resolve_precision, upscale_batch
+from ..measure import compute_psnr, make_test_image
+from ..worker_jobs import parse_size
+from .check_row import CheckRow, Rows
+from .gpu_check_video import check_color_codes, check_video
 from .gpu_speed import measure_gpu, require_gpu
-from .measure import compute_psnr, make_test_image
-from .worker_jobs import parse_size
 
 _LEAST_DB = 50
 _WHOLE = 4096
 """A tile that is larger than every image of the check."""
 _GRAPH_TRIALS = 8
-_DRY_SIZE = Size(96, 64)
-Rows = Iterator["CheckRow"]
-
-
-@dataclass(frozen=True)
-class CheckRow:
-    """One line of the result. ``is_correct`` None: a measurement, which is neither."""
-
-    text: str
-    is_correct: bool | None = None
-
-    def __str__(self) -> str:
-        verdict = {None: "", True: "ok", False: "WRONG"}[self.is_correct]
-        return f"{verdict:6}{self.text}"
+_DRY_SIZE, _DRY_VIDEO_SIZE = Size(96, 64), Size(48, 32)
 
 
 def check_gpu(models: dict[str, Descriptor], size: str, *, runs: int, dry: bool, on_row: Callable[[CheckRow], object]) -> bool:
@@ -72,6 +61,8 @@ class GpuCheck:
             self._check_graphs,
             self._check_little_memory,
             self._check_second_device,
+            self._check_color_codes,
+            self._check_videos,
             self._measure_parts,
             self._measure_speed,
         )
@@ -80,7 +71,7 @@ class GpuCheck:
             name = stage.__name__.strip("_").replace("_", " ")
             try:
                 for row in stage():
-                    is_correct &= row.is_correct is not False
+                    is_correct &= row.is_correct is None or bool(row.is_correct)
                     on_row(row)
             except Exception as error:  # whatever a driver raises is a result
                 is_correct = False
@@ -157,6 +148,15 @@ class GpuCheck:
         ):
             decibels = min(compute_psnr(second.run(tile), first.run(tile), if_equal=120.0) for tile in tiles)
         yield CheckRow(f"a second GPU against the first: {decibels:.1f} dB", decibels >= _LEAST_DB)
+
+    def _check_color_codes(self) -> Rows:
+        yield from check_color_codes(self.device)
+
+    def _check_videos(self) -> Rows:
+        """From file to file, as a user upscales a video."""
+        size = self.size if self.has_gpu else _DRY_VIDEO_SIZE
+        for name, descriptor in self.models.items():
+            yield from check_video(name, descriptor, self.device, size, encoders=(None, "auto") if self.has_gpu else (None,))
 
     def _measure_parts(self) -> Rows:
         """Where the time of a frame goes."""

@@ -1,11 +1,12 @@
 """The check of a GPU: on the CPU that it finds what is wrong, and on a GPU that nothing is."""
 
+import re
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from upscale8k.runtime.bench.gpu_check import CheckRow, check_gpu
+from upscale8k.runtime.bench.gpu.gpu_check import CheckRow, check_gpu
 from upscale8k.runtime.cli import main
 from upscale8k.runtime.models.load import load_model
 from upscale8k.runtime.models.locate import find_model
@@ -25,7 +26,10 @@ def test_the_dry_run_is_correct_and_says_what_it_measured(capsys: pytest.Capture
     assert [line for line in lines if line.startswith("WRONG")] == []
     correct = [line.removeprefix("ok").strip() for line in lines if line.startswith("ok")]
     assert correct[0] == f"{ANIME} fp32: two runs give the same bits"
-    assert len(correct) == 4
+    assert len(correct) == 8
+    assert re.fullmatch(r"color codes: 0 of \d{7,} differ from the host's", correct[4])
+    assert correct[5] == f"{ANIME}: 0 of {192 * 128 * 3} codes of a frame differ from those of an image"
+    assert correct[7] == f"{ANIME}, encoder libx265: interrupted and resumed after 4 frames, the same bytes"
     assert any("matrix product" in line for line in lines)
 
 
@@ -44,6 +48,7 @@ def test_a_wrong_result_and_a_failure_are_found(models: dict[str, Any], monkeypa
     wrong = [str(row) for row in rows if row.is_correct is False]
     assert any("two runs give the same bits" in line for line in wrong)
     assert any("0 of 1 identical" in line for line in wrong)
+    assert any("codes of a frame differ" in line or "check videos: RuntimeError" in line for line in wrong), wrong
 
 
 def test_without_a_gpu_it_is_a_sentence(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,40 +3,44 @@
 import json
 import statistics
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from fractions import Fraction
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
 
-from ..comfyui import upscale_with_model
-from ..errors import HardwareMissing
-from ..media import ColorInfo, DeviceFrame, Frame, Region, Samples, Size
-from ..models import Descriptor, UpscaleModel
-from ..progress import SilentProgress, open_silent_progress
-from ..upscale import (
+from ...comfyui import upscale_with_model
+from ...errors import HardwareMissing
+from ...media import ColorInfo, DeviceFrame, Frame, Region, Samples, Size
+from ...models import Descriptor, UpscaleModel
+from ...progress import SilentProgress, open_silent_progress
+from ...upscale import (
     DeviceResult,
     HostResult,
     TiledUpscaleSettings,
     Tiling,
     TorchBackend,
+    Transfer,
+    group_new_frames,
     no_progress,
     plan_scale,
     resolve_precision,
     resolve_settings,
     upscale_batch,
 )
-from ..video import RgbToYuv
-from .measure import compute_psnr, make_test_image
-from .worker_jobs import parse_size
+from ...video import RgbToYuv
+from ..measure import compute_psnr, make_test_image
+from ..worker_jobs import parse_size
 
 MACS_PER_PIXEL = {"realesrgan-x4plus": 17_926_848, "realesr-animevideov3": 619_200}
 """Multiply-adds per source pixel, counted from the layers; each is two operations."""
 _CEILING_SIDE, _CEILING_TURNS = 8192, 20
 _CHECKED_SIDE = 192
+FEW = 32
+"""Side of a frame whose calls are counted: enough rows for as many strips as a large frame has."""
 
 
 @dataclass(frozen=True)
@@ -180,17 +184,6 @@ def _time_seconds(work: Callable[[], object]) -> float:
     return time.perf_counter() - began
 
 
-class _NoTimeTransfer:
-    """Copies nothing to or from the device, except to the memory that would be uploaded."""
-
-    def upload(self, pixels: Samples) -> torch.Tensor:
-        pinned = torch.as_tensor(pixels).clone()
-        return torch.empty(pinned.shape, dtype=pinned.dtype, device="meta")
-
-    def start_download(self, tensors: Sequence[torch.Tensor]) -> Callable[[], list[Samples]]:
-        return lambda: []
-
-
 class _NoTimeBackend:
     """Returns the same pixels at once, in host memory or on the device."""
 
@@ -207,7 +200,7 @@ class _NoTimeBackend:
 
     def run_on_device(self, tiles: torch.Tensor, *, checked: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
         shape = (len(tiles), 3, tiles.shape[2] * self._scale, tiles.shape[3] * self._scale)
-        return torch.empty(shape, dtype=torch.float16, device="meta"), torch.tensor(True)
+        return torch.full((), 0.5).expand(shape), torch.tensor(True)
 
     def close(self) -> None:
         return None
@@ -218,30 +211,45 @@ def _is_unchanged(padded: Region) -> bool:
 
 
 def measure_host_time(descriptor: Descriptor, size: Size, *, frames: int) -> dict[str, float]:
-    """Return the median seconds that the model's thread is busy with a frame of ``size``, to the planes of the encoder.
+    """Return the median processor seconds for a frame of ``size``, to the planes of the encoder, if the model takes no time.
 
-    ``host`` has the result in host memory, ``device`` on a device that takes no time: torch's ``meta``, which takes every call
-    and computes nothing. That is an upper bound, because many of its calls run in Python (0.1 ms each). Two tiles a frame.
+    On a device that takes none either, they are ``frames``, comparison and copies of the source's pixels, and ``calls`` of
+    torch: those for a whole frame, on tensors of a few pixels; both in the model's thread. ``host`` has the result in host
+    memory, in all threads. Two tiles a frame.
     """
     model = UpscaleModel.from_descriptor(descriptor)
-    plan, tiling = plan_scale(size, model.scale, "model scale"), Tiling(max(size.width // 2, 32), model.halo)
+    images = [np.random.default_rng(seed).integers(0, 256, (size.height, size.width, 3), np.uint8) for seed in range(2)]
+    source = [Frame(images[number % 2], number, 1, Fraction(1)) for number in range(frames + 1)]
+    seconds: dict[str, list[float]] = {"frames": [], "calls": [], "host": []}
+    transfer, began = Transfer(torch.device("cpu")), time.thread_time()
+    for group in group_new_frames(source, 1):
+        transfer.upload(group[0][0].pixels)
+        seconds["frames"].append(time.thread_time() - began)
+        began = time.thread_time()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # no call waits for another thread
+    seconds["calls"] = _time_frames(model, [image[:FEW, :FEW] for image in images], frames, on_device=True)
+    torch.set_num_threads(threads)
+    seconds["host"] = _time_frames(model, images, frames, on_device=False)
+    return {name: statistics.median(each[1:]) for name, each in seconds.items()}
+
+
+def _time_frames(model: UpscaleModel, images: list[Samples], frames: int, *, on_device: bool) -> list[float]:
+    size, backend = Size(images[0].shape[1], images[0].shape[0]), _NoTimeBackend(model.scale)
+    plan, tiling = plan_scale(size, model.scale, "model scale"), Tiling(max(size.width // 2, 16), model.halo)
     rgb_to_yuv = RgbToYuv("yuv420p10le", ColorInfo(), plan.final_size)
     layout = rgb_to_yuv.plane_layout
     assert layout
-    images = [np.random.default_rng(seed).integers(0, 256, (size.height, size.width, 3), np.uint8) for seed in range(2)]
-    on_device = DeviceResult(model, _NoTimeBackend(model.scale), plan, torch.device("meta"), cast(Any, _NoTimeTransfer()))
-    in_host_memory = HostResult(model, _NoTimeBackend(model.scale), plan, linear=False)
-    ways: dict[str, tuple[Any, Callable[[Frame], object]]] = {
-        "device": (on_device, lambda frame: cast(DeviceFrame, frame).image.download_planes(layout)),
-        "host": (in_host_memory, lambda frame: rgb_to_yuv(frame.pixels)),
-    }
-    seconds: dict[str, list[float]] = {name: [] for name in ways}
-    clocks = {"device": time.thread_time, "host": time.perf_counter}  # the host packs in other threads
+    result = (
+        DeviceResult(model, backend, plan, torch.device("cpu")) if on_device else HostResult(model, backend, plan, linear=False)
+    )
+    clock = time.thread_time if on_device else time.process_time  # the host packs in other threads
+    seconds: list[float] = []
     for number in range(frames + 1):
-        for name, (result, pack) in ways.items():
-            began = clocks[name]()
-            pixels = images[number % 2].copy()
-            result.upscale(pixels, tiling, SilentProgress(), _is_unchanged)
-            pack(result.make_frame(Frame(pixels, 0, 0, Fraction(1))))
-            seconds[name].append(clocks[name]() - began)
-    return {name: statistics.median(each[1:]) for name, each in seconds.items()}
+        began = clock()
+        frame = Frame(images[number % 2], 0, 0, Fraction(1))
+        result.upscale(frame.pixels, tiling, SilentProgress(), _is_unchanged)
+        finished = result.make_frame(frame)
+        _ = finished.image.download_planes(layout) if isinstance(finished, DeviceFrame) else rgb_to_yuv(finished.pixels)
+        seconds.append(clock() - began)
+    return seconds

@@ -1,0 +1,1 @@
+"""``bench gpu``: what is correct and what is fast on an NVIDIA GPU."""
