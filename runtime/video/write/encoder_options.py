@@ -92,8 +92,9 @@ def build_x264_options(request: EncoderRequest) -> dict[str, str]:
 
 def build_svt_av1_options(request: EncoderRequest) -> dict[str, str]:
     os.environ.setdefault("SVT_LOG", "1")  # errors only; it would print its settings for every segment
-    # Key frames instead of forward key frames close the group; each level of parallelism holds more frames.
-    text = f"lp={min(count_usable_cores(), 2)}:pred-struct=1" if request.is_large else f"lp={min(count_usable_cores(), 3)}"
+    # Key frames instead of forward key frames close the group. A level of parallelism changes no byte; it holds more frames,
+    # but none where a frame refers to earlier ones only: five of 8K took 2.00 GB at levels 2, 4 and 6.
+    text = f"lp={min(count_usable_cores(), 6)}:pred-struct=1" if request.is_large else f"lp={min(count_usable_cores(), 3)}"
     if request.mastering_display:
         text += f":mastering-display={_format_mastering_display(request.mastering_display, 1, 1)}"
     if request.content_light:

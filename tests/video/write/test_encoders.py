@@ -1,14 +1,16 @@
 """Encoders: their options for a video's size, and which hardware encoders open here."""
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 
 import av
+import numpy as np
 import pytest
 from av.error import ExternalError
 from upscale8k.runtime.errors import HardwareMissing
 from upscale8k.runtime.media.geometry import Size
-from upscale8k.runtime.video.write import hardware_encoders
+from upscale8k.runtime.video.write import encoder_options, hardware_encoders
 from upscale8k.runtime.video.write.encoding import resolve_encoding
 from upscale8k.runtime.video.write.hardware_encoders import get_encoder, list_hardware_encoders
 
@@ -178,3 +180,28 @@ def test_the_memory_of_nvenc_is_left_free_by_tiles_that_are_chosen_for_its_video
     assert 2e9 < encoding.gpu_bytes < 3e9  # 19 surfaces of look-ahead and 6 references, 100 MB each
     on_cpu = resolve_encoding("hevc", "mp4", 10, "4:2:0", size=UHD_2, keyframe_interval=24)
     assert on_cpu.gpu_bytes == 0
+
+
+@pytest.mark.parametrize("is_large", [True, False])
+def test_av1_has_the_same_bytes_on_machines_with_few_and_many_cores(is_large: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An interrupted video goes on elsewhere; large frames, which take no more memory, are encoded by more threads."""
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(200, 800, (256, 320)).astype(np.uint16) for _ in range(5)]
+    encoded: list[bytes] = []
+    for cores in (1, 64):
+        monkeypatch.setattr(encoder_options, "count_usable_cores", lambda cores=cores: cores)
+        options = encoder_options.build_svt_av1_options(encoder_options.EncoderRequest(36, None, "10", 24, is_large))
+        assert f"lp={min(cores, 6 if is_large else 3)}" in options["svtav1-params"]
+        context = av.CodecContext.create("libsvtav1", "w")
+        assert isinstance(context, av.VideoCodecContext)
+        context.width, context.height, context.pix_fmt, context.time_base = 320, 256, "yuv420p10le", Fraction(1, 24)
+        context.options = options
+        chroma = np.full((128, 160), 512, np.uint16)
+        packets: list[av.Packet] = []
+        for number, luma in enumerate(frames):
+            frame = av.VideoFrame.from_dlpack([luma, chroma, chroma], "yuv420p10le")
+            frame.pts, frame.time_base = number, Fraction(1, 24)
+            packets += context.encode(frame)
+        encoded.append(b"".join(bytes(packet) for packet in [*packets, *context.encode(None)]))
+    assert len(encoded[0]) > 1000
+    assert encoded[0] == encoded[1]
