@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import compare, hardware, image, metrics, models, video
 from .builtin import image as builtin_image
-from .builtin import image_extras, values, workflow_tools
+from .builtin import image_extras, masks, values, workflow_tools
 from .builtin import video as builtin_video
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ BUILTIN_NODES: dict[str, tuple[type, str]] = {
     **image_extras.NODES,
     **builtin_video.NODES,
     **workflow_tools.NODES,
+    **masks.NODES,
 }
 """ComfyUI's built-in nodes that shared workflows use, for the headless runner only."""
 

@@ -22,7 +22,8 @@ def int_spec(default: int, minimum: int, maximum: int, **options: Any) -> tuple[
     return ("INT", {"default": default, "min": minimum, "max": maximum, **options})
 
 
-def _combo_spec(options: list[str], **extra: Any) -> tuple[str, dict[str, Any]]:
+def combo_spec(options: list[str], **extra: Any) -> tuple[str, dict[str, Any]]:
+    """Declare a choice as ComfyUI's own nodes do."""
     return ("COMBO", {**extra, "multiselect": False, "options": options})
 
 
@@ -40,7 +41,7 @@ class ImageScaleToTotalPixels(Node):
     INPUTS: ClassVar = {
         "required": {
             "image": ANY_IMAGE,
-            "upscale_method": _combo_spec(RESIZE_METHODS),
+            "upscale_method": combo_spec(RESIZE_METHODS),
             "megapixels": ("FLOAT", {"default": 1.0, "min": 0.01, "max": 16.0, "step": 0.01}),
             "resolution_steps": int_spec(1, 1, 256, advanced=True),
         }
@@ -62,7 +63,7 @@ class ImageScaleToMaxDimension(Node):
     def INPUT_TYPES(cls) -> dict[str, Any]:
         # ComfyUI lists bilinear twice; clients may rely on positions in the list.
         methods = ["area", "lanczos", "bilinear", "nearest-exact", "bilinear", "bicubic"]
-        return {"required": {"image": ANY_IMAGE, "upscale_method": _combo_spec(methods), "largest_size": _side_spec()}}
+        return {"required": {"image": ANY_IMAGE, "upscale_method": combo_spec(methods), "largest_size": _side_spec()}}
 
     def upscale(self, image: Any, upscale_method: Any, largest_size: int) -> tuple[Any]:
         return (comfyui.scale_to_longer_side(image, largest_size, upscale_method),)
@@ -245,7 +246,7 @@ class ResizeImageMaskNode(Node):
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        crop = _combo_spec(["disabled", "center"], default="center")
+        crop = combo_spec(["disabled", "center"], default="center")
         choices = [
             _resize_option("scale dimensions", width=_side_spec(), height=_side_spec(), crop=crop),
             _resize_option(
@@ -266,7 +267,7 @@ class ResizeImageMaskNode(Node):
             "required": {
                 "input": ("COMFY_MATCHTYPE_V3", either),
                 "resize_type": ("COMFY_DYNAMICCOMBO_V3", {"options": choices}),
-                "scale_method": _combo_spec(RESIZE_METHODS, default="area"),
+                "scale_method": combo_spec(RESIZE_METHODS, default="area"),
             }
         }
 
@@ -290,7 +291,7 @@ class SaveImageAdvanced(Node):
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         def depth_spec(*words: str) -> Any:
-            return _combo_spec(list(words), default=words[0], advanced=True)
+            return combo_spec(list(words), default=words[0], advanced=True)
 
         formats = [
             {

@@ -246,13 +246,13 @@ class GLSLShader(Node):
     def render(self, size_mode: str, fragment_shader: str = _DEFAULT_SHADER, **inputs: Any) -> tuple[Any, ...]:
         """``inputs`` may hold ``size_mode.width``, ``images.image0``, ``floats.u_float0`` and so on."""
         images = [inputs[name] for name in (f"images.image{number}" for number in range(5)) if inputs.get(name) is not None]
-        if any(name.startswith("curves.") for name in inputs):
-            raise NodeError("The headless runner has no curves for GLSLShader.", "Use floats instead of u_curve0.")
         size = (inputs["size_mode.width"], inputs["size_mode.height"]) if size_mode == "custom" else None
         uniforms: dict[str, Any] = {}
         for group, (prefix, _, default, limit) in _UNIFORMS.items():
             given = [inputs[name] for name in (f"{group}.{prefix}{n}" for n in range(limit)) if name in inputs]
-            uniforms |= {f"{prefix}{n}": type(default)(value or default) for n, value in enumerate(given)}
+            is_curve = group == "curves"  # their values are textures
+            values = [comfyui.sample_curve(one or default) if is_curve else type(default)(one or default) for one in given]
+            uniforms |= {f"{prefix}{n}": value for n, value in enumerate(values)}
         return comfyui.apply_shader(fragment_shader, size, images, uniforms)
 
 

@@ -58,7 +58,8 @@ class ComfyHost(LocalHost):
         from comfy import model_management, model_patcher
 
         if getattr(model, "patcher", None) is None:
-            model.patcher = model_patcher.CoreModelPatcher(
+            patcher = getattr(model_patcher, "CoreModelPatcher", model_patcher.ModelPatcher)  # without DynamicVRAM before 0.9
+            model.patcher = patcher(
                 model.model,
                 load_device=model_management.get_torch_device(),
                 offload_device=model_management.unet_offload_device(),

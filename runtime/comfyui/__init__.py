@@ -8,6 +8,7 @@ from ..lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from .builtin.calculate import calculate
+    from .builtin.curves import sample_curve
     from .builtin.glsl import apply_shader
     from .builtin.image_ops import (
         extract_channel_mask,
@@ -34,6 +35,19 @@ if TYPE_CHECKING:
     )
     from .builtin.image_stitch import stitch_images
     from .builtin.load_save_image import save_image_advanced
+    from .builtin.masks import (
+        as_planes,
+        combine_masks,
+        composite_images,
+        feather_mask,
+        fit_into,
+        grow_mask,
+        make_histograms,
+        make_silence,
+        mask_to_images,
+        match_color,
+        merge_audio,
+    )
     from .builtin.preview_any import format_value
     from .builtin.video import VideoComponents, VideoFromComponents, VideoFromFile, encode_to_memory
     from .builtin.video_encode import save_numbered

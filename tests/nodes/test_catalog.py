@@ -83,7 +83,7 @@ def test_defaults_lie_in_their_ranges(node_id: str, host: LocalHost) -> None:
             assert "default" not in options, name
 
 
-INHERITED = {"PreviewImage": {"filename_prefix"}}
+INHERITED = {"PreviewImage": {"filename_prefix"}, "MaskPreview": {"filename_prefix"}}
 """Core's PreviewImage is a SaveImage with its inputs taken away; packs derive from both and call them with a prefix."""
 NUMBERED = {f"image_{number}" for number in range(2, 9)}
 """Inputs of Comparison Sheet, which takes them together."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ...errors import NodeError
 
-OUTPUT_COUNT = 4
+OUTPUT_COUNT, MAX_IMAGES = 4, 5
 Image = NDArray[np.float32]
 """(H, W, 3 or 4), and (H, W, 4) for results"""
 _VERTEX_SHADER = """#version 300 es
@@ -44,7 +44,10 @@ _HINT = "Install EGL and OpenGL ES (on Debian and Ubuntu: libegl1 libgles2 libgl
 
 
 def render_images(
-    source: str, size: tuple[int, int], batches: Sequence[Sequence[Image]], uniforms: Mapping[str, float | int | bool]
+    source: str,
+    size: tuple[int, int],
+    batches: Sequence[Sequence[Image]],
+    uniforms: Mapping[str, float | int | bool | NDArray[np.float32]],
 ) -> list[list[Image]]:
     """Return the ``OUTPUT_COUNT`` images that a fragment shader makes of each batch of input images; unused ones are black.
 
@@ -72,12 +75,19 @@ class _Renderer:
             texture = self._create_texture()
             self.between.append((self._create_framebuffer([texture]), texture))
 
-    def set_uniforms(self, uniforms: Mapping[str, float | int | bool]) -> None:
+    def set_uniforms(self, uniforms: Mapping[str, float | int | bool | NDArray[np.float32]]) -> None:
         width, height = self.size
         self.gl.glUniform2f(self._find("u_resolution"), ctypes.c_float(width), ctypes.c_float(height))
         for name, value in uniforms.items():
             location = self._find(name)
-            if isinstance(value, float):
+            if isinstance(value, np.ndarray):  # a curve: one row, after the units of the images
+                pixels = np.zeros((1, len(value), 4), np.float32)
+                pixels[0, :, 0] = value
+                unit = MAX_IMAGES + int(name[-1])
+                self.gl.glActiveTexture(_TEXTURE_0 + unit)
+                self._create_texture((len(value), 1), pixels)
+                self.gl.glUniform1i(location, unit)
+            elif isinstance(value, float):
                 self.gl.glUniform1f(location, ctypes.c_float(value))
             else:
                 self.gl.glUniform1i(location, int(value))

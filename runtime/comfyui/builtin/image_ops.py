@@ -69,10 +69,11 @@ def join_alpha(images: Tensor, mask: Tensor) -> Tensor:
     count = max(len(images), len(mask))
     planes = mask.to(images).reshape(-1, 1, *mask.shape[-2:])
     alpha = 1.0 - interpolate(planes, size=images.shape[1:3], mode="bilinear").squeeze(1)
-    return torch.cat((_repeat_to_length(images, count)[..., :3], _repeat_to_length(alpha, count)[..., None]), dim=-1)
+    return torch.cat((repeat_to_length(images, count)[..., :3], repeat_to_length(alpha, count)[..., None]), dim=-1)
 
 
-def _repeat_to_length(batch: Tensor, count: int) -> Tensor:
+def repeat_to_length(batch: Tensor, count: int) -> Tensor:
+    """Return ``count`` entries: the first ones, or all again and again."""
     times = math.ceil(count / len(batch))
     return batch.repeat(times, *[1] * (batch.ndim - 1))[:count]
 

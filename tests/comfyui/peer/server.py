@@ -93,6 +93,8 @@ class ComfyUI:
         command += ["--front-end-root", str(self._frontend)] if self._frontend else []
         # A checkout on PYTHONPATH would answer to ComfyUI's own top-level name `nodes`.
         environment = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
+        if (own := self.tree / ".packages").is_dir():  # what this version pins, unpacked by obtain.py
+            environment["PYTHONPATH"] = str(own)
         with self._log.open("wb") as log:
             self._process = subprocess.Popen(
                 command,

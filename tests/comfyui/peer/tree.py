@@ -8,6 +8,9 @@ from pathlib import Path
 from packaging.requirements import Requirement
 
 VERSION = "0.30.0"
+TESTED = ("0.3.64", "0.8.0", VERSION, "0.33.0")
+"""Versions that these tests passed with; all but VERSION are a checkout that UPSCALE8K_COMFYUI names."""
+_ITS_OWN = ("comfyui-", "comfy-", "comfy_")  # packages that each version pins; those installed are VERSION's
 CHECKOUT = Path(__file__).resolve().parents[3]
 CACHED = CHECKOUT / ".cache" / f"comfyui-{VERSION}"
 NEWEST_FRONTEND = "1.58.1"
@@ -26,19 +29,29 @@ def frontend() -> Path:
 
 
 def tree_problem(folder: Path) -> str | None:
-    """Why ``folder`` is not ComfyUI 0.30.0, as one sentence; None when it is."""
+    """Why ``folder`` is no ComfyUI of a tested version, as one sentence; None when it is."""
+    found = tree_version(folder)
+    if found is None:
+        return f"ComfyUI {VERSION} is not in {folder}."
+    if found not in TESTED:
+        return f"{folder} holds ComfyUI {found}; these tests compare with {', '.join(TESTED)}."
+    return None
+
+
+def tree_version(folder: Path) -> str | None:
+    """Return the version of ComfyUI in ``folder``, None when there is none."""
     stamp = folder / "comfyui_version.py"
     if not stamp.is_file() or not (folder / "main.py").is_file():
-        return f"ComfyUI {VERSION} is not in {folder}."
+        return None
     found = re.search(r'__version__ = "([^"]+)"', stamp.read_text(encoding="utf-8"))
-    if found is None or found[1] != VERSION:
-        return f"{folder} holds ComfyUI {found[1] if found else 'of unknown version'}; these tests compare with {VERSION}."
-    return None
+    return found[1] if found else "of unknown version"
 
 
 def missing_requirements(folder: Path) -> list[str]:
     """The lines of ComfyUI's requirements.txt that the running environment does not satisfy."""
     lines = (line.split("#")[0].strip() for line in (folder / "requirements.txt").read_text(encoding="utf-8").splitlines())
+    if tree_version(folder) not in (None, VERSION):
+        lines = (line for line in lines if not line.startswith(_ITS_OWN))
     return [line for line in lines if line and not installed(line)]
 
 

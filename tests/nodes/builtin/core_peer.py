@@ -44,8 +44,10 @@ def find(name, module):
     return cls
 
 def given(value):
-    if isinstance(value, dict) and "array" in value:
-        return torch.from_numpy(arrays[value["array"]])
+    if isinstance(value, dict):
+        if "array" in value:
+            return torch.from_numpy(arrays[value["array"]])
+        return {key: given(one) for key, one in value.items()}
     if isinstance(value, list):
         return [given(one) for one in value]
     return value
@@ -56,7 +58,9 @@ def note(key, value):
         return {"array": key}
     if isinstance(value, (list, tuple)):
         return [note(f"{key}.{i}", one) for i, one in enumerate(value)]
-    return value if isinstance(value, (int, float, str, bool, type(None), dict)) else str(value)
+    if isinstance(value, dict):
+        return {name: note(f"{key}.{name}", one) for name, one in value.items()}
+    return value if isinstance(value, (int, float, str, bool, type(None))) else str(value)
 
 for number, (name, module, inputs) in enumerate(json.loads((folder / "cases.json").read_text())):
     cls = find(name, module)
@@ -125,12 +129,16 @@ def _stored(value: Any, arrays: dict[str, np.ndarray]) -> Any:
     if isinstance(value, torch.Tensor):
         arrays[f"a{len(arrays)}"] = value.numpy()
         return {"array": f"a{len(arrays) - 1}"}
+    if isinstance(value, dict):
+        return {key: _stored(one, arrays) for key, one in value.items()}
     return [_stored(one, arrays) for one in value] if isinstance(value, list) else value
 
 
 def _loaded(value: Any, results: Any) -> Any:
     if isinstance(value, dict) and set(value) == {"array"}:
         return torch.from_numpy(results[value["array"]])
+    if isinstance(value, dict):
+        return {key: _loaded(one, results) for key, one in value.items()}
     return [_loaded(one, results) for one in value] if isinstance(value, list) else value
 
 
@@ -147,6 +155,8 @@ def same(ours: Any, theirs: Any) -> bool:
         return alike and ours.contiguous().numpy().tobytes() == theirs.contiguous().numpy().tobytes()
     if isinstance(theirs, list):
         return len(ours) == len(theirs) and all(same(*pair) for pair in zip(ours, theirs, strict=True))
+    if isinstance(theirs, dict):
+        return ours.keys() == theirs.keys() and all(same(ours[key], theirs[key]) for key in theirs)
     return type(ours) is type(theirs) and ours == theirs
 
 
