@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import compare, hardware, image, metrics, models, video
 from .builtin import image as builtin_image
-from .builtin import image_extras, masks, values, workflow_tools
+from .builtin import image_extras, loop_nodes, masks, values, workflow_tools
 from .builtin import video as builtin_video
 
 if TYPE_CHECKING:
@@ -35,6 +35,7 @@ BUILTIN_NODES: dict[str, tuple[type, str]] = {
     **builtin_video.NODES,
     **workflow_tools.NODES,
     **masks.NODES,
+    **loop_nodes.NODES,
 }
 """ComfyUI's built-in nodes that shared workflows use, for the headless runner only."""
 

@@ -78,7 +78,20 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
     "nodes": BASE
     | {
         f"runtime/{name}"
-        for name in ("bench", "trt", "hardware", "host", "images", "metrics", "models", "report", "upscale", "video", "comfyui")
+        for name in [
+            "bench",
+            "comfyui",
+            "graph",
+            "hardware",
+            "host",
+            "images",
+            "metrics",
+            "models",
+            "report",
+            "trt",
+            "upscale",
+            "video",
+        ]
     },
 }
 # The declarations are what `check` and `nodes` need: they answer at once, without torch.

@@ -8,6 +8,9 @@ from ..declare import Node
 _MAX_INT = 2**63 - 1  # ComfyUI takes Python's sys.maxsize, which is this on every machine of 64 bits
 
 
+_MISSING: Any = object()  # an input that is not linked; one that is, and not computed yet, is None
+
+
 class _Primitive(Node):
     """A value that is typed once and linked to many inputs."""
 
@@ -91,13 +94,14 @@ class ComfySwitchNode(Node):
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         either = ("COMFY_MATCHTYPE_V3", {"lazy": True, "template": {"template_id": "switch", "allowed_types": "*"}})
-        return {"required": {"switch": ("BOOLEAN", {}), "on_false": either, "on_true": either}}
+        # optional since ComfyUI 0.34
+        return {"required": {"switch": ("BOOLEAN", {})}, "optional": {"on_false": either, "on_true": either}}
 
-    def check_lazy_status(self, switch: bool, on_false: Any = None, on_true: Any = None) -> list[str]:
+    def check_lazy_status(self, switch: bool, on_false: Any = _MISSING, on_true: Any = _MISSING) -> list[str]:
         selected_input, value = ("on_true", on_true) if switch else ("on_false", on_false)
         return [selected_input] if value is None else []
 
-    def choose(self, switch: bool, on_false: Any, on_true: Any) -> tuple[Any]:
+    def choose(self, switch: bool, on_false: Any = None, on_true: Any = None) -> tuple[Any]:
         return (on_true if switch else on_false,)
 
 

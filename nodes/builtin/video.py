@@ -192,6 +192,30 @@ class CreateVideo(_VideoNode):
         return (video if codec == "none" else comfyui.encode_to_memory(video, codec),)
 
 
+class ConcatenateVideo(_VideoNode):
+    """Videos one after the other."""
+
+    DESCRIPTION = "Joins videos of one size and frame rate; their frames are loaded into memory."
+    RETURN_TYPES = ("VIDEO",)
+    FUNCTION = "join"
+    INPUT_IS_LIST = True
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        part = {"input": {"required": {"video": ("VIDEO", {})}}, "prefix": "video", "min": 1, "max": 100}
+        codec = {"default": "auto", "advanced": True, "multiselect": False, "options": ["auto", "h264", "av1"]}
+        return {
+            "required": {"videos": ("COMFY_AUTOGROW_V3", {"template": part}), "codec": ("COMBO", codec)},
+            "optional": {"complete_audio": ("AUDIO", {"advanced": True})},
+        }
+
+    def join(self, codec: Any = "auto", complete_audio: Any = None, **videos: Any) -> tuple[Any]:
+        parts = [video for number in range(100) for video in videos.get(f"videos.video{number}", [])]
+        with self.host.progress(len(parts), "video") as progress:
+            joined = comfyui.join_videos(parts, complete_audio[0] if complete_audio else None, progress)
+        return (comfyui.encode_to_memory(joined, codec[0]),)
+
+
 class GetVideoComponents(_VideoNode):
     """Load every frame of a video into memory."""
 
@@ -279,6 +303,7 @@ NODES: dict[str, tuple[type, str]] = {
     "LoadVideo": (LoadVideo, "Load Video"),
     "SaveVideo": (SaveVideo, "Save Video"),
     "CreateVideo": (CreateVideo, "Create Video"),
+    "ConcatenateVideo": (ConcatenateVideo, "Concatenate Video"),
     "GetVideoComponents": (GetVideoComponents, "Get Video Components"),
     "Video Slice": (VideoSlice, "Trim Video"),
     "VideoTrim": (VideoTrim, "Trim Video (Advanced)"),

@@ -8,8 +8,7 @@ from ..lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from .builtin.calculate import calculate
-    from .builtin.curves import sample_curve
-    from .builtin.glsl import apply_shader
+    from .builtin.glsl import apply_shader, sample_curve
     from .builtin.image_ops import (
         extract_channel_mask,
         invert_images,
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     )
     from .builtin.image_stitch import stitch_images
     from .builtin.load_save_image import save_image_advanced
-    from .builtin.masks import (
+    from .builtin.mask_ops import (
         as_planes,
         combine_masks,
         composite_images,
@@ -49,7 +48,7 @@ if TYPE_CHECKING:
         merge_audio,
     )
     from .builtin.preview_any import format_value
-    from .builtin.video import VideoComponents, VideoFromComponents, VideoFromFile, encode_to_memory
+    from .builtin.video import VideoComponents, VideoFromComponents, VideoFromFile, encode_to_memory, join_videos
     from .builtin.video_encode import save_numbered
     from .custom_nodes.environment_guard import guard_environment
     from .custom_nodes.pack_loader import load_node_pack

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from .execute.node_cache import CachedResult, NodeCache
     from .execute.node_call import ExecutionBlocker, NodeResults, current_call
     from .execute.plan import ExecutionPlan, find_runnable_outputs, make_plan
+    from .fold_loops import LOOP, link_iteration
     from .overrides import apply_override
     from .prompts import Prompt, find_outputs, find_reachable, format_label, is_link, list_outputs
     from .specs import InputSpec

@@ -14,8 +14,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
-from ..errors import NODE_BUG_HINT, Problem, Upscale8KError
+from ..errors import NODE_BUG_HINT, Problem, Upscale8KError, WorkflowError
 from .definitions import find_accepted_inputs, get_declared_inputs, get_hidden_inputs, is_output_class
+from .fold_loops import fold_loops
 from .prompts import (
     Prompt,
     find_cycles,
@@ -102,6 +103,11 @@ class _PromptChecker:
             if self.prompt[node_id]["class_type"] in self.catalog:
                 self._check_node(node_id)
         self._report_cycles({node_id: self.prompt[node_id] for node_id in needed})
+        if not self.problems:
+            try:
+                fold_loops(self.prompt)
+            except WorkflowError as error:
+                self.problems.append(Problem("loop_boundary", error.what, error.hint, error.node_id))
         return CheckResult(self.prompt, self.problems, self.notes)
 
     def _can_be_output(self, node: Mapping[str, Any]) -> bool:

@@ -4,6 +4,10 @@ DIR holds workflow files, for instance the folders ``templates`` and ``blueprint
 comfyui-workflow-templates-json and comfyui-subgraph-blueprints, unpacked. A blueprint has no ends: it gets an image or a video
 to read, and its results are shown. Files whose nodes are all here are run with small media, unless ``--check`` is given; their
 models are realesr-animevideov3. Prints one line per such file, and which missing class alone stops most other files.
+
+``--comfyui TREE`` runs the same prompts on a server of that ComfyUI and compares every image and frame that both write. Each
+line then ends with how many were compared and the largest difference of a file in levels of 255, mean and maximum: 0 but for
+shaders, whose sines and roots differ between drivers.
 """
 
 from __future__ import annotations
@@ -11,6 +15,8 @@ from __future__ import annotations
 import argparse
 import collections
 import json
+import re
+import shutil
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -25,18 +31,27 @@ load_pack()
 import av  # noqa: E402
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
+from safetensors.torch import save_file  # noqa: E402
 from upscale8k.nodes import DISPLAY_NAMES, get_node_classes  # noqa: E402
 from upscale8k.runtime.errors import Upscale8KError  # noqa: E402
 from upscale8k.runtime.graph.check import check_prompt  # noqa: E402
 from upscale8k.runtime.graph.convert.converter import convert_workflow  # noqa: E402
 from upscale8k.runtime.graph.definitions import describe_classes  # noqa: E402
-from upscale8k.runtime.graph.execute.events import NodeFailed  # noqa: E402
+from upscale8k.runtime.graph.execute.events import NodeFailed, NodeFinished  # noqa: E402
 from upscale8k.runtime.graph.execute.executor import execute_plan  # noqa: E402
 from upscale8k.runtime.graph.execute.plan import make_plan  # noqa: E402
 from upscale8k.runtime.host import LocalHost  # noqa: E402
+from upscale8k.runtime.models.load import load_model  # noqa: E402
+from upscale8k.runtime.models.locate import find_model  # noqa: E402
 from upscale8k.runtime.paths import PACK_ROOT  # noqa: E402
 
-MODEL = "realesr-animevideov3"
+sys.path.insert(0, str(Path(__file__).parent))
+from peer.server import ComfyUI  # noqa: E402
+from peer.server import NodeFailed as ServerFailed  # noqa: E402
+
+Outputs = list[dict[str, Any]]
+"""files as ``ui`` names them: filename, subfolder, type"""
+MODEL = "weights.safetensors"
 SOURCES = {"IMAGE": ("LoadImage", 0), "MASK": ("LoadImage", 1), "VIDEO": ("LoadVideo", 0)}
 SINKS = {"IMAGE": ("PreviewImage", "images"), "VIDEO": ("SaveVideo", "video")}
 MEDIA = {"LoadImage": ("image", "sample.png"), "LoadVideo": ("file", "sample.mp4")}
@@ -99,8 +114,10 @@ def use_own_files(prompt: dict[str, Any]) -> None:
             node["inputs"]["model_name"] = MODEL
 
 
-def run_file(ui: dict[str, Any], host: LocalHost, definitions: dict[str, Any], *, only_check: bool) -> str:
-    """Return why a workflow does not run; empty if it does."""
+def run_file(
+    ui: dict[str, Any], host: LocalHost, definitions: dict[str, Any], *, only_check: bool, server: ComfyUI | None = None
+) -> str:
+    """Return why a workflow does not run, empty if it does; with a server what was compared, which begins with ``:``."""
     classes = get_node_classes(host)
     conversion = convert_workflow(ui, definitions, seed=1)
     use_own_files(conversion.prompt)
@@ -109,13 +126,55 @@ def run_file(ui: dict[str, Any], host: LocalHost, definitions: dict[str, Any], *
         return str(problems[0])
     if only_check:
         return ""
+    written: dict[str, Outputs] = {}
     try:
         for event in execute_plan(make_plan(checked.prompt, classes), classes):
             if isinstance(event, NodeFailed):
                 return str(event.error)
+            if isinstance(event, NodeFinished):
+                written[event.node_id] = [file for files in event.ui.values() for file in files if "filename" in file]
     except Upscale8KError as error:
         return str(error)
-    return ""
+    return compare_with(server, conversion.prompt, written, host) if server else ""
+
+
+def compare_with(server: ComfyUI, prompt: dict[str, Any], written: dict[str, Outputs], host: LocalHost) -> str:
+    """Return how the files of a run here differ from those of the server."""
+    try:
+        entry = server.queue(prompt)
+    except ServerFailed as error:
+        return f": the server fails, {str(error).splitlines()[0][:160]}"
+    count, mean, largest = 0, 0.0, 0
+    for node_id, ours in written.items():
+        if not ours:
+            continue  # a shader, whose results the server shows on the node
+        theirs = [file for files in entry["outputs"].get(node_id, {}).values() for file in files if isinstance(file, dict)]
+        assert len(theirs) == len(ours), node_id
+        for one, other in zip(ours, theirs, strict=True):
+            mine = read_frames(host.folder(one["type"]) / one["subfolder"] / one["filename"])
+            its = read_frames(server.base / other["type"] / other["subfolder"] / other["filename"])
+            assert mine.shape == its.shape, (mine.shape, its.shape)
+            difference = np.abs(mine.astype(np.int16) - its)
+            count, mean, largest = count + len(mine), max(mean, float(difference.mean())), max(largest, int(difference.max()))
+    return f": {count} images and frames, mean {mean:.3f}, largest {largest}"
+
+
+def read_frames(path: Path) -> np.ndarray:
+    """Return (N, H, W, C) uint8."""
+    if path.suffix == ".mp4":
+        with av.open(str(path)) as container:
+            return np.stack([frame.to_ndarray(format="rgb24") for frame in container.decode(video=0)])
+    with Image.open(path) as image:
+        return np.asarray(image)[None]
+
+
+def prepare_folder(folder: Path) -> LocalHost:
+    """Return a host whose input folder and models folder hold small media and weights."""
+    for name in ("input", "models"):
+        (folder / name).mkdir(parents=True, exist_ok=True)
+    write_media(folder / "input")
+    save_file(load_model(find_model("realesr-animevideov3", [])).model.state_dict(), folder / "models" / MODEL)
+    return LocalHost(input_dir=folder / "input", output_dir=folder / "output", models_dirs=(folder / "models",))
 
 
 def list_files(folders: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -129,27 +188,52 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folders", nargs="+", type=Path)
     parser.add_argument("--check", action="store_true", help="convert and check only")
+    parser.add_argument("--comfyui", type=Path, metavar="TREE", help="compare with a server of this ComfyUI")
     options = parser.parse_args()
-    total, running, needed = 0, 0, collections.Counter[str]()
     with tempfile.TemporaryDirectory() as temp:
-        folder = Path(temp)
-        write_media(folder)
-        host = LocalHost(input_dir=folder, output_dir=folder / "output", models_dirs=(PACK_ROOT / "models",))
-        definitions = describe_classes(get_node_classes(host), DISPLAY_NAMES)
-        for path, ui in list_files(options.folders):
-            total += 1
-            try:
-                add_ends(ui)
-                missing = find_missing(ui, definitions)
-                if missing:
-                    needed.update(missing if len(missing) == 1 else [])
-                    continue
-                reason = run_file(ui, host, definitions, only_check=options.check)
-            except Upscale8KError as error:
-                reason = str(error)
-            running += not reason
-            print(f"{'runs' if not reason else 'stops'}  {path.name}{'' if not reason else f': {reason}'}", flush=True)
-    print(f"{running} of {total} files run.")
+        host = prepare_folder(Path(temp))
+        if options.comfyui is None:
+            return list_workflows(options.folders, host, only_check=options.check)
+        server = ComfyUI(options.comfyui.resolve(), Path(temp) / "server", pack=PACK_ROOT, pack_name="upscale8k")
+        copy_inputs(host, server)
+        try:
+            server.start()
+            return list_workflows(options.folders, host, server=server)
+        finally:
+            server.stop()
+
+
+def copy_inputs(host: LocalHost, server: ComfyUI) -> None:
+    """Give the server the media and weights of a host."""
+    shutil.copytree(host.folder("input"), server.input, dirs_exist_ok=True)
+    shutil.copytree(host.model_folders()[0], server.models / "upscale_models", dirs_exist_ok=True)
+
+
+def list_workflows(folders: list[Path], host: LocalHost, *, only_check: bool = False, server: ComfyUI | None = None) -> int:
+    """Print which files run. The same content in two folders counts once."""
+    names, running, needed, seen = set[str](), 0, collections.Counter[str](), set[str]()
+    definitions = describe_classes(get_node_classes(host), DISPLAY_NAMES)
+    for path, ui in list_files(folders):
+        content = json.dumps(ui, sort_keys=True)
+        if content in seen:
+            continue
+        seen.add(content)
+        try:
+            add_ends(ui)
+            if missing := find_missing(ui, definitions):
+                needed.update(missing if len(missing) == 1 else [])
+                continue
+            reason = run_file(ui, host, definitions, only_check=only_check, server=server)
+        except Upscale8KError as error:
+            reason = str(error)
+        if not reason or reason.startswith(":"):
+            running += 1
+            names.add(re.sub("[^a-z0-9]", "", path.stem.lower()))
+        print(
+            f"{'runs' if not reason or reason[0] == ':' else 'stops'}  {path.name}{reason and ': ' + reason.strip(': ')}",
+            flush=True,
+        )
+    print(f"{running} of {len(seen)} different files run; by name, {len(names)} workflows.")
     print("Files that lack one class only: " + ", ".join(f"{name} {count}" for name, count in needed.most_common(20)))
     return 0
 

@@ -6,7 +6,7 @@ and ``av1``.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from io import BytesIO
@@ -19,10 +19,12 @@ import psutil
 import torch
 from torch import Tensor
 
-from ...errors import MediaError, OutOfMemory, OutputError
+from ...errors import MediaError, OutOfMemory, OutputError, WorkflowError
+from ...progress import Progress
 from ...video import read_channel_layout
 from . import video_decode as reading
 from . import video_encode as writing
+from .mask_ops import resample_audio
 from .video_decode import TrimWindow, VideoSource
 from .video_encode import VideoEncoding, to_string
 from .video_transcode import CropRectangle, transcode
@@ -408,3 +410,39 @@ def _select_copy_muxer(container: Any, format_name: str) -> str:
 def _select_muxer(target: Path | BytesIO, format_name: str, encoding: VideoEncoding) -> str | None:
     """Return the muxer for an encoded video; None selects it by the file name."""
     return None if to_string(format_name) == "auto" and not isinstance(target, BytesIO) else encoding.muxer
+
+
+def join_videos(videos: Sequence[Any], audio: dict[str, Any] | None, progress: Progress) -> VideoFromComponents:
+    """Return the frames of all videos, one after the other, with ``audio`` or the sound of each and silence where it has none.
+
+    Raises ``WorkflowError`` when their sizes or frame rates differ.
+    """
+    parts: list[VideoComponents] = []
+    for video in videos:
+        parts.append(video.get_components())
+        progress.advance()
+    shapes = {(tuple(part.images.shape[1:]), part.frame_rate) for part in parts}
+    if len(shapes) != 1:
+        found = " and ".join(sorted(f"{shape[1]}x{shape[0]} at {float(rate):g} frames a second" for shape, rate in shapes))
+        raise WorkflowError(
+            f"These videos cannot be joined: {found or 'there are none'}.", "Resize them, or give them one rate."
+        )
+    joined = VideoComponents(torch.cat([part.images for part in parts]), parts[0].frame_rate, audio or _join_audio(parts))
+    color_space = videos[0].get_color_space() if hasattr(videos[0], "get_color_space") else "sRGB"
+    depth = max(video.get_bit_depth() for video in videos)
+    return VideoFromComponents(joined, depth, None if color_space == "auto" else color_space)
+
+
+def _join_audio(parts: Sequence[VideoComponents]) -> dict[str, Any] | None:
+    sounds = [part.audio for part in parts if part.audio is not None]
+    if not sounds:
+        return None
+    rate, channels = max(int(sound["sample_rate"]) for sound in sounds), max(sound["waveform"].shape[1] for sound in sounds)
+    waves: list[Tensor] = []
+    for part in parts:
+        wave = torch.zeros(1, channels, round(len(part.images) / part.frame_rate * rate))
+        if part.audio is not None:
+            sound = resample_audio(part.audio["waveform"], int(part.audio["sample_rate"]), rate)[..., : wave.shape[-1]]
+            wave[..., : sound.shape[-1]] = sound
+        waves.append(wave)
+    return {"waveform": torch.cat(waves, dim=-1), "sample_rate": rate}

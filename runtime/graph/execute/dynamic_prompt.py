@@ -16,8 +16,9 @@ _SMALL_TYPES = (str, int, float, bool, type(None))
 class DynamicPrompt:
     """The value of the hidden input ``DYNPROMPT``; the names of the ``get_`` methods are ComfyUI's."""
 
-    def __init__(self, original: Prompt) -> None:
+    def __init__(self, original: Prompt, folded: Prompt) -> None:
         self._original = original
+        self._folded = folded  # differs from the original where it has loops
         self._added_nodes: Prompt = {}
         self._parents: dict[str, str] = {}
         self._display_ids: dict[str, str] = {}
@@ -51,7 +52,9 @@ class DynamicPrompt:
         return self._original
 
     def get_node(self, node_id: str) -> dict[str, Any]:
-        return self._added_nodes[node_id] if node_id in self._added_nodes else self._original[node_id]
+        if node_id in self._added_nodes:
+            return self._added_nodes[node_id]
+        return self._folded[node_id] if node_id in self._folded else self._original[node_id]
 
     def has_node(self, node_id: str) -> bool:
         return node_id in self._added_nodes or node_id in self._original

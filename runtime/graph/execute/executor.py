@@ -81,7 +81,7 @@ class _PlanExecutor:
         self.catalog = catalog
         self.extra_pnginfo = extra_pnginfo
         self.cache = cache
-        self.prompt = DynamicPrompt(plan.prompt)
+        self.prompt = DynamicPrompt(plan.prompt, plan.folded)
         self.tasks = AsyncTasks()
         self.cached_results: dict[str, CachedResult | None] = {}
         self.cache_keys = CacheKeys(self.prompt, catalog, self._compute_version)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from ...errors import Problem, WorkflowError
+from ..fold_loops import fold_loops
 from ..prompts import (
     Prompt,
     find_cycles,
@@ -30,11 +31,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class ExecutionPlan:
-    """``order`` is that of a run that evaluates every input. Lazy inputs leave nodes out, but move none forward."""
+    """``order`` is that of a run that evaluates every input. Lazy inputs leave nodes out, but move none forward.
+
+    ``folded`` is the prompt without the bodies of its loops.
+    """
 
     prompt: Prompt
     order: tuple[str, ...]
     outputs: tuple[str, ...]
+    folded: Prompt
 
 
 def make_plan(prompt: Prompt, catalog: Mapping[str, type], outputs: Sequence[str] | None = None) -> ExecutionPlan:
@@ -44,8 +49,9 @@ def make_plan(prompt: Prompt, catalog: Mapping[str, type], outputs: Sequence[str
     """
     import networkx as nx  # takes 0.6 s, which `check` does without
 
-    output_ids = _select_outputs(prompt, catalog, outputs)
-    needed = _collect_needed(prompt, output_ids)
+    folded = fold_loops(prompt)
+    output_ids = _select_outputs(folded, catalog, outputs)
+    needed = _collect_needed(folded, output_ids)
     for node_id, node in needed.items():
         if node["class_type"] not in catalog:
             what = f"{format_label(prompt, node_id)} has a class that is not installed."
@@ -59,7 +65,7 @@ def make_plan(prompt: Prompt, catalog: Mapping[str, type], outputs: Sequence[str
         return distance[node_id], make_natural_key(node_id)
 
     order: Iterator[str] = nx.lexicographical_topological_sort(graph, key=get_sort_key)
-    return ExecutionPlan(prompt, tuple(order), tuple(output_ids))
+    return ExecutionPlan(prompt, tuple(order), tuple(output_ids), folded)
 
 
 def find_runnable_outputs(prompt: Prompt, catalog: Mapping[str, type], problems: Sequence[Problem]) -> list[str]:

@@ -19,7 +19,7 @@ import pytest
 import torch
 from upscale8k.nodes import get_node_classes
 from upscale8k.nodes.builtin.video import NODES
-from upscale8k.runtime.comfyui.builtin.video import VideoComponents, VideoFromComponents, VideoFromFile
+from upscale8k.runtime.comfyui.builtin.video import VideoComponents, VideoFromComponents, VideoFromFile, join_videos
 from upscale8k.runtime.errors import MediaError, OutOfMemory, OutputError, Upscale8KError, WorkflowError
 from upscale8k.runtime.graph.check import check_prompt
 from upscale8k.runtime.graph.convert.converter import convert_workflow
@@ -335,6 +335,7 @@ DECLARED = {
     "LoadVideo": (["file", "edit"], ["VIDEO"]),
     "SaveVideo": (["video", "filename_prefix", "format", "codec"], ["VIDEO"]),
     "CreateVideo": (["images", "fps", "audio", "bit_depth", "color_space", "codec"], ["VIDEO"]),
+    "ConcatenateVideo": (["videos", "codec", "complete_audio"], ["VIDEO"]),
     "GetVideoComponents": (["video"], ["IMAGE", "AUDIO", "FLOAT", "INT,COMBO", "COMBO"]),
     "Video Slice": (["video", "start_time", "duration", "strict_duration"], ["VIDEO"]),
     "VideoTrim": (["video", "trim", "strict_duration"], ["VIDEO"]),
@@ -630,3 +631,23 @@ def test_saved_nodes_of_every_version_are_read(host: LocalHost, values: list[Any
     converted = convert_workflow(ui | {"version": 0.4}, describe_classes(bound(host), TITLES))
     assert converted.problems == converted.notes == []
     assert sent.items() <= converted.prompt["1"]["inputs"].items()
+
+
+def test_videos_are_joined_with_their_sound_and_silence_where_there_is_none(host: LocalHost) -> None:
+    frames = torch.rand((4, 16, 24, 3), generator=torch.Generator().manual_seed(1))
+    sound = {"waveform": torch.rand(1, 1, 8000) * 0.5, "sample_rate": 16000}
+    first = VideoFromComponents(VideoComponents(frames, Fraction(8), sound))
+    second = VideoFromComponents(VideoComponents(frames.flip(0), Fraction(8)))
+    joined = join_videos([first, second, first], None, progress=SilentProgress())
+    parts = joined.get_components()
+    assert torch.equal(parts.images, torch.cat([frames, frames.flip(0), frames]))
+    assert parts.audio is not None
+    expected = torch.cat([sound["waveform"], torch.zeros(1, 1, 8000), sound["waveform"]], dim=-1)
+    assert torch.equal(parts.audio["waveform"], expected)
+    (saved,) = bound(host)["ConcatenateVideo"]().join(
+        ["auto"], None, **{"videos.video0": [first, second], "videos.video1": [first]}
+    )
+    assert len(saved.get_components().images) == 12
+    other = VideoFromComponents(VideoComponents(frames[:, :8], Fraction(8)))
+    with pytest.raises(WorkflowError, match="24x16 at 8 frames a second and 24x8"):
+        join_videos([first, other], None, progress=SilentProgress())

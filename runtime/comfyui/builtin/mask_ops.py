@@ -120,7 +120,7 @@ def merge_audio(first: Mapping[str, object], second: Mapping[str, object], metho
     for one, rate in zip((first, second), rates, strict=True):
         wave = one["waveform"]
         assert isinstance(wave, Tensor)
-        waves.append(_resample(wave, rate, max(rates)))
+        waves.append(resample_audio(wave, rate, max(rates)))
     wave, other = waves
     if wave.shape[-1] and other.shape[-1]:
         other = pad(other[..., : wave.shape[-1]], (0, max(0, wave.shape[-1] - other.shape[-1])))
@@ -129,7 +129,7 @@ def merge_audio(first: Mapping[str, object], second: Mapping[str, object], metho
     return {"waveform": wave, "sample_rate": max(rates)}
 
 
-def _resample(wave: Tensor, rate: int, new_rate: int) -> Tensor:
+def resample_audio(wave: Tensor, rate: int, new_rate: int) -> Tensor:
     """Return (..., samples) at another rate, by a windowed sinc of six zero crossings as torchaudio's default is."""
     if rate == new_rate:
         return wave
