@@ -8,6 +8,9 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 PIP := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint tests/constraints.txt
 
+# The tests of one module stay in one process, which has servers and browsers of its own; the slowest modules come first.
+PARALLEL := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
+
 .PHONY: demo test quick lint types format clean
 
 demo: $(VENV)/.run-ready
@@ -16,10 +19,10 @@ demo: $(VENV)/.run-ready
 test: $(VENV)/.test-ready
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/python tests/comfyui/obtain.py || echo "The tests against the real ComfyUI will be skipped."
 	$(BIN)/python tests/packs/obtain.py || echo "The tests of public packs that are not here will be skipped."
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 quick: $(VENV)/.test-ready
-	$(BIN)/python -m pytest -q -m 'not slow and not comfyui' --ignore=tests/comfyui --ignore=tests/bench
+	$(BIN)/python -m pytest -q $(PARALLEL) -m 'not slow and not comfyui' --ignore=tests/comfyui --ignore=tests/bench
 
 lint: $(VENV)/.test-ready
 	$(BIN)/ruff check .

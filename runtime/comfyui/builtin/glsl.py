@@ -5,7 +5,8 @@ import ctypes.util
 import math
 import re
 from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -181,6 +182,10 @@ def _check_status(get_status: Callable[..., Any], get_log: Callable[..., Any], n
 @contextmanager
 def _open_context() -> Generator[Any]:
     """Open an OpenGL ES 3 context of this thread without a surface for the block."""
+    # Mesa and Triton each hold an LLVM. If Triton's is loaded second, as torch does when a model first needs it, the process
+    # ends with a segmentation fault.
+    with suppress(ImportError):
+        import_module("triton")
     egl, gl = _load_library("EGL"), _load_library("GLESv2")
     for name in ("eglGetProcAddress", "eglCreateContext"):
         getattr(egl, name).restype = ctypes.c_void_p

@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -266,3 +268,22 @@ def test_the_shaders_of_comfyuis_blueprints_give_its_pixels(shade: Any, tmp_path
             # sin() of large numbers, with which grain is made, differs between drivers
             limit = 0.5 if "Grain" in name else 0.01
             assert (ours - theirs).abs().mean() < limit, name
+
+
+def test_triton_can_be_loaded_after_a_shader(root: Path) -> None:
+    pytest.importorskip("triton", reason="torch has no Triton on this platform")
+    code = """
+from runtime.bootstrap import load_pack
+load_pack()
+from contextlib import suppress
+from upscale8k.runtime.comfyui.builtin import glsl
+from upscale8k.runtime.errors import NodeError
+import torch
+with suppress(NodeError):  # where there is no EGL there is nothing to show
+    with glsl._open_context():
+        pass
+import torch._dynamo
+print("loaded")
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, timeout=600, check=False)
+    assert (done.returncode, done.stdout.split()[-1:]) == (0, ["loaded"]), done.stderr
