@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, ClassVar
 
 from ..runtime import comfyui, models, trt
-from ..runtime.models import AUTO_MODELS, choose_model, find_model, list_selector_names
+from ..runtime.models import AUTO_MODELS, choose_model, find_model, list_selector_names, split_chain
 from .declare import (
     LARGEST_TILE,
     Node,
@@ -17,19 +18,28 @@ from .declare import (
     text_input,
     wire_input,
 )
-from .validate import check, model_is_there
+from .validate import check, first_problem, model_is_there
 
 NO_MODEL = "none"
 MODEL_TOOLTIP = (
     "realesrgan-x4plus for photographs, realesrgan-x4plus-anime for drawings, realesr-animevideov3 for speed. auto looks at "
     "the connected image or video and chooses, x4plus when unsure; auto fast chooses a fast model. "
-    "`python -m runtime models` lists more models to pull."
+    "`python -m runtime models` lists more models to pull. A workflow file may also hold several names with commas, which run "
+    "one after another."
 )
 SECOND_TOOLTIP = (
     "A model of the same architecture whose weights are mixed in, for a look between both: realesr-general-wdn-x4v3 beside "
     "realesr-general-x4v3 denoises less. none (default) mixes nothing."
 )
 SECOND_WEIGHT_TOOLTIP = "Share of the second model, 0 to 1: 0 is the first alone, 1 the second alone."
+RESTORE_TOOLTIP = (
+    "A model that runs before this one, such as a 1x denoiser from another Upscale Model. Each tile runs through both, so "
+    "there is no image between them, and tiles stay exact. Where a target needs several passes, it runs in the first."
+)
+ENSEMBLE_TOOLTIP = (
+    "On: average the results of the image mirrored and turned in eight ways, which takes eight times as long and is slightly "
+    "closer to the truth (test-time augmentation). Off (default)."
+)
 PRECISION_TOOLTIP = "auto is fp16 where the model is safe in it, else fp32."
 TILE_TOOLTIP = "Largest tile of the engine in source pixels, without halo; Tiled Upscale then uses this tile."
 STATIC_TOOLTIP = "Build for exactly this tile size; can be slightly faster. Models with windows (SwinIR) always are."
@@ -70,34 +80,45 @@ class UpscaleModelNode(Node):
                 "video": wire_input("VIDEO", "What auto looks at: five frames of the video to upscale."),
                 "second_model": choice_input([NO_MODEL, *names[: -len(AUTO_MODELS)]], NO_MODEL, SECOND_TOOLTIP, advanced=True),
                 "second_weight": float_input(0.5, 0.0, 1.0, 0.05, SECOND_WEIGHT_TOOLTIP, advanced=True),
+                "restore_model": wire_input("UPSCALE_MODEL", RESTORE_TOOLTIP),
+                "ensemble": bool_input(False, ENSEMBLE_TOOLTIP, advanced=True),
             },
         }
 
     @classmethod
     def VALIDATE_INPUTS(cls, model: str, second_model: str = NO_MODEL) -> bool | str:
-        if second_model != NO_MODEL and (answer := model_is_there(cls.host, second_model)) is not True:
-            return answer
-        if model in AUTO_MODELS:
-            return check(lambda: choose_model("photograph", model, cls.host.model_folders()))
-        return model_is_there(cls.host, model)
+        names = [*split_chain(model, cls.host.model_folders()), *([] if second_model == NO_MODEL else [second_model])]
+        return first_problem(
+            check(partial(choose_model, "photograph", name, cls.host.model_folders()))
+            if name in AUTO_MODELS
+            else model_is_there(cls.host, name)
+            for name in names
+        )
 
     @classmethod
     def IS_CHANGED(cls, model: str, second_model: str = NO_MODEL, **_: Any) -> str:
-        if model in AUTO_MODELS:  # the chosen model depends on which are there
+        names = [*split_chain(model, cls.host.model_folders()), *([] if second_model == NO_MODEL else [second_model])]
+        if any(name in AUTO_MODELS for name in names):  # the chosen model depends on which are there
             return " ".join(list_selector_names(cls.host.model_folders()))
-        names = [model] if second_model == NO_MODEL else [model, second_model]
         paths = [find_model(name, cls.host.model_folders()).path for name in names]
         return " ".join(f"{path}:{path.stat().st_mtime_ns}" for path in paths)
 
     def run(
-        self, model: str, image: Any = None, video: Any = None, second_model: str = NO_MODEL, second_weight: float = 0.5
+        self,
+        model: str,
+        image: Any = None,
+        video: Any = None,
+        second_model: str = NO_MODEL,
+        second_weight: float = 0.5,
+        restore_model: Any = None,
+        ensemble: bool = False,
     ) -> tuple[Any]:
-        if model in AUTO_MODELS:
-            model = self._choose(model, image, video)
-        loaded = self._load(model)
+        names = split_chain(model, self.host.model_folders())
+        *first, last = [self._load(self._choose(name, image, video) if name in AUTO_MODELS else name) for name in names]
         if second_model != NO_MODEL:
-            loaded = models.interpolate_models(loaded, self._load(second_model), second_weight)
-        return (self.host.register_model(loaded),)
+            last = models.interpolate_models(last, self._load(second_model), second_weight)
+        before = [] if restore_model is None else [restore_model]
+        return (self.host.register_model(models.chain_models([*before, *first, last], ensemble=ensemble)),)
 
     def _load(self, name: str) -> Any:
         return models.load_model(find_model(name, self.host.model_folders()))

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..runtime.errors import Upscale8KError, WorkflowError
 from ..runtime.media import Size
 from ..runtime.metrics import parse_scores
-from ..runtime.models import find_model, resolve_model_names, split_names
+from ..runtime.models import find_model, find_model_file, resolve_model_names, split_names
 from ..runtime.report import parse_crop_specs
 from ..runtime.upscale import MIN_TILE, MODEL_SCALE, PRECISIONS, compute_final_size, list_backend_choices
 from .declare import LARGEST_TILE
@@ -49,6 +49,11 @@ def output_is_possible(host: Host, name: str | None) -> Answer:
 def model_is_there(host: Host, name: str) -> Answer:
     """Check that the weights of a model are in a models folder."""
     return check(lambda: find_model(name, host.model_folders()))
+
+
+def find_network(host: Host, name: str) -> str:
+    """Return the path of a file in a models folder, by its name or path in it; "" for no name. Raises ``ModelNotFound``."""
+    return str(find_model_file(name, host.model_folders())) if name else ""
 
 
 def models_are_known(host: Host, models: str | None) -> Answer:

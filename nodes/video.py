@@ -17,6 +17,7 @@ from .declare import (
     REFUSE,
     REPLACE,
     Node,
+    bool_input,
     choice_input,
     declare_upscale_inputs,
     float_input,
@@ -27,14 +28,14 @@ from .declare import (
     wire_input,
 )
 from .outputs import dump_workflow_text, expand_exact_stem, format_ui_files
-from .validate import check, file_is_there, output_is_possible, upscale_is_valid
+from .validate import check, file_is_there, find_network, first_problem, output_is_possible, upscale_is_valid
 
-DEINTERLACE = ["refuse", "bwdif", "keep"]
+DEINTERLACE = ["refuse", "bwdif", "keep", "bwdif double rate", "telecine"]
 GAPS = ["refuse", "keep time", "close up"]
 
 DEINTERLACE_TOOLTIP = (
-    "How to handle interlaced video: refuse stops with a message, bwdif makes full frames of the fields, keep leaves the lines "
-    "unchanged."
+    "How to handle interlaced video: refuse stops with a message, bwdif makes one full frame of two fields, bwdif double rate "
+    "one of each field, for smooth motion; telecine finds the 24 frames of a film in 30, keep leaves the lines unchanged."
 )
 CODEC_TOOLTIP = "; ".join(f"{codec}: {row.good_for}" for codec, row in ENCODERS.items()) + "."
 CRF_TOOLTIP = (
@@ -58,6 +59,14 @@ PREFIX_TOOLTIP = (
 STEADY_TOOLTIP = (
     "Against flicker, 0 (default) to 1: each frame is averaged with three before and three after it where nothing moves, "
     "before it is upscaled. Scene cuts are not crossed."
+)
+STEADY_NETWORK_TOOLTIP = (
+    "An .onnx file of vs_temporalfix in a models folder, such as temporalfix_s2_v1_op18_fp16.onnx, that steadies whole frames "
+    "instead of the average of still areas; steady is its share. Empty (default): the average. It needs onnxruntime."
+)
+SKIP_BORDERS_TOOLTIP = (
+    "On: black borders are found in five frames and not run through the model, which saves its time; what they hold is "
+    "enlarged plainly. Off (default)."
 )
 SEQUENCE_IN_TOOLTIP = "A folder of the input folder, or the pattern of the file names in it: shots/frame_%05d.png."
 GAPS_TOOLTIP = (
@@ -139,12 +148,18 @@ class TiledUpscaleVideo(Node):
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         inputs = declare_upscale_inputs("video", wire_input("VIDEO", "From Video In, or from ComfyUI's own Load Video."))
-        inputs["optional"]["steady"] = float_input(0.0, 0.0, 1.0, 0.05, STEADY_TOOLTIP)
+        inputs["optional"] |= {
+            "steady": float_input(0.0, 0.0, 1.0, 0.05, STEADY_TOOLTIP),
+            "steady_network": text_input("", STEADY_NETWORK_TOOLTIP, advanced=True),
+            "skip_borders": bool_input(False, SKIP_BORDERS_TOOLTIP, advanced=True),
+        }
         return inputs
 
     @classmethod
-    def VALIDATE_INPUTS(cls, target: str | None = None, tile: int | None = None) -> bool | str:
-        return upscale_is_valid(target, tile)
+    def VALIDATE_INPUTS(
+        cls, target: str | None = None, tile: int | None = None, steady_network: str | None = None
+    ) -> bool | str:
+        return first_problem([upscale_is_valid(target, tile), check(lambda: find_network(cls.host, steady_network or ""))])
 
     def run(
         self,
@@ -162,6 +177,8 @@ class TiledUpscaleVideo(Node):
         strength: float = 1.0,
         grain: float = 0.0,
         steady: float = 0.0,
+        steady_network: str = "",
+        skip_borders: bool = False,
     ) -> tuple[Any]:
         width, height = video.get_dimensions()
         upscale.check_result_fits((1, height, width, 3), upscale_model, target)
@@ -178,6 +195,8 @@ class TiledUpscaleVideo(Node):
             strength,
             grain,
             steady,
+            find_network(self.host, steady_network),
+            skip_borders,
         )
         upscale_settings = upscale.build_upscale_settings(requested, self.host.backend(), settings, upscale_model)
         return (

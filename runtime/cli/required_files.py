@@ -9,7 +9,7 @@ from ..errors import MediaError, ModelError
 from ..file_types import WEIGHT_SUFFIXES
 from ..graph import Prompt, get_declared_inputs, is_link
 from ..host import LocalHost
-from ..models import find_entry, find_model
+from ..models import find_entry, find_model, split_chain
 
 _UPLOAD_FLAGS = ("image_upload", "video_upload", "animated_image_upload", "audio_upload")
 
@@ -73,8 +73,9 @@ def _find_in_node(node_id: str, node: Mapping[str, Any], cls: type, finder: File
         value: object = node["inputs"].get(name)
         if is_link(value) or not isinstance(value, str) or not value:
             continue
-        if _is_model_loader(cls) and spec.choices is not None and is_model_name(value):
-            found.append(RequiredFile("model", node_id, name, value, finder.find_model(value)))
+        if _is_model_loader(cls) and spec.choices is not None:
+            names = filter(is_model_name, split_chain(value, finder.host.model_folders()))
+            found += [RequiredFile("model", node_id, name, each, finder.find_model(each)) for each in names]
         elif any(spec.options.get(flag) for flag in _UPLOAD_FLAGS):
             found.append(RequiredFile("file", node_id, name, value, finder.find_input(value)))
     return found

@@ -9,6 +9,7 @@ it is complete and has its confirmed hash (a warning says where none is confirme
 * ``extra_model_paths``  ComfyUI's YAML file with further folders                               light
 * ``spandrel_import``    spandrel, without the libraries that it would load unused
 * ``load``               a file as spandrel's descriptor, the value on the wire
+* ``chain``             several networks as one, and the average over an image mirrored and turned
 * ``upscale_model``      what the tiled engine must know about a descriptor
 * ``ncnn``               ncnn's two files as a state dict; ``conversion_cache`` stores it
 * ``onnx_export``        a loaded model as an ONNX file, checked against torch
@@ -29,6 +30,7 @@ from ..lazy_exports import lazy_exports
 if TYPE_CHECKING:
     from .auto_choice import AUTO_FAST_MODEL, AUTO_MODEL, AUTO_MODELS, ImageKind, ModelChoice, choose_model
     from .catalog import DENOISE_MODELS, CatalogEntry, find_entry, load_catalog
+    from .chain import ChainNetwork, chain_models, repeat_enlargers
     from .extra_model_paths import read_model_folders
     from .listing import ModelRow, list_models
     from .load import Descriptor, hash_weights, interpolate_models, load_model
@@ -36,9 +38,11 @@ if TYPE_CHECKING:
         FoundModel,
         find_dependency_weights,
         find_model,
+        find_model_file,
         list_catalog_models,
         list_selector_names,
         resolve_model_names,
+        split_chain,
         split_names,
     )
     from .network_copy import copy_without_host_state

@@ -31,14 +31,15 @@ Descriptor = ImageModelDescriptor[torch.nn.Module]
 StateDict = dict[str, torch.Tensor]
 _FileKey = tuple[Path, int, int]
 
-CACHED_MODELS = 2
-"""Models that stay loaded, so that a folder of images reads its weights once."""
+CACHED_MODELS = 4
+"""Models that stay loaded, so that a folder of images reads its weights once, those of a chain too."""
 KEYS_SHOWN = 5
 _MAX_TENSORS = 20_000
 _MAX_EXPANSION = 4
 """Bytes of tensors for each of the file: 2 for ncnn's half floats; many views of one number have thousands."""
 
-_PROVENANCE = "upscale8k_provenance"
+PROVENANCE = "upscale8k_provenance"
+"""Attribute of a descriptor that says which file it was read from."""
 # spandrel's own registry is shared with ComfyUI, which changes it; a copy gives the same answer everywhere.
 _REGISTRY = MAIN_REGISTRY.copy()
 
@@ -75,7 +76,7 @@ def load_model(found: FoundModel) -> Descriptor:
 
 def get_provenance(descriptor: object) -> Provenance | None:
     """Return the file that ``load_model`` read a descriptor from; None if another loader read it."""
-    found = getattr(descriptor, _PROVENANCE, None)
+    found = getattr(descriptor, PROVENANCE, None)
     return found if isinstance(found, Provenance) else None
 
 
@@ -84,7 +85,7 @@ def hash_weights(descriptor: Descriptor) -> str:
     known = get_provenance(descriptor)
     if known:
         return known.sha256
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(b"ensemble" if getattr(descriptor.model, "ensemble", False) else b"")
     for name, tensor in sorted(descriptor.model.state_dict().items()):
         digest.update(name.encode())
         digest.update(tensor.detach().float().cpu().numpy().tobytes())
@@ -109,7 +110,7 @@ def interpolate_models(first: Descriptor, second: Descriptor, weight: float) -> 
     for name, tensor in mixed.model.state_dict().items():
         if tensor.is_floating_point():
             tensor.copy_((1 - weight) * tensor + weight * others[name].to(tensor))
-    setattr(mixed, _PROVENANCE, _mix_provenance(get_provenance(first), get_provenance(second), weight))
+    setattr(mixed, PROVENANCE, _mix_provenance(get_provenance(first), get_provenance(second), weight))
     return mixed
 
 
@@ -142,7 +143,7 @@ def _load_uncached(found: FoundModel) -> Descriptor:
         raise _make_damaged_error(found.path, f"cannot be read ({error.strerror})") from error
     provenance = Provenance(found.path, found.source, digest, found.entry)
     descriptor = load_from_state_dict(read_state_dict(found.path, provenance), found.path)
-    setattr(descriptor, _PROVENANCE, provenance)
+    setattr(descriptor, PROVENANCE, provenance)
     return descriptor
 
 

@@ -57,6 +57,16 @@ def find_model(name: str, folders: Sequence[Path]) -> FoundModel:
     raise _make_not_found_error(name, entry, folders)
 
 
+def find_model_file(name: str, folders: Sequence[Path]) -> Path:
+    """Return the file ``name`` in one of ``folders``, whatever its suffix. Raises ``ModelNotFound``."""
+    relative_name = _normalize_relative_path(name)
+    paths = [folder / relative_name for folder in folders] if relative_name else []
+    if (path := next(filter(Path.is_file, paths), None)) is None:
+        searched = ", ".join(map(str, folders)) or "no folder"
+        raise ModelNotFound(f"There is no file {name!r} in: {searched}.", "Put it into one of these folders.", model=name)
+    return path
+
+
 def list_available_models(folders: Sequence[Path]) -> list[FoundModel]:
     """Return every available model: catalog ids first, then all files by their path inside their folder.
 
@@ -175,6 +185,12 @@ def split_names(text: str) -> list[str]:
     """Split a list of names with commas or line breaks between them; each name is returned once."""
     parts = text.replace("\n", ",").split(",")
     return list(dict.fromkeys(part.strip() for part in parts if part.strip()))
+
+
+def split_chain(text: str, folders: Sequence[Path]) -> list[str]:
+    """Return the models that run one after another, of ``1x-model,4x-model``; a file may have a comma in its name."""
+    is_list = "," in text and text not in list_selector_names(folders)
+    return [name for part in text.split(",") if (name := part.strip())] if is_list else [text]
 
 
 def resolve_model_names(models: str, folders: Sequence[Path]) -> list[str]:

@@ -63,7 +63,13 @@ except (TypeError, ImportError, AttributeError):  # a later spandrel that uses m
     for _name in [name for name in sys.modules if name.partition(".")[0] == "spandrel"]:
         del sys.modules[_name]
 
-from spandrel import MAIN_REGISTRY, ImageModelDescriptor, UnsupportedModelError, canonicalize_state_dict  # noqa: E402
+from spandrel import (  # noqa: E402
+    MAIN_REGISTRY,
+    ImageModelDescriptor,
+    SizeRequirements,
+    UnsupportedModelError,
+    canonicalize_state_dict,
+)
 from spandrel.architectures.Compact import Compact  # noqa: E402
 from spandrel.architectures.ESRGAN import ESRGAN  # noqa: E402
 from spandrel.architectures.SwinIR import SwinIR  # noqa: E402
@@ -73,6 +79,7 @@ __all__ = [
     "MAIN_REGISTRY",
     "Compact",
     "ImageModelDescriptor",
+    "SizeRequirements",
     "SwinIR",
     "UnsupportedModelError",
     "canonicalize_state_dict",

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from .catalog import CatalogEntry
+from .chain import ChainNetwork, combine_periods
 from .load import Descriptor, get_provenance
 from .locate import Provenance
 from .spandrel_import import ImageModelDescriptor
@@ -58,12 +59,16 @@ class UpscaleModel:
     bfloat16_safe: bool
     architecture: str
     provenance: Provenance | None
+    inner_scale: int = 1
+    """Enlargement before the last stage of a chain, whose tiles are larger by it."""
 
     @classmethod
     def from_descriptor(cls, descriptor: Descriptor) -> UpscaleModel:
         """Derive the properties of any spandrel image model. Raises ``TypeError`` for another type of value."""
         if not isinstance(descriptor, ImageModelDescriptor):  # pyright: ignore[reportUnnecessaryIsInstance]
             raise TypeError(f"an upscale model must be spandrel's ImageModelDescriptor, not {type(descriptor).__name__}")
+        if isinstance(descriptor.model, ChainNetwork):
+            return _combine_stages(descriptor, descriptor.model)
         window, radius = _compute_window(descriptor), _compute_receptive_radius(descriptor)
         exact = None if radius is None else _round_up(radius, window)
         halo = _round_up(_choose_default_halo(descriptor, exact), window)
@@ -84,6 +89,34 @@ class UpscaleModel:
             architecture=descriptor.architecture.id,
             provenance=provenance,
         )
+
+
+def _combine_stages(descriptor: Descriptor, network: ChainNetwork) -> UpscaleModel:
+    """Return the properties of a chain: the context of each stage counts in the source's pixels, rounded up."""
+    scales = list(network.iterate_scales())
+    stages = [UpscaleModel.from_descriptor(stage) for stage in network.stages]
+    window = combine_periods([stage.window for stage in stages], scales)
+
+    def total(halos: Sequence[int]) -> int:
+        return _round_up(sum(-(-halo // before) for halo, before in zip(halos, scales, strict=True)), window)
+
+    exact = [stage.exact_halo for stage in stages if stage.exact_halo is not None]
+    return UpscaleModel(
+        descriptor=descriptor,
+        scale=descriptor.scale,
+        input_channels=3,
+        output_channels=3,
+        minimum=descriptor.size_requirements.minimum,
+        multiple=descriptor.size_requirements.multiple_of,
+        window=window,
+        halo=total([stage.halo for stage in stages]),
+        exact_halo=total(exact) if len(exact) == len(stages) else None,
+        half_safe=all(stage.half_safe for stage in stages),
+        bfloat16_safe=all(stage.bfloat16_safe for stage in stages),
+        architecture=descriptor.architecture.id,
+        provenance=get_provenance(descriptor),
+        inner_scale=scales[-1],
+    )
 
 
 def _find_matching_entry(

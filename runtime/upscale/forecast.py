@@ -23,8 +23,8 @@ from ..errors import Upscale8KError
 from ..media import Size
 from ..models import Descriptor, UpscaleModel
 from ..paths import get_cache_folder
-from .resolved_settings import ResolvedSettings, TiledUpscaleSettings, open_resolved_backend, resolve_settings
-from .target_size import ScalePlan, plan_scale
+from .resolved_settings import ResolvedSettings, TiledUpscaleSettings, open_resolved_backend, plan_model, resolve_settings
+from .target_size import ScalePlan
 from .tiles import plan_tiles
 
 _TILE, _GPU_TILE = 64, 256
@@ -56,9 +56,8 @@ class Forecast:
 def forecast_upscale(
     descriptor: Descriptor, settings: TiledUpscaleSettings, size: Size, images: int = 1, *, measures_short_work: bool = False
 ) -> Forecast:
-    """Return what an upscale with these settings will be. Raises what ``plan_scale`` and ``resolve_settings`` raise."""
-    model = UpscaleModel.from_descriptor(descriptor)
-    plan = plan_scale(size, model.scale, settings.target)
+    """Return what an upscale with these settings will be. Raises what ``plan_model`` and ``resolve_settings`` raise."""
+    model, plan = plan_model(descriptor, size, settings.target)
     resolved = resolve_settings(model, settings, None, size)
     sizes = [size * model.scale**done for done in range(plan.passes)]
     pixels = images * sum(tile.padded.size.pixel_count for each in sizes for tile in plan_tiles(each, resolved.tiling))

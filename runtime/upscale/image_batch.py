@@ -4,13 +4,12 @@ import torch
 
 from ..errors import WorkflowError
 from ..media import Size
-from ..models import Descriptor, UpscaleModel
+from ..models import Descriptor
 from ..progress import OpenProgress, PreviewProgress
 from .color_fix import ColorFixResult, average_results
 from .finishing.finish_frame import finish_frame
 from .memory import FreeMemory
-from .resolved_settings import ResolvedSettings, TiledUpscaleSettings, open_resolved_backend, resolve_settings
-from .target_size import plan_scale
+from .resolved_settings import ResolvedSettings, TiledUpscaleSettings, open_resolved_backend, plan_model, resolve_settings
 from .tile_loop import total_pixels, upscale_image
 
 
@@ -26,16 +25,16 @@ def upscale_batch(
 
     C is 1 to 4 (grey, grey and alpha, RGB, RGBA). ``resolved`` is what ``resolve_settings`` returned for this model and these
     settings, for callers with several batches; otherwise it is called, with ``free_memory``. Raises ``WorkflowError`` for
-    another C, and what ``plan_scale``, ``resolve_settings``, ``open_backend`` and ``upscale_image`` raise.
+    another C, and what ``plan_model``, ``resolve_settings``, ``open_backend`` and ``upscale_image`` raise.
     """
-    model = UpscaleModel.from_descriptor(descriptor)
     count, height, width, channels = images.shape
     if channels not in (1, 2, 3, 4):
         raise WorkflowError(
             f"The image has {channels} channels.", "Connect an image with 1 to 4 channels: grey, grey with alpha, RGB or RGBA."
         )
     size = Size(width, height)
-    plan, finish = plan_scale(size, model.scale, settings.target), settings.finish
+    model, plan = plan_model(descriptor, size, settings.target)
+    finish = settings.finish
     resolved = resolved or resolve_settings(model, settings, free_memory, size)
     out = torch.zeros((count, plan.final_size.height, plan.final_size.width, channels), dtype=torch.float32)
     with (

@@ -10,7 +10,7 @@ import torch
 from ..errors import WorkflowError
 from ..hardware import UpscaleSettings, choose_cost_tolerance, compute_useful_memory, default_footprint, get_reserved_gpu_memory
 from ..media import Size
-from ..models import UpscaleModel
+from ..models import Descriptor, UpscaleModel, repeat_enlargers
 from ..trt import EngineInfo, get_engine, read_engine_info
 from .autotune.select import select_backend
 from .backends import open_backend
@@ -19,7 +19,7 @@ from .color_fix import ColorFix
 from .device import resolve_device, resolve_precision
 from .finishing.finish_frame import Finish
 from .memory import FreeMemory, get_tile_memory, reuse_freed_memory, skip_trim
-from .target_size import plan_scale
+from .target_size import ScalePlan, plan_scale
 from .tile_size import AUTO_HALO, AUTO_TILE, TileBudget, choose_tiling
 from .tiles import MIN_TILE, Tiling
 
@@ -41,6 +41,10 @@ class TiledUpscaleSettings:
     grain: float = 0.0
     steady: float = 0.0
     """Of videos: the weight of still neighbour frames, 0..1."""
+    steady_network: str = ""
+    """Path of the network that steadies instead of the average of still areas; empty for none."""
+    skip_borders: bool = False
+    """Of videos: enlarge black borders plainly, and run the model on what they enclose."""
 
     @property
     def finish(self) -> Finish:
@@ -56,6 +60,19 @@ class ResolvedSettings:
     backend: str
     precision: ResolvedPrecision
     tiling: Tiling
+
+
+def plan_model(descriptor: Descriptor, size: Size, target: str) -> tuple[UpscaleModel, ScalePlan]:
+    """Return what upscales an image of ``size``, and its passes; a chain that restores does so once, in a single pass.
+
+    Raises what ``UpscaleModel.from_descriptor`` and ``plan_scale`` raise.
+    """
+    model = UpscaleModel.from_descriptor(descriptor)
+    plan = plan_scale(size, model.scale, target)
+    if (repeated := repeat_enlargers(descriptor, plan.passes)) is not descriptor:
+        model = UpscaleModel.from_descriptor(repeated)
+        plan = plan_scale(size, model.scale, target)
+    return model, plan
 
 
 def resolve_settings(
@@ -143,6 +160,7 @@ def resolve_tiling(
     on_gpu = device.type != "cpu"
     # In bf16 the largest layers stay fp32, so only fp16 halves the memory.
     footprint = default_footprint(model.architecture, model.scale, backend=backend, half=precision == "fp16", on_gpu=on_gpu)
+    footprint = replace(footprint, bytes_per_pixel=footprint.bytes_per_pixel * model.inner_scale**2)
     cost_tolerance = choose_cost_tolerance(model.architecture, on_gpu=on_gpu, bf16=precision == "bf16")
     tile = settings.tile
     if tile == AUTO_TILE and backend == "tensorrt" and (info := find_engine_info(model)):

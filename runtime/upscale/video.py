@@ -13,6 +13,7 @@ from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 from typing import cast
 
 import numpy as np
@@ -22,6 +23,7 @@ from ..media import Frame, Region, Samples, VideoStream
 from ..models import Descriptor, UpscaleModel, hash_weights
 from ..progress import ForwardedProgress, Progress
 from .backends.base import AUTO, REFERENCE_BACKEND, DeviceBackend, get_backend_spec
+from .finishing.borders import crop_stream, find_borders, put_back_borders, scale_region
 from .frame_result import HostResult, choose_frame_batch, group_new_frames
 from .memory import FreeMemory
 from .on_device.device_tile_loop import DeviceResult, estimate_result_memory
@@ -31,11 +33,13 @@ from .resolved_settings import (
     find_engine_info,
     list_auto_alternatives,
     open_resolved_backend,
+    plan_model,
     resolve_settings,
     resolve_tiling,
 )
-from .target_size import ScalePlan, plan_scale
+from .target_size import MODEL_SCALE, ScalePlan
 from .temporal.steady import steady_video
+from .temporal.steady_network import SteadyNetwork
 from .tile_loop import total_pixels
 
 DEVICE_TYPES = {"cuda"}
@@ -78,11 +82,13 @@ def upscale_video(
 
     Nothing is computed until the result is opened. ``progress`` gets messages and many calls of ``check_cancelled`` a frame; it
     is not advanced. Its variants are what ``auto`` was elsewhere or earlier, with which a video may have begun. Raises what
-    ``plan_scale``, ``UpscaleModel.from_descriptor`` and ``resolve_settings`` raise.
+    ``plan_model`` and ``resolve_settings`` raise.
     """
-    stream = steady_video(stream, settings.steady)
-    model = UpscaleModel.from_descriptor(descriptor)
-    plan = plan_scale(stream.info.size, model.scale, settings.target)
+    if settings.skip_borders:
+        return _upscale_inside_borders(stream, descriptor, replace(settings, skip_borders=False), progress, free_memory)
+    network = SteadyNetwork(Path(settings.steady_network)) if settings.steady_network and settings.steady else None
+    stream = steady_video(stream, settings.steady, network)
+    model, plan = plan_model(descriptor, stream.info.size, settings.target)
     resolved = resolve_settings(model, settings, free_memory, stream.info.size)
 
     def describe(chosen: ResolvedSettings) -> str:
@@ -97,6 +103,25 @@ def upscale_video(
 
     others = list_auto_alternatives(model, settings, resolved)
     return replace(make_stream(resolved), variants={describe(other): partial(make_stream, other) for other in others})
+
+
+def _upscale_inside_borders(
+    stream: VideoStream,
+    descriptor: Descriptor,
+    settings: TiledUpscaleSettings,
+    progress: Progress,
+    free_memory: FreeMemory | None,
+) -> VideoStream:
+    region = find_borders(stream)
+    if region is None:
+        progress.message("No black borders were found; whole frames are upscaled.")
+        return upscale_video(stream, descriptor, settings, progress, free_memory)
+    size = stream.info.size
+    progress.message(f"Black borders: {region.size} of {size} is upscaled by the model, what is around it plainly.")
+    final = plan_model(descriptor, size, settings.target)[1].final_size
+    target = settings.target if settings.target == MODEL_SCALE else str(scale_region(region, size, final).size)
+    inner = upscale_video(crop_stream(stream, region), descriptor, replace(settings, target=target), progress, free_memory)
+    return put_back_borders(inner, stream, region, final)
 
 
 def _generate_frames(

@@ -88,3 +88,23 @@ def test_a_missing_twin_names_the_download(twins: Place) -> None:
     answer = twins("upscale", "input/a.png", "-o", "output/b.png", *OPTIONS, "--denoise", "0.5")
     assert answer.code == 2
     assert f"models pull {WEAK}" in answer.err
+
+
+def test_models_with_commas_run_one_after_another(twins: Place) -> None:
+    torch.manual_seed(5)
+    save_file(Compact(num_feat=4, num_conv=2, upscale=1).state_dict(), Path("models", "1x-clean.safetensors"))
+    chained = upscale(twins, "chain", "-m", f"1x-clean,{STRONG}")
+    upscale(twins, "clean", "-m", "1x-clean", "--to", "model scale")
+    assert not np.array_equal(chained, upscale(twins, "plain", "-m", STRONG))
+    twins.image("b.png", pixels_of("output/clean.png"))
+    assert twins("upscale", "input/b.png", "-o", "output/b.png", *OPTIONS, "-m", STRONG).code == 0
+    # One image between them is rounded to 8 bits, the chain is not.
+    assert np.abs(pixels_of("output/b.png").astype(int) - chained).max() <= 3
+    assert not np.array_equal(upscale(twins, "denoised", "-m", f"1x-clean,{STRONG}", "--denoise", "0.5"), chained)
+    assert not np.array_equal(upscale(twins, "tta", "-m", f"1x-clean,{STRONG}", "--tta"), chained)
+
+
+def test_a_missing_model_of_a_chain_is_named(twins: Place) -> None:
+    answer = twins("upscale", "input/a.png", "-o", "output/b.png", *OPTIONS, "-m", f"1x-absent,{STRONG}")
+    assert answer.code == 2
+    assert "No weights for the model '1x-absent' were found" in answer.err

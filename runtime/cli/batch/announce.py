@@ -49,12 +49,13 @@ def _forecast(
     job: UpscaleJob, model: str, inputs: dict[str, Any], host: LocalHost, *, measures_short_work: bool = False
 ) -> Forecast:
     from ...comfyui import read_source_size
-    from ...models import load_model
+    from ...models import chain_models, load_model, split_chain
     from ...upscale import TiledUpscaleSettings, build_upscale_settings, forecast_upscale
 
     names = ("target", "tile", "halo", "batch", "precision", "backend")
     requested = TiledUpscaleSettings(device=host.device(), **{name: inputs[name] for name in names if name in inputs})
     settings = build_upscale_settings(requested, host.backend(), None, None)
     size, images = read_source_size(job.source, max_pixels=host.get_max_input_pixels())
-    descriptor = load_model(find_model(model, host.model_folders()))
+    folders = host.model_folders()
+    descriptor = chain_models([load_model(find_model(name, folders)) for name in split_chain(model, folders)])
     return forecast_upscale(descriptor, settings, size, images, measures_short_work=measures_short_work)

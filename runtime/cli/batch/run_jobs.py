@@ -21,7 +21,7 @@ from ...errors import (
     WorkflowRejected,
 )
 from ...host import MAX_PIXELS
-from ...models import AUTO_MODEL, AUTO_MODELS, DENOISE_MODELS, ImageKind, choose_model, find_model
+from ...models import AUTO_MODEL, AUTO_MODELS, DENOISE_MODELS, ImageKind, choose_model, find_model, split_chain
 from ..display import BatchSummary, Display, estimate_remaining_seconds
 from ..load_workflow import load_workflow
 from ..manage_models import pull_missing_model
@@ -138,16 +138,16 @@ class _JobRunner:
         return files
 
     def _choose_model(self, job: UpscaleJob) -> tuple[str, ImageKind | None]:
-        """Return the name of the model; if it is ``auto``, also what the source looks like, on which it depends."""
-        model, folders = job.options.model, self.options.run_options.resolve_model_folders()
-        if job.options.second_model:
-            model = DENOISE_MODELS[0]
-            if self.options.download:
-                pull_missing_model(job.options.second_model, folders, self.display)
+        """Return the name of the model, or those of a chain; if the last is ``auto``, also what the source looks like."""
+        folders = self.options.run_options.resolve_model_folders()
+        *first, model = split_chain(job.options.model, folders)
+        model = DENOISE_MODELS[0] if job.options.second_model else model
+        if self.options.download:
+            for name in (*first, model, job.options.second_model or model):
+                if name not in AUTO_MODELS:
+                    pull_missing_model(name, folders, self.display)
         if model not in AUTO_MODELS:
-            if self.options.download:
-                pull_missing_model(model, folders, self.display)
-            return model, None
+            return ",".join([*first, model]), None
         from ...comfyui import classify_file
 
         path = job.source if job.source.is_file() else find_first_image(job.source)
@@ -156,14 +156,13 @@ class _JobRunner:
             pull_missing_model("realesrgan-x4plus", folders, self.display)
         choice = choose_model(kind, model, folders, is_animation=job.workflow != "image_any.json")
         self.display.show_status(choice.reason)
-        return choice.name, kind
+        return ",".join([*first, choice.name]), kind
 
     def _compute_key(self, job: UpscaleJob, model: str, settings: Sequence[str]) -> str:
         options = self.options.run_options
         folders = options.resolve_model_folders()
-        weights = _hash_weights(model, folders)
-        if job.options.second_model:
-            weights += _hash_weights(job.options.second_model, folders)
+        names = [*split_chain(model, folders), *filter(None, [job.options.second_model])]
+        weights = "".join(_hash_weights(name, folders) for name in names)
         try:
             return compute_job_key(
                 job.source, [job.workflow, *settings, options.device, options.backend, str(options.engine), weights]

@@ -38,7 +38,8 @@ class JobOptions:
     strength: float | None = None
     grain: float | None = None
     steady: float | None = None
-    """Of videos and image sequences only."""
+    skip_borders: bool = False
+    """This and ``steady``: of videos and image sequences only."""
 
     def __post_init__(self) -> None:
         """Raise ``WorkflowError`` for a share outside 0..1, or a model that has no denoise strength."""
@@ -46,7 +47,7 @@ class JobOptions:
             value: float | None = getattr(self, name)
             if value is not None and not 0 <= value <= 1:
                 raise WorkflowError(f"{name} is {value:g}.", "Use a number from 0 to 1.")
-        if self.denoise is not None and self.model not in ("", AUTO_MODEL, DENOISE_MODELS[0]):
+        if self.denoise is not None and self.model.rpartition(",")[2].strip() not in ("", AUTO_MODEL, DENOISE_MODELS[0]):
             raise WorkflowError(
                 f"The model {self.model} has no denoise strength.",
                 f"Leave out -m, or mix two models: --set UpscaleModel.second_model=NAME. denoise is for {DENOISE_MODELS[0]}.",
@@ -58,9 +59,15 @@ class JobOptions:
 
     def format_settings(self, upscale_node: str, model: str) -> list[str]:
         """Return everything as assignments; ``model`` is what ``self.model`` stands for."""
-        values = {"target": self.to, "batch": self.batch, "tile": self.tile, "strength": self.strength, "grain": self.grain}
+        values: dict[str, object] = {
+            "target": self.to,
+            "batch": self.batch,
+            "tile": self.tile,
+            "strength": self.strength,
+            "grain": self.grain,
+        }
         if upscale_node == "TiledUpscaleVideo":
-            values["steady"] = self.steady
+            values |= {"steady": self.steady, "skip_borders": True if self.skip_borders else None}
         given = (f"{upscale_node}.{name}={value}" for name, value in values.items() if value is not None)
         settings = [f"UpscaleModel.model={model}", *given]
         if self.denoise is not None:

@@ -35,7 +35,13 @@ def upscale(
     ] = "8k",
     model: Annotated[
         str,
-        typer.Option("-m", "--model", help="Catalog id or file name; auto looks at each source: photograph, drawing or text."),
+        typer.Option(
+            "-m",
+            "--model",
+            metavar="MODEL[,MODEL...]",
+            help="Catalog id or file name; auto looks at each source: photograph, drawing or text. Several with commas run one "
+            "after another, such as a 1x denoiser first.",
+        ),
     ] = AUTO_MODEL,
     fast: Annotated[bool, typer.Option("--fast", help="With -m auto, choose a fast model instead of the best one.")] = False,
     batch: Annotated[int, typer.Option("-b", "--batch", min=0, help="Tiles per run of the model; 0 is automatic.")] = 0,
@@ -84,6 +90,13 @@ def upscale(
         float | None,
         typer.Option("--steady", metavar="0..1", help="Of videos: average still areas over seven frames, against flicker."),
     ] = None,
+    skip_borders: Annotated[
+        bool, typer.Option("--skip-borders", help="Of videos: enlarge black borders plainly, which saves the model's time.")
+    ] = False,
+    tta: Annotated[
+        bool,
+        typer.Option("--tta", help="Average the image mirrored and turned in eight ways: slightly better, 8 times as long."),
+    ] = False,
     more: options.SetValues = None,
     models_dir: options.ModelsDir = None,
     extra_model_paths: options.ExtraPaths = None,
@@ -124,7 +137,8 @@ def upscale(
     if fast and denoise is not None:
         raise WorkflowError("--fast chooses a model, and --denoise has one.", "Leave one of them out.")
     chosen = AUTO_FAST_MODEL if fast else model
-    job_options = JobOptions(to, chosen, batch, tile, tuple(more or ()), denoise, strength, grain, steady)
+    settings = (*(("UpscaleModel.ensemble=true",) if tta else ()), *(more or ()))
+    job_options = JobOptions(to, chosen, batch, tile, settings, denoise, strength, grain, steady, skip_borders)
     if bool(sources) == bool(jobs_file):
         raise WorkflowError("upscale needs either inputs or --jobs.", "Name images, videos, folders or globs, or a job file.")
     if jobs_file is not None:

@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ...models import ANY_SIZE, Descriptor, UpscaleModel, copy_without_host_state
+from ...models import ANY_SIZE, ChainNetwork, Descriptor, UpscaleModel, copy_without_host_state
 from ..device import DTYPES, resolve_precision
 from ..memory import release_memory, translate_out_of_memory
 from ..torch_optim.cuda_graph import CudaGraphRunner, NetworkCall, NetworkOutput
@@ -43,20 +43,30 @@ class TorchBackend:
         self._input_dtype = dtype
         self._finite: torch.Tensor | None = None
         self._net = self._copy_to_device(torch.float32)
-        if self._device.type == "cpu":
-            self._input_dtype = optimize_for_cpu(self._net.model, dtype)
-        elif dtype is torch.bfloat16:
-            self._input_dtype = convert_to_bfloat16(self._net.model)
-        elif dtype is torch.float16:
-            add_before_shuffle(self._net.model)
-            self._input_dtype = convert_to_float16(self._net.model)
+        network = self._net.model
+        stages = list(network.networks) if isinstance(network, ChainNetwork) else [network]
+        if dtype is not torch.float32 or self._device.type == "cpu":
+            input_dtypes = [self._convert(stage, dtype) for stage in stages]
+            self._input_dtype = input_dtypes[0]
+            if isinstance(network, ChainNetwork):
+                network.input_dtypes = input_dtypes
         self._progress_hook = ProgressHook(self._net.model) if self._device.type == "cpu" else None
         self._run_network: NetworkCall = self._forward
         self._graph_runner: CudaGraphRunner | None = None
         if self._device.type == "cuda" and self._model.architecture in ANY_SIZE:
             self._run_network = self._graph_runner = CudaGraphRunner(self._forward, self._device, self.warnings)
         if dtype is torch.float16:  # bf16 has the range of fp32
-            self._net.model.register_forward_hook(self._record_finiteness)
+            for stage in stages:
+                stage.register_forward_hook(self._record_finiteness)
+
+    def _convert(self, network: torch.nn.Module, dtype: torch.dtype) -> torch.dtype:
+        """Convert a network, or a stage of one, in place, and return its input dtype."""
+        if self._device.type == "cpu":
+            return optimize_for_cpu(network, dtype)
+        if dtype is torch.bfloat16:
+            return convert_to_bfloat16(network)
+        add_before_shuffle(network)
+        return convert_to_float16(network)
 
     def run(self, batch: NDArray[np.float32], on_progress: OnProgress = no_progress) -> NDArray[np.float32]:
         with (
@@ -100,6 +110,7 @@ class TorchBackend:
 
     def _forward(self, tiles: torch.Tensor) -> NetworkOutput:
         """The result, and in fp16 whether the network's own output was finite, both on the device."""
+        self._finite = None
         return self._net(tiles), self._finite
 
     def _record_finiteness(self, net: torch.nn.Module, inputs: object, output: torch.Tensor | tuple[torch.Tensor, ...]) -> None:
@@ -109,7 +120,8 @@ class TorchBackend:
         all of its terms are.
         """
         result = output if isinstance(output, torch.Tensor) else output[0]
-        self._finite = torch.isfinite(result.sum(dtype=torch.float32))
+        finite = torch.isfinite(result.sum(dtype=torch.float32))
+        self._finite = finite if self._finite is None else self._finite & finite
 
     def _rerun_in_fp32(self, tiles: torch.Tensor) -> torch.Tensor:
         """The same tiles in fp32; after ``_MAX_OVERFLOWS`` of them everything is, because each is otherwise computed twice."""

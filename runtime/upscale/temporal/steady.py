@@ -13,9 +13,11 @@ from dataclasses import dataclass, replace
 import cv2
 import numpy as np
 
+from ...errors import UnsupportedModel
 from ...images import to_floats, to_integers
 from ...media import Floats, Frame, VideoStream
 from ...metrics import low_pass
+from .steady_network import SteadyNetwork
 
 REACH = 3
 """Frames before and after the one in the middle: seven independent frames have 1 / sqrt(7) = 38 % of the noise of one."""
@@ -42,19 +44,27 @@ class _WindowFrame:
     thumbnail: Floats
 
 
-def steady_video(stream: VideoStream, strength: float) -> VideoStream:
-    """Return ``stream`` with steadier frames, uint16. ``strength`` 0..1 is the weight of a still neighbour; 0 is ``stream``."""
+def steady_video(stream: VideoStream, strength: float, network: SteadyNetwork | None = None) -> VideoStream:
+    """Return ``stream`` with steadier frames, uint16. ``strength`` 0..1 is the weight of a still neighbour; 0 is ``stream``.
+
+    With a ``network`` it is the share of the network in the result. Raises ``UnsupportedModel`` for one of more frames.
+    """
     if not strength:
         return stream
+    if network and network.frame_count > 2 * REACH + 1:
+        raise UnsupportedModel(f"{network.path} takes {network.frame_count} frames.", "Use a network of seven frames.")
 
     def open_at(first: int = 0) -> Iterator[Frame]:
         lead = min(first, REACH)
         with stream.frames(first - lead if lead else first) as frames:
-            for index, frame in enumerate(_steady_frames(frames, strength)):
+            for index, frame in enumerate(_steady_frames(frames, strength, network)):
                 if index >= lead:
                     yield frame
 
-    info = replace(stream.info, identity=f"{stream.info.identity} | steady {float(strength)!r} of {REACH}")
+    info = replace(
+        stream.info,
+        identity=f"{stream.info.identity} | steady {float(strength)!r} of {REACH}{f' by {network.sha256}' if network else ''}",
+    )
     return VideoStream(info, open_at, open_at)
 
 
@@ -77,20 +87,20 @@ def make_thumbnail(luma: Floats) -> Floats:
     return np.asarray(cv2.resize(luma, _CUT_THUMBNAIL, interpolation=cv2.INTER_AREA), np.float32)
 
 
-def _steady_frames(frames: Iterable[Frame], strength: float) -> Iterator[Frame]:
+def _steady_frames(frames: Iterable[Frame], strength: float, network: SteadyNetwork | None) -> Iterator[Frame]:
     window: deque[_WindowFrame] = deque()
     middle = 0
     for frame in frames:
         window.append(_measure(frame))
         if len(window) - middle <= REACH:
             continue
-        yield _average(window, middle, strength)
+        yield _steady(window, middle, strength, network)
         middle += 1
         if middle > REACH:
             window.popleft()
             middle -= 1
     for index in range(middle, len(window)):
-        yield _average(window, index, strength)
+        yield _steady(window, index, strength, network)
 
 
 def _measure(frame: Frame) -> _WindowFrame:
@@ -99,31 +109,43 @@ def _measure(frame: Frame) -> _WindowFrame:
     return _WindowFrame(frame, pixels, luma, low_pass(luma[:, :, None], _SIGMA)[:, :, 0], make_thumbnail(luma))
 
 
-def _average(window: deque[_WindowFrame], middle: int, strength: float) -> Frame:
+def _steady(window: deque[_WindowFrame], middle: int, strength: float, network: SteadyNetwork | None) -> Frame:
     own = window[middle]
+    before, after = (_list_neighbours(window, middle, step) for step in (-1, 1))
+    if network is None:
+        pixels = _average(own, [*before, *after], strength)
+    else:  # where a scene begins or ends, its last frame stands for those beyond
+        reach = network.frame_count // 2
+        sides = [
+            [one.pixels for one in [own, *side, *[(side or [own])[-1]] * reach][1 : reach + 1]] for side in (before, after)
+        ]
+        found = network.run([*reversed(sides[0]), own.pixels, *sides[1]])
+        pixels = found * np.float32(strength) + own.pixels * np.float32(1 - strength)
+    frame = own.frame
+    return Frame(to_integers(pixels, 16), frame.pts, frame.duration, frame.time_base)
+
+
+def _average(own: _WindowFrame, neighbours: Iterable[_WindowFrame], strength: float) -> Floats:
     total, weights = own.pixels.copy(), np.ones((*own.luma.shape, 1), np.float32)
-    for neighbour in _list_neighbours(window, middle):
+    for neighbour in neighbours:
         weight = (_weigh(neighbour.areas - own.areas, _AREA_LIMITS) * _weigh(neighbour.luma - own.luma, _PIXEL_LIMITS))[
             ..., None
         ]
         weight *= np.float32(strength)
         total += neighbour.pixels * weight
         weights += weight
-    total /= weights
-    frame = own.frame
-    return Frame(to_integers(total, 16), frame.pts, frame.duration, frame.time_base)
+    return np.divide(total, weights, out=total)
 
 
-def _list_neighbours(window: deque[_WindowFrame], middle: int) -> list[_WindowFrame]:
-    """Return the frames around the one in the middle, nearest first, up to the next scene cut on each side."""
+def _list_neighbours(window: deque[_WindowFrame], middle: int, step: int) -> list[_WindowFrame]:
+    """Return the frames after (``step`` 1) or before (-1) the one in the middle, nearest first, up to the next scene cut."""
     found: list[_WindowFrame] = []
-    for step in (-1, 1):
-        index = middle + step
-        while 0 <= index < len(window) and abs(index - middle) <= REACH:
-            if is_scene_cut(window[index - step].thumbnail, window[index].thumbnail):
-                break
-            found.append(window[index])
-            index += step
+    index = middle + step
+    while 0 <= index < len(window) and abs(index - middle) <= REACH:
+        if is_scene_cut(window[index - step].thumbnail, window[index].thumbnail):
+            break
+        found.append(window[index])
+        index += step
     return found
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
+from typing import Literal
 
 import av
 from av.container import InputContainer
@@ -14,11 +15,13 @@ from av.filter import Graph
 from av.packet import Packet
 from av.video.stream import VideoStream
 
+from ...errors import MediaError
 from ...hardware import count_usable_cores
 from .container import can_have_discontinuities, demux_packets, open_container, select_video_stream
 from .probe import ProbedVideo
 from .timestamps import DecodeIssues, DiscontinuityCorrector, is_clock_continuous
 
+DeinterlaceMode = Literal["refuse", "bwdif", "keep", "bwdif double rate", "telecine"]
 _MAX_THREADS = 8
 """Every decoding thread holds a frame; more than eight gain little and cost 50 MB each at 8K."""
 _MAX_CONSECUTIVE_ERRORS = 1000
@@ -99,25 +102,53 @@ def _demux_past_errors(container: InputContainer, stream: VideoStream, issues: D
             consecutive_errors += 1
 
 
-def deinterlace_frames(frames: Iterable[av.VideoFrame]) -> Iterator[av.VideoFrame]:
-    """Yield one frame for each input frame, at its time. Frames that are not marked as interlaced pass unchanged."""
+def deinterlace_frames(frames: Iterable[av.VideoFrame], mode: DeinterlaceMode, frame_rate: Fraction) -> Iterator[av.VideoFrame]:
+    """Yield full frames of interlaced ones, on a clock of their own; frames that are not marked as interlaced stay as they are.
+
+    ``bwdif`` gives one frame for each, ``bwdif double rate`` one for each field, and ``telecine`` the four of a film for every
+    five, where it joins the fields that belong together and drops the repeated frame. ``keep`` and ``refuse`` change nothing.
+    Raises ``MediaError`` for a pixel format that FFmpeg's filters do not take without loss.
+    """
     graph: Graph | None = None
+    filters = _FILTERS.get(mode)
+    if filters is None:
+        yield from frames
+        return
+    pixel_format = ""
     for frame in frames:
         if graph is None:
-            graph = _build_graph(frame)
+            graph, pixel_format = _build_graph(frame, filters, frame_rate), frame.format.name
         graph.vpush(frame)
-        yield from _pull_ready_frames(graph)
+        yield from _require_format(_pull_ready_frames(graph), pixel_format)
     if graph is not None:
         graph.vpush(None)
-        yield from _pull_ready_frames(graph)
+        yield from _require_format(_pull_ready_frames(graph), pixel_format)
 
 
-def _build_graph(frame: av.VideoFrame) -> Graph:
+_BWDIF = ("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
+_FILTERS: dict[str, tuple[tuple[str, str], ...]] = {
+    "bwdif": (_BWDIF,),
+    "bwdif double rate": (("bwdif", "mode=send_field:parity=auto:deint=interlaced"),),
+    "telecine": (("fieldmatch", "order=auto:combmatch=full"), _BWDIF, ("decimate", "cycle=5")),
+}
+
+
+def _require_format(frames: Iterable[av.VideoFrame], pixel_format: str) -> Iterator[av.VideoFrame]:
+    for frame in frames:
+        if frame.format.name != pixel_format:
+            what = f"Inverse telecine would convert its pixels from {pixel_format} to {frame.format.name}."
+            raise MediaError(what, "Set deinterlace to bwdif, or convert the video to 8 bits in 4:2:0 first.")
+        yield frame
+
+
+def _build_graph(frame: av.VideoFrame, filters: Iterable[tuple[str, str]], frame_rate: Fraction) -> Graph:
     graph = Graph()
-    source = graph.add_buffer(width=frame.width, height=frame.height, format=frame.format, time_base=frame.time_base)
-    bwdif = graph.add("bwdif", "mode=send_frame:parity=auto:deint=interlaced")
-    source.link_to(bwdif)
-    bwdif.link_to(graph.add("buffersink"))
+    size = f"video_size={frame.width}x{frame.height}:pix_fmt={frame.format.name}:pixel_aspect=1/1"
+    last = graph.add("buffer", f"{size}:time_base={frame.time_base}:frame_rate={frame_rate}")
+    for name, options in (*filters, ("buffersink", "")):
+        step = graph.add(name, options) if options else graph.add(name)
+        last.link_to(step)
+        last = step
     graph.configure()
     return graph
 

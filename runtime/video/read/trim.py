@@ -35,6 +35,11 @@ class TrimRange:
         """Ticks to subtract from every time."""
         return self.zero_pts if self.first_pts is None else self.first_pts
 
+    def change_clock(self, ticks: int) -> TrimRange:
+        """Return the range on a clock with ``ticks`` ticks for each of this one."""
+        first, end = (None if pts is None else pts * ticks for pts in (self.first_pts, self.end_pts))
+        return replace(self, first_pts=first, end_pts=end, zero_pts=self.zero_pts * ticks)
+
     def skip(self, count: int) -> TrimRange:
         """Return the range from its frame number ``count`` on, for frames that begin there."""
         left = None if self.frame_cap is None else max(0, self.frame_cap - count)

@@ -1,21 +1,21 @@
 """Open a video as a recipe for its frames."""
 
+import math
 from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
-from typing import Literal
 
 import av
 from av.error import FFmpegError
 
 from ...errors import MediaError, WorkflowError
-from ...media import PREFETCH_BYTES, Frame, Samples, Size, VideoStream, prefetch_items
+from ...media import PREFETCH_BYTES, Frame, Samples, Size, VideoInfo, VideoStream, prefetch_items
 from ...progress import OnMessage
 from ..color.yuv_to_rgb import YuvToRgb
-from .frame_decoder import decode_frames, deinterlace_frames
+from .frame_decoder import DeinterlaceMode, decode_frames, deinterlace_frames
 from .frame_position import FramePosition, PositionUnknown, find_frame
 from .probe import ProbedVideo, is_interlaced, probe, resolve_frame_color
 from .timestamps import DecodeIssues, TimedFrame, fix_timestamps
@@ -26,7 +26,11 @@ _SAME_CURVE = {"bt709", "smpte170m", "bt2020-10", "bt2020-12"}
 """Transfer functions of one formula (ITU-T H.273, table 3)."""
 _EARLY_END_SECONDS = Fraction(1, 2)
 """By how much a video may end before its header says: sound is often a little longer."""
-DeinterlaceMode = Literal["refuse", "bwdif", "keep"]
+_RATE_CHANGES: dict[DeinterlaceMode, tuple[Fraction, int]] = {
+    "bwdif double rate": (Fraction(2), 2),
+    "telecine": (Fraction(4, 5), 4),
+}
+"""Frames for each frame of the source, and ticks of their clock for each of its: frames in between have no whole one."""
 
 
 def open_video(
@@ -52,8 +56,9 @@ def open_video(
     the source's clock, so that it applies to audio and subtitle packets too. With ``start=0`` nothing is subtracted, not even
     the offset with which MPEG-TS begins.
 
-    Interlaced videos are refused; ``bwdif`` makes a full frame of each pair of fields, and ``keep`` leaves the lines as they
-    are. Packets that do not decode are skipped and counted; ``on_message`` reports them after the last frame.
+    Interlaced videos are refused; ``bwdif`` makes a full frame of each pair of fields, ``bwdif double rate`` one of each field,
+    ``telecine`` finds the 24 frames of a film in 30, and ``keep`` leaves the lines as they are. Packets that do not decode are
+    skipped and counted; ``on_message`` reports them after the last frame.
 
     Raises ``MediaError`` as ``probe`` does, and while reading, with the frame's number and time, when the size or pixel format
     changes or the file cannot be read further. Raises ``WorkflowError`` for times and counts that select no frame.
@@ -68,8 +73,9 @@ def open_video(
             path=path,
         )
     _report_dropped_features(probed, on_message)
-    info = trimmed_info(probed, trim_range)
-    info = replace(info, identity=f"{info.identity} | interlaced {'bwdif' if deinterlace == 'bwdif' else 'as is'}")
+    info = _describe_output(probed, trim_range, deinterlace)
+    mode = "as is" if deinterlace in ("keep", "refuse") else deinterlace
+    info = replace(info, identity=f"{info.identity} | interlaced {mode}")
 
     def open_at(first_frame: int = 0) -> Iterator[Frame]:
         read_frames = partial(_read_frames, probed, trim_range, deinterlace, first_frame)
@@ -82,6 +88,32 @@ def open_video(
                     on_message(item)
 
     return VideoStream(info, open_at, open_at)
+
+
+def _describe_output(probed: ProbedVideo, trim_range: TrimRange, deinterlace: DeinterlaceMode) -> VideoInfo:
+    """Return the properties of the frames that ``deinterlace`` makes; ``frame_cap`` counts these."""
+    if deinterlace not in _RATE_CHANGES:
+        return trimmed_info(probed, trim_range)
+    rate, cap = _RATE_CHANGES[deinterlace][0], trim_range.frame_cap
+    info = _change_rate(
+        trimmed_info(probed, replace(trim_range, frame_cap=None if cap is None else math.ceil(cap / rate))), deinterlace
+    )
+    return info if cap is None or info.frame_count is None else replace(info, frame_count=min(info.frame_count, cap))
+
+
+def _change_rate(info: VideoInfo, deinterlace: DeinterlaceMode) -> VideoInfo:
+    """Return ``info`` with the rate, the count and the clock of the frames that ``deinterlace`` makes."""
+    if deinterlace not in _RATE_CHANGES:
+        return info
+    rate, ticks = _RATE_CHANGES[deinterlace]
+    count = None if info.frame_count is None else round(info.frame_count * rate)
+    return replace(
+        info,
+        frame_rate=info.frame_rate * rate,
+        time_base=info.time_base / ticks,
+        frame_count=count,
+        frame_count_source="unknown" if count is None else "duration",
+    )
 
 
 def _check_start_before_end(probed: ProbedVideo, start: Fraction, trim_range: TrimRange) -> None:
@@ -118,9 +150,9 @@ def _read_frames(
     """Yield the selected frames from ``first_frame`` on, then a message for every issue.
 
     Of the frames before it only those since the last key frame are decoded, or all of them where the file's times do not tell
-    its position; none is converted.
+    its position; none is converted. All are where the rate changes: which frame is dropped depends on those before it.
     """
-    if first_frame:
+    if first_frame and deinterlace not in _RATE_CHANGES:
         try:
             jump = find_frame(probed, trim_range, first_frame)
             yield from _read_frames_from(probed, trim_range, deinterlace, first_frame, jump)
@@ -140,17 +172,21 @@ def _read_frames_from(
     first_pts = jump.pts_before if jump else trim_range.first_pts
     try:
         with closing(decode_frames(probed, first_pts, issues)) as frames:
-            full_frames = deinterlace_frames(frames) if deinterlace == "bwdif" else frames
+            full_frames = deinterlace_frames(frames, deinterlace, probed.info.frame_rate)
+            if deinterlace in _RATE_CHANGES:
+                full_frames = deinterlace_frames(_set_times(frames, probed), deinterlace, probed.info.frame_rate)
+                probed = replace(probed, info=_change_rate(probed.info, deinterlace), uses_decode_times=False)
             timed_frames = _assign_timestamps(probed, full_frames, issues)
             if jump:
                 timed_frames = jump.check(timed_frames, trim_range, issues)
-            selection = trim_range.skip(first_frame) if jump else trim_range
+            clocked = trim_range.change_clock(_RATE_CHANGES.get(deinterlace, (1, 1))[1])
+            selection = trim_range.skip(first_frame) if jump else clocked
             for timed_frame in trim(position.track_frames(timed_frames, issues), selection):
                 count += 1
                 if count <= first_frame:
                     continue
                 pixels = probed.orientation.apply(convert(timed_frame.av_frame))
-                yield Frame(pixels, timed_frame.pts - trim_range.pts_shift, timed_frame.duration, probed.info.time_base)
+                yield Frame(pixels, timed_frame.pts - clocked.pts_shift, timed_frame.duration, probed.info.time_base)
     except FFmpegError as error:
         raise position.make_read_error(error) from error
     if not count:
@@ -160,6 +196,13 @@ def _read_frames_from(
     if trim_range.end_pts is None and trim_range.frame_cap is None and (early := position.describe_early_end()):
         yield early
     yield from issues.format_messages(probed.path.name)
+
+
+def _set_times(frames: Iterable[av.VideoFrame], probed: ProbedVideo) -> Iterator[av.VideoFrame]:
+    """Yield the frames with the times that count, from which a filter makes those of new frames."""
+    for frame in frames:
+        frame.pts = frame.dts if probed.uses_decode_times else frame.pts
+        yield frame
 
 
 def _assign_timestamps(probed: ProbedVideo, frames: Iterable[av.VideoFrame], issues: DecodeIssues) -> Iterator[TimedFrame]:

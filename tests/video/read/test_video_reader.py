@@ -4,6 +4,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
@@ -376,6 +377,63 @@ def test_interlaced_videos_are_refused_unless_a_mode_is_chosen(tmp_path: Path) -
     assert max(measure_combing(frame.pixels) for frame in whole[1:-1]) < 0.5 * min(
         measure_combing(frame.pixels) for frame in kept[1:-1]
     )
+
+
+def render(*filters: tuple[str, str]) -> list[av.VideoFrame]:
+    """The frames of a chain of FFmpeg's filters, the first of which is a source."""
+    graph = av.filter.Graph()
+    steps = [graph.add(name, options) for name, options in (*filters, ("format", "pix_fmts=yuv420p"))]
+    steps.append(graph.add("buffersink"))
+    for step, following in pairwise(steps):
+        step.link_to(following)
+    graph.configure()
+    frames: list[av.VideoFrame] = []
+    with suppress(av.error.EOFError):
+        while True:
+            frames.append(graph.vpull())
+    return frames
+
+
+FILM = ("testsrc2", "size=96x64:rate=24000/1001:duration=1.3")
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.avi"])
+def test_inverse_telecine_finds_the_frames_of_the_film(tmp_path: Path, name: str) -> None:
+    frames, film = render(FILM, ("telecine", "pattern=23")), render(FILM)
+    rate, rebuilt = Fraction(30000, 1001), tmp_path / "film.mkv"
+    video = write(tmp_path / name, frames, codec="ffv1", rate=rate)
+    wanted = list(open_video(write(rebuilt, film, codec="ffv1", rate=Fraction(24000, 1001))).open())
+    stream = open_video(video, deinterlace="telecine")
+    found = list(stream.open())
+    assert stream.info.frame_rate == Fraction(24000, 1001)
+    assert len(found) == len(wanted) == 32
+    assert [one.pixels.tobytes() for one in found] == [one.pixels.tobytes() for one in wanted]
+    assert [float(one.seconds) for one in found] == pytest.approx([float(one.seconds) for one in wanted], abs=2e-3)
+    with stream.frames(13) as later:  # where a killed run goes on
+        assert [(one.pts, one.pixels.tobytes()) for one in later] == [(one.pts, one.pixels.tobytes()) for one in found[13:]]
+
+
+@pytest.mark.parametrize("name", ["a.mkv", "a.avi"])
+def test_double_rate_makes_a_frame_of_each_field(tmp_path: Path, name: str) -> None:
+    video = write(tmp_path / name, make_interlaced(8), codec="mpeg2video", options={"flags": "+ildct+ilme", "b": "4M"})
+    single, stream = list(open_video(video, deinterlace="bwdif").open()), open_video(video, deinterlace="bwdif double rate")
+    double = list(stream.open())
+    assert (stream.info.frame_rate, len(double)) == (2 * open_video(video, deinterlace="bwdif").info.frame_rate, 16)
+    step = 1 / float(stream.info.frame_rate)
+    assert np.diff([float(one.seconds) for one in double]) == pytest.approx([step] * 15, abs=2e-3)
+    assert all(np.array_equal(one.pixels, other.pixels) for one, other in zip(double[::2], single, strict=True))
+    assert all(not np.array_equal(one.pixels, other.pixels) for one, other in zip(double[1::2], single, strict=True))
+    with stream.frames(5) as later:
+        assert [(one.pts, one.pixels.tobytes()) for one in later] == [(one.pts, one.pixels.tobytes()) for one in double[5:]]
+    part = open_video(video, deinterlace="bwdif double rate", frame_cap=5)
+    assert (len(list(part.open())), part.info.frame_count) == (5, 5)
+
+
+def test_inverse_telecine_refuses_what_it_would_round(tmp_path: Path) -> None:
+    deep = [frame.reformat(format="yuv420p10le") for frame in render(FILM, ("telecine", ""))]
+    video = write(tmp_path / "a.mkv", deep, codec="ffv1")
+    with pytest.raises(MediaError, match="from yuv420p10le to yuv420p"):
+        next(open_video(video, deinterlace="telecine").open())
 
 
 def test_interlaced_frames_far_into_a_video_are_counted_and_reported(tmp_path: Path) -> None:
