@@ -24,8 +24,7 @@ NO_MODEL = "none"
 MODEL_TOOLTIP = (
     "realesrgan-x4plus for photographs, realesrgan-x4plus-anime for drawings, realesr-animevideov3 for speed. auto looks at "
     "the connected image or video and chooses, x4plus when unsure; auto fast chooses a fast model. "
-    "`python -m runtime models` lists more models to pull. A workflow file may also hold several names with commas, which run "
-    "one after another."
+    "`python -m runtime models` lists more models to pull."
 )
 SECOND_TOOLTIP = (
     "A model of the same architecture whose weights are mixed in, for a look between both: realesr-general-wdn-x4v3 beside "

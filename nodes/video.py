@@ -35,7 +35,7 @@ GAPS = ["refuse", "keep time", "close up"]
 
 DEINTERLACE_TOOLTIP = (
     "How to handle interlaced video: refuse stops with a message, bwdif makes one full frame of two fields, bwdif double rate "
-    "one of each field, for smooth motion; telecine finds the 24 frames of a film in 30, keep leaves the lines unchanged."
+    "one of each field, for smooth motion; telecine finds the 24 frames of a movie in 30, keep leaves the lines unchanged."
 )
 CODEC_TOOLTIP = "; ".join(f"{codec}: {row.good_for}" for codec, row in ENCODERS.items()) + "."
 CRF_TOOLTIP = (

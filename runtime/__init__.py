@@ -3,7 +3,7 @@
 The entry points are ``__init__.py`` of the pack (ComfyUI) and ``__main__.py`` (command line). ``tests/test_architecture.py``
 lists which package may import which, and which load without torch, numpy and av::
 
-    cli -> nodes -> bench -> report, comfyui -> upscale, video -> trt, metrics -> images, models, hardware -> media
+    cli -> nodes -> bench -> tune, report, comfyui -> upscale, video -> trt, metrics -> images, models, hardware -> media
 
 Root modules, which every package may import:
 
@@ -32,6 +32,7 @@ Packages:
 * ``comfyui``       ComfyUI's types, its built-in nodes, and custom nodes of other authors.
 * ``metrics``       color drift, difference maps, artifacts, scores.
 * ``report``        models compared on crops: sheet, page, text.
+* ``tune``          what is wrong with an image or a video, and the settings against it.
 * ``bench``         benchmarks, and the peers they compare with.
 * ``cli``           the command line; ``entry`` is ``python -m upscale8k``.
 """

@@ -45,7 +45,7 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
     | {BACKEND_TABLE},
     "runtime/trt": ROOT_MODULES | {"runtime/hardware", "runtime/models", "runtime/atomic_write"},
     "runtime/upscale": BASE
-    | {f"runtime/{name}" for name in ("trt", "hardware", "images", "metrics", "models", "atomic_write")},
+    | {f"runtime/{name}" for name in ("trt", "hardware", "images", "metrics", "models", "atomic_write", "checksum")},
     "runtime/video": BASE | {f"runtime/{name}" for name in ("atomic_write", "checksum", "file_lock", "hardware", "progress")},
     "runtime/bench": BASE
     | {
@@ -53,10 +53,13 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
         for name in ("atomic_write", "comfyui", "hardware", "host", "images", "metrics", "models", "report", "upscale", "video")
     },
     "runtime/report": BASE | {"runtime/images", "runtime/metrics", "runtime/atomic_write", "runtime/video"},
+    "runtime/tune": BASE | {f"runtime/{name}" for name in ("images", "metrics", "models", "upscale", "video")},
     "runtime/cli": ROOT_MODULES
     | {
         f"runtime/{name}"
         for name in [
+            "tune",
+            "images",
             "graph",
             "host",
             "atomic_write",

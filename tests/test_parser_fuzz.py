@@ -23,7 +23,7 @@ from upscale8k.runtime.images import metadata
 from upscale8k.runtime.images.formats import gif, jxl, png, tiff, webp
 from upscale8k.runtime.images.image_file import ImageFormatError
 from upscale8k.runtime.images.read import read_image_file
-from upscale8k.runtime.models.ncnn import read_ncnn
+from upscale8k.runtime.models.ncnn_files.ncnn import read_ncnn
 from upscale8k.runtime.video.read.container_boxes import read_announced_length
 from upscale8k.runtime.video.sequence.write import SequenceSettings, find_unfinished_sequence, write_sequence
 from upscale8k.runtime.video.write.journal import SegmentFolder

@@ -11,7 +11,7 @@ it is complete and has its confirmed hash (a warning says where none is confirme
 * ``load``               a file as spandrel's descriptor, the value on the wire
 * ``chain``             several networks as one, and the average over an image mirrored and turned
 * ``upscale_model``      what the tiled engine must know about a descriptor
-* ``ncnn``               ncnn's two files as a state dict; ``conversion_cache`` stores it
+* ``ncnn_files/``        ncnn's two files as a state dict; ``conversion_cache`` stores it
 * ``onnx_export``        a loaded model as an ONNX file, checked against torch
 * ``random_weights``     random weights in the official layouts, to test speed, tiling and loaders
 * ``verify``             check the files that are present; import files that the user downloaded

@@ -21,9 +21,9 @@ from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariable
 
 from ..checksum import compute_sha256
 from ..errors import ModelDamaged, ModelNotFound, UnsupportedModel, WorkflowError
-from .conversion_cache import load_or_convert
 from .locate import FoundModel, Provenance
-from .ncnn import read_ncnn
+from .ncnn_files.conversion_cache import load_or_convert
+from .ncnn_files.ncnn import read_ncnn
 from .network_copy import copy_without_host_state
 from .spandrel_import import MAIN_REGISTRY, ImageModelDescriptor, UnsupportedModelError, canonicalize_state_dict
 

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
     )
     from .backends.torch import TorchBackend
     from .device import resolve_device, resolve_precision
+    from .finishing.borders import find_borders
     from .forecast import Forecast, forecast_upscale, record_seconds
     from .frame_result import HostResult, group_new_frames
     from .image_batch import upscale_batch

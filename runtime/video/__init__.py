@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from .color.rgb_to_yuv import RgbToYuv
     from .read.channel_layout import decode_audio, read_channel_layout, to_channels
     from .read.container import OPEN_OPTIONS
+    from .read.probe import is_interlaced
     from .read.video_reader import DeinterlaceMode, open_video
     from .sequence.read import (
         IMAGE_COLOR,

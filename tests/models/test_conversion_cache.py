@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 from safetensors import safe_open
-from upscale8k.runtime.models.conversion_cache import load_or_convert
+from upscale8k.runtime.models.ncnn_files.conversion_cache import load_or_convert
 from upscale8k.runtime.paths import get_cache_folder
 
 STATE = {"body.0.weight": torch.arange(6, dtype=torch.float32).reshape(2, 3)}

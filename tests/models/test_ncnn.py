@@ -11,7 +11,7 @@ from spandrel import MAIN_REGISTRY
 from upscale8k.runtime.errors import ModelDamaged, UnsupportedModel
 from upscale8k.runtime.models.load import load_model
 from upscale8k.runtime.models.locate import find_model
-from upscale8k.runtime.models.ncnn import read_ncnn
+from upscale8k.runtime.models.ncnn_files.ncnn import read_ncnn
 
 from .conftest import DEPENDENCY_IDS
 

@@ -12,6 +12,7 @@ from ..man_page import format_man_page
 from . import bench_commands, engine_commands, hardware_commands, model_commands, workflow_commands
 from .compare_command import compare
 from .measure_command import measure
+from .tune_command import tune
 from .upscale_command import upscale
 
 _EXAMPLES = """Examples:
@@ -43,7 +44,7 @@ _typer = typer.Typer(
     pretty_exceptions_enable=False,
 )
 _COMMANDS: dict[str, dict[str, Callable[..., object]]] = {
-    "Images and videos": {"upscale": upscale, "compare": compare, "measure": measure},
+    "Images and videos": {"upscale": upscale, "tune": tune, "compare": compare, "measure": measure},
     "Workflows": {
         "run": workflow_commands.run,
         "check": workflow_commands.check,

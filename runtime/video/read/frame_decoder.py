@@ -105,7 +105,7 @@ def _demux_past_errors(container: InputContainer, stream: VideoStream, issues: D
 def deinterlace_frames(frames: Iterable[av.VideoFrame], mode: DeinterlaceMode, frame_rate: Fraction) -> Iterator[av.VideoFrame]:
     """Yield full frames of interlaced ones, on a clock of their own; frames that are not marked as interlaced stay as they are.
 
-    ``bwdif`` gives one frame for each, ``bwdif double rate`` one for each field, and ``telecine`` the four of a film for every
+    ``bwdif`` gives one frame for each, ``bwdif double rate`` one for each field, and ``telecine`` the four of a movie for every
     five, where it joins the fields that belong together and drops the repeated frame. ``keep`` and ``refuse`` change nothing.
     Raises ``MediaError`` for a pixel format that FFmpeg's filters do not take without loss.
     """

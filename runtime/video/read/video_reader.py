@@ -57,7 +57,7 @@ def open_video(
     the offset with which MPEG-TS begins.
 
     Interlaced videos are refused; ``bwdif`` makes a full frame of each pair of fields, ``bwdif double rate`` one of each field,
-    ``telecine`` finds the 24 frames of a film in 30, and ``keep`` leaves the lines as they are. Packets that do not decode are
+    ``telecine`` finds the 24 frames of a movie in 30, and ``keep`` leaves the lines as they are. Packets that do not decode are
     skipped and counted; ``on_message`` reports them after the last frame.
 
     Raises ``MediaError`` as ``probe`` does, and while reading, with the frame's number and time, when the size or pixel format

@@ -62,7 +62,8 @@ def test_what_a_border_holds_is_enlarged_plainly() -> None:
     frames = make_frames()
     found = run(frames, make("compact", upscale=2), "model scale", skip_borders=True)
     plain = [
-        resample(frame.astype(np.float32) / 255, make_cubic_taps(90, 180), make_cubic_taps(40, 80)).clip(0, 1) for frame in frames
+        resample(frame.astype(np.float32) / 255, make_cubic_taps(90, 180), make_cubic_taps(40, 80)).clip(0, 1)
+        for frame in frames
     ]
     for frame, wanted in zip(found, plain, strict=True):
         border = np.ones((80, 180), bool)

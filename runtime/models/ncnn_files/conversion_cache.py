@@ -11,8 +11,8 @@ from safetensors import SafetensorError, safe_open
 # safetensors leaves the parameter of its PathLike open.
 from safetensors.torch import load_file, save_file  # pyright: ignore[reportUnknownVariableType]
 
-from ..atomic_write import atomic_write
-from ..paths import get_cache_folder
+from ...atomic_write import atomic_write
+from ...paths import get_cache_folder
 
 StateDict = dict[str, torch.Tensor]
 

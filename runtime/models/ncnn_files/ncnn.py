@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..errors import ModelDamaged, UnsupportedModel
+from ...errors import ModelDamaged, UnsupportedModel
 
 MAGIC = "7767517"
 FLAG_FP32 = 0
