@@ -9,7 +9,7 @@ from ..media import Pixels, Region, Size
 from .artifact_measures.banding import Banding, measure_banding
 from .artifact_measures.consistency import Consistency, measure_consistency
 from .artifact_measures.enlargement import Enlargement
-from .artifact_measures.local_faults import LocalFault, ReducedDifference, find_local_faults
+from .artifact_measures.local_faults import LocalFault, find_local_faults
 from .artifact_measures.noise import Noise, measure_noise
 from .artifact_measures.ringing import Ringing, measure_ringing
 from .artifact_measures.seams import Seams, find_seams, measure_seams
@@ -19,7 +19,7 @@ from .metric_table import CONSISTENT_DB, METRICS_BY_KEY, SHARPENED_DB, SOFTENED_
 VISIBLE_RINGING, VISIBLE_NOISE, VISIBLE_SHARE, VISIBLE_SEAM = (
     METRICS_BY_KEY[key].visible for key in ("halo", "noise", "banding", "seams")
 )
-_VISIBLE_OVERSHOOT = 12.0
+_VISIBLE_OVERSHOOT = 10.0
 """8-bit steps: a lower overshoot is not visible, whatever its share of a faint edge."""
 VISIBLE_STEP = 0.75
 SEAM_RATIO = 1.3
@@ -94,7 +94,6 @@ def measure_artifacts(reference: Pixels, image: Pixels, tile: int = 0, halo: int
             f"tile is {tile} and halo {halo}; they cannot be negative.", "Give those of the upscaler, or 0 for no tiles."
         )
     enlargement = Enlargement.from_images(reference, image)
-    difference = ReducedDifference.measure(enlargement.pair)
     on_grid = measure_seams(enlargement, tile, halo) if tile else None
     return Artifacts(
         enlargement.size,
@@ -105,8 +104,8 @@ def measure_artifacts(reference: Pixels, image: Pixels, tile: int = 0, halo: int
         measure_spectrum(enlargement),
         measure_noise(enlargement),
         measure_banding(enlargement),
-        find_seams(difference.luma, difference.reference) or on_grid,
-        find_local_faults(enlargement, difference),
+        find_seams(enlargement.difference.luma, enlargement.difference.reference) or on_grid,
+        find_local_faults(enlargement),
     )
 
 
@@ -124,7 +123,7 @@ def _iterate_findings(found: Artifacts) -> Iterator[ArtifactFinding]:
         yield ArtifactFinding(f"Oversharpened: the finest detail of the source is amplified by {sharpening:.1f} dB.")
     if sharpening is not None and sharpening < SOFTENED_DB:
         yield ArtifactFinding(f"Soft: the finest detail of the source is attenuated by {-sharpening:.1f} dB.")
-    if noise and noise.image - noise.reference > VISIBLE_NOISE:
+    if noise and noise.excess > VISIBLE_NOISE:
         levels = f"{noise.image:.1f} of 255 steps in flat areas, where the source has {noise.reference:.1f}"
         yield ArtifactFinding(f"Noise: {levels}.", noise.worst)
     if banding and banding.share >= VISIBLE_SHARE and banding.step >= VISIBLE_STEP:

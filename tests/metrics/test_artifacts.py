@@ -294,6 +294,43 @@ def test_a_perfect_result_passes() -> None:
         assert sentence.startswith("No visible ringing"), (name, sentence)
 
 
+def drawn_original(kind: str) -> np.ndarray:
+    """(512, 512, 3): a drawing with outlines, grain, texture or bands of its own, all finer than a source can hold."""
+    image = np.full((512, 512), 120, np.float64)
+    for top in range(40, 480, 100):
+        image[top : top + 48, 60:450] = 200
+        if kind == "outlines":  # one pixel wide, so the source hardly has it
+            image[top + 58, 60:450] = image[top - 10, 60:450] = 100
+    if kind == "grain":
+        image += RNG.normal(0, 6, image.shape)
+    if kind == "texture":
+        image[300:450, 100:300] += RNG.choice([-14, 14], (150, 200))
+    if kind == "bands":
+        image[:] = np.round(np.linspace(100, 130, 512) / 4) * 4
+    return np.repeat(np.clip(image, 0, 255)[:, :, None] / 255, 3, 2).astype(np.float32)
+
+
+@pytest.mark.parametrize("kind", ["outlines", "grain", "texture", "bands"])
+def test_what_a_true_original_has_is_no_fault(kind: str) -> None:
+    from upscale8k.runtime.metrics.degradation import Degradation
+
+    original = drawn_original(kind)
+    (sentence,) = measure_artifacts(Degradation().reduce(original, 4), original).sentences
+    assert sentence.startswith("No visible ringing"), sentence
+
+
+def test_an_echo_at_a_distance_is_ringing() -> None:
+    """Three pixels of the source away, on flat ground only, as ringing is described."""
+    from upscale8k.runtime.metrics.degradation import Degradation
+
+    original = drawn_original("plain")
+    echo = np.roll(original - cv2.GaussianBlur(original, (0, 0), 3), (12, 12), (0, 1))
+    found = measure_artifacts(Degradation().reduce(original, 4), np.clip(original + 0.5 * echo, 0, 1))
+    assert any(sentence.startswith("Ringing") for sentence in found.sentences)
+    assert found.halo
+    assert found.halo.relative == pytest.approx(0.25, abs=0.1)
+
+
 def test_the_report_is_json(photograph: np.ndarray) -> None:
     small = photograph[:40, :40]
     report = json.loads(json.dumps(measure_artifacts(small, repeated(small)).as_dict()))

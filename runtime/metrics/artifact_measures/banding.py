@@ -21,7 +21,9 @@ SMOOTH_RANGE = 24.0
 _MIN_STEP, _MAX_STEP = 0.75, 8.5
 """8-bit steps: higher stairs are edges of the content, such as the facets of a drawing."""
 _MIN_FLAT_SHARE = 0.75
-_OVER_STEPS, _OVER_STEEPEST = 1.5, 1.2
+_OVER_STEPS = 1.5
+_MIN_ERROR = 0.15
+"""Of the height of the steps: rounding to steps of height s is off by s / sqrt(12), 0.29 s; bands that the source has, by 0."""
 
 
 @dataclass(frozen=True)
@@ -41,10 +43,10 @@ def measure_banding(enlargement: Enlargement) -> Banding | None:
 
     In a window of 64 x 64 pixels with differences g between neighbours, sum(g^2) / sum(|g|) is the height s of the steps of a
     staircase, and the slope of a ramp. The window is banded if at least three quarters of the differences are below s / 4 (a
-    staircase is flat between its steps; a ramp and noise are not) and s is at least 0.75, at least 1.5 times the s of the
-    reference there, and at least 1.2 times its steepest difference. This measure is our own: CAMBI (P. Tandon et al., "CAMBI:
-    Contrast-aware multiscale banding index", PCS 2021) is a score without a unit, and does not ignore bands that the reference
-    has too.
+    staircase is flat between its steps; a ramp and noise are not), s is at least 0.75 and 1.5 times the s of the reference
+    there, and the reduced image is off by 0.15 s and more, as rounding is. This measure is our own: CAMBI (P. Tandon et al.,
+    "CAMBI: Contrast-aware multiscale banding index", PCS 2021) is a score without a unit, and does not ignore bands that the
+    reference has too.
     """
     if min(enlargement.size.width, enlargement.size.height) < 2:
         return None
@@ -54,7 +56,9 @@ def measure_banding(enlargement: Enlargement) -> Banding | None:
     for image, reference_range, min_step, regions in _iter_windows(enlargement):
         height, still_share = _measure_staircase(image)
         is_smooth = reference_range <= SMOOTH_RANGE
+        errors = np.array([enlargement.difference.luma[one.rows, one.columns].std() for one in regions])
         found = is_smooth & (still_share >= _MIN_FLAT_SHARE) & (height >= min_step) & (height <= _MAX_STEP)
+        found &= errors >= _MIN_ERROR * height
         smooth += int(is_smooth.sum())
         banded += int(found.sum())
         steps += float(height[found].sum())
@@ -84,11 +88,7 @@ def _iter_windows(enlargement: Enlargement) -> Iterator[tuple[Floats, Floats, Fl
 
 def _compute_min_step(part: Floats) -> float:
     """Return the minimum height of a step that is not part of the reference (h, w) itself."""
-    if min(part.shape) < 2:
-        return _MIN_STEP
-    own = _measure_staircase(part[None])[0][0]
-    steepest = max(np.abs(np.diff(part, axis=axis)).max() for axis in (0, 1))
-    return max(_MIN_STEP, _OVER_STEPS * float(own), _OVER_STEEPEST * float(steepest))
+    return max(_MIN_STEP, _OVER_STEPS * float(_measure_staircase(part[None])[0][0])) if min(part.shape) > 1 else _MIN_STEP
 
 
 def _measure_staircase(windows: Floats) -> tuple[NDArray[np.float64], NDArray[np.float64]]:

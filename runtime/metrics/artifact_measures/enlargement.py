@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from ...media import Floats, Pixels, Size
 from ..luma import compute_luma
 from ..pairing import ImagePair, pair_images
+from .reduced_difference import ReducedDifference
 
 Indices = NDArray[np.intp]
 
@@ -41,6 +42,11 @@ class Enlargement:
     def ratio(self) -> float:
         """Pixels of the image per cell, horizontally."""
         return self.size.width / self.cells.width
+
+    @cached_property
+    def difference(self) -> ReducedDifference:
+        """Zero for the true original: the reference can hold all of its own reduction, but not what an upscaler added to it."""
+        return ReducedDifference.measure(self.pair)
 
     @cached_property
     def first_column(self) -> Indices:

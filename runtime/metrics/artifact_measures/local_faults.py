@@ -7,25 +7,26 @@ from typing import cast
 
 import cv2
 import numpy as np
-import torch
 from numpy.typing import NDArray
 
 from ...media import Floats, Region
-from ..delta_e import ciede2000, lab_from_srgb
-from ..luma import STEPS, compute_luma
-from ..pairing import ImagePair
+from ..luma import STEPS
 from .enlargement import Enlargement
+from .reduced_difference import CAST_BLOCK
 
-_GRAIN_BLOCK, _CAST_BLOCK = 16, 8
+_GRAIN_BLOCK = 16
 """Side of a block in pixels of the reference: what is usual for a texture needs more of them than a mean color."""
 _MIN_BLOCKS, _MIN_SHARE = {"grain": 4, "cast": 9}, 0.02
 """A fault fills at least this many connected blocks, and this share of the image."""
 
-VISIBLE_GRAIN, _GRAIN_FACTOR = 4.0, 2.5
+VISIBLE_GRAIN, _GRAIN_FACTOR = 4.0, 2.0
 """8-bit steps of detail finer than the reference, and how many times what the image has elsewhere on such ground."""
 
-VISIBLE_CAST, _CAST_FACTOR = 1.5, 2.0
+VISIBLE_CAST, _CAST_FACTOR = 1.0, 2.0
 """CIEDE2000 of a block's mean color, and how many times that of the median block."""
+_MIN_ERROR, _ERROR_FACTOR = 0.5, 3.0
+"""The error that grain leaves in the reduced image, times that by which reduction lowers white noise: as a share of the
+detail, and how many times what is usual on such ground. A true original leaves none."""
 
 
 @dataclass(frozen=True)
@@ -45,63 +46,32 @@ class LocalFault:
         return f"Grain or invented texture (hallucination): {self.strength:.1f} of 255 steps {place}, and not elsewhere."
 
 
-@dataclass(frozen=True, eq=False)
-class ReducedDifference:
-    """An image reduced to its reference."""
-
-    luma: Floats
-    """(h, w) image minus reference, in 8-bit steps."""
-    reference: Floats
-    """(h, w) luma of the reference, in 8-bit steps."""
-    color: Floats
-    """(rows, columns) CIEDE2000 of the mean colors of whole blocks."""
-
-    @classmethod
-    def measure(cls, pair: ImagePair) -> ReducedDifference:
-        """Read a pair once."""
-        size = pair.size
-        luma, reference = (np.empty((size.height, size.width), np.float32) for _ in range(2))
-        rows, columns = size.height // _CAST_BLOCK, size.width // _CAST_BLOCK
-        means = np.zeros((2, rows, columns, 3))
-        for strip in pair.iter_strips():
-            sides = [np.broadcast_to(side, (*side.shape[:2], 3)) for side in (strip.reference, strip.image)]
-            reference[strip.rows] = compute_luma(np.array(sides[0])) * STEPS
-            luma[strip.rows] = compute_luma(np.array(sides[1])) * STEPS - reference[strip.rows]
-            whole = min(strip.rows.stop, rows * _CAST_BLOCK) - strip.rows.start
-            if whole > 0 and columns:
-                index: NDArray[np.intp] = np.arange(strip.rows.start, strip.rows.start + whole, dtype=np.intp) // _CAST_BLOCK
-                for total, side in zip(means, sides, strict=True):
-                    parts = side[:whole, : columns * _CAST_BLOCK].reshape(whole, columns, _CAST_BLOCK, 3).mean(axis=2)
-                    np.add.at(total, index, parts / _CAST_BLOCK)
-        colors = [lab_from_srgb(side.astype(np.float32)) for side in means]
-        color = ciede2000(*colors) if rows and columns else torch.zeros(rows, columns)
-        return cls(luma, reference, np.asarray(color.numpy(), np.float32))
-
-
-def find_local_faults(enlargement: Enlargement, difference: ReducedDifference) -> tuple[LocalFault, ...]:
+def find_local_faults(enlargement: Enlargement) -> tuple[LocalFault, ...]:
     """Find the worst region of each kind: four connected blocks of 16x16 pixels of the reference, or nine of 8x8 with a cast.
 
     Grain: variance within the pixels of the reference, which the reference cannot hold, against what the image has elsewhere on
-    ground with the same slope of the reference. Cast: the mean color of blocks.
+    ground with the same slope of the reference, and only where the reduced image is off too. Cast: the mean color of blocks.
     """
     faults: list[LocalFault] = []
     if enlargement.ratio > 1 and min(enlargement.cells.width, enlargement.cells.height) >= _GRAIN_BLOCK:
-        fine, limit = _measure_fine_detail(enlargement)
-        faults += _find_region("grain", _GRAIN_BLOCK, fine, fine >= np.maximum(VISIBLE_GRAIN, limit))
-    color = difference.color
+        fine, error, slope = _measure_fine_detail(enlargement)
+        unusual = fine >= np.maximum(_GRAIN_FACTOR * _fit_usual(fine, slope), slope)
+        unusual |= error >= np.maximum(VISIBLE_GRAIN, _ERROR_FACTOR * _fit_usual(error, slope))
+        faults += _find_region("grain", _GRAIN_BLOCK, fine, unusual & (fine >= VISIBLE_GRAIN) & (error >= _MIN_ERROR * fine))
+    color = enlargement.difference.color
     if color.size:
-        faults += _find_region("cast", _CAST_BLOCK, color, color >= max(VISIBLE_CAST, _CAST_FACTOR * float(np.median(color))))
+        faults += _find_region("cast", CAST_BLOCK, color, color >= max(VISIBLE_CAST, _CAST_FACTOR * float(np.median(color))))
     return tuple(faults)
 
 
-def _measure_fine_detail(enlargement: Enlargement) -> tuple[Floats, Floats]:
-    """Return per block the detail finer than the reference, and up to how much is usual there, both in steps.
+def _measure_fine_detail(enlargement: Enlargement) -> tuple[Floats, Floats, Floats]:
+    """Return per block, in steps, the detail finer than the reference, the noise that the reduced image shows, and the slope.
 
     An edge that is restored to a step varies by its slope within a pixel.
     """
     cells = enlargement.cells
     rows, columns = cells.height // _GRAIN_BLOCK, cells.width // _GRAIN_BLOCK
-    fine, slope = np.zeros((rows, columns), np.float32), np.zeros((rows, columns), np.float32)
+    fine, error, slope = (np.zeros((rows, columns), np.float32) for _ in range(3))
     first_column, first_row = enlargement.first_column[: columns * _GRAIN_BLOCK + 1], enlargement.first_row
     for row in range(rows):
         top, bottom = row * _GRAIN_BLOCK, (row + 1) * _GRAIN_BLOCK
@@ -118,7 +88,11 @@ def _measure_fine_detail(enlargement: Enlargement) -> tuple[Floats, Floats]:
         slope[row] = np.sqrt(_average_blocks(squared_slope))
         # A ramp of slope g varies by g^2 / 12 within a pixel.
         fine[row] = np.sqrt(np.maximum(_average_blocks(variance - squared_slope / 6), 0))
-    return fine, np.maximum(_GRAIN_FACTOR * _fit_usual(fine, slope), slope)
+        remains = enlargement.difference.luma[top:bottom, : columns * _GRAIN_BLOCK].astype(np.float64)
+        spread = _average_blocks(np.square(remains)) - np.square(_average_blocks(remains))
+        # White noise of which reduction keeps 1 / n of the variance leaves the other n - 1 parts within the pixels.
+        error[row] = np.sqrt(np.maximum(spread * (counts.mean() - 1), 0))
+    return fine, error, slope
 
 
 def _average_blocks(row: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -126,15 +100,15 @@ def _average_blocks(row: NDArray[np.float64]) -> NDArray[np.float64]:
     return row.reshape(_GRAIN_BLOCK, -1, _GRAIN_BLOCK).mean(axis=(0, 2))
 
 
-def _fit_usual(fine: Floats, slope: Floats) -> Floats:
-    """Return for each block the median of ``fine`` over the blocks of the nearest ranks of ``slope``."""
+def _fit_usual(values: Floats, slope: Floats) -> Floats:
+    """Return for each block the median of ``values`` over the blocks of the nearest ranks of ``slope``."""
     order = np.argsort(slope, axis=None)
     group = max(order.size // 8, 1)
-    ranked, usual = fine.ravel()[order], np.empty(order.size, np.float32)
+    ranked, usual = values.ravel()[order], np.empty(order.size, np.float32)
     for start in range(0, order.size, group):
         nearest = ranked[max(start - group // 2, 0) : start + group + group // 2]
         usual[order[start : start + group]] = np.median(nearest)
-    return usual.reshape(fine.shape)
+    return usual.reshape(values.shape)
 
 
 def _find_region(kind: str, block: int, values: Floats, visible: NDArray[np.bool_]) -> list[LocalFault]:

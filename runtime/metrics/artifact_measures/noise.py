@@ -27,8 +27,15 @@ class Noise:
     image: float
     reference: float
     flat_share: float
+    added: float = 0.0
+    """Noise that is not the source's: what the reduced image shows of it, times the ratio by which it is lowered."""
     worst: Region | None = None
     """Where most of the image's noise is, in pixels of the reference."""
+
+    @property
+    def excess(self) -> float:
+        """How much noisier the image is than the reference, as far as the noise was added; negative if smoother."""
+        return min(self.image - self.reference, self.added)
 
 
 def measure_noise(enlargement: Enlargement) -> Noise | None:
@@ -36,9 +43,10 @@ def measure_noise(enlargement: Enlargement) -> Noise | None:
 
     J. Immerkaer, "Fast noise variance estimation", Computer Vision and Image Understanding 64 (2), 1996: a difference of two
     Laplacians suppresses structure, and the mean of its absolute value is sigma * 6 * sqrt(2 / pi). Exact for noise that is
-    independent from pixel to pixel; smoothly enlarged noise is softer and counts less.
+    independent from pixel to pixel; smoothly enlarged noise is softer and counts less. The grain of a true original is not
+    added: its reduction is the source.
     """
-    sums: dict[str, float] = {"image": 0.0, "reference": 0.0}
+    sums = dict.fromkeys(("image", "reference", "added"), 0.0)
     counts = dict.fromkeys(sums, 0)
     places = FaultMap(enlargement.cells)
     for top, bottom in enlargement.iter_strips():
@@ -47,6 +55,7 @@ def measure_noise(enlargement: Enlargement) -> Noise | None:
         flat = _find_flat(reference)
         for name, plane, mask, inside in (
             ("reference", reference, flat, slice(top - first, bottom - first)),
+            ("added", enlargement.difference.luma[first:last] / STEPS, flat, slice(top - first, bottom - first)),
             ("image", *_read_flat_image(enlargement, flat, (first, top, bottom, last))),
         ):
             is_flat = mask[inside] > 0
@@ -58,8 +67,8 @@ def measure_noise(enlargement: Enlargement) -> Noise | None:
     share = counts["reference"] / enlargement.cells.pixel_count
     if share < _MIN_FLAT_SHARE or not counts["image"]:
         return None
-    image, reference = (sqrt(pi / 2) / 6 * sums[name] / counts[name] * STEPS for name in ("image", "reference"))
-    return Noise(image, reference, share, places.find_worst())
+    image, reference, added = (sqrt(pi / 2) / 6 * sums[name] / counts[name] * STEPS for name in ("image", "reference", "added"))
+    return Noise(image, reference, share, added * enlargement.ratio, places.find_worst())
 
 
 def _read_flat_image(enlargement: Enlargement, flat: Floats, rows: tuple[int, int, int, int]) -> tuple[Floats, Floats, slice]:
