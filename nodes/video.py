@@ -4,7 +4,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any, ClassVar
 
-from ..runtime import comfyui, images, upscale, video
+from ..runtime import comfyui, distributed, images, upscale, video
+from ..runtime.distributed import parse_workers
 from ..runtime.file_types import VIDEO_SUFFIXES, is_sequence_pattern
 from ..runtime.paths import expand_tokens
 from ..runtime.video import ENCODERS, HARDWARE_FAMILIES, MUXER_NAMES
@@ -80,6 +81,12 @@ SEQUENCE_OUT_TOOLTIP = (
 HARDWARE_TOOLTIP = (
     "Hardware encoder of the graphics card: faster, larger files. auto selects the first that works for this video, else the "
     "CPU, and logs which."
+)
+
+
+WORKERS_TOOLTIP = (
+    "Empty: this process makes the video. A number: so many processes on this machine. gpus: one process for each NVIDIA GPU. "
+    "ray:auto or ray:HOST:PORT: the nodes of a Ray cluster. The result is the same file."
 )
 
 
@@ -248,13 +255,14 @@ class VideoOut(Node):
                     1, 1, 3600, "Length of a segment in seconds: an interrupted run loses at most this much.", advanced=True
                 ),
                 "if_exists": if_exists_input("number adds _00001_ and counts up; replace writes exactly this name."),
+                "workers": text_input("", WORKERS_TOOLTIP, advanced=True),
             },
-            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
+            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", "unique_id": "UNIQUE_ID"},
         }
 
     @classmethod
-    def VALIDATE_INPUTS(cls, filename_prefix: str | None) -> bool | str:
-        return output_is_possible(cls.host, filename_prefix)
+    def VALIDATE_INPUTS(cls, filename_prefix: str | None, workers: str | None = None) -> bool | str:
+        return first_problem((output_is_possible(cls.host, filename_prefix), check(lambda: parse_workers(workers or ""))))
 
     def run(
         self,
@@ -270,8 +278,10 @@ class VideoOut(Node):
         audio: Any = "copy",
         segment_seconds: int = 1,
         if_exists: str = NUMBER,
+        workers: str = "",
         prompt: Any = None,
         extra_pnginfo: Any = None,
+        unique_id: str = "",
     ) -> dict[str, Any]:
         from ..runtime.video import VideoWriteSettings
 
@@ -294,8 +304,9 @@ class VideoOut(Node):
                 return self.host.output_path("output", stem, suffix, width=width, height=height)
             return self.host.output_file("output", expand_exact_stem(stem, width, height) + suffix)
 
+        write = distributed.open_writer(self.host, workers, prompt, unique_id)
         modes = {"overwrite": if_exists == REPLACE, "exclusive": if_exists == REFUSE}
-        path = comfyui.write_video_value(video, self.host.progress, settings, find_path, **modes)
+        path = comfyui.write_video_value(video, self.host.progress, settings, find_path, write=write, **modes)
         return {"ui": {"images": format_ui_files(self.host, "output", [path]), "animated": (True,)}}
 
 

@@ -3,7 +3,7 @@
 The entry points are ``__init__.py`` of the pack (ComfyUI) and ``__main__.py`` (command line). ``tests/test_architecture.py``
 lists which package may import which, and which load without torch, numpy and av::
 
-    cli -> nodes -> bench -> tune, report, comfyui -> upscale, video -> trt, metrics -> images, models, hardware -> media
+    cli -> nodes -> bench -> tune, report, comfyui, distributed -> upscale, video -> trt, metrics -> images, models -> media
 
 Root modules, which every package may import:
 
@@ -29,6 +29,7 @@ Packages:
 * ``upscale``       tiles, backends, and what ``auto`` selects.
 * ``images``        image files: depth, alpha, color profile, metadata.
 * ``video``         videos and image sequences: read, color conversion, write, resume.
+* ``distributed``   one video made by several processes or machines.
 * ``comfyui``       ComfyUI's types, its built-in nodes, and custom nodes of other authors.
 * ``metrics``       color drift, difference maps, artifacts, scores.
 * ``report``        models compared on crops: sheet, page, text.

@@ -101,6 +101,10 @@ class Host(Protocol):
         """Return the backend of the whole run, or ``auto``."""
         ...
 
+    def workers(self) -> str:
+        """Return who makes the videos of the whole run, as ``--workers``; "" leaves it to each node."""
+        ...
+
     def progress(self, total: int, unit: str) -> AbstractContextManager[Progress]:
         """Open a progress display; an ``OpenProgress``."""
         ...
@@ -125,6 +129,9 @@ class LocalHost:
     device_name: str = "auto"
     backend_name: str = "auto"
     max_pixels: int | None = None
+    workers_name: str = ""
+    packs: tuple[Path, ...] = ()
+    """Folders of the node packs whose nodes may run."""
     show_progress: OpenProgress = open_silent_progress
     _temp: tempfile.TemporaryDirectory[str] | None = None
 
@@ -225,6 +232,9 @@ class LocalHost:
 
     def backend(self) -> str:
         return self.backend_name
+
+    def workers(self) -> str:
+        return self.workers_name
 
     def get_max_input_pixels(self, node_limit: int = MAX_PIXELS) -> int:
         return self.max_pixels or node_limit

@@ -47,6 +47,7 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
     "runtime/upscale": BASE
     | {f"runtime/{name}" for name in ("trt", "hardware", "images", "metrics", "models", "atomic_write", "checksum")},
     "runtime/video": BASE | {f"runtime/{name}" for name in ("atomic_write", "checksum", "file_lock", "hardware", "progress")},
+    "runtime/distributed": BASE | {f"runtime/{name}" for name in ("atomic_write", "hardware", "host", "upscale", "video")},
     "runtime/bench": BASE
     | {
         f"runtime/{name}"
@@ -72,6 +73,7 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
             "trt",
             "bench",
             "comfyui",
+            "distributed",
             "result_cache",
             "upscale",
             "video",
@@ -84,6 +86,7 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
         for name in [
             "bench",
             "comfyui",
+            "distributed",
             "graph",
             "hardware",
             "host",

@@ -42,7 +42,15 @@ def write_a_video(folder: Path, container: str, *, stop_first: bool = False) -> 
     if stop_first:
         with pytest.raises(KeyboardInterrupt):
             write_video(video(20), folder / f"o.{container}", settings, Seen(limit=12))
-        fill(folder / f"o.{container}.parts", f"o.{container}", "journal.txt", "000000.mp4.bak", "holiday.mp4")
+        fill(
+            folder / f"o.{container}.parts",
+            f"o.{container}",
+            "journal.txt",
+            "000000.mp4.bak",
+            "holiday.mp4",
+            "order.json",
+            "order.work",
+        )
     write_video(video(20), folder / f"o.{container}", settings, Seen())
 
 
@@ -131,6 +139,10 @@ ELSEWHERE = {  # what does not get near the folders of the user
     "comfyui/custom_nodes/environment_guard": "a temporary folder",
     "comfyui/custom_nodes/stubs/folder_paths": "only folders",
     "comfyui/types/foreign_video": "a temporary folder",
+    **dict.fromkeys(
+        ("distributed/collector", "distributed/order", "distributed/processes", "distributed/tries"),
+        "the folder of an unfinished video, while workers make it",
+    ),
     "entry/mark_typed": "when the wheel is built",
     "images/formats/header": "a temporary folder",
     "metrics/external_scores/vmaf": "a temporary folder",

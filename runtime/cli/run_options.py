@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ... import nodes
+from ..distributed import parse_workers
 from ..errors import WorkflowError
 from ..graph import describe_classes
 from ..host import LocalHost
@@ -33,10 +34,12 @@ class RunOptions:
     max_pixels: int | None = None
     engine: Path | None = None
     """TensorRT engine to use or to build; None is the cache folder."""
+    workers: str = ""
 
     def __post_init__(self) -> None:
         if self.backend != AUTO:
             get_backend_spec(self.backend)
+        parse_workers(self.workers)
         if not _DEVICE.fullmatch(self.device):
             raise WorkflowError(f"{self.device!r} is not a device.", "Use auto, cpu, cuda, cuda:N, mps or xpu.")
 
@@ -74,6 +77,7 @@ class RunOptions:
             backend_name=self.backend,
             show_progress=display.track_progress,
             max_pixels=self.max_pixels,
+            workers_name=self.workers,
         )
 
 
@@ -110,6 +114,7 @@ def open_node_catalog(
     if not packs:
         yield NodeCatalog(builtin_nodes, nodes.DISPLAY_NAMES)
         return
+    host.packs = tuple(packs)
     from ..comfyui import guard_environment, install_stubs, load_node_pack
 
     with guard_environment(packs) if guarded else nullcontext(), install_stubs(host, builtin_nodes):

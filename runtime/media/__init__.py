@@ -26,6 +26,7 @@ if TYPE_CHECKING:
         DeviceImage,
         Frame,
         FrameNumber,
+        FrameTimesUnknown,
         MasteringDisplay,
         PlaneLayout,
         Samples,

@@ -51,6 +51,10 @@ class MasteringDisplay:
     max_luminance: Fraction
 
 
+class FrameTimesUnknown(Exception):
+    """The times of frames, or a frame's place, are known only after decoding; the text is the reason."""
+
+
 @dataclass(frozen=True)
 class VideoInfo:
     """The properties of a video that are known before its frames are decoded."""
@@ -87,6 +91,8 @@ class VideoInfo:
     """HDR10: the brightest pixel and the brightest frame average (MaxCLL and MaxFALL of CTA-861.3), in cd/m2."""
     identity: str = ""
     """Fingerprint of the source and of every step so far: equal identities give equal frames. Resuming relies on it."""
+    list_pts: Callable[[], Iterator[int]] | None = field(default=None, compare=False, repr=False)
+    """Yields ``Frame.pts`` of every frame without decoding. Raises ``FrameTimesUnknown``; None where times cannot be listed."""
 
 
 @dataclass(frozen=True)

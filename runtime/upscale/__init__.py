@@ -45,11 +45,16 @@ if TYPE_CHECKING:
     from .forecast import Forecast, forecast_upscale, record_seconds
     from .frame_result import HostResult, group_new_frames
     from .image_batch import upscale_batch
-    from .memory import check_result_fits, is_out_of_memory, reuse_freed_memory
+    from .memory import check_result_fits, fix_tile_memory, is_out_of_memory, reuse_freed_memory
     from .on_device.device_buffer import ResultImage
     from .on_device.device_tile_loop import DeviceResult
     from .on_device.transfer import Transfer
-    from .resolved_settings import TiledUpscaleSettings, build_upscale_settings, resolve_settings
+    from .resolved_settings import (
+        TiledUpscaleSettings,
+        build_upscale_settings,
+        keep_backends_open,
+        resolve_settings,
+    )
     from .target_size import MODEL_SCALE, TARGET_NAMES, ScalePlan, compute_final_size, plan_scale
     from .tile_loop import upscale_image
     from .tiles import MIN_TILE, Tiling, plan_tiles

@@ -58,11 +58,21 @@ _DRIVER_TEXTS = (
 """In lower case, what torch says where a GPU is listed but cannot compute."""
 
 
+_FIXED_TILE_MEMORY: list[int] = []
+
+
+def fix_tile_memory(nbytes: int) -> None:
+    """Let ``get_tile_memory`` return this on a CPU, so that tiles are those of another process."""
+    _FIXED_TILE_MEMORY[:] = [nbytes]
+
+
 def get_tile_memory(device: torch.device) -> int:
     """Bytes that the activations of one batch of tiles may take: a fraction of the memory, up to a useful maximum.
 
     Raises ``HardwareMissing`` for a GPU whose driver does not work.
     """
+    if device.type == "cpu" and _FIXED_TILE_MEMORY:
+        return _FIXED_TILE_MEMORY[0]
     if device.type == "cuda":
         with translate_driver_errors(device):
             free, total = torch.cuda.mem_get_info(device)

@@ -1,7 +1,7 @@
 """What the settings of an upscale become for one model on this machine: decided once for an image batch or a video."""
 
 from collections.abc import Callable, Generator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import ExitStack, closing, contextmanager, nullcontext
 from dataclasses import dataclass, replace
 from importlib import import_module
 
@@ -113,12 +113,38 @@ def list_auto_alternatives(
     return [replace(other, tiling=resolve_tiling(model, settings, other, None)) for other in others]
 
 
+_KeptBackends = dict[tuple[int, torch.device, str, ResolvedPrecision], tuple[Backend, Callable[[], object]]]
+_KEPT: list[tuple[ExitStack, _KeptBackends]] = []
+
+
+@contextmanager
+def keep_backends_open() -> Generator[None]:
+    """Inside the block a backend stays open after its use, for the next part of the same video. For one thread."""
+    with ExitStack() as stack:
+        _KEPT.append((stack, {}))
+        stack.callback(_KEPT.pop)
+        yield
+
+
 @contextmanager
 def open_resolved_backend(model: UpscaleModel, resolved: ResolvedSettings) -> Generator[tuple[Backend, Callable[[], object]]]:
     """The backend, and a function that returns free memory to the system; both are done with afterwards.
 
     Raises what ``open_backend`` raises.
     """
+    if not _KEPT:
+        with _open_backend(model, resolved) as opened:
+            yield opened
+        return
+    stack, backends = _KEPT[-1]
+    key = id(model), resolved.device, resolved.backend, resolved.precision
+    if key not in backends:
+        backends[key] = stack.enter_context(_open_backend(model, resolved))
+    yield backends[key]
+
+
+@contextmanager
+def _open_backend(model: UpscaleModel, resolved: ResolvedSettings) -> Generator[tuple[Backend, Callable[[], object]]]:
     with (
         reuse_freed_memory() if resolved.device.type == "cpu" else nullcontext(skip_trim) as trim_memory,
         closing(open_backend(resolved.backend, model, resolved.device, resolved.precision)) as backend,

@@ -166,7 +166,7 @@ def _generate_frames(
                     tiling = result.upscale(frame.pixels, tiling, changed, changed.is_unchanged)
                     if settings.finish.is_needed:
                         # Measured once a video, because that takes a third longer.
-                        fix = result.finish(frame.pixels, settings.finish, measure=previous is None)
+                        fix = result.finish(frame.pixels, settings.finish, measure=previous is None and not first)
                         if fix:
                             progress.message(f"{fix} Measured on the first frame.")
                     previous = frame.pixels

@@ -34,8 +34,26 @@ if TYPE_CHECKING:
     )
     from .sequence.write import SequenceSettings, find_unfinished_sequence, get_sequence_job_settings, write_sequence
     from .write.encoders import ENCODERS, HARDWARE_FAMILIES, MUXER_NAMES, HardwareEncoder
-    from .write.journal import OutputSlot, ResumeRequest, SegmentFolder, UnfinishedOutput, write_or_resume
+    from .write.journal import (
+        SOURCE_KEY,
+        Gap,
+        JournalState,
+        OutputSlot,
+        ResumeRequest,
+        Segment,
+        SegmentFolder,
+        UnfinishedOutput,
+        write_or_resume,
+    )
     from .write.pyav_output import encode_frame, open_output
-    from .write.video_writer import VideoWriteSettings, WriteReport, get_video_job_settings, write_video
+    from .write.video_writer import (
+        EncodeGaps,
+        VideoWriteSettings,
+        WriteJob,
+        WriteReport,
+        encode_gaps,
+        get_video_job_settings,
+        write_video,
+    )
 
 __getattr__ = lazy_exports(__name__, __file__)

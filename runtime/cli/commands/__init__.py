@@ -14,6 +14,7 @@ from .compare_command import compare
 from .measure_command import measure
 from .tune_command import tune
 from .upscale_command import upscale
+from .work_command import work
 
 _EXAMPLES = """Examples:
 
@@ -50,6 +51,7 @@ _COMMANDS: dict[str, dict[str, Callable[..., object]]] = {
         "check": workflow_commands.check,
         "convert": workflow_commands.convert,
         "nodes": workflow_commands.list_nodes,
+        "work": work,
     },
     "This machine": {
         "probe": hardware_commands.probe,

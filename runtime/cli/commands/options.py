@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from ...distributed import WORKERS_HELP
 from ...errors import WorkflowError
 from ...upscale import describe_backend_choices
 from ..display import DISPLAY_MODES, DisplayMode
@@ -71,6 +72,10 @@ CacheLimit = Annotated[
 Download = Annotated[bool, typer.Option("--download", help="Download missing models that the workflow names.")]
 MaxPixels = Annotated[
     int | None, typer.Option("--max-pixels", min=1, help="Largest image to decode, in pixels (default: 1000000000).")
+]
+Workers = Annotated[
+    str,
+    typer.Option("--workers", help=f"Who makes videos: {WORKERS_HELP} (default: this process). The result is the same file."),
 ]
 Traceback = Annotated[bool, typer.Option("--traceback", help="Print the Python traceback of an error.")]
 

@@ -111,6 +111,7 @@ def upscale(
             "cache folder. --backend tensorrt is --engine auto.",
         ),
     ] = "",
+    workers: options.Workers = "",
     progress: options.ProgressMode = "auto",
     download: options.Download = False,
     max_pixels: options.MaxPixels = None,
@@ -131,6 +132,7 @@ def upscale(
         _resolve_backend(backend, engine),
         max_pixels,
         Path(engine) if engine not in ("", "auto") else None,
+        workers,
     )
     if fast and model != AUTO_MODEL:
         raise WorkflowError(f"--fast chooses a model, and -m names {model}.", "Leave one of them out.")

@@ -42,6 +42,7 @@ def run(
     extra_model_paths: options.ExtraPaths = None,
     device: options.Device = "auto",
     backend: options.BackendName = "auto",
+    workers: options.Workers = "",
     progress: options.ProgressMode = "auto",
     packs: options.Packs = None,
     download: options.Download = False,
@@ -54,7 +55,8 @@ def run(
     """Run a workflow. Prints the written files."""
     display = open_display(options.parse_display_mode(progress))
     workflow = find_workflow(workflow)
-    run_options = RunOptions(input_dir, output_dir, tuple(models_dir or ()), extra_model_paths, device, backend, max_pixels)
+    folders = (input_dir, output_dir, tuple(models_dir or ()), extra_model_paths)
+    run_options = RunOptions(*folders, device, backend, max_pixels, workers=workers)
     with (
         closing(run_options.create_host(display, workflow)) as host,
         open_node_catalog(host, packs or (), display.show_message) as catalog,

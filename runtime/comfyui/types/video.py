@@ -187,10 +187,18 @@ class VideoValue(_VIDEO_INPUT):
             return
         self.write(Path(path), settings, resume=False)
 
-    def write(self, path: Path, settings: VideoWriteSettings, *, resume: bool = True, fail_if_exists: bool = False) -> Any:
-        """Encode to ``path`` with progress; return the writer's report."""
+    def write(
+        self,
+        path: Path,
+        settings: VideoWriteSettings,
+        *,
+        resume: bool = True,
+        fail_if_exists: bool = False,
+        write: Callable[..., Any] = write_video,
+    ) -> Any:
+        """Encode to ``path`` with progress by ``write``; return the writer's report."""
         with self._track_progress() as (stream, progress):
-            return write_video(stream, path, settings, progress, resume=resume, fail_if_exists=fail_if_exists)
+            return write(stream, path, settings, progress, resume=resume, fail_if_exists=fail_if_exists)
 
     def write_sequence(self, pattern: Path, settings: SequenceSettings, *, fail_if_exists: bool = False) -> list[Path]:
         """Write one image file per frame with progress; return the first and the last path."""
@@ -315,8 +323,9 @@ def write_video_value(
     *,
     overwrite: bool = False,
     exclusive: bool = False,
+    write: Callable[..., Any] = write_video,
 ) -> Path:
-    """Encode any VIDEO to the path that ``find_path(width, height)`` returns; return that path.
+    """Encode any VIDEO by ``write`` to the path that ``find_path(width, height)`` returns; return that path.
 
     ``find_path`` numbers files. An interrupted run of the same job is resumed under its own number, and no other video is
     touched. With ``overwrite`` the path is exact and an existing file is replaced; with ``exclusive`` it is exact, and an
@@ -329,7 +338,7 @@ def write_video_value(
 
     if overwrite or exclusive:
         path = find_output_path()
-        video.write(path, settings, fail_if_exists=exclusive)
+        video.write(path, settings, fail_if_exists=exclusive, write=write)
         return path
     request = ResumeRequest(
         video.stream,
@@ -339,7 +348,7 @@ def write_video_value(
     return write_or_resume(
         lambda: OutputSlot(find_output_path(), _find_unfinished_video, ".parts"),
         request,
-        lambda path: video.write(path, settings, fail_if_exists=True).path,
+        lambda path: video.write(path, settings, fail_if_exists=True, write=write).path,
     )[1]
 
 

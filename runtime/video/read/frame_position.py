@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from heapq import heappush, heappushpop
-from itertools import pairwise
+from itertools import islice, pairwise
 
 from av.error import FFmpegError
 
-from ...media import FrameNumber
+from ...media import FrameNumber, FrameTimesUnknown
 from .container import can_have_discontinuities, demux_packets, open_container, select_video_stream
 from .probe import ProbedVideo, decode_first_frames
 from .timestamps import DecodeIssues, DiscontinuityCorrector, TimedFrame, is_clock_continuous
@@ -22,10 +22,6 @@ _COMPARED_FRAMES = 16
 """Frames at the beginning whose decoded times must be those of the packets."""
 
 
-class PositionUnknown(Exception):
-    """A frame cannot be found without decoding those before it; the text is the reason."""
-
-
 @dataclass(frozen=True)
 class FramePosition:
     """The tick of a frame on the source's clock, and that of the selected frame before it."""
@@ -34,7 +30,7 @@ class FramePosition:
     pts: int
 
     def check(self, frames: Iterator[TimedFrame], trim_range: TrimRange, issues: DecodeIssues) -> Iterator[TimedFrame]:
-        """Yield the frames from this one on. Raises ``PositionUnknown`` if it is not where it should be, or damaged before."""
+        """Yield the frames from this one on. Raises ``FrameTimesUnknown`` if it is not where it should be or damaged before."""
         count, every_nth = -1, trim_range.every_nth
         for frame in frames:
             if frame.pts >= self.pts_before:
@@ -49,36 +45,43 @@ class FramePosition:
                 yield frame
                 yield from frames
                 return
-        raise PositionUnknown("its frames have other times than its packets, or are damaged")
+        raise FrameTimesUnknown("its frames have other times than its packets, or are damaged")
 
 
 def find_frame(probed: ProbedVideo, trim_range: TrimRange, number: int) -> FramePosition:
     """Return where frame ``number`` (1 or more) of the range is, by its known times or from the times of all packets before.
 
-    Raises ``PositionUnknown`` where times are missing, repeated or jump, for damaged packets, and for AVI, which has no
+    Raises ``FrameTimesUnknown`` where times are missing, repeated or jump, for damaged packets, and for AVI, which has no
     presentation times.
     """
-    if probed.uses_decode_times:
-        raise PositionUnknown("it stores no presentation times")
-    if isinstance(number, FrameNumber):
+    if isinstance(number, FrameNumber) and not probed.uses_decode_times:
         time_base = probed.info.time_base
         before, own = (round(seconds / time_base) + trim_range.pts_shift for seconds in (number.seconds_before, number.seconds))
         if not is_clock_continuous(probed.path, own * time_base):
-            raise PositionUnknown("its clock jumps")
+            raise FrameTimesUnknown("its clock jumps")
         if before < own:
             return FramePosition(before, own)
-    selected = (pts for count, pts in enumerate(list_frame_times(probed, trim_range)) if count % trim_range.every_nth == 0)
+    selected = islice(list_frame_times(probed, trim_range), 0, None, trim_range.every_nth)
     for count, (before, own) in enumerate(pairwise(selected), 1):
         if count == number:
             return FramePosition(before, own)
-    raise PositionUnknown("it has fewer frames")
+    raise FrameTimesUnknown("it has fewer frames")
+
+
+def list_selected_pts(probed: ProbedVideo, trim_range: TrimRange) -> Iterator[int]:
+    """Yield ``Frame.pts`` of every frame that is read. Raises ``FrameTimesUnknown`` as ``find_frame`` does."""
+    every_nth, cap = trim_range.every_nth, trim_range.frame_cap
+    end = None if cap is None else cap * every_nth
+    return (pts - trim_range.pts_shift for pts in islice(list_frame_times(probed, trim_range), 0, end, every_nth))
 
 
 def list_frame_times(probed: ProbedVideo, trim_range: TrimRange) -> Iterator[int]:
     """Yield the ticks of the frames of the range in display order, without decoding. Memory does not grow with the length.
 
-    Raises ``PositionUnknown`` as ``find_frame`` does.
+    Raises ``FrameTimesUnknown`` as ``find_frame`` does.
     """
+    if probed.uses_decode_times:
+        raise FrameTimesUnknown("it stores no presentation times")
     first_ticks = _decode_first_times(probed)
     unchecked = list(reversed(first_ticks))
     last: int | None = None
@@ -86,7 +89,7 @@ def list_frame_times(probed: ProbedVideo, trim_range: TrimRange) -> Iterator[int
         if pts < first_ticks[0]:  # a recording that was cut: these frames lack what they refer to
             continue
         if (unchecked and unchecked.pop() != pts) or (last is not None and pts <= last):
-            raise PositionUnknown("its frames have other times than its packets")
+            raise FrameTimesUnknown("its frames have other times than its packets")
         last = pts
         if trim_range.end_pts is not None and pts >= trim_range.end_pts:
             return
@@ -99,7 +102,7 @@ def _decode_first_times(probed: ProbedVideo) -> list[int]:
         stream = select_video_stream(container, probed.path)
         times = [frame.pts for frame in decode_first_frames(probed.path, container, stream, _COMPARED_FRAMES)]
     if not times or None in times:
-        raise PositionUnknown("its frames have no times")
+        raise FrameTimesUnknown("its frames have no times")
     return [pts for pts in times if pts is not None]
 
 
@@ -115,7 +118,7 @@ def _sort_packet_times(probed: ProbedVideo) -> Iterator[int]:
             if not packet.size or packet.is_discard:  # outside of an edit list: decoded, not displayed
                 continue
             if packet.pts is None or packet.is_corrupt or (corrector and corrector.jump_times):
-                raise PositionUnknown("a packet is damaged or has no time, or its clock jumps")
+                raise FrameTimesUnknown("a packet is damaged or has no time, or its clock jumps")
             if len(waiting) < MAX_REORDERED_PACKETS:
                 heappush(waiting, packet.pts)
             else:

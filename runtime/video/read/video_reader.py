@@ -12,11 +12,11 @@ import av
 from av.error import FFmpegError
 
 from ...errors import MediaError, WorkflowError
-from ...media import PREFETCH_BYTES, Frame, Samples, Size, VideoInfo, VideoStream, prefetch_items
+from ...media import PREFETCH_BYTES, Frame, FrameTimesUnknown, Samples, Size, VideoInfo, VideoStream, prefetch_items
 from ...progress import OnMessage
 from ..color.yuv_to_rgb import YuvToRgb
 from .frame_decoder import DeinterlaceMode, decode_frames, deinterlace_frames
-from .frame_position import FramePosition, PositionUnknown, find_frame
+from .frame_position import FramePosition, find_frame, list_selected_pts
 from .probe import ProbedVideo, is_interlaced, probe, resolve_frame_color
 from .timestamps import DecodeIssues, TimedFrame, fix_timestamps
 from .trim import TrimRange, resolve_trim_range, trim, trimmed_info
@@ -76,6 +76,8 @@ def open_video(
     info = _describe_output(probed, trim_range, deinterlace)
     mode = "as is" if deinterlace in ("keep", "refuse") else deinterlace
     info = replace(info, identity=f"{info.identity} | interlaced {mode}")
+    if deinterlace not in _RATE_CHANGES:
+        info = replace(info, list_pts=partial(list_selected_pts, probed, trim_range))
 
     def open_at(first_frame: int = 0) -> Iterator[Frame]:
         read_frames = partial(_read_frames, probed, trim_range, deinterlace, first_frame)
@@ -157,7 +159,7 @@ def _read_frames(
             jump = find_frame(probed, trim_range, first_frame)
             yield from _read_frames_from(probed, trim_range, deinterlace, first_frame, jump)
             return
-        except PositionUnknown as reason:
+        except FrameTimesUnknown as reason:
             yield f"{probed.path.name}: {reason}, so the {first_frame} frames before are decoded again."
     yield from _read_frames_from(probed, trim_range, deinterlace, first_frame, None)
 
@@ -165,7 +167,7 @@ def _read_frames(
 def _read_frames_from(
     probed: ProbedVideo, trim_range: TrimRange, deinterlace: DeinterlaceMode, first_frame: int, jump: FramePosition | None
 ) -> Iterator[Frame | str]:
-    """Do the same from the key frame before ``jump`` on. Raises ``PositionUnknown``, before the first frame, if it misleads."""
+    """Do the same from the key frame before ``jump`` on. Raises ``FrameTimesUnknown``, before any frame, if it misleads."""
     issues, count = DecodeIssues(), first_frame if jump else 0
     position = _ReadPosition(probed, count, expects_progressive=deinterlace == "refuse")
     convert = _FrameConverter(probed, position)

@@ -163,6 +163,7 @@ def open_sequence(images: Sequence[SequenceFrame], frame_rate: Fraction, read_im
         bit_depth=8 * dtype.itemsize,
         sequence_files=tuple(each.path for each in images),
         identity=_compute_identity(images),
+        list_pts=lambda: (each.frame_index for each in images),
     )
 
     def read_frame(number: int) -> Frame:

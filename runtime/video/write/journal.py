@@ -5,6 +5,7 @@ While ``NAME.mp4`` is being written, a folder ``NAME.mp4.parts`` beside it conta
     journal.jsonl      one line for the settings, one for each finished segment, one when no frame is left
     000000.mp4 ...     finished segments
     lock               held by the running process; the system releases it when that process dies
+    order.json, order.work     while several workers make the segments (see ``distributed``)
 
 A line is written after the segment it describes has reached the disk (fsync), and is synced itself before anything else
 happens. The journal is used up to the first line that is incomplete. Lines have any order; a segment whose bytes are not those
@@ -23,6 +24,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import secrets
+import shutil
 import sys
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -43,6 +46,8 @@ _FORMAT_VERSIONS = (1, 2)
 """Without and with gaps. Earlier releases read the first, and use it up to the first segment that is missing or damaged."""
 _FORMAT_KEY, _SETTINGS_KEY, _COMPLETE_KEY, _SOURCE_FILE_KEY = "format", "asked", "complete", "source file"
 _LOCK_NAME = "lock"
+ORDER_NAME, WORK_NAME = "order.json", "order.work"
+_ORDER_START = b'{"format":'
 _SEGMENT_NAME = re.compile(r"\d{6,}\.mp4")
 
 
@@ -116,7 +121,7 @@ class SegmentFolder:
     def __init__(self, target: Path) -> None:
         self.folder = target.with_name(target.name + ".parts")
         self._journal_path = self.folder / JOURNAL_NAME
-        written = f"{re.escape(JOURNAL_NAME)}|{_SEGMENT_NAME.pattern}|{re.escape(target.name)}"
+        written = "|".join([*map(re.escape, (JOURNAL_NAME, ORDER_NAME, target.name)), _SEGMENT_NAME.pattern])
         self._temp_name = re.compile(rf"({written})\.\d{{10}}\.part")
 
     @contextmanager
@@ -200,6 +205,10 @@ class SegmentFolder:
             if path.name not in kept and (_SEGMENT_NAME.fullmatch(path.name) or self._temp_name.fullmatch(path.name)):
                 path.unlink()
 
+    def begin_journal(self) -> None:
+        """Write the first line of a journal without settings into an empty folder. Raises ``OSError`` without that folder."""
+        self._append_line({_FORMAT_KEY: _FORMAT_VERSIONS[-1], _SETTINGS_KEY: {}})
+
     def append_segment(self, segment: Segment) -> None:
         self._append_line(asdict(segment))
 
@@ -211,6 +220,7 @@ class SegmentFolder:
 
     def remove(self) -> None:
         """Remove what runs of ours wrote, and the folder if nothing else is in it."""
+        self.remove_order()
         with suppress(OSError):
             for path in _list_files(self.folder):
                 if (
@@ -220,6 +230,23 @@ class SegmentFolder:
                 ):
                     path.unlink()
             self.folder.rmdir()
+
+    def get_order_path(self) -> Path:
+        return self.folder / ORDER_NAME
+
+    def get_work_path(self) -> Path:
+        return self.folder / WORK_NAME
+
+    def remove_order(self) -> None:
+        """Remove the order to workers, and what they have not handed in; they end by it."""
+        with suppress(OSError):
+            if self.get_order_path().read_bytes().startswith(_ORDER_START):
+                self.get_order_path().unlink()
+        with suppress(OSError):  # at once, so that no worker begins anything in what is being removed
+            self.get_work_path().rename(self.folder / f"{WORK_NAME}.{secrets.token_hex(4)}")
+        for path in _list_files(self.folder):
+            if re.fullmatch(rf"{re.escape(WORK_NAME)}\.[0-9a-f]{{8}}", path.name):
+                shutil.rmtree(path, ignore_errors=True)
 
     def _append_line(self, line: Mapping[str, Any]) -> None:
         with self._journal_path.open("a", encoding="utf-8") as file:

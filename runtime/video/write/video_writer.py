@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from fractions import Fraction
 from itertools import islice
@@ -77,6 +77,7 @@ def write_video(
     *,
     resume: bool = True,
     fail_if_exists: bool = False,
+    encode: EncodeGaps | None = None,
 ) -> WriteReport:
     """Write ``stream`` to ``path``.
 
@@ -86,6 +87,8 @@ def write_video(
     An existing ``path`` is replaced unless
     ``fail_if_exists``. After the last frame the segments are joined without encoding again, with the audio, subtitles, chapters
     and tags of ``stream.info.source``; only then ``path`` appears, and the folder is removed.
+
+    ``encode`` makes the missing segments; the default is this process.
 
     MP4 and MOV store times exactly, Matroska and WebM in milliseconds. H.264, HEVC and AV1 hold only even sizes in 4:2:0: the
     last column or row of odd ones is repeated, with a message; nothing is ever cropped.
@@ -99,7 +102,7 @@ def write_video(
     started = time.monotonic()
     messages = MessageLog(progress)
     stream = stream.find_variant(SegmentFolder(path).read_job_settings().get(SOURCE_KEY))
-    job = _WriteJob(stream, path, settings, messages.message)
+    job = WriteJob(stream, path, settings, messages.message)
     with translate_write_errors(path):
         _check_output_path(path, stream.info)
         segment_folder = SegmentFolder(path)
@@ -116,7 +119,7 @@ def write_video(
                 messages.message(f"Resuming after {resumed_frames} finished frames.")
             if state.list_gaps():
                 _check_audio(job, settings)
-                state = _encode_missing_frames(job, segment_folder, state, progress)
+                state = _encode_missing_frames(job, segment_folder, state, progress, encode or encode_gaps)
             check_join_space(path.parent, list(state.segments))
             mux_job = MuxJob(stream.info, job.plan, settings.container, settings.audio, settings.subtitles, settings.metadata)
             files = [(segment_folder.get_segment_path(segment), segment) for segment in state.segments]
@@ -127,7 +130,7 @@ def write_video(
     return WriteReport(path, state.frame_count, elapsed, size, resumed_frames, encoder, tuple(messages.messages))
 
 
-def _check_audio(job: _WriteJob, settings: VideoWriteSettings) -> None:
+def _check_audio(job: WriteJob, settings: VideoWriteSettings) -> None:
     """Raise before the work begins what the join would raise after it."""
     if job.info.source is not None and settings.audio == "copy" and job.info.audio_streams:
         check_audio(job.info.source, settings.container)
@@ -135,10 +138,10 @@ def _check_audio(job: _WriteJob, settings: VideoWriteSettings) -> None:
 
 def get_video_job_settings(stream: VideoStream, path: Path, settings: VideoWriteSettings) -> Mapping[str, Any]:
     """Return everything that the encoded frames depend on, as in the journal. Raises as ``write_video`` does."""
-    return _WriteJob(stream, path, settings, lambda _: None).job_settings
+    return WriteJob(stream, path, settings, lambda _: None).job_settings
 
 
-class _WriteJob:
+class WriteJob:
     """Everything that is decided before the first frame."""
 
     def __init__(self, stream: VideoStream, path: Path, settings: VideoWriteSettings, on_message: OnMessage) -> None:
@@ -228,7 +231,7 @@ def _check_output_path(path: Path, info: VideoInfo) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
 
 
-def _set_aside_other_run(segment_folder: SegmentFolder, job: _WriteJob, on_message: OnMessage) -> None:
+def _set_aside_other_run(segment_folder: SegmentFolder, job: WriteJob, on_message: OnMessage) -> None:
     """Make way for a run that cannot continue what is there; take up what was set aside if this run can continue that."""
     if segment_folder.count_finished_segments():
         with segment_folder.lock():
@@ -244,7 +247,7 @@ def _set_aside_other_run(segment_folder: SegmentFolder, job: _WriteJob, on_messa
         on_message(f"Taking up what was set aside as {taken.name}.")
 
 
-def _load_resumable_state(segment_folder: SegmentFolder, job: _WriteJob, *, resume: bool) -> JournalState:
+def _load_resumable_state(segment_folder: SegmentFolder, job: WriteJob, *, resume: bool) -> JournalState:
     """Return the usable state of an earlier run, and rewrite the journal to hold exactly that."""
     found = segment_folder.read_state()
     if found and found.segments and not resume:
@@ -256,7 +259,7 @@ def _load_resumable_state(segment_folder: SegmentFolder, job: _WriteJob, *, resu
     return state
 
 
-def _find_restart_reason(state: JournalState, job: _WriteJob) -> str:
+def _find_restart_reason(state: JournalState, job: WriteJob) -> str:
     old_settings, new_settings = state.job_settings, job.job_settings
     if not new_settings[SOURCE_KEY]:
         return "this video has no fingerprint to recognize it by"
@@ -285,7 +288,7 @@ def _check_segments(segment_folder: SegmentFolder, state: JournalState) -> None:
 
 
 def _encode_missing_frames(
-    job: _WriteJob, segment_folder: SegmentFolder, state: JournalState, progress: Progress
+    job: WriteJob, segment_folder: SegmentFolder, state: JournalState, progress: Progress, encode: EncodeGaps
 ) -> JournalState:
     """Encode the frames that ``state`` lacks; return the complete state."""
     info, plan = job.info, job.plan
@@ -296,37 +299,49 @@ def _encode_missing_frames(
     space_watch = VideoSpaceMonitor(segment_folder.folder, info.frame_count, segments, job.on_message)
 
     written_bytes = sum(segment.bytes for segment in segments)
+    progress.update(bytes=written_bytes)
 
     def on_segment(segment: Segment) -> None:
         nonlocal written_bytes
         segments.append(segment)
         written_bytes += segment.bytes
+        progress.update(bytes=written_bytes)
         space_watch(segment)
 
-    rgb_to_yuv = RgbToYuv(plan.encoding.pixel_format, plan.color, plan.size)
-    moved_count = 0
-    for gap in state.list_gaps():
-        timestamps = _MonotonicTimestamps(info, gap.before.pts[-1] if gap.before else None)
-        with (
-            reserve_gpu_memory(plan.encoding.gpu_bytes),
-            SegmentWriter(plan, segment_folder, gap.first_frame, gap.number, on_segment) as writer,
-            job.stream.frames(_get_first_frame(info, gap)) as frames,
-        ):
-            for frame in islice(frames, gap.frame_count):
-                _check_frame(frame, info.size, job.path)
-                writer.wait_for_capacity(rgb_to_yuv.frame_bytes)
-                writer.put(_pack_frame(frame, rgb_to_yuv, timestamps))
-                progress.update(bytes=written_bytes)
-                progress.advance(1)
-        moved_count += timestamps.moved_count
-    if moved_count:
-        job.on_message(f"{moved_count} frames had a time that was not after the one before: they were moved after it.")
+    encode(job, segment_folder, state.list_gaps(), on_segment, progress)
     segments.sort(key=lambda segment: segment.first)
     frame_count = sum(segment.frame_count for segment in segments)
     if not frame_count:
         raise MediaError(f"{(info.source or job.path).name} has no frames.", "Check it in a player.", path=info.source)
     segment_folder.mark_complete(frame_count)
     return JournalState(state.job_settings, tuple(segments), frame_count)
+
+
+def encode_gaps(
+    job: WriteJob,
+    segment_folder: SegmentFolder,
+    gaps: Sequence[Gap],
+    on_segment: Callable[[Segment], None],
+    progress: Progress,
+) -> None:
+    """Encode the frames of ``gaps``; ``on_segment`` is called after the line of a segment is in the journal."""
+    info, rgb_to_yuv = job.info, RgbToYuv(job.plan.encoding.pixel_format, job.plan.color, job.plan.size)
+    moved_count = 0
+    for gap in gaps:
+        timestamps = _MonotonicTimestamps(info, gap.before.pts[-1] if gap.before else None)
+        with (
+            reserve_gpu_memory(job.plan.encoding.gpu_bytes),
+            SegmentWriter(job.plan, segment_folder, gap.first_frame, gap.number, on_segment) as writer,
+            job.stream.frames(_get_first_frame(info, gap)) as frames,
+        ):
+            for frame in islice(frames, gap.frame_count):
+                _check_frame(frame, info.size, job.path)
+                writer.wait_for_capacity(rgb_to_yuv.frame_bytes)
+                writer.put(_pack_frame(frame, rgb_to_yuv, timestamps))
+                progress.advance(1)
+        moved_count += timestamps.moved_count
+    if moved_count:
+        job.on_message(f"{moved_count} frames had a time that was not after the one before: they were moved after it.")
 
 
 def _get_first_frame(info: VideoInfo, gap: Gap) -> int:
@@ -374,3 +389,7 @@ class _MonotonicTimestamps:
             self.moved_count += 1
         self._last_pts = pts
         return pts, duration
+
+
+EncodeGaps = Callable[[WriteJob, SegmentFolder, Sequence[Gap], Callable[[Segment], None], Progress], None]
+"""As ``encode_gaps``."""

@@ -1,0 +1,45 @@
+"""``work``: one worker of a video that is shared out, however it was started."""
+
+from __future__ import annotations
+
+import platform
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from . import options
+
+
+def work(
+    order: Annotated[Path, typer.Argument(metavar="ORDER", help="NAME.parts/order.json of a run with --workers.")],
+    input_dir: Annotated[
+        Path | None, typer.Option("--input-dir", help="Folder of input files, where it has another path.")
+    ] = None,
+    models_dir: options.ModelsDir = None,
+    name: Annotated[str, typer.Option("--name", help="Name in messages (default: that of this computer).")] = "",
+    attached: Annotated[str, typer.Option("--attached", hidden=True)] = "",
+    cores: Annotated[str, typer.Option("--cores", hidden=True)] = "",
+    traceback: options.Traceback = False,
+) -> None:
+    """Make segments of a video that another run shares out, until none is left.
+
+    Start it on any machine that sees the folder of the unfinished video. It runs the workflow of the order with its packs.
+    """
+    from ...distributed import WorkerHost, follow_parent, limit_cores
+    from ...graph import execute_plan, make_plan
+    from ..display import open_display
+    from ..run_options import open_node_catalog
+
+    if cores:
+        limit_cores(cores)
+    if attached:
+        follow_parent()
+    display = open_display("none")
+    host = WorkerHost.open(order, attached or name or platform.node() or "worker", input_dir, tuple(models_dir or ()))
+    packs = [Path(folder) for folder in host.order.packs]
+    with closing(host), open_node_catalog(host, packs, display.show_message) as catalog:
+        plan = make_plan(dict(host.order.prompt), catalog.classes, [host.order.node_id])
+        for _ in execute_plan(plan, catalog.classes):
+            pass

@@ -1,0 +1,35 @@
+"""One job on several workers: processes of this machine, other machines on a shared folder, or a Ray cluster.
+
+The segments of an unfinished video are the work. Beside them, in ``NAME.mp4.parts``, the driver writes::
+
+    order.json                   the prompt, the node that writes the video, its settings, and runs of segments: the items
+    order.work/000012.1.parts    the first try of item 12: its segments, a journal, and the sign of life of its worker
+    order.work/000012.1.failed   why that try ended without a result; the second try is 000012.2
+
+A worker takes an item by creating the folder of a try, which only one can. It runs the prompt as every run does, and writes
+segments instead of a video. Items may be made twice, and are committed once: only the driver, which holds the lock of the
+video, moves segments and writes the journal. Frames never travel, and the result has the bytes that one process makes.
+
+* ``worker_choice``  ``--workers`` as a value
+* ``writer``         how a node writes its video
+* ``order``          the order as a file
+* ``tries``          how workers take items, and what a try holds
+* ``collector``      the driver's side of the tries: commits, second results, lost workers
+* ``driver``         the order of a video, from its first item to its last
+* ``processes``      workers on this machine; ``ray_cluster`` on the nodes of a Ray cluster
+* ``worker``         a worker's side
+"""
+
+# pyright: reportUnusedImport=false
+
+from typing import TYPE_CHECKING
+
+from ..lazy_exports import lazy_exports
+
+if TYPE_CHECKING:
+    from .order import Item, Order, read_order
+    from .worker import WorkerHost, follow_parent, limit_cores
+    from .worker_choice import WORKERS_HELP, WorkerChoice, parse_workers
+    from .writer import open_writer
+
+__getattr__ = lazy_exports(__name__, __file__)

@@ -1,0 +1,166 @@
+"""The run that gives a video's order: cuts items, watches the workers, commits what they hand in."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from array import array
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, replace
+from itertools import takewhile
+from typing import Protocol
+
+from ..media import FrameTimesUnknown
+from ..paths import read_version
+from ..progress import OnMessage, Progress
+from ..video import Gap, Segment, SegmentFolder, WriteJob, encode_gaps
+from .collector import Collector
+from .order import Item, Order
+from .tries import WorkFolder
+
+_POLL_SECONDS = 0.2
+_ITEMS_PER_WORKER = 8
+"""So that a fast worker takes more, and the last items end at about the same time."""
+_MAX_ITEM_SEGMENTS = 60
+_MAX_SHOWN_WORKERS = 8
+
+
+class WorkerPool(Protocol):
+    """Workers that were started."""
+
+    def find_lost(self) -> Sequence[str]:
+        """Return the workers that ended since the last call. Raises ``Upscale8KError`` when none is left and none can start."""
+        ...
+
+
+OpenPool = Callable[[Order, SegmentFolder, OnMessage], AbstractContextManager[WorkerPool]]
+"""Starts the workers of an order, which is written already; leaving the context ends them."""
+
+
+@dataclass(frozen=True)
+class SharedEncode:
+    """An ``EncodeGaps`` that has the segments made by workers."""
+
+    template: Order
+    """Without settings and items."""
+    open_pool: OpenPool
+    worker_count: int
+
+    def __call__(
+        self,
+        job: WriteJob,
+        segment_folder: SegmentFolder,
+        gaps: Sequence[Gap],
+        on_segment: Callable[[Segment], None],
+        progress: Progress,
+    ) -> None:
+        """Have the gaps made. Where times of frames tell otherwise than the file, go on in this process and say so."""
+        try:
+            pts = array("q", _list_pts(job))
+            items = cut_items(gaps, len(pts), job.plan.frames_per_segment, self.worker_count, pts)
+            order = replace(
+                self.template, id=secrets.token_hex(8), version=read_version(), settings=job.job_settings, items=tuple(items)
+            )
+            _run_order(order, self.open_pool, _Target(job, segment_folder, pts, on_segment), progress)
+        except FrameTimesUnknown as reason:
+            name = (job.info.source or job.path).name
+            job.on_message(f"{name} is not shared out, because {reason}: one process makes it.")
+            gaps = _keep_contiguous(segment_folder, progress)
+            encode_gaps(job, segment_folder, gaps, on_segment, progress)
+
+
+def _list_pts(job: WriteJob) -> Sequence[int]:
+    if job.info.list_pts is None:
+        raise FrameTimesUnknown("the times of its frames are known only after decoding")
+    return list(job.info.list_pts())
+
+
+@dataclass(frozen=True)
+class _Target:
+    job: WriteJob
+    segment_folder: SegmentFolder
+    pts: Sequence[int]
+    on_segment: Callable[[Segment], None]
+
+    def check(self, segment: Segment) -> None:
+        """Raise ``FrameTimesUnknown`` for a segment that one process would have cut otherwise: a frame did not decode."""
+        end = min(segment.first + self.job.plan.frames_per_segment, len(self.pts))
+        if segment.pts != tuple(self.pts[segment.first : end]):
+            raise FrameTimesUnknown("its frames have other times than its packets, or do not decode")
+
+
+def _run_order(order: Order, open_pool: OpenPool, target: _Target, progress: Progress) -> None:
+    segment_folder = target.segment_folder
+    segment_folder.remove_order()
+    work = WorkFolder(segment_folder.get_work_path())
+    work.create()
+    collector = Collector(
+        work, segment_folder, order.items, order.timeout, target.check, target.on_segment, target.job.on_message
+    )
+    shown = 0
+    try:
+        order.write(segment_folder.get_order_path())
+        with open_pool(order, segment_folder, target.job.on_message) as pool:
+            while not collector.is_done:
+                collector.release(pool.find_lost())
+                collector.poll()
+                made = collector.count_frames()
+                progress.update(**_name_numbers(made))
+                advance, shown = max(0, made.total() - shown), max(made.total(), shown)
+                progress.advance(advance)
+                time.sleep(_POLL_SECONDS)
+    finally:
+        segment_folder.remove_order()
+
+
+def _name_numbers(made: dict[str, int]) -> dict[str, int]:
+    """Return the frames of each worker, of few workers; of many, how many work."""
+    if len(made) > _MAX_SHOWN_WORKERS:
+        return {"workers": len(made)}
+    return {f"by {name}": frames for name, frames in sorted(made.items())}
+
+
+def cut_items(gaps: Sequence[Gap], total: int, segment_frames: int, workers: int, pts: Sequence[int]) -> list[Item]:
+    """Cut gaps into runs of whole segments, all about the same size. ``total``: frames of the video.
+
+    Raises ``FrameTimesUnknown`` for a gap beyond the last frame.
+    """
+    sizes = [total - gap.first_frame if gap.frame_count is None else gap.frame_count for gap in gaps]
+    if min(sizes, default=0) <= 0:
+        raise FrameTimesUnknown("it has fewer frames than an earlier run found")
+    segment_count = sum(-(-size // segment_frames) for size in sizes)
+    run = max(1, min(_MAX_ITEM_SEGMENTS, segment_count // (max(workers, 1) * _ITEMS_PER_WORKER)))
+    items: list[Item] = []
+    for gap, size in zip(gaps, sizes, strict=True):
+        for start in range(0, size, run * segment_frames):
+            first = gap.first_frame + start
+            is_open = gap.frame_count is None and start + run * segment_frames >= size
+            count = None if is_open else min(run * segment_frames, size - start)
+            before = (pts[first - 1], pts[first]) if first else None
+            items.append(Item(gap.number + start // segment_frames, first, count, before))
+    return items
+
+
+def _keep_contiguous(segment_folder: SegmentFolder, progress: Progress) -> list[Gap]:
+    """Drop finished segments after the first gap, which may be cut otherwise; return what is missing."""
+    state = segment_folder.read_state(verify=False)
+    assert state is not None
+    kept = tuple(segment for segment, _ in takewhile(_follows, zip(state.segments, _list_starts(state.segments), strict=True)))
+    dropped = state.frame_count - sum(segment.frame_count for segment in kept)
+    state = replace(state, segments=kept, total=None)
+    segment_folder.write_state(state)
+    progress.advance(-dropped)
+    return state.list_gaps()
+
+
+def _list_starts(segments: Sequence[Segment]) -> list[int]:
+    """Return where each segment begins if none is missing before it."""
+    starts = [0]
+    for segment in segments[:-1]:
+        starts.append(starts[-1] + segment.frame_count)
+    return starts[: len(segments)]
+
+
+def _follows(pair: tuple[Segment, int]) -> bool:
+    return pair[0].first == pair[1]
