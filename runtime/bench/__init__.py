@@ -11,6 +11,7 @@ their ratios are printed, losses included.
 * ``model_comparison``   the models on the crops of a report
 * ``calibrate``          memory and time of the models of the pack, for the settings that are suggested
 * ``gpu``                an NVIDIA GPU: our way to run a model and ComfyUI's, and what is correct there
+* ``limit``              how near a model comes to the rate of its own convolutions on a CPU, and where the rest goes
 * ``halo``               the error next to a cut by halo
 * ``workers``            the processes of ``image``, ``video`` and ``peers``; ``worker_jobs`` starts them
 * ``measure``            time and peak memory, and the test images
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from .gpu.gpu_speed import measure_gpu, measure_host_time
     from .halo import profile_model
     from .image import benchmark_image
+    from .limit import measure_limits
     from .measure import describe_machine
     from .model_comparison import compare_given_images, list_compared_models, run_comparison
     from .model_speed import benchmark_models

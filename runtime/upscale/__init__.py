@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         Backend,
         OnProgress,
         Precision,
+        ResolvedPrecision,
         describe_backend_choices,
         get_backend_spec,
         list_backend_choices,

@@ -1,6 +1,7 @@
 """``bench``: measure time and memory, also of other programs."""
 
 import json
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -232,3 +233,24 @@ def bench_gpu(
         figures = measure_gpu(name, descriptor, size, runs=runs, on_message=open_display("none").show_message)
         typer.echo(figures.as_json() if as_json else figures.as_text())
     return 0
+
+
+@app.command("limit")
+def bench_limit(
+    models: Annotated[str, typer.Option("-m", "--models", help="Catalog ids, separated by commas.")] = (
+        "realesrgan-x4plus,realesr-animevideov3"
+    ),
+    size: Annotated[str, typer.Option("--size", help="Size of one tile as WIDTHxHEIGHT, in pixels.")] = "256x256",
+    precisions: Annotated[str, typer.Option("--precisions", help="fp32, bf16 or both, separated by commas.")] = "fp32,bf16",
+    runs: Runs = 3,
+    traceback: options.Traceback = False,
+) -> None:
+    """Measure how near each model comes to the rate of its own convolutions on this CPU, and where its time goes."""
+    os.environ.setdefault("KINETO_LOG_LEVEL", "99")  # torch's profiler would report that there is no GPU
+    from ...bench import measure_limits
+    from ...models import load_model
+
+    folders = RunOptions().resolve_model_folders()
+    found = {name: load_model(find_model(name, folders)) for name in models.split(",")}
+    for text in measure_limits(found, precisions, size, runs=runs):
+        typer.echo(text)

@@ -72,8 +72,9 @@ class DeviceReducingBuffer:
     def put(self, region: Region, pixels: Any, weights: Any = None) -> None:
         missing = region.bottom - self._top - self._rows.shape[1]
         if missing > 0:
-            channels, _, width = self._rows.shape
-            self._rows = torch.cat([self._rows, self._rows.new_zeros((channels, missing, width))], 1)
+            channels, count, width = self._rows.shape
+            more = self._rows.new_zeros((channels, missing, width))
+            self._rows = torch.cat([self._rows, more], 1) if count else more
         destination = self._rows[:, region.y - self._top : region.bottom - self._top, region.columns]
         _write_or_add(destination, pixels.permute(2, 0, 1), None if weights is None else weights.transpose(2, 0, 1))
 

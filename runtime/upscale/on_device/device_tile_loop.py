@@ -28,9 +28,9 @@ from .transfer import Transfer
 
 _PIXEL_BYTES = 20
 """Three channels of 16 bits, 3 bytes of planes in each of two frames, and 60 bytes in one of eight parts."""
-_FINISHED_PIXEL_BYTES = 6
-_REDUCED_PIXEL_BYTES = 15
-"""Three floats, and a few of their bytes again in parts."""
+_FINISHED_PIXEL_BYTES = 8
+_REDUCED_PIXEL_BYTES = 20
+"""Three floats, and some 64 bytes in one of eight parts."""
 
 
 class DeviceResult:
