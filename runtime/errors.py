@@ -164,3 +164,10 @@ class Cancelled(Upscale8KError):
     """The user cancelled the run."""
 
     exit_code = 130
+
+
+def is_stop(error: BaseException) -> bool:
+    """Return whether it is Ctrl-C, or what Python makes of one that comes while it takes a lock: it releases the lock twice."""
+    return isinstance(error, KeyboardInterrupt) or (
+        isinstance(error, RuntimeError) and isinstance(error.__context__, KeyboardInterrupt)
+    )

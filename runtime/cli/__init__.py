@@ -25,7 +25,7 @@ import time
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
-from ..errors import Cancelled, MediaError, Upscale8KError
+from ..errors import Cancelled, MediaError, Upscale8KError, is_stop
 from .program_name import insert_program_name
 
 _SAME_STOP_SECONDS = 2.0
@@ -39,10 +39,12 @@ def main(argv: Sequence[str] | None = None) -> int:
             from .commands import run_command_line
 
             return run_command_line(arguments)
-        except KeyboardInterrupt:
-            return _report_failure(Cancelled("Stopped."), arguments)
         except Upscale8KError as error:
             return _report_failure(error, arguments)
+        except (KeyboardInterrupt, RuntimeError) as error:
+            if not is_stop(error):
+                raise
+            return _report_failure(Cancelled("Stopped."), arguments)
         except OSError as error:
             if error.filename is None:
                 raise

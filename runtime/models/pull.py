@@ -105,7 +105,7 @@ class _PartialFile:
         self._etag_path = path.with_name(f"{path.name}.etag")
 
     def check_owner(self) -> None:
-        if self.size and not self._etag_path.exists():
+        if self.path.is_symlink() or (self.size and not self._etag_path.exists()):
             hint = "Rename it, and pull again."
             raise OutputError(f"{self.path} is not of this program.", hint, path=self.path)
 

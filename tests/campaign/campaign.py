@@ -34,8 +34,9 @@ from runtime.bootstrap import load_pack  # noqa: E402
 
 load_pack()  # takes the checkout off the path, where its packages would be found twice
 sys.path.append(str(ROOT))
+from upscale8k.runtime.cli import _stop_at_ctrl_c as stop_at_ctrl_c  # noqa: E402
 from upscale8k.runtime.cli import main as main_of_program  # noqa: E402
-from upscale8k.runtime.errors import Cancelled, Upscale8KError  # noqa: E402
+from upscale8k.runtime.errors import Cancelled, Upscale8KError, is_stop  # noqa: E402
 from upscale8k.runtime.file_lock import OutputLocked  # noqa: E402
 from upscale8k.runtime.images.read import read_image_file  # noqa: E402
 from upscale8k.runtime.images.sequence_frames import make_frame_writer  # noqa: E402
@@ -140,7 +141,6 @@ def run_forked(work: Callable[[], object]) -> int:
     if child:
         return child
     signal.alarm(_LIMIT_SECONDS)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     code = STOPPED
     try:
@@ -153,12 +153,13 @@ def run_forked(work: Callable[[], object]) -> int:
 
 def work_to_exit_code(work: Callable[[], object]) -> int:
     try:
-        work()
+        with stop_at_ctrl_c():
+            work()
     except Upscale8KError:
         return REFUSED
-    except KeyboardInterrupt:
-        return STOPPED
-    except BaseException:
+    except BaseException as error:
+        if is_stop(error):
+            return STOPPED
         traceback.print_exc()
         return TRACEBACK
     return 0

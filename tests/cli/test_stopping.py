@@ -3,13 +3,16 @@
 import json
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from upscale8k.runtime.cli import commands
+from upscale8k.runtime.comfyui.types import image
 
-from .conftest import Place, noise
+from .conftest import NULL, Place, noise
 
 Runtime = Callable[..., "subprocess.Popen[str]"]
 PATIENCE = 120.0
@@ -78,3 +81,25 @@ def test_a_reader_that_goes_away_is_no_traceback(runtime: Runtime) -> None:
     assert "Traceback" not in process.stderr.read()
     process.stderr.close()
     process.wait(timeout=PATIENCE)
+
+
+def test_ctrl_c_while_python_takes_a_lock_is_a_stop(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """``Condition.wait`` then takes no lock, and releasing it is a RuntimeError; in a node, and before there is one."""
+
+    def stop(*_: object, **__: object) -> None:
+        condition = threading.Condition()
+        with condition:
+            condition.release()
+            signal.raise_signal(signal.SIGINT)
+
+    upscale = ("upscale", "input/a.png", "-o", "o.png", "--to", "2x", *NULL)
+    monkeypatch.setattr(image, "_write_image", stop)
+    answer = place(*upscale)
+    assert (answer.code, answer.new) == (130, [])
+    assert "Stopped." in answer.err
+    assert "Traceback" not in answer.err
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a program that was stopped ends, and does not begin anew
+    monkeypatch.setattr(commands, "run_command_line", stop)
+    answer = place("doctor")
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    assert (answer.code, answer.err) == (130, "Stopped.\n")

@@ -386,10 +386,15 @@ def test_partial_files_of_other_programs_are_left_alone(
     assert server.asked == [(None, None)]
 
 
+@pytest.mark.parametrize("is_link", [False, True])
 def test_a_partial_file_that_is_not_ours_is_kept(
-    entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session
+    entry: CatalogEntry, models: Path, server: Server, plain_http: requests.Session, is_link: bool
 ) -> None:
-    leave_part(models, b"mine", etag=None)
+    leave_part(models, b"mine", etag='"v1"' if is_link else None)
+    if is_link:
+        part = models / "BSRGAN.pth.upscale8k.part"
+        part.rename(models / "photo.jpg")
+        part.symlink_to(models / "photo.jpg")
     with pytest.raises(OutputError, match="is not of this program"):
         pull_model(entry, models, session=plain_http)
     assert (models / "BSRGAN.pth.upscale8k.part").read_bytes() == b"mine"

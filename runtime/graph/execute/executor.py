@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Any, cast
 
-from ...errors import NODE_BUG_HINT, Cancelled, NodeError, Upscale8KError, WorkflowError
+from ...errors import NODE_BUG_HINT, Cancelled, NodeError, Upscale8KError, WorkflowError, is_stop
 from ..definitions import is_output_class
 from ..prompts import Edge, is_link, iterate_edges
 from .async_tasks import AsyncTasks, get_unfinished, unwrap_task
@@ -370,16 +370,11 @@ class _PlanExecutor:
         except Upscale8KError as error:
             error.node = error.node or label
             raise
-        except KeyboardInterrupt as error:
-            cancelled = Cancelled("Stopped.")
-            cancelled.node = label
-            raise cancelled from error
-        except Exception as error:
-            node_error = NodeError(
-                f"{type(error).__name__}: {error}".rstrip(".") + ".", "Run again with --traceback to see where."
-            )
-            node_error.node = label
-            raise node_error from error
+        except (KeyboardInterrupt, Exception) as error:
+            what, hint = f"{type(error).__name__}: {error}".rstrip(".") + ".", "Run again with --traceback to see where."
+            translated = Cancelled("Stopped.") if is_stop(error) else NodeError(what, hint)
+            translated.node = label
+            raise translated from error
 
 
 def _raise_or_release(error: Upscale8KError, keep_going: bool) -> None:

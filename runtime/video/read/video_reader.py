@@ -1,7 +1,7 @@
 """Open a video as a recipe for its frames."""
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
 from dataclasses import replace
 from fractions import Fraction
@@ -15,6 +15,7 @@ from ...errors import MediaError, WorkflowError
 from ...media import PREFETCH_BYTES, Frame, FrameTimesUnknown, Samples, Size, VideoInfo, VideoStream, prefetch_items
 from ...progress import OnMessage
 from ..color.yuv_to_rgb import YuvToRgb
+from . import decoder_process
 from .frame_decoder import DeinterlaceMode, decode_frames, deinterlace_frames
 from .frame_position import FramePosition, find_frame, list_selected_pts
 from .probe import ProbedVideo, is_interlaced, probe, resolve_frame_color
@@ -48,7 +49,7 @@ def open_video(
 
     Frames are (H, W, 3) R'G'B' in full range as displayed (rotated, pixels not yet made square): uint8 for sources of up to 8
     bits, uint16 over 0..65535 for deeper ones. Alpha is dropped with a message; PQ and HLG stay as they are (``info.color``).
-    A thread decodes ahead of the consumer by ``prefetch_bytes`` of frames or by two frames, whichever is more.
+    A thread decodes ahead of the consumer by ``prefetch_bytes`` of frames or by two frames, whichever is more; none with 0.
 
     ``start`` and ``duration`` are seconds, rounded to the nearest tick of the video's clock; frames from ``start`` up to, but
     not including, ``start + duration`` are read, exactly, wherever the key frames are. ``every_nth`` keeps every n-th frame at
@@ -61,8 +62,13 @@ def open_video(
     skipped and counted; ``on_message`` reports them after the last frame.
 
     Raises ``MediaError`` as ``probe`` does, and while reading, with the frame's number and time, when the size or pixel format
-    changes or the file cannot be read further. Raises ``WorkflowError`` for times and counts that select no frame.
+    changes or the file cannot be read further. Raises ``WorkflowError`` for times and counts that select no frame. With
+    ``UPSCALE8K_DECODER_PROCESS=1`` another process decodes, and its crash is a ``MediaError``.
     """
+    apart = decoder_process.VideoRequest(path, start, duration, frame_cap, every_nth, deinterlace)
+    is_apart = decoder_process.is_requested()
+    if is_apart:
+        decoder_process.check_survives(apart)
     probed = probe(path)
     trim_range = resolve_trim_range(probed, start, duration, frame_cap, every_nth)
     _check_start_before_end(probed, start, trim_range)
@@ -81,9 +87,11 @@ def open_video(
 
     def open_at(first_frame: int = 0) -> Iterator[Frame]:
         read_frames = partial(_read_frames, probed, trim_range, deinterlace, first_frame)
-        prefetched = prefetch_items(read_frames, _count_bytes, max_bytes=prefetch_bytes, name=f"decode {path.name}")
-        with closing(prefetched):
-            for item in prefetched:
+        if is_apart:
+            read_frames = partial(decoder_process.read_in_process, apart, first_frame)
+        ahead = partial(prefetch_items, read_frames, _count_bytes, max_bytes=prefetch_bytes, name=f"decode {path.name}")
+        with closing(ahead() if prefetch_bytes else read_frames()) as items:
+            for item in items:
                 if isinstance(item, Frame):
                     yield item
                 else:
@@ -148,7 +156,7 @@ def _count_bytes(item: Frame | str) -> int:
 
 def _read_frames(
     probed: ProbedVideo, trim_range: TrimRange, deinterlace: DeinterlaceMode, first_frame: int
-) -> Iterator[Frame | str]:
+) -> Generator[Frame | str]:
     """Yield the selected frames from ``first_frame`` on, then a message for every issue.
 
     Of the frames before it only those since the last key frame are decoded, or all of them where the file's times do not tell
