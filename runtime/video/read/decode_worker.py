@@ -41,9 +41,10 @@ def _answer(request: dict[str, Any], pipe: IO[bytes]) -> None:
 
     is_reading = False
     try:
-        arguments = request["arguments"]
-        times = {name: Fraction(arguments[name]) for name in ("start", "duration") if arguments[name] is not None}
-        stream = open_video(Path(request["path"]), **{**arguments, **times}, prefetch_bytes=0, on_message=write_message)
+        arguments: dict[str, Any] = dict(request["arguments"])
+        for name in ("start", "duration"):
+            arguments[name] = None if arguments[name] is None else Fraction(arguments[name])
+        stream = open_video(Path(request["path"]), **arguments, prefetch_bytes=0, on_message=write_message)
         is_reading = True
         with stream.frames(_parse_first_frame(request) if begun else 0) as frames:
             for frame in frames:

@@ -22,7 +22,7 @@ from typing import IO, Any, cast
 import numpy as np
 
 from ...errors import MediaError
-from ...media import Frame, FrameNumber
+from ...media import Frame, FrameNumber, Samples
 from .container import make_undecodable_error
 
 ENV = "UPSCALE8K_DECODER_PROCESS"
@@ -80,15 +80,17 @@ def read_in_process(request: VideoRequest, first_frame: int) -> Generator[Frame 
     Raises what the reader raises, and ``MediaError`` with the number of the last frame if the process ends before.
     """
     path = request.path
-    times = [str(each) for each in (first_frame.seconds_before, first_frame.seconds)] if _has_times(first_frame) else None
-    last_frame = first_frame
-    job = {"arguments": request.as_json(), "first frame": int(first_frame), "times": times}
+    times = None
+    if isinstance(first_frame, FrameNumber) and hasattr(first_frame, "seconds"):
+        times = [str(first_frame.seconds_before), str(first_frame.seconds)]
+    last_frame = int(first_frame)
+    job = {"arguments": request.as_json(), "first frame": last_frame, "times": times}
     with _start(path, job) as (process, pipe):
         while line := pipe.readline():
             item = json.loads(line)
             if "shape" in item:
-                pixels = np.empty(item["shape"], item["dtype"])
-                if cast("Any", pipe).readinto(pixels.data.cast("B")) != pixels.nbytes:
+                pixels = cast("Samples", np.empty(item["shape"], item["dtype"]))
+                if cast("Any", pipe).readinto(pixels.reshape(-1).view(np.uint8)) != pixels.nbytes:
                     break
                 last_frame += 1
                 yield Frame(pixels, item["pts"], item["duration"], Fraction(item["time base"]))
@@ -100,10 +102,6 @@ def read_in_process(request: VideoRequest, first_frame: int) -> Generator[Frame 
                 return
         reason = _describe_crash(process.wait()) or "it ended too early"
     raise make_undecodable_error(path, f"FFmpeg crashes after frame {last_frame} ({reason}), and the process here goes on")
-
-
-def _has_times(first_frame: int) -> bool:
-    return isinstance(first_frame, FrameNumber) and hasattr(first_frame, "seconds")
 
 
 @contextmanager
