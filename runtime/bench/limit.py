@@ -181,7 +181,10 @@ def time_in_turn(works: Mapping[str, Callable[[], object]], runs: int) -> dict[s
 def _profile_stages(work: Callable[[], object]) -> dict[str, float]:
     """Return the share of each stage in the time of all operators that ``work`` runs, in all threads."""
     untyped: Any = torch
-    config = untyped._C._profiler._ExperimentalConfig(profile_all_threads=True)
+    try:
+        config = untyped._C._profiler._ExperimentalConfig(profile_all_threads=True)
+    except TypeError:  # a torch that profiles its own thread only
+        config = None
     with profile(activities=[ProfilerActivity.CPU], experimental_config=config) as profiler:
         work()
     times: Counter[str] = Counter()
