@@ -6,8 +6,9 @@ exists, and the context of a tile is that of all stages together, each in its ow
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
+from typing import cast
 
 import torch
 
@@ -40,12 +41,16 @@ class ChainNetwork(torch.nn.Module):
         """Map (N, 3, H, W) in 0..1 to (N, 3, H * scale, W * scale)."""
         if not self.ensemble:
             return self._run_stages(images)
-        return sum(_turn_back(self._run_stages(_turn(images, turn)), turn) for turn in range(_TURNS)) / _TURNS
+        total = self._run_stages(images)
+        for turn in range(1, _TURNS):
+            total = total + _turn_back(self._run_stages(_turn(images, turn)), turn)
+        return total / _TURNS
 
     def _run_stages(self, images: torch.Tensor) -> torch.Tensor:
         for index, stage in enumerate(self.stages):
             images = images.to(self.input_dtypes[index]) if self.input_dtypes else images
-            images = stage._call_fn(stage.model, images).clamp(0, 1)  # pyright: ignore[reportPrivateUsage]
+            call = cast("Callable[[torch.nn.Module, torch.Tensor], torch.Tensor]", stage._call_fn)  # pyright: ignore[reportPrivateUsage]
+            images = call(stage.model, images).clamp(0, 1)
         return images
 
 

@@ -1,5 +1,6 @@
 """``--denoise``, ``--strength`` and ``--grain``: each end is the pixels of a run without them."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -108,3 +109,22 @@ def test_a_missing_model_of_a_chain_is_named(twins: Place) -> None:
     answer = twins("upscale", "input/a.png", "-o", "output/b.png", *OPTIONS, "-m", f"1x-absent,{STRONG}")
     assert answer.code == 2
     assert "No weights for the model '1x-absent' were found" in answer.err
+
+
+def test_a_workflow_with_two_model_nodes_gives_the_pixels_of_the_command(twins: Place) -> None:
+    torch.manual_seed(6)
+    save_file(Compact(num_feat=4, num_conv=2, upscale=1).state_dict(), Path("models", "1x-clean.safetensors"))
+    upscale_inputs = {"image": ["1", 0], "upscale_model": ["3", 0], "target": "4x"}
+    prompt = {
+        "1": {"class_type": "ImageIn", "inputs": {"image": "a.png"}},
+        "2": {"class_type": "UpscaleModel", "inputs": {"model": "1x-clean.safetensors"}},
+        "3": {"class_type": "UpscaleModel", "inputs": {"model": STRONG, "restore_model": ["2", 0], "ensemble": True}},
+        "4": {"class_type": "TiledUpscale", "inputs": {**upscale_inputs, "strength": 0.8, "grain": 0.3}},
+        "5": {"class_type": "ImageOut", "inputs": {"images": ["4", 0], "filename": "wired.png", "if_exists": "replace"}},
+    }
+    Path("chain.json").write_text(json.dumps(prompt))
+    folders = ("--input-dir", "input", "--output-dir", "output", "--models-dir", "models")
+    answer = twins("run", "chain.json", *folders, "--device", "cpu", "--backend", "torch", "--progress", "none")
+    assert answer.code == 0, answer.err
+    typed = upscale(twins, "typed", "-m", f"1x-clean,{STRONG}", "--tta", "--strength", "0.8", "--grain", "0.3")
+    assert np.array_equal(pixels_of("output/wired.png"), typed)

@@ -1,9 +1,12 @@
 """A network behind ``steady``: one that averages seven frames, so that each result can be told by arithmetic."""
 
+import os
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
+from skimage import data
 from upscale8k.runtime.errors import ModelDamaged, ModelNotFound, UnsupportedModel
 from upscale8k.runtime.images.sample_conversion import to_floats
 from upscale8k.runtime.upscale.temporal.steady import steady_video
@@ -78,3 +81,19 @@ def test_other_files_are_refused_by_name(tmp_path: Path) -> None:
         SteadyNetwork(write_mean(tmp_path / "even.onnx", 2))
     with pytest.raises(UnsupportedModel, match="takes 9 frames"):
         steady_video(make_stream(SCENES), 1.0, SteadyNetwork(write_mean(tmp_path / "nine.onnx", 9)))
+
+
+REAL = sorted(Path(os.environ.get("UPSCALE8K_TEMPORALFIX", "/absent")).glob("temporalfix_s[123]*.onnx"))
+
+
+@pytest.mark.full
+@pytest.mark.skipif(not REAL, reason="UPSCALE8K_TEMPORALFIX names no folder with the files of vs_temporalfix")
+@pytest.mark.parametrize("path", REAL, ids=lambda path: path.stem)
+def test_the_real_network_takes_60_percent_of_the_flicker_of_a_noisy_still(path: Path) -> None:
+    still = cv2.GaussianBlur(data.astronaut()[:96, 150:278].astype(np.float32), (0, 0), 0.8) * 0.8 + 25
+    rng = np.random.default_rng(11)
+    images = [np.clip(np.rint(still + rng.normal(0, 3, still.shape)), 0, 255).astype(np.uint8) for _ in range(12)]
+    with steady_video(make_stream(images), 1.0, SteadyNetwork(path)).frames() as frames:
+        found = [to_floats(frame.pixels) * 255 for frame in frames]
+    assert np.std(found[3:-3], axis=0).mean() < 0.4 * np.std(images[3:-3], axis=0).mean()
+    assert np.abs(np.mean(found, axis=0) - np.mean(images, axis=0)).mean() < 1
