@@ -59,27 +59,24 @@ class ComparisonReport(Node):
     RETURN_NAMES = ("sheet", "analysis")
     OUTPUT_TOOLTIPS = ("The labelled sheet with all results.", "The analysis as Markdown.")
     OUTPUT_NODE = True
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {
-            "required": {
-                "image": wire_input("IMAGE", "The image to upscale; every image of a batch is compared."),
-                "models": text_input(DEFAULT_MODELS, MODELS_TOOLTIP, multiline=True),
-                "crop": text_input("centre", CROP_TOOLTIP),
-                "target": text_input("4x", TARGET_TOOLTIP),
-                "folder": text_input("Upscale8K/comparison", FOLDER_TOOLTIP),
-            },
-            "optional": {
-                "source": wire_input("IMAGE_SOURCE", "From Image In: the name of the image, for the headings."),
-                "tile": tile_input(advanced=True),
-                "precision": choice_input(PRECISIONS, "auto", "fp32 compares models at their best.", advanced=True),
-                "backend": backend_input(),
-                "scores": text_input("", SCORES_TOOLTIP),
-                "truth": bool_input(False, TRUTH_TOOLTIP),
-                "degrade": text_input("", DEGRADE_TOOLTIP, advanced=True),
-            },
-        }
+    INPUTS: ClassVar = {
+        "required": {
+            "image": wire_input("IMAGE", "The image to upscale; every image of a batch is compared."),
+            "models": text_input(DEFAULT_MODELS, MODELS_TOOLTIP, multiline=True),
+            "crop": text_input("centre", CROP_TOOLTIP),
+            "target": text_input("4x", TARGET_TOOLTIP),
+            "folder": text_input("Upscale8K/comparison", FOLDER_TOOLTIP),
+        },
+        "optional": {
+            "source": wire_input("IMAGE_SOURCE", "From Image In: the name of the image, for the headings."),
+            "tile": tile_input(advanced=True),
+            "precision": choice_input(PRECISIONS, "auto", "fp32 compares models at their best.", advanced=True),
+            "backend": backend_input(),
+            "scores": text_input("", SCORES_TOOLTIP),
+            "truth": bool_input(False, TRUTH_TOOLTIP),
+            "degrade": text_input("", DEGRADE_TOOLTIP, advanced=True),
+        },
+    }
 
     @classmethod
     def VALIDATE_INPUTS(

@@ -46,16 +46,13 @@ class HWProbe(Node):
         "The same as JSON text: batch_size, tile_size, fp16, trtexec_workspace and more, with reasons.",
     )
     OUTPUT_NODE = True
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {
-            "required": {},
-            "optional": {
-                "upscale_model": wire_input("UPSCALE_MODEL", MODEL_TOOLTIP),
-                "calibrate": bool_input(False, CALIBRATE_TOOLTIP),
-            },
-        }
+    INPUTS: ClassVar = {
+        "required": {},
+        "optional": {
+            "upscale_model": wire_input("UPSCALE_MODEL", MODEL_TOOLTIP),
+            "calibrate": bool_input(False, CALIBRATE_TOOLTIP),
+        },
+    }
 
     @classmethod
     def IS_CHANGED(cls, **_: Any) -> str:
@@ -90,24 +87,21 @@ class Benchmark(Node):
     RETURN_NAMES = ("plot", "table")
     OUTPUT_TOOLTIPS = ("The bar chart.", "The table as Markdown.")
     OUTPUT_NODE = True
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {
-            "required": {
-                "models": text_input("realesr-animevideov3, realesrgan-x4plus-anime", MODELS_TOOLTIP, multiline=True),
-                "sizes": text_input("256x256", "WIDTHxHEIGHT of the source image in pixels; several with commas."),
-                "folder": text_input("Upscale8K/benchmark", FOLDER_TOOLTIP),
-            },
-            "optional": {
-                "tiles": text_input("0", "Sides of a tile in source pixels; 0 selects automatically. Several with commas."),
-                "precisions": text_input("auto", f"Of {', '.join(PRECISIONS)}; several with commas."),
-                "backends": text_input("auto", f"Of {', '.join(list_backend_choices())}; several with commas."),
-                "warmups": int_input(1, 0, 100, "Untimed runs of each combination."),
-                "repeats": int_input(3, 1, 1000, "Timed runs of each combination."),
-                "earlier": text_input("", EARLIER_TOOLTIP),
-            },
-        }
+    INPUTS: ClassVar = {
+        "required": {
+            "models": text_input("realesr-animevideov3, realesrgan-x4plus-anime", MODELS_TOOLTIP, multiline=True),
+            "sizes": text_input("256x256", "WIDTHxHEIGHT of the source image in pixels; several with commas."),
+            "folder": text_input("Upscale8K/benchmark", FOLDER_TOOLTIP),
+        },
+        "optional": {
+            "tiles": text_input("0", "Sides of a tile in source pixels; 0 selects automatically. Several with commas."),
+            "precisions": text_input("auto", f"Of {', '.join(PRECISIONS)}; several with commas."),
+            "backends": text_input("auto", f"Of {', '.join(list_backend_choices())}; several with commas."),
+            "warmups": int_input(1, 0, 100, "Untimed runs of each combination."),
+            "repeats": int_input(3, 1, 1000, "Timed runs of each combination."),
+            "earlier": text_input("", EARLIER_TOOLTIP),
+        },
+    }
 
     @classmethod
     def VALIDATE_INPUTS(

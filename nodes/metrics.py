@@ -52,21 +52,18 @@ class ColorDriftMetric(Node):
         JSON_TOOLTIP,
     )
     OUTPUT_NODE = True
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {
-            "required": {
-                "reference": wire_input("IMAGE,VIDEO", REFERENCE_TOOLTIP),
-                "upscaled": wire_input("IMAGE,VIDEO", UPSCALED_TOOLTIP),
-            },
-            "optional": {
-                "mode": choice_input(DRIFT_MODES, "full", MODE_TOOLTIP),
-                "scale": float_input(0.0, 0.0, 300.0, 0.5, SCALE_TOOLTIP),
-                "colours": choice_input(COLORMAP_CHOICES, AUTO_COLORMAP, COLORMAP_TOOLTIP, advanced=True),
-                "every_nth": int_input(1, 1, 1000, "Of a video, measure every nth frame.", advanced=True),
-            },
-        }
+    INPUTS: ClassVar = {
+        "required": {
+            "reference": wire_input("IMAGE,VIDEO", REFERENCE_TOOLTIP),
+            "upscaled": wire_input("IMAGE,VIDEO", UPSCALED_TOOLTIP),
+        },
+        "optional": {
+            "mode": choice_input(DRIFT_MODES, "full", MODE_TOOLTIP),
+            "scale": float_input(0.0, 0.0, 300.0, 0.5, SCALE_TOOLTIP),
+            "colours": choice_input(COLORMAP_CHOICES, AUTO_COLORMAP, COLORMAP_TOOLTIP, advanced=True),
+            "every_nth": int_input(1, 1, 1000, "Of a video, measure every nth frame.", advanced=True),
+        },
+    }
 
     def run(
         self,
@@ -95,22 +92,19 @@ class DiffMap(Node):
     RETURN_TYPES = ("IMAGE",)
     RETURN_NAMES = ("map",)
     OUTPUT_TOOLTIPS = ("The map of every pair, with its legend below it.",)
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {
-            "required": {
-                "reference": wire_input("IMAGE", "The original, or the result of one model."),
-                "image": wire_input("IMAGE", "The enlargement, or the result of another model."),
-                "kind": choice_input(DIFF_KINDS, "delta e", KIND_TOOLTIP),
-            },
-            "optional": {
-                "gain": float_input(0.0, 0.0, 255.0, 0.5, GAIN_TOOLTIP),
-                "colours": choice_input(COLORMAP_CHOICES, AUTO_COLORMAP, COLORMAP_TOOLTIP),
-                "at": choice_input(MAP_SIZES, "reference", AT_TOOLTIP),
-                "legend": bool_input(True, "Adds a bar below the map that explains the colors."),
-            },
-        }
+    INPUTS: ClassVar = {
+        "required": {
+            "reference": wire_input("IMAGE", "The original, or the result of one model."),
+            "image": wire_input("IMAGE", "The enlargement, or the result of another model."),
+            "kind": choice_input(DIFF_KINDS, "delta e", KIND_TOOLTIP),
+        },
+        "optional": {
+            "gain": float_input(0.0, 0.0, 255.0, 0.5, GAIN_TOOLTIP),
+            "colours": choice_input(COLORMAP_CHOICES, AUTO_COLORMAP, COLORMAP_TOOLTIP),
+            "at": choice_input(MAP_SIZES, "reference", AT_TOOLTIP),
+            "legend": bool_input(True, "Adds a bar below the map that explains the colors."),
+        },
+    }
 
     def run(
         self,
@@ -143,20 +137,17 @@ class ArtifactMetric(Node):
         *(metric.output_tooltip for metric in ARTIFACT_METRICS),
     )
     OUTPUT_NODE = True
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {
-            "required": {
-                "reference": wire_input("IMAGE", REFERENCE_TOOLTIP),
-                "upscaled": wire_input("IMAGE", UPSCALED_TOOLTIP),
-            },
-            "optional": {
-                "tile": int_input(0, 0, 8192, TILE_TOOLTIP),
-                "scores": text_input("", SCORES_TOOLTIP),
-                "halo": int_input(0, 0, 512, HALO_TOOLTIP, advanced=True),
-            },
-        }
+    INPUTS: ClassVar = {
+        "required": {
+            "reference": wire_input("IMAGE", REFERENCE_TOOLTIP),
+            "upscaled": wire_input("IMAGE", UPSCALED_TOOLTIP),
+        },
+        "optional": {
+            "tile": int_input(0, 0, 8192, TILE_TOOLTIP),
+            "scores": text_input("", SCORES_TOOLTIP),
+            "halo": int_input(0, 0, 512, HALO_TOOLTIP, advanced=True),
+        },
+    }
 
     @classmethod
     def VALIDATE_INPUTS(cls, scores: str | None = "") -> bool | str:

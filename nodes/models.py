@@ -142,21 +142,18 @@ class TRTBuild(Node):
     RETURN_TYPES = ("UPSCALE_MODEL",)
     RETURN_NAMES = ("upscale_model",)
     OUTPUT_TOOLTIPS = ("The same model with its engine. Nodes that do not support engines run it without.",)
-
-    @classmethod
-    def INPUT_TYPES(cls) -> dict[str, Any]:
-        return {
-            "required": {"upscale_model": declare_upscale_model()},
-            "optional": {
-                "precision": choice_input(["auto", "fp16", "fp32"], "auto", PRECISION_TOOLTIP),
-                "tile": int_input(512, 32, LARGEST_TILE, TILE_TOOLTIP, step=32),
-                "fallback": bool_input(False, FALLBACK_TOOLTIP),
-                "static": bool_input(False, STATIC_TOOLTIP, advanced=True),
-                "workspace": int_input(0, 0, 1_000_000, WORKSPACE_TOOLTIP, advanced=True),
-                "target": text_input("", TARGET_TOOLTIP, advanced=True),
-                "engine": text_input("", ENGINE_TOOLTIP, advanced=True),
-            },
-        }
+    INPUTS: ClassVar = {
+        "required": {"upscale_model": declare_upscale_model()},
+        "optional": {
+            "precision": choice_input(["auto", "fp16", "fp32"], "auto", PRECISION_TOOLTIP),
+            "tile": int_input(512, 32, LARGEST_TILE, TILE_TOOLTIP, step=32),
+            "fallback": bool_input(False, FALLBACK_TOOLTIP),
+            "static": bool_input(False, STATIC_TOOLTIP, advanced=True),
+            "workspace": int_input(0, 0, 1_000_000, WORKSPACE_TOOLTIP, advanced=True),
+            "target": text_input("", TARGET_TOOLTIP, advanced=True),
+            "engine": text_input("", ENGINE_TOOLTIP, advanced=True),
+        },
+    }
 
     def run(
         self,

@@ -75,7 +75,7 @@ class Metric:
     summarize: Callable[[Sequence[Measured]], float | None]
     """The number over all crops of a model; None where no crop has one."""
     formatter: Callable[[Any], str] = _format_hundredths
-    better: Better = ""
+    better: Better = "low"
     """Empty: more is neither good nor bad."""
     visible: float = math.inf
     """From here on the report says that it can be seen."""
@@ -169,7 +169,6 @@ METRICS = (
         group="True to the source",
         meaning="Detail and color together: mean CIEDE2000 against the source, at its size. Below 1.0 it is not visible.",
         summarize=_mean(lambda one: one.drift.de2000.mean),
-        better="low",
     ),
     Metric(
         key="drift_p95",
@@ -178,7 +177,6 @@ METRICS = (
         group="True to the source",
         meaning="95 % of the pixels drift less than this.",
         summarize=_mean(lambda one: one.drift.de2000.p95),
-        better="low",
     ),
     Metric(
         key="area_drift",
@@ -187,7 +185,6 @@ METRICS = (
         group="True to the source",
         meaning="The color of areas: the same of low frequencies only. color_fix is judged by it.",
         summarize=_mean(lambda one: one.area_drift.de2000.mean),
-        better="low",
     ),
     Metric(
         key="consistency",
@@ -210,7 +207,6 @@ METRICS = (
         meaning="Overshoot beside edges, as a share of their contrast, of the worst fifth of them; Lanczos has up to 7 %.",
         formatter=_format_percent,
         summarize=_mean(lambda one: one.artifacts.halo and one.artifacts.halo.relative),
-        better="low",
         visible=0.08,
         output="halo",
         output_tooltip="Overshoot beside edges, as a share of their contrast.",
@@ -234,6 +230,7 @@ METRICS = (
         meaning="Detail finer than the source can hold, RMS in 8-bit steps: crisp edges, and invention.",
         formatter=make_formatter(1),
         summarize=_mean(lambda one: one.artifacts.spectrum.invented),
+        better="",
         output="invented",
         output_tooltip="Detail that no image of the original's size can hold, in 8-bit steps.",
         measure=lambda one: one.spectrum.invented,
@@ -246,7 +243,6 @@ METRICS = (
         meaning="In flat areas, against the source. Any enlargement softens noise: compare with the baselines.",
         formatter=lambda value: f"{value:+.2f}",
         summarize=_mean(lambda one: one.artifacts.noise and one.artifacts.noise.excess),
-        better="low",
         visible=1.5,
         output="noise",
         output_tooltip="Noise where the original is flat, in 8-bit steps.",
@@ -260,7 +256,6 @@ METRICS = (
         meaning="Share of the smooth area that has become steps.",
         formatter=_format_percent,
         summarize=_mean(lambda one: one.artifacts.banding and one.artifacts.banding.share),
-        better="low",
         visible=0.05,
         output="banding",
         output_tooltip="Mean height of steps in smooth areas, in 8-bit steps.",
@@ -273,7 +268,6 @@ METRICS = (
         group="Detail and artifacts",
         meaning="Steps from tile to tile; up to 0.4 by chance. – where tiles cannot differ.",
         summarize=_mean(lambda one: one.artifacts.seams and one.artifacts.seams.height),
-        better="low",
         visible=0.5,
         output="seams",
         output_tooltip="Steps from tile to tile, in 8-bit steps.",
@@ -287,7 +281,6 @@ METRICS = (
         meaning="Of upscaling, over all crops.",
         formatter=format_seconds,
         summarize=_sum_seconds,
-        better="low",
     ),
     Metric(
         key="speed",
@@ -307,7 +300,6 @@ METRICS = (
         meaning="Peak memory beyond what was held before.",
         formatter=lambda value: f"{value / 1e6:.0f}",
         summarize=_find_peak,
-        better="low",
     ),
 )
 VIDEO_METRICS = (
@@ -318,7 +310,6 @@ VIDEO_METRICS = (
         group="Detail and artifacts",
         meaning="Change of a video from frame to frame where its source does not move, in 8-bit steps.",
         summarize=lambda results: None,
-        better="low",
         output="flicker",
         output_tooltip="Change from image to image where the original does not move, in 8-bit steps; for frames of a video.",
     ),
