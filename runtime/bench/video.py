@@ -102,26 +102,21 @@ class VideoBenchmark:
 
     def as_json(self) -> str:
         facts = {"model": self.model, "size": self.size, "threads": self.threads, "comfyui": self.peer_version}
-        figures = {
-            peer: {
-                "frames_per_minute": statistics.median(self.list_frames_per_minute(peer)),
-                "peak": statistics.median(self.list_peaks(peer)),
-                "peak_growth_per_frame": self.compute_growth(peer),
-                "model_busy": statistics.median(self.list_busy_shares(peer)),
-                "imports": statistics.median(run["imports"] for run in self.runs[peer]["long"]),
-            }
-            for peer in PEER_TITLES
-        }
+        imports = {peer: statistics.median(run["imports"] for run in self.runs[peer]["long"]) for peer in PEER_TITLES}
+        figures = {peer: {**self._compute_medians(peer), "imports": imports[peer]} for peer in PEER_TITLES}
         lengths = {"frames": self.long, "frames_of_the_short_runs": self.short, "frames_of_the_longest_run": self.longest}
-        longest = {
-            "frames_per_minute": statistics.median(self.list_frames_per_minute("ours", "longest")),
-            "peak": statistics.median(self.list_peaks("ours", "longest")),
-            "peak_growth_per_frame": self.compute_growth("ours", "long", "longest"),
-            "model_busy": statistics.median(self.list_busy_shares("ours", "longest")),
-        }
+        longest = self._compute_medians("ours", "long", "longest")
         measured = {"median": figures, "ours_longest": longest, "ratio": self.ratios}
         found = {**measured, "files": self.files, "psnr_db": self.psnr_db, "runs": self.runs}
         return json.dumps({**facts, **lengths, **found}, indent=2)
+
+    def _compute_medians(self, peer: str, shorter: str = "short", length: str = "long") -> dict[str, float | None]:
+        return {
+            "frames_per_minute": statistics.median(self.list_frames_per_minute(peer, length)),
+            "peak": statistics.median(self.list_peaks(peer, length)),
+            "peak_growth_per_frame": self.compute_growth(peer, shorter, length),
+            "model_busy": statistics.median(self.list_busy_shares(peer, length)),
+        }
 
     def as_text(self) -> str:
         count = len(self.runs["ours"]["long"])

@@ -314,7 +314,7 @@ VIDEO_METRICS = (
         output_tooltip="Change from image to image where the original does not move, in 8-bit steps; for frames of a video.",
     ),
 )
-"""Metrics of frames in their order, which one image does not have."""
+"""Metrics of successive frames; a single image has none of them."""
 METRICS_BY_KEY = {metric.key: metric for metric in (*METRICS, *VIDEO_METRICS)}
 _FIRST_OUTPUTS = ("halo", "consistency_db", "invented", "noise", "banding", "seams", "flicker")
 """Saved workflows hold the numbers of these outputs; those of later metrics follow them."""

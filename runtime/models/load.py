@@ -36,7 +36,7 @@ CACHED_MODELS = 4
 KEYS_SHOWN = 5
 _MAX_TENSORS = 20_000
 _MAX_EXPANSION = 4
-"""Bytes of tensors for each of the file: 2 for ncnn's half floats; many views of one number have thousands."""
+"""Most bytes of tensors per byte of the file. Half floats of ncnn have 2; a file with many views of one number, thousands."""
 
 PROVENANCE = "upscale8k_provenance"
 """Attribute of a descriptor that says which file it was read from."""

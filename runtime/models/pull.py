@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 TIMEOUT_SECONDS = (15, 60)
 """To connect, and between two chunks."""
 MIN_BYTES_PER_SECOND = 1000
-"""Fewer, on average, after the first minute end the download."""
+"""A download that is slower on average after its first minute is ended."""
 ATTEMPTS = 3
 """For each URL; a broken connection is resumed."""
 MAX_BYTES_OF_UNKNOWN_SIZE = 2 << 30
@@ -94,7 +94,7 @@ def pull_model(
 
 
 class _PartialFile:
-    """What has been received so far, and the server's ETag of the file it belongs to, which tells it from a file of others.
+    """The bytes received so far, and the server's ETag of the file they belong to, which shows that the file is ours.
 
     Unlike the temporary files of ``atomic_write`` it has a fixed name and stays after an error, so that the next download
     continues from it; a lock keeps two downloads from sharing it.
@@ -220,7 +220,7 @@ def _append_body(response: requests.Response, partial_file: _PartialFile, progre
 
 
 def _iterate_chunks(response: requests.Response) -> Iterator[bytes]:
-    """Yield what has come, at once. Raises ``_UrlRejected`` for a server that sends a byte now and then."""
+    """Yield bytes as soon as they arrive. Raises ``_UrlRejected`` for a server that sends almost nothing."""
     import requests
     from urllib3.exceptions import HTTPError
 

@@ -143,9 +143,9 @@ class GraphStamp(NamedTuple):
 
 
 def write_engine(path: Path, content: bytes, info: EngineInfo, stamp: GraphStamp) -> None:
-    """Write the engine and then its info, each atomically; stopped between, it is ours and not vouched for.
+    """Write the engine and then its info, each atomically. Raises ``OutputError``.
 
-    Raises ``OutputError``.
+    A run that is stopped in between leaves an engine that may be replaced, and that is not used.
     """
     hashes = {"engine_bytes": len(content), "engine_sha256": _hash_bytes(content), **stamp._asdict()}
     with translate_os_errors(path, _OUTPUT_HINT):
@@ -207,7 +207,7 @@ def is_intact(engine: Path) -> bool:
 
 
 def _read_facts(engine: Path) -> dict[str, Any]:
-    with suppress(OSError, ValueError):
+    with suppress(OSError, ValueError, RecursionError):
         content: object = json.loads(get_info_path(engine).read_text(encoding="utf-8"))
         if isinstance(content, dict):
             facts = cast("dict[str, Any]", content)

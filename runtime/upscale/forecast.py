@@ -29,7 +29,7 @@ from .tiles import plan_tiles
 
 _TILE, _GPU_TILE = 64, 256
 _LONG_WORK = 2e12
-"""Multiplications, tens of seconds on a CPU: below, computing a tile first would delay the work noticeably."""
+"""Multiplications that take a CPU tens of seconds. Computing a tile first would delay shorter work noticeably."""
 _LEAST_SECONDS = 10.0
 """Shorter upscales say little about the rate, because loading the weights is part of them."""
 
@@ -42,9 +42,9 @@ class Forecast:
     plan: ScalePlan
     resolved: ResolvedSettings
     pixels: int
-    """What the model sees: of all tiles with their halos, passes and images."""
+    """Pixels that the model sees: all tiles with their halos, in all passes, of all images."""
     subject: str
-    """Machine, model, backend and precision, which have one rate."""
+    """Machine, model, backend and precision: the key of a measured rate."""
     seconds: float | None
 
     def __str__(self) -> str:

@@ -76,7 +76,9 @@ def test_a_damaged_engine_is_recognised(damage: bytes, engine: Path) -> None:
     assert list_differences(engine, STAMP) == ["its file is damaged"]
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": 1}', '{"format": 2, "weights": 1}', "\udcff"])
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", "null", "[" * 200_000, '{"format": 1}', '{"format": 2, "weights": 1}', "\udcff"]
+)
 def test_a_stamp_that_says_nothing_vouches_for_nothing(text: str, engine: Path) -> None:
     get_info_path(engine).write_text(text, encoding="utf-8", errors="surrogateescape")
     assert read_engine_info(engine) is None

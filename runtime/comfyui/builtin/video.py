@@ -19,7 +19,7 @@ import psutil
 import torch
 from torch import Tensor
 
-from ...errors import MediaError, OutOfMemory, OutputError, WorkflowError
+from ...errors import OutOfMemory, OutputError, WorkflowError
 from ...progress import Progress
 from ...video import read_channel_layout
 from . import video_decode as reading
@@ -179,7 +179,7 @@ class VideoFromFile(_Resizable):
             count = stream.frames or sum(packet.size > 0 for packet in container.demux(stream))
             if count and stream.average_rate:
                 return float(count / stream.average_rate)
-        raise MediaError(f"{reading.format_source_name(self._source)} has no duration.", "Remux it with FFmpeg first.")
+        raise reading.make_source_error(self._source, "has no duration.", "Remux it with FFmpeg first.")
 
     def memory_of_components(self) -> int:
         """Return the bytes that ``get_components`` takes, estimated from the file's header."""

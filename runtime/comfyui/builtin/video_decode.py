@@ -65,6 +65,17 @@ def format_source_name(source: VideoSource) -> str:
     return source.name if isinstance(source, Path) else "The video in memory"
 
 
+def make_source_error(source: VideoSource, fact: str, hint: str) -> MediaError:
+    """Return the error about a video: its name, then ``fact``."""
+    return MediaError(f"{format_source_name(source)} {fact}", hint, path=source if isinstance(source, Path) else None)
+
+
+def make_size_change_error(source: VideoSource, old: tuple[int, ...], new: tuple[int, ...]) -> MediaError:
+    """Return the error about a video whose frames change from ``old`` (width, height) to ``new``."""
+    fact = f"changes its size from {old[0]}x{old[1]} to {new[0]}x{new[1]}."
+    return make_source_error(source, fact, "Cut it there and process each part alone.")
+
+
 @contextmanager
 def open_source(source: VideoSource) -> Generator[InputContainer, None, None]:
     """Open a container for the block. No file can make FFmpeg open another one or use the network.
@@ -83,18 +94,14 @@ def open_source(source: VideoSource) -> Generator[InputContainer, None, None]:
         raise
     except (av.error.FFmpegError, OSError) as error:
         reason = getattr(error, "strerror", None) or str(error)
-        path = source if isinstance(source, Path) else None
-        raise MediaError(
-            f"{format_source_name(source)} cannot be read: {reason}.", "Use a video that FFmpeg can play.", path=path
-        ) from error
+        raise make_source_error(source, f"cannot be read: {reason}.", "Use a video that FFmpeg can play.") from error
 
 
 def get_first_video_stream(container: InputContainer, source: VideoSource) -> VideoStream:
     """Return the first video stream. Raises ``MediaError`` when there is none."""
     if container.streams.video:
         return container.streams.video[0]
-    path = source if isinstance(source, Path) else None
-    raise MediaError(f"{format_source_name(source)} has no video stream.", "Use a video, not an audio file.", path=path)
+    raise make_source_error(source, "has no video stream.", "Use a video, not an audio file.")
 
 
 def get_last_audio_stream(container: InputContainer) -> AudioStream | None:
@@ -155,7 +162,7 @@ def decode_components(
     """
     with open_source(source) as container:
         video, audio = get_first_video_stream(container, source), get_last_audio_stream(container)
-        frame_collector = _FrameCollector(video, window, expected_frames, format_source_name(source), crop)
+        frame_collector = _FrameCollector(video, window, expected_frames, source, crop)
         audio_collector = _AudioCollector(audio, window) if audio is not None else None
         if first_pts := window.get_first_pts(get_time_base(video)):
             container.seek(first_pts, stream=video)
@@ -194,10 +201,14 @@ def get_time_base(stream: VideoStream) -> Fraction:
     return stream.time_base or Fraction(1, av.time_base)
 
 
-def decode_video_packet(packet: Packet[VideoStream]) -> Iterator[av.VideoFrame]:
-    """Yield the frames of a packet; none if it is damaged."""
+def decode_video_packet(packet: Packet[VideoStream], window: TrimWindow) -> Iterator[av.VideoFrame | None]:
+    """Yield the frames of a packet that are in the window, None for one after it; nothing if the packet is damaged."""
+    time_base = get_time_base(packet.stream)
+    first, end = window.get_first_pts(time_base), window.get_end_pts(time_base)
     try:
-        yield from packet.decode()
+        for frame in packet.decode():
+            if frame.pts is None or frame.pts >= first:
+                yield None if frame.pts is not None and end is not None and frame.pts >= end else frame
     except av.error.InvalidDataError:
         _log.warning("A packet of the video cannot be decoded: its frames are left out.")
 
@@ -218,18 +229,15 @@ class _FrameCollector:
         stream: VideoStream,
         window: TrimWindow,
         expected_frames: int,
-        name: str,
+        source: VideoSource,
         crop: tuple[int, int, int, int] | None,
     ) -> None:
         self.is_done = False
         self._crop = crop
         self._stream = stream
-        self._first_pts, self._end_pts = (
-            window.get_first_pts(get_time_base(stream)),
-            window.get_end_pts(get_time_base(stream)),
-        )
+        self._window = window
         self._capacity = expected_frames + _SPARE_FRAMES
-        self._name = name
+        self._source = source
         self._count = 0
         self._converter: FrameConverter | None = None
         self._frames: FloatArray | None = None
@@ -237,10 +245,8 @@ class _FrameCollector:
     def add_packet(self, packet: Packet[Any]) -> None:
         if self.is_done:
             return
-        for frame in decode_video_packet(packet):
-            if frame.pts is not None and frame.pts < self._first_pts:
-                continue
-            if self._end_pts is not None and frame.pts is not None and frame.pts >= self._end_pts:
+        for frame in decode_video_packet(packet, self._window):
+            if frame is None:
                 self.is_done = True
                 return
             self._converter = self._converter or FrameConverter(frame, self._stream)
@@ -254,8 +260,7 @@ class _FrameCollector:
         if self._frames is None:
             self._frames = np.empty((self._capacity, *samples.shape), np.float32)
         if samples.shape != self._frames.shape[1:]:
-            old, new = (f"{shape[1]}x{shape[0]}" for shape in (self._frames.shape[1:], samples.shape))
-            raise MediaError(f"{self._name} changes its size from {old} to {new}.", "Cut it there and process each part alone.")
+            raise make_size_change_error(self._source, self._frames.shape[2:0:-1], samples.shape[1::-1])
         if self._count == len(self._frames):
             grown = np.empty((self._count + self._count // 2 + 1, *samples.shape), np.float32)
             grown[: self._count] = self._frames

@@ -6,7 +6,6 @@ import logging
 import math
 from collections.abc import Mapping, Sequence
 from fractions import Fraction
-from pathlib import Path
 from typing import Any, cast
 
 import av
@@ -17,7 +16,6 @@ from av.container import InputContainer
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
-from ...errors import MediaError
 from ...video import decode_audio, read_channel_layout
 from .video_decode import (
     FloatArray,
@@ -25,12 +23,13 @@ from .video_decode import (
     VideoSource,
     decode_audio_packet,
     decode_video_packet,
-    format_source_name,
     get_color_space,
     get_first_video_stream,
     get_frame_rate,
     get_last_audio_stream,
     get_time_base,
+    make_size_change_error,
+    make_source_error,
 )
 from .video_encode import AUDIO_LAYOUTS, Output, Track, VideoEncoding, make_audio_frame, make_odd_size_error, write_tags
 
@@ -78,12 +77,7 @@ def transcode(
         elif audio is not None:
             audio.process_packet(packet)
     if video.track is None:
-        path = video_source if isinstance(video_source, Path) else None
-        raise MediaError(
-            f"{format_source_name(video_source)} has no frame in this part that can be decoded.",
-            "Choose another part.",
-            path=path,
-        )
+        raise make_source_error(video_source, "has no frame in this part that can be decoded.", "Choose another part.")
     if audio is not None and not audio.is_done:
         audio.drain(final=True)
     video.finish()
@@ -108,7 +102,7 @@ class _EncodedVideo:
         self.time_base = get_time_base(stream)
         self.end_ticks: int | None = None
         """The end of the last frame, counted from the new start"""
-        self._video_source, self._target = video_source, target
+        self._video_source, self._target, self._window = video_source, target, window
         self._encoding, self._crop = encoding, crop
         self._color_source = stream.codec_context if get_color_space(stream) else None
         self._rate = get_frame_rate(stream)
@@ -128,11 +122,9 @@ class _EncodedVideo:
     def process_packet(self, packet: Any, audio: _EncodedAudio | None) -> None:
         if self.is_done:
             return
-        for frame in decode_video_packet(packet):
-            if frame.pts is not None and frame.pts < self._first_pts:
-                continue
-            if self._end_pts is not None and frame.pts is not None and frame.pts >= self._end_pts:
-                self._close_window(self._end_pts)
+        for frame in decode_video_packet(packet, self._window):
+            if frame is None:
+                self._close_window()
                 return
             if self.track is None:
                 self.track = self._open_track(frame, audio)
@@ -140,11 +132,11 @@ class _EncodedVideo:
             if audio is not None:
                 audio.drain()
 
-    def _close_window(self, end_pts: int) -> None:
+    def _close_window(self) -> None:
         """Extend the last frame to the end of the window, because the video continues after it."""
         self.is_done = True
-        if self.end_ticks is not None:
-            self.end_ticks = max(self.end_ticks, end_pts - (self._first_pts if self._offset is None else self._offset))
+        if self.end_ticks is not None and self._end_pts is not None:
+            self.end_ticks = max(self.end_ticks, self._end_pts - (self._first_pts if self._offset is None else self._offset))
 
     def _open_track(self, frame: av.VideoFrame, audio: _EncodedAudio | None) -> Track:
         quarter_turns = round(frame.rotation // 90) % 4 if frame.rotation else 0
@@ -168,10 +160,7 @@ class _EncodedVideo:
 
     def _encode_frame(self, track: Track, frame: av.VideoFrame) -> None:
         if (frame.width, frame.height) != self._size:
-            old, new = f"{self._size[0]}x{self._size[1]}", f"{frame.width}x{frame.height}"
-            path = self._video_source if isinstance(self._video_source, Path) else None
-            what = f"{format_source_name(self._video_source)} changes its size from {old} to {new}."
-            raise MediaError(what, "Cut it there and process each part alone.", path=path)
+            raise make_size_change_error(self._video_source, self._size, (frame.width, frame.height))
         duration = frame.duration or self._step
         if self._end_pts is not None and frame.pts is not None:
             duration = min(duration, self._end_pts - frame.pts)
