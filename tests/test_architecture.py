@@ -51,7 +51,19 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
     "runtime/bench": BASE
     | {
         f"runtime/{name}"
-        for name in ("atomic_write", "comfyui", "hardware", "host", "images", "metrics", "models", "report", "upscale", "video")
+        for name in [
+            "atomic_write",
+            "checksum",
+            "comfyui",
+            "hardware",
+            "host",
+            "images",
+            "metrics",
+            "models",
+            "report",
+            "upscale",
+            "video",
+        ]
     },
     "runtime/report": BASE | {"runtime/images", "runtime/metrics", "runtime/atomic_write", "runtime/video"},
     "runtime/tune": BASE | {f"runtime/{name}" for name in ("images", "metrics", "models", "upscale", "video")},

@@ -132,6 +132,7 @@ WRITING_MODULES = {
 ELSEWHERE = {  # what does not get near the folders of the user
     "bench/image": "a temporary folder",
     "bench/peers": "a temporary folder",
+    "bench/shared_video": "a temporary folder",
     "bench/video": "a temporary folder",
     "bench/worker_jobs": "the temporary folder of bench",
     "bench/workers/peers_worker": "the temporary folder of bench",

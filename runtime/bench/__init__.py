@@ -12,6 +12,7 @@ their ratios are printed, losses included.
 * ``calibrate``          memory and time of the models of the pack, for the settings that are suggested
 * ``gpu``                an NVIDIA GPU: our way to run a model and ComfyUI's, and what is correct there
 * ``limit``              how near a model comes to the rate of its own convolutions on a CPU, and where the rest goes
+* ``shared_video``       one process against several workers
 * ``halo``               the error next to a cut by halo
 * ``workers``            the processes of ``image``, ``video`` and ``peers``; ``worker_jobs`` starts them
 * ``measure``            time and peak memory, and the test images
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
     from .peers import benchmark_peers, list_peer_versions
     from .peers_page import format_section, write_page
     from .plots import plot_benchmark
+    from .shared_video import benchmark_workers
     from .video import benchmark_video
     from .worker_jobs import parse_size
 

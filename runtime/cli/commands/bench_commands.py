@@ -43,6 +43,21 @@ def bench_image(
     typer.echo(comparison.as_json() if as_json else comparison.as_text())
 
 
+@app.command("workers")
+def bench_workers(
+    video: Annotated[Path, typer.Argument(help="Video to upscale.")],
+    workers: Annotated[str, typer.Option("--workers", help="As for upscale.")] = "2",
+    to: Annotated[str, typer.Option("--to", help="Target size.")] = "2x",
+    backend: options.BackendName = "null",
+    runs: Runs = 1,
+    traceback: options.Traceback = False,
+) -> None:
+    """Upscale one video in one process and by several, in turn. Prints both times and their ratio."""
+    from ...bench import benchmark_workers
+
+    typer.echo(benchmark_workers(video, workers, ["--to", to, "--backend", backend, "-m", "realesr-animevideov3"], runs))
+
+
 @app.command("video")
 def bench_video(
     comfyui: Comfyui,
