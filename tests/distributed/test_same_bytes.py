@@ -16,8 +16,8 @@ import psutil
 import pytest
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
-PATIENCE = 300.0
-SETTINGS = ("--to", "960x640", "--backend", "null", "-m", "realesr-animevideov3", "--device", "cpu")
+PATIENCE = 600.0
+SETTINGS = ("--to", "384x256", "--backend", "null", "-m", "realesr-animevideov3", "--device", "cpu")
 CODECS = [("h264", "mp4"), ("hevc", "mkv"), ("av1", "mp4"), ("ffv1", "mkv"), ("prores", "mov")]
 
 
