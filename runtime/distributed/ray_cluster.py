@@ -10,7 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Generator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -132,7 +132,10 @@ def _start_actors(ray: Any, order_path: Path) -> Generator[tuple[str, Any]]:
 
 
 def _make_actor_class() -> type:
-    """Return a class that Ray sends as code: on its node nothing of ours can be imported before the process is started."""
+    """Return a class that Ray sends as code: on its node nothing of ours can be imported before the process is started.
+
+    The process ends with it, because its standard input does.
+    """
 
     class Launcher:
         def __init__(self, pack_root: str, order_path: str, name: str) -> None:
@@ -151,9 +154,5 @@ def _make_actor_class() -> type:
             assert self.process.stderr
             lines = self.process.stderr.read().decode(errors="replace").strip().splitlines()
             return self.process.wait(), lines[-1] if lines else ""
-
-        def __del__(self) -> None:
-            with suppress(OSError):
-                self.process.kill()
 
     return Launcher

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -138,9 +139,18 @@ def fill_disk_of_worker(run: Run) -> None:
 EVENTS = {"nothing": lambda _: None, "killed": kill_worker, "frozen": freeze_worker, "full disk": fill_disk_of_worker}
 
 
+_RANDOM_IDS = re.compile(rb"\x73\xa4\x90.{16}|[\x73\x63]\xc5\x88.{8}|\xbf\x84.{4}", re.DOTALL)
+"""Of Matroska, RFC 9559: SegmentUUID, TrackUID, TagTrackUID, and checksums over them. FFmpeg draws them anew for every file."""
+
+
+def read_file(path: Path) -> bytes:
+    content = path.read_bytes()
+    return _RANDOM_IDS.sub(b"", content) if path.suffix == ".mkv" else content
+
+
 def assert_same(tmp_path: Path, suffix: str, name: str) -> None:
     folder = tmp_path / name
-    assert (folder / f"o.{suffix}").read_bytes() == (tmp_path / "one" / f"o.{suffix}").read_bytes()
+    assert read_file(folder / f"o.{suffix}") == read_file(tmp_path / "one" / f"o.{suffix}")
     assert sorted(path.name for path in folder.iterdir()) == ["log", f"o.{suffix}"]
 
 
