@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
 from ...runtime import comfyui, images, report
+from ...runtime import video as video_files
 from ..image import TiledUpscale
 from ..metrics import ColorDriftMetric, DiffMap
 from ..outputs import format_ui_files
@@ -54,12 +55,13 @@ class TiledUpscaleVideoWithPreview(TiledUpscaleVideo):
 
 
 class VideoOutWithPreview(VideoOut):
-    """Shows frames of an upscaled video before and after."""
+    """Shows frames of an upscaled video before and after, and plays what browsers do not from a small copy."""
 
     def run(self, video: Any, *values: Any, **settings: Any) -> Any:
-        return _write_with_preview(
+        output = _write_with_preview(
             self.host, video, lambda source: super(VideoOutWithPreview, self).run(source, *values, **settings)
         )
+        return _add_playable_copy(self.host, output)
 
 
 class SequenceOutWithPreview(SequenceOut):
@@ -109,6 +111,18 @@ def _write_with_preview(host: Host, video: Any, write: Callable[[Any], dict[str,
     frame_pairs.reset(float(video.get_duration()), video.stream.info.size)
     output = write(_tap_frames(host, video, frame_pairs.add_result_frame))
     return {**output, "ui": {**output["ui"], COMPARED_KEY: _save_pairs(host, frame_pairs.get_pairs())}}
+
+
+def _add_playable_copy(host: Host, output: dict[str, Any]) -> dict[str, Any]:
+    """Put a copy before the written video where browsers do not play it; the node shows the first."""
+    (file,) = output["ui"]["images"]
+    copy = host.output_path("temp", "upscale8k/played", ".webm")
+    if not video_files.write_browser_proxy(host.folder("output") / file["subfolder"] / file["filename"], copy):
+        return output
+    return {
+        **output,
+        "ui": {**output["ui"], "images": [*format_ui_files(host, "temp", [copy]), file], "animated": (True, True)},
+    }
 
 
 def _tap_frames(host: Host, video: Any, on_frame: Callable[[Frame], None]) -> Any:

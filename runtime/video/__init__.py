@@ -33,6 +33,7 @@ if TYPE_CHECKING:
         snap_frame_rate,
     )
     from .sequence.write import SequenceSettings, find_unfinished_sequence, get_sequence_job_settings, write_sequence
+    from .write.browser_proxy import write_browser_proxy
     from .write.encoders import ENCODERS, HARDWARE_FAMILIES, MUXER_NAMES, HardwareEncoder
     from .write.journal import (
         SOURCE_KEY,

@@ -46,7 +46,7 @@ from upscale8k.runtime.models.locate import find_model  # noqa: E402
 from upscale8k.runtime.paths import PACK_ROOT  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
-from peer.server import ComfyUI  # noqa: E402
+from peer.server import ComfyUI, PromptRejected  # noqa: E402
 from peer.server import NodeFailed as ServerFailed  # noqa: E402
 
 Outputs = list[dict[str, Any]]
@@ -132,7 +132,7 @@ def run_file(
             if isinstance(event, NodeFailed):
                 return str(event.error)
             if isinstance(event, NodeFinished):
-                written[event.node_id] = [file for files in event.ui.values() for file in files if "filename" in file]
+                written[event.node_id] = [file for files in event.ui.values() for file in files if isinstance(file, dict)]
     except Upscale8KError as error:
         return str(error)
     return compare_with(server, conversion.prompt, written, host) if server else ""
@@ -144,6 +144,9 @@ def compare_with(server: ComfyUI, prompt: dict[str, Any], written: dict[str, Out
         entry = server.queue(prompt)
     except ServerFailed as error:
         return f": the server fails, {str(error).splitlines()[0][:160]}"
+    except PromptRejected as error:
+        found = [one["details"] for node in error.node_errors.values() for one in node["errors"]]
+        return f": the server refuses it, {found[0] if found else error.error.get('message')}"
     count, mean, largest = 0, 0.0, 0
     for node_id, ours in written.items():
         if not ours:

@@ -19,6 +19,10 @@ pytestmark = [pytest.mark.comfyui, pytest.mark.slow]
 EMPTY: Json = {"version": 0.4, "nodes": [], "links": []}
 WIDTH, HEIGHT, FRAMES = 400, 240, 9
 BOX = "window.app.rootGraph.getNodeById(value[0]).widgets.find((one) => one.name === 'upscale8k_' + value[1])?.element"
+PLAYED = (
+    "window.app.rootGraph.getNodeById(value).widgets.find((one) => one.name === 'video-preview')"
+    "?.element.querySelector('video')?.videoWidth"
+)
 PAIRS = f"""(async () => {{
   const found = []
   const element = {BOX}
@@ -133,6 +137,8 @@ def test_a_run_shows_sliders_and_its_command_gives_the_same_pixels(comfyui: Comf
     assert shown == [["Detail (1/2)", 240, 960], ["Whole image (2/2)", WIDTH, 1280]]
     of_video = canvas._ask(PAIRS, [movie, "compare"])
     times = enumerate(("0.10", "0.40", "0.70"), 1)
+    canvas._await(PLAYED, movie)
+    assert canvas._ask(PLAYED, movie) == WIDTH  # a copy plays: no browser knows FFV1
     assert of_video == [[f"Whole image {time} s ({number}/3)", WIDTH // 4, WIDTH] for number, time in times]
 
     canvas.choose_from_menu("Copy headless command")

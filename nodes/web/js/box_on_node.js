@@ -209,3 +209,9 @@ app.registerExtension({
     showRecorded() // undo builds the nodes anew
   }
 })
+
+whenRun('Upscale8K.VideoOnNode', (node, message) => {
+  if (!message.animated?.some(Boolean)) return
+  clearPreview(node) // else the last live preview hides the video
+  setTimeout(() => clearPreview(node), 500) // one may still have been on its way
+})
