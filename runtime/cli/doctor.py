@@ -19,7 +19,7 @@ from ..paths import PACK_ROOT
 from ..video import ENCODERS
 from .run_options import RunOptions, get_default_models_dir
 
-_OLDEST_COMFYUI = "0.3.60"
+_OLDEST_COMFYUI = "0.3.64"
 _MIN_VIDEO_DISK_BYTES = 10_000_000_000
 _MIN_TILE_MEMORY_BYTES = 4_000_000_000
 

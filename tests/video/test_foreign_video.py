@@ -15,6 +15,7 @@ import psutil
 import pytest
 import torch
 from upscale8k.runtime.comfyui.builtin.video import VideoComponents, VideoFromComponents, VideoFromFile
+from upscale8k.runtime.comfyui.types.foreign_video import make_range_opener
 from upscale8k.runtime.comfyui.types.video import (
     VideoValue,
     _find_video_input,
@@ -373,3 +374,26 @@ def test_images_of_an_hdr_color_space_keep_it(tmp_path: Path) -> None:
     value.save_to(str(tmp_path / "a.mp4"))
     assert VideoFromFile(tmp_path / "a.mp4").get_color_space() == "HDR PQ"
     assert VideoFromFile(tmp_path / "a.mp4").get_bit_depth() == 10
+
+
+class _Untrimmed:
+    """What a VIDEO of ComfyUI 0.3.64 and 0.8.0 is: a file, without a window or a frame count."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def get_stream_source(self) -> str:
+        return str(self.path)
+
+
+def test_a_video_of_an_older_comfyui_is_read_whole(tmp_path: Path) -> None:
+    frames = [np.full((32, 48, 3), 40 * number, np.uint8) for number in range(5)]
+    with av.open(str(tmp_path / "old.mkv"), "w") as container:
+        track = container.add_stream("ffv1", rate=8)
+        track.width, track.height, track.pix_fmt = 48, 32, "bgr0"
+        for pixels in frames:
+            container.mux(track.encode(av.VideoFrame.from_ndarray(pixels, format="rgb24")))
+        container.mux(track.encode(None))
+    opened = make_range_opener(_Untrimmed(tmp_path / "old.mkv"), lambda text: None)(Fraction(0), None)
+    with opened.frames() as read:
+        assert [int(frame.pixels[0, 0, 0]) for frame in read] == [0, 40, 80, 120, 160]

@@ -80,7 +80,8 @@ def _has_frames_in_memory(value: Any) -> bool:
 
 
 def _make_file_range_opener(value: Any, on_message: OnMessage) -> OpenTimeRange:
-    trim_start, trim_duration = value.get_active_trim_window()
+    # ComfyUI before 0.9 cannot trim
+    trim_start, trim_duration = value.get_active_trim_window() if hasattr(value, "get_active_trim_window") else (0.0, 0.0)
 
     def open_range(start: Fraction, duration: Fraction | None) -> VideoStream:
         remaining = to_exact_seconds(trim_duration) - start if trim_duration else None
