@@ -385,6 +385,9 @@ class _Untrimmed:
     def get_stream_source(self) -> str:
         return str(self.path)
 
+    def get_components(self) -> None:
+        raise AssertionError("its frames would all be decoded at once")
+
 
 def test_a_video_of_an_older_comfyui_is_read_whole(tmp_path: Path) -> None:
     frames = [np.full((32, 48, 3), 40 * number, np.uint8) for number in range(5)]
