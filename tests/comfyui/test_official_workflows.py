@@ -24,7 +24,7 @@ def test_the_blueprints_without_a_diffusion_model_are_checked_without_a_problem(
 @pytest.mark.full
 @pytest.mark.comfyui
 def test_the_blueprints_give_the_images_and_frames_of_a_server() -> None:
-    """Shaders may differ by the last level, because images are cut to 8 bits; the sines of film grain differ between drivers."""
+    """Shaders may differ by one level, as images are cut to 8 bits; the sines of film grain differ between drivers."""
     script = Path(__file__).with_name("list_official_workflows.py")
     command = [sys.executable, str(script), "--comfyui", str(tree()), str(tree() / "blueprints")]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=850)
