@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -109,24 +110,21 @@ def make_histograms(images: Tensor) -> tuple[list[int], ...]:
     return tuple(counts.tolist() for counts in (mean, count(luma), red, green, blue))
 
 
-def make_silence(seconds: float, rate: int, channels: int) -> dict[str, object]:
+def make_silence(seconds: float, rate: int, channels: int) -> dict[str, Any]:
     """EmptyAudio: a waveform (1, C, samples) of zeros."""
     return {"waveform": torch.zeros(1, channels, round(seconds * rate)), "sample_rate": rate}
 
 
-def merge_audio(first: Mapping[str, object], second: Mapping[str, object], method: str) -> dict[str, object]:
+def merge_audio(first: Mapping[str, Any], second: Mapping[str, Any], method: str) -> dict[str, Any]:
     """AudioMerge: two waveforms (B, C, samples) of the length of the first, scaled down when above 1."""
-    waves, rates = [], [int(str(one["sample_rate"])) for one in (first, second)]
-    for one, rate in zip((first, second), rates, strict=True):
-        wave = one["waveform"]
-        assert isinstance(wave, Tensor)
-        waves.append(resample_audio(wave, rate, max(rates)))
+    rate = max(int(one["sample_rate"]) for one in (first, second))
+    waves: list[Tensor] = [resample_audio(one["waveform"], int(one["sample_rate"]), rate) for one in (first, second)]
     wave, other = waves
     if wave.shape[-1] and other.shape[-1]:
         other = pad(other[..., : wave.shape[-1]], (0, max(0, wave.shape[-1] - other.shape[-1])))
         wave = (wave + other) / 2 if method == "mean" else _OPERATIONS[method](wave, other)
         wave = wave / max(1.0, wave.abs().max().item())
-    return {"waveform": wave, "sample_rate": max(rates)}
+    return {"waveform": wave, "sample_rate": rate}
 
 
 def resample_audio(wave: Tensor, rate: int, new_rate: int) -> Tensor:

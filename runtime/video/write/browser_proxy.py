@@ -2,8 +2,10 @@
 
 from itertools import islice
 from pathlib import Path
+from typing import Any
 
 import av
+from av.error import FFmpegError
 
 from ...atomic_write import atomic_write
 
@@ -20,7 +22,7 @@ def write_browser_proxy(source: Path, target: Path) -> bool:
     """
     try:
         return _write_copy(source, target)
-    except (av.FFmpegError, OSError):
+    except (FFmpegError, OSError):
         return False
 
 
@@ -33,12 +35,13 @@ def _write_copy(source: Path, target: Path) -> bool:
         scale = min(1.0, _SIDE / max(codec.width, codec.height))
         width, height = (max(2, round(side * scale) // 2 * 2) for side in (codec.width, codec.height))
         with atomic_write(target) as temp, av.open(str(temp), "w", format="webm") as writing:
-            track = writing.add_stream("libvpx-vp9", rate=stream.average_rate or 25, options=_QUICK)
+            output: Any = writing  # PyAV's types leave its packets open
+            track: Any = output.add_stream("libvpx-vp9", rate=stream.average_rate or 25, options=_QUICK)
             track.width, track.height, track.pix_fmt = width, height, "yuv420p"
             track.codec_context.time_base = stream.time_base
             for frame in islice(reading.decode(stream), _FRAMES):
                 small = frame.reformat(width, height, "yuv420p")
                 small.pts, small.time_base = frame.pts, frame.time_base
-                writing.mux(track.encode(small))
-            writing.mux(track.encode(None))
+                output.mux(track.encode(small))
+            output.mux(track.encode(None))
     return True
