@@ -112,15 +112,8 @@ class EndLoop(Node):
         loop: Mapping[str, Any] = dynprompt[0].get_node(unique_id[0])[graph.LOOP]
         if "position" not in loop:
             numbers, items = output_value[0]
-            state = {
-                "position": 0,
-                "base": unique_id[0],
-                "numbers": numbers,
-                "items": items,
-                "carry": loop["initial"],
-                "kept": [],
-            }
-            loop = {**loop, **state}
+            state: dict[str, Any] = {"position": 0, "base": unique_id[0], "carry": loop["initial"], "kept": []}
+            loop = {**loop, **state, "numbers": numbers, "items": items}
         position, numbers, items = loop["position"], loop["numbers"], loop["items"]
         if position == len(numbers):
             kept = [inputs[f"kept{number}"] for number in range(len(inputs)) if f"kept{number}" in inputs]
@@ -129,16 +122,19 @@ class EndLoop(Node):
         values = {0: numbers[position], 1: position == 0, 2: position == len(numbers) - 1, 3: item, 4: loop["carry"]}
         nodes, ends = graph.link_iteration(loop, f"{loop['base']}.{position}.", values)
         carry = ends.get("next_iteration_value", loop["carry"])
-        kept = [*(loop["kept"] if accumulate[0] else []), *([ends["output_value"]] if "output_value" in ends else [])]
-        step = {
+        links: list[Any] = [
+            *(loop["kept"] if accumulate[0] else []),
+            *([ends["output_value"]] if "output_value" in ends else []),
+        ]
+        step: dict[str, Any] = {
             "class_type": "LoopResult",
             "override_display_id": loop["base"],
             "inputs": {
                 "accumulate": accumulate[0],
-                **{f"kept{number}": link for number, link in enumerate(kept)},
+                **{f"kept{number}": link for number, link in enumerate(links)},
                 **{f"wait{number}": link for number, link in enumerate(ends.values())},
             },
-            graph.LOOP: {**loop, "position": position + 1, "carry": carry, "kept": kept},
+            graph.LOOP: {**loop, "position": position + 1, "carry": carry, "kept": links},
         }
         name = f"{loop['base']}.{position + 1}"
         return {"result": ([name, 0],), "expand": {**nodes, name: step}}

@@ -202,7 +202,7 @@ class ConcatenateVideo(_VideoNode):
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        part = {"input": {"required": {"video": ("VIDEO", {})}}, "prefix": "video", "min": 1, "max": 100}
+        part: dict[str, Any] = {"input": {"required": {"video": ("VIDEO", {})}}, "prefix": "video", "min": 1, "max": 100}
         codec = {"default": "auto", "advanced": True, "multiselect": False, "options": ["auto", "h264", "av1"]}
         return {
             "required": {"videos": ("COMFY_AUTOGROW_V3", {"template": part}), "codec": ("COMBO", codec)},

@@ -107,7 +107,7 @@ def make_histograms(images: Tensor) -> tuple[list[int], ...]:
 
     red, green, blue = (count(image[..., channel]) for channel in range(3))
     mean = torch.div(red + green + blue, 3, rounding_mode="floor")
-    return tuple(counts.tolist() for counts in (mean, count(luma), red, green, blue))
+    return tuple([int(level) for level in counts] for counts in (mean, count(luma), red, green, blue))
 
 
 def make_silence(seconds: float, rate: int, channels: int) -> dict[str, Any]:
