@@ -13,6 +13,7 @@ from .declare import (
     NUMBER,
     REFUSE,
     Node,
+    bool_input,
     choice_input,
     declare_upscale_inputs,
     if_exists_input,
@@ -21,7 +22,7 @@ from .declare import (
     wire_input,
 )
 from .outputs import collect_workflow_text, format_ui_files, make_exact_path_finder, make_numbered_path_finder
-from .validate import file_is_there, output_is_possible, upscale_is_valid
+from .validate import check, file_is_there, output_is_possible, upscale_is_valid
 
 
 class TiledUpscale(Node):
@@ -121,6 +122,67 @@ class ImageIn(Node):
         return comfyui.read_image(self.host.find_input(image), max_pixels=limit, open_progress=self.host.progress)
 
 
+class ImageFolderIn(Node):
+    """Read a folder of images of different sizes as a list."""
+
+    CATEGORY = "8K/image"
+    DESCRIPTION = (
+        "Reads the images of a folder, of any size and depth, as lists: the nodes behind it run once for each image. Connect "
+        "source or name to Image Out, and each result has the name of its file."
+    )
+    SEARCH_ALIASES: ClassVar = ["load images from folder", "image list", "batch", "directory", "folder", "many images"]
+    RETURN_TYPES = ("IMAGE", "IMAGE_SOURCE", "STRING")
+    RETURN_NAMES = ("image", "source", "name")
+    OUTPUT_IS_LIST = (True, True, True)
+    OUTPUT_TOOLTIPS = (
+        "One RGB or RGBA image for each file.",
+        "Properties of each file; connect it to Image Out.",
+        "Name of each file below the folder, without its suffix: sub/photo.",
+    )
+
+    @classmethod
+    def INPUT_TYPES(cls) -> dict[str, Any]:
+        return {
+            "required": {"folder": text_input("", "Folder inside the input folder; empty is the input folder itself.")},
+            "optional": {
+                "recursive": bool_input(False, "Include the folders inside it."),
+                "start": int_input(0, 0, 1_000_000, "How many images to pass over, in the order of their names: 2 before 10."),
+                "limit": int_input(0, 0, 1_000_000, "Largest number of images; 0 reads all. They are in memory together."),
+                "damaged": choice_input(["refuse", "skip"], "refuse", "A file that cannot be read is an error, or a message."),
+                "max_megapixels": int_input(
+                    1000, 1, 100_000, "A larger image is rejected before it is decoded. In megapixels.", advanced=True
+                ),
+            },
+        }
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, folder: str) -> bool | str:
+        return check(lambda: cls.host.find_sequence(folder))
+
+    @classmethod
+    def IS_CHANGED(cls, folder: str, recursive: bool = False, start: int = 0, limit: int = 0, **_: Any) -> str:
+        files = comfyui.find_folder_images(cls.host.find_sequence(folder), recursive=recursive, start=start, limit=limit)
+        return comfyui.compute_folder_fingerprint(files)
+
+    def run(
+        self,
+        folder: str,
+        recursive: bool = False,
+        start: int = 0,
+        limit: int = 0,
+        damaged: Any = "refuse",
+        max_megapixels: int = 1000,
+    ) -> tuple[list[Any], list[Any], list[str]]:
+        path = self.host.find_sequence(folder)
+        return comfyui.read_image_folder(
+            path,
+            comfyui.find_folder_images(path, recursive=recursive, start=start, limit=limit),
+            max_pixels=self.host.get_max_input_pixels(max_megapixels * 1_000_000),
+            when_damaged=damaged,
+            open_progress=self.host.progress,
+        )
+
+
 class ImageOut(Node):
     """Write image files in any format, with depth and profile of the source and the workflow."""
 
@@ -191,4 +253,5 @@ NODES: dict[str, tuple[type, str]] = {
     "TiledUpscale": (TiledUpscale, "Tiled Upscale"),
     "ImageIn": (ImageIn, "Image In"),
     "ImageOut": (ImageOut, "Image Out"),
+    "ImageFolderIn": (ImageFolderIn, "Image Folder In"),
 }

@@ -119,7 +119,7 @@ class Display(ABC):
 
     def show_status(self, text: str) -> None:
         """Show what will happen; less important than a message."""
-        self.show_message(text)
+        self.show_message(insert_program_name(text))
 
     def show_value(self, label: str, node_id: str, value: object) -> None:  # noqa: B027  people read its message
         """Show what a node measured, as data."""

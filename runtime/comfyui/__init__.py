@@ -63,6 +63,7 @@ if TYPE_CHECKING:
         to_image_tensor,
         write_images,
     )
+    from .types.image_folder import compute_folder_fingerprint, find_folder_images, read_image_folder
     from .types.source_kind import classify_file, classify_source, read_source_size
     from .types.video import map_video_value, open_sequence_value, open_video_value, write_sequence_value, write_video_value
 

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 import torch
+from PIL import Image
 
 from .conftest import Place, Prompt
 
@@ -24,6 +25,9 @@ def test_a_hint_says_what_can_be_typed(
     for answer in (place.run(prompt), place("check", "workflow.json", "--models-dir", "models")):
         assert f"Download them with: {named} models pull bsrgan-x4" in answer.err
     assert f"Usage: {named} " in place("run", "--nonsense").err
+    Image.new("RGB", (8, 8)).save("grey.png")
+    fast = place("upscale", "grey.png", "--fast", "--to", "2x", "--backend", "null", "--progress", "plain")
+    assert f"{named} models pull realesr-general-x4v3" in fast.err
 
 
 def test_a_name_from_outside_gives_the_terminal_no_orders(place: Place) -> None:
