@@ -1,5 +1,6 @@
 """``from upscale8k import ...``: the page about it runs, types stay what they were, and importing costs nothing."""
 
+import json
 import re
 import subprocess
 import sys
@@ -39,6 +40,20 @@ def test_the_examples_of_the_page_run(place: Path) -> None:
         assert image.size == (96, 80)
     assert not (place / "never.png").exists()
     assert (place / "report/report.html").is_file()
+
+
+@pytest.mark.full
+def test_the_examples_of_the_page_are_typed_strictly(tmp_path: Path) -> None:
+    (tmp_path / "site").mkdir()
+    (tmp_path / "site/upscale8k").symlink_to(ROOT, target_is_directory=True)
+    examples = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
+    for number, example in enumerate(examples):
+        (tmp_path / f"example_{number}.py").write_text(example, encoding="utf-8")
+    settings = {"include": ["example_*.py"], "extraPaths": ["site"], "typeCheckingMode": "strict", "pythonVersion": "3.11"}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
+    command = [sys.executable, "-m", "basedpyright", "--pythonpath", sys.executable, "--project", str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+    assert done.returncode == 0, done.stdout
 
 
 def test_the_page_lists_what_there_is() -> None:

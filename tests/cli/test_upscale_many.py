@@ -266,7 +266,7 @@ def test_a_job_file_sets_what_each_file_needs(place: Place) -> None:
         ("j.csv", "source,size\ninput/a.png,2x\n", ["job 1: size is no setting", "NODE.INPUT"]),
         ("j.csv", "source,tile\ninput/a.png,big\n", ["job 1: tile is 'big'"]),
         ("j.csv", "source,tile,batch\ninput/a.png,-4,1\n", ["job 1: tile is '-4'"]),
-        ("j.csv", "source\ninput/none.png\n", ["input/none.png: no image or video was found"]),
+        ("j.csv", "source\ninput/none.png\n", ["There is no file or folder input/none.png"]),
         ("j.csv", "source,output\ninput/a.png,x.png\ninput/a.png,x.png\n", ["would both become x.png"]),
     ],
 )

@@ -269,6 +269,8 @@ def _find_sources(name: str, out: Path | None, *, recursive: bool) -> list[_Sour
         files = sorted(file for file in candidates if _is_media_file(file) and not (recursive and _is_result(file, root, out)))
     except OSError as error:
         raise MediaError(f"{name} cannot be read: {error.strerror}.", "Check its permissions.", path=path) from error
+    if not files and not path.exists() and not glob.has_magic(name):
+        raise MediaError(f"There is no file or folder {name}.", "Check the name and its folder.", path=path)
     if not files:
         known = ", ".join((*IMAGE_SUFFIXES, *VIDEO_SUFFIXES))
         raise MediaError(f"{name}: no image or video was found.", f"Supported formats: {known}.", path=path)
