@@ -1,6 +1,7 @@
 """Threads and processes that write the same files at the same time: every file is whole, and no result is lost."""
 
 import json
+import shutil
 import subprocess
 import sys
 import threading
@@ -25,6 +26,7 @@ from upscale8k.runtime.report.comparison import ComparedModel, ModelComparison, 
 from upscale8k.runtime.report.model_runs import compare_models, cut_crops, enlarge_with_baseline
 from upscale8k.runtime.report.report_files import REPORT_FILES, write_report
 from upscale8k.runtime.video.sequence.write import SequenceSettings, write_sequence
+from upscale8k.runtime.video.write.journal import JOURNAL_NAME, SegmentFolder
 
 WRITERS = 4
 ROUNDS = 3
@@ -186,6 +188,21 @@ def test_a_numbered_image_takes_the_next_number_where_its_own_is_taken(tmp_path:
     assert write_image_file(path, make_pixels(0), numbered=True) == tmp_path / "a_00008_.png"
     assert path.read_bytes() == b"of another run"
     assert sorted(entry.name for entry in tmp_path.iterdir()) == ["a_00001_.png", "a_00007_.webp", "a_00008_.png"]
+
+
+def test_a_run_may_finish_while_another_looks_at_its_journal(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    parts = SegmentFolder(tmp_path / "o.mp4")
+    parts.folder.mkdir()
+    (parts.folder / JOURNAL_NAME).write_text("{}\n")
+    read = Path.read_bytes
+
+    def finish(path: Path) -> bytes:
+        shutil.rmtree(path.parent)
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", finish)
+    assert parts.read_job_settings() == {}
+    assert parts.count_finished_segments() == 0
 
 
 def test_a_file_system_without_hard_links_keeps_existing_files_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

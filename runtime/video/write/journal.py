@@ -260,7 +260,10 @@ class SegmentFolder:
 
 
 def _list_files(folder: Path) -> list[Path]:
-    return list(folder.iterdir()) if folder.is_dir() else []
+    try:
+        return list(folder.iterdir())
+    except (FileNotFoundError, NotADirectoryError):  # also removed meanwhile, by the run that has finished
+        return []
 
 
 def _read_job_settings(journal: Path) -> Mapping[str, Any]:
@@ -271,9 +274,11 @@ def _read_job_settings(journal: Path) -> Mapping[str, Any]:
 
 
 def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
-    if not path.is_file():
+    try:
+        content = path.read_bytes()
+    except (FileNotFoundError, NotADirectoryError, IsADirectoryError):  # also removed meanwhile, by the run that has finished
         return
-    for raw in path.read_bytes().split(b"\n"):
+    for raw in content.split(b"\n"):
         try:
             line: object = json.loads(raw)
         except (ValueError, RecursionError):
