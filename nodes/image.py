@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from ..runtime import comfyui, upscale
+from ..runtime import comfyui, hardware, upscale
 from ..runtime.file_types import IMAGE_SUFFIXES, WRITABLE_IMAGE_SUFFIXES
 from .declare import (
     AS_SOURCE,
@@ -178,6 +178,7 @@ class ImageFolderIn(Node):
             path,
             comfyui.find_folder_images(path, recursive=recursive, start=start, limit=limit),
             max_pixels=self.host.get_max_input_pixels(max_megapixels * 1_000_000),
+            free_bytes=hardware.query_memory().available,
             when_damaged=damaged,
             open_progress=self.host.progress,
         )

@@ -10,7 +10,6 @@ import torch
 
 from ...errors import MediaError
 from ...file_types import IMAGE_SUFFIXES
-from ...hardware import query_memory
 from ...images import read_image_size
 from ...progress import ForwardedProgress, OpenProgress, Progress, open_silent_progress
 from .image import ImageSource, read_image
@@ -49,19 +48,20 @@ def read_image_folder(
     files: list[Path],
     *,
     max_pixels: int,
+    free_bytes: int,
     when_damaged: WhenDamaged = "refuse",
     open_progress: OpenProgress = open_silent_progress,
 ) -> tuple[list[torch.Tensor], list[ImageSource], list[str]]:
     """Read ``files`` of ``folder`` as ``read_image`` does; return images, sources, and names below the folder without suffix.
 
     ``when_damaged`` is about files that cannot be read: ``skip`` makes a message of the error.
-    Raises ``MediaError`` if a file is damaged, if none can be read, and if all together do not fit into memory.
+    Raises ``MediaError`` if a file is damaged, if none can be read, and if all together do not fit into ``free_bytes``.
     """
     images: list[torch.Tensor] = []
     sources: list[ImageSource] = []
     names: list[str] = []
     with open_progress(len(files), "image") as progress:
-        _check_memory(folder, files, max_pixels)
+        _check_memory(folder, files, max_pixels, free_bytes)
         messages = _MessagesOnly(progress)
         for path in files:
             try:
@@ -90,15 +90,14 @@ class _MessagesOnly(ForwardedProgress):
         self.check_cancelled()
 
 
-def _check_memory(folder: Path, files: list[Path], max_pixels: int) -> None:
+def _check_memory(folder: Path, files: list[Path], max_pixels: int, free_bytes: int) -> None:
     needed = 0
     for path in files:
         with suppress(MediaError):  # reading it raises the same
             size = read_image_size(path, max_pixels=max_pixels)
             needed += size.width * size.height * _BYTES_PER_PIXEL
-    available = query_memory().available
-    if needed > available:
-        what = f"{len(files)} images of {folder} need {needed / 1e9:.1f} GB at once, and {available / 1e9:.1f} GB are free."
+    if needed > free_bytes:
+        what = f"{len(files)} images of {folder} need {needed / 1e9:.1f} GB at once, and {free_bytes / 1e9:.1f} GB are free."
         hint = "Set limit, and start for the next ones; or run: python -m runtime upscale FOLDER, which reads one at a time."
         raise MediaError(what, hint, path=folder)
 
