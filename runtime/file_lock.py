@@ -21,7 +21,12 @@ def exclusive_lock(lock_path: Path, name: str) -> Generator[None]:
         OutputLocked: another run holds the lock; the message says that it writes ``name``.
         OutputError: There is a file of this name that is not ours: a lock is empty, and taking it would empty the file.
     """
-    lock_path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        lock_path.parent.mkdir(parents=True, exist_ok=True)
+    except FileExistsError as error:
+        if lock_path.parent.exists():
+            raise
+        raise _make_locked_error(lock_path, name) from error  # a run that has just finished removed the folder
     if lock_path.is_file() and lock_path.stat().st_size:
         raise OutputError(
             f"There is a file {lock_path.name} that is not of this program.",
@@ -32,9 +37,7 @@ def exclusive_lock(lock_path: Path, name: str) -> Generator[None]:
     try:
         lock.acquire()
     except (Timeout, FileNotFoundError) as error:  # not found: a run that has just finished removed the folder
-        raise OutputLocked(
-            f"Another run is writing {name} at the moment.", "Wait for it, or choose another name.", path=lock_path
-        ) from error
+        raise _make_locked_error(lock_path, name) from error
     try:
         yield
     finally:
@@ -42,3 +45,7 @@ def exclusive_lock(lock_path: Path, name: str) -> Generator[None]:
         with suppress(OSError):  # Windows does not remove an open file
             lock_path.unlink(missing_ok=True)
         lock.release()
+
+
+def _make_locked_error(lock_path: Path, name: str) -> OutputLocked:
+    return OutputLocked(f"Another run is writing {name} at the moment.", "Wait for it, or choose another name.", path=lock_path)

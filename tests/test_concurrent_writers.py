@@ -205,6 +205,20 @@ def test_a_run_may_finish_while_another_looks_at_its_journal(tmp_path: Path, mon
     assert parts.count_finished_segments() == 0
 
 
+def test_a_folder_that_another_run_removes_while_it_is_made_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lose(path: Path, *_: object, **__: object) -> None:
+        raise FileExistsError(17, "File exists", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", lose)
+    with (
+        pytest.raises(OutputLocked, match=r"Another run is writing o\.mp4"),
+        exclusive_lock(tmp_path / "o.mp4.parts/lock", "o.mp4"),
+    ):
+        pytest.fail("there is no folder")
+    with pytest.raises(FileExistsError), exclusive_lock(tmp_path / "lock", "o.mp4"):
+        pytest.fail("the folder is no folder")
+
+
 def test_a_file_system_without_hard_links_keeps_existing_files_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> None:
         raise OSError(1, "Operation not permitted")
