@@ -112,7 +112,7 @@ WRITING_MODULES = {
     "host": "samples",
     "images/formats/image_encoders": "an image webp",
     "images/write": "an image png",
-    "models/conversion_cache": "caches",
+    "models/ncnn_files/conversion_cache": "caches",
     "models/onnx_export": "an ONNX file",
     "models/pull": "a download",
     "models/verify": "an import",

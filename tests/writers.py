@@ -29,7 +29,7 @@ from upscale8k.runtime.graph import NodeResults
 from upscale8k.runtime.hardware.calibration import store_calibration
 from upscale8k.runtime.host import SHIPPED_MEDIA, LocalHost, copy_samples
 from upscale8k.runtime.models.catalog import load_catalog
-from upscale8k.runtime.models.conversion_cache import load_or_convert
+from upscale8k.runtime.models.ncnn_files.conversion_cache import load_or_convert
 from upscale8k.runtime.models.onnx_export import export_onnx, write_onnx
 from upscale8k.runtime.models.pull import pull_model
 from upscale8k.runtime.models.upscale_model import UpscaleModel

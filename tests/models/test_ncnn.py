@@ -10,7 +10,7 @@ from skimage import data
 from spandrel import MAIN_REGISTRY
 from upscale8k.runtime.errors import ModelDamaged, UnsupportedModel
 from upscale8k.runtime.models.load import load_model
-from upscale8k.runtime.models.locate import find_model
+from upscale8k.runtime.models.locate import FoundModel, find_model
 from upscale8k.runtime.models.ncnn_files.ncnn import read_ncnn
 
 from .conftest import DEPENDENCY_IDS
@@ -46,6 +46,14 @@ def animevideo(tmp_path: Path) -> tuple[Path, Path]:
     param.write_bytes(source.with_suffix(".param").read_bytes())
     weights.write_bytes(source.read_bytes())
     return param, weights
+
+
+def test_the_cache_goes_by_both_files(animevideo: tuple[Path, Path]) -> None:
+    param, weights = animevideo
+    load_model(FoundModel(weights.name, None, weights, "folder"))
+    param.write_text(param.read_text().replace("7767517", "1"))
+    with pytest.raises(ModelDamaged):
+        load_model(FoundModel(weights.name, None, weights, "folder"))
 
 
 @pytest.mark.parametrize("model", DEPENDENCY_IDS)
