@@ -105,6 +105,7 @@ WRITING_MODULES = {
     "bench/peers_page": "a benchmark",
     "cli/batch/job_records": "caches",
     "cli/convert_workflows": "a converted workflow",
+    "cli/tune_source": "a tuned workflow",
     "comfyui/builtin/video_encode": "nodes of ComfyUI",
     "comfyui/custom_nodes/stubs/comfy/utils": "nodes of ComfyUI",
     "file_lock": "a stopped sequence",
@@ -130,6 +131,7 @@ WRITING_MODULES = {
     "video/write/video_writer": "a video mp4",
 }
 ELSEWHERE = {  # what does not get near the folders of the user
+    "bench/gpu/gpu_check_video": "a temporary folder",
     "bench/image": "a temporary folder",
     "bench/peers": "a temporary folder",
     "bench/shared_video": "a temporary folder",

@@ -14,6 +14,7 @@ import numpy as np
 import pytest
 import requests
 import torch
+from PIL import Image
 from requests.adapters import BaseAdapter
 from spandrel import ImageModelDescriptor
 from spandrel.architectures.Compact import Compact, CompactArch
@@ -144,6 +145,12 @@ def convert(folder: Path) -> None:
     assert main(["convert", str(SHIPPED_MEDIA.parent / "image_8k.json"), "-o", str(folder / "a.json")]) == 0
 
 
+def tune(folder: Path) -> None:
+    source = folder.parent / "a.png"
+    Image.fromarray(np.zeros((32, 32, 3), np.uint8)).save(source)
+    assert main(["tune", str(source), "-o", str(folder), "--device", "cpu", "--backend", "null"]) == 0
+
+
 OTHER_WRITERS: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "an ONNX file": (export, ["a.onnx"]),
     "an engine": (build_engine, ["b.trt", "a.trt.json", "a.trt.cache"]),
@@ -161,4 +168,5 @@ OTHER_WRITERS: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "a benchmark": (write_benchmarks, ["benchmark.json", "benchmark.md", "benchmark.png", "page.md", "page-m.png"]),
     "nodes of ComfyUI": (save_by_nodes_of_comfyui, ["a_00001_.png", "a_00001_.exr", "a_00001_.mp4", "a.mkv", "a.safetensors"]),
     "a converted workflow": (convert, ["a.json"]),
+    "a tuned workflow": (tune, ["a_tuned.json"]),
 }
