@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Literal
 from weakref import WeakKeyDictionary
 
-from ...runtime import comfyui, images, report
+from ...runtime import comfyui, images, metrics, report
 from ...runtime import video as video_files
 from ..image import TiledUpscale
-from ..metrics import ColorDriftMetric, DiffMap
+from ..metrics import ArtifactMetric, ColorDriftMetric, DiffMap
 from ..outputs import format_ui_files
 from ..video import SequenceOut, TiledUpscaleVideo, VideoOut
 
@@ -89,7 +89,17 @@ class DiffMapWithPreview(DiffMap):
         return {"ui": {"images": _save_maps(self.host, result[0])}, "result": result}
 
 
+class ArtifactsWithPreview(ArtifactMetric):
+    """Shows the map of Delta E on the node, with a box around each fault, below the findings."""
+
+    def run(self, reference: Any, upscaled: Any, *values: Any, **settings: Any) -> dict[str, Any]:
+        output = super().run(reference, upscaled, *values, **settings)
+        maps = metrics.draw_fault_maps(reference[:MAX_IMAGES], upscaled[:MAX_IMAGES], output["result"][1])
+        return {**output, "ui": {**output["ui"], "images": _save_maps(self.host, maps)}}
+
+
 NODES: dict[str, type] = {
+    "ArtifactMetric": ArtifactsWithPreview,
     "ColorDriftMetric": ColorDriftWithPreview,
     "DiffMap": DiffMapWithPreview,
     "TiledUpscale": TiledUpscaleWithPreview,
@@ -154,11 +164,12 @@ def _save_image_pairs(host: Host, images: Any, results: Any) -> list[dict[str, A
 
 
 def _save_maps(host: Host, maps: Any) -> list[dict[str, str]]:
+    import numpy as np
     from PIL import Image
 
     paths: list[Path] = []
     for pixels in maps[:MAX_IMAGES]:
-        image = Image.fromarray(images.to_integers(pixels.numpy(), 8))
+        image = Image.fromarray(images.to_integers(np.asarray(pixels), 8))
         image.thumbnail((MAP_SIDE, MAP_SIDE), Image.Resampling.LANCZOS)
         paths.append(_save_image(host, "upscale8k/maps", image, "PNG", compress_level=1))
     return format_ui_files(host, "temp", paths)

@@ -27,7 +27,13 @@ from ..lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from .artifacts import ArtifactFinding, Artifacts, measure_artifacts
-    from .batch_metrics import draw_batch_diff_maps, draw_video_heat_map, measure_artifact_report, measure_batch_drift
+    from .batch_metrics import (
+        draw_batch_diff_maps,
+        draw_fault_maps,
+        draw_video_heat_map,
+        measure_artifact_report,
+        measure_batch_drift,
+    )
     from .choices import AUTO_COLORMAP, COLORMAPS, DIFF_KINDS, DRIFT_MODES, MAP_SIZES, DriftMode
     from .colormaps import draw_legend, round_up
     from .degradation import Degradation

@@ -73,6 +73,7 @@ class Artifacts:
             "cells": str(self.cells),
             "spectrum": {**asdict(spectrum, dict_factory=_keep_json_keys), **derived},
             "sentences": list(self.sentences),
+            "findings": [asdict(finding) for finding in self.findings],
         }
 
 

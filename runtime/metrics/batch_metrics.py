@@ -4,8 +4,10 @@ import json
 from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
+import cv2
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from ..errors import WorkflowError
 from ..media import Floats, Pixels
@@ -130,6 +132,21 @@ def measure_artifact_report(
         entry["flicker"] = meter.add(one, other)
     means[[metric.output for metric in ARTIFACT_METRICS].index("flicker")] = meter.flicker or 0.0
     return findings, json.dumps(numbers, indent=2), means
+
+
+def draw_fault_maps(reference: torch.Tensor, image: torch.Tensor, report: str) -> list[NDArray[np.uint8]]:
+    """Draw the map of Delta E of every pair, with a named box around each fault in the JSON of ``measure_artifact_report``."""
+    maps: list[NDArray[np.uint8]] = []
+    for (one, other), entry in zip(pair_batches(reference, image), json.loads(report), strict=False):
+        maps.append(np.asarray(cv2.convertScaleAbs(draw_diff_map(one, other, "delta e"), alpha=255), np.uint8))
+        zoom, width = maps[-1].shape[1] / int(entry["cells"].split("x")[0]), max(maps[-1].shape[1] // 512, 1)
+        for finding in entry["findings"]:
+            if finding["region"]:
+                left, top, across, down = (round(zoom * finding["region"][key]) for key in ("x", "y", "width", "height"))
+                cv2.rectangle(maps[-1], (left, top), (left + across - 1, top + down - 1), (255, 255, 255), width)
+                name, place = finding["sentence"].split(":")[0], (left + 3 * width, top + 12 * width)
+                cv2.putText(maps[-1], name, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4 * width, (255, 255, 255), width)
+    return maps
 
 
 def _measure_pairs(

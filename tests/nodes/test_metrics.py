@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from upscale8k.nodes import get_node_classes
+from upscale8k.nodes import bind_to_host, get_node_classes
 from upscale8k.runtime.cli import main
 from upscale8k.runtime.errors import WorkflowError
 from upscale8k.runtime.host import LocalHost
@@ -153,3 +153,20 @@ def test_scores_that_are_asked_for_are_in_the_findings_and_the_json(
     assert "scores" not in json.loads(nodes["ArtifactMetric"]().run(batch, repeated(batch))["result"][1])[0]
     assert nodes["ArtifactMetric"].VALIDATE_INPUTS(scores="ssim") is True
     assert "Unknown score 'beauty'" in nodes["ArtifactMetric"].VALIDATE_INPUTS(scores="beauty")
+
+
+def test_artifacts_on_the_canvas_shows_a_box_with_a_name_where_the_fault_is(host: LocalHost) -> None:
+    from upscale8k.nodes.comfyui.previews import NODES
+
+    rng = np.random.default_rng(2)
+    source = torch.full((1, 128, 160, 3), 0.5)
+    upscaled = source.repeat_interleave(4, 1).repeat_interleave(4, 2)
+    upscaled[0, 128:320, 192:448] += torch.as_tensor(rng.normal(0, 12 / 255, (192, 256, 1)), dtype=torch.float32)
+    output = bind_to_host(NODES, host)["ArtifactMetric"]().run(source, upscaled)
+    (finding,) = [one for one in json.loads(output["result"][1])[0]["findings"] if one["sentence"].startswith("Grain")]
+    assert finding["region"] == {"x": 48, "y": 32, "width": 64, "height": 48}
+    (file,) = output["ui"]["images"]
+    shown = np.asarray(Image.open(host.folder("temp") / file["subfolder"] / file["filename"]))
+    assert (shown[32, 48:112] == 255).all()
+    assert (shown[32:80, 48] == 255).all()
+    assert (shown[33:79, 10] < 255).any(axis=1).all()
