@@ -46,7 +46,7 @@ def measure_noise(enlargement: Enlargement) -> Noise | None:
     independent from pixel to pixel; smoothly enlarged noise is softer and counts less. The grain of a true original is not
     added: its reduction is the source.
     """
-    sums = dict.fromkeys(("image", "reference", "added"), 0.0)
+    sums: dict[str, float] = {"image": 0.0, "reference": 0.0, "added": 0.0}
     counts = dict.fromkeys(sums, 0)
     places = FaultMap(enlargement.cells)
     for top, bottom in enlargement.iter_strips():
@@ -55,7 +55,7 @@ def measure_noise(enlargement: Enlargement) -> Noise | None:
         flat = _find_flat(reference)
         for name, plane, mask, inside in (
             ("reference", reference, flat, slice(top - first, bottom - first)),
-            ("added", enlargement.difference.luma[first:last] / STEPS, flat, slice(top - first, bottom - first)),
+            ("added", enlargement.difference.luma[first:last] / np.float32(STEPS), flat, slice(top - first, bottom - first)),
             ("image", *_read_flat_image(enlargement, flat, (first, top, bottom, last))),
         ):
             is_flat = mask[inside] > 0
