@@ -30,7 +30,7 @@ from ..lazy_exports import lazy_exports
 if TYPE_CHECKING:
     from .auto_choice import AUTO_FAST_MODEL, AUTO_MODEL, AUTO_MODELS, ImageKind, ModelChoice, choose_model
     from .catalog import DENOISE_MODELS, CatalogEntry, find_entry, load_catalog
-    from .chain import ChainNetwork, chain_models, repeat_enlargers
+    from .chain import ChainNetwork, chain_models, list_stages, repeat_enlargers
     from .extra_model_paths import read_model_folders
     from .listing import ModelRow, list_models
     from .load import Descriptor, hash_weights, interpolate_models, load_model

@@ -10,7 +10,7 @@ import torch
 from ..errors import WorkflowError
 from ..hardware import UpscaleSettings, choose_cost_tolerance, compute_useful_memory, default_footprint, get_reserved_gpu_memory
 from ..media import Size
-from ..models import Descriptor, UpscaleModel, repeat_enlargers
+from ..models import Descriptor, UpscaleModel, list_stages, repeat_enlargers
 from ..trt import EngineInfo, get_engine, read_engine_info
 from .autotune.select import select_backend
 from .backends import open_backend
@@ -65,11 +65,24 @@ class ResolvedSettings:
 def plan_model(descriptor: Descriptor, size: Size, target: str) -> tuple[UpscaleModel, ScalePlan]:
     """Return what upscales an image of ``size``, and its passes; a chain that restores does so once, in a single pass.
 
-    Raises what ``UpscaleModel.from_descriptor`` and ``plan_scale`` raise.
+    Raises what ``UpscaleModel.from_descriptor`` and ``plan_scale`` raise, and ``WorkflowError`` for a TensorRT engine that a
+    chain would not use.
     """
     model = UpscaleModel.from_descriptor(descriptor)
     plan = plan_scale(size, model.scale, target)
+    stages, has_engine = list_stages(descriptor), get_engine(descriptor) is not None
+    if len(stages) > 1 and not has_engine and any(get_engine(stage) for stage in stages):
+        raise WorkflowError(
+            "A TensorRT engine of one model is not used where models run in a chain.",
+            "Connect TRT Build after the whole chain, or remove it.",
+        )
     if (repeated := repeat_enlargers(descriptor, plan.passes)) is not descriptor:
+        if has_engine:
+            raise WorkflowError(
+                f"{size} to {plan.final_size} takes {plan.passes} passes of this chain, of which only the first restores; its "
+                "TensorRT engine runs the whole chain.",
+                "Choose a size that takes one pass, or remove TRT Build.",
+            )
         model = UpscaleModel.from_descriptor(repeated)
         plan = plan_scale(size, model.scale, target)
     return model, plan

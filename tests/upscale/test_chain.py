@@ -1,6 +1,7 @@
 """Chains of models and the average over turned images: the reference is one model after the other, on the whole image."""
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,12 +10,13 @@ import torch
 from spandrel import MAIN_REGISTRY
 from spandrel.architectures.Compact import Compact
 from spandrel.architectures.ESRGAN import ESRGAN
-from upscale8k.runtime.errors import UnsupportedModel
+from upscale8k.runtime.errors import UnsupportedModel, WorkflowError
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.models.chain import chain_models, list_stages, repeat_enlargers
 from upscale8k.runtime.models.load import hash_weights
 from upscale8k.runtime.models.upscale_model import UpscaleModel
 from upscale8k.runtime.progress import SilentProgress
+from upscale8k.runtime.trt.get_or_build import AttachedEngine, attach_engine
 from upscale8k.runtime.upscale.backends import open_backend
 from upscale8k.runtime.upscale.resolved_settings import plan_model
 from upscale8k.runtime.upscale.tile_loop import upscale_image
@@ -153,3 +155,14 @@ def test_a_chain_has_a_hash_of_its_own_and_flattens() -> None:
 def test_a_grey_model_is_refused_by_name() -> None:
     with pytest.raises(UnsupportedModel, match="takes 1 and gives 1 channels"):
         chain_models([make("compact", upscale=1, num_in_ch=1, num_out_ch=1), make("compact", 2)])
+
+
+def test_an_engine_that_a_chain_would_not_use_is_refused() -> None:
+    engine = AttachedEngine(Path("chain.engine"))
+    restore, enlarge = make("compact", upscale=1), make("compact", 2, upscale=2)
+    with pytest.raises(WorkflowError, match="A TensorRT engine of one model"):
+        plan_model(chain_models([attach_engine(restore, engine), enlarge]), Size(8, 8), "model scale")
+    whole = attach_engine(chain_models([restore, enlarge]), engine)
+    assert plan_model(whole, Size(8, 8), "model scale")[1].passes == 1
+    with pytest.raises(WorkflowError, match="takes 2 passes of this chain"):
+        plan_model(whole, Size(8, 8), "32x32")
