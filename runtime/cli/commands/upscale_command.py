@@ -27,7 +27,8 @@ def upscale(
         typer.Option(
             "-o",
             "--output",
-            help="Result file, folder for results, or out/%05d.png (default: beside each source, as photo_8k.png).",
+            help="Result file, folder for results, or out/%05d.png (default: beside each source, as photo_8k.png). "
+            "%year%, %width% and so on are filled in.",
         ),
     ] = None,
     to: Annotated[

@@ -66,6 +66,8 @@ class ProbedVideo:
     """The duration by the header where that is exact, from ``start_time`` on; None for formats that estimate it."""
     has_unsupported_rotation: bool
     """Its display matrix rotates by an angle that is not a multiple of 90 degrees."""
+    is_stereo_3d: bool
+    """Its frames hold two views."""
 
 
 def read_video_info(path: Path) -> VideoInfo:
@@ -120,6 +122,7 @@ def probe(path: Path) -> ProbedVideo:
             dynamic_hdr=tuple(name for name, kinds in hdr_kinds if any(side_data.get(kind) for kind in kinds)),
             announced_seconds=None if can_have_discontinuities(container) or stream.start_time is None else info.duration,
             has_unsupported_rotation=orientation is None,
+            is_stereo_3d="STEREO3D" in side_data,
         )
 
 

@@ -146,6 +146,8 @@ def _report_dropped_features(probed: ProbedVideo, on_message: OnMessage) -> None
             f"{name} carries {' and '.join(probed.dynamic_hdr)}: that belongs to its own pixels and is left out; what it says "
             "of the whole video is kept."
         )
+    if probed.is_stereo_3d:
+        on_message(f"{name} is stereo 3D: frames are upscaled as they are, and only MKV and WebM keep the mark of the views.")
     if probed.has_unsupported_rotation:
         on_message(f"{name} is rotated by an angle that is not a multiple of 90 degrees; it is read without rotation.")
 

@@ -8,6 +8,7 @@ from contextlib import suppress
 from fractions import Fraction
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -17,8 +18,10 @@ from upscale8k.runtime.errors import MediaError, WorkflowError
 from upscale8k.runtime.media.bounded_queue import prefetch_items
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.media.video_stream import VideoStream
+from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.video.read.container import demux_packets as packets_of
 from upscale8k.runtime.video.read.video_reader import open_video
+from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
 
 from ..child import run_child
 from ..clips import image, numbered, overwrite, packets, write
@@ -256,6 +259,42 @@ def test_alpha_is_dropped_with_a_message(tmp_path: Path) -> None:
     (frame,) = stream.open()
     assert (frame.pixels == 128).all()
     assert said == ["a.mkv has an alpha channel; videos are upscaled without it."]
+
+
+@pytest.mark.parametrize(("suffix", "is_kept"), [("mkv", True), ("webm", True), ("mp4", False)])
+def test_two_views_in_a_frame_are_said_because_not_every_container_keeps_their_mark(
+    tmp_path: Path, suffix: Any, is_kept: bool
+) -> None:
+    plain, marked = write(tmp_path / "plain.mkv", numbered(3), codec="libx264", options=H264), tmp_path / "a.mkv"
+    with av.open(plain) as source, av.open(marked, "w") as target:
+        stream = target.add_stream_from_template(source.streams.video[0])
+        stream.metadata["stereo_mode"] = "left_right"
+        for packet in source.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                target.mux(packet)
+    said: list[str] = []
+    opened = open_video(marked, on_message=said.append)
+    assert len(said) == 1
+    assert "a.mkv is stereo 3D" in said[0]
+    settings = VideoWriteSettings("vp9" if suffix == "webm" else "h264", container=suffix, bits=8)
+    with av.open(write_video(opened, tmp_path / f"b.{suffix}", settings, SilentProgress()).path) as container:
+        frame = next(container.decode(video=0))
+    assert any(one.type.name == "STEREO3D" for one in frame.side_data) is is_kept
+
+
+@pytest.mark.parametrize("suffix", ["mov", "mp4"])
+def test_times_in_units_of_half_a_nanosecond_are_kept_to_the_end(tmp_path: Path, suffix: Any) -> None:
+    units, rate = 2_000_000_011, Fraction(30000, 1001)
+    source = write(
+        tmp_path / "a.mp4", numbered(300), codec="libx264", options=H264, rate=rate,
+        container_options={"video_track_timescale": str(units)},
+    )  # fmt: skip
+    opened = open_video(source)
+    assert opened.info.time_base == Fraction(1, units)
+    settings = VideoWriteSettings("h264", container=suffix, bits=8)
+    result = write_video(opened, tmp_path / f"b.{suffix}", settings, SilentProgress()).path
+    assert times(open_video(result)) == [Fraction(round(number / rate * units), units) for number in range(300)]
 
 
 def test_broken_packets_are_left_out_counted_and_leave_their_time_free(tmp_path: Path) -> None:
