@@ -18,7 +18,7 @@ from ..lazy_exports import lazy_exports
 if TYPE_CHECKING:
     from .color.rgb_to_yuv import RgbToYuv
     from .read.channel_layout import decode_audio, read_channel_layout, to_channels
-    from .read.container import OPEN_OPTIONS
+    from .read.container import OPEN_OPTIONS, demux_packets
     from .read.probe import is_interlaced
     from .read.video_reader import DeinterlaceMode, open_video
     from .sequence.read import (

@@ -25,7 +25,7 @@ from av.video.reformatter import ColorTrc
 from av.video.stream import VideoStream
 
 from ...errors import MediaError, Upscale8KError
-from ...video import OPEN_OPTIONS, decode_audio, to_channels
+from ...video import OPEN_OPTIONS, decode_audio, demux_packets, to_channels
 from .frame_conversion import ConvertedSamples, FrameConverter
 
 VideoSource = Path | BytesIO
@@ -166,7 +166,7 @@ def decode_components(
         audio_collector = _AudioCollector(audio, window) if audio is not None else None
         if first_pts := window.get_first_pts(get_time_base(video)):
             container.seek(first_pts, stream=video)
-        for packet in container.demux(*([video] if audio is None else [video, audio])):
+        for packet in demux_packets(container, *([video] if audio is None else [video, audio])):
             if frame_collector.is_done and (audio_collector is None or audio_collector.is_done):
                 break
             if packet.stream is video:
@@ -190,7 +190,7 @@ def decode_audio_range(source: VideoSource, start: Fraction, end: Fraction | Non
         audio_collector = _AudioCollector(track, window)
         if start:
             container.seek(int(start * av.time_base))
-        for packet in container.demux(track):
+        for packet in demux_packets(container, track):
             if audio_collector.is_done:
                 break
             audio_collector.add_packet(packet)

@@ -28,6 +28,7 @@ from av.video.stream import VideoStream
 from ...atomic_write import atomic_write, explain_os_error, publish_file, temp_path
 from ...errors import OutputError, Upscale8KError
 from ...file_types import MUXERS
+from ...video import demux_packets
 from .video_decode import FloatArray
 
 OutputTarget = Path | BytesIO
@@ -203,8 +204,8 @@ def remux(source: InputContainer, target: Output, metadata: Mapping[str, Any] | 
             _log.warning("Track %d of the video has a codec that FFmpeg does not know: it is left out.", stream.index)
             continue
         tracks[stream] = target.add_stream_from_template(template=stream, opaque=True)
-    for packet in source.demux():
-        if packet.stream in tracks and packet.dts is not None:
+    for packet in demux_packets(source, *tracks):
+        if packet.dts is not None:
             packet.stream = tracks[packet.stream]
             target.mux(packet)
 

@@ -16,7 +16,7 @@ from av.container import InputContainer
 from av.video.reformatter import ColorRange
 from av.video.stream import VideoStream
 
-from ...video import decode_audio, read_channel_layout
+from ...video import decode_audio, demux_packets, read_channel_layout
 from .video_decode import (
     FloatArray,
     TrimWindow,
@@ -69,7 +69,7 @@ def transcode(
     track = _find_audio_track(source, stream, window)
     video = _EncodedVideo(stream, video_source, target, window, encoding, crop)
     audio = _EncodedAudio(track, target, window, video, encoding) if track is not None else None
-    for packet in source.demux(*([stream] if track is None else [stream, track[0]])):
+    for packet in demux_packets(source, *([stream] if track is None else [stream, track[0]])):
         if video.is_done and (audio is None or audio.is_done):
             break
         if packet.stream is stream:
@@ -261,7 +261,7 @@ def _find_audio_track(source: InputContainer, video: VideoStream, window: TrimWi
 
 
 def _probe_audio_format(source: InputContainer, stream: AudioStream) -> tuple[int, int]:
-    for number, packet in enumerate(source.demux(stream)):
+    for number, packet in enumerate(demux_packets(source, stream)):
         try:
             frames = decode_audio(packet)
         except av.error.FFmpegError:

@@ -6,18 +6,20 @@ import codecs
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol, TypeVar, cast
 
 import av
 from av.container import InputContainer
 from av.error import FFmpegError
 from av.format import Flags
 from av.packet import Packet
+from av.stream import Stream
 from av.video.stream import VideoStream
 
 from ...errors import MediaError
 from .container_boxes import read_announced_length
 
+AnyStream = TypeVar("AnyStream", bound=Stream)
 _DEMUXERS = (
     "mov,mp4,m4a,3gp,3g2,mj2",
     "matroska,webm",
@@ -94,10 +96,10 @@ def select_video_stream(container: InputContainer, path: Path) -> VideoStream:
     return stream
 
 
-def demux_packets(container: InputContainer, stream: VideoStream) -> Iterator[Packet[VideoStream]]:
-    """Yield the remaining packets of ``stream``; the last one is empty and flushes the decoder."""
+def demux_packets(container: InputContainer, *streams: AnyStream) -> Iterator[Packet[AnyStream]]:
+    """Yield the remaining packets of ``streams``; the last one of each is empty and flushes the decoder."""
     try:
-        yield from container.demux(stream)
+        yield from cast("Any", container).demux(*streams)
     except IndexError:  # after our last packet, PyAV looks for streams that only appeared on the way (MPEG-TS)
         return
 

@@ -9,7 +9,7 @@ from av.error import FFmpegError
 from av.stream import Stream
 from av.video.stream import VideoStream
 
-from ..read.container import OPEN_OPTIONS, is_cover
+from ..read.container import OPEN_OPTIONS, demux_packets, is_cover
 from .encoders import Container
 from .pyav_output import Muxer
 
@@ -58,7 +58,7 @@ def _read_cover_packet(path: Path, index: int) -> bytes | None:
     """Return the only packet of a cover; None if it cannot be read."""
     try:
         with av.open(str(path), options=OPEN_OPTIONS) as container:
-            return next((bytes(packet) for packet in container.demux(container.streams[index]) if packet.size), None)
+            return next((bytes(packet) for packet in demux_packets(container, container.streams[index]) if packet.size), None)
     except FFmpegError:
         return None
 

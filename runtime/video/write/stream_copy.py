@@ -19,7 +19,7 @@ from av.subtitles.stream import SubtitleStream
 from ...errors import OutputError
 from ...progress import OnMessage
 from ..read.channel_layout import decode_audio, has_custom_order, read_channel_layout
-from ..read.container import open_container, to_fraction
+from ..read.container import demux_packets, open_container, to_fraction
 from ..read.timestamps import FollowingCorrector, find_clock_offsets
 from .encoders import MUXER_NAMES, Container
 from .pyav_output import AnyPacket, Muxer, can_write_header, encode_frame, open_output, transcode_subtitle
@@ -308,7 +308,7 @@ class StreamCopier:
         offsets = find_clock_offsets(Path(self._source.name))
         clocks = {index: FollowingCorrector(offsets) for index in tracks}
         try:
-            for packet in self._source.demux(streams):
+            for packet in demux_packets(self._source, *streams):
                 clocks[packet.stream.index].correct_packet(packet)
                 yield from tracks[packet.stream.index].process_packet(packet)
         except FFmpegError as error:
@@ -418,7 +418,7 @@ def try_track(
 
 def _iterate_first_packets(file: InputContainer, stream: AudioStream) -> Iterator[AnyPacket]:
     first_time: Fraction | None = None
-    for packet in islice(cast("Iterator[AnyPacket]", file.demux(stream)), _TRIAL_PACKETS):
+    for packet in islice(cast("Iterator[AnyPacket]", demux_packets(file, stream)), _TRIAL_PACKETS):
         if packet.dts is not None:
             time = packet.dts * to_fraction(packet.time_base)
             first_time = time if first_time is None else first_time

@@ -1,5 +1,6 @@
 """Sound that few files have: many channels, orders of their own, short packets, and codecs that a container rejects late."""
 
+from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 from upscale8k.runtime.comfyui.builtin.video import VideoFromFile
 from upscale8k.runtime.errors import OutputError
+from upscale8k.runtime.video.read.container import demux_packets
+from upscale8k.runtime.video.write import stream_copy
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
 
 from ..helpers import Seen, packets, video
@@ -134,3 +137,24 @@ def test_sound_that_does_not_decode_is_an_error_before_the_first_frame(tmp_path:
         write_video(video(10, source=source, audio_streams=1), tmp_path / "o.mov", settings, seen)
     assert not seen.frames
     assert not list(tmp_path.glob("o.mov*"))
+
+
+def test_pyav_failing_on_a_stream_that_appeared_on_the_way_is_the_end_of_the_sound(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PyAV 18 looks up new streams of damaged files in its old list after the last packet of the ones it knows."""
+
+    class FailingContainer:
+        def __init__(self, container: av.container.InputContainer) -> None:
+            self.container = container
+
+        def demux(self, *streams: object) -> Iterator[object]:
+            yield from self.container.demux(*streams)
+            raise IndexError("list index out of range")
+
+    monkeypatch.setattr(
+        stream_copy, "demux_packets", lambda opened, *streams: demux_packets(FailingContainer(opened), *streams)
+    )
+    source = make_sound(tmp_path / "in.mov", "pcm_s16le", "stereo")
+    write(source, tmp_path / "out.mov")
+    assert packets(tmp_path / "out.mov", "audio") == packets(source, "audio")
