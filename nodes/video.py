@@ -281,7 +281,7 @@ class VideoOut(Node):
         workers: str = "",
         prompt: Any = None,
         extra_pnginfo: Any = None,
-        unique_id: str = "",
+        unique_id: Any = None,
     ) -> dict[str, Any]:
         from ..runtime.video import VideoWriteSettings
 

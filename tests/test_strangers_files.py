@@ -142,6 +142,7 @@ ELSEWHERE = {  # what does not get near the folders of the user
     "comfyui/custom_nodes/environment_guard": "a temporary folder",
     "comfyui/custom_nodes/stubs/folder_paths": "only folders",
     "comfyui/types/foreign_video": "a temporary folder",
+    "video/write/browser_proxy": "a numbered name in ComfyUI's temporary folder",
     **dict.fromkeys(
         ("distributed/collector", "distributed/order", "distributed/processes", "distributed/tries"),
         "the folder of an unfinished video, while workers make it",

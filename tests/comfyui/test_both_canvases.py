@@ -133,7 +133,7 @@ def test_an_error_makes_room_and_a_saved_file_keeps_the_places(opened: tuple[Com
     _, canvas = opened
     canvas.load(EMPTY)
     model = canvas.add("UpscaleModel", pos=[100, 100])
-    below = canvas.add("SaveImage", pos=[100, 260])
+    below = canvas.add("SaveImage", pos=[100, 560])
     canvas._ask("window.app.rootGraph.getNodeById(value).widgets[0].value = 'realesrgan-x2plus'", model)
     image = canvas.add("EmptyImage", {"width": 8, "height": 8}, pos=[-400, 100])
     upscale = canvas.add("TiledUpscale", pos=[500, 100])
