@@ -71,6 +71,7 @@ PAGES = sorted(
     for path in ROOT.glob(pattern)
 )
 LOCALES = sorted((ROOT / "locales" / "en").glob("*.json"))
+WORKFLOWS = sorted((ROOT / "workflows").glob("*.json"))
 _WORD = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+")
 
 
@@ -82,7 +83,13 @@ def forbidden_in(text: str) -> list[str]:
 
 
 def texts_of(path: Path) -> Iterator[tuple[int, str]]:
-    """Line and text of everything that is looked at: identifiers, strings and comments of Python, lines of pages."""
+    """Line and text of everything that is looked at: identifiers, strings and comments of Python, lines of pages,
+    titles and notes of workflows."""
+    if path in WORKFLOWS:
+        for node in json.loads(path.read_text(encoding="utf-8"))["nodes"]:
+            notes = node["widgets_values"] if node["type"] == "MarkdownNote" else []
+            yield from ((node["id"], text) for text in (node.get("title", ""), *notes))
+        return
     if path.suffix == ".json":
         for text in _strings(json.loads(path.read_text(encoding="utf-8"))):
             yield 0, text
@@ -118,7 +125,7 @@ def places(path: Path) -> list[str]:
     ]
 
 
-@pytest.mark.parametrize("path", [*SOURCES, *PAGES, *LOCALES], ids=lambda path: path.relative_to(ROOT).as_posix())
+@pytest.mark.parametrize("path", [*SOURCES, *PAGES, *LOCALES, *WORKFLOWS], ids=lambda path: path.relative_to(ROOT).as_posix())
 def test_the_words_of_the_field_are_used(path: Path) -> None:
     assert places(path) == []
 

@@ -2,7 +2,7 @@
 
 A workflow below says which nodes stand in which column, what is set on them and how they are wired. ComfyUI's frontend
 adds them, sizes them and writes workflows/NAME.json; each file is opened again and must come back without a complaint.
-With ``--screenshots FOLDER`` a picture of each lands there. The same description saves the same bytes.
+With ``--screenshots FOLDER`` an image of each is written there. The same description saves the same bytes.
 """
 
 import json
@@ -70,13 +70,13 @@ def image_sketch(text: str, *, model: str, target: str, prefix: str) -> Sketch:
     )
 
 
-IMAGE_8K_NOTE = """## A picture to 8K
+IMAGE_8K_NOTE = """## An image to 8K
 
-1. Choose a picture in **Load Image**.
-2. Press **Run**. The result lands in `output/Upscale8K/`.
+1. Choose an image in **Load Image**.
+2. Press **Run**. The result is written to `output/Upscale8K/`.
 
-**Tiled Upscale** fits the picture into 7680 x 4320 and keeps its proportions; `target` offers other sizes. It works in \
-tiles that meet without seams, so GPU memory does not grow with the picture. Out of memory? Set a smaller `tile`.
+**Tiled Upscale** fits the image into 7680 x 4320 and keeps its aspect ratio; `target` offers other sizes. It works in \
+tiles that meet without seams, so GPU memory does not grow with the image. Out of memory? Set a smaller `tile`.
 
 **Upscale Model**: `realesr-animevideov3` is set because it needs a minute where there is no GPU. Choose \
 `realesrgan-x4plus` for photographs and `realesrgan-x4plus-anime` for drawings; both look better and take longer.
@@ -84,21 +84,22 @@ tiles that meet without seams, so GPU memory does not grow with the picture. Out
 Without ComfyUI: `python -m runtime run workflows/image_8k.json`
 """
 
-IMAGE_4X_NOTE = """## A picture four times as large
+IMAGE_4X_NOTE = """## An image four times as large
 
-1. Choose a picture in **Load Image**.
-2. Press **Run**. The result lands in `output/Upscale8K/`.
+1. Choose an image in **Load Image**.
+2. Press **Run**. The result is written to `output/Upscale8K/`.
 
 `realesr-animevideov3` is the fastest model here; choose `realesrgan-x4plus` for photographs. With `target` at \
-**model scale** the picture grows by what the model gives, and nothing is reduced afterwards.
+**model scale** the image is enlarged by the model's scale, and nothing is reduced afterwards.
 
 Without ComfyUI: `python -m runtime run workflows/image_4x.json`
 """
 
-IMAGE_ANY_NOTE = """## Any picture, nothing lost
+IMAGE_ANY_NOTE = """## Any image, nothing lost
 
-**Image In** reads PNG, JPEG, WebP, TIFF, AVIF, EXR and JPEG XL at their full depth, with alpha and colour profile. \
-**Image Out** writes the result as the source was: 16 bits stay 16 bits, grey stays grey, the profile goes along. A suffix \
+**Image In** reads PNG, JPEG, WebP, TIFF, AVIF, EXR and JPEG XL at their full depth, with alpha and color profile. \
+**Image Out** writes the result as the source was: 16 bits stay 16 bits, grey stays grey, and the color profile is kept. A \
+suffix \
 in the file name, such as `%name%.tiff`, chooses another format.
 
 `python -m runtime upscale IN -o OUT` is this workflow with its values set.
@@ -126,12 +127,13 @@ def any_sketch() -> Sketch:
     )
 
 
-VIDEO_8K_NOTE = """## A film to 8K
+VIDEO_8K_NOTE = """## A video to 8K
 
-1. Choose a film in **Video In**. Nothing is loaded: frames are decoded when needed.
-2. Press **Run**. The result lands in `output/Upscale8K/`, HEVC with 10 bits, the sound copied from the source.
+1. Choose a video in **Video In**. Nothing is loaded: frames are decoded when needed.
+2. Press **Run**. The result is written to `output/Upscale8K/`, HEVC with 10 bits, the audio copied from the source.
 
-Memory does not grow with the film. Stop it whenever you like: the same workflow goes on after the last whole second. Frames \
+Memory does not grow with the length of the video. Stop it whenever you like: the same workflow goes on after the last \
+complete second. Frames \
 and tiles that repeat are not computed again.
 
 Without ComfyUI: `python -m runtime run workflows/video_8k.json`
@@ -157,12 +159,12 @@ def video_sketch() -> Sketch:
     )
 
 
-VIDEO_8K_TRT_NOTE = """## A film to 8K, by TensorRT
+VIDEO_8K_TRT_NOTE = """## A video to 8K, by TensorRT
 
 For NVIDIA GPUs. First install one of `pip install tensorrt-rtx onnx` (GeForce and RTX) and `pip install tensorrt onnx` \
 (any NVIDIA GPU).
 
-1. Choose a film in **Video In**.
+1. Choose a video in **Video In**.
 2. Press **Run**. **TRT Build** builds an engine, which takes minutes; every later run finds it and starts at once.
 
 Without TensorRT or an NVIDIA GPU **TRT Build** stops with what is missing. Switch `fallback` on to go on with torch instead. \
@@ -195,32 +197,32 @@ def engine_sketch() -> Sketch:
     )
 
 
-VIDEO_ANY_NOTE = """## Any film, nothing lost
+VIDEO_ANY_NOTE = """## Any video, nothing lost
 
-**Video In** reads what FFmpeg reads; **Video Out** writes mp4, mkv, mov or webm with the source's sound, subtitles, chapters \
-and frame times. A suffix in the file name, such as `film.mkv`, chooses the container.
+**Video In** reads what FFmpeg reads; **Video Out** writes mp4, mkv, mov or webm with the source's audio, subtitles, chapters \
+and frame times. A suffix in the file name, such as `video.mkv`, chooses the container.
 
 `python -m runtime upscale in.mp4 -o out.mp4` is this workflow with its values set.
 """
 
-FRAMES_ANY_NOTE = """## Numbered pictures to numbered pictures
+FRAMES_ANY_NOTE = """## An image sequence to an image sequence
 
 **Sequence In** opens a folder of the input folder, or names such as `frames/%05d.png`: PNG and TIFF with 8 or 16 bits, EXR \
 and others, one after the other. **Sequence Out** writes them at the depth of the source. Stopped, the same workflow goes on \
-after the last whole picture.
+after the last complete image.
 
 `python -m runtime upscale "in/%05d.png" -o "out/%05d.png"` is this workflow with its values set.
 """
 
-FRAMES_TO_VIDEO_NOTE = """## Numbered pictures to a film
+FRAMES_TO_VIDEO_NOTE = """## An image sequence to a video
 
 **Sequence In** opens a folder of the input folder, or names such as `frames/%05d.png`, at the `frame_rate` that you set. \
-**Video Out** writes the film.
+**Video Out** writes the video.
 
 `python -m runtime upscale "in/%05d.png" -o out.mp4 --fps 24` is this workflow with its values set.
 """
 
-VIDEO_TO_FRAMES_NOTE = """## A film to numbered pictures
+VIDEO_TO_FRAMES_NOTE = """## A video to an image sequence
 
 For compositing and for masters: **Sequence Out** writes each frame to a file of its own. `%05d` in the name is the number; \
 the suffix chooses PNG, TIFF, EXR or another format.
@@ -255,9 +257,9 @@ def any_video_sketch(text: str, source: Node, result: Node) -> Sketch:
 
 COMPARE_NOTE = """## Which model?
 
-1. Choose a picture in **Image In**.
-2. Press **Run**. `output/Upscale8K/comparison/` then holds the sheet, the maps, the analysis and `report.html`, a page of one \
-file with a slider between any two results.
+1. Choose an image in **Image In**.
+2. Press **Run**. `output/Upscale8K/comparison/` then holds the sheet, the maps, the analysis and `report.html`, a single file \
+with a slider between any two results.
 
 `crop` says which part is compared: `centre`, `texture`, `edges`, `faces`, `512x512+X+Y`, or several with commas. Bicubic and \
 Lanczos always take part. A model whose weights are missing is a row that says how to get them.
@@ -267,19 +269,19 @@ Lanczos always take part. A model whose weights are missing is a row that says h
 
 BENCHMARK_NOTE = """## How fast is this machine?
 
-Press **Run**. Every model is warmed up, then timed several times, model only and end to end, with its peak memory. \
-`output/Upscale8K/benchmark/` then holds the table, the bars and `benchmark.json`.
+Press **Run**. Every model is warmed up, then timed several times, alone and end to end, with its peak memory. \
+`output/Upscale8K/benchmark/` then holds the table, the plot and `benchmark.json`.
 
-Name that file in `earlier` the next time, as `Upscale8K/benchmark/benchmark.json [output]`, and the table says what became \
+Name that file in `earlier` the next time, as `Upscale8K/benchmark/benchmark.json [output]`, and the table shows what became \
 slower.
 
 `python -m runtime bench models -o out/` is this workflow with its values set.
 """
 
-COLOR_DRIFT_NOTE = """## Are the colours true?
+COLOR_DRIFT_NOTE = """## Are the colors true?
 
-**Color Drift** brings the result back to the size of the source and measures CIEDE2000 between the two: below 1.0 nobody sees \
-it, above 2.3 everybody does. Its heat map shows where. **Difference Map** shows what became lighter and what darker.
+**Color Drift** reduces the result to the size of the source and measures CIEDE2000 between the two: below 1.0 it is not \
+visible, above 2.3 it is. Its heat map shows where. **Difference Map** shows what became lighter and what darker.
 
 Without ComfyUI: `python -m runtime run workflows/color_drift.json`
 """
@@ -326,7 +328,7 @@ def color_drift_sketch() -> Sketch:
             "upscale": Node("TiledUpscale", {"target": "4x"}, size=(340, 0)),
             "drift": Node("ColorDriftMetric", size=(340, 0)),
             "diff": Node("DiffMap", {"kind": "signed"}, size=(340, 0)),
-            "heat": Node("SaveImage", {"filename_prefix": "Upscale8K/drift"}, title="Where colours drift", size=(420, 420)),
+            "heat": Node("SaveImage", {"filename_prefix": "Upscale8K/drift"}, title="Where colors drift", size=(420, 420)),
             "verdict": Node("PreviewAny", title="Verdict", size=(420, 160)),
             "signed": Node(
                 "SaveImage", {"filename_prefix": "Upscale8K/difference"}, title="Lighter and darker", size=(420, 420)
