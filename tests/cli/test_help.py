@@ -26,7 +26,7 @@ def test_help_has_groups_and_examples_that_parse(place: Place, monkeypatch: pyte
     assert len(re.findall(r"^ upscale8k \w+", shown, re.MULTILINE)) == 3
 
 
-@pytest.mark.skipif(shutil.which("bash") is None, reason="no bash here")
+@pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed, and the test types in it")
 def test_completion_is_a_script_of_the_shell(root: Path) -> None:
     """The shell is the one that the command was typed in, so the test types it in one."""
     command = [shutil.which("bash"), "-c", f"{shlex.quote(sys.executable)} -m runtime --show-completion; true"]

@@ -1,6 +1,7 @@
 """Orders as files, the choice of workers, and what a worker refuses."""
 
 import json
+import os
 from dataclasses import replace
 from pathlib import Path
 from unittest.mock import Mock
@@ -108,7 +109,7 @@ def test_each_gpu_is_seen_by_one_worker(monkeypatch: pytest.MonkeyPatch) -> None
     assert [slot.environment for slot in slots] == [{"CUDA_VISIBLE_DEVICES": "GPU-0"}, {"CUDA_VISIBLE_DEVICES": "GPU-2"}]
 
 
-@pytest.mark.skipif(not hasattr(__import__("os"), "sched_getaffinity"), reason="no affinity here")
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system cannot bind a process to cores (macOS, Windows)")
 def test_cores_are_divided(monkeypatch: pytest.MonkeyPatch) -> None:
     from upscale8k.runtime.distributed import processes
 

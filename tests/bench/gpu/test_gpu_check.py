@@ -12,6 +12,8 @@ from upscale8k.runtime.models.load import load_model
 from upscale8k.runtime.models.locate import find_model
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
 
+pytestmark = pytest.mark.usefixtures("one_thread")
+
 ANIME = "realesr-animevideov3"
 
 
