@@ -7,48 +7,33 @@ ComfyUI and the command line.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from . import compare, hardware, image, metrics, models, video
 from .builtin import image as builtin_image
 from .builtin import image_extras, loop_nodes, masks, values, workflow_tools
 from .builtin import video as builtin_video
+from .declare import list_nodes
 
 if TYPE_CHECKING:
     from ..runtime.host import Host
 
-OWN_NODES: dict[str, tuple[type, str]] = {
-    **models.NODES,
-    **image.NODES,
-    **video.NODES,
-    **hardware.NODES,
-    **metrics.NODES,
-    **compare.NODES,
-    **hardware.BENCHMARK_NODES,
-}
-"""Node id to class and display name. Ids are forever: saved workflows hold them."""
+OWN_NODES = list_nodes(models, image, video, hardware, metrics, compare)
+"""Node id to class. Ids are forever: saved workflows hold them."""
 
-BUILTIN_NODES: dict[str, tuple[type, str]] = {
-    **builtin_image.NODES,
-    **values.NODES,
-    **image_extras.NODES,
-    **builtin_video.NODES,
-    **workflow_tools.NODES,
-    **masks.NODES,
-    **loop_nodes.NODES,
-}
+BUILTIN_NODES = list_nodes(builtin_image, values, image_extras, builtin_video, workflow_tools, masks, loop_nodes)
 """ComfyUI's built-in nodes that shared workflows use, for the headless runner only."""
 
-DISPLAY_NAMES = {node_id: title for node_id, (_, title) in {**BUILTIN_NODES, **OWN_NODES}.items()}
+DISPLAY_NAMES = {node_id: cls.title for node_id, cls in {**BUILTIN_NODES, **OWN_NODES}.items()}
 
 
 def get_node_classes(host: Host, *, with_builtin: bool = True) -> dict[str, type]:
     """Return every node class bound to ``host``; without the built-in ids, which inside ComfyUI are ComfyUI's own."""
-    nodes = {**BUILTIN_NODES, **OWN_NODES} if with_builtin else OWN_NODES
-    return bind_to_host({node_id: cls for node_id, (cls, _) in nodes.items()}, host)
+    return bind_to_host({**BUILTIN_NODES, **OWN_NODES} if with_builtin else OWN_NODES, host)
 
 
-def bind_to_host(classes: dict[str, type], host: Host) -> dict[str, type]:
+def bind_to_host(classes: Mapping[str, type], host: Host) -> dict[str, type]:
     """Return subclasses whose attribute ``host`` is ``host``."""
     return {node_id: type(cls.__name__, (cls,), {"host": host}) for node_id, cls in classes.items()}
 

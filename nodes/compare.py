@@ -45,9 +45,7 @@ DEGRADE_TOOLTIP = (
 SHEET_INPUTS = 8
 
 
-class ComparisonReport(Node):
-    """Every model on the same crops: a sheet, numbers, an analysis and an HTML page."""
-
+class ComparisonReport(Node, title="Comparison Report"):
     CATEGORY = "8K/measure"
     DESCRIPTION = (
         "Runs every named model, bicubic and Lanczos on the same crops of an image, measures the results, and writes "
@@ -138,9 +136,7 @@ class ComparisonReport(Node):
         }
 
 
-class ComparisonSheet(Node):
-    """Images from any node on one labelled sheet."""
-
+class ComparisonSheet(Node, title="Comparison Sheet"):
     CATEGORY = "8K/measure"
     DESCRIPTION = (
         "Puts up to eight upscaled versions of an image on one sheet, with labels, a magnified detail, scale bars and their "
@@ -172,9 +168,3 @@ class ComparisonSheet(Node):
         connected = {"image_1": image_1, **{name: image for name, image in sorted(images.items()) if image is not None}}
         comparison = bench.compare_given_images(source, list(connected.values()), list(connected), labels, crop)
         return (comfyui.to_image_tensor(report.draw_sheet(comparison)),)
-
-
-NODES: dict[str, tuple[type, str]] = {
-    "ComparisonReport": (ComparisonReport, "Comparison Report"),
-    "ComparisonSheet": (ComparisonSheet, "Comparison Sheet"),
-}

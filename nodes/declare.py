@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from copy import deepcopy
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from ..runtime.metrics import SCORE_KEYS_TEXT
@@ -50,16 +51,36 @@ SCORES_TOOLTIP = (
 
 
 class Node:
-    """What every node has. A package of the engine is imported as a whole, because its face loads what is used, when it is."""
+    """What every node has; its ``DESCRIPTION`` says what it does. A class with a ``title``, its display name, is a node.
+
+    Its id is the name of the class, or ``node_id``. A package of the engine is imported as a whole, because its face loads what
+    is used, when it is.
+    """
 
     host: ClassVar[Host]
+    title: ClassVar[str]
+    node_id: ClassVar[str]
     FUNCTION = "run"
     INPUTS: ClassVar[dict[str, Any]] = {}
+
+    def __init_subclass__(cls, title: str = "", node_id: str = "") -> None:
+        if title:
+            cls.title, cls.node_id = title, node_id or cls.__name__
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         """Return ``INPUTS``; a node whose inputs depend on the host or on a table overrides this."""
         return deepcopy(cls.INPUTS)
+
+
+def list_nodes(*modules: ModuleType) -> dict[str, type[Node]]:
+    """Return the nodes that modules declare by id, in the order of their declarations."""
+    declared = [(module, cls) for module in modules for cls in vars(module).values() if isinstance(cls, type)]
+    return {
+        cls.node_id: cls
+        for module, cls in declared
+        if issubclass(cls, Node) and "title" in vars(cls) and cls.__module__ == module.__name__
+    }
 
 
 def wire_input(wire_type: str, tooltip: str) -> Input:

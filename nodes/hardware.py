@@ -30,9 +30,7 @@ EARLIER_TOOLTIP = (
 )
 
 
-class HWProbe(Node):
-    """Report the hardware and suggest settings for it."""
-
+class HWProbe(Node, title="HW Probe"):
     CATEGORY = "8K/hardware"
     DESCRIPTION = (
         "Shows the GPUs, CPU, memory and software of this machine, and suggests tile, batch, precision and backend, each with "
@@ -73,9 +71,7 @@ class HWProbe(Node):
         return {"ui": {"text": [hardware.format_report(machine, settings, calibration)]}, "result": (settings, str(settings))}
 
 
-class Benchmark(Node):
-    """Measure the speed of models on this machine."""
-
+class Benchmark(Node, title="Benchmark"):
     CATEGORY = "8K/measure"
     DESCRIPTION = (
         "Times every combination of model, image size, tile, precision and backend: warm-up, repeats, median and spread, "
@@ -157,7 +153,3 @@ class Benchmark(Node):
             "ui": {"images": files[-1:], "series": files, "text": [bench.format_table(results)]},
             "result": (comfyui.to_image_tensor(bench.plot_benchmark(results)), bench.format_table(results)),
         }
-
-
-NODES: dict[str, tuple[type, str]] = {"HWProbe": (HWProbe, "HW Probe")}
-BENCHMARK_NODES: dict[str, tuple[type, str]] = {"Benchmark": (Benchmark, "Benchmark")}

@@ -25,9 +25,7 @@ from .outputs import collect_workflow_text, format_ui_files, make_exact_path_fin
 from .validate import check, file_is_there, output_is_possible, upscale_is_valid
 
 
-class TiledUpscale(Node):
-    """Upscale an image to any size, in tiles without seams."""
-
+class TiledUpscale(Node, title="Tiled Upscale"):
     CATEGORY = "8K/image"
     DESCRIPTION = (
         "Upscales an image of any size with any upscale model, in tiles without seams, to the model's scale or to an exact "
@@ -85,9 +83,7 @@ class TiledUpscale(Node):
         )
 
 
-class ImageIn(Node):
-    """Read an image file with everything that a plain IMAGE drops."""
-
+class ImageIn(Node, title="Image In"):
     CATEGORY = "8K/image"
     DESCRIPTION = (
         "Reads an image of any bit depth: PNG, JPEG, WebP, TIFF, AVIF, EXR, JPEG XL. Alpha stays in the image as a fourth "
@@ -122,9 +118,7 @@ class ImageIn(Node):
         return comfyui.read_image(self.host.find_input(image), max_pixels=limit, open_progress=self.host.progress)
 
 
-class ImageFolderIn(Node):
-    """Read a folder of images of different sizes as a list."""
-
+class ImageFolderIn(Node, title="Image Folder In"):
     CATEGORY = "8K/image"
     DESCRIPTION = (
         "Reads the images of a folder, of any size and depth, as lists: the nodes behind it run once for each image. Connect "
@@ -184,9 +178,7 @@ class ImageFolderIn(Node):
         )
 
 
-class ImageOut(Node):
-    """Write image files in any format, with depth and profile of the source and the workflow."""
-
+class ImageOut(Node, title="Image Out"):
     CATEGORY = "8K/image"
     DESCRIPTION = (
         "Writes images as PNG, JPEG, WebP, TIFF, AVIF, EXR or JPEG XL; values are rounded, and a file gets its name only when "
@@ -248,11 +240,3 @@ class ImageOut(Node):
         find_path = make_numbered_path_finder(self.host, "output") if if_exists == NUMBER else make_exact_path_finder(self.host)
         paths = comfyui.write_images(images, source, write_request, find_path, self.host.progress)
         return {"ui": {"images": format_ui_files(self.host, "output", paths)}}
-
-
-NODES: dict[str, tuple[type, str]] = {
-    "TiledUpscale": (TiledUpscale, "Tiled Upscale"),
-    "ImageIn": (ImageIn, "Image In"),
-    "ImageOut": (ImageOut, "Image Out"),
-    "ImageFolderIn": (ImageFolderIn, "Image Folder In"),
-}

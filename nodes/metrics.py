@@ -34,9 +34,7 @@ JSON_TOOLTIP = "All numbers as JSON text."
 COLORMAP_CHOICES = [AUTO_COLORMAP, *COLORMAPS]
 
 
-class ColorDriftMetric(Node):
-    """Measure the perceptual color difference from the original."""
-
+class ColorDriftMetric(Node, title="Color Drift"):
     CATEGORY = "8K/measure"
     DESCRIPTION = (
         "Measures the color drift of an upscaled image or video: CIEDE2000 and CIE76 with percentiles, bias, a verdict in "
@@ -80,9 +78,7 @@ class ColorDriftMetric(Node):
         return _make_text_output(drift.sentence, report, (heat_map, drift.de2000.mean, drift.sentence, report))
 
 
-class DiffMap(Node):
-    """Map the difference of two images."""
-
+class DiffMap(Node, title="Difference Map"):
     CATEGORY = "8K/measure"
     DESCRIPTION = (
         "Shows where two versions of an image differ, in perceptual colors with a legend: a reference and its enlargement, "
@@ -120,9 +116,7 @@ class DiffMap(Node):
             return (metrics.draw_batch_diff_maps(reference, image, kind, gain, colours, at, progress.advance, legend=legend),)
 
 
-class ArtifactMetric(Node):
-    """Measure artifacts that an upscaler added."""
-
+class ArtifactMetric(Node, title="Artifacts"):
     CATEGORY = "8K/measure"
     DESCRIPTION = (
         "Measures halos, invented detail, noise, oversharpening, banding and seams of an upscaled image against its "
@@ -161,10 +155,3 @@ class ArtifactMetric(Node):
 def _make_text_output(text: str, report: str, result: tuple[Any, ...]) -> dict[str, Any]:
     """Show ``text`` on the node, and give the numbers of ``report`` to ``run --json``."""
     return {"ui": {"text": [text], "values": [json.loads(report)]}, "result": result}
-
-
-NODES: dict[str, tuple[type, str]] = {
-    "ColorDriftMetric": (ColorDriftMetric, "Color Drift"),
-    "DiffMap": (DiffMap, "Difference Map"),
-    "ArtifactMetric": (ArtifactMetric, "Artifacts"),
-}

@@ -48,9 +48,7 @@ FALLBACK_TOOLTIP = "On: use torch, with a message, where TensorRT or the GPU is 
 ENGINE_TOOLTIP = "Name of a .trt file in a models folder to use or to build; empty uses the cache folder."
 
 
-class UpscaleModelNode(Node):
-    """Loads weights by catalog id or file name."""
-
+class UpscaleModelNode(Node, title="Upscale Model", node_id="UpscaleModel"):
     CATEGORY = "8K/models"
     DESCRIPTION = (
         "Loads a super-resolution model: Real-ESRGAN weights that come with this pack, or any file in models/upscale_models "
@@ -130,9 +128,7 @@ class UpscaleModelNode(Node):
         return choice.name
 
 
-class TRTBuild(Node):
-    """Attach a TensorRT engine to a model."""
-
+class TRTBuild(Node, title="TRT Build"):
     CATEGORY = "8K/models"
     DESCRIPTION = (
         "Builds a TensorRT engine for a model on this machine's GPU. The engine is stored, and built again when the weights, "
@@ -169,9 +165,3 @@ class TRTBuild(Node):
         path = trt.find_engine_path(engine, self.host.model_folders())
         settings = trt.EngineSettings(precision, tile, static, workspace, target, path, self.host.device())
         return (trt.attach_built_engine(upscale_model, settings, self.host.progress, fallback=fallback),)
-
-
-NODES: dict[str, tuple[type, str]] = {
-    "UpscaleModel": (UpscaleModelNode, "Upscale Model"),
-    "TRTBuild": (TRTBuild, "TRT Build"),
-}

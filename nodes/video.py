@@ -90,9 +90,7 @@ WORKERS_TOOLTIP = (
 )
 
 
-class VideoIn(Node):
-    """Open a video of the input folder without decoding it."""
-
+class VideoIn(Node, title="Video In"):
     CATEGORY = "8K/video"
     DESCRIPTION = (
         "Opens a video of any length without loading it: frames are decoded one by one when Video Out requests them. Colors "
@@ -139,9 +137,7 @@ class VideoIn(Node):
         return (comfyui.open_video_value(path, self.host.progress, start, duration, frame_cap or None, every_nth, deinterlace),)
 
 
-class TiledUpscaleVideo(Node):
-    """Upscale a video to any size, when its frames are requested."""
-
+class TiledUpscaleVideo(Node, title="Tiled Upscale Video"):
     CATEGORY = "8K/video"
     DESCRIPTION = (
         "Upscales a video frame by frame, in tiles without seams, to the model's scale or to an exact size such as 8K. "
@@ -217,9 +213,7 @@ class TiledUpscaleVideo(Node):
         )
 
 
-class VideoOut(Node):
-    """Write a video file in constant memory; an interrupted run can be resumed."""
-
+class VideoOut(Node, title="Video Out"):
     CATEGORY = "8K/video"
     DESCRIPTION = (
         "Writes a video; decoding, upscaling and encoding run in parallel. Audio, subtitles, chapters and tags are copied from "
@@ -320,9 +314,7 @@ def _suffix_to_container(suffix: str) -> Any:
     return suffix.removeprefix(".").lower()
 
 
-class SequenceIn(Node):
-    """Open an image sequence of the input folder as a video."""
-
+class SequenceIn(Node, title="Sequence In"):
     CATEGORY = "8K/video"
     DESCRIPTION = (
         "Opens an image sequence as a video, one image at a time and at full bit depth: PNG, TIFF, EXR, JPEG and others. A "
@@ -361,9 +353,7 @@ class SequenceIn(Node):
         )
 
 
-class SequenceOut(Node):
-    """Write a video as an image sequence; an interrupted run can be resumed."""
-
+class SequenceOut(Node, title="Sequence Out"):
     CATEGORY = "8K/video"
     DESCRIPTION = (
         "Writes a video as an image sequence, for compositing and for masters: PNG or TIFF with 16 bits, EXR, and others. Run "
@@ -430,12 +420,3 @@ class SequenceOut(Node):
                 "series": format_ui_files(self.host, "output", [pattern]),
             }
         }
-
-
-NODES: dict[str, tuple[type, str]] = {
-    "VideoIn": (VideoIn, "Video In"),
-    "TiledUpscaleVideo": (TiledUpscaleVideo, "Tiled Upscale Video"),
-    "VideoOut": (VideoOut, "Video Out"),
-    "SequenceIn": (SequenceIn, "Sequence In"),
-    "SequenceOut": (SequenceOut, "Sequence Out"),
-}

@@ -22,9 +22,7 @@ MAX_RESOLUTION = 16384  # ComfyUI's own limit on the sizes that its nodes accept
 RESIZE_METHODS = ["nearest-exact", "bilinear", "area", "bicubic", "lanczos"]
 
 
-class LoadImage(Node):
-    """Load an image of the input folder as ComfyUI does."""
-
+class LoadImage(Node, title="Load Image"):
     CATEGORY = "image"
     DESCRIPTION = "Loads an image from the input folder as RGB, and its transparency as a mask (1 is transparent)."
     SEARCH_ALIASES: ClassVar = [
@@ -52,9 +50,7 @@ class LoadImage(Node):
         return comfyui.load_image_tensors(self.host.find_input(image), max_pixels=self.host.get_max_input_pixels())
 
 
-class SaveImage(Node):
-    """Save 8-bit PNG files that carry the workflow."""
-
+class SaveImage(Node, title="Save Image"):
     CATEGORY = "image"
     DESCRIPTION = "Saves 8-bit PNG files to the output folder, with the workflow inside."
     SEARCH_ALIASES: ClassVar = ["save", "save image", "export image", "output image", "write image", "download"]
@@ -106,7 +102,7 @@ class SaveImage(Node):
         return "" if inside == Path() else f"{inside.as_posix()}/"
 
 
-class PreviewImage(SaveImage):
+class PreviewImage(SaveImage, title="Preview Image"):
     """Save to the temporary folder."""
 
     DESCRIPTION = "Saves images to the temporary folder, which is deleted when the run ends."
@@ -117,9 +113,7 @@ class PreviewImage(SaveImage):
     INPUTS: ClassVar = {"required": {"images": ("IMAGE",)}, "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"}}
 
 
-class UpscaleModelLoader(Node):
-    """Load a model file of models/upscale_models."""
-
+class UpscaleModelLoader(Node, title="Load Upscale Model"):
     CATEGORY = "model/loaders"
     DESCRIPTION = "Loads an upscale model by file name or catalog id."
     RETURN_TYPES = ("UPSCALE_MODEL",)
@@ -137,9 +131,7 @@ class UpscaleModelLoader(Node):
         return (models.load_model(find_model(model_name, self.host.model_folders())),)
 
 
-class ImageUpscaleWithModel(Node):
-    """Upscale exactly as ComfyUI does; TiledUpscale has no seams."""
-
+class ImageUpscaleWithModel(Node, title="Upscale Image (using Model)"):
     CATEGORY = "image/upscaling"
     DESCRIPTION = "Upscales by the model's scale in tiles of 512 with 32 pixels of feathered overlap, exactly as ComfyUI does."
     SEARCH_ALIASES: ClassVar = [
@@ -164,9 +156,7 @@ def _side_spec(minimum: int = 0, default: int = 512) -> tuple[str, dict[str, Any
     return ("INT", {"default": default, "min": minimum, "max": MAX_RESOLUTION, "step": 1, "tooltip": "In pixels."})
 
 
-class ImageScale(Node):
-    """Resize to a width and height."""
-
+class ImageScale(Node, title="Upscale Image"):
     upscale_methods: ClassVar = RESIZE_METHODS  # packs offer them too
     crop_methods: ClassVar = ["disabled", "center"]
     CATEGORY = "image/upscaling"
@@ -191,9 +181,7 @@ class ImageScale(Node):
         return (comfyui.scale_images(image, width, height, upscale_method, crop=crop == "center"),)
 
 
-class ImageScaleBy(Node):
-    """Resize by a factor."""
-
+class ImageScaleBy(Node, title="Upscale Image By"):
     upscale_methods: ClassVar = RESIZE_METHODS
     CATEGORY = "image/upscaling"
     DESCRIPTION = "Resizes both sides by a factor."
@@ -209,9 +197,7 @@ class ImageScaleBy(Node):
         return (comfyui.scale_images_by(image, scale_by, upscale_method),)
 
 
-class ImageCrop(Node):
-    """Crop a rectangle."""
-
+class ImageCrop(Node, title="Crop Image (DEPRECATED)"):
     CATEGORY = "image/transform"
     DESCRIPTION = "Crops a rectangle; the part beyond the border is dropped."
     SEARCH_ALIASES: ClassVar = ["trim"]
@@ -228,9 +214,7 @@ class ImageCrop(Node):
         return (comfyui.crop_images(image, x, y, width, height),)
 
 
-class ImageBatch(Node):
-    """Join two batches."""
-
+class ImageBatch(Node, title="Batch Images (DEPRECATED)"):
     CATEGORY = "image/batch"
     DESCRIPTION = "Joins two batches; the second is resized to the size of the first."
     SEARCH_ALIASES: ClassVar = ["combine images", "merge images", "stack images"]
@@ -241,16 +225,3 @@ class ImageBatch(Node):
 
     def batch(self, image1: Any, image2: Any) -> tuple[Any]:
         return (comfyui.batch_images(image1, image2),)
-
-
-NODES: dict[str, tuple[type, str]] = {
-    "LoadImage": (LoadImage, "Load Image"),
-    "SaveImage": (SaveImage, "Save Image"),
-    "PreviewImage": (PreviewImage, "Preview Image"),
-    "UpscaleModelLoader": (UpscaleModelLoader, "Load Upscale Model"),
-    "ImageUpscaleWithModel": (ImageUpscaleWithModel, "Upscale Image (using Model)"),
-    "ImageScale": (ImageScale, "Upscale Image"),
-    "ImageScaleBy": (ImageScaleBy, "Upscale Image By"),
-    "ImageCrop": (ImageCrop, "Crop Image (DEPRECATED)"),
-    "ImageBatch": (ImageBatch, "Batch Images (DEPRECATED)"),
-}

@@ -31,9 +31,7 @@ def _side_spec(default: int = 512) -> tuple[str, dict[str, Any]]:
     return int_spec(default, 0, MAX_RESOLUTION, step=1)
 
 
-class ImageScaleToTotalPixels(Node):
-    """Resize to a number of megapixels."""
-
+class ImageScaleToTotalPixels(Node, title="Scale Image to Total Pixels"):
     CATEGORY = "image/upscaling"
     DESCRIPTION = "Resizes to a number of megapixels (of 1024 x 1024) and keeps the aspect."
     RETURN_TYPES = ("IMAGE",)
@@ -51,9 +49,7 @@ class ImageScaleToTotalPixels(Node):
         return (comfyui.scale_to_total_pixels(image, megapixels, resolution_steps, upscale_method),)
 
 
-class ImageScaleToMaxDimension(Node):
-    """Resize to a longer side."""
-
+class ImageScaleToMaxDimension(Node, title="Scale Image to Max Dimension"):
     CATEGORY = "image/upscaling"
     DESCRIPTION = "Resizes so that the longer side has this many pixels, and keeps the aspect."
     RETURN_TYPES = ("IMAGE",)
@@ -69,9 +65,7 @@ class ImageScaleToMaxDimension(Node):
         return (comfyui.scale_to_longer_side(image, largest_size, upscale_method),)
 
 
-class ImageInvert(Node):
-    """Invert colors."""
-
+class ImageInvert(Node, title="Invert Image Colors"):
     CATEGORY = "image/color"
     DESCRIPTION = "Makes a negative: 1 - value."
     SEARCH_ALIASES: ClassVar = ["reverse colors"]
@@ -83,9 +77,7 @@ class ImageInvert(Node):
         return (comfyui.invert_images(image),)
 
 
-class EmptyImage(Node):
-    """Images of one color."""
-
+class EmptyImage(Node, title="Empty Image"):
     CATEGORY = "image"
     DESCRIPTION = "Makes images of one color."
     RETURN_TYPES = ("IMAGE",)
@@ -107,9 +99,7 @@ class EmptyImage(Node):
         return (comfyui.make_empty_images(width, height, batch_size, color),)
 
 
-class LoadImageMask(Node):
-    """Load one channel as a mask."""
-
+class LoadImageMask(Node, title="Load Image (as Mask)"):
     CATEGORY = "image"
     DESCRIPTION = "Loads one channel of an image as a mask; alpha is inverted, so that transparent is 1."
     SEARCH_ALIASES: ClassVar = ["import mask", "alpha mask", "channel mask"]
@@ -130,9 +120,7 @@ class LoadImageMask(Node):
         return (comfyui.extract_channel_mask(images, masks, channel),)
 
 
-class LoadImageOutput(LoadImage):
-    """Load an image of the output folder."""
-
+class LoadImageOutput(LoadImage, title="Load Image (from Outputs)"):
     DESCRIPTION = "Loads an image that an earlier run left in the output folder."
     SEARCH_ALIASES: ClassVar = ["output image", "previous generation"]
     EXPERIMENTAL = True
@@ -143,9 +131,7 @@ class LoadImageOutput(LoadImage):
         return {"required": {"image": ("COMBO", {"image_upload": True, "image_folder": "output", "remote": remote})}}
 
 
-class GetImageSize(Node):
-    """Width, height and batch size."""
-
+class GetImageSize(Node, title="Get Image Size"):
     CATEGORY = "image"
     DESCRIPTION = "Returns width and height in pixels, and the number of images."
     SEARCH_ALIASES: ClassVar = ["dimensions", "resolution", "image info"]
@@ -159,9 +145,7 @@ class GetImageSize(Node):
         return image.shape[2], image.shape[1], image.shape[0]
 
 
-class SplitImageWithAlpha(Node):
-    """Split off the alpha channel."""
-
+class SplitImageWithAlpha(Node, title="Split Image with Alpha"):
     CATEGORY = "image/compositing"
     DESCRIPTION = "Splits an image into RGB and a mask of its alpha channel, in which transparent is 1."
     SEARCH_ALIASES: ClassVar = ["extract alpha", "separate transparency", "remove alpha"]
@@ -173,9 +157,7 @@ class SplitImageWithAlpha(Node):
         return comfyui.split_alpha(image)
 
 
-class JoinImageWithAlpha(Node):
-    """Join an alpha channel."""
-
+class JoinImageWithAlpha(Node, title="Join Image with Alpha"):
     CATEGORY = "image/compositing"
     DESCRIPTION = "Adds a mask to an image as its alpha channel; where the mask is 1, the image becomes transparent."
     SEARCH_ALIASES: ClassVar = ["add transparency", "apply alpha", "composite alpha", "RGBA"]
@@ -187,9 +169,7 @@ class JoinImageWithAlpha(Node):
         return (comfyui.join_alpha(image, alpha),)
 
 
-class ImageCompare(Node):
-    """Save two batches for a comparison."""
-
+class ImageCompare(Node, title="Compare Images"):
     CATEGORY = "image"
     DESCRIPTION = "Saves two batches to the temporary folder, to compare them side by side."
     EXPERIMENTAL = True
@@ -221,9 +201,7 @@ def _resize_option(key: str, **inputs: Any) -> dict[str, Any]:
     return {"key": key, "inputs": {"required": inputs}}
 
 
-class ResizeImageMaskNode(Node):
-    """Resize in one of nine ways."""
-
+class ResizeImageMaskNode(Node, title="Resize Image/Mask"):
     CATEGORY = "image/transform"
     DESCRIPTION = "Resizes an image or a mask; resize_type is one of nine ways to give the size."
     SEARCH_ALIASES: ClassVar = [
@@ -277,9 +255,7 @@ class ResizeImageMaskNode(Node):
         return (comfyui.resize_by_mode(input, resize_type, values, scale_method),)
 
 
-class SaveImageAdvanced(Node):
-    """Save PNG of 8 or 16 bits, or EXR."""
-
+class SaveImageAdvanced(Node, title="Save Image (Advanced)"):
     CATEGORY = "image"
     DESCRIPTION = "Saves PNG of 8 or 16 bits, or EXR of linear light, with the workflow inside."
     SEARCH_ALIASES: ClassVar = ["save", "save image", "export image", "output image", "write image"]
@@ -348,9 +324,7 @@ class SaveImageAdvanced(Node):
         return numbered_path.with_name(numbered_path.name.removesuffix(f"_{suffix}") + suffix)
 
 
-class RebatchImages(Node):
-    """Batches of another size."""
-
+class RebatchImages(Node, title="Rebatch Images"):
     CATEGORY = "image/batch"
     DESCRIPTION = "Puts all images of a list of batches into batches of one size."
     RETURN_TYPES = ("IMAGE",)
@@ -363,9 +337,7 @@ class RebatchImages(Node):
         return (comfyui.rebatch_images(images, batch_size[0]),)
 
 
-class ImageFromBatch(Node):
-    """Select a part of a batch."""
-
+class ImageFromBatch(Node, title="Get Image from Batch"):
     CATEGORY = "image/batch"
     DESCRIPTION = "Returns images of a batch; a negative index counts from its end."
     SEARCH_ALIASES: ClassVar = ["select image", "pick from batch", "extract image"]
@@ -381,9 +353,7 @@ class ImageFromBatch(Node):
         return (comfyui.take_from_batch(image, batch_index, length),)
 
 
-class RepeatImageBatch(Node):
-    """Repeat a batch."""
-
+class RepeatImageBatch(Node, title="Repeat Image Batch"):
     CATEGORY = "image/batch"
     DESCRIPTION = "Repeats a batch of images."
     SEARCH_ALIASES: ClassVar = ["duplicate image", "clone image"]
@@ -395,9 +365,7 @@ class RepeatImageBatch(Node):
         return (comfyui.repeat_batch(image, amount),)
 
 
-class BatchImagesNode(Node):
-    """Join up to 50 batches."""
-
+class BatchImagesNode(Node, title="Batch Images"):
     CATEGORY = "image/batch"
     DESCRIPTION = "Joins batches; all are resized to the size of the first."
     SEARCH_ALIASES: ClassVar = ["batch", "image batch", "batch images", "combine images", "merge images", "stack images"]
@@ -415,9 +383,7 @@ class BatchImagesNode(Node):
         return (comfyui.batch_all_images([images[name] for name in names if name in images]),)
 
 
-class SplitImageToTileList(Node):
-    """Cut an image into tiles."""
-
+class SplitImageToTileList(Node, title="Split Image into List of Tiles"):
     CATEGORY = "image/batch"
     DESCRIPTION = "Cuts an image into a list of tiles that overlap. TiledUpscale does this itself, with less memory."
     SEARCH_ALIASES: ClassVar = ["split image", "tile image", "slice image"]
@@ -435,9 +401,7 @@ class SplitImageToTileList(Node):
         return (comfyui.split_tiles(image, Size(tile_width, tile_height), overlap),)
 
 
-class ImageMergeTileList(Node):
-    """Merge tiles."""
-
+class ImageMergeTileList(Node, title="Merge List of Tiles to Image"):
     CATEGORY = "image/batch"
     DESCRIPTION = "Merges the tiles of SplitImageToTileList, blended over the whole overlap."
     SEARCH_ALIASES: ClassVar = ["split image", "tile image", "slice image"]
@@ -453,25 +417,3 @@ class ImageMergeTileList(Node):
 
     def merge(self, image_list: list[Any], final_width: list[int], final_height: list[int], overlap: list[int]) -> tuple[Any]:
         return (comfyui.merge_tiles(image_list, Size(final_width[0], final_height[0]), overlap[0]),)
-
-
-NODES: dict[str, tuple[type, str]] = {
-    "ImageScaleToTotalPixels": (ImageScaleToTotalPixels, "Scale Image to Total Pixels"),
-    "ImageScaleToMaxDimension": (ImageScaleToMaxDimension, "Scale Image to Max Dimension"),
-    "ImageInvert": (ImageInvert, "Invert Image Colors"),
-    "EmptyImage": (EmptyImage, "Empty Image"),
-    "LoadImageMask": (LoadImageMask, "Load Image (as Mask)"),
-    "LoadImageOutput": (LoadImageOutput, "Load Image (from Outputs)"),
-    "GetImageSize": (GetImageSize, "Get Image Size"),
-    "SplitImageWithAlpha": (SplitImageWithAlpha, "Split Image with Alpha"),
-    "JoinImageWithAlpha": (JoinImageWithAlpha, "Join Image with Alpha"),
-    "ImageCompare": (ImageCompare, "Compare Images"),
-    "ResizeImageMaskNode": (ResizeImageMaskNode, "Resize Image/Mask"),
-    "SaveImageAdvanced": (SaveImageAdvanced, "Save Image (Advanced)"),
-    "RebatchImages": (RebatchImages, "Rebatch Images"),
-    "ImageFromBatch": (ImageFromBatch, "Get Image from Batch"),
-    "RepeatImageBatch": (RepeatImageBatch, "Repeat Image Batch"),
-    "BatchImagesNode": (BatchImagesNode, "Batch Images"),
-    "SplitImageToTileList": (SplitImageToTileList, "Split Image into List of Tiles"),
-    "ImageMergeTileList": (ImageMergeTileList, "Merge List of Tiles to Image"),
-}

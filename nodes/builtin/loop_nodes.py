@@ -15,9 +15,7 @@ def _match(name: str, **options: Any) -> tuple[str, dict[str, Any]]:
     return ("COMFY_MATCHTYPE_V3", {**options, "template": {"template_id": name, "allowed_types": "*"}})
 
 
-class StartLoop(Node):
-    """The first node of a loop."""
-
+class StartLoop(Node, title="Start Loop"):
     CATEGORY = "utilities/looping"
     DESCRIPTION = "Repeats what lies between it and End Loop: a number of times, for a range of numbers, or for each item."
     COMFYUI_VERSION = "0.38"
@@ -68,9 +66,7 @@ class StartLoop(Node):
         return (numbers, items), False, not numbers, None, None
 
 
-class EndLoop(Node):
-    """The last node of a loop."""
-
+class EndLoop(Node, title="End Loop"):
     CATEGORY = "utilities/looping"
     DESCRIPTION = "Ends a loop: returns the value of the last iteration, or with accumulate those of all."
     COMFYUI_VERSION = "0.38"
@@ -140,15 +136,8 @@ class EndLoop(Node):
         return {"result": ([name, 0],), "expand": {**nodes, name: step}}
 
 
-class LoopResult(EndLoop):
+class LoopResult(EndLoop, title="Loop Result"):
     """The rest of a loop, which End Loop adds: one value, the list that End Loop returns."""
 
     DESCRIPTION = "The rest of a loop. End Loop adds it; no workflow contains it."
     OUTPUT_IS_LIST = (False,)
-
-
-NODES: dict[str, tuple[type, str]] = {
-    "StartLoop": (StartLoop, "Start Loop"),
-    "EndLoop": (EndLoop, "End Loop"),
-    "LoopResult": (LoopResult, "Loop Result"),
-}

@@ -18,9 +18,7 @@ class _MaskNode(Node):
     RETURN_TYPES: ClassVar[tuple[str, ...]] = ("MASK",)
 
 
-class MaskToImage(_MaskNode):
-    """A mask in grey."""
-
+class MaskToImage(_MaskNode, title="Convert Mask to Image"):
     DESCRIPTION = "Shows a mask as a grey image."
     SEARCH_ALIASES: ClassVar = ["convert mask"]
     RETURN_TYPES = ("IMAGE",)
@@ -30,9 +28,7 @@ class MaskToImage(_MaskNode):
         return (comfyui.mask_to_images(mask),)
 
 
-class ImageToMask(_MaskNode):
-    """A channel as a mask."""
-
+class ImageToMask(_MaskNode, title="Convert Image to Mask"):
     DESCRIPTION = "Returns one channel of an image as a mask."
     SEARCH_ALIASES: ClassVar = ["extract channel", "channel to mask"]
     CHANNELS: ClassVar = ["red", "green", "blue", "alpha"]
@@ -42,9 +38,7 @@ class ImageToMask(_MaskNode):
         return (image[..., self.CHANNELS.index(channel)],)
 
 
-class ImageColorToMask(_MaskNode):
-    """A color as a mask."""
-
+class ImageColorToMask(_MaskNode, title="Convert Image Color to Mask"):
     DESCRIPTION = "Makes a mask of the pixels of one color, red times 65536 plus green times 256 plus blue."
     SEARCH_ALIASES: ClassVar = ["color keying", "chroma key"]
     INPUTS: ClassVar = {"required": {"image": ANY_IMAGE, "color": int_spec(0, 0, 0xFFFFFF, step=1, display="number")}}
@@ -53,9 +47,7 @@ class ImageColorToMask(_MaskNode):
         return (comfyui.match_color(image, color),)
 
 
-class SolidMask(_MaskNode):
-    """A mask of one value."""
-
+class SolidMask(_MaskNode, title="Create Solid Mask"):
     DESCRIPTION = "Makes a mask of one value."
     _VALUE = ("FLOAT", {"default": 1.0, "min": 0.0, "max": 1.0, "step": 0.01})
     INPUTS: ClassVar = {"required": {"value": _VALUE, "width": _SIDE, "height": _SIDE}}
@@ -64,9 +56,7 @@ class SolidMask(_MaskNode):
         return (comfyui.make_empty_images(width, height, 1, 0)[..., 0] + value,)
 
 
-class InvertMask(_MaskNode):
-    """1 - mask."""
-
+class InvertMask(_MaskNode, title="Invert Mask"):
     DESCRIPTION = "Inverts a mask: 1 - value."
     SEARCH_ALIASES: ClassVar = ["reverse mask", "flip mask"]
     INPUTS: ClassVar = {"required": {"mask": _MASK}}
@@ -75,9 +65,7 @@ class InvertMask(_MaskNode):
         return (1.0 - mask,)
 
 
-class CropMask(_MaskNode):
-    """A part of a mask."""
-
+class CropMask(_MaskNode, title="Crop Mask"):
     DESCRIPTION = "Cuts a rectangle out of a mask; what lies beyond it is left away."
     SEARCH_ALIASES: ClassVar = ["cut mask", "extract mask region", "mask slice"]
     INPUTS: ClassVar = {"required": {"mask": _MASK, "x": _PLACE, "y": _PLACE, "width": _SIDE, "height": _SIDE}}
@@ -86,9 +74,7 @@ class CropMask(_MaskNode):
         return (comfyui.as_planes(mask)[:, y : y + height, x : x + width],)
 
 
-class MaskComposite(_MaskNode):
-    """Two masks as one."""
-
+class MaskComposite(_MaskNode, title="Combine Masks"):
     DESCRIPTION = "Combines two masks, the second with its corner at x and y."
     SEARCH_ALIASES: ClassVar = ["combine masks", "blend masks", "layer masks", "masks composition"]
 
@@ -101,9 +87,7 @@ class MaskComposite(_MaskNode):
         return (comfyui.combine_masks(destination, source, x, y, operation),)
 
 
-class FeatherMask(_MaskNode):
-    """Soft borders."""
-
+class FeatherMask(_MaskNode, title="Feather Mask"):
     DESCRIPTION = "Fades a mask towards its borders, by a number of pixels each."
     SEARCH_ALIASES: ClassVar = ["soft edge mask", "blur mask edges", "gradient mask edge"]
     INPUTS: ClassVar = {"required": {"mask": _MASK, "left": _PLACE, "top": _PLACE, "right": _PLACE, "bottom": _PLACE}}
@@ -112,9 +96,7 @@ class FeatherMask(_MaskNode):
         return (comfyui.feather_mask(mask, left, top, right, bottom),)
 
 
-class GrowMask(_MaskNode):
-    """A larger or smaller mask."""
-
+class GrowMask(_MaskNode, title="Grow Mask"):
     DESCRIPTION = "Grows a mask by a number of pixels; shrinks it when negative."
     SEARCH_ALIASES: ClassVar = ["expand mask", "shrink mask"]
     _TAPERED = ("BOOLEAN", {"default": True, "advanced": True})
@@ -125,9 +107,7 @@ class GrowMask(_MaskNode):
         return (comfyui.grow_mask(mask, expand, tapered_corners),)
 
 
-class ThresholdMask(_MaskNode):
-    """A mask of 0 and 1."""
-
+class ThresholdMask(_MaskNode, title="Threshold Mask"):
     DESCRIPTION = "Makes a mask of 1 where another is above a value, else 0."
     SEARCH_ALIASES: ClassVar = ["binary mask"]
     _VALUE = ("FLOAT", {"default": 0.5, "min": 0.0, "max": 1.0, "step": 0.01})
@@ -137,9 +117,7 @@ class ThresholdMask(_MaskNode):
         return ((mask > value).float(),)
 
 
-class MaskPreview(PreviewImage):
-    """Save masks to the temporary folder."""
-
+class MaskPreview(PreviewImage, title="Preview Mask"):
     CATEGORY = "image/mask"
     DESCRIPTION = "Saves masks to the temporary folder, which is deleted when the run ends."
     SEARCH_ALIASES: ClassVar = ["show mask", "view mask", "inspect mask", "debug mask"]
@@ -153,9 +131,7 @@ class MaskPreview(PreviewImage):
         return saved | {"result": (mask,)}
 
 
-class ImageCompositeMasked(Node):
-    """An image on another."""
-
+class ImageCompositeMasked(Node, title="Image Composite Masked"):
     CATEGORY = "image/compositing"
     DESCRIPTION = "Puts an image on another, with its corner at x and y, where the mask is 1."
     SEARCH_ALIASES: ClassVar = ["overlay", "layer", "paste image", "images composition"]
@@ -169,9 +145,7 @@ class ImageCompositeMasked(Node):
         return (comfyui.composite_images(destination, source, x, y, resize_source, mask),)
 
 
-class ResizeAndPadImage(Node):
-    """Resize into a frame."""
-
+class ResizeAndPadImage(Node, title="Resize And Pad Image"):
     CATEGORY = "image/transform"
     DESCRIPTION = "Resizes to fit into a width and height, and fills the rest with white or black."
     SEARCH_ALIASES: ClassVar = ["fit to size"]
@@ -190,9 +164,7 @@ class ResizeAndPadImage(Node):
         return (comfyui.fit_into(image, target_width, target_height, padding_color, interpolation),)
 
 
-class CurveEditor(Node):
-    """A tone curve."""
-
+class CurveEditor(Node, title="Curve Editor"):
     CATEGORY = "utilities"
     DESCRIPTION = "A tone curve for the inputs that it is linked to."
     RETURN_TYPES = ("CURVE",)
@@ -206,9 +178,7 @@ class CurveEditor(Node):
         return (curve,)
 
 
-class ImageHistogram(Node):
-    """Counts of levels."""
-
+class ImageHistogram(Node, title="Image Histogram"):
     CATEGORY = "utilities"
     DESCRIPTION = "Counts the 256 levels of the first image: mean of the channels, luminance, red, green and blue."
     RETURN_TYPES = ("HISTOGRAM",) * 5
@@ -219,9 +189,7 @@ class ImageHistogram(Node):
         return comfyui.make_histograms(image)
 
 
-class EmptyAudio(Node):
-    """Silence."""
-
+class EmptyAudio(Node, title="Empty Audio"):
     CATEGORY = "audio"
     DESCRIPTION = "Makes silence of a number of seconds."
     SEARCH_ALIASES: ClassVar = ["blank audio"]
@@ -237,9 +205,7 @@ class EmptyAudio(Node):
         return (comfyui.make_silence(duration, sample_rate, channels),)
 
 
-class AudioMerge(Node):
-    """Two sounds as one."""
-
+class AudioMerge(Node, title="Merge Audio"):
     CATEGORY = "audio"
     DESCRIPTION = "Mixes two sounds; the result is as long as the first."
     SEARCH_ALIASES: ClassVar = ["mix audio", "overlay audio", "layer audio"]
@@ -258,24 +224,3 @@ class AudioMerge(Node):
     def run(self, audio1: Any, audio2: Any, merge_method: str) -> tuple[Any]:
         present = [audio for audio in (audio1, audio2) if audio is not None]
         return (comfyui.merge_audio(audio1, audio2, merge_method) if len(present) == 2 else present[0] if present else None,)
-
-
-NODES: dict[str, tuple[type, str]] = {
-    "MaskToImage": (MaskToImage, "Convert Mask to Image"),
-    "ImageToMask": (ImageToMask, "Convert Image to Mask"),
-    "ImageColorToMask": (ImageColorToMask, "Convert Image Color to Mask"),
-    "SolidMask": (SolidMask, "Create Solid Mask"),
-    "InvertMask": (InvertMask, "Invert Mask"),
-    "CropMask": (CropMask, "Crop Mask"),
-    "MaskComposite": (MaskComposite, "Combine Masks"),
-    "FeatherMask": (FeatherMask, "Feather Mask"),
-    "GrowMask": (GrowMask, "Grow Mask"),
-    "ThresholdMask": (ThresholdMask, "Threshold Mask"),
-    "MaskPreview": (MaskPreview, "Preview Mask"),
-    "ImageCompositeMasked": (ImageCompositeMasked, "Image Composite Masked"),
-    "ResizeAndPadImage": (ResizeAndPadImage, "Resize And Pad Image"),
-    "CurveEditor": (CurveEditor, "Curve Editor"),
-    "ImageHistogram": (ImageHistogram, "Image Histogram"),
-    "EmptyAudio": (EmptyAudio, "Empty Audio"),
-    "AudioMerge": (AudioMerge, "Merge Audio"),
-}

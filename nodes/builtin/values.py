@@ -21,51 +21,39 @@ class _Primitive(Node):
         return (value,)
 
 
-class PrimitiveInt(_Primitive):
-    """An integer."""
-
+class PrimitiveInt(_Primitive, title="Int"):
     DESCRIPTION = "An integer for the inputs that it is linked to."
     RETURN_TYPES = ("INT",)
     INPUTS: ClassVar = {"required": {"value": ("INT", {"min": -_MAX_INT, "max": _MAX_INT, "control_after_generate": "fixed"})}}
 
 
-class PrimitiveFloat(_Primitive):
-    """A number."""
-
+class PrimitiveFloat(_Primitive, title="Float"):
     DESCRIPTION = "A number for the inputs that it is linked to."
     RETURN_TYPES = ("FLOAT",)
     INPUTS: ClassVar = {"required": {"value": ("FLOAT", {"min": -_MAX_INT, "max": _MAX_INT, "step": 0.1})}}
 
 
-class PrimitiveString(_Primitive):
-    """A line of text."""
-
+class PrimitiveString(_Primitive, title="Text"):
     DESCRIPTION = "A line of text for the inputs that it is linked to."
     SEARCH_ALIASES: ClassVar = ["text", "string", "text box", "prompt"]
     RETURN_TYPES = ("STRING",)
     INPUTS: ClassVar = {"required": {"value": ("STRING", {"multiline": False})}}
 
 
-class PrimitiveStringMultiline(_Primitive):
-    """Several lines of text."""
-
+class PrimitiveStringMultiline(_Primitive, title="Text (Multiline)"):
     DESCRIPTION = "Lines of text for the inputs that it is linked to."
     SEARCH_ALIASES: ClassVar = ["text", "string", "text multiline", "string multiline", "text box", "prompt"]
     RETURN_TYPES = ("STRING",)
     INPUTS: ClassVar = {"required": {"value": ("STRING", {"multiline": True})}}
 
 
-class PrimitiveBoolean(_Primitive):
-    """A boolean."""
-
+class PrimitiveBoolean(_Primitive, title="Boolean"):
     DESCRIPTION = "A boolean for the inputs that it is linked to."
     RETURN_TYPES = ("BOOLEAN",)
     INPUTS: ClassVar = {"required": {"value": ("BOOLEAN", {})}}
 
 
-class PreviewAny(Node):
-    """Any value as text."""
-
+class PreviewAny(Node, title="Preview as Text"):
     CATEGORY = "utilities"
     DESCRIPTION = "Shows any value as text, and returns the text."
     SEARCH_ALIASES: ClassVar = ["show output", "inspect", "debug", "print value", "show text"]
@@ -79,9 +67,7 @@ class PreviewAny(Node):
         return {"ui": {"text": (text,)}, "result": (text,)}
 
 
-class ComfySwitchNode(Node):
-    """One of two inputs; the other is not computed."""
-
+class ComfySwitchNode(Node, title="If/Else Switch"):
     CATEGORY = "utilities/logic"
     DESCRIPTION = "Passes on one of two inputs. Nodes that only the other one needs do not run."
     SEARCH_ALIASES: ClassVar = ["if", "then", "switch", "conditional", "branch"]
@@ -105,9 +91,7 @@ class ComfySwitchNode(Node):
         return (on_true if switch else on_false,)
 
 
-class CustomCombo(Node):
-    """A choice from a list typed into the node."""
-
+class CustomCombo(Node, title="Custom Combo"):
     CATEGORY = "utilities"
     DESCRIPTION = "Returns the chosen one of the words typed into the node on the canvas, and its index."
     EXPERIMENTAL = True
@@ -125,9 +109,7 @@ class CustomCombo(Node):
         return choice, index or 0
 
 
-class StringConcatenate(Node):
-    """Two texts, joined."""
-
+class StringConcatenate(Node, title="Concatenate Text"):
     CATEGORY = "text"
     DESCRIPTION = "Joins two texts with a third between them."
     SEARCH_ALIASES: ClassVar = [
@@ -153,9 +135,7 @@ class StringConcatenate(Node):
         return (f"{string_a}{delimiter}{string_b}",)
 
 
-class StringReplace(Node):
-    """Replace text."""
-
+class StringReplace(Node, title="Replace Text"):
     CATEGORY = "text"
     DESCRIPTION = "Replaces every occurrence of a text by another."
     SEARCH_ALIASES: ClassVar = ["replace", "find and replace", "substitute", "swap text"]
@@ -169,17 +149,3 @@ class StringReplace(Node):
 
     def exchange(self, string: str, find: str, replace: str) -> tuple[str]:
         return (string.replace(find, replace),)
-
-
-NODES: dict[str, tuple[type, str]] = {
-    "PrimitiveInt": (PrimitiveInt, "Int"),
-    "PrimitiveFloat": (PrimitiveFloat, "Float"),
-    "PrimitiveString": (PrimitiveString, "Text"),
-    "PrimitiveStringMultiline": (PrimitiveStringMultiline, "Text (Multiline)"),
-    "PrimitiveBoolean": (PrimitiveBoolean, "Boolean"),
-    "PreviewAny": (PreviewAny, "Preview as Text"),
-    "ComfySwitchNode": (ComfySwitchNode, "If/Else Switch"),
-    "CustomCombo": (CustomCombo, "Custom Combo"),
-    "StringConcatenate": (StringConcatenate, "Concatenate Text"),
-    "StringReplace": (StringReplace, "Replace Text"),
-}

@@ -61,9 +61,7 @@ class _VideoNode(Node):
     """The version whose declaration the node follows."""
 
 
-class LoadVideo(_VideoNode):
-    """Open a video of the input folder without decoding it."""
-
+class LoadVideo(_VideoNode, title="Load Video"):
     DESCRIPTION = "Opens a video of the input folder. Frames are decoded when another node requests them."
     SEARCH_ALIASES: ClassVar = ["import video", "open video", "video file"]
     RETURN_TYPES = ("VIDEO",)
@@ -90,9 +88,7 @@ class LoadVideo(_VideoNode):
         return (_edit(comfyui.VideoFromFile(self.host.find_input(file)), edit),)
 
 
-class SaveVideo(_VideoNode):
-    """A video file that carries the workflow."""
-
+class SaveVideo(_VideoNode, title="Save Video"):
     DESCRIPTION = "Saves a video as MP4, MKV or WebM: packets are copied where possible, else encoded as H.264 or AV1."
     SEARCH_ALIASES: ClassVar = ["export video"]
     RETURN_TYPES = ("VIDEO",)
@@ -152,9 +148,7 @@ class SaveVideo(_VideoNode):
         return {"ui": {"images": format_ui_files(self.host, "output", [path]), "animated": (True,)}, "result": (video,)}
 
 
-class CreateVideo(_VideoNode):
-    """Make a video of images."""
-
+class CreateVideo(_VideoNode, title="Create Video"):
     DESCRIPTION = "Makes a video of images and audio. They stay in memory until it is saved."
     SEARCH_ALIASES: ClassVar = ["images to video"]
     RETURN_TYPES = ("VIDEO",)
@@ -192,9 +186,7 @@ class CreateVideo(_VideoNode):
         return (video if codec == "none" else comfyui.encode_to_memory(video, codec),)
 
 
-class ConcatenateVideo(_VideoNode):
-    """Videos one after the other."""
-
+class ConcatenateVideo(_VideoNode, title="Concatenate Video"):
     DESCRIPTION = "Joins videos of one size and frame rate; their frames are loaded into memory."
     RETURN_TYPES = ("VIDEO",)
     FUNCTION = "join"
@@ -216,9 +208,7 @@ class ConcatenateVideo(_VideoNode):
         return (comfyui.encode_to_memory(joined, codec[0]),)
 
 
-class GetVideoComponents(_VideoNode):
-    """Load every frame of a video into memory."""
-
+class GetVideoComponents(_VideoNode, title="Get Video Components"):
     DESCRIPTION = (
         "Splits a video into all of its frames, its audio, frame rate, bit depth and color space. Shows how much memory the "
         "frames take and fails where there is less; TiledUpscaleVideo needs only one frame at a time."
@@ -242,9 +232,7 @@ class GetVideoComponents(_VideoNode):
         return parts.images, parts.audio, float(parts.frame_rate), video.get_bit_depth(), color_space
 
 
-class VideoTrim(_VideoNode):
-    """Trim a video with the editor's value."""
-
+class VideoTrim(_VideoNode, title="Trim Video (Advanced)"):
     DESCRIPTION = "Trims a video by seconds without decoding it. A duration of 0 keeps the rest."
     SEARCH_ALIASES: ClassVar = ["trim video duration", "skip first frames", "cut video", "start time"]
     RETURN_TYPES = ("VIDEO",)
@@ -260,9 +248,7 @@ class VideoTrim(_VideoNode):
         return (_edit(video, {"trim": (trim or {}).get("trim")}, strict_duration),)
 
 
-class VideoCrop(_VideoNode):
-    """Crop a video with the editor's value."""
-
+class VideoCrop(_VideoNode, title="Crop Video"):
     DESCRIPTION = "Crops a video in pixels, when it is read. A width or height of 0 keeps the whole frame."
     SEARCH_ALIASES: ClassVar = ["crop video", "cut region", "spatial crop"]
     RETURN_TYPES = ("VIDEO",)
@@ -273,9 +259,7 @@ class VideoCrop(_VideoNode):
         return (_edit(video, {"crop": (crop or {}).get("crop")}),)
 
 
-class VideoSlice(_VideoNode):
-    """Trim a video without decoding it."""
-
+class VideoSlice(_VideoNode, title="Trim Video", node_id="Video Slice"):
     DESCRIPTION = "Trims a video by seconds. A negative start counts from the end."
     SEARCH_ALIASES: ClassVar = ["trim video duration", "skip first frames", "frame load cap", "start time"]
     RETURN_TYPES = ("VIDEO",)
@@ -297,15 +281,3 @@ class VideoSlice(_VideoNode):
 
     def trim(self, video: Any, start_time: float = 0.0, duration: float = 0.0, strict_duration: bool = False) -> tuple[Any]:
         return (_trim(video, start_time, duration, strict_duration),)
-
-
-NODES: dict[str, tuple[type, str]] = {
-    "LoadVideo": (LoadVideo, "Load Video"),
-    "SaveVideo": (SaveVideo, "Save Video"),
-    "CreateVideo": (CreateVideo, "Create Video"),
-    "ConcatenateVideo": (ConcatenateVideo, "Concatenate Video"),
-    "GetVideoComponents": (GetVideoComponents, "Get Video Components"),
-    "Video Slice": (VideoSlice, "Trim Video"),
-    "VideoTrim": (VideoTrim, "Trim Video (Advanced)"),
-    "VideoCrop": (VideoCrop, "Crop Video"),
-}

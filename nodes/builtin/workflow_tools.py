@@ -34,9 +34,7 @@ _UNIFORMS: Mapping[str, tuple[str, str, Any, int]] = {
 """group -> prefix, type, default and number of uniforms"""
 
 
-class ComfyMathExpression(Node):
-    """A calculation."""
-
+class ComfyMathExpression(Node, title="Math Expression"):
     CATEGORY = "utilities"
     DESCRIPTION = "Calculates an expression of its inputs a, b, c and so on; values is their list."
     SEARCH_ALIASES: ClassVar = ["expression", "formula", "calculate", "calculator", "eval", "math"]
@@ -55,9 +53,7 @@ class ComfyMathExpression(Node):
         return comfyui.calculate(expression, {name.removeprefix("values."): value for name, value in values.items()})
 
 
-class ComfyNumberConvert(Node):
-    """A value as a number."""
-
+class ComfyNumberConvert(Node, title="Convert Number"):
     CATEGORY = "utilities"
     DESCRIPTION = "Converts a number, a text or a boolean to a number and an integer."
     SEARCH_ALIASES: ClassVar = [
@@ -79,9 +75,7 @@ class ComfyNumberConvert(Node):
             raise NodeError(f"{value!r} is not a finite number.", "Enter a number such as 2.5.") from error
 
 
-class ColorToRGBInt(Node):
-    """A color as a number."""
-
+class ColorToRGBInt(Node, title="Color Picker"):
     CATEGORY = "utilities"
     DESCRIPTION = "Returns a color as an integer, red times 65536 plus green times 256 plus blue, and its alpha."
     RETURN_TYPES = ("INT", "COLOR", "FLOAT")
@@ -95,9 +89,7 @@ class ColorToRGBInt(Node):
         return int(color[1:7], 16), color[:7], int(color[7:] or "ff", 16) / 255.0
 
 
-class RegexExtract(Node):
-    """Parts of a text."""
-
+class RegexExtract(Node, title="Extract Text"):
     CATEGORY = "text"
     DESCRIPTION = "Returns what a regular expression finds in a text, several results in lines; nothing for a wrong expression."
     SEARCH_ALIASES: ClassVar = ["regex extract", "regex", "pattern extract", "text parser", "parse text"]
@@ -146,9 +138,7 @@ class RegexExtract(Node):
         return ("\n".join(text for text, match in zip(found, matches, strict=False) if match.groups()),)
 
 
-class PrimitiveBoundingBox(Node):
-    """A rectangle."""
-
+class PrimitiveBoundingBox(Node, title="Bounding Box"):
     CATEGORY = "utilities/primitive"
     DESCRIPTION = "A rectangle in pixels for the inputs that it is linked to."
     RETURN_TYPES = ("BOUNDING_BOX",)
@@ -163,9 +153,7 @@ class PrimitiveBoundingBox(Node):
         return ({"x": x, "y": y, "width": width, "height": height},)
 
 
-class ImageCropV2(Node):
-    """A part of an image."""
-
+class ImageCropV2(Node, title="Crop Image"):
     CATEGORY = "image/transform"
     DESCRIPTION = "Cuts a rectangle out of images; what lies beyond them is left away."
     SEARCH_ALIASES: ClassVar = ["crop", "cut", "trim"]
@@ -184,9 +172,7 @@ class ImageCropV2(Node):
         return (image[:, top : top + crop_region.get("height", 512), left : left + crop_region.get("width", 512), :],)
 
 
-class ImageStitch(Node):
-    """Two images side by side."""
-
+class ImageStitch(Node, title="Stitch Images"):
     CATEGORY = "image/transform"
     DESCRIPTION = "Joins two images in a row or a column, with a gap if wanted. Without image2, image1 is returned."
     SEARCH_ALIASES: ClassVar = ["combine images", "join images", "concatenate images", "side by side"]
@@ -220,9 +206,7 @@ class ImageStitch(Node):
         return (comfyui.stitch_images(image1, image2, direction, match_image_size, spacing_width, spacing_color),)
 
 
-class GLSLShader(Node):
-    """A program for every pixel."""
-
+class GLSLShader(Node, title="GLSL Shader"):
     CATEGORY = "image/shader"
     DESCRIPTION = "Runs a GLSL ES 3.00 fragment shader on images. Needs OpenGL ES 3; Mesa's CPU driver suffices."
     EXPERIMENTAL = True
@@ -259,15 +243,3 @@ class GLSLShader(Node):
 def _grow(inputs: Mapping[str, Any], prefix: str, least: int, most: int) -> tuple[str, dict[str, Any]]:
     template = {"input": {"required": inputs}, "prefix": prefix, "min": least, "max": most}
     return ("COMFY_AUTOGROW_V3", {"template": template})
-
-
-NODES: dict[str, tuple[type, str]] = {
-    "ComfyMathExpression": (ComfyMathExpression, "Math Expression"),
-    "ComfyNumberConvert": (ComfyNumberConvert, "Convert Number"),
-    "ColorToRGBInt": (ColorToRGBInt, "Color Picker"),
-    "RegexExtract": (RegexExtract, "Extract Text"),
-    "PrimitiveBoundingBox": (PrimitiveBoundingBox, "Bounding Box"),
-    "ImageCropV2": (ImageCropV2, "Crop Image"),
-    "ImageStitch": (ImageStitch, "Stitch Images"),
-    "GLSLShader": (GLSLShader, "GLSL Shader"),
-}

@@ -3,7 +3,8 @@
 from typing import Any
 
 import pytest
-from upscale8k.nodes.builtin.loop_nodes import NODES
+from upscale8k.nodes.builtin import loop_nodes
+from upscale8k.nodes.declare import list_nodes
 from upscale8k.runtime.errors import WorkflowError
 from upscale8k.runtime.graph.check import check_prompt
 from upscale8k.runtime.graph.execute.events import NodeFinished
@@ -20,7 +21,7 @@ SHOW = node(
     OUTPUT_NODE=True,
     INPUT_IS_LIST=True,
 )
-CATALOG = {"Add": ADD, "List": LIST, "Show": SHOW} | {name: cls for name, (cls, _) in NODES.items()}
+CATALOG = {"Add": ADD, "List": LIST, "Show": SHOW} | list_nodes(loop_nodes)
 
 
 def loop(start: dict[str, Any], end: dict[str, Any], **body: tuple[str, dict[str, Any]]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from PIL import Image
 from upscale8k.nodes import BUILTIN_NODES, DISPLAY_NAMES, OWN_NODES, get_node_classes
 from upscale8k.nodes.builtin import loop_nodes
 from upscale8k.nodes.builtin import video as builtin_video
+from upscale8k.nodes.declare import list_nodes
 from upscale8k.runtime.graph.definitions import describe_classes
 from upscale8k.runtime.host import LocalHost
 
@@ -122,7 +123,7 @@ def test_what_comfyui_asks_before_a_run_names_inputs_of_the_node(node_id: str, h
 
 
 # These follow ComfyUI 0.38, see tests/nodes/builtin/test_video.py and tests/comfyui/test_contracts.py.
-NEWER = {*builtin_video.NODES, *loop_nodes.NODES, "ComfySwitchNode"} - {"Video Slice"}
+NEWER = {*list_nodes(builtin_video, loop_nodes), "ComfySwitchNode"} - {"Video Slice"}
 
 
 @pytest.mark.parametrize("node_id", [node_id for node_id in BUILTIN_NODES if node_id not in NEWER])

@@ -8,8 +8,9 @@ import OpenImageIO as oiio
 import pytest
 import torch
 from PIL import Image
-from upscale8k.nodes import get_node_classes
+from upscale8k.nodes import DISPLAY_NAMES, bind_to_host, get_node_classes
 from upscale8k.nodes.builtin import image_extras
+from upscale8k.nodes.declare import list_nodes
 from upscale8k.runtime.errors import OutputError, WorkflowError
 from upscale8k.runtime.graph.check import check_prompt
 from upscale8k.runtime.graph.definitions import describe_classes
@@ -20,13 +21,11 @@ from upscale8k.runtime.host import LocalHost
 
 from .core_peer import Case, call, declarations, differences, run_core, same
 
-NODES = image_extras.NODES
-TITLES = {name: title for name, (_, title) in NODES.items()}
 METHODS = ("nearest-exact", "bilinear", "area", "bicubic", "lanczos")
 
 
 def bound(host: LocalHost) -> dict[str, type]:
-    return {name: type(name, (cls,), {"host": host}) for name, (cls, _) in NODES.items()}
+    return bind_to_host(list_nodes(image_extras), host)
 
 
 def make_image(height: int, width: int, channels: int = 3, count: int = 1) -> torch.Tensor:
@@ -109,9 +108,9 @@ CASES: list[Case] = [
 ]
 
 
-@pytest.mark.parametrize("node_id", NODES)
+@pytest.mark.parametrize("node_id", list_nodes(image_extras))
 def test_it_is_declared_as_in_comfyui(node_id: str, host: LocalHost) -> None:
-    ours, theirs = describe_classes(bound(host), TITLES)[node_id], declarations()[node_id]
+    ours, theirs = describe_classes(bound(host), DISPLAY_NAMES)[node_id], declarations()[node_id]
     allowed = {"required.image"} if node_id == "LoadImageMask" else set()  # the files of another folder
     assert differences(ours, theirs) <= allowed
 

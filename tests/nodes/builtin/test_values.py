@@ -5,7 +5,9 @@ from typing import Any
 
 import pytest
 import torch
-from upscale8k.nodes.builtin.values import NODES
+from upscale8k.nodes import DISPLAY_NAMES
+from upscale8k.nodes.builtin import values
+from upscale8k.nodes.declare import list_nodes
 from upscale8k.runtime.graph.check import check_prompt
 from upscale8k.runtime.graph.definitions import describe_classes
 from upscale8k.runtime.graph.execute.events import NodeFinished
@@ -14,8 +16,7 @@ from upscale8k.runtime.graph.execute.plan import make_plan
 
 from .core_peer import Case, call, declarations, differences, run_core, same
 
-CATALOG = {name: cls for name, (cls, _) in NODES.items()}
-TITLES = {name: title for name, (_, title) in NODES.items()}
+CATALOG = list_nodes(values)
 
 CASES: list[Case] = [
     ("PrimitiveInt", {"value": -(2**62)}),
@@ -38,9 +39,9 @@ CASES: list[Case] = [
 ]
 
 
-@pytest.mark.parametrize("node_id", NODES)
+@pytest.mark.parametrize("node_id", CATALOG)
 def test_it_is_declared_as_in_comfyui(node_id: str) -> None:
-    ours, theirs = describe_classes(CATALOG, TITLES)[node_id], declarations()[node_id]
+    ours, theirs = describe_classes(CATALOG, DISPLAY_NAMES)[node_id], declarations()[node_id]
     allowed = {"hidden"} if node_id == "CustomCombo" else set()  # how ``index`` comes in, which core takes without declaring
     if node_id == "ComfySwitchNode":  # optional since ComfyUI 0.34
         allowed = {f"{group}.on_{side}" for group in ("required", "optional") for side in ("true", "false")}

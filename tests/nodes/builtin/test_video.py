@@ -17,8 +17,9 @@ import numpy as np
 import psutil
 import pytest
 import torch
-from upscale8k.nodes import get_node_classes
-from upscale8k.nodes.builtin.video import NODES
+from upscale8k.nodes import DISPLAY_NAMES, get_node_classes
+from upscale8k.nodes.builtin import video
+from upscale8k.nodes.declare import list_nodes
 from upscale8k.runtime.comfyui.builtin.video import VideoComponents, VideoFromComponents, VideoFromFile, join_videos
 from upscale8k.runtime.errors import MediaError, OutOfMemory, OutputError, Upscale8KError, WorkflowError
 from upscale8k.runtime.graph.check import check_prompt
@@ -33,7 +34,6 @@ from upscale8k.runtime.progress import SilentProgress
 from .core_peer import declarations, differences, tree
 from .video_questions import ask
 
-TITLES = {name: title for name, (_, title) in NODES.items()}
 FRAMES = 20
 
 # core's classes are asked what ours are, in a process of its own.
@@ -322,11 +322,11 @@ def home(host: LocalHost, clips: Path) -> Iterator[LocalHost]:
 
 
 def bound(host: LocalHost) -> dict[str, Any]:
-    return {**get_node_classes(host), **{name: type(cls.__name__, (cls,), {"host": host}) for name, (cls, _) in NODES.items()}}
+    return get_node_classes(host)
 
 
 def test_trim_video_is_declared_as_in_comfyui(host: LocalHost) -> None:
-    entry = describe_classes({"Video Slice": bound(host)["Video Slice"]}, TITLES)["Video Slice"]
+    entry = describe_classes({"Video Slice": bound(host)["Video Slice"]}, DISPLAY_NAMES)["Video Slice"]
     assert differences(entry, declarations()["Video Slice"]) == set()
 
 
@@ -343,9 +343,9 @@ DECLARED = {
 }
 
 
-@pytest.mark.parametrize("node_id", NODES)
+@pytest.mark.parametrize("node_id", list_nodes(video))
 def test_inputs_and_outputs_are_those_of_the_newest_comfyui(node_id: str, host: LocalHost) -> None:
-    entry = describe_classes({node_id: bound(host)[node_id]}, TITLES)[node_id]
+    entry = describe_classes({node_id: bound(host)[node_id]}, DISPLAY_NAMES)[node_id]
     names = [name for group in ("required", "optional") for name in entry["input"].get(group, {})]
     assert (names, entry["output"]) == DECLARED[node_id]
     assert entry["comfyui_version"] == "0.38"
@@ -471,7 +471,7 @@ def test_comfyuis_own_video_upscale_blueprint_runs(host: LocalHost) -> None:
     ]
     workflow["nodes"] += [{"id": 100 + number, "mode": 0, "properties": {}, **end} for number, end in enumerate(ends)]
     workflow["links"] = [[1, 100, 0, blueprint["id"], 0, "VIDEO"], [2, blueprint["id"], 0, 101, 0, "VIDEO"]]
-    converted = convert_workflow(workflow, describe_classes(bound(host), TITLES))
+    converted = convert_workflow(workflow, describe_classes(bound(host), DISPLAY_NAMES))
     assert not converted.problems
     run(converted.prompt, host)
     source, saved = (
@@ -628,7 +628,7 @@ def test_a_video_resized_is_resized_like_its_images(clips: Path) -> None:
 def test_saved_nodes_of_every_version_are_read(host: LocalHost, values: list[Any], sent: dict[str, Any]) -> None:
     """0.30 (codec beside format), 0.33 (color space, then the hidden codec), 0.38 (without the color space)."""
     ui = {"nodes": [{"id": 1, "type": "SaveVideo", "widgets_values": values, "inputs": [], "outputs": []}], "links": []}
-    converted = convert_workflow(ui | {"version": 0.4}, describe_classes(bound(host), TITLES))
+    converted = convert_workflow(ui | {"version": 0.4}, describe_classes(bound(host), DISPLAY_NAMES))
     assert converted.problems == converted.notes == []
     assert sent.items() <= converted.prompt["1"]["inputs"].items()
 

@@ -10,16 +10,16 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from upscale8k.nodes import DISPLAY_NAMES
 from upscale8k.nodes.builtin import masks, workflow_tools
+from upscale8k.nodes.declare import list_nodes
 from upscale8k.runtime.comfyui.builtin import glsl
 from upscale8k.runtime.errors import NodeError
 from upscale8k.runtime.graph.definitions import describe_classes
 
 from .core_peer import Case, call, declarations, differences, run_core, same, tree
 
-NODES = workflow_tools.NODES | masks.NODES
-CATALOG = {name: cls for name, (cls, _) in NODES.items()}
-TITLES = {name: title for name, (_, title) in NODES.items()}
+CATALOG = list_nodes(workflow_tools, masks)
 
 
 def images(count: int, height: int, width: int, channels: int = 3, seed: int = 1) -> torch.Tensor:
@@ -102,9 +102,9 @@ CASES: list[Case] = [
 ]
 
 
-@pytest.mark.parametrize("node_id", NODES)
+@pytest.mark.parametrize("node_id", CATALOG)
 def test_it_is_declared_as_in_comfyui(node_id: str) -> None:
-    assert differences(describe_classes(CATALOG, TITLES)[node_id], declarations()[node_id]) == set()
+    assert differences(describe_classes(CATALOG, DISPLAY_NAMES)[node_id], declarations()[node_id]) == set()
 
 
 @pytest.mark.comfyui
