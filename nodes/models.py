@@ -1,7 +1,5 @@
 """The nodes that load a model and build its TensorRT engine."""
 
-from __future__ import annotations
-
 from functools import partial
 from typing import Any, ClassVar
 

@@ -3,8 +3,6 @@
 Paths that a workflow names are resolved with symbolic links followed and must stay inside the folder they are for.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import time

@@ -3,8 +3,6 @@
 A run executes one node at a time, so there is one bar at a time.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 import time

@@ -1,7 +1,5 @@
 """The manual page of the command line, generated from its parser: ``upscale8k --man-page > upscale8k.1``."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

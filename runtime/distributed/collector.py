@@ -1,7 +1,5 @@
 """The driver's side of the tries: commits segments, compares second results, and gives items of lost workers to others."""
 
-from __future__ import annotations
-
 import shutil
 import time
 from collections import Counter

@@ -1,7 +1,5 @@
 """The run that gives a video's order: cuts items, watches the workers, commits what they hand in."""
 
-from __future__ import annotations
-
 import secrets
 import time
 from array import array

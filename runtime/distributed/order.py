@@ -1,7 +1,5 @@
 """The order of a video: everything that a worker needs to know, in one JSON file."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields

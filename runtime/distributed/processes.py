@@ -3,8 +3,6 @@
 A worker ends when its standard input does, and so with the driver, however that dies.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

@@ -4,8 +4,6 @@ Ray places one process per GPU, or per node without any, and tells when it is go
 folder as everywhere. Each process is the command ``work``, which refuses other versions, weights or sources itself.
 """
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

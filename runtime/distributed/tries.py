@@ -4,8 +4,6 @@ Its files are written by its worker, the mark of its failure by the worker or by
 have in common: a sign of life is a change of its file.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

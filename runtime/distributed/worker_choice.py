@@ -1,7 +1,5 @@
 """``--workers``, and the input ``workers`` of Video Out, as a value. Imports nothing heavy, for the checks of a workflow."""
 
-from __future__ import annotations
-
 import re
 from dataclasses import dataclass
 

@@ -15,8 +15,6 @@ SRVGG-16 at 1920x1080 took 5.4, 5.2, 5.0, 5.4 and 5.3 processor seconds with til
 the formula predicts 14 % from the first to the last. ESRGAN, whose patches stay in the cache, gains from every larger tile.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """Fidelity: how close a restored image is to its true original, pixel by pixel and in its texture."""
 
-from __future__ import annotations
-
 from dataclasses import asdict, dataclass
 from math import log10
 from typing import cast

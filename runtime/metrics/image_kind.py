@@ -5,8 +5,6 @@ and screenshots have one background and narrow dark lines. The most common color
 on white is judged by itself. ``tests/metrics/image_kinds.py`` measures the classifier on public images.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

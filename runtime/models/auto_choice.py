@@ -1,7 +1,5 @@
 """Which model ``auto`` means for a kind of image. Imports nothing heavy."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

@@ -3,8 +3,6 @@
 Not measured on a GPU yet; its logic is tested against a fake of TensorRT's runtime.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """What to do about footage: the settings that follow from its measures, each with its reason."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 from ..models import AUTO_MODEL, DENOISE_MODELS

@@ -1,7 +1,5 @@
 """What is wrong with an image or a video, as numbers: of a few frames, and of runs of frames for what shows only in motion."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from itertools import islice

@@ -4,8 +4,6 @@ The time is the work in pixels times the rate of this model, backend and machine
 took long enough to measure; the first time, one small tile is computed. Nothing else depends on it.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import platform

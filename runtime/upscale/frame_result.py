@@ -6,8 +6,6 @@ must not depend on where a run was interrupted. Measured with animevideov3 in fp
 of processor time alone and 69 ms in a batch of four, 128x96 took 339 and 171 ms, 256x144 took 580 and 364 ms.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress

@@ -7,8 +7,6 @@ depends on its padded pixels alone.
 On an NVIDIA GPU the result stays there (``on_device``): the encoder gets planes that were made there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace

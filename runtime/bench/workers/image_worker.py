@@ -8,8 +8,6 @@ those of a workflow.
 # pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
 
-from __future__ import annotations
-
 import importlib
 import json
 import sys

@@ -8,8 +8,6 @@ time starts, and return 8-bit pixels. Files are not part of the measurement.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
 # pyright: reportUnknownParameterType=false, reportUnknownLambdaType=false
 
-from __future__ import annotations
-
 import importlib
 import json
 import os

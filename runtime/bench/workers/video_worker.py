@@ -9,8 +9,6 @@ converted for it, and the last converted frame is held as the encoder would hold
 # pyright: reportMissingImports=false, reportUnknownMemberType=false, reportUnknownVariableType=false
 # pyright: reportUnknownArgumentType=false, reportUnknownParameterType=false, reportUnknownLambdaType=false
 
-from __future__ import annotations
-
 import importlib
 import json
 import sys

@@ -7,8 +7,6 @@ otherwise find our packages where it searches for its own.
 # ComfyUI's modules are imported from a path of the job, without types.
 # pyright: reportUnknownMemberType=false, reportUnknownVariableType=false
 
-from __future__ import annotations
-
 import importlib
 import sys
 from collections.abc import Callable, Mapping

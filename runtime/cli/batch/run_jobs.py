@@ -1,7 +1,5 @@
 """Run the jobs of ``upscale`` one after the other: weights are loaded once, a damaged file does not stop the others."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable, Sequence
 from contextlib import closing, nullcontext

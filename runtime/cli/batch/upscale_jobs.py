@@ -1,7 +1,5 @@
 """``upscale``: find the input files, the workflow for each, and the name of each result."""
 
-from __future__ import annotations
-
 import glob
 import re
 from collections.abc import Iterable, Sequence

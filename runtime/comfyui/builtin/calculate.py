@@ -1,7 +1,5 @@
 """Evaluate the expressions of ComfyUI's node Math Expression: numbers, comparisons and a few functions, no other Python."""
 
-from __future__ import annotations
-
 import ast
 import math
 import operator

@@ -1,7 +1,5 @@
 """What the source of an upscale is: a file, an IMAGE or a VIDEO, by the classifier of ``metrics``."""
 
-from __future__ import annotations
-
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, cast

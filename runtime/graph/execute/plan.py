@@ -4,8 +4,6 @@ An 8K image takes 400 MB, so the order keeps few of them in memory: of all nodes
 output comes first. ``result_refs`` releases results without further readers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING

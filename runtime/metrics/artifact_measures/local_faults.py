@@ -1,7 +1,5 @@
 """Faults that fill only a part of an image: grain or texture that only one region has, and a color cast of a region."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import cast
 

@@ -1,7 +1,5 @@
 """Where a fault of a whole image is worst."""
 
-from __future__ import annotations
-
 import cv2
 import numpy as np
 from numpy.typing import NDArray

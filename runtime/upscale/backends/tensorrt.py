@@ -4,8 +4,6 @@ An engine for a range of sizes gets every tile as torch would. One for a single 
 tiles at the right and lower border mirrored up to that size, so there the result is close to torch's, not equal to it.
 """
 
-from __future__ import annotations
-
 import numpy as np
 import torch
 from numpy.typing import NDArray

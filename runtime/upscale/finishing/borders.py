@@ -3,8 +3,6 @@
 What a border holds, a subtitle or a line of noise, is not lost: it is enlarged plainly, by a cubic, frame by frame.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 

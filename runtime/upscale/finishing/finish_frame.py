@@ -1,7 +1,5 @@
 """Finish an upscaled frame: color fix, then the blend with the plain enlargement of its source, then the source's grain."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any
 

@@ -5,8 +5,6 @@ the twentieth of all blocks counts that has the least power of brightness: struc
 noise, measured in the same way, calibrates that choice; filtered to the measured spectrum it is the grain.
 """
 
-from __future__ import annotations
-
 from zlib import crc32
 
 import cv2

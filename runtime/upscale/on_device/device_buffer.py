@@ -1,7 +1,5 @@
 """The result of a frame in the memory of a device, with the values of ``output_buffer`` to the last bit."""
 
-from __future__ import annotations
-
 from bisect import bisect_right
 from collections.abc import Callable, Sequence
 from typing import Any

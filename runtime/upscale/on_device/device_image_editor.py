@@ -3,8 +3,6 @@
 Only images of the source's size go to the host and back, where they are averaged.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from functools import lru_cache
 from typing import cast

@@ -1,7 +1,5 @@
 """The tile loop over a frame in the memory of a device: nothing waits for the device until the frame is complete."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field

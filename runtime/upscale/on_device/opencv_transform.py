@@ -5,8 +5,6 @@ multiply-add rounds once. Products of a sample and a float32 coefficient and the
 float64 sum to float32 is that fused operation, on every device.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import cv2

@@ -1,7 +1,5 @@
 """R'G'B' on a device to the planes that an encoder takes, with the codes of ``video.color.rgb_to_yuv`` to the last one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Copies between host and device that wait for nothing: pinned memory, and streams of their own on an NVIDIA GPU."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 import torch

@@ -4,8 +4,6 @@ A frame depends on at most ``REACH`` frames before and after it, never on those 
 begins anywhere are those of a run from the start: it reads ``REACH`` frames more and drops them.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace

@@ -1,7 +1,5 @@
 """``folder_paths``: the folders of inputs, outputs and models of the host."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """``node_helpers``: small functions that packs call."""
 
-from __future__ import annotations
-
 import hashlib
 from collections.abc import Callable
 from typing import Any, TypeVar

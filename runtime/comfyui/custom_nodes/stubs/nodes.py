@@ -1,7 +1,5 @@
 """``nodes``: the node classes that packs look up, call or derive from."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ..context import get_context

@@ -1,7 +1,5 @@
 """``comfy.cli_args``: ComfyUI's command line options, all at their defaults."""
 
-from __future__ import annotations
-
 from argparse import ArgumentParser
 from typing import Any
 

@@ -1,7 +1,5 @@
 """``comfy.model_management``: devices and memory of the host; no model stays on a device between nodes."""
 
-from __future__ import annotations
-
 from enum import Enum
 from typing import Any
 

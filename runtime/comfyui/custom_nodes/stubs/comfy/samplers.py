@@ -1,7 +1,5 @@
 """``comfy.samplers``: the names that packs offer in their combo boxes; sampling itself is missing."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ...missing import MissingApi, make_missing_getattr

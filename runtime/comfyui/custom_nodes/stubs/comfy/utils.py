@@ -1,7 +1,5 @@
 """``comfy.utils``: progress bars, resizing and reading weights."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence

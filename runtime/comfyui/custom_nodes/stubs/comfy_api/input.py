@@ -1,7 +1,5 @@
 """``comfy_api.input``: the wire types, under an older name."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from . import latest

@@ -1,7 +1,5 @@
 """``comfy_api.util``: codecs and containers of videos, under an older name."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from . import latest

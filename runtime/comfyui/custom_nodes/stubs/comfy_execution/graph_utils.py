@@ -1,7 +1,5 @@
 """``comfy_execution.graph_utils``: build the graph that a node returns, as plain dicts."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """``comfy_execution.utils``: which node is being called."""
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from .....graph import current_call

@@ -1,7 +1,5 @@
 """``comfy.comfy_types.node_typing``: wire type names, and base classes that document the V1 contract."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any

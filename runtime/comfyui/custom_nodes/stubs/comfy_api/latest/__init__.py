@@ -1,7 +1,5 @@
 """``comfy_api.latest``: V3 declarations (``io``), what nodes display (``ui``), and progress."""
 
-from __future__ import annotations
-
 from typing import Any
 
 from ......graph import current_call

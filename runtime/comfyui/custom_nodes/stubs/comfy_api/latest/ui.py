@@ -1,7 +1,5 @@
 """``comfy_api.latest.ui``: what a V3 node displays besides its results."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

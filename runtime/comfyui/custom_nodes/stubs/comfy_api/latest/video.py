@@ -1,7 +1,5 @@
 """The video classes of ``comfy_api``, from ``builtin.video``, which is imported on first use."""
 
-from __future__ import annotations
-
 from enum import StrEnum
 from fractions import Fraction
 from typing import Any
