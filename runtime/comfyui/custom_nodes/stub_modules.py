@@ -13,7 +13,7 @@ from types import ModuleType
 from ...host import Host
 from . import stubs
 from .context import StubContext, context_stack
-from .missing import MissingModule
+from .missing import MissingModule, make_missing_getattr
 
 # Packages of ComfyUI with few or no stubs; then modules that packs only need inside its server.
 _PARTIAL_PACKAGES = (
@@ -26,6 +26,8 @@ _PARTIAL_PACKAGES = (
     "latent_preview",
 )
 _SERVER_MODULES = ("execution", "aiohttp")
+_OTHER_NAMES = ("comfy_api.input", "comfy_api.input_impl", "comfy_api.util", "comfy_api.v0_0_1", "comfy_api.v0_0_2")
+"""Older names of ``comfy_api.latest``, and parts of it."""
 
 
 def is_real_comfyui_available() -> bool:
@@ -81,12 +83,15 @@ def _enter_inference_mode() -> AbstractContextManager[object]:
 def _map_stub_names() -> dict[str, str]:
     """Return ComfyUI's module name -> the module name of its stub."""
     prefix = f"{stubs.__name__}."
-    return {found.name.removeprefix(prefix): found.name for found in pkgutil.walk_packages(stubs.__path__, prefix)}
+    names = {found.name.removeprefix(prefix): found.name for found in pkgutil.walk_packages(stubs.__path__, prefix)}
+    return names | dict.fromkeys(_OTHER_NAMES, names["comfy_api.latest"])
 
 
 def _install_modules() -> dict[str, ModuleType]:
     """Install the stubs; return the modules of other projects that had one of their names."""
     modules = {name: import_module(place) for name, place in _map_stub_names().items()}
+    for name, module in modules.items():
+        vars(module).setdefault("__getattr__", make_missing_getattr(name))
     replaced_modules = {name: sys.modules[name] for name in modules if name in sys.modules}
     sys.modules.update(modules)
     sys.meta_path.append(_MISSING_FINDER)

@@ -4,10 +4,6 @@ import hashlib
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ..missing import make_missing_getattr
-
-__getattr__ = make_missing_getattr("node_helpers")
-
 Opened = TypeVar("Opened")
 
 

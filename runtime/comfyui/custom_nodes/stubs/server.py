@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from ..missing import MissingApi, make_missing_getattr, reject_dunder
-
-__getattr__ = make_missing_getattr("server")
+from ..missing import MissingApi, reject_dunder
 
 Handler = TypeVar("Handler", bound=Callable[..., Any])
 

@@ -3,10 +3,6 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from ...missing import make_missing_getattr
-
-__getattr__ = make_missing_getattr("comfy.cli_args")
-
 
 class _Options:
     """Options that packs read, with ComfyUI's defaults; all others are None."""

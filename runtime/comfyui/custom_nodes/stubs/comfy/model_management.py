@@ -1,6 +1,7 @@
 """``comfy.model_management``: devices and memory of the host; no model stays on a device between nodes."""
 
 from enum import Enum
+from functools import partial
 from typing import Any
 
 from .....errors import Cancelled
@@ -18,21 +19,8 @@ def __getattr__(name: str) -> Any:
     return MissingApi(f"comfy.model_management.{reject_dunder('comfy.model_management', name)}")
 
 
-class VRAMState(Enum):
-    DISABLED = 0
-    NO_VRAM = 1
-    LOW_VRAM = 2
-    NORMAL_VRAM = 3
-    HIGH_VRAM = 4
-    SHARED = 5
-
-
-class CPUState(Enum):
-    GPU = 0
-    CPU = 1
-    MPS = 2
-
-
+VRAMState = Enum("VRAMState", "DISABLED NO_VRAM LOW_VRAM NORMAL_VRAM HIGH_VRAM SHARED", start=0)
+CPUState = Enum("CPUState", "GPU CPU MPS", start=0)
 vram_state = VRAMState.NORMAL_VRAM
 cpu_state = CPUState.GPU
 current_loaded_models: list[Any] = []
@@ -93,20 +81,8 @@ def is_device_type(device: Any, type: str) -> bool:
     return getattr(device, "type", None) == type
 
 
-def is_device_cpu(device: Any) -> bool:
-    return is_device_type(device, "cpu")
-
-
-def is_device_mps(device: Any) -> bool:
-    return is_device_type(device, "mps")
-
-
-def is_device_cuda(device: Any) -> bool:
-    return is_device_type(device, "cuda")
-
-
-def is_device_xpu(device: Any) -> bool:
-    return is_device_type(device, "xpu")
+is_device_cpu, is_device_mps = partial(is_device_type, type="cpu"), partial(is_device_type, type="mps")
+is_device_cuda, is_device_xpu = partial(is_device_type, type="cuda"), partial(is_device_type, type="xpu")
 
 
 def get_autocast_device(dev: Any) -> str:

@@ -2,9 +2,7 @@
 
 from typing import Any
 
-from ...missing import MissingApi, make_missing_getattr
-
-__getattr__ = make_missing_getattr("comfy.samplers")
+from ...missing import MissingApi
 
 SAMPLER_NAMES = """
     euler euler_cfg_pp euler_ancestral euler_ancestral_cfg_pp heun heunpp2 exp_heun_2_x0 exp_heun_2_x0_sde dpm_2

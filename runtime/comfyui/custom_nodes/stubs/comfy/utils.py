@@ -13,9 +13,7 @@ from .....errors import ModelDamaged
 from .....progress import Progress
 from ....builtin.tiled_scale import count_tiles, tiled_scale_multidim
 from ...context import get_host
-from ...missing import make_missing_getattr
-
-__getattr__ = make_missing_getattr("comfy.utils")
+from ...missing import raise_missing
 
 PROGRESS_BAR_ENABLED = True
 
@@ -71,7 +69,7 @@ def lanczos(samples: Any, width: int, height: int) -> Any:
 
 def bislerp(samples: Any, width: int, height: int) -> Any:
     """Raise: interpolation of latents, which no image node needs, is missing."""
-    return __getattr__("bislerp")(samples, width, height)
+    raise_missing("comfy.utils.bislerp")
 
 
 def load_torch_file(ckpt: str, safe_load: bool = True, device: Any = None, return_metadata: bool = False) -> Any:

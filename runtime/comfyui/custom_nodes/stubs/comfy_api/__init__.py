@@ -1,5 +1,5 @@
 """``comfy_api``: ComfyUI's versioned interface for packs; every version is the latest here."""
 
-from ...missing import make_missing_getattr
+from . import latest
 
-__getattr__ = make_missing_getattr("comfy_api")
+input = input_impl = util = v0_0_1 = v0_0_2 = latest

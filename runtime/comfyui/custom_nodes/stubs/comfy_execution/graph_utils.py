@@ -4,11 +4,8 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from .....graph import ExecutionBlocker, current_call, is_link
-from ...missing import make_missing_getattr
 
 __all__ = ["ExecutionBlocker", "GraphBuilder", "Node", "add_graph_prefix", "is_link"]
-
-__getattr__ = make_missing_getattr("comfy_execution.graph_utils")
 
 
 class Node:

@@ -3,9 +3,6 @@
 from typing import NamedTuple
 
 from .....graph import current_call
-from ...missing import make_missing_getattr
-
-__getattr__ = make_missing_getattr("comfy_execution.utils")
 
 
 class ExecutionContext(NamedTuple):

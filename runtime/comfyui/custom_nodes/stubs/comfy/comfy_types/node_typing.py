@@ -4,50 +4,11 @@ from collections.abc import Sequence
 from enum import StrEnum
 from typing import Any
 
-from ....missing import make_missing_getattr
-
-__getattr__ = make_missing_getattr("comfy.comfy_types.node_typing")
-
 InputTypeDict = InputTypeOptions = HiddenInputTypeDict = FileLocator = dict[str, Any]
 
 
-class IO(StrEnum):
-    """Names of wire types. A combined type ``A,B`` compares equal to each of its parts under ``!=``."""
-
-    STRING = "STRING"
-    IMAGE = "IMAGE"
-    MASK = "MASK"
-    LATENT = "LATENT"
-    BOOLEAN = "BOOLEAN"
-    INT = "INT"
-    FLOAT = "FLOAT"
-    COMBO = "COMBO"
-    CONDITIONING = "CONDITIONING"
-    SAMPLER = "SAMPLER"
-    SIGMAS = "SIGMAS"
-    GUIDER = "GUIDER"
-    NOISE = "NOISE"
-    CLIP = "CLIP"
-    CONTROL_NET = "CONTROL_NET"
-    VAE = "VAE"
-    MODEL = "MODEL"
-    LORA_MODEL = "LORA_MODEL"
-    LOSS_MAP = "LOSS_MAP"
-    CLIP_VISION = "CLIP_VISION"
-    CLIP_VISION_OUTPUT = "CLIP_VISION_OUTPUT"
-    STYLE_MODEL = "STYLE_MODEL"
-    GLIGEN = "GLIGEN"
-    UPSCALE_MODEL = "UPSCALE_MODEL"
-    AUDIO = "AUDIO"
-    WEBCAM = "WEBCAM"
-    POINT = "POINT"
-    FACE_ANALYSIS = "FACE_ANALYSIS"
-    BBOX = "BBOX"
-    SEGS = "SEGS"
-    VIDEO = "VIDEO"
-    ANY = "*"
-    NUMBER = "FLOAT,INT"
-    PRIMITIVE = "STRING,FLOAT,INT,BOOLEAN"
+class _WireType(StrEnum):
+    """A combined type ``A,B`` compares equal to each of its parts under ``!=``."""
 
     def __ne__(self, value: object) -> bool:
         if not isinstance(value, str):
@@ -56,6 +17,16 @@ class IO(StrEnum):
         return not ("*" in (self.value, value) or mine <= theirs or theirs <= mine)
 
     __hash__ = str.__hash__
+
+
+_SIMPLE_TYPES = """
+    STRING IMAGE MASK LATENT BOOLEAN INT FLOAT COMBO CONDITIONING SAMPLER SIGMAS GUIDER NOISE CLIP CONTROL_NET VAE MODEL
+    LORA_MODEL LOSS_MAP CLIP_VISION CLIP_VISION_OUTPUT STYLE_MODEL GLIGEN UPSCALE_MODEL AUDIO WEBCAM POINT FACE_ANALYSIS
+    BBOX SEGS VIDEO
+"""
+_OTHER_TYPES = {"ANY": "*", "NUMBER": "FLOAT,INT", "PRIMITIVE": "STRING,FLOAT,INT,BOOLEAN"}
+IO: Any = _WireType("IO", {name: name for name in _SIMPLE_TYPES.split()} | _OTHER_TYPES)
+"""Names of wire types."""
 
 
 class ComfyNodeABC:

@@ -11,10 +11,6 @@ from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 from typing import Any, cast
 
-from ....missing import make_missing_getattr
-
-__getattr__ = make_missing_getattr("comfy_api.latest.io")
-
 _JSON_NAMES = {
     "display_mode": "display",
     "dynamic_prompts": "dynamicPrompts",

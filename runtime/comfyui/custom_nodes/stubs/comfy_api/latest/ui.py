@@ -4,9 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ....context import get_context
-from ....missing import make_missing_getattr, raise_missing
-
-__getattr__ = make_missing_getattr("comfy_api.latest.ui")
+from ....missing import raise_missing
 
 
 class SavedResult(dict[str, str]):

@@ -1,7 +1,6 @@
 """The video classes of ``comfy_api``, from ``builtin.video``, which is imported on first use."""
 
 from enum import StrEnum
-from fractions import Fraction
 from typing import Any
 
 from ....missing import MissingApi, reject_dunder
@@ -35,24 +34,6 @@ class _VideoInputMeta(type):
 class VideoInput(metaclass=_VideoInputMeta):
     """A base class for videos of packs: everything is derived from ``get_components``, which holds all frames in memory."""
 
-    def _load_components(self) -> Any:
-        me: Any = self
-        return get_video_class("VideoFromComponents")(me.get_components())
-
-    def get_dimensions(self) -> tuple[int, int]:
-        """Return (width, height) in pixels."""
-        return self._load_components().get_dimensions()
-
-    def get_frame_rate(self) -> Fraction:
-        return self._load_components().get_frame_rate()
-
-    def get_frame_count(self) -> int:
-        return self._load_components().get_frame_count()
-
-    def get_duration(self) -> float:
-        """Return the duration in seconds."""
-        return self._load_components().get_duration()
-
     def get_bit_depth(self) -> int:
         return 8
 
@@ -66,25 +47,22 @@ class VideoInput(metaclass=_VideoInputMeta):
         return False
 
     def get_display_dimensions(self) -> tuple[int, int]:
-        return self.get_dimensions()
+        me: Any = self
+        return me.get_dimensions()
 
-    def as_cropped(self, x: int = 0, y: int = 0, width: int = 0, height: int = 0) -> Any:
-        return self._load_components().as_cropped(x, y, width, height)
 
-    def as_resized(self, width: int, height: int, upscale_method: str, crop: str = "disabled", post_crop: Any = None) -> Any:
-        return self._load_components().as_resized(width, height, upscale_method, crop, post_crop)
+def _derive_method(name: str) -> Any:
+    def call(self: Any, *values: Any, **options: Any) -> Any:
+        return getattr(get_video_class("VideoFromComponents")(self.get_components()), name)(*values, **options)
 
-    def get_container_format(self) -> str:
-        return self._load_components().get_container_format()
+    return call
 
-    def get_stream_source(self) -> Any:
-        return self._load_components().get_stream_source()
 
-    def save_to(self, path: Any, *args: Any, **options: Any) -> None:
-        self._load_components().save_to(path, *args, **options)
-
-    def as_trimmed(self, start_time: float = 0, duration: float = 0, strict_duration: bool = True) -> Any:
-        return self._load_components().as_trimmed(start_time, duration, strict_duration)
+for _name in (
+    *("get_dimensions", "get_frame_rate", "get_frame_count", "get_duration", "get_container_format", "get_stream_source"),
+    *("as_trimmed", "as_cropped", "as_resized", "save_to"),
+):
+    setattr(VideoInput, _name, _derive_method(_name))
 
 
 class VideoCodec(StrEnum):
