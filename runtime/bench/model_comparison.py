@@ -7,24 +7,12 @@ from pathlib import Path
 
 import torch
 
+from .. import report
 from ..errors import ModelNotFound, WorkflowError
-from ..media import Size
+from ..media import Floats, Size
 from ..metrics import Degradation, parse_scores
 from ..models import UpscaleModel, find_entry, find_model, load_model, resolve_model_names
 from ..progress import OpenProgress, Progress, ScaledProgress, open_silent_progress
-from ..report import (
-    BASELINES,
-    ComparedModel,
-    Floats,
-    ModelComparison,
-    UpscaleCost,
-    UpscaledCrop,
-    compare_images,
-    compare_models,
-    convert_to_rgb,
-    cut_crops,
-    reduce_originals,
-)
 from ..upscale import TiledUpscaleSettings, compute_final_size, resolve_settings, upscale_batch
 from .measure import describe_machine, format_now, measure_cost
 
@@ -36,7 +24,7 @@ _WARM_UP_SIDE = 32
 _DRY_RUN_NOTE = "A dry run: pixels were repeated, no model was run. The numbers of the models mean nothing."
 
 
-def make_compared_model(name: str, folders: Sequence[Path]) -> ComparedModel:
+def make_compared_model(name: str, folders: Sequence[Path]) -> report.ComparedModel:
     """Describe a model of the catalog or a file; missing weights become its ``problem``."""
     entry = find_entry(name)
     title, good_for, licence = (entry.title, entry.good_for, entry.licence) if entry else (name, "", "")
@@ -45,10 +33,10 @@ def make_compared_model(name: str, folders: Sequence[Path]) -> ComparedModel:
         find_model(name, folders)
     except ModelNotFound as error:
         problem = f"Its weights are not here. {error.hint}"
-    return ComparedModel(name, title, good_for=good_for, licence=licence, problem=problem)
+    return report.ComparedModel(name, title, good_for=good_for, licence=licence, problem=problem)
 
 
-def list_compared_models(models: str, folders: Sequence[Path]) -> list[ComparedModel]:
+def list_compared_models(models: str, folders: Sequence[Path]) -> list[report.ComparedModel]:
     """Describe every model of a list. Raises what ``resolve_model_names`` raises."""
     return [make_compared_model(name, folders) for name in resolve_model_names(models, folders)]
 
@@ -61,7 +49,7 @@ def split_batch(image: torch.Tensor) -> list[tuple[Floats, str]]:
     if image.ndim != 4 or not len(image):
         shape = " x ".join(str(length) for length in image.shape)
         raise WorkflowError(f"There is no image in {shape}.", "Connect the output of a node that gives images.")
-    return [convert_to_rgb(one.detach().float().cpu().numpy()) for one in image]
+    return [report.convert_to_rgb(one.detach().float().cpu().numpy()) for one in image]
 
 
 def run_comparison(
@@ -75,7 +63,7 @@ def run_comparison(
     open_progress: OpenProgress,
     truth: Degradation | None = None,
     free_memory: Callable[[str, int], object] | None = None,
-) -> ModelComparison:
+) -> report.ModelComparison:
     """Upscale the crops of every image with every model and with the baselines, and measure the results.
 
     With ``truth`` the crops are originals: they are reduced by the factor that is the target, damaged, restored by every model
@@ -83,16 +71,16 @@ def run_comparison(
     image, a crop or a target that cannot be compared.
     """
     images = split_batch(image)
-    crops, originals = cut_crops([pixels for pixels, _ in images], crop), list[Floats]()
+    crops, originals = report.cut_crops([pixels for pixels, _ in images], crop), list[Floats]()
     if truth is not None:
-        crops, originals = reduce_originals(crops, _parse_factor(settings.target), truth)
+        crops, originals = report.reduce_originals(crops, _parse_factor(settings.target), truth)
     sizes = [compute_final_size(_get_size(pixels), 1, settings.target) for _, pixels in crops]
     requested_models = list_compared_models(models, folders)
     machine_line, machine_facts = describe_machine(settings.device)
     runnable_count = sum(not one.problem for one in requested_models)
-    steps = len(crops) * (runnable_count * _STEPS_PER_CROP + (runnable_count + len(BASELINES)) * _STEPS_PER_MEASUREMENT)
+    steps = len(crops) * (runnable_count * _STEPS_PER_CROP + (runnable_count + len(report.BASELINES)) * _STEPS_PER_MEASUREMENT)
     with open_progress(steps, "step") as progress:
-        compared_models, compared_crops = compare_models(
+        compared_models, compared_crops = report.compare_models(
             crops,
             sizes,
             requested_models,
@@ -104,7 +92,7 @@ def run_comparison(
     notes = [_DRY_RUN_NOTE if settings.backend == "null" else "", *(note for _, note in images)]
     if truth is not None:
         notes.append(f"Each crop is an original: models got it reduced by area in linear light{truth.describe()}.")
-    return ModelComparison(
+    return report.ModelComparison(
         source=source_name,
         size=_get_size(images[0][0]),
         target=settings.target,
@@ -144,7 +132,7 @@ class _CropUpscaler:
         self._folders = folders
         self._progress = progress
 
-    def __call__(self, model: ComparedModel, crops: Sequence[Floats]) -> Iterator[UpscaledCrop]:
+    def __call__(self, model: report.ComparedModel, crops: Sequence[Floats]) -> Iterator[report.UpscaledCrop]:
         self._progress.message(f"{model.title}: {len(crops)} crop{'s' if len(crops) > 1 else ''}")
         descriptor = load_model(find_model(model.id, self._folders))
         upscale_model = UpscaleModel.from_descriptor(descriptor)
@@ -160,8 +148,8 @@ class _CropUpscaler:
                 result = upscale_batch(batch, descriptor, self._settings, self._open_crop_progress, resolved)[0].numpy()
             megapixels = result.shape[0] * result.shape[1] / 1e6
             effective_tile = 0 if exact or tiling.tile + 2 * tiling.aligned_halo >= max(pixels.shape[:2]) else tiling.tile
-            yield UpscaledCrop(
-                result, UpscaleCost(cost.seconds, megapixels, cost.peak_bytes, effective_tile, tiling.aligned_halo)
+            yield report.UpscaledCrop(
+                result, report.UpscaleCost(cost.seconds, megapixels, cost.peak_bytes, effective_tile, tiling.aligned_halo)
             )
 
     def _open_crop_progress(self, total: int, unit: str) -> AbstractContextManager[Progress]:
@@ -170,11 +158,11 @@ class _CropUpscaler:
 
 def compare_given_images(
     source: torch.Tensor, images: Sequence[torch.Tensor], names: Sequence[str], labels: str, crop: str
-) -> ModelComparison:
+) -> report.ModelComparison:
     """Compare the first image of each batch with the first of ``source``; ``labels`` (with commas) replace ``names``."""
     typed_labels = [line.strip() for line in labels.replace("\n", ",").split(",")]
     titles = [
         typed_labels[index] if index < len(typed_labels) and typed_labels[index] else name for index, name in enumerate(names)
     ]
     versions = [split_batch(image)[0][0] for image in images]
-    return compare_images(split_batch(source)[0][0], list(zip(titles, versions, strict=True)), crop, format_now())
+    return report.compare_images(split_batch(source)[0][0], list(zip(titles, versions, strict=True)), crop, format_now())

@@ -19,25 +19,11 @@ from typing import Any, cast
 import numpy as np
 import torch
 
+from .. import upscale
 from ..errors import Cancelled, ModelNotFound, Upscale8KError, WorkflowError
 from ..media import Floats, Size
 from ..models import Descriptor, UpscaleModel, find_entry, find_model, generate_model, load_model, resolve_model_names
 from ..progress import OpenProgress, Progress, ScaledProgress
-from ..upscale import (
-    MODEL_SCALE,
-    Backend,
-    OnProgress,
-    ScalePlan,
-    TiledUpscaleSettings,
-    Tiling,
-    no_progress,
-    open_backend,
-    plan_scale,
-    plan_tiles,
-    resolve_settings,
-    reuse_freed_memory,
-    upscale_image,
-)
 from .benchmark_results import BenchmarkCase, BenchmarkResults, BenchmarkRow
 from .measure import ResourceCost, describe_machine, format_now, make_test_image, measure_cost
 from .worker_jobs import parse_size
@@ -140,15 +126,15 @@ def _measure_case(
 ) -> BenchmarkRow:
     model = UpscaleModel.from_descriptor(descriptor)
     size = parse_size(case.size)
-    scale_plan = plan_scale(size, model.scale, MODEL_SCALE)
-    settings = TiledUpscaleSettings(
-        MODEL_SCALE, device, tile=case.tile, precision=cast(Any, case.precision), backend=case.backend
+    scale_plan = upscale.plan_scale(size, model.scale, upscale.MODEL_SCALE)
+    settings = upscale.TiledUpscaleSettings(
+        upscale.MODEL_SCALE, device, tile=case.tile, precision=cast(Any, case.precision), backend=case.backend
     )
-    resolved = resolve_settings(model, settings)
+    resolved = upscale.resolve_settings(model, settings)
     tiling = resolved.tiling
     pixels = make_test_image(size)
     began = perf_counter()
-    with closing(_TimedBackend(open_backend(resolved.backend, model, resolved.device, resolved.precision))) as backend:
+    with closing(_TimedBackend(upscale.open_backend(resolved.backend, model, resolved.device, resolved.precision))) as backend:
         job = _UpscaleJob(pixels, model, backend, tiling, scale_plan, ScaledProgress(progress, 1, 0))
         for _ in range(warmups):
             job.run()
@@ -176,18 +162,20 @@ class _UpscaleJob:
     pixels: Floats
     model: UpscaleModel
     backend: _TimedBackend
-    tiling: Tiling
-    scale_plan: ScalePlan
+    tiling: upscale.Tiling
+    scale_plan: upscale.ScalePlan
     progress: Progress
 
     def run(self) -> None:
         out: Floats = np.zeros((self.scale_plan.final_size.height, self.scale_plan.final_size.width, 3), np.float32)
-        upscale_image(self.pixels, self.model, self.backend, self.tiling, self.scale_plan, out=out, progress=self.progress)
+        upscale.upscale_image(
+            self.pixels, self.model, self.backend, self.tiling, self.scale_plan, out=out, progress=self.progress
+        )
 
     def run_measured(self, device: torch.device) -> tuple[ResourceCost, float]:
         self.backend.seconds = 0.0
         # As in the nodes, whose memory and speed are measured.
-        with measure_cost(device) as cost, reuse_freed_memory() if device.type == "cpu" else nullcontext():
+        with measure_cost(device) as cost, upscale.reuse_freed_memory() if device.type == "cpu" else nullcontext():
             self.run()
         return cost, self.backend.seconds
 
@@ -195,12 +183,12 @@ class _UpscaleJob:
 class _TimedBackend:
     """A backend that sums up the time of its runs."""
 
-    def __init__(self, backend: Backend) -> None:
+    def __init__(self, backend: upscale.Backend) -> None:
         self._backend = backend
         self.seconds = 0.0
         self.warnings = backend.warnings
 
-    def run(self, batch: Floats, on_progress: OnProgress = no_progress) -> Floats:
+    def run(self, batch: Floats, on_progress: upscale.OnProgress = upscale.no_progress) -> Floats:
         began = perf_counter()
         try:
             return self._backend.run(batch, on_progress)
@@ -211,6 +199,6 @@ class _TimedBackend:
         self._backend.close()
 
 
-def _describe_cut(size: Size, tiling: Tiling) -> str:
-    tiles = plan_tiles(size, tiling)
+def _describe_cut(size: Size, tiling: upscale.Tiling) -> str:
+    tiles = upscale.plan_tiles(size, tiling)
     return f"{len(tiles)} of {tiles[0].padded.size}"

@@ -7,30 +7,16 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from .. import graph
 from ..errors import Problem, WorkflowError, WorkflowRejected
-from ..graph import (
-    EXPORT_HINT,
-    Document,
-    Prompt,
-    WorkflowConversion,
-    apply_override,
-    check_prompt,
-    convert_workflow,
-    find_outputs,
-    find_reachable,
-    find_runnable_outputs,
-    is_link,
-    list_outputs,
-    read_document,
-)
 
 
 @dataclass(frozen=True)
 class LoadedWorkflow:
     """A workflow in API form and its problems."""
 
-    prompt: Prompt
-    document: Document
+    prompt: graph.Prompt
+    document: graph.Document
     is_modified: bool
     """Whether ``--set`` changed the workflow of the document."""
     problems: list[Problem]
@@ -54,19 +40,19 @@ class LoadedWorkflow:
         """Return the part that can run: outputs without problems. Raises ``WorkflowRejected`` if there are none."""
         if not self.problems:
             return self
-        runnable = set(find_runnable_outputs(self.prompt, catalog, self.problems)) if self.prompt else set[str]()
+        runnable = set(graph.find_runnable_outputs(self.prompt, catalog, self.problems)) if self.prompt else set[str]()
         outputs = [output for output in self.outputs if output in runnable]
         if not outputs:
             self.require_valid()
         return replace(self, outputs=outputs)
 
 
-def convert_document(document: Document, definitions: Mapping[str, Any]) -> WorkflowConversion:
+def convert_document(document: graph.Document, definitions: Mapping[str, Any]) -> graph.WorkflowConversion:
     """Convert a document to an API prompt with its conversion problems. Raises ``WorkflowError`` that names the file."""
     if document.prompt is not None:
-        return WorkflowConversion(document.prompt, [], {})
+        return graph.WorkflowConversion(document.prompt, [], {})
     try:
-        return convert_workflow(document.ui or {}, definitions)
+        return graph.convert_workflow(document.ui or {}, definitions)
     except WorkflowError as error:
         raise WorkflowError(f"{document.path}: {error.what}", error.hint, path=document.path) from error
 
@@ -85,21 +71,21 @@ def load_workflow(
 
     Raises ``WorkflowError`` for a file that is not a workflow, and for unknown names in ``--set`` or ``--outputs``.
     """
-    document = read_document(path, read_video_tags)
+    document = graph.read_document(path, read_video_tags)
     conversion = convert_document(document, definitions)
     prompt = conversion.prompt
     for assignment in settings:
         prompt = _apply_setting(prompt, assignment, catalog)
     if engine is not None:
         prompt = _add_engines(prompt, engine)
-    selected = find_outputs(prompt, outputs, catalog) if outputs else None
-    checked = check_prompt(prompt, catalog, packs=conversion.packs, outputs=selected)
+    selected = graph.find_outputs(prompt, outputs, catalog) if outputs else None
+    checked = graph.check_prompt(prompt, catalog, packs=conversion.packs, outputs=selected)
     reported = {(problem.node_id, problem.kind) for problem in conversion.problems}
     reported |= {(node_id, "missing_node_type") for node_id, kind in reported if kind == "legacy_group_node"}
     problems = conversion.problems + [found for found in checked.problems if (found.node_id, found.kind) not in reported]
     notes = conversion.notes + checked.notes
     if selected is not None:
-        needed = {None, *find_reachable(prompt, selected)}
+        needed = {None, *graph.find_reachable(prompt, selected)}
         problems = [problem for problem in problems if problem.node_id in needed]
         notes = [note for note in notes if note.node_id in needed]
     return LoadedWorkflow(
@@ -112,20 +98,20 @@ def load_workflow(
     )
 
 
-def _select_outputs(prompt: Prompt, catalog: Mapping[str, type], selected: Sequence[str] | None) -> list[str]:
-    return list(selected) if selected is not None else list_outputs(prompt, catalog)
+def _select_outputs(prompt: graph.Prompt, catalog: Mapping[str, type], selected: Sequence[str] | None) -> list[str]:
+    return list(selected) if selected is not None else graph.list_outputs(prompt, catalog)
 
 
-def _apply_setting(prompt: Prompt, assignment: str, catalog: Mapping[str, type]) -> Prompt:
+def _apply_setting(prompt: graph.Prompt, assignment: str, catalog: Mapping[str, type]) -> graph.Prompt:
     try:
-        return apply_override(prompt, assignment, catalog)
+        return graph.apply_override(prompt, assignment, catalog)
     except WorkflowError as error:
         raise WorkflowError(
             f"--set {assignment}: {error.what}", error.hint, node_id=error.node_id, input_name=error.input_name
         ) from error
 
 
-def _add_engines(prompt: Prompt, engine: str) -> Prompt:
+def _add_engines(prompt: graph.Prompt, engine: str) -> graph.Prompt:
     """Return ``prompt`` with a TRT Build between each of our upscale nodes and its model, where there is none.
 
     It gets the node's tile, its precision and the name ``engine``, which is empty for an engine in the cache folder.
@@ -135,7 +121,7 @@ def _add_engines(prompt: Prompt, engine: str) -> Prompt:
         inputs: dict[str, Any] = node["inputs"]
         model = inputs.get("upscale_model")
         is_upscale = node["class_type"] in ("TiledUpscale", "TiledUpscaleVideo")
-        if not is_upscale or not is_link(model) or prompt.get(model[0], {}).get("class_type") == "TRTBuild":
+        if not is_upscale or not graph.is_link(model) or prompt.get(model[0], {}).get("class_type") == "TRTBuild":
             continue
         settings = {name: inputs[name] for name in ("tile", "precision") if inputs.get(name) not in (None, 0, "bf16")}
         changed[f"{node_id}:engine"] = {
@@ -165,4 +151,5 @@ def read_video_tags(path: Path) -> dict[str, str]:
             return {name.lower(): text for name, text in container.metadata.items()}
     except (FFmpegError, OSError, ValueError) as error:
         why = getattr(error, "strerror", None) or str(error)
-        raise WorkflowError(f"{path} cannot be read as a video with a workflow: {why}.", EXPORT_HINT, path=path) from error
+        what = f"{path} cannot be read as a video with a workflow: {why}."
+        raise WorkflowError(what, graph.EXPORT_HINT, path=path) from error

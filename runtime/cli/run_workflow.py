@@ -5,18 +5,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
+from .. import graph
 from ..errors import NodeError
-from ..graph import (
-    NodeBlocked,
-    NodeCache,
-    NodeCached,
-    NodeFailed,
-    NodeFinished,
-    NodeStarted,
-    execute_plan,
-    format_label,
-    make_plan,
-)
 from ..host import LocalHost
 from .display import Display
 from .load_workflow import LoadedWorkflow
@@ -42,28 +32,28 @@ def run_workflow(
     display: Display,
     *,
     keep_going: bool = False,
-    cache: NodeCache | None = None,
+    cache: graph.NodeCache | None = None,
 ) -> RunOutcome:
     """Run a loaded workflow. Raises the first error of a node; with ``keep_going`` all errors are shown instead."""
     outcome = RunOutcome()
-    run_plan = make_plan(loaded.prompt, catalog, loaded.outputs)
+    run_plan = graph.make_plan(loaded.prompt, catalog, loaded.outputs)
     written: dict[str, list[Path]] = {}
     reused: set[str] = set()
-    events = execute_plan(run_plan, catalog, extra_pnginfo=loaded.extra_pnginfo, cache=cache, keep_going=keep_going)
+    events = graph.execute_plan(run_plan, catalog, extra_pnginfo=loaded.extra_pnginfo, cache=cache, keep_going=keep_going)
     for event in events:
-        if isinstance(event, NodeStarted):
+        if isinstance(event, graph.NodeStarted):
             display.start_node(event.title or event.class_type, event.node_id)
             reused.discard(event.node_id)  # its cached result was damaged
-        elif isinstance(event, NodeBlocked):
+        elif isinstance(event, graph.NodeBlocked):
             display.show_message(event.message)
-        elif isinstance(event, NodeFailed) and keep_going:
+        elif isinstance(event, graph.NodeFailed) and keep_going:
             _record_failure(event, outcome, display)
-        elif isinstance(event, NodeFinished | NodeCached):
+        elif isinstance(event, graph.NodeFinished | graph.NodeCached):
             written[event.node_id] = _find_output_files(event.ui, host)
             for value in event.ui.get("values", []):
                 outcome.values[event.node_id] = value
                 display.show_value(event.title or event.class_type, event.node_id, value)
-            reused |= {event.node_id} if isinstance(event, NodeCached) else set()
+            reused |= {event.node_id} if isinstance(event, graph.NodeCached) else set()
     if cache is not None:
         display.start_node("")
         display.show_message(f"{len(reused)} of {len(run_plan.order)} nodes came from the cache.")
@@ -73,7 +63,7 @@ def run_workflow(
     return outcome
 
 
-def _record_failure(event: NodeFailed, outcome: RunOutcome, display: Display) -> None:
+def _record_failure(event: graph.NodeFailed, outcome: RunOutcome, display: Display) -> None:
     outcome.failed_count += 1
     outcome.lost_outputs += event.lost_outputs
     display.start_node("")
@@ -84,7 +74,7 @@ def report_skipped_outputs(loaded: LoadedWorkflow, runnable: LoadedWorkflow, dis
     """Show every problem of a workflow that runs in part, and the outputs that are skipped because of them."""
     for problem in loaded.problems:
         display.show_message(insert_program_name(f"Error: {problem}"))
-    skipped = [format_label(loaded.prompt, output) for output in loaded.outputs if output not in runnable.outputs]
+    skipped = [graph.format_label(loaded.prompt, output) for output in loaded.outputs if output not in runnable.outputs]
     if skipped:
         display.show_message(f"Skipped because of that: {', '.join(skipped)}.")
 
@@ -94,7 +84,7 @@ def make_failure_error(loaded: LoadedWorkflow, runnable: LoadedWorkflow, outcome
     lost = [output for output in loaded.outputs if output not in runnable.outputs or output in outcome.lost_outputs]
     if not lost and not outcome.failed_count and not loaded.problems:
         return None
-    named = ", ".join(format_label(loaded.prompt, output) for output in lost)
+    named = ", ".join(graph.format_label(loaded.prompt, output) for output in lost)
     what = f"{len(lost)} of {len(loaded.outputs)} outputs could not be made: {named}." if lost else "Not everything could run."
     return NodeError(what, "See the errors above.")
 

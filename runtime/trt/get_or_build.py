@@ -14,17 +14,8 @@ from ..errors import HardwareMissing, ModelError, OutOfMemory, OutputError
 from ..models import Descriptor, UpscaleModel, hash_graph, hash_weights
 from ..paths import get_cache_folder
 from ..progress import OpenProgress
+from . import engine_info
 from .build import PROGRESS_TOTAL, BuildRequest, build_engine
-from .engine_info import (
-    EngineInfo,
-    GraphStamp,
-    check_engine_owner,
-    check_engine_path,
-    list_differences,
-    read_graph_stamp,
-    write_engine,
-    write_graph_stamp,
-)
 from .engine_source import EngineSource, make_source_from_model
 from .target_gpu import TargetGpu, TensorRTPackage, find_builder
 
@@ -55,7 +46,7 @@ def get_engine(descriptor: object) -> AttachedEngine | None:
 @dataclass(frozen=True)
 class EngineFile:
     path: Path
-    info: EngineInfo
+    info: engine_info.EngineInfo
     is_new: bool
     """False if it was cached."""
 
@@ -75,21 +66,21 @@ def get_or_build_engine(
     info = make_engine_info(source, target, package, workspace)
     is_cached = path is None
     path = path or get_cache_folder() / "engines" / f"{Path(source.title).stem}-{info.key[:32]}.trt"
-    differences = list_differences(path, info)
+    differences = engine_info.list_differences(path, info)
     if not differences and _has_other_graph(path, source):
         differences = ["another ONNX graph"]
     if not differences:
         return EngineFile(path, info, is_new=False)
     if not is_cached:
-        check_engine_owner(path)
-    check_engine_path(path)
+        engine_info.check_engine_owner(path)
+    engine_info.check_engine_path(path)
     with open_progress(PROGRESS_TOTAL, "step") as progress:
         if path.exists():
             progress.message(f"Building the engine {path.name} again: {', '.join(differences)}.")
         onnx_bytes = source.make_onnx()
         request = BuildRequest(onnx_bytes, source.shape_profile, target, workspace)
         content = build_engine(request, package, progress.advance)
-        write_engine(path, content, info, GraphStamp(hash_graph(onnx_bytes), source.exporter))
+        engine_info.write_engine(path, content, info, engine_info.GraphStamp(hash_graph(onnx_bytes), source.exporter))
     return EngineFile(path, info, is_new=True)
 
 
@@ -98,19 +89,21 @@ def _has_other_graph(path: Path, source: EngineSource) -> bool:
 
     An engine without a stamp is recognized: until stamps were introduced the exporter had not changed.
     """
-    stamp = read_graph_stamp(path)
+    stamp = engine_info.read_graph_stamp(path)
     if stamp and stamp.exporter == source.exporter:
         return False
     graph = hash_graph(source.make_onnx())
     if stamp and stamp.graph != graph:
         return True
-    write_graph_stamp(path, GraphStamp(graph, source.exporter))
+    engine_info.write_graph_stamp(path, engine_info.GraphStamp(graph, source.exporter))
     return False
 
 
-def make_engine_info(source: EngineSource, target: TargetGpu, package: TensorRTPackage, workspace: int) -> EngineInfo:
+def make_engine_info(
+    source: EngineSource, target: TargetGpu, package: TensorRTPackage, workspace: int
+) -> engine_info.EngineInfo:
     """An engine for compute capabilities runs with any driver; one for a GPU only with the driver that it was built with."""
-    return EngineInfo(
+    return engine_info.EngineInfo(
         weights=source.weights_sha256,
         scale=source.scale,
         multiple=source.multiple,

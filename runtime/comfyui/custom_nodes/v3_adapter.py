@@ -6,21 +6,12 @@ from typing import Any, cast
 
 from ...errors import NODE_BUG_HINT, NodeError
 from ...graph import ExecutionBlocker
-from .stubs.comfy_api.latest.io import (
-    AnyInput,
-    Autogrow,
-    ComfyNode,
-    DynamicCombo,
-    DynamicSlot,
-    HiddenHolder,
-    NodeOutput,
-    Schema,
-)
+from .stubs.comfy_api.latest import io
 
-V3_BASE = ComfyNode
+V3_BASE = io.ComfyNode
 
 
-def convert_to_v1(cls: type[ComfyNode]) -> type:
+def convert_to_v1(cls: type[io.ComfyNode]) -> type:
     """Return a V1 class for a V3 class. ``INPUT_TYPES`` reads the schema anew every time, because combo boxes list files."""
     schema = cls.define_schema()
     body: dict[str, Any] = {
@@ -57,14 +48,14 @@ def convert_to_v1(cls: type[ComfyNode]) -> type:
     return type(cls.__name__, (), body)
 
 
-def _is_overridden(cls: type[ComfyNode], name: str) -> bool:
-    return getattr(cls, name).__func__ is not getattr(ComfyNode, name).__func__
+def _is_overridden(cls: type[io.ComfyNode], name: str) -> bool:
+    return getattr(cls, name).__func__ is not getattr(io.ComfyNode, name).__func__
 
 
-def _build_input_types(schema: Schema) -> dict[str, Any]:
+def _build_input_types(schema: io.Schema) -> dict[str, Any]:
     groups: dict[str, Any] = {"required": {}, "optional": {}}
     for one in schema.inputs:
-        if isinstance(one, DynamicSlot.Input):
+        if isinstance(one, io.DynamicSlot.Input):
             groups["optional"] |= one.list_v1_declarations()
         else:
             groups["optional" if one.optional else "required"][one.id] = one.to_v1_declaration()
@@ -72,14 +63,14 @@ def _build_input_types(schema: Schema) -> dict[str, Any]:
     return {name: group for name, group in {**groups, "hidden": hidden}.items() if group}
 
 
-def _make_run_function(cls: type[ComfyNode]) -> Any:
+def _make_run_function(cls: type[io.ComfyNode]) -> Any:
     """Return the function that calls a V3 node with its hidden and nested inputs and converts its result."""
 
-    def prepare_call(inputs: dict[str, Any]) -> tuple[type[ComfyNode], dict[str, Any]]:
+    def prepare_call(inputs: dict[str, Any]) -> tuple[type[io.ComfyNode], dict[str, Any]]:
         schema = cls.define_schema()
         names = {one.name for one in schema.list_hidden()}
         hidden = {name: inputs.pop(name) for name in names & set(inputs)}
-        call = cast("type[ComfyNode]", type(cls.__name__, (cls,), {"hidden": HiddenHolder(hidden)}))
+        call = cast("type[io.ComfyNode]", type(cls.__name__, (cls,), {"hidden": io.HiddenHolder(hidden)}))
         return call, _nest_inputs(schema.inputs, inputs)
 
     def run(self: object, **inputs: Any) -> Any:
@@ -93,7 +84,7 @@ def _make_run_function(cls: type[ComfyNode]) -> Any:
     return run_async if inspect.iscoroutinefunction(cls.execute) else run
 
 
-def _drop_hidden_inputs(cls: type[ComfyNode], function: Callable[..., Any]) -> Callable[..., Any]:
+def _drop_hidden_inputs(cls: type[io.ComfyNode], function: Callable[..., Any]) -> Callable[..., Any]:
     def call(**inputs: Any) -> Any:
         names = {one.name for one in cls.define_schema().list_hidden()}
         return function(**{name: value for name, value in inputs.items() if name not in names})
@@ -101,10 +92,10 @@ def _drop_hidden_inputs(cls: type[ComfyNode], function: Callable[..., Any]) -> C
     return call
 
 
-def _nest_inputs(declared: list[AnyInput], values: Mapping[str, Any]) -> dict[str, Any]:
+def _nest_inputs(declared: list[io.AnyInput], values: Mapping[str, Any]) -> dict[str, Any]:
     """Convert ``codec.crf`` of a dynamic input ``codec`` to ``{"codec": {"codec": key, "crf": ...}}``."""
-    groups = {one.id for one in declared if isinstance(one, DynamicCombo.Input | DynamicSlot.Input | Autogrow.Input)}
-    nested: dict[str, Any] = {one.id: {} for one in declared if isinstance(one, Autogrow.Input)}
+    groups = {one.id for one in declared if isinstance(one, io.DynamicCombo.Input | io.DynamicSlot.Input | io.Autogrow.Input)}
+    nested: dict[str, Any] = {one.id: {} for one in declared if isinstance(one, io.Autogrow.Input)}
     for name, value in values.items():
         path = name.split(".")
         if path[0] not in groups:
@@ -119,13 +110,13 @@ def _nest_inputs(declared: list[AnyInput], values: Mapping[str, Any]) -> dict[st
     return nested
 
 
-def _convert_result(cls: type[ComfyNode], answer: Any) -> Any:
+def _convert_result(cls: type[io.ComfyNode], answer: Any) -> Any:
     """Convert a result to a tuple, ``{"ui": ..., "result": ..., "expand": ...}`` or a blocker."""
     if answer is None:
-        answer = NodeOutput()
+        answer = io.NodeOutput()
     if isinstance(answer, tuple | dict | ExecutionBlocker):
         return cast("Any", answer)
-    if not isinstance(answer, NodeOutput):
+    if not isinstance(answer, io.NodeOutput):
         what = f"It returned {type(answer).__name__} instead of a NodeOutput."
         raise NodeError(what, NODE_BUG_HINT)
     if answer.block_execution is not None:
