@@ -6,14 +6,7 @@ from ..runtime import bench, comfyui, hardware
 from ..runtime.upscale import PRECISIONS, list_backend_choices
 from .declare import FOLDER_TOOLTIP, Node, bool_input, int_input, text_input, wire_input
 from .outputs import format_ui_files, join_folder
-from .validate import (
-    check,
-    file_is_there,
-    first_problem,
-    models_are_known,
-    output_is_possible,
-    parse_benchmark_options,
-)
+from .validate import check, file_is_there, first_problem, models_are_known, output_is_possible, parse_benchmark_options
 
 MODEL_TOOLTIP = "The model to suggest settings for; without one they suit the heaviest model that comes with the pack."
 CALIBRATE_TOOLTIP = (

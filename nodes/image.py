@@ -99,10 +99,7 @@ class ImageIn(Node, title="Image In"):
         files = cls.host.input_files(IMAGE_SUFFIXES)
         file = (files, {"image_upload": True, "tooltip": "A file of the input folder; sub/name also works."})
         limit = "A larger image is rejected before it is decoded. In megapixels; default 1000."
-        return {
-            "required": {"image": file},
-            "optional": {"max_megapixels": int_input(1000, 1, 100_000, limit, advanced=True)},
-        }
+        return {"required": {"image": file}, "optional": {"max_megapixels": int_input(1000, 1, 100_000, limit, advanced=True)}}
 
     @classmethod
     def VALIDATE_INPUTS(cls, image: str) -> bool | str:

@@ -132,10 +132,7 @@ class ArtifactMetric(Node, title="Artifacts"):
     )
     OUTPUT_NODE = True
     INPUTS: ClassVar = {
-        "required": {
-            "reference": wire_input("IMAGE", REFERENCE_TOOLTIP),
-            "upscaled": wire_input("IMAGE", UPSCALED_TOOLTIP),
-        },
+        "required": {"reference": wire_input("IMAGE", REFERENCE_TOOLTIP), "upscaled": wire_input("IMAGE", UPSCALED_TOOLTIP)},
         "optional": {
             "tile": int_input(0, 0, 8192, TILE_TOOLTIP),
             "scores": text_input("", SCORES_TOOLTIP),

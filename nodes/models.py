@@ -53,13 +53,7 @@ class UpscaleModelNode(Node, title="Upscale Model", node_id="UpscaleModel"):
         "that spandrel reads (Real-ESRGAN, BSRGAN, SwinIR, DAT, HAT and about forty more). It downloads nothing."
     )
     SEARCH_ALIASES: ClassVar = [
-        "upscale model",
-        "esrgan",
-        "realesrgan",
-        "swinir",
-        "bsrgan",
-        "super resolution",
-        "load upscaler",
+        *("upscale model", "esrgan", "realesrgan", "swinir", "bsrgan", "super resolution", "load upscaler")
     ]
     RETURN_TYPES = ("UPSCALE_MODEL",)
     RETURN_NAMES = ("upscale_model",)

@@ -26,13 +26,7 @@ class LoadImage(Node, title="Load Image"):
     CATEGORY = "image"
     DESCRIPTION = "Loads an image from the input folder as RGB, and its transparency as a mask (1 is transparent)."
     SEARCH_ALIASES: ClassVar = [
-        "load image",
-        "open image",
-        "import image",
-        "image input",
-        "upload image",
-        "read image",
-        "image loader",
+        *("load image", "open image", "import image", "image input", "upload image", "read image", "image loader")
     ]
     RETURN_TYPES = ("IMAGE", "MASK")
     FUNCTION = "load_image"
@@ -135,14 +129,7 @@ class ImageUpscaleWithModel(Node, title="Upscale Image (using Model)"):
     CATEGORY = "image/upscaling"
     DESCRIPTION = "Upscales by the model's scale in tiles of 512 with 32 pixels of feathered overlap, exactly as ComfyUI does."
     SEARCH_ALIASES: ClassVar = [
-        "upscale",
-        "upscaler",
-        "upsc",
-        "enlarge image",
-        "super resolution",
-        "hires",
-        "superres",
-        "increase resolution",
+        *("upscale", "upscaler", "upsc", "enlarge image", "super resolution", "hires", "superres", "increase resolution")
     ]
     RETURN_TYPES = ("IMAGE",)
     FUNCTION = "upscale"

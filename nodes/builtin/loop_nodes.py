@@ -36,10 +36,7 @@ class StartLoop(Node, title="Start Loop"):
                 "mode": ("COMFY_DYNAMICCOMBO_V3", {"options": options}),
                 "cache_iterations": ("BOOLEAN", {"default": False, "advanced": True}),
             },
-            "optional": {
-                "parent_iteration": ("INT", {"forceInput": True}),
-                "initial_iteration_value": _match("carried_value"),
-            },
+            "optional": {"parent_iteration": ("INT", {"forceInput": True}), "initial_iteration_value": _match("carried_value")},
         }
 
     @classmethod

@@ -113,14 +113,8 @@ class StringConcatenate(Node, title="Concatenate Text"):
     CATEGORY = "text"
     DESCRIPTION = "Joins two texts with a third between them."
     SEARCH_ALIASES: ClassVar = [
-        "concatenate",
-        "text concat",
-        "join text",
-        "merge text",
-        "combine strings",
-        "string concat",
-        "append text",
-        "combine text",
+        *("concatenate", "text concat", "join text", "merge text", "combine strings"),
+        *("string concat", "append text", "combine text"),
     ]
     RETURN_TYPES = ("STRING",)
     FUNCTION = "join"

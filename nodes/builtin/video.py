@@ -99,10 +99,7 @@ class SaveVideo(_VideoNode, title="Save Video"):
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         formats = [
-            {
-                "key": key,
-                "inputs": {"required": {}, "optional": {"codec": ("COMFY_DYNAMICCOMBO_V3", _declare_codec(codecs))}},
-            }
+            {"key": key, "inputs": {"required": {}, "optional": {"codec": ("COMFY_DYNAMICCOMBO_V3", _declare_codec(codecs))}}}
             for key in ("auto", "mp4", "mkv", "webm")
             for codecs in ([codec for codec in _CRF_RANGES if key != "webm" or codec == "av1"],)
         ]

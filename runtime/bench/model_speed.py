@@ -116,13 +116,7 @@ def load_or_generate(name: str, folders: Sequence[Path]) -> tuple[Descriptor, bo
 
 
 def _measure_case(
-    case: BenchmarkCase,
-    descriptor: Descriptor,
-    is_generated: bool,
-    device: str,
-    warmups: int,
-    repeats: int,
-    progress: Progress,
+    case: BenchmarkCase, descriptor: Descriptor, is_generated: bool, device: str, warmups: int, repeats: int, progress: Progress
 ) -> BenchmarkRow:
     model = UpscaleModel.from_descriptor(descriptor)
     size = parse_size(case.size)

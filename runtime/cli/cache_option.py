@@ -42,9 +42,5 @@ def open_cache(
     ]
     version = VersionKeyBuilder(FileFinder(host).find, _OWN_CODE, catalog.packs, environment)
     return DiskCache(
-        folder,
-        round(limit_gb * _BYTES_PER_GB),
-        output=host.folder("output"),
-        compute_version=version,
-        on_message=show_message,
+        folder, round(limit_gb * _BYTES_PER_GB), output=host.folder("output"), compute_version=version, on_message=show_message
     )

@@ -16,21 +16,8 @@ from .cpu import Cpu, query_cpu
 from .gpu import Gpu, query_torch_devices
 from .nvidia import query_nvidia
 
-_PACKAGES = (
-    "torch",
-    "torchvision",
-    "spandrel",
-    "numpy",
-    "av",
-    "opencv-python-headless",
-    "OpenImageIO",
-    "Pillow",
-)
-_OTHER_PACKAGES = (
-    "ncnn",
-    "nvidia-ml-py",
-    "comfyui-frontend-package",
-)
+_PACKAGES = ("torch", "torchvision", "spandrel", "numpy", "av", "opencv-python-headless", "OpenImageIO", "Pillow")
+_OTHER_PACKAGES = ("ncnn", "nvidia-ml-py", "comfyui-frontend-package")
 
 
 def get_installed_version(name: str) -> str | None:

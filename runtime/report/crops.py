@@ -106,10 +106,7 @@ def find_busiest_window(pixels: Floats, size: Size, kind: str) -> tuple[int, int
         + sums[:-window_height, :-window_width]
     )
     top, left = np.unravel_index(int(windows.argmax()), windows.shape)
-    return (
-        min(int(left / ratio), pixels.shape[1] - size.width),
-        min(int(top / ratio), pixels.shape[0] - size.height),
-    )
+    return (min(int(left / ratio), pixels.shape[1] - size.width), min(int(top / ratio), pixels.shape[0] - size.height))
 
 
 def _reduce_to_luma(pixels: Floats) -> tuple[Floats, float]:

@@ -15,16 +15,7 @@ from ..checksum import compute_sha256
 from ..graph import get_hidden_inputs, is_output_class
 from ..upscale import list_backend_packages
 
-LIBRARIES = (
-    "torchvision",
-    "numpy",
-    "Pillow",
-    "opencv-python-headless",
-    "OpenImageIO",
-    "av",
-    "spandrel",
-    "safetensors",
-)
+LIBRARIES = ("torchvision", "numpy", "Pillow", "opencv-python-headless", "OpenImageIO", "av", "spandrel", "safetensors")
 """Beside those of the backends."""
 NEVER_EQUAL = float("nan")
 _WHOLE_PROMPT_INPUTS = frozenset({"PROMPT", "DYNPROMPT", "EXTRA_PNGINFO"})

@@ -135,11 +135,7 @@ class EngineSettings:
 
 
 def attach_built_engine(
-    descriptor: Descriptor,
-    settings: EngineSettings,
-    open_progress: OpenProgress,
-    *,
-    fallback: bool,
+    descriptor: Descriptor, settings: EngineSettings, open_progress: OpenProgress, *, fallback: bool
 ) -> Descriptor:
     """Return a copy of ``descriptor`` with an engine; with ``fallback`` the model itself, and a message, if none can be built.
 

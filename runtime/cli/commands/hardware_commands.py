@@ -31,8 +31,7 @@ def probe(
     ] = False,
     forget: Annotated[bool, typer.Option("--forget", help="Delete what was measured before.")] = False,
     model: Annotated[
-        str | None,
-        typer.Option("-m", "--model", help="Catalog id for the settings (default: the heaviest model of the pack)."),
+        str | None, typer.Option("-m", "--model", help="Catalog id for the settings (default: the heaviest model of the pack).")
     ] = None,
     ask_torch: Annotated[
         bool, typer.Option("--torch", help="Also find AMD, Apple and Intel GPUs. Takes seconds, because it loads torch.")

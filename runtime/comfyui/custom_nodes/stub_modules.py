@@ -17,13 +17,7 @@ from .missing import MissingModule, make_missing_getattr
 
 # Packages of ComfyUI with few or no stubs; then modules that packs only need inside its server.
 _PARTIAL_PACKAGES = (
-    "comfy",
-    "comfy_api",
-    "comfy_execution",
-    "comfy_extras",
-    "comfy_api_nodes",
-    "comfy_config",
-    "latent_preview",
+    *("comfy", "comfy_api", "comfy_execution", "comfy_extras", "comfy_api_nodes", "comfy_config", "latent_preview"),
 )
 _SERVER_MODULES = ("execution", "aiohttp")
 _OTHER_NAMES = ("comfy_api.input", "comfy_api.input_impl", "comfy_api.util", "comfy_api.v0_0_1", "comfy_api.v0_0_2")

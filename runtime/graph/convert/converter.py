@@ -23,28 +23,11 @@ from .ui_workflow import RESAVE_HINT, UiGraph, UiNode, read_ui_workflow
 from .widgets import ABSENT, UPLOAD_BUTTON, get_widget_type, shorten_values, wrap_for_prompt
 
 SAVE_CLASSES = frozenset(
-    {
-        "SaveImage",
-        "SaveImageAdvanced",
-        "SaveSVGNode",
-        "SaveVideo",
-        "SaveAnimatedWEBP",
-        "SaveWEBM",
-        "SaveAudio",
-        "SaveAudioMP3",
-        "SaveAudioOpus",
-        "SaveAudioAdvanced",
-        "SaveGLB",
-        "Save3DAdvanced",
-        "SaveGaussianSplat",
-        "SavePointCloud",
-        "SaveAnimatedPNG",
-        "CLIPSave",
-        "VAESave",
-        "ModelSave",
-        "LoraSave",
-        "SaveLatent",
-    }
+    """
+    SaveImage SaveImageAdvanced SaveSVGNode SaveVideo SaveAnimatedWEBP SaveWEBM SaveAudio SaveAudioMP3 SaveAudioOpus
+    SaveAudioAdvanced SaveGLB Save3DAdvanced SaveGaussianSplat SavePointCloud SaveAnimatedPNG CLIPSave VAESave ModelSave
+    LoraSave SaveLatent
+    """.split()  # noqa: SIM905 # read as a list of words
 )
 """The classes in whose ``filename_prefix`` the canvas replaces ``%date:...%`` and ``%Node.widget%``."""
 
@@ -64,11 +47,7 @@ class WorkflowConversion:
 
 
 def convert_workflow(
-    ui: Mapping[str, Any],
-    definitions: Mapping[str, Mapping[str, Any]],
-    *,
-    now: datetime | None = None,
-    seed: int | None = None,
+    ui: Mapping[str, Any], definitions: Mapping[str, Mapping[str, Any]], *, now: datetime | None = None, seed: int | None = None
 ) -> WorkflowConversion:
     """Convert a UI-saved workflow.
 
