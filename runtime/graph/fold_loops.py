@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ..errors import WorkflowError
-from .prompts import Prompt, format_label, format_labels, is_link, iterate_edges, make_natural_key
+from .prompts import Prompt, format_label, format_labels, is_link, iterate_edges, make_natural_key, walk
 
 START, END = "StartLoop", "EndLoop"
 LOOP = "_loop"
@@ -44,14 +44,7 @@ def _is_folded(prompt: Prompt, start: str) -> bool:
 
 def _walk_up(prompt: Prompt, node_id: str, stop: Iterable[str] = ()) -> set[str]:
     """Return a node and what it depends on, without what lies above the nodes of ``stop``."""
-    found: set[str] = set()
-    pending = [node_id]
-    while pending:
-        current = pending.pop()
-        if current in prompt and current not in found:
-            found.add(current)
-            pending += [] if current in stop else _list_origins(prompt[current])
-    return found
+    return walk([node_id], lambda one: _list_origins(prompt[one]) if one in prompt and one not in stop else []) & prompt.keys()
 
 
 def _list_origins(node: Mapping[str, Any]) -> list[str]:

@@ -1,7 +1,7 @@
 """Basics of API prompts: links, labels for messages, the order of node ids, cycles, and finding nodes by title or class id."""
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, TypeGuard, cast
 
 from ..errors import WorkflowError, format_node_label
@@ -40,16 +40,25 @@ def iterate_edges(node: Mapping[str, Any]) -> Iterator[Edge]:
             yield Edge(name, value[0], int(value[1]))
 
 
-def find_reachable(prompt: Mapping[str, Mapping[str, Any]], node_ids: Iterable[str]) -> set[str]:
-    """Return these nodes and all nodes they depend on, without those that the prompt does not contain."""
+def walk(starts: Iterable[str], get_next: Callable[[str], Iterable[str]]) -> set[str]:
+    """Return these nodes and all that ``get_next`` leads to from them."""
     found: set[str] = set()
-    pending = list(node_ids)
+    pending = list(starts)
     while pending:
         node_id = pending.pop()
-        if node_id in prompt and node_id not in found:
+        if node_id not in found:
             found.add(node_id)
-            pending += [edge.origin for edge in iterate_edges(prompt[node_id])]
+            pending += get_next(node_id)
     return found
+
+
+def find_reachable(prompt: Mapping[str, Mapping[str, Any]], node_ids: Iterable[str]) -> set[str]:
+    """Return these nodes and all nodes they depend on, without those that the prompt does not contain."""
+
+    def list_origins(node_id: str) -> list[str]:
+        return [edge.origin for edge in iterate_edges(prompt[node_id])] if node_id in prompt else []
+
+    return walk(node_ids, list_origins) & prompt.keys()
 
 
 def get_title(node: Mapping[str, Any]) -> str | None:

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from ...errors import NODE_BUG_HINT, Cancelled, NodeError, Upscale8KError, WorkflowError, is_stop
 from ..definitions import is_output_class
-from ..prompts import Edge, is_link, iterate_edges
+from ..prompts import Edge, is_link, iterate_edges, walk
 from .async_tasks import AsyncTasks, get_unfinished, unwrap_task
 from .cache_keys import CacheKeys, EqualNodes
 from .dynamic_prompt import DynamicPrompt
@@ -117,17 +117,11 @@ class _PlanExecutor:
             _raise_or_release(failure.error, keep_going)
 
     def predict_calls(self) -> tuple[list[str], list[str]]:
-        needed: set[str] = set()
-        pending = list(self.plan.outputs)
-        while pending:
-            node_id = pending.pop()
-            if node_id not in needed:
-                needed.add(node_id)
-                pending += (
-                    []
-                    if self._has_cached_result(node_id)
-                    else [edge.origin for edge in iterate_edges(self.prompt.get_node(node_id))]
-                )
+        def list_origins(node_id: str) -> list[str]:
+            edges = () if self._has_cached_result(node_id) else iterate_edges(self.prompt.get_node(node_id))
+            return [edge.origin for edge in edges]
+
+        needed = walk(self.plan.outputs, list_origins)
         order = [node_id for node_id in self.plan.order if node_id in needed]
         reusable = [node_id for node_id in order if self._has_cached_result(node_id)]
         return [node_id for node_id in order if node_id not in reusable], reusable

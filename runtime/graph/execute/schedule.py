@@ -14,7 +14,7 @@ from typing import Any, cast
 
 from ...errors import NODE_BUG_HINT, NodeError
 from ..definitions import get_hidden_inputs
-from ..prompts import Edge, iterate_edges, make_natural_key
+from ..prompts import Edge, iterate_edges, make_natural_key, walk
 from .cache_keys import EqualNodes
 from .dynamic_prompt import DynamicPrompt
 from .node_call import get_lazy_inputs
@@ -162,13 +162,7 @@ class Schedule:
         for reader, scheduled in self._scheduled.items():
             for edge in scheduled.get_required_edges():
                 readers.setdefault(self.get_source(edge)[0], []).append(reader)
-        lost: set[str] = set()
-        pending = [node_id]
-        while pending:
-            current = pending.pop()
-            if current not in lost:
-                lost.add(current)
-                pending += readers.get(current, [])
+        lost = walk([node_id], lambda current: readers.get(current, []))
         self._failed_nodes |= lost
         for current in lost:
             self._remove_node(current)
@@ -242,17 +236,13 @@ class Schedule:
         """Return what a node reads; for one with ``DYNPROMPT`` also what its upstream nodes read, because it may copy them."""
         if self._has_cached_result(node_id):
             return set()
+
+        def list_sources(reader: str) -> list[Slot]:
+            return [self.get_source(edge) for edge in iterate_edges(self._prompt.get_node(reader))]
+
         sees_prompt = "DYNPROMPT" in get_hidden_inputs(self._get_class(node_id)).values()
-        slots: set[Slot] = set()
-        seen = {node_id}
-        pending = [node_id]
-        while pending:
-            sources = {self.get_source(edge) for edge in iterate_edges(self._prompt.get_node(pending.pop()))}
-            slots |= sources
-            upstream = {origin for origin, _ in sources} - seen if sees_prompt else set[str]()
-            seen |= upstream
-            pending += upstream
-        return slots
+        readers = walk([node_id], lambda reader: [origin for origin, _ in list_sources(reader)]) if sees_prompt else {node_id}
+        return {source for reader in readers for source in list_sources(reader)}
 
     def _remove_node(self, node_id: str) -> None:
         self._roots.discard(node_id)
