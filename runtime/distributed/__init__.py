@@ -1,6 +1,7 @@
 """One job on several workers: processes of this machine, other machines on a shared folder, or a Ray cluster.
 
-The segments of an unfinished video are the work. Beside them, in ``NAME.mp4.parts``, the driver writes::
+The segments of an unfinished video are the work; of many files, each is an item (``shared_files``). Beside them, in
+``NAME.mp4.parts``, the driver writes::
 
     order.json                   the prompt, the node that writes the video, its settings, and runs of segments: the items
     order.work/000012.1.parts    the first try of item 12: its segments, a journal, and the sign of life of its worker
@@ -14,7 +15,7 @@ video, moves segments and writes the journal. Frames never travel, and the resul
 * ``writer``         how a node writes its video
 * ``order``          the order as a file
 * ``tries``          how workers take items, and what a try holds
-* ``collector``      the driver's side of the tries: commits, second results, lost workers
+* ``collector``      the driver's side of the tries: results, lost workers; ``segment_collector`` commits those of a video
 * ``driver``         the order of a video, from its first item to its last
 * ``processes``      workers on this machine; ``ray_cluster`` on the nodes of a Ray cluster
 * ``worker``         a worker's side
@@ -28,6 +29,7 @@ from ..lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from .order import Item, Order, read_order
+    from .shared_files import share_files, work_on_files
     from .worker import WorkerHost, follow_parent, limit_cores
     from .worker_choice import WORKERS_HELP, WorkerChoice, parse_workers
     from .writer import open_writer

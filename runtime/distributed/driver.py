@@ -1,39 +1,23 @@
 """The run that gives a video's order: cuts items, watches the workers, commits what they hand in."""
 
 import secrets
-import time
 from array import array
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from itertools import takewhile
-from typing import Protocol
 
 from ..media import FrameTimesUnknown
 from ..paths import read_version
-from ..progress import OnMessage, Progress
+from ..progress import Progress
 from ..video import Gap, Segment, SegmentFolder, WriteJob, encode_gaps
-from .collector import Collector
+from .collector import OpenPool
 from .order import Item, Order
+from .segment_collector import SegmentCollector
 from .tries import WorkFolder
 
-_POLL_SECONDS = 0.2
 _ITEMS_PER_WORKER = 8
 """So that a fast worker takes more, and the last items end at about the same time."""
 _MAX_ITEM_SEGMENTS = 60
-_MAX_SHOWN_WORKERS = 8
-
-
-class WorkerPool(Protocol):
-    """Workers that were started."""
-
-    def find_lost(self) -> Sequence[str]:
-        """Return the workers that ended since the last call. Raises ``Upscale8KError`` when none is left and none can start."""
-        ...
-
-
-OpenPool = Callable[[Order, SegmentFolder, OnMessage], AbstractContextManager[WorkerPool]]
-"""Starts the workers of an order, which is written already; leaving the context ends them."""
 
 
 @dataclass(frozen=True)
@@ -93,30 +77,15 @@ def _run_order(order: Order, open_pool: OpenPool, target: _Target, progress: Pro
     segment_folder.remove_order()
     work = WorkFolder(segment_folder.get_work_path())
     work.create()
-    collector = Collector(
+    collector = SegmentCollector(
         work, segment_folder, order.items, order.timeout, target.check, target.on_segment, target.job.on_message
     )
-    shown = 0
     try:
         order.write(segment_folder.get_order_path())
-        with open_pool(order, segment_folder, target.job.on_message) as pool:
-            while not collector.is_done:
-                collector.release(pool.find_lost())
-                collector.poll()
-                made = collector.count_frames()
-                progress.update(**_name_numbers(made))
-                advance, shown = max(0, made.total() - shown), max(made.total(), shown)
-                progress.advance(advance)
-                time.sleep(_POLL_SECONDS)
+        with open_pool(segment_folder.get_order_path(), target.job.on_message) as pool:
+            collector.watch(pool, progress)
     finally:
         segment_folder.remove_order()
-
-
-def _name_numbers(made: dict[str, int]) -> dict[str, int]:
-    """Return the frames of each worker, of few workers; of many, how many work."""
-    if len(made) > _MAX_SHOWN_WORKERS:
-        return {"workers": len(made)}
-    return {f"by {name}": frames for name, frames in sorted(made.items())}
 
 
 def cut_items(gaps: Sequence[Gap], total: int, segment_frames: int, workers: int, pts: Sequence[int]) -> list[Item]:

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from ..atomic_write import atomic_write
 from ..errors import WorkflowError
+from ..paths import read_version
 from ..video import Gap, Segment, SegmentFolder
 
 _FORMAT_KEY, _FORMAT = "format", 1
@@ -56,6 +57,8 @@ class Order:
     device: str = "auto"
     backend: str = "auto"
     max_pixels: int | None = None
+    files: tuple[Mapping[str, Any], ...] = ()
+    """Of ``upscale`` on many files: an item each, as ``cli.batch`` describes them. There is no prompt then."""
     tile_memory: int | None = None
     """Bytes that tiles may take on a CPU, on which the tile depends; None: what each worker has."""
     timeout: float = 60.0
@@ -67,7 +70,7 @@ class Order:
 
 
 def read_order(path: Path) -> Order:
-    """Read an order. Raises ``WorkflowError`` for a file that is none, or one of another version of this program."""
+    """Read an order. Raises ``WorkflowError`` for a file that is none, is damaged, or is of another version."""
     try:
         content: object = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
@@ -81,15 +84,20 @@ def read_order(path: Path) -> Order:
             f"{path} is not an order of this version.", "Run the same version of Upscale8K on every machine.", path=path
         )
     try:
-        return _parse_order(values)
+        order = _parse_order(values)
     except (KeyError, TypeError, ValueError) as error:
         raise WorkflowError(f"{path} is damaged: {error}.", "Start the run that wrote it again.", path=path) from error
+    if order.version != read_version():
+        what = f"The order is of version {order.version} of Upscale8K, and this is {read_version()}."
+        raise WorkflowError(what, "Install the same version on every machine.", path=path)
+    return order
 
 
 def _parse_order(values: Mapping[str, Any]) -> Order:
     known: dict[str, Any] = {name: values[name] for name in (each.name for each in fields(Order)) if name in values}
     known |= {name: tuple(map(str, known[name])) for name in ("shipped_inputs", "models_dirs", "packs") if name in known}
     known |= {"items": tuple(map(_parse_item, known["items"])), "timeout": float(known["timeout"])}
+    known["files"] = tuple(map(dict, known.get("files", ())))
     if not isinstance(known["prompt"], dict) or not isinstance(known["settings"], dict):
         raise ValueError("prompt and settings must be objects")
     return Order(**known)

@@ -15,8 +15,7 @@ from ..errors import HardwareMissing, NodeError
 from ..hardware import count_usable_cores, query_nvidia
 from ..paths import PACK_ROOT, is_checkout
 from ..progress import OnMessage
-from ..video import SegmentFolder
-from .order import Order
+from ..video import WORK_NAME
 
 _MAX_RESTARTS = 2
 _END_SECONDS = 3.0
@@ -63,8 +62,8 @@ def _divide_cores(count: int) -> list[tuple[int, ...]]:
 class ProcessPool:
     """Processes that run ``work`` on an order."""
 
-    def __init__(self, order_path: Path, log_folder: Path, slots: Sequence[WorkerSlot], on_message: OnMessage) -> None:
-        self._order_path, self._log_folder, self._slots = order_path, log_folder, slots
+    def __init__(self, order_path: Path, slots: Sequence[WorkerSlot], on_message: OnMessage) -> None:
+        self._order_path, self._slots = order_path, slots
         self._on_message = on_message
         for slot in slots:
             self._start(slot)
@@ -119,7 +118,7 @@ class ProcessPool:
             )
 
     def _get_log_path(self, slot: WorkerSlot) -> Path:
-        return self._log_folder / f"{slot.name.replace(' ', '-')}.log"
+        return self._order_path.with_name(WORK_NAME) / f"{slot.name.replace(' ', '-')}.log"
 
     def _read_last_line(self, slot: WorkerSlot) -> str:
         lines = self._get_log_path(slot).read_text(encoding="utf-8", errors="replace").strip().splitlines()
@@ -127,11 +126,9 @@ class ProcessPool:
 
 
 @contextmanager
-def open_process_pool(
-    order: Order, segment_folder: SegmentFolder, slots: Sequence[WorkerSlot], on_message: OnMessage
-) -> Generator[ProcessPool]:
+def open_process_pool(slots: Sequence[WorkerSlot], order_path: Path, on_message: OnMessage) -> Generator[ProcessPool]:
     """Start the workers; end them after the block."""
-    pool = ProcessPool(segment_folder.get_order_path(), segment_folder.get_work_path(), slots, on_message)
+    pool = ProcessPool(order_path, slots, on_message)
     try:
         yield pool
     finally:

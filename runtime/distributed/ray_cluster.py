@@ -17,8 +17,6 @@ from typing import Any
 from ..errors import HardwareMissing, NodeError, WorkflowError
 from ..paths import PACK_ROOT
 from ..progress import OnMessage
-from ..video import SegmentFolder
-from .order import Order
 
 
 @dataclass
@@ -63,7 +61,7 @@ class RayPool:
 
 
 @contextmanager
-def open_ray_pool(order: Order, segment_folder: SegmentFolder, address: str, on_message: OnMessage) -> Generator[RayPool]:
+def open_ray_pool(address: str, order_path: Path, on_message: OnMessage) -> Generator[RayPool]:
     """Join the cluster at ``address`` (``local`` starts one here) and start a worker for each GPU or node; end them afterwards.
 
     Raises ``WorkflowError`` if no cluster answers, or it has neither GPUs nor cores.
@@ -73,7 +71,7 @@ def open_ray_pool(order: Order, segment_folder: SegmentFolder, address: str, on_
     if not was_connected:
         _connect(ray, address)
     try:
-        pool = RayPool(ray, segment_folder.get_order_path(), on_message)
+        pool = RayPool(ray, order_path, on_message)
         try:
             yield pool
         finally:

@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,7 +24,7 @@ _POLL_SECONDS = 0.3
 _PAUSE_SECONDS = 3.0
 """A worker leaves an item on which it failed to others for so long."""
 _TRY_NAME = re.compile(r"(\d{6,})\.([1-9])\.(parts|failed)")
-_BEAT_NAME = "beat.json"
+_BEAT_NAME, _RESULT_NAME = "beat.json", "result.json"
 
 
 @dataclass(frozen=True)
@@ -98,9 +98,20 @@ class WorkFolder:
 
     def write_beat(self, name: TryName, beat: Beat) -> None:
         """Raises ``OSError``: ``FileNotFoundError`` when all is done."""
-        temp = self.path / f"{name}.parts" / f"{_BEAT_NAME}.new"
-        temp.write_text(json.dumps(vars(beat)), encoding="utf-8")
-        temp.replace(temp.with_name(_BEAT_NAME))
+        self._write_json(name, _BEAT_NAME, vars(beat))
+
+    def finish_try(self, name: TryName, result: Mapping[str, Any]) -> None:
+        """Hand in the result of a try that is no video. Raises ``OSError``."""
+        self._write_json(name, _RESULT_NAME, result)
+
+    def read_result(self, name: TryName) -> dict[str, Any] | None:
+        """Return what ``finish_try`` wrote; None while the try goes on."""
+        return _read_json(self.path / f"{name}.parts" / _RESULT_NAME) or None
+
+    def _write_json(self, name: TryName, file: str, content: Mapping[str, Any]) -> None:
+        temp = self.path / f"{name}.parts" / f"{file}.new"
+        temp.write_text(json.dumps(content), encoding="utf-8")
+        temp.replace(temp.with_name(file))
 
     def read_beat(self, name: TryName) -> Beat | None:
         values = _read_json(self.path / f"{name}.parts" / _BEAT_NAME)

@@ -13,11 +13,11 @@ from typing import Any
 
 from ..errors import WorkflowError
 from ..host import LocalHost
-from ..paths import Folder, read_version
+from ..paths import Folder
 from ..progress import Progress, SilentProgress
 from ..upscale import fix_tile_memory, keep_backends_open
 from ..video import SOURCE_KEY, SegmentFolder, VideoWriteSettings, WriteJob, WriteReport, encode_gaps
-from .order import Order, find_segment_folder, read_order
+from .order import Order, find_segment_folder
 from .tries import Beat, Heartbeat, TryName, WorkFolder
 
 _MAX_FAILURES = 3
@@ -42,16 +42,9 @@ class WorkerHost(LocalHost):
             fix_tile_memory(self.order.tile_memory)
 
     @classmethod
-    def open(cls, path: Path, name: str, input_dir: Path | None, models_dirs: tuple[Path, ...]) -> WorkerHost:
-        """Read an order. Raises ``WorkflowError`` if it is none, or is of another version."""
-        order = read_order(path)
+    def open(cls, order: Order, path: Path, name: str, input_dir: Path | None, models_dirs: tuple[Path, ...]) -> WorkerHost:
+        """Raises ``WorkflowError`` for an order that was moved out of its folder."""
         find_segment_folder(path)
-        if order.version != read_version():
-            raise WorkflowError(
-                f"The order is of version {order.version} of Upscale8K, and this is {read_version()}.",
-                "Install the same version on every machine.",
-                path=path,
-            )
         return cls(
             input_dir=input_dir or Path(order.input_dir),
             output_dir=Path(order.output_dir),

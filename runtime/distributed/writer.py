@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
-from contextlib import AbstractContextManager
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import WorkflowError
 from ..hardware import memory_budget, query_memory
 from ..host import LocalHost
-from ..progress import OnMessage
-from ..video import SegmentFolder, write_video
-from .driver import SharedEncode, WorkerPool
+from ..video import write_video
+from .collector import OpenPool
+from .driver import SharedEncode
 from .order import Order
 from .processes import list_cpu_slots, list_gpu_slots, open_process_pool
 from .ray_cluster import import_ray, open_ray_pool
 from .worker import WorkerHost
-from .worker_choice import parse_workers
+from .worker_choice import WorkerChoice, parse_workers
 
 if TYPE_CHECKING:
     from ..host import Host
@@ -42,21 +41,21 @@ def open_writer(host: Host, workers: str, prompt: Mapping[str, Any] | None, node
     if prompt is None or node_id not in prompt:
         what = "This video cannot be shared out: its node was made while the workflow ran."
         raise WorkflowError(what, "Run it without workers.", node_id=node_id, input_name="workers")
+    open_pool, slot_count = choose_pool(choice)
+    template = _make_template(cast("LocalHost", host), prompt, node_id, max(slot_count, 1))
+    return partial(write_video, encode=SharedEncode(template, open_pool, slot_count or _CLUSTER_WORKERS))
+
+
+def choose_pool(choice: WorkerChoice) -> tuple[OpenPool, int]:
+    """Return what starts the workers, and how many are on this machine. Raises ``HardwareMissing`` without Ray or a GPU."""
     if choice.ray_address:
         import_ray()
+        return partial(open_ray_pool, choice.ray_address), 0
     slots = list_gpu_slots() if choice.is_gpus else list_cpu_slots(choice.processes)
-    template = _make_template(cast("LocalHost", host), prompt, node_id, max(len(slots), 1))
-
-    def open_pool(order: Order, folder: SegmentFolder, on_message: OnMessage) -> AbstractContextManager[WorkerPool]:
-        if choice.ray_address:
-            return open_ray_pool(order, folder, choice.ray_address, on_message)
-        return open_process_pool(order, folder, slots, on_message)
-
-    return partial(write_video, encode=SharedEncode(template, open_pool, len(slots) or _CLUSTER_WORKERS))
+    return partial(open_process_pool, slots), len(slots)
 
 
 def _make_template(host: LocalHost, prompt: Mapping[str, Any], node_id: str, processes: int) -> Order:
-    memory = query_memory()
     device = host.device()
     return Order(
         id="",
@@ -73,6 +72,17 @@ def _make_template(host: LocalHost, prompt: Mapping[str, Any], node_id: str, pro
         device="cuda" if device.startswith("cuda:") else device,  # a worker sees its own GPU only
         backend=host.backend(),
         max_pixels=host.max_pixels,
-        tile_memory=memory_budget(memory.available // processes, memory.total, on_gpu=False),
-        timeout=float(os.environ.get("UPSCALE8K_WORKER_TIMEOUT") or 60),
+        tile_memory=divide_tile_memory(processes),
+        timeout=read_timeout(),
     )
+
+
+def divide_tile_memory(processes: int) -> int:
+    """Return the bytes that tiles may take in each of so many processes of this machine on a CPU."""
+    memory = query_memory()
+    return memory_budget(memory.available // processes, memory.total, on_gpu=False)
+
+
+def read_timeout() -> float:
+    """Return the seconds without a sign of life after which a worker's item is given to another."""
+    return float(os.environ.get("UPSCALE8K_WORKER_TIMEOUT") or 60)

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from .write.encoders import ENCODERS, HARDWARE_FAMILIES, MUXER_NAMES, HardwareEncoder
     from .write.journal import (
         SOURCE_KEY,
+        WORK_NAME,
         Gap,
         JournalState,
         OutputSlot,

@@ -10,9 +10,7 @@ import pytest
 from upscale8k.runtime.distributed.ray_cluster import import_ray, open_ray_pool
 from upscale8k.runtime.distributed.worker_choice import WorkerChoice, parse_workers
 from upscale8k.runtime.errors import HardwareMissing, WorkflowError
-from upscale8k.runtime.video import SegmentFolder
 
-from .test_orders import ORDER
 from .test_same_bytes import Run, assert_same, runs, write_clip
 
 __all__ = ["runs"]  # a fixture
@@ -39,7 +37,7 @@ def test_without_ray_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.full
 @pytest.mark.filterwarnings("ignore")
 def test_an_address_without_a_cluster_is_a_sentence(tmp_path: Path) -> None:
-    pool = open_ray_pool(ORDER, SegmentFolder(tmp_path / "o.mp4"), "127.0.0.1:9", print)
+    pool = open_ray_pool("127.0.0.1:9", tmp_path / "order.json", print)
     with pytest.raises(WorkflowError, match=r"No Ray cluster answers at 127\.0\.0\.1:9"), pool:
         pass
 

@@ -10,9 +10,9 @@ from hashlib import sha256
 from pathlib import Path
 
 import pytest
-from upscale8k.runtime.distributed.collector import Collector
 from upscale8k.runtime.distributed.driver import cut_items
 from upscale8k.runtime.distributed.order import Item
+from upscale8k.runtime.distributed.segment_collector import SegmentCollector
 from upscale8k.runtime.distributed.tries import Beat, TryName, WorkFolder
 from upscale8k.runtime.errors import NodeError
 from upscale8k.runtime.media import FrameTimesUnknown
@@ -42,7 +42,7 @@ class Job:
         self.work.create()
         self.committed: list[int] = []
         self.messages: list[str] = []
-        self.collector = Collector(
+        self.collector = SegmentCollector(
             self.work,
             self.target,
             [Item(number, number * FRAMES, FRAMES, None) for number in range(count)],

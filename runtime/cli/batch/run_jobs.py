@@ -1,13 +1,17 @@
 """Run the jobs of ``upscale`` one after the other: weights are loaded once, a damaged file does not stop the others."""
 
+from __future__ import annotations
+
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing, nullcontext
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from ...checksum import compute_sha256
+from ...distributed import parse_workers
 from ...errors import (
     Cancelled,
     HardwareMissing,
@@ -18,9 +22,11 @@ from ...errors import (
     WorkflowError,
     WorkflowRejected,
 )
+from ...file_lock import OutputLocked
 from ...host import MAX_PIXELS
 from ...models import AUTO_MODEL, AUTO_MODELS, DENOISE_MODELS, ImageKind, choose_model, find_model, split_chain
-from ..display import BatchSummary, Display, estimate_remaining_seconds
+from ...progress import OnMessage
+from ..display import BatchSummary, Display, SilentDisplay, estimate_remaining_seconds
 from ..load_workflow import load_workflow
 from ..manage_models import pull_missing_model
 from ..program_name import insert_program_name
@@ -28,7 +34,11 @@ from ..run_options import RunOptions, find_shipped_workflow, open_node_catalog
 from ..run_workflow import run_workflow
 from .announce import announce_upscale
 from .job_records import JobRecord, compute_job_key
+from .shared_jobs import WorkerDisplay, format_job, format_run_options, parse_job, parse_run_options
 from .upscale_jobs import UpscaleJob, find_first_image, name_options
+
+if TYPE_CHECKING:
+    from ...distributed import Order, WorkerChoice
 
 
 @dataclass(frozen=True)
@@ -63,28 +73,71 @@ class _JobRunner:
         self.summary = BatchSummary(len(self.jobs))
 
     def run(self) -> int:
-        started, exit_code, computing = time.monotonic(), 0, 0.0
+        started = time.monotonic()
+        choice = parse_workers(self.options.run_options.workers)
         try:
-            for number, job in enumerate(self.jobs, 1):
-                done, job_started = self.summary.done, time.monotonic()
-                left = estimate_remaining_seconds(done, done + len(self.jobs) - number + 1, computing)
-                self.display.start_job(number, len(self.jobs), str(job.source), left)
-                try:
-                    for path in self._run_job(job):
-                        self.print_path(path)
-                except Upscale8KError as error:
-                    if len(self.jobs) == 1 or self._is_fatal(error):
-                        raise
-                    self.summary.failed[str(job.source)] = insert_program_name(error)
-                    self.display.show_error(insert_program_name(f"Error: {error}"))
-                    exit_code = max(exit_code, error.exit_code)
-                if self.summary.done > done:  # kept results take no time
-                    computing += time.monotonic() - job_started
+            return self._share(choice) if choice and len(self.jobs) > 1 else self._run_in_turn()
         finally:
             self.summary.seconds = time.monotonic() - started
             if len(self.jobs) > 1:
                 self.display.show_summary(self.summary)
+
+    def _run_in_turn(self) -> int:
+        exit_code, computing = 0, 0.0
+        for number, job in enumerate(self.jobs, 1):
+            done, job_started = self.summary.done, time.monotonic()
+            left = estimate_remaining_seconds(done, done + len(self.jobs) - number + 1, computing)
+            self.display.start_job(number, len(self.jobs), str(job.source), left)
+            try:
+                for path in self._run_job(job):
+                    self.print_path(path)
+            except Upscale8KError as error:
+                if len(self.jobs) == 1 or self._is_fatal(error):
+                    raise
+                self.summary.failed[str(job.source)] = insert_program_name(error)
+                self.display.show_error(insert_program_name(f"Error: {error}"))
+                exit_code = max(exit_code, error.exit_code)
+            if self.summary.done > done:  # kept results take no time
+                computing += time.monotonic() - job_started
         return exit_code
+
+    def _share(self, choice: WorkerChoice) -> int:
+        """Have each job made by a worker, in any order; the same files as one after the other."""
+        from ...distributed import share_files
+
+        exit_code = 0
+
+        def take_result(number: int, result: Mapping[str, Any]) -> None:
+            nonlocal exit_code
+            job = self.jobs[number]
+            if "error" not in result:
+                self.summary.kept += int(result["kept"])
+                self.summary.done += int(not result["kept"])
+                for name in result["files"]:
+                    self.print_path(job.result.parent / Path(name).relative_to(job.result.parent.absolute()))
+                return
+            if result["fatal"]:
+                raise _remake_error(result)
+            self.summary.failed[str(job.source)] = result["error"]
+            self.display.show_error(f"Error: {result['error']}")
+            exit_code = max(exit_code, result["exit_code"])
+
+        run_options = format_run_options(self.options.run_options)
+        settings = {**asdict(self.options), "run_options": run_options}
+        folder = self.jobs[0].result.parent
+        share_files([format_job(job) for job in self.jobs], settings, folder, choice, self.display.track_progress, take_result)
+        return exit_code
+
+    def make_result(self, job: UpscaleJob) -> dict[str, Any]:
+        """Run one job; return what ``share_files`` hands over. Raises ``OutputLocked`` while another run has its result."""
+        kept = self.summary.kept
+        try:
+            files = self._run_job(job)
+        except OutputLocked:
+            raise
+        except Upscale8KError as error:
+            return {"error": insert_program_name(error), "exit_code": error.exit_code, "fatal": self._is_fatal(error)}
+        return {"files": [str(path) for path in files], "kept": self.summary.kept > kept}
 
     def _run_job(self, job: UpscaleJob) -> list[Path]:
         """Run one job, or keep its result; return the results."""
@@ -168,16 +221,46 @@ class _JobRunner:
         except OSError as error:
             raise MediaError(f"{job.source} cannot be read: {error.strerror}.", "Check the file.", path=job.source) from error
 
+    @property
+    def _is_uniform(self) -> bool:
+        return len({job.options for job in self.jobs}) == 1
+
     def _is_fatal(self, error: Upscale8KError) -> bool:
         """Return whether the next job would fail too: cancelled, no model, no device, a full disk, a wrong option."""
-        is_uniform = len({job.options for job in self.jobs}) == 1
         if isinstance(error, Cancelled):
             return True
         if isinstance(error, (ModelError, HardwareMissing)):
-            return is_uniform
+            return self._is_uniform
         if isinstance(error, WorkflowError):  # errors of a node are about this image, all others about every image
-            return not error.node and is_uniform
+            return not error.node and self._is_uniform
         return isinstance(error, OutputError) and isinstance(error.__cause__, OSError)
+
+
+def _remake_error(result: Mapping[str, Any]) -> Upscale8KError:
+    """Return the error of a worker that would stop all jobs."""
+    error = Upscale8KError(result["error"])
+    error.exit_code = result["exit_code"]
+    return error
+
+
+def make_files(order: Order, order_path: Path, worker: str) -> None:
+    """Make files of an order until none is left: a worker's side of ``run_jobs``."""
+    from ...distributed import work_on_files
+    from ...upscale import fix_tile_memory, keep_backends_open
+
+    if order.tile_memory is not None:
+        fix_tile_memory(order.tile_memory)
+    values: dict[str, Any] = {**order.settings}
+    options = BatchOptions(parse_run_options(values.pop("run_options")), **values)
+    jobs = [parse_job(values) for values in order.files]
+    runner = _JobRunner(jobs, options, SilentDisplay(), lambda _: None)
+
+    def make(number: int, on_message: OnMessage) -> dict[str, Any]:
+        runner.display = WorkerDisplay(jobs[number], on_message)
+        return runner.make_result(jobs[number])
+
+    with keep_backends_open():
+        work_on_files(order, order_path, worker, make)
 
 
 @cache

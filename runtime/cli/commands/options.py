@@ -75,7 +75,9 @@ MaxPixels = Annotated[
 ]
 Workers = Annotated[
     str,
-    typer.Option("--workers", help=f"Who makes videos: {WORKERS_HELP} (default: this process). The result is the same file."),
+    typer.Option(
+        "--workers", help=f"Who makes a video, or many files: {WORKERS_HELP} (default: this process). The files are the same."
+    ),
 ]
 Traceback = Annotated[bool, typer.Option("--traceback", help="Print the Python traceback of an error.")]
 

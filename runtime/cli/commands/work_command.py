@@ -1,4 +1,4 @@
-"""``work``: one worker of a video that is shared out, however it was started."""
+"""``work``: one worker of a run that is shared out, however it was started."""
 
 from __future__ import annotations
 
@@ -23,12 +23,13 @@ def work(
     cores: Annotated[str, typer.Option("--cores", hidden=True)] = "",
     traceback: options.Traceback = False,
 ) -> None:
-    """Make segments of a video that another run shares out, until none is left.
+    """Make segments of a video, or files of a folder, that another run shares out, until none is left.
 
-    Start it on any machine that sees the folder of the unfinished video. It runs the workflow of the order with its packs.
+    Start it on any machine that sees the folder of the order. It runs the workflow of the order with its packs.
     """
-    from ...distributed import WorkerHost, follow_parent, limit_cores
+    from ...distributed import WorkerHost, follow_parent, limit_cores, read_order
     from ...graph import execute_plan, make_plan
+    from ..batch.run_jobs import make_files
     from ..display import open_display
     from ..run_options import open_node_catalog
 
@@ -36,8 +37,12 @@ def work(
         limit_cores(cores)
     if attached:
         follow_parent()
-    display = open_display("none")
-    host = WorkerHost.open(order, attached or name or platform.node() or "worker", input_dir, tuple(models_dir or ()))
+    display, worker = open_display("none"), attached or name or platform.node() or "worker"
+    job = read_order(order)
+    if job.files:
+        make_files(job, order, worker)
+        return
+    host = WorkerHost.open(job, order, worker, input_dir, tuple(models_dir or ()))
     packs = [Path(folder) for folder in host.order.packs]
     with closing(host), open_node_catalog(host, packs, display.show_message) as catalog:
         plan = make_plan(dict(host.order.prompt), catalog.classes, [host.order.node_id])

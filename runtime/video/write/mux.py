@@ -102,7 +102,8 @@ def _build_muxer_options(job: MuxJob) -> dict[str, str]:
         unit = int(times["movie_timescale"])
         times["movie_timescale"] = str(unit * -(-_MIN_TIMESCALE // unit))
         return {**_INTERLEAVE_OPTIONS, **times, "movflags": "+faststart+use_metadata_tags"}
-    return dict(_INTERLEAVE_OPTIONS)
+    # Matroska has random numbers for segment and tracks otherwise, and equal videos would be different files.
+    return {**_INTERLEAVE_OPTIONS, "fflags": "bitexact"}
 
 
 def _mux_streams(
