@@ -201,16 +201,18 @@ def _resize_option(key: str, **inputs: Any) -> dict[str, Any]:
     return {"key": key, "inputs": {"required": inputs}}
 
 
-class ResizeImageMaskNode(Node, title="Resize Image/Mask"):
+class ResizeImageMaskNode(Node, title="Resize Image/Mask/Video"):
     CATEGORY = "image/transform"
-    DESCRIPTION = "Resizes an image or a mask; resize_type is one of nine ways to give the size."
+    DESCRIPTION = "Resizes an image, a mask or a video; resize_type is one of nine ways to give the size."
     SEARCH_ALIASES: ClassVar = [
         "resize",
         "resize image",
         "resize mask",
+        "resize video",
         "scale",
         "scale image",
         "scale mask",
+        "scale video",
         "image resize",
         "change size",
         "dimensions",
@@ -237,10 +239,10 @@ class ResizeImageMaskNode(Node, title="Resize Image/Mask"):
             _resize_option(
                 "scale total pixels", megapixels=("FLOAT", {"default": 1.0, "min": 0.01, "max": 16.0, "step": 0.01})
             ),
-            _resize_option("match size", match=("IMAGE,MASK", {}), crop=crop),
+            _resize_option("match size", match=("IMAGE,MASK,VIDEO", {}), crop=crop),
             _resize_option("scale to multiple", multiple=int_spec(8, 1, MAX_RESOLUTION, step=1)),
         ]
-        either = {"template": {"template_id": "input_type", "allowed_types": "IMAGE,MASK"}}
+        either = {"template": {"template_id": "input_type", "allowed_types": "IMAGE,MASK,VIDEO"}}
         return {
             "required": {
                 "input": ("COMFY_MATCHTYPE_V3", either),

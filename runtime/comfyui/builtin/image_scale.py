@@ -7,7 +7,7 @@ Written from their behavior and not improved: TiledUpscale gives better results.
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, NamedTuple, cast
+from typing import Any, Literal, NamedTuple
 
 import torch
 from torch import Tensor
@@ -158,13 +158,20 @@ def scale_to_longer_side(images: Tensor, side: int, method: ResizeMethod) -> Ten
     return _resize_image_or_mask(images, _fit_longer_side(_get_size(images), side), method)
 
 
-def resize_by_mode(images: Tensor, mode: str, values: Mapping[str, Any], method: ResizeMethod) -> Tensor:
-    """ResizeImageMaskNode for an image or a mask. ``values`` are the inputs of ``mode`` by name."""
-    if mode == "scale to multiple":
-        return _scale_to_cover_multiple(images, int(values["multiple"]), method)
-    size = _RESIZE_MODES[mode](_get_size(images), values)
+def resize_by_mode(source: Any, mode: str, values: Mapping[str, Any], method: ResizeMethod) -> Any:
+    """ResizeImageMaskNode for an image, a mask or a video (frame by frame, when it is read). ``values`` are the inputs of
+    ``mode`` by name.
+    """
+    plan = _plan_resize(_get_size(source), mode, values)
+    if plan is None:
+        return source
+    size, (x, y, width, height) = plan.size, plan.cut or (0, 0, *plan.size)
     crop = values.get("crop") == "center"
-    return images if size is None else _resize_image_or_mask(images, size, method, crop=crop)
+    if isinstance(source, Tensor):
+        return _resize_image_or_mask(source, size, method, crop=crop)[:, y : y + height, x : x + width]
+    if not (size.width and size.height):
+        raise WorkflowError(f"A video cannot be resized to {size.width}x{size.height} pixels.", "Choose a larger size.")
+    return source.as_resized(*size, method, "center" if crop else "disabled", plan.cut)
 
 
 def batch_all_images(batches: Sequence[Tensor]) -> Tensor:
@@ -186,8 +193,11 @@ def batch_all_images(batches: Sequence[Tensor]) -> Tensor:
     )
 
 
-def _get_size(images: Tensor) -> OptionalSize:
-    return OptionalSize(images.shape[2], images.shape[1])
+def _get_size(source: Any) -> OptionalSize:
+    """Return the size of an image or a mask, or of a video as shown, upright."""
+    if isinstance(source, Tensor):
+        return OptionalSize(source.shape[2], source.shape[1])
+    return OptionalSize(*getattr(source, "get_display_dimensions", source.get_dimensions)())
 
 
 def _resize_image_or_mask(images: Tensor, size: OptionalSize, method: ResizeMethod, *, crop: bool = False) -> Tensor:
@@ -233,21 +243,32 @@ _RESIZE_MODES: Mapping[str, Callable[[OptionalSize, Mapping[str, Any]], Optional
     "scale width": lambda size, values: _fit_dimensions(size, values["width"], 0),
     "scale height": lambda size, values: _fit_dimensions(size, 0, values["height"]),
     "scale total pixels": lambda size, values: _fit_megapixels(size, values["megapixels"]),
-    "match size": lambda _, values: _get_size(cast(Tensor, values["match"])),
+    "match size": lambda _, values: _get_size(values["match"]),
 }
 
 
-def _scale_to_cover_multiple(images: Tensor, multiple: int, method: ResizeMethod) -> Tensor:
+class _ResizePlan(NamedTuple):
+    size: OptionalSize
+    cut: tuple[int, int, int, int] | None = None
+    """x, y, width and height of what is kept of it"""
+
+
+def _plan_resize(size: OptionalSize, mode: str, values: Mapping[str, Any]) -> _ResizePlan | None:
+    """Return what ``mode`` does to an image of ``size``; None for nothing."""
+    if mode == "scale to multiple":
+        return _cover_multiple(size, int(values["multiple"]))
+    new_size = _RESIZE_MODES[mode](size, values)
+    return None if new_size is None else _ResizePlan(new_size)
+
+
+def _cover_multiple(size: OptionalSize, multiple: int) -> _ResizePlan | None:
     """Resize, with the aspect ratio kept, to cover the largest multiples that fit, and crop the center."""
-    size = _get_size(images)
-    cropped_size = OptionalSize(size.width // multiple * multiple, size.height // multiple * multiple)
-    if cropped_size == size or not (cropped_size.width and cropped_size.height):
-        return images
-    across, down = cropped_size.width / size.width, cropped_size.height / size.height
+    kept = OptionalSize(size.width // multiple * multiple, size.height // multiple * multiple)
+    if kept == size or not (kept.width and kept.height):
+        return None
+    across, down = kept.width / size.width, kept.height / size.height
     if across >= down:
-        covering_size = OptionalSize(cropped_size.width, max(cropped_size.height, math.ceil(size.height * across)))
+        covering = OptionalSize(kept.width, max(kept.height, math.ceil(size.height * across)))
     else:
-        covering_size = OptionalSize(max(cropped_size.width, math.ceil(size.width * down)), cropped_size.height)
-    resized = _resize_image_or_mask(images, covering_size, method)
-    left, top = (covering_size.width - cropped_size.width) // 2, (covering_size.height - cropped_size.height) // 2
-    return resized[:, top : top + cropped_size.height, left : left + cropped_size.width]
+        covering = OptionalSize(max(kept.width, math.ceil(size.width * down)), kept.height)
+    return _ResizePlan(covering, ((covering.width - kept.width) // 2, (covering.height - kept.height) // 2, *kept))

@@ -617,6 +617,30 @@ def test_a_video_resized_is_resized_like_its_images(clips: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("choice", "size"),
+    [
+        ({"resize_type": "scale by multiplier", "resize_type.multiplier": 0.5}, (32, 24)),
+        ({"resize_type": "scale to multiple", "resize_type.multiple": 20}, (60, 40)),
+        ({"resize_type": "scale dimensions", "resize_type.width": 20, "resize_type.height": 20, "resize_type.crop": "center"}, (20, 20)),
+        ({"resize_type": "match size", "resize_type.match": torch.zeros(1, 10, 30), "resize_type.crop": "disabled"}, (30, 10)),
+        ({"resize_type": "scale to multiple", "resize_type.multiple": 1}, (64, 48)),
+    ],
+)
+@pytest.mark.parametrize("from_file", [True, False])
+def test_the_resize_node_takes_a_video_as_its_images(
+    clips: Path, host: LocalHost, choice: dict[str, Any], size: tuple[int, int], from_file: bool
+) -> None:
+    file = VideoFromFile(clips / "sound.mp4")
+    images = file.get_components().images
+    node = get_node_classes(host)["ResizeImageMaskNode"]
+    method = {"scale_method": "area"}
+    (resized,) = node().resize(file if from_file else VideoFromComponents(file.get_components()), **method, **choice)
+    (expected,) = node().resize(images, **method, **choice)
+    assert resized.get_display_dimensions() == size
+    assert torch.equal(resized.get_components().images, expected)
+
+
+@pytest.mark.parametrize(
     ("values", "sent"),
     [
         (["p", "auto", "h264", "re-encode", 18], {"format": "auto", "format.codec": "h264", "format.codec.encoding.crf": 18}),
