@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import compare, hardware, image, metrics, models, video
 from .builtin import image as builtin_image
-from .builtin import image_extras, loop_nodes, masks, values, workflow_tools
+from .builtin import image_extras, loop_nodes, masks, networks, values, workflow_tools
 from .builtin import video as builtin_video
 from .declare import list_nodes
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 OWN_NODES = list_nodes(models, image, video, hardware, metrics, compare)
 """Node id to class. Ids are forever: saved workflows hold them."""
 
-BUILTIN_NODES = list_nodes(builtin_image, values, image_extras, builtin_video, workflow_tools, masks, loop_nodes)
+BUILTIN_NODES = list_nodes(builtin_image, values, image_extras, builtin_video, workflow_tools, masks, loop_nodes, networks)
 """ComfyUI's built-in nodes that shared workflows use, for the headless runner only."""
 
 DISPLAY_NAMES = {node_id: cls.title for node_id, cls in {**BUILTIN_NODES, **OWN_NODES}.items()}

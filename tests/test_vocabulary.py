@@ -60,6 +60,7 @@ ALLOWED = (
     r"\| pictures \{",  # in the identity of an interrupted video of images in memory
     r"[Hh]ome (directory|folder)|HOME|Path\.home|home\(\)|~/",
     r"homepage|Homepage",
+    r"\bFILM\b|film_net|FilmNet",  # a network for frame interpolation
     r"film[- ]grain|film_grain|grain of film",
 )
 """What stays: names on disk, words of a standard."""

@@ -27,6 +27,11 @@ def combo_spec(options: list[str], **extra: Any) -> tuple[str, dict[str, Any]]:
     return ("COMBO", {**extra, "multiselect": False, "options": options})
 
 
+def dynamic_option(key: str, **inputs: Any) -> dict[str, Any]:
+    """Declare what one choice of a dynamic combo shows."""
+    return {"key": key, "inputs": {"required": inputs}}
+
+
 def _side_spec(default: int = 512) -> tuple[str, dict[str, Any]]:
     return int_spec(default, 0, MAX_RESOLUTION, step=1)
 
@@ -197,10 +202,6 @@ class ImageCompare(Node, title="Compare Images"):
         )
 
 
-def _resize_option(key: str, **inputs: Any) -> dict[str, Any]:
-    return {"key": key, "inputs": {"required": inputs}}
-
-
 class ResizeImageMaskNode(Node, title="Resize Image/Mask/Video"):
     CATEGORY = "image/transform"
     DESCRIPTION = "Resizes an image, a mask or a video; resize_type is one of nine ways to give the size."
@@ -228,19 +229,19 @@ class ResizeImageMaskNode(Node, title="Resize Image/Mask/Video"):
     def INPUT_TYPES(cls) -> dict[str, Any]:
         crop = combo_spec(["disabled", "center"], default="center")
         choices = [
-            _resize_option("scale dimensions", width=_side_spec(), height=_side_spec(), crop=crop),
-            _resize_option(
+            dynamic_option("scale dimensions", width=_side_spec(), height=_side_spec(), crop=crop),
+            dynamic_option(
                 "scale by multiplier", multiplier=("FLOAT", {"default": 1.0, "min": 0.01, "max": 8.0, "step": 0.01})
             ),
-            _resize_option("scale longer dimension", longer_size=_side_spec()),
-            _resize_option("scale shorter dimension", shorter_size=_side_spec()),
-            _resize_option("scale width", width=_side_spec()),
-            _resize_option("scale height", height=_side_spec()),
-            _resize_option(
+            dynamic_option("scale longer dimension", longer_size=_side_spec()),
+            dynamic_option("scale shorter dimension", shorter_size=_side_spec()),
+            dynamic_option("scale width", width=_side_spec()),
+            dynamic_option("scale height", height=_side_spec()),
+            dynamic_option(
                 "scale total pixels", megapixels=("FLOAT", {"default": 1.0, "min": 0.01, "max": 16.0, "step": 0.01})
             ),
-            _resize_option("match size", match=("IMAGE,MASK,VIDEO", {}), crop=crop),
-            _resize_option("scale to multiple", multiple=int_spec(8, 1, MAX_RESOLUTION, step=1)),
+            dynamic_option("match size", match=("IMAGE,MASK,VIDEO", {}), crop=crop),
+            dynamic_option("scale to multiple", multiple=int_spec(8, 1, MAX_RESOLUTION, step=1)),
         ]
         either = {"template": {"template_id": "input_type", "allowed_types": "IMAGE,MASK,VIDEO"}}
         return {

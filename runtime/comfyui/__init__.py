@@ -47,6 +47,8 @@ if TYPE_CHECKING:
         match_color,
         merge_audio,
     )
+    from .builtin.networks.depth_anything import estimate_depth, load_depth_model, render_depth
+    from .builtin.networks.frame_interpolation import interpolate_frames, load_frame_interpolator
     from .builtin.preview_any import format_value
     from .builtin.video import VideoComponents, VideoFromComponents, VideoFromFile, encode_to_memory, join_videos
     from .builtin.video_encode import save_numbered

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from .chain import ChainNetwork, chain_models, list_stages, repeat_enlargers
     from .extra_model_paths import read_model_folders
     from .listing import ModelRow, list_models
-    from .load import Descriptor, hash_weights, interpolate_models, load_model
+    from .load import Descriptor, hash_weights, interpolate_models, load_model, read_weights
     from .locate import (
         FoundModel,
         find_dependency_weights,

@@ -153,6 +153,15 @@ def read_state_dict(path: Path, provenance: Provenance) -> StateDict:
     if path.suffix.casefold() == ".bin" and param.is_file():
         both = hashlib.sha256(f"{provenance.sha256} {compute_sha256(param)}".encode()).hexdigest()
         return load_or_convert(path, both, lambda: read_ncnn(param, path), licence=provenance.licence)
+    return _read_file(path)
+
+
+def read_weights(path: Path) -> StateDict:
+    """Read the tensors of a .safetensors file or a torch pickle of any network. Raises ``ModelDamaged``, ``UnsupportedModel``."""
+    return _unwrap_tensors(_read_file(path), path)
+
+
+def _read_file(path: Path) -> StateDict:
     with path.open("rb") as file:
         start = file.read(1024)
     _reject_non_model(start, path)

@@ -3,7 +3,7 @@
 DIR holds workflow files, for instance the folders ``templates`` and ``blueprints`` of the packages
 comfyui-workflow-templates-json and comfyui-subgraph-blueprints, unpacked. A blueprint has no ends: it gets an image or a video
 to read, and its results are shown. Files whose nodes are all here are run with small media, unless ``--check`` is given; their
-models are realesr-animevideov3. Prints one line per such file, and which missing class alone stops most other files.
+models are realesr-animevideov3 and small networks with random weights. Prints one line per such file, and which missing class alone stops most other files.
 
 ``--comfyui TREE`` runs the same prompts on a server of that ComfyUI and compares every image and frame that both write. Each
 line then ends with how many were compared and the largest difference of a file in levels of 255, mean and maximum: 0 but for
@@ -31,7 +31,6 @@ load_pack()
 import av  # noqa: E402
 import numpy as np  # noqa: E402
 from PIL import Image  # noqa: E402
-from safetensors.torch import save_file  # noqa: E402
 from upscale8k.nodes import DISPLAY_NAMES, get_node_classes  # noqa: E402
 from upscale8k.runtime.errors import Upscale8KError  # noqa: E402
 from upscale8k.runtime.graph.check import check_prompt  # noqa: E402
@@ -41,17 +40,15 @@ from upscale8k.runtime.graph.execute.events import NodeFailed, NodeFinished  # n
 from upscale8k.runtime.graph.execute.executor import execute_plan  # noqa: E402
 from upscale8k.runtime.graph.execute.plan import make_plan  # noqa: E402
 from upscale8k.runtime.host import LocalHost  # noqa: E402
-from upscale8k.runtime.models.load import load_model  # noqa: E402
-from upscale8k.runtime.models.locate import find_model  # noqa: E402
 from upscale8k.runtime.paths import PACK_ROOT  # noqa: E402
 
 sys.path.insert(0, str(Path(__file__).parent))
+from official_models import FILE, MODELS, write_models  # noqa: E402
 from peer.server import ComfyUI, PromptRejected  # noqa: E402
 from peer.server import NodeFailed as ServerFailed  # noqa: E402
 
 Outputs = list[dict[str, Any]]
 """files as ``ui`` names them: filename, subfolder, type"""
-MODEL = "weights.safetensors"
 SOURCES = {"IMAGE": ("LoadImage", 0), "MASK": ("LoadImage", 1), "VIDEO": ("LoadVideo", 0)}
 SINKS = {"IMAGE": ("PreviewImage", "images"), "VIDEO": ("SaveVideo", "video")}
 MEDIA = {"LoadImage": ("image", "sample.png"), "LoadVideo": ("file", "sample.mp4")}
@@ -110,8 +107,8 @@ def use_own_files(prompt: dict[str, Any]) -> None:
         if node["class_type"] in MEDIA:
             name, file = MEDIA[node["class_type"]]
             node["inputs"][name] = file
-        if node["class_type"] == "UpscaleModelLoader" and isinstance(node["inputs"].get("model_name"), str):
-            node["inputs"]["model_name"] = MODEL
+        if node["class_type"] in MODELS and isinstance(node["inputs"].get(MODELS[node["class_type"]][0]), str):
+            node["inputs"][MODELS[node["class_type"]][0]] = FILE
 
 
 def run_file(
@@ -173,11 +170,11 @@ def read_frames(path: Path) -> np.ndarray:
 
 def prepare_folder(folder: Path) -> LocalHost:
     """Return a host whose input folder and models folder hold small media and weights."""
-    for name in ("input", "models"):
-        (folder / name).mkdir(parents=True, exist_ok=True)
+    (folder / "input").mkdir(parents=True, exist_ok=True)
     write_media(folder / "input")
-    save_file(load_model(find_model("realesr-animevideov3", [])).model.state_dict(), folder / "models" / MODEL)
-    return LocalHost(input_dir=folder / "input", output_dir=folder / "output", models_dirs=(folder / "models",))
+    write_models(folder / "models")
+    upscalers = folder / "models" / "upscale_models"
+    return LocalHost(input_dir=folder / "input", output_dir=folder / "output", models_dirs=(upscalers,))
 
 
 def list_files(folders: list[Path]) -> Iterator[tuple[Path, dict[str, Any]]]:
@@ -209,7 +206,7 @@ def main() -> int:
 def copy_inputs(host: LocalHost, server: ComfyUI) -> None:
     """Give the server the media and weights of a host."""
     shutil.copytree(host.folder("input"), server.input, dirs_exist_ok=True)
-    shutil.copytree(host.model_folders()[0], server.models / "upscale_models", dirs_exist_ok=True)
+    shutil.copytree(host.model_folders()[0].parent, server.models, dirs_exist_ok=True)
 
 
 def list_workflows(folders: list[Path], host: LocalHost, *, only_check: bool = False, server: ComfyUI | None = None) -> int:

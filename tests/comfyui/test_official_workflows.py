@@ -18,7 +18,7 @@ def test_the_blueprints_without_a_diffusion_model_are_checked_without_a_problem(
     assert done.returncode == 0, done.stderr[-2000:]
     lines = done.stdout.splitlines()
     assert [line for line in lines if line.startswith("stops")] == []
-    assert len([line for line in lines if line.startswith("runs")]) == 22
+    assert len([line for line in lines if line.startswith("runs")]) == 25
 
 
 @pytest.mark.full
@@ -31,5 +31,5 @@ def test_the_blueprints_give_the_images_and_frames_of_a_server() -> None:
     assert done.returncode == 0, done.stderr[-2000:]
     line = r"^runs  (.+): [1-9]\d* images and frames, mean .+, largest (\d+)$"
     compared = dict(re.findall(line, done.stdout, re.MULTILINE))
-    assert len(compared) >= 17
+    assert len(compared) >= 20
     assert {name: int(largest) for name, largest in compared.items() if int(largest) > 1 and name != "Film Grain.json"} == {}

@@ -271,4 +271,5 @@ def _cover_multiple(size: OptionalSize, multiple: int) -> _ResizePlan | None:
         covering = OptionalSize(kept.width, max(kept.height, math.ceil(size.height * across)))
     else:
         covering = OptionalSize(max(kept.width, math.ceil(size.width * down)), kept.height)
-    return _ResizePlan(covering, ((covering.width - kept.width) // 2, (covering.height - kept.height) // 2, *kept))
+    left, top = (covering.width - kept.width) // 2, (covering.height - kept.height) // 2
+    return _ResizePlan(covering, (left, top, kept.width, kept.height))

@@ -621,7 +621,15 @@ def test_a_video_resized_is_resized_like_its_images(clips: Path) -> None:
     [
         ({"resize_type": "scale by multiplier", "resize_type.multiplier": 0.5}, (32, 24)),
         ({"resize_type": "scale to multiple", "resize_type.multiple": 20}, (60, 40)),
-        ({"resize_type": "scale dimensions", "resize_type.width": 20, "resize_type.height": 20, "resize_type.crop": "center"}, (20, 20)),
+        (
+            {
+                "resize_type": "scale dimensions",
+                "resize_type.width": 20,
+                "resize_type.height": 20,
+                "resize_type.crop": "center",
+            },
+            (20, 20),
+        ),
         ({"resize_type": "match size", "resize_type.match": torch.zeros(1, 10, 30), "resize_type.crop": "disabled"}, (30, 10)),
         ({"resize_type": "scale to multiple", "resize_type.multiple": 1}, (64, 48)),
     ],
