@@ -22,7 +22,10 @@ class _Loader(Node):
     def list_files(cls) -> list[str]:
         """Return the files of the folder, by their path in it."""
         found = {
-            str(file.relative_to(folder)) for folder in cls._list_folders() for file in folder.rglob("*") if file.is_file()
+            file.relative_to(folder).as_posix()
+            for folder in cls._list_folders()
+            for file in folder.rglob("*")
+            if file.is_file()
         }
         return sorted(found)
 

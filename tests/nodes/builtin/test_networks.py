@@ -79,6 +79,8 @@ for method in ("upper_bound_resize", "lower_bound_resize"):
         (results[f"{method} sky_mask {colored}"],) = DA3Render.execute(geometry, {"output": "sky_mask", "colored": colored}).args
 np.savez(folder / "results.npz", **{name: value.numpy() for name, value in results.items()})
 """
+
+
 def make_images() -> np.ndarray:
     """Return (3, 70, 90, 3): a smooth pattern that moves."""
     coarse = torch.rand(1, 3, 12, 14, generator=torch.Generator().manual_seed(3))
