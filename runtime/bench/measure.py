@@ -1,5 +1,7 @@
 """Measure time and peak memory of a block of code, describe the machine, and make the test images."""
 
+from __future__ import annotations
+
 import ctypes
 import datetime
 import gc
@@ -10,7 +12,7 @@ from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from math import inf, log10
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import psutil
@@ -19,6 +21,9 @@ from numpy.typing import NDArray
 
 from ..hardware import Gpu, Machine, PeakSampler, detect_machine
 from ..media import Floats, Size
+
+if TYPE_CHECKING:
+    import av
 
 _INTERVAL_SECONDS = 0.005
 """Seconds between two memory samples; a layer that matters takes longer."""
@@ -122,3 +127,16 @@ def compute_psnr(first: NDArray[Any], second: NDArray[Any], peak: float = 1.0, *
     """Return the PSNR of two arrays in dB, relative to ``peak``; ``if_equal`` if they are equal."""
     mean_square = float(np.mean(np.square(np.subtract(first, second, dtype=np.float32)), dtype=np.float64))
     return 10 * log10(peak**2 / mean_square) if mean_square > 0 else if_equal
+
+
+def make_noise_frame(pixel_format: str, size: Size, seed: int) -> av.VideoFrame:
+    """Return a frame of planes with all codes of its bit depth."""
+    import av
+
+    frame = av.VideoFrame(size.width, size.height, pixel_format)
+    bits = frame.format.components[0].bits
+    rng = np.random.default_rng(seed)
+    for plane in frame.planes:
+        codes = np.frombuffer(memoryview(plane), np.uint8 if bits == 8 else np.uint16)
+        codes[:] = rng.integers(0, 2**bits, codes.shape)
+    return frame

@@ -22,12 +22,14 @@ if TYPE_CHECKING:
     from .tile_spans import PREFERRED_MULTIPLE, Span, split_into_spans
     from .video_stream import (
         ColorInfo,
+        DecodedLayout,
         DeviceFrame,
         DeviceImage,
         Frame,
         FrameNumber,
         FrameTimesUnknown,
         MasteringDisplay,
+        PlanarFrame,
         PlaneLayout,
         Samples,
         VideoInfo,

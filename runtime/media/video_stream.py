@@ -17,7 +17,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from .geometry import Size
+from .geometry import Region, Size
 
 Samples = NDArray[np.uint8] | NDArray[np.uint16]
 
@@ -119,6 +119,20 @@ class PlaneLayout:
         return (self.size.pixel_count + 2 * self.chroma_size.pixel_count) * (1 if self.bit_depth == 8 else 2)
 
 
+@dataclass(frozen=True)
+class DecodedLayout:
+    """How R'G'B' in full range is made of three decoded planes, of which the last two may be smaller."""
+
+    size: Size
+    """Of the first plane."""
+    bit_depth: int
+    row_kernels: tuple[tuple[float, ...], ...]
+    """For each luma row of a chroma row, the weights of the chroma rows -2..2 around it; one kernel where there are as many."""
+    column_kernels: tuple[tuple[float, ...], ...]
+    matrix: tuple[tuple[float, ...], ...]
+    """3x4: from samples in the upper bits of 16, and 1, to codes before rounding."""
+
+
 @dataclass(frozen=True, eq=False)
 class Frame:
     """The pixels of one frame and its time.
@@ -143,6 +157,61 @@ class Frame:
     def size(self) -> Size:
         height, width = self.pixels.shape[:2]
         return Size(width, height)
+
+    def find_samples(self, region: Region | None = None) -> tuple[Samples, ...]:
+        """Return views of all that the pixels of ``region``, or of the frame, are made of."""
+        return (self.pixels[region.rows, region.columns] if region else self.pixels,)
+
+    def is_same(self, other: Frame, region: Region | None = None) -> bool:
+        """Whether both frames have the same samples in ``region``, and so the same pixels."""
+        return all(map(np.array_equal, self.find_samples(region), other.find_samples(region)))
+
+    def keep(self, pixels_of: Frame | None = None) -> Frame:
+        """Return this frame with pixels of its own, or with those of ``pixels_of``, which equal them."""
+        pixels = pixels_of.pixels if pixels_of else self.pixels.copy()
+        return Frame(pixels, self.pts, self.duration, self.time_base, self.is_repeat)
+
+
+class PlanarFrame(Frame):
+    """A decoded frame whose ``pixels`` are made of its ``planes`` when they are first read. The planes are its own."""
+
+    layout: DecodedLayout
+    planes: tuple[Samples, ...]
+    _convert: Callable[[], Samples]
+
+    def __init__(
+        self,
+        layout: DecodedLayout,
+        planes: tuple[Samples, ...],
+        convert: Callable[[], Samples],
+        pts: int,
+        duration: int,
+        time_base: Fraction,
+    ) -> None:
+        # A frame is frozen, and ``pixels`` must stay unset.
+        vars(self).update(layout=layout, planes=planes, _convert=convert, pts=pts, duration=duration, time_base=time_base)
+
+    @cached_property
+    def pixels(self) -> Samples:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self._convert()
+
+    @property
+    def size(self) -> Size:
+        return self.layout.size
+
+    def find_samples(self, region: Region | None = None) -> tuple[Samples, ...]:
+        if region is None:
+            return self.planes
+        down, across = len(self.layout.row_kernels), len(self.layout.column_kernels)
+        rows = slice(max(region.y // down - 2, 0), (region.bottom - 1) // down + 3)
+        columns = slice(max(region.x // across - 2, 0), (region.right - 1) // across + 3)
+        return (self.planes[0][region.rows, region.columns], *(plane[rows, columns] for plane in self.planes[1:]))
+
+    def is_same(self, other: Frame, region: Region | None = None) -> bool:
+        return isinstance(other, PlanarFrame) and self.layout == other.layout and super().is_same(other, region)
+
+    def keep(self, pixels_of: Frame | None = None) -> Frame:
+        return self
 
 
 class DeviceImage(Protocol):
@@ -204,6 +273,8 @@ class VideoStream:
     open: Callable[[], Iterator[Frame]]
     open_at: Callable[[int], Iterator[Frame]] | None = None
     """Opens at a frame number: earlier frames are decoded at most. None: frames before it are made and dropped."""
+    open_planes_at: Callable[[int], Iterator[Frame]] | None = None
+    """The same, with ``PlanarFrame`` where it can: for those who convert them elsewhere."""
     variants: Mapping[str, Callable[[], VideoStream]] = field(default_factory=dict[str, Callable[[], "VideoStream"]])
     """By identity, streams that differ in rounding alone: one of them may be what an interrupted run began with."""
 
@@ -213,10 +284,14 @@ class VideoStream:
         return make() if make else self
 
     @contextmanager
-    def frames(self, first_frame: int = 0) -> Generator[Iterator[Frame]]:
-        """Open the frames from ``first_frame`` on (0 is the first one) by the fastest way; close them after the block."""
-        skipped = 0 if self.open_at else first_frame
-        opened = self.open_at(first_frame) if self.open_at and first_frame else self.open()
+    def frames(self, first_frame: int = 0, *, planes: bool = False) -> Generator[Iterator[Frame]]:
+        """Open the frames from ``first_frame`` on (0 is the first one) by the fastest way; close them after the block.
+
+        With ``planes`` they may be ``PlanarFrame``.
+        """
+        open_at = (self.open_planes_at if planes else None) or self.open_at
+        skipped = 0 if open_at else first_frame
+        opened = open_at(first_frame) if open_at and (first_frame or open_at is not self.open_at) else self.open()
         try:
             yield islice(opened, skipped, None) if skipped else opened
         finally:

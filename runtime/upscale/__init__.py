@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .memory import check_result_fits, fix_tile_memory, is_out_of_memory, reuse_freed_memory
     from .on_device.device_buffer import ResultImage
     from .on_device.device_tile_loop import DeviceResult
+    from .on_device.planes_to_rgb import convert_to_rgb
     from .on_device.transfer import Transfer
     from .resolved_settings import (
         TiledUpscaleSettings,

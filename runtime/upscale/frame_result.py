@@ -38,6 +38,10 @@ class HostResult:
         self._out = np.zeros((plan.final_size.height, plan.final_size.width, 3), np.uint16)
         self._shown = self._out
 
+    def prepare(self, frame: Frame) -> Samples:
+        """Return what ``run_ahead`` and ``upscale`` take."""
+        return frame.pixels
+
     def run_ahead(self, images: Sequence[Samples], batch: int) -> None:
         """Run ``images`` (H, W, 3) in a batch of that size, for the next calls of ``upscale``."""
         self._backend.run_ahead([to_floats(pixels) for pixels in images], batch)
@@ -114,13 +118,38 @@ def group_new_frames(frames: Iterable[Frame], count: int) -> Iterator[list[tuple
     The frames own their pixels. Repeated ones are no work and do not fill a group, but end it after 16 times ``count`` frames.
     """
     group: list[tuple[Frame, bool]] = []
-    previous: Samples | None = None
+    previous: Frame | None = None
     for frame in frames:
-        is_new = previous is None or not np.array_equal(previous, frame.pixels)
-        previous = frame.pixels.copy() if previous is None or is_new else previous
-        group.append((Frame(previous, frame.pts, frame.duration, frame.time_base, frame.is_repeat), is_new))
+        is_new = previous is None or not previous.is_same(frame)
+        own = frame.keep() if is_new else frame.keep(previous)
+        previous = own
+        group.append((own, is_new))
         if count == 1 or sum(new for _, new in group) == count or len(group) == 16 * count:
             yield group
             group = []
     if group:
         yield group
+
+
+def prepare_groups(
+    groups: Iterable[list[tuple[Frame, bool]]], prepare: Callable[[Frame], Any], *, ahead: bool
+) -> Iterator[list[tuple[Frame, Any]]]:
+    """Yield each group with what ``prepare`` returns for its new frames, None for repeated ones.
+
+    With ``ahead`` a group is yielded after the next one was prepared, whose upload then runs beside the work on this one.
+    """
+    waiting: list[tuple[Frame, Any]] | None = None
+    try:
+        for group in groups:
+            prepared = [(frame, prepare(frame) if is_new else None) for frame, is_new in group]
+            if waiting is not None:
+                yield waiting
+            waiting = prepared if ahead else None
+            if not ahead:
+                yield prepared
+    except Exception:
+        if waiting is not None:  # frames before a damaged one are not lost
+            yield waiting
+        raise
+    if waiting is not None:
+        yield waiting

@@ -14,15 +14,13 @@ from functools import partial
 from pathlib import Path
 from typing import cast
 
-import numpy as np
-
 from ..hardware import get_reserved_gpu_memory, reserve_gpu_memory
-from ..media import Frame, Region, Samples, VideoStream
+from ..media import Frame, Region, VideoStream
 from ..models import Descriptor, UpscaleModel, hash_weights
 from ..progress import ForwardedProgress, Progress
 from .backends.base import AUTO, REFERENCE_BACKEND, DeviceBackend, get_backend_spec
 from .finishing.borders import crop_stream, find_borders, put_back_borders, scale_region
-from .frame_result import HostResult, choose_frame_batch, group_new_frames
+from .frame_result import HostResult, choose_frame_batch, group_new_frames, prepare_groups
 from .memory import FreeMemory
 from .on_device.device_tile_loop import DeviceResult, estimate_result_memory
 from .resolved_settings import (
@@ -135,16 +133,17 @@ def _generate_frames(
     tiling = resolved.tiling
     can_stay = _can_stay_on_device(settings, resolved, plan)
     if resolved.device.type != "cpu":
-        result_bytes = estimate_result_memory(plan, settings.finish) if can_stay else 0
+        result_bytes = estimate_result_memory(stream.info.size, plan, settings.finish) if can_stay else 0
         with reserve_gpu_memory(get_reserved_gpu_memory() + result_bytes):
             tiling = resolve_tiling(model, settings, resolved, free_memory, stream.info.size)
     reuse_stats = ReuseStats()
-    previous: Samples | None = None
+    previous: Frame | None = None
     # Only tiles that are written directly to the result can be reused, not those that were reduced or blended.
     can_reuse_tiles = plan.passes == 1 and plan.model_size == plan.final_size and tiling.blend_width == 0
     with (
         open_resolved_backend(model, resolved) as (backend, trim_memory),
-        stream.frames(first) as source,
+        # What finishes a frame looks at its pixels on the host.
+        stream.frames(first, planes=can_stay and not settings.finish.is_needed) as source,
     ):
         result = (
             DeviceResult(model, cast(DeviceBackend, backend), plan, resolved.device)
@@ -152,24 +151,24 @@ def _generate_frames(
             else HostResult(model, backend, plan, linear=settings.linear)
         )
         batch = choose_frame_batch(stream.info.size, tiling, plan)
-        for group in group_new_frames(source, batch):
-            result.run_ahead([frame.pixels for frame, is_new in group if is_new], batch)
-            for frame, new in group:
+        for group in prepare_groups(group_new_frames(source, batch), result.prepare, ahead=can_stay):
+            result.run_ahead([image for _, image in group if image is not None], batch)
+            for frame, image in group:
                 reuse_stats.frames += 1
                 reuse_stats.pixels += total_pixels(stream.info.size, 3, plan, model.scale)
-                reuse_stats.repeated_frames += not new
-                if new:
-                    changed = ChangedTiles(progress, previous if can_reuse_tiles else None, frame.pixels, reuse_stats)
+                reuse_stats.repeated_frames += image is None
+                if image is not None:
+                    changed = ChangedTiles(progress, previous if can_reuse_tiles else None, frame, reuse_stats)
                     # A smaller tiling stays: not every frame runs out of memory again.
-                    tiling = result.upscale(frame.pixels, tiling, changed, changed.is_unchanged)
+                    tiling = result.upscale(image, tiling, changed, changed.is_unchanged)
                     if settings.finish.is_needed:
                         # Measured once a video, because that takes a third longer.
                         fix = result.finish(frame.pixels, settings.finish, measure=previous is None and not first)
                         if fix:
                             progress.message(f"{fix} Measured on the first frame.")
-                    previous = frame.pixels
+                    previous = frame
                     trim_memory()
-                yield result.make_frame(frame, is_repeat=not new)
+                yield result.make_frame(frame, is_repeat=image is None)
     if reuse_stats.computed_pixels < reuse_stats.pixels:
         progress.message(str(reuse_stats))
 
@@ -185,7 +184,7 @@ def _can_stay_on_device(settings: TiledUpscaleSettings, resolved: ResolvedSettin
 class ChangedTiles(ForwardedProgress):
     """Knows which tiles equal those of the previous frame, and counts the others."""
 
-    def __init__(self, target: Progress, previous: Samples | None, current: Samples, reuse_stats: ReuseStats) -> None:
+    def __init__(self, target: Progress, previous: Frame | None, current: Frame, reuse_stats: ReuseStats) -> None:
         super().__init__(target)
         self._previous, self._current, self._reuse_stats = previous, current, reuse_stats
 
@@ -194,10 +193,7 @@ class ChangedTiles(ForwardedProgress):
         self._reuse_stats.computed_pixels += steps
 
     def is_unchanged(self, padded: Region) -> bool:
-        if self._previous is None:
-            return False
-        area = (padded.rows, padded.columns)
-        return bool(np.array_equal(self._previous[area], self._current[area]))
+        return self._previous is not None and self._previous.is_same(self._current, padded)
 
 
 def _describe_identity(model: UpscaleModel, settings: TiledUpscaleSettings, resolved: ResolvedSettings, plan: ScalePlan) -> str:

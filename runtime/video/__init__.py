@@ -17,6 +17,7 @@ from ..lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from .color.rgb_to_yuv import RgbToYuv
+    from .color.yuv_to_rgb import ChromaSiting, YuvToRgb, parse_pixel_format
     from .read.channel_layout import decode_audio, read_channel_layout, to_channels
     from .read.container import OPEN_OPTIONS, demux_packets
     from .read.probe import is_interlaced

@@ -13,14 +13,34 @@ from ...images import to_floats, to_integers
 from ...media import ColorInfo, Size, VideoStream
 from ...models import Descriptor
 from ...progress import SilentProgress, open_silent_progress
-from ...upscale import ResultImage, TiledUpscaleSettings, Transfer, keep_results_on, upscale_batch, upscale_video
-from ...video import HardwareEncoder, RgbToYuv, VideoWriteSettings, WriteReport, open_video, write_video
+from ...upscale import (
+    ResultImage,
+    TiledUpscaleSettings,
+    Transfer,
+    convert_to_rgb,
+    keep_results_on,
+    upscale_batch,
+    upscale_video,
+)
+from ...video import (
+    ChromaSiting,
+    HardwareEncoder,
+    RgbToYuv,
+    VideoWriteSettings,
+    WriteReport,
+    YuvToRgb,
+    open_video,
+    parse_pixel_format,
+    write_video,
+)
+from ..measure import make_noise_frame
 from ..video import write_test_video
 from .check_row import CheckRow, Rows
 
 _COLORED_SIZE = Size(502, 306)
 """Neither a multiple of a strip nor of what OpenCV computes at once."""
 _FORMATS = ("yuv420p", "yuv420p10le", "yuv422p10le", "yuv444p", "yuv444p10le", "nv12", "p010le")
+_DECODED_FORMATS = ("yuv420p", "yuv420p10le", "yuv422p", "yuv444p10le")
 _MATRICES = ("bt709", "smpte170m", "bt2020nc")
 _SEGMENTS, _SEGMENT_FRAMES = 3, 2
 _RATE = 24
@@ -40,6 +60,23 @@ def check_color_codes(device: torch.device) -> Rows:
                 expected = np.frombuffer(memoryview(plane), codes.dtype).reshape(plane.height, -1)[:, : codes.shape[1]]
                 wrong, total = wrong + int(np.count_nonzero(codes != expected)), total + codes.size
     yield CheckRow(f"color codes: {wrong} of {total} differ from the host's", wrong == 0)
+    yield _check_decoded_codes(device)
+
+
+def _check_decoded_codes(device: torch.device) -> CheckRow:
+    """R'G'B' that is made of decoded planes on ``device`` is that of the host."""
+    wrong = total = 0
+    for name in _DECODED_FORMATS:
+        frame, format_ = make_noise_frame(name, _COLORED_SIZE, 5), parse_pixel_format(name)
+        for color in (ColorInfo(matrix, range_) for matrix in _MATRICES for range_ in ("tv", "pc")):
+            assert format_
+            convert = YuvToRgb(format_, color, ChromaSiting())
+            layout = convert.find_layout(_COLORED_SIZE)
+            assert layout
+            planes = Transfer(device).start_upload(convert.extract_planes(frame))()
+            found = convert_to_rgb(planes, layout).cpu().numpy()
+            wrong, total = wrong + int(np.count_nonzero(found != convert(frame))), total + found.size
+    return CheckRow(f"color codes of decoded planes: {wrong} of {total} differ from the host's", wrong == 0)
 
 
 def check_video(

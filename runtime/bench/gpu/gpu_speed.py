@@ -7,6 +7,7 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from fractions import Fraction
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -14,7 +15,7 @@ import torch
 
 from ...comfyui import upscale_with_model
 from ...errors import HardwareMissing
-from ...media import ColorInfo, DeviceFrame, Frame, Region, Samples, Size
+from ...media import ColorInfo, DeviceFrame, PlanarFrame, Region, Size
 from ...models import Descriptor, UpscaleModel
 from ...progress import SilentProgress, open_silent_progress
 from ...upscale import (
@@ -31,8 +32,8 @@ from ...upscale import (
     resolve_settings,
     upscale_batch,
 )
-from ...video import RgbToYuv
-from ..measure import compute_psnr, make_test_image
+from ...video import ChromaSiting, RgbToYuv, YuvToRgb, parse_pixel_format
+from ..measure import compute_psnr, make_noise_frame, make_test_image
 from ..worker_jobs import parse_size
 
 MACS_PER_PIXEL = {"realesrgan-x4plus": 17_926_848, "realesr-animevideov3": 619_200}
@@ -213,29 +214,40 @@ def _is_unchanged(padded: Region) -> bool:
 def measure_host_time(descriptor: Descriptor, size: Size, *, frames: int) -> dict[str, float]:
     """Return the median processor seconds for a frame of ``size``, to the planes of the encoder, if the model takes no time.
 
-    On a device that takes none either, they are ``frames``, comparison and copies of the source's pixels, and ``calls`` of
+    On a device that takes none either, they are ``frames``, comparison and copies of the decoded planes, and ``calls`` of
     torch: those for a whole frame, on tensors of a few pixels; both in the model's thread. ``host`` has the result in host
     memory, in all threads. Two tiles a frame.
     """
     model = UpscaleModel.from_descriptor(descriptor)
-    images = [np.random.default_rng(seed).integers(0, 256, (size.height, size.width, 3), np.uint8) for seed in range(2)]
-    source = [Frame(images[number % 2], number, 1, Fraction(1)) for number in range(frames + 1)]
+    decoded = [_decode_noise(size, seed) for seed in range(2)]
     seconds: dict[str, list[float]] = {"frames": [], "calls": [], "host": []}
     transfer, began = Transfer(torch.device("cpu")), time.thread_time()
-    for group in group_new_frames(source, 1):
-        transfer.upload(group[0][0].pixels)
+    for group in group_new_frames((decoded[number % 2] for number in range(frames + 1)), 1):
+        transfer.start_upload(group[0][0].find_samples())
         seconds["frames"].append(time.thread_time() - began)
         began = time.thread_time()
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # no call waits for another thread
-    seconds["calls"] = _time_frames(model, [image[:FEW, :FEW] for image in images], frames, on_device=True)
+    seconds["calls"] = _time_frames(model, [_decode_noise(Size(FEW, FEW), seed) for seed in range(2)], frames, on_device=True)
     torch.set_num_threads(threads)
-    seconds["host"] = _time_frames(model, images, frames, on_device=False)
+    seconds["host"] = _time_frames(model, decoded, frames, on_device=False)
     return {name: statistics.median(each[1:]) for name, each in seconds.items()}
 
 
-def _time_frames(model: UpscaleModel, images: list[Samples], frames: int, *, on_device: bool) -> list[float]:
-    size, backend = Size(images[0].shape[1], images[0].shape[0]), _NoTimeBackend(model.scale)
+def _decode_noise(size: Size, seed: int) -> PlanarFrame:
+    """Return a frame as the decoder gives it, whose pixels are converted already: that is the work of the decoder's thread."""
+    frame, format_ = make_noise_frame("yuv420p", size, seed), parse_pixel_format("yuv420p")
+    assert format_
+    convert = YuvToRgb(format_, ColorInfo(), ChromaSiting())
+    layout = convert.find_layout(size)
+    assert layout
+    decoded = PlanarFrame(layout, tuple(convert.extract_planes(frame)), partial(convert, frame), 0, 0, Fraction(1))
+    _ = decoded.pixels
+    return decoded
+
+
+def _time_frames(model: UpscaleModel, decoded: list[PlanarFrame], frames: int, *, on_device: bool) -> list[float]:
+    size, backend = decoded[0].size, _NoTimeBackend(model.scale)
     plan, tiling = plan_scale(size, model.scale, "model scale"), Tiling(max(size.width // 2, 16), model.halo)
     rgb_to_yuv = RgbToYuv("yuv420p10le", ColorInfo(), plan.final_size)
     layout = rgb_to_yuv.plane_layout
@@ -247,8 +259,9 @@ def _time_frames(model: UpscaleModel, images: list[Samples], frames: int, *, on_
     seconds: list[float] = []
     for number in range(frames + 1):
         began = clock()
-        frame = Frame(images[number % 2], 0, 0, Fraction(1))
-        result.upscale(frame.pixels, tiling, SilentProgress(), _is_unchanged)
+        frame = decoded[number % 2]
+        image: Any = result.prepare(frame)
+        result.upscale(image, tiling, SilentProgress(), _is_unchanged)
         finished = result.make_frame(frame)
         _ = finished.image.download_planes(layout) if isinstance(finished, DeviceFrame) else rgb_to_yuv(finished.pixels)
         seconds.append(clock() - began)

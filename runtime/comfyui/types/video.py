@@ -226,7 +226,7 @@ class VideoValue(_VIDEO_INPUT):
                             yield frame
 
                 variants = {name: partial(track, other) for name, other in stream.variants.items()}
-                return VideoStream(stream.info, iterate_frames, iterate_frames, variants)
+                return VideoStream(stream.info, iterate_frames, iterate_frames, variants=variants)
 
             yield track(lambda: self.stream), progress
 

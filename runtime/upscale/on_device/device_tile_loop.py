@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 
 from ...images import make_non_finite_error, to_floats
-from ...media import DeviceFrame, Frame, Region, Samples, Size
+from ...media import DeviceFrame, Frame, PlanarFrame, Region, Samples, Size
 from ...models import UpscaleModel
 from ...progress import Progress
 from ..backends.base import DeviceBackend
@@ -22,13 +22,20 @@ from ..tile_loop import TileLoop
 from ..tiles import Tile, Tiling
 from .device_buffer import DeviceBuffer, DeviceReducingBuffer, ResultImage, codes_to_floats
 from .device_image_editor import DeviceImageEditor
+from .planes_to_rgb import convert_to_rgb
 from .transfer import Transfer
 
 _PIXEL_BYTES = 20
 """Three channels of 16 bits, 3 bytes of planes in each of two frames, and 60 bytes in one of eight parts."""
+_SOURCE_PIXEL_BYTES = 45
+"""R'G'B' and planes of two frames, and 60 bytes in one of two parts."""
 _FINISHED_PIXEL_BYTES = 8
 _REDUCED_PIXEL_BYTES = 20
 """Three floats, and some 64 bytes in one of eight parts."""
+
+
+SourceImage = Callable[[], torch.Tensor]
+"""Lets the device wait for the upload, and returns (H, W, 3)."""
 
 
 class DeviceResult:
@@ -49,18 +56,27 @@ class DeviceResult:
             self._out = torch.empty((3, size.height, size.width), dtype=torch.uint16, device=device).permute(1, 2, 0)
         self._image = ResultImage(self._out, self._transfer)
 
-    def run_ahead(self, images: Sequence[Samples], batch: int) -> None:
-        """Run ``images`` (H, W, 3) in a batch of that size, for the next calls of ``upscale``."""
-        with torch.inference_mode():
-            self._backend.run_ahead([codes_to_floats(self._transfer.upload(pixels)) for pixels in images], batch)
+    def prepare(self, frame: Frame) -> SourceImage:
+        """Begin to upload ``frame``, for ``run_ahead`` and ``upscale``; planes are converted on the device."""
+        with torch.inference_mode(), self._translate_errors():
+            wait_on_device = self._transfer.start_upload(frame.find_samples())
+        if isinstance(frame, PlanarFrame):
+            return lambda: convert_to_rgb(wait_on_device(), frame.layout)
+        return lambda: wait_on_device()[0]
 
-    def upscale(self, pixels: Samples, tiling: Tiling, progress: Progress, is_unchanged: Callable[[Region], bool]) -> Tiling:
-        """Upscale (H, W, 3), and wait once for the device; return the tiling at the end as ``upscale_image`` does.
+    def run_ahead(self, images: Sequence[SourceImage], batch: int) -> None:
+        """Run images in a batch of that size, for the next calls of ``upscale``."""
+        if batch > 1:
+            with torch.inference_mode(), self._translate_errors():
+                self._backend.run_ahead([codes_to_floats(image()) for image in images], batch)
+
+    def upscale(self, image: SourceImage, tiling: Tiling, progress: Progress, is_unchanged: Callable[[Region], bool]) -> Tiling:
+        """Upscale ``image``, and wait once for the device; return the tiling at the end as ``upscale_image`` does.
 
         Raises ``OutOfMemory``, and ``ImageFormatError`` where the network gives NaN in fp32.
         """
         with torch.inference_mode(), self._translate_errors():
-            source = self._transfer.upload(pixels)
+            source = image()
             loop = DeviceTileLoop(self._model.scale, self._backend, tiling, False, progress, is_unchanged)
             loop.run_passes(source, self._plan, self._out)
             if not loop.is_all_valid():
@@ -93,11 +109,15 @@ class DeviceResult:
         return translate_out_of_memory(size.width, size.height, self._device, "result")
 
 
-def estimate_result_memory(plan: ScalePlan, finish: Finish) -> int:
-    """Return the bytes of a device that a frame takes beside its tiles: result, planes of two frames, and parts of them."""
+def estimate_result_memory(source: Size, plan: ScalePlan, finish: Finish) -> int:
+    """Return the bytes of a device that a frame of ``source`` takes beside its tiles: result, planes, and parts of them."""
     final, model = plan.final_size.pixel_count, plan.model_size.pixel_count
     reduced = _REDUCED_PIXEL_BYTES * model if model != final else 0
-    return (_PIXEL_BYTES + (_FINISHED_PIXEL_BYTES if finish.is_needed else 0)) * final + reduced
+    return (
+        (_PIXEL_BYTES + (_FINISHED_PIXEL_BYTES if finish.is_needed else 0)) * final
+        + reduced
+        + _SOURCE_PIXEL_BYTES * source.pixel_count
+    )
 
 
 class DeviceFrameBatcher(FrameBatcher):

@@ -7,7 +7,6 @@ float64 sum to float32 is that fused operation, on every device.
 
 from collections.abc import Sequence
 
-import cv2
 import torch
 
 Planes = Sequence[torch.Tensor]
@@ -16,9 +15,6 @@ Row = Sequence[float]
 
 _BIAS = 32768.0
 """OpenCV packs 16-bit results as signed integers."""
-_AVX512_SKX = 256  # cv2.CPU_AVX512_SKX, which not every build defines
-_VECTOR_PIXELS = 32 if cv2.checkHardwareSupport(_AVX512_SKX) else 16
-"""16-bit pixels that OpenCV computes at once; what remains at the end of an array is computed in another order."""
 
 
 def _multiply_add(values: torch.Tensor, factor: float, addend: torch.Tensor | float) -> torch.Tensor:
@@ -40,19 +36,12 @@ def transform_to_one(values: Planes, row: Row) -> torch.Tensor:
     return total.add_(row[3]).round_().clamp_(0, 65535)
 
 
-def transform_to_three(values: Planes, row: Row, band_rows: int) -> torch.Tensor:
-    """One of three rows of a transform of uint16 channels (h, w), which OpenCV got in bands of ``band_rows`` rows.
+def transform_to_three(values: Planes, row: Row) -> torch.Tensor:
+    """One of three rows of a transform of uint16 channels, in the order of ``video.color.yuv_to_rgb.transform_colors``.
 
-    ``values`` are float64, their first row begins a band. Returns 0..65535, float32.
+    ``values`` are float64. Returns 0..65535, float32.
     """
     constant = float(torch.tensor(row[3], dtype=torch.float32) - _BIAS)
     total = _multiply_add(values[2], row[2], constant)
     total = _multiply_add(values[1], row[1], total)
-    total = _multiply_add(values[0], row[0], total).round_().clamp_(-_BIAS, _BIAS - 1).add_(_BIAS)
-    height, width = total.shape
-    for top in range(0, height, band_rows):
-        end = min(top + band_rows, height) * width
-        rest = slice(end - (end - top * width) % _VECTOR_PIXELS, end)
-        if rest.start < rest.stop:
-            total.view(-1)[rest] = transform_to_one([channel.flatten()[rest] for channel in values], row)
-    return total
+    return _multiply_add(values[0], row[0], total).round_().clamp_(-_BIAS, _BIAS - 1).add_(_BIAS)

@@ -9,8 +9,6 @@ from torch.nn.functional import pad
 from ...media import PlaneLayout
 from .opencv_transform import transform_floats, transform_to_one, transform_to_three
 
-_HOST_BAND_ROWS = 16
-"""Rows that the host converts at a time, which shows in the last pixels of a band."""
 STRIPS = 8
 """A frame is converted in as many parts, whatever its size, because every call costs; a pixel takes some 60 bytes meanwhile."""
 _ROW_ALIGNMENT = 64
@@ -21,7 +19,7 @@ def convert_to_planes(pixels: torch.Tensor, layout: PlaneLayout) -> list[torch.T
     """Return the planes of ``pixels`` (H, W, 3) uint16 over 0..65535, on their device: uint8 or uint16, (rows, columns)."""
     planes = _allocate_planes(layout, pixels.device)
     size = layout.size
-    strip_rows = -(-size.height // (STRIPS * _HOST_BAND_ROWS)) * _HOST_BAND_ROWS
+    strip_rows = -(-size.height // (2 * STRIPS)) * 2
     for top in range(0, size.height, strip_rows):
         bottom = min(top + strip_rows, size.height)
         rows = pixels[top:bottom].permute(2, 0, 1).to(torch.float64)
@@ -49,7 +47,7 @@ def _convert_rows(values: torch.Tensor, layout: PlaneLayout, planes: list[torch.
     write = _make_writer(layout, planes, top)
     if layout.horizontal_factor == 1:
         for index, row in enumerate(_round_rows(matrix)):
-            write(index, transform_to_three(values.unbind(), row, _HOST_BAND_ROWS))
+            write(index, transform_to_three(values.unbind(), row))
         return
     write(0, transform_to_one(values.unbind(), _round_rows(matrix)[0]))
     sums = _sum_left_sited_chroma(values, layout.vertical_factor)

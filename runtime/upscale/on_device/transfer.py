@@ -2,13 +2,18 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import torch
 
 from ...media import Samples
 
 
 class Transfer:
-    """Uploads to and downloads from one device. torch keeps pinned blocks for the next frame, once their copies are done."""
+    """Uploads to and downloads from one device.
+
+    torch keeps pinned blocks for the next frame once their copies are done: as many as frames are in transit, a source that
+    comes up ahead and what waits for the encoder, whose queue is bounded in bytes.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
@@ -16,16 +21,35 @@ class Transfer:
 
     def upload(self, pixels: Samples) -> torch.Tensor:
         """Return a copy of ``pixels`` on the device, for the work that is queued there from now on."""
-        source = torch.as_tensor(pixels)
+        return self.start_upload([pixels])()[0]
+
+    def start_upload(self, arrays: Sequence[Samples]) -> Callable[[], list[torch.Tensor]]:
+        """Queue copies of ``arrays``, which begin at once beside the work of the device.
+
+        The function returned lets the work that is queued after it wait for them, and returns them.
+        """
+        staged = [self._copy_to_pinned(array) for array in arrays]
         if not self._streams:
-            return source.to(self._device, copy=True)
-        pinned = torch.empty(source.shape, dtype=source.dtype, pin_memory=True).copy_(source)
-        compute = torch.cuda.current_stream(self._device)
+            return lambda: staged
         with torch.cuda.stream(self._streams[0]):
-            uploaded = pinned.to(self._device, non_blocking=True)
-        compute.wait_stream(self._streams[0])
-        uploaded.record_stream(compute)
-        return uploaded
+            uploaded = [tensor.to(self._device, non_blocking=True) for tensor in staged]
+            finished = self._streams[0].record_event()
+
+        def wait_on_device() -> list[torch.Tensor]:
+            compute = torch.cuda.current_stream(self._device)
+            compute.wait_event(finished)
+            for tensor in uploaded:
+                tensor.record_stream(compute)
+            return uploaded
+
+        return wait_on_device
+
+    def _copy_to_pinned(self, array: Samples) -> torch.Tensor:
+        """Copy in this thread alone: waiting for torch's others takes longer than a frame of the source."""
+        dtype = torch.as_tensor(np.empty(0, array.dtype)).dtype
+        pinned = torch.empty(array.shape, dtype=dtype, pin_memory=bool(self._streams))
+        np.copyto(pinned.numpy(), array)
+        return pinned
 
     def start_download(self, tensors: Sequence[torch.Tensor]) -> Callable[[], list[Samples]]:
         """Queue copies of ``tensors`` (rows, columns), whose rows may have a distance, after the work that is queued now.

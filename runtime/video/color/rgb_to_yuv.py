@@ -14,7 +14,7 @@ import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from typing import cast
+from typing import Any, cast
 
 import av
 import cv2
@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 from ...hardware import count_usable_cores
 from ...media import ColorInfo, PlaneLayout, Samples, Size
 from .color_codes import LUMA_WEIGHTS, ColorTags, quantize_range
-from .yuv_to_rgb import Coefficients, view_plane
+from .yuv_to_rgb import Coefficients, transform_colors, view_plane
 
 _BAND_ROWS = 16
 """Rows converted at a time: even, and small enough for the cache."""
@@ -167,7 +167,7 @@ class RgbToYuv:
     def _pack_yuv(self, planes: list[Samples], first: int, rows: Samples, matrix: Coefficients) -> None:
         width = rows.shape[1]
         if self._horizontal_factor == 1:
-            codes = self._compute_codes(rows.astype(np.uint16, copy=False), matrix)
+            codes = self._limit_codes(transform_colors(rows.astype(np.uint16, copy=False), matrix))
             for index, plane in enumerate(planes):
                 plane[first : first + len(rows), :width] = codes[:, :, index]
             return
@@ -183,6 +183,9 @@ class RgbToYuv:
         codes = cv2.transform(values, matrix)
         if codes.dtype != np.uint16:
             codes = np.rint(codes, out=codes)
+        return self._limit_codes(codes)
+
+    def _limit_codes(self, codes: NDArray[Any]) -> NDArray[np.uint16]:
         # Full-range chroma of a pure blue or red is half a code beyond the last one.
         return np.minimum(codes, 2**self._bit_depth - 1, out=codes).astype(np.uint16, copy=False)
 

@@ -15,7 +15,7 @@ Sources of 8 bits become uint8: the model and the encoder get what a player show
 import re
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal, cast
+from typing import Any, Literal, cast
 
 import av
 import cv2
@@ -24,12 +24,14 @@ from av.video.plane import VideoPlane
 from av.video.reformatter import ColorRange, Colorspace, Interpolation
 from numpy.typing import NDArray
 
-from ...media import ColorInfo, Samples
+from ...media import ColorInfo, DecodedLayout, Samples, Size
 from .chroma_upsample import build_kernels, upsample_chroma_rows
 from .color_codes import LUMA_WEIGHTS, quantize_range
 
 _BAND_ROWS = 120
 """Rows converted at a time: a multiple of every chroma factor, and small enough for the cache."""
+_VECTOR_PIXELS = 32
+"""16-bit pixels that OpenCV computes at once with AVX-512; otherwise half as many."""
 _PLANAR_FORMAT = re.compile(r"(yuva?j?4\d\dp(\d+le)?|gray(\d+le)?|gbra?p(\d+le)?)$")
 _FLOAT_FORMAT = re.compile(r"f(16|32)")
 _SUBSAMPLING_NAMES = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411", (4, 4): "410"}
@@ -158,6 +160,20 @@ def _convert_to_planar(frame: av.VideoFrame, format_: PixelFormat) -> av.VideoFr
     )
 
 
+def transform_colors(pixels: NDArray[Any], matrix: NDArray[np.floating], out: NDArray[Any] | None = None) -> NDArray[np.uint16]:
+    """Return 3x4 ``matrix`` applied to each of ``pixels`` (h, w, 3) uint16, rounded and clipped to 0..65535, in ``out`` if given.
+
+    OpenCV adds in another order where fewer pixels remain than a vector of the processor holds, and in which one depends on
+    their address. So these are computed among others, and a device has one order to repeat.
+    """
+    codes = cv2.transform(pixels, matrix, dst=out)
+    flat, rest = pixels.reshape(-1, 3), pixels.size // 3 % _VECTOR_PIXELS
+    if rest:
+        padded = np.pad(flat[-rest:], ((0, _VECTOR_PIXELS - rest), (0, 0)))[None]
+        codes.reshape(-1, 3)[-rest:] = cv2.transform(padded, matrix)[0, :rest]
+    return cast("NDArray[np.uint16]", codes)
+
+
 class YuvToRgb:
     """Converts decoded frames of one pixel format and color to (H, W, 3) R'G'B' in full range, uint8 or uint16."""
 
@@ -170,15 +186,25 @@ class YuvToRgb:
         matrix[:, :3] /= 2.0 ** (16 - format_.bit_depth)  # the planes are shifted up to 16 bits
         self._matrix = matrix.astype(np.float32)
 
+    def find_layout(self, size: Size) -> DecodedLayout | None:
+        """What a device needs to make the same codes; None for grey, and for 4:1:0, whose upsampled sums are not exact."""
+        if self._format.kind == "gray" or len(self._horizontal) * len(self._vertical) > 4:
+            return None
+        rows, columns, matrix = (
+            tuple(tuple(row.tolist()) for row in rows) for rows in (self._vertical, self._horizontal, self._matrix)
+        )
+        return DecodedLayout(size, self._format.bit_depth, rows, columns, matrix)
+
     def __call__(self, frame: av.VideoFrame) -> Samples:
-        planes = self._extract_planes(frame)
+        planes = self.extract_planes(frame)
         pixels = self._format.allocate_rgb(frame.height, frame.width)
         for first in range(0, frame.height, _BAND_ROWS):
             last = min(first + _BAND_ROWS, frame.height)
             self._convert_rows(planes, first, last, pixels[first:last])
         return pixels
 
-    def _extract_planes(self, frame: av.VideoFrame) -> list[Samples]:
+    def extract_planes(self, frame: av.VideoFrame) -> list[Samples]:
+        """Return views of the planes, which keep their memory: (height, width), top line first."""
         if self._format.planar_name != self._format.name:
             frame = _convert_to_planar(frame, self._format)
         bits, sizes = self._format.bit_depth, [(frame.width, frame.height)]
@@ -193,9 +219,9 @@ class YuvToRgb:
         else:
             yuv = cv2.merge((luma, *(self._upsample_chroma_rows(plane, first, last, luma.shape[1]) for plane in planes[1:])))
         if output.dtype == np.uint16:
-            cv2.transform(yuv, self._matrix, dst=output)
+            transform_colors(yuv, self._matrix, output)
         else:
-            cv2.convertScaleAbs(cv2.transform(yuv, self._matrix), dst=output)
+            cv2.convertScaleAbs(transform_colors(yuv, self._matrix), dst=output)
 
     def _upsample_chroma_rows(self, plane: Samples, first: int, last: int, width: int) -> NDArray[np.uint16]:
         rows = upsample_chroma_rows(plane, self._horizontal, self._vertical, first, last, self._to_uint16)

@@ -12,13 +12,14 @@ import av
 from av.error import FFmpegError
 
 from ...errors import MediaError, WorkflowError
-from ...media import PREFETCH_BYTES, Frame, FrameTimesUnknown, Samples, Size, VideoInfo, VideoStream, prefetch_items
+from ...media import PREFETCH_BYTES, Frame, FrameTimesUnknown, PlanarFrame, Size, VideoInfo, VideoStream, prefetch_items
 from ...progress import OnMessage
 from ..color.yuv_to_rgb import YuvToRgb
 from . import decoder_process
 from .frame_decoder import DeinterlaceMode, decode_frames, deinterlace_frames
 from .frame_position import FramePosition, find_frame, list_selected_pts
 from .probe import ProbedVideo, is_interlaced, probe, resolve_frame_color
+from .side_data import Orientation
 from .timestamps import DecodeIssues, TimedFrame, fix_timestamps
 from .trim import TrimRange, resolve_trim_range, trim, trimmed_info
 
@@ -85,8 +86,8 @@ def open_video(
     if deinterlace not in _RATE_CHANGES:
         info = replace(info, list_pts=partial(list_selected_pts, probed, trim_range))
 
-    def open_at(first_frame: int = 0) -> Iterator[Frame]:
-        read_frames = partial(_read_frames, probed, trim_range, deinterlace, first_frame)
+    def open_at(first_frame: int = 0, *, planes: bool = False) -> Iterator[Frame]:
+        read_frames = partial(_read_frames, probed, trim_range, deinterlace, first_frame, planes=planes)
         if is_apart:
             read_frames = partial(decoder_process.read_in_process, apart, first_frame)
         ahead = partial(prefetch_items, read_frames, _count_bytes, max_bytes=prefetch_bytes, name=f"decode {path.name}")
@@ -97,7 +98,8 @@ def open_video(
                 else:
                     on_message(item)
 
-    return VideoStream(info, open_at, open_at)
+    has_planes = not is_apart and probed.orientation == Orientation()
+    return VideoStream(info, open_at, open_at, partial(open_at, planes=True) if has_planes else None)
 
 
 def _describe_output(probed: ProbedVideo, trim_range: TrimRange, deinterlace: DeinterlaceMode) -> VideoInfo:
@@ -153,11 +155,11 @@ def _report_dropped_features(probed: ProbedVideo, on_message: OnMessage) -> None
 
 
 def _count_bytes(item: Frame | str) -> int:
-    return item.pixels.nbytes if isinstance(item, Frame) else 0
+    return sum(samples.nbytes for samples in item.find_samples()) if isinstance(item, Frame) else 0
 
 
 def _read_frames(
-    probed: ProbedVideo, trim_range: TrimRange, deinterlace: DeinterlaceMode, first_frame: int
+    probed: ProbedVideo, trim_range: TrimRange, deinterlace: DeinterlaceMode, first_frame: int, *, planes: bool = False
 ) -> Generator[Frame | str]:
     """Yield the selected frames from ``first_frame`` on, then a message for every issue.
 
@@ -167,15 +169,21 @@ def _read_frames(
     if first_frame and deinterlace not in _RATE_CHANGES:
         try:
             jump = find_frame(probed, trim_range, first_frame)
-            yield from _read_frames_from(probed, trim_range, deinterlace, first_frame, jump)
+            yield from _read_frames_from(probed, trim_range, deinterlace, first_frame, jump, planes=planes)
             return
         except FrameTimesUnknown as reason:
             yield f"{probed.path.name}: {reason}, so the {first_frame} frames before are decoded again."
-    yield from _read_frames_from(probed, trim_range, deinterlace, first_frame, None)
+    yield from _read_frames_from(probed, trim_range, deinterlace, first_frame, None, planes=planes)
 
 
 def _read_frames_from(
-    probed: ProbedVideo, trim_range: TrimRange, deinterlace: DeinterlaceMode, first_frame: int, jump: FramePosition | None
+    probed: ProbedVideo,
+    trim_range: TrimRange,
+    deinterlace: DeinterlaceMode,
+    first_frame: int,
+    jump: FramePosition | None,
+    *,
+    planes: bool,
 ) -> Iterator[Frame | str]:
     """Do the same from the key frame before ``jump`` on. Raises ``FrameTimesUnknown``, before any frame, if it misleads."""
     issues, count = DecodeIssues(), first_frame if jump else 0
@@ -197,8 +205,8 @@ def _read_frames_from(
                 count += 1
                 if count <= first_frame:
                     continue
-                pixels = probed.orientation.apply(convert(timed_frame.av_frame))
-                yield Frame(pixels, timed_frame.pts - clocked.pts_shift, timed_frame.duration, probed.info.time_base)
+                time = (timed_frame.pts - clocked.pts_shift, timed_frame.duration, probed.info.time_base)
+                yield convert.make_frame(timed_frame.av_frame, time, planes=planes)
     except FFmpegError as error:
         raise position.make_read_error(error) from error
     if not count:
@@ -280,12 +288,16 @@ class _FrameConverter:
         self._converters: dict[tuple[int, ...], YuvToRgb] = {}
         self.messages: list[str] = []
 
-    def __call__(self, frame: av.VideoFrame) -> Samples:
+    def make_frame(self, frame: av.VideoFrame, time: tuple[int, int, Fraction], *, planes: bool) -> Frame:
+        """Return the frame at ``time`` (pts, duration, time base), with ``planes`` as its planes where they can be used."""
         tags = (int(frame.colorspace), int(frame.color_range), int(frame.color_trc), int(frame.color_primaries))
         converter = self._converters.get(tags)
         if converter is None:
             converter = self._converters[tags] = self._make_converter(frame)
-        return converter(frame)
+        layout = converter.find_layout(Size(frame.width, frame.height)) if planes else None
+        if layout:
+            return PlanarFrame(layout, tuple(converter.extract_planes(frame)), partial(converter, frame), *time)
+        return Frame(self._probed.orientation.apply(converter(frame)), *time)
 
     def _make_converter(self, frame: av.VideoFrame) -> YuvToRgb:
         """Raises ``MediaError`` if the new tags give R'G'B' another meaning: the result has one transfer function."""

@@ -31,6 +31,6 @@ def test_both_ways_are_timed_and_the_device_is_waited_for_once_a_frame(monkeypat
 def test_a_few_pixels_take_the_calls_of_a_large_frame() -> None:
     """The frame whose calls are timed is converted in as many strips as one of 8K."""
     strips = {
-        height: -(-height // (-(-height // (rgb_to_planes.STRIPS * 16)) * 16)) for height in (4 * gpu_speed.FEW, 4320, 4352)
+        height: -(-height // (-(-height // (rgb_to_planes.STRIPS * 2)) * 2)) for height in (4 * gpu_speed.FEW, 4320, 4352)
     }
     assert strips[4 * gpu_speed.FEW] == strips[4320] == rgb_to_planes.STRIPS

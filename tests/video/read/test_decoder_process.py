@@ -79,7 +79,7 @@ def test_messages_and_errors_are_the_same(source: Path, monkeypatch: pytest.Monk
 @pytest.mark.usefixtures("apart")
 def test_a_crash_names_file_and_frame(source: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     frames = list_frames(open_video(source))
-    crash_in(monkeypatch, "_FrameConverter.__call__", 3)
+    crash_in(monkeypatch, "_FrameConverter.make_frame", 3)
     seen: list[Any] = []
     with pytest.raises(MediaError, match=r"source\.mkv: FFmpeg crashes after frame 3 \(SIGSEGV\)"):
         seen.extend(frame.pixels.tobytes() for frame in open_video(source).open())
