@@ -115,6 +115,7 @@ WRITING_MODULES = {
     "images/write": "an image png",
     "models/ncnn_files/conversion_cache": "caches",
     "models/onnx_export": "an ONNX file",
+    "models/openmodeldb": "a download",
     "models/pull": "a download",
     "models/verify": "an import",
     "report/report_files": "a report",

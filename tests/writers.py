@@ -32,6 +32,7 @@ from upscale8k.runtime.host import SHIPPED_MEDIA, LocalHost, copy_samples
 from upscale8k.runtime.models.catalog import load_catalog
 from upscale8k.runtime.models.ncnn_files.conversion_cache import load_or_convert
 from upscale8k.runtime.models.onnx_export import export_onnx, write_onnx
+from upscale8k.runtime.models.openmodeldb import write_record
 from upscale8k.runtime.models.pull import pull_model
 from upscale8k.runtime.models.upscale_model import UpscaleModel
 from upscale8k.runtime.models.verify import import_file
@@ -115,7 +116,7 @@ def pull(folder: Path) -> None:
     entry = replace(load_catalog()["bsrgan-x4"], bytes=7, sha256=digest, sha256_evidence="unconfirmed")
     with requests.Session() as session:
         session.mount("https://", Author())
-        pull_model(entry, folder, session=session)
+        write_record(pull_model(entry, folder, session=session).path, entry)
 
 
 def import_weights(folder: Path) -> None:
@@ -162,7 +163,7 @@ OTHER_WRITERS: dict[str, tuple[Callable[[Path], object], list[str]]] = {
         ],
     ),
     "results of nodes": (fill_result_cache, [f"entries/00/{key}.json" for key in KEYS] + [f"blobs/00/{'0' * 64}.safetensors"]),
-    "a download": (pull, ["BSRGAN.pth.part", "BSRGAN"]),
+    "a download": (pull, ["BSRGAN.pth.part", "BSRGAN", "BSRGAN.pth.openmodeldb"]),
     "an import": (import_weights, ["mine.pth"]),
     "samples": (copy_samples, [path.name for path in SHIPPED_MEDIA.glob("sample*.*")]),
     "a benchmark": (write_benchmarks, ["benchmark.json", "benchmark.md", "benchmark.png", "page.md", "page-m.png"]),

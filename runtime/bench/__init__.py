@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from .calibrate import calibrate_models, calibrate_with_progress, describe_network
     from .gpu.gpu_check import check_gpu
     from .gpu.gpu_speed import measure_gpu, measure_host_time
-    from .halo import profile_model
+    from .halo import measure_needed_halo, profile_model
     from .image import benchmark_image
     from .limit import measure_limits
     from .measure import describe_machine

@@ -15,7 +15,8 @@ import torch
 
 from ..images import read_image_file
 from ..media import Floats, Size
-from ..models import UpscaleModel
+from ..models import DEFAULT_HALO, UpscaleModel
+from ..paths import SAMPLE_IMAGE
 from ..upscale import Backend, open_backend, resolve_device
 from .measure import compute_psnr, make_test_image
 from .model_speed import load_or_generate
@@ -25,6 +26,9 @@ SEAM_COLUMNS = 8
 """Source columns after the cut that count as the seam."""
 _COLUMNS_BEHIND = 64
 _ROWS = 48
+_NEEDED_HALOS = (8, 16, 32, 48, 64, 96)
+_MOST_STEPS = 0.5
+_SAMPLE_TOP = 96
 _MAX_DB = 150.0
 """Upper limit, beyond the precision of float32."""
 
@@ -83,6 +87,24 @@ def measure_halo_errors(
     with closing(open_backend("torch", model, device, "fp32")) as backend:
         found = list(_iterate_errors(backend, model, strips, rounded_halos, cut))
     return HaloProfile(name, model.architecture, weights, model.halo, model.exact_halo, tuple(found))
+
+
+def measure_needed_halo(name: str, model: UpscaleModel) -> tuple[int, str]:
+    """Return the halo that ``model`` needs, and how it is known, in words.
+
+    Where the receptive field is known and small it is that; else the smallest halo that leaves at most half an 8-bit step
+    behind a cut in the sample photograph.
+    """
+    if model.exact_halo is not None and model.exact_halo <= DEFAULT_HALO:
+        return model.exact_halo, "its receptive field, so tiles are exact"
+    sample = _to_rgb(read_image_file(SAMPLE_IMAGE).pixels)
+    strip = np.ascontiguousarray(sample[_SAMPLE_TOP:])
+    errors = measure_halo_errors(name, model, "its own", torch.device("cpu"), [strip], _NEEDED_HALOS).errors
+    for error in errors:
+        if error.worst_steps <= _MOST_STEPS:
+            return error.halo, f"measured, at most {error.worst_steps:.2f} steps of 255 beside a cut"
+    worst = errors[-1]
+    return worst.halo, f"measured, but {worst.worst_steps:.1f} steps of 255 remain beside a cut: it looks at the whole tile"
 
 
 def profile_model(name: str, folders: Sequence[Path], device: str, images: Sequence[Path]) -> HaloProfile:

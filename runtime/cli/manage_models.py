@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..errors import ModelNotFound
 from ..host import LocalHost
-from ..models import CatalogEntry, ModelRow, find_entry, find_model, list_models, load_catalog
+from ..models import DATABASE_PREFIX, CatalogEntry, ModelRow, find_entry, find_model, get_page, list_models, load_catalog
 from .display import Display
 from .load_workflow import load_workflow
 from .program_name import insert_program_name
@@ -75,10 +76,13 @@ def list_models_as_json(folders: Sequence[Path]) -> list[dict[str, Any]]:
 
 
 def download_model(name: str, folder: Path, display: Display) -> Path:
-    """Pull a model of the catalog and return its file. Raises ``ModelNotFound`` for an unknown name."""
+    """Pull a model of the catalog, or ``openmodeldb:NAME``, and return its file. Raises ``ModelNotFound``."""
+    if name.startswith(DATABASE_PREFIX):
+        return _download_from_database(name, folder, display)
     entry = find_entry(name)
     if entry is None:
-        raise ModelNotFound(f"The catalog has no model {name!r}.", f"Choose one of: {', '.join(load_catalog())}.", model=name)
+        hint = f"Choose one of: {', '.join(load_catalog())}; or {DATABASE_PREFIX}NAME, a model of OpenModelDB."
+        raise ModelNotFound(f"The catalog has no model {name!r}.", hint, model=name)
     from ..models import pull_model
 
     display.start_node(f"Pull {entry.id}")
@@ -86,6 +90,26 @@ def download_model(name: str, folder: Path, display: Display) -> Path:
     if downloaded.warning:
         display.show_message(downloaded.warning)
     return downloaded.path
+
+
+def _download_from_database(name: str, folder: Path, display: Display) -> Path:
+    from ..bench import measure_needed_halo
+    from ..models import FoundModel, UpscaleModel, find_database_entry, load_model, pull_model, write_record
+
+    entry = find_database_entry(name)
+    size = f"{(entry.bytes or 0) / _MEGABYTE:.1f} MB"
+    display.show_message(f"{entry.title} of {entry.author}, {size}, licence {entry.licence}: {get_page(entry)}")
+    display.start_node(f"Pull {entry.id}")
+    path = pull_model(entry, folder, display.track_progress).path
+    write_record(path, entry)
+    model = UpscaleModel.from_descriptor(load_model(FoundModel(path.name, None, path, "folder")))
+    display.start_node(f"Measure the halo of {entry.id}")
+    halo, how = measure_needed_halo(entry.id, model)
+    facts = {name: getattr(model, name) for name in ("architecture", "scale", "multiple", "window", "exact_halo")}
+    facts |= {"halo": halo, "half_safe": model.half_safe, "bfloat16_safe": model.bfloat16_safe}
+    write_record(path, replace(entry, **facts))
+    display.show_message(f"{path.name} is {model.architecture}, {model.scale}x, with a halo of {halo} pixels: {how}.")
+    return path
 
 
 def find_missing_models(

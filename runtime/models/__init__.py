@@ -16,6 +16,7 @@ it is complete and has its confirmed hash (a warning says where none is confirme
 * ``random_weights``     random weights in the official layouts, to test speed, tiling and loaders
 * ``verify``             check the files that are present; import files that the user downloaded
 * ``pull``               the explicit download: HTTPS, resumed, checked                         light
+* ``openmodeldb``        a model of OpenModelDB by its name, and what is written beside its file      light
 * ``listing``            the table of ``models list``                                           light
 
 The light modules import neither torch nor numpy.
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
     )
     from .network_copy import copy_without_host_state
     from .onnx_export import ANY_SIZE, INPUT, export_onnx, get_exporter_version, hash_graph, write_onnx
+    from .openmodeldb import DATABASE_PREFIX, find_database_entry, get_page, write_record
     from .pull import pull_model
     from .random_weights import generate_model
     from .spandrel_import import ESRGAN, Compact

@@ -25,7 +25,7 @@ class CatalogEntry:
     id: str
     title: str
     architecture: str
-    """spandrel's architecture id: ``ESRGAN``, ``Compact``, ``SwinIR``."""
+    """spandrel's architecture id: ``ESRGAN``, ``Compact``, ``SwinIR``, ``PLKSR``."""
     scale: int
     licence: str
     """SPDX id."""
@@ -39,7 +39,7 @@ class CatalogEntry:
     multiple: int
     window: int
     halo: int
-    exact_halo: int
+    exact_halo: int | None = None
     half_safe: bool
     bfloat16_safe: bool
     good_for: str

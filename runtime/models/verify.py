@@ -15,7 +15,8 @@ from ..errors import ModelDamaged, ModelError, ModelNotFound, UnsupportedModel
 from ..file_types import WEIGHT_SUFFIXES
 from .catalog import CatalogEntry, find_entry, load_catalog
 from .load import Descriptor, load_model
-from .locate import DEPENDENCY, FoundModel, list_catalog_models
+from .locate import DEPENDENCY, FoundModel, list_available_models, list_catalog_models
+from .openmodeldb import DATABASE_PREFIX
 
 Verdict = Literal["official", "unconfirmed", "dependency", "other-form", "different"]
 """``official``: it has the author's hash. ``unconfirmed``: it has the only known hash, which no second source confirms.
@@ -49,11 +50,13 @@ class ImportedModel:
 
 
 def verify_models(folders: Sequence[Path], progress: Callable[[int], object] | None = None) -> list[VerifiedModel]:
-    """Check every known model that is present, in catalog order. ``progress`` receives the bytes of each chunk read.
+    """Check every known model that is present, in catalog order, then those of OpenModelDB.
 
-    Raises ``ModelDamaged`` for a file that cannot be read.
+    ``progress`` receives the bytes of each chunk read. Raises ``ModelDamaged`` for a file that cannot be read.
     """
-    return [_verify_file(found.entry, found, progress) for found in list_catalog_models(folders) if found.entry]
+    others = [one for one in list_available_models(folders) if one.entry and one.entry.id.startswith(DATABASE_PREFIX)]
+    known = [*list_catalog_models(folders), *others]
+    return [_verify_file(found.entry, found, progress) for found in known if found.entry]
 
 
 def _verify_file(entry: CatalogEntry, found: FoundModel, progress: Callable[[int], object] | None) -> VerifiedModel:

@@ -10,6 +10,7 @@ import torch
 from spandrel import MAIN_REGISTRY, ImageModelDescriptor
 from spandrel.architectures.Compact import Compact
 from spandrel.architectures.ESRGAN import ESRGAN
+from spandrel.architectures.PLKSR import RealPLKSR
 from spandrel.architectures.SwinIR import SwinIR
 from upscale8k.runtime.models.locate import FoundModel
 
@@ -27,12 +28,13 @@ def thin_rrdb(**settings: object) -> Callable[[], torch.nn.Module]:
     return partial(ESRGAN, num_filters=4, **settings)
 
 
-def thin_srvgg(convolutions: int) -> Callable[[], torch.nn.Module]:
-    return partial(Compact, num_feat=4, num_conv=convolutions)
+def thin_srvgg(convolutions: int, **settings: object) -> Callable[[], torch.nn.Module]:
+    return partial(Compact, num_feat=4, num_conv=convolutions, **settings)
 
 
 _RRDB_23 = thin_rrdb(num_blocks=23)
 _SRVGG_32 = thin_srvgg(32)
+_REAL_PLKSR = partial(RealPLKSR, dim=16, upscaling_factor=1)
 NETWORKS: dict[str, Callable[[], torch.nn.Module]] = {
     "realesrgan-x4plus": _RRDB_23,
     "realesrnet-x4plus": _RRDB_23,
@@ -53,6 +55,10 @@ NETWORKS: dict[str, Callable[[], torch.nn.Module]] = {
     "bsrgan-x4": _RRDB_23,
     "bsrgan-x2": thin_rrdb(num_blocks=23, scale=2),
     "bsrnet-x4": _RRDB_23,
+    "denoise-realplksr-x1": _REAL_PLKSR,
+    "dejpg-realplksr-x1": _REAL_PLKSR,
+    "deh264-realplksr-x1": _REAL_PLKSR,
+    "dehalo-epsilon-x1": thin_srvgg(16, upscale=1),
 }
 """The settings of the official networks (their authors' inference scripts) with few channels: reach and grid are the same."""
 

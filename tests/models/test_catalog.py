@@ -4,8 +4,10 @@ import sys
 from pathlib import Path
 
 import pytest
+import safetensors.torch
 from spandrel import MAIN_REGISTRY
 from upscale8k.runtime.models.catalog import find_entry, load_catalog
+from upscale8k.runtime.models.random_weights import generate_checkpoint
 
 # ARCHITECTURE.md: saved workflows hold these for ever.
 IDS = [
@@ -32,6 +34,10 @@ ALSO = [
     "swinir-classical-x2",
     "swinir-lightweight-x3",
     "swinir-lightweight-x2",
+    "denoise-realplksr-x1",
+    "dejpg-realplksr-x1",
+    "deh264-realplksr-x1",
+    "dehalo-epsilon-x1",
 ]
 
 
@@ -45,14 +51,16 @@ def test_every_entry_is_complete_and_of_the_right_form(entry) -> None:
     assert re.fullmatch(r"[0-9a-f]{64}", entry.sha256)
     assert entry.sha256_evidence in ("confirmed", "single-source", "unconfirmed")
     assert entry.urls
-    assert all(url.startswith("https://github.com/") and url.endswith("/" + entry.file) for url in entry.urls)
-    assert entry.licence in ("BSD-3-Clause", "Apache-2.0")
+    mirror = "https://objectstorage.us-phoenix-1.oraclecloud.com/n/ax6ygfvpvzka/b/open-modeldb-files/"  # OpenModelDB's own
+    hosts = ("https://github.com/", mirror) if entry.scale == 1 else ("https://github.com/",)
+    assert all(url.startswith(hosts) and url.endswith("/" + entry.file) for url in entry.urls)
+    assert entry.licence in ("BSD-3-Clause", "Apache-2.0", *(["CC-BY-4.0", "CC-BY-NC-SA-4.0"] if entry.scale == 1 else []))
     assert entry.bytes is None or 1_000_000 < entry.bytes < 200_000_000
     assert entry.architecture in MAIN_REGISTRY
     assert f"x{entry.scale}" in entry.id or entry.id == "realesr-animevideov3"
     assert entry.halo % entry.window == 0
-    assert entry.exact_halo % entry.window == 0
-    assert 0 < entry.halo <= entry.exact_halo
+    assert (entry.exact_halo or 0) % entry.window == 0
+    assert 0 < entry.halo <= (entry.exact_halo or entry.halo)
     assert all(text.strip() for text in (entry.title, entry.author, entry.good_for, entry.bad_for))
 
 
@@ -71,7 +79,17 @@ def test_hashes_that_no_second_source_confirms_say_so() -> None:
         "swinir-lightweight-x2": "single-source",
         "bsrgan-x2": "single-source",
         "bsrnet-x4": "unconfirmed",
+        "denoise-realplksr-x1": "single-source",
+        "dejpg-realplksr-x1": "single-source",
+        "deh264-realplksr-x1": "single-source",
+        "dehalo-epsilon-x1": "single-source",
     }
+
+
+@pytest.mark.parametrize("name", ["denoise-realplksr-x1", "dejpg-realplksr-x1", "deh264-realplksr-x1"])
+def test_the_published_size_is_that_of_the_network(name: str) -> None:
+    entry = load_catalog()[name]
+    assert len(safetensors.torch.save(generate_checkpoint(entry))) == entry.bytes
 
 
 def test_the_page_about_models_lists_every_id_with_its_scale_and_licence(root: Path) -> None:

@@ -49,12 +49,17 @@ def list_models(
 
 @app.command("pull")
 def pull_models(
-    names: Annotated[list[str], typer.Argument(metavar="NAME...", help="Catalog ids of the models.")],
+    names: Annotated[
+        list[str], typer.Argument(metavar="NAME...", help="Catalog ids, or openmodeldb:NAME for a model of OpenModelDB.")
+    ],
     models_dir: TargetDir = None,
     progress: options.ProgressMode = "auto",
     traceback: options.Traceback = False,
 ) -> None:
-    """Download official weights and check their hashes. Prints the files."""
+    """Download official weights and check their hashes. Prints the files.
+
+    Of a model of OpenModelDB the licence is shown, and the halo that it needs is measured and kept beside the file.
+    """
     display = open_display(options.parse_display_mode(progress))
     for name in names:
         typer.echo(download_model(name, models_dir or get_default_models_dir(), display))
