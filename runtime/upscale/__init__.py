@@ -12,7 +12,7 @@ tiles survive a lack of memory, and a message tells the user what was done diffe
 * ``tile_size``, ``memory``, ``device``   the automatic tile, free memory, device and precision.
 * ``output_buffer``, ``lanczos``          a tile's way into the result, through one exact reduction where necessary.
 * ``color_fix``                           removal of the color drift that a model adds.
-* ``temporal/``                           steady frames: what a video averages over time before it is upscaled.
+* ``temporal/``                           steady frames, and frames between frames, before a video is upscaled or after.
 * ``finishing/``                          color fix, blend with the plain enlargement, and grain of a whole frame.
 * ``backends``                 what runs a model, one file each; ``autotune`` chooses, ``torch_optim`` makes torch fast.
 """

@@ -45,6 +45,12 @@ class TiledUpscaleSettings:
     """Path of the network that steadies instead of the average of still areas; empty for none."""
     skip_borders: bool = False
     """Of videos: enlarge black borders plainly, and run the model on what they enclose."""
+    frame_rate: str = ""
+    """Of videos: frames per second of the result, such as ``60``, ``60000/1001`` or ``2x``; empty keeps the frames."""
+    interpolation_network: str = ""
+    """Path of the network that makes frames between frames."""
+    interpolate_after: bool = False
+    """Make them of the enlarged frames."""
 
     @property
     def finish(self) -> Finish:

@@ -19,6 +19,7 @@ from ..media import Frame, Region, VideoStream
 from ..models import Descriptor, UpscaleModel, hash_weights
 from ..progress import ForwardedProgress, Progress
 from .backends.base import AUTO, REFERENCE_BACKEND, DeviceBackend, get_backend_spec
+from .device import resolve_device
 from .finishing.borders import crop_stream, find_borders, put_back_borders, scale_region
 from .frame_result import HostResult, choose_frame_batch, group_new_frames, prepare_groups
 from .memory import FreeMemory
@@ -34,6 +35,8 @@ from .resolved_settings import (
     resolve_tiling,
 )
 from .target_size import MODEL_SCALE, ScalePlan
+from .temporal.interpolate import interpolate_video
+from .temporal.rife import RifeNetwork
 from .temporal.steady import steady_video
 from .temporal.steady_network import SteadyNetwork
 from .tile_loop import total_pixels
@@ -80,10 +83,11 @@ def upscale_video(
     is not advanced. Its variants are what ``auto`` was elsewhere or earlier, with which a video may have begun. Raises what
     ``plan_model`` and ``resolve_settings`` raise.
     """
+    if settings.frame_rate:
+        return _interpolate(stream, descriptor, settings, progress, free_memory)
     if settings.skip_borders:
         return _upscale_inside_borders(stream, descriptor, replace(settings, skip_borders=False), progress, free_memory)
-    network = SteadyNetwork(Path(settings.steady_network)) if settings.steady_network and settings.steady else None
-    stream = steady_video(stream, settings.steady, network)
+    stream = _steady(stream, settings)
     model, plan = plan_model(descriptor, stream.info.size, settings.target)
     resolved = resolve_settings(model, settings, free_memory, stream.info.size)
 
@@ -99,6 +103,29 @@ def upscale_video(
 
     others = list_auto_alternatives(model, settings, resolved)
     return replace(make_stream(resolved), variants={describe(other): partial(make_stream, other) for other in others})
+
+
+def _steady(stream: VideoStream, settings: TiledUpscaleSettings) -> VideoStream:
+    network = SteadyNetwork(Path(settings.steady_network)) if settings.steady_network and settings.steady else None
+    return steady_video(stream, settings.steady, network)
+
+
+def _interpolate(
+    stream: VideoStream,
+    descriptor: Descriptor,
+    settings: TiledUpscaleSettings,
+    progress: Progress,
+    free_memory: FreeMemory | None,
+) -> VideoStream:
+    network = RifeNetwork(Path(settings.interpolation_network), resolve_device(settings.device))
+    rest = replace(settings, frame_rate="")
+    if not settings.interpolate_after:  # of steady frames, because noise has no motion
+        changed = interpolate_video(_steady(stream, rest), settings.frame_rate, network)
+        return upscale_video(changed, descriptor, replace(rest, steady=0.0), progress, free_memory)
+    upscaled = upscale_video(stream, descriptor, rest, progress, free_memory)
+    variants = [interpolate_video(make(), settings.frame_rate, network) for make in upscaled.variants.values()]
+    changed = interpolate_video(upscaled, settings.frame_rate, network)
+    return replace(changed, variants={variant.info.identity: lambda variant=variant: variant for variant in variants})
 
 
 def _upscale_inside_borders(

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
         open_sequence,
         select_time_range,
         slice_time_range,
-        snap_frame_rate,
     )
     from .sequence.write import SequenceSettings, find_unfinished_sequence, get_sequence_job_settings, write_sequence
     from .write.browser_proxy import write_browser_proxy

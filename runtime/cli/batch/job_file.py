@@ -1,8 +1,8 @@
 """Settings of single files, from a job file: TOML (tables ``[[job]]``) or CSV (one line per file below a line of column names).
 
 Keys: ``source`` (required), ``output``, ``to``, ``model``, ``batch``, ``tile``, ``fps``, ``denoise``, ``strength``, ``grain``,
-``steady``, and ``NODE.INPUT`` as in ``--set``. What is missing or empty is that of the command line. Paths are relative to the
-job file.
+``steady``, ``to_fps``, and ``NODE.INPUT`` as in ``--set``. What is missing or empty is that of the command line. Paths are
+relative to the job file.
 """
 
 import csv
@@ -15,7 +15,7 @@ from typing import Any, cast
 from ...errors import WorkflowError
 from .upscale_jobs import JobOptions, UpscaleJob, find_jobs, reject_duplicate_results
 
-_KEYS = ("source", "output", "to", "model", "batch", "tile", "fps", "denoise", "strength", "grain", "steady")
+_KEYS = ("source", "output", "to", "model", "batch", "tile", "fps", "denoise", "strength", "grain", "steady", "to_fps")
 
 
 def read_job_file(path: Path, out: Path | None, options: JobOptions, *, recursive: bool = False) -> list[UpscaleJob]:
@@ -68,6 +68,7 @@ def _plan_row(
         strength=_parse_number(values, "strength", float, options.strength),
         grain=_parse_number(values, "grain", float, options.grain),
         steady=_parse_number(values, "steady", float, options.steady),
+        to_fps=values.get("to_fps", options.to_fps),
         settings=(*options.settings, *(f"{key}={value}" for key, value in values.items() if key not in _KEYS)),
     )
     result = folder / values["output"] if "output" in values else out

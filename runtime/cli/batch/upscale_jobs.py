@@ -37,7 +37,9 @@ class JobOptions:
     grain: float | None = None
     steady: float | None = None
     skip_borders: bool = False
-    """This and ``steady``: of videos and image sequences only."""
+    """This, ``steady`` and ``to_fps``: of videos and image sequences only."""
+    to_fps: str | None = None
+    """Frames per second of the result."""
 
     def __post_init__(self) -> None:
         """Raise ``WorkflowError`` for a share outside 0..1, or a model that has no denoise strength."""
@@ -65,7 +67,8 @@ class JobOptions:
             "grain": self.grain,
         }
         if upscale_node == "TiledUpscaleVideo":
-            values |= {"steady": self.steady, "skip_borders": True if self.skip_borders else None}
+            skip_borders = True if self.skip_borders else None
+            values |= {"steady": self.steady, "skip_borders": skip_borders, "frame_rate": self.to_fps}
         given = (f"{upscale_node}.{name}={value}" for name, value in values.items() if value is not None)
         settings = [f"UpscaleModel.model={model}", *given]
         if self.denoise is not None:
@@ -98,8 +101,13 @@ def name_options(error: WorkflowRejected, options: JobOptions) -> Upscale8KError
     parts: list[str] = []
     for problem in error.problems:
         by_input = {"model": f"-m {options.model}", "target": f"--to {options.to}"}
-        by_input |= {"tile": f"--tile {options.tile}", "batch": f"-b {options.batch}"}
+        by_input |= {
+            "tile": f"--tile {options.tile}",
+            "batch": f"-b {options.batch}",
+            "frame_rate": f"--to-fps {options.to_fps}",
+        }
         said = {"model": repr(options.model), "target": repr(options.to), "tile": f"A tile of {options.tile} pixels"}
+        said |= {"frame_rate": repr(options.to_fps)}
         name = problem.input_name or next((name for name, words in said.items() if words in problem.what), "")
         settings = (text for text in options.settings if text.partition("=")[0].endswith(f".{name}"))
         option = next((f"--set {text}" for text in settings), by_input.get(name))
@@ -139,7 +147,9 @@ def find_jobs(
     jobs = [_plan_sequence(Path(source), out, options, fps) for source in sequences if out is not None]
     names = [source for source in sources if source not in sequences]
     if names and fps is not None:
-        raise WorkflowError(f"--fps is for image sequences, and {names[0]} is not one.", "A video keeps its frame rate.")
+        raise WorkflowError(
+            f"--fps is for image sequences, and {names[0]} is not one.", "Another frame rate of a video is --to-fps."
+        )
     files = list(
         {file.path.resolve(): file for name in names for file in _find_sources(name, out, recursive=recursive)}.values()
     )

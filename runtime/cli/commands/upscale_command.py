@@ -94,6 +94,14 @@ def upscale(
     skip_borders: Annotated[
         bool, typer.Option("--skip-borders", help="Of videos: enlarge black borders plainly, which saves the model's time.")
     ] = False,
+    to_fps: Annotated[
+        str | None,
+        typer.Option(
+            "--to-fps",
+            metavar="RATE",
+            help="Of videos: frames per second of the result, such as 60, 59.94 or 2x; RIFE makes the new frames.",
+        ),
+    ] = None,
     tta: Annotated[
         bool,
         typer.Option("--tta", help="Average the image mirrored and turned in eight ways: slightly better, 8 times as long."),
@@ -141,7 +149,7 @@ def upscale(
         raise WorkflowError("--fast chooses a model, and --denoise has one.", "Leave one of them out.")
     chosen = AUTO_FAST_MODEL if fast else model
     settings = (*(("UpscaleModel.ensemble=true",) if tta else ()), *(more or ()))
-    job_options = JobOptions(to, chosen, batch, tile, settings, denoise, strength, grain, steady, skip_borders)
+    job_options = JobOptions(to, chosen, batch, tile, settings, denoise, strength, grain, steady, skip_borders, to_fps)
     if bool(sources) == bool(jobs_file):
         raise WorkflowError("upscale needs either inputs or --jobs.", "Name images, videos, folders or globs, or a job file.")
     if jobs_file is not None:

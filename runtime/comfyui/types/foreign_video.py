@@ -17,9 +17,9 @@ from av.audio.stream import AudioStream
 from numpy.typing import NDArray
 
 from ...errors import WorkflowError
-from ...media import ColorInfo, Frame, Size, VideoInfo, VideoStream
+from ...media import ColorInfo, Frame, Size, VideoInfo, VideoStream, snap_frame_rate
 from ...progress import OnMessage
-from ...video import IMAGE_COLOR, encode_frame, open_output, open_video, slice_time_range, snap_frame_rate
+from ...video import IMAGE_COLOR, encode_frame, open_output, open_video, slice_time_range
 from ..builtin.video import VideoFromFile
 from .frame_edits import Step, edit_frames
 

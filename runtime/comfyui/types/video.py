@@ -22,7 +22,7 @@ from typing import Any, cast
 import psutil
 
 from ...errors import OutOfMemory, OutputError
-from ...media import DeviceFrame, Frame, VideoStream
+from ...media import DeviceFrame, Frame, VideoStream, snap_frame_rate
 from ...progress import OnMessage, OpenProgress, Progress, ProgressRelay
 from ...video import (
     DeinterlaceMode,
@@ -41,7 +41,6 @@ from ...video import (
     open_sequence,
     open_video,
     select_time_range,
-    snap_frame_rate,
     write_or_resume,
     write_sequence,
     write_video,

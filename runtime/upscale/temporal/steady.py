@@ -81,6 +81,11 @@ def is_scene_cut(before: Floats, after: Floats) -> bool:
     return float(cv2.matchTemplate(before, inner, cv2.TM_CCOEFF_NORMED).max()) < _CUT_CORRELATION
 
 
+def compute_luma(pixels: Floats) -> Floats:
+    """Return the luma (H, W) of R'G'B' (H, W, 3) in 0..1, in 8-bit steps."""
+    return np.asarray(cv2.transform(pixels, _LUMA), np.float32).reshape(pixels.shape[:2])
+
+
 def make_thumbnail(luma: Floats) -> Floats:
     """Return luma (H, W) as a small image (72, 128), reduced by area."""
     return np.asarray(cv2.resize(luma, _CUT_THUMBNAIL, interpolation=cv2.INTER_AREA), np.float32)
@@ -104,7 +109,7 @@ def _steady_frames(frames: Iterable[Frame], strength: float, network: SteadyNetw
 
 def _measure(frame: Frame) -> _WindowFrame:
     pixels = to_floats(frame.pixels)
-    luma = np.asarray(cv2.transform(pixels, _LUMA), np.float32).reshape(pixels.shape[:2])
+    luma = compute_luma(pixels)
     return _WindowFrame(frame, pixels, luma, low_pass(luma[:, :, None], _SIGMA)[:, :, 0], make_thumbnail(luma))
 
 

@@ -24,7 +24,6 @@ ReadImage = Callable[[Path], Samples]
 
 IMAGE_COLOR = ColorInfo("gbr", "pc", "iec61966-2-1", "bt709", guessed_fields=("transfer", "primaries"))
 """The color that images are assumed to have: sRGB in full range."""
-_NTSC_RATIO = Fraction(1000, 1001)
 _DIGITS = re.compile(r"(\d+)")
 _MAX_LISTED = 5
 _FRAME_RATE_HINT = "Set it to more than 0 frames per second."
@@ -115,14 +114,6 @@ def match_number(pattern: Path) -> re.Match[str]:
         what = f"{pattern.name} names one image, not a sequence."
         raise OutputError(what, "Add a number to it: frame_%05d.png.", path=pattern)
     return match
-
-
-def snap_frame_rate(rate: float | Fraction) -> Fraction:
-    """Return frames per second as a fraction; 23.976 and the like become NTSC rates (24000/1001). Raises ``WorkflowError``."""
-    if not 0 < rate < 100_000:
-        raise WorkflowError(f"The frame rate is {float(rate):g}.", _FRAME_RATE_HINT, input_name="frame_rate")
-    ntsc = round(rate) * _NTSC_RATIO
-    return ntsc if round(rate) >= 24 and abs(rate - ntsc) < Fraction(1, 200) else Fraction(rate).limit_denominator(1001)
 
 
 def slice_time_range(rate: Fraction, start: Fraction, duration: Fraction | None) -> slice:
