@@ -36,7 +36,7 @@ from .resolved_settings import (
 )
 from .target_size import MODEL_SCALE, ScalePlan
 from .temporal.interpolate import interpolate_video
-from .temporal.rife import RifeNetwork
+from .temporal.interpolation_network import RifeNetwork
 from .temporal.steady import steady_video
 from .temporal.steady_network import SteadyNetwork
 from .tile_loop import total_pixels

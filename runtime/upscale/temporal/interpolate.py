@@ -17,7 +17,7 @@ import numpy as np
 
 from ...images import to_floats, to_integers
 from ...media import Floats, Frame, FrameNumber, FrameTimesUnknown, Samples, VideoInfo, VideoStream, parse_frame_rate
-from .rife import RifeNetwork
+from .interpolation_network import RifeNetwork
 from .steady import compute_luma, is_scene_cut, make_thumbnail
 
 _SNAP = 16

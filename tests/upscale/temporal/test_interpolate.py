@@ -20,7 +20,7 @@ from upscale8k.runtime.media.video_stream import Frame, FrameTimesUnknown, Video
 from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings
 from upscale8k.runtime.upscale.temporal.interpolate import interpolate_video
-from upscale8k.runtime.upscale.temporal.rife import RifeNetwork, _FlowNetwork
+from upscale8k.runtime.upscale.temporal.interpolation_network import RifeNetwork, _FlowNetwork
 from upscale8k.runtime.upscale.video import upscale_video
 
 from ..test_video import make_stream
