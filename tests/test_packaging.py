@@ -7,6 +7,7 @@ import subprocess
 import sys
 import tomllib
 import zipfile
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,18 @@ def test_the_registry_gets_what_it_asks_for() -> None:
     assert comfy["DisplayName"] == "Upscale8K"
     assert comfy["requires-comfyui"].startswith(">=")
     assert (ROOT / project["readme"]).is_file()
+
+
+def test_every_template_has_a_thumbnail_of_its_own() -> None:
+    """ComfyUI shows the name of the file and this image; those of two templates that look alike say nothing."""
+    small = {}
+    for workflow in sorted((ROOT / "workflows").glob("*.json")):
+        with Image.open(workflow.with_suffix(".jpg")) as image:
+            assert image.size == (400, 400)
+            small[workflow.stem] = image.convert("RGB").crop((0, 60, 400, 260)).resize((20, 10)).tobytes()
+    for first, second in combinations(small, 2):
+        apart = sum(abs(one - other) for one, other in zip(small[first], small[second], strict=True)) / len(small[first])
+        assert apart > 12, (first, second, apart)
 
 
 def test_the_images_of_the_registry_have_its_sizes() -> None:

@@ -1,13 +1,15 @@
-"""Make the thumbnails of the shipped workflows from what they give: ``python tests/comfyui/save_thumbnails.py [FOLDER]``.
+"""Make the thumbnails of the shipped workflows from what they give: ``python tests/comfyui/save_thumbnails.py [FOLDER [NAME...]]``.
 
 Runs the engine on the sample photograph (minutes on two cores; FOLDER keeps the results for another time) and writes
-workflows/NAME.jpg, which ComfyUI's template browser shows as a square.
+workflows/NAME.jpg, which ComfyUI's template browser shows as a square. Its title there is the name of the file, whatever a pack
+does, so what the workflow is for stands in the image.
 """
 
 import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
@@ -15,7 +17,7 @@ from PIL import Image, ImageDraw, ImageFont
 CHECKOUT = Path(__file__).resolve().parents[2]
 SAMPLE = CHECKOUT / "workflows" / "media" / "sample.png"
 SIDE = 400
-DETAIL = (205, 140, 305, 240)  # of the sample: rim and spoon, as a square
+CUT = 100  # pixels of the sample, as a square
 DARK, LIGHT, ACCENT = (19, 21, 27), (238, 240, 244), (245, 170, 66)
 MODELS = "realesr-animevideov3,realesrgan-x4plus"
 
@@ -25,22 +27,26 @@ def command(*arguments: object) -> None:
     subprocess.run([sys.executable, "-m", "runtime", *map(str, arguments), "--progress", "none"], cwd=CHECKOUT, check=True)
 
 
-def results(folder: Path) -> None:
-    """Everything that the images below are made of, where it is not there yet."""
-    if not (folder / "4x.png").is_file():
-        command("upscale", SAMPLE, "-o", folder / "4x.png", "--to", "4x", "-m", "realesr-animevideov3")
-    if not (folder / "drift").is_dir():
-        command("run", "workflows/color_drift.json", "--set", "TiledUpscale.target=4x", "--output-dir", folder / "drift")
-    if not (folder / "sheet").is_dir():
-        command("compare", SAMPLE, "-o", folder / "sheet", "--models", MODELS, "--crop", "128x96+190+60")
-    if not (folder / "bench").is_dir():
-        small = ("--set", "Benchmark.sizes=96x96", "--set", "Benchmark.repeats=1")
-        command("run", "workflows/benchmark.json", *small, "--output-dir", folder / "bench")
+def get_result(folder: Path, name: str) -> Path:
+    """What images below are made of, computed where it is not there yet."""
+    small = ("--set", "Benchmark.sizes=96x96", "--set", "Benchmark.repeats=1")
+    made = folder / name
+    if not made.exists():
+        match name:
+            case "4x.png":
+                command("upscale", SAMPLE, "-o", made, "--to", "4x", "-m", "realesr-animevideov3")
+            case "drift":
+                command("run", "workflows/color_drift.json", "--set", "TiledUpscale.target=4x", "--output-dir", made)
+            case "sheet":
+                command("compare", SAMPLE, "-o", made, "--models", MODELS, "--crop", "128x96+190+60")
+            case _:
+                command("run", "workflows/benchmark.json", *small, "--output-dir", made)
+    return made
 
 
 def badge(image: Image.Image, words: str, above: int = 16) -> Image.Image:
     """A dark label in the lower left corner."""
-    font = ImageFont.load_default(40)
+    font = ImageFont.load_default(36)
     draw = ImageDraw.Draw(image, "RGBA")
     left, _, right, _ = draw.textbbox((0, 0), words, font)
     bottom = SIDE - above
@@ -49,29 +55,21 @@ def badge(image: Image.Image, words: str, above: int = 16) -> Image.Image:
     return image
 
 
-def before(size: int = SIDE) -> Image.Image:
-    with Image.open(SAMPLE) as sample:
-        return sample.convert("RGB").crop(DETAIL).resize((size, size), Image.Resampling.NEAREST)
-
-
-def after(folder: Path, size: int = SIDE) -> Image.Image:
-    with Image.open(folder / "4x.png") as upscaled:
-        box = [4 * side for side in DETAIL]
-        return upscaled.convert("RGB").crop((box[0], box[1], box[2], box[3])).resize((size, size), Image.Resampling.LANCZOS)
-
-
-def split(folder: Path, size: int = SIDE) -> Image.Image:
-    """The source on the left, the result on the right."""
-    image = before(size)
-    image.paste(after(folder, size).crop((size // 2, 0, size, size)), (size // 2, 0))
+def split(folder: Path, corner: tuple[int, int], size: int = SIDE) -> Image.Image:
+    """The source on the left, the result on the right: the square of the sample from ``corner`` on."""
+    area = (*corner, corner[0] + CUT, corner[1] + CUT)
+    with Image.open(SAMPLE) as sample, Image.open(get_result(folder, "4x.png")) as upscaled:
+        image = sample.convert("RGB").resize((size, size), Image.Resampling.NEAREST, area)
+        after = upscaled.convert("RGB").resize((size, size), Image.Resampling.LANCZOS, tuple(4 * side for side in area))
+    image.paste(after.crop((size // 2, 0, size, size)), (size // 2, 0))
     ImageDraw.Draw(image).line((size // 2, 0, size // 2, size), LIGHT, 3)
     return image
 
 
-def video(folder: Path) -> Image.Image:
+def video(folder: Path, corner: tuple[int, int]) -> Image.Image:
     """The split image between the two perforated edges of a video."""
     image = Image.new("RGB", (SIDE, SIDE), DARK)
-    image.paste(split(folder).crop((0, 44, SIDE, SIDE - 44)), (0, 44))
+    image.paste(split(folder, corner).crop((0, 44, SIDE, SIDE - 44)), (0, 44))
     draw = ImageDraw.Draw(image)
     for left in range(12, SIDE, 48):
         for top in (10, SIDE - 34):
@@ -79,19 +77,19 @@ def video(folder: Path) -> Image.Image:
     return image
 
 
-def images(folder: Path) -> Image.Image:
+def images(folder: Path, corner: tuple[int, int]) -> Image.Image:
     """Numbered images, one behind the other."""
     image = Image.new("RGB", (SIDE, SIDE), DARK)
     draw = ImageDraw.Draw(image)
     for index, place in enumerate((88, 52, 16)):
-        image.paste(split(folder, 296), (place, 104 - place))
+        image.paste(split(folder, corner, 296), (place, 104 - place))
         draw.rectangle((place, 104 - place, place + 296, 400 - place), outline=LIGHT, width=3)
         draw.text((place + 10, 110 - place), f"0000{3 - index}", LIGHT, ImageFont.load_default(20))
     return image
 
 
 def heat_map(folder: Path) -> Image.Image:
-    with Image.open(next((folder / "drift").rglob("drift_*.png"))) as found:
+    with Image.open(next(get_result(folder, "drift").rglob("drift_*.png"))) as found:
         height = found.height * SIDE // found.width
         enlarged = found.convert("RGB").resize((SIDE, height), Image.Resampling.LANCZOS)
     square = Image.new("RGB", (SIDE, SIDE), DARK)
@@ -101,7 +99,7 @@ def heat_map(folder: Path) -> Image.Image:
 
 def sheet(folder: Path) -> Image.Image:
     """Two neighbours of the comparison: an interpolation and a model."""
-    with Image.open(folder / "sheet" / "model_comparison_result.jpg") as found:
+    with Image.open(get_result(folder, "sheet") / "model_comparison_result.jpg") as found:
         width = found.width
         return (
             found.convert("RGB").crop((width // 2, 90, width, 90 + width // 2)).resize((SIDE, SIDE), Image.Resampling.LANCZOS)
@@ -110,7 +108,7 @@ def sheet(folder: Path) -> Image.Image:
 
 def bars(folder: Path) -> Image.Image:
     """The median speeds of the benchmark."""
-    rows = json.loads(next((folder / "bench").rglob("benchmark.json")).read_text(encoding="utf-8"))["rows"]
+    rows = json.loads(next(get_result(folder, "bench").rglob("benchmark.json")).read_text(encoding="utf-8"))["rows"]
     speeds = {row["case"]["model"]: row["megapixels_per_second"] for row in rows}
     image = Image.new("RGB", (SIDE, SIDE), DARK)
     draw = ImageDraw.Draw(image)
@@ -124,31 +122,29 @@ def bars(folder: Path) -> Image.Image:
     return image
 
 
-def thumbnails(folder: Path) -> dict[str, Image.Image]:
-    return {
-        "image_4x": badge(split(folder), "4x"),
-        "image_8k": badge(split(folder), "8K"),
-        "image_any": badge(split(folder), "16 bit, alpha"),
-        "video_8k": badge(video(folder), "8K", 60),
-        "video_8k_trt": badge(video(folder), "8K TensorRT", 60),
-        "video_any": badge(video(folder), "any film", 60),
-        "video_to_frames": badge(images(folder), "film to pictures"),
-        "frames_any": badge(images(folder), "pictures"),
-        "frames_to_video": badge(video(folder), "pictures to film", 60),
-        "compare_models": sheet(folder),
-        "color_drift": heat_map(folder),
-        "benchmark": bars(folder),
-    }
+TEMPLATES: dict[str, Callable[[Path], Image.Image]] = {
+    "image_4x": lambda folder: badge(split(folder, (130, 150)), "Image, 4x"),
+    "image_8k": lambda folder: badge(split(folder, (205, 140)), "Image to 8K"),
+    "image_any": lambda folder: badge(split(folder, (257, 165)), "16 bits and alpha"),
+    "video_8k": lambda folder: badge(video(folder, (290, 5)), "Video to 8K", 60),
+    "video_8k_trt": lambda folder: badge(video(folder, (105, 20)), "8K with TensorRT", 60),
+    "video_any": lambda folder: badge(video(folder, (15, 100)), "Video, any size", 60),
+    "video_to_frames": lambda folder: badge(images(folder, (145, 15)), "Video to frames"),
+    "frames_any": lambda folder: badge(images(folder, (257, 165)), "Frames to frames"),
+    "frames_to_video": lambda folder: badge(video(folder, (330, 40)), "Frames to video", 60),
+    "compare_models": sheet,
+    "color_drift": heat_map,
+    "benchmark": bars,
+}
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(sys.argv[1] if len(sys.argv) > 1 else scratch).resolve()
         folder.mkdir(parents=True, exist_ok=True)
-        results(folder)
-        for name, image in thumbnails(folder).items():
+        for name in sys.argv[2:] or TEMPLATES:
             path = CHECKOUT / "workflows" / f"{name}.jpg"
-            image.save(path, quality=85, optimize=True)
+            TEMPLATES[name](folder).save(path, quality=85, optimize=True)
             print(f"{path}: {path.stat().st_size:,} bytes")
 
 
