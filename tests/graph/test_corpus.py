@@ -7,8 +7,11 @@ from types import ModuleType
 from typing import Any
 
 import pytest
+from upscale8k.nodes import DISPLAY_NAMES, get_node_classes
 from upscale8k.runtime.graph import document
 from upscale8k.runtime.graph.convert.converter import convert_workflow
+from upscale8k.runtime.graph.definitions import describe_classes
+from upscale8k.runtime.host import LocalHost
 
 CORPUS = Path(__file__).resolve().parents[3] / "shared" / "conformance"
 # The frontend takes the value of a promoted primitive from the wrong widget of its target ("gemini-3-pro-image-preview" as
@@ -95,6 +98,33 @@ def test_every_workflow_that_frontend_1_58_converts_is_equal_or_its_own_fault(
         assert is_same != (path.name in FRONTEND_SENDS_NULL), path.name
         same += is_same
     assert same == equal
+
+
+@pytest.fixture
+def own_definitions() -> dict[str, Any]:
+    """What the headless runner knows: no ImageBlur, and the video nodes of ComfyUI 0.38."""
+    return describe_classes(get_node_classes(LocalHost()), DISPLAY_NAMES)
+
+
+@pytest.mark.parametrize("name", ["saved_n47", "saved_n58"])
+def test_values_behind_an_unknown_bypassed_node_stay_where_they_were(own_definitions: dict[str, Any], name: str) -> None:
+    conversion = convert_workflow(read(CORPUS / "frontend_1_58" / "shift" / f"{name}.json").ui or {}, own_definitions)
+    assert "ImageBlur" not in own_definitions
+    assert conversion.problems == conversion.notes == []
+    (scale,) = [node["inputs"] for node in conversion.prompt.values() if node["class_type"] == "ImageScaleBy"]
+    assert (scale["upscale_method"], scale["scale_by"]) == ("nearest-exact", 3)  # 128x96 becomes 384x288
+
+
+@pytest.mark.parametrize("name", ["crf", "defaults", "mkv_av1", "mp4_h264"])
+def test_save_video_of_0_33_keeps_every_value(own_definitions: dict[str, Any], name: str) -> None:
+    """What the files become is in tests/nodes/builtin/test_video.py."""
+    path = CORPUS / "frontend_1_58" / "video33" / f"v33_{name}.json"
+    conversion = convert_workflow(read(path).ui or {}, own_definitions)
+    assert conversion.problems == conversion.notes == []
+    sent = json.loads(path.with_name(f"v33_{name}.api.json").read_text(encoding="utf-8"))
+    ours, theirs = ({node["class_type"]: node["inputs"] for node in prompt.values()} for prompt in (conversion.prompt, sent))
+    assert ours["SaveVideo"] == theirs["SaveVideo"]
+    assert theirs["CreateVideo"].items() <= ours["CreateVideo"].items()  # 0.33 has neither color space nor codec there
 
 
 def test_the_gan_upscale_blueprint_keeps_the_ids_that_the_frontend_gives(object_info: dict[str, Any]) -> None:
