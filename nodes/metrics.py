@@ -122,7 +122,7 @@ class ArtifactMetric(Node, title="Artifacts"):
         "Measures halos, invented detail, noise, oversharpening, banding and seams of an upscaled image against its "
         "original, and reports visible artifacts in sentences."
     )
-    SEARCH_ALIASES: ClassVar = ["artifacts", "ringing", "halo", "hallucination", "seams", "banding", "noise", "quality"]
+    SEARCH_ALIASES: ClassVar = ["seam", "artifacts", "ringing", "halo", "hallucination", "banding", "noise", "quality"]
     RETURN_TYPES = ("STRING", "STRING", *("FLOAT" for _ in ARTIFACT_METRICS))
     RETURN_NAMES = ("findings", "json", *(metric.output for metric in ARTIFACT_METRICS))
     OUTPUT_TOOLTIPS = (
