@@ -127,7 +127,10 @@ class DA3Inference(Node, title="Run Depth Anything 3"):
     def VALIDATE_INPUTS(cls, mode: str | None) -> bool | str:
         return mode != "multiview" or "multiview relates several images to each other, which needs ComfyUI; choose mono."
 
-    def estimate(self, da3_model: Any, image: Any, resolution: int, resize_method: str, mode: str = "mono") -> tuple[Any]:
+    def estimate(
+        self, da3_model: Any, image: Any, resolution: int, resize_method: str, mode: str, **shown_inputs: Any
+    ) -> tuple[Any]:
+        """``shown_inputs`` are those of several views, which ``VALIDATE_INPUTS`` refuses."""
         host = self.host
         return (comfyui.estimate_depth(da3_model, image, resolution, resize_method, host.device(), host.progress),)
 

@@ -25,6 +25,8 @@ ALLOWED = {
     "LoadImageMask": {"required.image"},
     "UpscaleModelLoader": {"required.model_name"},  # the models of another folder, and the ids of our catalog
     "CustomCombo": {"hidden"},  # how ``index`` comes in, which ComfyUI takes without declaring it
+    # takes videos, as in ComfyUI 0.38
+    "ResizeImageMaskNode": {"required.input", "required.resize_type", "display_name", "search_aliases"},
 }
 
 

@@ -136,7 +136,7 @@ def test_depth_and_sky_are_those_of_comfyui(host: LocalHost, core: tuple[Path, A
     (model,) = nodes["LoadDA3Model"]().load("depth.safetensors")
     seen = set()
     for method in ("upper_bound_resize", "lower_bound_resize"):
-        (geometry,) = nodes["DA3Inference"]().estimate(model, images[:2], 140, method)
+        (geometry,) = nodes["DA3Inference"]().estimate(model, images[:2], 140, method, "mono")
         for name in filter(lambda name: name.startswith(method), results.files):
             _, output, *values = name.split()
             keys = ("output.colored",) if output == "sky_mask" else ("output.normalization", "output.apply_sky_clip")
