@@ -35,7 +35,7 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
     "runtime/host": ROOT_MODULES | {"runtime/atomic_write"},
     "runtime/hardware": ROOT_MODULES | {"runtime/atomic_write", BACKEND_TABLE},
     "runtime/images": BASE | {"runtime/atomic_write", "runtime/hardware"},
-    "runtime/metrics": BASE | {"runtime/images"},
+    "runtime/metrics": BASE | {"runtime/hardware", "runtime/images"},
     "runtime/models": BASE | {"runtime/atomic_write", "runtime/checksum", "runtime/file_lock"},
     "runtime/comfyui": BASE
     | {f"runtime/{name}" for name in ("atomic_write", "graph", "host", "images", "metrics", "models", "upscale", "video")},

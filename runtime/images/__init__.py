@@ -39,7 +39,15 @@ if TYPE_CHECKING:
     from .image_file import BitDepth, ImageFormatError, make_non_finite_error
     from .metadata import is_profile_for
     from .read import read_image_file, read_image_size
-    from .resize import ResizeTaps, make_area_taps, make_cubic_taps, make_preview, reduce_in_linear_light, resample
+    from .resize import (
+        ResizeTaps,
+        make_area_taps,
+        make_cubic_taps,
+        make_filter_taps,
+        make_preview,
+        reduce_in_linear_light,
+        resample,
+    )
     from .sample_conversion import iter_strips, linear_image_to_srgb, srgb_image_to_linear, to_floats, to_integers
     from .sequence_frames import make_frame_reader, make_frame_writer
     from .write import OUTPUT_FORMATS, OutputFormat, save_image, write_image_file

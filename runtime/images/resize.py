@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from math import ceil
-from typing import cast
+from typing import Literal, cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,6 +49,21 @@ def make_area_taps(source_length: int, final_length: int) -> ResizeTaps:
     return ResizeTaps(first, (weights / weights.sum(axis=0)).astype(np.float32), 0, source_length)
 
 
+def make_filter_taps(source_length: int, final_length: int, kernel: Literal["bicubic", "lanczos"]) -> ResizeTaps:
+    """Return the weights with which most programs reduce, those of Pillow: the kernel is as wide as its result samples ask.
+
+    Bicubic is Keys' with a = -1/2, Lanczos has three lobes. Samples outside of the image are left out.
+    """
+    scale = source_length / final_length
+    support, center = {"bicubic": 2, "lanczos": 3}[kernel] * scale, (np.arange(final_length) + 0.5) * scale
+    first = np.floor(center - support + 0.5).astype(np.intp)
+    sample = first + np.arange(ceil(2 * support) + 1)[:, None]
+    distance = np.abs(sample + 0.5 - center) / scale
+    weights = _compute_cubic(distance) if kernel == "bicubic" else np.sinc(distance) * np.sinc(distance / 3) * (distance < 3)
+    weights[(sample < 0) | (sample >= source_length)] = 0
+    return ResizeTaps(first, (weights / weights.sum(axis=0)).astype(np.float32), 0, source_length)
+
+
 def make_cubic_taps(source_length: int, final_length: int) -> ResizeTaps:
     """Return cubic weights for enlarging; sample centers are at i + 0.5 and the border pixel is repeated outside.
 
@@ -57,9 +72,13 @@ def make_cubic_taps(source_length: int, final_length: int) -> ResizeTaps:
     position = (np.arange(final_length) + 0.5) * source_length / final_length - 0.5
     first = np.floor(position).astype(np.intp) - 1
     distance = np.abs(position - (first + np.arange(4)[:, None]))
+    return ResizeTaps(first, _compute_cubic(distance).astype(np.float32), 0, source_length)
+
+
+def _compute_cubic(distance: NDArray[np.float64]) -> NDArray[np.float64]:
     inner = (1.5 * distance - 2.5) * distance**2 + 1
     outer = ((-0.5 * distance + 2.5) * distance - 4) * distance + 2
-    return ResizeTaps(first, np.where(distance < 1, inner, outer).astype(np.float32), 0, source_length)
+    return np.where(distance < 1, inner, np.where(distance < 2, outer, 0.0))
 
 
 def reduce_in_linear_light(encoded: Floats, across: ResizeTaps, down: ResizeTaps) -> Floats:

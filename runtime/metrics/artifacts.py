@@ -1,10 +1,12 @@
 """Measure the artifacts that an upscaler may add, on one pair of images."""
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from ..errors import WorkflowError
+from ..hardware import count_usable_cores
 from ..media import Pixels, Region, Size
 from .artifact_measures.banding import Banding, measure_banding
 from .artifact_measures.consistency import Consistency, measure_consistency
@@ -24,6 +26,7 @@ _VISIBLE_OVERSHOOT = 10.0
 VISIBLE_STEP = 0.75
 SEAM_RATIO = 1.3
 _SEAM_SIDE = 64
+_MAX_THREADS = 6
 
 
 @dataclass(frozen=True)
@@ -95,19 +98,26 @@ def measure_artifacts(reference: Pixels, image: Pixels, tile: int = 0, halo: int
             f"tile is {tile} and halo {halo}; they cannot be negative.", "Give those of the upscaler, or 0 for no tiles."
         )
     enlargement = Enlargement.from_images(reference, image)
-    on_grid = measure_seams(enlargement, tile, halo) if tile else None
-    return Artifacts(
-        enlargement.size,
-        enlargement.ratio,
-        enlargement.cells,
-        measure_ringing(enlargement),
-        measure_consistency(enlargement.pair),
-        measure_spectrum(enlargement),
-        measure_noise(enlargement),
-        measure_banding(enlargement),
-        find_seams(enlargement.difference.luma, enlargement.difference.reference) or on_grid,
-        find_local_faults(enlargement),
-    )
+    difference = enlargement.difference
+    with ThreadPoolExecutor(min(count_usable_cores(), _MAX_THREADS)) as pool:
+        ringing, spectrum = pool.submit(measure_ringing, enlargement), pool.submit(measure_spectrum, enlargement)
+        noise, banding = pool.submit(measure_noise, enlargement), pool.submit(measure_banding, enlargement)
+        local = pool.submit(find_local_faults, enlargement)
+        on_grid = pool.submit(measure_seams, enlargement, tile, halo) if tile else None
+        consistency = measure_consistency(enlargement.pair)
+        seams = find_seams(difference.luma, difference.reference)
+        return Artifacts(
+            enlargement.size,
+            enlargement.ratio,
+            enlargement.cells,
+            ringing.result(),
+            consistency,
+            spectrum.result(),
+            noise.result(),
+            banding.result(),
+            seams or (on_grid.result() if on_grid else None),
+            local.result(),
+        )
 
 
 def _iterate_findings(found: Artifacts) -> Iterator[ArtifactFinding]:

@@ -50,39 +50,52 @@ def _build_color_table(colormap: str) -> Floats:
     return (table / 255).astype(np.float32)
 
 
-_MIN_TEXT, _MAX_TEXT, _WIDTH_OVER_TEXT = 10, 64, 28
+_MIN_TEXT, _MAX_TEXT, _WIDTH_OVER_TEXT, _TITLE_WIDTH, _MAX_LINES = 10, 64, 28, 26, 8
 _BACKGROUND, _FOREGROUND = (24, 24, 24), (235, 235, 235)
 
 
 def draw_legend(width: int, colormap: str, low: float, high: float, title: str) -> Floats:
     """Draw the bar under a map, (legend height, width, 3) sRGB in 0..1: title, colors, and numbers from ``low`` to ``high``.
 
-    Text is at least 10 px high, and clipped if it does not fit.
+    Text is at least 10 px high; where the map is narrow, the title takes several lines.
     """
-    text, gap = _compute_text_size(width)
+    text, gap, lines = _compute_text_size(width)
     image = Image.new("RGB", (width, compute_legend_height(width)), _BACKGROUND)
     draw = ImageDraw.Draw(image)
     font = ImageFont.load_default(text)
-    draw.text((gap, gap), title, _FOREGROUND, font)
+    draw.text((gap, gap), _wrap_title(draw, title, font, width - 2 * gap), _FOREGROUND, font, spacing=0)
+    top = gap + lines * text
     left, right = gap, max(width - gap, gap + 2)
     ramp = apply_colormap(np.linspace(0, 1, right - left, dtype=np.float32)[None], colormap)
     strip = Image.fromarray(np.round(ramp * 255).astype(np.uint8)).resize((right - left, text))
-    image.paste(strip, (left, text + 2 * gap))
+    image.paste(strip, (left, top + gap))
     for share, label in _compute_ticks(low, high, width // (text * 4)):
-        _draw_label(draw, left + share * (right - left - 1), 2 * text + 2 * gap, label, font, gap, width)
+        _draw_label(draw, left + share * (right - left - 1), top + text + gap, label, font, gap, width)
     return np.asarray(image, np.float32) / np.float32(255)
 
 
 def compute_legend_height(width: int) -> int:
     """Return the height of the legend of a map of this width."""
-    text, gap = _compute_text_size(width)
-    return 3 * text + 4 * gap
+    text, gap, lines = _compute_text_size(width)
+    return (2 + lines) * text + 4 * gap
 
 
-def _compute_text_size(width: int) -> tuple[int, int]:
-    """Return the height of text and of the gap around it."""
+def _compute_text_size(width: int) -> tuple[int, int, int]:
+    """Return the height of text, of the gap around it, and the lines for a title of up to 52 letters half as wide as high."""
     text = min(max(width // _WIDTH_OVER_TEXT, _MIN_TEXT), _MAX_TEXT)
-    return text, max(text // 3, 2)
+    gap = max(text // 3, 2)
+    return text, gap, min(-(-_TITLE_WIDTH * text // max(width - 2 * gap, text)), _MAX_LINES)
+
+
+def _wrap_title(
+    draw: ImageDraw.ImageDraw, title: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int
+) -> str:
+    """Break lines between words where they would be wider than ``width``."""
+    lines = [""]
+    for word in title.split():
+        line = f"{lines[-1]} {word}".strip()
+        lines[-1:] = [line] if draw.textlength(line, font) <= width or not lines[-1] else [lines[-1], word]
+    return "\n".join(lines)
 
 
 def round_up(value: float) -> float:

@@ -43,8 +43,8 @@ def measure_difference(reference: Pixels, image: Pixels, kind: DiffKind = "delta
 
 def _measure_into(pair: ImagePair, kind: DiffKind, out: Floats) -> Floats:
     measure = _MEASURES[kind]
-    for strip in pair.iter_strips(margin=1):
-        out[strip.rows] = measure(strip)[strip.inside]
+    for rows, values in pair.map_strips(lambda strip: measure(strip)[strip.inside], margin=1):
+        out[rows] = values
     return out
 
 

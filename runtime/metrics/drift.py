@@ -88,17 +88,18 @@ class DriftMeter:
         pair = pair_images(reference, image)
         self._size = pair.size
         self._frames += 1
-        for strip in pair.iter_strips(get_margin(self._mode)):
-            self._add_strip(strip, delta_e_out)
+        for rows, (delta_e, distance, bias) in pair.map_strips(self._compare_strip, get_margin(self._mode)):
+            self._de2000.add(delta_e)
+            self._de76.add(distance)
+            self._bias += bias
+            if delta_e_out is not None:
+                delta_e_out[rows] = delta_e
 
-    def _add_strip(self, strip: PairStrip, delta_e_out: Floats | None) -> None:
+    def _compare_strip(self, strip: PairStrip) -> tuple[Floats, Floats, NDArray[np.float64]]:
+        """Return CIEDE2000 and CIE76 of each pixel, and the sums of the differences of L*, a* and b*."""
         first, second = compute_lab_pair(strip, self._mode)
-        delta_e = ciede2000(first, second).numpy()
-        self._de2000.add(delta_e)
-        self._de76.add(cie76(first, second).numpy())
-        self._bias += (second - first).double().sum(dim=(1, 2)).numpy()
-        if delta_e_out is not None:
-            delta_e_out[strip.rows] = delta_e
+        bias = (second - first).double().sum(dim=(1, 2)).numpy()
+        return ciede2000(first, second).numpy(), cie76(first, second).numpy(), bias
 
     def compute_result(self) -> Drift:
         """Return the drift of all pairs so far; zeros if there are none."""

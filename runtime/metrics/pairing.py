@@ -2,21 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
+from collections import deque
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import Literal, TypeVar, get_args
 
 import numpy as np
 
 from ..errors import WorkflowError
-from ..images import ResizeTaps, make_area_taps, make_cubic_taps, reduce_in_linear_light, resample, to_floats
+from ..hardware import count_usable_cores
+from ..images import (
+    ResizeTaps,
+    make_area_taps,
+    make_cubic_taps,
+    make_filter_taps,
+    reduce_in_linear_light,
+    resample,
+    to_floats,
+)
 from ..media import Floats, Pixels, Size, has_alpha
 
 CommonSize = Literal["smaller", "reference", "output"]
 """At which of the two sizes a pair is compared."""
 
-_STRIP_PIXELS = 1 << 18
-"""Source pixels of a strip: CIEDE2000 needs a few dozen arrays of that size, 1 MB each."""
+Reduction = Literal["area", "encoded area", "bicubic", "lanczos"]
+"""How the larger image of a pair is reduced: by area in linear light, or as other programs do, on encoded values."""
+
+_SAMPLED_STRIPS, _SAMPLED_ROWS, _BETTER = 8, 16, 0.9
+"""Where reductions are tried, and which part of the squared error of "area" another one must not exceed to be taken."""
+
+_STRIP_PIXELS, _MAX_THREADS = 1 << 18, 8
+"""Source pixels of a strip: CIEDE2000 needs a few dozen arrays of that size, 1 MB each, and that in every thread."""
+
+Result = TypeVar("Result")
 
 _NAMES = ("reference", "upscaled image")
 _BACKDROP = np.float32(0.5)
@@ -69,22 +88,67 @@ class ImagePair:
     reference: MeasuredImage
     image: MeasuredImage
     size: Size
+    reduction: Reduction = "area"
 
     def read_reference_rows(self, top: int, bottom: int) -> Floats:
         """Return (bottom - top, size.width, 1 or 3) of the reference at the common size."""
-        return _ResizedSide.create(self.reference, self.size).read_rows(top, bottom)
+        return _ResizedSide.create(self.reference, self.size, self.reduction).read_rows(top, bottom)
+
+    def fit_reduction(self) -> ImagePair:
+        """Return the pair with the reduction that the reference was most likely made by.
+
+        An original that was reduced by a bicubic differs from its own reduction by area along every edge, as a halo does.
+        """
+        if self.reference.size == self.image.size:
+            return self
+        errors = {one: replace(self, reduction=one)._sample_error() for one in get_args(Reduction)}
+        best = min(errors, key=lambda one: errors[one])
+        return replace(self, reduction=best) if errors[best] < _BETTER * errors["area"] else self
+
+    def _sample_error(self) -> float:
+        """Return the mean squared difference in strips spread over the height."""
+        sides = [_ResizedSide.create(each, self.size, self.reduction) for each in (self.reference, self.image)]
+        rows = min(_SAMPLED_ROWS, self.size.height)
+        tops = np.unique(np.linspace(0, self.size.height - rows, _SAMPLED_STRIPS).astype(int))
+        parts = [[side.read_rows(int(top), int(top) + rows) for side in sides] for top in tops]
+        return float(np.mean([np.mean(np.square(one - other)) for one, other in parts]))
 
     def iter_strips(self, margin: int = 0) -> Iterator[PairStrip]:
-        """Yield strips from top to bottom; the larger is reduced by area in linear light or the smaller enlarged by a cubic."""
+        """Yield strips from top to bottom; the larger is reduced, or the smaller enlarged by a cubic."""
+        return map(self._make_reader(margin), self._split_rows(margin))
+
+    def map_strips(self, compute: Callable[[PairStrip], Result], margin: int = 0) -> Iterator[tuple[slice, Result]]:
+        """Yield the rows of each strip and what ``compute`` returns for it, from top to bottom, computed on all cores."""
+        read_strip, cores = self._make_reader(margin), min(count_usable_cores(), _MAX_THREADS)
+        waiting: deque[tuple[slice, Future[Result]]] = deque()
+
+        def compute_rows(rows: slice) -> Result:
+            return compute(read_strip(rows))
+
+        with ThreadPoolExecutor(cores) as pool:
+            for rows in self._split_rows(margin):
+                waiting.append((rows, pool.submit(compute_rows, rows)))
+                if len(waiting) > cores:
+                    done, future = waiting.popleft()
+                    yield done, future.result()
+            for done, future in waiting:
+                yield done, future.result()
+
+    def _split_rows(self, margin: int) -> Iterator[slice]:
         size = self.size
         largest = max(self.reference.size.pixel_count, self.image.size.pixel_count, size.pixel_count)
-        height = max(_STRIP_PIXELS * size.height // largest, 2 * margin, 1)
-        sides = [_ResizedSide.create(each, size) for each in (self.reference, self.image)]
-        for top in range(0, size.height, height):
-            bottom = min(top + height, size.height)
-            first, last = max(top - margin, 0), min(bottom + margin, size.height)
+        height = max(_STRIP_PIXELS * size.height // largest // 2 * 2, 2 * margin, 1)
+        return (slice(top, min(top + height, size.height)) for top in range(0, size.height, height))
+
+    def _make_reader(self, margin: int) -> Callable[[slice], PairStrip]:
+        sides = [_ResizedSide.create(each, self.size, self.reduction) for each in (self.reference, self.image)]
+
+        def read_strip(rows: slice) -> PairStrip:
+            first, last = max(rows.start - margin, 0), min(rows.stop + margin, self.size.height)
             reference, image = (side.read_rows(first, last) for side in sides)
-            yield PairStrip(slice(top, bottom), slice(top - first, bottom - first), reference, image)
+            return PairStrip(rows, slice(rows.start - first, rows.stop - first), reference, image)
+
+        return read_strip
 
 
 @dataclass(frozen=True, eq=False)
@@ -92,21 +156,30 @@ class _ResizedSide:
     image: MeasuredImage
     size: Size
     taps: tuple[ResizeTaps, ResizeTaps] | None
+    reduction: Reduction | None = None
+    """None: it is enlarged."""
 
     @classmethod
-    def create(cls, image: MeasuredImage, size: Size) -> _ResizedSide:
+    def create(cls, image: MeasuredImage, size: Size, reduction: Reduction) -> _ResizedSide:
         own = image.size
         if own == size:
             return cls(image, size, None)
-        make = make_area_taps if own.pixel_count > size.pixel_count else make_cubic_taps
-        return cls(image, size, (make(own.width, size.width), make(own.height, size.height)))
+        lengths = ((own.width, size.width), (own.height, size.height))
+        if own.pixel_count < size.pixel_count:
+            return cls(image, size, (make_cubic_taps(*lengths[0]), make_cubic_taps(*lengths[1])))
+        if reduction in ("bicubic", "lanczos"):
+            across, down = (make_filter_taps(*length, reduction) for length in lengths)
+        else:
+            across, down = (make_area_taps(*length) for length in lengths)
+        return cls(image, size, (across, down), reduction)
 
     def read_rows(self, top: int, bottom: int) -> Floats:
         if self.taps is None:
             return self.image.read_rows(top, bottom)
         across, down = self.taps[0], self.taps[1].slice_results(top, bottom)
-        resize = reduce_in_linear_light if self.image.size.pixel_count > self.size.pixel_count else resample
-        return resize(self.image.read_rows(down.start, down.stop), across, down)
+        resize = reduce_in_linear_light if self.reduction == "area" else resample
+        rows = resize(self.image.read_rows(down.start, down.stop), across, down)
+        return rows if self.reduction in (None, "area") else np.clip(rows, 0, 1)
 
 
 def validate_image(pixels: Pixels, name: str) -> MeasuredImage:

@@ -9,9 +9,11 @@ from dataclasses import dataclass
 from math import ceil
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from ..media import Floats, Region, Size
+from ..images import iter_strips
+from ..media import Floats, Pixels, Region, Size
 from ..metrics import draw_legend, draw_map, format_seconds, format_speed, measure_difference, round_up
 from .comparison import ComparedCrop, ComparedModel, MeasuredCrop, ModelComparison
 from .crops import find_busiest_window
@@ -30,7 +32,8 @@ class Card:
     """One image of the sheet, (h, w, 3) in 0..1, and up to two lines about it."""
 
     title: str
-    pixels: Floats
+    pixels: Pixels
+    """Or 8 bits."""
     lines: tuple[str, ...] = ()
 
 
@@ -143,7 +146,7 @@ def _draw_card(card: Card, layout: _CardLayout) -> Image.Image:
     return image
 
 
-def _paste_overview(image: Image.Image, draw: ImageDraw.ImageDraw, pixels: Floats, layout: _CardLayout, top: int) -> None:
+def _paste_overview(image: Image.Image, draw: ImageDraw.ImageDraw, pixels: Pixels, layout: _CardLayout, top: int) -> None:
     size = (layout.overview.width, layout.overview.height)
     resampling = Image.Resampling.NEAREST if _is_source(pixels, layout) and layout.scale > 1 else Image.Resampling.LANCZOS
     left = (CARD_WIDTH - size[0]) // 2
@@ -155,7 +158,7 @@ def _paste_overview(image: Image.Image, draw: ImageDraw.ImageDraw, pixels: Float
     draw_scale_bar(draw, (left, top, left + size[0], top + size[1]), layout.scale, _SMALL)
 
 
-def _paste_detail(image: Image.Image, draw: ImageDraw.ImageDraw, pixels: Floats, layout: _CardLayout, top: int) -> None:
+def _paste_detail(image: Image.Image, draw: ImageDraw.ImageDraw, pixels: Pixels, layout: _CardLayout, top: int) -> None:
     """Paste the detail at the same size for each card; its pixels are squares if they are at least two wide."""
     scale_x, scale_y = pixels.shape[1] / layout.source.width, pixels.shape[0] / layout.source.height
     detail = layout.detail
@@ -173,7 +176,7 @@ def _paste_detail(image: Image.Image, draw: ImageDraw.ImageDraw, pixels: Floats,
     draw_scale_bar(draw, box, layout.inset / detail.width, _SMALL)
 
 
-def _is_source(pixels: Floats, layout: _CardLayout) -> bool:
+def _is_source(pixels: Pixels, layout: _CardLayout) -> bool:
     return (pixels.shape[1], pixels.shape[0]) == (layout.source.width, layout.source.height)
 
 
@@ -193,23 +196,34 @@ _COLORMAP = "inferno"
 _LEGEND_WIDTH = 800
 
 
-def compute_drift_maps(compared_crop: ComparedCrop) -> tuple[dict[str, Floats], float]:
-    """Return CIEDE2000 in colors, (H, W, 3) in 0..1 at the source's size, by model id; and the end of the common scale."""
+DriftMaps = tuple[dict[str, NDArray[np.uint8]], float]
+"""CIEDE2000 in colors, (H, W, 3) at the source's size, by model id; and the end of the common scale."""
+
+
+def compute_drift_maps(compared_crop: ComparedCrop) -> DriftMaps:
+    """Compare every result with the source."""
     values = {
         name: measure_difference(compared_crop.source, result.image, "delta e")
         for name, result in compared_crop.results.items()
     }
     high = round_up(max((float(np.percentile(one, _SCALE_PERCENTILE)) for one in values.values()), default=0.0))
-    return {name: draw_map(one, high, _COLORMAP, "", legend=False) for name, one in values.items()}, high
+    return {name: _paint_map(values[name], high) for name in values}, high
 
 
-def draw_map_sheet(comparison: ModelComparison) -> Image.Image:
+def _paint_map(values: Floats, high: float) -> NDArray[np.uint8]:
+    out = np.empty((*values.shape, 3), np.uint8)
+    for rows in iter_strips((*values.shape, 32)):
+        out[rows] = np.floor(draw_map(values[rows], high, _COLORMAP, "", legend=False) * 255 + 0.5)
+    return out
+
+
+def draw_map_sheet(comparison: ModelComparison, drift_maps: Sequence[DriftMaps]) -> Image.Image:
     """Draw the maps of every crop beside its source, with the scale."""
-    return stack_blocks([_draw_map_block(comparison, case) for case in comparison.crops])
+    return stack_blocks([_draw_map_block(comparison, *one) for one in zip(comparison.crops, drift_maps, strict=True)])
 
 
-def _draw_map_block(comparison: ModelComparison, compared_crop: ComparedCrop) -> Image.Image:
-    maps, high = compute_drift_maps(compared_crop)
+def _draw_map_block(comparison: ModelComparison, compared_crop: ComparedCrop, drift_maps: DriftMaps) -> Image.Image:
+    maps, high = drift_maps
     cards = [Card("Source", compared_crop.source, ("What the maps are measured against",))]
     for model in comparison.baselines_first:
         if model.id in maps:

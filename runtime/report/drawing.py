@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from ..media import Floats
+from ..images import iter_strips
+from ..media import Pixels
 
 Color = tuple[int, int, int]
 
@@ -47,9 +48,14 @@ def _spell_in_ascii(line: str) -> str:
     return " ".join(without_accents.encode("ascii", "replace").decode("ascii").split())
 
 
-def to_pil_image(pixels: Floats) -> Image.Image:
-    """Convert (h, w, 3) in 0..1 to an 8-bit image, rounded."""
-    return Image.fromarray(np.floor(np.clip(pixels, 0, 1) * 255 + 0.5).astype(np.uint8))
+def to_pil_image(pixels: Pixels) -> Image.Image:
+    """Convert (h, w, 3) in 0..1 to an 8-bit image, rounded, in strips of rows; 8-bit pixels are taken as they are."""
+    if pixels.dtype == np.uint8:
+        return Image.fromarray(pixels)
+    out = np.empty(pixels.shape, np.uint8)
+    for rows in iter_strips(pixels.shape):
+        out[rows] = np.floor(np.clip(pixels[rows], 0, 1) * 255 + 0.5)
+    return Image.fromarray(out)
 
 
 def draw_scale_bar(draw: ImageDraw.ImageDraw, box: tuple[int, int, int, int], per_pixel: float, size: int) -> None:

@@ -126,11 +126,12 @@ def measure_pair(
 ) -> tuple[dict[str, float | None], Artifacts]:
     """Measure (H, W, C) against a reference; return the value of each metric and the artifacts. Raises as ``pair_images``."""
     same_size = reference.shape[:2] == result.shape[:2]
+    drift = measure_drift(reference, result)
     pair = _MeasuredPair(
-        measure_drift(reference, result),
+        drift,
         measure_drift(reference, result, "low-frequency"),
         artifacts := measure_artifacts(reference, result, tile, halo),
-        measure_fidelity(_make_rgb(reference), _make_rgb(result)) if same_size else None,
+        measure_fidelity(_make_rgb(reference), _make_rgb(result), drift.de2000.mean) if same_size else None,
     )
     return {metric.key: metric.summarize([pair]) for metric in MEASURED}, artifacts
 

@@ -18,7 +18,7 @@ from PIL import Image
 from ..media import Floats, Region, Size
 from ..metrics import ArtifactFinding
 from .comparison import ComparedCrop, MeasuredCrop, ModelComparison
-from .comparison_sheet import compute_drift_maps
+from .comparison_sheet import DriftMaps, compute_drift_maps
 from .drawing import to_pil_image
 from .findings import describe_findings, recommend_model
 from .summary import COLUMNS, SCORE_COLUMNS, select_filled_columns, summarize_models
@@ -32,8 +32,8 @@ LOSSLESS_PIXELS = 1 << 20
 _FOLDER = Path(__file__).parent
 
 
-def render_html(comparison: ModelComparison) -> str:
-    """Return the whole HTML document."""
+def render_html(comparison: ModelComparison, drift_maps: Sequence[DriftMaps] = ()) -> str:
+    """Return the whole HTML document. ``drift_maps`` are those of the crops, where they are already drawn."""
     from markupsafe import Markup
 
     style, script = ((_FOLDER / name).read_text(encoding="utf-8") for name in ("page.css", "page.js"))
@@ -65,7 +65,10 @@ def render_html(comparison: ModelComparison) -> str:
         models=models,
         shown=best or next(iter(models), str(len(completed) - 1)),
         places=[place for case in comparison.crops for place in _make_places(comparison, case)],
-        strips=(_make_strip(comparison, case, index) for index, case in enumerate(comparison.crops)),
+        strips=(
+            _make_strip(comparison, case, index, drift_maps[index] if drift_maps else compute_drift_maps(case))
+            for index, case in enumerate(comparison.crops)
+        ),
         is_reduced=any(max(shape) > MAX_SIDE for shape in shapes),
         max_side=MAX_SIDE,
         is_lossy=any(prod(_fit_size(shape[1], shape[0])) > LOSSLESS_PIXELS for shape in shapes),
@@ -97,21 +100,18 @@ class _Strip:
     scale_end: str
 
 
-def _make_strip(comparison: ModelComparison, compared_crop: ComparedCrop, index: int) -> _Strip:
-    maps, high = compute_drift_maps(compared_crop)
+def _make_strip(comparison: ModelComparison, compared_crop: ComparedCrop, index: int, drift_maps: DriftMaps) -> _Strip:
+    maps, high = drift_maps
     shape = next((result.image.shape for result in compared_crop.results.values()), compared_crop.source.shape)
-    display_size = _fit_size(shape[1], shape[0])
-    source = _encode_image(f"pic-{index}-source", "Source", to_pil_image(compared_crop.source), shape, lossless=True)
-    strip = _Strip([("source", "Source", source)], [], f"{high:g}")
-    if compared_crop.original is not None:
-        original = _encode_image(
-            f"pic-{index}-original", "Original", to_pil_image(compared_crop.original), shape, lossless=True
-        )
-        strip.thumbs.insert(0, ("original", "Original", original))
+    given = {"source": ("Source", compared_crop.source), "original": ("Original", compared_crop.original)}
+    thumbs = [
+        (name, title, _encode_image(f"pic-{index}-{name}", title, to_pil_image(pixels), shape, lossless=True))
+        for name, (title, pixels) in reversed(given.items())
+        if pixels is not None
+    ]
+    strip = _Strip(thumbs, [], f"{high:g}")
     for number, one in enumerate(comparison.completed):
         image = to_pil_image(compared_crop.results[one.id].image)
-        if image.size != display_size:
-            image = image.resize(display_size, Image.Resampling.LANCZOS)
         strip.thumbs.append((str(number), one.title, _encode_image(f"pic-{index}-{number}", one.title, image, shape)))
         label = f"CIEDE2000 of {one.title}, black 0 to pale yellow {high:g}"
         strip.maps.append(_encode_image(f"map-{index}-{number}", label, to_pil_image(maps[one.id]), shape))
@@ -163,7 +163,12 @@ def _fit_size(width: int, height: int) -> tuple[int, int]:
 
 
 def _encode_image(id: str, label: str, image: Image.Image, shape: Sequence[int], *, lossless: bool = False) -> _PageImage:
-    """Encode an image as WebP; ``shape`` (h, w, ...) is that of the result."""
-    file = io.BytesIO()
-    image.save(file, "WEBP", quality=WEBP_QUALITY, lossless=lossless or image.width * image.height <= LOSSLESS_PIXELS, method=4)
+    """Encode an image as WebP, reduced to at most ``MAX_SIDE`` a side; ``shape`` (h, w, ...) is that of the result.
+
+    ``lossless`` holds only for what is not reduced: the reduced source of 8K would have 20 MB.
+    """
+    file, size = io.BytesIO(), _fit_size(image.width, image.height)
+    lossless = (lossless and image.size == size) or size[0] * size[1] <= LOSSLESS_PIXELS
+    image = image if image.size == size else image.resize(size, Image.Resampling.LANCZOS)
+    image.save(file, "WEBP", quality=WEBP_QUALITY, lossless=lossless, method=4)
     return _PageImage(id, label, *_fit_size(shape[1], shape[0]), base64.b64encode(file.getvalue()).decode())

@@ -65,7 +65,7 @@ def cut_crops(images: Sequence[Floats], text: str) -> list[tuple[Crop, Floats]]:
     for number, pixels in enumerate(images, 1):
         for crop in resolve_crops(pixels, text):
             numbered_crop = replace(crop, name=f"image {number}, {crop.name}") if len(images) > 1 else crop
-            found.append((numbered_crop, np.array(pixels[crop.region.rows, crop.region.columns])))
+            found.append((numbered_crop, np.ascontiguousarray(pixels[crop.region.rows, crop.region.columns])))
     return found
 
 

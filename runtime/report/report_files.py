@@ -9,7 +9,7 @@ from ..atomic_write import write_outputs
 from ..images import save_with_pillow
 from ..metrics import CONSISTENT_DB, GROUPS, METRICS_BY_KEY
 from .comparison import ModelComparison
-from .comparison_sheet import draw_map_sheet, draw_sheet
+from .comparison_sheet import compute_drift_maps, draw_map_sheet, draw_sheet
 from .findings import CRITERIA, describe_findings, recommend_model
 from .html_report import render_html
 from .json_report import render_json
@@ -30,12 +30,12 @@ _JPEG_SIDE = 65_500
 
 def write_report(comparison: ModelComparison, find_path: Callable[[str], Path]) -> list[Path]:
     """Write all five; ``find`` gives the path for a name. Raises ``OutputError``."""
-    sheet_image = draw_sheet(comparison)
+    sheet_image, maps = draw_sheet(comparison), [compute_drift_maps(case) for case in comparison.crops]
     writers: dict[str, Callable[[Path], object]] = {
         SHEET_FILE: lambda part: _save_jpeg(sheet_image, part),
-        MAPS_FILE: lambda part: _save_jpeg(draw_map_sheet(comparison), part),
+        MAPS_FILE: lambda part: _save_jpeg(draw_map_sheet(comparison, maps), part),
         MARKDOWN_FILE: lambda part: part.write_text(render_markdown(comparison), encoding="utf-8"),
-        HTML_FILE: lambda part: part.write_text(render_html(comparison), encoding="utf-8"),
+        HTML_FILE: lambda part: part.write_text(render_html(comparison, maps), encoding="utf-8"),
         JSON_FILE: lambda part: part.write_text(render_json(comparison), encoding="utf-8"),
     }
     return write_outputs(writers, find_path)

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from math import log10, sqrt
 
 import numpy as np
+from numpy.typing import NDArray
 
 from ...media import Region
 from ..luma import STEPS
-from ..pairing import ImagePair
+from ..pairing import ImagePair, PairStrip
 from .worst_region import FaultMap
 
 IDENTICAL_DB = 99.0
@@ -29,12 +30,16 @@ def measure_consistency(pair: ImagePair) -> Consistency:
     They reduce by a cubic and call 45 dB and more consistent; here the reduction is by area in linear light, as in all metrics.
     """
     total, count, places = 0.0, 0, FaultMap(pair.size)
-    for strip in pair.iter_strips():
-        error = np.subtract(*np.broadcast_arrays(strip.image, strip.reference), dtype=np.float64)
-        squared = np.square(error).sum(axis=2)
-        places.add(strip.rows.start, squared)
+    for rows, (squared, values) in pair.map_strips(_square_error):
+        places.add(rows.start, squared)
         total += float(squared.sum())
-        count += error.size
+        count += values
     rmse = sqrt(total / count) * STEPS
     psnr_db = min(20 * log10(STEPS / rmse), IDENTICAL_DB) if rmse else IDENTICAL_DB
     return Consistency(rmse, psnr_db, places.find_worst())
+
+
+def _square_error(strip: PairStrip) -> tuple[NDArray[np.float64], int]:
+    """Return the sum over the channels per pixel, and how many values there are."""
+    error = np.subtract(*np.broadcast_arrays(strip.image, strip.reference), dtype=np.float64)
+    return np.square(error).sum(axis=2), error.size

@@ -28,7 +28,7 @@ class Enlargement:
     @classmethod
     def from_images(cls, reference: Pixels, image: Pixels) -> Enlargement:
         """Pair a reference and an image. Raises as ``pair_images``."""
-        return cls(pair_images(reference, image))
+        return cls(pair_images(reference, image).fit_reduction())
 
     @property
     def cells(self) -> Size:

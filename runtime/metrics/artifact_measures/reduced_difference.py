@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ...media import Floats
 from ..delta_e import ciede2000, lab_from_srgb
 from ..luma import STEPS, compute_luma
-from ..pairing import ImagePair
+from ..pairing import ImagePair, PairStrip
 
 CAST_BLOCK = 8
 """Side of a block whose mean color is compared, in pixels of the reference."""
@@ -35,16 +35,19 @@ class ReducedDifference:
         luma, reference = (np.empty((size.height, size.width), np.float32) for _ in range(2))
         rows, columns = size.height // CAST_BLOCK, size.width // CAST_BLOCK
         means = np.zeros((2, rows, columns, 3))
-        for strip in pair.iter_strips():
+        whole = slice(0, columns * CAST_BLOCK)
+
+        def compare_strip(strip: PairStrip) -> tuple[Floats, Floats, list[Floats]]:
             sides = [np.broadcast_to(side, (*side.shape[:2], 3)) for side in (strip.reference, strip.image)]
-            reference[strip.rows] = compute_luma(np.array(sides[0])) * STEPS
-            luma[strip.rows] = compute_luma(np.array(sides[1])) * STEPS - reference[strip.rows]
-            whole = min(strip.rows.stop, rows * CAST_BLOCK) - strip.rows.start
-            if whole > 0 and columns:
-                index: NDArray[np.intp] = np.arange(strip.rows.start, strip.rows.start + whole, dtype=np.intp) // CAST_BLOCK
-                for total, side in zip(means, sides, strict=True):
-                    parts = side[:whole, : columns * CAST_BLOCK].reshape(whole, columns, CAST_BLOCK, 3).mean(axis=2)
-                    np.add.at(total, index, parts / CAST_BLOCK)
+            first, second = (compute_luma(np.ascontiguousarray(side)) * np.float32(STEPS) for side in sides)
+            change = np.asarray(second - first, np.float32)
+            return np.asarray(first, np.float32), change, [side[:, whole].reshape(len(side), columns, CAST_BLOCK, 3).mean(2) for side in sides]
+
+        for at, (first, change, sides) in pair.map_strips(compare_strip):
+            reference[at], luma[at] = first, change
+            index: NDArray[np.intp] = np.arange(at.start, min(at.stop, rows * CAST_BLOCK), dtype=np.intp) // CAST_BLOCK
+            for total, side in zip(means, sides, strict=True):
+                np.add.at(total, index, side[: len(index)] / CAST_BLOCK)
         colors = [lab_from_srgb(side.astype(np.float32)) for side in means]
         color = ciede2000(*colors) if rows and columns else torch.zeros(rows, columns)
         return cls(luma, reference, np.asarray(color.numpy(), np.float32))

@@ -11,8 +11,8 @@ from ..luma import STEPS, compute_slope
 from .enlargement import Enlargement
 from .worst_region import FaultMap
 
-EDGE_SLOPE = 12.0
-"""8-bit steps per pixel of the reference: the minimum slope of an edge."""
+EDGE_SLOPES = (12.0, 4.0)
+"""8-bit steps per pixel of the reference: the minimum slope of an edge, and of a soft one, as a shaded drawing has."""
 
 _RINGING_RADIUS = 4
 """Distance from an edge, in pixels of the reference, up to which ringing is searched."""
@@ -44,6 +44,8 @@ class Ringing:
 def measure_ringing(enlargement: Enlargement) -> Ringing | None:
     """Measure ringing. None if the reference has fewer than 30 pixels of edges with flat ground beside them.
 
+    Sharp edges are measured alone, and all edges; the larger overshoot counts, as an image of soft shapes has few sharp ones.
+
     The overshoot of a pixel is its distance from the range of the reference in the 3x3 pixels around it, as far as the reduced
     image is off in the same direction: an outline that is finer than the reference leaves that range in a true original too,
     but keeps the mean. An edge counts with the maximum overshoot within four pixels, on the flat ground beside it only. The
@@ -52,23 +54,30 @@ def measure_ringing(enlargement: Enlargement) -> Ringing | None:
     application to JPEG2000", Signal Processing: Image Communication 19 (2), 2004, this examines both sides of the edges of the
     reference. It measures height instead of energy, so that the result can be verified on an image with a known halo.
     """
-    counts, contrasts, places = np.zeros(_BINS), np.zeros(_BINS), FaultMap(enlargement.cells)
+    counts, contrasts = (np.zeros((len(EDGE_SLOPES), _BINS)) for _ in range(2))
+    places = [FaultMap(enlargement.cells) for _ in EDGE_SLOPES]
     for top, bottom in enlargement.iter_strips():
         first, last = max(top - _RINGING_RADIUS - 1, 0), min(bottom + _RINGING_RADIUS + 1, enlargement.cells.height)
         reference = enlargement.read_reference_luma(first, last)
         inside = slice(top - first, bottom - first)
         plateau = _erode(_dilate(reference, 1) - _erode(reference, 1), 1) * STEPS <= _PLATEAU_RANGE
         near_plateau = _dilate(plateau.astype(np.float32), 1) > 0
-        edge = ((compute_slope(reference) * STEPS >= EDGE_SLOPE) & near_plateau)[inside]
+        slope = np.where(near_plateau, compute_slope(reference) * STEPS, np.float32(0))[inside]
         overshoot = np.where(plateau, _measure_overshoot(enlargement, reference, first, last), np.float32(0))
         height = _dilate(overshoot, _RINGING_RADIUS)[inside]
         contrast = (_dilate(reference, _RINGING_RADIUS) - _erode(reference, _RINGING_RADIUS))[inside]
-        bins = np.rint(height[edge] * (_BINS - 1)).astype(np.intp)
-        counts += np.bincount(bins, minlength=_BINS)
-        contrasts += np.bincount(bins, contrast[edge], minlength=_BINS) * STEPS
-        places.add(top, np.where(edge, height, np.float32(0)))
-    edges = int(counts.sum())
-    return Ringing(*_average_strongest(counts, contrasts), edges, places.find_worst()) if edges >= _MIN_EDGES else None
+        for row, minimum in enumerate(EDGE_SLOPES):
+            edge = slope >= minimum
+            bins = np.rint(height[edge] * (_BINS - 1)).astype(np.intp)
+            counts[row] += np.bincount(bins, minlength=_BINS)
+            contrasts[row] += np.bincount(bins, contrast[edge], minlength=_BINS) * STEPS
+            places[row].add(top, np.where(edge, height, np.float32(0)))
+    found = [
+        Ringing(*_average_strongest(counts[row], contrasts[row]), int(counts[row].sum()), places[row].find_worst())
+        for row in range(len(EDGE_SLOPES))
+        if counts[row].sum() >= _MIN_EDGES
+    ]
+    return max(found, key=lambda one: one.height) if found else None
 
 
 def _average_strongest(counts: NDArray[np.float64], contrasts: NDArray[np.float64]) -> tuple[float, float]:

@@ -119,7 +119,7 @@ def find_seams(difference: Floats, reference: Floats) -> Seams | None:
     does not follow the steps of the reference there, as a halo along a straight edge does.
     """
     columns = _find_shifted_lines(difference, reference)
-    rows = _find_shifted_lines(np.ascontiguousarray(difference.T), np.ascontiguousarray(reference.T))
+    rows = _find_shifted_lines(difference.T, reference.T)
     found = [*columns, *rows]
     if not found:
         return None
