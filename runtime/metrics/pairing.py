@@ -29,8 +29,9 @@ CommonSize = Literal["smaller", "reference", "output"]
 Reduction = Literal["area", "encoded area", "bicubic", "lanczos"]
 """How the larger image of a pair is reduced: by area in linear light, or as other programs do, on encoded values."""
 
-_SAMPLED_STRIPS, _SAMPLED_ROWS, _BETTER = 8, 16, 0.9
-"""Where reductions are tried, and which part of the squared error of "area" another one must not exceed to be taken."""
+_SAMPLED_STRIPS, _SAMPLED_ROWS, _BETTER = 8, 16, 0.5
+"""Where reductions are tried, and which part of the squared error of "area" another one must not exceed to be taken: kernels that
+overlap leave 0.55 of white noise."""
 
 _STRIP_PIXELS, _MAX_THREADS = 1 << 18, 8
 """Source pixels of a strip: CIEDE2000 needs a few dozen arrays of that size, 1 MB each, and that in every thread."""

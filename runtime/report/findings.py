@@ -11,7 +11,7 @@ _VERY_CONSISTENT_DB = 40.0
 _CRISP_STEPS = 3.0
 """8-bit steps of new detail that interpolation does not reach."""
 _NOTABLE_DISTANCE = 0.02
-"""Of LPIPS and DISTS."""
+"""Of LPIPS, DISTS and ST-LPIPS."""
 _CLOSE_SCORE = 0.05
 _NOTABLE_NOISE = 0.5
 """8-bit steps against the baselines, which are softer than any visible noise."""
@@ -111,7 +111,9 @@ def _describe_speed(row: ModelSummary, rows: Sequence[ModelSummary]) -> str:
     if speed and len(speeds) > 1 and not row.model.baseline:
         if speed == max(speeds):
             return f"{sentence} The fastest model here."
-        return f"{sentence} {max(speeds) / speed:.0f} times slower than the fastest model here."
+        ratio = max(speeds) / speed
+        times = f"{ratio:.0f}" if ratio >= 10 else f"{ratio:.2g}"
+        return f"{sentence} {'Nearly as fast as' if ratio < 1.5 else f'{times} times slower than'} the fastest model here."
     return sentence
 
 
@@ -132,7 +134,8 @@ class Criterion:
 
 def _make_criteria() -> tuple[Criterion, ...]:
     """Texture decides with edges and color, because pixel errors reward blur; learned distances decide where they are."""
-    weights = {"lpips": 1.0, "dists": 1.0, "truth_texture": 0.5, "truth_gmsd": 0.2, "truth_drift": 0.2, "truth_psnr_db": 0.1}
+    learned = dict.fromkeys(("lpips", "dists", "st_lpips"), 1.0)
+    weights = {**learned, "truth_texture": 0.5, "truth_gmsd": 0.2, "truth_drift": 0.2, "truth_psnr_db": 0.1}
     columns = {column.key: column for column in (*COLUMNS, *SCORE_COLUMNS)}
     return tuple(
         Criterion(columns[key], weight, METRICS_BY_KEY[key].notable_difference if key in METRICS_BY_KEY else _NOTABLE_DISTANCE)

@@ -1,9 +1,10 @@
-"""Reducing by area and enlarging by a cubic, against torch."""
+"""Reducing by area and enlarging by a cubic, against torch; the filters of other programs, against Pillow."""
 
 import numpy as np
 import pytest
 import torch
-from upscale8k.runtime.images.resize import make_area_taps, make_cubic_taps, reduce_in_linear_light, resample
+from PIL import Image
+from upscale8k.runtime.images.resize import make_area_taps, make_cubic_taps, make_filter_taps, reduce_in_linear_light, resample
 from upscale8k.runtime.media.srgb import linear_to_srgb, srgb_to_linear
 
 RNG = np.random.default_rng(11)
@@ -56,3 +57,15 @@ def test_parts_of_the_rows_are_those_rows(make: object, cut: int) -> None:
         part = down.slice_results(top, min(top + cut, sizes[1]))
         parts.append(resample(image[part.start : part.stop], across, part))
     np.testing.assert_array_equal(np.concatenate(parts), resample(image, across, down))
+
+
+@pytest.mark.parametrize("kernel", ["bicubic", "lanczos"])
+@pytest.mark.parametrize(("source", "final"), [((97, 131), (24, 32)), ((64, 64), (16, 16)), ((50, 40), (50, 39))])
+def test_filters_reduce_as_pillow_does(kernel: str, source: tuple[int, int], final: tuple[int, int]) -> None:
+    plane = RNG.random(source, dtype=np.float32)
+    expected = np.asarray(Image.fromarray(plane).resize(final[::-1], Image.Resampling[kernel.upper()]))
+    across, down = (make_filter_taps(source[axis], final[axis], kernel) for axis in (1, 0))  # type: ignore[arg-type]
+    np.testing.assert_allclose(resample(plane[:, :, None], across, down)[:, :, 0], expected, atol=1e-6)
+    part = down.slice_results(3, 9)
+    rows = resample(plane[part.start : part.stop, :, None], across, part)[:, :, 0]
+    np.testing.assert_allclose(rows, expected[3:9], atol=1e-6)

@@ -2,12 +2,13 @@
 
     python tests/metrics/artifact_rates.py FOLDER...
 
-Of each image of 480 pixels and more it takes two crops of up to 768 (images of 1600 pixels and more are halved first), reduces
-them four times by area in linear light, and measures the original against its own reduction: a perfect result, where every
-named fault is a false alarm. Then the same with damage: a halo, an echo of the edges, tiles 3 of 255 steps apart on four grids
-with random phases, quantization to 48 levels, grain of 8 steps in 9 % of the image, and a color cast of 8 steps there. Damage
-that cannot be seen does not count: halos, echoes and bands without flat ground, grain on texture, and casts below 1.0 of
-CIEDE2000.
+Of each image of 480 pixels and more it takes two crops of up to 768, one where the image is no larger (images of 1600 pixels and more
+are halved first), reduces them four times, and measures the original against its own reduction: a perfect result, where every
+named fault is a false alarm. That is done for each reduction that people use: by area in linear light, and by area, bicubic and
+Lanczos on encoded values, rounded to 8 bits. Then the same with damage, each with one of these reductions by chance: a halo, an
+echo of the edges, tiles 3 of 255 steps apart on four grids with random phases, quantization to 32, 48, 64 and 96 levels, grain of
+8 steps in 9 % of the image, and a color cast of 8 steps there. Damage that cannot be seen does not count: halos, echoes and bands
+without flat ground, grain on texture, and casts below 1.0 of CIEDE2000.
 """
 
 from __future__ import annotations
@@ -27,6 +28,13 @@ from skimage.color import deltaE_ciede2000, rgb2lab
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
 FACTOR, SIDE, SMALLEST = 4, 768, 480
+LEVELS = (32, 48, 64, 96)
+REDUCTIONS = {
+    "area": None,
+    "area, encoded": Image.Resampling.BOX,
+    "bicubic": Image.Resampling.BICUBIC,
+    "Lanczos": Image.Resampling.LANCZOS,
+}
 PITCHES = (200, 256, 308, 400)
 BARELY_NOTICEABLE = 1.0
 """CIEDE2000."""
@@ -61,9 +69,19 @@ def originals(folder: Path) -> Iterator[np.ndarray]:
             continue
         image = image.reduce(2) if min(image.size) >= 1600 else image
         side = min(SIDE, *(length // 8 * 8 for length in image.size))
-        for share_x, share_y in ((0.5, 0.5), (0.2, 0.8)):
-            x, y = int((image.width - side) * share_x), int((image.height - side) * share_y)
+        shares = ((0.5, 0.5), (0.2, 0.8))
+        for x, y in dict.fromkeys((int((image.width - side) * one), int((image.height - side) * two)) for one, two in shares):
             yield np.asarray(image.crop((x, y, x + side, y + side)), np.float32) / 255
+
+
+def reduce(original: np.ndarray, resampling: Image.Resampling | None) -> np.ndarray:
+    """Reduce as people do, to 8 bits; None is the area in linear light."""
+    from upscale8k.runtime.metrics import Degradation
+
+    if resampling is None:
+        return np.rint(Degradation().reduce(original, FACTOR) * 255).astype(np.float32) / 255
+    size = (original.shape[1] // FACTOR, original.shape[0] // FACTOR)
+    return np.asarray(Image.fromarray(np.rint(original * 255).astype(np.uint8)).resize(size, resampling), np.float32) / 255
 
 
 def damages(image: np.ndarray, rng: np.random.Generator) -> Iterator[Damage]:
@@ -79,7 +97,7 @@ def damages(image: np.ndarray, rng: np.random.Generator) -> Iterator[Damage]:
     board = ((rows[:, None] + columns) % 2)[:, :, None] * 3 / 255
     lines = (np.flatnonzero(np.diff(columns)) + 1, np.flatnonzero(np.diff(rows)) + 1)
     yield Damage("seams", clip(image + board), lines=lines)
-    yield Damage("banding", clip(np.floor(image * 48) / 48))
+    yield from (Damage("banding", clip(np.floor(image * levels) / levels)) for levels in LEVELS)
     for name, change in (("grain", rng.normal(0, 8 / 255, (part, part, 1))), ("cast", np.array([8, 0, -8]) / 255)):
         damaged = image.copy()
         damaged[y : y + part, x : x + part] += change
@@ -148,33 +166,45 @@ def main() -> None:
     from runtime.bootstrap import load_pack
 
     load_pack()
-    from upscale8k.runtime.metrics import Degradation, measure_artifacts
+    from upscale8k.runtime.metrics import measure_artifacts
 
     folders = [Path(argument) for argument in sys.argv[1:] if argument != "--missed"]
-    print(f"| images | originals without a named fault | {' | '.join(f'{name} named' for name in WORDS)} |")
-    print(f"|---|{'---:|' * (len(WORDS) + 1)}")
+    titles = [*(f"no fault named on originals, {name}" for name in REDUCTIONS), *(f"{name} named" for name in WORDS)]
+    print(f"| images | {' | '.join(titles)} |")
+    print(f"|---|{'---:|' * len(titles)}")
+    everything = Counter[str](), Counter[str]()
     for folder in folders:
         rng, counts, total, missed = np.random.default_rng(1), Counter[str](), Counter[str](), list[str]()
         for number, original in enumerate(originals(folder)):
-            source = Degradation().reduce(original, FACTOR)
-            sentences = measure_artifacts(source, original).sentences
-            total["clean"] += 1
-            counts["clean"] += sentences[0].startswith("No visible")
-            missed += [] if sentences[0].startswith("No visible") else [f"{number} original: {sentences}"]
+            sources = {name: reduce(original, resampling) for name, resampling in REDUCTIONS.items()}
+            for name, source in sources.items():
+                sentences = measure_artifacts(source, original).sentences
+                total[name] += 1
+                counts[name] += (is_clean := sentences[0].startswith("No visible"))
+                missed += [] if is_clean else [f"{number} original, {name}: {sentences}"]
             for damage in damages(original, rng):
+                name = str(rng.choice(list(sources)))
                 if not is_visible(damage, original):
                     continue
-                found = measure_artifacts(source, damage.image)
+                found = measure_artifacts(sources[name], damage.image)
                 named = is_named(damage, original, found)
                 total[damage.name] += 1
                 counts[damage.name] += named
-                missed += (
-                    [] if named else [f"{number} {damage.name} {damage.box}: {found.sentences} {found.halo} {found.banding}"]
-                )
-        shares = [f"{counts[key]} of {total[key]}" for key in ("clean", *WORDS)]
-        print(f"| {folder.name} | {' | '.join(shares)} |", flush=True)
+                missed += [] if named else [f"{number} {damage.name} {damage.box}, {name}: {found.sentences} {found.halo}"]
+        print_row(folder.name, counts, total)
         if "--missed" in sys.argv:
             print("\n".join(missed), flush=True)
+        for sums, one in zip(everything, (counts, total), strict=True):
+            sums.update(one)
+    print_row("all", *everything)
+
+
+def print_row(name: str, counts: Counter[str], total: Counter[str]) -> None:
+    shares = [
+        f"{counts[key]} of {total[key]}" + (f" ({counts[key] / total[key]:.0%})" if total[key] else "")
+        for key in (*REDUCTIONS, *WORDS)
+    ]
+    print(f"| {name} | {' | '.join(shares)} |", flush=True)
 
 
 if __name__ == "__main__":

@@ -294,6 +294,29 @@ def test_a_perfect_result_passes() -> None:
         assert sentence.startswith("No visible ringing"), (name, sentence)
 
 
+@pytest.mark.parametrize("method", ["BOX", "BICUBIC", "LANCZOS"])
+def test_a_perfect_result_passes_however_its_source_was_reduced(method: str) -> None:
+    """As image editors reduce, on encoded values and to 8 bits: every edge differs from the reduction by area, as with a halo."""
+    for name in ("astronaut", "coffee"):
+        original = getattr(data, name)()[:384, :384]
+        source = np.asarray(Image.fromarray(original).resize((96, 96), Image.Resampling[method]), np.float32) / 255
+        found = measure_artifacts(source, original.astype(np.float32) / 255)
+        assert found.sentences[0].startswith("No visible ringing"), (name, found.sentences)
+        assert found.consistency.psnr_db > 50  # of rounding to 8 bits
+
+
+def test_a_halo_of_soft_edges_is_ringing() -> None:
+    """A shaded drawing has no edge as steep as 12 steps per pixel of the source."""
+    from upscale8k.runtime.metrics.degradation import Degradation
+
+    original = np.repeat(cv2.GaussianBlur(drawn_original("plain")[:, :, :1], (0, 0), 14)[:, :, None], 3, 2)
+    haloed = np.clip(original + 3 * (original - cv2.GaussianBlur(original, (0, 0), 8)), 0, 1).astype(np.float32)
+    source = Degradation().reduce(original, 4)
+    found = measure_artifacts(source, haloed)
+    assert any(sentence.startswith("Ringing") for sentence in found.sentences), (found.sentences, found.halo)
+    assert measure_artifacts(source, original).sentences[0].startswith("No visible ringing")
+
+
 def drawn_original(kind: str) -> np.ndarray:
     """(512, 512, 3): a drawing with outlines, grain, texture or bands of its own, all finer than a source can hold."""
     image = np.full((512, 512), 120, np.float64)

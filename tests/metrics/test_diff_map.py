@@ -138,3 +138,12 @@ def test_any_numbers_can_be_mapped() -> None:
 def test_what_means_nothing_gets_a_sentence(change: dict[str, float], words: str, photograph: np.ndarray) -> None:
     with pytest.raises(WorkflowError, match=words):
         draw_diff_map(photograph, photograph, **{"kind": "absolute", **change})
+
+
+@pytest.mark.parametrize("width", [64, 96, 200])
+def test_a_title_is_whole_under_a_narrow_map(width: int) -> None:
+    """It breaks into lines between words: nothing touches the right edge, and longer titles have more ink."""
+    titles = ("CIEDE2000", "CIEDE2000, mean 12.34: clearly noticeable")
+    short, long = (draw_legend(width, "inferno", 0, 5, title)[:, :, 1] > 0.5 for title in titles)
+    assert not long[: len(long) - 24, -2:].any()
+    assert long.sum() - short.sum() > 300

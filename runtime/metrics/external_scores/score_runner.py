@@ -13,7 +13,7 @@ from ...media import Floats, Pixels
 from ..pairing import ImagePair, MeasuredImage, pair_images
 from .score_table import Score, ScoreLibraryName, ScoreResults
 
-_MODULES: dict[ScoreLibraryName, str] = {"pyiqa": ".pyiqa_scores", "ffmpeg": ".vmaf"}
+_MODULES: dict[ScoreLibraryName, str] = {"pyiqa": ".pyiqa_scores", "ffmpeg": ".vmaf", "stlpips": ".stlpips_scores"}
 _BATCHED_LIBRARIES: frozenset[ScoreLibraryName] = frozenset({"ffmpeg"})
 """Libraries that compute several scores in one run; for the others each score is a network of its own and can fail alone."""
 

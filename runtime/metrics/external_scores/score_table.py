@@ -9,7 +9,7 @@ from typing import Literal, TypeAlias
 
 from ...errors import WorkflowError
 
-ScoreLibraryName: TypeAlias = Literal["pyiqa", "ffmpeg"]
+ScoreLibraryName: TypeAlias = Literal["pyiqa", "ffmpeg", "stlpips"]
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,16 @@ SCORES = (
         "ffmpeg",
         with_reference=False,
         min_side=216,
+    ),
+    Score(
+        "st_lpips",
+        "ST-LPIPS",
+        "0..1",
+        3,
+        "low",
+        "LPIPS that tolerates shifts of a pixel (Ghildyal and Liu 2022, features of AlexNet), at the source's size.",
+        "stlpips",
+        min_side=64,
     ),
 )
 SCORE_KEYS_TEXT = ", ".join(score.key for score in SCORES)

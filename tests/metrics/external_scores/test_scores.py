@@ -83,12 +83,15 @@ def test_libraries_that_are_not_installed_are_one_sentence_each(
 ) -> None:
     monkeypatch.setitem(sys.modules, "pyiqa", None)
     monkeypatch.setitem(sys.modules, "imageio_ffmpeg", None)
-    found = ScoreRunner(parse_scores("ssim,lpips,vmaf,cambi")).measure_pair(photograph, photograph)
+    monkeypatch.setitem(sys.modules, "stlpips_pytorch", None)
+    found = ScoreRunner(parse_scores("ssim,lpips,vmaf,cambi,st_lpips")).measure_pair(photograph, photograph)
     assert found.values == {}
     assert found.missing == (
         "Not measured: SSIM, LPIPS. The package pyiqa is not installed. Install it with: pip install upscale8k[scores]",
         "Not measured: VMAF, CAMBI. The package imageio-ffmpeg is not installed. Install it with: "
         "pip install upscale8k[scores]",
+        "Not measured: ST-LPIPS. The package stlpips_pytorch is not installed. Install it with: "
+        "pip install stlpips-pytorch torchsummary ipython (65 MB, weights included)",
     )
     assert found.sentence == " ".join(found.missing)
 
