@@ -87,9 +87,7 @@ def _compute_text_size(width: int) -> tuple[int, int, int]:
     return text, gap, min(-(-_TITLE_WIDTH * text // max(width - 2 * gap, text)), _MAX_LINES)
 
 
-def _wrap_title(
-    draw: ImageDraw.ImageDraw, title: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int
-) -> str:
+def _wrap_title(draw: ImageDraw.ImageDraw, title: str, font: ImageFont.ImageFont | ImageFont.FreeTypeFont, width: int) -> str:
     """Break lines between words where they would be wider than ``width``."""
     lines = [""]
     for word in title.split():

@@ -41,7 +41,11 @@ class ReducedDifference:
             sides = [np.broadcast_to(side, (*side.shape[:2], 3)) for side in (strip.reference, strip.image)]
             first, second = (compute_luma(np.ascontiguousarray(side)) * np.float32(STEPS) for side in sides)
             change = np.asarray(second - first, np.float32)
-            return np.asarray(first, np.float32), change, [side[:, whole].reshape(len(side), columns, CAST_BLOCK, 3).mean(2) for side in sides]
+            return (
+                np.asarray(first, np.float32),
+                change,
+                [side[:, whole].reshape(len(side), columns, CAST_BLOCK, 3).mean(2) for side in sides],
+            )
 
         for at, (first, change, sides) in pair.map_strips(compare_strip):
             reference[at], luma[at] = first, change
