@@ -3,20 +3,16 @@
 Inside ComfyUI its own classes answer to these ids; ours never register over them there.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from ...runtime import comfyui, models
 from ...runtime.file_types import IMAGE_SUFFIXES
 from ...runtime.models import find_model, list_selector_names
+from ...runtime.paths import Folder
 from ..declare import Node
 from ..outputs import collect_workflow_text, format_ui_files, make_numbered_path_finder
 from ..validate import file_is_there, model_is_there, output_is_possible
-
-if TYPE_CHECKING:
-    from ...runtime.paths import Folder
 
 MAX_RESOLUTION = 16384  # ComfyUI's own limit on the sizes that its nodes accept
 RESIZE_METHODS = ["nearest-exact", "bilinear", "area", "bicubic", "lanczos"]

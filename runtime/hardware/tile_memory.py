@@ -17,6 +17,7 @@ the formula predicts 14 % from the first to the last. ESRGAN, whose patches stay
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from statistics import linear_regression
 
 from ..upscale import BACKENDS, REFERENCE_BACKEND
 
@@ -101,11 +102,7 @@ def fit_footprint(points: Sequence[tuple[int, int]]) -> Footprint:
 
     Needs two different numbers of pixels. If memory seems to shrink on a busy machine, the rate of the largest tile is used.
     """
-    count = len(points)
-    mean_x = sum(pixels for pixels, _ in points) / count
-    mean_y = sum(peak for _, peak in points) / count
-    spread = sum((pixels - mean_x) ** 2 for pixels, _ in points)
-    rate = sum((pixels - mean_x) * (peak - mean_y) for pixels, peak in points) / spread
+    rate = linear_regression(*zip(*points, strict=True)).slope
     largest, its_peak = max(points)
     rate = rate if rate > 0 else max(its_peak / largest, 1.0)
     base = max(peak - rate * pixels for pixels, peak in points)
