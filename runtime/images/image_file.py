@@ -35,9 +35,10 @@ ImageFormat: TypeAlias = Literal["png", "jpeg", "webp", "tiff", "avif", "exr", "
 class ImageFile:
     """An image as stored in its file.
 
-    Kept, and written back by ``write``: pixels, depth, alpha, ICC profile, transfer, EXIF, resolution, chromaticities, color
-    chunks. Dropped: thumbnails, XMP, IPTC, PNG text, gain maps, color tables, and what ``losses`` names: further pages, frames,
-    layers and channels, and the CMYK values of a CMYK file (converted to RGB by the simple formula, without its profile).
+    Kept, and written back by ``write``: pixels, depth, alpha, ICC profile, transfer, EXIF, XMP, IPTC, resolution,
+    chromaticities, color chunks. Dropped: thumbnails, PNG text, gain maps, color tables, and what ``losses`` names: further
+    pages, frames, layers and channels, XMP and IPTC of a TIFF, and the CMYK values of a CMYK file (converted to RGB by the
+    simple formula, without its profile).
     """
 
     pixels: Floats
@@ -59,6 +60,10 @@ class ImageFile:
     """EXR only: x, y of red, green, blue and white."""
     color_chunks: Mapping[bytes, bytes] = field(default_factory=dict[bytes, bytes])
     """PNG chunks that give the numbers another meaning than sRGB: cICP (PQ, HLG, P3), gAMA, cHRM. Empty for sRGB."""
+    xmp: bytes | None = None
+    """An XMP packet (ISO 16684-1) without orientation and pixel size."""
+    iptc: bytes | None = None
+    """IPTC-IIM records, of JPEG only."""
     losses: tuple[str, ...] = ()
     """What the file holds and this value does not, as clauses that follow the name: ``has 12 pages; the first is read``."""
 

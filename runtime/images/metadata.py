@@ -1,5 +1,6 @@
-"""EXIF blocks, and what an ICC profile (ICC.1:2022) says about pixels: color space, sRGB, linear curve."""
+"""EXIF blocks, XMP packets, and what an ICC profile (ICC.1:2022) says about pixels: color space, sRGB, linear curve."""
 
+import re
 import struct
 from collections.abc import Mapping
 from typing import Any
@@ -88,6 +89,30 @@ def _parse_exif(block: bytes) -> Image.Exif:
 
 def _serialize_exif(exif: Image.Exif) -> bytes:
     return exif.tobytes().removeprefix(b"Exif\0\0")
+
+
+IPTC_RESOURCE = 0x0404
+"""Number of the image resource that holds IPTC-IIM records (Adobe Photoshop File Formats)."""
+MAX_SEGMENT_BYTES = 65_000
+"""What one segment of a JPEG holds of an XMP packet or of IPTC records."""
+_STALE_PROPERTIES = re.compile(
+    rb"""\s(tiff:Orientation|tiff:ImageWidth|tiff:ImageLength|exif:Pixel[XY]Dimension)\s*=\s*("[^"]*"|'[^']*')"""
+    rb"""|<(tiff:Orientation|tiff:ImageWidth|tiff:ImageLength|exif:Pixel[XY]Dimension)>[^<]*</\3>"""
+)
+
+
+def remove_stale_properties(packet: bytes | None) -> bytes | None:
+    """Return an XMP packet without orientation and pixel size; None if it is about a gain map, which is not kept."""
+    if not packet or b"hdrgm:" in packet or b"Container:Directory" in packet:
+        return None
+    return _STALE_PROPERTIES.sub(b"", packet)
+
+
+def build_iptc_segment(records: bytes) -> bytes:
+    """Build the APP13 segment of a JPEG that holds IPTC-IIM records of at most ``MAX_SEGMENT_BYTES``."""
+    resource = struct.pack(">HHI", IPTC_RESOURCE, 0, len(records)) + records + b"\0" * (len(records) % 2)
+    payload = b"Photoshop 3.0\0" + b"8BIM" + resource
+    return b"\xff\xed" + struct.pack(">H", len(payload) + 2) + payload
 
 
 _GREY, _RGB = b"GRAY", b"RGB "

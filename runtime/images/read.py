@@ -27,7 +27,7 @@ def read_image_file(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) 
     header = read_header(file_path, max_pixels)
     with translate_decoder_errors(file_path):
         found = decode_image(file_path, header)
-        exif = metadata.remove_stale_tags(found.exif)
+        exif, xmp = metadata.remove_stale_tags(found.exif), metadata.remove_stale_properties(found.xmp)
     icc = found.icc if found.icc and metadata.is_profile_for(found.icc, found.pixels.shape[2]) else None
     if found.icc and not icc and not any("CMYK" in loss for loss in found.losses):
         found.losses.append("has a color profile for other channels than its own; it is dropped")
@@ -43,6 +43,8 @@ def read_image_file(path: str | PathLike[str], *, max_pixels: int = MAX_PIXELS) 
         resolution=_orient_resolution(found.resolution, found.orientation),
         chromaticities=found.chromaticities,
         color_chunks=found.color_chunks,
+        xmp=xmp,
+        iptc=found.iptc,
         losses=tuple(found.losses),
     )
 

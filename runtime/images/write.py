@@ -30,13 +30,18 @@ class OutputFormat:
     default_quality: int | None
     """Used where no quality is requested. None: lossless."""
     lossy: bool = False
+    max_xmp_bytes: int = 0
+    max_iptc_bytes: int = 0
 
 
-_PNG = OutputFormat("PNG", image_encoders.write_png, (8, 16), True, 2**31 - 1, None)
-_JPEG = OutputFormat("JPEG", image_encoders.write_jpeg, (8,), False, 65_500, 95, lossy=True)
-_WEBP = OutputFormat("WebP", image_encoders.write_webp, (8,), True, 16_383, None, lossy=True)
+_ANY = 2**31 - 1
+_PNG = OutputFormat("PNG", image_encoders.write_png, (8, 16), True, 2**31 - 1, None, max_xmp_bytes=_ANY)
+_JPEG = OutputFormat(
+    "JPEG", image_encoders.write_jpeg, (8,), False, 65_500, 95, True, metadata.MAX_SEGMENT_BYTES, metadata.MAX_SEGMENT_BYTES
+)
+_WEBP = OutputFormat("WebP", image_encoders.write_webp, (8,), True, 16_383, None, lossy=True, max_xmp_bytes=_ANY)
 _TIFF = OutputFormat("TIFF", image_encoders.write_tiff, (8, 16, 32), True, 2**31 - 1, None)
-_AVIF = OutputFormat("AVIF", image_encoders.write_avif, (8,), True, 16_384, 90, lossy=True)
+_AVIF = OutputFormat("AVIF", image_encoders.write_avif, (8,), True, 16_384, 90, lossy=True, max_xmp_bytes=_ANY)
 _EXR = OutputFormat("EXR", image_encoders.write_exr, (16, 32), True, 2**31 - 1, None)
 _JXL = OutputFormat("JPEG XL", image_encoders.write_jxl, (8, 16, 32), True, 2**30, None, lossy=True)
 OUTPUT_FORMATS: dict[str, OutputFormat] = {
@@ -68,6 +73,8 @@ def write_image_file(
     numbered: bool = False,
     color_chunks: Mapping[bytes, bytes] | None = None,
     exclusive: bool = False,
+    xmp: bytes | None = None,
+    iptc: bytes | None = None,
 ) -> Path:
     """Write an image file. It gets its final name when it is complete on disk (fsync).
 
@@ -89,6 +96,8 @@ def write_image_file(
         numbered: ``path`` has a number that we chose; an existing file is kept, and the next free number is taken.
         color_chunks: as in ``ImageFile``; PNG only, others raise, because the numbers would be shown as sRGB.
         exclusive: an existing file is kept, and ``OutputError`` raised.
+        xmp: as in ``ImageFile``; left out where it is larger than ``OutputFormat.max_xmp_bytes``.
+        iptc: likewise, ``max_iptc_bytes``.
 
     Returns:
         The path of the file, which is ``path`` unless ``numbered`` changes it.
@@ -126,6 +135,8 @@ def write_image_file(
         text or {},
         _choose_conversion(transfer, metadata.resolve_stored_transfer(icc, exr=output_format is _EXR, floating=depth == 32)),
         color_chunks=color_chunks or {},
+        xmp=xmp if xmp and len(xmp) <= output_format.max_xmp_bytes else None,
+        iptc=iptc if iptc and len(iptc) <= output_format.max_iptc_bytes else None,
     )
     return save_image(file_path, lambda temp: output_format.encoder(job, temp), numbered=numbered, exclusive=exclusive)
 

@@ -47,7 +47,8 @@ class Forecast:
 
     def __str__(self) -> str:
         passes = f"{self.scale}x" if self.plan.passes == 1 else f"{self.plan.passes} times {self.scale}x"
-        size = f"{passes} to {self.plan.final_size}" if self.plan.passes else f"reduced to {self.plan.final_size}"
+        enlarged = passes if self.plan.final_size == self.plan.model_size else f"{passes}, reduced"
+        size = f"{enlarged if self.plan.passes else 'reduced'} to {self.plan.final_size}"
         return f"{size}, {self.resolved.backend} in {self.resolved.precision} on {self.resolved.device}"
 
 

@@ -34,6 +34,8 @@ def test_the_time_is_the_remembered_rate_times_the_pixels_of_the_tiles(place: Pl
     assert "realesr-animevideov3, 2 times 4x to 1600x1600, null in fp32 on cpu, about 11 min.\n" in answer.err  # 200² + 800²
     answer = place("upscale", "input/cat.png", "--to", "100x100", *LOUD)
     assert "realesrgan-x4plus, reduced to 100x100, null in fp32 on cpu" in answer.err
+    answer = place("upscale", "input/cat.png", "--to", "2x", *LOUD)
+    assert "realesrgan-x4plus, 4x, reduced to 400x400, null in fp32 on cpu" in answer.err
 
 
 def test_a_first_long_work_measures_one_tile_and_changes_no_pixel(

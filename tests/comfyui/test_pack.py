@@ -1,11 +1,16 @@
 """The pack in the real ComfyUI: it loads without a word, and it takes nothing that is ComfyUI's."""
 
+import json
 import re
+from pathlib import Path
 
+import numpy
 import pytest
 
+from .commandline import runtime
+from .images import make_image, pixels
 from .peer.canvas import Canvas
-from .peer.server import ComfyUI, NodeFailed
+from .peer.server import ComfyUI, Json, NodeFailed
 
 pytestmark = pytest.mark.comfyui
 
@@ -59,3 +64,28 @@ def test_the_canvas_shows_how_far_an_upscale_is_and_its_stop_button_ends_it(comf
     assert messages["execution_interrupted"]["node_id"] == str(upscale)
     assert list(comfyui.output.iterdir()) == []
     assert canvas.errors() == []
+
+
+def test_a_folder_of_images_runs_as_a_list_under_their_names(root: Path, comfyui: ComfyUI, tmp_path: Path) -> None:
+    """Sizes differ, so no batch could hold them; the command line gives the same pixels."""
+    sizes = {"b": (24, 16), "a": (16, 32), "sub/c": (40, 24)}
+    for name, size in sizes.items():
+        path = comfyui.input / "shots" / f"{name}.png"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        make_image(path, *size)
+    prompt: Json = {
+        "1": {"class_type": "UpscaleModel", "inputs": {"model": "realesr-animevideov3"}},
+        "2": {"class_type": "ImageFolderIn", "inputs": {"folder": "shots", "recursive": True}},
+        "3": {"class_type": "TiledUpscale", "inputs": {"image": ["2", 0], "upscale_model": ["1", 0], "target": "2x"}},
+        "4": {"class_type": "ImageOut", "inputs": {"images": ["3", 0], "source": ["2", 1], "filename": ["2", 2]}},
+    }
+    comfyui.queue(prompt)
+    theirs = {path.relative_to(comfyui.output).as_posix(): pixels(path) for path in comfyui.output.rglob("*.png")}
+    assert {name: image.shape for name, image in theirs.items()} == {
+        f"{name}_00001_.png": (2 * height, 2 * width, 3) for name, (width, height) in sizes.items()
+    }
+    (tmp_path / "folder.json").write_text(json.dumps(prompt), encoding="utf-8")
+    folders = ("--input-dir", comfyui.input, "--output-dir", tmp_path / "output", "--device", "cpu", "--progress", "none")
+    runtime(root, "run", tmp_path / "folder.json", *folders)
+    for name, image in theirs.items():
+        assert numpy.array_equal(pixels(tmp_path / "output" / name), image), name

@@ -1,6 +1,7 @@
 """What an image file holds and an image does not: said, refused, or kept; never lost in silence."""
 
 import struct
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -206,3 +207,63 @@ def test_an_image_that_does_not_fit_in_memory_is_refused_by_its_header(
     monkeypatch.setattr(header, "query_memory", lambda: SystemMemory(16 << 30, 8 << 30))
     with pytest.raises(MediaError, match=r"takes 10\.8 GB of memory to be read, and 8\.6 GB are free"):
         read_image_file(tmp_path / "a.png")
+
+
+XMP = (
+    b'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">'
+    b'<rdf:Description xmlns:tiff="http://ns.adobe.com/tiff/1.0/" xmlns:xmp="http://ns.adobe.com/xap/1.0/" xmp:Rating="4"'
+    b"%s><tiff:Artist>A. Person</tiff:Artist>%s</rdf:Description></rdf:RDF></x:xmpmeta>"
+)
+STALE = XMP % (b' tiff:Orientation="6"', b"<tiff:ImageWidth>8</tiff:ImageWidth>")
+CAPTION = b"\x1c\x02\x78\x00\x07A plane"  # IIM dataset 2:120, of 7 bytes
+
+
+def write_jpeg_with_both(path: Path, rgb: np.ndarray) -> Path:
+    """As a camera's software does: XMP by Pillow, IPTC in the resource 0x0404 of an APP13 segment."""
+    resource = b"Photoshop 3.0\0" + b"8BIM\x04\x04\0\0" + struct.pack(">I", len(CAPTION)) + CAPTION
+    segment = b"\xff\xed" + struct.pack(">H", len(resource) + 2) + resource
+    Image.fromarray((rgb * 255).astype(np.uint8)).save(path, xmp=STALE, extra=segment)
+    return path
+
+
+def read_xmp(path: Path) -> bytes:
+    """By Pillow alone."""
+    with Image.open(path) as image:
+        image.load()
+        found = image.info.get("xmp") or image.info.get("XML:com.adobe.xmp") or b""
+    return found.encode() if isinstance(found, str) else found
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".png", ".webp", ".avif", ".tif"])
+def test_xmp_and_iptc_are_kept_or_their_loss_is_said(tmp_path: Path, rgb: np.ndarray, suffix: str) -> None:
+    display = Display()
+    image, source = read_image(write_jpeg_with_both(tmp_path / "in.jpg", rgb), max_pixels=10**6)
+    options = ImageSaveOptions("out" + suffix, None, None, 95, {})
+    (path,) = write_images(image, source, options, lambda *_, **__: tmp_path / ("out" + suffix), lambda *_: display)
+    kept = XMP % (b"", b"")
+    assert read_xmp(path) == (b"" if suffix == ".tif" else kept), "without the orientation and the size of before"
+    assert any("no XMP" in text for text in display.messages) == (suffix == ".tif")
+    assert any("no IPTC" in text for text in display.messages) == (suffix != ".jpg")
+    with Image.open(path) as result:
+        assert result.info.get("photoshop", {}).get(0x0404) == (CAPTION if suffix == ".jpg" else None)
+    again = read_image_file(path)
+    assert (again.xmp, again.iptc) == (None if suffix == ".tif" else kept, CAPTION if suffix == ".jpg" else None)
+
+
+def test_xmp_of_a_gain_map_and_of_a_tiff_is_not_kept(tmp_path: Path, rgb: np.ndarray) -> None:
+    """A viewer would look for the map; OpenImageIO cannot write a packet of a TIFF as it was."""
+    Image.fromarray((rgb * 255).astype(np.uint8)).save(tmp_path / "a.jpg", xmp=XMP % (b' hdrgm:Version="1.0"', b""))
+    assert read_image_file(tmp_path / "a.jpg").xmp is None
+    tifffile.imwrite(tmp_path / "a.tif", (rgb * 255).astype(np.uint8), extratags=[(700, 1, len(STALE), STALE, True)])
+    assert any("XMP or IPTC" in loss for loss in read_image_file(tmp_path / "a.tif").losses)
+
+
+@pytest.mark.parametrize("compressed", [False, True])
+def test_xmp_of_a_png_may_be_compressed_and_damaged(tmp_path: Path, rgb: np.ndarray, compressed: bool) -> None:
+    packet = XMP % (b"", b"")
+    text = zlib.compress(packet) if compressed else packet
+    head = b"XML:com.adobe.xmp\0" + bytes((compressed, 0)) + b"en\0\0"
+    path = insert_chunk(write_png(tmp_path / "a.png", rgb, 8), b"iTXt", head + text)
+    assert read_image_file(insert_chunk(path, b"iTXt", b"prompt\0\0\0\0\0{}")).xmp == packet
+    broken = insert_chunk(write_png(tmp_path / "b.png", rgb, 8), b"iTXt", b"XML:com.adobe.xmp\0\1\0\0\0no zlib")
+    assert read_image_file(broken).xmp is None

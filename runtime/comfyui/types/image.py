@@ -41,6 +41,8 @@ class ImageSource:
     resolution: tuple[float, float] | None
     chromaticities: tuple[float, ...] | None
     color_chunks: Mapping[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+    xmp: bytes | None = None
+    iptc: bytes | None = None
 
 
 @dataclass(frozen=True)
@@ -98,6 +100,8 @@ def read_image(
         resolution=image.resolution,
         chromaticities=image.chromaticities,
         color_chunks=image.color_chunks,
+        xmp=image.xmp,
+        iptc=image.iptc,
     )
     _report(open_progress, [f"{path.name} {loss}." for loss in losses])
     return torch.as_tensor(np.ascontiguousarray(pixels))[None], source
@@ -169,6 +173,8 @@ def _write_image(
         numbered=not options.overwrite,
         color_chunks=source.color_chunks if source else None,
         exclusive=options.exclusive,
+        xmp=source.xmp if source else None,
+        iptc=source.iptc if source else None,
     )
 
 
@@ -179,6 +185,10 @@ def _find_depth_losses(name: str, source: ImageSource, options: ImageSaveOptions
         losses.append(f"{name}: {output_format.name} stores {bits} bits; the source has {source.bits}.")
     if source.peak > 1.0 and bits < 32 and output_format.name != "EXR":
         losses.append(f"{name}: highlights up to {source.peak:g} are cut at 1; EXR, and TIFF with 32 bits, keep them.")
+    left_out = [("XMP", source.xmp, output_format.max_xmp_bytes), ("IPTC", source.iptc, output_format.max_iptc_bytes)]
+    for kind, block, limit in left_out:
+        if block and len(block) > limit:
+            losses.append(f"{name}: {output_format.name} stores no {kind} of {len(block)} bytes here; it is left out.")
     return losses
 
 

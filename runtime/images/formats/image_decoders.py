@@ -37,6 +37,8 @@ class DecodedImage:
     resolution: tuple[float, float] | None = None
     chromaticities: tuple[float, ...] | None = None
     color_chunks: dict[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+    xmp: bytes | None = None
+    iptc: bytes | None = None
     losses: list[str] = field(default_factory=list[str])
     """As in ``ImageFile``."""
 
@@ -56,6 +58,7 @@ def _decode_png(path: Path) -> DecodedImage:
     decoded = _decode_integers(source, _select_channels(source.spec()))
     decoded.icc = png.unpack_icc_profile(chunks[b"iCCP"]) if b"iCCP" in chunks else None
     decoded.exif = chunks.get(b"eXIf")
+    decoded.xmp = chunks.get(b"iTXt")
     decoded.orientation = metadata.parse_orientation(decoded.exif)
     decoded.resolution = png.parse_resolution(chunks[b"pHYs"]) if b"pHYs" in chunks else None
     decoded.color_chunks = png.select_color_chunks(chunks)
@@ -79,13 +82,14 @@ def _decode_webp(path: Path) -> DecodedImage:
     decoded = _decode_integers(source, _select_channels(source.spec()))
     decoded.icc = chunks.get(b"ICCP")
     decoded.exif = chunks[b"EXIF"].removeprefix(b"Exif\0\0") if b"EXIF" in chunks else None
+    decoded.xmp = chunks.get(b"XMP ")
     decoded.orientation = metadata.parse_orientation(decoded.exif)
     decoded.add_count_loss(len(chunks.get(b"ANMF", b"")), "frames")
     return decoded
 
 
 def _decode_tiff(path: Path) -> DecodedImage:
-    page, page_count = tiff.find_main_page(path)
+    page, page_count, has_text = tiff.find_main_page(path)
     source = open_oiio(path)
     if not source.seek_subimage(page, 0):
         raise ValueError(source.geterror())
@@ -101,6 +105,7 @@ def _decode_tiff(path: Path) -> DecodedImage:
     decoded.orientation = spec.get_int_attribute("Orientation", 1)
     decoded.resolution = _get_resolution(spec)
     decoded.add_count_loss(page_count, "pages")
+    decoded.losses += ["has XMP or IPTC; of a TIFF they are dropped"] if has_text else []
     _add_channel_loss(decoded, spec)
     if photometric == tiff.CMYK:
         decoded.losses.append(_CMYK_LOSS)
@@ -362,6 +367,8 @@ def _copy_pillow_metadata(decoded: DecodedImage, info: Any) -> None:
     decoded.exif = exif.removeprefix(b"Exif\0\0") if isinstance(exif, bytes) else None
     decoded.orientation = metadata.parse_orientation(decoded.exif)
     decoded.icc = icc if isinstance(icc, bytes) else None
+    xmp, iptc = info.get("xmp"), info.get("photoshop", {}).get(metadata.IPTC_RESOURCE)
+    decoded.xmp, decoded.iptc = (block if isinstance(block, bytes) and block else None for block in (xmp, iptc))
     if isinstance(dpi, tuple) and len(cast(tuple[Any, ...], dpi)) == 2:
         x, y = (float(value) for value in cast(tuple[Any, Any], dpi))
         decoded.resolution = (x, y) if x > 0 and y > 0 else None

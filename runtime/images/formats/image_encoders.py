@@ -56,6 +56,8 @@ class EncodeJob:
     convert_transfer: Callable[[Floats], Floats] | None = None
     quantize: Callable[[Pixels, int], Pixels] = to_integers
     color_chunks: Mapping[bytes, bytes] = field(default_factory=dict[bytes, bytes])
+    xmp: bytes | None = None
+    iptc: bytes | None = None
 
     def iter_strips(self) -> Iterator[tuple[slice, Pixels]]:
         """Yield strips of rows in the file's transfer; integers stay integers if they need no conversion."""
@@ -76,7 +78,7 @@ class EncodeJob:
 
 def write_png(job: EncodeJob, path: Path) -> None:
     """Compress with OpenCV and insert the metadata chunks; grey with alpha and huge images are written by OpenImageIO."""
-    chunks = png.build_metadata_chunks(job.icc, job.exif, job.resolution, job.text, job.color_chunks)
+    chunks = png.build_metadata_chunks(job.icc, job.exif, job.resolution, job.text, job.color_chunks, job.xmp)
     channels = job.pixels.shape[2]
     if channels == 2 or job.pixels.size * job.bits // 8 >= _OPENCV_BYTES:
         _write_png_by_rows(job, path, chunks)
@@ -108,6 +110,8 @@ def write_jpeg(job: EncodeJob, path: Path) -> None:
     """Write at full color resolution (4:4:4)."""
     image = _make_pillow_image(job)
     extra = _make_pillow_metadata(job, job.exif)
+    if job.iptc:
+        extra["extra"] = metadata.build_iptc_segment(job.iptc)
     save_with_pillow(image, path, "JPEG", quality=job.quality, subsampling=0, **extra)
 
 
@@ -193,6 +197,8 @@ def _make_pillow_metadata(job: EncodeJob, exif: bytes | None) -> dict[str, Any]:
         extra["exif"] = b"Exif\0\0" + exif
     if job.resolution:
         extra["dpi"] = job.resolution
+    if job.xmp:
+        extra["xmp"] = job.xmp
     return extra
 
 

@@ -15,7 +15,8 @@ HEADER_BYTES = 33
 _BLOCK = 1 << 20
 COLOR_KINDS = (b"cICP", b"mDCV", b"cLLI", b"gAMA", b"cHRM")
 """Chunks that say what the numbers mean, in the order in which they are written."""
-_METADATA_KINDS = (b"IHDR", b"iCCP", b"eXIf", b"pHYs", b"sRGB", b"acTL", *COLOR_KINDS)
+_XMP_KEY = b"XML:com.adobe.xmp\0"
+_METADATA_KINDS = (b"IHDR", b"iCCP", b"eXIf", b"iTXt", b"pHYs", b"sRGB", b"acTL", *COLOR_KINDS)
 _SRGB_CODE_POINTS = ((1, 13), (2, 2), (1, 2), (2, 13))
 """Primaries and transfer of ITU-T H.273 that mean sRGB, or nothing."""
 _SRGB_CHROMATICITIES = (31270, 32900, 64000, 33000, 30000, 60000, 15000, 6000)
@@ -35,7 +36,8 @@ def read_size(path: Path) -> Size:
 def verify_chunks(path: Path) -> dict[bytes, bytes]:
     """Walk a PNG from its signature to IEND, verify every checksum and return the payloads of the metadata chunks.
 
-    Decoders do not detect every truncated file: they accept an animated PNG whose end is missing.
+    That of iTXt is the XMP packet; other texts are left out. Decoders do not detect every truncated file: they accept an
+    animated PNG whose end is missing.
 
     Raises:
         ValueError: the file ends before IEND, or a checksum differs.
@@ -44,8 +46,23 @@ def verify_chunks(path: Path) -> dict[bytes, bytes]:
     with path.open("rb") as file:
         remaining = path.stat().st_size - file.seek(len(_SIGNATURE))
         for kind, payload in _iter_chunks(file, remaining):
-            payloads.setdefault(kind, payload)
+            if kind != b"iTXt":
+                payloads.setdefault(kind, payload)
+            elif packet := _unpack_xmp(payload):
+                payloads.setdefault(kind, packet)
     return payloads
+
+
+def _unpack_xmp(payload: bytes) -> bytes | None:
+    """Return the XMP packet of an iTXt chunk; None for another text, or one that cannot be decompressed."""
+    if not payload.startswith(_XMP_KEY):
+        return None
+    flags, rest = payload[len(_XMP_KEY) :][:2], payload[len(_XMP_KEY) + 2 :]
+    packet = rest.split(b"\0", 2)[-1]  # behind language and translated keyword
+    try:
+        return zlib.decompressobj().decompress(packet, _MAX_METADATA_BYTES) if flags[:1] == b"\1" else packet
+    except zlib.error:
+        return None
 
 
 def _iter_chunks(file: BufferedReader, remaining: int) -> Iterator[tuple[bytes, bytes]]:
@@ -139,6 +156,7 @@ def build_metadata_chunks(
     resolution: tuple[float, float] | None,
     text: Mapping[str, str],
     color_chunks: Mapping[bytes, bytes] | None = None,
+    xmp: bytes | None = None,
 ) -> bytes:
     """Build the chunks between IHDR and the pixels."""
     chunks = [build_chunk(kind, payload) for kind, payload in (color_chunks or {}).items()]
@@ -147,6 +165,8 @@ def build_metadata_chunks(
         chunks.append(build_chunk(b"pHYs", struct.pack(">IIB", *(round(value / 0.0254) for value in resolution), 1)))
     if exif:
         chunks.append(build_chunk(b"eXIf", exif))
+    if xmp:
+        chunks.append(build_chunk(b"iTXt", _XMP_KEY + bytes(4) + xmp))
     chunks.extend(_build_text_chunk(key, value) for key, value in text.items())
     return b"".join(chunks)
 

@@ -10,12 +10,14 @@ from ..image_file import ImageFormatError
 WHITE_IS_ZERO, CMYK = 0, 5
 """Values of PhotometricInterpretation."""
 _NEW_SUBFILE_TYPE, _SUBFILE_TYPE, _SUB_IFDS, _DNG_VERSION = 254, 255, 330, 50706
+_TEXT_TAGS = {700, 33723}
+"""XMP and IPTC (XMP Specification Part 3, TIFF)."""
 _REDUCED, _MASK = 1, 4
 _MAX_PAGES, _MAX_TAGS = 10_000, 65_535
 
 
-def find_main_page(path: Path) -> tuple[int, int]:
-    """Return the index of the first page that is neither a thumbnail nor a mask, and the number of such pages.
+def find_main_page(path: Path) -> tuple[int, int, bool]:
+    """Return the index of the first page that is neither thumbnail nor mask, how many there are, and if it has XMP or IPTC.
 
     Raises:
         ImageFormatError: the file is camera raw: its pages are thumbnails of what a raw developer reads.
@@ -28,7 +30,7 @@ def find_main_page(path: Path) -> tuple[int, int]:
     if is_raw or (pages and not full) or (full and full[0] and _SUB_IFDS in pages[0]):
         problem = "it is a camera raw file, and the image that it holds besides its raw data is a thumbnail"
         raise ImageFormatError(problem, "Develop it first and export a 16-bit TIFF.")
-    return (full[0], len(full)) if full else (0, 1)
+    return (full[0], len(full), not _TEXT_TAGS.isdisjoint(pages[full[0]])) if full else (0, 1, False)
 
 
 def _get_kind(page: dict[int, int]) -> int:

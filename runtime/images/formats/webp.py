@@ -28,14 +28,14 @@ def read_size(path: Path) -> Size:
 
 
 def verify_chunks(path: Path) -> dict[bytes, bytes]:
-    """Walk the chunks of a file; return the payloads of EXIF and ICCP, and under ANMF one byte for each frame of an animation.
+    """Walk the chunks of a file; return the payloads of EXIF, ICCP and XMP, and under ANMF one byte for each animation frame.
 
     Raises:
         ValueError: the file ends before its last chunk.
     """
     chunks: dict[bytes, bytes] = {}
     for kind, payload in _iter_chunks(path.read_bytes()):
-        if kind in (b"EXIF", b"ICCP"):
+        if kind in (b"EXIF", b"ICCP", b"XMP "):
             chunks[kind] = payload
         elif kind == b"ANMF":
             chunks[kind] = chunks.get(kind, b"") + b"\0"
