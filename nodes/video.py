@@ -124,7 +124,7 @@ class VideoIn(Node, title="Video In"):
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        files = cls.host.input_files(VIDEO_SUFFIXES)
+        files = cls.host.input_files((*VIDEO_SUFFIXES, ".gif"))
         return {
             "required": {"video": (files, {"video_upload": True, "tooltip": "A file of the input folder."})},
             "optional": {

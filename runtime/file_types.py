@@ -14,7 +14,7 @@ MUXERS: Mapping[str, str] = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov", "
 WRITABLE_VIDEO_SUFFIXES = tuple(MUXERS)
 WORKFLOW_VIDEO_SUFFIXES = (*WRITABLE_VIDEO_SUFFIXES, ".avi", ".m4v")
 """Videos whose tags can hold a workflow."""
-VIDEO_SUFFIXES = (*WORKFLOW_VIDEO_SUFFIXES, ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".wmv", ".flv")
+VIDEO_SUFFIXES = (*WORKFLOW_VIDEO_SUFFIXES, ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".wmv", ".flv", ".apng")
 
 WEIGHT_SUFFIXES = (".safetensors", ".sft", ".pth", ".pt", ".ckpt", ".bin")
 """``.bin`` is torch's or, beside a ``.param``, ncnn's."""

@@ -8,6 +8,7 @@ error and never yields part of an image; a file gets its final name only when it
 * ``resize``           reduce by area in linear light or enlarge by a cubic, any range of rows alone; small previews.
 * ``alpha``            fill the color of transparent pixels, before it can bleed into the edges.
 * ``sequence_frames``  image files as the frames of a video.
+* ``animation``        whether a file is an animation; imports nothing heavy.
 
 Below them: ``metadata`` (EXIF and ICC), and ``formats/``: ``header`` (format and size, before a pixel is decoded),
 ``png``, ``webp``, ``gif``, ``jxl`` (the structure of these files), ``image_decoders``, ``image_encoders``.
@@ -23,6 +24,7 @@ from ..lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from .alpha import clamp_to_neighbours, fill_transparent_pixels
+    from .animation import is_animation
     from .formats.gif import verify_blocks
     from .formats.header import (
         MAX_PIXELS,

@@ -8,8 +8,9 @@ import av
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
-from .conftest import NULL, Place, Prompt
+from .conftest import NULL, Place, Prompt, pixels_of
 
 LARGER = ("--to", "4x", *NULL)
 FRAMES = [np.random.default_rng(number).integers(0, 256, (24, 32, 3), np.uint8) for number in range(4)]
@@ -206,3 +207,30 @@ def test_progress_for_machines_tells_frames_pace_and_bytes(place: Place) -> None
     assert (last["done"], last["total"], last["unit"], last["reused"], last["resumed"]) == (4, 4, "frame", 0, 0)
     assert last["frames_per_second"] > 0
     assert last["eta_seconds"] == 0
+
+
+@pytest.mark.parametrize("suffix", [".gif", ".png", ".apng"])
+def test_an_animated_image_is_a_video_and_keeps_its_times(place: Place, suffix: str) -> None:
+    frames = [Image.fromarray(np.full((24, 32, 3), shade, np.uint8)) for shade in (40, 120, 200)]
+    durations = {"format": "PNG" if suffix == ".apng" else None, "duration": [100, 50, 200]}
+    frames[0].save(f"input/anim{suffix}", save_all=True, append_images=frames[1:], **durations)
+    answer = place("upscale", f"input/anim{suffix}", "--to", "2x", *EXACT, *NULL)
+    assert answer.code == 0, answer.err
+    assert answer.out == "input/anim_2x.mkv\n"
+    with av.open("input/anim_2x.mkv") as file:
+        shown = [(float(frame.time or 0), frame.to_ndarray(format="rgb24")) for frame in file.decode(video=0)]
+    assert [round(time, 3) for time, _ in shown] == [0, 0.1, 0.15]
+    for (_, image), shade in zip(shown, (40, 120, 200), strict=True):
+        assert image.shape == (48, 64, 3)
+        assert (image == shade).all()
+
+
+def test_the_first_frame_of_an_animation_is_an_image_where_that_is_asked(place: Place) -> None:
+    frames = [Image.fromarray(np.full((24, 32, 3), shade, np.uint8)) for shade in (40, 120)]
+    frames[0].save("input/anim.gif", save_all=True, append_images=frames[1:], duration=100)
+    frames[0].save("input/still.gif")
+    answer = place("upscale", "input/anim.gif", "-o", "first.png", "--to", "2x", "--backend", "null", "--progress", "plain")
+    assert "has 2 frames; the first is read" in answer.err
+    assert (pixels_of("first.png") == 40).all()
+    assert place("upscale", "input/still.gif", "--to", "2x", *NULL).out == "input/still_2x.png\n"
+    place.refuses(place("upscale", "input/anim.gif", "-o", "again.gif", *NULL), "videos cannot be written as .gif")

@@ -15,6 +15,7 @@ from ...file_types import (
     WRITABLE_VIDEO_SUFFIXES,
     is_sequence_pattern,
 )
+from ...images import is_animation
 from ...models import AUTO_MODEL, DENOISE_MODELS
 
 _RESULT_STEM = re.compile(r"(.+)_(?:\d+k|\d+(?:\.\d+)?x|\d+x\d+|upscaled)", re.IGNORECASE)
@@ -154,7 +155,7 @@ def find_jobs(
         {file.path.resolve(): file for name in names for file in _find_sources(name, out, recursive=recursive)}.values()
     )
     if len(sources) == 1 and len(files) == 1 and out is not None and Path(names[0]).is_file():
-        plan_file = _plan_video if _is_video(files[0].path) else _plan_image
+        plan_file = _plan_video if _is_moving(files[0].path) and not _is_still(files[0].path, out) else _plan_image
         jobs.append(plan_file(files[0].path, out, options))
     else:
         if files and out is not None and _is_one_file(out):
@@ -230,7 +231,7 @@ def _plan_video(path: Path, out: Path, options: JobOptions) -> UpscaleJob:
 def _plan_named_by_us(source: _Source, out: Path | None, options: JobOptions) -> UpscaleJob:
     """Plan a result in the folder ``out`` with the source's name, or beside the source with the target in its name."""
     path = source.path
-    writable, fallback = (WRITABLE_VIDEO_SUFFIXES, ".mkv") if _is_video(path) else (WRITABLE_IMAGE_SUFFIXES, ".png")
+    writable, fallback = (WRITABLE_VIDEO_SUFFIXES, ".mkv") if _is_moving(path) else (WRITABLE_IMAGE_SUFFIXES, ".png")
     suffix = path.suffix if path.suffix.lower() in writable else fallback
     target = re.sub(r"[^\w.]+", "", options.to.lower()) if options.to.lower() != "model scale" else "upscaled"
     result = path.with_name(f"{path.stem}_{target}{suffix}") if out is None else out / source.subfolder / f"{path.stem}{suffix}"
@@ -238,7 +239,7 @@ def _plan_named_by_us(source: _Source, out: Path | None, options: JobOptions) ->
 
 
 def _make_job(path: Path, result: Path, options: JobOptions) -> UpscaleJob:
-    if _is_video(path):
+    if _is_moving(path) and result.suffix.lower() not in WRITABLE_IMAGE_SUFFIXES:
         return UpscaleJob(path, result, "video_any.json", (_format_video_input(path), *_format_video_output(result)), options)
     settings = (f"ImageIn.image={path.resolve().name}", f"ImageOut.filename={result.name}")
     return UpscaleJob(path, result, "image_any.json", settings, options)
@@ -260,6 +261,17 @@ def _format_sequence_output(result: Path) -> str:
 
 def _is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
+
+
+def _is_moving(source: Path) -> bool:
+    """Return whether a source becomes a video: also an animated GIF or PNG, unless its result is named as an image."""
+    return _is_video(source) or is_animation(source)
+
+
+def _is_still(source: Path, out: Path) -> bool:
+    """Return whether the first frame of an animated image is asked for, by the name of an image file."""
+    names_image = out.suffix.lower() in WRITABLE_IMAGE_SUFFIXES and not out.is_dir() and not is_sequence_pattern(str(out))
+    return source.suffix.lower() in IMAGE_SUFFIXES and names_image
 
 
 def _find_sources(name: str, out: Path | None, *, recursive: bool) -> list[_Source]:

@@ -8,7 +8,7 @@ import torch
 
 from ...errors import MediaError
 from ...file_types import VIDEO_SUFFIXES
-from ...images import read_image_file, read_image_size, to_floats
+from ...images import is_animation, read_image_file, read_image_size, to_floats
 from ...media import Floats, Size, VideoStream
 from ...metrics import classify_image
 from ...models import ImageKind
@@ -24,7 +24,7 @@ _FRAMES = 5
 def classify_file(path: Path, *, max_pixels: int) -> ImageKind:
     """Return the kind of an image or a video; ``photograph`` for a file that cannot be read, whose error a node will raise."""
     try:
-        if path.suffix.lower() in VIDEO_SUFFIXES:
+        if _is_moving(path):
             return _classify_video(open_video(path, deinterlace="keep", on_message=lambda _: None))
         return _classify([read_image_file(path, max_pixels=max_pixels).pixels])
     except MediaError:
@@ -36,13 +36,17 @@ def read_source_size(path: Path, *, max_pixels: int) -> tuple[Size, int]:
 
     Raises ``MediaError`` for what cannot be read.
     """
-    if path.suffix.lower() in VIDEO_SUFFIXES:
+    if _is_moving(path):
         info = open_video(path, deinterlace="keep", on_message=lambda _: None).info
         return info.size, info.frame_count or 1
     if path.is_file():
         return read_image_size(path, max_pixels=max_pixels), 1
     frames = list_sequence_frames(path, "close up")
     return read_image_size(frames[0].path, max_pixels=max_pixels), len(frames)
+
+
+def _is_moving(path: Path) -> bool:
+    return path.suffix.lower() in VIDEO_SUFFIXES or is_animation(path)
 
 
 def classify_source(image: Any = None, video: Any = None) -> ImageKind:
