@@ -43,6 +43,8 @@ class Forecast:
     """Pixels that the model sees: all tiles with their halos, in all passes, of all images."""
     subject: str
     """Machine, model, backend and precision: the key of a measured rate."""
+    is_long: bool
+    """Whether the model's work and not its loading decides how long it takes, also on a busy machine."""
     seconds: float | None
 
     def __str__(self) -> str:
@@ -62,11 +64,11 @@ def forecast_upscale(
     pixels = images * sum(tile.padded.size.pixel_count for each in sizes for tile in plan_tiles(each, resolved.tiling))
     name = model.provenance.path.name if model.provenance else model.architecture
     subject = " ".join((platform.node(), str(resolved.device), name, resolved.backend, resolved.precision))
-    forecast = partial(Forecast, model.scale, plan, resolved, pixels, subject)
     rate = _read_rates().get(subject)
     weights = sum(parameter.numel() for parameter in descriptor.model.parameters())
-    is_worth_it = measures_short_work or weights * pixels > _LONG_WORK
-    if rate is None and resolved.backend != "tensorrt" and is_worth_it:
+    is_long = weights * pixels > _LONG_WORK
+    forecast = partial(Forecast, model.scale, plan, resolved, pixels, subject, is_long)
+    if rate is None and resolved.backend != "tensorrt" and (measures_short_work or is_long):
         rate = _measure_rate(model, resolved)
         _store_rate(subject, rate)
     return forecast(None if rate is None else rate * pixels)
@@ -74,7 +76,7 @@ def forecast_upscale(
 
 def record_seconds(forecast: Forecast, seconds: float) -> None:
     """Remember how long the upscale of ``forecast`` took. A cache that cannot be written is ignored."""
-    if seconds >= _LEAST_SECONDS and forecast.pixels:
+    if seconds >= _LEAST_SECONDS and forecast.is_long:
         _store_rate(forecast.subject, seconds / forecast.pixels)
 
 

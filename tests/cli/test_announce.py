@@ -55,6 +55,19 @@ def test_a_first_long_work_measures_one_tile_and_changes_no_pixel(
     assert (pixels_of("loud.png") == pixels_of("short.png")).all()
 
 
+def test_short_work_on_a_busy_machine_says_nothing_about_its_speed(
+    place: Place, rates: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Loading takes a minute there; the next video was announced with 61 s and took 2."""
+    monkeypatch.setattr(forecast, "_LEAST_SECONDS", 0)
+    command = ("upscale", "input/a.png", "--to", "2x", "-m", "realesr-animevideov3", *LOUD)
+    assert place(*command, "-o", "short.png").code == 0
+    assert not rates.exists()
+    monkeypatch.setattr(forecast, "_LONG_WORK", 0)
+    assert place(*command, "-o", "long.png").code == 0
+    assert rates.exists()
+
+
 def test_a_damaged_memory_of_rates_is_no_error(place: Place, rates: Path) -> None:
     for content in ("[", "[]", '{"a": "x"}', '{"a": NaN, "b": -1}'):
         rates.write_text(content)

@@ -48,10 +48,10 @@ def test_without_names_the_three_families_are_compared(place: Place, photo: Path
     ("arguments", "facts"),
     [
         (("--crop", "0x0"), ["is empty"]),
-        (("--crop", "nose"), ["Unknown crop", "texture"]),
+        (("--crop", "nose"), ["--crop nose: Unknown crop", "texture"]),
         (("--models", ""), ["No model is named"]),
-        (("--models", "realesrgan-x4pluss"), ["Did you mean", "realesrgan-x4plus"]),
-        (("--to", "model scale"), ["compared at one size"]),
+        (("--models", "realesrgan-x4pluss"), ["--models realesrgan-x4pluss: ", "Did you mean", "realesrgan-x4plus"]),
+        (("--to", "model scale"), ["--to model scale: ", "compared at one size"]),
         (("--scores", "ssim,beauty"), ["Unknown score 'beauty'", "vmaf"]),
         (("--crop", "8x8+900+0"), ["outside of the image"]),
     ],

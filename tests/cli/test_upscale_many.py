@@ -164,7 +164,10 @@ def start(folder: Path, root: Path) -> "subprocess.Popen[str]":
 
 @pytest.mark.parametrize(
     ("images", "kills"),
-    [(12, (1, 6)), pytest.param(500, tuple(range(20, 500, 48)), marks=[pytest.mark.slow, pytest.mark.full])],
+    [
+        (12, (1, 6)),
+        pytest.param(500, tuple(range(20, 500, 48)), marks=[pytest.mark.slow, pytest.mark.full, pytest.mark.timeout(3600)]),
+    ],
 )
 def test_a_folder_that_is_killed_ends_with_every_image_once(
     place: Place, root: Path, images: int, kills: tuple[int, ...]

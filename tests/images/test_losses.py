@@ -241,7 +241,11 @@ def test_xmp_and_iptc_are_kept_or_their_loss_is_said(tmp_path: Path, rgb: np.nda
     options = ImageSaveOptions("out" + suffix, None, None, 95, {})
     (path,) = write_images(image, source, options, lambda *_, **__: tmp_path / ("out" + suffix), lambda *_: display)
     kept = XMP % (b"", b"")
-    assert read_xmp(path) == (b"" if suffix == ".tif" else kept), "without the orientation and the size of before"
+    if suffix == ".tif":
+        assert b"Rating" not in read_xmp(path)
+        assert not read_image_file(path).losses, "what OpenImageIO writes by itself is no loss"
+    else:
+        assert read_xmp(path) == kept, "without the orientation and the size of before"
     assert any("no XMP" in text for text in display.messages) == (suffix == ".tif")
     assert any("no IPTC" in text for text in display.messages) == (suffix != ".jpg")
     with Image.open(path) as result:

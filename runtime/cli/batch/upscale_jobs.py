@@ -2,7 +2,7 @@
 
 import glob
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -98,21 +98,26 @@ class UpscaleJob:
 
 
 def name_options(error: WorkflowRejected, options: JobOptions) -> Upscale8KError:
-    """Return ``error`` in terms of the options that set the values; unchanged where one of its problems has another cause."""
+    """Return ``error`` in terms of the options of ``upscale``, as ``name_typed`` does."""
+    typed = {"model": ("-m", options.model), "target": ("--to", options.to)}
+    typed |= {"tile": ("--tile", options.tile), "batch": ("-b", options.batch), "frame_rate": ("--to-fps", options.to_fps)}
+    return name_typed(error, typed, options.settings)
+
+
+def name_typed(
+    error: WorkflowRejected, typed: Mapping[str, tuple[str, object]], settings: Sequence[str] = ()
+) -> Upscale8KError:
+    """Return ``error`` in terms of what was typed; unchanged where one of its problems has another cause.
+
+    ``typed`` has option and value by input; ``settings`` are those of ``--set``, which come first.
+    """
     parts: list[str] = []
     for problem in error.problems:
-        by_input = {"model": f"-m {options.model}", "target": f"--to {options.to}"}
-        by_input |= {
-            "tile": f"--tile {options.tile}",
-            "batch": f"-b {options.batch}",
-            "frame_rate": f"--to-fps {options.to_fps}",
-        }
-        said = {"model": repr(options.model), "target": repr(options.to), "tile": f"A tile of {options.tile} pixels"}
-        said |= {"frame_rate": repr(options.to_fps)}
+        said = {name: f"A tile of {value} pixels" if name == "tile" else repr(value) for name, (_, value) in typed.items()}
         name = problem.input_name or next((name for name, words in said.items() if words in problem.what), "")
-        settings = (text for text in options.settings if text.partition("=")[0].endswith(f".{name}"))
-        option = next((f"--set {text}" for text in settings), by_input.get(name))
-        if option is None or not name:
+        matching = (text for text in settings if text.partition("=")[0].endswith(f".{name}"))
+        option = next((f"--set {text}" for text in matching), " ".join(map(str, typed[name])) if name in typed else None)
+        if option is None:
             return error
         parts.append(f"{option}: {problem.what} {problem.hint}".strip())
     return WorkflowError("\n".join(parts))

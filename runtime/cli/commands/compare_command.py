@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from ...errors import MediaError
+from ...errors import MediaError, WorkflowRejected
+from ..batch.upscale_jobs import name_typed
 from ..display import Display, open_display
 from ..run_options import RunOptions, find_shipped_workflow
 from . import options
@@ -69,7 +70,13 @@ def compare(
     values |= {"truth": "true"} if truth or degrade else {}
     values |= {"degrade": degrade} if degrade else {}
     values |= {} if models is None else {"models": models}
-    for path in run_comparison(source, values, run_options, open_display(options.parse_display_mode(progress))):
+    try:
+        files = run_comparison(source, values, run_options, open_display(options.parse_display_mode(progress)))
+    except WorkflowRejected as error:
+        raise name_typed(
+            error, {name: ("--to" if name == "target" else f"--{name}", text) for name, text in values.items()}
+        ) from error
+    for path in files:
         typer.echo(path)
 
 

@@ -1,5 +1,6 @@
 """The pages of a TIFF file (TIFF 6.0, BigTIFF; TIFF/EP and DNG for camera raw), before OpenImageIO reads one."""
 
+import re
 import struct
 from collections.abc import Iterator
 from io import SEEK_END, BufferedReader
@@ -10,8 +11,9 @@ from ..image_file import ImageFormatError
 WHITE_IS_ZERO, CMYK = 0, 5
 """Values of PhotometricInterpretation."""
 _NEW_SUBFILE_TYPE, _SUBFILE_TYPE, _SUB_IFDS, _DNG_VERSION = 254, 255, 330, 50706
-_TEXT_TAGS = {700, 33723}
-"""XMP and IPTC (XMP Specification Part 3, TIFF)."""
+_XMP, _IPTC = 700, 33723
+_OWN_PACKET = re.compile(rb'<rdf:Description rdf:about="" xmlns:xmp="[^"]*" xmp:CreateDate="[^"]*"/>\s*</rdf:RDF>')
+"""What OpenImageIO writes into every TIFF: the time of writing and nothing else."""
 _REDUCED, _MASK = 1, 4
 _MAX_PAGES, _MAX_TAGS = 10_000, 65_535
 
@@ -25,12 +27,21 @@ def find_main_page(path: Path) -> tuple[int, int, bool]:
     with path.open("rb") as file:
         head = file.read(10)
         pages = list(_iter_pages(file, "<" if head[:1] == b"I" else ">", is_big=b"+" in head[2:4]))
+        has_texts = [_has_texts(file, page) for page in pages]
     full = [index for index, page in enumerate(pages) if not _get_kind(page) & (_REDUCED | _MASK)]
     is_raw = head[8:10] == b"CR" or any(_DNG_VERSION in page for page in pages)
     if is_raw or (pages and not full) or (full and full[0] and _SUB_IFDS in pages[0]):
         problem = "it is a camera raw file, and the image that it holds besides its raw data is a thumbnail"
         raise ImageFormatError(problem, "Develop it first and export a 16-bit TIFF.")
-    return (full[0], len(full), not _TEXT_TAGS.isdisjoint(pages[full[0]])) if full else (0, 1, False)
+    return (full[0], len(full), has_texts[full[0]]) if full else (0, 1, False)
+
+
+def _has_texts(file: BufferedReader, page: dict[int, int]) -> bool:
+    """Return whether a page has IPTC records, or an XMP packet (XMP Specification Part 3) that says more than our own files."""
+    if _XMP not in page:
+        return _IPTC in page
+    file.seek(page[_XMP])
+    return _IPTC in page or not _OWN_PACKET.search(file.read(4096))
 
 
 def _get_kind(page: dict[int, int]) -> int:
