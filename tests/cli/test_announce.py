@@ -30,8 +30,9 @@ def test_the_time_is_the_remembered_rate_times_the_pixels_of_the_tiles(place: Pl
     )
     answer = place("upscale", "input/cat.png", "--to", "4x", *LOUD)  # one tile of 200x200: 400 s and 40 s
     assert "\nrealesrgan-x4plus, 4x to 800x800, null in fp32 on cpu, about 7 min; --fast about 40 s.\n" in answer.err
+    # 200² + 800² pixels
     answer = place("upscale", "input/cat.png", "--to", "1600x1600", "-m", "realesr-animevideov3", "--tile", "1024", *LOUD)
-    assert "realesr-animevideov3, 2 times 4x to 1600x1600, null in fp32 on cpu, about 11 min.\n" in answer.err  # 200² + 800²
+    assert "realesr-animevideov3, 2 times 4x, reduced to 1600x1600, null in fp32 on cpu, about 11 min.\n" in answer.err
     answer = place("upscale", "input/cat.png", "--to", "100x100", *LOUD)
     assert "realesrgan-x4plus, reduced to 100x100, null in fp32 on cpu" in answer.err
     answer = place("upscale", "input/cat.png", "--to", "2x", *LOUD)

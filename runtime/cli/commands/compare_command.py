@@ -73,9 +73,8 @@ def compare(
     try:
         files = run_comparison(source, values, run_options, open_display(options.parse_display_mode(progress)))
     except WorkflowRejected as error:
-        raise name_typed(
-            error, {name: ("--to" if name == "target" else f"--{name}", text) for name, text in values.items()}
-        ) from error
+        typed = {name: ("--to" if name == "target" else f"--{name}", value) for name, value in values.items()}
+        raise name_typed(error, typed) from error
     for path in files:
         typer.echo(path)
 
