@@ -51,7 +51,7 @@ def test_without_names_the_three_families_are_compared(place: Place, photo: Path
         (("--crop", "nose"), ["--crop nose: Unknown crop", "texture"]),
         (("--models", ""), ["No model is named"]),
         (("--models", "realesrgan-x4pluss"), ["--models realesrgan-x4pluss: ", "Did you mean", "realesrgan-x4plus"]),
-        (("--to", "model scale"), ["--to model scale: ", "compared at one size"]),
+        (("--to", "model scale"), ["compared at one size"]),
         (("--scores", "ssim,beauty"), ["Unknown score 'beauty'", "vmaf"]),
         (("--crop", "8x8+900+0"), ["outside of the image"]),
     ],
