@@ -164,6 +164,7 @@ def test_the_installed_package_runs_under_its_own_name(wheel: Path, tmp_path: Pa
     assert run("check", str(workflow)) == f"{workflow}: 4 nodes, no problems.\n"
     assert run("--version") == f"{PROJECT['project']['version']}\n"
     assert "image_8k" in run("workflows", "list").split()
+    assert run("check", "image_any").endswith("image_any.json: 4 nodes, no problems.\n")
     (result,) = run("run", "image_8k", "--backend", "null", "--progress", "none", "--set", "TiledUpscale.target=2x").split()
     with Image.open(tmp_path / result) as image:
         assert image.size == (960, 540), "twice the sample"

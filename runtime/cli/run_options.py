@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -132,10 +133,20 @@ def open_node_catalog(
 
 
 def find_workflow(path: Path) -> Path:
-    """Return ``path``, or the shipped workflow that it names: ``image_8k``, ``image_8k.json``, ``workflows/image_8k.json``."""
+    """Return ``path``, or the shipped workflow that it names: ``image_8k``, ``image_8k.json``, ``workflows/image_8k.json``.
+
+    Raises ``WorkflowError`` for a name without suffix that is neither.
+    """
+    if path.exists() or not path.name or path.parent not in (Path(), Path("workflows")) or path.suffix not in ("", ".json"):
+        return path
     shipped = WORKFLOWS_FOLDER / path.with_suffix(".json").name
-    is_name = path.parent in (Path(), Path("workflows")) and path.suffix in ("", ".json")
-    return shipped if is_name and not path.exists() and shipped.is_file() else path
+    if not path.suffix and not shipped.is_file():
+        near = get_close_matches(path.name, [known.stem for known in WORKFLOWS_FOLDER.glob("*.json")])
+        hint = f"Did you mean {' or '.join(near)}? " if near else ""
+        raise WorkflowError(
+            f"There is no file and no shipped workflow {path}.", f"{hint}All are listed by: python -m runtime workflows list"
+        )
+    return shipped if shipped.is_file() else path
 
 
 def find_shipped_workflow(name: str) -> Path:

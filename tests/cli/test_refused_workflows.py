@@ -149,6 +149,8 @@ def test_a_image_that_breaks_off_before_its_workflow(place: Place) -> None:
 
 def test_a_workflow_that_is_not_there_or_a_folder(place: Place) -> None:
     place.refuses(place("run", "gone.json"), f"There is no file {place.folder / 'gone.json'}")
+    for command in ("run", "check", "convert"):
+        place.refuses(place(command, "image_8"), "no shipped workflow image_8. Did you mean image_8k", "workflows list")
     said = place.refuses(place("run", "input"), "input is a folder, not a workflow file", "Name one file inside it")
     assert said.count(".") == 2
 

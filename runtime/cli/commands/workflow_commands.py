@@ -83,7 +83,7 @@ def run(
 
 
 def check(
-    workflows: Annotated[list[Path], typer.Argument(help="Workflow files, or folders with them.")],
+    workflows: Annotated[list[Path], typer.Argument(help="Workflow files, names of shipped ones, or folders.")],
     settings: options.SetValues = None,
     input_dir: options.InputDir = None,
     output_dir: options.OutputDir = None,
@@ -99,7 +99,7 @@ def check(
     """Print every problem of every workflow. Exit code 0 or 2."""
     run_options = RunOptions(input_dir, output_dir, tuple(models_dir or ()), extra_model_paths)
     results = check_workflows(
-        find_workflow_files(workflows),
+        find_workflow_files([find_workflow(path) for path in workflows]),
         settings or [],
         run_options,
         packs or (),
@@ -130,7 +130,7 @@ def convert(
     definitions = read_object_info(object_info)
     if packs or not definitions:
         definitions = {**_describe_nodes(LocalHost(), packs), **definitions}
-    failures = convert_workflows(workflows, out, definitions)
+    failures = convert_workflows([find_workflow(path) for path in workflows], out, definitions)
     for error in failures:
         typer.echo(insert_program_name(f"Error: {error}"), err=True)
     return max((error.exit_code for error in failures), default=0)
