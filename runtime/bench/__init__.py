@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from .peers import benchmark_peers, list_peer_versions
     from .peers_page import format_section, write_page
     from .plots import plot_benchmark
-    from .shared_video import benchmark_workers
+    from .shared_video import benchmark_checkouts, benchmark_workers
     from .video import benchmark_video
     from .worker_jobs import parse_size
 

@@ -1,4 +1,4 @@
-"""Time one video in one process and by several workers, in turn: what sharing out costs, or saves, on this machine."""
+"""Time one video in two ways in turn: by one process and by several workers, or by another checkout and by this one."""
 
 import os
 import subprocess
@@ -10,7 +10,7 @@ from pathlib import Path
 from statistics import median
 
 from ..checksum import compute_sha256
-from ..errors import Upscale8KError
+from ..errors import Upscale8KError, WorkflowError
 from ..paths import PACK_ROOT, is_checkout
 
 
@@ -38,20 +38,38 @@ def benchmark_workers(source: Path, workers: str, options: Sequence[str], runs: 
     )
 
 
-def _upscale(source: Path, result: Path, options: Sequence[str]) -> None:
+def benchmark_checkouts(source: Path, other: Path, options: Sequence[str], runs: int) -> str:
+    """Return medians of wall and processor seconds of the checkout ``other`` and of this one, and their ratios.
+
+    Start of the processes included. Raises ``WorkflowError`` for another folder, ``Upscale8KError`` if a run fails.
+    """
+    if not (other / "runtime" / "__main__.py").is_file():
+        raise WorkflowError(f"{other} is no checkout of this project.", "Name the folder that holds runtime.", path=other)
+    seconds: dict[Path, list[tuple[float, float]]] = {other: [], PACK_ROOT: []}
+    for _ in range(runs):
+        for checkout, times in seconds.items():
+            with tempfile.TemporaryDirectory(prefix="upscale8k-") as folder:
+                wall, processor = time.monotonic(), _sum_child_seconds()
+                _upscale(source, Path(folder, f"result{source.suffix}"), options, checkout)
+                times.append((time.monotonic() - wall, _sum_child_seconds() - processor))
+    lines = [f"{source.name}, {runs} runs each in turn, {os.cpu_count()} logical processors: {other.name}, then this checkout"]
+    for index, name in enumerate(("wall", "processor")):
+        before, now = (median(each[index] for each in times) for times in seconds.values())
+        lines.append(f"{name}: {before:.1f} s, {now:.1f} s, {now / before:.2f} times as long" if before else f"{name}: unknown")
+    return "\n".join(lines)
+
+
+def _sum_child_seconds() -> float:
+    """Return the processor seconds of all ended child processes; 0 where the system does not count them."""
+    times = os.times()
+    return times.children_user + times.children_system
+
+
+def _upscale(source: Path, result: Path, options: Sequence[str], checkout: Path = PACK_ROOT) -> None:
     module = "runtime" if is_checkout() else "upscale8k"
-    command = [
-        sys.executable,
-        "-m",
-        module,
-        "upscale",
-        str(source.absolute()),
-        "-o",
-        str(result),
-        *options,
-        "--progress",
-        "none",
-    ]
-    completed = subprocess.run(command, cwd=PACK_ROOT if is_checkout() else None, capture_output=True, text=True, check=False)
+    files = ["upscale", str(source.absolute()), "-o", str(result)]
+    command = [sys.executable, "-m", module, *files, *options, "--progress", "none"]
+    cwd = checkout if is_checkout() else None
+    completed = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False)
     if completed.returncode:
         raise Upscale8KError(f"{source.name} was not upscaled: {completed.stderr.strip()}")

@@ -58,6 +58,21 @@ def bench_workers(
     typer.echo(benchmark_workers(video, workers, ["--to", to, "--backend", backend, "-m", "realesr-animevideov3"], runs))
 
 
+@app.command("checkout")
+def bench_checkout(
+    other: Annotated[Path, typer.Argument(help="Folder of another checkout of this project, such as one of an older commit.")],
+    video: Annotated[Path, typer.Argument(help="Video to upscale.")],
+    to: Annotated[str, typer.Option("--to", help="Target size.")] = "4x",
+    model: Model = "realesr-animevideov3",
+    runs: Runs = 3,
+    traceback: options.Traceback = False,
+) -> None:
+    """Upscale one video by another checkout of this project and by this one, in turn. Prints times and their ratio."""
+    from ...bench import benchmark_checkouts
+
+    typer.echo(benchmark_checkouts(video, other, ["--to", to, "-m", model], runs))
+
+
 @app.command("video")
 def bench_video(
     comfyui: Comfyui,

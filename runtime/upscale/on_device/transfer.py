@@ -17,7 +17,7 @@ class Transfer:
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        self._streams = [torch.cuda.Stream(device) for _ in range(2)] if device.type == "cuda" else []
+        self._streams = _open_streams(device)
 
     def upload(self, pixels: Samples) -> torch.Tensor:
         """Return a copy of ``pixels`` on the device, for the work that is queued there from now on."""
@@ -75,3 +75,8 @@ class Transfer:
             return [copy.numpy() for copy in copies]
 
         return wait
+
+
+def _open_streams(device: torch.device) -> list[torch.cuda.Stream]:
+    """Return one stream for each direction; none on a device that has no streams."""
+    return [torch.cuda.Stream(device) for _ in range(2)] if device.type == "cuda" else []
