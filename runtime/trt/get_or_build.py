@@ -4,6 +4,7 @@ What the node calls: a model in, the same model with an engine on it out. The UP
 every node takes: nodes that do not know engines run the weights as before.
 """
 
+from contextlib import suppress
 from copy import copy
 from dataclasses import dataclass
 from pathlib import Path
@@ -159,8 +160,10 @@ def attach_built_engine(
 
 
 def get_gpu_name(device: str) -> str:
-    """The name of the NVIDIA GPU that torch takes for ``device``, which may be ``auto``; empty where torch sees none."""
+    """The name of the GPU that torch takes for ``device``, which may be ``auto``; empty where it has none that answers."""
     if not torch.cuda.is_available() or device.partition(":")[0] not in ("auto", "cuda"):
         return ""
     index = (None if device == "auto" else torch.device(device).index) or 0
-    return torch.cuda.get_device_name(index) if index < torch.cuda.device_count() else ""
+    with suppress(RuntimeError):  # a broken driver, of which ``resolve_target_gpu`` has a sentence
+        return torch.cuda.get_device_name(index) if index < torch.cuda.device_count() else ""
+    return ""
