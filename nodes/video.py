@@ -287,7 +287,12 @@ class VideoOut(Node, title="Video Out"):
                     ["copy", "none"], "copy", "copy keeps the audio packets where the container can hold them; none drops them."
                 ),
                 "segment_seconds": int_input(
-                    1, 1, 3600, "Length of a segment in seconds: an interrupted run loses at most this much.", advanced=True
+                    1,
+                    1,
+                    3600,
+                    "Length of a segment in seconds: an interrupted run loses at most this much, times the segments in work "
+                    "(one for eight cores, up to four).",
+                    advanced=True,
                 ),
                 "if_exists": if_exists_input("number adds _00001_ and counts up; replace writes exactly this name."),
                 "workers": text_input("", WORKERS_TOOLTIP, advanced=True),

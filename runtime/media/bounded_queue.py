@@ -38,11 +38,17 @@ class BoundedQueue(Generic[ItemT]):
     def put(self, item: ItemT, nbytes: int) -> bool:
         """Append ``item`` without waiting. Return False when the queue is closed."""
         with self._condition:
-            if not self.is_closed:
+            if self.reserve(nbytes):
                 self._items.append(item)
+                self._condition.notify_all()
+            return not self.is_closed
+
+    def reserve(self, nbytes: int) -> bool:
+        """Count an item that is kept elsewhere until its bytes are released. Return False when the queue is closed."""
+        with self._condition:
+            if not self.is_closed:
                 self._live_bytes += nbytes
                 self._live_items += 1
-                self._condition.notify_all()
             return not self.is_closed
 
     def peek(self) -> ItemT | None:

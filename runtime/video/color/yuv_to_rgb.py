@@ -161,7 +161,7 @@ def _convert_to_planar(frame: av.VideoFrame, format_: PixelFormat) -> av.VideoFr
 
 
 def transform_colors(pixels: NDArray[Any], matrix: NDArray[np.floating], out: NDArray[Any] | None = None) -> NDArray[np.uint16]:
-    """Return 3x4 ``matrix`` applied to each of ``pixels`` (h, w, 3) uint16, rounded and clipped to 0..65535, in ``out`` if given.
+    """Return 3x4 ``matrix`` applied to ``pixels`` (h, w, 3) uint16, rounded and clipped to 0..65535, in ``out`` if given.
 
     OpenCV adds in another order where fewer pixels remain than a vector of the processor holds, and in which one depends on
     their address. So these are computed among others, and a device has one order to repeat.

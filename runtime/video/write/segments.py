@@ -1,15 +1,16 @@
 """Encode frames to segments: files of closed GOPs, each of which decodes without the others.
 
-The encoder runs in its own thread beside the producer of the frames. Every segment has a new encoder, so that its bytes depend
-on its own frames only: a run that resumes after a kill writes the same bytes as one that was never killed.
+Encoders run in their own threads beside the producer of the frames. Every segment has a new encoder, so that its bytes depend
+on its own frames only: whatever the number of encoders, and whether it was resumed after a kill, a run writes the same bytes.
 
 Memory at 8K: the producer waits for capacity, packs a lent frame into planes at once, and hands them over. At most
-``get_queue_byte_limit()`` bytes of them are alive, the one being encoded included, but always one may be: on two cores that is
-one frame of 100 MB (10 bit 4:2:0) besides the encoder's own, while the model works on the next one.
+``get_queue_byte_limit()`` bytes of them are alive, those being encoded included, but always one frame may be: on two cores that
+is one frame of 100 MB (10 bit 4:2:0) besides the encoder's own, while the model works on the next one. With many cores
+``count_parallel_segments`` are encoded at once, as one encoder does not use them all; each further one adds its own memory and
+that of a segment's frames to the limit, because frames arrive in order.
 
-A kill costs one segment at most, and the frame in the model. No frame of the next segment is taken before the last segment is
-on the disk; the model computes the next frame meanwhile, so this costs time only if the encoder is slower than the model, and
-then only while a segment is flushed.
+A kill costs as many segments as are in work, and the frame in the model. No frame is taken that belongs to one more before one
+is on the disk; the model computes the next frame meanwhile, so this costs time only if the encoders are slower than the model.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
-from threading import Semaphore, Thread
+from threading import Lock, Semaphore, Thread
 from types import TracebackType
 
 import av
@@ -34,6 +35,7 @@ from ...media import POLL_SECONDS, BoundedQueue, ColorInfo, Size
 from ..color.color_codes import ColorTags
 from ..read.container import to_fraction
 from .disk_space import translate_write_errors
+from .encoders import ENCODERS
 from .encoding import Encoding
 from .journal import Segment, SegmentFolder
 from .pyav_output import encode_frame, open_output
@@ -48,6 +50,24 @@ def get_queue_byte_limit() -> int:
     With many cores the encoder is the bottleneck and must not wait for a frame; five of 8K are enough for that.
     """
     return compute_queue_bytes(count_usable_cores(), query_memory().available)
+
+
+_CORES_PER_ENCODER = 8
+_MAX_ENCODERS = 4
+_ENCODER_FRAMES = 24
+"""What an encoder holds, in frames: x265 takes four of 536 MB at 8K, the others less."""
+
+
+def count_parallel_segments(plan: SegmentPlan) -> int:
+    """Return how many segments are encoded at once: one for every eight cores, at most four, and as a quarter of memory allows.
+
+    A hardware encoder has one, which the driver shares out over the engines of the card.
+    """
+    if plan.encoding.encoder != ENCODERS[plan.encoding.codec]:
+        return 1
+    further_bytes = plan.frame_bytes * (_ENCODER_FRAMES + plan.frames_per_segment)
+    further = min(count_usable_cores() // _CORES_PER_ENCODER, _MAX_ENCODERS) - 1
+    return 1 + max(0, min(further, query_memory().available // 4 // further_bytes))
 
 
 @dataclass(frozen=True)
@@ -65,6 +85,12 @@ class SegmentPlan:
     frames_per_segment: int
     """In every segment but the last."""
 
+    @property
+    def frame_bytes(self) -> int:
+        """Of a frame in the encoder's pixel format."""
+        components = av.VideoFormat(self.encoding.pixel_format, self.size.width, self.size.height).components
+        return sum(each.width * each.height * (1 if each.bits <= 8 else 2) for each in components)
+
 
 @dataclass(frozen=True, eq=False)
 class PackedFrame:
@@ -77,10 +103,19 @@ class PackedFrame:
     nbytes: int
 
 
-class SegmentWriter:
-    """Writes the frames of ``put``; leaving the ``with`` block finishes the last segment, or drops it after an error.
+class _SegmentFrames:
+    """The frames of one segment on their way to its encoder."""
 
-    ``on_segment`` is called in the encoder's thread after every segment; what it raises ends the writer like other errors.
+    def __init__(self, number: int, first_frame: int) -> None:
+        self.number, self.first_frame, self.count = number, first_frame, 0
+        self.queue: BoundedQueue[PackedFrame] = BoundedQueue(0)
+
+
+class SegmentWriter:
+    """Writes the frames of ``put``; leaving the ``with`` block finishes the last segments, or drops them after an error.
+
+    ``on_segment`` is called in a thread of an encoder after every segment, never twice at once; what it raises ends the writer
+    like other errors.
     """
 
     def __init__(
@@ -94,80 +129,105 @@ class SegmentWriter:
         self._plan, self._segment_folder = plan, segment_folder
         self._first_frame, self._number = first_frame, number
         self._on_segment = on_segment
-        self._queue: BoundedQueue[PackedFrame] = BoundedQueue(get_queue_byte_limit())
-        self._unsaved = Semaphore(plan.frames_per_segment)  # counts the frames that may be put before others are on the disk
+        count = count_parallel_segments(plan)
+        further_bytes = (count - 1) * plan.frames_per_segment * plan.frame_bytes
+        self._space: BoundedQueue[PackedFrame] = BoundedQueue(get_queue_byte_limit() + further_bytes)
+        self._segments: BoundedQueue[_SegmentFrames] = BoundedQueue(0)
+        self._current: _SegmentFrames | None = None
+        # Counts the frames that may be put before others are on the disk.
+        self._unsaved = Semaphore(count * plan.frames_per_segment)
+        self._journal_lock = Lock()
         self._error: BaseException | None = None
-        self._thread = Thread(target=self._run, name="video encoder", daemon=True)
+        self._threads = [Thread(target=self._run, name="video encoder", daemon=True) for _ in range(count)]
 
     def __enter__(self) -> SegmentWriter:
-        self._thread.start()
+        for thread in self._threads:
+            thread.start()
         return self
 
     def wait_for_capacity(self, nbytes: int) -> None:
         """Wait until a frame of ``nbytes`` may be made; to be called before every frame."""
         while not self._unsaved.acquire(timeout=POLL_SECONDS):
-            if self._queue.is_closed:
+            if self._space.is_closed:
                 return
-        self._queue.wait_for_space(nbytes)
+        self._space.wait_for_space(nbytes)
 
     def put(self, frame: PackedFrame) -> None:
-        """Pass a frame to the encoder. Raises the error of the encoder's thread, if there was one."""
-        if not self._queue.put(frame, frame.nbytes) and self._error:
-            raise self._error
+        """Pass a frame to its encoder. Raises the error of an encoder's thread, if there was one."""
+        if not self._space.reserve(frame.nbytes):
+            if self._error:
+                raise self._error
+            return
+        if self._current is None:
+            self._current = _SegmentFrames(self._number, self._first_frame)
+            self._segments.put(self._current, 0)
+        self._current.queue.put(frame, 0)
+        self._current.count += 1
+        if self._current.count == self._plan.frames_per_segment:
+            self._finish_segment()
+
+    def _finish_segment(self) -> None:
+        if self._current is not None:
+            self._current.queue.finish()
+            self._number, self._first_frame = self._number + 1, self._first_frame + self._current.count
+            self._current = None
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         if error is None:
-            self._queue.finish()
+            self._finish_segment()
+            self._segments.finish()
         else:
-            self._queue.close()
+            self._close()
         try:
-            while self._thread.is_alive():
-                self._thread.join(0.2)
-        except BaseException:  # Ctrl-C while the last segment is being finished
-            self._queue.close()
-            self._thread.join()
+            while any(thread.is_alive() for thread in self._threads):
+                self._threads[0].join(0.2)
+        except BaseException:  # Ctrl-C while the last segments are being finished
+            self._close()
+            for thread in self._threads:
+                thread.join()
             raise
         if error is None and self._error:
             raise self._error
 
+    def _close(self) -> None:
+        self._space.close()
+        self._segments.close()
+        if current := self._current:  # the only one whose encoder may be waiting for a frame
+            current.queue.close()
+
     def _run(self) -> None:
         try:
             with translate_write_errors(self._segment_folder.folder):
-                while self._write_segment():
-                    pass
+                while frames := self._segments.take():
+                    self._write_segment(frames)
         except BaseException as error:
-            self._error = error
-        finally:
-            self._queue.close()
+            self._error = self._error or error
+            self._close()
 
-    def _write_segment(self) -> bool:
-        """Encode one segment. Return False if no frame is left, or the queue was closed meanwhile."""
+    def _write_segment(self, frames: _SegmentFrames) -> None:
+        """Encode one segment, unless the writer was closed meanwhile."""
         file: SegmentFile | None = None
         try:
-            while frame := self._queue.take():
-                file = file or SegmentFile(self._segment_folder.folder / f"{self._number:06}.mp4", self._plan, frame.pts)
+            while (frame := frames.queue.take()) and not self._space.is_closed:
+                file = file or SegmentFile(self._segment_folder.folder / f"{frames.number:06}.mp4", self._plan, frame.pts)
                 file.add(frame)
                 nbytes = frame.nbytes
                 del frame  # it must not be alive when the next one is made
-                self._queue.release(nbytes)
-                if len(file.pts) == self._plan.frames_per_segment:
-                    break
+                self._space.release(nbytes)
             if file is None:
-                return False
-            if self._queue.is_closed:
+                return
+            if self._space.is_closed:
                 file.discard()
-                return False
-            segment = file.finish(self._first_frame)
+                return
+            segment = file.finish(frames.first_frame)
         except BaseException:
             if file:
                 file.discard()
             raise
-        self._segment_folder.append_segment(segment)
-        self._unsaved.release(segment.frame_count)
-        self._first_frame += segment.frame_count
-        self._number += 1
-        self._on_segment(segment)
-        return True
+        with self._journal_lock:
+            self._segment_folder.append_segment(segment)
+            self._unsaved.release(segment.frame_count)
+            self._on_segment(segment)
 
 
 class SegmentFile:

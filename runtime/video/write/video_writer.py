@@ -52,7 +52,7 @@ class VideoWriteSettings:
     metadata: Mapping[str, str] = field(default_factory=dict[str, str])
     """Tags of the file, such as ``prompt`` and ``workflow`` (JSON). They override the source's."""
     segment_seconds: Fraction = Fraction(1)
-    """Length of a segment, the most that a kill costs; also the distance of key frames, up to 300 frames."""
+    """Length of a segment, also the distance of key frames, up to 300 frames. A kill costs the segments in work."""
 
 
 @dataclass(frozen=True)
