@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from .memory import check_result_fits, fix_tile_memory, is_out_of_memory, reuse_freed_memory
     from .on_device.device_buffer import ResultImage
     from .on_device.device_tile_loop import DeviceResult
+    from .on_device.device_types import keep_results_on
     from .on_device.planes_to_rgb import convert_to_rgb
     from .on_device.transfer import Transfer
     from .resolved_settings import (
@@ -60,6 +61,6 @@ if TYPE_CHECKING:
     from .target_size import MODEL_SCALE, TARGET_NAMES, ScalePlan, compute_final_size, plan_scale
     from .tile_loop import upscale_image
     from .tiles import MIN_TILE, Tiling, plan_tiles
-    from .video import keep_results_on, upscale_video
+    from .video import upscale_video
 
 __getattr__ = lazy_exports(__name__, __file__)

@@ -8,7 +8,6 @@ On an NVIDIA GPU the result stays there (``on_device``): the encoder gets planes
 """
 
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -18,12 +17,13 @@ from ..hardware import get_reserved_gpu_memory, reserve_gpu_memory
 from ..media import Frame, Region, VideoStream
 from ..models import Descriptor, UpscaleModel, hash_weights
 from ..progress import ForwardedProgress, Progress
-from .backends.base import AUTO, REFERENCE_BACKEND, DeviceBackend, get_backend_spec
+from .backends.base import AUTO, REFERENCE_BACKEND, DeviceBackend
 from .device import resolve_device
 from .finishing.borders import crop_stream, find_borders, put_back_borders, scale_region
 from .frame_result import HostResult, choose_frame_batch, group_new_frames, prepare_groups
 from .memory import FreeMemory
 from .on_device.device_tile_loop import DeviceResult, estimate_result_memory
+from .on_device.device_types import can_stay_on_device
 from .resolved_settings import (
     ResolvedSettings,
     TiledUpscaleSettings,
@@ -40,20 +40,6 @@ from .temporal.interpolation_network import RifeNetwork
 from .temporal.steady import steady_video
 from .temporal.steady_network import SteadyNetwork
 from .tile_loop import total_pixels
-
-DEVICE_TYPES = {"cuda"}
-"""Where a result can stay: rounding as on the host takes float64, which Apple's and many Intel GPUs lack."""
-
-
-@contextmanager
-def keep_results_on(device_type: str) -> Generator[None]:
-    """Let results of videos stay on that type of device too: the CPU, to try without a GPU what is done on one."""
-    added = {device_type} - DEVICE_TYPES
-    DEVICE_TYPES.update(added)
-    try:
-        yield
-    finally:
-        DEVICE_TYPES.difference_update(added)
 
 
 @dataclass
@@ -158,7 +144,7 @@ def _generate_frames(
     free_memory: FreeMemory | None,
 ) -> Generator[Frame]:
     tiling = resolved.tiling
-    can_stay = _can_stay_on_device(settings, resolved, plan)
+    can_stay = can_stay_on_device(settings, resolved, plan)
     if resolved.device.type != "cpu":
         result_bytes = estimate_result_memory(stream.info.size, plan, settings.finish) if can_stay else 0
         with reserve_gpu_memory(get_reserved_gpu_memory() + result_bytes):
@@ -198,14 +184,6 @@ def _generate_frames(
                 yield result.make_frame(frame, is_repeat=image is None)
     if reuse_stats.computed_pixels < reuse_stats.pixels:
         progress.message(str(reuse_stats))
-
-
-def _can_stay_on_device(settings: TiledUpscaleSettings, resolved: ResolvedSettings, plan: ScalePlan) -> bool:
-    """Whether backend and device can hold the result there, with the values of the host."""
-    is_reduced = plan.final_size != plan.model_size or resolved.tiling.blend_width > 0
-    # The powers of linear light differ between devices in the last bit.
-    is_exact = plan.passes > 0 and not (is_reduced and settings.linear)
-    return is_exact and get_backend_spec(resolved.backend).has_device_tensors and resolved.device.type in DEVICE_TYPES
 
 
 class ChangedTiles(ForwardedProgress):

@@ -116,7 +116,8 @@ def _compare_with_image(title: str, descriptor: Descriptor, source: VideoStream,
         image = torch.as_tensor(to_floats(next(frames).pixels))[None]
     with upscale_video(source, descriptor, settings, SilentProgress()).frames() as frames:
         found = next(frames).pixels
-    result = upscale_batch(image, descriptor, settings, open_silent_progress)[0].numpy()
+    with keep_results_on():
+        result = upscale_batch(image, descriptor, settings, open_silent_progress)[0].numpy()
     difference = np.abs(to_integers(result, 16).astype(np.int32) - found)
     # Both round to 16 bits, an image before and after its color fix only once.
     allowed = 0 if settings.color_fix == "off" else 2

@@ -54,7 +54,7 @@ class DeviceBuffer:
 
 
 class DeviceReducingBuffer:
-    """The ``ReducingBuffer`` of a device, in encoded values: ``out`` (H, W, C) uint16 is smaller than the upscaled image."""
+    """The ``ReducingBuffer`` of a device, in encoded values: ``out`` (H, W, C) is smaller, and float32 or uint16."""
 
     def __init__(self, source: Size, out: torch.Tensor) -> None:
         self._out = out.permute(2, 0, 1)
@@ -91,7 +91,7 @@ class DeviceReducingBuffer:
         results = slice(self._finished_rows, bisect_right(self._complete_after, self._narrowed_top + self._narrowed.shape[1]))
         if results.start < results.stop:
             reduced = self._taps.apply(self._narrowed, 1, results, self._narrowed_top)
-            self._out[:, results] = round_to_codes(reduced)
+            self._out[:, results] = reduced.clamp_(0, 1) if self._out.dtype == torch.float32 else round_to_codes(reduced)
             self._finished_rows = results.stop
         if self._finished_rows < len(self._complete_after):
             top = max(self._taps.first[self._finished_rows], self._narrowed_top)

@@ -8,7 +8,7 @@ from typing import Any, cast
 import torch
 
 from ...images import make_non_finite_error, to_floats
-from ...media import DeviceFrame, Frame, PlanarFrame, Region, Samples, Size
+from ...media import DeviceFrame, Floats, Frame, PlanarFrame, Region, Samples, Size
 from ...models import UpscaleModel
 from ...progress import Progress
 from ..backends.base import DeviceBackend
@@ -39,7 +39,10 @@ SourceImage = Callable[[], torch.Tensor]
 
 
 class DeviceResult:
-    """The result of one frame after another, in the memory of a device; a tile that is not computed keeps what it was."""
+    """The result of one frame after another, in the memory of a device; a tile that is not computed keeps what it was.
+
+    It is uint16 over 0..65535 for an encoder, or float32 in 0..1 for ``download``.
+    """
 
     def __init__(
         self,
@@ -47,13 +50,17 @@ class DeviceResult:
         backend: DeviceBackend,
         plan: ScalePlan,
         device: torch.device,
+        dtype: torch.dtype = torch.uint16,
     ) -> None:
         self._model, self._plan, self._device = model, plan, device
         self._backend = DeviceFrameBatcher(backend)
         self._transfer = Transfer(device)
         size = plan.final_size
         with torch.inference_mode(), self._translate_errors():
-            self._out = torch.empty((3, size.height, size.width), dtype=torch.uint16, device=device).permute(1, 2, 0)
+            if dtype == torch.uint16:  # an encoder takes planes
+                self._out = torch.empty((3, size.height, size.width), dtype=dtype, device=device).permute(1, 2, 0)
+            else:
+                self._out = torch.empty((size.height, size.width, 3), dtype=dtype, device=device)
         self._image = ResultImage(self._out, self._transfer)
 
     def prepare(self, frame: Frame) -> SourceImage:
@@ -63,6 +70,16 @@ class DeviceResult:
         if isinstance(frame, PlanarFrame):
             return lambda: convert_to_rgb(wait_on_device(), frame.layout)
         return lambda: wait_on_device()[0]
+
+    def prepare_pixels(self, pixels: Floats) -> SourceImage:
+        """Do the same for (H, W, 3) float32 in 0..1."""
+        with torch.inference_mode(), self._translate_errors():
+            wait_on_device = self._transfer.start_upload([pixels])
+        return lambda: wait_on_device()[0]
+
+    def download(self) -> Any:
+        """Wait for the device, and return the result (H, W, 3) in host memory."""
+        return self._image.download()
 
     def run_ahead(self, images: Sequence[SourceImage], batch: int) -> None:
         """Run images in a batch of that size, for the next calls of ``upscale``."""

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 import torch
 
-from ...media import Samples
+from ...media import Floats, Samples
 
 
 class Transfer:
@@ -19,11 +19,11 @@ class Transfer:
         self._device = device
         self._streams = _open_streams(device)
 
-    def upload(self, pixels: Samples) -> torch.Tensor:
+    def upload(self, pixels: Samples | Floats) -> torch.Tensor:
         """Return a copy of ``pixels`` on the device, for the work that is queued there from now on."""
         return self.start_upload([pixels])()[0]
 
-    def start_upload(self, arrays: Sequence[Samples]) -> Callable[[], list[torch.Tensor]]:
+    def start_upload(self, arrays: Sequence[Samples | Floats]) -> Callable[[], list[torch.Tensor]]:
         """Queue copies of ``arrays``, which begin at once beside the work of the device.
 
         The function returned lets the work that is queued after it wait for them, and returns them.
@@ -44,7 +44,7 @@ class Transfer:
 
         return wait_on_device
 
-    def _copy_to_pinned(self, array: Samples) -> torch.Tensor:
+    def _copy_to_pinned(self, array: Samples | Floats) -> torch.Tensor:
         """Copy in this thread alone: waiting for torch's others takes longer than a frame of the source."""
         dtype = torch.as_tensor(np.empty(0, array.dtype)).dtype
         pinned = torch.empty(array.shape, dtype=dtype, pin_memory=bool(self._streams))

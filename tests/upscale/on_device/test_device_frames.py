@@ -12,9 +12,8 @@ from upscale8k.runtime.errors import OutOfMemory
 from upscale8k.runtime.media.geometry import Region, Size
 from upscale8k.runtime.media.video_stream import DeviceFrame, VideoStream
 from upscale8k.runtime.progress import SilentProgress
-from upscale8k.runtime.upscale import video as upscale_videos
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
-from upscale8k.runtime.upscale.on_device import device_buffer
+from upscale8k.runtime.upscale.on_device import device_buffer, device_types
 from upscale8k.runtime.upscale.on_device.device_tile_loop import DeviceTileLoop
 from upscale8k.runtime.upscale.output_buffer import ReducingBuffer
 from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings
@@ -40,7 +39,7 @@ def on_device(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Return a function that opens a stream whose results stay on the device."""
 
     def force(stream: VideoStream) -> VideoStream:
-        monkeypatch.setattr(upscale_videos, "DEVICE_TYPES", {"cpu"})
+        monkeypatch.setattr(device_types, "DEVICE_TYPES", {"cpu"})
         return stream
 
     return force

@@ -15,8 +15,8 @@ from upscale8k.runtime.errors import MediaError
 from upscale8k.runtime.media.geometry import Region, Size
 from upscale8k.runtime.media.video_stream import ColorInfo, Frame, PlanarFrame, VideoStream
 from upscale8k.runtime.progress import SilentProgress
-from upscale8k.runtime.upscale import video as upscale_videos
 from upscale8k.runtime.upscale.frame_result import prepare_groups
+from upscale8k.runtime.upscale.on_device import device_types
 from upscale8k.runtime.upscale.on_device.planes_to_rgb import convert_to_rgb
 from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings
 from upscale8k.runtime.upscale.video import upscale_video
@@ -145,7 +145,7 @@ def test_planes_tell_which_regions_are_the_same(tmp_path: Path) -> None:
 
 @pytest.fixture
 def on_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(upscale_videos, "DEVICE_TYPES", {"cpu"})
+    monkeypatch.setattr(device_types, "DEVICE_TYPES", {"cpu"})
 
 
 @pytest.mark.parametrize("settings", [{"tile": 32}, {"target": "100x75"}, {"batch": 4, "tile": 96}, {"color_fix": "mean"}])
@@ -165,7 +165,7 @@ def test_a_video_whose_planes_go_up_has_the_pixels_of_the_host(
     )
     found = []
     for types in (set(), {"cpu"}):
-        monkeypatch.setattr(upscale_videos, "DEVICE_TYPES", types)
+        monkeypatch.setattr(device_types, "DEVICE_TYPES", types)
         with stream.frames() as frames:
             found.append([(frame.pixels.copy(), frame.is_repeat) for frame in frames])
         assert bool(uploaded) == (bool(types) and "color_fix" not in settings)

@@ -11,8 +11,7 @@ from weakref import WeakSet
 import pytest
 import torch
 from upscale8k.runtime.progress import SilentProgress
-from upscale8k.runtime.upscale import video as upscale_videos
-from upscale8k.runtime.upscale.on_device import transfer
+from upscale8k.runtime.upscale.on_device import device_types, transfer
 from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings
 from upscale8k.runtime.upscale.video import upscale_video
 from upscale8k.runtime.video.read.video_reader import open_video
@@ -87,7 +86,7 @@ def driver(monkeypatch: pytest.MonkeyPatch) -> Driver:
 
 
 def write(source: Path, path: Path, model: Any, monkeypatch: pytest.MonkeyPatch, device: str) -> bytes:
-    monkeypatch.setattr(upscale_videos, "DEVICE_TYPES", {device})
+    monkeypatch.setattr(device_types, "DEVICE_TYPES", {device})
     settings = TiledUpscaleSettings("model scale", "cpu", tile=32, backend="torch", precision="fp32")
     stream = upscale_video(open_video(source), model, settings, SilentProgress())
     write_video(stream, path, VideoWriteSettings("h264", bits=8, segment_seconds=Fraction(1, 10)), SilentProgress())
