@@ -2,7 +2,8 @@
 
 from typing import Any, ClassVar
 
-from ..runtime import comfyui, hardware, upscale
+from ..runtime import comfyui, distributed, hardware, upscale
+from ..runtime.distributed import parse_workers
 from ..runtime.file_types import IMAGE_SUFFIXES, WRITABLE_IMAGE_SUFFIXES
 from .declare import (
     AS_SOURCE,
@@ -22,7 +23,12 @@ from .declare import (
     wire_input,
 )
 from .outputs import collect_workflow_text, format_ui_files, make_exact_path_finder, make_numbered_path_finder
-from .validate import check, file_is_there, output_is_possible, upscale_is_valid
+from .validate import check, file_is_there, first_problem, output_is_possible, upscale_is_valid
+
+WORKERS_TOOLTIP = (
+    "Who upscales a large image that this node writes. Empty: this process. A number: so many processes on this machine. gpus: "
+    "one process for each NVIDIA GPU. ray:auto or ray:HOST:PORT: the nodes of a Ray cluster. The result is the same file."
+)
 
 
 class TiledUpscale(Node, title="Tiled Upscale"):
@@ -39,7 +45,7 @@ class TiledUpscale(Node, title="Tiled Upscale"):
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         image = wire_input("IMAGE", "Grey, RGB or RGBA; every image of a batch is upscaled separately.")
-        return declare_upscale_inputs("image", image)
+        return declare_upscale_inputs("image", image) | {"hidden": {"prompt": "PROMPT", "unique_id": "UNIQUE_ID"}}
 
     @classmethod
     def VALIDATE_INPUTS(cls, target: str | None = None, tile: int | None = None) -> bool | str:
@@ -60,8 +66,9 @@ class TiledUpscale(Node, title="Tiled Upscale"):
         color_fix: Any = "off",
         strength: float = 1.0,
         grain: float = 0.0,
+        prompt: Any = None,
+        unique_id: Any = None,
     ) -> tuple[Any]:
-        upscale.check_result_fits(image.shape, upscale_model, target)
         requested = upscale.TiledUpscaleSettings(
             target,
             self.host.device(),
@@ -76,11 +83,7 @@ class TiledUpscale(Node, title="Tiled Upscale"):
             grain,
         )
         upscale_settings = upscale.build_upscale_settings(requested, self.host.backend(), settings, upscale_model)
-        return (
-            upscale.upscale_batch(
-                image, upscale_model, upscale_settings, self.host.progress, free_memory=self.host.free_memory
-            ),
-        )
+        return (distributed.upscale_images(self.host, prompt, unique_id, image, upscale_model, upscale_settings),)
 
 
 class ImageIn(Node, title="Image In"):
@@ -205,13 +208,14 @@ class ImageOut(Node, title="Image Out"):
                     95, 1, 100, "For JPEG, AVIF, WebP and JPEG XL, 1 to 100 (best); at 100 the last two are lossless."
                 ),
                 "if_exists": if_exists_input("number adds _00001_ and counts up; replace writes exactly this name."),
+                "workers": text_input("", WORKERS_TOOLTIP, advanced=True),
             },
             "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
         }
 
     @classmethod
-    def VALIDATE_INPUTS(cls, filename: str | None) -> bool | str:
-        return output_is_possible(cls.host, filename)
+    def VALIDATE_INPUTS(cls, filename: str | None, workers: str | None = None) -> bool | str:
+        return first_problem((output_is_possible(cls.host, filename), check(lambda: parse_workers(workers or ""))))
 
     def run(
         self,
@@ -222,6 +226,7 @@ class ImageOut(Node, title="Image Out"):
         bit_depth: str = AS_SOURCE,
         quality: int = 95,
         if_exists: str = NUMBER,
+        workers: str = "",
         prompt: Any = None,
         extra_pnginfo: Any = None,
     ) -> dict[str, Any]:
@@ -236,4 +241,5 @@ class ImageOut(Node, title="Image Out"):
         )
         find_path = make_numbered_path_finder(self.host, "output") if if_exists == NUMBER else make_exact_path_finder(self.host)
         paths = comfyui.write_images(images, source, write_request, find_path, self.host.progress)
+        distributed.discard_finished_images()
         return {"ui": {"images": format_ui_files(self.host, "output", paths)}}

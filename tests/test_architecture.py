@@ -47,7 +47,8 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
     "runtime/upscale": BASE
     | {f"runtime/{name}" for name in ("trt", "hardware", "images", "metrics", "models", "atomic_write", "checksum")},
     "runtime/video": BASE | {f"runtime/{name}" for name in ("atomic_write", "checksum", "file_lock", "hardware", "progress")},
-    "runtime/distributed": BASE | {f"runtime/{name}" for name in ("atomic_write", "hardware", "host", "upscale", "video")},
+    "runtime/distributed": BASE
+    | {f"runtime/{name}" for name in ("atomic_write", "hardware", "host", "models", "upscale", "video")},
     "runtime/bench": BASE
     | {
         f"runtime/{name}"

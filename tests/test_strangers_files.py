@@ -145,7 +145,10 @@ ELSEWHERE = {  # what does not get near the folders of the user
     "comfyui/types/foreign_video": "a temporary folder",
     "video/write/browser_proxy": "a numbered name in ComfyUI's temporary folder",
     **dict.fromkeys(
-        ("distributed/collector", "distributed/order", "distributed/processes", "distributed/tries"),
+        (
+            *(f"distributed/{name}" for name in ("collector", "image_bands", "large_images", "order", "processes")),
+            *("distributed/segment_collector", "distributed/tries", "upscale/bands"),
+        ),
         "the folder of an unfinished video, while workers make it",
     ),
     "entry/mark_typed": "when the wheel is built",

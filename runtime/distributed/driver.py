@@ -75,7 +75,7 @@ class _Target:
 def _run_order(order: Order, open_pool: OpenPool, target: _Target, progress: Progress) -> None:
     segment_folder = target.segment_folder
     segment_folder.remove_order()
-    work = WorkFolder(segment_folder.get_work_path())
+    work = WorkFolder(segment_folder, order.id)
     work.create()
     collector = SegmentCollector(
         work, segment_folder, order.items, order.timeout, target.check, target.on_segment, target.job.on_message

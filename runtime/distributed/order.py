@@ -1,6 +1,7 @@
 """The order of a video: everything that a worker needs to know, in one JSON file."""
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
@@ -59,6 +60,8 @@ class Order:
     max_pixels: int | None = None
     files: tuple[Mapping[str, Any], ...] = ()
     """Of ``upscale`` on many files: an item each, as ``cli.batch`` describes them. There is no prompt then."""
+    bands: tuple[tuple[int, int, int], ...] = ()
+    """Of one large image: number, first source row and the row after the last of each band; ``items`` is empty then."""
     tile_memory: int | None = None
     """Bytes that tiles may take on a CPU, on which the tile depends; None: what each worker has."""
     timeout: float = 60.0
@@ -97,7 +100,10 @@ def _parse_order(values: Mapping[str, Any]) -> Order:
     known: dict[str, Any] = {name: values[name] for name in (each.name for each in fields(Order)) if name in values}
     known |= {name: tuple(map(str, known[name])) for name in ("shipped_inputs", "models_dirs", "packs") if name in known}
     known |= {"items": tuple(map(_parse_item, known["items"])), "timeout": float(known["timeout"])}
+    known["bands"] = tuple((int(number), int(start), int(stop)) for number, start, stop in known.get("bands", ()))
     known["files"] = tuple(map(dict, known.get("files", ())))
+    if not re.fullmatch(r"[0-9a-f]+", known["id"]):
+        raise ValueError(f"{known['id']!r} is not an id")
     if not isinstance(known["prompt"], dict) or not isinstance(known["settings"], dict):
         raise ValueError("prompt and settings must be objects")
     return Order(**known)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import secrets
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -37,10 +38,10 @@ def share_files(
     open_pool, processes = choose_pool(choice)
     segment_folder = SegmentFolder(folder.absolute() / _FOLDER_NAME)
     order = Order(
-        id="",
+        id=secrets.token_hex(8),
         version=read_version(),
         prompt={},
-        node_id="",
+        node_id=secrets.token_hex(8),
         settings=settings,
         items=(),
         input_dir="",
@@ -51,7 +52,7 @@ def share_files(
     )
     with segment_folder.lock(), open_progress(len(files), "file") as progress:
         segment_folder.remove_order()
-        work = WorkFolder(segment_folder.get_work_path())
+        work = WorkFolder(segment_folder, order.id)
         work.create()
         order.write(segment_folder.get_order_path())
         collector = _FileCollector(work, files, order.timeout, progress.message, on_result)
@@ -92,7 +93,7 @@ def work_on_files(order: Order, order_path: Path, worker: str, make: Callable[[i
 
     What it raises ends a try, which is repeated later: another run or a frozen worker may hold a result.
     """
-    work = WorkFolder(find_segment_folder(order_path).get_work_path())
+    work = WorkFolder(find_segment_folder(order_path), order.id)
     for name, _ in work.take_items(range(len(order.files)), worker):
         try:
             with Heartbeat(work, name, worker) as beat:

@@ -54,10 +54,10 @@ class Beat:
 
 
 class WorkFolder:
-    """The folder ``order.work`` of an order."""
+    """The folder of an order in ``order.work``. A worker of an earlier order, whose items were others, does not find it."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, segment_folder: SegmentFolder, order_id: str) -> None:
+        self.path = segment_folder.get_work_path() / order_id
 
     def create(self) -> None:
         self.path.mkdir(parents=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,9 +17,10 @@ from ..host import LocalHost
 from ..paths import Folder
 from ..progress import Progress, SilentProgress
 from ..upscale import fix_tile_memory, keep_backends_open
-from ..video import SOURCE_KEY, SegmentFolder, VideoWriteSettings, WriteJob, WriteReport, encode_gaps
+from ..video import SOURCE_KEY, VideoWriteSettings, WriteJob, WriteReport, encode_gaps
 from .order import Order, find_segment_folder
 from .tries import Beat, Heartbeat, TryName, WorkFolder
+from .worker_choice import IN_ORDER
 
 _MAX_FAILURES = 3
 """In a row, after which a worker gives up."""
@@ -32,12 +34,15 @@ class WorkerHost(LocalHost):
     order_path: Path
     name: str
     target: Path = field(init=False)
-    _progress: _WorkerProgress = field(init=False)
+    worker_progress: _WorkerProgress = field(init=False)
+    has_worked: bool = field(default=False, init=False)
+    """Whether the workflow reached what the order is for."""
 
     def __post_init__(self) -> None:
         self.target = self.order_path.absolute().parent.with_suffix("")
-        self._progress = _WorkerProgress()
-        self.show_progress = lambda _total, _unit: self._progress
+        self.worker_progress = _WorkerProgress()
+        self.show_progress = lambda _total, _unit: self.worker_progress
+        self.workers_name = IN_ORDER
         if self.order.tile_memory is not None:
             fix_tile_memory(self.order.tile_memory)
 
@@ -73,25 +78,37 @@ class WorkerHost(LocalHost):
         """Make items until none is left. Raises ``WorkflowError`` if this machine would make other frames than the order's."""
         job = WriteJob(stream.find_variant(self.order.settings[SOURCE_KEY]), self.target, settings, progress.message)
         _check_same_settings(self.order, job)
-        work = WorkFolder(find_segment_folder(self.order_path).get_work_path())
-        failures = 0
+        work = self._open_work()
+
+        def make(name: TryName, _: Path) -> None:
+            segment_folder, gap = work.open_try(name), self.order.items[name.item].gap
+            encode_gaps(job, segment_folder, [gap], lambda _: None, self.worker_progress)
+
         with keep_backends_open():
-            for name, segment_folder in work.take_items(range(len(self.order.items)), self.name):
-                try:
-                    self._make_item(work, name, segment_folder, job)
-                    failures = 0
-                except Exception as error:
-                    failures += 1
-                    work.fail_try(name, f"{self.name}: {error}")
-                    if failures == _MAX_FAILURES:
-                        raise
+            self.make_items(len(self.order.items), make)
         return WriteReport(self.target, 0, 0.0, 0, 0, job.plan.encoding.encoder.name, ())
 
-    def _make_item(self, work: WorkFolder, name: TryName, segment_folder: SegmentFolder, job: WriteJob) -> None:
-        with Heartbeat(work, name, self.name) as beat:
-            self._progress.move_to(beat)
-            encode_gaps(job, segment_folder, [self.order.items[name.item].gap], lambda _: None, self._progress)
-        segment_folder.mark_complete(beat.frames)
+    def make_items(self, count: int, make: Callable[[TryName, Path], object]) -> None:
+        """Make items until none is left: ``make`` gets the try and its folder. Raises what it raises three times in a row."""
+        self.has_worked = True
+        work = self._open_work()
+        failures = 0
+        for name, segment_folder in work.take_items(range(count), self.name):
+            try:
+                with Heartbeat(work, name, self.name) as beat:
+                    self.worker_progress.move_to(beat)
+                    make(name, segment_folder.folder)
+                segment_folder.mark_complete(beat.frames)
+                work.finish_try(name, {"steps": beat.frames})
+                failures = 0
+            except Exception as error:
+                failures += 1
+                work.fail_try(name, f"{self.name}: {error}")
+                if failures == _MAX_FAILURES:
+                    raise
+
+    def _open_work(self) -> WorkFolder:
+        return WorkFolder(find_segment_folder(self.order_path), self.order.id)
 
 
 class _WorkerProgress(SilentProgress):

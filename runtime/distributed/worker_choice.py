@@ -9,6 +9,8 @@ WORKERS_HELP = (
     "a number of processes on this machine, gpus for one process per NVIDIA GPU, or ray:local, ray:auto or ray:HOST:PORT for "
     "a Ray cluster"
 )
+IN_ORDER = "order"
+"""What the host of a worker says instead."""
 _MAX_PROCESSES = 256
 
 

@@ -42,7 +42,7 @@ def open_writer(host: Host, workers: str, prompt: Mapping[str, Any] | None, node
         what = "This video cannot be shared out: its node was made while the workflow ran."
         raise WorkflowError(what, "Run it without workers.", node_id=node_id, input_name="workers")
     open_pool, slot_count = choose_pool(choice)
-    template = _make_template(cast("LocalHost", host), prompt, node_id, max(slot_count, 1))
+    template = make_template(cast("LocalHost", host), prompt, node_id, max(slot_count, 1))
     return partial(write_video, encode=SharedEncode(template, open_pool, slot_count or _CLUSTER_WORKERS))
 
 
@@ -55,7 +55,8 @@ def choose_pool(choice: WorkerChoice) -> tuple[OpenPool, int]:
     return partial(open_process_pool, slots), len(slots)
 
 
-def _make_template(host: LocalHost, prompt: Mapping[str, Any], node_id: str, processes: int) -> Order:
+def make_template(host: LocalHost, prompt: Mapping[str, Any], node_id: str, processes: int) -> Order:
+    """Return an order for ``node_id`` without settings and items."""
     device = host.device()
     return Order(
         id="",

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
         no_progress,
     )
     from .backends.torch import TorchBackend
+    from .bands import BandEdges, BandJob, plan_bands
     from .device import resolve_device, resolve_precision
     from .finishing.borders import find_borders
     from .forecast import Forecast, forecast_upscale, record_seconds

@@ -61,9 +61,9 @@ _DRIVER_TEXTS = (
 _FIXED_TILE_MEMORY: list[int] = []
 
 
-def fix_tile_memory(nbytes: int) -> None:
-    """Let ``get_tile_memory`` return this on a CPU, so that tiles are those of another process."""
-    _FIXED_TILE_MEMORY[:] = [nbytes]
+def fix_tile_memory(nbytes: int | None) -> None:
+    """Let ``get_tile_memory`` return this on a CPU, so that tiles are those of another process; None ends it."""
+    _FIXED_TILE_MEMORY[:] = [] if nbytes is None else [nbytes]
 
 
 def get_tile_memory(device: torch.device) -> int:

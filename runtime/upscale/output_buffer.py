@@ -4,6 +4,7 @@ A buffer receives tiles in row order and each finished row. It never holds a sec
 row of upscaled tiles, reduces it a strip at a time, and keeps only the narrowed rows that are still needed.
 """
 
+from collections.abc import Callable
 from typing import Any, Protocol
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from ..images import iter_strips, to_integers
 from ..media import Region, Size, linear_to_srgb, srgb_to_linear
 from .lanczos import compute_lanczos_taps, reduce_width, sum_weighted_rows
+from .target_size import ScalePlan
 from .tiles import Tile, Tiling
 
 Pixels = NDArray[np.float32]
@@ -103,10 +105,14 @@ class ReducingBuffer:
         reduced: Pixels = np.empty((len(complete), *self._narrowed.shape[1:]), np.float32)
         for taps, row in zip(complete, reduced, strict=True):
             sum_weighted_rows(self._narrowed, self._narrowed_top, taps, row)
-        self._encode(reduced)
-        _write_rounded(self._out[self._finished_rows : self._finished_rows + len(reduced)], reduced)
-        self._finished_rows += len(reduced)
+        encode_rows(reduced, linear=self._linear)
+        self._write(reduced)
         self._drop_unneeded_rows()
+
+    def _write(self, rows: Pixels) -> None:
+        """Write the next rows of the result."""
+        _write_rounded(self._out[self._finished_rows : self._finished_rows + len(rows)], rows)
+        self._finished_rows += len(rows)
 
     def _narrow_rows(self, rows: Pixels) -> Pixels:
         np.clip(rows, 0.0, 1.0, out=rows)
@@ -114,16 +120,69 @@ class ReducingBuffer:
             rows[:, :, :3] = srgb_to_linear(rows[:, :, :3])
         return reduce_width(rows, self._width)
 
-    def _encode(self, rows: Pixels) -> None:
-        np.clip(rows, 0.0, 1.0, out=rows)
-        if self._linear:
-            rows[:, :, :3] = linear_to_srgb(rows[:, :, :3])
-
     def _drop_unneeded_rows(self) -> None:
         if self._finished_rows < len(self._taps):
             top = max(self._taps[self._finished_rows].start, self._narrowed_top)
             self._narrowed = self._narrowed[top - self._narrowed_top :].copy()
             self._narrowed_top = top
+
+
+class BandBuffer(ReducingBuffer):
+    """Reduces some upscaled ``rows`` alone, or only clips them where nothing is reduced.
+
+    ``write`` gets the number of the first and the pixels of finished rows, which need no row beyond this band. ``head`` and
+    ``tail`` are what rows across its ends need: its first and last rows, narrowed, the latter from ``tail_top`` on.
+    """
+
+    def __init__(
+        self, plan: ScalePlan, channels: int, rows: range, write: Callable[[int, Pixels], object], *, linear: bool
+    ) -> None:
+        size = plan.final_size
+        super().__init__(plan.model_size, np.broadcast_to(np.float32(0), (size.height, size.width, channels)), linear=linear)
+        self._is_direct = size == plan.model_size
+        self._write_rows = write
+        self._top = self._raw_top = self._narrowed_top = rows.start
+        if self._is_direct:
+            self._finished_rows = rows.start
+        else:
+            self._finished_rows = sum(taps.start < rows.start for taps in self._taps)
+        self._head_bottom = self._taps[self._finished_rows - 1].stop if rows.start and not self._is_direct else rows.start
+        self.head: Pixels = self._narrowed
+
+    @property
+    def tail(self) -> Pixels:
+        return self._narrowed[: len(self._narrowed) if self._finished_rows < len(self._taps) else 0]
+
+    @property
+    def tail_top(self) -> int:
+        return self._narrowed_top
+
+    def _reduce(self, rows: Pixels) -> None:
+        if self._is_direct:
+            np.clip(rows, 0.0, 1.0, out=rows)
+            self._write(rows)
+        else:
+            super()._reduce(rows)
+
+    def _write(self, rows: Pixels) -> None:
+        if len(rows):
+            self._write_rows(self._finished_rows, rows)
+        self._finished_rows += len(rows)
+
+    def _drop_unneeded_rows(self) -> None:
+        missing = self._head_bottom - self._top - len(self.head)
+        if missing > 0:
+            if len(self._narrowed) < self._head_bottom - self._top:
+                return
+            self.head = self._narrowed[: self._head_bottom - self._top].copy()
+        super()._drop_unneeded_rows()
+
+
+def encode_rows(rows: Pixels, *, linear: bool) -> None:
+    """Clip reduced rows to 0..1 and, from ``linear`` light, give color its transfer function, in place."""
+    np.clip(rows, 0.0, 1.0, out=rows)
+    if linear:
+        rows[:, :, :3] = linear_to_srgb(rows[:, :, :3])
 
 
 def reduce_image(pixels: Pixels, out: OutputPixels, *, linear: bool = False) -> None:

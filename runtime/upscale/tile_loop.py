@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import dropwhile
 from typing import Any, cast
 
 import numpy as np
@@ -121,13 +122,19 @@ class TileLoop:
         """Return the way of an upscaled image of ``size`` into ``out``, which has that size if it ``is_direct``."""
         return DirectBuffer(out) if is_direct else ReducingBuffer(size, out, linear=linear)
 
-    def _run_pass(self, pixels: Any, buffer: OutputBuffer, copy_flat_tiles: bool) -> None:
+    def run_band(self, pixels: Any, rows: range, buffer: OutputBuffer) -> None:
+        """Run some of the tile rows of ``iterate_tile_rows``, those of the source rows ``rows``, in the only pass."""
+        self._run_pass(pixels, buffer, copy_flat_tiles=False, rows=rows)
+
+    def _run_pass(self, pixels: Any, buffer: OutputBuffer, copy_flat_tiles: bool, rows: range | None = None) -> None:
         height, width = pixels.shape[:2]
-        size, top = Size(width, height), 0
-        tiling, remaining_rows = self.tiling, iterate_tile_rows(Size(width, height), self.tiling, 0)
-        while top < height:
+        rows = rows or range(height)
+        size, top, stop = Size(width, height), rows.start, rows.stop
+        whole = iterate_tile_rows(size, self.tiling, 0)
+        tiling, remaining_rows = self.tiling, dropwhile(lambda row: row[0].core.y < rows.start, whole)
+        while top < stop:
             if tiling is not self.tiling:
-                tiling, remaining_rows = self.tiling, iterate_tile_rows(size, self.tiling, top)
+                tiling, remaining_rows = self.tiling, iterate_tile_rows(size, self.tiling, top, stop)
             row = next(remaining_rows)
             bottom = row[0].core.bottom
             pending = tuple(tile for tile in row if not self.is_unchanged(tile.padded))

@@ -87,9 +87,9 @@ def plan_tiles(size: Size, tiling: Tiling, *, top: int = 0) -> tuple[Tile, ...]:
     return split_region(Region(0, top, size.width, size.height - top), size, tiling)
 
 
-def iterate_tile_rows(size: Size, tiling: Tiling, top: int) -> Iterator[tuple[Tile, ...]]:
-    """Yield the tiles of ``plan_tiles(size, tiling, top=top)``, a row at a time."""
-    yield from _iterate_rows(Region(0, top, size.width, size.height - top), size, tiling)
+def iterate_tile_rows(size: Size, tiling: Tiling, top: int, stop: int | None = None) -> Iterator[tuple[Tile, ...]]:
+    """Yield the tiles of ``plan_tiles(size, tiling, top=top)``, a row at a time; of the rows above ``stop`` alone."""
+    yield from _iterate_rows(Region(0, top, size.width, (stop or size.height) - top), size, tiling)
 
 
 def split_region(region: Region, size: Size, tiling: Tiling) -> tuple[Tile, ...]:

@@ -64,7 +64,7 @@ def test_two_nodes_of_which_one_is_removed_write_the_file_of_one_process(
     assert "by worker 1 on" in log
     assert_same(tmp_path, "mp4", "two nodes")
     run = runs(source, "node removed", "mp4", workers)
-    run.wait_for(lambda: list(run.parts.glob("order.work/*.1.parts/beat.json")))
+    run.wait_for(lambda: list(run.parts.glob("order.work/*/*.1.parts/beat.json")))
     cluster.remove_node(next(iter(cluster.worker_nodes)))
     run.finish()
     assert_same(tmp_path, "mp4", "node removed")

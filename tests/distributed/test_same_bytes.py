@@ -66,7 +66,7 @@ class Run:
 
     def find_working(self) -> psutil.Process | None:
         """The first worker that has an item in work."""
-        for beat in sorted(self.parts.glob("order.work/*.parts/beat.json")):
+        for beat in sorted(self.parts.glob("order.work/*/*.parts/beat.json")):
             try:
                 name = json.loads(beat.read_text())["worker"]
                 for child in psutil.Process(self.process.pid).children():
@@ -126,7 +126,7 @@ def freeze_worker(run: Run) -> None:
     """Until its item was given to another; then let it go on."""
     worker = run.catch_worker()
     worker.suspend()
-    run.wait_for(lambda: list(run.parts.glob("order.work/*.2.parts")))
+    run.wait_for(lambda: list(run.parts.glob("order.work/*/*.2.parts")))
     if worker.is_running():
         worker.resume()
 

@@ -38,7 +38,7 @@ class Job:
         self.target = SegmentFolder(folder / "o.mp4")
         self.target.folder.mkdir(parents=True)
         self.target.write_state(JournalState({}))
-        self.work = WorkFolder(self.target.get_work_path())
+        self.work = WorkFolder(self.target, "1")
         self.work.create()
         self.committed: list[int] = []
         self.messages: list[str] = []
@@ -132,6 +132,17 @@ def test_only_one_worker_gets_a_try(tmp_path: Path) -> None:
     job = Job(tmp_path, 1)
     assert job.work.begin_try(TryName(0, 1), "a") is not None
     assert job.work.begin_try(TryName(0, 1), "b") is None
+
+
+def test_a_worker_of_an_earlier_order_begins_nothing_of_the_next(tmp_path: Path) -> None:
+    job = Job(tmp_path, 3)
+    items = job.work.take_items(range(3), "of the first order")
+    assert str(next(items)[0]) == "000000.1"
+    job.target.remove_order()
+    again = WorkFolder(job.target, "2")
+    again.create()
+    assert list(items) == []
+    assert again.list_tries() == ([], [])
 
 
 def test_an_item_that_fails_three_times_is_named(tmp_path: Path) -> None:

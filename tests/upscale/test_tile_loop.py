@@ -4,12 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import torch
 from upscale8k.runtime.errors import OutOfMemory, UnsupportedModel
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.models.upscale_model import UpscaleModel
 from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.upscale.backends.base import OnProgress, no_progress
 from upscale8k.runtime.upscale.backends.null import NullBackend
+from upscale8k.runtime.upscale.bands import BandEdges, BandJob
+from upscale8k.runtime.upscale.resolved_settings import ResolvedSettings, TiledUpscaleSettings
 from upscale8k.runtime.upscale.target_size import plan_scale
 from upscale8k.runtime.upscale.tile_loop import total_pixels, upscale_image
 from upscale8k.runtime.upscale.tiles import Tiling
@@ -213,3 +216,40 @@ def test_a_model_for_grey_images_is_refused() -> None:
     out = np.zeros((32, 32, 3), np.float32)
     with pytest.raises(UnsupportedModel, match="takes 1 and gives 1 channels"):
         upscale_image(image(8, 8), grey_model, NullBackend(grey_model), Tiling(8, 0), steps, out=out, progress=Told())
+
+
+@pytest.mark.parametrize("linear", [False, True])
+@pytest.mark.parametrize(("target", "count"), [("model scale", 4), ("2x", 3), ("3.3x", 99), ("1.1x", 99), ("280x199", 2)])
+def test_bands_made_alone_in_any_order_are_the_image_to_the_last_bit(target: str, count: int, linear: bool) -> None:
+    pixels = image(150, 40)
+    tiling = Tiling(32, 4)
+    plan = plan_scale(Size(40, 150), 4, target)
+    expected = np.zeros((plan.final_size.height, plan.final_size.width, 3), np.float32)
+    upscale_image(pixels, MODEL, Smoothing(MODEL), tiling, plan, out=expected, progress=Told(), linear=linear)
+    resolved = ResolvedSettings(torch.device("cpu"), "null", "fp32", tiling)
+    job = BandJob(pixels, MODEL, TiledUpscaleSettings(target, "cpu", linear=linear), resolved, plan)
+    bands = job.cut(count)
+    assert len(bands) >= min(count, 5)
+    out = np.full_like(expected, np.nan)
+    edges: dict[int, BandEdges] = {}
+
+    def write(first: int, rows: np.ndarray) -> None:
+        assert np.isnan(out[first : first + len(rows)]).all()  # no row is made twice
+        out[first : first + len(rows)] = rows
+
+    for number in reversed(range(len(bands))):
+        edges[number] = job.upscale(Smoothing(MODEL), bands[number], write, Told())
+    job.join(bands, [edges[number] for number in range(len(bands))], write)
+    np.testing.assert_array_equal(out, expected)
+
+
+def test_a_band_that_runs_out_of_memory_stays_within_its_rows() -> None:
+    pixels = image(96, 40)
+    plan = plan_scale(Size(40, 96), 4, "2x")
+    resolved = ResolvedSettings(torch.device("cpu"), "null", "fp32", Tiling(48, 4))
+    job = BandJob(pixels, MODEL, TiledUpscaleSettings("2x", "cpu"), resolved, plan)
+    rows: list[int] = []
+    for band in job.cut(2):
+        job.upscale(Cramped(4, 44 * 44), band, lambda first, made: rows.extend(range(first, first + len(made))), Told())
+    assert sorted(set(rows)) == sorted(rows)
+    assert set(range(192)) - set(rows) == set(range(93, 99))

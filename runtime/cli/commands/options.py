@@ -76,7 +76,8 @@ MaxPixels = Annotated[
 Workers = Annotated[
     str,
     typer.Option(
-        "--workers", help=f"Who makes a video, or many files: {WORKERS_HELP} (default: this process). The files are the same."
+        "--workers",
+        help=f"Who makes a video, a large image or many files: {WORKERS_HELP} (default: this process). The files are the same.",
     ),
 ]
 Traceback = Annotated[bool, typer.Option("--traceback", help="Print the Python traceback of an error.")]

@@ -9,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from ...errors import WorkflowError
 from . import options
 
 
@@ -48,3 +49,6 @@ def work(
         plan = make_plan(dict(host.order.prompt), catalog.classes, [host.order.node_id])
         for _ in execute_plan(plan, catalog.classes):
             pass
+        if not host.has_worked:
+            what = "This machine would make another image than the order asks for: source, weights or precision differ."
+            raise WorkflowError(what, "Copy the same files there, and name backend and precision instead of auto.")
