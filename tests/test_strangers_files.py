@@ -147,7 +147,7 @@ ELSEWHERE = {  # what does not get near the folders of the user
     **dict.fromkeys(
         (
             *(f"distributed/{name}" for name in ("collector", "image_bands", "large_images", "order", "processes")),
-            *("distributed/segment_collector", "distributed/tries", "upscale/bands"),
+            *("distributed/segment_collector", "distributed/tries", "upscale/bands/band_job"),
         ),
         "the folder of an unfinished video, while workers make it",
     ),

@@ -13,6 +13,7 @@ tiles survive a lack of memory, and a message tells the user what was done diffe
 * ``output_buffer``, ``lanczos``          a tile's way into the result, through one exact reduction where necessary.
 * ``color_fix``                           removal of the color drift that a model adds.
 * ``temporal/``                           steady frames, and frames between frames, before a video is upscaled or after.
+* ``bands/``                              rows of tiles of one image, made alone and joined.
 * ``finishing/``                          color fix, blend with the plain enlargement, and grain of a whole frame.
 * ``backends``                 what runs a model, one file each; ``autotune`` chooses, ``torch_optim`` makes torch fast.
 """
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
         no_progress,
     )
     from .backends.torch import TorchBackend
-    from .bands import BandEdges, BandJob, plan_bands
+    from .bands.band_job import BandEdges, BandJob, plan_bands
     from .device import resolve_device, resolve_precision
     from .finishing.borders import find_borders
     from .forecast import Forecast, forecast_upscale, record_seconds

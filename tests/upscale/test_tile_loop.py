@@ -11,7 +11,7 @@ from upscale8k.runtime.models.upscale_model import UpscaleModel
 from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.upscale.backends.base import OnProgress, no_progress
 from upscale8k.runtime.upscale.backends.null import NullBackend
-from upscale8k.runtime.upscale.bands import BandEdges, BandJob
+from upscale8k.runtime.upscale.bands.band_job import BandEdges, BandJob
 from upscale8k.runtime.upscale.resolved_settings import ResolvedSettings, TiledUpscaleSettings
 from upscale8k.runtime.upscale.target_size import plan_scale
 from upscale8k.runtime.upscale.tile_loop import total_pixels, upscale_image

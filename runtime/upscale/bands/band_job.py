@@ -1,4 +1,4 @@
-"""Bands of one large image: rows of tiles that are made alone, and joined without a trace.
+"""Cut one image into bands, make one, and join them.
 
 A row of a reduced result that lies across the cut of two bands needs rows of both. Each band keeps those few, narrowed to the
 final width, and ``join`` computes the row from them. So no tile is made twice, and every value is that of ``upscale_image``.
@@ -15,18 +15,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from ..media import Floats, Size
-from ..models import Descriptor, UpscaleModel, hash_weights
-from ..progress import Progress
-from .backends.base import Backend
-from .finishing.finish_frame import finish_frame
-from .lanczos import compute_lanczos_taps, sum_weighted_rows
-from .memory import FreeMemory, fix_tile_memory
-from .output_buffer import BandBuffer, encode_rows
-from .resolved_settings import ResolvedSettings, TiledUpscaleSettings, open_resolved_backend, plan_model, resolve_settings
-from .target_size import ScalePlan
-from .tile_loop import TileLoop
-from .tiles import iterate_tile_rows
+from ...media import Floats, Size
+from ...models import Descriptor, UpscaleModel, hash_weights
+from ...progress import Progress
+from ..backends.base import Backend
+from ..finishing.finish_frame import finish_frame
+from ..lanczos import compute_lanczos_taps, sum_weighted_rows
+from ..memory import FreeMemory, fix_tile_memory
+from ..output_buffer import BandBuffer, encode_rows
+from ..resolved_settings import ResolvedSettings, TiledUpscaleSettings, open_resolved_backend, plan_model, resolve_settings
+from ..target_size import ScalePlan
+from ..tile_loop import TileLoop
+from ..tiles import iterate_tile_rows
 
 WriteRows = Callable[[int, Floats], object]
 """Gets the number of the first and the pixels of finished rows of the result."""
