@@ -1,7 +1,5 @@
 """ComfyUI's built-in nodes with a network of their own, for the headless runner only: frame interpolation and depth."""
 
-from __future__ import annotations
-
 from typing import Any, ClassVar
 
 from ...runtime import comfyui

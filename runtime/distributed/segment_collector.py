@@ -1,7 +1,5 @@
 """Commits the segments of a video that workers hand in, and compares second results."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 
 from ..progress import OnMessage

@@ -1,7 +1,5 @@
 """Frame rates as fractions, from numbers and from what a user writes."""
 
-from __future__ import annotations
-
 import re
 from fractions import Fraction
 

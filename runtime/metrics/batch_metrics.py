@@ -105,12 +105,7 @@ def draw_batch_diff_maps(
 
 
 def measure_artifact_report(
-    reference: torch.Tensor,
-    image: torch.Tensor,
-    tile: int,
-    halo: int,
-    scores: str,
-    open_progress: OpenProgress,
+    reference: torch.Tensor, image: torch.Tensor, tile: int, halo: int, scores: str, open_progress: OpenProgress
 ) -> tuple[str, str, list[float]]:
     """Return the findings of all pairs as lines, all numbers as JSON, and the means of ``ARTIFACT_METRICS``.
 

@@ -20,7 +20,7 @@ _C1, _C2 = 0.01**2, 0.03**2
 _GMSD_CONSTANT = 170 / STEPS**2
 _GRAIN_SIGMA, _WINDOW_SIGMA = 1.5, 4.0
 _MARGIN = 24
-"""Rows beside a strip: the radii of both Gaussians of the texture, 6 and 16, to an even number, as edges are reduced to half."""
+"""Rows beside a strip: radii of both Gaussians of the texture, 6 and 16, to an even number, as edges are reduced to half."""
 
 
 @dataclass(frozen=True)

@@ -12,15 +12,7 @@ import numpy as np
 
 from ..errors import WorkflowError
 from ..hardware import count_usable_cores
-from ..images import (
-    ResizeTaps,
-    make_area_taps,
-    make_cubic_taps,
-    make_filter_taps,
-    reduce_in_linear_light,
-    resample,
-    to_floats,
-)
+from ..images import ResizeTaps, make_area_taps, make_cubic_taps, make_filter_taps, reduce_in_linear_light, resample, to_floats
 from ..media import Floats, Pixels, Size, has_alpha
 
 CommonSize = Literal["smaller", "reference", "output"]
@@ -30,7 +22,7 @@ Reduction = Literal["area", "encoded area", "bicubic", "lanczos"]
 """How the larger image of a pair is reduced: by area in linear light, or as other programs do, on encoded values."""
 
 _SAMPLED_STRIPS, _SAMPLED_ROWS, _BETTER = 8, 16, 0.5
-"""Where reductions are tried, and which part of the squared error of "area" another one must not exceed to be taken: kernels that
+"""Where reductions are tried, and which part of the squared error of "area" another must not exceed to be taken: kernels that
 overlap leave 0.55 of white noise."""
 
 _STRIP_PIXELS, _MAX_THREADS = 1 << 18, 8

@@ -158,7 +158,7 @@ def read_state_dict(path: Path, provenance: Provenance) -> StateDict:
 
 
 def read_weights(path: Path) -> StateDict:
-    """Read the tensors of a .safetensors file or a torch pickle of any network. Raises ``ModelDamaged``, ``UnsupportedModel``."""
+    """Read the tensors of a .safetensors file or a torch pickle. Raises ``ModelDamaged`` and ``UnsupportedModel``."""
     return _unwrap_tensors(_read_file(path), path)
 
 

@@ -179,8 +179,7 @@ def _export_graph(model: UpscaleModel, size: tuple[int, int], *, fixed: bool, ha
     except Exception as error:  # an unsupported operator can raise anything
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise UnsupportedModel(
-            f"torch cannot export a {model.architecture} network to ONNX: {reason}.",
-            "Run it with the torch backend.",
+            f"torch cannot export a {model.architecture} network to ONNX: {reason}.", "Run it with the torch backend."
         ) from error
     return file.getvalue()
 

@@ -1,9 +1,10 @@
 """List which official templates and blueprints run headless: ``python tests/comfyui/list_official_workflows.py DIR...``
 
 DIR holds workflow files, for instance the folders ``templates`` and ``blueprints`` of the packages
-comfyui-workflow-templates-json and comfyui-subgraph-blueprints, unpacked. A blueprint has no ends: it gets an image or a video
-to read, and its results are shown. Files whose nodes are all here are run with small media, unless ``--check`` is given; their
-models are realesr-animevideov3 and small networks with random weights. Prints one line per such file, and which missing class alone stops most other files.
+comfyui-workflow-templates-json and comfyui-subgraph-blueprints, unpacked. A blueprint has no ends: it gets an image or a
+video to read, and its results are shown. Files whose nodes are all here are run with small media, unless ``--check`` is
+given; their models are realesr-animevideov3 and small networks with random weights. Prints one line per such file, and which
+missing class alone stops most other files.
 
 ``--comfyui TREE`` runs the same prompts on a server of that ComfyUI and compares every image and frame that both write. Each
 line then ends with how many were compared and the largest difference of a file in levels of 255, mean and maximum: 0 but for

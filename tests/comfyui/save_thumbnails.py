@@ -1,4 +1,4 @@
-"""Make the thumbnails of the shipped workflows from what they give: ``python tests/comfyui/save_thumbnails.py [FOLDER [NAME...]]``.
+"""Make thumbnails of the shipped workflows from their results: ``python tests/comfyui/save_thumbnails.py [FOLDER [NAME...]]``.
 
 Runs the engine on the sample photograph (minutes on two cores; FOLDER keeps the results for another time) and writes
 workflows/NAME.jpg, which ComfyUI's template browser shows as a square. Its title there is the name of the file, whatever a pack

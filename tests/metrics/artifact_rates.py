@@ -2,13 +2,13 @@
 
     python tests/metrics/artifact_rates.py FOLDER...
 
-Of each image of 480 pixels and more it takes two crops of up to 768, one where the image is no larger (images of 1600 pixels and more
-are halved first), reduces them four times, and measures the original against its own reduction: a perfect result, where every
-named fault is a false alarm. That is done for each reduction that people use: by area in linear light, and by area, bicubic and
-Lanczos on encoded values, rounded to 8 bits. Then the same with damage, each with one of these reductions by chance: a halo, an
-echo of the edges, tiles 3 of 255 steps apart on four grids with random phases, quantization to 32, 48, 64 and 96 levels, grain of
-8 steps in 9 % of the image, and a color cast of 8 steps there. Damage that cannot be seen does not count: halos, echoes and bands
-without flat ground, grain on texture, and casts below 1.0 of CIEDE2000.
+Of each image of 480 pixels and more it takes two crops of up to 768, one where the image is no larger (images of 1600 pixels
+and more are halved first), reduces them four times, and measures the original against its own reduction: a perfect result,
+where every named fault is a false alarm. That is done for each reduction that people use: by area in linear light, and by
+area, bicubic and Lanczos on encoded values, rounded to 8 bits. Then the same with damage, each with one of these reductions
+by chance: a halo, an echo of the edges, tiles 3 of 255 steps apart on four grids with random phases, quantization to 32, 48,
+64 and 96 levels, grain of 8 steps in 9 % of the image, and a color cast of 8 steps there. Damage that cannot be seen does not
+count: halos, echoes and bands without flat ground, grain on texture, and casts below 1.0 of CIEDE2000.
 """
 
 from __future__ import annotations

@@ -296,7 +296,7 @@ def test_a_perfect_result_passes() -> None:
 
 @pytest.mark.parametrize("method", ["BOX", "BICUBIC", "LANCZOS"])
 def test_a_perfect_result_passes_however_its_source_was_reduced(method: str) -> None:
-    """As image editors reduce, on encoded values and to 8 bits: every edge differs from the reduction by area, as with a halo."""
+    """As editors reduce, on encoded values and to 8 bits: every edge differs from the reduction by area, as with a halo."""
     for name in ("astronaut", "coffee"):
         original = getattr(data, name)()[:384, :384]
         source = np.asarray(Image.fromarray(original).resize((96, 96), Image.Resampling[method]), np.float32) / 255

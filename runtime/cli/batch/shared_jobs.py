@@ -1,7 +1,5 @@
 """Jobs as what an order says of a file, and what a worker makes of it."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path

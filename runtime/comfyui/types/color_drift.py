@@ -12,13 +12,7 @@ from .video import map_video_value
 
 
 def measure_drift_values(
-    reference: Any,
-    upscaled: Any,
-    mode: DriftMode,
-    scale: float,
-    colormap: str,
-    every_nth: int,
-    open_progress: OpenProgress,
+    reference: Any, upscaled: Any, mode: DriftMode, scale: float, colormap: str, every_nth: int, open_progress: OpenProgress
 ) -> tuple[Drift, torch.Tensor, str]:
     """Return the color drift, its heat map (B, h, w, 3) and all numbers as JSON. ``scale`` 0 selects a round number.
 

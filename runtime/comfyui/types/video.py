@@ -207,10 +207,7 @@ class VideoValue(_VIDEO_INPUT):
     @contextmanager
     def _track_progress(self) -> Generator[tuple[VideoStream, Progress]]:
         """Return the stream, wrapped to report progress and previews, and the progress."""
-        with (
-            self._open_progress(self.stream.info.frame_count or 0, "frame") as progress,
-            self.messages.forward_to(progress),
-        ):
+        with self._open_progress(self.stream.info.frame_count or 0, "frame") as progress, self.messages.forward_to(progress):
 
             def track(make: Callable[[], VideoStream]) -> VideoStream:
                 stream = make()
@@ -340,9 +337,7 @@ def write_video_value(
         video.write(path, settings, fail_if_exists=exclusive, write=write)
         return path
     request = ResumeRequest(
-        video.stream,
-        lambda: get_video_job_settings(video.stream, find_output_path(), settings),
-        video.messages.message,
+        video.stream, lambda: get_video_job_settings(video.stream, find_output_path(), settings), video.messages.message
     )
     return write_or_resume(
         lambda: OutputSlot(find_output_path(), _find_unfinished_video, ".parts"),

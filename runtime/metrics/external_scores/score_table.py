@@ -39,16 +39,7 @@ SCORES = (
         "pyiqa",
         min_side=11,
     ),
-    Score(
-        "ms_ssim",
-        "MS-SSIM",
-        "0..1",
-        3,
-        "high",
-        "The same over five scales (Wang et al. 2003).",
-        "pyiqa",
-        min_side=176,
-    ),
+    Score("ms_ssim", "MS-SSIM", "0..1", 3, "high", "The same over five scales (Wang et al. 2003).", "pyiqa", min_side=176),
     Score(
         "lpips",
         "LPIPS",

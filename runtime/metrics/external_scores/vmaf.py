@@ -59,9 +59,7 @@ class _FfmpegLibrary:
         stderr_text = result.stderr.decode(errors="replace").strip()
         if "libvmaf" in stderr_text and "No such filter" in stderr_text:
             raise HardwareMissing(
-                f"It needs an ffmpeg with libvmaf; {Path(self._program).name} is built without.",
-                _UNSET_HINT,
-                feature="libvmaf",
+                f"It needs an ffmpeg with libvmaf; {Path(self._program).name} is built without.", _UNSET_HINT, feature="libvmaf"
             )
         if result.returncode or not (work_folder / _LOG_NAME).is_file():
             raise MediaError(f"ffmpeg failed: {stderr_text.splitlines()[-1] if stderr_text else 'no result'}.")

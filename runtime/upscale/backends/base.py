@@ -140,10 +140,7 @@ BACKENDS: dict[str, BackendSpec] = {
             has_device_tensors=True,
         ),
         BackendSpec(
-            "null",
-            "null.NullBackend",
-            description="repeats pixels, for a dry run",
-            precisions=("fp32", "fp16", "bf16"),
+            "null", "null.NullBackend", description="repeats pixels, for a dry run", precisions=("fp32", "fp16", "bf16")
         ),
     )
 }

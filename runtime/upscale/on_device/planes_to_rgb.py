@@ -3,8 +3,6 @@
 The weights of chroma are whole 128ths, so that sums of 16-bit samples are exact in float32 on every device, in any order.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -5,8 +5,6 @@ Zhewei Huang et al., Real-Time Intermediate Flow Estimation for Video Frame Inte
 wider or higher than ``_LARGE`` have their flow found at half or a quarter of the size, as that package advises.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

@@ -258,11 +258,7 @@ class _ReadPosition:
         if size == probed.coded_size and frame.format.name == probed.pixel_format.name:
             return
         was, now = f"{probed.coded_size} {probed.pixel_format.name}", f"{size} {frame.format.name}"
-        raise MediaError(
-            f"{probed.path.name} changes from {was} to {now} at {self}.",
-            _SPLIT_HINT,
-            path=probed.path,
-        )
+        raise MediaError(f"{probed.path.name} changes from {was} to {now} at {self}.", _SPLIT_HINT, path=probed.path)
 
     def describe_early_end(self) -> str:
         """Return a sentence if the video, read to its end, is shorter than its header announces; else nothing."""

@@ -10,17 +10,7 @@ import av
 from ...errors import OutputError
 from ...media import Size
 from .encoder_options import EncoderRequest
-from .encoders import (
-    ENCODERS,
-    LARGE_FRAME_PIXELS,
-    MUXER_NAMES,
-    Bits,
-    Chroma,
-    Codec,
-    Container,
-    Encoder,
-    HardwareEncoder,
-)
+from .encoders import ENCODERS, LARGE_FRAME_PIXELS, MUXER_NAMES, Bits, Chroma, Codec, Container, Encoder, HardwareEncoder
 from .hardware_encoders import EncoderTrial, fit_options, get_encoder, select_hardware
 
 if TYPE_CHECKING:

@@ -90,13 +90,7 @@ def list_hardware_encoders() -> list[str]:
 
 
 def select_hardware(
-    codec: Codec,
-    bits: Bits,
-    chroma: Chroma,
-    *,
-    crf: int | None,
-    preset: str,
-    make_trial: Callable[[Encoder], EncoderTrial],
+    codec: Codec, bits: Bits, chroma: Chroma, *, crf: int | None, preset: str, make_trial: Callable[[Encoder], EncoderTrial]
 ) -> tuple[HardwareEncoder | None, str]:
     """Resolve ``auto``: the first hardware encoder that can write this video as requested, else None; and a message.
 

@@ -107,11 +107,7 @@ def _build_muxer_options(job: MuxJob) -> dict[str, str]:
 
 
 def _mux_streams(
-    job: MuxJob,
-    segments: list[tuple[Path, Segment]],
-    source: InputContainer | None,
-    out: Muxer,
-    on_message: OnMessage,
+    job: MuxJob, segments: list[tuple[Path, Segment]], source: InputContainer | None, out: Muxer, on_message: OnMessage
 ) -> None:
     video_out = _add_video_stream(job, segments[0][0], out)
     packets = [_iterate_video_packets(job, segments, video_out)]

@@ -76,7 +76,8 @@ for method in ("upper_bound_resize", "lower_bound_resize"):
                 chosen = {"output": output, "normalization": normalization, "apply_sky_clip": clip}
                 (results[f"{method} {output} {normalization} {clip}"],) = DA3Render.execute(geometry, chosen).args
     for colored in (False, True):
-        (results[f"{method} sky_mask {colored}"],) = DA3Render.execute(geometry, {"output": "sky_mask", "colored": colored}).args
+        chosen = {"output": "sky_mask", "colored": colored}
+        (results[f"{method} sky_mask {colored}"],) = DA3Render.execute(geometry, chosen).args
 np.savez(folder / "results.npz", **{name: value.numpy() for name, value in results.items()})
 """
 

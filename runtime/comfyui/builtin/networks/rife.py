@@ -1,4 +1,4 @@
-"""IFNet of RIFE 4 (Huang et al., ECCV 2022, https://arxiv.org/abs/2011.06294): five blocks refine the flow between two images."""
+"""IFNet of RIFE 4 (Huang et al., ECCV 2022, https://arxiv.org/abs/2011.06294): blocks refine the flow between two images."""
 
 import re
 from collections.abc import Mapping, Sequence
