@@ -104,7 +104,7 @@ class RifeNetwork:
         ):
             pair = [
                 F.pad(
-                    torch.from_numpy(image).to(self._device).movedim(2, 0)[None],
+                    torch.from_numpy(image).to(self._device).movedim(2, 0)[None],  # pyright: ignore[reportUnknownMemberType]
                     (0, -width % multiple, 0, -height % multiple),
                     "replicate",
                 )
