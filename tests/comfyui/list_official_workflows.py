@@ -103,13 +103,15 @@ def add_ends(ui: dict[str, Any]) -> None:
 
 
 def use_own_files(prompt: dict[str, Any]) -> None:
-    """Replace files and models of the author by ours, literals only."""
+    """Replace files and models of the author by ours, literals only, and the size that depth is computed at by the least."""
     for node in prompt.values():
         if node["class_type"] in MEDIA:
             name, file = MEDIA[node["class_type"]]
             node["inputs"][name] = file
         if node["class_type"] in MODELS and isinstance(node["inputs"].get(MODELS[node["class_type"]][0]), str):
             node["inputs"][MODELS[node["class_type"]][0]] = FILE
+        if node["class_type"] == "DA3Inference":
+            node["inputs"]["resolution"] = 140
 
 
 def run_file(

@@ -20,7 +20,7 @@ style.textContent = `
   font: 11px sans-serif; pointer-events: none; }
 .upscale8k-compare button { position: absolute; bottom: 4px; left: 50%; transform: translateX(-50%); padding: 1px 8px;
   border: 0; border-radius: 3px; background: #000a; color: #fff; font: 11px sans-serif; cursor: pointer; }
-.upscale8k-compare button.full { left: auto; right: 4px; transform: none; }`
+.upscale8k-compare button.full { left: auto; right: 4px; transform: none; font-family: primeicons; }`
 document.head.append(style)
 
 // Nodes 2.0 hands every wheel to the canvas before it reaches the slider, so it is taken first.
@@ -40,7 +40,7 @@ function slider() {
   )
   names[0].style.left = names[1].style.right = '4px'
   const next = document.createElement('button')
-  const full = Object.assign(document.createElement('button'), { className: 'full', textContent: '⛶', title: say('Full screen') })
+  const full = Object.assign(document.createElement('button'), { className: 'full pi pi-window-maximize', title: say('Full screen') })
   const clip = document.createElement('div')
   clip.append(before)
   element.append(after, clip, line, ...names, next, full)
