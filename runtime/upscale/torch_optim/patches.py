@@ -1,9 +1,10 @@
 """Cuts a feature tensor into patches, each with the margin that a few layers see, and computes each in one thread."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import pairwise
+from functools import cache
+from itertools import pairwise, product
 from math import ceil
 from threading import Barrier
 from typing import TypeVar
@@ -39,20 +40,75 @@ class Patch:
         return result[:, :, top:bottom, left:right]
 
 
-def split_into_patches(height: int, width: int, *, side: int, margin: int, min_count: int = 1) -> list[Patch]:
+@dataclass(frozen=True)
+class PlacedFeatures:
+    """Features (N, C, h, w) whose first row and column are ``top`` and ``left`` of the whole."""
+
+    features: Tensor
+    top: int
+    left: int
+
+
+@dataclass(frozen=True)
+class Surroundings:
+    """The rows and columns of a whole that a layer reads for its output; those outside the whole are zero, as padding is."""
+
+    rows: range
+    columns: range
+    height: int
+    width: int
+    """Of the whole."""
+
+    @classmethod
+    def of_patch(cls, patch: Patch, margin: int, height: int, width: int) -> "Surroundings":
+        """Return the core of ``patch`` with ``margin`` on each side, but one row or column at most outside the whole."""
+        rows, columns = (
+            range(max(span.start - margin, -1), min(span.stop + margin, length + 1))
+            for span, length in ((patch.rows, height), (patch.columns, width))
+        )
+        return cls(rows, columns, height, width)
+
+    def collect(self, parts: Sequence[PlacedFeatures], dtype: torch.dtype) -> Tensor:
+        """Return all channels of ``parts``, in order and in ``dtype``, in memory of their own."""
+        rows, columns = self.rows, self.columns
+        shape = (len(parts[0].features), sum(part.features.shape[1] for part in parts), len(rows), len(columns))
+        result = torch.empty(shape, dtype=dtype, device=parts[0].features.device, memory_format=torch.channels_last)
+        top, bottom = max(rows.start, 0), min(rows.stop, self.height)
+        left, right = max(columns.start, 0), min(columns.stop, self.width)
+        for outside in (result[:, :, : top - rows.start], result[:, :, bottom - rows.start :]):
+            outside.zero_()
+        for outside in (result[..., : left - columns.start], result[..., right - columns.start :]):
+            outside.zero_()
+        inside = result[:, :, top - rows.start : bottom - rows.start, left - columns.start : right - columns.start]
+        first = 0
+        for part in parts:
+            channels = part.features.shape[1]
+            seen = part.features[:, :, top - part.top : bottom - part.top, left - part.left : right - part.left]
+            inside[:, first : first + channels].copy_(seen)
+            first += channels
+        return result
+
+
+def split_into_patches(height: int, width: int, *, side: int, margin: int, threads: int = 1) -> list[Patch]:
     """Return patches of nearly the same size, of at most ``side`` pixels, that cover ``height`` x ``width`` once.
 
-    Each is padded by ``margin`` on each side, but not beyond the border, where layers pad as before. There are at least
-    ``min_count`` unless they would become too small for their margins.
+    Each is padded by ``margin`` on each side, but not beyond the border, where layers pad as before.
     """
-    down, across = ceil(height / side), ceil(width / side)
-    while down * across < min_count and max(height / down, width / across) >= 4 * max(margin, 1):
-        if height / down >= width / across:
-            down += 1
-        else:
-            across += 1
+    down, across = _choose_grid(height, width, side, margin, threads)
     columns = _make_spans(width, across, margin)
     return [Patch(rows, one) for rows in _make_spans(height, down, margin) for one in columns]
+
+
+@cache
+def _choose_grid(height: int, width: int, side: int, margin: int, threads: int) -> tuple[int, int]:
+    """Return the rows and columns of patches that end first when each of ``threads`` takes as many of them."""
+    down, across = ceil(height / side), ceil(width / side)
+
+    def estimate_time(grid: tuple[int, int]) -> tuple[float, int]:
+        rounds = ceil(grid[0] * grid[1] / threads)
+        return rounds * (height / grid[0] + 2 * margin) * (width / grid[1] + 2 * margin), grid[1]
+
+    return min(product(range(down, down + threads), range(across, across + threads)), key=estimate_time)
 
 
 def _make_spans(length: int, count: int, margin: int) -> list[Span]:

