@@ -21,7 +21,7 @@ from .metric_table import CONSISTENT_DB, METRICS_BY_KEY, SHARPENED_DB, SOFTENED_
 VISIBLE_RINGING, VISIBLE_NOISE, VISIBLE_SHARE, VISIBLE_SEAM = (
     METRICS_BY_KEY[key].visible for key in ("halo", "noise", "banding", "seams")
 )
-_VISIBLE_OVERSHOOT = 10.0
+_VISIBLE_OVERSHOOT = 7.0
 """8-bit steps: a lower overshoot is not visible, whatever its share of a faint edge."""
 VISIBLE_STEP = 0.75
 SEAM_RATIO = 1.3
