@@ -26,6 +26,9 @@ from .video import FlickerMeter
 Advance = Callable[[], None]
 Result = TypeVar("Result")
 
+_MAP_WIDTH = 512
+"""Columns that a map with named boxes has at least."""
+
 
 def pair_batches(reference: torch.Tensor, image: torch.Tensor) -> list[tuple[Pixels, Pixels]]:
     """Pair (B, H, W, C) with (B, h, w, C) image by image; a single image is paired with every one of the other batch.
@@ -130,18 +133,30 @@ def measure_artifact_report(
 
 
 def draw_fault_maps(reference: torch.Tensor, image: torch.Tensor, report: str) -> list[NDArray[np.uint8]]:
-    """Draw the map of Delta E of every pair, with a named box around each fault in the JSON of ``measure_artifact_report``."""
+    """Draw the map of Delta E of every pair, with a named box around each fault in the JSON of ``measure_artifact_report``.
+
+    Maps are as large as the smaller image, or a multiple of it where that has fewer than 512 columns.
+    """
     maps: list[NDArray[np.uint8]] = []
     for (one, other), entry in zip(pair_batches(reference, image), json.loads(report), strict=False):
-        maps.append(np.asarray(cv2.convertScaleAbs(draw_diff_map(one, other, "delta e"), alpha=255), np.uint8))
-        zoom, width = maps[-1].shape[1] / int(entry["cells"].split("x")[0]), max(maps[-1].shape[1] // 512, 1)
+        columns = int(entry["cells"].split("x")[0])
+        drawn = draw_diff_map(one, other, "delta e", zoom=-(-_MAP_WIDTH // columns))
+        maps.append(np.asarray(cv2.convertScaleAbs(drawn, alpha=255), np.uint8))
         for finding in entry["findings"]:
             if finding["region"]:
-                left, top, across, down = (round(zoom * finding["region"][key]) for key in ("x", "y", "width", "height"))
-                cv2.rectangle(maps[-1], (left, top), (left + across - 1, top + down - 1), (255, 255, 255), width)
-                name, place = finding["sentence"].split(":")[0], (left + 3 * width, top + 12 * width)
-                cv2.putText(maps[-1], name, place, cv2.FONT_HERSHEY_SIMPLEX, 0.4 * width, (255, 255, 255), width)
+                _draw_box(maps[-1], finding["sentence"].split(":")[0], finding["region"], maps[-1].shape[1] / columns)
     return maps
+
+
+def _draw_box(drawn: NDArray[np.uint8], name: str, region: dict[str, int], zoom: float) -> None:
+    """Draw a white frame, and its name in its upper left corner, inside of the map."""
+    line = max(drawn.shape[1] // 512, 1)
+    left, top, across, down = (round(zoom * region[key]) for key in ("x", "y", "width", "height"))
+    cv2.rectangle(drawn, (left, top), (left + across - 1, top + down - 1), (255, 255, 255), line)
+    (width, height), _ = cv2.getTextSize(name, cv2.FONT_HERSHEY_SIMPLEX, 0.5 * line, line)
+    place = (max(min(left + 3 * line, drawn.shape[1] - width - 2 * line), 0), top + height + 4 * line)
+    for color, thickness in (((0, 0, 0), 3 * line), ((255, 255, 255), line)):
+        cv2.putText(drawn, name, place, cv2.FONT_HERSHEY_SIMPLEX, 0.5 * line, color, thickness, cv2.LINE_AA)
 
 
 def _measure_pairs(

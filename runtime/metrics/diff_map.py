@@ -57,8 +57,9 @@ def draw_diff_map(
     map_size: MapSize = "reference",
     *,
     legend: bool = True,
+    zoom: int = 1,
 ) -> Floats:
-    """Draw ``measure_difference`` in colors: (h, w, 3) sRGB in 0..1, with ``legend`` below the map.
+    """Draw ``measure_difference`` in colors: (h, w, 3) sRGB in 0..1, with ``legend`` below the map, and ``zoom`` times as large.
 
     The scale ends at 255 steps or at a CIEDE2000 of 100, divided by ``gain``; with ``AUTO_GAIN`` at the next of 1, 2, 5, 10...
     above 99.5 % of the values. Signed kinds begin at minus that. Default of ``colormap``: inferno, blue-white-red for signed
@@ -70,10 +71,17 @@ def draw_diff_map(
     if not gain >= 0:
         raise WorkflowError(f"The gain is {gain}.", "Give a number above 0, or 0 for an automatic scale.")
     pair = pair_images(reference, image, map_size)
-    out = allocate_map(pair.size.height, pair.size.width, legend=legend)
-    values = _measure_into(pair, kind, out[: pair.size.height, :, 0])
+    height, width = pair.size.height * zoom, pair.size.width * zoom
+    out = allocate_map(height, width, legend=legend)
+    values = out[:height, :, 0]
+    if zoom == 1:
+        _measure_into(pair, kind, values)
+    else:
+        values[:] = (
+            _measure_into(pair, kind, np.empty((pair.size.height, pair.size.width), np.float32)).repeat(zoom, 0).repeat(zoom, 1)
+        )
     high = _FULL_SCALE[kind] / gain if gain else _choose_scale_end(values)
-    return paint_map(out, pair.size.height, high, colormap, _TITLES[kind], signed=kind in _SIGNED_KINDS)
+    return paint_map(out, height, high, colormap, _TITLES[kind], signed=kind in _SIGNED_KINDS)
 
 
 def _choose_scale_end(values: Floats) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 import cv2
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 from skimage import data
 from upscale8k.runtime.errors import WorkflowError
@@ -20,6 +21,8 @@ from upscale8k.runtime.metrics.artifact_measures.ringing import measure_ringing
 from upscale8k.runtime.metrics.artifact_measures.seams import measure_seams
 from upscale8k.runtime.metrics.artifact_measures.spectrum import measure_spectrum
 from upscale8k.runtime.metrics.artifacts import measure_artifacts
+from upscale8k.runtime.metrics.batch_metrics import draw_fault_maps, measure_artifact_report
+from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.report.model_runs import enlarge_with_baseline
 from upscale8k.runtime.upscale.tiles import Tiling, plan_tiles
 
@@ -281,6 +284,22 @@ def test_a_fault_of_a_part_is_named_with_its_place(kind: str, word: str, strengt
     assert fault.strength == pytest.approx(strength, rel=0.6)
     assert any(sentence.startswith(word) and "of the source" in sentence for sentence in found.sentences)
     assert not measure_artifacts(photograph, cubic).local
+
+
+def test_a_map_has_a_named_frame_around_each_fault_and_is_large_enough_to_read() -> None:
+    photograph = data.coffee()[100:196, 100:228].astype(np.float32) / 255
+    damaged = enlarged(photograph, Image.Resampling.BICUBIC)
+    damaged[192:, 256:] += np.array([0, 12, -12]) * STEP
+    pair = [torch.as_tensor(np.clip(one, 0, 1))[None] for one in (photograph, damaged)]
+    _, report, _ = measure_artifact_report(*pair, 0, 0, "", lambda *_: SilentProgress())
+    (cast,) = [one for one in json.loads(report)[0]["findings"] if one["sentence"].startswith("Color cast")]
+    (shown,) = draw_fault_maps(*pair, report)
+    assert shown.shape[1] == 512
+    left, top = 4 * cast["region"]["x"], 4 * cast["region"]["y"]
+    right, bottom = left + 4 * cast["region"]["width"] - 1, top + 4 * cast["region"]["height"] - 1
+    assert (shown[top, left : right + 1] == 255).all()
+    assert (shown[top : bottom + 1, right] == 255).all()
+    assert (shown[top + 4 : top + 20, left + 4 : left + 80] >= 200).all(2).sum() > 50, "its name"
 
 
 def test_a_perfect_result_passes() -> None:
