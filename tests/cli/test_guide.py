@@ -38,7 +38,7 @@ def check_image(answer: Answer) -> None:
 
 def check_models(answer: Answer) -> None:
     page = Path("benchmark/benchmark.md").read_text(encoding="utf-8")
-    assert {"realesrgan-x4plus", "realesrgan-x4plus-anime", "realesr-animevideov3"} <= set(re.findall(r"[\w-]+", page))
+    assert {"realesrgan-x4plus-anime", "realesr-animevideov3"} <= set(re.findall(r"[\w-]+", page))
 
 
 def check_comparison(answer: Answer) -> None:
