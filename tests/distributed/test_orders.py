@@ -38,6 +38,7 @@ def test_an_item_knows_the_times_around_its_first_frame() -> None:
         ("[]", "is not an order of this version"),
         ('{"format": 99}', "is not an order of this version"),
         ('{"format": 1}', "is damaged"),
+        ('{"format": 1, "id": "../x", "items": [], "timeout": 1, "prompt": {}, "settings": {}}', "is damaged"),
         ('{"format": 1, "items": [{"number": -1, "first": 0, "count": 1, "before": null}], "timeout": 1}', "is damaged"),
         (None, "There is no order"),
     ],
@@ -60,6 +61,21 @@ def test_an_order_of_another_version_is_refused(tmp_path: Path, capsys: pytest.C
     replace(ORDER, version="0.0.1").write(folder / "order.json")
     assert main(["work", str(folder / "order.json")]) == 2
     assert f"The order is of version 0.0.1 of Upscale8K, and this is {read_version()}." in capsys.readouterr().err
+
+
+def test_a_source_that_a_worker_does_not_see_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "o.mp4.parts"
+    folder.mkdir()
+    prompt = {
+        "1": {"class_type": "VideoIn", "inputs": {"video": "clip.mp4"}},
+        "5": {"class_type": "VideoOut", "inputs": {"video": ["1", 0], "filename_prefix": "o"}},
+    }
+    replace(ORDER, prompt=prompt, input_dir=str(tmp_path / "elsewhere")).write(folder / "order.json")
+    assert main(["work", str(folder / "order.json")]) == 1
+    message = capsys.readouterr().err
+    assert "clip.mp4" in message
+    assert message.startswith("Error: node 1 (VideoIn")
+    assert "Traceback" not in message
 
 
 @pytest.mark.parametrize(
