@@ -163,7 +163,7 @@ OTHER_WRITERS: dict[str, tuple[Callable[[Path], object], list[str]]] = {
         ],
     ),
     "results of nodes": (fill_result_cache, [f"entries/00/{key}.json" for key in KEYS] + [f"blobs/00/{'0' * 64}.safetensors"]),
-    "a download": (pull, ["BSRGAN.pth.part", "BSRGAN", "BSRGAN.pth.openmodeldb"]),
+    "a download": (pull, ["BSRGAN.pth.part", "BSRGAN", "BSRGAN.pth.openmodeldb.json"]),
     "an import": (import_weights, ["mine.pth"]),
     "samples": (copy_samples, [path.name for path in SHIPPED_MEDIA.glob("sample*.*")]),
     "a benchmark": (write_benchmarks, ["benchmark.json", "benchmark.md", "benchmark.png", "page.md", "page-m.png"]),

@@ -1,4 +1,4 @@
-"""HTTP routes for the scripts on the canvas: the headless command, the list of models, and the download of one.
+"""HTTP routes for the scripts on the canvas: the headless command, Tune, the list of models, and the download of one.
 
 Only files of the catalog are downloaded, on request, and each is checked by its hash. Requests are accepted from pages of this
 server, where it serves only this machine or its owner allowed downloads: see ``_get_refusal_reason``.
@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from ...runtime.errors import Cancelled, ModelError, OutputError
-from ...runtime.host import copy_samples
+from ...runtime.errors import Cancelled, ModelError, OutputError, Upscale8KError
+from ...runtime.host import MAX_PIXELS, copy_samples
 from ...runtime.models import CatalogEntry, list_models, load_catalog
 from ...runtime.paths import PACK_ROOT
 from ...runtime.progress import SilentProgress
@@ -62,6 +62,7 @@ class Routes:
         routes = self._server.routes
         routes.get(COMMAND_ROUTE)(self.get_command)
         routes.post("/upscale8k/samples")(self.copy_samples)
+        routes.post("/upscale8k/tune")(self.tune)
         routes.get("/upscale8k/models")(self.list_models)
         routes.post("/upscale8k/models/download")(self.start_download)
         routes.post("/upscale8k/models/stop")(self.stop_download)
@@ -83,6 +84,22 @@ class Routes:
         except OutputError as error:
             return _json_response({"error": str(error)}, BAD_REQUEST)
         return _json_response({"copied": copied})
+
+    async def tune(self, request: Any) -> Any:
+        """Examine a file of the input folder; return the values for the widgets of each type of node, and the reasons."""
+        from ...runtime.tune import list_widget_values
+
+        if not _is_same_origin(request):
+            return _json_response({"error": "Only a page of this server may examine a file."}, FORBIDDEN)
+        content = await _read_json_object(request)
+        try:
+            path = self._host.find_input(str(content.get("file", "")))
+            values, reasons = await asyncio.to_thread(
+                list_widget_values, path, self._host.get_max_input_pixels(MAX_PIXELS), self._host.model_folders()
+            )
+        except (Upscale8KError, OSError, ValueError) as error:
+            return _json_response({"error": str(error)}, BAD_REQUEST)
+        return _json_response({"values": values, "reasons": reasons})
 
     async def list_models(self, request: Any) -> Any:
         """Return installed and available models, and why this page may not download them, if so."""

@@ -58,7 +58,7 @@ class Degradation:
         parts += [f"JPEG of quality {self.jpeg}"] if self.jpeg else []
         return f"; {', '.join(parts)}" if parts else ""
 
-    def reduce(self, original: Floats, factor: int) -> Floats:
+    def reduce(self, original: Floats, factor: int, *, seed: int = SEED) -> Floats:
         """Reduce (H, W, 3), whose sides are multiples of ``factor``, by area in linear light, and damage it."""
         import cv2
         import numpy as np
@@ -71,7 +71,7 @@ class Degradation:
         taps = [make_area_taps(size_of * factor, size_of) for size_of in (size.width, size.height)]
         reduced = np.asarray(reduce_in_linear_light(blurred, *taps), np.float32)
         if self.noise:
-            reduced += np.random.default_rng(self.SEED).normal(0, self.noise / _STEPS, reduced.shape).astype(np.float32)
+            reduced += np.random.default_rng(seed).normal(0, self.noise / _STEPS, reduced.shape).astype(np.float32)
         reduced = np.clip(reduced, 0, 1)
         return _compress(reduced, self.jpeg) if self.jpeg else reduced
 

@@ -26,7 +26,14 @@ from .locate import FoundModel, Provenance
 from .ncnn_files.conversion_cache import load_or_convert
 from .ncnn_files.ncnn import read_ncnn
 from .network_copy import copy_without_host_state
-from .spandrel_import import MAIN_REGISTRY, ImageModelDescriptor, UnsupportedModelError, canonicalize_state_dict
+from .spandrel_import import (
+    MAIN_REGISTRY,
+    ImageModelDescriptor,
+    UnsupportedModelError,
+    canonicalize_state_dict,
+    describe_extra,
+    import_extra_registry,
+)
 
 Descriptor = ImageModelDescriptor[torch.nn.Module]
 StateDict = dict[str, torch.Tensor]
@@ -229,7 +236,7 @@ def load_from_state_dict(content: StateDict, path: Path | str) -> Descriptor:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's, about the architectures' own code
-            descriptor = _REGISTRY.load(tensors)
+            descriptor = _load_known_network(tensors)
     except UnsupportedModelError as error:
         raise _make_unknown_model_error(path, content) from error
     except Exception as error:
@@ -243,6 +250,20 @@ def load_from_state_dict(content: StateDict, path: Path | str) -> Descriptor:
     descriptor.eval().float()
     descriptor.model.requires_grad_(False)
     return descriptor
+
+
+def _load_known_network(tensors: StateDict) -> object:
+    """Return spandrel's descriptor; networks of ``spandrel_extra_arches`` are known where that package is installed.
+
+    Raises ``UnsupportedModelError``.
+    """
+    try:
+        return _REGISTRY.load(tensors)
+    except UnsupportedModelError:
+        extra = import_extra_registry()
+        if extra is None:
+            raise
+        return extra.load(tensors)
 
 
 def _unwrap_tensors(content: StateDict, path: Path) -> StateDict:
@@ -265,7 +286,7 @@ def _make_unknown_model_error(path: Path, content: StateDict) -> UnsupportedMode
     keys = [str(key) for key in content]
     shown_keys = ", ".join(keys[:KEYS_SHOWN]) + (f" and {len(keys) - KEYS_SHOWN} more" if len(keys) > KEYS_SHOWN else "")
     what = f"{path} contains no known super-resolution model. It contains: {shown_keys or 'nothing'}."
-    return UnsupportedModel(what, "Choose an upscale model: python -m runtime models list", path=path)
+    return UnsupportedModel(what, "Choose an upscale model: python -m runtime models list" + describe_extra(), path=path)
 
 
 def _make_damaged_error(path: Path, reason: str) -> ModelDamaged:

@@ -7,6 +7,7 @@ in ComfyUI, nothing is replaced.
 """
 
 import importlib
+import importlib.util
 import sys
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from types import ModuleType
 from typing import Any
 
 _FUNCTIONAL = "torchvision.transforms.functional"
+_EXTRA = "spandrel_extra_arches"
 
 
 class _LazyAttribute:
@@ -65,6 +67,7 @@ except (TypeError, ImportError, AttributeError):  # a later spandrel that uses m
 
 from spandrel import (  # noqa: E402
     MAIN_REGISTRY,
+    ArchRegistry,
     ImageModelDescriptor,
     SizeRequirements,
     UnsupportedModelError,
@@ -85,4 +88,28 @@ __all__ = [
     "SwinIR",
     "UnsupportedModelError",
     "canonicalize_state_dict",
+    "describe_extra",
+    "import_extra_registry",
 ]
+
+
+def import_extra_registry() -> ArchRegistry | None:
+    """Return the networks of ``spandrel_extra_arches``; None where it is not installed or cannot be imported.
+
+    Its networks (SRFormer, Restormer, CodeFormer and others) have licences of their own, some not for commercial use, so that
+    the package is never installed without a request.
+    """
+    try:
+        return importlib.import_module(_EXTRA).EXTRA_REGISTRY
+    except (ImportError, AttributeError):
+        return None
+
+
+def describe_extra() -> str:
+    """Return a sentence about the extra package where it is missing, to be added to a hint; else nothing."""
+    if importlib.util.find_spec(_EXTRA):
+        return ""
+    return (
+        ". SRFormer, Restormer, MPRNet and others need: pip install upscale8k[extra-arches] (some of these networks may not be "
+        "used commercially)"
+    )

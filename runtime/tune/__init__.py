@@ -2,6 +2,7 @@
 
 * ``footage``   what is wrong with it: noise, blocks, softness, combing, telecine, borders; numbers from pixels alone.
 * ``advice``    the settings that follow, each with its reason.
+* ``trials``    other settings, tried on crops whose truth is known.
 """
 
 # pyright: reportUnusedImport=false
@@ -11,7 +12,8 @@ from typing import TYPE_CHECKING
 from ..lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
-    from .advice import Advice, Reason, advise
+    from .advice import Advice, Reason, advise, list_widget_values
     from .footage import Footage, examine_file
+    from .trials import Trial, TrialSettings, improve_advice
 
 __getattr__ = lazy_exports(__name__, __file__)

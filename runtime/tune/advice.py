@@ -1,9 +1,13 @@
 """What to do about footage: the settings that follow from its measures, each with its reason."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from ..models import AUTO_MODEL, DENOISE_MODELS
-from .footage import Footage
+from ..errors import ModelError
+from ..models import AUTO_MODEL, DENOISE_MODELS, choose_model, find_model
+from .footage import Footage, examine_file
 
 _NOISY = 2.0
 """8-bit steps from which noise is visible after an enlargement."""
@@ -31,12 +35,45 @@ class Advice:
     steady: float | None = None
     skip_borders: bool = False
     deinterlace: str | None = None
+    strength: float = 1.0
+    """Share of the model in the result; the rest is the plain enlargement."""
+    restore: str = ""
+    """A 1x model that runs before it; empty for none."""
     degradation: str = ""
     """The damage for the truth test, as ``compare --degrade`` takes it; empty for none."""
 
     @property
     def damages(self) -> set[str]:
         return {reason.damage for reason in self.reasons if reason.damage}
+
+
+WidgetValues = dict[str, dict[str, Any]]
+
+
+def list_widget_values(path: Path, max_pixels: int, folders: Sequence[Path]) -> tuple[WidgetValues, list[str]]:
+    """Return for an image or a video the values of inputs by type of node, and the reasons as sentences.
+
+    A model whose weights are missing is named in a reason and not set. Raises ``MediaError`` for what cannot be read.
+    """
+    footage, _ = examine_file(path, max_pixels)
+    advice = advise(footage)
+    reasons = [reason.text for reason in advice.reasons]
+    model: dict[str, Any] = {"model": advice.model, "second_model": "none"}
+    if advice.denoise is not None:
+        model |= {"second_model": DENOISE_MODELS[1], "second_weight": round(1 - advice.denoise, 6)}
+    try:
+        if advice.denoise is None:
+            model["model"] = choose_model(footage.kind, advice.model, folders, is_animation=footage.is_video).name
+        for name in DENOISE_MODELS if advice.denoise is not None else ():
+            find_model(name, folders)
+    except ModelError as error:
+        model, reasons = {}, [*reasons, f"The model stays as it is: {error}"]
+    upscale: dict[str, Any] = {"strength": advice.strength}
+    if not footage.is_video:
+        return {"UpscaleModel": model, "TiledUpscale": upscale}, reasons
+    upscale |= {"steady": advice.steady or 0.0, "skip_borders": advice.skip_borders}
+    reader = {"deinterlace": advice.deinterlace} if advice.deinterlace else {}
+    return {"UpscaleModel": model, "TiledUpscaleVideo": upscale, "VideoIn": reader}, reasons
 
 
 def advise(footage: Footage) -> Advice:
@@ -73,7 +110,7 @@ def advise(footage: Footage) -> Advice:
         1.0 if footage.is_video and is_noisy else None,
         footage.inside is not None,
         modes.get(footage.scan),
-        ",".join(parts),
+        degradation=",".join(parts),
     )
 
 

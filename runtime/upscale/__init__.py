@@ -61,6 +61,7 @@ if TYPE_CHECKING:
         resolve_settings,
     )
     from .target_size import MODEL_SCALE, TARGET_NAMES, ScalePlan, compute_final_size, plan_scale
+    from .temporal.steady import steady_video
     from .tile_loop import upscale_image
     from .tiles import MIN_TILE, Tiling, plan_tiles
     from .video import upscale_video

@@ -14,6 +14,7 @@ from .images import make_image
 from .peer.canvas import Browser, Canvas
 from .peer.server import ComfyUI, Json
 from .peer.tree import NEWEST_FRONTEND, frontend, tree
+from .videos import make_video
 
 pytestmark = pytest.mark.comfyui
 
@@ -26,8 +27,9 @@ SHOWN = [["ColorDriftMetric", "upscale8k_text"], ["TiledUpscale", "upscale8k_com
 PREVIEWS = (
     "document.querySelector('#vue-app').__vue_app__.config.globalProperties.$pinia._s.get('nodeOutput').nodePreviewImages"
 )
-BOX = "window.app.rootGraph.getNodeById(value[0]).widgets.find((one) => one.name === 'upscale8k_' + value[1]).element"
+BOX = "window.app.rootGraph.getNodeById(value[0]).widgets.find((one) => one.name === 'upscale8k_' + value[1])?.element"
 MODE = "window.app.extensionManager.setting.set('Comfy.VueNodes.Enabled', value)"
+TUNE = "window.app.rootGraph.getNodeById(value).widgets.find((one) => one.name === 'tune').callback()"
 PREVIOUS = "peer.command('Workspace.PreviousOpenedWorkflow')"
 ZOOMED = f"""(() => {{
   const element = {BOX}
@@ -159,6 +161,31 @@ def test_an_error_makes_room_and_a_saved_file_keeps_the_places(opened: tuple[Com
     # Chromium closes both at once, as no person clicked between them.
     canvas._browser.do(lambda: canvas._page.keyboard.press("Escape"))
     canvas._await("document.querySelectorAll('dialog.upscale8k-models').length === 0")
+
+
+def test_tune_sets_the_widgets_and_says_why(opened: tuple[ComfyUI, Canvas]) -> None:
+    server, canvas = opened
+    make_video(server.input / "borders.mp4", 96, 96, 16, bars=24)
+    canvas.refresh()
+    canvas.load(EMPTY)
+    upscale, saved = canvas.add("TiledUpscaleVideo", {"steady": 0.5}, pos=[400, 0]), canvas.save()
+    values = "window.app.rootGraph.getNodeById(value).widgets.filter((one) => one.serialize !== false).map((one) => one.value)"
+    before = canvas._ask(values, upscale)
+    canvas._ask(TUNE, upscale)
+    canvas._await(f"{BOX}?.textContent.startsWith('Connect Image In or Video In')", [upscale, "text"])
+    assert canvas._ask(values, upscale) == before
+    assert canvas.save() == saved  # neither the button nor the text is in a file
+
+    video, model = canvas.add("VideoIn", {"video": "borders.mp4"}), canvas.add("UpscaleModel", pos=[0, 300])
+    canvas.connect(video, "video", upscale, "video")
+    canvas.connect(model, "upscale_model", upscale, "upscale_model")
+    canvas._ask(TUNE, upscale)
+    canvas._await(f"{BOX}?.textContent.includes('Black borders around')", [upscale, "text"])
+    named = f"Object.fromEntries({values.replace('one.value', '[one.name, one.value]')})"
+    given = canvas._ask(named, upscale)
+    assert (given["skip_borders"], given["steady"], given["strength"]) == (True, 1, 1)
+    assert canvas._ask(named, model)["model"].startswith("real")
+    assert canvas.errors() == []
 
 
 def test_a_shipped_workflow_brings_its_samples(opened: tuple[ComfyUI, Canvas]) -> None:

@@ -7,8 +7,8 @@ import av
 import numpy
 
 
-def make_video(path: Path, width: int, height: int, frames: int, rate: int = 10) -> None:
-    """H.264 of a moving edge over noise that stays."""
+def make_video(path: Path, width: int, height: int, frames: int, rate: int = 10, bars: int = 0) -> None:
+    """H.264 of a moving edge over noise that stays, between ``bars`` black lines above and below."""
     noise = numpy.random.default_rng(5).integers(0, 60, (height, width, 3), dtype=numpy.uint8)
     with av.open(path, "w") as container:
         stream = container.add_stream("libx264", rate=rate, options={"crf": "12"})
@@ -16,6 +16,7 @@ def make_video(path: Path, width: int, height: int, frames: int, rate: int = 10)
         for index in range(frames):
             image = noise.copy()
             image[:, : (index + 1) * width // (frames + 1)] += 150
+            image[:bars] = image[height - bars :] = 0
             container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
         container.mux(stream.encode())
 

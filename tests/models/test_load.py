@@ -1,7 +1,10 @@
 import os
 import pickle
+import subprocess
+import sys
 import zipfile
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -9,7 +12,8 @@ import torch
 from safetensors.torch import save_file
 from skimage import data
 from skimage.metrics import peak_signal_noise_ratio
-from spandrel import Architecture, ArchRegistry, ArchSupport, ImageModelDescriptor, ModelLoader
+from spandrel import Architecture, ArchRegistry, ArchSupport, ImageModelDescriptor, ModelLoader, SizeRequirements
+from spandrel.util import KeyCondition
 from upscale8k.runtime.errors import ModelDamaged, ModelNotFound, UnsupportedModel
 from upscale8k.runtime.models import load as load_module
 from upscale8k.runtime.models.catalog import load_catalog
@@ -299,3 +303,66 @@ def test_a_network_of_thousands_of_blocks_that_are_one_number_is_refused_before_
         load_model(in_folder(path))
     with pytest.raises(ModelDamaged, match="claims 20001 tensors"):
         load_from_state_dict({str(number): one for number in range(20_001)}, "memory")
+
+
+class ToyNetwork(torch.nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.toy = torch.nn.Conv2d(3, 3, 3, padding=1)
+
+    def forward(self, image: torch.Tensor) -> torch.Tensor:
+        return self.toy(image)
+
+
+class ToyArchitecture(Architecture[ToyNetwork]):
+    def __init__(self) -> None:
+        super().__init__(id="Toy", detect=KeyCondition.has_all("toy.weight"))
+
+    def load(self, state_dict: dict[str, torch.Tensor]) -> ImageModelDescriptor[ToyNetwork]:
+        return ImageModelDescriptor(ToyNetwork(), state_dict, self, "Restoration", [], True, True, 1, 3, 3, SizeRequirements())
+
+
+def test_networks_of_the_extra_package_load_where_it_is_installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    network = ToyNetwork()
+    save_file(network.state_dict(), tmp_path / "1x-toy.safetensors")
+    monkeypatch.setitem(sys.modules, "spandrel_extra_arches", None)
+    with pytest.raises(UnsupportedModel, match="contains no known super-resolution model") as caught:
+        load_module._load_uncached(in_folder(tmp_path / "1x-toy.safetensors"))
+    assert "pip install upscale8k[extra-arches]" in caught.value.hint
+    assert "may not be used commercially" in caught.value.hint
+    extra = ModuleType("spandrel_extra_arches")
+    extra.EXTRA_REGISTRY = ArchRegistry()  # type: ignore[attr-defined]
+    extra.EXTRA_REGISTRY.add(ArchSupport.from_architecture(ToyArchitecture()))
+    monkeypatch.setitem(sys.modules, "spandrel_extra_arches", extra)
+    loaded = load_module._load_uncached(in_folder(tmp_path / "1x-toy.safetensors"))
+    image = torch.rand(1, 3, 8, 8)
+    assert torch.equal(loaded.model(image), network(image))
+
+
+_SRFORMER = """
+import sys, torch
+sys.path[:0] = sys.argv[1:3]
+from runtime.bootstrap import load_pack
+load_pack()
+from pathlib import Path
+from safetensors.torch import save_file
+from spandrel_extra_arches.architectures.SRFormer import SRFormer
+from upscale8k.runtime.models import FoundModel, UpscaleModel, load_model
+network = SRFormer(upscale=2, depths=[2], embed_dim=12, num_heads=[2], window_size=8, upsampler="pixelshuffledirect").eval()
+path = Path(sys.argv[2], "2x.safetensors")
+save_file({name: tensor.contiguous() for name, tensor in network.state_dict().items()}, path)
+loaded = load_model(FoundModel("2x", None, path, "folder"))
+image = torch.rand(1, 3, 16, 16)
+with torch.inference_mode():
+    assert torch.equal(loaded.model(image), network(image))
+print(UpscaleModel.from_descriptor(loaded).architecture, loaded.scale)
+"""
+
+
+@pytest.mark.full  # installs a package
+def test_the_real_extra_package_loads_srformer(tmp_path: Path, root: Path) -> None:
+    install = [sys.executable, "-m", "pip", "install", "-q", "--no-deps", "--target", tmp_path, "spandrel_extra_arches==0.2.0"]
+    subprocess.run(install, check=True, timeout=300)
+    script = [sys.executable, "-W", "ignore", "-c", _SRFORMER, root, tmp_path]
+    done = subprocess.run(script, check=True, timeout=300, capture_output=True, text=True)
+    assert done.stdout.split() == ["SRFormer", "2"]

@@ -27,9 +27,8 @@ function paper() {
   return element
 }
 
-whenRun('Upscale8K.TextOnNode', (node, message) => {
-  if (!message.text?.length) return
-  const text = message.text.join('\n')
+/** Show `text` on `node`, in place of what is there. */
+export function showText(node, text) {
   const lines = text.split('\n')
   const isTable = /\S {2,}\S/.test(text) // columns
   const longest = 40 + Math.max(...lines.map((line) => line.length)) * COLUMN
@@ -41,4 +40,8 @@ whenRun('Upscale8K.TextOnNode', (node, message) => {
   widget.element.style.whiteSpace = isTable ? 'pre' : 'pre-wrap'
   widget.element.textContent = text
   grow(node, width)
+}
+
+whenRun('Upscale8K.TextOnNode', (node, message) => {
+  if (message.text?.length) showText(node, message.text.join('\n'))
 })

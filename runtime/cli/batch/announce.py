@@ -20,13 +20,14 @@ _SLOW_SECONDS = 60.0
 
 
 def announce_upscale(
-    job: UpscaleJob, prompt: Prompt, kind: ImageKind | None, host: LocalHost, display: Display
+    job: UpscaleJob, prompt: Prompt, kind: ImageKind | None, host: LocalHost, display: Display, *, is_wanted: bool = False
 ) -> Forecast | None:
     """Show the line for ``job``; ``kind`` is what its source was taken for if the model is ``auto``.
 
-    Return the forecast; None if there is none, because whoever runs the job will raise the same error.
+    Return the forecast; None if there is none, because whoever runs the job will raise the same error. A display that shows no
+    lines gets one only where it ``is_wanted``.
     """
-    if not display.shows_status:
+    if not (display.shows_status or is_wanted):
         return None
     try:
         model = next(node["inputs"]["model"] for node in prompt.values() if node["class_type"] == "UpscaleModel")

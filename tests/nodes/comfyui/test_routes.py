@@ -230,7 +230,7 @@ def test_a_second_registration_adds_nothing(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setitem(sys.modules, "server", module)
     for _ in range(2):
         comfyui_routes.register_routes(LocalHost())
-    assert len(server.routes) == 5
+    assert len(server.routes) == 6
 
 
 def test_a_stopped_download_is_no_error() -> None:
@@ -273,3 +273,19 @@ def test_samples_are_copied_where_they_lack_and_nothing_is_replaced(
     status, content = answered(Routes(LocalHost(input_dir=tmp_path / "file" / "input"), Server()).copy_samples(post({})))
     assert status == 400
     assert "sample" in content["error"]
+
+
+def test_tune_examines_a_file_of_the_input_folder_for_a_page_of_this_server(tmp_path: Path, listen: SimpleNamespace) -> None:
+    numpy, image = pytest.importorskip("numpy"), pytest.importorskip("PIL.Image")
+    noise = numpy.random.default_rng(1).normal(128, 12, (96, 96, 3)).astype("uint8")
+    image.fromarray(noise).save(tmp_path / "noisy.png")
+    (tmp_path / "notes.png").write_text("none")
+    host = Routes(LocalHost(tmp_path, tmp_path, models_dirs=(tmp_path,)), Server())
+    assert answered(host.tune(post({"file": "noisy.png"}, origin="http://elsewhere.example")))[0] == 403
+    for name in ("absent.png", "../outside.png", "notes.png", "", 5, None):
+        status, said = answered(host.tune(post({"file": name})))
+        assert status == 400, name
+        assert said["error"]
+    status, said = answered(host.tune(post({"file": "noisy.png"})))
+    assert (status, said["values"]["TiledUpscale"]) == (200, {"strength": 1.0})
+    assert any(reason.startswith("Noise of ") for reason in said["reasons"])
