@@ -12,6 +12,7 @@ from upscale8k.runtime.metrics.video import FlickerMeter
 from upscale8k.runtime.upscale.temporal.steady import REACH, is_scene_cut, make_thumbnail, steady_video
 
 from ..test_video import make_stream
+from .scene_cuts import count_cuts, read_images
 
 RNG = np.random.default_rng(11)
 STILL = cv2.GaussianBlur(data.astronaut()[:144, 150:342].astype(np.float32), (0, 0), 0.8) * 0.8 + 25
@@ -120,6 +121,13 @@ def test_scene_cuts_of_a_test_set_are_found() -> None:
             right, found, true = right + (is_cut and is_found), found + is_found, true + is_cut
     assert right / found >= 0.95
     assert right / true >= 0.95
+
+
+def test_scene_cuts_of_images_that_no_limit_was_chosen_with_are_found() -> None:
+    """``scene_cuts.py`` prints the same for a folder of images. The two false ones are a flash to plain white."""
+    found, cuts, false, others = count_cuts(read_images(None))
+    assert (found, cuts, others) == (28, 28, 256)
+    assert false <= 2
 
 
 @pytest.mark.parametrize("strength", [0.5, 1.0])
