@@ -169,5 +169,5 @@ OTHER_WRITERS: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     "a benchmark": (write_benchmarks, ["benchmark.json", "benchmark.md", "benchmark.png", "page.md", "page-m.png"]),
     "nodes of ComfyUI": (save_by_nodes_of_comfyui, ["a_00001_.png", "a_00001_.exr", "a_00001_.mp4", "a.mkv", "a.safetensors"]),
     "a converted workflow": (convert, ["a.json"]),
-    "a tuned workflow": (tune, ["a_tuned.json"]),
+    "a tuned workflow": (tune, ["a_tuned.json", "a_tuned.md"]),
 }

@@ -29,6 +29,7 @@ from .network_copy import copy_without_host_state
 from .spandrel_import import (
     MAIN_REGISTRY,
     ImageModelDescriptor,
+    ModelDescriptor,
     UnsupportedModelError,
     canonicalize_state_dict,
     describe_extra,
@@ -252,7 +253,7 @@ def load_from_state_dict(content: StateDict, path: Path | str) -> Descriptor:
     return descriptor
 
 
-def _load_known_network(tensors: StateDict) -> object:
+def _load_known_network(tensors: StateDict) -> ModelDescriptor:
     """Return spandrel's descriptor; networks of ``spandrel_extra_arches`` are known where that package is installed.
 
     Raises ``UnsupportedModelError``.

@@ -70,8 +70,10 @@ def is_scene_cut(before: Floats, after: Floats) -> bool:
     """Whether a scene ends between two small images (72, 128) of luma in 8-bit steps.
 
     A cut changes the sorted luma by 2 steps a pixel, which motion does not, and leaves no place of ``before`` with which the
-    inner part of ``after`` correlates by 0.6: flashes and fades keep the correlation, and motion moves it. On 40 wallpapers
-    that it was not tuned on, with pans, zooms, fades and flashes, it found 150 of 156 cuts, and none in 1280 other pairs.
+    inner part of ``after`` correlates by 0.6: flashes and fades keep the correlation, and motion moves it. On the 190 first
+    images of comfyui-workflow-templates-media-image 0.3.160, which no limit was chosen with, with pans, zooms, fades and
+    flashes (``tests/upscale/temporal/scene_cuts.py FOLDER``), precision is 0.989 and recall 0.996: 753 of 756 cuts, and 8
+    false ones in 6080 other pairs.
     """
     if float(np.abs(np.sort(after, axis=None) - np.sort(before, axis=None)).mean()) < _CUT_STEPS:
         return False
