@@ -108,6 +108,7 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
             "models",
             "report",
             "trt",
+            "tune",
             "upscale",
             "video",
         ]

@@ -21,7 +21,7 @@ from .load_workflow import LoadedWorkflow, load_workflow
 from .run_options import RunOptions, find_shipped_workflow, open_node_catalog
 
 if TYPE_CHECKING:
-    from ..media import Floats
+    from ..report import Floats
     from ..tune import Advice, Footage, Trial
     from ..upscale import Forecast
 
