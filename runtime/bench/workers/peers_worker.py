@@ -15,6 +15,7 @@ import sys
 import time
 import types
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -28,22 +29,8 @@ PeerSetup = tuple[Callable[[Any], Any], Callable[[], Cuts]]
 _NO_CUTS: Cuts = ([], [])
 
 
-def ours(job: dict[str, Any]) -> PeerSetup:
-    """TiledUpscale with its default settings."""
-    return _set_up_node(job, "auto", "auto")
-
-
-def ours_fp32(job: dict[str, Any]) -> PeerSetup:
-    """TiledUpscale in fp32."""
-    return _set_up_node(job, "auto", "fp32")
-
-
-def ours_torch(job: dict[str, Any]) -> PeerSetup:
-    """TiledUpscale in fp32 with torch."""
-    return _set_up_node(job, "torch", "fp32")
-
-
 def _set_up_node(job: dict[str, Any], backend: str, precision: str) -> PeerSetup:
+    """TiledUpscale, kept to a backend and a precision, or ``auto``."""
     torch = importlib.import_module("torch")
     nodes = worker_setup.load_own_nodes(job)
     worker_setup.import_own_module("runtime.upscale.image_batch")  # the node imports it when it runs
@@ -85,18 +72,9 @@ def comfyui(job: dict[str, Any]) -> PeerSetup:
     )
 
 
-def realesrganer(job: dict[str, Any]) -> PeerSetup:
-    """The authors' RealESRGANer with tile 256 and padding 10."""
-    columns, rows = (list(range(256, side, 256)) for side in job["size"])
-    return _make_realesrganer(job, 256), lambda: (columns, rows)
-
-
-def realesrganer_untiled(job: dict[str, Any]) -> PeerSetup:
-    """The authors' RealESRGANer without tiles."""
-    return _make_realesrganer(job, 0), lambda: _NO_CUTS
-
-
-def _make_realesrganer(job: dict[str, Any], tile: int) -> Callable[[Any], Any]:
+def _set_up_realesrganer(job: dict[str, Any], tile: int) -> PeerSetup:
+    """The authors' RealESRGANer with padding 10; without tiles for ``tile`` 0."""
+    columns, rows = (list(range(tile, side, tile)) if tile else [] for side in job["size"])
     torch = importlib.import_module("torch")
     name = "torchvision.transforms.functional_tensor"  # basicsr 1.4.2 imports it; torchvision 0.17 removed it
     sys.modules.setdefault(name, types.SimpleNamespace(rgb_to_grayscale=None))  # type: ignore[arg-type]
@@ -114,7 +92,11 @@ def _make_realesrganer(job: dict[str, Any], tile: int) -> Callable[[Any], Any]:
         half=False,
         device=torch.device("cpu"),
     )
-    return lambda pixels: upsampler.enhance(_to_uint8(pixels)[:, :, ::-1], outscale=4)[0][:, :, ::-1].astype(np.float32) / 255
+
+    def run(pixels: Any) -> Any:
+        return upsampler.enhance(_to_uint8(pixels)[:, :, ::-1], outscale=4)[0][:, :, ::-1].astype(np.float32) / 255
+
+    return run, lambda: (columns, rows)
 
 
 def onnxruntime(job: dict[str, Any]) -> PeerSetup:
@@ -126,17 +108,8 @@ def onnxruntime(job: dict[str, Any]) -> PeerSetup:
     return lambda pixels: _from_planes(session.run(None, {"input": _to_planes(pixels)})[0]), lambda: _NO_CUTS
 
 
-def openvino(job: dict[str, Any]) -> PeerSetup:
-    """OpenVINO without tiles in fp32, compiled for this image size."""
-    return _make_openvino(job, {"INFERENCE_PRECISION_HINT": "f32"})
-
-
-def openvino_own(job: dict[str, Any]) -> PeerSetup:
-    """OpenVINO without tiles in its default precision: bf16 if the processor supports it."""
-    return _make_openvino(job, {})
-
-
-def _make_openvino(job: dict[str, Any], hints: dict[str, Any]) -> PeerSetup:
+def _set_up_openvino(job: dict[str, Any], hints: dict[str, str]) -> PeerSetup:
+    """OpenVINO without tiles, compiled for this image size; without ``hints`` in bf16 if the processor supports it."""
     library: Any = importlib.import_module("openvino")
     core = library.Core()
     graph = core.read_model(_export_graph(job))
@@ -194,10 +167,20 @@ def reference(job: dict[str, Any]) -> PeerSetup:
     return lambda pixels: _from_planes(descriptor(torch.from_numpy(_to_planes(pixels))).numpy()), lambda: _NO_CUTS
 
 
-PEER_SETUPS = (
-    *(ours, ours_fp32, ours_torch, comfyui, realesrganer, realesrganer_untiled),
-    *(realesrgan_ncnn_py, ncnn, onnxruntime, openvino, openvino_own, reference),
-)
+PEER_SETUPS: dict[str, Callable[[dict[str, Any]], PeerSetup]] = {
+    "ours": partial(_set_up_node, backend="auto", precision="auto"),
+    "ours_fp32": partial(_set_up_node, backend="auto", precision="fp32"),
+    "ours_torch": partial(_set_up_node, backend="torch", precision="fp32"),
+    "comfyui": comfyui,
+    "realesrganer": partial(_set_up_realesrganer, tile=256),
+    "realesrganer_untiled": partial(_set_up_realesrganer, tile=0),
+    "realesrgan_ncnn_py": realesrgan_ncnn_py,
+    "ncnn": ncnn,
+    "onnxruntime": onnxruntime,
+    "openvino": partial(_set_up_openvino, hints={"INFERENCE_PRECISION_HINT": "f32"}),
+    "openvino_own": partial(_set_up_openvino, hints={}),
+    "reference": reference,
+}
 
 
 def _load_model(job: dict[str, Any]) -> Any:
@@ -229,7 +212,7 @@ def measure_peer(peer_name: str, job: dict[str, Any]) -> dict[str, Any]:
     if hasattr(os, "sched_setaffinity"):  # for peers without a setting for threads
         os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: job["threads"]])
     importlib.import_module("torch").set_num_threads(job["threads"])
-    run, cuts = {set_up.__name__: set_up for set_up in PEER_SETUPS}[peer_name](job)
+    run, cuts = PEER_SETUPS[peer_name](job)
     pixels = np.load(job["image"])
     began = time.perf_counter()
     result = _to_uint8(run(pixels))

@@ -40,10 +40,6 @@ def throw_exception_if_processing_interrupted() -> None:
     """Do nothing: Ctrl-C raises by itself."""
 
 
-def processing_interrupted() -> bool:
-    return False
-
-
 def interrupt_current_processing(value: bool = True) -> None:
     if value:
         raise InterruptProcessingException
@@ -98,7 +94,8 @@ is_intel_xpu = is_ascend_npu = is_mlu = is_ixuca = is_directml_enabled = force_c
 xformers_enabled_vae = sage_attention_enabled = flash_attention_enabled = supports_fp8_compute = extended_fp16_support = (
     _return_false
 )
-force_upcast_attention_dtype = pin_memory = unpin_memory = _return_false
+force_upcast_attention_dtype = pin_memory = unpin_memory = processing_interrupted = _return_false
+should_use_fp16 = should_use_bf16 = _return_false  # full precision is right on every device
 
 
 def pytorch_attention_enabled() -> bool:
@@ -173,15 +170,6 @@ def soft_empty_cache(force: bool = False) -> None:
 
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
-
-
-def should_use_fp16(*_: Any, **__: Any) -> bool:
-    """Return False: full precision is right on every device."""
-    return False
-
-
-def should_use_bf16(*_: Any, **__: Any) -> bool:
-    return False
 
 
 def intermediate_dtype(*_: Any, **__: Any) -> Any:
