@@ -59,7 +59,7 @@ def draw_diff_map(
     legend: bool = True,
     zoom: int = 1,
 ) -> Floats:
-    """Draw ``measure_difference`` in colors: (h, w, 3) sRGB in 0..1, with ``legend`` below the map, and ``zoom`` times as large.
+    """Draw ``measure_difference`` in colors: (h, w, 3) sRGB in 0..1, with ``legend`` below it, and ``zoom`` times as large.
 
     The scale ends at 255 steps or at a CIEDE2000 of 100, divided by ``gain``; with ``AUTO_GAIN`` at the next of 1, 2, 5, 10...
     above 99.5 % of the values. Signed kinds begin at minus that. Default of ``colormap``: inferno, blue-white-red for signed
