@@ -29,17 +29,20 @@ PHOTO = cv2.resize(data.astronaut()[:256, 100:356], (96, 96), interpolation=cv2.
 CPU = torch.device("cpu")
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A network of the layout of RIFE 4.0, small and without motion: its mask follows the time, so that it cross-fades."""
+def write_network(path: Path) -> Path:
+    """A network of the layout of RIFE 4.0, small and with little motion: it cross-fades."""
     torch.manual_seed(3)
     network = _FlowNetwork([8, 8, 8, 8])
     for block in network.children():
         block.lastconv.weight.data.mul_(0.02)  # type: ignore[union-attr]
         block.lastconv.bias.data.zero_()  # type: ignore[union-attr]
-    path = tmp_path_factory.mktemp("rife") / "flownet.pkl"
     torch.save({f"module.{name}": tensor for name, tensor in network.state_dict().items()}, path)
     return path
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_network(tmp_path_factory.mktemp("rife") / "flownet.pkl")
 
 
 @pytest.fixture(scope="module")
