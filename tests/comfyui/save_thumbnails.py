@@ -12,6 +12,7 @@ import tempfile
 from collections.abc import Callable
 from pathlib import Path
 
+import av
 from PIL import Image, ImageDraw, ImageFont
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -39,8 +40,10 @@ def get_result(folder: Path, name: str) -> Path:
                 command("run", "workflows/color_drift.json", "--set", "TiledUpscale.target=4x", "--output-dir", made)
             case "sheet":
                 command("compare", SAMPLE, "-o", made, "--models", MODELS, "--crop", "128x96+190+60")
-            case _:
+            case "bench":
                 command("run", "workflows/benchmark.json", *small, "--output-dir", made)
+            case _:
+                command("run", f"workflows/{name}.json", "--output-dir", made)
     return made
 
 
@@ -61,15 +64,39 @@ def split(folder: Path, corner: tuple[int, int], size: int = SIDE) -> Image.Imag
     with Image.open(SAMPLE) as sample, Image.open(get_result(folder, "4x.png")) as upscaled:
         image = sample.convert("RGB").resize((size, size), Image.Resampling.NEAREST, area)
         after = upscaled.convert("RGB").resize((size, size), Image.Resampling.LANCZOS, tuple(4 * side for side in area))
+    return join_halves(image, after)
+
+
+def join_halves(image: Image.Image, after: Image.Image) -> Image.Image:
+    size = image.width
     image.paste(after.crop((size // 2, 0, size, size)), (size // 2, 0))
     ImageDraw.Draw(image).line((size // 2, 0, size // 2, size), LIGHT, 3)
     return image
 
 
+def split_result(folder: Path, name: str, sample: str, area: tuple[int, int, int, int]) -> Image.Image:
+    """The same of the result of a workflow, with an area of its own sample; of videos the last frame."""
+    (made,) = (path for path in get_result(folder, name).rglob("*.*") if path.suffix in (".mp4", ".png"))
+    source, result = (read_last_frame(path) for path in (SAMPLE.with_name(sample), made))
+    scale = result.width / source.width
+    after = result.resize((SIDE, SIDE), Image.Resampling.LANCZOS, tuple(scale * side for side in area))
+    return join_halves(source.resize((SIDE, SIDE), Image.Resampling.NEAREST, area), after)
+
+
+def read_last_frame(path: Path) -> Image.Image:
+    with av.open(str(path)) as container:
+        *_, frame = container.decode(video=0)
+    return Image.fromarray(frame.to_ndarray(format="rgb24"))
+
+
 def video(folder: Path, corner: tuple[int, int]) -> Image.Image:
+    return frame_video(split(folder, corner))
+
+
+def frame_video(square: Image.Image) -> Image.Image:
     """The split image between the two perforated edges of a video."""
     image = Image.new("RGB", (SIDE, SIDE), DARK)
-    image.paste(split(folder, corner).crop((0, 44, SIDE, SIDE - 44)), (0, 44))
+    image.paste(square.crop((0, 44, SIDE, SIDE - 44)), (0, 44))
     draw = ImageDraw.Draw(image)
     for left in range(12, SIDE, 48):
         for top in (10, SIDE - 34):
@@ -132,6 +159,18 @@ TEMPLATES: dict[str, Callable[[Path], Image.Image]] = {
     "video_to_frames": lambda folder: badge(images(folder, (145, 15)), "Video to frames"),
     "frames_any": lambda folder: badge(images(folder, (257, 165)), "Frames to frames"),
     "frames_to_video": lambda folder: badge(video(folder, (330, 40)), "Frames to video", 60),
+    "image_photograph": lambda folder: badge(
+        split_result(folder, "image_photograph", "sample.png", (60, 30, 160, 130)), "Photograph"
+    ),
+    "video_restore": lambda folder: badge(
+        frame_video(split_result(folder, "video_restore", "sample_old.mp4", (84, 44, 164, 124))), "Restore a video", 60
+    ),
+    "video_animation": lambda folder: badge(
+        frame_video(split_result(folder, "video_animation", "sample_drawing.mp4", (120, 60, 220, 160))), "Animation", 60
+    ),
+    "video_steady": lambda folder: badge(
+        frame_video(split_result(folder, "video_steady", "sample_old.mp4", (20, 60, 100, 140))), "Less flicker", 60
+    ),
     "compare_models": sheet,
     "color_drift": heat_map,
     "benchmark": bars,

@@ -106,15 +106,20 @@ in the file name, such as `%name%.tiff`, chooses another format.
 """
 
 
-def any_sketch() -> Sketch:
+def any_sketch(
+    text: str = IMAGE_ANY_NOTE,
+    model: str = "realesr-animevideov3",
+    upscale: Json | None = None,
+    save: Json | None = None,
+) -> Sketch:
     """An image file of any kind, its facts carried from Image In to Image Out."""
     return Sketch(
         nodes={
-            "note": note(IMAGE_ANY_NOTE, (420, 240)),
+            "note": note(text, (420, 240 if text == IMAGE_ANY_NOTE else 400)),
             "load": Node("ImageIn", {"image": "sample.png"}, size=(320, 340)),
-            "model": Node("UpscaleModel", {"model": "realesr-animevideov3"}, size=(320, 0)),
-            "upscale": Node("TiledUpscale", {"target": "8K"}, size=(340, 0)),
-            "save": Node("ImageOut", {"filename": "Upscale8K/%name%", "if_exists": "replace"}, size=(420, 420)),
+            "model": Node("UpscaleModel", {"model": model}, size=(320, 0)),
+            "upscale": Node("TiledUpscale", upscale or {"target": "8K"}, size=(340, 0)),
+            "save": Node("ImageOut", save or {"filename": "Upscale8K/%name%", "if_exists": "replace"}, size=(420, 420)),
         },
         columns=[["note"], ["load", "model"], ["upscale"], ["save"]],
         wires=[
@@ -140,15 +145,21 @@ Without ComfyUI: `python -m runtime run workflows/video_8k.json`
 """
 
 
-def video_sketch() -> Sketch:
+def video_sketch(
+    text: str = VIDEO_8K_NOTE,
+    name: str = "video_8k",
+    sample: str = "sample.mp4",
+    model: str = "realesr-animevideov3",
+    upscale: Json | None = None,
+) -> Sketch:
     """A video, a model, one upscale, one file; a recipe until the last node asks for frames."""
     return Sketch(
         nodes={
-            "note": note(VIDEO_8K_NOTE, (420, 240)),
-            "load": Node("VideoIn", {"video": "sample.mp4"}, size=(320, 340)),
-            "model": Node("UpscaleModel", {"model": "realesr-animevideov3"}, size=(320, 0)),
-            "upscale": Node("TiledUpscaleVideo", {"target": "8K"}, size=(340, 0)),
-            "save": Node("VideoOut", {"filename_prefix": "Upscale8K/video_8k"}, size=(420, 0)),
+            "note": note(text, (420, 240 if text == VIDEO_8K_NOTE else 400)),
+            "load": Node("VideoIn", {"video": sample}, size=(320, 340)),
+            "model": Node("UpscaleModel", {"model": model}, size=(320, 0)),
+            "upscale": Node("TiledUpscaleVideo", upscale or {"target": "8K"}, size=(340, 0)),
+            "save": Node("VideoOut", {"filename_prefix": f"Upscale8K/{name}"}, size=(420, 0)),
         },
         columns=[["note"], ["load", "model"], ["upscale"], ["save"]],
         wires=[
@@ -158,6 +169,69 @@ def video_sketch() -> Sketch:
         ],
     )
 
+
+VIDEO_RESTORE_NOTE = """## Restore an old video
+
+1. Choose a video in **Video In**. Set `deinterlace` there for a recording of television or tape.
+2. Press **Run**. The result is written to `output/Upscale8K/`.
+
+**Tiled Upscale Video**: `steady` averages still areas over seven frames before the model sees them; `strength` 0.8 keeps a \
+fifth of a plain enlargement, against the look of plastic; `grain` gives a part of the source's own grain back; `skip_borders` \
+leaves black borders to a plain enlargement.
+
+**Upscale Model**: `realesrgan-x4plus` removes noise, blur and compression. How much noise goes can be set with \
+`realesr-general-x4v3` and its twin `realesr-general-wdn-x4v3` as `second_model`; get both by **Download** or `models pull`. \
+A 1x model for one damage, such as blocks, goes into `restore_model`.
+
+Not sure what is wrong with it? `python -m runtime tune old.mp4 -o tuned/` looks at the video and writes such a workflow.
+
+Without ComfyUI: `python -m runtime run workflows/video_restore.json`
+"""
+
+VIDEO_ANIMATION_NOTE = """## Animation to 4K
+
+1. Choose a video in **Video In**. For a DVD with 30 frames a second set `deinterlace` to `telecine`: it finds the 24 of the \
+movie.
+2. Press **Run**. The result is written to `output/Upscale8K/`.
+
+**Upscale Model**: `realesr-animevideov3` was trained on animation. `realesrgan-x4plus-anime` draws finer lines and takes \
+longer. Frames that repeat, as drawings on twos do, are not computed again.
+
+**Video Out**: `chroma` 4:4:4 keeps red and blue lines as sharp as black ones; not every player can show it.
+
+Smoother motion: set `frame_rate` of **Tiled Upscale Video** to `2x`. It needs the weights that its help page names.
+
+Without ComfyUI: `python -m runtime run workflows/video_animation.json`
+"""
+
+VIDEO_STEADY_NOTE = """## A steady video
+
+For videos whose noise makes the result flicker: each frame is upscaled on its own, and what differs a little in the source \
+differs more in the result.
+
+1. Choose a video in **Video In**.
+2. Press **Run**. The result is written to `output/Upscale8K/`.
+
+**Tiled Upscale Video**: `steady` 1 averages each still area over seven frames; what moves is left alone, and scene cuts are \
+not crossed. `steady_network` takes a network of vs_temporalfix instead. How much calmer it became: \
+`python -m runtime measure SOURCE RESULT` states the flicker.
+
+Without ComfyUI: `python -m runtime run workflows/video_steady.json`
+"""
+
+IMAGE_PHOTOGRAPH_NOTE = """## A photograph four times as large
+
+1. Choose an image in **Image In**: PNG, JPEG, WebP, TIFF, AVIF, EXR or JPEG XL, with any depth, alpha and color profile.
+2. Press **Run**. The result is written to `output/Upscale8K/` as the source was.
+
+**Upscale Model**: `realesrgan-x4plus` is for photographs, and takes seconds to minutes without a GPU.
+
+**Tiled Upscale**: `strength` 0.85 keeps a part of a plain enlargement, so that skin and leaves do not look painted; `grain` \
+gives a part of the photograph's own grain back; `color_fix` takes out the color drift of the model. Set `target` to `8K` for \
+a box of 7680 x 4320.
+
+Without ComfyUI: `python -m runtime run workflows/image_photograph.json`
+"""
 
 VIDEO_8K_TRT_NOTE = """## A video to 8K, by TensorRT
 
@@ -360,6 +434,21 @@ SKETCHES = {
     "video_to_frames": any_video_sketch(VIDEO_TO_FRAMES_NOTE, VIDEO_IN, FRAMES_OUT),
     "frames_any": any_video_sketch(FRAMES_ANY_NOTE, FRAMES_IN, FRAMES_OUT),
     "frames_to_video": any_video_sketch(FRAMES_TO_VIDEO_NOTE, FRAMES_IN, VIDEO_OUT),
+    "image_photograph": any_sketch(
+        IMAGE_PHOTOGRAPH_NOTE,
+        "realesrgan-x4plus",
+        {"target": "4x", "color_fix": "low-frequency", "strength": 0.85, "grain": 0.5},
+        {"filename": "Upscale8K/%name%_photograph"},
+    ),
+    "video_restore": video_sketch(
+        VIDEO_RESTORE_NOTE,
+        "video_restore",
+        "sample_old.mp4",
+        "realesrgan-x4plus",
+        {"target": "4x", "strength": 0.8, "grain": 0.3, "steady": 1.0, "skip_borders": True},
+    ),
+    "video_animation": video_sketch(VIDEO_ANIMATION_NOTE, "video_animation", "sample_drawing.mp4", upscale={"target": "4K"}),
+    "video_steady": video_sketch(VIDEO_STEADY_NOTE, "video_steady", "sample_old.mp4", upscale={"target": "4x", "steady": 1.0}),
     "compare_models": compare_sketch(),
     "benchmark": benchmark_sketch(),
     "color_drift": color_drift_sketch(),
