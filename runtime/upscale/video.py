@@ -36,7 +36,7 @@ from .resolved_settings import (
 )
 from .target_size import MODEL_SCALE, ScalePlan
 from .temporal.interpolate import interpolate_video
-from .temporal.interpolation_network import RifeNetwork
+from .temporal.interpolation_network import InterpolationNetwork
 from .temporal.steady import steady_video
 from .temporal.steady_network import SteadyNetwork
 from .tile_loop import total_pixels
@@ -103,7 +103,7 @@ def _interpolate(
     progress: Progress,
     free_memory: FreeMemory | None,
 ) -> VideoStream:
-    network = RifeNetwork(Path(settings.interpolation_network), resolve_device(settings.device))
+    network = InterpolationNetwork(Path(settings.interpolation_network), resolve_device(settings.device))
     rest = replace(settings, frame_rate="")
     if not settings.interpolate_after:  # of steady frames, because noise has no motion
         changed = interpolate_video(_steady(stream, rest), settings.frame_rate, network)

