@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save_file
 from upscale8k.runtime.comfyui.builtin.networks.depth_anything import DepthHead
 from upscale8k.runtime.comfyui.builtin.networks.dinov2 import DinoV2
-from upscale8k.runtime.upscale.temporal.networks.rife import Rife
 from upscale8k.runtime.models.load import load_model
 from upscale8k.runtime.models.locate import find_model
+from upscale8k.runtime.upscale.temporal.networks.rife import Rife
 
 MODELS = {
     "UpscaleModelLoader": ("model_name", "upscale_models"),
