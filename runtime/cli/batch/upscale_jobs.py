@@ -113,7 +113,8 @@ def name_typed(
     """
     parts: list[str] = []
     for problem in error.problems:
-        said = {name: f"A tile of {value} pixels" if name == "tile" else repr(value) for name, (_, value) in typed.items()}
+        said = {name: repr(value) for name, (_, value) in typed.items() if isinstance(value, str)}
+        said |= {"tile": f"A tile of {typed['tile'][1]} pixels"} if "tile" in typed else {}
         name = problem.input_name or next((name for name, words in said.items() if words in problem.what), "")
         matching = (text for text in settings if text.partition("=")[0].endswith(f".{name}"))
         option = next((f"--set {text}" for text in matching), " ".join(map(str, typed[name])) if name in typed else None)
