@@ -77,16 +77,16 @@ def join_halves(image: Image.Image, after: Image.Image) -> Image.Image:
 def split_result(folder: Path, name: str, sample: str, area: tuple[int, int, int, int]) -> Image.Image:
     """The same of the result of a workflow, with an area of its own sample; of videos the last frame."""
     (made,) = (path for path in get_result(folder, name).rglob("*.*") if path.suffix in (".mp4", ".png"))
-    source, result = (read_last_frame(path) for path in (SAMPLE.with_name(sample), made))
+    results = read_frames(made)
+    source, result = read_frames(SAMPLE.with_name(sample))[len(results) - 1], results[-1]
     scale = result.width / source.width
     after = result.resize((SIDE, SIDE), Image.Resampling.LANCZOS, tuple(scale * side for side in area))
     return join_halves(source.resize((SIDE, SIDE), Image.Resampling.NEAREST, area), after)
 
 
-def read_last_frame(path: Path) -> Image.Image:
+def read_frames(path: Path) -> list[Image.Image]:
     with av.open(str(path)) as container:
-        *_, frame = container.decode(video=0)
-    return Image.fromarray(frame.to_ndarray(format="rgb24"))
+        return [Image.fromarray(frame.to_ndarray(format="rgb24")) for frame in container.decode(video=0)]
 
 
 def video(folder: Path, corner: tuple[int, int]) -> Image.Image:
@@ -160,7 +160,7 @@ TEMPLATES: dict[str, Callable[[Path], Image.Image]] = {
     "frames_any": lambda folder: badge(images(folder, (257, 165)), "Frames to frames"),
     "frames_to_video": lambda folder: badge(video(folder, (330, 40)), "Frames to video", 60),
     "image_photograph": lambda folder: badge(
-        split_result(folder, "image_photograph", "sample.png", (60, 30, 160, 130)), "Photograph"
+        split_result(folder, "image_photograph", "sample.png", (190, 150, 290, 250)), "Photograph"
     ),
     "video_restore": lambda folder: badge(
         frame_video(split_result(folder, "video_restore", "sample_old.mp4", (84, 44, 164, 124))), "Restore a video", 60
