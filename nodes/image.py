@@ -41,11 +41,13 @@ class TiledUpscale(Node, title="Tiled Upscale"):
     RETURN_TYPES = ("IMAGE",)
     RETURN_NAMES = ("image",)
     OUTPUT_TOOLTIPS = ("The upscaled image, with as many channels as the input.",)
+    PROMPT_CHANGES_NOTHING: ClassVar = True
+    """It says who computes the result, which is the same, so that the result may come from a cache."""
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         image = wire_input("IMAGE", "Grey, RGB or RGBA; every image of a batch is upscaled separately.")
-        return declare_upscale_inputs("image", image) | {"hidden": {"prompt": "PROMPT", "unique_id": "UNIQUE_ID"}}
+        return declare_upscale_inputs("image", image) | {"hidden": {"prompt": "PROMPT"}}
 
     @classmethod
     def VALIDATE_INPUTS(cls, target: str | None = None, tile: int | None = None) -> bool | str:
@@ -67,7 +69,6 @@ class TiledUpscale(Node, title="Tiled Upscale"):
         strength: float = 1.0,
         grain: float = 0.0,
         prompt: Any = None,
-        unique_id: Any = None,
     ) -> tuple[Any]:
         requested = upscale.TiledUpscaleSettings(
             target,
@@ -83,7 +84,7 @@ class TiledUpscale(Node, title="Tiled Upscale"):
             grain,
         )
         upscale_settings = upscale.build_upscale_settings(requested, self.host.backend(), settings, upscale_model)
-        return (distributed.upscale_images(self.host, prompt, unique_id, image, upscale_model, upscale_settings),)
+        return (distributed.upscale_images(self.host, prompt, image, upscale_model, upscale_settings),)
 
 
 class ImageIn(Node, title="Image In"):

@@ -26,7 +26,6 @@ _FILE_NAME = re.compile(r"image\.(npy|json)|\d{6}\.npz")
 def upscale_images(
     host: Host,
     prompt: Mapping[str, Any] | None,
-    node_id: str | None,
     images: torch.Tensor,
     descriptor: Descriptor,
     settings: TiledUpscaleSettings,
@@ -34,16 +33,18 @@ def upscale_images(
     """Upscale ``images`` (B, H, W, C) as ``upscale_batch`` does, one large image by workers.
 
     ``host.workers()`` takes precedence over the input ``workers`` of an Image Out that gets the result. Without such a node the
-    image is made here, because it removes the file that a shared image is in meanwhile. Raises ``OutOfMemory`` for a result
-    that does not fit into memory, and what ``upscale_batch`` and ``upscale_in_bands`` raise.
+    image is made here, because it removes the file that a shared image is in meanwhile; and where several nodes upscale, because
+    which of them this is it cannot know. Raises ``OutOfMemory`` for a result that does not fit into memory, and what
+    ``upscale_batch`` and ``upscale_in_bands`` raise.
     """
     workers = host.workers()
-    if prompt is not None and node_id is not None and (outs := list(_find_image_outs(prompt, node_id))):
+    nodes = [name for name, node in (prompt or {}).items() if node.get("class_type") == "TiledUpscale"]
+    if prompt is not None and len(nodes) == 1 and (outs := list(_find_image_outs(prompt, nodes[0]))):
         workers = workers or next(filter(None, outs), "")
         if workers == IN_ORDER or (parse_workers(workers) and images.shape[1] * images.shape[2] >= MIN_SHARED_PIXELS):
             from .image_bands import upscale_in_bands
 
-            result = upscale_in_bands(host, workers, prompt, node_id, images, descriptor, settings, _FINISHED.append)
+            result = upscale_in_bands(host, workers, prompt, nodes[0], images, descriptor, settings, _FINISHED.append)
             if result is not None:
                 return result
     from ..upscale import check_result_fits, upscale_batch

@@ -43,9 +43,9 @@ class VersionKeyBuilder:
 
         Our own classes return file times from ``IS_CHANGED``; they are ignored where the content of the files is known.
         """
-        if not is_output_class(cls) and _WHOLE_PROMPT_INPUTS & {
-            kind for kind in get_hidden_inputs(cls).values() if isinstance(kind, str)
-        }:
+        hidden = {kind for kind in get_hidden_inputs(cls).values() if isinstance(kind, str)}
+        ignores_prompt = is_output_class(cls) or getattr(cls, "PROMPT_CHANGES_NOTHING", False)
+        if hidden & _WHOLE_PROMPT_INPUTS and not ignores_prompt:
             return NEVER_EQUAL
         if not _is_json(change_token):
             return NEVER_EQUAL

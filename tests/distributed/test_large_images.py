@@ -61,7 +61,7 @@ def share(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
 
         monkeypatch.setattr(image_bands, "choose_pool", lambda _: (Pool, 2))
         host = LocalHost(input_dir=tmp_path, output_dir=tmp_path)
-        return upscale_images(host, prompt, "4", image, model, settings)
+        return upscale_images(host, prompt, image, model, settings)
 
     run.made, run.model = made, model  # type: ignore[attr-defined]
     yield run
@@ -100,6 +100,7 @@ def test_what_cannot_be_cut_is_made_by_one_process(tmp_path: Path, share: Any) -
     assert share(torch.cat([IMAGE, IMAGE])).shape == (2, 500, 150, 3)
     assert share(IMAGE[:, :20, :20]).shape == (1, 50, 50, 3)
     assert torch.equal(share(prompt={"4": PROMPT["4"]}), expect(share))  # nobody would remove the file
+    assert torch.equal(share(prompt={**PROMPT, "9": PROMPT["4"]}), expect(share))  # which of the two this is, it cannot know
     assert share.made == []
     assert count_parts(tmp_path) == 0
 
