@@ -33,8 +33,8 @@ def upscale_images(
     """Upscale ``images`` (B, H, W, C) as ``upscale_batch`` does, one large image by workers.
 
     ``host.workers()`` takes precedence over the input ``workers`` of an Image Out that gets the result. Without such a node the
-    image is made here, because it removes the file that a shared image is in meanwhile; and where several nodes upscale, because
-    which of them this is it cannot know. Raises ``OutOfMemory`` for a result that does not fit into memory, and what
+    image is made here, because it removes the file that a shared image is in meanwhile; and where several nodes upscale, as it
+    cannot know which of them this is. Raises ``OutOfMemory`` for a result that does not fit into memory, and what
     ``upscale_batch`` and ``upscale_in_bands`` raise.
     """
     workers = host.workers()
