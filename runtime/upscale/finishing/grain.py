@@ -15,9 +15,8 @@ from ...media import Floats
 _BLOCK = 32
 _RINGS = _BLOCK // 2
 """Ring k holds the frequencies around k / 32 per pixel; what is slower than the first is brightness, not grain."""
-_SLOW_RINGS = 4
-"""Grain is smaller than 8 pixels, so its spectrum is almost flat in the first rings; what is more there is structure."""
-_SLOW_GAIN = 1.25
+_SLOW_RINGS, _FITTED_RINGS = 5, slice(5, 12)
+"""Grain is soft noise, whose spectrum falls as a Gaussian: what slow rings have beyond the one of faster rings is structure."""
 _FLAT_SHARE, _MIN_FLAT_BLOCKS = 0.05, 4
 _MAX_BLOCKS = 2048
 _DARKEST, _BRIGHTEST = 0.02, 0.98
@@ -42,9 +41,18 @@ def make_grain(pixels: Floats) -> Floats:
     _, axes = np.linalg.eigh(measured.sum(axis=0))
     powers, units = (np.einsum("ji,rjk,ki->ir", axes, each, axes) for each in (measured, unit))
     powers = powers.clip(0) / units
-    powers[:, :_SLOW_RINGS] = np.minimum(powers[:, :_SLOW_RINGS], _SLOW_GAIN * powers[:, _SLOW_RINGS - 1 : _SLOW_RINGS])
+    for power in powers:
+        power[:_SLOW_RINGS] = np.minimum(power[:_SLOW_RINGS], _fit_slow_rings(power))
     grain = np.stack([_filter(white[:, :, index], power) for index, power in enumerate(powers)], axis=2)
     return np.asarray(grain @ axes.T.astype(np.float32), np.float32)
+
+
+def _fit_slow_rings(power: np.ndarray) -> np.ndarray:
+    """Return the powers of the slow rings on the Gaussian through the fitted ones, which does not fall towards the slow."""
+    squares = np.arange(1.0, _RINGS + 1) ** 2
+    logs: np.ndarray = np.log(np.maximum(power[_FITTED_RINGS], 1e-30))
+    slope = min(np.polyfit(squares[_FITTED_RINGS], logs, 1)[0], 0)
+    return np.exp(np.mean(logs - slope * squares[_FITTED_RINGS]) + slope * squares[:_SLOW_RINGS])
 
 
 def _measure_rings(pixels: Floats, usable: np.ndarray) -> np.ndarray:
