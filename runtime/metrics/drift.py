@@ -26,6 +26,9 @@ IMPERCEPTIBLE, NOTICEABLE, JUST_NOTICEABLE = 1.0, 2.0, 2.3
 """Limits of the verdict. 2.3 is the just noticeable CIE76 difference of M. Mahy, L. Van Eycken, A. Oosterlinck, "Evaluation of
 uniform color spaces developed after the adoption of CIELAB and CIELUV", Color Research and Application 19 (2), 1994."""
 
+_PIECE_PIXELS = 1 << 16
+"""Compared at once in a thread: CIEDE2000 needs a few dozen arrays of that size."""
+
 _CUTOFF_SIGMAS = 4
 """Radius of a Gaussian filter in sigma."""
 
@@ -97,9 +100,18 @@ class DriftMeter:
 
     def _compare_strip(self, strip: PairStrip) -> tuple[Floats, Floats, NDArray[np.float64]]:
         """Return CIEDE2000 and CIE76 of each pixel, and the sums of the differences of L*, a* and b*."""
-        first, second = compute_lab_pair(strip, self._mode)
-        bias = (second - first).double().sum(dim=(1, 2)).numpy()
-        return ciede2000(first, second).numpy(), cie76(first, second).numpy(), bias
+        sides, to_lab = [strip.reference[strip.inside], strip.image[strip.inside]], lab_from_srgb
+        if self._mode == "low-frequency":
+            sides = [_low_pass_linear(side)[strip.inside] for side in (strip.reference, strip.image)]
+            to_lab = _lab_from_light
+        shape = sides[0].shape[:2]
+        delta_e, distance, bias = np.empty(shape, np.float32), np.empty(shape, np.float32), np.zeros(3)
+        height = max(_PIECE_PIXELS // shape[1], 1)
+        for rows in (slice(top, top + height) for top in range(0, shape[0], height)):
+            first, second = (to_lab(side[rows]) for side in sides)
+            bias += (second - first).double().sum(dim=(1, 2)).numpy()
+            delta_e[rows], distance[rows] = ciede2000(first, second).numpy(), cie76(first, second).numpy()
+        return delta_e, distance, bias
 
     def compute_result(self) -> Drift:
         """Return the drift of all pairs so far; zeros if there are none."""
@@ -144,17 +156,12 @@ def get_margin(mode: DriftMode) -> int:
     return 0 if mode == "full" else int(np.ceil(_CUTOFF_SIGMAS * LOW_FREQUENCY_SIGMA))
 
 
-def compute_lab_pair(strip: PairStrip, mode: DriftMode) -> Any:
-    """Return L*a*b* (3, h, w) of the rows of a strip, of the reference and of the image."""
-    sides = (strip.reference, strip.image)
-    if mode == "low-frequency":
-        return tuple(lab_from_linear(_low_pass_linear(side)[strip.inside]) for side in sides)
-    return tuple(lab_from_srgb(side[strip.inside]) for side in sides)
+def _low_pass_linear(encoded: Floats) -> Floats:
+    return low_pass(decode_srgb(torch.as_tensor(encoded).clamp(0, 1)).numpy(), LOW_FREQUENCY_SIGMA)
 
 
-def _low_pass_linear(encoded: Floats) -> torch.Tensor:
-    light = decode_srgb(torch.as_tensor(encoded).clamp(0, 1)).numpy()
-    return torch.as_tensor(low_pass(light, LOW_FREQUENCY_SIGMA))
+def _lab_from_light(linear: Floats) -> torch.Tensor:
+    return lab_from_linear(torch.as_tensor(linear))
 
 
 def low_pass(pixels: Floats, sigma: float) -> Floats:

@@ -17,7 +17,7 @@ import numpy as np, torch
 from runtime.bootstrap import load_pack
 
 load_pack()
-from upscale8k.runtime.metrics import draw_batch_diff_maps, draw_fault_maps, measure_artifact_report
+from upscale8k.runtime.metrics import draw_fault_maps, measure_artifact_report
 from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.report import compare_images, measure_pair, write_report
 
@@ -31,11 +31,9 @@ if what == "node":  # Artifacts, as on the canvas
     _, report, _ = measure_artifact_report(*pair, 0, 0, "", lambda *_: SilentProgress())
     (shown,) = draw_fault_maps(*pair, report)
     assert shown.shape[1] == width
-elif what == "measure":  # every number of the command measure, and Delta E of every pixel
+elif what == "measure":  # every number of the command measure
     values, _ = measure_pair(source, image)
     assert values["drift"] is not None
-    pair = torch.as_tensor(source)[None], torch.as_tensor(image)[None]
-    assert draw_batch_diff_maps(*pair, "delta e", 0.0, "", "reference", lambda: None, legend=True).shape[2] == width
 else:  # the whole image as a crop of the report: tables, maps, crops of faults, page and sheets
     write_report(compare_images(source, [("result", image)], "whole", "today"), lambda name: folder / name)
     assert (folder / "report.html").is_file()
