@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import WorkflowError
-from ..media import Floats
+from ..media import Floats, Pixels
 from .artifact_measures.consistency import IDENTICAL_DB
 from .drift import measure_drift
 from .luma import STEPS, compute_luma
@@ -45,12 +45,12 @@ class Fidelity:
         return asdict(self)
 
 
-def measure_fidelity(original: Floats, image: Floats, drift: float | None = None) -> Fidelity:
-    """Compare (H, W, 3) in 0..1 with an original of the same size. Raises ``WorkflowError`` for another size.
+def measure_fidelity(original: Pixels, image: Pixels, drift: float | None = None) -> Fidelity:
+    """Compare (H, W, C) with an original of the same size. Raises ``WorkflowError`` for another size.
 
     ``drift`` is the mean CIEDE2000 of the pair, where it is already known.
     """
-    if original.shape != image.shape:
+    if original.shape[:2] != image.shape[:2]:
         sizes = [f"{one.shape[1]}x{one.shape[0]}" for one in (image, original)]
         raise WorkflowError(f"The result is {sizes[0]} and its original {sizes[1]}.", "Upscale by the factor of the reduction.")
     height, width = original.shape[:2]
@@ -58,7 +58,8 @@ def measure_fidelity(original: Floats, image: Floats, drift: float | None = None
 
     def compare_strip(strip: PairStrip) -> NDArray[np.float64]:
         first, second = compute_luma(strip.reference), compute_luma(strip.image)
-        error = np.square(strip.image[strip.inside] - strip.reference[strip.inside]).sum(dtype=np.float64)
+        change = strip.image[strip.inside] - strip.reference[strip.inside]
+        error = np.square(change).mean(axis=2, dtype=np.float64).sum()
         rows = slice(max(border - strip.rows.start, 0), max(height - border - strip.rows.start, 0))
         ssim = _compute_ssim(first, second)[strip.inside][rows, border : width - border]
         halved = slice(strip.inside.start // 2, -(-strip.inside.stop // 2))
@@ -70,7 +71,7 @@ def measure_fidelity(original: Floats, image: Floats, drift: float | None = None
     parts = [sums for _, sums in pair_images(original, image).map_strips(compare_strip, _MARGIN)]
     error, ssim, edges, squares, texture, inner, halved = (float(total) for total in np.sum(parts, axis=0))
     return Fidelity(
-        min(-10 * log10(error / original.size), IDENTICAL_DB) if error else IDENTICAL_DB,
+        min(-10 * log10(error / (height * width)), IDENTICAL_DB) if error else IDENTICAL_DB,
         ssim / inner,
         sqrt(max(squares / halved - (edges / halved) ** 2, 0.0)),
         texture / (height * width) * STEPS,

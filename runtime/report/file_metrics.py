@@ -9,8 +9,8 @@ from pathlib import Path
 
 from ..errors import MediaError, WorkflowError
 from ..file_types import IMAGE_SUFFIXES, VIDEO_SUFFIXES
-from ..images import read_image_file, to_floats
-from ..media import Floats, Pixels
+from ..images import read_image_file
+from ..media import Pixels
 from ..metrics import (
     METRICS,
     METRICS_BY_KEY,
@@ -131,14 +131,9 @@ def measure_pair(
         drift,
         measure_drift(reference, result, "low-frequency"),
         artifacts := measure_artifacts(reference, result, tile, halo),
-        measure_fidelity(_make_rgb(reference), _make_rgb(result), drift.de2000.mean) if same_size else None,
+        measure_fidelity(reference, result, drift.de2000.mean) if same_size else None,
     )
     return {metric.key: metric.summarize([pair]) for metric in MEASURED}, artifacts
-
-
-def _make_rgb(pixels: Pixels) -> Floats:
-    floats = to_floats(pixels)
-    return floats[..., :3] if floats.shape[-1] >= 3 else floats[..., :1].repeat(3, -1)
 
 
 def _measure_pair(reference: Path, result: Path, tile: int, halo: int, every_nth: int, progress: Progress) -> FileMetrics:
