@@ -9,6 +9,7 @@ from zlib import crc32
 
 import cv2
 import numpy as np
+from numpy.typing import NDArray
 
 from ...media import Floats
 
@@ -47,11 +48,11 @@ def make_grain(pixels: Floats) -> Floats:
     return np.asarray(grain @ axes.T.astype(np.float32), np.float32)
 
 
-def _fit_slow_rings(power: np.ndarray) -> np.ndarray:
+def _fit_slow_rings(power: NDArray[np.float64]) -> NDArray[np.float64]:
     """Return the powers of the slow rings on the Gaussian through the fitted ones, which does not fall towards the slow."""
     squares = np.arange(1.0, _RINGS + 1) ** 2
-    logs: np.ndarray = np.log(np.maximum(power[_FITTED_RINGS], 1e-30))
-    slope = min(np.polyfit(squares[_FITTED_RINGS], logs, 1)[0], 0)
+    logs = np.log(np.maximum(power[_FITTED_RINGS], 1e-30))
+    slope = min(float(np.polyfit(squares[_FITTED_RINGS], logs, 1)[0]), 0.0)
     return np.exp(np.mean(logs - slope * squares[_FITTED_RINGS]) + slope * squares[:_SLOW_RINGS])
 
 
