@@ -45,16 +45,16 @@ def benchmark_checkouts(source: Path, other: Path, options: Sequence[str], runs:
     """
     if not (other / "runtime" / "__main__.py").is_file():
         raise WorkflowError(f"{other} is no checkout of this project.", "Name the folder that holds runtime.", path=other)
-    seconds: dict[Path, list[tuple[float, float]]] = {other: [], PACK_ROOT: []}
+    seconds: list[tuple[Path, list[tuple[float, float]]]] = [(other, []), (PACK_ROOT, [])]
     for _ in range(runs):
-        for checkout, times in seconds.items():
+        for checkout, times in seconds:
             with tempfile.TemporaryDirectory(prefix="upscale8k-") as folder:
                 wall, processor = time.monotonic(), _sum_child_seconds()
                 _upscale(source, Path(folder, f"result{source.suffix}"), options, checkout)
                 times.append((time.monotonic() - wall, _sum_child_seconds() - processor))
     lines = [f"{source.name}, {runs} runs each in turn, {os.cpu_count()} logical processors: {other.name}, then this checkout"]
     for index, name in enumerate(("wall", "processor")):
-        before, now = (median(each[index] for each in times) for times in seconds.values())
+        before, now = (median(each[index] for each in times) for _, times in seconds)
         lines.append(f"{name}: {before:.1f} s, {now:.1f} s, {now / before:.2f} times as long" if before else f"{name}: unknown")
     return "\n".join(lines)
 
