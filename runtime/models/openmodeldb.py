@@ -10,15 +10,15 @@ import difflib
 import json
 import re
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext, suppress
-from dataclasses import asdict, fields
+from contextlib import nullcontext
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, cast
 from urllib.parse import urlsplit
 
 from ..atomic_write import atomic_write
 from ..errors import ModelError, ModelNotFound
-from .catalog import CatalogEntry
+from .catalog import RECORD_SUFFIX, CatalogEntry
 from .pull import TIMEOUT_SECONDS, make_https_session
 
 if TYPE_CHECKING:
@@ -27,10 +27,8 @@ if TYPE_CHECKING:
 DATABASE_PREFIX = "openmodeldb:"
 """What a name of this database begins with."""
 DATABASE_URL = "https://openmodeldb.info/api/v1/models.json"
-RECORD_SUFFIX = ".openmodeldb.json"
 _PAGE = "https://openmodeldb.info/models/"
 _MAX_DATABASE_BYTES = 64 << 20
-_MAX_RECORD_BYTES = 1 << 16
 _MAX_TEXT = 200
 _TYPES = ("safetensors", "pth")
 _DEFAULT_HALO = 64
@@ -138,18 +136,3 @@ def write_record(path: Path, entry: CatalogEntry) -> None:
     """Write what is known of the weight file ``path`` beside it. Raises ``OSError``."""
     with atomic_write(path.with_name(path.name + RECORD_SUFFIX)) as temp:
         temp.write_text(json.dumps(asdict(entry), indent=2), encoding="utf-8")
-
-
-def read_record(path: Path) -> CatalogEntry | None:
-    """Return what is written beside the weight file ``path``; None without a record that can be read."""
-    record = path.with_name(path.name + RECORD_SUFFIX)
-    with suppress(OSError, ValueError, TypeError, KeyError, RecursionError):
-        if record.stat().st_size <= _MAX_RECORD_BYTES:
-            content: dict[str, Any] = json.loads(record.read_text(encoding="utf-8"))
-            content["urls"] = tuple(content["urls"])
-            entry = CatalogEntry(**content)
-            hash(entry)  # raises TypeError for a list inside
-            plain = [field for field in fields(entry) if field.type in (str, int, bool)]
-            if all(type(getattr(entry, field.name)) is field.type for field in plain) and entry.halo >= 0:
-                return entry
-    return None

@@ -146,7 +146,7 @@ def test_an_error_makes_room_and_a_saved_file_keeps_the_places(opened: tuple[Com
     before = {node["id"]: node["pos"] for node in canvas.save()["nodes"]}
     with pytest.raises(Exception, match="realesrgan-x2plus"):
         canvas.queue()
-    canvas._await(f"{BOX.replace('.element', '?.element')}?.textContent", [model, "problem"])
+    canvas._await(f"{BOX}?.textContent", [model, "problem"])
     assert canvas._ask(f"{BOX}.querySelector('button').textContent", [model, "problem"]) == "Download"
     canvas._await(
         "(([a, b]) => a.pos[1] + a.size[1] <= b.pos[1] - 30)(value.map((id) => window.app.rootGraph.getNodeById(id)))",

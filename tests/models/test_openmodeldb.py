@@ -16,10 +16,11 @@ import torch
 from spandrel.architectures.SPAN import SPAN
 from upscale8k.runtime.errors import ModelDamaged, ModelError, ModelNotFound
 from upscale8k.runtime.models import openmodeldb as module
+from upscale8k.runtime.models.catalog import read_record
 from upscale8k.runtime.models.listing import list_models
 from upscale8k.runtime.models.load import load_model
 from upscale8k.runtime.models.locate import find_model
-from upscale8k.runtime.models.openmodeldb import find_database_entry, is_direct, read_record
+from upscale8k.runtime.models.openmodeldb import find_database_entry, is_direct
 from upscale8k.runtime.models.pull import pull_model
 from upscale8k.runtime.models.upscale_model import UpscaleModel
 from upscale8k.runtime.models.verify import verify_models
