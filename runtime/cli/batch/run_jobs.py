@@ -259,8 +259,11 @@ def make_files(order: Order, order_path: Path, worker: str) -> None:
         runner.display = WorkerDisplay(jobs[number], on_message)
         return runner.make_result(jobs[number])
 
-    with keep_backends_open():
-        work_on_files(order, order_path, worker, make)
+    try:
+        with keep_backends_open():
+            work_on_files(order, order_path, worker, make)
+    finally:
+        fix_tile_memory(None)
 
 
 @cache
