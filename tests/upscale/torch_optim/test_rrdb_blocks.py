@@ -45,6 +45,17 @@ def test_no_bit_depends_on_the_pieces(dtype: torch.dtype, monkeypatch: pytest.Mo
     assert all(torch.equal(one, results[-1]) for one in results)
 
 
+def test_many_threads_compute_a_tiny_image(monkeypatch: pytest.MonkeyPatch) -> None:
+    net = ESRGAN(num_blocks=1, num_filters=64, scale=4).eval()
+    changed = deepcopy(net)
+    workers = SingleThreadWorkers()
+    monkeypatch.setattr(workers, "size", 64)
+    replace_dense_blocks(changed, workers)
+    image = torch.rand(1, 3, 3, 45)
+    with torch.inference_mode():
+        torch.testing.assert_close(changed(image), net(image), rtol=0, atol=2e-6)
+
+
 def test_real_weights_on_a_processor_are_the_reference(weights: Callable) -> None:
     model = UpscaleModel.from_descriptor(weights("realesrgan-x4plus-anime"))
     image = torch.rand(1, 3, 70, 66, generator=torch.Generator().manual_seed(8))
