@@ -179,8 +179,9 @@ class SegmentWriter:
         else:
             self._close()
         try:
-            while any(thread.is_alive() for thread in self._threads):
-                self._threads[0].join(0.2)
+            for thread in self._threads:
+                while thread.is_alive():
+                    thread.join(0.2)
         except BaseException:  # Ctrl-C while the last segments are being finished
             self._close()
             for thread in self._threads:
