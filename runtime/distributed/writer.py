@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
@@ -85,5 +87,12 @@ def divide_tile_memory(processes: int) -> int:
 
 
 def read_timeout() -> float:
-    """Return the seconds without a sign of life after which a worker's item is given to another."""
-    return float(os.environ.get("UPSCALE8K_WORKER_TIMEOUT") or 60)
+    """Return the seconds without a sign of life after which a worker's item is given to another.
+
+    Raises ``WorkflowError`` where ``UPSCALE8K_WORKER_TIMEOUT`` holds no such number.
+    """
+    text = os.environ.get("UPSCALE8K_WORKER_TIMEOUT") or "60"
+    with suppress(ValueError):
+        if 0 < float(text) < math.inf:
+            return float(text)
+    raise WorkflowError(f"UPSCALE8K_WORKER_TIMEOUT is {text!r}.", "Set it to seconds, such as 60, or unset it.")

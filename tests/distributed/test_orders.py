@@ -11,6 +11,7 @@ from upscale8k.runtime.cli import main
 from upscale8k.runtime.distributed.order import Item, Order, read_order
 from upscale8k.runtime.distributed.worker import _check_same_settings
 from upscale8k.runtime.distributed.worker_choice import WorkerChoice, parse_workers
+from upscale8k.runtime.distributed.writer import read_timeout
 from upscale8k.runtime.errors import HardwareMissing, WorkflowError
 from upscale8k.runtime.paths import read_version
 from upscale8k.runtime.video import SOURCE_KEY
@@ -53,6 +54,24 @@ def test_what_is_no_order_is_a_sentence(
     message = capsys.readouterr().err
     assert reason in message
     assert "Traceback" not in message
+
+
+def test_files_that_are_no_jobs_are_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = tmp_path / "upscale8k-files.parts"
+    folder.mkdir()
+    order = replace(ORDER, version=read_version(), items=(), files=({"source": "a.png"},), settings={"run_options": 1})
+    order.write(folder / "order.json")
+    assert main(["work", str(folder / "order.json")]) == 2
+    message = capsys.readouterr().err
+    assert "order.json is damaged" in message
+    assert "Traceback" not in message
+
+
+@pytest.mark.parametrize("text", ["soon", "-1", "nan", "inf"])
+def test_a_time_limit_that_is_none_is_a_sentence(text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UPSCALE8K_WORKER_TIMEOUT", text)
+    with pytest.raises(WorkflowError, match=f"UPSCALE8K_WORKER_TIMEOUT is '{text}'"):
+        read_timeout()
 
 
 def test_an_order_of_another_version_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

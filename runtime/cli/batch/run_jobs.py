@@ -244,15 +244,19 @@ def _remake_error(result: Mapping[str, Any]) -> Upscale8KError:
 
 
 def make_files(order: Order, order_path: Path, worker: str) -> None:
-    """Make files of an order until none is left: a worker's side of ``run_jobs``."""
+    """Make files of an order until none is left: a worker's side of ``run_jobs``. Raises ``WorkflowError``."""
     from ...distributed import work_on_files
     from ...upscale import fix_tile_memory, keep_backends_open
 
+    values: dict[str, Any] = {**order.settings}
+    try:
+        options = BatchOptions(parse_run_options(values.pop("run_options")), **values)
+        jobs = [parse_job(values) for values in order.files]
+    except (KeyError, TypeError, ValueError) as error:
+        what = f"{order_path} is damaged: {error}."
+        raise WorkflowError(what, "Start the run that wrote it again.", path=order_path) from error
     if order.tile_memory is not None:
         fix_tile_memory(order.tile_memory)
-    values: dict[str, Any] = {**order.settings}
-    options = BatchOptions(parse_run_options(values.pop("run_options")), **values)
-    jobs = [parse_job(values) for values in order.files]
     runner = _JobRunner(jobs, options, SilentDisplay(), lambda _: None)
 
     def make(number: int, on_message: OnMessage) -> dict[str, Any]:
