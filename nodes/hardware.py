@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar
 
-from ..runtime import bench, comfyui, hardware
+from ..runtime import bench, comfyui, distributed, hardware
 from ..runtime.upscale import PRECISIONS, list_backend_choices
 from .declare import FOLDER_TOOLTIP, Node, bool_input, int_input, text_input, wire_input
 from .outputs import format_ui_files, join_folder
@@ -12,6 +12,10 @@ MODEL_TOOLTIP = "The model to suggest settings for; without one they suit the he
 CALIBRATE_TOOLTIP = (
     "Measures once, for some seconds, how much memory and time the models that come with the pack take on this machine, and "
     "stores the result. Off (default): a stored measurement or a built-in table is used."
+)
+WORKERS_TOOLTIP = (
+    "Also shows what workers would offer, and why one would refuse: gpus, or ray:auto or ray:HOST:PORT for the nodes of a Ray "
+    "cluster. Empty (default): none are asked."
 )
 MODELS_TOOLTIP = (
     "Catalog ids or file names with commas, or `all` for every model that is installed. A model of the catalog whose weights "
@@ -42,8 +46,13 @@ class HWProbe(Node, title="HW Probe"):
         "optional": {
             "upscale_model": wire_input("UPSCALE_MODEL", MODEL_TOOLTIP),
             "calibrate": bool_input(False, CALIBRATE_TOOLTIP),
+            "workers": text_input("", WORKERS_TOOLTIP, advanced=True),
         },
     }
+
+    @classmethod
+    def VALIDATE_INPUTS(cls, workers: str | None = None) -> bool | str:
+        return check(lambda: distributed.parse_workers(workers or ""))
 
     @classmethod
     def IS_CHANGED(cls, **_: Any) -> str:
@@ -52,7 +61,7 @@ class HWProbe(Node, title="HW Probe"):
         gpus = [(gpu.name, gpu.total, gpu.usable) for gpu in machine.gpus]
         return repr((machine.cpu, machine.memory.total, gpus, machine.driver, machine.torch_build, machine.versions))
 
-    def run(self, upscale_model: Any = None, calibrate: bool = False) -> dict[str, Any]:
+    def run(self, upscale_model: Any = None, calibrate: bool = False, workers: str = "") -> dict[str, Any]:
         network = None if upscale_model is None else bench.describe_network(upscale_model)
         # Tiled Upscale asks for it as well, so what other models occupy now says nothing about the best tile.
         self.host.free_memory(self.host.device(), hardware.estimate_useful_memory(network))
@@ -61,7 +70,9 @@ class HWProbe(Node, title="HW Probe"):
             bench.calibrate_with_progress(machine, self.host.device(), self.host.model_folders(), self.host.progress)
         calibration = hardware.load_calibration()
         settings = hardware.recommend_settings(machine, network, device=self.host.device(), calibration=calibration)
-        return {"ui": {"text": [hardware.format_report(machine, settings, calibration)]}, "result": (settings, str(settings))}
+        found = [sentence for sentence, _ in distributed.describe_workers(workers)]
+        report = hardware.format_report(machine, settings, calibration, found)
+        return {"ui": {"text": [report]}, "result": (settings, str(settings))}
 
 
 class Benchmark(Node, title="Benchmark"):

@@ -55,6 +55,13 @@ def get_cache_folder() -> Path:
     return Path(from_environment) if from_environment else Path(platformdirs.user_cache_dir("upscale8k", appauthor=False))
 
 
+def get_default_models_dir() -> Path:
+    """Return the default folder of ``models pull``: of the checkout, or of the user after ``pip install``."""
+    return Path(
+        os.environ.get("UPSCALE8K_MODELS_DIR") or (PACK_ROOT / "models" if is_checkout() else get_data_folder() / "models")
+    )
+
+
 def get_autotune_file() -> Path:
     """Return the file in which ``upscale`` stores how accurate models are in bf16."""
     return get_cache_folder() / "backends.json"

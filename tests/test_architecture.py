@@ -48,7 +48,10 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
     | {f"runtime/{name}" for name in ("trt", "hardware", "images", "metrics", "models", "atomic_write", "checksum")},
     "runtime/video": BASE | {f"runtime/{name}" for name in ("atomic_write", "checksum", "file_lock", "hardware", "progress")},
     "runtime/distributed": BASE
-    | {f"runtime/{name}" for name in ("atomic_write", "file_lock", "hardware", "host", "models", "upscale", "video")},
+    | {
+        f"runtime/{name}"
+        for name in ("atomic_write", "checksum", "file_lock", "hardware", "host", "models", "upscale", "video")
+    },
     "runtime/bench": BASE
     | {
         f"runtime/{name}"

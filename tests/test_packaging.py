@@ -168,7 +168,7 @@ def test_the_installed_package_runs_under_its_own_name(wheel: Path, tmp_path: Pa
     (result,) = run("run", "image_8k", "--backend", "null", "--progress", "none", "--set", "TiledUpscale.target=2x").split()
     with Image.open(tmp_path / result) as image:
         assert image.size == (960, 540), "twice the sample"
-    script = "from upscale8k.runtime.cli.run_options import get_default_models_dir; print(get_default_models_dir())"
+    script = "from upscale8k.runtime.paths import get_default_models_dir; print(get_default_models_dir())"
     done = subprocess.run(
         [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
     )

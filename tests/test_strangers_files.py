@@ -143,11 +143,17 @@ ELSEWHERE = {  # what does not get near the folders of the user
     "comfyui/custom_nodes/environment_guard": "a temporary folder",
     "comfyui/custom_nodes/stubs/folder_paths": "only folders",
     "comfyui/types/foreign_video": "a temporary folder",
+    "distributed/ray_cluster/ray_node": "a cache folder with names of 64 and 16 digits",
     "video/write/browser_proxy": "a numbered name in ComfyUI's temporary folder",
     **dict.fromkeys(
         (
             *(f"distributed/{name}" for name in ("collector", "image_bands", "large_images", "order", "processes")),
-            *("distributed/segment_collector", "distributed/tries", "upscale/bands/band_job"),
+            *(
+                "distributed/segment_collector",
+                "distributed/tries",
+                "distributed/ray_cluster/ray_pool",
+                "upscale/bands/band_job",
+            ),
         ),
         "the folder of an unfinished video, while workers make it",
     ),

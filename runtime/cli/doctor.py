@@ -15,17 +15,17 @@ from ..hardware import (
     query_disk,
 )
 from ..models import list_catalog_models, load_catalog
-from ..paths import PACK_ROOT
+from ..paths import PACK_ROOT, get_default_models_dir
 from ..video import ENCODERS
-from .run_options import RunOptions, get_default_models_dir
+from .run_options import RunOptions
 
 _OLDEST_COMFYUI = "0.3.64"
 _MIN_VIDEO_DISK_BYTES = 10_000_000_000
 _MIN_TILE_MEMORY_BYTES = 4_000_000_000
 
 
-def diagnose(output_dir: Path) -> Iterator[Finding]:
-    """Yield every finding, in the order in which problems should be solved. Never raises."""
+def diagnose(output_dir: Path, workers: str = "") -> Iterator[Finding]:
+    """Yield every finding, in the order to solve problems in. Raises ``WorkflowError`` for unknown workers only."""
     machine = detect_machine(folders=(output_dir,))
     yield from check_installation(machine, {row.name: row.title for row in ENCODERS.values()})
     yield from check_weights(RunOptions().resolve_model_folders())
@@ -38,6 +38,11 @@ def diagnose(output_dir: Path) -> Iterator[Finding]:
         yield check_writable(description, folder)
     yield from check_free_space(machine.memory.total, output_dir)
     yield check_comfyui(PACK_ROOT)
+    if workers:
+        from ..distributed import describe_workers
+
+        for sentence, can_work in describe_workers(workers):
+            yield Finding("ok" if can_work else "problem", sentence)
 
 
 def check_weights(folders: Sequence[Path]) -> Iterator[Finding]:

@@ -1,6 +1,5 @@
 """Folders and devices of a command, the host, and the node catalog bound to it."""
 
-import os
 import re
 from collections.abc import Callable, Generator, Sequence
 from contextlib import contextmanager, nullcontext
@@ -15,7 +14,7 @@ from ..errors import WorkflowError
 from ..graph import describe_classes
 from ..host import LocalHost
 from ..models import read_model_folders
-from ..paths import PACK_ROOT, SHIPPED_MEDIA, WORKFLOWS_FOLDER, get_data_folder, is_checkout
+from ..paths import PACK_ROOT, SHIPPED_MEDIA, WORKFLOWS_FOLDER, get_default_models_dir
 from ..upscale import AUTO, get_backend_spec
 from .display import Display
 
@@ -80,13 +79,6 @@ class RunOptions:
             max_pixels=self.max_pixels,
             workers_name=self.workers,
         )
-
-
-def get_default_models_dir() -> Path:
-    """Return the default folder of ``models pull``: of the checkout, or of the user after ``pip install``."""
-    return Path(
-        os.environ.get("UPSCALE8K_MODELS_DIR") or (PACK_ROOT / "models" if is_checkout() else get_data_folder() / "models")
-    )
 
 
 @dataclass(frozen=True)

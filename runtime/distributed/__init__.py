@@ -18,7 +18,7 @@ video, moves segments and writes the journal. Frames never travel, and the resul
 * ``collector``      the driver's side of the tries: results, lost workers; ``segment_collector`` commits those of a video
 * ``driver``         the order of a video, from its first item to its last
 * ``large_images``   who upscales an image; ``image_bands`` shares out its rows of tiles, ``shared_files`` many files
-* ``processes``      workers on this machine; ``ray_cluster`` on the nodes of a Ray cluster
+* ``processes``      workers on this machine; ``ray_cluster`` on the nodes of a Ray cluster; ``worker_report`` what they offer
 * ``worker``         a worker's side
 """
 
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from .order import Item, Order, read_order
     from .shared_files import share_files, work_on_files
     from .worker import WorkerHost, follow_parent, limit_cores
-    from .worker_choice import WORKERS_HELP, WorkerChoice, parse_workers
+    from .worker_choice import SHARE_HELP, WORKERS_HELP, WorkerChoice, join_share, parse_workers
+    from .worker_report import describe_workers
     from .writer import open_writer
 
 __getattr__ = lazy_exports(__name__, __file__)

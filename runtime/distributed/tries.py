@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,7 +23,7 @@ BEAT_SECONDS = 1.0
 _POLL_SECONDS = 0.3
 _PAUSE_SECONDS = 3.0
 """A worker leaves an item on which it failed to others for so long."""
-_TRY_NAME = re.compile(r"(\d{6,})\.([1-9])\.(parts|failed)")
+_TRY_NAME = re.compile(r"(\d{6,})\.([1-9])\.(parts|failed|offer)")
 _BEAT_NAME, _RESULT_NAME = "beat.json", "result.json"
 
 
@@ -54,23 +54,40 @@ class Beat:
 
 
 class WorkFolder:
-    """The folder of an order in ``order.work``. A worker of an earlier order, whose items were others, does not find it."""
+    """The folder of an order in ``order.work``. A worker of an earlier order, whose items were others, does not find it.
 
-    def __init__(self, segment_folder: SegmentFolder, order_id: str) -> None:
-        self.path = segment_folder.get_work_path() / order_id
+    ``is_offered``: only what ``offer`` names is taken.
+    """
+
+    def __init__(self, segment_folder: SegmentFolder, order_id: str, is_offered: bool = False) -> None:
+        self.path, self._is_offered = segment_folder.get_work_path() / order_id, is_offered
 
     def create(self) -> None:
         self.path.mkdir(parents=True)
 
     def list_tries(self) -> tuple[list[TryName], list[TryName]]:
         """Return the tries that were begun and those that failed; none when the folder is gone, because all is done."""
-        begun: list[TryName] = []
-        failed: list[TryName] = []
+        found = self._list_names()
+        return found["parts"], found["failed"]
+
+    def _list_names(self) -> dict[str, list[TryName]]:
+        names: dict[str, list[TryName]] = {"parts": [], "failed": [], "offer": []}
         with suppress(FileNotFoundError):
             for name in os.listdir(self.path):  # noqa: PTH208  names alone are three times faster
                 if found := _TRY_NAME.fullmatch(name):
-                    (begun if found[3] == "parts" else failed).append(TryName(int(found[1]), int(found[2])))
-        return begun, failed
+                    names[found[3]].append(TryName(int(found[1]), int(found[2])))
+        return names
+
+    def offer(self, name: TryName) -> None:
+        (self.path / f"{name}.offer").touch()
+
+    def _take_offers(self, worker: str) -> Iterator[tuple[TryName, SegmentFolder]]:
+        while self.path.is_dir():
+            for name in self._list_names()["offer"]:
+                (self.path / f"{name}.offer").unlink()
+                if segment_folder := self.begin_try(name, worker):
+                    yield name, segment_folder
+            time.sleep(_POLL_SECONDS)
 
     def open_try(self, name: TryName) -> SegmentFolder:
         return SegmentFolder(self.path / str(name))
@@ -120,15 +137,20 @@ class WorkFolder:
             return Beat(str(values["worker"]), int(values["frames"]), messages, int(values["count"]))
         return None
 
-    def take_items(self, items: Sequence[int], worker: str) -> Iterator[tuple[TryName, SegmentFolder]]:
+    def take_items(
+        self, items: Sequence[int], worker: str, is_stopped: Callable[[], bool] = lambda: False
+    ) -> Iterator[tuple[TryName, SegmentFolder]]:
         """Yield the items that this worker begins, until all are done and the folder is gone."""
+        if self._is_offered:
+            yield from self._take_offers(worker)
+            return
         pauses: dict[int, float] = {}
         for item in items:
             name = TryName(item, 1)
             if segment_folder := self.begin_try(name, worker):
                 yield name, segment_folder
                 pauses[item] = time.monotonic() + _PAUSE_SECONDS
-        while self.path.is_dir():
+        while self.path.is_dir() and not is_stopped():
             begun, failed = self.list_tries()
             waiting = {TryName(each.item, each.number + 1) for each in failed if not each.is_last} - set(begun)
             now = time.monotonic()

@@ -108,7 +108,7 @@ class WorkerHost(LocalHost):
                     raise
 
     def _open_work(self) -> WorkFolder:
-        return WorkFolder(find_segment_folder(self.order_path), self.order.id)
+        return WorkFolder(find_segment_folder(self.order_path), self.order.id, self.order.is_offered)
 
 
 class _WorkerProgress(SilentProgress):

@@ -17,7 +17,8 @@ from .collector import OpenPool
 from .driver import SharedEncode
 from .order import Order
 from .processes import list_cpu_slots, list_gpu_slots, open_process_pool
-from .ray_cluster import import_ray, open_ray_pool
+from .ray_cluster.cluster import import_ray
+from .ray_cluster.ray_pool import open_ray_pool
 from .worker import WorkerHost
 from .worker_choice import WorkerChoice, parse_workers
 
@@ -52,7 +53,7 @@ def choose_pool(choice: WorkerChoice) -> tuple[OpenPool, int]:
     """Return what starts the workers, and how many are on this machine. Raises ``HardwareMissing`` without Ray or a GPU."""
     if choice.ray_address:
         import_ray()
-        return partial(open_ray_pool, choice.ray_address), 0
+        return partial(open_ray_pool, choice.ray_address, choice.shares), 0
     slots = list_gpu_slots() if choice.is_gpus else list_cpu_slots(choice.processes)
     return partial(open_process_pool, slots), len(slots)
 

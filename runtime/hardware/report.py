@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from textwrap import wrap
 from typing import TYPE_CHECKING, Any
 
@@ -38,9 +38,14 @@ def format_settings_rows(settings: UpscaleSettings) -> list[tuple[str, str, str]
 
 
 def format_report(
-    machine: Machine, settings: UpscaleSettings, calibration: Calibration | None = None, *, width: int = _WIDTH
+    machine: Machine,
+    settings: UpscaleSettings,
+    calibration: Calibration | None = None,
+    workers: Sequence[str] = (),
+    *,
+    width: int = _WIDTH,
 ) -> str:
-    """Return machine, settings and measurements as aligned lines of at most ``width`` columns."""
+    """Return machine, settings, measurements and a sentence on each of ``workers`` as lines of at most ``width`` columns."""
     lines = [line for label, value in format_machine_rows(machine) for line in _wrap_line(label, value, width)]
     lines += ["", "Recommended settings"]
     for name, value, reason in format_settings_rows(settings):
@@ -50,6 +55,9 @@ def format_report(
     for subject, entry in (calibration or {}).items():
         what = f"{subject.architecture} x{subject.scale} by {subject.software} in {subject.precision} on {subject.device}"
         lines += _wrap_line(entry.date or "no date", f"{entry.seconds_per_megapixel:<9.2f} {what}", width, indent=10)
+    lines += ["", "Workers"] if workers else []
+    for sentence in workers:
+        lines += _wrap_line("", sentence, width)
     return "\n".join(lines)
 
 

@@ -1,20 +1,38 @@
-"""A cluster of two nodes on this machine: the file of one process, also when a node is removed. Bad inputs are sentences."""
+"""Clusters of two nodes on this machine: the file of one process, also when nothing is shared. Bad inputs are sentences."""
 
 import os
+import shutil
+import socket
+import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 import yaml
-from upscale8k.runtime.distributed import ray_cluster
-from upscale8k.runtime.distributed.ray_cluster import import_ray, open_ray_pool
-from upscale8k.runtime.distributed.worker_choice import WorkerChoice, parse_workers
+from upscale8k.nodes.hardware import HWProbe
+from upscale8k.runtime.checksum import compute_sha256
+from upscale8k.runtime.cli import doctor, main
+from upscale8k.runtime.distributed import describe_workers
+from upscale8k.runtime.distributed.order import Item, read_order
+from upscale8k.runtime.distributed.ray_cluster import cluster, ray_node, ray_pool
+from upscale8k.runtime.distributed.ray_cluster.cluster import import_ray, join_cluster
+from upscale8k.runtime.distributed.ray_cluster.ray_pool import open_ray_pool
+from upscale8k.runtime.distributed.tries import TryName, WorkFolder
+from upscale8k.runtime.distributed.worker_choice import WorkerChoice, join_share, parse_workers
 from upscale8k.runtime.errors import HardwareMissing, NodeError, WorkflowError
+from upscale8k.runtime.host import LocalHost
+from upscale8k.runtime.paths import read_version
+from upscale8k.runtime.video import SegmentFolder
 
+from .test_orders import ORDER
 from .test_same_bytes import Run, assert_same, runs, write_clip
+from .test_simulated_items import FRAMES, Job, make_segment
 
 __all__ = ["runs"]  # a fixture
 
@@ -24,10 +42,30 @@ def test_the_address_of_a_cluster(address: str) -> None:
     assert parse_workers(f"ray:{address}") == WorkerChoice(ray_address=address)
 
 
+def test_shared_folders_of_a_cluster() -> None:
+    shares = (("/mnt/Films", "/mnt/Films"), ("C:/a b", "/data"))
+    assert parse_workers("RAY:auto share=/mnt/Films share=C:/a b=/data") == WorkerChoice(ray_address="auto", shares=shares)
+    assert join_share("ray:auto", "/mnt/a=/b") == "ray:auto share=/mnt/a=/b"
+    assert join_share("2", "") == "2"
+
+
 @pytest.mark.parametrize("text", ["ray", "ray:", "ray:host", "ray:host:port", "ray:a b:1", "ray://host:1"])
 def test_what_is_no_address_is_refused(text: str) -> None:
     with pytest.raises(WorkflowError, match="Unknown workers"):
         parse_workers(text)
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--workers", "2", "--share", "/mnt"), "share=/mnt is for a Ray cluster, and the workers are '2'."),
+        (("--share", "/mnt"), "share=/mnt is for a Ray cluster, and the workers are ''."),
+        (("--workers", "ray:auto", "--share", "=/there"), "share= names no folder."),
+    ],
+)
+def test_a_share_that_is_none_is_a_sentence(capsys: pytest.CaptureFixture[str], options: tuple[str, ...], said: str) -> None:
+    assert main(["upscale", "in.mp4", *options]) == 2
+    assert said in capsys.readouterr().err
 
 
 def test_without_ray_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -37,23 +75,28 @@ def test_without_ray_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) 
     assert os.environ["RAY_USAGE_STATS_ENABLED"] == "0"
 
 
-@pytest.mark.full
-@pytest.mark.filterwarnings("ignore")
-def test_an_address_without_a_cluster_is_a_sentence(tmp_path: Path) -> None:
-    pool = open_ray_pool("127.0.0.1:9", tmp_path / "order.json", print)
-    with pytest.raises(WorkflowError, match=r"No Ray cluster answers at 127\.0\.0\.1:9"), pool:
-        pass
+class FakeActor:
+    """An actor of this process, whose calls are answered at once."""
+
+    def __init__(self, actor: Any) -> None:
+        self.actor = actor
+        self.call = SimpleNamespace(remote=self._call)
+
+    def _call(self, method: str, *arguments: Any) -> Any:
+        with suppress(KeyError):
+            return self.actor.answers[method]
+        return self.actor.call(method, *arguments)
 
 
 class FakeRay:
-    """As much of Ray as a pool calls: nodes, actors that answer at once, and an ``init`` that may fail."""
+    """As much of Ray as is used: nodes, actors, and an ``init`` that may fail. ``answers``: instead of the node's."""
 
-    exceptions = SimpleNamespace(RayError=ConnectionError)
+    exceptions = SimpleNamespace(RayError=ConnectionError, GetTimeoutError=TimeoutError)
 
     def __init__(
-        self, nodes: list[dict[str, Any]], answer: Any = (2, "Error: it says why."), problem: Exception | None = None
+        self, nodes: list[dict[str, Any]], answers: dict[str, Any] | None = None, problem: Exception | None = None
     ) -> None:
-        self.nodes, self._answer, self._problem = lambda: nodes, answer, problem
+        self.nodes, self._answers, self._problem = lambda: nodes, answers or {}, problem
         self.options: list[dict[str, Any]] = []
         self.ended = 0
 
@@ -67,19 +110,18 @@ class FakeRay:
     def shutdown(self) -> None:
         self.ended += 1
 
-    def remote(self, _: type) -> Any:
-        wait = SimpleNamespace(remote=lambda: "call")
-        placed = SimpleNamespace(remote=lambda *_: SimpleNamespace(wait=wait))
-        return SimpleNamespace(options=lambda **options: self.options.append(options) or placed)
+    def remote(self, actor_class: type) -> Any:
+        def place(*arguments: Any) -> FakeActor:
+            actor = actor_class(*arguments)
+            actor.answers = self._answers
+            return FakeActor(actor)
 
-    def wait(self, calls: list[Any], timeout: float) -> tuple[list[Any], list[Any]]:
-        assert timeout == 0
-        return calls, []
+        return SimpleNamespace(options=lambda **options: self.options.append(options) or SimpleNamespace(remote=place))
 
-    def get(self, _: object) -> Any:
-        if isinstance(self._answer, Exception):
-            raise self._answer
-        return self._answer
+    def get(self, answer: Any, timeout: float | None = None) -> Any:
+        if isinstance(answer, Exception):
+            raise answer
+        return answer
 
     def kill(self, _: object) -> None:
         self.ended += 1
@@ -90,15 +132,31 @@ def make_node(name: str, **resources: float) -> dict[str, Any]:
 
 
 @pytest.fixture
-def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeRay]:
+def fake(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Callable[..., FakeRay]:
+    """Use a cluster of these nodes, whose folders are in ``tmp_path/cache``."""
+
     def use(*nodes: dict[str, Any], **options: Any) -> FakeRay:
         ray = FakeRay(list(nodes), **options)
-        monkeypatch.setattr(ray_cluster, "import_ray", lambda: ray)
-        strategies = SimpleNamespace(NodeAffinitySchedulingStrategy=lambda node_id, soft: (node_id, soft))
-        monkeypatch.setattr(ray_cluster, "import_module", lambda _: strategies)
+        loaders = {
+            "ray": ray,
+            "ray.util.scheduling_strategies": SimpleNamespace(NodeAffinitySchedulingStrategy=lambda node, soft: (node, soft)),
+        }
+        load = cluster.import_module
+        monkeypatch.setattr(cluster, "import_module", lambda name: loaders.get(name) or load(name))
+        monkeypatch.setattr(cluster, "PACK_ROOT", tmp_path)  # no checkout: the package is there already
+        monkeypatch.setattr(ray_pool, "_POLL_SECONDS", 0.02)
+        monkeypatch.setenv("UPSCALE8K_CACHE_DIR", str(tmp_path / "cache"))
         return ray
 
     return use
+
+
+@pytest.fixture
+def order_path(tmp_path: Path) -> Path:
+    folder = tmp_path / "o.mp4.parts"
+    folder.mkdir()
+    ORDER.write(folder / "order.json")
+    return folder / "order.json"
 
 
 @pytest.mark.parametrize(
@@ -116,79 +174,346 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> Callable[..., FakeRay]:
     ],
 )
 def test_a_cluster_that_refuses_is_a_sentence(
-    tmp_path: Path, fake: Callable[..., FakeRay], problem: Exception, said: str
+    order_path: Path, fake: Callable[..., FakeRay], problem: Exception, said: str
 ) -> None:
     fake(make_node("a", CPU=2), problem=problem)
-    pool = open_ray_pool("head:1", tmp_path / "order.json", print)
+    pool = open_ray_pool("auto", (), order_path, print)
     with (
-        pytest.raises(WorkflowError, match=r"No Ray cluster answers at head:1: .*check address, network and token") as error,
+        pytest.raises(WorkflowError, match=r"No Ray cluster answers at auto: .*check address, network and token") as error,
         pool,
     ):
         pass
     assert f"{said}. Start one with" in str(error.value)
 
 
-@pytest.mark.parametrize("nodes", [[], [{**make_node("gone", CPU=4), "Alive": False}], [make_node("head", memory=9)]])
-def test_a_cluster_without_workers_is_a_sentence(tmp_path: Path, fake: Callable[..., FakeRay], nodes: list[Any]) -> None:
-    ray = fake(*nodes)
-    pool = open_ray_pool("auto", tmp_path / "order.json", print)
-    with pytest.raises(WorkflowError, match="neither GPUs nor cores, so there are no workers"), pool:
+def test_an_address_without_a_cluster_is_a_sentence_before_ray_waits_for_it(fake: Callable[..., FakeRay]) -> None:
+    fake(problem=RuntimeError("asked"))
+    with socket.socket() as reserved:
+        reserved.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{reserved.getsockname()[1]}"
+        with pytest.raises(WorkflowError, match=rf"No Ray cluster answers at {address}: .*refused"), join_cluster(address):
+            pass
+
+
+def test_a_cluster_without_gpus_and_cores_is_a_sentence(order_path: Path, fake: Callable[..., FakeRay]) -> None:
+    ray = fake(make_node("a"))
+    with (
+        pytest.raises(WorkflowError, match="neither GPUs nor cores, so there are no workers"),
+        open_ray_pool("auto", (), order_path, print),
+    ):
         pass
     assert ray.ended == 1
 
 
-@pytest.mark.parametrize(
-    ("answer", "reason"),
-    [((2, "Error: The order is of version 1."), "The order is of version 1."), (ConnectionError(), "its node is gone")],
-)
+OTHER_VERSION = {"version": "0.0.1", "versions": {"av": "1.0"}, "gpus": []}
+REFUSALS = [
+    ({"describe": ("It lacks Upscale8K of this version.", None)}, (), "It lacks Upscale8K of this version."),
+    ({"describe": ("", OTHER_VERSION)}, (), f"It has Upscale8K 0.0.1, and this machine {read_version()}"),
+    ({"describe": ("", {**OTHER_VERSION, "version": read_version()})}, (), "It has PyAV 1.0, and this machine "),
+    ({"describe": ConnectionError()}, (), "its node is gone"),
+    ({}, (("/", "/no/such/folder"),), "It does not see the shared folder /no/such/folder."),
+    ({"sees_order": ("", False)}, (("/", "/"),), "which is in a shared folder."),
+    ({"find_end": ("", (1, "Error: node 1 (VideoIn): 'clip.mp4' is not in the input folder."))}, (), "'clip.mp4' is not in"),
+    ({"find_end": ("", (-9, ""))}, (), "it ended with code -9"),
+]
+
+
+@pytest.mark.parametrize(("answers", "shares", "reason"), REFUSALS)
 def test_when_every_worker_refuses_the_reason_of_the_last_is_said(
-    tmp_path: Path, fake: Callable[..., FakeRay], answer: Any, reason: str
+    order_path: Path, fake: Callable[..., FakeRay], answers: dict[str, Any], shares: Any, reason: str
 ) -> None:
-    fake(make_node("a", CPU=2), make_node("b", CPU=2), answer=answer)
+    fake(make_node("a", CPU=2), make_node("b", CPU=2), answers={"start": ("", None), **answers})
     said: list[str] = []
-    with open_ray_pool("auto", tmp_path / "order.json", said.append) as pool, pytest.raises(NodeError, match=reason):
-        pool.find_lost()
-    assert said == [f"worker {number} on {name} ended: {reason}" for number, name in ((1, "a"), (2, "b"))]
+    before = sorted(order_path.parent.iterdir())
+    with (
+        pytest.raises(NodeError, match="No worker is left") as error,
+        open_ray_pool("auto", shares, order_path, said.append) as pool,
+    ):
+        while True:
+            pool.find_lost()
+    assert reason in str(error.value)
+    assert sorted(text.split(" ended: ")[0] for text in said) == ["worker 1 on a", "worker 2 on b"]
+    assert all(reason in text for text in said)
+    assert sorted(order_path.parent.iterdir()) == before
 
 
-def test_a_worker_gets_a_gpu_and_its_share_of_the_cores(tmp_path: Path, fake: Callable[..., FakeRay]) -> None:
-    ray = fake(make_node("a", CPU=16, GPU=2), make_node("head", CPU=4), make_node("b", CPU=6, GPU=1))
-    with open_ray_pool("auto", tmp_path / "order.json", print):
+@pytest.mark.parametrize(
+    ("change", "is_seen", "reason"),
+    [
+        ({"bands": ((0, 0, 9),), "items": ()}, False, "as a large image and many files need"),
+        ({"files": ({"source": "a"},), "items": ()}, True, "the same path on every machine"),
+    ],
+)
+def test_images_and_files_need_a_shared_folder(
+    order_path: Path, fake: Callable[..., FakeRay], change: dict[str, Any], is_seen: bool, reason: str
+) -> None:
+    fake(make_node("a", CPU=2), answers={"sees_order": ("", is_seen)})
+    replace(ORDER, **change).write(order_path)
+    shares = [(str(order_path.parent), "/")] if is_seen else []
+    with pytest.raises(NodeError, match=reason), open_ray_pool("auto", shares, order_path, print) as pool:
+        while True:
+            pool.find_lost()
+
+
+def test_a_worker_gets_a_gpu_and_its_share_of_the_cores(order_path: Path, fake: Callable[..., FakeRay]) -> None:
+    ray = fake(
+        make_node("a", CPU=16, GPU=2),
+        make_node("head", CPU=4),
+        make_node("b", CPU=6, GPU=1),
+        answers={"describe": ConnectionError()},
+    )
+    with open_ray_pool("auto", (), order_path, print):
         placed = [(each["scheduling_strategy"][0], each["num_cpus"], each["num_gpus"]) for each in ray.options]
     assert placed == [("a", 8, 1), ("a", 8, 1), ("b", 6, 1)]
 
 
 def test_the_example_of_a_cluster_is_one_to_ray(root: Path) -> None:
-    util = pytest.importorskip("ray.autoscaler._private.util")
+    util = pytest.importorskip("ray.autoscaler._private.util", reason='needs Ray: pip install "upscale8k[ray]"')
     config = yaml.safe_load((root / ".github" / "ray_cluster.yaml").read_text(encoding="utf-8"))
     util.validate_config(util.prepare_config(config))
     started = [*config["head_start_ray_commands"], *config["worker_start_ray_commands"]]
     assert sum("RAY_AUTH_MODE=token" in command for command in started) == 2
 
 
+class ThreadProcess:
+    """A process of a node that makes the items of ``test_simulated_items`` as a thread; item 1 fails once."""
+
+    commands: list[list[str]]
+    stdin = None
+
+    def __init__(self, command: list[str], **_: object) -> None:
+        self.commands.append(command)
+        path = Path(command[command.index("work") + 1])
+        order = read_order(path)
+        self.work = WorkFolder(SegmentFolder(path.parent.with_suffix("")), order.id, order.is_offered)
+        self.thread = threading.Thread(target=self._make_items, args=(len(order.items), self.seen_input(command)), daemon=True)
+        self.thread.start()
+
+    def seen_input(self, command: list[str]) -> bytes:
+        return (Path(command[command.index("--input-dir") + 1]) / "clip.mkv").read_bytes()
+
+    def _make_items(self, count: int, source: bytes) -> None:
+        for name, folder in self.work.take_items(range(count), "there"):
+            if name == TryName(1, 1):
+                self.work.fail_try(name, "an accident")
+            else:
+                folder.append_segment(make_segment(folder, name.item, f"{source!r} {name.item}" * 9))
+                folder.mark_complete(FRAMES)
+
+    def poll(self) -> int | None:
+        return None
+
+    def kill(self) -> None:
+        shutil.rmtree(self.work.path)  # by which it ends
+
+    def wait(self) -> None:
+        self.thread.join(10)
+
+
+def test_where_nothing_is_shared_sources_go_out_once_and_segments_come_back(
+    tmp_path: Path, fake: Callable[..., FakeRay], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake(make_node("a", CPU=2, GPU=2), answers={"sees_order": ("", False)})
+    ThreadProcess.commands = []
+    monkeypatch.setattr(ray_node.subprocess, "Popen", ThreadProcess)
+    monkeypatch.setattr(ray_node, "_is_at", lambda *_: False)
+    monkeypatch.setattr(ray_pool, "_PIECE_BYTES", 7)
+    source = tmp_path / "in" / "clip.mkv"
+    source.parent.mkdir()
+    source.write_bytes(bytes(range(60)))
+    job = Job(tmp_path, 6)
+    order = replace(
+        ORDER,
+        prompt={"1": {"class_type": "VideoIn", "inputs": {"video": "clip.mkv", "frame_cap": 0}}},
+        input_dir=str(source.parent),
+        items=tuple(Item(number, number * FRAMES, FRAMES, None) for number in range(6)),
+    )
+    order.write(job.target.get_order_path())
+    said: list[str] = []
+    with open_ray_pool("auto", (), job.target.get_order_path(), said.append) as pool:
+        while not job.collector.is_done:
+            job.collector.release(pool.find_lost())
+            job.collector.poll()
+    assert job.committed != []
+    assert sorted(job.committed) == list(range(6))
+    for number in range(6):
+        assert (job.target.folder / f"{number:06}.mp4").read_text() == f"{source.read_bytes()!r} {number}" * 9
+    assert [text for text in job.messages if "an accident" in text]
+    assert sum("it is sent once" in text for text in said) == 1, "two workers of one node"
+    assert len(ThreadProcess.commands) == 2
+    cached = list((tmp_path / "cache" / "ray" / "files").iterdir())
+    assert [path.name for path in cached] == [compute_sha256(source)]
+    assert not list((tmp_path / "cache" / "ray" / "jobs").iterdir())
+
+
+def make_needed(path: Path, name: str = "") -> dict[str, Any]:
+    stat = path.stat()
+    values = {
+        "kind": "input",
+        "name": name or path.name,
+        "path": str(path),
+        "bytes": stat.st_size,
+        "modified": stat.st_mtime_ns,
+    }
+    return {**values, "sha256": compute_sha256(path)}
+
+
+def send(node: ray_node.RayNode, path: Path) -> None:
+    sha256 = compute_sha256(path)
+    node.begin_file(sha256, path.stat().st_size)
+    node.write_piece(sha256, 0, path.read_bytes())
+    node.finish_file(sha256)
+
+
+def test_the_cache_of_a_node_is_bounded_and_keeps_what_is_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UPSCALE8K_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(ray_node, "_MAX_CACHE_BYTES", 250)
+    paths = [tmp_path / f"{number}" for number in range(4)]
+    for number, path in enumerate(paths):
+        path.write_bytes(bytes([number]) * 100)
+    node = ray_node.RayNode("w")
+    cache = tmp_path / "cache" / "ray" / "files"
+    for used, path in enumerate(paths[:2]):
+        send(node, path)
+        os.utime(cache / compute_sha256(path), (used, used))
+    os.link(cache / compute_sha256(paths[0]), tmp_path / "in use")
+    send(node, paths[2])
+    assert {path.name for path in cache.iterdir()} == {compute_sha256(path) for path in (paths[0], paths[2])}
+    with pytest.raises(Exception, match="changed while it was sent"):
+        node.begin_file(compute_sha256(paths[3]), 100)
+        node.finish_file(compute_sha256(paths[3]))
+    monkeypatch.setattr(ray_node.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
+    with pytest.raises(Exception, match="free, and the source needs"):
+        node.begin_file("0", 100)
+
+
+def test_weights_come_from_the_folders_of_the_node_if_they_have_the_same_bytes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("UPSCALE8K_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setenv("UPSCALE8K_MODELS_DIR", str(tmp_path / "own"))
+    for folder, content in (("here", b"weights"), ("own", b"weights"), ("other", b"Weights")):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "x.pth").write_bytes(content)
+    needed = {**make_needed(tmp_path / "here" / "x.pth"), "kind": "model"}
+    assert ray_node.RayNode("w").find_missing([needed]) == []
+    (tmp_path / "own" / "x.pth").write_bytes(b"Weights")
+    assert ray_node.RayNode("w").find_missing([needed]) == [0]
+
+
+def test_images_of_a_sequence_with_the_same_bytes_keep_their_own_dates(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UPSCALE8K_CACHE_DIR", str(tmp_path / "cache"))
+    started: list[list[str]] = []
+    monkeypatch.setattr(ray_node.subprocess, "Popen", lambda command, **_: started.append(command))
+    needed = []
+    for number in range(3):
+        path = tmp_path / f"{number}.png"
+        path.write_bytes(b"black")
+        os.utime(path, (number, number))
+        needed.append(make_needed(path, f"shots/{number}.png"))
+    node = ray_node.RayNode("w")
+    send(node, path)
+    assert node.find_missing(needed) == []
+    node.start(str(tmp_path / "order.json"), "", needed, str(tmp_path))
+    folder = Path(started[0][started[0].index("--input-dir") + 1])
+    assert [(folder / f"shots/{number}.png").stat().st_mtime for number in range(3)] == [0, 1, 2]
+    node.close()
+    assert not folder.exists()
+
+
+def test_a_cluster_is_described_with_the_reasons_to_refuse(fake: Callable[..., FakeRay]) -> None:
+    fake(make_node("a", CPU=2))
+    ((sentence, can_work),) = describe_workers("ray:auto")
+    assert sentence.startswith("a: 2 cores, ")
+    assert (sentence.endswith("It can work."), can_work) == (True, True)
+    fake(make_node("a", CPU=2, GPU=1), answers={"describe": ("", {**OTHER_VERSION, "gpus": ["NVIDIA X"]})})
+    ((sentence, can_work),) = describe_workers("ray:auto")
+    assert sentence.startswith("a: 2 cores, NVIDIA X, PyAV 1.0. It has Upscale8K 0.0.1, and this machine")
+    assert not can_work
+
+
+def test_doctor_probe_and_the_node_show_what_workers_offer(
+    fake: Callable[..., FakeRay], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    fake(make_node("a", CPU=2), make_node("b", CPU=1), answers={"describe": ("It lacks Upscale8K.", None)})
+    monkeypatch.setattr(doctor, "check_installation", lambda *_: [])
+    findings = [(each.level, each.what) for each in doctor.diagnose(tmp_path, "ray:auto")]
+    assert findings[-2:] == [
+        ("problem", f"{name}: {cores} cores, 0 GPUs. It lacks Upscale8K.") for name, cores in (("a", 2), ("b", 1))
+    ]
+    assert main(["probe", "--workers", "ray:auto"]) == 0
+    assert capsys.readouterr().out.splitlines()[-3:] == ["Workers", *(f"{'':18}{sentence}" for _, sentence in findings[-2:])]
+    node = HWProbe()
+    node.host = LocalHost()
+    (text,) = node.run(workers="ray:auto")["ui"]["text"]
+    assert text.splitlines()[-1].strip() == findings[-1][1]
+    assert HWProbe.VALIDATE_INPUTS(workers="ray:") is not True
+
+
+def test_where_no_workers_are_named_none_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "ray", None)
+    assert list(describe_workers("")) == []
+    assert list(describe_workers("ray:auto")) == [('Ray is not installed. Install it: pip install "upscale8k[ray]".', False)]
+    assert [can_work for _, can_work in describe_workers("3")] == [True] * 3
+
+
 @pytest.fixture
-def cluster() -> Iterator[Any]:
-    cluster_utils = pytest.importorskip("ray.cluster_utils")
+def two_nodes() -> Iterator[Any]:
+    cluster_utils = pytest.importorskip("ray.cluster_utils", reason='needs Ray: pip install "upscale8k[ray]"')
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
-    cluster = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
-    cluster.add_node(num_cpus=1)
-    yield cluster
-    cluster.shutdown()
+    two_nodes = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    two_nodes.add_node(num_cpus=1)
+    yield two_nodes
+    two_nodes.shutdown()
 
 
 @pytest.mark.full
 @pytest.mark.filterwarnings("ignore")
 def test_two_nodes_of_which_one_is_removed_write_the_file_of_one_process(
-    tmp_path: Path, runs: Callable[..., Run], cluster: Any
+    tmp_path: Path, runs: Callable[..., Run], two_nodes: Any
 ) -> None:
     source = write_clip(tmp_path / "in.mkv", 60, variable=True)
     runs(source, "one", "mp4", "0").finish()
-    workers = f"ray:{cluster.address}"
+    workers = f"ray:{two_nodes.address}"
     log = runs(source, "two nodes", "mp4", workers).finish()
     assert "by worker 1 on" in log
     assert_same(tmp_path, "mp4", "two nodes")
     run = runs(source, "node removed", "mp4", workers)
     run.wait_for(lambda: list(run.parts.glob("order.work/*/*.1.parts/beat.json")))
-    cluster.remove_node(next(iter(cluster.worker_nodes)))
+    two_nodes.remove_node(next(iter(two_nodes.worker_nodes)))
     run.finish()
     assert_same(tmp_path, "mp4", "node removed")
+
+
+NODE = """
+mount -t tmpfs none {hidden} && export UPSCALE8K_CACHE_DIR={hidden}/cache HOME={hidden} &&
+exec {ray} start --address={address} --num-cpus=1 --block --disable-usage-stats
+"""
+
+
+@pytest.mark.full
+@pytest.mark.filterwarnings("ignore")
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-rm", "true"], check=False).returncode != 0 if shutil.which("unshare") else True,
+    reason="needs mounts of its own: Linux with unshare, as root or with user namespaces",
+)
+def test_a_node_that_shares_nothing_writes_the_file_of_one_process(tmp_path: Path, runs: Callable[..., Run]) -> None:
+    """The only worker sees an empty folder where source and result are."""
+    cluster_utils = pytest.importorskip("ray.cluster_utils", reason='needs Ray: pip install "upscale8k[ray]"')
+    os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
+    source = write_clip(tmp_path / "in.mkv", 60, variable=True)
+    runs(source, "one", "mp4", "0").finish()
+    head = cluster_utils.Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
+    ray = Path(sys.executable).with_name("ray")
+    script = NODE.format(hidden=tmp_path, ray=ray, address=head.address)
+    node = subprocess.Popen(["unshare", "-rm", "sh", "-c", script], stdout=subprocess.DEVNULL)
+    try:
+        run = runs(source, "alone", "mp4", f"ray:{head.address}")
+        log = run.finish()
+        assert "does not have in.mkv: it is sent once." in log
+        assert "its segments come as bytes" in log
+        assert_same(tmp_path, "mp4", "alone")
+    finally:
+        node.terminate()
+        node.wait(60)
+        head.shutdown()

@@ -16,6 +16,10 @@ from . import options
 if TYPE_CHECKING:
     from ...hardware import NetworkProfile
 
+ShownWorkers = Annotated[
+    str,
+    typer.Option("--workers", help="Also show these and why one would refuse: gpus, ray:auto, ray:HOST:PORT."),
+]
 _LEVEL_LABELS = {"ok": "ok     ", "note": "note   ", "problem": "PROBLEM"}
 
 
@@ -38,9 +42,11 @@ def probe(
     ] = False,
     device: options.Device = "auto",
     output_dir: options.OutputDir = None,
+    workers: ShownWorkers = "",
     traceback: options.Traceback = False,
 ) -> None:
     """Show this machine and the recommended settings with their reasons."""
+    from ...distributed import describe_workers
     from ...hardware import detect_machine, forget_calibration, format_report, load_calibration, recommend_settings
 
     network = find_catalog_network(model) if model else None
@@ -59,9 +65,10 @@ def probe(
     if as_json:
         measured = [asdict(subject) | asdict(entry) for subject, entry in calibration.items()]
         content = {"settings": settings.as_json(), "machine": machine.as_json(), "calibration": measured}
+        content |= {"workers": [sentence for sentence, _ in describe_workers(workers)]} if workers else {}
         typer.echo(json.dumps(content, indent=2))
     else:
-        typer.echo(format_report(machine, settings, calibration))
+        typer.echo(format_report(machine, settings, calibration, [sentence for sentence, _ in describe_workers(workers)]))
 
 
 def find_catalog_network(name: str) -> NetworkProfile:
@@ -75,12 +82,12 @@ def find_catalog_network(name: str) -> NetworkProfile:
     return NetworkProfile(entry.title, entry.architecture, entry.scale, entry.halo, entry.half_safe)
 
 
-def run_doctor(output_dir: options.OutputDir = None, traceback: options.Traceback = False) -> int:
+def run_doctor(output_dir: options.OutputDir = None, workers: ShownWorkers = "", traceback: options.Traceback = False) -> int:
     """Find problems of this installation. Exit code 1 if there is one."""
     from ..doctor import diagnose
 
     problems = 0
-    for finding in diagnose(output_dir or Path("output")):
+    for finding in diagnose(output_dir or Path("output"), workers):
         problems += finding.level == "problem"
         typer.echo(f"{_LEVEL_LABELS[finding.level]}  {finding}")
     typer.echo(f"\n{problems} problems found." if problems != 1 else "\n1 problem found.")

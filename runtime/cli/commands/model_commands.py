@@ -8,10 +8,11 @@ from typing import Annotated
 import typer
 
 from ...errors import ModelDamaged
+from ...paths import get_default_models_dir
 from ..display import open_display
 from ..manage_models import build_model_tables, download_model, list_models_as_json
 from ..program_name import insert_program_name
-from ..run_options import RunOptions, get_default_models_dir
+from ..run_options import RunOptions
 from . import options
 
 app = typer.Typer(help="List, download and check models.", invoke_without_command=True)

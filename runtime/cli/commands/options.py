@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from ...distributed import WORKERS_HELP
+from ...distributed import SHARE_HELP, WORKERS_HELP
 from ...errors import WorkflowError
 from ...upscale import describe_backend_choices
 from ..display import DISPLAY_MODES, DisplayMode
@@ -80,6 +80,7 @@ Workers = Annotated[
         help=f"Who makes a video, a large image or many files: {WORKERS_HELP} (default: this process). The files are the same.",
     ),
 ]
+Share = Annotated[str, typer.Option("--share", metavar="FOLDER", help=SHARE_HELP)]
 Traceback = Annotated[bool, typer.Option("--traceback", help="Print the Python traceback of an error.")]
 
 

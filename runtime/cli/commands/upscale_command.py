@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from ...distributed import join_share
 from ...errors import WorkflowError
 from ...models import AUTO_FAST_MODEL, AUTO_MODEL
 from ..batch.job_file import read_job_file
@@ -121,6 +122,7 @@ def upscale(
         ),
     ] = "",
     workers: options.Workers = "",
+    share: options.Share = "",
     progress: options.ProgressMode = "auto",
     download: options.Download = False,
     max_pixels: options.MaxPixels = None,
@@ -141,7 +143,7 @@ def upscale(
         _resolve_backend(backend, engine),
         max_pixels,
         Path(engine) if engine not in ("", "auto") else None,
-        workers,
+        join_share(workers, share),
     )
     if fast and model != AUTO_MODEL:
         raise WorkflowError(f"--fast chooses a model, and -m names {model}.", "Leave one of them out.")

@@ -11,6 +11,7 @@ from typing import Annotated, Any, cast
 
 import typer
 
+from ...distributed import join_share
 from ...errors import WorkflowError
 from ...graph import NodeCache
 from ...host import LocalHost
@@ -43,6 +44,7 @@ def run(
     device: options.Device = "auto",
     backend: options.BackendName = "auto",
     workers: options.Workers = "",
+    share: options.Share = "",
     progress: options.ProgressMode = "auto",
     packs: options.Packs = None,
     download: options.Download = False,
@@ -56,7 +58,7 @@ def run(
     display = open_display(options.parse_display_mode(progress))
     workflow = find_workflow(workflow)
     folders = (input_dir, output_dir, tuple(models_dir or ()), extra_model_paths)
-    run_options = RunOptions(*folders, device, backend, max_pixels, workers=workers)
+    run_options = RunOptions(*folders, device, backend, max_pixels, workers=join_share(workers, share))
     with (
         closing(run_options.create_host(display, workflow)) as host,
         open_node_catalog(host, packs or (), display.show_message) as catalog,
