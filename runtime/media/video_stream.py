@@ -228,6 +228,13 @@ class DeviceImage(Protocol):
         """Start to convert and to download. The function returned waits, in any thread, and returns what stays valid."""
         ...
 
+    def lend_planes(self, layout: PlaneLayout) -> Callable[[], Sequence[Any]]:
+        """Start to convert. The function returned waits, in a thread whose device it then is, and returns planes there.
+
+        They support DLPack, and stay valid until the last reference to them is gone. ``layout`` is interleaved.
+        """
+        ...
+
 
 class DeviceFrame(Frame):
     """A frame in the memory of a device; ``pixels`` are downloaded when they are first read."""

@@ -1,12 +1,14 @@
 """The result of a frame in the memory of a device, with the values of ``output_buffer`` to the last bit."""
 
 from bisect import bisect_right
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
 
 from ...media import PlaneLayout, Region, Samples, Size
+from ..memory import translate_out_of_memory
 from .device_resample import load_column_taps, load_row_taps
 from .rgb_to_planes import STRIPS, convert_to_planes
 from .transfer import Transfer
@@ -112,6 +114,7 @@ class ResultImage:
     def __init__(self, pixels: torch.Tensor, transfer: Transfer) -> None:
         self._pixels, self._transfer = pixels, transfer
         self._planes: dict[PlaneLayout, Callable[[], Sequence[Samples]]] = {}
+        self._lent: dict[PlaneLayout, Callable[[], Sequence[torch.Tensor]]] = {}
 
     @property
     def size(self) -> Size:
@@ -124,6 +127,18 @@ class ResultImage:
 
     def download_planes(self, layout: PlaneLayout) -> Callable[[], Sequence[Samples]]:
         if layout not in self._planes:
-            with torch.inference_mode():
+            with self._make_planes():
                 self._planes[layout] = self._transfer.start_download(convert_to_planes(self._pixels, layout))
         return self._planes[layout]
+
+    def lend_planes(self, layout: PlaneLayout) -> Callable[[], Sequence[torch.Tensor]]:
+        if layout not in self._lent:
+            with self._make_planes():
+                planes = convert_to_planes(self._pixels, layout, self._transfer.ring.take(layout))
+                self._lent[layout] = self._transfer.finish_later(planes)
+        return self._lent[layout]
+
+    @contextmanager
+    def _make_planes(self) -> Generator[None]:
+        with torch.inference_mode(), translate_out_of_memory(self.size.width, self.size.height, self._pixels.device, "result"):
+            yield

@@ -15,9 +15,14 @@ _ROW_ALIGNMENT = 64
 """Bytes: encoders read rows by vectors."""
 
 
-def convert_to_planes(pixels: torch.Tensor, layout: PlaneLayout) -> list[torch.Tensor]:
-    """Return the planes of ``pixels`` (H, W, 3) uint16 over 0..65535, on their device: uint8 or uint16, (rows, columns)."""
-    planes = _allocate_planes(layout, pixels.device)
+def convert_to_planes(
+    pixels: torch.Tensor, layout: PlaneLayout, planes: list[torch.Tensor] | None = None
+) -> list[torch.Tensor]:
+    """Return the planes of ``pixels`` (H, W, 3) uint16 over 0..65535, on their device: uint8 or uint16, (rows, columns).
+
+    They are written to ``planes``, or else to new ones.
+    """
+    planes = planes or _allocate_planes(layout, pixels.device)
     size = layout.size
     strip_rows = -(-size.height // (2 * STRIPS)) * 2
     for top in range(0, size.height, strip_rows):

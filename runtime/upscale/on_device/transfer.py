@@ -6,6 +6,7 @@ import numpy as np
 import torch
 
 from ...media import Floats, Samples
+from .plane_ring import PlaneRing
 
 
 class Transfer:
@@ -18,6 +19,8 @@ class Transfer:
     def __init__(self, device: torch.device) -> None:
         self._device = device
         self._streams = _open_streams(device)
+        self.ring = PlaneRing(device)
+        """Planes that never come down."""
 
     def upload(self, pixels: Samples | Floats) -> torch.Tensor:
         """Return a copy of ``pixels`` on the device, for the work that is queued there from now on."""
@@ -73,6 +76,22 @@ class Transfer:
         def wait() -> list[Samples]:
             finished.synchronize()
             return [copy.numpy() for copy in copies]
+
+        return wait
+
+    def finish_later(self, tensors: Sequence[torch.Tensor]) -> Callable[[], Sequence[torch.Tensor]]:
+        """Return a function that waits, in any thread, for the work that is queued now, and returns ``tensors`` of the device.
+
+        It leaves the device current in its thread, because FFmpeg takes over the CUDA context of the thread that calls it.
+        """
+        if not self._streams:
+            return lambda: tensors
+        finished = torch.cuda.current_stream(self._device).record_event()
+
+        def wait() -> Sequence[torch.Tensor]:
+            torch.cuda.set_device(tensors[0].device)
+            finished.synchronize()
+            return tensors
 
         return wait
 

@@ -14,6 +14,7 @@ import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import cache
 from typing import Any, cast
 
 import av
@@ -30,6 +31,7 @@ _BAND_ROWS = 16
 """Rows converted at a time: even, and small enough for the cache."""
 _MAX_THREADS = 8
 """Each holds a few bands; more threads gain nothing, because memory bandwidth is the limit."""
+_DLPACK_CUDA = 2
 _RGB_BIT_DEPTHS = {"bgr0": 8, "gbrp10le": 10, "gbrp16le": 16}
 _YUV_FORMAT = re.compile(r"yuv4(20|22|44)p(10le)?")
 _PLANAR_FORMATS = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
@@ -76,6 +78,7 @@ class RgbToYuv:
         self._format = pixel_format
         self._stored_size = stored_size
         self._tags = ColorTags.from_color_info(color)
+        self._cuda_context: dict[str, Any] = {}
         planar_format = _PLANAR_FORMATS.get(pixel_format, pixel_format)
         if planar_format not in _RGB_BIT_DEPTHS and not _YUV_FORMAT.fullmatch(planar_format):
             raise ValueError(f"RGB cannot be converted to {pixel_format!r}: declare another pixel format of this encoder")
@@ -98,11 +101,21 @@ class RgbToYuv:
         if self._planar_format in _RGB_BIT_DEPTHS or size.width % factors[0] or size.height % factors[1]:
             return None
         matrix = tuple(map(tuple, self._matrix.tolist()))
-        return PlaneLayout(size, self._bit_depth, *factors, matrix, self._format != self._planar_format)
+        layout = PlaneLayout(size, self._bit_depth, *factors, matrix, self._format != self._planar_format)
+        return layout if _can_wrap(layout, self._format) else None
 
-    def wrap_planes(self, planes: Sequence[Samples]) -> av.VideoFrame:
-        """Return a frame of the planes that ``plane_layout`` describes, which shares and keeps their memory."""
-        frame = av.VideoFrame.from_dlpack(planes, self._format)
+    def wrap_planes(self, planes: Sequence[Any]) -> av.VideoFrame:
+        """Return a frame of the planes that ``plane_layout`` describes, which shares and keeps their memory.
+
+        It is that of the host or, if they are interleaved, of the GPU whose CUDA context is current in this thread.
+        """
+        kind, index = planes[0].__dlpack_device__()
+        if kind == _DLPACK_CUDA and not self._cuda_context:
+            from av.video.frame import CudaContext  # since PyAV 17, with the current context since 18.1
+
+            # torch has opened the primary context with flags of its own: FFmpeg takes it over only as the current one.
+            self._cuda_context["cuda_context"] = CudaContext(device_id=index, primary_ctx=False, current_ctx=True)
+        frame = av.VideoFrame.from_dlpack(tuple(planes), self._format, **self._cuda_context)
         self._tags.apply(frame)
         return frame
 
@@ -188,6 +201,19 @@ class RgbToYuv:
     def _limit_codes(self, codes: NDArray[Any]) -> NDArray[np.uint16]:
         # Full-range chroma of a pure blue or red is half a code beyond the last one.
         return np.minimum(codes, 2**self._bit_depth - 1, out=codes).astype(np.uint16, copy=False)
+
+
+@cache
+def _can_wrap(layout: PlaneLayout, pixel_format: str) -> bool:
+    """Whether this PyAV takes over planes of that format; planar ones since version 18."""
+    dtype = np.uint8 if layout.bit_depth == 8 else np.uint16
+    chroma = (2 // layout.vertical_factor, 2 if layout.is_interleaved else 2 // layout.horizontal_factor)
+    shapes = [(2, 2), *[chroma] * (1 if layout.is_interleaved else 2)]
+    try:
+        av.VideoFrame.from_dlpack(tuple(np.zeros(shape, dtype) for shape in shapes), pixel_format)
+    except (AttributeError, NotImplementedError, TypeError, ValueError):
+        return False
+    return True
 
 
 def _pad_edges(rows: Samples, vertical_pad: tuple[int, int], horizontal_pad: tuple[int, int]) -> Samples:

@@ -83,6 +83,8 @@ class Encoder:
     """Message shown when 4:2:0 is requested."""
     count_gpu_frames: CountFrames | None = None
     """Frames that the encoder keeps on the GPU, from its options; None: it is not known to share memory with a model."""
+    takes_device_frames: bool = False
+    """May read frames in the memory of a GPU, which is tried."""
     hardware_crf: int | None = None
     """Default quality of hardware encoders; None: no hardware encodes this codec."""
 
@@ -98,6 +100,7 @@ class HardwareFamily:
     requirement: str
     crf_limit: int = 51
     count_gpu_frames: CountFrames | None = None
+    takes_device_frames: bool = False
 
 
 _X26X_PRESETS = ("ultrafast", "superfast", "veryfast", "faster", "fast", "medium", "slow", "slower", "veryslow")
@@ -219,6 +222,7 @@ _HARDWARE_ROWS = (
         tuple(f"p{number}" for number in range(1, 8)),
         "an NVIDIA card that has an encoder, and its driver",
         count_gpu_frames=count_nvenc_frames,
+        takes_device_frames=True,
     ),
     HardwareFamily("qsv", build_qsv_options, "medium", _X26X_PRESETS[2:], "an Intel graphics chip, and its driver"),
     HardwareFamily(

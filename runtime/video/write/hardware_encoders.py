@@ -59,6 +59,7 @@ def get_encoder(codec: Codec, hardware: HardwareEncoder | None) -> Encoder:
         writes_hdr_metadata=False,
         bits_per_pixel=0.1,
         count_gpu_frames=family.count_gpu_frames,
+        takes_device_frames=family.takes_device_frames,
     )
 
 

@@ -25,6 +25,7 @@ from types import TracebackType
 
 import av
 from av.error import FFmpegError
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from ...atomic_write import publish_file, temp_path
@@ -251,6 +252,8 @@ class SegmentFile:
 
     def add(self, packed: PackedFrame) -> None:
         frame = packed.make_frame()
+        if not self.pts:  # the encoder opens with its first frame, which says where the memory of all is
+            self._stream.codec_context.pix_fmt = frame.format.name
         frame.pts = packed.pts - self._start_pts
         frame.time_base = self._plan.time_base
         self.pts.append(packed.pts)
@@ -287,20 +290,23 @@ class SegmentFile:
             self._container.mux(packet)
 
     def _open_stream(self) -> VideoStream:
-        plan = self._plan
-        encoding = plan.encoding
+        encoding = self._plan.encoding
         options = dict(encoding.options)
-        stream = self._container.add_stream(encoding.encoder.name, rate=plan.frame_rate, options=options)
+        stream = self._container.add_stream(encoding.encoder.name, rate=self._plan.frame_rate, options=options)
         assert isinstance(stream, VideoStream)
-        context = stream.codec_context
-        context.width, context.height, context.pix_fmt = plan.size.width, plan.size.height, encoding.pixel_format
-        context.time_base = stream.time_base = plan.time_base
-        context.sample_aspect_ratio = plan.pixel_aspect
-        if encoding.bitrate:
-            context.bit_rate = encoding.bitrate
-        ColorTags.from_color_info(plan.color).apply(context)
-        self._container.start_encoding()
+        configure_encoder(stream.codec_context, self._plan)
+        stream.time_base = self._plan.time_base
         return stream
+
+
+def configure_encoder(context: VideoCodecContext, plan: SegmentPlan) -> None:
+    """Set all but the options and the pixel format, which is that of the frames."""
+    context.width, context.height = plan.size.width, plan.size.height
+    context.time_base, context.framerate = plan.time_base, plan.frame_rate
+    context.sample_aspect_ratio = plan.pixel_aspect
+    if plan.encoding.bitrate:
+        context.bit_rate = plan.encoding.bitrate
+    ColorTags.from_color_info(plan.color).apply(context)
 
 
 def build_timescale_options(time_base: Fraction) -> dict[str, str]:

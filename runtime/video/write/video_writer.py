@@ -19,12 +19,13 @@ from ...media import DeviceFrame, Frame, FrameNumber, Size, VideoInfo, VideoStre
 from ...progress import MessageLog, OnMessage, Progress
 from ..color.rgb_to_yuv import RgbToYuv, resolve_encoded_color
 from ..read.probe import is_same_file, take_file_snapshot
+from .device_planes import DevicePlanes
 from .disk_space import VideoSpaceMonitor, check_join_space, check_video_space, translate_write_errors
 from .encoders import Bits, Chroma, Codec, Container, HardwareEncoder
 from .encoding import resolve_encoding
 from .journal import SOURCE_KEY, Gap, JournalState, Segment, SegmentFolder
 from .mux import MuxJob, mux_segments
-from .segments import PackedFrame, SegmentPlan, SegmentWriter
+from .segments import PackedFrame, SegmentPlan, SegmentWriter, get_queue_byte_limit
 from .stream_copy import check_audio
 
 _MAX_KEYFRAME_INTERVAL = 300
@@ -323,21 +324,30 @@ def encode_gaps(
     gaps: Sequence[Gap],
     on_segment: Callable[[Segment], None],
     progress: Progress,
+    *,
+    may_lend: bool = True,
 ) -> None:
-    """Encode the frames of ``gaps``; ``on_segment`` is called after the line of a segment is in the journal."""
+    """Encode the frames of ``gaps``; ``on_segment`` is called after the line of a segment is in the journal.
+
+    Without ``may_lend`` no encoder reads planes in the memory of a device.
+    """
     info, rgb_to_yuv = job.info, RgbToYuv(job.plan.encoding.pixel_format, job.plan.color, job.plan.size)
+    device_planes = DevicePlanes(job.plan, rgb_to_yuv, job.on_message, may_lend=may_lend)
+    gpu_bytes = job.plan.encoding.gpu_bytes
+    if job.plan.encoding.encoder.takes_device_frames:
+        gpu_bytes += get_queue_byte_limit()
     moved_count = 0
     for gap in gaps:
         timestamps = _MonotonicTimestamps(info, gap.before.pts[-1] if gap.before else None)
         with (
-            reserve_gpu_memory(job.plan.encoding.gpu_bytes),
+            reserve_gpu_memory(gpu_bytes),
             SegmentWriter(job.plan, segment_folder, gap.first_frame, gap.number, on_segment) as writer,
             job.stream.frames(_get_first_frame(info, gap)) as frames,
         ):
             for frame in islice(frames, gap.frame_count):
                 _check_frame(frame, info.size, job.path)
                 writer.wait_for_capacity(rgb_to_yuv.frame_bytes)
-                writer.put(_pack_frame(frame, rgb_to_yuv, timestamps))
+                writer.put(_pack_frame(frame, rgb_to_yuv, device_planes, timestamps))
                 progress.advance(1)
         moved_count += timestamps.moved_count
     if moved_count:
@@ -353,12 +363,13 @@ def _get_first_frame(info: VideoInfo, gap: Gap) -> int:
     return FrameNumber.at(gap.first_frame, before.pts[-1] * info.time_base, end * info.time_base)
 
 
-def _pack_frame(frame: Frame, rgb_to_yuv: RgbToYuv, timestamps: _MonotonicTimestamps) -> PackedFrame:
+def _pack_frame(
+    frame: Frame, rgb_to_yuv: RgbToYuv, device_planes: DevicePlanes, timestamps: _MonotonicTimestamps
+) -> PackedFrame:
     pts, duration = timestamps(frame)
     layout = rgb_to_yuv.plane_layout
     if isinstance(frame, DeviceFrame) and layout:
-        wait_for_planes = frame.image.download_planes(layout)
-        return PackedFrame(lambda: rgb_to_yuv.wrap_planes(wait_for_planes()), pts, duration, layout.frame_bytes)
+        return PackedFrame(device_planes.pack(frame.image, layout), pts, duration, layout.frame_bytes)
     packed = rgb_to_yuv(frame.pixels)
     return PackedFrame(lambda: packed, pts, duration, rgb_to_yuv.frame_bytes)
 

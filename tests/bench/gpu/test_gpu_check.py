@@ -1,6 +1,7 @@
 """The check of a GPU: on the CPU that it finds what is wrong, and on a GPU that nothing is."""
 
 import re
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -11,6 +12,8 @@ from upscale8k.runtime.cli import main
 from upscale8k.runtime.models.load import load_model
 from upscale8k.runtime.models.locate import find_model
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
+from upscale8k.runtime.video.write import video_writer
+from upscale8k.runtime.video.write.encoding import resolve_encoding
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -22,17 +25,32 @@ def models() -> dict[str, Any]:
     return {ANIME: load_model(find_model(ANIME, ()))}
 
 
+@pytest.fixture
+def nvenc(monkeypatch: pytest.MonkeyPatch) -> None:
+    """libx264 takes the part of a hardware encoder: it reads NV12 in the memory of the device."""
+
+    def resolve(codec: str, container: Any, bits: int, chroma: Any, **more: Any) -> Any:
+        encoding = resolve_encoding("h264", container, 8, chroma, **more)
+        return replace(encoding, encoder=replace(encoding.encoder, takes_device_frames=True), pixel_format="nv12")
+
+    monkeypatch.setattr(video_writer, "resolve_encoding", resolve)
+
+
+@pytest.mark.usefixtures("nvenc")
 def test_the_dry_run_is_correct_and_says_what_it_measured(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["bench", "gpu", "--full", "--dry", "-m", ANIME]) == 0
     lines = capsys.readouterr().out.splitlines()
     assert [line for line in lines if line.startswith("WRONG")] == []
     correct = [line.removeprefix("ok").strip() for line in lines if line.startswith("ok")]
     assert correct[0] == f"{ANIME} fp32: two runs give the same bits"
-    assert len(correct) == 9
+    assert len(correct) == 10
     assert re.fullmatch(r"color codes: 0 of \d{7,} differ from the host's", correct[4])
     assert re.fullmatch(r"color codes of decoded planes: 0 of \d{7,} differ from the host's", correct[5])
     assert correct[6] == f"{ANIME}: 0 of {192 * 128 * 3} codes of a frame differ from those of an image"
-    assert correct[8] == f"{ANIME}, encoder libx265: interrupted and resumed after 4 frames, the same bytes"
+    way = "What libx264 encodes stays in the memory of the graphics card"
+    times = r"\d+\.\d\d s, by copies in host memory \d+\.\d\d s"
+    assert re.fullmatch(rf"{ANIME}, encoder libx264: {way}: {times}, the same bytes", correct[8])
+    assert correct[9] == f"{ANIME}, encoder libx264: interrupted and resumed after 4 frames, the same bytes"
     assert any("matrix product" in line for line in lines)
 
 
