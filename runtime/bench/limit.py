@@ -19,7 +19,7 @@ from ..errors import WorkflowError
 from ..media import ColorInfo, Size
 from ..models import Descriptor, UpscaleModel
 from ..progress import SilentProgress
-from ..upscale import ResolvedPrecision, Tiling, TorchBackend, plan_scale, upscale_image
+from ..upscale import ResolvedPrecision, Tiling, TorchBackend, plan_scale, reuse_freed_memory, upscale_image
 from ..video import RgbToYuv
 from .measure import make_test_image
 from .worker_jobs import parse_size
@@ -110,7 +110,7 @@ def measure_limit(name: str, descriptor: Descriptor, precision: ResolvedPrecisio
     out = np.empty((plan.final_size.height, plan.final_size.width, 3), np.uint16)
     pack, progress = RgbToYuv("yuv420p10le", ColorInfo(), plan.final_size), SilentProgress()
     shapes = find_convolutions(descriptor, size.height, size.width)
-    with closing(TorchBackend(model, torch.device("cpu"), precision)) as backend:
+    with reuse_freed_memory(), closing(TorchBackend(model, torch.device("cpu"), precision)) as backend:
         seconds = time_in_turn(
             {
                 **{str(shape): _make_convolution(shape, _DTYPES[precision]) for shape in shapes},

@@ -17,12 +17,13 @@ from typing import Any, cast
 import torch
 
 from ...models import ESRGAN, Compact
-from .fused_conv import fuse_activations
+from .fused_conv import DoublingConv, fuse_activations
 from .patches import SingleThreadWorkers, split_into_patches
 from .rrdb import has_dense_blocks, replace_dense_blocks
 
 _TAIL_LAYER_TYPES = (
     torch.nn.Conv2d,
+    DoublingConv,
     torch.nn.Upsample,
     torch.nn.PixelShuffle,
     torch.nn.LeakyReLU,

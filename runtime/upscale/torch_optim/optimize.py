@@ -10,7 +10,7 @@ from torch.nn import Module
 from ...models import Compact
 from .mixed_precision import convert_to_bfloat16, convert_to_float16
 from .patches import SingleThreadWorkers
-from .rrdb import has_dense_blocks, has_nearest_tail, replace_dense_blocks, replace_tail
+from .rrdb import has_dense_blocks, has_nearest_tail, replace_dense_blocks, replace_doublings, replace_tail
 
 
 def optimize_for_cpu(net: torch.nn.Module, dtype: torch.dtype) -> torch.dtype:
@@ -21,6 +21,8 @@ def optimize_for_cpu(net: torch.nn.Module, dtype: torch.dtype) -> torch.dtype:
     has_dense, has_large_tail = has_dense_blocks(net), has_nearest_tail(net)
     workers = SingleThreadWorkers() if has_dense or has_large_tail else None
     add_before_shuffle(net)
+    if has_large_tail:
+        replace_doublings(net)
     input_dtype = dtype
     if dtype is torch.bfloat16:
         input_dtype = convert_to_bfloat16(net, workers)

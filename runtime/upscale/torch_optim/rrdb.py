@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from ...models import ESRGAN
-from .fused_conv import ConvLeakyReLU, fuse_activations
+from .fused_conv import ConvLeakyReLU, DoublingConv, fuse_activations, fuse_doublings
 from .patches import Patch, PlacedFeatures, SingleThreadWorkers, Surroundings, split_into_patches
 
 _DENSE_MARGIN = 5
@@ -126,6 +126,12 @@ _TAIL_PATCH_SIDE = 64
 _TAIL_LAYER_TYPES = (torch.nn.Conv2d, torch.nn.Upsample, torch.nn.LeakyReLU, torch.nn.ReLU)
 
 
+def replace_doublings(net: torch.nn.Module) -> None:
+    """Change ``net``, in fp32, which ``has_nearest_tail``, in place: each doubling and its convolution become one layer."""
+    first, trunk, *tail = cast(torch.nn.Sequential, net.model)
+    net.model = torch.nn.Sequential(first, trunk, *fuse_doublings(tail))
+
+
 def replace_tail(net: torch.nn.Module, workers: SingleThreadWorkers) -> None:
     """Change ``net``, which ``has_nearest_tail`` before its layers are wrapped for bf16, in place; in any dtype."""
     first, trunk, *tail = cast(torch.nn.Sequential, net.model)
@@ -149,7 +155,7 @@ class _PatchedTail(torch.nn.Module):
         self._workers = workers
         *_, last = (one for one in layers.modules() if isinstance(one, torch.nn.Conv2d))
         self._channels, self._dtype = last.out_channels, last.weight.dtype
-        self._scale = 2 ** sum(isinstance(one, torch.nn.Upsample) for one in layers.modules())
+        self._scale = 2 ** sum(isinstance(one, (torch.nn.Upsample, DoublingConv)) for one in layers.modules())
 
     def forward(self, features: Tensor) -> Tensor:
         count, _, height, width = features.shape

@@ -11,7 +11,7 @@ from upscale8k.runtime.upscale.backends.torch import TorchBackend
 from upscale8k.runtime.upscale.torch_optim import rrdb
 from upscale8k.runtime.upscale.torch_optim.mixed_precision import convert_to_bfloat16
 from upscale8k.runtime.upscale.torch_optim.patches import SingleThreadWorkers
-from upscale8k.runtime.upscale.torch_optim.rrdb import has_nearest_tail, replace_tail
+from upscale8k.runtime.upscale.torch_optim.rrdb import has_nearest_tail, replace_doublings, replace_tail
 
 CPU = torch.device("cpu")
 
@@ -59,3 +59,16 @@ def test_the_backend_works_in_pieces(weights: Callable) -> None:
         expected = model.descriptor(image)
     made = backend.run(image.permute(0, 2, 3, 1).contiguous().numpy())
     torch.testing.assert_close(torch.from_numpy(made).permute(0, 3, 1, 2), expected, rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize("scale", [2, 4])
+def test_doubling_and_convolution_in_phases_are_those_of_the_network(scale: int) -> None:
+    torch.manual_seed(9)
+    net = ESRGAN(num_blocks=1, num_filters=16, scale=scale).eval()
+    image = torch.rand(2, 3, 7, 12)
+    with torch.inference_mode():
+        expected = net(image)
+        replace_doublings(net)
+        made = net(image)
+    assert not any(isinstance(layer, torch.nn.Upsample) for layer in net.modules())
+    torch.testing.assert_close(made, expected, rtol=0, atol=1e-6)
