@@ -6,9 +6,9 @@ from typing import Any, ClassVar
 
 from ..runtime import comfyui, distributed, images, upscale, video
 from ..runtime.distributed import parse_workers
-from ..runtime.file_types import VIDEO_SUFFIXES, is_sequence_pattern
+from ..runtime.file_types import ANIMATION_SUFFIXES, VIDEO_SUFFIXES, is_sequence_pattern
 from ..runtime.paths import expand_tokens
-from ..runtime.video import ENCODERS, HARDWARE_FAMILIES, MUXER_NAMES
+from ..runtime.video import ANIMATION_CONTAINERS, AUTO_CODEC, ENCODERS, HARDWARE_FAMILIES, MUXER_NAMES
 from .declare import (
     AS_SOURCE,
     DEPTHS,
@@ -48,7 +48,15 @@ DEINTERLACE_TOOLTIP = (
     "How to handle interlaced video: refuse stops with a message, bwdif makes one full frame of two fields, bwdif double rate "
     "one of each field, for smooth motion; telecine finds the 24 frames of a movie in 30, keep leaves the lines unchanged."
 )
-CODEC_TOOLTIP = "; ".join(f"{codec}: {row.good_for}" for codec, row in ENCODERS.items()) + "."
+CONTAINER_TOOLTIP = (
+    "File format: mkv holds every stream; mp4 plays everywhere; gif, webp and apng are animated images, without sound, which "
+    "keep the alpha channel and how often the source is shown."
+)
+CODEC_TOOLTIP = (
+    "; ".join(f"{codec}: {row.good_for}" for codec, row in ENCODERS.items())
+    + "; auto: the first that the container holds, or for a video with alpha the one that keeps it (mov prores, mkv ffv1, webm "
+    "vp9). Animated images have none."
+)
 CRF_TOOLTIP = (
     "Quality: lower is better and larger. -1 selects the default: "
     + ", ".join(f"{codec} {row.crf}" for codec, row in ENCODERS.items() if row.crf is not None)
@@ -273,10 +281,8 @@ class VideoOut(Node, title="Video Out"):
                 "filename_prefix": text_input("Upscale8K/video", PREFIX_TOOLTIP),
             },
             "optional": {
-                "container": choice_input(
-                    list(MUXER_NAMES), "mp4", "File format: mkv holds every stream; mp4 plays everywhere."
-                ),
-                "codec": choice_input(list(ENCODERS), "hevc", CODEC_TOOLTIP),
+                "container": choice_input([*MUXER_NAMES, *ANIMATION_CONTAINERS], "mp4", CONTAINER_TOOLTIP),
+                "codec": choice_input([*ENCODERS, AUTO_CODEC], "hevc", CODEC_TOOLTIP),
                 "bit_depth": choice_input(["8", "10"], "10", "Bits per channel: 10 avoids banding; h264 players often need 8."),
                 "chroma": choice_input(
                     ["4:2:0", "4:4:4"], "4:2:0", "Color resolution: 4:4:4 is full, for masters.", advanced=True
@@ -354,11 +360,12 @@ class VideoOut(Node, title="Video Out"):
 def _split_suffix(name: str, container: str) -> tuple[str, str]:
     """Split off a suffix that names a container; without one it is that of ``container``."""
     suffix = Path(name).suffix
-    return (name[: -len(suffix)], suffix) if _suffix_to_container(suffix) in MUXER_NAMES else (name, f".{container}")
+    is_container = _suffix_to_container(suffix) in (*MUXER_NAMES, *ANIMATION_CONTAINERS)
+    return (name[: -len(suffix)], suffix) if is_container else (name, f".{container}")
 
 
 def _suffix_to_container(suffix: str) -> Any:
-    return suffix.removeprefix(".").lower()
+    return ANIMATION_SUFFIXES.get(suffix.lower()) or suffix.removeprefix(".").lower()
 
 
 class SequenceIn(Node, title="Sequence In"):

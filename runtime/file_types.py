@@ -11,8 +11,10 @@ IMAGE_SUFFIXES = (*SEQUENCE_SUFFIXES, ".gif")
 
 MUXERS: Mapping[str, str] = {".mp4": "mp4", ".mkv": "matroska", ".mov": "mov", ".webm": "webm"}
 """Suffix of a video that can be written -> FFmpeg's muxer."""
-WRITABLE_VIDEO_SUFFIXES = tuple(MUXERS)
-WORKFLOW_VIDEO_SUFFIXES = (*WRITABLE_VIDEO_SUFFIXES, ".avi", ".m4v")
+ANIMATION_SUFFIXES: Mapping[str, str] = {".gif": "gif", ".webp": "webp", ".apng": "apng", ".png": "apng"}
+"""Suffix of an animated image that can be written -> its container."""
+WRITABLE_VIDEO_SUFFIXES = (*MUXERS, *ANIMATION_SUFFIXES)
+WORKFLOW_VIDEO_SUFFIXES = (*MUXERS, ".avi", ".m4v")
 """Videos whose tags can hold a workflow."""
 VIDEO_SUFFIXES = (*WORKFLOW_VIDEO_SUFFIXES, ".mpg", ".mpeg", ".ts", ".m2ts", ".mts", ".wmv", ".flv", ".apng")
 

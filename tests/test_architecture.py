@@ -46,7 +46,8 @@ ALLOWED_IMPORTS = {  # package or root module: what it may import. An import tha
     "runtime/trt": ROOT_MODULES | {"runtime/hardware", "runtime/models", "runtime/atomic_write"},
     "runtime/upscale": BASE
     | {f"runtime/{name}" for name in ("trt", "hardware", "images", "metrics", "models", "atomic_write", "checksum")},
-    "runtime/video": BASE | {f"runtime/{name}" for name in ("atomic_write", "checksum", "file_lock", "hardware", "progress")},
+    "runtime/video": BASE
+    | {f"runtime/{name}" for name in ("atomic_write", "checksum", "file_lock", "hardware", "images", "progress")},
     "runtime/distributed": BASE
     | {
         f"runtime/{name}"

@@ -90,7 +90,7 @@ WRITERS: dict[str, tuple[Callable[[Path], object], list[str]]] = {
     ),
     **{
         f"a video {container}": (lambda folder, container=container: write_a_video(folder, container), [f"o.{container}"])
-        for container in ("mp4", "mov", "mkv", "webm")
+        for container in ("mp4", "mov", "mkv", "webm", "gif", "webp", "apng")
     },
     "a stopped video": (lambda folder: write_a_video(folder, "mp4", stop_first=True), ["o.mp4"]),
     "a sequence": (lambda folder: write_images(folder, "png"), ["f_#.png", "f_001.png", "f_0001.png", "f_1000.png"]),
@@ -125,6 +125,7 @@ WRITING_MODULES = {
     "trt/engine_session": "an engine",
     "upscale/autotune/bf16_check": "caches",
     "upscale/forecast": "caches",
+    "video/animation/animated_image": "a video gif",
     "video/sequence/write": "a stopped sequence",
     "video/write/journal": "a stopped video",
     "video/write/mux": "a video mkv",

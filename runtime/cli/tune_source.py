@@ -133,7 +133,7 @@ def format_sheet(name: str, tuned: Tuned) -> str:
 def predict(footage: Footage, loaded: LoadedWorkflow, forecast: Forecast) -> str:
     """Return size, time and, of a video, the bytes of the result as a sentence."""
     from ..hardware import format_bytes
-    from ..video import ENCODERS
+    from ..video import ENCODERS, choose_codec
 
     size = forecast.plan.final_size
     text = f"The result has {size} pixels"
@@ -141,7 +141,8 @@ def predict(footage: Footage, loaded: LoadedWorkflow, forecast: Forecast) -> str
         text += f" and takes about {format_duration(forecast.seconds)}"
     out = next((node["inputs"] for node in loaded.prompt.values() if node["class_type"] == "VideoOut"), None)
     if out and footage.frames:
-        expected = ENCODERS[out["codec"]].bits_per_pixel * size.pixel_count * footage.frames / 8
+        codec = choose_codec(out["codec"], out.get("container", "mp4"), alpha=False)
+        expected = ENCODERS[codec].bits_per_pixel * size.pixel_count * footage.frames / 8
         text += f"; its file has about {format_bytes(expected)}"
     return f"{text}."
 

@@ -24,7 +24,7 @@ from ..lazy_exports import lazy_exports
 
 if TYPE_CHECKING:
     from .alpha import clamp_to_neighbours, fill_transparent_pixels
-    from .animation import is_animation
+    from .animation import is_animation, read_play_count
     from .formats.gif import verify_blocks
     from .formats.header import (
         MAX_PIXELS,
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from .formats.image_decoders import decode_image
     from .formats.image_encoders import EncodeJob, check_last_row, save_with_pillow, write_png
     from .formats.png import verify_chunks
+    from .formats.webp import read_webp_animation
     from .image_file import BitDepth, ImageFormatError, make_non_finite_error
     from .metadata import is_profile_for
     from .read import read_image_file, read_image_size

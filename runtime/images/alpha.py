@@ -4,7 +4,7 @@ A pixel with alpha 0 still has a color in the file, usually black. An upscaler t
 edge, which becomes a dark fringe. So the color of visible pixels is first extended into the transparent ones.
 """
 
-from typing import cast
+from typing import Any, cast
 
 import cv2
 import numpy as np
@@ -82,8 +82,9 @@ def _fill_rows(color: Floats, alpha: Floats, coarse: Floats, start: int, stop: i
     color[rows][hidden] = doubled[: rows.stop - rows.start][hidden]
 
 
-def clamp_to_neighbours(upscaled: Floats, alpha: Floats) -> None:
-    """Clip ``upscaled`` (h, w) in place to the range of the source pixels that each of its pixels covers, and their neighbours.
+def clamp_to_neighbours(upscaled: NDArray[Any], alpha: NDArray[Any]) -> None:
+    """Clip ``upscaled`` (h, w) in place, floats or integers as ``alpha`` (H, W) is, to the range of the source pixels that each
+    of its pixels covers, and their neighbours.
 
     A model or a reduction may ring or drift in flat areas; opaque areas must stay opaque, and empty ones empty.
     """
@@ -106,7 +107,7 @@ def _find_neighbour_ranges(count: int, source: int) -> tuple[NDArray[np.intp], N
     return np.maximum(index * source // count - 1, 0), np.minimum(-(-(index + 1) * source // count) + 1, source)
 
 
-def _reduce_ranges(reduction: np.ufunc, values: Floats, first: NDArray[np.intp], end: NDArray[np.intp]) -> Floats:
+def _reduce_ranges(reduction: np.ufunc, values: NDArray[Any], first: NDArray[np.intp], end: NDArray[np.intp]) -> NDArray[Any]:
     """``reduction`` over ``values[first[i] : end[i]]`` for every i."""
     padded_values = np.append(values, values[-1:])  # an end may equal the length
     return reduction.reduceat(padded_values, np.stack([first, end], axis=1).ravel())[::2]

@@ -17,15 +17,18 @@ from .write import write_image_file
 def make_frame_reader(max_pixels: int, on_message: Callable[[str], None]) -> Callable[[Path], Samples]:
     """Return a function from the path of an image file to (H, W, 3) R'G'B' in full range: uint8, or uint16 for deeper files.
 
-    Grey becomes RGB, linear light becomes sRGB. Alpha, highlights above 1 and color profiles are dropped and reported to
-    ``on_message``; scaling each image by its own highlights would make the video flicker. Raises as ``read_image_file``.
+    With alpha it is (H, W, 4). Grey becomes RGB, linear light becomes sRGB. Highlights above 1 and color profiles are dropped
+    and reported to ``on_message``; scaling each image by its own highlights would make the video flicker. Raises as
+    ``read_image_file``.
     """
 
     def read_frame(path: Path) -> Samples:
         image = read_image_file(path, max_pixels=max_pixels)
         for loss in _find_losses(image):
             on_message(f"{path.name} and perhaps others: {loss}")
-        pixels = image.pixels[:, :, :3] if image.pixels.shape[2] >= 3 else image.pixels[:, :, :1].repeat(3, axis=2)
+        pixels = image.pixels
+        if pixels.shape[2] < 3:
+            pixels = pixels[:, :, [0, 0, 0, 1] if image.has_alpha else [0, 0, 0]]
         if image.transfer == "linear":
             pixels = linear_image_to_srgb(np.ascontiguousarray(pixels))
         return to_integers(pixels, 8 if image.bits == 8 else 16)
@@ -35,8 +38,6 @@ def make_frame_reader(max_pixels: int, on_message: Callable[[str], None]) -> Cal
 
 def _find_losses(image: ImageFile) -> list[str]:
     losses = [f"it {loss}." for loss in image.losses]
-    if image.has_alpha:
-        losses.append("the alpha channel is dropped, because video has none.")
     if image.bits == 32 and float(image.pixels[:, :, :3].max()) > 1.0:
         losses.append("highlights above 1 are clipped.")
     if image.icc and not (metadata.is_srgb(image.icc) or image.transfer == "linear"):

@@ -85,6 +85,10 @@ class VideoInfo:
     """Seconds on the clock of ``source`` at which the last frame ends; None for the end of the file."""
     audio_streams: int = 0
     subtitle_streams: int = 0
+    play_count: int = 0
+    """How often an animated image is shown; 0 is for ever."""
+    has_alpha: bool = False
+    """Frames have a fourth channel, straight alpha."""
     mastering_display: MasteringDisplay | None = None
     """HDR10: the display that the video was mastered on."""
     content_light: tuple[int, int] | None = None
@@ -138,7 +142,8 @@ class Frame:
     """The pixels of one frame and its time.
 
     ``pixels`` is (H, W, 3) R'G'B' in full range, encoded by the source's transfer function: uint8, or uint16 over 0..65535.
-    They are lent: a consumer that keeps a frame beyond the next one copies it.
+    Where ``VideoInfo.has_alpha`` it is (H, W, 4), alpha is straight. They are lent: a consumer that keeps a frame beyond the
+    next one copies it.
     """
 
     pixels: Samples

@@ -32,10 +32,10 @@ Pixels = NDArray[np.float32]
 class HostResult:
     """The result of one frame after another; a tile that is not computed keeps what it was."""
 
-    def __init__(self, model: UpscaleModel, backend: Backend, plan: ScalePlan, *, linear: bool) -> None:
+    def __init__(self, model: UpscaleModel, backend: Backend, plan: ScalePlan, *, linear: bool, channels: int = 3) -> None:
         self._model, self._plan, self._linear = model, plan, linear
         self._backend = FrameBatcher(backend)
-        self._out = np.zeros((plan.final_size.height, plan.final_size.width, 3), np.uint16)
+        self._out = np.zeros((plan.final_size.height, plan.final_size.width, channels), np.uint16)
         self._shown = self._out
 
     def prepare(self, frame: Frame) -> Samples:
@@ -47,7 +47,7 @@ class HostResult:
         self._backend.run_ahead([to_floats(pixels) for pixels in images], batch)
 
     def upscale(self, pixels: Samples, tiling: Tiling, progress: Progress, is_unchanged: Callable[[Region], bool]) -> Tiling:
-        """Upscale (H, W, 3); return the tiling at the end as ``upscale_image`` does, and raise what it raises."""
+        """Upscale (H, W, 3 or 4); return the tiling at the end as ``upscale_image`` does, and raise what it raises."""
         return upscale_image(
             pixels,
             self._model,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import OutOfMemory, UnsupportedModel
-from ..images import clamp_to_neighbours, fill_transparent_pixels, to_floats
+from ..images import clamp_to_neighbours, fill_transparent_pixels, to_floats, to_integers
 from ..media import Region, Size
 from ..models import UpscaleModel
 from ..progress import Progress
@@ -51,7 +51,7 @@ def upscale_image(
     C is one of 1 grey, 2 grey and alpha, 3 RGB, 4 RGBA. Grey stays grey. Alpha is straight coverage: the color under
     transparent pixels is first filled in from its surroundings, so that nothing bleeds over an edge, and alpha runs through the
     model separately where it is not constant. ``linear`` makes the final reduction in linear light. ``out`` is float32 in 0..1,
-    or uint16 for an image without alpha. A tile whose padded region ``is_unchanged`` keeps what is in ``out``; that is valid
+    or uint16. A tile whose padded region ``is_unchanged`` keeps what is in ``out``; that is valid
     only for one pass without a reduction or a cross-fade.
 
     Returns the tiling at the end: ``tiling``, or the smaller one that fitted after a lack of memory, for the next frame.
@@ -81,7 +81,8 @@ def _upscale_with_alpha(pixels: Pixels, tile_loop: TileLoop, plan: ScalePlan, ou
     alpha = np.ascontiguousarray(pixels[:, :, -1:])
     tile_loop.run_passes(fill_transparent_pixels(pixels), plan, out[:, :, :-1])
     tile_loop.run_passes(alpha, plan, out[:, :, -1:], copy_flat_tiles=True)
-    clamp_to_neighbours(out[:, :, -1], alpha[:, :, 0])
+    limits = alpha[:, :, 0] if out.dtype == np.float32 else cast("Any", to_integers(alpha[:, :, 0], 16))
+    clamp_to_neighbours(out[:, :, -1], limits)
 
 
 @dataclass

@@ -4,6 +4,9 @@ Nothing is computed twice: a frame whose pixels equal the previous ones is repea
 padded pixels changed are computed, because the buffer still holds the rest. The numbers are the same, since a tile's result
 depends on its padded pixels alone.
 
+Frames with alpha are upscaled as images with alpha are, on the host. There only whole frames are repeated: the colors under
+transparent pixels are filled in from the whole frame.
+
 On an NVIDIA GPU the result stays there (``on_device``): the encoder gets planes that were made there.
 """
 
@@ -143,8 +146,9 @@ def _generate_frames(
     progress: Progress,
     free_memory: FreeMemory | None,
 ) -> Generator[Frame]:
-    tiling = resolved.tiling
-    can_stay = can_stay_on_device(settings, resolved, plan)
+    tiling, has_alpha = resolved.tiling, stream.info.has_alpha
+    channels = 4 if has_alpha else 3
+    can_stay = can_stay_on_device(settings, resolved, plan) and not has_alpha
     if resolved.device.type != "cpu":
         result_bytes = estimate_result_memory(stream.info.size, plan, settings.finish) if can_stay else 0
         with reserve_gpu_memory(get_reserved_gpu_memory() + result_bytes):
@@ -152,7 +156,8 @@ def _generate_frames(
     reuse_stats = ReuseStats()
     previous: Frame | None = None
     # Only tiles that are written directly to the result can be reused, not those that were reduced or blended.
-    can_reuse_tiles = plan.passes == 1 and plan.model_size == plan.final_size and tiling.blend_width == 0
+    is_written_once = plan.passes == 1 and plan.model_size == plan.final_size and tiling.blend_width == 0
+    can_reuse_tiles = is_written_once and not has_alpha
     with (
         open_resolved_backend(model, resolved) as (backend, trim_memory),
         # What finishes a frame looks at its pixels on the host.
@@ -161,14 +166,14 @@ def _generate_frames(
         result = (
             DeviceResult(model, cast(DeviceBackend, backend), plan, resolved.device)
             if can_stay
-            else HostResult(model, backend, plan, linear=settings.linear)
+            else HostResult(model, backend, plan, linear=settings.linear, channels=channels)
         )
-        batch = choose_frame_batch(stream.info.size, tiling, plan)
+        batch = 1 if has_alpha else choose_frame_batch(stream.info.size, tiling, plan)
         for group in prepare_groups(group_new_frames(source, batch), result.prepare, ahead=can_stay):
             result.run_ahead([image for _, image in group if image is not None], batch)
             for frame, image in group:
                 reuse_stats.frames += 1
-                reuse_stats.pixels += total_pixels(stream.info.size, 3, plan, model.scale)
+                reuse_stats.pixels += total_pixels(stream.info.size, channels, plan, model.scale)
                 reuse_stats.repeated_frames += image is None
                 if image is not None:
                     changed = ChangedTiles(progress, previous if can_reuse_tiles else None, frame, reuse_stats)

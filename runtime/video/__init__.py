@@ -6,6 +6,7 @@ and rounded. A video that cannot be read or written is an error with a message, 
 * ``read``      any video file -> ``VideoStream``, with exact timestamps, trimming and deinterlacing.
 * ``color``     Y'CbCr to R'G'B' and back: chroma siting, matrices, color tags of H.273.
 * ``write``     ``VideoStream`` -> a video file: segments with a journal, joined with the source's audio, subtitles and tags.
+* ``animation`` animated GIF, WebP and APNG.
 * ``sequence``  numbered image files, read and written like a video.
 """
 
@@ -34,7 +35,15 @@ if TYPE_CHECKING:
     )
     from .sequence.write import SequenceSettings, find_unfinished_sequence, get_sequence_job_settings, write_sequence
     from .write.browser_proxy import write_browser_proxy
-    from .write.encoders import ENCODERS, HARDWARE_FAMILIES, MUXER_NAMES, HardwareEncoder
+    from .write.encoders import (
+        ANIMATION_CONTAINERS,
+        AUTO_CODEC,
+        ENCODERS,
+        HARDWARE_FAMILIES,
+        MUXER_NAMES,
+        HardwareEncoder,
+        choose_codec,
+    )
     from .write.journal import (
         SOURCE_KEY,
         WORK_NAME,

@@ -1,8 +1,10 @@
 """``upscale`` on videos and image sequences: the shipped workflows with other values."""
 
 import json
+from collections.abc import Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import cv2
@@ -209,15 +211,34 @@ def test_progress_for_machines_tells_frames_pace_and_bytes(place: Place) -> None
     assert last["eta_seconds"] == 0
 
 
-@pytest.mark.parametrize("suffix", [".gif", ".png", ".apng"])
-def test_an_animated_image_is_a_video_and_keeps_its_times(place: Place, suffix: str) -> None:
-    frames = [Image.fromarray(np.full((24, 32, 3), shade, np.uint8)) for shade in (40, 120, 200)]
-    durations = {"format": "PNG" if suffix == ".apng" else None, "duration": [100, 50, 200]}
-    frames[0].save(f"input/anim{suffix}", save_all=True, append_images=frames[1:], **durations)
-    answer = place("upscale", f"input/anim{suffix}", "--to", "2x", *EXACT, *NULL)
+def save_animation(path: str, shades: Sequence[int] = (40, 120, 200)) -> None:
+    frames = [Image.fromarray(np.full((24, 32, 3), shade, np.uint8)) for shade in shades]
+    kind: dict[str, Any] = {"format": "PNG"} if path.endswith(".apng") else {}
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=[100, 50, 200], loop=2, lossless=True, **kind)
+
+
+@pytest.mark.parametrize(
+    ("suffix", "result"), [(".gif", ""), (".png", ""), (".apng", ""), (".webp", ""), (".gif", "out.webp"), (".webp", "out.png")]
+)
+def test_an_animated_image_stays_one_and_keeps_its_times_and_plays(place: Place, suffix: str, result: str) -> None:
+    save_animation(f"input/anim{suffix}")
+    answer = place("upscale", f"input/anim{suffix}", "--to", "2x", *(["-o", result] if result else []), *NULL)
     assert answer.code == 0, answer.err
-    assert answer.out == "input/anim_2x.mkv\n"
-    with av.open("input/anim_2x.mkv") as file:
+    assert answer.out == f"{result or f'input/anim_2x{suffix}'}\n"
+    with Image.open(answer.out.strip()) as image:
+        assert image.info["loop"] == 2 + (suffix == ".gif" and result != "")  # a GIF counts repetitions, the others plays
+        for number, (shade, duration) in enumerate(zip((40, 120, 200), (100, 50, 200), strict=True)):
+            image.seek(number)
+            image.load()  # Pillow knows the duration of a WebP then
+            assert (image.info["duration"], image.size) == (duration, (64, 48))
+            assert np.abs(np.asarray(image.convert("RGB")).astype(int) - shade).max() <= (2 if suffix == ".gif" else 0)
+
+
+def test_an_animated_image_becomes_a_video_with_its_times(place: Place) -> None:
+    save_animation("input/anim.gif")
+    answer = place("upscale", "input/anim.gif", "-o", "anim.mkv", "--to", "2x", *EXACT, *NULL)
+    assert answer.code == 0, answer.err
+    with av.open("anim.mkv") as file:
         shown = [(float(frame.time or 0), frame.to_ndarray(format="rgb24")) for frame in file.decode(video=0)]
     assert [round(time, 3) for time, _ in shown] == [0, 0.1, 0.15]
     for (_, image), shade in zip(shown, (40, 120, 200), strict=True):
@@ -226,11 +247,28 @@ def test_an_animated_image_is_a_video_and_keeps_its_times(place: Place, suffix: 
 
 
 def test_the_first_frame_of_an_animation_is_an_image_where_that_is_asked(place: Place) -> None:
-    frames = [Image.fromarray(np.full((24, 32, 3), shade, np.uint8)) for shade in (40, 120)]
-    frames[0].save("input/anim.gif", save_all=True, append_images=frames[1:], duration=100)
-    frames[0].save("input/still.gif")
-    answer = place("upscale", "input/anim.gif", "-o", "first.png", "--to", "2x", "--backend", "null", "--progress", "plain")
-    assert "has 2 frames; the first is read" in answer.err
-    assert (pixels_of("first.png") == 40).all()
+    save_animation("input/anim.gif")
+    Image.new("RGB", (32, 24), (40, 40, 40)).save("input/still.gif")
+    answer = place("upscale", "input/anim.gif", "-o", "first.tif", "--to", "2x", "--backend", "null", "--progress", "plain")
+    assert "has 3 frames; the first is read" in answer.err
+    assert (pixels_of("first.tif") == 40).all()
     assert place("upscale", "input/still.gif", "--to", "2x", *NULL).out == "input/still_2x.png\n"
-    place.refuses(place("upscale", "input/anim.gif", "-o", "again.gif", *NULL), "videos cannot be written as .gif")
+    place.refuses(place("upscale", "input/still.gif", "-o", "again.gif", *NULL), "images cannot be written as .gif")
+
+
+@pytest.mark.parametrize(("container", "codec"), [("mov", "prores"), ("mkv", "ffv1"), ("webm", "vp9")])
+def test_alpha_goes_through_and_chooses_the_codec(place: Place, container: str, codec: str) -> None:
+    """Of an image sequence to a video, and of that to another and to images again."""
+    source = np.dstack([np.full((24, 32), 200, np.uint8)] * 3 + [np.where(np.arange(32) < 12, 0, 255)[None].repeat(24, 0)])
+    for number in (1, 2):
+        Image.fromarray(source.astype(np.uint8)).save(f"input/a_{number}.png")
+    assert place("upscale", "input/a_%d.png", "-o", f"one.{container}", "--to", "model scale", *NULL).code == 0
+    assert place("upscale", f"one.{container}", "--to", "2x", *NULL).out == f"one_2x.{container}\n"
+    with av.open(f"one_2x.{container}") as file:
+        assert file.streams.video[0].codec_context.codec.canonical_name == codec
+    answer = place("upscale", f"one_2x.{container}", "-o", "out/%d.png", "--to", "128x96", *NULL)
+    assert answer.code == 0, answer.err
+    opened = np.asarray(Image.open("out/2.png").convert("RGBA")).astype(int)
+    assert opened.shape == (96, 128, 4)
+    assert np.abs(opened[:, :40, 3]).max() <= 2
+    assert np.abs(opened[:, 60:] - [200, 200, 200, 255]).max() <= 3

@@ -273,8 +273,8 @@ def engine_sketch() -> Sketch:
 
 VIDEO_ANY_NOTE = """## Any video, nothing lost
 
-**Video In** reads what FFmpeg reads; **Video Out** writes mp4, mkv, mov or webm with the source's audio, subtitles, chapters \
-and frame times. A suffix in the file name, such as `video.mkv`, chooses the container.
+**Video In** reads what FFmpeg reads; **Video Out** writes mp4, mkv, mov, webm or an animated gif, webp or apng, with the \
+source's audio, subtitles, chapters and frame times. A suffix in the file name, such as `video.mkv`, chooses the container.
 
 `python -m runtime upscale in.mp4 -o out.mp4` is this workflow with its values set.
 """
@@ -306,7 +306,7 @@ the suffix chooses PNG, TIFF, EXR or another format.
 
 VIDEO_IN = Node("VideoIn", {"video": "sample.mp4"}, size=(320, 340))
 FRAMES_IN = Node("SequenceIn", {"pictures": "sample_%05d.png"}, size=(320, 0))
-VIDEO_OUT = Node("VideoOut", {"filename_prefix": "Upscale8K/video", "if_exists": "replace"}, size=(420, 0))
+VIDEO_OUT = Node("VideoOut", {"filename_prefix": "Upscale8K/video", "codec": "auto", "if_exists": "replace"}, size=(420, 0))
 FRAMES_OUT = Node("SequenceOut", {"filename": "Upscale8K/frames/%05d.png", "if_exists": "replace"}, size=(420, 0))
 
 

@@ -36,7 +36,16 @@ def make_stream(images: list[np.ndarray]) -> VideoStream:
     height, width = images[0].shape[:2]
     base = Fraction(1, 1000)
     info = VideoInfo(
-        Size(width, height), Fraction(25), base, len(images), "header", None, ColorInfo(), 8, identity="test video"
+        Size(width, height),
+        Fraction(25),
+        base,
+        len(images),
+        "header",
+        None,
+        ColorInfo(),
+        8,
+        has_alpha=images[0].shape[2] == 4,
+        identity="test video",
     )
 
     def frames() -> Iterator[Frame]:
@@ -46,8 +55,8 @@ def make_stream(images: list[np.ndarray]) -> VideoStream:
     return VideoStream(info, frames)
 
 
-def noise(height: int = 40, width: int = 90) -> np.ndarray:
-    return RNG.integers(0, 256, (height, width, 3), np.uint8)
+def noise(height: int = 40, width: int = 90, channels: int = 3) -> np.ndarray:
+    return RNG.integers(0, 256, (height, width, channels), np.uint8)
 
 
 @pytest.fixture
@@ -69,10 +78,13 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return seen
 
 
-@pytest.mark.parametrize("target", ["model scale", "3x"])
-def test_every_frame_is_the_image_that_the_image_node_makes(target: str, model: Any) -> None:
-    images = [noise(), noise(), noise()]
-    settings = TiledUpscaleSettings(target, "cpu", tile=32)
+@pytest.mark.parametrize(("target", "channels"), [("model scale", 3), ("3x", 3), ("model scale", 4), ("3x", 4)])
+def test_every_frame_is_the_image_that_the_image_node_makes(target: str, channels: int, model: Any) -> None:
+    images = [noise(channels=channels) for _ in range(3)]
+    images[2][:20, :20] = images[1][:20, :20]  # a tile that equals the one before
+    if channels == 4:
+        images[1][:, 45:, 3] = images[2][:, 45:, 3] = 0  # colors there come from what is around them
+    settings = TiledUpscaleSettings(target, "cpu", tile=32, batch=2)
     upscaled = upscale_video(make_stream(images), model, settings, SilentProgress())
     for pixels, frame in zip(images, upscaled.open(), strict=True):
         image = torch.as_tensor(pixels[None].astype(np.float32) / 255)

@@ -28,7 +28,7 @@ from upscale8k.runtime.media.video_stream import VideoStream
 from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings
 
-from .helpers import Seen, make_source, packets
+from .helpers import make_source, packets
 
 EXACT = VideoWriteSettings("ffv1", "mkv", 16, "4:4:4")
 
@@ -154,12 +154,25 @@ def test_a_value_that_is_not_a_video_has_a_message(value: Any) -> None:
         unchanged(value)
 
 
-def test_alpha_is_left_out_with_a_message() -> None:
-    value = unchanged(VideoFromComponents(VideoComponents(images(channels=4), Fraction(24), None)))
-    seen = Seen()
-    with value.messages.forward_to(seen):
-        assert next(iter(value.stream.open())).pixels.shape == (32, 48, 3)
-    assert "alpha" in seen.messages[0]
+@pytest.mark.parametrize("apart", [False, True])
+def test_alpha_goes_in_and_out(apart: bool) -> None:
+    """As the fourth channel of IMAGE, or beside it, as ComfyUI's Load Video gives it."""
+    rgba = images(channels=4)
+    parts = (
+        VideoComponents(rgba[..., :3], Fraction(24), None, alpha=rgba[..., 3:])
+        if apart
+        else VideoComponents(rgba, Fraction(24))
+    )
+    value = unchanged(VideoFromComponents(parts))
+    codes = (rgba.double() * 65535 + 0.5).numpy().astype(np.uint16)
+    frames = [frame.pixels for frame in value.stream.open()]
+    assert value.stream.info.has_alpha
+    np.testing.assert_array_equal(frames, codes)
+    found = value.get_components()
+    assert torch.equal(torch.cat((found.images, found.alpha), dim=-1), torch.as_tensor(codes / np.float32(65535)))
+    opaque = unchanged(VideoFromComponents(VideoComponents(rgba[..., :3], Fraction(24), None)))
+    assert opaque.stream.info.identity != value.stream.info.identity
+    assert opaque.get_components().alpha is None
 
 
 # Out of our nodes.

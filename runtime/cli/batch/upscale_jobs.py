@@ -8,7 +8,9 @@ from pathlib import Path
 
 from ...errors import MediaError, OutputError, Upscale8KError, WorkflowError, WorkflowRejected
 from ...file_types import (
+    ANIMATION_SUFFIXES,
     IMAGE_SUFFIXES,
+    MUXERS,
     SEQUENCE_NUMBER,
     VIDEO_SUFFIXES,
     WRITABLE_IMAGE_SUFFIXES,
@@ -161,8 +163,10 @@ def find_jobs(
         {file.path.resolve(): file for name in names for file in _find_sources(name, out, recursive=recursive)}.values()
     )
     if len(sources) == 1 and len(files) == 1 and out is not None and Path(names[0]).is_file():
-        plan_file = _plan_video if _is_moving(files[0].path) and not _is_still(files[0].path, out) else _plan_image
-        jobs.append(plan_file(files[0].path, out, options))
+        path = files[0].path
+        is_still = path.suffix.lower() in IMAGE_SUFFIXES and _is_still(out)
+        plan_file = _plan_video if _is_moving(path) and not is_still else _plan_image
+        jobs.append(plan_file(path, out, options))
     else:
         if files and out is not None and _is_one_file(out):
             what = f"{names[0] if len(names) == 1 else 'The input'} names {len(files)} images or videos, but {out} is one file."
@@ -175,7 +179,7 @@ def _is_sequence(source: str, out: Path | None, *, is_alone: bool) -> bool:
     path = Path(source)
     if is_sequence_pattern(source) and not path.is_file():
         return True
-    return is_alone and path.is_dir() and out is not None and (_is_video(out) or is_sequence_pattern(str(out)))
+    return is_alone and path.is_dir() and out is not None and (_names_video(out) or is_sequence_pattern(str(out)))
 
 
 def _is_one_file(out: Path) -> bool:
@@ -188,8 +192,8 @@ def _plan_sequence(pattern: Path, out: Path, options: JobOptions, fps: float | N
     if not folder.is_dir():
         raise MediaError(f"There is no folder {pattern.parent}.", "Check the folder of the images.", path=folder)
     settings = (f"SequenceIn.pictures={absolute_pattern.name}", *([] if fps is None else [f"SequenceIn.frame_rate={fps}"]))
-    if _is_video(out) and not out.is_dir():
-        settings = (*settings, *_format_video_output(out))
+    if _names_video(out) and not out.is_dir():
+        settings = (*settings, _format_video_output(out))
         return UpscaleJob(absolute_pattern, out, "frames_to_video.json", settings, options, is_named_by_user=True)
     result = out if is_sequence_pattern(str(out)) else out / (pattern.name if is_sequence_pattern(pattern.name) else "%05d.png")
     if result.parent.resolve() == folder.resolve():
@@ -216,7 +220,7 @@ def find_first_image(pattern: Path) -> Path:
 
 
 def _plan_image(path: Path, out: Path, options: JobOptions) -> UpscaleJob:
-    if out.suffix.lower() in WRITABLE_VIDEO_SUFFIXES and path.suffix.lower() not in IMAGE_SUFFIXES and not out.is_dir():
+    if out.suffix.lower() in MUXERS and path.suffix.lower() not in IMAGE_SUFFIXES and not out.is_dir():
         raise MediaError(
             f"{path.name} is not a supported video.", f"Supported formats: {', '.join(VIDEO_SUFFIXES)}.", path=path
         )
@@ -245,8 +249,8 @@ def _plan_named_by_us(source: _Source, out: Path | None, options: JobOptions) ->
 
 
 def _make_job(path: Path, result: Path, options: JobOptions) -> UpscaleJob:
-    if _is_moving(path) and result.suffix.lower() not in WRITABLE_IMAGE_SUFFIXES:
-        return UpscaleJob(path, result, "video_any.json", (_format_video_input(path), *_format_video_output(result)), options)
+    if _is_moving(path) and not _is_still(result):
+        return UpscaleJob(path, result, "video_any.json", (_format_video_input(path), _format_video_output(result)), options)
     settings = (f"ImageIn.image={path.resolve().name}", f"ImageOut.filename={result.name}")
     return UpscaleJob(path, result, "image_any.json", settings, options)
 
@@ -255,10 +259,8 @@ def _format_video_input(path: Path) -> str:
     return f"VideoIn.video={path.resolve().name}"
 
 
-def _format_video_output(result: Path) -> tuple[str, ...]:
-    """Return the inputs of VideoOut; WebM needs AV1 because it does not support HEVC."""
-    codec = ("VideoOut.codec=av1",) if result.suffix.lower() == ".webm" else ()
-    return (f"VideoOut.filename_prefix={result.name}", *codec)
+def _format_video_output(result: Path) -> str:
+    return f"VideoOut.filename_prefix={result.name}"
 
 
 def _format_sequence_output(result: Path) -> str:
@@ -269,15 +271,21 @@ def _is_video(path: Path) -> bool:
     return path.suffix.lower() in VIDEO_SUFFIXES
 
 
+def _names_video(out: Path) -> bool:
+    """Return whether the frames of a folder or pattern become one video or animated image; a PNG is taken for a folder."""
+    return _is_video(out) or (out.suffix.lower() in ANIMATION_SUFFIXES and out.suffix.lower() != ".png")
+
+
 def _is_moving(source: Path) -> bool:
-    """Return whether a source becomes a video: also an animated GIF or PNG, unless its result is named as an image."""
+    """Return whether a source becomes a video or an animated image: also an animated GIF, PNG or WebP."""
     return _is_video(source) or is_animation(source)
 
 
-def _is_still(source: Path, out: Path) -> bool:
-    """Return whether the first frame of an animated image is asked for, by the name of an image file."""
-    names_image = out.suffix.lower() in WRITABLE_IMAGE_SUFFIXES and not out.is_dir() and not is_sequence_pattern(str(out))
-    return source.suffix.lower() in IMAGE_SUFFIXES and names_image
+def _is_still(out: Path) -> bool:
+    """Return whether a result can only be an image, which then is the first frame of an animated image."""
+    suffix = out.suffix.lower()
+    is_image = suffix in WRITABLE_IMAGE_SUFFIXES and suffix not in ANIMATION_SUFFIXES
+    return is_image and not out.is_dir() and not is_sequence_pattern(str(out))
 
 
 def _find_sources(name: str, out: Path | None, *, recursive: bool) -> list[_Source]:

@@ -87,7 +87,11 @@ def _make_file_range_opener(value: Any, on_message: OnMessage) -> OpenTimeRange:
         remaining = to_exact_seconds(trim_duration) - start if trim_duration else None
         limits = [limit for limit in (duration, remaining) if limit is not None]
         return open_video(
-            path, start=to_exact_seconds(trim_start) + start, duration=min(limits, default=None), on_message=on_message
+            path,
+            start=to_exact_seconds(trim_start) + start,
+            duration=min(limits, default=None),
+            alpha=True,
+            on_message=on_message,
         )
 
     source = value.get_stream_source()
@@ -115,17 +119,24 @@ class _FramesInMemory:
         self._images, self._frame_rate = components.images, snap_frame_rate(components.frame_rate)
         if not len(self._images):
             raise WorkflowError("The video has no frames.", "Connect at least one image to Create Video.")
-        if self._images.shape[-1] > 3 or getattr(components, "alpha", None) is not None:
-            on_message("The video has an alpha channel; videos are upscaled without it.")
+        self._alpha = getattr(components, "alpha", None)
+        self._has_alpha = self._alpha is not None or self._images.shape[-1] == 4
         self._audio_path = make_temp_folder(self) / "sound.flac" if components.audio else None
         if self._audio_path:
             _write_audio(self._audio_path, components.audio)
-        digest = hashlib.sha256(str(self._images.dtype).encode())
+        digest = hashlib.sha256(f"{self._images.dtype}{' alpha' if self._has_alpha else ''}".encode())
         if self._color != IMAGE_COLOR:
             digest.update(self._color.transfer.encode())
-        for image in self._images:
-            digest.update(np.ascontiguousarray(_to_array(image)).data)
+        for index in range(len(self._images)):
+            digest.update(np.ascontiguousarray(self._get_image(index)).data)
         self._identity = digest.hexdigest()
+
+    def _get_image(self, index: int) -> NDArray[np.float32]:
+        """Return (H, W, C), with the video's own alpha as the fourth channel if it has one."""
+        image = _to_array(self._images[index])
+        if self._alpha is None:
+            return image
+        return np.concatenate((image[..., :3], _to_array(self._alpha[index]).reshape(*image.shape[:2], 1)), axis=-1)
 
     def __call__(self, start: Fraction, duration: Fraction | None) -> VideoStream:
         selected = range(len(self._images))[slice_time_range(self._frame_rate, start, duration)]
@@ -145,12 +156,13 @@ class _FramesInMemory:
             start=selected[0] / self._frame_rate,
             end=(selected[-1] + 1) / self._frame_rate,
             audio_streams=1 if self._audio_path else 0,
+            has_alpha=self._has_alpha,
             identity=f"{self._identity} | pictures {selected[0]}:{selected[-1]}",
         )
 
         def iterate_frames(first: int = 0) -> Iterator[Frame]:
             for number, index in enumerate(selected[first:], first):
-                yield Frame(_to_uint16(_to_array(self._images[index])), number, 1, 1 / self._frame_rate)
+                yield Frame(_to_uint16(self._get_image(index)), number, 1, 1 / self._frame_rate)
 
         return VideoStream(info, iterate_frames, iterate_frames)
 
@@ -166,7 +178,7 @@ def _to_array(image: Any) -> NDArray[np.float32]:
 
 def _to_uint16(image: NDArray[np.float32]) -> NDArray[np.uint16]:
     """Round (H, W, C) in 0..1 to 16 bits: k / 255 becomes k * 257 exactly."""
-    rgb = image[..., :3] if image.shape[-1] >= 3 else np.repeat(image[..., :1], 3, axis=-1)
+    rgb = image[..., :4] if image.shape[-1] >= 3 else np.repeat(image[..., :1], 3, axis=-1)
     return (np.nan_to_num(rgb).clip(0.0, 1.0).astype(np.float64) * 65535 + 0.5).astype(np.uint16)
 
 

@@ -240,7 +240,7 @@ class VideoValue(_VIDEO_INPUT):
     def memory_of_components(self) -> int:
         """Return the bytes that ``get_components`` takes, estimated from the file's header."""
         width, height = self.get_dimensions()
-        return self.get_frame_count() * width * height * 3 * 4
+        return self.get_frame_count() * width * height * (4 if self.stream.info.has_alpha else 3) * 4
 
     def get_components(self) -> Any:
         """Return all frames as one float32 IMAGE, and the audio. Raises ``OutOfMemory`` when the memory does not suffice."""
@@ -278,6 +278,7 @@ def open_video_value(
             frame_cap=None if first else frame_cap,  # a later part ends by its own duration
             every_nth=every_nth,
             deinterlace=deinterlace,
+            alpha=True,
             on_message=messages.message,
         )
 
@@ -409,7 +410,7 @@ def _collect_components(stream: VideoStream, expected: int, progress: Progress) 
     from ..builtin.video_decode import decode_audio_range
 
     info = stream.info
-    frames = np.empty((expected, info.size.height, info.size.width, 3), np.float32)
+    frames = np.empty((expected, info.size.height, info.size.width, 4 if info.has_alpha else 3), np.float32)
     count = 0
     with stream.frames() as stream_frames:
         for frame in stream_frames:
@@ -422,7 +423,9 @@ def _collect_components(stream: VideoStream, expected: int, progress: Progress) 
     if info.source and info.audio_streams:
         samples, rate = decode_audio_range(info.source, info.start, info.end)
         audio = {"waveform": torch.as_tensor(samples)[None], "sample_rate": rate} if samples is not None else None
-    return VideoComponents(torch.as_tensor(frames[:count]), info.frame_rate, audio)
+    images = torch.as_tensor(frames[:count])
+    alpha = images[..., 3:] if info.has_alpha else None
+    return VideoComponents(images[..., :3], info.frame_rate, audio, alpha=alpha)
 
 
 def _format_tags(metadata: Mapping[str, Any] | None) -> dict[str, str]:

@@ -20,6 +20,12 @@ def verify_blocks(path: Path) -> int:
     return frames
 
 
+def read_repetitions(path: Path) -> int | None:
+    """Return how often the frames are repeated (application extension NETSCAPE2.0), 0 for ever; None without a word of it."""
+    _, name, block = path.read_bytes().partition(b"\x21\xff\x0bNETSCAPE2.0\x03\x01")
+    return int.from_bytes(block[:2], "little") if name else None
+
+
 def _skip_block(data: bytes, offset: int) -> int:
     if data[offset] == 0x21:
         return _skip_sub_blocks(data, offset + 2)

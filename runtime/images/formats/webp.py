@@ -2,6 +2,7 @@
 
 import struct
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from ...media import Size
@@ -25,6 +26,31 @@ def read_size(path: Path) -> Size:
         return Size((bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1)
     width, height = struct.unpack("<HH", data[6:10])
     return Size(width & 0x3FFF, height & 0x3FFF)
+
+
+@dataclass(frozen=True)
+class WebpAnimation:
+    """What the chunks of an animation say; a still has no frame."""
+
+    play_count: int
+    """0 is for ever."""
+    durations: tuple[int, ...]
+    """Of the frames, in milliseconds."""
+
+
+def read_webp_animation(path: Path) -> WebpAnimation:
+    """Return the times of an animation; the file is read, not decoded.
+
+    Raises:
+        ValueError: the file ends before its last chunk.
+    """
+    plays, durations = 0, list[int]()
+    for kind, payload in _iter_chunks(path.read_bytes()):
+        if kind == b"ANIM":
+            plays = int.from_bytes(payload[4:6], "little")
+        elif kind == b"ANMF":
+            durations.append(int.from_bytes(payload[12:15], "little"))
+    return WebpAnimation(plays, tuple(durations))
 
 
 def verify_chunks(path: Path) -> dict[bytes, bytes]:

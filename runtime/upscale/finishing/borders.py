@@ -29,7 +29,7 @@ def find_borders(stream: VideoStream) -> Region | None:
     for number in numbers:
         with stream.frames(number) as frames:
             for frame, _ in zip(frames, range(1 if count else _FRAMES_WITHOUT_COUNT), strict=False):
-                is_bright = to_floats(frame.pixels).max(axis=2) > _BLACK
+                is_bright = to_floats(frame.pixels[:, :, :3]).max(axis=2) > _BLACK
                 rows |= is_bright.mean(axis=1) > 1 - _BLACK_SHARE
                 columns |= is_bright.mean(axis=0) > (1 - _BLACK_SHARE) * rows.mean()
     if not rows.any() or not columns.any():
@@ -68,7 +68,7 @@ def put_back_borders(inner: VideoStream, source: VideoStream, region: Region, fi
 
     def open_at(first: int = 0) -> Iterator[Frame]:
         make_border = _BorderMaker(source.info.size, region, place, final)
-        out = np.zeros((final.height, final.width, 3), np.uint16)
+        out = np.zeros((final.height, final.width, 4 if source.info.has_alpha else 3), np.uint16)
         with inner.frames(first) as frames, source.frames(first) as originals:
             for frame, original in zip(frames, originals, strict=True):
                 make_border(original.pixels, out)

@@ -15,7 +15,7 @@ from itertools import chain
 
 import numpy as np
 
-from ...images import to_floats, to_integers
+from ...images import fill_transparent_pixels, to_floats, to_integers
 from ...media import Floats, Frame, FrameNumber, FrameTimesUnknown, Samples, VideoInfo, VideoStream, parse_frame_rate
 from .interpolation_network import InterpolationNetwork
 from .steady import compute_luma, is_scene_cut, make_thumbnail
@@ -123,7 +123,7 @@ def _list_pts(list_source: Callable[[], Iterator[int]], clock: _Clock) -> Iterat
 
 @dataclass(frozen=True, eq=False)
 class _Kept:
-    """A frame of the source that is kept: its own pixels (H, W, 3), uint16, and its tick."""
+    """A frame of the source that is kept: its own pixels (H, W, 3 or 4), uint16, and its tick."""
 
     pixels: Samples
     tick: int
@@ -132,7 +132,7 @@ class _Kept:
 
     @cached_property
     def thumbnail(self) -> Floats:
-        return make_thumbnail(compute_luma(to_floats(self.pixels)))
+        return make_thumbnail(compute_luma(to_floats(self.pixels[:, :, :3])))
 
 
 def _keep(frame: Frame, clock: _Clock) -> _Kept:
@@ -187,5 +187,15 @@ class _Pair:
             return self.before.pixels
         if self.is_cut:
             return (self.before if 2 * passed <= gap else self.after).pixels
-        made = self.network.run(to_floats(self.before.pixels), to_floats(self.after.pixels), passed / gap)
-        return to_integers(made, 16)
+        return to_integers(_interpolate(self.network, self.before.pixels, self.after.pixels, passed / gap), 16)
+
+
+def _interpolate(network: InterpolationNetwork, before: Samples, after: Samples, time: float) -> Floats:
+    """Return the frame between two. Alpha is a grey image of its own, and the colors under transparent pixels are filled."""
+    first, second = to_floats(before), to_floats(after)
+    if before.shape[2] == 3:
+        return network.run(first, second, time)
+    colors = network.run(fill_transparent_pixels(first), fill_transparent_pixels(second), time)
+    first_alpha, second_alpha = (np.repeat(each[:, :, 3:], 3, axis=2) for each in (first, second))
+    alpha = network.run(first_alpha, second_alpha, time).mean(axis=2, keepdims=True)
+    return np.concatenate((colors, alpha), axis=2)

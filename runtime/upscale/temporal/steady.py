@@ -37,6 +37,8 @@ class _WindowFrame:
 
     frame: Frame
     pixels: Floats
+    alpha: Floats
+    """(H, W, 0 or 1), which stays as it is."""
     luma: Floats
     areas: Floats
     thumbnail: Floats
@@ -110,9 +112,9 @@ def _steady_frames(frames: Iterable[Frame], strength: float, network: SteadyNetw
 
 
 def _measure(frame: Frame) -> _WindowFrame:
-    pixels = to_floats(frame.pixels)
+    pixels, alpha = to_floats(frame.pixels[:, :, :3]), to_floats(frame.pixels[:, :, 3:])
     luma = compute_luma(pixels)
-    return _WindowFrame(frame, pixels, luma, low_pass(luma[:, :, None], _SIGMA)[:, :, 0], make_thumbnail(luma))
+    return _WindowFrame(frame, pixels, alpha, luma, low_pass(luma[:, :, None], _SIGMA)[:, :, 0], make_thumbnail(luma))
 
 
 def _steady(window: deque[_WindowFrame], middle: int, strength: float, network: SteadyNetwork | None) -> Frame:
@@ -128,6 +130,7 @@ def _steady(window: deque[_WindowFrame], middle: int, strength: float, network: 
         found = network.run([*reversed(sides[0]), own.pixels, *sides[1]])
         pixels = found * np.float32(strength) + own.pixels * np.float32(1 - strength)
     frame = own.frame
+    pixels = np.concatenate((pixels, own.alpha), axis=2) if own.alpha.size else pixels
     return Frame(to_integers(pixels, 16), frame.pts, frame.duration, frame.time_base)
 
 

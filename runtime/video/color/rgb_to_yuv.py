@@ -32,10 +32,24 @@ _BAND_ROWS = 16
 _MAX_THREADS = 8
 """Each holds a few bands; more threads gain nothing, because memory bandwidth is the limit."""
 _DLPACK_CUDA = 2
+_WITHOUT_ALPHA = {
+    "bgra": "bgr0",
+    "gbrap10le": "gbrp10le",
+    "gbrap16le": "gbrp16le",
+    "yuva420p": "yuv420p",
+    "yuva420p10le": "yuv420p10le",
+    "yuva444p10le": "yuv444p10le",
+}
+"""Formats with alpha, and those whose colors they hold."""
 _RGB_BIT_DEPTHS = {"bgr0": 8, "gbrp10le": 10, "gbrp16le": 16}
 _YUV_FORMAT = re.compile(r"yuv4(20|22|44)p(10le)?")
 _PLANAR_FORMATS = {"nv12": "yuv420p", "p010le": "yuv420p10le"}
 """Formats of hardware encoders, and the planar formats with the same samples that they are rearranged from."""
+
+
+def strip_alpha(pixel_format: str) -> str:
+    """Return the format with the same colors and no alpha."""
+    return _WITHOUT_ALPHA.get(pixel_format, pixel_format)
 
 
 def resolve_encoded_color(color: ColorInfo, pixel_format: str, *, limited_range_only: bool = False) -> ColorInfo:
@@ -44,7 +58,7 @@ def resolve_encoded_color(color: ColorInfo, pixel_format: str, *, limited_range_
     RGB stays RGB. A matrix without luma weights (constant luminance, YCgCo, ICtCp), or none at all, becomes that of the
     primaries: the pixels are R'G'B', so nothing is lost. ``limited_range_only``: the codec cannot signal full range.
     """
-    if pixel_format in _RGB_BIT_DEPTHS:
+    if strip_alpha(pixel_format) in _RGB_BIT_DEPTHS:
         return replace(color, matrix="gbr", range="pc")
     if color.matrix == "gbr":
         color = replace(color, range="tv")
@@ -68,10 +82,10 @@ def build_rgb_to_yuv_matrix(color: ColorInfo, bits: int) -> Coefficients:
 
 
 class RgbToYuv:
-    """Converts (H, W, 3) R'G'B' in full range, uint8 or uint16, to frames for an encoder.
+    """Converts (H, W, 3) R'G'B' in full range, uint8 or uint16, or (H, W, 4) with straight alpha, to frames for an encoder.
 
-    ``stored_size`` may be one column or row larger than the pixels; the last one is then repeated. Raises ``ValueError`` for a
-    pixel format that it cannot make.
+    Alpha is left out where ``pixel_format`` has none. ``stored_size`` may be one column or row larger than the pixels; the last
+    one is then repeated. Raises ``ValueError`` for a pixel format that it cannot make.
     """
 
     def __init__(self, pixel_format: str, color: ColorInfo, stored_size: Size) -> None:
@@ -79,7 +93,8 @@ class RgbToYuv:
         self._stored_size = stored_size
         self._tags = ColorTags.from_color_info(color)
         self._cuda_context: dict[str, Any] = {}
-        planar_format = _PLANAR_FORMATS.get(pixel_format, pixel_format)
+        planar_format = _PLANAR_FORMATS.get(pixel_format, strip_alpha(pixel_format))
+        self._has_alpha = strip_alpha(pixel_format) != pixel_format
         if planar_format not in _RGB_BIT_DEPTHS and not _YUV_FORMAT.fullmatch(planar_format):
             raise ValueError(f"RGB cannot be converted to {pixel_format!r}: declare another pixel format of this encoder")
         self._planar_format = planar_format
@@ -98,7 +113,7 @@ class RgbToYuv:
     def plane_layout(self) -> PlaneLayout | None:
         """What a device that holds the pixels needs to make the planes itself; None where PyAV cannot take them over."""
         size, factors = self._stored_size, (self._horizontal_factor, self._vertical_factor)
-        if self._planar_format in _RGB_BIT_DEPTHS or size.width % factors[0] or size.height % factors[1]:
+        if self._has_alpha or self._planar_format in _RGB_BIT_DEPTHS or size.width % factors[0] or size.height % factors[1]:
             return None
         matrix = tuple(map(tuple, self._matrix.tolist()))
         layout = PlaneLayout(size, self._bit_depth, *factors, matrix, self._format != self._planar_format)
@@ -122,13 +137,14 @@ class RgbToYuv:
     def __call__(self, pixels: Samples) -> av.VideoFrame:
         """Return a frame that shares no memory with ``pixels``."""
         size = self._stored_size
-        frame = self._allocation_thread.submit(av.VideoFrame, size.width, size.height, self._planar_format).result()
+        allocated_format = self._format if self._has_alpha else self._planar_format
+        frame = self._allocation_thread.submit(av.VideoFrame, size.width, size.height, allocated_format).result()
         if self._planar_format == "bgr0":
             self._fill_packed(frame, pixels)
         else:
             self._fill_planes(frame, pixels)
         self._tags.apply(frame)
-        if self._format != self._planar_format:
+        if self._format != allocated_format:
             frame = frame.reformat(format=self._format)  # the same samples in another order
             self._tags.apply(frame)
         self.frame_bytes = sum(plane.buffer_size for plane in frame.planes)
@@ -137,10 +153,10 @@ class RgbToYuv:
     def _fill_packed(self, frame: av.VideoFrame, pixels: Samples) -> None:
         output = view_plane(frame.planes[0], 4 * frame.width, frame.height, 8).reshape(frame.height, frame.width, 4)
 
-        def fill(first: int, rows: Samples) -> None:
+        def fill(first: int, rows: Samples, alpha: Samples) -> None:
             rows_uint8 = rows if rows.dtype == np.uint8 else np.rint(rows / np.float32(257)).astype(np.uint8)
             output[first : first + len(rows), :, :3] = rows_uint8[:, :, ::-1]
-            output[first : first + len(rows), :, 3] = 0
+            output[first : first + len(rows), :, 3] = self._scale_codes(alpha) if self._has_alpha else 0
 
         self._process_bands(pixels, fill)
 
@@ -149,7 +165,9 @@ class RgbToYuv:
         matrix = self._matrix.copy()
         matrix[:, :3] /= np.iinfo(pixels.dtype).max
 
-        def fill(first: int, rows: Samples) -> None:
+        def fill(first: int, rows: Samples, alpha: Samples) -> None:
+            if self._has_alpha:
+                planes[3][first : first + len(rows), : rows.shape[1]] = self._scale_codes(alpha)
             if self._planar_format in _RGB_BIT_DEPTHS:
                 self._pack_rgb(planes, first, rows)
             else:
@@ -157,31 +175,33 @@ class RgbToYuv:
 
         self._process_bands(pixels, fill)
 
-    def _process_bands(self, pixels: Samples, fill: Callable[[int, Samples], None]) -> None:
-        """Call ``fill(first row, rows)`` for every band of the frame, in threads: numpy and OpenCV release the GIL."""
+    def _process_bands(self, pixels: Samples, fill: Callable[[int, Samples, Samples], None]) -> None:
+        """Call ``fill(first row, rows, their alpha)`` for every band, in threads: numpy and OpenCV release the GIL."""
 
         def process_band(first: int) -> None:
             rows = pixels[first : first + _BAND_ROWS]
             rows_missing = min(_BAND_ROWS, self._stored_size.height - first) - len(rows)
             columns_missing = self._stored_size.width - rows.shape[1]
-            fill(first, _pad_edges(rows, (0, rows_missing), (0, columns_missing)) if rows_missing or columns_missing else rows)
+            rows = _pad_edges(rows, (0, rows_missing), (0, columns_missing)) if rows_missing or columns_missing else rows
+            fill(first, cast("Samples", np.ascontiguousarray(rows[:, :, :3])), rows[:, :, -1])
 
         for _ in self._pool.map(process_band, range(0, self._stored_size.height, _BAND_ROWS)):
             pass
 
     def _pack_rgb(self, planes: list[Samples], first: int, rows: Samples) -> None:
-        full = 2**self._bit_depth - 1
-        gain = np.float32(full / np.iinfo(rows.dtype).max)
-        for plane, channel in zip(planes, (1, 2, 0), strict=True):
-            channel_values = rows[:, :, channel]
-            plane_codes = channel_values if gain == 1 else np.rint(channel_values * gain)
-            plane[first : first + len(rows), : rows.shape[1]] = plane_codes
+        for plane, channel in zip(planes, (1, 2, 0), strict=False):
+            plane[first : first + len(rows), : rows.shape[1]] = self._scale_codes(rows[:, :, channel])
+
+    def _scale_codes(self, values: Samples) -> NDArray[Any]:
+        """Return ``values`` of full range in the depth of the format."""
+        gain = np.float32((2**self._bit_depth - 1) / np.iinfo(values.dtype).max)
+        return values if gain == 1 else np.rint(values * gain)
 
     def _pack_yuv(self, planes: list[Samples], first: int, rows: Samples, matrix: Coefficients) -> None:
         width = rows.shape[1]
         if self._horizontal_factor == 1:
             codes = self._limit_codes(transform_colors(rows.astype(np.uint16, copy=False), matrix))
-            for index, plane in enumerate(planes):
+            for index, plane in enumerate(planes[:3]):
                 plane[first : first + len(rows), :width] = codes[:, :, index]
             return
         planes[0][first : first + len(rows), :width] = self._compute_codes(rows.astype(np.uint16, copy=False), matrix[:1])
@@ -189,7 +209,7 @@ class RgbToYuv:
         matrix = np.column_stack([matrix[1:, :3] / (4 * self._vertical_factor), matrix[1:, 3]])
         codes = self._compute_codes(sums, matrix)
         first_chroma_row = first // self._vertical_factor
-        for index, plane in enumerate(planes[1:]):
+        for index, plane in enumerate(planes[1:3]):
             plane[first_chroma_row : first_chroma_row + len(codes), : codes.shape[1]] = codes[:, :, index]
 
     def _compute_codes(self, values: NDArray[np.uint16] | NDArray[np.float32], matrix: Coefficients) -> NDArray[np.uint16]:

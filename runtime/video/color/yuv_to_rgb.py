@@ -33,6 +33,7 @@ _BAND_ROWS = 120
 _VECTOR_PIXELS = 32
 """16-bit pixels that OpenCV computes at once with AVX-512; otherwise half as many."""
 _PLANAR_FORMAT = re.compile(r"(yuva?j?4\d\dp(\d+le)?|gray(\d+le)?|gbra?p(\d+le)?)$")
+_PLANAR_ALPHA = re.compile(r"yuva|gbrap")
 _FLOAT_FORMAT = re.compile(r"f(16|32)")
 _SUBSAMPLING_NAMES = {(1, 1): "444", (2, 1): "422", (2, 2): "420", (1, 2): "440", (4, 1): "411", (4, 4): "410"}
 
@@ -137,6 +138,26 @@ def _build_matrix(format_: PixelFormat, color: ColorInfo) -> Coefficients:
     if format_.kind == "gray":
         return _build_gray_matrix(color, format_.bit_depth)
     return build_yuv_to_rgb_matrix(color, format_.bit_depth)
+
+
+def extract_alpha(frame: av.VideoFrame, bits: int) -> Samples:
+    """Return the alpha (height, width) of a frame whose format has one, in full range: uint8, or uint16 for deeper formats.
+
+    ``bits`` is the depth of the format. Packed formats have their name from the order of their components: ``ya8``, ``argb``.
+    """
+    frame = frame.reformat(format="bgra") if frame.format.name == "pal8" else frame
+    name = frame.format.name
+    components = "" if _PLANAR_ALPHA.match(name) else name.rstrip("0123456789lbe")
+    if components:
+        packed = view_plane(frame.planes[0], frame.width * len(components), frame.height, bits)
+        alpha = packed.reshape(frame.height, frame.width, -1)[:, :, components.index("a")]
+    else:
+        alpha = view_plane(frame.planes[3], frame.width, frame.height, bits)
+    alpha = alpha.byteswap() if name.endswith("be") else alpha
+    if bits in (8, 16):
+        return alpha
+    table = np.arange(1 << bits) * (65535 / ((1 << bits) - 1))
+    return cast("Samples", np.rint(table).astype(np.uint16)[alpha])
 
 
 def view_plane(plane: VideoPlane, width: int, height: int, bits: int) -> Samples:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
@@ -14,6 +14,7 @@ from av.error import FFmpegError
 from av.format import Flags
 from av.packet import Packet
 from av.stream import Stream
+from av.video.codeccontext import VideoCodecContext
 from av.video.stream import VideoStream
 
 from ...errors import MediaError
@@ -40,6 +41,7 @@ _IMAGE_SIGNATURES = {
 }
 _IMAGE_FTYP_BRANDS = (b"avif", b"heic", b"heix", b"mif1", b"jxl ")
 _CONVERT_HINT = "If another program plays it, convert it first: ffmpeg -i {name} -c:v libx264 -crf 12 -c:a copy out.mkv"
+_ALPHA_DECODERS = {"vp8": "libvpx", "vp9": "libvpx-vp9"}
 _MPEG_TIME_BASE = Fraction(1, 90000)
 
 OPEN_OPTIONS = {"format_whitelist": ",".join(_DEMUXERS), "protocol_whitelist": "file"}
@@ -94,6 +96,18 @@ def select_video_stream(container: InputContainer, path: Path) -> VideoStream:
     if not stream.codec_context:
         raise make_undecodable_error(path, "FFmpeg has no decoder for its video codec")
     return stream
+
+
+def open_decoder(stream: VideoStream) -> Callable[[Packet[VideoStream]], list[av.VideoFrame]]:
+    """Return a function that decodes packets of ``stream``. FFmpeg's own decoders of VP8 and VP9 ignore their alpha."""
+    context = stream.codec_context
+    tags = {name.lower(): text for name, text in stream.metadata.items()}
+    if tags.get("alpha_mode") != "1" or context.name not in _ALPHA_DECODERS:
+        return lambda packet: packet.decode()
+    decoder = cast("VideoCodecContext", av.CodecContext.create(_ALPHA_DECODERS[context.name], "r"))
+    decoder.color_primaries, decoder.color_trc = context.color_primaries, context.color_trc
+    decoder.thread_count = context.thread_count
+    return lambda packet: cast("Any", decoder).decode(packet if packet.size else None)
 
 
 def demux_packets(container: InputContainer, *streams: AnyStream) -> Iterator[Packet[AnyStream]]:

@@ -49,11 +49,18 @@ class VideoRequest:
     frame_cap: int | None
     every_nth: int
     deinterlace: str
+    alpha: bool = False
 
     def as_json(self) -> dict[str, Any]:
         """Return all but the path, with times as text."""
         times = {"start": str(self.start), "duration": None if self.duration is None else str(self.duration)}
-        return {**times, "frame_cap": self.frame_cap, "every_nth": self.every_nth, "deinterlace": self.deinterlace}
+        return {
+            **times,
+            "frame_cap": self.frame_cap,
+            "every_nth": self.every_nth,
+            "deinterlace": self.deinterlace,
+            "alpha": self.alpha,
+        }
 
 
 def check_survives(request: VideoRequest) -> None:

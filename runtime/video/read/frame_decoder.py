@@ -17,7 +17,8 @@ from av.video.stream import VideoStream
 
 from ...errors import MediaError
 from ...hardware import count_usable_cores
-from .container import can_have_discontinuities, demux_packets, open_container, select_video_stream
+from ..animation.animated_webp import decode_webp_frames
+from .container import can_have_discontinuities, demux_packets, open_container, open_decoder, select_video_stream
 from .probe import ProbedVideo
 from .timestamps import DecodeIssues, DiscontinuityCorrector, is_clock_continuous
 
@@ -37,6 +38,9 @@ def decode_frames(probed: ProbedVideo, first_pts: int | None, issues: DecodeIssu
     decoding times, which differ from display times by reordering and open GOPs. Otherwise, for streams that cannot seek, and
     if the clock jumps before that position, decoding starts at the beginning.
     """
+    if probed.is_webp:
+        yield from decode_webp_frames(probed.path)
+        return
     if first_pts is not None and is_clock_continuous(probed.path, first_pts * probed.info.time_base):
         for margin in _SEEK_MARGINS:
             with open_container(probed.path) as container:
@@ -74,12 +78,13 @@ def _decode_from_key_frame(
 
 def _decode_packets(container: InputContainer, stream: VideoStream, issues: DecodeIssues) -> Iterator[av.VideoFrame]:
     corrector = DiscontinuityCorrector() if can_have_discontinuities(container) else None
+    decode = open_decoder(stream)
     for packet in _demux_past_errors(container, stream, issues):
         if corrector:
             corrector.correct_packet(packet)
             issues.jump_times = corrector.jump_times
         try:
-            frames = packet.decode()
+            frames = decode(packet)
         except NoMemory:
             raise
         except FFmpegError:  # an error of the decoder: the file itself was read

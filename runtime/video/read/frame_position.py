@@ -54,7 +54,7 @@ def find_frame(probed: ProbedVideo, trim_range: TrimRange, number: int) -> Frame
     Raises ``FrameTimesUnknown`` where times are missing, repeated or jump, for damaged packets, and for AVI, which has no
     presentation times.
     """
-    if isinstance(number, FrameNumber) and not probed.uses_decode_times:
+    if isinstance(number, FrameNumber) and not (probed.uses_decode_times or probed.is_webp):
         time_base = probed.info.time_base
         before, own = (round(seconds / time_base) + trim_range.pts_shift for seconds in (number.seconds_before, number.seconds))
         if not is_clock_continuous(probed.path, own * time_base):
@@ -80,6 +80,8 @@ def list_frame_times(probed: ProbedVideo, trim_range: TrimRange) -> Iterator[int
 
     Raises ``FrameTimesUnknown`` as ``find_frame`` does.
     """
+    if probed.is_webp:
+        raise FrameTimesUnknown("each of its frames is made of those before")
     if probed.uses_decode_times:
         raise FrameTimesUnknown("it stores no presentation times")
     first_ticks = _decode_first_times(probed)

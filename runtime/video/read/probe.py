@@ -13,7 +13,9 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
+from ...images import read_play_count
 from ...media import ColorInfo, Size, VideoInfo
+from ..animation.animated_webp import is_animated_webp, read_webp_info
 from ..color.chroma_siting import detect_chroma_siting
 from ..color.color_codes import MATRICES, resolve_color_info
 from ..color.yuv_to_rgb import ChromaSiting, PixelFormat, is_supported_matrix, parse_pixel_format
@@ -23,6 +25,7 @@ from .container import (
     demux_packets,
     make_undecodable_error,
     open_container,
+    open_decoder,
     resolve_frame_rate,
     resolve_time_base,
     select_video_stream,
@@ -68,6 +71,8 @@ class ProbedVideo:
     """Its display matrix rotates by an angle that is not a multiple of 90 degrees."""
     is_stereo_3d: bool
     """Its frames hold two views."""
+    is_webp: bool = False
+    """An animated WebP, which has no packets: the times of its frames are known when they are decoded."""
 
 
 def read_video_info(path: Path) -> VideoInfo:
@@ -82,6 +87,8 @@ def read_video_info(path: Path) -> VideoInfo:
 
 def is_interlaced(path: Path) -> bool:
     """Return whether frames are marked as interlaced, at the beginning or at one of three later positions."""
+    if is_animated_webp(path):
+        return False
     with open_container(path) as container:
         stream = select_video_stream(container, path)
         duration = _read_duration(container, stream)
@@ -96,6 +103,8 @@ def is_interlaced(path: Path) -> bool:
 
 def probe(path: Path) -> ProbedVideo:
     """Return everything about a video that its header and first frame tell. Raises as ``read_video_info`` does."""
+    if is_animated_webp(path):
+        return _probe_webp(path)
     with open_container(path) as container:
         stream = select_video_stream(container, path)
         frame = next(iter(decode_first_frames(path, container, stream, 1)), None)
@@ -124,6 +133,28 @@ def probe(path: Path) -> ProbedVideo:
             has_unsupported_rotation=orientation is None,
             is_stereo_3d="STEREO3D" in side_data,
         )
+
+
+def _probe_webp(path: Path) -> ProbedVideo:
+    info = read_webp_info(path, compute_fingerprint(path))
+    pixel_format = parse_pixel_format("rgba")
+    assert pixel_format is not None
+    return ProbedVideo(
+        path=path,
+        info=info,
+        coded_size=info.size,
+        pixel_format=pixel_format,
+        chroma_siting=ChromaSiting(),
+        orientation=Orientation(),
+        start_time=Fraction(0),
+        starts_before_zero=False,
+        uses_decode_times=False,
+        dynamic_hdr=(),
+        announced_seconds=None,
+        has_unsupported_rotation=False,
+        is_stereo_3d=False,
+        is_webp=True,
+    )
 
 
 def _apply_side_data(info: VideoInfo, coded_size: Size, side_data: Mapping[str, bytes], orientation: Orientation) -> VideoInfo:
@@ -155,6 +186,7 @@ def _build_video_info(path: Path, container: InputContainer, stream: VideoStream
         source=path,
         audio_streams=len(container.streams.audio),
         subtitle_streams=len(container.streams.subtitles),
+        play_count=read_play_count(path) if container.format.name in ("gif", "apng") else 0,
         identity=compute_fingerprint(path),
     )
 
@@ -230,12 +262,12 @@ def _estimate_frame_count(
 def decode_first_frames(path: Path, container: InputContainer, stream: VideoStream, count: int) -> list[av.VideoFrame]:
     """Decode up to ``count`` frames from the container's position, skipping packets that do not decode."""
     frames: list[av.VideoFrame] = []
-    packet_iterator = demux_packets(container, stream)
+    packet_iterator, decode = demux_packets(container, stream), open_decoder(stream)
     for _ in range(_MAX_PACKETS_TO_FIRST_FRAME):
         try:
             packet = next(packet_iterator)
             check_not_encrypted(packet, path)
-            frames += packet.decode()
+            frames += decode(packet)
         except StopIteration:
             break
         except FFmpegError:

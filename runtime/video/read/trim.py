@@ -148,6 +148,8 @@ def _find_end_time(probed: ProbedVideo, trim_range: TrimRange, trimmed_duration:
 def _find_pts_after(probed: ProbedVideo, first_pts: int | None, frame_count: int) -> int | None:
     """Return the tick of the frame after ``frame_count`` frames, from packet times alone; None at the end of the video."""
     pts_list: list[int] = []
+    if probed.is_webp:  # nothing else is to be cut to the time of the frames
+        return None
     with open_container(probed.path) as container:
         stream = select_video_stream(container, probed.path)
         with suppress(FFmpegError):  # a stream that cannot seek is read from its beginning

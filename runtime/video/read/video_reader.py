@@ -3,18 +3,30 @@
 import math
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from typing import cast
 
 import av
+import numpy as np
 from av.error import FFmpegError
 
 from ...errors import MediaError, WorkflowError
-from ...media import PREFETCH_BYTES, Frame, FrameTimesUnknown, PlanarFrame, Size, VideoInfo, VideoStream, prefetch_items
+from ...media import (
+    PREFETCH_BYTES,
+    Frame,
+    FrameTimesUnknown,
+    PlanarFrame,
+    Samples,
+    Size,
+    VideoInfo,
+    VideoStream,
+    prefetch_items,
+)
 from ...progress import OnMessage
-from ..color.yuv_to_rgb import YuvToRgb
+from ..color.yuv_to_rgb import YuvToRgb, extract_alpha
 from . import decoder_process
 from .frame_decoder import DeinterlaceMode, decode_frames, deinterlace_frames
 from .frame_position import FramePosition, find_frame, list_selected_pts
@@ -43,13 +55,15 @@ def open_video(
     frame_cap: int | None = None,
     every_nth: int = 1,
     deinterlace: DeinterlaceMode = "refuse",
+    alpha: bool = False,
     prefetch_bytes: int = PREFETCH_BYTES,
     on_message: OnMessage = lambda _: None,
 ) -> VideoStream:
     """Return a stream of the video in ``path``; only its first frame is decoded yet.
 
     Frames are (H, W, 3) R'G'B' in full range as displayed (rotated, pixels not yet made square): uint8 for sources of up to 8
-    bits, uint16 over 0..65535 for deeper ones. Alpha is dropped with a message; PQ and HLG stay as they are (``info.color``).
+    bits, uint16 over 0..65535 for deeper ones. PQ and HLG stay as they are (``info.color``). With ``alpha`` the frames of a
+    video that has it are (H, W, 4); without, it is dropped with a message.
     A thread decodes ahead of the consumer by ``prefetch_bytes`` of frames or by two frames, whichever is more; none with 0.
 
     ``start`` and ``duration`` are seconds, rounded to the nearest tick of the video's clock; frames from ``start`` up to, but
@@ -66,7 +80,7 @@ def open_video(
     changes or the file cannot be read further. Raises ``WorkflowError`` for times and counts that select no frame. With
     ``UPSCALE8K_DECODER_PROCESS=1`` another process decodes, and its crash is a ``MediaError``.
     """
-    apart = decoder_process.VideoRequest(path, start, duration, frame_cap, every_nth, deinterlace)
+    apart = decoder_process.VideoRequest(path, start, duration, frame_cap, every_nth, deinterlace, alpha)
     is_apart = decoder_process.is_requested()
     if is_apart:
         decoder_process.check_survives(apart)
@@ -79,15 +93,17 @@ def open_video(
             "Set deinterlace to bwdif to make full frames of them, or to keep to upscale the lines as they are.",
             path=path,
         )
-    _report_dropped_features(probed, on_message)
+    alpha = alpha and probed.pixel_format.has_alpha
+    _report_dropped_features(probed, on_message, has_alpha=alpha)
     info = _describe_output(probed, trim_range, deinterlace)
     mode = "as is" if deinterlace in ("keep", "refuse") else deinterlace
-    info = replace(info, identity=f"{info.identity} | interlaced {mode}")
+    info = replace(info, identity=f"{info.identity} | interlaced {mode}{' | alpha' if alpha else ''}", has_alpha=alpha)
     if deinterlace not in _RATE_CHANGES:
         info = replace(info, list_pts=partial(list_selected_pts, probed, trim_range))
 
     def open_at(first_frame: int = 0, *, planes: bool = False) -> Iterator[Frame]:
-        read_frames = partial(_read_frames, probed, trim_range, deinterlace, first_frame, planes=planes)
+        reading = _Reading(probed, trim_range, deinterlace, planes=planes, alpha=alpha)
+        read_frames = partial(_read_frames, reading, first_frame)
         if is_apart:
             read_frames = partial(decoder_process.read_in_process, apart, first_frame)
         ahead = partial(prefetch_items, read_frames, _count_bytes, max_bytes=prefetch_bytes, name=f"decode {path.name}")
@@ -98,7 +114,7 @@ def open_video(
                 else:
                     on_message(item)
 
-    has_planes = not is_apart and probed.orientation == Orientation()
+    has_planes = not is_apart and not alpha and probed.orientation == Orientation()
     return VideoStream(info, open_at, open_at, partial(open_at, planes=True) if has_planes else None)
 
 
@@ -139,10 +155,10 @@ def _check_start_before_end(probed: ProbedVideo, start: Fraction, trim_range: Tr
             raise WorkflowError(text, "Choose an earlier start.", path=probed.path, input_name="start")
 
 
-def _report_dropped_features(probed: ProbedVideo, on_message: OnMessage) -> None:
+def _report_dropped_features(probed: ProbedVideo, on_message: OnMessage, *, has_alpha: bool) -> None:
     name = probed.path.name
-    if probed.pixel_format.has_alpha:
-        on_message(f"{name} has an alpha channel; videos are upscaled without it.")
+    if probed.pixel_format.has_alpha and not has_alpha:
+        on_message(f"{name} has an alpha channel, which is left out here.")
     if probed.dynamic_hdr:
         on_message(
             f"{name} carries {' and '.join(probed.dynamic_hdr)}: that belongs to its own pixels and is left out; what it says "
@@ -158,37 +174,39 @@ def _count_bytes(item: Frame | str) -> int:
     return sum(samples.nbytes for samples in item.find_samples()) if isinstance(item, Frame) else 0
 
 
-def _read_frames(
-    probed: ProbedVideo, trim_range: TrimRange, deinterlace: DeinterlaceMode, first_frame: int, *, planes: bool = False
-) -> Generator[Frame | str]:
+@dataclass(frozen=True)
+class _Reading:
+    """What is read of a video, and in which form."""
+
+    probed: ProbedVideo
+    trim_range: TrimRange
+    deinterlace: DeinterlaceMode
+    planes: bool
+    alpha: bool
+
+
+def _read_frames(reading: _Reading, first_frame: int) -> Generator[Frame | str]:
     """Yield the selected frames from ``first_frame`` on, then a message for every issue.
 
     Of the frames before it only those since the last key frame are decoded, or all of them where the file's times do not tell
     its position; none is converted. All are where the rate changes: which frame is dropped depends on those before it.
     """
-    if first_frame and deinterlace not in _RATE_CHANGES:
+    if first_frame and reading.deinterlace not in _RATE_CHANGES:
         try:
-            jump = find_frame(probed, trim_range, first_frame)
-            yield from _read_frames_from(probed, trim_range, deinterlace, first_frame, jump, planes=planes)
+            jump = find_frame(reading.probed, reading.trim_range, first_frame)
+            yield from _read_frames_from(reading, first_frame, jump)
             return
         except FrameTimesUnknown as reason:
-            yield f"{probed.path.name}: {reason}, so the {first_frame} frames before are decoded again."
-    yield from _read_frames_from(probed, trim_range, deinterlace, first_frame, None, planes=planes)
+            yield f"{reading.probed.path.name}: {reason}, so the {first_frame} frames before are decoded again."
+    yield from _read_frames_from(reading, first_frame, None)
 
 
-def _read_frames_from(
-    probed: ProbedVideo,
-    trim_range: TrimRange,
-    deinterlace: DeinterlaceMode,
-    first_frame: int,
-    jump: FramePosition | None,
-    *,
-    planes: bool,
-) -> Iterator[Frame | str]:
+def _read_frames_from(reading: _Reading, first_frame: int, jump: FramePosition | None) -> Iterator[Frame | str]:
     """Do the same from the key frame before ``jump`` on. Raises ``FrameTimesUnknown``, before any frame, if it misleads."""
+    probed, trim_range, deinterlace = reading.probed, reading.trim_range, reading.deinterlace
     issues, count = DecodeIssues(), first_frame if jump else 0
     position = _ReadPosition(probed, count, expects_progressive=deinterlace == "refuse")
-    convert = _FrameConverter(probed, position)
+    convert = _FrameConverter(probed, position, alpha=reading.alpha)
     first_pts = jump.pts_before if jump else trim_range.first_pts
     try:
         with closing(decode_frames(probed, first_pts, issues)) as frames:
@@ -206,7 +224,7 @@ def _read_frames_from(
                 if count <= first_frame:
                     continue
                 time = (timed_frame.pts - clocked.pts_shift, timed_frame.duration, probed.info.time_base)
-                yield convert.make_frame(timed_frame.av_frame, time, planes=planes)
+                yield convert.make_frame(timed_frame.av_frame, time, planes=reading.planes)
     except FFmpegError as error:
         raise position.make_read_error(error) from error
     if not count:
@@ -279,8 +297,8 @@ class _ReadPosition:
 class _FrameConverter:
     """Converts each frame by its own color tags, which may change where recordings were joined."""
 
-    def __init__(self, probed: ProbedVideo, position: _ReadPosition) -> None:
-        self._probed, self._position = probed, position
+    def __init__(self, probed: ProbedVideo, position: _ReadPosition, *, alpha: bool) -> None:
+        self._probed, self._position, self._alpha = probed, position, alpha
         self._converters: dict[tuple[int, ...], YuvToRgb] = {}
         self.messages: list[str] = []
 
@@ -293,7 +311,11 @@ class _FrameConverter:
         layout = converter.find_layout(Size(frame.width, frame.height)) if planes else None
         if layout:
             return PlanarFrame(layout, tuple(converter.extract_planes(frame)), partial(converter, frame), *time)
-        return Frame(self._probed.orientation.apply(converter(frame)), *time)
+        pixels = converter(frame)
+        if self._alpha:
+            alpha = extract_alpha(frame, self._probed.pixel_format.bit_depth)
+            pixels = cast("Samples", np.dstack((pixels, alpha)))
+        return Frame(self._probed.orientation.apply(pixels), *time)
 
     def _make_converter(self, frame: av.VideoFrame) -> YuvToRgb:
         """Raises ``MediaError`` if the new tags give R'G'B' another meaning: the result has one transfer function."""

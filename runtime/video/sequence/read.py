@@ -10,7 +10,7 @@ from fractions import Fraction
 from itertools import pairwise
 from math import ceil
 from pathlib import Path
-from typing import Literal
+from typing import Literal, cast
 
 import numpy as np
 
@@ -20,7 +20,7 @@ from ...media import ColorInfo, Frame, Samples, Size, VideoInfo, VideoStream, pr
 from ...progress import OnMessage
 
 ReadImage = Callable[[Path], Samples]
-"""Reads an image file as (H, W, 3) R'G'B' in full range, uint8 or uint16. Raises ``MediaError``."""
+"""Reads an image file as (H, W, 3) R'G'B' in full range, uint8 or uint16, or (H, W, 4) with alpha. Raises ``MediaError``."""
 
 IMAGE_COLOR = ColorInfo("gbr", "pc", "iec61966-2-1", "bt709", guessed_fields=("transfer", "primaries"))
 """The color that images are assumed to have: sRGB in full range."""
@@ -133,15 +133,16 @@ def select_time_range(
 def open_sequence(images: Sequence[SequenceFrame], frame_rate: Fraction, read_image: ReadImage) -> VideoStream:
     """Return the images, in the order of ``list_sequence_frames``, as a video; ``pts`` count frames of ``frame_rate``.
 
-    The first image is read at once: its size and depth are those of the video. A later one of another size or depth raises
-    ``MediaError`` when it is reached. The color is assumed to be sRGB in full range.
+    The first image is read at once: its size and depth are those of the video, which has alpha if it has. A later one of
+    another size or depth, or with the only alpha, raises ``MediaError`` when it is reached; one without alpha is opaque. The
+    color is assumed to be sRGB in full range.
     """
     if frame_rate <= 0:
         raise WorkflowError(f"The frame rate is {frame_rate}.", _FRAME_RATE_HINT, input_name="frame_rate")
     if not images:
         raise MediaError("The sequence has no images.", "Give at least one.")
     first = read_image(images[0].path)
-    size, dtype = Size(first.shape[1], first.shape[0]), first.dtype
+    size, dtype, has_alpha = Size(first.shape[1], first.shape[0]), first.dtype, first.shape[2] == 4
     ends = [each.frame_index for each in images[1:]] + [images[-1].frame_index + 1]
     info = VideoInfo(
         size=size,
@@ -153,7 +154,8 @@ def open_sequence(images: Sequence[SequenceFrame], frame_rate: Fraction, read_im
         color=IMAGE_COLOR,
         bit_depth=8 * dtype.itemsize,
         sequence_files=tuple(each.path for each in images),
-        identity=_compute_identity(images),
+        has_alpha=has_alpha,
+        identity=_compute_identity(images) + (" | alpha" if has_alpha else ""),
         list_pts=lambda: (each.frame_index for each in images),
     )
 
@@ -161,6 +163,7 @@ def open_sequence(images: Sequence[SequenceFrame], frame_rate: Fraction, read_im
         each = images[number]
         pixels = read_image(each.path)
         _check_same_format(each.path, pixels, size, dtype)
+        pixels = _match_alpha(each.path, pixels, has_alpha=has_alpha)
         return Frame(pixels, each.frame_index, ends[number] - each.frame_index, 1 / frame_rate)
 
     def iterate_frames(start: int = 0) -> Iterator[Frame]:
@@ -244,6 +247,18 @@ def _check_same_format(path: Path, pixels: Samples, size: Size, dtype: np.dtype[
         found, expected = f"{own} with {8 * pixels.itemsize} bits", f"{size} with {8 * dtype.itemsize}"
         what = f"{path.name} is {found}, the images before it are {expected}."
         raise MediaError(what, "Remove it, or convert it.", path=path)
+
+
+def _match_alpha(path: Path, pixels: Samples, *, has_alpha: bool) -> Samples:
+    """Return ``pixels`` with alpha, or without. Raises ``MediaError`` if they are transparent and may not be."""
+    opaque = np.iinfo(pixels.dtype).max
+    if has_alpha and pixels.shape[2] == 3:
+        return cast("Samples", np.dstack((pixels, np.full(pixels.shape[:2], opaque, pixels.dtype))))
+    if not has_alpha and pixels.shape[2] == 4:
+        if (pixels[:, :, 3] != opaque).any():
+            raise MediaError(f"{path.name} has transparent pixels, and the first image has no alpha.", "Add alpha to that one.")
+        return pixels[:, :, :3]
+    return pixels
 
 
 def compute_sequence_fingerprint(location: Path) -> str:

@@ -34,11 +34,12 @@ from .read import match_number
 
 Depth = Literal[8, 16, 32]
 WriteImage = Callable[[Path, Samples, Depth], None]
-"""Writes an image file of (H, W, 3) R'G'B' in full range, atomically. Raises ``OutputError``."""
+"""Writes an image file of (H, W, 3) R'G'B' in full range, or (H, W, 4) with alpha, atomically. Raises ``OutputError``."""
 
 _AHEAD_BYTES = 512 << 20
 """Bytes that may wait to be written; one image always may."""
 _STATE_SUFFIX = ".unfinished"
+_SUFFIXES_WITHOUT_ALPHA = (".jpg", ".jpeg")
 _MOST_BEGUN_IMAGES = 256
 
 
@@ -102,7 +103,8 @@ def _write_missing_images(
                 _check_frame_size(frame, stream.info, number)
                 timing_check.add(frame)
                 state.times.append((frame.seconds, frame.seconds + frame.duration * frame.time_base))
-                for written in writers.put(sequence.get_path(number), frame.pixels):
+                pixels = frame.pixels[:, :, :3] if suffix in _SUFFIXES_WITHOUT_ALPHA else frame.pixels
+                for written in writers.put(sequence.get_path(number), pixels):
                     check_space(state.add(written))
                 progress.update(bytes=state.bytes)
                 progress.advance(1)
@@ -212,6 +214,8 @@ def _refuse_own_source(info: VideoInfo, sequence: ImageSequence) -> None:
 def _report_losses(info: VideoInfo, pattern: Path, progress: Progress) -> None:
     if info.audio_streams or info.subtitle_streams:
         progress.message("An image sequence has no audio and no subtitles: they are left out.")
+    if info.has_alpha and pattern.suffix.lower() in _SUFFIXES_WITHOUT_ALPHA:
+        progress.message(f"The video has an alpha channel, which {pattern.suffix} cannot hold: it is left out. png keeps it.")
     if info.pixel_aspect != 1:
         progress.message(f"The pixels are not square ({info.pixel_aspect}), which image files do not store.")
     if info.color.primaries not in ("bt709", "smpte170m", "bt470bg"):

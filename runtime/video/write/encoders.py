@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, TypeAlias
 
-from ...file_types import MUXERS
+from ...file_types import ANIMATION_SUFFIXES, MUXERS
 from .encoder_options import (
     EncoderRequest,
     build_amf_options,
@@ -31,7 +31,7 @@ Codec: TypeAlias = str
 """A key of ``ENCODERS``."""
 HardwareEncoder: TypeAlias = str
 """A key of ``HARDWARE_FAMILIES``."""
-Container = Literal["mp4", "mkv", "mov", "webm"]
+Container = Literal["mp4", "mkv", "mov", "webm", "gif", "webp", "apng"]
 Bits = Literal[8, 10, 16]
 Chroma = Literal["4:2:0", "4:4:4"]
 PixelFormats = Mapping[tuple[Bits, Chroma], str]
@@ -41,6 +41,7 @@ CountFrames = Callable[[Mapping[str, str]], int]
 LARGE_FRAME_PIXELS = 12_000_000
 """Pixels per frame above which memory comes before file size: 4K is below, 5K and 8K are above."""
 
+ANIMATION_CONTAINERS = tuple(dict.fromkeys(ANIMATION_SUFFIXES.values()))
 MUXER_NAMES: Mapping[str, str] = {suffix.removeprefix("."): muxer for suffix, muxer in MUXERS.items()}
 """FFmpeg's muxer of a ``Container``."""
 
@@ -85,6 +86,11 @@ class Encoder:
     """Frames that the encoder keeps on the GPU, from its options; None: it is not known to share memory with a model."""
     takes_device_frames: bool = False
     """May read frames in the memory of a GPU, which is tried."""
+    alpha_formats: PixelFormats = field(default_factory=dict[tuple[Bits, Chroma], str])
+    """Formats with alpha; the first one where a depth and chroma is not among them. Empty: the codec holds no alpha."""
+    alpha_containers: tuple[Container, ...] = ()
+    alpha_segment_muxer: str = ""
+    """Format of segments with alpha; empty: ``segment_muxer``."""
     hardware_crf: int | None = None
     """Default quality of hardware encoders; None: no hardware encodes this codec."""
 
@@ -175,6 +181,8 @@ _ENCODER_ROWS = (
         bits_per_pixel=3.5,
         limited_range_only=True,
         segment_muxer="mov",
+        alpha_formats={(10, "4:4:4"): "yuva444p10le"},
+        alpha_containers=("mov", "mkv"),
         chroma_420_note="ProRes has no 4:2:0: the video is written as 4:2:2.",
     ),
     Encoder(
@@ -191,6 +199,14 @@ _ENCODER_ROWS = (
             (10, "4:4:4"): "gbrp10le",
             (16, "4:4:4"): "gbrp16le",
         },
+        alpha_formats={
+            (8, "4:2:0"): "yuva420p",
+            (10, "4:2:0"): "yuva420p10le",
+            (8, "4:4:4"): "bgra",
+            (10, "4:4:4"): "gbrap10le",
+            (16, "4:4:4"): "gbrap16le",
+        },
+        alpha_containers=("mkv",),
         build_options=build_ffv1_options,
         needs_even_size=False,
         bits_per_pixel=14.0,
@@ -207,12 +223,28 @@ _ENCODER_ROWS = (
         crf_limit=63,
         preset="5",
         presets=tuple(map(str, range(9))),
+        alpha_formats={(8, "4:2:0"): "yuva420p"},
+        alpha_containers=("webm", "mkv"),
+        alpha_segment_muxer="matroska",  # where alpha is a block beside the packet's
         needs_even_size=False,
         bits_per_pixel=0.06,
     ),
 )
+AUTO_CODEC = "auto"
+"""The codec that suits the container, and its alpha if the video has one."""
+_ALPHA_CODECS: Mapping[Container, Codec] = {"mov": "prores", "mkv": "ffv1", "webm": "vp9"}
+
 ENCODERS: Mapping[Codec, Encoder] = {row.codec: row for row in _ENCODER_ROWS}
 """By codec, in the order of the choices of Video Out."""
+
+
+def choose_codec(codec: Codec, container: Container, *, alpha: bool) -> Codec:
+    """Return ``codec``, or what ``auto`` means: the codec of the container that keeps alpha, or the first that it can hold."""
+    if codec != AUTO_CODEC:
+        return codec
+    fitting = (name for name, row in ENCODERS.items() if container in row.containers)
+    return (alpha and _ALPHA_CODECS.get(container)) or next(fitting, "hevc")
+
 
 _HARDWARE_ROWS = (
     HardwareFamily(

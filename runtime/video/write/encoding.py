@@ -34,6 +34,12 @@ class Encoding:
     notes: tuple[str, ...]
     gpu_bytes: int = 0
     """Memory that the encoder takes on the GPU."""
+    has_alpha: bool = False
+
+    @property
+    def segment_muxer(self) -> str:
+        """FFmpeg's name of the format that segments are written in."""
+        return (self.has_alpha and self.encoder.alpha_segment_muxer) or self.encoder.segment_muxer
 
     def get_coded_size(self, size: Size) -> Size:
         """Return the size of the coded frame: one column and row more where only even sizes can be coded."""
@@ -61,8 +67,11 @@ def resolve_encoding(
     preset: str = "",
     mastering_display: MasteringDisplay | None = None,
     content_light: tuple[int, int] | None = None,
+    alpha: bool = False,
 ) -> Encoding:
     """Choose the encoder and its options. ``hardware`` is a family, ``auto``, or None for the CPU.
+
+    With ``alpha`` the encoding has alpha where codec and container can hold it, and a note where they cannot.
 
     Raises ``OutputError`` for values that cannot be combined, ``HardwareMissing`` for hardware that does not work here.
     """
@@ -80,7 +89,7 @@ def resolve_encoding(
             mastering_display,
             content_light,
         )
-        pixel_format = encoder.pixel_formats.get((bits, chroma), "")
+        pixel_format = _find_pixel_format(encoder, bits, chroma, alpha=alpha and container in encoder.alpha_containers)
         coded_size = _get_coded_size(encoder, pixel_format, size)
         accepted_bitrate = bitrate if encoder.crf is not None else None
         return EncoderTrial(coded_size, pixel_format, tuple(encoder.build_options(request).items()), accepted_bitrate)
@@ -92,13 +101,15 @@ def resolve_encoding(
     if preset and preset not in encoder.presets:
         known = f"Presets of {encoder.name}: {', '.join(encoder.presets)}." if encoder.presets else "Leave the preset empty."
         raise OutputError(f"{encoder.name} has no preset {preset}.", known)
-    if encoder.chroma_420_note and chroma == "4:2:0":
+    has_alpha = alpha and container in encoder.alpha_containers
+    notes += _list_alpha_notes(encoder, container, bits, chroma) if alpha else []
+    if encoder.chroma_420_note and chroma == "4:2:0" and not has_alpha:
         notes.append(encoder.chroma_420_note)
     if (mastering_display or content_light) and not encoder.writes_hdr_metadata:
         notes.append(f"{encoder.name} does not write HDR10 brightness metadata. Use HEVC or AV1 to keep it.")
     if encoder.crf is None and (crf is not None or bitrate is not None):
         notes.append(f"{encoder.name} has neither crf nor bitrate: they are ignored.")
-    pixel_format = _select_pixel_format(encoder, bits, chroma)
+    pixel_format = _select_pixel_format(encoder, bits, chroma, alpha=has_alpha)
     trial = make_trial(encoder)
     options = fit_options(encoder.name, trial) if hardware else dict(trial.options)
     if options != dict(trial.options):
@@ -114,7 +125,31 @@ def resolve_encoding(
         encoder.codec_tags.get(container, ""),
         tuple(notes),
         gpu_frames * frame_bytes,
+        has_alpha,
     )
+
+
+def list_alpha_codecs() -> str:
+    """Return the codecs that hold alpha, and their containers, for a message."""
+    rows = [(codec, row.alpha_containers) for codec, row in ENCODERS.items() if row.alpha_formats]
+    return ", ".join(f"{codec} ({' or '.join(containers)})" for codec, containers in rows)
+
+
+def _list_alpha_notes(encoder: Encoder, container: Container, bits: Bits, chroma: Chroma) -> list[str]:
+    if container not in encoder.alpha_containers:
+        what = f"The video has an alpha channel, which {encoder.title} in {container} cannot hold: it is left out."
+        return [f"{what} These codecs keep it: {list_alpha_codecs()}."]
+    if (bits, chroma) in encoder.alpha_formats:
+        return []
+    (depth, name), *_ = encoder.alpha_formats
+    return [f"{encoder.title} with alpha is written in {depth} bits {name}."]
+
+
+def _find_pixel_format(encoder: Encoder, bits: Bits, chroma: Chroma, *, alpha: bool) -> str:
+    """Return the format of a depth and chroma, or an empty text; with ``alpha`` at least the first one."""
+    if alpha:
+        return encoder.alpha_formats.get((bits, chroma)) or next(iter(encoder.alpha_formats.values()))
+    return encoder.pixel_formats.get((bits, chroma), "")
 
 
 def _check_arguments(codec: Codec, container: Container, crf: int | None, bitrate: int | None) -> None:
@@ -145,8 +180,8 @@ def _resolve_crf(encoder: Encoder, crf: int | None, bitrate: int | None, *, is_l
     return encoder.crf_large if is_large and encoder.crf_large is not None else encoder.crf
 
 
-def _select_pixel_format(encoder: Encoder, bits: Bits, chroma: Chroma) -> str:
-    found = encoder.pixel_formats.get((bits, chroma))
+def _select_pixel_format(encoder: Encoder, bits: Bits, chroma: Chroma, *, alpha: bool) -> str:
+    found = _find_pixel_format(encoder, bits, chroma, alpha=alpha)
     supported = {format_.name for format_ in av.Codec(encoder.name, "w").video_formats or ()}
     if found and (not supported or found in supported):
         return found

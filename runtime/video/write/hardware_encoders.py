@@ -48,6 +48,8 @@ def get_encoder(codec: Codec, hardware: HardwareEncoder | None) -> Encoder:
         row,
         name=name,
         pixel_formats=HARDWARE_FORMATS,
+        alpha_formats={},
+        alpha_containers=(),
         build_options=family.build_options,
         crf=row.hardware_crf,
         crf_large=None,

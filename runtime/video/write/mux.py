@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 from bisect import bisect_right
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -163,13 +163,18 @@ def _accepts_tags(job: MuxJob, first: Path, tags: Mapping[str, str]) -> bool:
 def _add_video_stream(job: MuxJob, first: Path, out: Muxer) -> VideoStream:
     with av.open(str(first)) as segment:
         stream = out.add_stream_from_template(segment.streams.video[0], opaque=True)
+        segment_tag = segment.streams.video[0].codec_context.codec_tag
     assert isinstance(stream, VideoStream)
     context = stream.codec_context
-    if job.plan.encoding.codec_tag:
+    if job.plan.encoding.codec == "prores":
+        context.codec_tag = segment_tag  # tells 4444 from 422
+    elif job.plan.encoding.codec_tag:
         context.codec_tag = job.plan.encoding.codec_tag
     context.framerate = job.plan.frame_rate
     context.sample_aspect_ratio = job.info.pixel_aspect
     stream.time_base = job.info.time_base
+    if job.plan.encoding.has_alpha and job.plan.encoding.codec == "vp9":
+        stream.metadata["alpha_mode"] = "1"
     ColorTags.from_color_info(job.plan.color).apply(context)
     return stream
 
@@ -194,7 +199,7 @@ def _iterate_video_packets(job: MuxJob, segments: list[tuple[Path, Segment]], ou
             for packet in cast("Iterator[AnyPacket]", file.demux(stream)):
                 if packet.pts is None or not packet.size:
                     continue
-                pts = segment.pts[0] + round(packet.pts * to_fraction(packet.time_base) / unit)
+                pts = _find_nearest(segment.pts, segment.pts[0] + round(packet.pts * to_fraction(packet.time_base) / unit))
                 packet.pts = pts
                 packet.dts = times[number - delay] if number >= delay else times[0] - (delay - number) * frame_ticks
                 packet.duration = _compute_packet_duration(times, pts, segments[-1][1].duration, job)
@@ -205,6 +210,12 @@ def _iterate_video_packets(job: MuxJob, segments: list[tuple[Path, Segment]], ou
     if number != len(times):
         what = f"The journal lists {len(times)} frames, but the segments hold {number}."
         raise OutputError(what, _format_restart_hint(segments[0][0]))
+
+
+def _find_nearest(times: Sequence[int], time: int) -> int:
+    """Return the one of rising ``times`` that is nearest to a time, which Matroska rounded."""
+    index = bisect_right(times, time)
+    return min(times[max(index - 1, 0) : index + 1], key=lambda each: abs(each - time))
 
 
 def _check_codec_parameters(path: Path, stream: VideoStream, first_extradata: bytes | None) -> bytes:

@@ -242,7 +242,7 @@ class SegmentFile:
         self._duration = 0
         self._packet_pts: list[int] = []
         # MP4 and MOV (for ProRes) store every time exactly, in the video's own unit; Matroska would round to 1 ms.
-        muxer = plan.encoding.encoder.segment_muxer
+        muxer = plan.encoding.segment_muxer
         self._container = open_output(self._temp, muxer, build_timescale_options(plan.time_base))
         try:
             self._stream = self._open_stream()

@@ -17,12 +17,13 @@ from ...file_lock import OutputLocked
 from ...hardware import reserve_gpu_memory
 from ...media import DeviceFrame, Frame, FrameNumber, Size, VideoInfo, VideoStream
 from ...progress import MessageLog, OnMessage, Progress
+from ..animation.animated_image import ANIMATIONS, check_animation, write_animation
 from ..color.rgb_to_yuv import RgbToYuv, resolve_encoded_color
 from ..read.probe import is_same_file, take_file_snapshot
 from .device_planes import DevicePlanes
 from .disk_space import VideoSpaceMonitor, check_join_space, check_video_space, translate_write_errors
-from .encoders import Bits, Chroma, Codec, Container, HardwareEncoder
-from .encoding import resolve_encoding
+from .encoders import Bits, Chroma, Codec, Container, HardwareEncoder, choose_codec
+from .encoding import Encoding, resolve_encoding
 from .journal import SOURCE_KEY, Gap, JournalState, Segment, SegmentFolder
 from .mux import MuxJob, mux_segments
 from .segments import PackedFrame, SegmentPlan, SegmentWriter, get_queue_byte_limit
@@ -122,17 +123,26 @@ def write_video(
                 _check_audio(job, settings)
                 state = _encode_missing_frames(job, segment_folder, state, progress, encode or encode_gaps)
             check_join_space(path.parent, list(state.segments))
-            mux_job = MuxJob(stream.info, job.plan, settings.container, settings.audio, settings.subtitles, settings.metadata)
             files = [(segment_folder.get_segment_path(segment), segment) for segment in state.segments]
             _check_segments(segment_folder, state)
-            path = mux_segments(mux_job, files, path, messages.message, numbered=fail_if_exists, check=job.check_source)
+            path = _join_segments(job, files, path, numbered=fail_if_exists)
             segment_folder.remove()
     elapsed, size, encoder = time.monotonic() - started, path.stat().st_size, job.plan.encoding.encoder.name
     return WriteReport(path, state.frame_count, elapsed, size, resumed_frames, encoder, tuple(messages.messages))
 
 
+def _join_segments(job: WriteJob, files: list[tuple[Path, Segment]], path: Path, *, numbered: bool) -> Path:
+    settings, info = job.settings, job.info
+    if settings.container in ANIMATIONS:
+        return write_animation(info, job.plan, settings.container, files, path, numbered=numbered, check=job.check_source)
+    mux_job = MuxJob(info, job.plan, settings.container, settings.audio, settings.subtitles, settings.metadata)
+    return mux_segments(mux_job, files, path, job.on_message, numbered=numbered, check=job.check_source)
+
+
 def _check_audio(job: WriteJob, settings: VideoWriteSettings) -> None:
     """Raise before the work begins what the join would raise after it."""
+    if settings.container in ANIMATIONS:
+        return
     if job.info.source is not None and settings.audio == "copy" and job.info.audio_streams:
         check_audio(job.info.source, settings.container)
 
@@ -147,26 +157,16 @@ class WriteJob:
 
     def __init__(self, stream: VideoStream, path: Path, settings: VideoWriteSettings, on_message: OnMessage) -> None:
         info = stream.info
-        if info.color.is_hdr and settings.bits == 8:
+        if settings.container in ANIMATIONS:
+            for note in check_animation(info, settings.container, path):
+                on_message(note)
+        elif info.color.is_hdr and settings.bits == 8:
             what = f"{path.name}: an HDR video ({info.color.transfer}) in 8 bits shows banding."
             raise OutputError(what, "Set bits to 10.", path=path)
-        self.stream, self.path, self.on_message = stream, path, on_message
+        self.stream, self.path, self.settings, self.on_message = stream, path, settings, on_message
         rate = info.frame_rate if info.frame_rate > 0 else Fraction(25)
         frames_per_segment = max(1, round(settings.segment_seconds * rate))
-        encoding = resolve_encoding(
-            settings.codec,
-            settings.container,
-            settings.bits,
-            settings.chroma,
-            size=info.size,
-            keyframe_interval=min(frames_per_segment, _MAX_KEYFRAME_INTERVAL),
-            hardware=settings.hardware,
-            crf=settings.crf,
-            bitrate=settings.bitrate,
-            preset=settings.preset,
-            mastering_display=info.mastering_display,
-            content_light=info.content_light,
-        )
+        encoding = _choose_encoding(info, settings, min(frames_per_segment, _MAX_KEYFRAME_INTERVAL))
         for note in encoding.notes:
             on_message(note)
         coded_size = encoding.get_coded_size(info.size)
@@ -217,6 +217,29 @@ class WriteJob:
             "frames in a segment": plan.frames_per_segment,
             "version of FFmpeg": {name: ".".join(map(str, parts)) for name, parts in sorted(av.library_versions.items())},
         }
+
+
+def _choose_encoding(info: VideoInfo, settings: VideoWriteSettings, keyframe_interval: int) -> Encoding:
+    """Return the encoding of the segments; those of an animated image are lossless, and that is made of them."""
+    if settings.container in ANIMATIONS:
+        return resolve_encoding(
+            "ffv1", "mkv", 8, "4:4:4", size=info.size, keyframe_interval=keyframe_interval, alpha=info.has_alpha
+        )
+    return resolve_encoding(
+        choose_codec(settings.codec, settings.container, alpha=info.has_alpha),
+        settings.container,
+        settings.bits,
+        settings.chroma,
+        size=info.size,
+        keyframe_interval=keyframe_interval,
+        hardware=settings.hardware,
+        crf=settings.crf,
+        bitrate=settings.bitrate,
+        preset=settings.preset,
+        mastering_display=info.mastering_display,
+        content_light=info.content_light,
+        alpha=info.has_alpha,
+    )
 
 
 def _strip_thread_options(option: str) -> str:

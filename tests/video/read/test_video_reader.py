@@ -258,7 +258,7 @@ def test_alpha_is_dropped_with_a_message(tmp_path: Path) -> None:
     stream = open_video(write(tmp_path / "a.mkv", [image(planes, "yuva444p")], tags={"range": "tv"}), on_message=said.append)
     (frame,) = stream.open()
     assert (frame.pixels == 128).all()
-    assert said == ["a.mkv has an alpha channel; videos are upscaled without it."]
+    assert said == ["a.mkv has an alpha channel, which is left out here."]
 
 
 @pytest.mark.parametrize(("suffix", "is_kept"), [("mkv", True), ("webm", True), ("mp4", False)])
