@@ -75,7 +75,7 @@ def upscale_batch(
             upscaled = result.numpy()
             if on_device:
                 tiling = on_device.upscale(on_device.prepare_pixels(pixels), tiling, progress, lambda _: False)
-                upscaled[:] = on_device.download()
+                on_device.download(upscaled)
                 progress.preview(upscaled)
             else:
                 preview = PreviewProgress(progress, upscaled)

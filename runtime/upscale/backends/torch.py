@@ -81,7 +81,12 @@ class TorchBackend:
             torch.inference_mode(),
             full_fp32(self._device),
         ):
-            upscaled, finite = self._run_network(tiles.to(self._input_dtype))
+            try:
+                upscaled, finite = self._run_network(tiles.to(self._input_dtype))
+            except RuntimeError:  # what a recording keeps is free before a smaller tile is tried
+                if self._graph_runner:
+                    self._graph_runner.close()
+                raise
             if finite is None:
                 return upscaled, None
             is_valid = finite & is_plausible(tiles, upscaled)

@@ -31,7 +31,7 @@ class DeviceImageEditor:
         across, down = self._load_taps((make_area_taps(self.shape[1], width), make_area_taps(self.shape[0], height)))
         curve = _load_srgb_curve(planes.device)
         reduced = torch.empty((height, width, 3), dtype=torch.float32, device=planes.device)
-        for rows in _cut_strips(height):
+        for rows in cut_strips(height):
             needed = down.find_source(rows, planes.shape[1])
             codes = planes[:, needed].to(torch.int32)
             light = curve.index_select(0, codes.flatten()).reshape(codes.shape)
@@ -42,7 +42,7 @@ class DeviceImageEditor:
         planes = self._planes
         across, down = self._load_taps(make_blend_taps(added.shape, self.shape))
         smaller = self._transfer.upload(cast("Samples", added)).permute(2, 0, 1).contiguous()
-        for rows in _cut_strips(planes.shape[1]):
+        for rows in cut_strips(planes.shape[1]):
             needed = down.find_source(rows, smaller.shape[1])
             finished = codes_to_floats(planes[:, rows]) * strength
             finished += down.apply(across.apply(smaller[:, needed], 2), 1, rows, needed.start)
@@ -53,7 +53,8 @@ class DeviceImageEditor:
         return across, down
 
 
-def _cut_strips(height: int) -> list[slice]:
+def cut_strips(height: int) -> list[slice]:
+    """Return the rows of an image in parts, of which few exist in floats at once."""
     step = -(-height // STRIPS)
     return [slice(top, min(top + step, height)) for top in range(0, height, step)]
 

@@ -21,7 +21,7 @@ from ..target_size import ScalePlan
 from ..tile_loop import TileLoop
 from ..tiles import Tile, Tiling
 from .device_buffer import DeviceBuffer, DeviceReducingBuffer, ResultImage, codes_to_floats
-from .device_image_editor import DeviceImageEditor
+from .device_image_editor import DeviceImageEditor, cut_strips
 from .planes_to_rgb import convert_to_rgb
 from .transfer import Transfer
 
@@ -77,9 +77,12 @@ class DeviceResult:
             wait_on_device = self._transfer.start_upload([pixels])
         return lambda: wait_on_device()[0]
 
-    def download(self) -> Any:
-        """Wait for the device, and return the result (H, W, 3) in host memory."""
-        return self._image.download()
+    def download(self, out: Floats) -> None:
+        """Wait for the device, and write the result to ``out`` (H, W, 3), in parts: host memory holds it once."""
+        with torch.inference_mode(), self._translate_errors():
+            for rows in cut_strips(len(out)):
+                (part,) = self._transfer.start_download([self._out[rows].flatten(1)])()
+                out[rows] = part.reshape(out[rows].shape)
 
     def run_ahead(self, images: Sequence[SourceImage], batch: int) -> None:
         """Run images in a batch of that size, for the next calls of ``upscale``."""
@@ -96,6 +99,7 @@ class DeviceResult:
             source = image()
             loop = DeviceTileLoop(self._model.scale, self._backend, tiling, False, progress, is_unchanged)
             loop.run_passes(source, self._plan, self._out)
+            self._transfer.wait()
             if not loop.is_all_valid():
                 done = loop.reported_pixels
                 loop = DeviceTileLoop(

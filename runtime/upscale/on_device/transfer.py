@@ -36,7 +36,7 @@ class Transfer:
             return lambda: staged
         with torch.cuda.stream(self._streams[0]):
             uploaded = [tensor.to(self._device, non_blocking=True) for tensor in staged]
-            finished = self._streams[0].record_event()
+            finished = _record_event(self._streams[0])
 
         def wait_on_device() -> list[torch.Tensor]:
             compute = torch.cuda.current_stream(self._device)
@@ -71,7 +71,7 @@ class Transfer:
                 pinned = torch.empty(lines.shape, dtype=lines.dtype, pin_memory=True).copy_(lines, non_blocking=True)
                 lines.record_stream(stream)
                 copies.append(pinned[:, : tensor.shape[1]])
-            finished = stream.record_event()
+            finished = _record_event(stream)
 
         def wait() -> list[Samples]:
             finished.synchronize()
@@ -86,7 +86,7 @@ class Transfer:
         """
         if not self._streams:
             return lambda: tensors
-        finished = torch.cuda.current_stream(self._device).record_event()
+        finished = _record_event(torch.cuda.current_stream(self._device))
 
         def wait() -> Sequence[torch.Tensor]:
             torch.cuda.set_device(tensors[0].device)
@@ -94,6 +94,16 @@ class Transfer:
             return tensors
 
         return wait
+
+    def wait(self) -> None:
+        """Wait for the work that is queued now."""
+        if self._streams:
+            _record_event(torch.cuda.current_stream(self._device)).synchronize()
+
+
+def _record_event(stream: torch.cuda.Stream) -> torch.cuda.Event:
+    """A thread that waits for it sleeps; otherwise it would keep a core busy, which encoders need."""
+    return stream.record_event(torch.cuda.Event(blocking=True))
 
 
 def _open_streams(device: torch.device) -> list[torch.cuda.Stream]:

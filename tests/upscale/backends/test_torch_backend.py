@@ -3,7 +3,8 @@
 from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from upscale8k.runtime.models.load import load_model
 from upscale8k.runtime.models.locate import find_model
 from upscale8k.runtime.models.upscale_model import UpscaleModel
 from upscale8k.runtime.progress import SilentProgress
+from upscale8k.runtime.upscale import memory
 from upscale8k.runtime.upscale.backends import open_backend
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
 from upscale8k.runtime.upscale.device import resolve_precision
@@ -193,6 +195,22 @@ def test_torchs_own_lack_of_memory_is_recognised() -> None:
 
     with pytest.raises(OutOfMemory):
         run(TorchBackend(UpscaleModel.from_descriptor(described(Greedy(1))), CPU, "fp32"), 0.5)
+
+
+def test_a_recording_is_dropped_before_memory_is_freed_for_smaller_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It keeps the memory of all its layers, and smaller tiles would run beside it."""
+
+    def fail(tiles: torch.Tensor) -> Any:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB.")
+
+    backend, done = TorchBackend(UpscaleModel.from_descriptor(described(Gain(1))), CPU, "fp32"), list[str]()
+    backend._graph_runner = cast("Any", SimpleNamespace(close=lambda: done.append("graph closed")))
+    backend._run_network = fail
+    monkeypatch.setattr(memory, "release_memory", lambda device: done.append("memory freed"))
+    with pytest.raises(OutOfMemory):
+        run(backend, 0.5)
+    assert done[0] == "graph closed"
+    assert "memory freed" in done
 
 
 def test_any_other_failure_of_a_network_stays_what_it_is() -> None:

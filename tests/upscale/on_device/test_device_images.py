@@ -10,6 +10,7 @@ from upscale8k.runtime.upscale import image_batch
 from upscale8k.runtime.upscale.image_batch import upscale_batch
 from upscale8k.runtime.upscale.on_device import device_tile_loop
 from upscale8k.runtime.upscale.on_device.device_types import keep_results_on
+from upscale8k.runtime.upscale.on_device.transfer import Transfer
 from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings
 
 pytestmark = pytest.mark.usefixtures("one_thread")
@@ -19,7 +20,7 @@ def upscale_both(images: torch.Tensor, model: Any, monkeypatch: pytest.MonkeyPat
     """Return the results of host and device, and how often something came down from the device."""
     downloads: list[int] = []
     download = device_tile_loop.DeviceResult.download
-    monkeypatch.setattr(device_tile_loop.DeviceResult, "download", lambda self: downloads.append(1) or download(self))
+    monkeypatch.setattr(device_tile_loop.DeviceResult, "download", lambda self, out: downloads.append(1) or download(self, out))
     chosen = TiledUpscaleSettings(
         **{"target": "model scale", "device": "cpu", "backend": "torch", "precision": "fp32", **settings}
     )
@@ -63,3 +64,19 @@ def test_other_images_are_written_to_host_memory_tile_by_tile(
     host, device, downloads = upscale_both(images, weights("realesr-animevideov3"), monkeypatch, **settings)
     assert downloads == 0
     np.testing.assert_array_equal(device, host)
+
+
+def test_a_result_comes_down_in_parts_that_are_small(weights: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is pinned beside the result, which is IMAGE and stays."""
+    sizes: list[int] = []
+    start = Transfer.start_download
+
+    def count(self: Transfer, tensors: Any) -> Any:
+        sizes.extend(tensor.nbytes for tensor in tensors)
+        return start(self, tensors)
+
+    monkeypatch.setattr(Transfer, "start_download", count)
+    images = torch.as_tensor(np.random.default_rng(2).random((1, 32, 20, 3)).astype(np.float32))
+    host, device, _ = upscale_both(images, weights("realesr-animevideov3"), monkeypatch)
+    np.testing.assert_array_equal(device, host)
+    assert sizes == [host.nbytes // 8] * 8
