@@ -71,9 +71,8 @@ def known(whole: list[tuple[int, int, bytes]], first: int, time_base: Fraction) 
     return FrameNumber.at(first, whole[first - 1][0] * time_base, whole[first][0] * time_base)
 
 
-@pytest.fixture
-def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
-    """The number of frames that were decoded since it was cleared, one item for each opening of a file."""
+def count_decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """The number of frames that are decoded from now on, one item for each opening of a file."""
     counts: list[int] = []
     original = frame_decoder._decode_packets
 
@@ -85,6 +84,9 @@ def decoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
     monkeypatch.setattr(frame_decoder, "_decode_packets", count)
     return counts
+
+
+decoded = pytest.fixture(count_decoded)
 
 
 @pytest.mark.parametrize("name", list(VIDEOS))
