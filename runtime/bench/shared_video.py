@@ -5,7 +5,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
 
@@ -15,27 +15,17 @@ from ..paths import PACK_ROOT, is_checkout
 
 
 def benchmark_workers(source: Path, workers: str, options: Sequence[str], runs: int) -> str:
-    """Return medians of wall seconds, start of the processes included, and their ratio; ``options`` are those of ``upscale``.
+    """Return medians of wall and processor seconds by one process and by ``workers``; ``options`` are those of ``upscale``.
 
-    Raises ``Upscale8KError`` if a run fails, or the files differ.
+    Start of the processes included. Raises ``Upscale8KError`` if a run fails, or the files differ.
     """
-    seconds: dict[str, list[float]] = {"1": [], workers: []}
     hashes: set[str] = set()
-    for _ in range(runs):
-        for choice, times in seconds.items():
-            with tempfile.TemporaryDirectory(prefix="upscale8k-") as folder:
-                result = Path(folder, f"result{source.suffix}")
-                started = time.monotonic()
-                _upscale(source, result, [*options, "--workers", choice])
-                times.append(time.monotonic() - started)
-                hashes.add(compute_sha256(result))
+    ways = {"one process": (PACK_ROOT, [*options, "--workers", "1"])}
+    ways[f"workers {workers}"] = (PACK_ROOT, [*options, "--workers", workers])
+    text = _time_in_turn(source, ways, runs, lambda result: hashes.add(compute_sha256(result)))
     if len(hashes) > 1:
         raise Upscale8KError(f"{source.name}: one process and workers {workers} wrote different files.", "Report this.")
-    alone, shared = median(seconds["1"]), median(seconds[workers])
-    return (
-        f"one process {alone:.1f} s, workers {workers} {shared:.1f} s: {shared / alone:.2f} times as long; "
-        f"{os.cpu_count()} logical processors, the same file"
-    )
+    return f"{text}\nthe same file"
 
 
 def benchmark_checkouts(source: Path, other: Path, options: Sequence[str], runs: int) -> str:
@@ -45,17 +35,32 @@ def benchmark_checkouts(source: Path, other: Path, options: Sequence[str], runs:
     """
     if not (other / "runtime" / "__main__.py").is_file():
         raise WorkflowError(f"{other} is no checkout of this project.", "Name the folder that holds runtime.", path=other)
-    seconds: list[tuple[Path, list[tuple[float, float]]]] = [(other, []), (PACK_ROOT, [])]
+    return _time_in_turn(source, {other.name: (other, options), "this checkout": (PACK_ROOT, options)}, runs)
+
+
+def _time_in_turn(
+    source: Path,
+    ways: Mapping[str, tuple[Path, Sequence[str]]],
+    runs: int,
+    on_result: Callable[[Path], object] = lambda _: None,
+) -> str:
+    """Upscale in each of two ways, a checkout and its options, and so on ``runs`` times; return a line for each clock."""
+    seconds: dict[str, list[tuple[float, float]]] = {name: [] for name in ways}
     for _ in range(runs):
-        for checkout, times in seconds:
+        for name, (checkout, options) in ways.items():
             with tempfile.TemporaryDirectory(prefix="upscale8k-") as folder:
+                result = Path(folder, f"result{source.suffix}")
                 wall, processor = time.monotonic(), _sum_child_seconds()
-                _upscale(source, Path(folder, f"result{source.suffix}"), options, checkout)
-                times.append((time.monotonic() - wall, _sum_child_seconds() - processor))
-    lines = [f"{source.name}, {runs} runs each in turn, {os.cpu_count()} logical processors: {other.name}, then this checkout"]
-    for index, name in enumerate(("wall", "processor")):
-        before, now = (median(each[index] for each in times) for _, times in seconds)
-        lines.append(f"{name}: {before:.1f} s, {now:.1f} s, {now / before:.2f} times as long" if before else f"{name}: unknown")
+                _upscale(source, result, options, checkout)
+                seconds[name].append((time.monotonic() - wall, _sum_child_seconds() - processor))
+                on_result(result)
+    first, second = ways
+    lines = [f"{source.name}, {runs} runs each in turn, {os.cpu_count()} logical processors: {first}, then {second}"]
+    for index, clock in enumerate(("wall", "processor")):
+        before, now = (median(each[index] for each in seconds[name]) for name in ways)
+        lines.append(
+            f"{clock}: {before:.1f} s, {now:.1f} s, {now / before:.2f} times as long" if before else f"{clock}: unknown"
+        )
     return "\n".join(lines)
 
 
@@ -65,7 +70,7 @@ def _sum_child_seconds() -> float:
     return times.children_user + times.children_system
 
 
-def _upscale(source: Path, result: Path, options: Sequence[str], checkout: Path = PACK_ROOT) -> None:
+def _upscale(source: Path, result: Path, options: Sequence[str], checkout: Path) -> None:
     module = "runtime" if is_checkout() else "upscale8k"
     files = ["upscale", str(source.absolute()), "-o", str(result)]
     command = [sys.executable, "-m", module, *files, *options, "--progress", "none"]

@@ -1,5 +1,6 @@
 """One job on several workers: processes of this machine, other machines on a shared folder, or a Ray cluster.
 
+With ``--workers N`` the driver makes segments too, from its first moment on, so that no work waits for a process to start.
 The segments of an unfinished video are the work; of many files, each is an item (``shared_files``). Beside them, in
 ``NAME.mp4.parts``, the driver writes::
 

@@ -4,7 +4,7 @@ import shutil
 import time
 from abc import ABC, abstractmethod
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,6 +30,10 @@ class OpenPool(Protocol):
     """Starts the workers of an order, which is written already; leaving the context ends them."""
 
     def __call__(self, order_path: Path, on_message: OnMessage) -> AbstractContextManager[WorkerPool]: ...
+
+
+MakeItem = Callable[[Callable[[], None]], bool]
+"""Makes an item, if one is left to begin, and returns whether; calls its argument often meanwhile."""
 
 
 @dataclass
@@ -107,17 +111,26 @@ class Collector(ABC):
             if each.beat.worker in lost and name not in self._failed:
                 self.work.fail_try(name, f"{each.beat.worker} ended.")
 
-    def watch(self, pool: WorkerPool, progress: Progress) -> None:
-        """Take in results until everything is made."""
-        shown = 0
-        while not self.is_done:
+    def watch(self, pool: WorkerPool, progress: Progress, make_item: MakeItem | None = None) -> None:
+        """Take in results until everything is made; meanwhile make items in this process by ``make_item``."""
+        shown, next_poll = 0, 0.0
+
+        def poll() -> None:
+            nonlocal shown, next_poll
+            if time.monotonic() < next_poll:
+                return
             self.release(pool.find_lost())
             self.poll()
             made = self.count_steps()
             progress.update(**_name_numbers(made))
             advance, shown = max(0, made.total() - shown), max(made.total(), shown)
             progress.advance(advance)
-            time.sleep(_POLL_SECONDS)
+            next_poll = time.monotonic() + _POLL_SECONDS
+
+        while not self.is_done:
+            poll()
+            if make_item is None or not make_item(poll):
+                time.sleep(_POLL_SECONDS)
 
     def _read_try(self, name: TryName) -> None:
         now = time.monotonic()

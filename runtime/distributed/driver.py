@@ -8,12 +8,14 @@ from itertools import takewhile
 
 from ..media import FrameTimesUnknown
 from ..paths import read_version
-from ..progress import Progress
+from ..progress import Progress, SilentProgress
+from ..upscale import keep_backends_open
 from ..video import Gap, Segment, SegmentFolder, WriteJob, encode_gaps
 from .collector import OpenPool
 from .order import Item, Order
+from .processes import WorkerSlot, use_cores
 from .segment_collector import SegmentCollector
-from .tries import WorkFolder
+from .tries import Beat, Heartbeat, ItemTaker, WorkFolder
 
 _ITEMS_PER_WORKER = 8
 """So that a fast worker takes more, and the last items end at about the same time."""
@@ -28,6 +30,8 @@ class SharedEncode:
     """Without settings and items."""
     open_pool: OpenPool
     worker_count: int
+    own_slot: WorkerSlot | None = None
+    """Of this process, which makes segments too; None: it only waits for workers."""
 
     def __call__(
         self,
@@ -44,7 +48,7 @@ class SharedEncode:
             order = replace(
                 self.template, id=secrets.token_hex(8), version=read_version(), settings=job.job_settings, items=tuple(items)
             )
-            _run_order(order, self.open_pool, _Target(job, segment_folder, pts, on_segment), progress)
+            _run_order(order, self.open_pool, _Target(job, segment_folder, pts, on_segment), progress, self.own_slot)
         except FrameTimesUnknown as reason:
             name = (job.info.source or job.path).name
             job.on_message(f"{name} is not shared out, because {reason}: one process makes it.")
@@ -72,7 +76,7 @@ class _Target:
             raise FrameTimesUnknown("its frames have other times than its packets, or do not decode")
 
 
-def _run_order(order: Order, open_pool: OpenPool, target: _Target, progress: Progress) -> None:
+def _run_order(order: Order, open_pool: OpenPool, target: _Target, progress: Progress, own_slot: WorkerSlot | None) -> None:
     segment_folder = target.segment_folder
     segment_folder.remove_order()
     work = WorkFolder(segment_folder, order.id)
@@ -83,9 +87,43 @@ def _run_order(order: Order, open_pool: OpenPool, target: _Target, progress: Pro
     try:
         order.write(segment_folder.get_order_path())
         with open_pool(segment_folder.get_order_path(), target.job.on_message) as pool:
-            collector.watch(pool, progress)
+            if own_slot is None:
+                collector.watch(pool, progress)
+            else:
+                with use_cores(own_slot.cores), keep_backends_open():
+                    collector.watch(pool, progress, _OwnItems(target.job, order, work, own_slot.name))
     finally:
         segment_folder.remove_order()
+
+
+class _OwnItems:
+    """Makes items in the driver's process. What goes wrong with them ends the run, as it does without workers."""
+
+    def __init__(self, job: WriteJob, order: Order, work: WorkFolder, name: str) -> None:
+        self._job, self._order, self._work, self._name = job, order, work, name
+        self._taker = ItemTaker(work, range(len(order.items)), name)
+
+    def __call__(self, poll: Callable[[], None]) -> bool:
+        """See ``MakeItem``."""
+        if (begun := self._taker.take()) is None:
+            return False
+        name, segment_folder = begun
+        with Heartbeat(self._work, name, self._name) as beat:
+            gap = self._order.items[name.item].gap
+            encode_gaps(self._job, segment_folder, [gap], lambda _: None, _CountedFrames(beat, poll))
+        segment_folder.mark_complete(beat.frames)
+        return True
+
+
+class _CountedFrames(SilentProgress):
+    """Counts the frames of a try in its beat, and polls after each."""
+
+    def __init__(self, beat: Beat, poll: Callable[[], None]) -> None:
+        self._beat, self._poll = beat, poll
+
+    def advance(self, steps: int = 1) -> None:
+        self._beat.frames += steps
+        self._poll()
 
 
 def cut_items(gaps: Sequence[Gap], total: int, segment_frames: int, workers: int, pts: Sequence[int]) -> list[Item]:

@@ -1,4 +1,4 @@
-"""Workers on this machine: a fresh process each, with its share of the cores, or with a GPU of its own.
+"""Workers on this machine: a process each, with its share of the cores, or with a GPU of its own.
 
 A worker ends when its standard input does, and so with the driver, however that dies.
 """
@@ -10,6 +10,8 @@ from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+
+import torch
 
 from ..errors import HardwareMissing, NodeError
 from ..hardware import count_usable_cores, query_nvidia
@@ -59,11 +61,27 @@ def _divide_cores(count: int) -> list[tuple[int, ...]]:
     return [tuple(cores[number::count]) or (cores[number % len(cores)],) for number in range(count)]
 
 
-class ProcessPool:
-    """Processes that run ``work`` on an order."""
+@contextmanager
+def use_cores(cores: Sequence[int]) -> Generator[None]:
+    """Let this thread and those that it starts use only these cores inside the block; () for all."""
+    if not cores:
+        yield
+        return
+    before, threads = os.sched_getaffinity(0), torch.get_num_threads()
+    os.sched_setaffinity(0, cores)
+    torch.set_num_threads(min(threads, len(cores)))
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+        torch.set_num_threads(threads)
 
-    def __init__(self, order_path: Path, slots: Sequence[WorkerSlot], on_message: OnMessage) -> None:
-        self._order_path, self._slots = order_path, slots
+
+class ProcessPool:
+    """Processes that run ``work`` on an order; ``are_needed``: nobody else works on it."""
+
+    def __init__(self, order_path: Path, slots: Sequence[WorkerSlot], on_message: OnMessage, *, are_needed: bool) -> None:
+        self._order_path, self._slots, self._are_needed = order_path, slots, are_needed
         self._on_message = on_message
         for slot in slots:
             self._start(slot)
@@ -77,6 +95,8 @@ class ProcessPool:
             if slot.process is None or code is None:
                 continue
             lost.append(slot.name)
+            if slot.process.stdin:
+                slot.process.stdin.close()
             slot.process = None
             reason = self._read_last_line(slot) or f"it ended with code {code}"
             if code < 0 and slot.starts <= _MAX_RESTARTS:
@@ -84,7 +104,7 @@ class ProcessPool:
                 self._start(slot)
             else:
                 self._on_message(f"{slot.name} ended: {reason}")
-        if not any(slot.process for slot in self._slots):
+        if self._are_needed and not any(slot.process for slot in self._slots):
             raise NodeError(f"No worker is left. {reason}", "Finished parts are kept: run the same command again to go on.")
         return lost
 
@@ -126,9 +146,11 @@ class ProcessPool:
 
 
 @contextmanager
-def open_process_pool(slots: Sequence[WorkerSlot], order_path: Path, on_message: OnMessage) -> Generator[ProcessPool]:
+def open_process_pool(
+    slots: Sequence[WorkerSlot], order_path: Path, on_message: OnMessage, *, are_needed: bool = True
+) -> Generator[ProcessPool]:
     """Start the workers; end them after the block."""
-    pool = ProcessPool(order_path, slots, on_message)
+    pool = ProcessPool(order_path, slots, on_message, are_needed=are_needed)
     try:
         yield pool
     finally:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from threading import Event, Thread
 from typing import Any, cast
@@ -144,23 +145,37 @@ class WorkFolder:
         if self._is_offered:
             yield from self._take_offers(worker)
             return
-        pauses: dict[int, float] = {}
-        for item in items:
-            name = TryName(item, 1)
-            if segment_folder := self.begin_try(name, worker):
-                yield name, segment_folder
-                pauses[item] = time.monotonic() + _PAUSE_SECONDS
+        taker = ItemTaker(self, items, worker)
         while self.path.is_dir() and not is_stopped():
-            begun, failed = self.list_tries()
-            waiting = {TryName(each.item, each.number + 1) for each in failed if not each.is_last} - set(begun)
-            now = time.monotonic()
-            for name in sorted(waiting, key=lambda each: each.item):
-                if now >= pauses.get(name.item, now) and (segment_folder := self.begin_try(name, worker)):
-                    yield name, segment_folder
-                    pauses[name.item] = time.monotonic() + _PAUSE_SECONDS
-                    break
+            if begun := taker.take():
+                yield begun
             else:
                 time.sleep(_POLL_SECONDS)
+
+
+class ItemTaker:
+    """Begins one item after another for a worker: new ones in their order, then those on which a try failed."""
+
+    def __init__(self, work: WorkFolder, items: Sequence[int], worker: str) -> None:
+        self._work, self._worker, self._new = work, worker, iter(items)
+        self._last: int | None = None
+        self._pauses: dict[int, float] = {}
+
+    def take(self) -> tuple[TryName, SegmentFolder] | None:
+        """Begin an item, after the one before has ended; None while there is none to begin."""
+        if self._last is not None:
+            self._pauses[self._last], self._last = time.monotonic() + _PAUSE_SECONDS, None
+        for name in chain((TryName(item, 1) for item in self._new), self._list_failed()):
+            if segment_folder := self._work.begin_try(name, self._worker):
+                self._last = name.item
+                return name, segment_folder
+        return None
+
+    def _list_failed(self) -> Iterator[TryName]:
+        begun, failed = self._work.list_tries()
+        waiting = {TryName(each.item, each.number + 1) for each in failed if not each.is_last} - set(begun)
+        now = time.monotonic()
+        yield from (name for name in sorted(waiting, key=lambda each: each.item) if now >= self._pauses.get(name.item, now))
 
 
 class Heartbeat:

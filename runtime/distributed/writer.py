@@ -44,8 +44,14 @@ def open_writer(host: Host, workers: str, prompt: Mapping[str, Any] | None, node
     if prompt is None or node_id not in prompt:
         what = "This video cannot be shared out: its node was made while the workflow ran."
         raise WorkflowError(what, "Run it without workers.", node_id=node_id, input_name="workers")
+    local_host = cast("LocalHost", host)
+    if choice.processes:  # this one is the first of them, and begins at once
+        own, *others = list_cpu_slots(choice.processes)
+        template = make_template(local_host, prompt, node_id, choice.processes)
+        open_pool = partial(open_process_pool, others, are_needed=False)
+        return partial(write_video, encode=SharedEncode(template, open_pool, choice.processes, own))
     open_pool, slot_count = choose_pool(choice)
-    template = make_template(cast("LocalHost", host), prompt, node_id, max(slot_count, 1))
+    template = make_template(local_host, prompt, node_id, max(slot_count, 1))
     return partial(write_video, encode=SharedEncode(template, open_pool, slot_count or _CLUSTER_WORKERS))
 
 

@@ -82,6 +82,13 @@ def test_comfyuis_loaded_video_goes_through_ours_exactly(peer: ComfyUI) -> None:
     peer.queue(prompt)
     for after, before in zip(decoded(peer.output / "o_00001_.mkv"), FRAMES, strict=True):
         np.testing.assert_array_equal(after, four_times(before))
+    prompt["load"] = node("VideoIn", video="video.mkv")
+    for workers in ("", "2"):
+        prompt["out"]["inputs"] |= {"filename_prefix": f"w{workers}", "workers": workers}
+        peer.queue(prompt)
+    one, two = (decoded(peer.output / f"{name}_00001_.mkv") for name in ("w", "w2"))
+    np.testing.assert_array_equal(two, one)
+    assert not list(peer.output.glob("*.parts"))
 
 
 def test_comfyuis_slice_of_a_video_goes_through_ours(peer: ComfyUI) -> None:

@@ -5,19 +5,25 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
 import psutil
 import pytest
+from upscale8k.runtime.cli import main
+from upscale8k.runtime.distributed import processes
+from upscale8k.runtime.distributed.driver import _OwnItems
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSIX")
 PATIENCE = 600.0
-SETTINGS = ("--to", "384x256", "--backend", "null", "-m", "realesr-animevideov3", "--device", "cpu")
+SETTINGS = ("--to", "96x64", "--backend", "null", "-m", "realesr-animevideov3", "--device", "cpu")
 CODECS = [("h264", "mp4"), ("hevc", "mkv"), ("av1", "mp4"), ("ffv1", "mkv"), ("prores", "mov")]
 
 
@@ -47,12 +53,29 @@ def write_clip(path: Path, frames: int, *, variable: bool) -> Path:
     return path
 
 
+def find_working(parts: Path, driver: int) -> psutil.Process | None:
+    """The first worker process that has an item in work."""
+    for beat in sorted(parts.glob("order.work/*/*.parts/beat.json")):
+        try:
+            name = json.loads(beat.read_text())["worker"]
+            for child in psutil.Process(driver).children():
+                if name in child.cmdline():
+                    return child
+        except (OSError, ValueError, psutil.Error):
+            continue
+    return None
+
+
+def make_command(source: Path, result: Path, workers: str, *options: str) -> list[str]:
+    command = ["upscale", str(source), "-o", str(result), *SETTINGS, *options]
+    return [*command, "--workers", workers, "--progress", "json"]
+
+
 class Run:
     """A run of ``upscale`` as a process of its own."""
 
     def __init__(self, root: Path, source: Path, result: Path, workers: str, *options: str, parts: Path | None = None) -> None:
-        command = [sys.executable, "-m", "runtime", "upscale", str(source), "-o", str(result), *SETTINGS, *options]
-        command += ["--workers", workers, "--progress", "json"]
+        command = [sys.executable, "-m", "runtime", *make_command(source, result, workers, *options)]
         environment = {**os.environ, "UPSCALE8K_WORKER_TIMEOUT": "4"}
         self.log = (result.parent / f"{result.name}.log").open("w+b")
         self.process = subprocess.Popen(command, cwd=root, stdout=subprocess.DEVNULL, stderr=self.log, env=environment)
@@ -64,23 +87,11 @@ class Run:
             assert time.monotonic() < end, self.read_log()
             time.sleep(0.02)
 
-    def find_working(self) -> psutil.Process | None:
-        """The first worker that has an item in work."""
-        for beat in sorted(self.parts.glob("order.work/*/*.parts/beat.json")):
-            try:
-                name = json.loads(beat.read_text())["worker"]
-                for child in psutil.Process(self.process.pid).children():
-                    if name in child.cmdline():
-                        return child
-            except (OSError, ValueError, psutil.Error):
-                continue
-        return None
-
     def catch_worker(self) -> psutil.Process:
         found: list[psutil.Process | None] = [None]
 
         def look() -> bool:
-            found[0] = self.find_working()
+            found[0] = find_working(self.parts, self.process.pid)
             return found[0] is not None
 
         self.wait_for(look)
@@ -118,40 +129,102 @@ def runs(root: Path, tmp_path: Path) -> Iterator[Callable[..., Run]]:
         run.log.close()
 
 
-def kill_worker(run: Run) -> None:
-    run.catch_worker().kill()
+Event = Callable[[psutil.Process, Path, Callable[[], None]], object]
+"""Gets a worker that has an item, the folder of parts, and what lets others begin items before the event is over."""
 
 
-def freeze_worker(run: Run) -> None:
+def freeze(worker: psutil.Process, parts: Path, let_others_begin: Callable[[], None]) -> None:
     """Until its item was given to another; then let it go on."""
-    worker = run.catch_worker()
     worker.suspend()
-    run.wait_for(lambda: list(run.parts.glob("order.work/*/*.2.parts")))
-    if worker.is_running():
-        worker.resume()
+    let_others_begin()
+    end = time.monotonic() + PATIENCE
+    while not list(parts.glob("order.work/*/*.2.parts")):
+        assert time.monotonic() < end
+        time.sleep(0.02)
+    worker.resume()
 
 
-def fill_disk_of_worker(run: Run) -> None:
-    """It can write no more than a sign of life."""
-    run.catch_worker().rlimit(psutil.RLIMIT_FSIZE, (600, 600))
+EVENTS: dict[str, tuple[Event, str]] = {
+    "nothing": (lambda *_: None, ""),
+    "killed": (lambda worker, *_: worker.kill(), "worker 2 was killed (signal 9) and is started again."),
+    "frozen": (freeze, "worker 2 gave no sign of life for 4 seconds."),
+    # It can write no more than a sign of life.
+    "full disk": (
+        lambda worker, *_: worker.rlimit(psutil.RLIMIT_FSIZE, (600, 600)),
+        "failed and will be made again: worker 2:",
+    ),
+}
 
 
-EVENTS = {"nothing": lambda _: None, "killed": kill_worker, "frozen": freeze_worker, "full disk": fill_disk_of_worker}
+@pytest.fixture
+def upscale(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Callable[..., str]:
+    """Run ``upscale`` in this process, which makes an item only when ``may_begin`` says so; return what it says."""
+    monkeypatch.setenv("UPSCALE8K_WORKER_TIMEOUT", "4")
+    make_item = _OwnItems.__call__
+
+    def run(source: Path, name: str, suffix: str, *options: str, may_begin: Callable[[], bool] | None = None) -> str:
+        monkeypatch.setattr(_OwnItems, "__call__", lambda own, poll: may_begin() and make_item(own, poll))
+        assert main(make_command(source, tmp_path / name / f"o.{suffix}", "2" if may_begin else "0", *options)) == 0
+        return capsys.readouterr().err
+
+    return run
+
+
+@contextmanager
+def cause(event: Event, parts: Path) -> Iterator[Callable[[], bool]]:
+    """Let an event happen to the first worker that has an item; yield what tells whether others may begin any."""
+    problems, has_happened = list[BaseException](), threading.Event()
+
+    def run() -> None:
+        try:
+            end = time.monotonic() + PATIENCE
+            while (worker := find_working(parts, os.getpid())) is None:
+                assert time.monotonic() < end
+                time.sleep(0.02)
+            event(worker, parts, has_happened.set)
+        except BaseException as problem:
+            problems.append(problem)
+        has_happened.set()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield has_happened.is_set
+    thread.join(PATIENCE)
+    assert problems == []
 
 
 def assert_same(tmp_path: Path, suffix: str, name: str) -> None:
     folder = tmp_path / name
     assert (folder / f"o.{suffix}").read_bytes() == (tmp_path / "one" / f"o.{suffix}").read_bytes()
-    assert sorted(path.name for path in folder.iterdir()) == [f"o.{suffix}", f"o.{suffix}.log"]
+    assert [path.name for path in folder.iterdir() if path.suffix != ".log"] == [f"o.{suffix}"]
 
 
 @pytest.mark.slow
-def test_two_workers_of_which_one_is_killed_write_the_file_of_one_process(tmp_path: Path, runs: Callable[..., Run]) -> None:
+def test_two_processes_of_which_one_is_killed_write_the_file_of_one(tmp_path: Path, upscale: Callable[..., str]) -> None:
     source = write_clip(tmp_path / "in.mkv", 32, variable=True)
-    runs(source, "one", "mp4", "0").finish()
-    run = runs(source, "two", "mp4", "2")
-    kill_worker(run)
-    assert "was killed (signal 9)" in run.finish()
+    upscale(source, "one", "mp4")
+    event, message = EVENTS["killed"]
+    with cause(event, tmp_path / "two" / "o.mp4.parts") as has_happened:
+        assert message in upscale(source, "two", "mp4", may_begin=has_happened)
+    assert_same(tmp_path, "mp4", "two")
+
+
+def test_a_run_whose_only_other_worker_refuses_goes_on_alone(
+    tmp_path: Path, upscale: Callable[..., str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source = write_clip(tmp_path / "in.mkv", 12, variable=True)
+    upscale(source, "one", "mp4")
+    started, start = list[subprocess.Popen[bytes]](), subprocess.Popen
+    refusal = [sys.executable, "-c", "import sys; sys.exit('Error: It has other versions.')"]
+
+    def refuse(_: object, **options: Any) -> subprocess.Popen[bytes]:
+        started.append(start(refusal, **options))
+        return started[0]
+
+    monkeypatch.setattr(processes.subprocess, "Popen", refuse)
+    said = upscale(source, "two", "mp4", may_begin=lambda: started[0].poll() is not None)
+    assert "worker 2 ended: It has other versions." in said
+    assert len(started) == 1
     assert_same(tmp_path, "mp4", "two")
 
 
@@ -159,20 +232,18 @@ def test_two_workers_of_which_one_is_killed_write_the_file_of_one_process(tmp_pa
 @pytest.mark.parametrize("variable", [False, True], ids=["constant rate", "variable rate"])
 @pytest.mark.parametrize(("codec", "suffix"), CODECS)
 def test_every_codec_and_every_event_gives_the_same_bytes(
-    tmp_path: Path, runs: Callable[..., Run], codec: str, suffix: str, variable: bool
+    tmp_path: Path, upscale: Callable[..., str], runs: Callable[..., Run], codec: str, suffix: str, variable: bool
 ) -> None:
     source = write_clip(tmp_path / "in.mkv", 60, variable=variable)
     options = ("--set", f"VideoOut.codec={codec}")
-    runs(source, "one", suffix, "0", *options).finish()
-    for name, happens in EVENTS.items():
-        run = runs(source, name, suffix, "2", *options)
-        happens(run)
-        run.finish()
+    upscale(source, "one", suffix, *options)
+    for name, (event, message) in EVENTS.items():
+        with cause(event, tmp_path / name / f"o.{suffix}.parts") as has_happened:
+            assert message in upscale(source, name, suffix, *options, may_begin=has_happened)
         assert_same(tmp_path, suffix, name)
     first = runs(source, "driver killed", suffix, "2", *options)
     first.wait_for(lambda: len(list(first.parts.glob("00*"))) >= 2)
     first.process.send_signal(signal.SIGKILL)
     first.process.wait()
-    again = runs(source, "driver killed", suffix, "2", *options)
-    assert "Resuming after" in again.finish()
+    assert "Resuming after" in upscale(source, "driver killed", suffix, *options, may_begin=lambda: True)
     assert_same(tmp_path, suffix, "driver killed")

@@ -204,7 +204,8 @@ def test_a_segment_that_a_slow_folder_does_not_show_yet_is_waited_for(tmp_path: 
 
 
 MEMORY = """
-import os, sys, tracemalloc
+import os, sys
+from itertools import pairwise
 sys.path[:0] = [{root!r}, {tests!r}]
 from runtime.bootstrap import load_pack; load_pack()
 from pathlib import Path
@@ -217,10 +218,10 @@ for item in range(1000):
     folder = job.work.begin_try(TryName(item, 1), "w")
     job.finish(TryName(item, 1), folder)
     job.collector.poll()
-    if item in (100, 999):
+    if item % 100 == 99:
         sizes.append(psutil.Process().memory_info().rss)
 assert job.collector.is_done
-print(sizes[1] - sizes[0])
+print(sorted(after - before for before, after in pairwise(sizes))[4])
 """
 
 
@@ -228,7 +229,7 @@ def test_the_memory_of_the_driver_is_flat_over_1000_segments(tmp_path: Path, roo
     script = MEMORY.format(root=str(root), tests=str(root / "tests"), folder=str(tmp_path))
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300, check=False)
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 4 << 20
+    assert int(done.stdout) < 256 << 10  # for each hundred, their names; the table of all strings may grow once meanwhile
 
 
 def test_items_are_runs_of_whole_segments_and_cover_every_gap() -> None:

@@ -15,6 +15,7 @@ import av
 import numpy as np
 import pytest
 from upscale8k.runtime.cli import main
+from upscale8k.runtime.distributed import driver
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 RNG = np.random.default_rng(5)
@@ -67,6 +68,23 @@ def test_a_video_without_loss_is_every_frame_upscaled_at_its_own_time(videos: Pa
     assert times == [Fraction(index * 40 + index % 3, 1000) for index in range(10)]
     for image, source in zip(images, FRAMES, strict=True):
         np.testing.assert_array_equal(image, source.repeat(4, axis=0).repeat(4, axis=1))
+
+
+def test_workers_of_the_node_make_the_same_video(videos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    exact = {"codec": "ffv1", "container": "mkv", "bit_depth": "8", "filename_prefix": "a.mkv", "if_exists": "replace"}
+    assert main(arguments(videos, tmp_path, **exact)) == 0
+    path, shared = tmp_path / "out" / "a.mkv", list[object]()
+    one, encode_gaps = read_packets(path), driver.encode_gaps
+    monkeypatch.setattr(driver, "encode_gaps", lambda *values: (shared.append(values[2]), encode_gaps(*values)))
+    for workers in ("1", "2"):  # this process and another, which may come too late
+        assert main(arguments(videos, tmp_path, **exact, workers=workers)) == 0
+        assert read_packets(path) == one
+        assert bool(shared) == (workers == "2")
+
+
+def read_packets(path: Path) -> list[bytes]:
+    with av.open(str(path)) as video:
+        return [bytes(packet) for packet in video.demux(video=0)]
 
 
 def test_a_run_that_is_killed_goes_on_and_ends_in_the_same_video(videos: Path, tmp_path: Path) -> None:
