@@ -78,7 +78,7 @@ def use_cores(cores: Sequence[int]) -> Generator[None]:
 
 
 class ProcessPool:
-    """Processes that run ``work`` on an order; ``are_needed``: nobody else works on it."""
+    """Processes that run ``work`` on an order; ``are_needed``: they alone work on it."""
 
     def __init__(self, order_path: Path, slots: Sequence[WorkerSlot], on_message: OnMessage, *, are_needed: bool) -> None:
         self._order_path, self._slots, self._are_needed = order_path, slots, are_needed
