@@ -11,6 +11,9 @@ PIP := $(BIN)/uv pip install --quiet --python $(BIN)/python --constraint tests/c
 # The tests of one module stay in one process, which has servers and browsers of its own; the slowest modules come first.
 PARALLEL := -n logical --maxprocesses 4 --dist loadscope --no-loadscope-reorder
 
+# The tests start hundreds of processes: modules that stay compiled save each of them seconds.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: demo test quick lint types format clean
 
 demo: $(VENV)/.run-ready

@@ -1,8 +1,10 @@
 """What every test has: the checkout as package ``upscale8k``, the way the command line and ComfyUI import it."""
 
 import os
+import shutil
+import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
@@ -11,6 +13,11 @@ import pytest
 from hypothesis import settings
 
 ROOT = Path(__file__).resolve().parent.parent
+
+# The processes of a parallel run share the cores, and so do the commands and servers that tests start: each computes in one
+# thread. Where a test asks for two, a thread that waits gives its core away.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")
 
 
 def _load_pack() -> None:
@@ -48,14 +55,30 @@ def root() -> Path:
 
 
 @pytest.fixture(scope="module")
-def one_thread() -> Iterator[None]:
-    """Let torch compute small frames in one thread: waiting for a second one is slow on a busy machine."""
+def two_threads() -> Iterator[None]:
+    """Let torch compute in two threads, which the workers of an optimized network share."""
     import torch
 
     threads = torch.get_num_threads()
-    torch.set_num_threads(1)
+    torch.set_num_threads(2)
     yield
     torch.set_num_threads(threads)
+
+
+@pytest.fixture
+def lock_folder(request: pytest.FixtureRequest) -> Callable[[Path], None]:
+    """Take from a folder the permission to write, also for root, to whom permissions do not apply."""
+
+    def lock(folder: Path) -> None:
+        folder.chmod(0o500)
+        if not os.access(folder, os.W_OK):
+            return
+        chattr = shutil.which("chattr")
+        if not chattr or subprocess.run([chattr, "+i", str(folder)], capture_output=True, check=False).returncode:
+            pytest.skip("root may write everywhere, and chattr +i does not work here: run the tests as another user")
+        request.addfinalizer(lambda: subprocess.run([chattr, "-i", str(folder)], check=True))
+
+    return lock
 
 
 @pytest.fixture(scope="session")

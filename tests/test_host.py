@@ -6,6 +6,7 @@ import random
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from upscale8k.runtime.errors import MediaError, OutputError
 from upscale8k.runtime.host import LocalHost
 from upscale8k.runtime.paths import expand_tokens, list_files, resolve_inside, split_annotation
 
-from .comfyui.peer.tree import OBTAIN, tree, tree_problem
+from .comfyui.peer.tree import require_tree
 
 NOON = time.struct_time((2024, 3, 5, 12, 7, 9, 1, 65, 0))
 
@@ -172,9 +173,10 @@ def test_a_file_where_a_folder_is_wanted_is_named(host: LocalHost, tmp_path: Pat
             ask("output", name)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_that_may_not_be_written_is_named(host: LocalHost, tmp_path: Path) -> None:
-    (tmp_path / "output").chmod(0o500)
+def test_a_folder_that_may_not_be_written_is_named(
+    host: LocalHost, tmp_path: Path, lock_folder: Callable[[Path], None]
+) -> None:
+    lock_folder(tmp_path / "output")
     with pytest.raises(OutputError, match=f"{tmp_path}/output is not readable and writable"):
         host.check_output("output", "sub/a")
 
@@ -226,13 +228,13 @@ json.dump(answers, sys.stdout)
 
 def comfyui_answers(questions: list[tuple[str, str, str]]) -> list[Any]:
     """What ComfyUI's ``folder_paths`` makes of them, all in one process."""
-    folder = tree()
-    if reason := tree_problem(folder):
-        if os.environ.get("UPSCALE8K_REQUIRE_COMFYUI") == "1":
-            pytest.fail(reason, pytrace=False)
-        pytest.skip(f"{reason} Get it with: {OBTAIN}")
     done = subprocess.run(
-        [sys.executable, "-c", PEER], cwd=folder, input=json.dumps(questions), capture_output=True, text=True, check=False
+        [sys.executable, "-c", PEER],
+        cwd=require_tree(),
+        input=json.dumps(questions),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)

@@ -1,13 +1,14 @@
 """The comparison's arithmetic on made-up figures, and one tiny real run."""
 
 import json
-import os
 from pathlib import Path
 
 import pytest
 from upscale8k.runtime.bench.image import ImageBenchmark, benchmark_image
 from upscale8k.runtime.errors import Upscale8KError, WorkflowError
 from upscale8k.runtime.models.locate import find_model
+
+from ..comfyui.peer.tree import require_tree
 
 
 def figures(upscale: float, job: float, peak: float) -> dict[str, float]:
@@ -97,12 +98,11 @@ def test_a_peer_that_does_not_start_is_an_error_with_its_own_words(tmp_path: Pat
 
 @pytest.mark.comfyui
 @pytest.mark.slow
-def test_a_tiny_real_run(root: Path) -> None:
-    tree = Path(os.environ.get("UPSCALE8K_COMFYUI") or root / ".cache" / "comfyui-0.30.0")
-    if not (tree / "comfyui_version.py").is_file():
-        pytest.skip("there is no ComfyUI 0.30 here: python tests/comfyui/obtain.py, or name one in UPSCALE8K_COMFYUI")
+def test_a_tiny_real_run() -> None:
     said: list[str] = []
-    found = benchmark_image(tree, find_model("realesr-animevideov3", ()), "64x48", runs=1, threads=1, on_message=said.append)
+    found = benchmark_image(
+        require_tree(), find_model("realesr-animevideov3", ()), "64x48", runs=1, threads=1, on_message=said.append
+    )
     assert found.peer_version == "0.30.0"
     assert found.psnr_db > 55  # 8-bit files; ComfyUI cuts and we cut: the same node saved both
     assert [line for line in said if not line.startswith(" ")] == [

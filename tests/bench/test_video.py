@@ -1,7 +1,6 @@
 """The comparison of videos: its arithmetic on invented figures, and one tiny real run."""
 
 import json
-import os
 from itertools import pairwise
 from pathlib import Path
 
@@ -12,6 +11,8 @@ from upscale8k.runtime.bench.video import VideoBenchmark, benchmark_video, write
 from upscale8k.runtime.errors import Upscale8KError, WorkflowError
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.models.locate import find_model
+
+from ..comfyui.peer.tree import require_tree
 
 
 def run(job: float, model: float, peak: float) -> dict[str, float]:
@@ -122,12 +123,9 @@ def tiny(comfyui: Path, said: list[str]) -> VideoBenchmark:
 
 @pytest.mark.comfyui
 @pytest.mark.slow
-def test_a_tiny_real_run(root: Path) -> None:
-    tree = Path(os.environ.get("UPSCALE8K_COMFYUI") or root / ".cache" / "comfyui-0.30.0")
-    if not (tree / "comfyui_version.py").is_file():
-        pytest.skip("there is no ComfyUI 0.30 here: python tests/comfyui/obtain.py, or name one in UPSCALE8K_COMFYUI")
+def test_a_tiny_real_run() -> None:
     said: list[str] = []
-    found = tiny(tree, said)
+    found = tiny(require_tree(), said)
     assert [line for line in said if not line.startswith(" ")] == [
         "ComfyUI LoadVideo to SaveVideo, 1 frames",
         "Upscale8K VideoIn to VideoOut, 1 frames",

@@ -13,8 +13,6 @@ from PIL import Image
 from upscale8k.runtime.cli import main
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def make_raiser(error: Exception) -> Any:
     def fail(*args: Any, **options: Any) -> Any:

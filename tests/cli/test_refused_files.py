@@ -7,7 +7,7 @@ import struct
 import subprocess
 import sys
 import zlib
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -18,8 +18,6 @@ import torch
 from PIL import Image
 
 from .conftest import NULL, Place, Prompt, noise
-
-NOT_FOR_ROOT = pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
 
 
 def load(prompt: Prompt, image: str) -> Prompt:
@@ -186,10 +184,12 @@ def test_an_output_folder_that_is_a_file_is_refused_before_any_work(place: Place
     assert Path("a-file").read_text() == "in the way"
 
 
-@NOT_FOR_ROOT
 @pytest.mark.parametrize("folder", ["locked", "locked/below"])
-def test_an_output_folder_that_may_not_be_written(place: Place, prompt: Prompt, folder: str) -> None:
-    Path("locked").mkdir(mode=0o500)
+def test_an_output_folder_that_may_not_be_written(
+    place: Place, prompt: Prompt, folder: str, lock_folder: Callable[[Path], None]
+) -> None:
+    Path("locked").mkdir()
+    lock_folder(Path("locked"))
     place.refuses(place.run(prompt, "--output-dir", folder), "node 4", str(place.folder / "locked"), "--output-dir")
 
 

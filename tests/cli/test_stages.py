@@ -17,7 +17,6 @@ from ..comfyui.videos import video
 from ..stages import BASE, MODEL, READ, STAGES, UPSCALE, Inputs, merge, write_clips, write_models
 
 pytest.importorskip("onnxruntime")
-pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture(scope="module")

@@ -44,7 +44,7 @@ def test_ctrl_c_between_two_tiles(place: Place, root: Path, runtime: Runtime) ->
 
 def test_kill_while_a_file_is_being_written(place: Place, runtime: Runtime) -> None:
     """Noise, so that the encoder has work to do; the signal comes when the unfinished file is there."""
-    place.image("large.png", noise(3000, 4000))
+    place.image("large.png", noise(1500, 2000))
     inputs = {"images": ["1", 0], "filename": "result.webp", "quality": 100}
     prompt = {
         "1": {"class_type": "LoadImage", "inputs": {"image": "large.png"}},

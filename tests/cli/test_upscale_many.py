@@ -154,7 +154,7 @@ def test_weights_are_loaded_once_for_all_files(place: Place, monkeypatch: pytest
 def start(folder: Path, root: Path) -> "subprocess.Popen[str]":
     command = [sys.executable, "-m", "runtime", "upscale", str(folder / "input"), "-o", str(folder / "output"), "--to", "4x"]
     return subprocess.Popen(
-        [*command, "--backend", "null", "--progress", "none"],
+        [*command, "-m", "realesr-animevideov3", "--backend", "null", "--progress", "none"],
         cwd=root,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,

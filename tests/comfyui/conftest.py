@@ -3,32 +3,24 @@
 Without it these tests are skipped and say so; with UPSCALE8K_REQUIRE_COMFYUI=1 they fail instead.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NoReturn
 
 import pytest
 
 from .peer.canvas import Browser, Canvas, browser_problem
 from .peer.server import ComfyUI
-from .peer.tree import problem, tree
+from .peer.tree import problem, skip_or_fail, tree
 
 # A folder name that no import statement could say, as a person's clone may have.
 PACK_NAME = "upscale8k-checkout"
-
-
-def _unavailable(reason: str) -> NoReturn:
-    if os.environ.get("UPSCALE8K_REQUIRE_COMFYUI") == "1":
-        pytest.fail(f"UPSCALE8K_REQUIRE_COMFYUI=1, but: {reason}", pytrace=False)
-    pytest.skip(reason)
 
 
 @pytest.fixture(scope="session")
 def comfyui_server(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ComfyUI]:
     """One server for the whole session, with this checkout as its only custom node pack."""
     if reason := problem():
-        _unavailable(reason)
+        skip_or_fail(reason)
     server = ComfyUI(tree(), tmp_path_factory.mktemp("comfyui"), pack=root, pack_name=PACK_NAME)
     try:
         server.start()
@@ -48,7 +40,7 @@ def comfyui(comfyui_server: ComfyUI) -> ComfyUI:
 def browser() -> Iterator[Browser]:
     """One headless Chromium for the whole session."""
     if reason := browser_problem():
-        _unavailable(reason)
+        skip_or_fail(reason)
     browser = Browser()
     try:
         yield browser

@@ -14,7 +14,7 @@ from upscale8k.runtime.comfyui.builtin import load_save_image
 from upscale8k.runtime.comfyui.builtin.load_save_image import load_image, save_png
 from upscale8k.runtime.errors import MediaError, OutputError
 
-COMFYUI = os.environ.get("UPSCALE8K_COMFYUI") or str(Path(__file__).resolve().parents[2] / ".cache" / "comfyui-0.30.0")
+from ..comfyui.peer.tree import require_tree
 
 # Runs in a process of its own: core's LoadImage on every file of a folder, results beside them as NAME.npz.
 CORE = """
@@ -105,13 +105,11 @@ def files(tmp_path_factory: pytest.TempPathFactory, rgb, rgba, write_oiio) -> Pa
 @pytest.fixture(scope="module")
 def core(files: Path, tmp_path_factory: pytest.TempPathFactory, saved_image: np.ndarray) -> Path:
     """The folder of files with core's results beside them."""
-    if not (Path(COMFYUI) / "nodes.py").is_file():
-        pytest.skip(f"ComfyUI 0.30 is not in {COMFYUI}: python tests/comfyui/obtain.py, or set UPSCALE8K_COMFYUI")
     folder = tmp_path_factory.mktemp("core")
     shutil.copytree(files, folder, dirs_exist_ok=True)
     saved = tmp_path_factory.mktemp("saved") / "image.npy"
     np.save(saved, saved_image)
-    command = [sys.executable, "-c", CORE, str(Path(COMFYUI).absolute()), str(folder)]
+    command = [sys.executable, "-c", CORE, str(require_tree()), str(folder)]
     environment = {**os.environ, "SAVED": str(saved)}
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]

@@ -4,6 +4,7 @@ import struct
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 
 import av
@@ -354,9 +355,8 @@ def test_places_that_cannot_be_written_are_named(tmp_path: Path, rgb: np.ndarray
     assert [entry.name for entry in tmp_path.iterdir()] == [f"folder{suffix}"]
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root may write everywhere")
-def test_a_folder_without_permission_is_named(tmp_path: Path, rgb: np.ndarray) -> None:
-    tmp_path.chmod(0o500)
+def test_a_folder_without_permission_is_named(tmp_path: Path, rgb: np.ndarray, lock_folder: Callable[[Path], None]) -> None:
+    lock_folder(tmp_path)
     with pytest.raises(OutputError, match="writing there is not allowed"):
         write_image_file(tmp_path / "a.png", rgb)
 

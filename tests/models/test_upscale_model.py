@@ -5,7 +5,7 @@ field. The numbers of the catalog and those derived in ``facts`` must be the one
 """
 
 import copy
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import cache, partial
 from pathlib import Path
 
@@ -28,15 +28,6 @@ from upscale8k.runtime.models.upscale_model import UpscaleModel
 from .conftest import NETWORKS, Descriptor, described, in_folder, thin_swinir
 
 pytestmark = pytest.mark.filterwarnings("ignore:torch.meshgrid")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """These networks are too thin to be worth a second thread, and waiting for it is slow on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @cache

@@ -1,7 +1,6 @@
 """Comparison Report, Comparison Sheet and Benchmark, run as a workflow runs them."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +15,6 @@ from upscale8k.runtime.host import LocalHost
 from upscale8k.runtime.models.locate import resolve_model_names, split_names
 
 FILES = ["model_comparison_result.jpg", "difference_maps.jpg", "artifact_analysis.md", "report.html", "report.json"]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Waiting for a second thread is slow on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="module")

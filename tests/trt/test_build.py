@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from spandrel import MAIN_REGISTRY
+from spandrel.architectures.ESRGAN import ESRGAN
 from upscale8k.runtime.errors import ModelDamaged, ModelNotFound, UnsupportedModel, WorkflowError
 from upscale8k.runtime.models.onnx_export import export_onnx, hash_graph
 from upscale8k.runtime.models.upscale_model import UpscaleModel
@@ -59,22 +61,30 @@ def engine(source: Any, flavour: TensorRTPackage, watch: Watch, target: str = "s
 
 
 @real
-def test_real_esrgan_x4plus_becomes_an_engine_once(rtx: TensorRTPackage, watch: Watch, tmp_path: Path) -> None:
-    """The real weights, in half precision, for a GeForce RTX 40; the second time it is there."""
+@pytest.mark.parametrize(
+    ("name", "least", "most", "side"),
+    [
+        ("realesr-animevideov3", 1.2e6, 5e6, 548),  # 0.6 million weights of two bytes are in it
+        pytest.param("realesrgan-x4plus", 33e6, 60e6, 640, marks=pytest.mark.full),  # 16.7 million
+    ],
+)
+def test_real_weights_become_an_engine_once(
+    name: str, least: float, most: float, side: int, rtx: TensorRTPackage, watch: Watch
+) -> None:
+    """In half precision, for a GeForce RTX 40; the second time it is there."""
     from upscale8k.runtime.models.load import hash_weights, load_model
     from upscale8k.runtime.models.locate import find_model
 
-    model = UpscaleModel.from_descriptor(load_model(find_model("realesrgan-x4plus", ())))
+    model = UpscaleModel.from_descriptor(load_model(find_model(name, ())))
     source = make_source_from_model(model, hash_weights(model.descriptor), 512, half=True, fixed=False)
     found = engine(source, rtx, watch)
     assert found.is_new
     assert 0 < watch.done <= PROGRESS_TOTAL
-    # 16.7 million weights of two bytes are in it
-    assert 33e6 < found.path.stat().st_size < 60e6
+    assert least < found.path.stat().st_size < most
     facts = json.loads(get_info_path(found.path).read_text())
     assert facts["weights"] == model.provenance.sha256
     assert (facts["precision"], facts["target"], facts["version"]) == ("fp16", "sm_89", rtx.version)
-    assert (facts["least"], facts["best"], facts["most"]) == ([32, 32], [640, 640], [640, 640])
+    assert (facts["least"], facts["best"], facts["most"]) == ([32, 32], [side, side], [side, side])
     before = found.path.stat().st_mtime_ns
     again = engine(replace(source, make_onnx=lambda: pytest.fail("exported again")), rtx, watch)
     assert (again.path, again.is_new, again.path.stat().st_mtime_ns) == (found.path, False, before)
@@ -89,6 +99,14 @@ def test_a_small_engine_of_every_kind(half: bool, fixed: bool, small: UpscaleMod
     assert found.info.target == "sm_86,sm_120"
     assert (found.info.shape_profile.min == found.info.shape_profile.max) == fixed
     assert found.info.precision == ("fp16" if half else "fp32")
+
+
+@real
+def test_a_dense_network_becomes_an_engine(rtx: TensorRTPackage, watch: Watch) -> None:
+    """As Real-ESRGAN x4plus is, with one block of few channels."""
+    descriptor = MAIN_REGISTRY.load(ESRGAN(num_blocks=1, num_filters=8, scale=4).state_dict())
+    source = make_source_from_model(UpscaleModel.from_descriptor(descriptor.eval()), "00" * 32, 64, half=True, fixed=False)
+    assert engine(source, rtx, watch).is_new
 
 
 @real

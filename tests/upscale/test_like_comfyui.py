@@ -18,6 +18,8 @@ from upscale8k.runtime.comfyui.builtin import image_scale
 from upscale8k.runtime.errors import OutOfMemory, WorkflowError
 from upscale8k.runtime.host import LocalHost
 
+from ..comfyui.peer.tree import require_tree
+
 METHODS = ("nearest-exact", "bilinear", "area", "bicubic", "lanczos")
 
 # What both processes build their models from: a fake that shows where a tile began, and two small networks of spandrel's.
@@ -156,15 +158,12 @@ def model(real_weights: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str]
 
 
 @pytest.fixture(scope="module")
-def core(tmp_path_factory: pytest.TempPathFactory, root: Path, real_weights: Path) -> dict[str, torch.Tensor]:
+def core(tmp_path_factory: pytest.TempPathFactory, real_weights: Path) -> dict[str, torch.Tensor]:
     """What ComfyUI 0.30 computes, by the name of the case."""
-    tree = Path(os.environ.get("UPSCALE8K_COMFYUI") or root / ".cache" / "comfyui-0.30.0")
-    if not (tree / "comfy_extras" / "nodes_upscale_model.py").is_file():
-        pytest.skip("there is no ComfyUI 0.30 here: python tests/comfyui/obtain.py, or name one in UPSCALE8K_COMFYUI")
     folder = tmp_path_factory.mktemp("core")
     (folder / "models.py").write_text(MODELS, encoding="utf-8")
     (folder / "cases").write_bytes(pickle.dumps(list(CASES.values())))
-    arguments = [str(tree.resolve()), *(str(folder / name) for name in ("models.py", "cases", "results"))]
+    arguments = [str(require_tree()), *(str(folder / name) for name in ("models.py", "cases", "results"))]
     environment = {**os.environ, "THREADS": str(torch.get_num_threads()), "REAL_WEIGHTS": str(real_weights)}
     command = [sys.executable, "-c", CORE, *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300, env=environment)

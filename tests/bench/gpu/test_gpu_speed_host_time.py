@@ -8,8 +8,6 @@ from upscale8k.runtime.bench.gpu import gpu_speed
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.upscale.on_device import device_tile_loop, rgb_to_planes
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def test_both_ways_are_timed_and_the_device_is_waited_for_once_a_frame(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[Any] = []

@@ -4,7 +4,9 @@ import os
 import re
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NoReturn
 
+import pytest
 from packaging.requirements import Requirement
 
 VERSION = "0.30.0"
@@ -20,6 +22,20 @@ OBTAIN = "python tests/comfyui/obtain.py"
 def tree() -> Path:
     """The folder with ComfyUI's main.py: what UPSCALE8K_COMFYUI names, or the one that obtain.py unpacks."""
     return Path(os.environ.get("UPSCALE8K_COMFYUI") or CACHED)
+
+
+def skip_or_fail(reason: str) -> NoReturn:
+    """Skip a test without its peer, or fail it where UPSCALE8K_REQUIRE_COMFYUI=1 says that there is one."""
+    if os.environ.get("UPSCALE8K_REQUIRE_COMFYUI") == "1":
+        pytest.fail(f"UPSCALE8K_REQUIRE_COMFYUI=1, but: {reason}", pytrace=False)
+    pytest.skip(reason)
+
+
+def require_tree() -> Path:
+    """The absolute path of ``tree()`` for a test that cannot do without."""
+    if reason := tree_problem(tree()):
+        skip_or_fail(f"{reason} Get it with: {OBTAIN}, or name one in UPSCALE8K_COMFYUI")
+    return tree().absolute()
 
 
 def frontend() -> Path:

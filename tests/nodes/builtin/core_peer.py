@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 import torch
 
+from ...comfyui.peer.tree import require_tree
+
 ROOT = Path(__file__).resolve().parents[3]
 
 # Calls every case of cases.json with the arrays of arrays.npz, and leaves results.npz and results.json beside them.
@@ -88,14 +90,6 @@ np.savez(folder / "results.npz", **results)
 Case = tuple[str, dict[str, Any]]
 
 
-def tree() -> Path:
-    """Where ComfyUI 0.30 is; the test is skipped when it is not there."""
-    place = Path(os.environ.get("UPSCALE8K_COMFYUI") or ROOT / ".cache" / "comfyui-0.30.0")
-    if not (place / "nodes.py").is_file():
-        pytest.skip(f"ComfyUI 0.30 is not in {place}: python tests/comfyui/obtain.py, or set UPSCALE8K_COMFYUI")
-    return place.absolute()
-
-
 def declarations() -> dict[str, Any]:
     """What ComfyUI 0.30 says about its nodes, recorded from its server."""
     exported = ROOT.parent / "shared" / "conformance" / "object_info.json"
@@ -109,7 +103,7 @@ def run_core(cases: list[Case], folder: Path) -> list[dict[str, Any]]:
 
     A case is a node's id and its inputs as they stand in a prompt; tensors may be among them.
     """
-    place = tree()
+    place = require_tree()
     modules = {name: entry["python_module"] for name, entry in declarations().items()}
     arrays: dict[str, np.ndarray] = {}
     written = [(name, modules[name], {key: _stored(value, arrays) for key, value in inputs.items()}) for name, inputs in cases]

@@ -18,7 +18,8 @@ from upscale8k.runtime.graph.check import check_prompt
 from upscale8k.runtime.graph.definitions import describe_classes
 from upscale8k.runtime.host import LocalHost
 
-from .core_peer import declarations, differences, tree
+from ...comfyui.peer.tree import require_tree
+from .core_peer import declarations, differences
 
 # ComfyUI builds the networks, gives them weights, and runs its nodes with them.
 CORE = """
@@ -92,7 +93,7 @@ def make_images() -> np.ndarray:
 @pytest.fixture(scope="module")
 def core(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     """Return a models folder, and what ComfyUI makes with the weights in it."""
-    place, folder = tree(), tmp_path_factory.mktemp("networks")
+    place, folder = require_tree(), tmp_path_factory.mktemp("networks")
     np.save(folder / "images.npy", make_images())
     command = [sys.executable, "-c", CORE, str(place), str(folder)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)

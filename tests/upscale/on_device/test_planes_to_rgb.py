@@ -26,8 +26,6 @@ from upscale8k.runtime.video.read.video_reader import open_video
 
 from ...video.clips import image, write
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 SUBSAMPLED = [f"yuv{sampling}p{depth}" for sampling in ("420", "422", "440", "444") for depth in ("", "10le", "12le")]
 FORMATS = [*SUBSAMPLED, "yuv420p16le", "yuv444p16le", "yuv411p", "yuva420p", "nv12", "p010le"]
 OTHERS = ["gbrp", "gbrp10le", "gbrp16le", "rgb24", "yuvj420p", "yuvj444p"]

@@ -10,8 +10,6 @@ from upscale8k.runtime.upscale.on_device.rgb_to_planes import convert_to_planes
 from upscale8k.runtime.video.color.color_codes import LUMA_WEIGHTS
 from upscale8k.runtime.video.color.rgb_to_yuv import RgbToYuv
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 FORMATS = [f"yuv{sampling}p{depth}" for sampling in ("420", "422", "444") for depth in ("", "10le")]
 
 

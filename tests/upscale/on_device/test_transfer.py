@@ -20,7 +20,6 @@ from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write
 
 from .test_planes_to_rgb import write_clip
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 FRAMES = 7
 
 

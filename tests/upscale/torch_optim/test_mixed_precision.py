@@ -19,6 +19,8 @@ from upscale8k.runtime.upscale.torch_optim import mixed_precision
 from upscale8k.runtime.upscale.torch_optim.mixed_precision import convert_to_bfloat16, convert_to_float16
 from upscale8k.runtime.upscale.torch_optim.optimize import add_before_shuffle
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 CPU = torch.device("cpu")
 
 

@@ -13,6 +13,8 @@ from upscale8k.runtime.upscale.torch_optim.optimize import optimize_for_cpu
 from upscale8k.runtime.upscale.torch_optim.patches import SingleThreadWorkers
 from upscale8k.runtime.upscale.torch_optim.rrdb import has_dense_blocks, replace_dense_blocks
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 
 @pytest.mark.parametrize("size", [(75, 61), (24, 130), (7, 9)])
 @pytest.mark.parametrize("workers", [True, False])

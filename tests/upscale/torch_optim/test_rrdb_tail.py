@@ -13,6 +13,8 @@ from upscale8k.runtime.upscale.torch_optim.mixed_precision import convert_to_bfl
 from upscale8k.runtime.upscale.torch_optim.patches import SingleThreadWorkers
 from upscale8k.runtime.upscale.torch_optim.rrdb import has_nearest_tail, replace_doublings, replace_tail
 
+pytestmark = pytest.mark.usefixtures("two_threads")
+
 CPU = torch.device("cpu")
 
 
