@@ -7,8 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import _unavailable
-from .peer.tree import problem, tree
+from .peer.tree import problem, skip_or_fail, tree
 
 SCRIPT = """
 import json, sys, weakref
@@ -74,7 +73,7 @@ print(json.dumps(shown))
 @pytest.mark.comfyui
 def test_comfyui_unloads_its_models_before_the_tile_is_chosen(root: Path) -> None:
     if reason := problem():
-        _unavailable(reason)
+        skip_or_fail(reason)
     command = [sys.executable, "-c", SCRIPT, str(tree()), str(root)]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert done.returncode == 0, done.stderr[-2000:]

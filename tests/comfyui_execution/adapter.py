@@ -5,7 +5,6 @@ of their client that open a connection. What they run and what they assert is th
 """
 
 import json
-import os
 import sys
 import time
 import urllib.error
@@ -30,18 +29,13 @@ from upscale8k.runtime.graph.execute.executor import execute_plan
 from upscale8k.runtime.graph.execute.plan import find_runnable_outputs, make_plan
 from upscale8k.runtime.host import LocalHost
 
-from ..comfyui.peer.tree import OBTAIN, tree, tree_problem
+from ..comfyui.peer.tree import require_tree
 from ..graph.memory_cache import MemoryCache
 
 
 def tests_of_comfyui() -> Path:
     """Their folder; without it the whole module that asks is skipped, or fails where the run requires it."""
-    reason = tree_problem(tree())
-    if reason:
-        if os.environ.get("UPSCALE8K_REQUIRE_COMFYUI") == "1":
-            pytest.fail(f"UPSCALE8K_REQUIRE_COMFYUI=1, but: {reason} Get it with: {OBTAIN}", pytrace=False)
-        pytest.skip(f"{reason} Get it with: {OBTAIN}", allow_module_level=True)
-    return tree() / "tests" / "execution"
+    return require_tree() / "tests" / "execution"
 
 
 class Server:

@@ -18,21 +18,18 @@ def said(root: Path, script: str) -> str:
     return done.stdout.strip()
 
 
-def test_neither_torchvision_nor_torchs_compiler_comes_along(root: Path) -> None:
-    script = f"{NETWORKS} print([name in sys.modules for name in ('spandrel', 'torchvision', 'torch._dynamo')])"
-    assert said(root, script) == "[True, False, False]"
-
-
-def test_a_network_that_calls_torchvision_gets_the_real_one(root: Path) -> None:
+def test_torchvision_and_torchs_compiler_come_only_with_a_network_that_calls_torchvision(root: Path) -> None:
     """(1 - 0.5) / 0.25 in RestoreFormer's module, and a turn by 90 degrees with LaMa's names."""
     script = f"""{NETWORKS}
+print([name in sys.modules for name in ('spandrel', 'torchvision', 'torch._dynamo')])
 from spandrel.architectures.RestoreFormer import tv_normalize
 from spandrel.architectures.LaMa.__arch.LaMa import InterpolationMode, rotate
 import torchvision.transforms.functional as real
 turned = rotate(torch.arange(9.0).reshape(1, 3, 3), 90, InterpolationMode.BILINEAR)
 print(tv_normalize(torch.ones(3, 1, 1), [0.5] * 3, [0.25] * 3).tolist(), turned.tolist())
 print(real.rotate is rotate, real.InterpolationMode.BILINEAR is InterpolationMode.BILINEAR)"""
-    first, second = said(root, script).splitlines()
+    imported, first, second = said(root, script).splitlines()
+    assert imported == "[True, False, False]"
     assert first == "[[[2.0]], [[2.0]], [[2.0]]] [[[2.0, 5.0, 8.0], [1.0, 4.0, 7.0], [0.0, 3.0, 6.0]]]"
     assert second == "False True"
 

@@ -4,7 +4,6 @@ import ast
 import importlib
 import inspect
 import operator
-import os
 from collections.abc import Iterator
 from fractions import Fraction
 from pathlib import Path
@@ -21,7 +20,7 @@ from upscale8k.runtime.errors import Cancelled, HardwareMissing, MediaError, Mod
 from upscale8k.runtime.graph.execute.node_call import CurrentCall, current_call
 from upscale8k.runtime.host import LocalHost
 
-from ..comfyui.peer.tree import OBTAIN, tree, tree_problem
+from ..comfyui.peer.tree import require_tree
 
 FILES = {
     "folder_paths": "folder_paths.py",
@@ -39,14 +38,6 @@ def comfy(host: LocalHost) -> Iterator[Any]:
         yield importlib.import_module
 
 
-def comfyui_tree() -> Path:
-    if reason := tree_problem(tree()):
-        if os.environ.get("UPSCALE8K_REQUIRE_COMFYUI") == "1":
-            pytest.fail(f"UPSCALE8K_REQUIRE_COMFYUI=1, but: {reason} Get it with: {OBTAIN}", pytrace=False)
-        pytest.skip(f"{reason} Get it with: {OBTAIN}")
-    return tree()
-
-
 def functions(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, ast.FunctionDef | ast.AsyncFunctionDef]]:
     for statement in body:
         if isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef):
@@ -59,7 +50,7 @@ def functions(body: list[ast.stmt], prefix: str = "") -> Iterator[tuple[str, ast
 @pytest.mark.parametrize("name", FILES)
 def test_every_function_takes_what_comfyuis_own_takes(comfy: Any, name: str) -> None:
     """By position and by name, so that no call of a pack fails on its arguments."""
-    source = (comfyui_tree() / FILES[name]).read_text(encoding="utf-8")
+    source = (require_tree() / FILES[name]).read_text(encoding="utf-8")
     theirs = dict(functions(ast.parse(source).body))
     module = comfy(name)
     compared = 0
@@ -77,7 +68,7 @@ def test_every_function_takes_what_comfyuis_own_takes(comfy: Any, name: str) -> 
 
 @pytest.mark.comfyui
 def test_every_type_of_a_v3_declaration_has_comfyuis_name(comfy: Any) -> None:
-    source = (comfyui_tree() / "comfy_api" / "latest" / "_io.py").read_text(encoding="utf-8")
+    source = (require_tree() / "comfy_api" / "latest" / "_io.py").read_text(encoding="utf-8")
     theirs = {
         cls.name: ast.literal_eval(word.value)
         for cls in ast.parse(source).body

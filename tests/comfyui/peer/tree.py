@@ -28,7 +28,7 @@ def skip_or_fail(reason: str) -> NoReturn:
     """Skip a test without its peer, or fail it where UPSCALE8K_REQUIRE_COMFYUI=1 says that there is one."""
     if os.environ.get("UPSCALE8K_REQUIRE_COMFYUI") == "1":
         pytest.fail(f"UPSCALE8K_REQUIRE_COMFYUI=1, but: {reason}", pytrace=False)
-    pytest.skip(reason)
+    pytest.skip(reason, allow_module_level=True)
 
 
 def require_tree() -> Path:
