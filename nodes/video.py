@@ -115,8 +115,8 @@ HARDWARE_TOOLTIP = (
 
 
 WORKERS_TOOLTIP = (
-    "Empty: this process makes the video. A number: so many processes on this machine. gpus: one process for each NVIDIA GPU. "
-    "ray:auto or ray:HOST:PORT: the nodes of a Ray cluster. The result is the same file."
+    "Empty: this process makes it. A number: so many processes on this machine. gpus: one process for each NVIDIA GPU. "
+    "ray:auto or ray:HOST:PORT: the nodes of a Ray cluster. The files are the same."
 )
 
 
@@ -434,15 +434,16 @@ class SequenceOut(Node, title="Sequence Out"):
                 "if_exists": if_exists_input(
                     "number adds _00001_ to the folder and counts up; replace writes exactly these names."
                 ),
+                "workers": text_input("", WORKERS_TOOLTIP, advanced=True),
             },
-            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO"},
+            "hidden": {"prompt": "PROMPT", "extra_pnginfo": "EXTRA_PNGINFO", "unique_id": "UNIQUE_ID"},
         }
 
     @classmethod
-    def VALIDATE_INPUTS(cls, filename: str | None) -> bool | str:
+    def VALIDATE_INPUTS(cls, filename: str | None, workers: str | None = None) -> bool | str:
         if filename is not None and not is_sequence_pattern(expand_tokens(filename)):
             return f"{filename} names one image, not a sequence. Add a number to it, such as frames/%05d.png."
-        return output_is_possible(cls.host, filename)
+        return first_problem((output_is_possible(cls.host, filename), check(lambda: parse_workers(workers or ""))))
 
     def run(
         self,
@@ -451,8 +452,10 @@ class SequenceOut(Node, title="Sequence Out"):
         bit_depth: str = AS_SOURCE,
         start_number: int = 1,
         if_exists: str = NUMBER,
+        workers: str = "",
         prompt: Any = None,
         extra_pnginfo: Any = None,
+        unique_id: Any = None,
     ) -> dict[str, Any]:
         from ..runtime.video import SequenceSettings
 
@@ -467,7 +470,8 @@ class SequenceOut(Node, title="Sequence Out"):
             return sequence_folder / expand_tokens(names, width=width, height=height)
 
         modes = {"overwrite": if_exists == REPLACE, "exclusive": if_exists == REFUSE}
-        pattern, written = comfyui.write_sequence_value(video, self.host.progress, settings, find_path, **modes)
+        write = distributed.open_sequence_writer(self.host, workers, prompt, unique_id, extra_pnginfo)
+        pattern, written = comfyui.write_sequence_value(video, self.host.progress, settings, find_path, write=write, **modes)
         return {
             "ui": {
                 "images": format_ui_files(self.host, "output", written),

@@ -18,6 +18,7 @@ video, moves segments and writes the journal. Frames never travel, and the resul
 * ``tries``          how workers take items, and what a try holds
 * ``collector``      the driver's side of the tries: results, lost workers; ``segment_collector`` commits those of a video
 * ``driver``         the order of a video, from its first item to its last
+* ``shared_sequence``  the order of an image sequence
 * ``large_images``   who upscales an image; ``image_bands`` shares out its rows of tiles, ``shared_files`` many files
 * ``processes``      workers on this machine; ``ray_cluster`` on the nodes of a Ray cluster; ``worker_report`` what they offer
 * ``worker``         a worker's side
@@ -36,6 +37,6 @@ if TYPE_CHECKING:
     from .worker import WorkerHost, follow_parent, limit_cores
     from .worker_choice import SHARE_HELP, WORKERS_HELP, WorkerChoice, join_share, parse_workers
     from .worker_report import describe_workers
-    from .writer import open_writer
+    from .writer import open_sequence_writer, open_writer
 
 __getattr__ = lazy_exports(__name__, __file__)

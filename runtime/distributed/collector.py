@@ -5,13 +5,15 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Iterable
-from contextlib import AbstractContextManager, suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
 from ..errors import NodeError
 from ..progress import OnMessage, Progress
+from ..video import SegmentFolder
+from .order import Order
 from .tries import MAX_TRIES, Beat, TryName, WorkFolder
 
 _POLL_SECONDS = 0.2
@@ -156,6 +158,32 @@ class Collector(ABC):
         for path in self.work.open_try(name).folder.iterdir():
             with suppress(OSError):
                 shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def run_order(
+    order: Order,
+    segment_folder: SegmentFolder,
+    open_pool: OpenPool,
+    make_collector: Callable[[WorkFolder], Collector],
+    on_message: OnMessage,
+    progress: Progress,
+    open_own_items: Callable[[WorkFolder], AbstractContextManager[MakeItem]] | None = None,
+) -> None:
+    """Give an order to workers, and take in what they make; nothing of the order is left afterwards.
+
+    ``open_own_items`` lets this process make items too.
+    """
+    segment_folder.remove_order()
+    work = WorkFolder(segment_folder, order.id)
+    work.create()
+    try:
+        order.write(segment_folder.get_order_path())
+        collector = make_collector(work)
+        own_items = open_own_items(work) if open_own_items else nullcontext()
+        with open_pool(segment_folder.get_order_path(), on_message) as pool, own_items as make_item:
+            collector.watch(pool, progress, make_item)
+    finally:
+        segment_folder.remove_order()
 
 
 def _name_numbers(made: dict[str, int]) -> dict[str, int]:

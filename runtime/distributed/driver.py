@@ -2,16 +2,18 @@
 
 import secrets
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import takewhile
 
-from ..media import FrameTimesUnknown
+from ..media import FrameTimesUnknown, VideoInfo
 from ..paths import read_version
 from ..progress import Progress, SilentProgress
 from ..upscale import keep_backends_open
 from ..video import Gap, Segment, SegmentFolder, WriteJob, encode_gaps
-from .collector import OpenPool
+from .collector import MakeItem, OpenPool, run_order
 from .order import Item, Order
 from .processes import WorkerSlot, use_cores
 from .segment_collector import SegmentCollector
@@ -43,12 +45,21 @@ class SharedEncode:
     ) -> None:
         """Have the gaps made. Where times of frames tell otherwise than the file, go on in this process and say so."""
         try:
-            pts = array("q", _list_pts(job))
+            pts = list_pts(job.info)
             items = cut_items(gaps, len(pts), job.plan.frames_per_segment, self.worker_count, pts)
             order = replace(
                 self.template, id=secrets.token_hex(8), version=read_version(), settings=job.job_settings, items=tuple(items)
             )
-            _run_order(order, self.open_pool, _Target(job, segment_folder, pts, on_segment), progress, self.own_slot)
+            check, own_slot = _TimesCheck(pts, job.plan.frames_per_segment), self.own_slot
+            run_order(
+                order,
+                segment_folder,
+                self.open_pool,
+                lambda work: SegmentCollector(work, segment_folder, items, order.timeout, check, on_segment, job.on_message),
+                job.on_message,
+                progress,
+                partial(_open_own_items, job, order, own_slot) if own_slot else None,
+            )
         except FrameTimesUnknown as reason:
             name = (job.info.source or job.path).name
             job.on_message(f"{name} is not shared out, because {reason}: one process makes it.")
@@ -56,44 +67,28 @@ class SharedEncode:
             encode_gaps(job, segment_folder, gaps, on_segment, progress)
 
 
-def _list_pts(job: WriteJob) -> Sequence[int]:
-    if job.info.list_pts is None:
+def list_pts(info: VideoInfo) -> Sequence[int]:
+    """Return the times of all frames. Raises ``FrameTimesUnknown`` for a source that must be decoded for them."""
+    if info.list_pts is None:
         raise FrameTimesUnknown("the times of its frames are known only after decoding")
-    return list(job.info.list_pts())
+    return array("q", info.list_pts())
 
 
 @dataclass(frozen=True)
-class _Target:
-    job: WriteJob
-    segment_folder: SegmentFolder
+class _TimesCheck:
     pts: Sequence[int]
-    on_segment: Callable[[Segment], None]
+    segment_frames: int
 
-    def check(self, segment: Segment) -> None:
+    def __call__(self, segment: Segment) -> None:
         """Raise ``FrameTimesUnknown`` for a segment that one process would have cut otherwise: a frame did not decode."""
-        end = min(segment.first + self.job.plan.frames_per_segment, len(self.pts))
-        if segment.pts != tuple(self.pts[segment.first : end]):
+        if segment.pts != tuple(self.pts[segment.first : segment.first + self.segment_frames]):
             raise FrameTimesUnknown("its frames have other times than its packets, or do not decode")
 
 
-def _run_order(order: Order, open_pool: OpenPool, target: _Target, progress: Progress, own_slot: WorkerSlot | None) -> None:
-    segment_folder = target.segment_folder
-    segment_folder.remove_order()
-    work = WorkFolder(segment_folder, order.id)
-    work.create()
-    collector = SegmentCollector(
-        work, segment_folder, order.items, order.timeout, target.check, target.on_segment, target.job.on_message
-    )
-    try:
-        order.write(segment_folder.get_order_path())
-        with open_pool(segment_folder.get_order_path(), target.job.on_message) as pool:
-            if own_slot is None:
-                collector.watch(pool, progress)
-            else:
-                with use_cores(own_slot.cores), keep_backends_open():
-                    collector.watch(pool, progress, _OwnItems(target.job, order, work, own_slot.name))
-    finally:
-        segment_folder.remove_order()
+@contextmanager
+def _open_own_items(job: WriteJob, order: Order, slot: WorkerSlot, work: WorkFolder) -> Generator[MakeItem]:
+    with use_cores(slot.cores), keep_backends_open():
+        yield _OwnItems(job, order, work, slot.name)
 
 
 class _OwnItems:

@@ -31,7 +31,7 @@ from ..paths import read_version
 from ..progress import OnMessage, Progress
 from ..upscale import BandEdges, BandJob, TiledUpscaleSettings, Tiling, plan_bands
 from ..video import SegmentFolder
-from .collector import Collector, OpenPool, OpenTry
+from .collector import Collector, OpenPool, OpenTry, run_order
 from .order import Order
 from .tries import TryName, WorkFolder
 from .worker import WorkerHost
@@ -141,17 +141,8 @@ class _SharedImage:
             settings={"key": key, "tiling": asdict(self.job.resolved.tiling)},
             bands=tuple((number, self.bands[number].start, self.bands[number].stop) for number in missing),
         )
-        segment_folder = SegmentFolder(self.folder.with_suffix(""))
-        segment_folder.remove_order()
-        work = WorkFolder(segment_folder, order.id)
-        work.create()
-        order.write(segment_folder.get_order_path())
-        collector = _BandCollector(work, order, width, self, progress.message)
-        try:
-            with open_pool(segment_folder.get_order_path(), progress.message) as pool:
-                collector.watch(pool, progress)
-        finally:
-            segment_folder.remove_order()
+        segment_folder, say = SegmentFolder(self.folder.with_suffix("")), progress.message
+        run_order(order, segment_folder, open_pool, lambda work: _BandCollector(work, order, width, self, say), say, progress)
 
     def join(self, progress: Progress) -> Floats:
         """Compute the rows across the cuts; return the whole image, whose changes are not written. Raises ``OutputError``."""

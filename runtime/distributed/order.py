@@ -64,6 +64,8 @@ class Order:
     """Of one large image: number, first source row and the row after the last of each band; ``items`` is empty then."""
     tile_memory: int | None = None
     """Bytes that tiles may take on a CPU, on which the tile depends; None: what each worker has."""
+    extra_pnginfo: Mapping[str, Any] | None = None
+    """The workflow of the canvas, which images carry as text."""
     is_offered: bool = False
     """On a node of a cluster that does not see the driver's folder: items are made when they are offered."""
     timeout: float = 60.0

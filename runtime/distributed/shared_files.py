@@ -10,7 +10,7 @@ from typing import Any
 from ..paths import read_version
 from ..progress import OnMessage, OpenProgress
 from ..video import SegmentFolder
-from .collector import Collector, OpenTry
+from .collector import Collector, OpenTry, run_order
 from .order import Order, find_segment_folder
 from .tries import Heartbeat, TryName, WorkFolder
 from .worker_choice import WorkerChoice
@@ -51,13 +51,15 @@ def share_files(
         timeout=read_timeout(),
     )
     with segment_folder.lock(), open_progress(len(files), "file") as progress:
-        segment_folder.remove_order()
-        work = WorkFolder(segment_folder, order.id)
-        work.create()
-        order.write(segment_folder.get_order_path())
-        collector = _FileCollector(work, files, order.timeout, progress.message, on_result)
-        with open_pool(segment_folder.get_order_path(), progress.message) as pool:
-            collector.watch(pool, progress)
+        say = progress.message
+        run_order(
+            order,
+            segment_folder,
+            open_pool,
+            lambda work: _FileCollector(work, files, order.timeout, say, on_result),
+            say,
+            progress,
+        )
 
 
 class _FileCollector(Collector):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,8 +17,17 @@ from ..host import LocalHost
 from ..paths import Folder
 from ..progress import Progress, SilentProgress
 from ..upscale import fix_tile_memory, keep_backends_open
-from ..video import SOURCE_KEY, VideoWriteSettings, WriteJob, WriteReport, encode_gaps
+from ..video import (
+    SOURCE_KEY,
+    SequenceSettings,
+    VideoWriteSettings,
+    WriteJob,
+    WriteReport,
+    encode_gaps,
+    get_sequence_job_settings,
+)
 from .order import Order, find_segment_folder
+from .shared_sequence import make_images
 from .tries import Beat, Heartbeat, TryName, WorkFolder
 from .worker_choice import IN_ORDER
 
@@ -77,7 +86,7 @@ class WorkerHost(LocalHost):
     ) -> WriteReport:
         """Make items until none is left. Raises ``WorkflowError`` if this machine would make other frames than the order's."""
         job = WriteJob(stream.find_variant(self.order.settings[SOURCE_KEY]), self.target, settings, progress.message)
-        _check_same_settings(self.order, job)
+        _check_same_settings(self.order, job.job_settings)
         work = self._open_work()
 
         def make(name: TryName, _: Path) -> None:
@@ -88,8 +97,25 @@ class WorkerHost(LocalHost):
             self.make_items(len(self.order.items), make)
         return WriteReport(self.target, 0, 0.0, 0, 0, job.plan.encoding.encoder.name, ())
 
-    def make_items(self, count: int, make: Callable[[TryName, Path], object]) -> None:
-        """Make items until none is left: ``make`` gets the try and its folder. Raises what it raises three times in a row."""
+    def write_images(
+        self, stream: Any, pattern: Path, settings: SequenceSettings, progress: Progress, **_: object
+    ) -> list[Path]:
+        """Make items of an image sequence until none is left. Raises ``WorkflowError`` as ``write_items``."""
+        stream = stream.find_variant(self.order.settings[SOURCE_KEY])
+        _check_same_settings(self.order, get_sequence_job_settings(stream.info, settings))
+
+        def make(name: TryName, folder: Path) -> Mapping[str, Any]:
+            return make_images(stream, self.order.items[name.item], folder, pattern.suffix, settings, self.worker_progress)
+
+        with keep_backends_open():
+            self.make_items(len(self.order.items), make)
+        return []
+
+    def make_items(self, count: int, make: Callable[[TryName, Path], Mapping[str, Any] | None]) -> None:
+        """Make items until none is left: ``make`` gets the try and its folder, and returns more of its result.
+
+        Raises what it raises three times in a row.
+        """
         self.has_worked = True
         work = self._open_work()
         failures = 0
@@ -97,9 +123,9 @@ class WorkerHost(LocalHost):
             try:
                 with Heartbeat(work, name, self.name) as beat:
                     self.worker_progress.move_to(beat)
-                    make(name, segment_folder.folder)
+                    found = make(name, segment_folder.folder)
                 segment_folder.mark_complete(beat.frames)
-                work.finish_try(name, {"steps": beat.frames})
+                work.finish_try(name, {"steps": beat.frames, **(found or {})})
                 failures = 0
             except Exception as error:
                 failures += 1
@@ -129,8 +155,8 @@ class _WorkerProgress(SilentProgress):
             self._beat.messages.append(text)
 
 
-def _check_same_settings(order: Order, job: WriteJob) -> None:
-    here: dict[str, Any] = json.loads(json.dumps(job.job_settings))
+def _check_same_settings(order: Order, job_settings: Mapping[str, Any]) -> None:
+    here: dict[str, Any] = json.loads(json.dumps(job_settings))
     changed = next((name for name in here if here[name] != order.settings.get(name)), None)
     if changed == SOURCE_KEY:
         raise WorkflowError(

@@ -1,4 +1,4 @@
-"""How a node writes its video: in this process, by workers, or as a worker."""
+"""How a node writes its video or image sequence: in this process, by workers, or as a worker."""
 
 from __future__ import annotations
 
@@ -6,19 +6,21 @@ import math
 import os
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import WorkflowError
 from ..hardware import memory_budget, query_memory
 from ..host import LocalHost
-from ..video import write_video
+from ..video import write_sequence, write_video
 from .collector import OpenPool
 from .driver import SharedEncode
 from .order import Order
 from .processes import list_cpu_slots, list_gpu_slots, open_process_pool
 from .ray_cluster.cluster import import_ray
 from .ray_cluster.ray_pool import open_ray_pool
+from .shared_sequence import SharedSequence
 from .worker import WorkerHost
 from .worker_choice import WorkerChoice, parse_workers
 
@@ -41,18 +43,39 @@ def open_writer(host: Host, workers: str, prompt: Mapping[str, Any] | None, node
     choice = parse_workers(host.workers() or workers)
     if choice is None:
         return write_video
-    if prompt is None or node_id not in prompt:
-        what = "This video cannot be shared out: its node was made while the workflow ran."
-        raise WorkflowError(what, "Run it without workers.", node_id=node_id, input_name="workers")
-    local_host = cast("LocalHost", host)
+    template, open_pool, count = _share(host, choice, prompt, node_id)
+    own = None
     if choice.processes:  # this one is the first of them, and begins at once
         own, *others = list_cpu_slots(choice.processes)
-        template = make_template(local_host, prompt, node_id, choice.processes)
         open_pool = partial(open_process_pool, others, are_needed=False)
-        return partial(write_video, encode=SharedEncode(template, open_pool, choice.processes, own))
+    return partial(write_video, encode=SharedEncode(template, open_pool, count, own))
+
+
+def open_sequence_writer(
+    host: Host, workers: str, prompt: Mapping[str, Any] | None, node_id: str, extra_pnginfo: Mapping[str, Any] | None
+) -> Callable[..., Any]:
+    """Return what is called as ``write_sequence``. Takes and raises what ``open_writer`` does."""
+    if isinstance(host, WorkerHost):
+        return host.write_images
+    choice = parse_workers(host.workers() or workers)
+    if choice is None:
+        return write_sequence
+    template, open_pool, count = _share(host, choice, prompt, node_id)
+    template = replace(template, extra_pnginfo=extra_pnginfo)
+    return partial(write_sequence, write_missing=SharedSequence(template, open_pool, count))
+
+
+def _share(host: Host, choice: WorkerChoice, prompt: Mapping[str, Any] | None, node_id: str) -> tuple[Order, OpenPool, int]:
+    """Return the order without settings and items, what starts its workers, and for how many items are cut."""
+    if prompt is None or node_id not in prompt:
+        what = "This result cannot be shared out: its node was made while the workflow ran."
+        raise WorkflowError(what, "Run it without workers.", node_id=node_id, input_name="workers")
     open_pool, slot_count = choose_pool(choice)
-    template = make_template(local_host, prompt, node_id, max(slot_count, 1))
-    return partial(write_video, encode=SharedEncode(template, open_pool, slot_count or _CLUSTER_WORKERS))
+    return (
+        make_template(cast("LocalHost", host), prompt, node_id, max(slot_count, 1)),
+        open_pool,
+        slot_count or _CLUSTER_WORKERS,
+    )
 
 
 def choose_pool(choice: WorkerChoice) -> tuple[OpenPool, int]:

@@ -33,7 +33,16 @@ if TYPE_CHECKING:
         select_time_range,
         slice_time_range,
     )
-    from .sequence.write import SequenceSettings, find_unfinished_sequence, get_sequence_job_settings, write_sequence
+    from .sequence.write import (
+        SequenceJob,
+        SequenceSettings,
+        WrittenImage,
+        find_unfinished_sequence,
+        get_sequence_job_settings,
+        write_images,
+        write_missing_images,
+        write_sequence,
+    )
     from .write.browser_proxy import write_browser_proxy
     from .write.encoders import (
         ANIMATION_CONTAINERS,

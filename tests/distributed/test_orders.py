@@ -11,8 +11,9 @@ from upscale8k.runtime.cli import main
 from upscale8k.runtime.distributed.order import Item, Order, read_order
 from upscale8k.runtime.distributed.worker import _check_same_settings
 from upscale8k.runtime.distributed.worker_choice import WorkerChoice, parse_workers
-from upscale8k.runtime.distributed.writer import read_timeout
+from upscale8k.runtime.distributed.writer import make_template, read_timeout
 from upscale8k.runtime.errors import HardwareMissing, WorkflowError
+from upscale8k.runtime.host import LocalHost
 from upscale8k.runtime.paths import read_version
 from upscale8k.runtime.video import SOURCE_KEY
 
@@ -106,9 +107,9 @@ def test_a_source_that_a_worker_does_not_see_is_named(tmp_path: Path, capsys: py
 )
 def test_a_machine_that_would_make_another_file_is_refused(settings: dict[str, str], reason: str) -> None:
     order = replace(ORDER, settings={SOURCE_KEY: "clip | fp32", "encoder": "libx265"})
-    _check_same_settings(order, Mock(job_settings=dict(order.settings)))
+    _check_same_settings(order, dict(order.settings))
     with pytest.raises(WorkflowError, match=reason):
-        _check_same_settings(order, Mock(job_settings=settings))
+        _check_same_settings(order, settings)
 
 
 @pytest.mark.parametrize(
@@ -142,6 +143,25 @@ def test_each_gpu_is_seen_by_one_worker(monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setattr(processes, "query_nvidia", lambda: NvidiaDriver(gpus=tuple(gpus)))
     slots = processes.list_gpu_slots()
     assert [slot.environment for slot in slots] == [{"CUDA_VISIBLE_DEVICES": "GPU-0"}, {"CUDA_VISIBLE_DEVICES": "GPU-2"}]
+
+
+def test_the_process_of_a_gpu_sees_it_alone_as_the_first(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    from upscale8k.runtime.distributed import processes
+
+    (tmp_path / "order.work").mkdir()
+    started: list[tuple[list[str], str]] = []
+
+    def start(command: list[str], *, env: dict[str, str], **_: object) -> Mock:
+        started.append((command[-4:], env["CUDA_VISIBLE_DEVICES"]))
+        return Mock()
+
+    monkeypatch.setattr(processes.subprocess, "Popen", start)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "0,1")
+    slots = [processes.WorkerSlot(f"GPU {n}", (n,), {"CUDA_VISIBLE_DEVICES": f"GPU-{n}"}) for n in range(2)]
+    processes.ProcessPool(tmp_path / "order.json", slots, print, are_needed=True)
+    assert started == [(["--attached", f"GPU {n}", "--cores", f"{n}"], f"GPU-{n}") for n in range(2)]
+    assert make_template(LocalHost(device_name="cuda:1"), {}, "5", 1).device == "cuda"
+    assert make_template(LocalHost(device_name="cpu"), {}, "5", 1).device == "cpu"
 
 
 @pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="this system cannot bind a process to cores (macOS, Windows)")

@@ -7,12 +7,12 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 import yaml
 from upscale8k.nodes.hardware import HWProbe
@@ -22,6 +22,7 @@ from upscale8k.runtime.distributed import describe_workers
 from upscale8k.runtime.distributed.order import Item, read_order
 from upscale8k.runtime.distributed.ray_cluster import cluster, ray_node, ray_pool
 from upscale8k.runtime.distributed.ray_cluster.cluster import import_ray, join_cluster
+from upscale8k.runtime.distributed.ray_cluster.needed_files import list_needed_files
 from upscale8k.runtime.distributed.ray_cluster.ray_pool import open_ray_pool
 from upscale8k.runtime.distributed.tries import TryName, WorkFolder
 from upscale8k.runtime.distributed.worker_choice import WorkerChoice, join_share, parse_workers
@@ -43,8 +44,8 @@ def test_the_address_of_a_cluster(address: str) -> None:
 
 
 def test_shared_folders_of_a_cluster() -> None:
-    shares = (("/mnt/Films", "/mnt/Films"), ("C:/a b", "/data"))
-    assert parse_workers("RAY:auto share=/mnt/Films share=C:/a b=/data") == WorkerChoice(ray_address="auto", shares=shares)
+    shares = (("/mnt/Videos", "/mnt/Videos"), ("C:/a b", "/data"))
+    assert parse_workers("RAY:auto share=/mnt/Videos share=C:/a b=/data") == WorkerChoice(ray_address="auto", shares=shares)
     assert join_share("ray:auto", "/mnt/a=/b") == "ray:auto share=/mnt/a=/b"
     assert join_share("2", "") == "2"
 
@@ -78,14 +79,15 @@ def test_without_ray_it_says_how_to_install_it(monkeypatch: pytest.MonkeyPatch) 
 class FakeActor:
     """An actor of this process, whose calls are answered at once."""
 
-    def __init__(self, actor: Any) -> None:
-        self.actor = actor
+    def __init__(self, actor: Any, ray: "FakeRay") -> None:
+        self.actor, self.ray = actor, ray
         self.call = SimpleNamespace(remote=self._call)
 
-    def _call(self, method: str, *arguments: Any) -> Any:
-        with suppress(KeyError):
-            return self.actor.answers[method]
-        return self.actor.call(method, *arguments)
+    def _call(self, method: str, *arguments: Any) -> tuple[str, Any]:
+        self.ray.pieces_on_the_way += method == "write_piece"
+        self.ray.most_pieces_on_the_way = max(self.ray.most_pieces_on_the_way, self.ray.pieces_on_the_way)
+        answers = self.ray.answers
+        return method, answers[method] if method in answers else self.actor.call(method, *arguments)
 
 
 class FakeRay:
@@ -96,9 +98,9 @@ class FakeRay:
     def __init__(
         self, nodes: list[dict[str, Any]], answers: dict[str, Any] | None = None, problem: Exception | None = None
     ) -> None:
-        self.nodes, self._answers, self._problem = lambda: nodes, answers or {}, problem
+        self.nodes, self.answers, self._problem = lambda: nodes, answers or {}, problem
         self.options: list[dict[str, Any]] = []
-        self.ended = 0
+        self.ended = self.pieces_on_the_way = self.most_pieces_on_the_way = 0
 
     def is_initialized(self) -> bool:
         return False
@@ -112,13 +114,15 @@ class FakeRay:
 
     def remote(self, actor_class: type) -> Any:
         def place(*arguments: Any) -> FakeActor:
-            actor = actor_class(*arguments)
-            actor.answers = self._answers
-            return FakeActor(actor)
+            return FakeActor(actor_class(*arguments), self)
 
         return SimpleNamespace(options=lambda **options: self.options.append(options) or SimpleNamespace(remote=place))
 
-    def get(self, answer: Any, timeout: float | None = None) -> Any:
+    def get(self, call: tuple[str, Any] | list[tuple[str, Any]], timeout: float | None = None) -> Any:
+        if isinstance(call, list):
+            return list(map(self.get, call))
+        method, answer = call
+        self.pieces_on_the_way -= method == "write_piece"
         if isinstance(answer, Exception):
             raise answer
         return answer
@@ -299,6 +303,7 @@ class ThreadProcess:
             else:
                 folder.append_segment(make_segment(folder, name.item, f"{source!r} {name.item}" * 9))
                 folder.mark_complete(FRAMES)
+                self.work.finish_try(name, {"steps": FRAMES})
 
     def poll(self) -> int | None:
         return None
@@ -313,7 +318,7 @@ class ThreadProcess:
 def test_where_nothing_is_shared_sources_go_out_once_and_segments_come_back(
     tmp_path: Path, fake: Callable[..., FakeRay], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fake(make_node("a", CPU=2, GPU=2), answers={"sees_order": ("", False)})
+    ray = fake(make_node("a", CPU=2, GPU=2), answers={"sees_order": ("", False)})
     ThreadProcess.commands = []
     monkeypatch.setattr(ray_node.subprocess, "Popen", ThreadProcess)
     monkeypatch.setattr(ray_node, "_is_at", lambda *_: False)
@@ -339,11 +344,45 @@ def test_where_nothing_is_shared_sources_go_out_once_and_segments_come_back(
     for number in range(6):
         assert (job.target.folder / f"{number:06}.mp4").read_text() == f"{source.read_bytes()!r} {number}" * 9
     assert [text for text in job.messages if "an accident" in text]
-    assert sum("it is sent once" in text for text in said) == 1, "two workers of one node"
+    assert [text for text in said if "sent once" in text] == ["a lacks clip.mkv: 0 MB are sent once."], (
+        "two workers of one node"
+    )
     assert len(ThreadProcess.commands) == 2
+    assert (ray.most_pieces_on_the_way, ray.pieces_on_the_way) == (3, 0), "of nine: no source is in memory"
     cached = list((tmp_path / "cache" / "ray" / "files").iterdir())
     assert [path.name for path in cached] == [compute_sha256(source)]
     assert not list((tmp_path / "cache" / "ray" / "jobs").iterdir())
+
+
+def test_needed_files_are_those_that_texts_of_the_prompt_name(tmp_path: Path) -> None:
+    for name in (
+        "in/clip.mkv",
+        "in/shots/01.png",
+        "in/shots/02.png",
+        "in/8k",
+        "models/a.onnx",
+        "models/b.bin",
+        "models/b.param",
+    ):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    (tmp_path / "models" / "engine.trt").write_bytes(b"of one GPU")
+    prompt = {
+        "1": {"class_type": "VideoIn", "inputs": {"video": "clip.mkv [input]", "start": 0.0}},
+        "2": {"class_type": "SequenceIn", "inputs": {"pictures": "shots/%02d.png"}},
+        "3": {"class_type": "UpscaleModel", "inputs": {"model": "b.bin"}},
+        "4": {"class_type": "UpscaleModel", "inputs": {"model": "realesr-animevideov3"}},
+        "5": {
+            "class_type": "TiledUpscaleVideo",
+            "inputs": {"steady_network": "a.onnx", "engine": "engine.trt", "video": ["1", 0]},
+        },
+        "6": {"class_type": "VideoOut", "inputs": {"filename_prefix": "../clip.mkv", "preset": "", "codec": "hevc"}},
+    }
+    order = replace(ORDER, prompt=prompt, input_dir=str(tmp_path / "in"), models_dirs=(str(tmp_path / "models"),))
+    found = {(file.kind, file.name): file.path for file in list_needed_files(order)}
+    models = {("model", name): str(tmp_path / "models" / name) for name in ("a.onnx", "b.bin", "b.param")}
+    inputs = {("input", name): str(tmp_path / "in" / name) for name in ("clip.mkv", "shots/01.png", "shots/02.png")}
+    assert found == models | inputs
 
 
 def make_needed(path: Path, name: str = "") -> dict[str, Any]:
@@ -414,7 +453,8 @@ def test_images_of_a_sequence_with_the_same_bytes_keep_their_own_dates(tmp_path:
     node = ray_node.RayNode("w")
     send(node, path)
     assert node.find_missing(needed) == []
-    node.start(str(tmp_path / "order.json"), "", needed, str(tmp_path))
+    node.start(str(tmp_path / "order.json"), "", needed, {"input": [], "model": ["/models"]})
+    assert started[0][-2:] == ["--models-dir", "/models"]
     folder = Path(started[0][started[0].index("--input-dir") + 1])
     assert [(folder / f"shots/{number}.png").stat().st_mtime for number in range(3)] == [0, 1, 2]
     node.close()
@@ -457,7 +497,7 @@ def test_where_no_workers_are_named_none_are_asked(monkeypatch: pytest.MonkeyPat
     assert [can_work for _, can_work in describe_workers("3")] == [True] * 3
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def two_nodes() -> Iterator[Any]:
     cluster_utils = pytest.importorskip("ray.cluster_utils", reason='needs Ray: pip install "upscale8k[ray]"')
     os.environ["RAY_USAGE_STATS_ENABLED"] = "0"
@@ -467,22 +507,51 @@ def two_nodes() -> Iterator[Any]:
     two_nodes.shutdown()
 
 
+def wait_for_first_item(run: Run) -> None:
+    run.wait_for(lambda: list(run.parts.glob("order.work/*/*.1.parts/beat.json")))
+
+
+def kill_worker(run: Run, _: object) -> None:
+    wait_for_first_item(run)
+    attached = [
+        process for process in psutil.process_iter(["cmdline"]) if str(run.parts) in " ".join(process.info["cmdline"] or ())
+    ]
+    next(process for process in attached if "--attached" in process.info["cmdline"]).kill()
+
+
+def kill_driver(run: Run, _: object) -> None:
+    run.wait_for(lambda: len(list(run.parts.glob("00*"))) >= 2)
+    run.process.kill()
+    run.process.wait()
+
+
+def remove_node(run: Run, two_nodes: Any) -> None:
+    wait_for_first_item(run)
+    two_nodes.remove_node(next(iter(two_nodes.worker_nodes)))
+
+
+EVENTS = {
+    "nothing": (lambda *_: None, "by worker 1 on"),
+    "worker killed": (kill_worker, "ended: it ended with code -9"),
+    "driver killed": (kill_driver, "Resuming after"),
+    "node removed": (remove_node, "ended: its node is gone"),  # the last, because it does not come back
+}
+
+
 @pytest.mark.full
 @pytest.mark.filterwarnings("ignore")
-def test_two_nodes_of_which_one_is_removed_write_the_file_of_one_process(
-    tmp_path: Path, runs: Callable[..., Run], two_nodes: Any
+@pytest.mark.parametrize("event", EVENTS)
+def test_two_nodes_write_the_file_of_one_process_whatever_happens(
+    tmp_path: Path, runs: Callable[..., Run], two_nodes: Any, event: str
 ) -> None:
     source = write_clip(tmp_path / "in.mkv", 60, variable=True)
     runs(source, "one", "mp4", "0").finish()
-    workers = f"ray:{two_nodes.address}"
-    log = runs(source, "two nodes", "mp4", workers).finish()
-    assert "by worker 1 on" in log
-    assert_same(tmp_path, "mp4", "two nodes")
-    run = runs(source, "node removed", "mp4", workers)
-    run.wait_for(lambda: list(run.parts.glob("order.work/*/*.1.parts/beat.json")))
-    two_nodes.remove_node(next(iter(two_nodes.worker_nodes)))
-    run.finish()
-    assert_same(tmp_path, "mp4", "node removed")
+    happens, said = EVENTS[event]
+    run = runs(source, "two", "mp4", f"ray:{two_nodes.address}")
+    happens(run, two_nodes)
+    log = runs(source, "two", "mp4", f"ray:{two_nodes.address}").finish() if event == "driver killed" else run.finish()
+    assert said in log
+    assert_same(tmp_path, "mp4", "two")
 
 
 NODE = """
@@ -510,8 +579,8 @@ def test_a_node_that_shares_nothing_writes_the_file_of_one_process(tmp_path: Pat
     try:
         run = runs(source, "alone", "mp4", f"ray:{head.address}")
         log = run.finish()
-        assert "does not have in.mkv: it is sent once." in log
-        assert "its segments come as bytes" in log
+        assert "lacks in.mkv: 0 MB are sent once." in log
+        assert "its results come as bytes" in log
         assert_same(tmp_path, "mp4", "alone")
     finally:
         node.terminate()

@@ -47,7 +47,7 @@ def work(
     packs = [Path(folder) for folder in host.order.packs]
     with closing(host), open_node_catalog(host, packs, display.show_message) as catalog:
         plan = make_plan(dict(host.order.prompt), catalog.classes, [host.order.node_id])
-        for _ in execute_plan(plan, catalog.classes):
+        for _ in execute_plan(plan, catalog.classes, extra_pnginfo=job.extra_pnginfo):
             pass
         if not host.has_worked:
             what = "This machine would make another image than the order asks for: source, weights or precision differ."

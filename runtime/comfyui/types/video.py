@@ -199,10 +199,17 @@ class VideoValue(_VIDEO_INPUT):
         with self._track_progress() as (stream, progress):
             return write(stream, path, settings, progress, resume=resume, fail_if_exists=fail_if_exists)
 
-    def write_sequence(self, pattern: Path, settings: SequenceSettings, *, fail_if_exists: bool = False) -> list[Path]:
-        """Write one image file per frame with progress; return the first and the last path."""
+    def write_sequence(
+        self,
+        pattern: Path,
+        settings: SequenceSettings,
+        *,
+        fail_if_exists: bool = False,
+        write: Callable[..., list[Path]] = write_sequence,
+    ) -> list[Path]:
+        """Write one image file per frame with progress by ``write``; return the first and the last path."""
         with self._track_progress() as (stream, progress):
-            return write_sequence(stream, pattern, settings, progress, fail_if_exists=fail_if_exists)
+            return write(stream, pattern, settings, progress, fail_if_exists=fail_if_exists)
 
     @contextmanager
     def _track_progress(self) -> Generator[tuple[VideoStream, Progress]]:
@@ -366,8 +373,9 @@ def write_sequence_value(
     *,
     overwrite: bool = False,
     exclusive: bool = False,
+    write: Callable[..., list[Path]] = write_sequence,
 ) -> tuple[Path, list[Path]]:
-    """Write any VIDEO as an image sequence with the pattern that ``find_pattern(width, height)`` returns.
+    """Write any VIDEO by ``write`` as an image sequence with the pattern that ``find_pattern(width, height)`` returns.
 
     A pattern is ``frames_00001_/%05d.png``; its folder is numbered and resumed as the files of ``write_video_value``. Return
     the pattern, and the first and the last image.
@@ -375,7 +383,7 @@ def write_sequence_value(
     video = _to_video_value(value, open_progress)
     pattern = find_pattern(*video.get_dimensions())
     if overwrite or exclusive:
-        return pattern, video.write_sequence(pattern, settings, fail_if_exists=exclusive)
+        return pattern, video.write_sequence(pattern, settings, fail_if_exists=exclusive, write=write)
     names = pattern.name
     request = ResumeRequest(
         video.stream, lambda: get_sequence_job_settings(video.stream.info, settings), video.messages.message
@@ -385,7 +393,7 @@ def write_sequence_value(
             find_pattern(*video.get_dimensions()).parent, lambda folder: find_unfinished_sequence(folder / names)
         ),
         request,
-        lambda folder: video.write_sequence(folder / names, settings, fail_if_exists=True),
+        lambda folder: video.write_sequence(folder / names, settings, fail_if_exists=True, write=write),
     )
     return folder / names, written
 

@@ -71,15 +71,19 @@ def _find_inputs(host: LocalHost, text: str, node: dict[str, Any]) -> _Named:
 
 
 def _find_weights(text: str, folders: tuple[Path, ...]) -> _Named:
+    """Yield weights of the models folders: those of the package that ours depends on are on every node."""
     for name in split_chain(text, folders):
         suffix = PurePath(name).suffix
         if suffix in _BUILT_SUFFIXES or not (suffix or find_entry(name)):
             continue
         with suppress(ModelError, OSError, ValueError):
             try:
-                path = find_model(name, folders).path
+                found = find_model(name, folders)
+                path = found.path
             except ModelError:
-                path = find_model_file(name, folders)
+                found, path = None, find_model_file(name, folders)
+            if found and found.source == "dependency":
+                continue
             placed = PurePath(name if suffix else path.name)
             for each in filter(Path.is_file, (path, path.with_suffix(".param"))):
                 yield str(placed.with_suffix(each.suffix)), each

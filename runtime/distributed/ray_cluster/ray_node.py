@@ -118,10 +118,10 @@ class RayNode:
     def _get_sent_path(self, sha256: str) -> Path:
         return self._files / f"{sha256}.{self._job.name}.part"
 
-    def start(self, order_path: str, order_text: str, files: Sequence[Values], input_dir: str) -> None:
+    def start(self, order_path: str, order_text: str, files: Sequence[Values], folders: Mapping[str, Sequence[str]]) -> None:
         """Start the process that works: in the folder of the order, or with ``order_text`` in one of this node.
 
-        ``input_dir`` is that of the order, as it is called here. Raises ``OSError``.
+        ``folders`` are those of the order by kind, as they are called here. Raises ``OSError``.
         """
         _remove_dead_jobs(self._job.parent)
         self._held.enter_context(exclusive_lock(self._job / "lock", self._name))
@@ -136,9 +136,9 @@ class RayNode:
             path.write_text(json.dumps({**order, "is_offered": True}), encoding="utf-8")
         module = "runtime" if is_checkout() else "upscale8k"
         command = [sys.executable, "-m", module, "work", str(path), "--attached", self._name]
-        command += ["--input-dir", str(self._place_files(needed, "input") or input_dir)]
-        for models_dir in filter(None, (self._place_files(needed, "model"), get_default_models_dir())):
-            command += ["--models-dir", str(models_dir)]
+        for kind, option in (("input", "--input-dir"), ("model", "--models-dir")):
+            own = self._place_files(needed, kind)
+            command += [text for folder in ([own] if own else folders[kind]) for text in (option, str(folder))]
         with (self._job / "log").open("wb") as log:
             self._process = subprocess.Popen(
                 command,
@@ -149,12 +149,14 @@ class RayNode:
             )
 
     def _place_files(self, files: Sequence[NeededFile], kind: str) -> Path | None:
-        """Give files the names that the workflow has for them; None for inputs that are where the order says."""
-        placed = [file for file in files if file.kind == kind and (kind == "model" or file.sha256)]
+        """Give files of a kind the names that the workflow has for them; None if all are where the order says."""
+        placed = [file for file in files if file.kind == kind]
+        if not any(file.sha256 for file in placed):
+            return None
         for file in placed:
             source = self._places[file.path]
             _place(source, self._job / kind / file.name, file.modified if source.parent == self._files else None)
-        return self._job / kind if placed else None
+        return self._job / kind
 
     def find_end(self) -> tuple[int, str] | None:
         """Return exit code and last line of the process; None while it works."""
@@ -174,23 +176,23 @@ class RayNode:
         """Return how far a try is; how it ended is read before what it made."""
         assert self._work
         name = TryName(item, number)
-        ended, failure = self.find_end(), self._work.read_failure(name)
+        ended, failure, result = self.find_end(), self._work.read_failure(name), self._work.read_result(name)
         beat, state = self._work.read_beat(name), self._work.open_try(name).read_state(verify=False)
         segments = [asdict(segment) for segment in state.segments] if state else []
-        found = {"ended": ended, "failure": failure, "beat": beat and vars(beat)}
+        found = {"ended": ended, "failure": failure, "result": result, "beat": beat and vars(beat)}
         return {**found, "segments": segments, "total": state.total if state else None}
 
     def read_piece(self, item: int, number: int, file: str, offset: int, length: int) -> bytes:
-        """Return bytes of a segment."""
-        with self._get_segment_path(item, number, file).open("rb") as source:
+        """Return bytes of a finished file of a try."""
+        with self._get_file_path(item, number, file).open("rb") as source:
             source.seek(offset)
             return source.read(length)
 
-    def drop_segment(self, item: int, number: int, file: str) -> None:
-        """Remove a segment that the driver has."""
-        self._get_segment_path(item, number, file).unlink()
+    def drop_file(self, item: int, number: int, file: str) -> None:
+        """Remove a file that the driver has."""
+        self._get_file_path(item, number, file).unlink()
 
-    def _get_segment_path(self, item: int, number: int, file: str) -> Path:
+    def _get_file_path(self, item: int, number: int, file: str) -> Path:
         assert self._work
         return self._work.open_try(TryName(item, number)).folder / file
 

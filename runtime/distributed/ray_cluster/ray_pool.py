@@ -16,9 +16,11 @@ from typing import Any
 
 from ...checksum import compute_sha256
 from ...errors import NodeError, WorkflowError
+from ...hardware import format_bytes
 from ...progress import OnMessage
 from ...video import Segment, SegmentFolder
 from ..order import find_segment_folder, read_order
+from ..shared_sequence import IMAGES_KEY
 from ..tries import Beat, TryName, WorkFolder
 from .cluster import ClusterNode, find_refusal, join_cluster, list_nodes, start_actor
 from .needed_files import NeededFile, list_needed_files
@@ -119,7 +121,7 @@ class RayPool:
                 while not self._stopped.wait(_POLL_SECONDS):
                     _check_end(worker.call("find_end"))
             else:
-                self._on_message(f"{worker.name} does not see the folder of the result: its segments come as bytes.")
+                self._on_message(f"{worker.name} does not see the folder of the result: its results come as bytes.")
                 self._work_for(worker)
         except _Refused as error:
             worker.reason = str(error).removeprefix("Error: ")
@@ -169,18 +171,22 @@ class RayPool:
         unseen = worker.call("find_unseen", [asdict(file) for file in files], [self._map(file.path) for file in files])
         hashed = self._sources.hash(unseen)
         missing: list[int] = worker.call("find_missing", [asdict(file) for file in hashed])
-        for number in missing:
-            self._send(worker, hashed[number])
+        distinct = {hashed[number].sha256: hashed[number] for number in missing}
+        if missing:
+            size = format_bytes(sum(file.bytes for file in distinct.values()))
+            rest = f" and {len(missing) - 1} more files" if len(missing) > 1 else ""
+            self._on_message(f"{worker.node.name} lacks {hashed[missing[0]].name}{rest}: {size} are sent once.")
+        for file in distinct.values():
+            self._send(worker, file)
         worker.call("find_missing", [asdict(file) for file in hashed])  # now it knows where they are
         for number, file in zip(unseen, hashed, strict=True):
             files[number] = file
         text = "" if is_shared else self._order_path.read_text(encoding="utf-8")
-        input_dir = self._map(self._order.input_dir)
-        worker.call("start", self._map(self._order_path), text, [asdict(file) for file in files], input_dir)
+        folders = {"input": [self._map(self._order.input_dir)], "model": [self._map(path) for path in self._order.models_dirs]}
+        worker.call("start", self._map(self._order_path), text, [asdict(file) for file in files], folders)
 
     def _send(self, worker: _Worker, file: NeededFile) -> None:
         """Send a file through the object store, of which a few pieces are on the way at a time."""
-        self._on_message(f"{worker.node.name} does not have {file.name}: it is sent once.")
         worker.call("begin_file", file.sha256, file.bytes)
         pieces: deque[Any] = deque()
         offset = 0
@@ -215,28 +221,31 @@ class RayPool:
             for values in found["segments"]:
                 segment = Segment(**values)
                 if segment.file not in fetched:
-                    self._fetch(worker, name, segment, segment_folder)
+                    self._fetch(worker, name, segment.file, segment.bytes, segment_folder)
+                    segment_folder.append_segment(segment)
                     fetched.add(segment.file)
             if found["beat"]:
                 work.write_beat(name, Beat(**found["beat"]))
-            if found["total"] is not None:
+            if (result := found["result"]) is not None:
+                for file, size, *_ in result.get(IMAGES_KEY, ()):
+                    self._fetch(worker, name, file, size, segment_folder)
                 segment_folder.mark_complete(found["total"])
+                work.finish_try(name, result)
                 return
             if found["failure"]:
                 work.fail_try(name, found["failure"])
                 return
             _check_end(found["ended"])
 
-    def _fetch(self, worker: _Worker, name: TryName, segment: Segment, segment_folder: SegmentFolder) -> None:
-        path = segment_folder.get_segment_path(segment)
-        with path.open("xb") as file:
-            while file.tell() < segment.bytes:
-                piece = worker.call("read_piece", name.item, name.number, segment.file, file.tell(), _PIECE_BYTES)
+    def _fetch(self, worker: _Worker, name: TryName, file: str, size: int, segment_folder: SegmentFolder) -> None:
+        """Move a finished file of a try from a node to this machine."""
+        with (segment_folder.folder / Path(file).name).open("xb") as out:
+            while out.tell() < size:
+                piece = worker.call("read_piece", name.item, name.number, file, out.tell(), _PIECE_BYTES)
                 if not piece:
-                    raise _Refused(f"Its segment {segment.file} is shorter than it said.")
-                file.write(piece)
-        segment_folder.append_segment(segment)
-        worker.call("drop_segment", name.item, name.number, segment.file)
+                    raise _Refused(f"Its file {file} is shorter than it said.")
+                out.write(piece)
+        worker.call("drop_file", name.item, name.number, file)
 
 
 def _check_end(ended: tuple[int, str] | None) -> None:

@@ -15,10 +15,10 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from glob import escape
-from itertools import count, takewhile
+from itertools import count, islice, takewhile
 from pathlib import Path
 from typing import Any, Literal, cast
 
@@ -53,29 +53,55 @@ class SequenceSettings:
     start_number: int = 1
 
 
+@dataclass(frozen=True)
+class WrittenImage:
+    """A finished image, and when its frame begins and ends, in seconds."""
+
+    path: Path
+    begin: Fraction
+    end: Fraction
+
+
+WriteMissing = Callable[["SequenceJob", Progress], None]
+"""Writes the images of a sequence that are missing, and adds each to the job, in order."""
+
+
+def write_missing_images(job: SequenceJob, progress: Progress) -> None:
+    """Write them in this process; a ``WriteMissing``."""
+    write_image, find_path = job.settings.write_image, job.sequence.get_path
+    write_images(job.stream, job.state.next_frame, None, find_path, write_image, job.depth, job.add_image, progress)
+
+
 def write_sequence(
-    stream: VideoStream, pattern: Path, settings: SequenceSettings, progress: Progress, *, fail_if_exists: bool = False
+    stream: VideoStream,
+    pattern: Path,
+    settings: SequenceSettings,
+    progress: Progress,
+    *,
+    fail_if_exists: bool = False,
+    write_missing: WriteMissing = write_missing_images,
 ) -> list[Path]:
     """Write each frame to the file that ``pattern`` (``frame_%05d.png``) names; return the first and the last path.
 
-    Existing images are replaced unless ``fail_if_exists``. At most 512 MB of frames wait for the threads that encode.
-    Raises ``OutputLocked`` if another run is writing these images or, with ``fail_if_exists``, has written them,
-    ``OutputError`` for HDR and for a video that is read from these images, and whatever ``write_image`` raises; finished images
-    are kept.
+    ``write_missing`` has the images made. Existing images are replaced unless ``fail_if_exists``. At most 512 MB of frames wait
+    for the threads that encode. Raises ``OutputLocked`` if another run is writing these images or, with ``fail_if_exists``, has
+    written them, ``OutputError`` for HDR and for a video that is read from these images, and whatever ``write_image`` raises;
+    finished images are kept.
     """
     sequence = ImageSequence(pattern, settings.start_number)
     stream = stream.find_variant(_read_state(sequence.state_path)[0].get(SOURCE_KEY))
     _refuse_hdr(stream.info, pattern)
     _refuse_own_source(stream.info, sequence)
     _report_losses(stream.info, pattern, progress)
-    depth = _resolve_depth(stream.info, settings)
     lock_name = sequence.lock_path.name.removesuffix(_STATE_SUFFIX + ".lock")
     with translate_write_errors(pattern), exclusive_lock(sequence.lock_path, lock_name):
         sequence.remove_abandoned_files()
         if fail_if_exists and sequence.get_path(0).exists() and not sequence.state_path.exists():
             raise OutputLocked(f"There are images {pattern.name} already.", "Choose another folder.", path=pattern)
         with _SequenceState(sequence, get_sequence_job_settings(stream.info, settings), progress) as state:
-            _write_missing_images(stream, sequence, state, depth, settings.write_image, progress)
+            job = SequenceJob(stream, sequence, settings, state, progress)
+            write_missing(job, progress)
+            job.report_timing()
     if not state.count:
         raise MediaError(f"{pattern.name}: the video has no frames.", "Check it in a player.", path=stream.info.source)
     if sequence.get_path(state.count).exists():
@@ -83,36 +109,67 @@ def write_sequence(
     return [sequence.get_path(0), sequence.get_path(state.count - 1)] if state.count > 1 else [sequence.get_path(0)]
 
 
-def _write_missing_images(
+@dataclass
+class SequenceJob:
+    """A sequence whose missing images are about to be written. Raises ``OutputError`` for a disk on which they do not fit."""
+
+    stream: VideoStream
+    sequence: ImageSequence
+    settings: SequenceSettings
+    state: _SequenceState
+    progress: Progress
+    _timing_check: _EvenTimingCheck = field(init=False)
+    _check_space: SequenceSpaceMonitor = field(init=False)
+
+    def __post_init__(self) -> None:
+        info, folder = self.stream.info, self.sequence.state_path.parent
+        missing = None if info.frame_count is None else max(0, info.frame_count - self.state.count)
+        if missing:
+            suffix = self.sequence.get_path(0).suffix.lower()
+            check_sequence_space(folder, suffix, info.size, self.depth, missing, self.progress.message)
+        self._timing_check = _EvenTimingCheck(info)
+        self._check_space = SequenceSpaceMonitor(folder, missing, self.progress.message)
+
+    @property
+    def depth(self) -> Depth:
+        return _resolve_depth(self.stream.info, self.settings)
+
+    def add_image(self, image: WrittenImage) -> None:
+        """Record the next finished image. Raises ``OutputError`` when the disk is nearly full."""
+        self._timing_check.add(image.begin)
+        self._check_space(self.state.add(image))
+        self.progress.update(bytes=self.state.bytes)
+
+    def report_timing(self) -> None:
+        if not self._timing_check:
+            self.progress.message("The frame times are uneven, which an image sequence cannot store.")
+
+
+def write_images(
     stream: VideoStream,
-    sequence: ImageSequence,
-    state: _SequenceState,
-    depth: Depth,
+    first: int,
+    frame_count: int | None,
+    find_path: Callable[[int], Path],
     write_image: WriteImage,
+    depth: Depth,
+    on_image: Callable[[WrittenImage], None],
     progress: Progress,
 ) -> None:
-    timing_check, folder = _EvenTimingCheck(stream.info), sequence.state_path.parent
-    suffix = sequence.get_path(0).suffix.lower()
-    missing = None if stream.info.frame_count is None else max(0, stream.info.frame_count - state.count)
-    if missing:
-        check_sequence_space(folder, suffix, stream.info.size, depth, missing, progress.message)
-    check_space = SequenceSpaceMonitor(folder, missing, progress.message)
-    with _ImageWriterPool(write_image, depth) as writers, stream.frames(state.next_frame) as frames:
+    """Write frames from ``first`` on to the paths of their numbers; ``on_image`` gets each in order when it is finished."""
+    times: deque[tuple[Fraction, Fraction]] = deque()
+    with _ImageWriterPool(write_image, depth) as writers, stream.frames(first) as frames:
         try:
-            for number, frame in enumerate(frames, state.count):
+            for number, frame in enumerate(islice(frames, frame_count), first):
                 _check_frame_size(frame, stream.info, number)
-                timing_check.add(frame)
-                state.times.append((frame.seconds, frame.seconds + frame.duration * frame.time_base))
-                pixels = frame.pixels[:, :, :3] if suffix in _SUFFIXES_WITHOUT_ALPHA else frame.pixels
-                for written in writers.put(sequence.get_path(number), pixels):
-                    check_space(state.add(written))
-                progress.update(bytes=state.bytes)
+                times.append((frame.seconds, frame.seconds + frame.duration * frame.time_base))
+                path = find_path(number)
+                pixels = frame.pixels[:, :, :3] if path.suffix.lower() in _SUFFIXES_WITHOUT_ALPHA else frame.pixels
+                for written in writers.put(path, pixels):
+                    on_image(WrittenImage(written, *times.popleft()))
                 progress.advance(1)
         finally:  # images in progress when a run is stopped need not be written again
             for written in writers.drain():
-                state.add(written)
-    if not timing_check:
-        progress.message("The frame times are uneven, which an image sequence cannot store.")
+                on_image(WrittenImage(written, *times.popleft()))
 
 
 def _check_frame_size(frame: Frame, info: VideoInfo, number: int) -> None:
@@ -230,10 +287,10 @@ class _EvenTimingCheck:
         self._last_seconds: Fraction | None = None
         self._is_even = True
 
-    def add(self, frame: Frame) -> None:
-        if self._last_seconds is not None and abs(frame.seconds - self._last_seconds - self._step) > self._tolerance:
+    def add(self, seconds: Fraction) -> None:
+        if self._last_seconds is not None and abs(seconds - self._last_seconds - self._step) > self._tolerance:
             self._is_even = False
-        self._last_seconds = frame.seconds
+        self._last_seconds = seconds
 
     def __bool__(self) -> bool:
         return self._is_even
@@ -257,8 +314,6 @@ class _SequenceState:
         self.count = self.bytes = 0
         self.next_frame = 0
         """The number of the next frame, with its time where that is known."""
-        self.times: deque[tuple[Fraction, Fraction]] = deque()
-        """Begin and end in seconds of the frames whose images are not recorded yet."""
 
     def __enter__(self) -> _SequenceState:
         self._set_aside_other_run()
@@ -306,16 +361,16 @@ class _SequenceState:
         self._progress.message(f"Resuming after {len(kept)} finished images.")
         return kept
 
-    def add(self, path: Path) -> int:
+    def add(self, image: WrittenImage) -> int:
         """Record the next finished image; return its length."""
-        length = path.stat().st_size
-        begin, end = self.times.popleft()
+        length = image.path.stat().st_size
         with self._sequence.state_path.open("a", encoding="utf-8") as file:
-            file.write(f"{length} {begin} {end}\n")
+            file.write(f"{length} {image.begin} {image.end}\n")
             file.flush()
             os.fsync(file.fileno())
         self.count += 1
         self.bytes += length
+        self.next_frame = FrameNumber.at(self.count, image.begin, image.end)
         return length
 
 

@@ -1,0 +1,108 @@
+"""An image sequence made by several workers has the bytes of one process, also of a run that was stopped."""
+
+import json
+import threading
+from collections.abc import Callable
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+from upscale8k.runtime.cli import main
+from upscale8k.runtime.distributed import shared_sequence, writer
+from upscale8k.runtime.media import VideoInfo
+
+from .test_many_files import read_folder
+from .test_same_bytes import write_clip
+
+FRAMES = 40
+NEVER = 10**9
+
+
+class Threads:
+    """Workers that are threads of this process; at ``stop_at`` images the run that gave the order is stopped."""
+
+    def __init__(self, stop_at: int, order_path: Path, _: object) -> None:
+        self.images, self.stop_at = order_path.parent.parent, stop_at
+        work = ["work", str(order_path), "--name"]
+        self.threads = [threading.Thread(target=main, args=([*work, name],)) for name in ("w1", "w2")]
+
+    def __enter__(self) -> "Threads":
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass  # they end when the folder of the order is gone
+
+    def find_lost(self) -> list[str]:
+        if len(list(self.images.glob("*.png"))) >= self.stop_at:
+            raise KeyboardInterrupt
+        return []
+
+
+@pytest.fixture
+def run(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
+    """Run a shipped workflow, as a canvas would save it, on ``source``; images go to ``NAME/frames``."""
+
+    def start(name: str, workflow: str, source: str, *options: str, stop_at: int = NEVER) -> int:
+        monkeypatch.setattr(writer, "choose_pool", lambda _: (partial(Threads, stop_at), 2))
+        content = json.loads((root / "workflows" / f"{workflow}.json").read_text())
+        first_values = {"SequenceIn": source, "VideoIn": source, "TiledUpscaleVideo": "96x64", "SequenceOut": "frames/%03d.png"}
+        for node in content["nodes"]:
+            if node["type"] in first_values:
+                node["widgets_values"][0] = first_values[node["type"]]
+        (tmp_path / f"{workflow}.json").write_text(json.dumps(content))
+        folders = ["--input-dir", str(tmp_path), "--output-dir", str(tmp_path / name), "--device", "cpu", "--backend", "null"]
+        return main(["run", str(tmp_path / f"{workflow}.json"), *folders, "--progress", "json", *options])
+
+    return start
+
+
+def test_images_in_and_out_are_those_of_one_process_with_the_same_text(
+    tmp_path: Path, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "in").mkdir()
+    random = np.random.default_rng(5)
+    for number in range(FRAMES):
+        Image.fromarray(random.integers(0, 255, (16, 24, 3), np.uint8)).save(tmp_path / "in" / f"{number:03}.png")
+    source = "in/%03d.png"
+    assert run("one", "frames_any", source) == 0
+    assert run("two", "frames_any", source, "--workers", "2") == 0
+    assert '"by w' in capsys.readouterr().err
+    images = read_folder(tmp_path / "one" / "frames")
+    assert len(images) == FRAMES
+    assert all(b"workflow" in content for content in images.values())
+    assert read_folder(tmp_path / "two" / "frames") == images
+
+
+def test_a_stopped_run_is_resumed_with_or_without_workers(
+    tmp_path: Path, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_clip(tmp_path / "clip.mkv", FRAMES, variable=False)
+    source = "clip.mkv"
+    assert run("one", "video_to_frames", source) == 0
+    assert run("two", "video_to_frames", source, "--workers", "2", stop_at=9) == 130
+    assert run("two", "video_to_frames", source, "--workers", "2", stop_at=25) == 130
+    capsys.readouterr()
+    assert run("two", "video_to_frames", source) == 0
+    assert "Resuming after" in capsys.readouterr().err
+    assert read_folder(tmp_path / "two" / "frames") == read_folder(tmp_path / "one" / "frames")
+
+
+def test_a_source_whose_frames_have_other_times_is_made_by_one_process(
+    tmp_path: Path, run: Callable[..., int], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_clip(tmp_path / "clip.mkv", FRAMES, variable=False)
+    source = "clip.mkv"
+    assert run("one", "video_to_frames", source) == 0
+    list_pts = shared_sequence.list_pts
+
+    def list_one_wrong(info: VideoInfo) -> list[int]:
+        return [time + (number == 11) for number, time in enumerate(list_pts(info))]
+
+    monkeypatch.setattr(shared_sequence, "list_pts", list_one_wrong)
+    assert run("two", "video_to_frames", source, "--workers", "2") == 0
+    assert "is not shared out, because its frames have other times than its packets" in capsys.readouterr().err
+    assert read_folder(tmp_path / "two" / "frames") == read_folder(tmp_path / "one" / "frames")
