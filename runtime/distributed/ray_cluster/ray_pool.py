@@ -6,6 +6,7 @@ So results, lost workers and second results are handled as everywhere, and each 
 
 from __future__ import annotations
 
+import time
 from collections import deque
 from collections.abc import Generator, Sequence
 from contextlib import contextmanager, suppress
@@ -47,6 +48,8 @@ class _Worker:
     thread: Thread | None = None
     reason: str = ""
     """Why it ended."""
+    is_lost: bool = False
+    """Whether its end was reported."""
 
     def call(self, method: str, *arguments: Any, timeout: float | None = None) -> Any:
         """Call a method of ``RayNode``. Raises ``_Refused`` with what that raised, ``RayError`` for a node that is gone."""
@@ -90,25 +93,24 @@ class RayPool:
 
     def find_lost(self) -> list[str]:
         """See ``WorkerPool``. Ray does not start a process again: the others go on."""
-        ended = [worker for worker in self._workers if worker.thread and not worker.thread.is_alive()]
+        ended = [each for each in self._workers if not each.is_lost and each.thread and not each.thread.is_alive()]
         for worker in ended:
-            self._workers.remove(worker)
+            worker.is_lost = True
             self._on_message(f"{worker.name} ended: {worker.reason}")
-        if not self._workers:
-            reason = ended[-1].reason if ended else ""
+        if all(worker.is_lost for worker in self._workers):
+            reason = self._workers[-1].reason
             raise NodeError(f"No worker is left. {reason}", "Finished parts are kept: run the same command again to go on.")
         return [worker.name for worker in ended]
 
     def close(self) -> None:
         """End the processes: they keep nothing that is needed."""
         self._stopped.set()
-        with suppress(Exception):  # a node may be gone
-            self._ray.get([worker.actor.call.remote("close") for worker in self._workers], timeout=_CLOSE_SECONDS)
-        for worker in self._workers:
-            self._ray.kill(worker.actor)
+        end = time.monotonic() + _CLOSE_SECONDS
         for worker in self._workers:
             if worker.thread:
-                worker.thread.join(_CLOSE_SECONDS)
+                worker.thread.join(max(0, end - time.monotonic()))
+        for worker in self._workers:
+            self._ray.kill(worker.actor)
 
     def _run(self, worker: _Worker) -> None:
         """Prepare a worker, and follow it up to its end."""
@@ -129,6 +131,9 @@ class RayPool:
             worker.reason = "its node is gone"
         except Exception as error:  # also a full disk here
             worker.reason = f"{type(error).__name__}: {error}"
+        finally:
+            with suppress(Exception):  # its node may be gone
+                worker.call("close", timeout=_CLOSE_SECONDS)
 
     def _wait_for_start(self, worker: _Worker) -> None:
         """Wait until the node has started the actor, and check its versions."""
