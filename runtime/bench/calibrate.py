@@ -3,6 +3,8 @@
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, closing, nullcontext
+from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -22,13 +24,25 @@ from ..hardware import (
     measure_in_turn,
     store_calibration,
 )
+from ..media import ColorInfo, Size
 from ..models import Descriptor, UpscaleModel, find_model, load_model
 from ..progress import OpenProgress
-from ..upscale import BACKENDS, Backend, open_backend, resolve_device, resolve_precision, reuse_freed_memory
+from ..upscale import (
+    BACKENDS,
+    KERNEL_NAMES,
+    Backend,
+    convert_to_planes,
+    open_backend,
+    resolve_device,
+    resolve_precision,
+    reuse_freed_memory,
+)
+from ..video import RgbToYuv
 
 CALIBRATION_MODELS = {"realesr-animevideov3": (128, 192, 256), "realesrgan-x4plus": (48, 72, 96)}
 """Models to measure, and the sides of their tiles on a CPU: some seconds in all."""
 _GPU_TILE_SIDES = (128, 256, 384)
+_PLANES_SIZE = Size(7680, 4320)
 _MAX_LOAD = 0.2
 """The largest load by other programs, as a fraction of all cores, at which times are worth measuring."""
 
@@ -63,6 +77,12 @@ def calibrate_models(
                 f"{name} by {subject.backend} in {subject.precision}: {measurement.bytes_per_pixel:,.0f} bytes per pixel, "
                 f"{measurement.seconds_per_megapixel:.2f} s per million pixels."
             )
+    torch_device = resolve_device(device)
+    if torch_device.type == "cuda" and find_spec("triton"):
+        found |= (planes := measure_planes(machine, torch_device, known, _PLANES_SIZE))
+        for subject, measurement in planes.items():
+            seconds = measurement.seconds_per_megapixel * _PLANES_SIZE.pixel_count / 1e6
+            on_message(f"Planes of {_PLANES_SIZE} by {subject.backend}: {seconds * 1e3:.2f} ms a frame.")
     if found and store_calibration(found) is None:
         on_message("The measurement cannot be stored: the cache folder is not writable. See: python -m runtime doctor")
 
@@ -113,6 +133,41 @@ def _measure_backends(
             )
             for name in backends
         }
+
+
+def measure_planes(
+    machine: Machine, device: torch.device, known: Calibration, size: Size
+) -> dict[CalibrationSubject, Measurement]:
+    """Measure how long the planes of a frame take without and with Triton's kernel, and whether their codes are the same.
+
+    Nothing where they are ``known``, or where Triton cannot compile it.
+    """
+    subjects = [make_subject(machine, str(device), "planes", 1, name, "fp32") for name in KERNEL_NAMES]
+    layout = RgbToYuv("p010le", ColorInfo(), size).plane_layout
+    if known.keys() >= set(subjects) or layout is None:
+        return {}
+    codes = np.random.default_rng(8).integers(0, 65536, (3, size.height, size.width)).astype(np.uint16)
+    pixels = torch.as_tensor(codes).to(device).permute(1, 2, 0)
+
+    def run(by_kernel: bool) -> list[torch.Tensor]:
+        planes = convert_to_planes(pixels, layout, by_kernel=by_kernel)
+        if device.type == "cuda":
+            torch.cuda.synchronize(device)
+        return planes
+
+    try:
+        ways = [[plane.cpu().numpy() for plane in run(by_kernel)] for by_kernel in (False, True)]
+    except Exception:  # whatever a compiler or a driver raises, the other way is left
+        return {}
+    runs = {name: partial(run, by_kernel) for name, by_kernel in zip(KERNEL_NAMES, (False, True), strict=True)}
+    if (times := measure_in_turn(runs, time.perf_counter)) is None:
+        raise _make_busy_error("the times did not settle")
+    error = 0.0 if all(map(np.array_equal, *ways)) else 1.0
+    date = time.strftime("%Y-%m-%d")
+    return {
+        subject: Measurement(layout.frame_bytes / size.pixel_count, 0, times[name] / size.pixel_count * 1e6, error, date)
+        for subject, name in zip(subjects, KERNEL_NAMES, strict=True)
+    }
 
 
 def _check_idle() -> None:

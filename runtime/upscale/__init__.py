@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from .on_device.device_tile_loop import DeviceResult
     from .on_device.device_types import keep_results_on
     from .on_device.planes_to_rgb import convert_to_rgb
+    from .on_device.rgb_to_planes import KERNEL_NAMES, convert_to_planes
     from .on_device.transfer import Transfer
     from .resolved_settings import (
         TiledUpscaleSettings,

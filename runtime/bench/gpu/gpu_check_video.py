@@ -3,6 +3,7 @@
 from dataclasses import replace
 from fractions import Fraction
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import perf_counter
@@ -18,6 +19,7 @@ from ...upscale import (
     ResultImage,
     TiledUpscaleSettings,
     Transfer,
+    convert_to_planes,
     convert_to_rgb,
     keep_results_on,
     upscale_batch,
@@ -52,6 +54,7 @@ def check_color_codes(device: torch.device) -> Rows:
     """Planes that are made on ``device`` are those of the host, for every matrix, range and pixel format."""
     pixels = np.random.default_rng(4).integers(0, 65536, (_COLORED_SIZE.height, _COLORED_SIZE.width, 3)).astype(np.uint16)
     wrong = total = 0
+    has_kernel = device.type == "cuda" and find_spec("triton") is not None
     for pixel_format in _FORMATS:
         for color in (ColorInfo(matrix, range_) for matrix in _MATRICES for range_ in ("tv", "pc")):
             convert = RgbToYuv(pixel_format, color, _COLORED_SIZE)
@@ -60,11 +63,15 @@ def check_color_codes(device: torch.device) -> Rows:
             ways = [image.download_planes(convert.plane_layout)()]
             if convert.plane_layout.is_interleaved:
                 ways.append([plane.cpu().numpy() for plane in image.lend_planes(convert.plane_layout)()])
+            if has_kernel:
+                made = convert_to_planes(torch.as_tensor(pixels).to(device), convert.plane_layout, by_kernel=True)
+                ways.append([plane.cpu().numpy() for plane in made])
             host = convert(pixels)
             for plane, codes in (pair for planes in ways for pair in zip(host.planes, planes, strict=True)):
                 expected = np.frombuffer(memoryview(plane), codes.dtype).reshape(plane.height, -1)[:, : codes.shape[1]]
                 wrong, total = wrong + int(np.count_nonzero(codes != expected)), total + codes.size
-    yield CheckRow(f"color codes: {wrong} of {total} differ from the host's", wrong == 0)
+    kernel = ", those of Triton's kernel among them" if has_kernel else ""
+    yield CheckRow(f"color codes: {wrong} of {total} differ from the host's{kernel}", wrong == 0)
     yield _check_decoded_codes(device)
 
 

@@ -11,7 +11,7 @@ from collections import defaultdict
 
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils.dlpack import from_dlpack, to_dlpack
+from torch.utils.dlpack import from_dlpack
 
 from ...media import PlaneLayout
 
@@ -48,9 +48,9 @@ class _Slot:
 
     @property
     def is_free(self) -> bool:
-        return self._lent is None or self._lent.expired()
+        return self._lent is None or bool(self._lent.expired())
 
     def lend(self) -> list[torch.Tensor]:
-        lent = from_dlpack(to_dlpack(self._memory))  # the same memory, with a storage that ends with the last reference
+        lent = from_dlpack(self._memory)  # the same memory, with a storage that ends with the last reference
         self._lent = StorageWeakRef(lent.untyped_storage())
         return [lent[: self._height, : self._width], lent[self._height :, : self._width]]

@@ -1,12 +1,17 @@
 """R'G'B' on a device to the planes that an encoder takes, with the codes of ``video.color.rgb_to_yuv`` to the last one."""
 
 from collections.abc import Callable
+from functools import cache
+from importlib.util import find_spec
 
 import numpy as np
 import torch
 from torch.nn.functional import pad
 
+from ...errors import HardwareMissing
+from ...hardware import choose_backend, detect_machine, find_measurements, load_calibration
 from ...media import PlaneLayout
+from ..backends.base import REFERENCE_BACKEND
 from .opencv_transform import transform_floats, transform_to_one, transform_to_three
 
 STRIPS = 8
@@ -16,22 +21,51 @@ _ROW_ALIGNMENT = 64
 
 
 def convert_to_planes(
-    pixels: torch.Tensor, layout: PlaneLayout, planes: list[torch.Tensor] | None = None
+    pixels: torch.Tensor,
+    layout: PlaneLayout,
+    planes: list[torch.Tensor] | None = None,
+    *,
+    by_kernel: bool | None = None,
 ) -> list[torch.Tensor]:
     """Return the planes of ``pixels`` (H, W, 3) uint16 over 0..65535, on their device: uint8 or uint16, (rows, columns).
 
-    They are written to ``planes``, or else to new ones.
+    They are written to ``planes``, or else to new ones. The codes are the same ``by_kernel``; None: where it was measured.
     """
     planes = planes or _allocate_planes(layout, pixels.device)
-    size = layout.size
+    if _is_kernel_faster(pixels.device) if by_kernel is None else by_kernel:
+        from .triton_planes import pack_planes
+
+        pack_planes(pixels, layout, _list_coefficients(layout), planes)
+        return planes
+    size, coefficients = layout.size, _list_coefficients(layout)
     strip_rows = -(-size.height // (2 * STRIPS)) * 2
     for top in range(0, size.height, strip_rows):
         bottom = min(top + strip_rows, size.height)
         rows = pixels[top:bottom].permute(2, 0, 1).to(torch.float64)
         _convert_rows(
-            _repeat_edges(rows, right=size.width - rows.shape[2], bottom=bottom - top - rows.shape[1]), layout, planes, top
+            _repeat_edges(rows, right=size.width - rows.shape[2], bottom=bottom - top - rows.shape[1]),
+            layout,
+            coefficients,
+            _make_writer(layout, planes, top),
         )
     return planes
+
+
+KERNEL_NAMES = REFERENCE_BACKEND, "triton"
+"""What ``probe --calibrate`` measures under, in turn without and with the kernel."""
+
+
+@cache
+def _is_kernel_faster(device: torch.device) -> bool:
+    """Whether ``probe --calibrate`` found ``triton_planes`` faster on this GPU, with the same codes."""
+    calibration = load_calibration()
+    if not calibration or device.type != "cuda" or find_spec("triton") is None:
+        return False
+    try:
+        measured = find_measurements(calibration, detect_machine(), str(device), "planes", 1, "fp32")
+    except HardwareMissing:  # the driver lists other GPUs than torch
+        return False
+    return choose_backend(measured) == KERNEL_NAMES[1]
 
 
 def _allocate_planes(layout: PlaneLayout, device: torch.device) -> list[torch.Tensor]:
@@ -45,23 +79,34 @@ def _allocate_planes(layout: PlaneLayout, device: torch.device) -> list[torch.Te
     ]
 
 
-def _convert_rows(values: torch.Tensor, layout: PlaneLayout, planes: list[torch.Tensor], top: int) -> None:
-    """Fill the rows of ``planes`` from luma row ``top`` on. ``values`` are (3, h, w) float64."""
+def _list_coefficients(layout: PlaneLayout) -> list[list[float]]:
+    """Return those of Y', Cb and Cr for 16-bit samples, or sums of them, as float32, as OpenCV takes them."""
     matrix = np.array(layout.matrix)
     matrix[:, :3] /= 65535
-    write = _make_writer(layout, planes, top)
+    if layout.horizontal_factor == 2:
+        matrix[1:, :3] /= 4 * layout.vertical_factor
+    return matrix.astype(np.float32).tolist()
+
+
+Write = Callable[[int, torch.Tensor], None]
+"""Gets the number of a component, and its codes."""
+
+
+def _convert_rows(values: torch.Tensor, layout: PlaneLayout, coefficients: list[list[float]], write: Write) -> None:
+    """Write the components of ``values`` (3, h, w) float64."""
     if layout.horizontal_factor == 1:
-        for index, row in enumerate(_round_rows(matrix)):
+        for index, row in enumerate(coefficients):
             write(index, transform_to_three(values.unbind(), row))
         return
-    write(0, transform_to_one(values.unbind(), _round_rows(matrix)[0]))
+    write(0, transform_to_one(values.unbind(), coefficients[0]))
     sums = _sum_left_sited_chroma(values, layout.vertical_factor)
-    chroma = np.column_stack([matrix[1:, :3] / (4 * layout.vertical_factor), matrix[1:, 3]])
-    for index, row in enumerate(_round_rows(chroma), start=1):
+    for index, row in enumerate(coefficients[1:], start=1):
         write(index, transform_floats(sums.unbind(), row).round_())
 
 
-def _make_writer(layout: PlaneLayout, planes: list[torch.Tensor], top: int) -> Callable[[int, torch.Tensor], None]:
+def _make_writer(layout: PlaneLayout, planes: list[torch.Tensor], top: int) -> Write:
+    """Write to the rows of ``planes`` from luma row ``top`` on."""
+
     def write(index: int, codes: torch.Tensor) -> None:
         codes.clamp_(max=2**layout.bit_depth - 1)
         if layout.is_interleaved and layout.bit_depth > 8:
@@ -71,11 +116,6 @@ def _make_writer(layout: PlaneLayout, planes: list[torch.Tensor], top: int) -> C
         plane[first : first + len(codes), columns] = codes
 
     return write
-
-
-def _round_rows(matrix: np.ndarray) -> list[list[float]]:
-    """The coefficients as float32, as OpenCV takes them."""
-    return matrix.astype(np.float32).tolist()
 
 
 def _sum_left_sited_chroma(values: torch.Tensor, vertical_factor: int) -> torch.Tensor:

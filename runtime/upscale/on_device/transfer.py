@@ -1,6 +1,7 @@
 """Copies between host and device that wait for nothing: pinned memory, and streams of their own on an NVIDIA GPU."""
 
 from collections.abc import Callable, Sequence
+from typing import cast
 
 import numpy as np
 import torch
@@ -103,7 +104,7 @@ class Transfer:
 
 def _record_event(stream: torch.cuda.Stream) -> torch.cuda.Event:
     """A thread that waits for it sleeps; otherwise it would keep a core busy, which encoders need."""
-    return stream.record_event(torch.cuda.Event(blocking=True))
+    return cast("torch.cuda.Event", stream.record_event(torch.cuda.Event(blocking=True)))
 
 
 def _open_streams(device: torch.device) -> list[torch.cuda.Stream]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, cast
+from typing import Any
 
 import av
 
@@ -50,7 +50,7 @@ class DevicePlanes:
     def _encode(self, planes: Sequence[Any]) -> list[bytes]:
         """Return the packets of one frame, by the very encoder of the video."""
         frame, encoding = self._rgb_to_yuv.wrap_planes(planes), self._plan.encoding
-        context = cast("av.VideoCodecContext", av.CodecContext.create(encoding.encoder.name, "w"))
+        context: Any = av.CodecContext.create(encoding.encoder.name, "w")
         configure_encoder(context, self._plan)
         context.pix_fmt, context.options = frame.format.name, dict(encoding.options)
         frame.pts, frame.time_base = 0, self._plan.time_base
