@@ -70,7 +70,7 @@ class HWProbe(Node, title="HW Probe"):
             bench.calibrate_with_progress(machine, self.host.device(), self.host.model_folders(), self.host.progress)
         calibration = hardware.load_calibration()
         settings = hardware.recommend_settings(machine, network, device=self.host.device(), calibration=calibration)
-        found = [sentence for sentence, _ in distributed.describe_workers(workers)]
+        found = [sentence for sentence, _ in distributed.describe_workers(workers)] if workers else []
         report = hardware.format_report(machine, settings, calibration, found)
         return {"ui": {"text": [report]}, "result": (settings, str(settings))}
 

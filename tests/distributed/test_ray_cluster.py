@@ -1,5 +1,6 @@
 """Clusters of two nodes on this machine: the file of one process, also when nothing is shared. Bad inputs are sentences."""
 
+import json
 import os
 import shutil
 import socket
@@ -7,7 +8,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -32,7 +35,7 @@ from upscale8k.runtime.paths import read_version
 from upscale8k.runtime.video import SegmentFolder
 
 from .test_orders import ORDER
-from .test_same_bytes import Run, assert_same, runs, write_clip
+from .test_same_bytes import EVENTS, Run, assert_same, runs, write_clip
 from .test_simulated_items import FRAMES, Job, make_segment
 
 __all__ = ["runs"]  # a fixture
@@ -492,6 +495,7 @@ def test_doctor_probe_and_the_node_show_what_workers_offer(
 
 def test_where_no_workers_are_named_none_are_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
+    assert main(["probe"]) == 0
     assert list(describe_workers("")) == []
     assert list(describe_workers("ray:auto")) == [('Ray is not installed. Install it: pip install "upscale8k[ray]".', False)]
     assert [can_work for _, can_work in describe_workers("3")] == [True] * 3
@@ -507,16 +511,19 @@ def two_nodes() -> Iterator[Any]:
     two_nodes.shutdown()
 
 
-def wait_for_first_item(run: Run) -> None:
-    run.wait_for(lambda: list(run.parts.glob("order.work/*/*.1.parts/beat.json")))
+def catch_worker(run: Run) -> psutil.Process:
+    """The process of a worker that has an item, of any node."""
+    found: list[psutil.Process] = []
 
+    def look() -> bool:
+        for beat in sorted(run.parts.glob("order.work/*/*.parts/beat.json")):
+            with suppress(OSError, ValueError):
+                name = json.loads(beat.read_text())["worker"]
+                found.extend(each for each in psutil.process_iter(["cmdline"]) if name in (each.info["cmdline"] or ()))
+        return bool(found)
 
-def kill_worker(run: Run, _: object) -> None:
-    wait_for_first_item(run)
-    attached = [
-        process for process in psutil.process_iter(["cmdline"]) if str(run.parts) in " ".join(process.info["cmdline"] or ())
-    ]
-    next(process for process in attached if "--attached" in process.info["cmdline"]).kill()
+    run.wait_for(look)
+    return found[0]
 
 
 def kill_driver(run: Run, _: object) -> None:
@@ -526,13 +533,19 @@ def kill_driver(run: Run, _: object) -> None:
 
 
 def remove_node(run: Run, two_nodes: Any) -> None:
-    wait_for_first_item(run)
+    catch_worker(run)
     two_nodes.remove_node(next(iter(two_nodes.worker_nodes)))
 
 
-EVENTS = {
+def let_happen(name: str, run: Run, _: object) -> None:
+    EVENTS[name][0](catch_worker(run), run.parts, lambda: None)
+
+
+RAY_EVENTS: dict[str, tuple[Callable[[Run, Any], object], str]] = {
     "nothing": (lambda *_: None, "by worker 1 on"),
-    "worker killed": (kill_worker, "ended: it ended with code -9"),
+    "killed": (partial(let_happen, "killed"), "ended: it ended with code -9"),
+    "frozen": (partial(let_happen, "frozen"), "gave no sign of life for 4 seconds."),
+    "full disk": (partial(let_happen, "full disk"), "failed and will be made again: worker "),
     "driver killed": (kill_driver, "Resuming after"),
     "node removed": (remove_node, "ended: its node is gone"),  # the last, because it does not come back
 }
@@ -540,13 +553,13 @@ EVENTS = {
 
 @pytest.mark.full
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("event", EVENTS)
+@pytest.mark.parametrize("event", RAY_EVENTS)
 def test_two_nodes_write_the_file_of_one_process_whatever_happens(
     tmp_path: Path, runs: Callable[..., Run], two_nodes: Any, event: str
 ) -> None:
     source = write_clip(tmp_path / "in.mkv", 60, variable=True)
     runs(source, "one", "mp4", "0").finish()
-    happens, said = EVENTS[event]
+    happens, said = RAY_EVENTS[event]
     run = runs(source, "two", "mp4", f"ray:{two_nodes.address}")
     happens(run, two_nodes)
     log = runs(source, "two", "mp4", f"ray:{two_nodes.address}").finish() if event == "driver killed" else run.finish()

@@ -46,7 +46,7 @@ def probe(
     traceback: options.Traceback = False,
 ) -> None:
     """Show this machine and the recommended settings with their reasons."""
-    from ...distributed import describe_workers
+    from ... import distributed
     from ...hardware import detect_machine, forget_calibration, format_report, load_calibration, recommend_settings
 
     network = find_catalog_network(model) if model else None
@@ -62,13 +62,14 @@ def probe(
         calibrate_models(machine, device, RunOptions().resolve_model_folders(), display.show_message)
     calibration = load_calibration()
     settings = recommend_settings(machine, network, device=device, calibration=calibration)
+    found = [sentence for sentence, _ in distributed.describe_workers(workers)] if workers else []
     if as_json:
         measured = [asdict(subject) | asdict(entry) for subject, entry in calibration.items()]
         content = {"settings": settings.as_json(), "machine": machine.as_json(), "calibration": measured}
-        content |= {"workers": [sentence for sentence, _ in describe_workers(workers)]} if workers else {}
+        content |= {"workers": found} if workers else {}
         typer.echo(json.dumps(content, indent=2))
     else:
-        typer.echo(format_report(machine, settings, calibration, [sentence for sentence, _ in describe_workers(workers)]))
+        typer.echo(format_report(machine, settings, calibration, found))
 
 
 def find_catalog_network(name: str) -> NetworkProfile:
