@@ -4,8 +4,8 @@ On an NVIDIA GPU tiles are transferred through pinned memory, axes and depth are
 replayed as a CUDA graph. fp32 is never TF32.
 
 The weights are a copy of the model's in channels_last layout, so that the UPSCALE_MODEL value stays unchanged and another node
-may use it at the same time. In bf16 ends and sums stay fp32, see ``mixed_precision``; what a CPU needs is in ``optimize``. In
-fp16 a second copy in fp32 is made only when a tile overflows.
+may use it at the same time. In bf16 ends and sums stay fp32, see ``mixed_precision``; what a device needs is in ``optimize``.
+In fp16 a second copy in fp32 is made only when a tile overflows.
 """
 
 from collections.abc import Generator
@@ -20,8 +20,7 @@ from ...models import ANY_SIZE, ChainNetwork, Descriptor, UpscaleModel, copy_wit
 from ..device import DTYPES, resolve_precision
 from ..memory import release_memory, translate_out_of_memory
 from ..torch_optim.cuda_graph import CudaGraphRunner, NetworkCall, NetworkOutput
-from ..torch_optim.mixed_precision import convert_to_bfloat16, convert_to_float16
-from ..torch_optim.optimize import add_before_shuffle, optimize_for_cpu
+from ..torch_optim.optimize import optimize_for_cpu, optimize_for_gpu
 from ..torch_optim.progress_hook import ProgressHook
 from .base import OnProgress, ResolvedPrecision, no_progress
 
@@ -40,16 +39,15 @@ class TorchBackend:
         self._load_network(DTYPES[resolve_precision(precision, model, device)])
 
     def _load_network(self, dtype: torch.dtype) -> None:
-        self._input_dtype = dtype
         self._finite: torch.Tensor | None = None
         self._net = self._copy_to_device(torch.float32)
         network = self._net.model
         stages = list(network.networks) if isinstance(network, ChainNetwork) else [network]
-        if dtype is not torch.float32 or self._device.type == "cpu":
-            input_dtypes = [self._convert(stage, dtype) for stage in stages]
-            self._input_dtype = input_dtypes[0]
-            if isinstance(network, ChainNetwork):
-                network.input_dtypes = input_dtypes
+        optimize = optimize_for_cpu if self._device.type == "cpu" else optimize_for_gpu
+        input_dtypes = [optimize(stage, dtype) for stage in stages]
+        self._input_dtype = input_dtypes[0]
+        if isinstance(network, ChainNetwork):
+            network.input_dtypes = input_dtypes
         self._progress_hook = ProgressHook(self._net.model) if self._device.type == "cpu" else None
         self._run_network: NetworkCall = self._forward
         self._graph_runner: CudaGraphRunner | None = None
@@ -58,15 +56,6 @@ class TorchBackend:
         if dtype is torch.float16:  # bf16 has the range of fp32
             for stage in stages:
                 stage.register_forward_hook(self._record_finiteness)
-
-    def _convert(self, network: torch.nn.Module, dtype: torch.dtype) -> torch.dtype:
-        """Convert a network, or a stage of one, in place, and return its input dtype."""
-        if self._device.type == "cpu":
-            return optimize_for_cpu(network, dtype)
-        if dtype is torch.bfloat16:
-            return convert_to_bfloat16(network)
-        add_before_shuffle(network)
-        return convert_to_float16(network)
 
     def run(self, batch: NDArray[np.float32], on_progress: OnProgress = no_progress) -> NDArray[np.float32]:
         with (

@@ -14,6 +14,7 @@ from spandrel.architectures.SwinIR import SwinIR
 from upscale8k.runtime.errors import HardwareMissing, OutOfMemory, WorkflowError
 from upscale8k.runtime.hardware.tile_memory import Footprint
 from upscale8k.runtime.media.geometry import Size
+from upscale8k.runtime.models import copy_without_host_state
 from upscale8k.runtime.models.load import load_model
 from upscale8k.runtime.models.locate import find_model
 from upscale8k.runtime.models.upscale_model import UpscaleModel
@@ -27,6 +28,7 @@ from upscale8k.runtime.upscale.target_size import plan_scale
 from upscale8k.runtime.upscale.tile_loop import upscale_image
 from upscale8k.runtime.upscale.tile_size import TileBudget, choose_tiling
 from upscale8k.runtime.upscale.tiles import Tiling
+from upscale8k.runtime.upscale.torch_optim import optimize, rrdb
 
 CPU = torch.device("cpu")
 
@@ -113,6 +115,25 @@ def test_after_two_overflows_a_run_stays_in_full_precision_and_says_so() -> None
     assert backend._net.model.calls == [torch.float32], "once, and not in half precision first"
     assert len(backend.warnings) == 2
     backend.close()
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+@pytest.mark.parametrize("name", ["realesr-animevideov3", "realesrgan-x4plus-anime"])
+def test_a_card_gets_the_optimized_network(name: str, precision: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only the copy to its memory is left out."""
+    model = UpscaleModel.from_descriptor(load_model(find_model(name, ())))
+
+    def copy(self: TorchBackend, dtype: torch.dtype) -> Any:
+        return copy_without_host_state(model.descriptor, model.descriptor.model)
+
+    monkeypatch.setattr(TorchBackend, "_copy_to_device", copy)
+    network = cast("Any", TorchBackend(model, torch.device("cuda:1"), precision)._net.model)
+    if model.architecture == "Compact":
+        assert network.forward.__func__ is optimize._forward  # adds before the shuffle
+    else:
+        *blocks, _ = network.model[1].sub
+        assert {type(block) for block in blocks} == {rrdb._ResidualBlock}
+        assert not any(dense._workers for block in blocks for dense in block.dense)
 
 
 def test_a_dark_image_that_stays_black_is_no_failure() -> None:

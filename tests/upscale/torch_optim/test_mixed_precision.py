@@ -16,8 +16,8 @@ from upscale8k.runtime.models.network_copy import copy_without_host_state
 from upscale8k.runtime.models.upscale_model import UpscaleModel
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
 from upscale8k.runtime.upscale.torch_optim import mixed_precision
-from upscale8k.runtime.upscale.torch_optim.mixed_precision import convert_to_bfloat16, convert_to_float16
-from upscale8k.runtime.upscale.torch_optim.optimize import add_before_shuffle
+from upscale8k.runtime.upscale.torch_optim.mixed_precision import convert_to_bfloat16
+from upscale8k.runtime.upscale.torch_optim.optimize import optimize_for_gpu
 
 pytestmark = pytest.mark.usefixtures("two_threads")
 
@@ -87,8 +87,7 @@ def test_fp16_keeps_the_steps_of_16_bits(name: str, side: int, least: float, wei
 def make_card_network(descriptor: Any) -> Any:
     """The network as a card runs it in fp16: without what is done for processors."""
     network = copy_without_host_state(descriptor, descriptor.model)
-    add_before_shuffle(network.model)
-    assert convert_to_float16(network.model) is torch.float32
+    assert optimize_for_gpu(network.model, torch.float16) is torch.float32
     return network.eval()
 
 
