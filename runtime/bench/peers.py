@@ -190,12 +190,12 @@ class _PeerRuns:
         return PeerRow(name, seconds, peaks, compute_psnr(result, self._expected, 255), seam_db)
 
 
-def make_seam_mask(shape: tuple[int, int], cuts: Sequence[Sequence[int]], scale: int = 4) -> NDArray[np.bool_]:
+def make_seam_mask(shape: tuple[int, int], cuts: Sequence[Sequence[int]]) -> NDArray[np.bool_]:
     """Return (H, W) of the result: True within ``SEAM_RADIUS`` source pixels of a cut.
 
     ``cuts`` are columns and rows in source pixels.
     """
-    mask = np.zeros(shape, np.bool_)
+    mask, scale = np.zeros(shape, np.bool_), 4
     for column in cuts[0]:
         mask[:, max(column - SEAM_RADIUS, 0) * scale : (column + SEAM_RADIUS) * scale] = True
     for row in cuts[1]:

@@ -42,27 +42,25 @@ def format_report(
     settings: UpscaleSettings,
     calibration: Calibration | None = None,
     workers: Sequence[str] = (),
-    *,
-    width: int = _WIDTH,
 ) -> str:
-    """Return machine, settings, measurements and a sentence on each of ``workers`` as lines of at most ``width`` columns."""
-    lines = [line for label, value in format_machine_rows(machine) for line in _wrap_line(label, value, width)]
+    """Return machine, settings, measurements and a sentence on each of ``workers`` as lines of at most 100 columns."""
+    lines = [line for label, value in format_machine_rows(machine) for line in _wrap_line(label, value)]
     lines += ["", "Recommended settings"]
     for name, value, reason in format_settings_rows(settings):
-        lines += _wrap_line(name, f"{value:<9} {reason}", width, indent=10)
+        lines += _wrap_line(name, f"{value:<9} {reason}", indent=10)
     if calibration:
         lines += ["", "Measured by probe --calibrate, in seconds per million input pixels; probe --forget deletes it"]
     for subject, entry in (calibration or {}).items():
         what = f"{subject.architecture} x{subject.scale} by {subject.software} in {subject.precision} on {subject.device}"
-        lines += _wrap_line(entry.date or "no date", f"{entry.seconds_per_megapixel:<9.2f} {what}", width, indent=10)
+        lines += _wrap_line(entry.date or "no date", f"{entry.seconds_per_megapixel:<9.2f} {what}", indent=10)
     lines += ["", "Workers"] if workers else []
     for sentence in workers:
-        lines += _wrap_line("", sentence, width)
+        lines += _wrap_line("", sentence)
     return "\n".join(lines)
 
 
-def _wrap_line(label: str, value: str, width: int, indent: int = 0) -> Iterator[str]:
-    first, *more = wrap(value, max(width - _LABEL, 30), subsequent_indent=" " * indent, break_on_hyphens=False) or [""]
+def _wrap_line(label: str, value: str, indent: int = 0) -> Iterator[str]:
+    first, *more = wrap(value, _WIDTH - _LABEL, subsequent_indent=" " * indent, break_on_hyphens=False) or [""]
     yield f"{label:<{_LABEL}}{first}".rstrip()
     for rest in more:
         yield " " * _LABEL + rest

@@ -61,10 +61,10 @@ def linear_image_to_srgb(pixels: Floats, *, peak: float = 1.0, out: Floats | Non
     return _apply_curve(pixels, out, lambda color: linear_to_srgb(color) * np.float32(scale))
 
 
-def srgb_image_to_linear(pixels: Floats, *, peak: float = 1.0, out: Floats | None = None) -> Floats:
+def srgb_image_to_linear(pixels: Floats, *, peak: float = 1.0) -> Floats:
     """Decode sRGB (H, W, C) to linear light; the inverse of ``linear_image_to_srgb`` with the same ``peak``."""
     scale = float(linear_to_srgb(np.array([peak], np.float32))[0])
-    return _apply_curve(pixels, out, lambda color: srgb_to_linear(color * np.float32(scale)))
+    return _apply_curve(pixels, None, lambda color: srgb_to_linear(color * np.float32(scale)))
 
 
 def _apply_curve(pixels: Floats, out: Floats | None, curve: Callable[[Floats], Floats]) -> Floats:

@@ -69,7 +69,6 @@ def write_image_file(
     chromaticities: tuple[float, ...] | None = None,
     text: Mapping[str, str] | None = None,
     quality: int | None = None,
-    lossless: bool | None = None,
     numbered: bool = False,
     color_chunks: Mapping[bytes, bytes] | None = None,
     exclusive: bool = False,
@@ -92,7 +91,6 @@ def write_image_file(
         text: ComfyUI's ``prompt`` and ``workflow``: text chunks of a PNG, EXIF of a WebP, string attributes of an EXR. Ignored
             by the other formats, where ComfyUI reads none.
         quality: 1 to 100, for JPEG (default 95), AVIF (90), WebP and JPEG XL (default: lossless). Others ignore it.
-        lossless: True requires it, False selects quality 95 for a format that is lossless by default.
         numbered: ``path`` has a number that we chose; an existing file is kept, and the next free number is taken.
         color_chunks: as in ``ImageFile``; PNG only, others raise, because the numbers would be shown as sRGB.
         exclusive: an existing file is kept, and ``OutputError`` raised.
@@ -127,7 +125,7 @@ def write_image_file(
     job = EncodeJob(
         pixels,
         depth,
-        _resolve_quality(file_path, output_format, quality, lossless),
+        _resolve_quality(file_path, output_format, quality),
         icc,
         exif,
         resolution,
@@ -195,16 +193,10 @@ def _check_fits(path: Path, output_format: OutputFormat, pixels: Pixels, bits: B
         )
 
 
-def _resolve_quality(path: Path, output_format: OutputFormat, quality: int | None, lossless: bool | None) -> int | None:
+def _resolve_quality(path: Path, output_format: OutputFormat, quality: int | None) -> int | None:
     if quality is not None and not 1 <= quality <= 100:
         raise OutputError(f"{path.name}: the quality must be 1 to 100, not {quality}.", path=path)
-    if lossless and output_format.default_quality is not None:
-        raise OutputError(
-            f"{path.name}: {output_format.name} is never lossless here.", "Write a PNG, WebP, TIFF or JPEG XL.", path=path
-        )
-    if not output_format.lossy or lossless:
-        return None
-    return quality or (95 if lossless is False else output_format.default_quality)
+    return (quality or output_format.default_quality) if output_format.lossy else None
 
 
 def _choose_conversion(given: Transfer, stored: Transfer) -> Callable[[Floats], Floats] | None:

@@ -35,10 +35,10 @@ if TYPE_CHECKING:
         measure_batch_drift,
     )
     from .choices import AUTO_COLORMAP, COLORMAPS, DIFF_KINDS, DRIFT_MODES, MAP_SIZES, DriftMode
-    from .colormaps import draw_legend, round_up
+    from .colormaps import apply_colormap, draw_legend, round_up
     from .degradation import Degradation
     from .delta_e import ciede2000, lab_from_linear
-    from .diff_map import draw_map, measure_difference
+    from .diff_map import measure_difference
     from .drift import LOW_FREQUENCY_SIGMA, Drift, describe_drift, low_pass, measure_drift
     from .external_scores.score_runner import ScoreRunner
     from .external_scores.score_table import SCORE_KEYS_TEXT, SCORES, Score, ScoreResults, parse_scores

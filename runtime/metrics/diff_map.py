@@ -91,14 +91,6 @@ def _choose_scale_end(values: Floats) -> float:
     return round_up(sizes.compute_percentile(_AUTO_PERCENTILE))
 
 
-def draw_map(values: Floats, high: float, colormap: str, title: str, *, signed: bool = False, legend: bool = True) -> Floats:
-    """Draw (h, w) numbers in colors from 0 to ``high``, or from ``-high`` to ``high`` if ``signed``."""
-    height, width = values.shape
-    out = allocate_map(height, width, legend=legend)
-    out[:height, :, 0] = values
-    return paint_map(out, height, high, colormap, title, signed=signed)
-
-
 def allocate_map(height: int, width: int, *, legend: bool) -> Floats:
     """Allocate a map, (height + that of the legend, width, 3). Its first channel receives the numbers before they are painted,
     which saves 130 MB at 8K."""
@@ -106,7 +98,10 @@ def allocate_map(height: int, width: int, *, legend: bool) -> Floats:
 
 
 def paint_map(out: Floats, height: int, high: float, colormap: str, title: str, *, signed: bool = False) -> Floats:
-    """Paint the numbers in the first channel of ``out`` in place, as ``draw_map``; below ``height`` comes the legend."""
+    """Paint the numbers in the first channel of ``out`` in place, from 0 to ``high``, or from ``-high`` if ``signed``.
+
+    The legend comes below ``height``.
+    """
     colormap = colormap or (DIVERGING_COLORMAP if signed else "inferno")
     low, width = (-high if signed else 0.0), out.shape[1]
     for rows in iter_strips((height, width, 32)):  # the lookup of colors needs ten arrays of this size

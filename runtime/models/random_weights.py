@@ -108,9 +108,9 @@ def generate_checkpoint(entry: CatalogEntry, seed: int = 8) -> dict[str, Any]:
     return {layout.wrapper_key: tensors} if layout.wrapper_key else tensors
 
 
-def generate_model(entry: CatalogEntry, seed: int = 8) -> Descriptor:
+def generate_model(entry: CatalogEntry) -> Descriptor:
     """Return the network of ``entry`` with random weights: float32, on the CPU, without provenance."""
-    return load_from_state_dict(generate_checkpoint(entry, seed), f"generated weights of {entry.id}")
+    return load_from_state_dict(generate_checkpoint(entry), f"generated weights of {entry.id}")
 
 
 def _center_output(network: torch.nn.Module, layout: _CheckpointLayout) -> None:

@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 
 from ..images import iter_strips
 from ..media import Floats, Pixels, Region, Size
-from ..metrics import draw_legend, draw_map, format_seconds, format_speed, measure_difference, round_up
+from ..metrics import apply_colormap, draw_legend, format_seconds, format_speed, measure_difference, round_up
 from .comparison import ComparedCrop, ComparedModel, MeasuredCrop, ModelComparison
 from .crops import find_busiest_window
 from .drawing import ACCENT, CARD, INK, MUTED, PAPER, draw_scale_bar, draw_text, to_pil_image
@@ -213,7 +213,7 @@ def compute_drift_maps(compared_crop: ComparedCrop) -> DriftMaps:
 def _paint_map(values: Floats, high: float) -> NDArray[np.uint8]:
     out = np.empty((*values.shape, 3), np.uint8)
     for rows in iter_strips((*values.shape, 32)):
-        out[rows] = np.floor(draw_map(values[rows], high, _COLORMAP, "", legend=False) * 255 + 0.5)
+        out[rows] = np.floor(apply_colormap(values[rows] / np.float32(high), _COLORMAP) * 255 + 0.5)
     return out
 
 

@@ -68,7 +68,7 @@ def test_doctor_says_what_is_well(place: Place, monkeypatch: pytest.MonkeyPatch)
 
 def test_doctor_fails_when_there_is_a_problem(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     found = [Finding("ok", "Fine."), Finding("problem", "Bad.", "Mend it.")]
-    monkeypatch.setattr(doctor, "diagnose", lambda output_dir: iter(found))
+    monkeypatch.setattr(doctor, "diagnose", lambda *_: iter(found))
     answer = place("doctor")
     assert (answer.code, answer.out) == (1, "ok       Fine.\nPROBLEM  Bad. Mend it.\n\n1 problem found.\n")
 

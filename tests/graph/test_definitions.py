@@ -1,13 +1,12 @@
-"""The shape of /object_info, against the entries of a real server where they lie beside the checkout."""
+"""The shape of /object_info, against the entries of a real server."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
 from upscale8k.runtime.graph.definitions import describe_class, describe_classes
 
-OBJECT_INFO = Path(__file__).resolve().parents[3] / "shared" / "conformance" / "object_info.json"
+from ..comfyui.peer.tree import declarations
 
 
 class ImageInvert:
@@ -38,9 +37,9 @@ class Plain:
         return {"required": {"b": ("INT", {"default": 1}), "a": (["x"],)}, "hidden": {"p": "PROMPT"}}
 
 
-@pytest.mark.skipif(not OBJECT_INFO.is_file(), reason="the recorded ../shared/conformance/object_info.json is not here")
+@pytest.mark.comfyui
 def test_an_entry_equals_the_servers() -> None:
-    server = json.loads(OBJECT_INFO.read_text(encoding="utf-8"))["ImageInvert"]
+    server = declarations()["ImageInvert"]
     ImageInvert.CATEGORY = server["category"]
     ImageInvert.SEARCH_ALIASES = tuple(server["search_aliases"])
     ImageInvert.ESSENTIALS_CATEGORY = server["essentials_category"]

@@ -14,7 +14,8 @@ from upscale8k.nodes.declare import list_nodes
 from upscale8k.runtime.graph.definitions import describe_classes
 from upscale8k.runtime.host import LocalHost
 
-from .builtin.core_peer import declarations, differences
+from ..comfyui.peer.tree import declarations
+from .builtin.core_peer import differences
 
 ALL = {**BUILTIN_NODES, **OWN_NODES}
 SECTIONS = ("required", "optional", "hidden")

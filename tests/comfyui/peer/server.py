@@ -68,14 +68,17 @@ class ComfyUI:
         frontend: static files of another frontend than the installed one.
     """
 
-    def __init__(self, tree: Path, base: Path, *, pack: Path, pack_name: str, frontend: Path | None = None) -> None:
+    def __init__(
+        self, tree: Path, base: Path, *, pack: Path | None = None, pack_name: str = "", frontend: Path | None = None
+    ) -> None:
         self._frontend = frontend
         self.tree, self.base, self.pack_name = tree, base, pack_name
         self.input, self.output, self.models = base / "input", base / "output", base / "models"
         self.custom_nodes = base / "custom_nodes"
         for folder in (self.input, self.output, self.models, self.custom_nodes, base / "temp"):
             folder.mkdir(parents=True)
-        (self.custom_nodes / pack_name).symlink_to(pack, target_is_directory=True)
+        if pack:
+            (self.custom_nodes / pack_name).symlink_to(pack, target_is_directory=True)
         settings = base / "user" / "default" / "comfy.settings.json"
         settings.parent.mkdir(parents=True)
         settings.write_text(json.dumps(SETTINGS), encoding="utf-8")

@@ -1,10 +1,12 @@
 """Where ComfyUI's source tree is, and what is missing before its server can start."""
 
+import json
 import os
 import re
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import pytest
 from packaging.requirements import Requirement
@@ -15,6 +17,7 @@ TESTED = ("0.3.64", "0.8.0", VERSION, "0.33.0")
 _ITS_OWN = ("comfyui-", "comfy-", "comfy_")  # packages that each version pins; those installed are VERSION's
 CHECKOUT = Path(__file__).resolve().parents[3]
 CACHED = CHECKOUT / ".cache" / f"comfyui-{VERSION}"
+OBJECT_INFO = CHECKOUT / ".cache" / f"object_info-{VERSION}.json"
 NEWEST_FRONTEND = "1.58.1"
 OBTAIN = "python tests/comfyui/obtain.py"
 
@@ -36,6 +39,14 @@ def require_tree() -> Path:
     if reason := tree_problem(tree()):
         skip_or_fail(f"{reason} Get it with: {OBTAIN}, or name one in UPSCALE8K_COMFYUI")
     return tree().absolute()
+
+
+@cache
+def declarations() -> dict[str, Any]:
+    """What the nodes of ComfyUI 0.30 take and give, as its server told obtain.py."""
+    if not OBJECT_INFO.is_file():
+        skip_or_fail(f"{OBJECT_INFO} is not here. Get it with: {OBTAIN}")
+    return json.loads(OBJECT_INFO.read_text(encoding="utf-8"))
 
 
 def frontend() -> Path:

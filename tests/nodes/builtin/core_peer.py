@@ -8,12 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import pytest
 import torch
 
-from ...comfyui.peer.tree import require_tree
-
-ROOT = Path(__file__).resolve().parents[3]
+from ...comfyui.peer.tree import declarations, require_tree
 
 # Calls every case of cases.json with the arrays of arrays.npz, and leaves results.npz and results.json beside them.
 DRIVER = """
@@ -88,14 +85,6 @@ np.savez(folder / "results.npz", **results)
 """
 
 Case = tuple[str, dict[str, Any]]
-
-
-def declarations() -> dict[str, Any]:
-    """What ComfyUI 0.30 says about its nodes, recorded from its server."""
-    exported = ROOT.parent / "shared" / "conformance" / "object_info.json"
-    if not exported.is_file():
-        pytest.skip(f"there is no object_info.json of ComfyUI 0.30 in {exported.parent}")
-    return json.loads(exported.read_text(encoding="utf-8"))
 
 
 def run_core(cases: list[Case], folder: Path) -> list[dict[str, Any]]:

@@ -19,7 +19,8 @@ from upscale8k.runtime.graph.execute.executor import execute_plan
 from upscale8k.runtime.graph.execute.plan import make_plan
 from upscale8k.runtime.host import LocalHost
 
-from .core_peer import Case, call, declarations, differences, run_core, same
+from ...comfyui.peer.tree import declarations
+from .core_peer import Case, call, differences, run_core, same
 
 METHODS = ("nearest-exact", "bilinear", "area", "bicubic", "lanczos")
 

@@ -18,8 +18,8 @@ from upscale8k.runtime.graph.check import check_prompt
 from upscale8k.runtime.graph.definitions import describe_classes
 from upscale8k.runtime.host import LocalHost
 
-from ...comfyui.peer.tree import require_tree
-from .core_peer import declarations, differences
+from ...comfyui.peer.tree import declarations, require_tree
+from .core_peer import differences
 
 # ComfyUI builds the networks, gives them weights, and runs its nodes with them.
 CORE = """

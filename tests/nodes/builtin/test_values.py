@@ -14,7 +14,8 @@ from upscale8k.runtime.graph.execute.events import NodeFinished
 from upscale8k.runtime.graph.execute.executor import execute_plan
 from upscale8k.runtime.graph.execute.plan import make_plan
 
-from .core_peer import Case, call, declarations, differences, run_core, same
+from ...comfyui.peer.tree import declarations
+from .core_peer import Case, call, differences, run_core, same
 
 CATALOG = list_nodes(values)
 

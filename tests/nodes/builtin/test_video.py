@@ -31,8 +31,8 @@ from upscale8k.runtime.graph.execute.plan import make_plan
 from upscale8k.runtime.host import LocalHost
 from upscale8k.runtime.progress import SilentProgress
 
-from ...comfyui.peer.tree import require_tree
-from .core_peer import declarations, differences
+from ...comfyui.peer.tree import declarations, require_tree
+from .core_peer import differences
 from .video_questions import ask
 
 FRAMES = 20

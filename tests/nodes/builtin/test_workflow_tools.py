@@ -17,8 +17,8 @@ from upscale8k.runtime.comfyui.builtin import glsl
 from upscale8k.runtime.errors import NodeError
 from upscale8k.runtime.graph.definitions import describe_classes
 
-from ...comfyui.peer.tree import require_tree
-from .core_peer import Case, call, declarations, differences, run_core, same
+from ...comfyui.peer.tree import declarations, require_tree
+from .core_peer import Case, call, differences, run_core, same
 
 CATALOG = list_nodes(workflow_tools, masks)
 
