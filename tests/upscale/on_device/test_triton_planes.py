@@ -26,7 +26,7 @@ from upscale8k.runtime.video.color.rgb_to_yuv import RgbToYuv
 from .test_rgb_to_planes import FORMATS, hostile_pixels
 
 ROOT = Path(__file__).parents[3]
-pytestmark = pytest.mark.usefixtures("one_thread", "interpreter")
+pytestmark = pytest.mark.usefixtures("interpreter")
 
 
 @pytest.fixture(scope="module", autouse=True)
