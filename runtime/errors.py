@@ -31,6 +31,8 @@ class Upscale8KError(Exception):
     exit_code = 1
     node: str = ""
     """Label of the node in which it happened; set by the executor."""
+    names_node: bool = True
+    """Whether the text begins with ``node``: not for who typed a file and not a workflow."""
 
     def __init__(self, what: str, hint: str = "") -> None:
         super().__init__(what)
@@ -38,7 +40,7 @@ class Upscale8KError(Exception):
         self.hint = hint
 
     def __str__(self) -> str:
-        where = f"{self.node}: " if self.node else ""
+        where = f"{self.node}: " if self.node and self.names_node else ""
         return f"{where}{self.what} {self.hint}".strip()
 
 

@@ -42,6 +42,7 @@ def make_calls(host: LocalHost, image: torch.Tensor, number: int) -> dict[str, A
         "number ImageOut": lambda: nodes["ImageOut"]().run(image, "image_out"),
         "number SaveImage": lambda: nodes["SaveImage"]().save_images(image, "save_image"),
         "number VideoOut": lambda: nodes["VideoOut"]().run(video, "video_out", **lossless),
+        "number AnimationOut": lambda: nodes["VideoOut"]().run(video, "animation_out", container="webp"),
         "number SaveVideo": lambda: nodes["SaveVideo"]().save(video, "mkv", "save_video"),
         "number SequenceOut": lambda: nodes["SequenceOut"]().run(video, "sequence/%03d.png"),
         "refuse ImageOut": lambda: nodes["ImageOut"]().run(image, f"one_image_{number}", if_exists="refuse"),
@@ -129,7 +130,7 @@ def test_no_file_is_lost_and_no_error_is_raised_but_a_taken_name(tmp_path: Path,
     print(dict(sorted(lines.items())))
     everything = WRITERS * rounds
     assert not [line for line in lines if "ERROR" in line]
-    for name in ("ImageOut", "SaveImage", "VideoOut", "SaveVideo", "SequenceOut"):
+    for name in ("ImageOut", "SaveImage", "VideoOut", "AnimationOut", "SaveVideo", "SequenceOut"):
         assert lines[f"done number {name}"] == everything
     for name in ("ImageOut", "VideoOut", "SequenceOut"):
         assert lines[f"done refuse {name}"] == rounds
@@ -138,10 +139,10 @@ def test_no_file_is_lost_and_no_error_is_raised_but_a_taken_name(tmp_path: Path,
     assert lines["done upscale"] >= rounds
     assert lines["done upscale"] + lines["taken upscale"] == everything
     greys = {writer * 30 + number + 10 for writer in range(WRITERS) for number in range(rounds)}
-    for pattern in ("image_out_*.png", "save_image_*.png", "sequence_*/001.png", "video_out_*.mkv"):
+    for pattern in ("image_out_*.png", "save_image_*.png", "sequence_*/001.png", "animation_out_*.webp", "video_out_*.mkv"):
         found = [read_grey(path) for path in tmp_path.glob(pattern)]
         assert len(found) == everything, pattern
-        if pattern.endswith("png"):
+        if not pattern.endswith("mkv"):
             assert set(found) == greys, pattern
     assert len(list(tmp_path.glob("save_video_*.mkv"))) == everything
     for number in range(rounds):

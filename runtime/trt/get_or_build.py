@@ -151,7 +151,7 @@ def attach_built_engine(
         engine_file = get_or_build_engine(source, target, package, settings.workspace, settings.path, open_progress)
     except (HardwareMissing, ModelError, OutOfMemory, OutputError) as error:
         if not fallback:
-            error.hint = f"{error.hint} Or turn on fallback, and torch runs the model.".strip()
+            error.hint = f"{error.hint} Or turn on fallback (--set TRTBuild.fallback=true), and torch runs the model.".strip()
             raise
         with open_progress(1, "step") as progress:
             progress.message(f"{error.what} torch runs the model (fallback is on).")

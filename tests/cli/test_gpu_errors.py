@@ -88,7 +88,8 @@ def upscale(folder: Path, *options: str) -> int:
 def assert_sentence(code: int, sentence: str, step: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     *messages, error = capsys.readouterr().err.splitlines()
     assert code == 1
-    assert error.startswith("Error: node ")
+    assert error.startswith("Error: ")
+    assert "node" not in error, "the user typed options, not a workflow"
     assert sentence in error
     assert step in error
     assert all(line.startswith("Out of memory with") for line in messages)

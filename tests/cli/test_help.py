@@ -23,7 +23,22 @@ def test_help_has_groups_and_examples_that_parse(place: Place, monkeypatch: pyte
     shown = place("--help").out
     for fact in ("Images and videos", "Workflows", "This machine", "--version", "--install-completion"):
         assert fact in shown
-    assert len(re.findall(r"^ upscale8k \w+", shown, re.MULTILINE)) == 3
+    assert len(re.findall(r"^ python -m runtime (?:upscale|run|measure) ", shown, re.MULTILINE)) == 3
+    shown = place("upscale", "--help").out
+    for fact in ("The look", "Videos and image sequences", "Many files"):
+        assert fact in shown
+    for name, examples in commands._EXAMPLES.items():
+        assert f"python -m runtime {examples[0]}" in " ".join(place(*filter(None, [name]), "--help").out.split())
+        for example in examples:  # parsed up to what is not here
+            answer = place(*shlex.split(example))
+            assert "No such option" not in answer.err
+            assert "Missing" not in answer.err
+
+
+def test_options_of_other_programs_lead_to_ours(place: Place) -> None:
+    answer = place("upscale", "in.png", "--scale", "2")
+    assert answer.code == 2
+    assert "Error: No such option: --scale (Possible options: --to 2x)" in answer.err
 
 
 @pytest.mark.skipif(shutil.which("bash") is None, reason="bash is not installed, and the test types in it")

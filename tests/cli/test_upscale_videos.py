@@ -117,7 +117,7 @@ def test_a_folder_of_videos_and_images_becomes_a_folder_and_a_bad_one_stops_noth
     assert answer.code == 1
     assert answer.new == answer.out.splitlines() == ["output/a.png", "output/b.mkv", "output/d.mkv"]
     (line,) = [line for line in answer.err.splitlines() if line.startswith("Error: ")]
-    assert "c.mp4" in line
+    assert line.startswith("Error: c.mp4 "), "no node: the user typed a file, not a workflow"
 
 
 def test_numbered_images_become_numbered_images_of_the_same_numbers_and_depth(place: Place) -> None:

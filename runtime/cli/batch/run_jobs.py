@@ -180,7 +180,11 @@ class _JobRunner:
                 raise name_options(error, job.options) from error
             forecast = announce_upscale(job, loaded.prompt, kind, host, self.display)
             began = time.monotonic()
-            files = run_workflow(loaded, catalog.classes, host, self.display).files
+            try:
+                files = run_workflow(loaded, catalog.classes, host, self.display).files
+            except Upscale8KError as error:
+                error.names_node = False
+                raise
             if forecast is not None and job.workflow == "image_any.json":  # a video may have been continued
                 from ...upscale import record_seconds
 

@@ -1,7 +1,7 @@
 """Every command and option, one file per family. A command parses its arguments, makes one call and prints the result."""
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, cast
+from typing import Annotated, Any, cast
 
 import typer
 
@@ -16,13 +16,29 @@ from .tune_command import tune
 from .upscale_command import upscale
 from .work_command import work
 
-_EXAMPLES = """Examples:
+_EXAMPLES = {
+    "": (
+        "upscale photo.jpg -o photo_8k.png",
+        "run image_8k --set LoadImage.image=photo.jpg",
+        "measure photo.jpg photo_8k.png --fail-above drift=1",
+    ),
+    "upscale": (
+        "upscale *.jpg --to 4k",
+        "upscale clip.mp4 -o clip_8k.mkv --set VideoOut.codec=av1",
+        "upscale title.mov -o title.webp --to 2x",
+        "upscale scans/ -r -o results/ -m realesrgan-x4plus --skip-existing",
+    ),
+    "run": ("run video_8k --set VideoIn.video=clip.mp4", "run my_workflow.json --dry-run"),
+    "measure": ("measure originals/ results/ --json", "measure photo.jpg photo_8k.png --fail-above drift=1"),
+}
+"""By command, what is typed after the name of the program."""
+_OPTIONS_ELSEWHERE = {"--scale": "--to 2x", "--outscale": "--to 2x", "-s": "--to 2x", "-n": "-m", "-i": "IN", "--input": "IN"}
+"""Of Real-ESRGAN and other programs, and what they are here."""
 
-upscale8k upscale photo.jpg -o photo_8k.png
 
-upscale8k run image_8k --set LoadImage.image=photo.jpg
-
-upscale8k measure photo.jpg photo_8k.png --fail-above drift=1"""
+def _format_examples(name: str) -> str | None:
+    lines = [f"{program_name.get_program_name()} {example}" for example in _EXAMPLES.get(name, ())]
+    return "\n\n".join(["Examples:", *lines]) if lines else None
 
 
 def _print_version(is_given: bool) -> None:
@@ -40,7 +56,7 @@ def _print_man_page(is_given: bool) -> None:
 _typer = typer.Typer(
     name="upscale8k",
     help="8K super-resolution of images and videos. Runs ComfyUI workflows without ComfyUI.",
-    epilog=_EXAMPLES,
+    epilog=_format_examples(""),
     rich_markup_mode="rich",
     pretty_exceptions_enable=False,
 )
@@ -62,7 +78,7 @@ _COMMANDS: dict[str, dict[str, Callable[..., object]]] = {
 }
 for _group, _commands in _COMMANDS.items():
     for _name, _command in _commands.items():
-        _typer.command(_name, rich_help_panel=_group)(_command)
+        _typer.command(_name, rich_help_panel=_group, epilog=_format_examples(_name))(_command)
 _workflows = typer.Typer(help="The shipped workflows.", no_args_is_help=True)
 _workflows.command("list")(workflow_commands.list_workflows)
 _workflows.callback()(lambda: None)
@@ -95,6 +111,8 @@ def run_command_line(arguments: Sequence[str]) -> int:
             list(arguments) or ["--help"], prog_name=program_name.get_program_name(), standalone_mode=False
         )
     except _UsageError as error:
+        if known := _OPTIONS_ELSEWHERE.get(getattr(error, "option_name", "")):
+            cast("Any", error).possibilities = [known]
         error.show()
         return error.exit_code
     except typer.Abort as error:

@@ -17,6 +17,8 @@ from ..display import open_display
 from ..run_options import RunOptions
 from . import options
 
+_LOOK, _VIDEOS, _MANY = "The look", "Videos and image sequences", "Many files"
+
 
 def upscale(
     sources: Annotated[
@@ -49,15 +51,20 @@ def upscale(
     batch: Annotated[int, typer.Option("-b", "--batch", min=0, help="Tiles per run of the model; 0 is automatic.")] = 0,
     tile: options.Tile = 0,
     fps: Annotated[
-        float | None, typer.Option("--fps", help="Frames per second, for image sequences only (default: 24).")
+        float | None,
+        typer.Option("--fps", rich_help_panel=_VIDEOS, help="Frames per second, for image sequences only (default: 24)."),
     ] = None,
     recursive: Annotated[
-        bool, typer.Option("-r", "--recursive", help="Include the sub-folders of folders; the results keep them.")
+        bool,
+        typer.Option(
+            "-r", "--recursive", rich_help_panel=_MANY, help="Include the sub-folders of folders; the results keep them."
+        ),
     ] = False,
     overwrite: Annotated[
         bool,
         typer.Option(
             "--overwrite",
+            rich_help_panel=_MANY,
             help="Replace existing files. Without it only a file that -o names itself is replaced, none in a folder.",
         ),
     ] = False,
@@ -65,47 +72,79 @@ def upscale(
         bool,
         typer.Option(
             "--skip-existing",
+            rich_help_panel=_MANY,
             help="Keep what was made of the same source with the same settings, also where it would be replaced.",
         ),
     ] = False,
     jobs_file: Annotated[
         Path | None,
-        typer.Option("--jobs", metavar="FILE", help="TOML or CSV file with sources, and settings for each of them."),
+        typer.Option(
+            "--jobs",
+            rich_help_panel=_MANY,
+            metavar="FILE",
+            help="TOML or CSV file with sources, and settings for each of them.",
+        ),
     ] = None,
     denoise: Annotated[
         float | None,
         typer.Option(
             "--denoise",
+            rich_help_panel=_LOOK,
             metavar="0..1",
             help="Use realesr-general-x4v3 with this denoise strength, as Real-ESRGAN's -dn: 1 removes noise, 0 leaves it.",
         ),
     ] = None,
     strength: Annotated[
         float | None,
-        typer.Option("--strength", metavar="0..1", help="Share of the model in the result; the rest is a plain enlargement."),
+        typer.Option(
+            "--strength",
+            rich_help_panel=_LOOK,
+            metavar="0..1",
+            help="Share of the model in the result; the rest is a plain enlargement.",
+        ),
     ] = None,
     grain: Annotated[
         float | None,
-        typer.Option("--grain", metavar="0..1", help="Give this share of the source's own grain back to the result."),
+        typer.Option(
+            "--grain",
+            rich_help_panel=_LOOK,
+            metavar="0..1",
+            help="Give this share of the source's own grain back to the result.",
+        ),
     ] = None,
     steady: Annotated[
         float | None,
-        typer.Option("--steady", metavar="0..1", help="Of videos: average still areas over seven frames, against flicker."),
+        typer.Option(
+            "--steady",
+            rich_help_panel=_VIDEOS,
+            metavar="0..1",
+            help="Of videos: average still areas over seven frames, against flicker.",
+        ),
     ] = None,
     skip_borders: Annotated[
-        bool, typer.Option("--skip-borders", help="Of videos: enlarge black borders plainly, which saves the model's time.")
+        bool,
+        typer.Option(
+            "--skip-borders",
+            rich_help_panel=_VIDEOS,
+            help="Of videos: enlarge black borders plainly, which saves the model's time.",
+        ),
     ] = False,
     to_fps: Annotated[
         str | None,
         typer.Option(
             "--to-fps",
+            rich_help_panel=_VIDEOS,
             metavar="RATE",
             help="Of videos: frames per second of the result, such as 60, 59.94 or 2x; RIFE makes the new frames.",
         ),
     ] = None,
     tta: Annotated[
         bool,
-        typer.Option("--tta", help="Average the image mirrored and turned in eight ways: slightly better, 8 times as long."),
+        typer.Option(
+            "--tta",
+            rich_help_panel=_LOOK,
+            help="Average the image mirrored and turned in eight ways: slightly better, 8 times as long.",
+        ),
     ] = False,
     more: options.SetValues = None,
     models_dir: options.ModelsDir = None,
@@ -130,8 +169,8 @@ def upscale(
 ) -> int:
     """Upscale images and videos. Prints the written files.
 
-    Images keep bit depth, alpha and color profile; videos keep timestamps, colors, sound and subtitles. A damaged file does
-    not stop the others. The same command continues a folder or a video that was stopped.
+    Images keep bit depth, alpha and color profile; videos keep timestamps, colors, alpha, sound and subtitles. A damaged file
+    does not stop the others. The same command continues a folder or a video that was stopped.
     """
     display = open_display(options.parse_display_mode(progress))
     run_options = RunOptions(
