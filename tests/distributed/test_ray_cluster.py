@@ -425,7 +425,7 @@ def test_the_cache_of_a_node_is_bounded_and_keeps_what_is_in_use(tmp_path: Path,
         node.begin_file(compute_sha256(paths[3]), 100)
         node.finish_file(compute_sha256(paths[3]))
     monkeypatch.setattr(ray_node.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
-    with pytest.raises(Exception, match="free, and the source needs"):
+    with pytest.raises(Exception, match="free, and what is sent needs"):
         node.begin_file("0", 100)
 
 

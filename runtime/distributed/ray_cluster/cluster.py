@@ -17,7 +17,7 @@ from ...paths import PACK_ROOT, read_version
 
 _CONNECT_SECONDS = 10.0
 _ANSWER_SECONDS = 120.0
-_PACKAGES_OF_FRAMES = {"av": "PyAV", "numpy": "numpy", "torch": "torch"}
+_SHOWN_PACKAGES = {"av": "PyAV", "torch": "torch"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,7 @@ class NodeReport:
 
     def __str__(self) -> str:
         node = self.node
-        known = [f"{_PACKAGES_OF_FRAMES[name]} {self.versions[name]}" for name in _PACKAGES_OF_FRAMES if name in self.versions]
+        known = [f"{title} {self.versions[name]}" for name, title in _SHOWN_PACKAGES.items() if name in self.versions]
         parts = [f"{node.name}: {node.cores} cores", ", ".join(self.gpu_names) or f"{node.gpus} GPUs", *known]
         return f"{', '.join(parts)}. {self.refusal or 'It can work.'}"
 
@@ -114,11 +114,8 @@ def find_refusal(description: dict[str, Any]) -> str:
     """Return why a node with these versions would refuse to work; "" if it would not."""
     if description["version"] != read_version():
         return f"It has Upscale8K {description['version']}, and this machine {read_version()}: install the same version."
-    for package, title in _PACKAGES_OF_FRAMES.items():
-        there, here = description["versions"].get(package), metadata.version(package)
-        if package == "av" and there != here:
-            return f"It has {title} {there}, and this machine {here}: install the same version, for the same FFmpeg."
-    return ""
+    there, here = description["versions"].get("av"), metadata.version("av")
+    return "" if there == here else f"It has PyAV {there}, and this machine {here}: install the same, for the same FFmpeg."
 
 
 def describe_cluster(address: str) -> list[NodeReport]:

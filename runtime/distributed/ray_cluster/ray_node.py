@@ -57,8 +57,7 @@ class RayNode:
     def describe(self) -> dict[str, Any]:
         """Return the versions of packages and the GPUs of this node."""
         machine = detect_machine()
-        gpus = [gpu.name for gpu in machine.gpus]
-        return {"version": read_version(), "versions": machine.versions, "gpus": gpus, "memory": machine.memory.total}
+        return {"version": read_version(), "versions": machine.versions, "gpus": [gpu.name for gpu in machine.gpus]}
 
     def find_folders(self, paths: Sequence[str]) -> list[bool]:
         """Return which folders are here."""
@@ -98,7 +97,7 @@ class RayNode:
         _remove_unused(self._files, size)
         free = shutil.disk_usage(self._files).free
         if free < size:
-            what = f"{self._files} has {format_bytes(free)} free, and the source needs {format_bytes(size)}."
+            what = f"{self._files} has {format_bytes(free)} free, and what is sent needs {format_bytes(size)}."
             raise OutputError(what, "Free disk space there, or name a folder that all machines see with --share.")
         self._get_sent_path(sha256).touch()
 
