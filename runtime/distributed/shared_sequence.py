@@ -78,6 +78,8 @@ class _ImageCollector(Collector):
         self._items, self._job, self._begins = order.items, job, begins
         self._made: dict[int, list[WrittenImage]] = {}
         self._recorded = 0
+        self._lengths: dict[int, tuple[list[int], str]] = {}
+        """Of the images of each item, and which worker made them."""
 
     def describe(self, item: int) -> str:
         return f"The work on the images from {self._job.sequence.get_path(self._items[item].first).name} on"
@@ -87,11 +89,18 @@ class _ImageCollector(Collector):
         if result is None:
             return False
         images = [_parse_image(self.work.open_try(name).folder, values) for values in result[IMAGES_KEY]]
-        if self.is_left(name.item):  # a second result is of the same images
-            if not all(image.path.is_file() and image.path.stat().st_size == size for image, size in images):
+        lengths = [length for _, length in images]
+        if self.is_left(name.item):
+            if not all(image.path.is_file() and image.path.stat().st_size == length for image, length in images):
                 return False  # a slow folder does not show all of it yet
             self._take_images(self._items[name.item], name.item, [image for image, _ in images])
+            self._lengths[name.item] = lengths, known.beat.worker
             self.steps_by_worker[known.beat.worker] += len(images)
+        elif lengths != self._lengths[name.item][0]:
+            self.on_message(
+                f"{known.beat.worker} made images of other lengths than {self._lengths[name.item][1]}, whose are kept, "
+                f"from frame {self._items[name.item].first} on: the machines compute differently."
+            )
         return True
 
     def _take_images(self, item: Item, number: int, images: Sequence[WrittenImage]) -> None:

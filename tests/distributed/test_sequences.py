@@ -3,17 +3,26 @@
 import json
 import threading
 from collections.abc import Callable
+from dataclasses import replace
+from fractions import Fraction
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
 from upscale8k.runtime.cli import main
 from upscale8k.runtime.distributed import shared_sequence, writer
+from upscale8k.runtime.distributed.order import Item
+from upscale8k.runtime.distributed.shared_sequence import IMAGES_KEY, _ImageCollector
+from upscale8k.runtime.distributed.tries import TryName, WorkFolder
 from upscale8k.runtime.media import VideoInfo
+from upscale8k.runtime.video import SegmentFolder
+from upscale8k.runtime.video.sequence.write import ImageSequence
 
 from .test_many_files import read_folder
+from .test_orders import ORDER
 from .test_same_bytes import write_clip
 
 FRAMES = 40
@@ -106,3 +115,28 @@ def test_a_source_whose_frames_have_other_times_is_made_by_one_process(
     assert run("two", "video_to_frames", source, "--workers", "2") == 0
     assert "is not shared out, because its frames have other times than its packets" in capsys.readouterr().err
     assert read_folder(tmp_path / "two" / "frames") == read_folder(tmp_path / "one" / "frames")
+
+
+def test_a_second_result_of_other_images_is_said_and_dropped(tmp_path: Path) -> None:
+    (tmp_path / "o").mkdir()
+    work = WorkFolder(SegmentFolder(tmp_path / "o" / "order"), "1")
+    work.create()
+    said, recorded = list[str](), list[str]()
+    job = SimpleNamespace(
+        progress=SimpleNamespace(message=said.append),
+        sequence=ImageSequence(tmp_path / "o" / "%02d.png", 0),
+        add_image=lambda image: recorded.append(image.path.name),
+    )
+    order = replace(ORDER, items=(Item(0, 0, 1, None), Item(1, 1, None, (0, 1))))
+    collector = _ImageCollector(work, order, job, [Fraction(0), Fraction(1)])  # type: ignore[arg-type]
+    for item, number, worker, content in ((1, 1, "a", b"xx"), (1, 2, "b", b"xx"), (1, 3, "c", b"x"), (0, 1, "a", b"y")):
+        name = TryName(item, number)
+        folder = work.begin_try(name, worker)
+        assert folder is not None
+        (folder.folder / f"{item}.png").write_bytes(content)
+        work.finish_try(name, {IMAGES_KEY: [[f"{item}.png", len(content), str(item), str(item + 1)]]})
+        collector.poll()
+        assert recorded == ([] if item else ["00.png", "01.png"]), "in the order of the video"
+    assert said == ["c made images of other lengths than a, whose are kept, from frame 1 on: the machines compute differently."]
+    assert (tmp_path / "o" / "01.png").read_bytes() == b"xx"
+    assert collector.is_done
