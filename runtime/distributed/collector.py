@@ -96,22 +96,14 @@ class Collector(ABC):
         for name in sorted(set(begun) - self._ended, key=lambda each: (each.item, each.number)):
             self._read_try(name)
         for name in set(failed) - self._failed:
-            self._failed.add(name)
-            if name.item not in self._left:
-                continue
-            reason = self.work.read_failure(name)
-            if name.is_last:
-                self.give_up(name.item, reason)
-                self._left.discard(name.item)
-            else:
-                self.on_message(f"{self.describe(name.item)} failed and will be made again: {reason}")
+            self._report_failure(name, self.work.read_failure(name))
 
     def release(self, lost_workers: Iterable[str]) -> None:
         """Give what these workers had in work to others."""
         lost = set(lost_workers)
         for name, each in self._open.items():
             if each.beat.worker in lost and name not in self._failed:
-                self.work.fail_try(name, f"{each.beat.worker} ended.")
+                self._fail(name, f"{each.beat.worker} ended.")
 
     def watch(self, pool: WorkerPool, progress: Progress, make_item: MakeItem | None = None) -> None:
         """Take in results until everything is made; meanwhile make items in this process by ``make_item``."""
@@ -149,7 +141,22 @@ class Collector(ABC):
             self._left.discard(name.item)
             self._end_try(name)
         elif now - known.changed_at > self._timeout and name not in self._failed and name.item in self._left:
-            self.work.fail_try(name, f"{known.beat.worker} gave no sign of life for {self._timeout:g} seconds.")
+            self._fail(name, f"{known.beat.worker} gave no sign of life for {self._timeout:g} seconds.")
+
+    def _fail(self, name: TryName, reason: str) -> None:
+        """Give an item to others, and report it: they may have made it before the next poll."""
+        self.work.fail_try(name, reason)
+        self._report_failure(name, reason)
+
+    def _report_failure(self, name: TryName, reason: str) -> None:
+        self._failed.add(name)
+        if name.item not in self._left:
+            return
+        if name.is_last:
+            self.give_up(name.item, reason)
+            self._left.discard(name.item)
+        else:
+            self.on_message(f"{self.describe(name.item)} failed and will be made again: {reason}")
 
     def _end_try(self, name: TryName) -> None:
         """Empty its folder, which stays: workers know by it that the item is taken."""

@@ -22,6 +22,7 @@ from upscale8k.runtime.upscale import device, resolved_settings, video
 from upscale8k.runtime.upscale.autotune import select
 from upscale8k.runtime.upscale.autotune.select import BackendChoice
 from upscale8k.runtime.upscale.backends.base import OnProgress, no_progress
+from upscale8k.runtime.upscale.backends.null import NullBackend
 from upscale8k.runtime.upscale.backends.torch import TorchBackend
 from upscale8k.runtime.upscale.image_batch import upscale_batch
 from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings, resolve_tiling
@@ -178,6 +179,32 @@ def test_it_can_be_opened_twice_and_closed_early(model: Any) -> None:
     kept = next(first).pixels.copy()
     first.close()
     assert [np.array_equal(frame.pixels, kept) for frame in upscaled.open()] == [True, False]
+
+
+def test_a_backend_stays_open_between_the_parts_of_a_video_only_inside_its_block(
+    model: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    events: list[str] = []
+
+    class Counted(NullBackend):
+        def __init__(self, *values: Any) -> None:
+            super().__init__(*values)
+            events.append("opened")
+
+        def close(self) -> None:
+            events.append("closed")
+
+    monkeypatch.setattr(resolved_settings, "open_backend", lambda _, *values: Counted(*values))
+    settings = TiledUpscaleSettings("model scale", "cpu", backend="null")
+    upscaled = upscale_video(make_stream([noise(), noise(), noise()]), model, settings, SilentProgress())
+    with resolved_settings.keep_backends_open():
+        for first in (0, 2, 1):
+            with upscaled.frames(first) as frames:
+                assert len(list(frames)) == 3 - first
+        assert events == ["opened"]
+    assert events == ["opened", "closed"]
+    list(upscaled.open())
+    assert events == ["opened", "closed"] * 2
 
 
 def test_a_repeated_frame_is_not_computed_again(model: Any, calls: list[int]) -> None:

@@ -201,3 +201,31 @@ assert used[1] - used[0] < 20_000, used
 """
     done = run_child(root, script)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("suffix", ["mp4", "mkv", "ts"])
+def test_frame_100000_is_decoded_from_the_key_frame_before_it(tmp_path: Path, suffix: str, decoded: list[int]) -> None:
+    """Groups of ten frames with B-frames, again and again: an hour and seven minutes."""
+    options = {**OPEN_GOP, "x264-params": "open-gop=0:scenecut=0"}
+    clip = write(tmp_path / "a.mp4", moving(), codec="libx264", options=options)
+    with av.open(str(clip)) as read, av.open(str(tmp_path / f"long.{suffix}"), "w") as out:
+        packets = [packet for packet in read.demux(video=0) if packet.size]
+        stream = out.add_stream_from_template(read.streams.video[0])
+        ticks = [(packet.pts, packet.dts, packet.time_base) for packet in packets]
+        for repeat in range(1668):
+            for packet, (pts, dts, time_base) in zip(packets, ticks, strict=True):
+                shift = round(repeat * COUNT / 25 / time_base)
+                packet.pts, packet.dts, packet.time_base, packet.stream = pts + shift, dts + shift, time_base, stream
+                out.mux(packet)
+    source = open_video(tmp_path / f"long.{suffix}")
+    whole, step = collect(open_video(clip)), Fraction(1, 25)
+    with source.frames() as frames:
+        start = next(frames).seconds
+    for number in (100_000, FrameNumber.at(100_000, start + 99_999 * step, start + 100_000 * step)):
+        decoded.clear()
+        with source.frames(number) as frames:
+            frame = next(frames)
+        assert frame.seconds - start == 100_000 * step
+        assert frame.pixels.tobytes() == whole[100_000 % COUNT][2]
+        assert sum(decoded) < 60
