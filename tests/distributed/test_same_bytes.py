@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from fractions import Fraction
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -228,22 +229,38 @@ def test_a_run_whose_only_other_worker_refuses_goes_on_alone(
     assert_same(tmp_path, "mp4", "two")
 
 
-@pytest.mark.full
-@pytest.mark.parametrize("variable", [False, True], ids=["constant rate", "variable rate"])
-@pytest.mark.parametrize(("codec", "suffix"), CODECS)
-def test_every_codec_and_every_event_gives_the_same_bytes(
-    tmp_path: Path, upscale: Callable[..., str], runs: Callable[..., Run], codec: str, suffix: str, variable: bool
-) -> None:
+@pytest.fixture(
+    params=list(product(CODECS, (False, True))), ids=lambda each: f"{each[0][0]}-{'variable' if each[1] else 'constant'}"
+)
+def job(request: pytest.FixtureRequest, tmp_path: Path, upscale: Callable[..., str]) -> tuple[Path, str, tuple[str, str]]:
+    """A source, the suffix of its result and its options; ``one`` has what one process makes of it."""
+    (codec, suffix), variable = request.param
     source = write_clip(tmp_path / "in.mkv", 60, variable=variable)
     options = ("--set", f"VideoOut.codec={codec}")
     upscale(source, "one", suffix, *options)
-    for name, (event, message) in EVENTS.items():
-        with cause(event, tmp_path / name / f"o.{suffix}.parts") as has_happened:
-            assert message in upscale(source, name, suffix, *options, may_begin=has_happened)
-        assert_same(tmp_path, suffix, name)
-    first = runs(source, "driver killed", suffix, "2", *options)
+    return source, suffix, options
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("name", list(EVENTS))
+def test_every_codec_has_the_same_bytes_whatever_happens_to_a_worker(
+    tmp_path: Path, upscale: Callable[..., str], job: tuple[Path, str, tuple[str, str]], name: str
+) -> None:
+    source, suffix, options = job
+    event, message = EVENTS[name]
+    with cause(event, tmp_path / name / f"o.{suffix}.parts") as has_happened:
+        assert message in upscale(source, name, suffix, *options, may_begin=has_happened)
+    assert_same(tmp_path, suffix, name)
+
+
+@pytest.mark.full
+def test_every_codec_has_the_same_bytes_after_the_driver_was_killed(
+    tmp_path: Path, upscale: Callable[..., str], runs: Callable[..., Run], job: tuple[Path, str, tuple[str, str]]
+) -> None:
+    source, suffix, options = job
+    first = runs(source, "again", suffix, "2", *options)
     first.wait_for(lambda: len(list(first.parts.glob("00*"))) >= 2)
     first.process.send_signal(signal.SIGKILL)
     first.process.wait()
-    assert "Resuming after" in upscale(source, "driver killed", suffix, *options, may_begin=lambda: True)
-    assert_same(tmp_path, suffix, "driver killed")
+    assert "Resuming after" in upscale(source, "again", suffix, *options, may_begin=lambda: True)
+    assert_same(tmp_path, suffix, "again")
