@@ -302,14 +302,16 @@ load_pack()
 import numpy as np
 from upscale8k.runtime.errors import OutputError
 from upscale8k.runtime.images.write import write_image_file
-resource.setrlimit(resource.RLIMIT_FSIZE, (int(sys.argv[3]), int(sys.argv[3])))
 pixels = np.random.default_rng(0).random((400, 400, 3)).astype(np.float32)
-try:
-    write_image_file(sys.argv[2], pixels)
-except OutputError as error:
-    print(error)
-else:
-    print("written")
+for limit in map(int, sys.argv[3:]):
+    resource.setrlimit(resource.RLIMIT_FSIZE, (limit, resource.getrlimit(resource.RLIMIT_FSIZE)[1]))
+    try:
+        write_image_file(sys.argv[2], pixels)
+    except OutputError as error:
+        print(error)
+    else:
+        print("written")
+    print([(entry.name, entry.read_bytes()) for entry in Path(sys.argv[2]).parent.iterdir()])
 """
 
 
@@ -320,14 +322,13 @@ def test_a_disk_that_is_full_is_an_error_and_the_old_file_stays(tmp_path: Path, 
     whole = write_image_file(tmp_path / f"whole{suffix}", np.random.default_rng(0).random((400, 400, 3)).astype(np.float32))
     size = whole.stat().st_size
     whole.unlink()
-    for limit in (1000, size // 2, size - 20):
-        path.write_bytes(b"the old one")
-        command = [sys.executable, "-c", FULL_DISK, str(root), str(path), str(limit)]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
-        assert done.stdout.startswith(f"{path} cannot be written: "), (limit, done.stdout)
-        assert done.stderr == ""
-        assert path.read_bytes() == b"the old one"
-        assert [entry.name for entry in tmp_path.iterdir()] == [path.name]
+    path.write_bytes(b"the old one")
+    command = [sys.executable, "-c", FULL_DISK, str(root), str(path), *map(str, (1000, size // 2, size - 20))]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    assert done.stderr == ""
+    lines = done.stdout.splitlines()
+    assert [line.startswith(f"{path} cannot be written: ") for line in lines[::2]] == [True] * 3, lines
+    assert lines[1::2] == [str([(path.name, b"the old one")])] * 3
 
 
 @pytest.mark.parametrize("suffix", SUFFIXES)

@@ -27,7 +27,7 @@ def table() -> ModuleType:
     return module
 
 
-@pytest.mark.parametrize("name", ["astronaut.png", "coffee.png"])
+@pytest.mark.parametrize("name", ["astronaut.png", pytest.param("coffee.png", marks=pytest.mark.full)])
 def test_a_model_for_drawings_is_never_recommended_for_a_photograph(name: str, dat_folder: Path, tmp_path: Path) -> None:
     source = Path(data.__file__).parent / name
     arguments = ["compare", f"{source}", "-o", f"{tmp_path}", "--truth", "--models", ",".join((FAST, *OTHERS))]
