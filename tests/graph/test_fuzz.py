@@ -8,6 +8,7 @@ import copy
 import json
 import os
 import re
+from functools import cache
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from upscale8k.runtime.cli import main
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-COUNT = int(os.environ.get("UPSCALE8K_FUZZ", "600"))
+COUNT = int(os.environ.get("UPSCALE8K_FUZZ", "300"))
 CHUNKS = 10
 WEIRD: list[Any] = [
     None, True, -1, 0, 2**70, -(2**70), 1e308, float("nan"), float("inf"), "", "\0", "x" * 5000, "../x", [], {}, [[]],
@@ -24,6 +25,7 @@ WEIRD: list[Any] = [
 ]  # fmt: skip
 
 
+@cache
 def sources() -> list[Any]:
     corpus = sorted((ROOT.parent / "shared" / "conformance").glob("*/*.ui.json"))[::7]
     paths = [*sorted((ROOT / "workflows").glob("*.json")), *corpus]
