@@ -5,35 +5,37 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
-from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 from upscale8k.runtime.cli import main
-from upscale8k.runtime.distributed import shared_sequence, writer
+from upscale8k.runtime.distributed import shared_sequence, tries, writer
 from upscale8k.runtime.distributed.order import Item
+from upscale8k.runtime.distributed.ray_cluster import ray_node
 from upscale8k.runtime.distributed.shared_sequence import IMAGES_KEY, _ImageCollector
 from upscale8k.runtime.distributed.tries import TryName, WorkFolder
 from upscale8k.runtime.media import VideoInfo
-from upscale8k.runtime.video import SegmentFolder
+from upscale8k.runtime.video import SegmentFolder, SequenceJob, WrittenImage
 from upscale8k.runtime.video.sequence.write import ImageSequence
 
 from .test_many_files import read_folder
 from .test_orders import ORDER
+from .test_ray_cluster import FakeRay, fake, make_node
 from .test_same_bytes import write_clip
 
+__all__ = ["fake"]  # a fixture
 FRAMES = 40
 NEVER = 10**9
 
 
 class Threads:
-    """Workers that are threads of this process; at ``stop_at`` images the run that gave the order is stopped."""
+    """Workers that are threads of this process."""
 
-    def __init__(self, stop_at: int, order_path: Path, _: object) -> None:
-        self.images, self.stop_at = order_path.parent.parent, stop_at
+    def __init__(self, order_path: Path, _: object) -> None:
         work = ["work", str(order_path), "--name"]
         self.threads = [threading.Thread(target=main, args=([*work, name],)) for name in ("w1", "w2")]
 
@@ -46,17 +48,25 @@ class Threads:
         pass  # they end when the folder of the order is gone
 
     def find_lost(self) -> list[str]:
-        if len(list(self.images.glob("*.png"))) >= self.stop_at:
-            raise KeyboardInterrupt
         return []
 
 
 @pytest.fixture
 def run(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., int]:
-    """Run a shipped workflow, as a canvas would save it, on ``source``; images go to ``NAME/frames``."""
+    """Run a shipped workflow, as a canvas would save it; images go to ``NAME/frames``. At ``stop_at`` images it is stopped."""
 
-    def start(name: str, workflow: str, source: str, *options: str, stop_at: int = NEVER) -> int:
-        monkeypatch.setattr(writer, "choose_pool", lambda _: (partial(Threads, stop_at), 2))
+    add_image = SequenceJob.add_image
+
+    def start(
+        name: str, workflow: str, source: str, *options: str, stop_at: int = NEVER, choose_pool: Any = lambda _: (Threads, 2)
+    ) -> int:
+        def add_or_stop(job: SequenceJob, image: WrittenImage) -> None:
+            add_image(job, image)
+            if job.state.count == stop_at:
+                raise KeyboardInterrupt
+
+        monkeypatch.setattr(SequenceJob, "add_image", add_or_stop)
+        monkeypatch.setattr(writer, "choose_pool", choose_pool)
         content = json.loads((root / "workflows" / f"{workflow}.json").read_text())
         first_values = {"SequenceIn": source, "VideoIn": source, "TiledUpscaleVideo": "96x64", "SequenceOut": "frames/%03d.png"}
         for node in content["nodes"]:
@@ -86,6 +96,40 @@ def test_images_in_and_out_are_those_of_one_process_with_the_same_text(
     assert read_folder(tmp_path / "two" / "frames") == images
 
 
+class WorkThread:
+    """The process of a node, as a thread of this one."""
+
+    def __init__(self, command: list[str], **_: object) -> None:
+        arguments = command[command.index("work") :]
+        self.parts = Path(arguments[1]).parent
+        arguments[arguments.index("--attached")] = "--name"
+        threading.Thread(target=main, args=(arguments,)).start()
+
+    def poll(self) -> int | None:
+        return None
+
+    def kill(self) -> None:
+        SegmentFolder(self.parts.with_suffix("")).remove_order()  # by which it ends
+
+    def wait(self) -> None:
+        pass
+
+
+def test_images_of_nodes_that_share_nothing_come_back(
+    tmp_path: Path, run: Callable[..., int], fake: Callable[..., FakeRay], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    choose_pool = writer.choose_pool
+    write_clip(tmp_path / "clip.mkv", 12, variable=True)
+    assert run("one", "video_to_frames", "clip.mkv") == 0
+    monkeypatch.setattr(tries, "_POLL_SECONDS", 0.02)
+    fake(make_node("a", CPU=2), make_node("b", CPU=2), answers={"sees_order": ("", False)})
+    monkeypatch.setattr(ray_node.subprocess, "Popen", WorkThread)
+    monkeypatch.setattr(ray_node, "_is_at", lambda *_: False)
+    assert run("two", "video_to_frames", "clip.mkv", "--workers", "ray:auto", choose_pool=choose_pool) == 0
+    assert read_folder(tmp_path / "two" / "frames") == read_folder(tmp_path / "one" / "frames")
+    assert len(list((tmp_path / "cache" / "ray" / "files").iterdir())) == 1
+
+
 def test_a_stopped_run_is_resumed_with_or_without_workers(
     tmp_path: Path, run: Callable[..., int], capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -96,7 +140,7 @@ def test_a_stopped_run_is_resumed_with_or_without_workers(
     assert run("two", "video_to_frames", source, "--workers", "2", stop_at=25) == 130
     capsys.readouterr()
     assert run("two", "video_to_frames", source) == 0
-    assert "Resuming after" in capsys.readouterr().err
+    assert "Resuming after 25 finished images." in capsys.readouterr().err
     assert read_folder(tmp_path / "two" / "frames") == read_folder(tmp_path / "one" / "frames")
 
 
