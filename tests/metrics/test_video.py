@@ -11,24 +11,11 @@ from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.media.video_stream import ColorInfo, Frame, VideoInfo, VideoStream
 from upscale8k.runtime.metrics.drift import DriftMeter
 from upscale8k.runtime.metrics.video import measure_video_drift
-from upscale8k.runtime.progress import SilentProgress
+
+from ..told import Told
 
 RNG = np.random.default_rng(13)
 FRAMES = [RNG.integers(0, 256, (24, 32, 3), np.uint8) for _ in range(5)]
-
-
-class Told(SilentProgress):
-    """A display that keeps what it is told."""
-
-    def __init__(self) -> None:
-        self.done = 0
-        self.sentences: list[str] = []
-
-    def advance(self, steps: int = 1) -> None:
-        self.done += steps
-
-    def message(self, text: str) -> None:
-        self.sentences.append(text)
 
 
 def video(frames: Sequence[np.ndarray]) -> VideoStream:

@@ -13,23 +13,18 @@ from upscale8k.runtime.errors import HardwareMissing, WorkflowError
 from upscale8k.runtime.host import LocalHost
 from upscale8k.runtime.models.load import load_model
 from upscale8k.runtime.models.locate import find_model
-from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.trt import target_gpu as targets
 from upscale8k.runtime.trt.engine_info import read_engine_info
 from upscale8k.runtime.trt.get_or_build import get_engine
 
+from ..told import Told
+
 real = pytest.mark.skipif(importlib.util.find_spec("tensorrt_rtx") is None, reason="needs: pip install tensorrt-rtx")
 
 
-class Said(SilentProgress):
-    def __init__(self) -> None:
-        self.sentences: list[str] = []
-
+class Said(Told):
     def __call__(self, total: int, unit: str) -> "Said":
         return self
-
-    def message(self, text: str) -> None:
-        self.sentences.append(text)
 
 
 @pytest.fixture

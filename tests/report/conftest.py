@@ -8,25 +8,12 @@ from skimage import data
 from upscale8k.runtime.errors import OutOfMemory
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.metrics import Degradation
-from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.report.comparison import ComparedModel, ModelComparison, UpscaleCost, UpscaledCrop
 from upscale8k.runtime.report.model_runs import compare_models, cut_crops, enlarge_with_baseline, reduce_originals
 
+from ..told import Told
+
 HOSTILE = "<img src=x onerror=alert(1)>|[a](javascript:b) \"'`*_</script>"
-
-
-class Bar(SilentProgress):
-    """Counts, and keeps what was said."""
-
-    def __init__(self) -> None:
-        self.done = 0
-        self.said: list[str] = []
-
-    def advance(self, steps: int = 1) -> None:
-        self.done += steps
-
-    def message(self, text: str) -> None:
-        self.said.append(text)
 
 
 def tinted(pixels: np.ndarray) -> np.ndarray:
@@ -66,7 +53,7 @@ def make(photograph: np.ndarray) -> Callable[..., ModelComparison]:
         if truth:
             crops, originals = reduce_originals(crops, 2, truth)
         sizes = [Size(pixels.shape[1] * 2, pixels.shape[0] * 2) for _, pixels in crops]
-        compared, cases = compare_models(crops, sizes, models, upscale, Bar(), originals=originals)
+        compared, cases = compare_models(crops, sizes, models, upscale, Told(), originals=originals)
         return ModelComparison(source, Size(300, 200), "2x", compared, cases, "a machine", "2026-11-23")
 
     return comparison

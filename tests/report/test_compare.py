@@ -9,7 +9,8 @@ from upscale8k.runtime.report.comparison import ComparedModel, ModelComparison
 from upscale8k.runtime.report.model_runs import compare_images, compare_models, convert_to_rgb, cut_crops, enlarge_with_baseline
 from upscale8k.runtime.report.summary import COLUMNS, summarize_models
 
-from .conftest import Bar, tinted, upscale
+from ..told import Told
+from .conftest import tinted, upscale
 
 
 def test_every_model_and_baseline_gets_the_same_crop(make: Callable[..., ModelComparison]) -> None:
@@ -46,17 +47,17 @@ def test_the_numbers_tell_the_tint(make: Callable[..., ModelComparison]) -> None
 
 def test_a_model_that_fails_is_a_row_with_its_sentence_and_the_rest_goes_on(photograph: np.ndarray) -> None:
     crops = cut_crops([photograph], "32x32+0+0, 32x32+64+64")
-    bar = Bar()
+    bar = Told()
     models = [ComparedModel("full", "Full"), ComparedModel("red", "Red")]
     compared, cases = compare_models(crops, [Size(64, 64)] * 2, models, upscale, bar)
     assert "does not fit" in compared[0].problem
     assert "smaller tile" in compared[0].problem
     assert [sorted(case.results) for case in cases] == [["bicubic", "lanczos", "red"]] * 2
-    assert any("left out" in said for said in bar.said)
+    assert any("left out" in said for said in bar.sentences)
 
 
 def test_a_person_who_stops_it_is_obeyed(photograph: np.ndarray) -> None:
-    class Impatient(Bar):
+    class Impatient(Told):
         def advance(self, steps: int = 1) -> None:
             raise Cancelled("Stopped.")
 

@@ -28,20 +28,11 @@ from upscale8k.runtime.trt.engine_source import make_source_from_model, make_sou
 from upscale8k.runtime.trt.get_or_build import get_or_build_engine, make_engine_info
 from upscale8k.runtime.trt.target_gpu import TensorRTPackage, find_tensorrt, resolve_target_gpu
 
+from ..told import Told
+
 pytest.importorskip("onnx", reason="needs: pip install onnx")
 HERE = importlib.util.find_spec("tensorrt_rtx") is not None
 real = pytest.mark.skipif(not HERE, reason="TensorRT for RTX is not installed: pip install tensorrt-rtx")
-
-
-class Watch:
-    def __init__(self) -> None:
-        self.done, self.said = 0, list[str]()
-
-    def advance(self, steps: int = 1) -> None:
-        self.done += steps
-
-    def message(self, text: str) -> None:
-        self.said.append(text)
 
 
 @pytest.fixture
@@ -50,11 +41,11 @@ def rtx() -> TensorRTPackage:
 
 
 @pytest.fixture
-def watch() -> Watch:
-    return Watch()
+def watch() -> Told:
+    return Told()
 
 
-def engine(source: Any, flavour: TensorRTPackage, watch: Watch, target: str = "sm_89", path: Path | None = None) -> Any:
+def engine(source: Any, flavour: TensorRTPackage, watch: Told, target: str = "sm_89", path: Path | None = None) -> Any:
     return get_or_build_engine(
         source, resolve_target_gpu(target, flavour), flavour, 0, path, lambda total, unit: nullcontext(watch)
     )
@@ -69,7 +60,7 @@ def engine(source: Any, flavour: TensorRTPackage, watch: Watch, target: str = "s
     ],
 )
 def test_real_weights_become_an_engine_once(
-    name: str, least: float, most: float, side: int, rtx: TensorRTPackage, watch: Watch
+    name: str, least: float, most: float, side: int, rtx: TensorRTPackage, watch: Told
 ) -> None:
     """In half precision, for a GeForce RTX 40; the second time it is there."""
     from upscale8k.runtime.models.load import hash_weights, load_model
@@ -93,7 +84,7 @@ def test_real_weights_become_an_engine_once(
 @real
 @pytest.mark.parametrize("half", [True, False])
 @pytest.mark.parametrize("fixed", [True, False])
-def test_a_small_engine_of_every_kind(half: bool, fixed: bool, small: UpscaleModel, rtx: TensorRTPackage, watch: Watch) -> None:
+def test_a_small_engine_of_every_kind(half: bool, fixed: bool, small: UpscaleModel, rtx: TensorRTPackage, watch: Told) -> None:
     found = engine(make_source_from_model(small, "00" * 32, 64, half=half, fixed=fixed), rtx, watch, "sm_86,sm_120")
     assert found.is_new
     assert found.info.target == "sm_86,sm_120"
@@ -102,7 +93,7 @@ def test_a_small_engine_of_every_kind(half: bool, fixed: bool, small: UpscaleMod
 
 
 @real
-def test_a_dense_network_becomes_an_engine(rtx: TensorRTPackage, watch: Watch) -> None:
+def test_a_dense_network_becomes_an_engine(rtx: TensorRTPackage, watch: Told) -> None:
     """As Real-ESRGAN x4plus is, with one block of few channels."""
     descriptor = MAIN_REGISTRY.load(ESRGAN(num_blocks=1, num_filters=8, scale=4).state_dict())
     source = make_source_from_model(UpscaleModel.from_descriptor(descriptor.eval()), "00" * 32, 64, half=True, fixed=False)
@@ -111,27 +102,27 @@ def test_a_dense_network_becomes_an_engine(rtx: TensorRTPackage, watch: Watch) -
 
 @real
 def test_an_engine_that_is_not_the_right_one_is_built_anew_and_that_is_said(
-    small: UpscaleModel, rtx: TensorRTPackage, watch: Watch, tmp_path: Path
+    small: UpscaleModel, rtx: TensorRTPackage, watch: Told, tmp_path: Path
 ) -> None:
     source, path = make_source_from_model(small, "00" * 32, 64, half=True, fixed=False), tmp_path / "own" / "x.trt"
     good = engine(source, rtx, watch, path=path)
     assert good.is_new
-    assert watch.said == []
+    assert watch.sentences == []
     assert not engine(source, rtx, watch, path=path).is_new
     path.write_bytes(path.read_bytes()[:-1])
     assert engine(source, rtx, watch, path=path).is_new
-    assert "its file is damaged" in watch.said[-1]
+    assert "its file is damaged" in watch.sentences[-1]
     write_engine(path, path.read_bytes(), replace(good.info, version="1.0.0"), GraphStamp("00", ""))
     assert engine(source, rtx, watch, path=path).is_new
-    assert "another version of TensorRT" in watch.said[-1]
+    assert "another version of TensorRT" in watch.sentences[-1]
     assert engine(source, rtx, watch, "sm_120", path=path).is_new
-    assert "another GPU" in watch.said[-1]
+    assert "another GPU" in watch.sentences[-1]
     assert read_engine_info(path).target == "sm_120"
 
 
 @real
 def test_stopping_a_build_stops_it_and_leaves_nothing(small: UpscaleModel, rtx: TensorRTPackage, tmp_path: Path) -> None:
-    class Impatient(Watch):
+    class Impatient(Told):
         def advance(self, steps: int = 1) -> None:
             raise KeyboardInterrupt
 
@@ -150,7 +141,7 @@ def test_bytes_that_are_no_graph_are_refused_by_the_builder_too(rtx: TensorRTPac
 
 @real
 def test_an_onnx_file_becomes_an_engine_as_it_is(
-    small: UpscaleModel, rtx: TensorRTPackage, watch: Watch, tmp_path: Path
+    small: UpscaleModel, rtx: TensorRTPackage, watch: Told, tmp_path: Path
 ) -> None:
     path = tmp_path / "small.onnx"
     path.write_bytes(export_onnx(small, half=True).content)
@@ -193,7 +184,7 @@ def test_half_precision_is_not_built_for_a_model_that_overflows_in_it(small: Ups
 
 
 def test_a_graph_is_made_only_when_it_is_needed(
-    small: UpscaleModel, flavour: Callable[..., TensorRTPackage], watch: Watch, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    small: UpscaleModel, flavour: Callable[..., TensorRTPackage], watch: Told, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made: list[bytes] = []
     monkeypatch.setattr(obtaining, "build_engine", lambda order, flavour, advance: made.append(order.onnx_bytes) or b"engine")
@@ -209,7 +200,7 @@ def test_a_graph_is_made_only_when_it_is_needed(
 
 
 def test_an_engine_of_another_exporter_is_kept_while_the_graph_is_the_same(
-    small: UpscaleModel, flavour: Callable[..., TensorRTPackage], watch: Watch, monkeypatch: pytest.MonkeyPatch
+    small: UpscaleModel, flavour: Callable[..., TensorRTPackage], watch: Told, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Two releases of the exporter, and engines from before there were stamps."""
     monkeypatch.setattr(obtaining, "build_engine", lambda order, flavour, advance: b"engine")
@@ -221,7 +212,7 @@ def test_an_engine_of_another_exporter_is_kept_while_the_graph_is_the_same(
     assert not engine(replace(newer, make_onnx=lambda: pytest.fail("exported again")), flavour(), watch).is_new
     other = replace(made, exporter="newest", make_onnx=lambda: export_onnx(small, half=False).content)
     assert engine(other, flavour(), watch).is_new
-    assert watch.said == [f"Building the engine {first.path.name} again: another ONNX graph."]
+    assert watch.sentences == [f"Building the engine {first.path.name} again: another ONNX graph."]
     facts = json.loads(get_info_path(first.path).read_text())
     get_info_path(first.path).write_text(json.dumps({name: facts[name] for name in facts if name not in ("graph", "exporter")}))
     assert not engine(made, flavour(), watch).is_new

@@ -5,24 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 from upscale8k.runtime.errors import HardwareMissing, WorkflowError
-from upscale8k.runtime.models.upscale_model import UpscaleModel
 from upscale8k.runtime.upscale.device import DTYPES, resolve_device, resolve_precision
 
-MODEL = UpscaleModel(
-    descriptor=None,  # type: ignore[arg-type]  # never used here
-    scale=4,
-    input_channels=3,
-    output_channels=3,
-    minimum=0,
-    multiple=1,
-    window=1,
-    halo=8,
-    exact_halo=8,
-    half_safe=True,
-    bfloat16_safe=True,
-    architecture="test",
-    provenance=None,
-)
+from .test_tile_loop import MODEL
 
 
 @pytest.fixture

@@ -8,7 +8,6 @@ import torch
 from upscale8k.runtime.errors import OutOfMemory, UnsupportedModel
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.models.upscale_model import UpscaleModel
-from upscale8k.runtime.progress import SilentProgress
 from upscale8k.runtime.upscale.backends.base import OnProgress, no_progress
 from upscale8k.runtime.upscale.backends.null import NullBackend
 from upscale8k.runtime.upscale.bands.band_job import BandEdges, BandJob
@@ -16,6 +15,8 @@ from upscale8k.runtime.upscale.resolved_settings import ResolvedSettings, TiledU
 from upscale8k.runtime.upscale.target_size import plan_scale
 from upscale8k.runtime.upscale.tile_loop import total_pixels, upscale_image
 from upscale8k.runtime.upscale.tiles import Tiling
+
+from ..told import Told
 
 RNG = np.random.default_rng(8)
 MODEL = UpscaleModel(
@@ -33,20 +34,6 @@ MODEL = UpscaleModel(
     architecture="test",
     provenance=None,
 )
-
-
-class Told(SilentProgress):
-    """Records progress and messages."""
-
-    def __init__(self) -> None:
-        self.done = 0
-        self.sentences: list[str] = []
-
-    def advance(self, steps: int = 1) -> None:
-        self.done += steps
-
-    def message(self, text: str) -> None:
-        self.sentences.append(text)
 
 
 class Smoothing(NullBackend):

@@ -18,17 +18,11 @@ from upscale8k.runtime.metrics.batch_metrics import measure_artifact_report
 from upscale8k.runtime.metrics.external_scores import vmaf
 from upscale8k.runtime.metrics.external_scores.score_runner import ScoreRunner
 from upscale8k.runtime.metrics.external_scores.score_table import SCORES, parse_scores
-from upscale8k.runtime.progress import SilentProgress
+
+from ...told import Told
 
 FFMPEG = importlib.util.find_spec("imageio_ffmpeg") is not None
 RNG = np.random.default_rng(4)
-
-
-class CountingProgress(SilentProgress):
-    count = 0
-
-    def advance(self, steps: int = 1) -> None:
-        self.count += steps
 
 
 @pytest.fixture(scope="module")
@@ -133,14 +127,14 @@ def test_a_image_that_is_too_small_for_a_score_is_said(pyiqa: types.ModuleType, 
 def test_a_batch_is_scored_image_by_image_at_the_size_of_the_reference(pyiqa: types.ModuleType, photograph: np.ndarray) -> None:
     grey = photograph[:, :, :1]
     larger = np.stack([grey.repeat(2, 0).repeat(2, 1), 1 - grey.repeat(2, 0).repeat(2, 1)])
-    progress = CountingProgress()
+    progress = Told()
     _, report, _ = measure_artifact_report(
         torch.as_tensor(grey[None]), torch.as_tensor(larger), 0, 0, "ssim", lambda total, unit: progress
     )
     first, second = (entry["scores"]["ssim"] for entry in json.loads(report))
     assert first == pytest.approx(float(grey.mean()), rel=1e-3)
     assert second == pytest.approx(0.5, abs=1e-3)
-    assert progress.count == 4, "artifacts and scores of two images"
+    assert progress.done == 4, "artifacts and scores of two images"
 
 
 def test_an_ffmpeg_without_libvmaf_is_said(photograph: np.ndarray, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
