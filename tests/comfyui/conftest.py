@@ -48,6 +48,14 @@ def browser() -> Iterator[Browser]:
         browser.close()
 
 
+@pytest.fixture(scope="module")
+def page(browser: Browser, comfyui_server: ComfyUI) -> Iterator[Canvas]:
+    """One page for all tests of a module, one after the other, as a person leafs through."""
+    canvas = Canvas(browser, comfyui_server)
+    yield canvas
+    canvas.close()
+
+
 @pytest.fixture
 def canvas(browser: Browser, comfyui: ComfyUI) -> Iterator[Canvas]:
     """A fresh page with an empty graph."""

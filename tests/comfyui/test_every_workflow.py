@@ -6,7 +6,7 @@ A screenshot of each canvas is kept as NAME.png in the folder that UPSCALE8K_ART
 
 import json
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy
@@ -14,7 +14,7 @@ import pytest
 
 from .commandline import runtime
 from .images import make_image, pixels
-from .peer.canvas import Browser, Canvas
+from .peer.canvas import Canvas
 from .peer.server import ComfyUI, Json
 from .videos import make_video, video
 
@@ -36,14 +36,6 @@ FURTHER: dict[str, dict[str, Json]] = {
 ONLY_OPENED = {"benchmark.json": "its results are times, which no two runs share"}
 # By file: why only the names of its results are compared.
 TIMED = {"compare_models.json": "its results hold times, which no two runs share"}
-
-
-@pytest.fixture(scope="module")
-def page(browser: Browser, comfyui_server: ComfyUI) -> Iterator[Canvas]:
-    """One page for all of them, one after the other, as a person leafs through."""
-    canvas = Canvas(browser, comfyui_server)
-    yield canvas
-    canvas.close()
 
 
 @pytest.fixture

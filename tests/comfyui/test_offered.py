@@ -1,7 +1,6 @@
 """What ComfyUI offers of the pack before a node is touched: templates with thumbnails, and blueprints that are one node."""
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy
@@ -9,7 +8,7 @@ import pytest
 
 from .commandline import runtime
 from .images import make_image, only_png, pixels
-from .peer.canvas import Browser, Canvas
+from .peer.canvas import Canvas
 from .peer.server import ComfyUI, Json
 from .videos import make_video, video
 
@@ -31,14 +30,6 @@ def test_every_workflow_is_a_template_with_a_thumbnail(comfyui: ComfyUI) -> None
         thumbnail = comfyui._ask(f"{at}.jpg")
         assert thumbnail.startswith(JPEG), name
         assert len(thumbnail) < 60_000, name
-
-
-@pytest.fixture(scope="module")
-def page(browser: Browser, comfyui_server: ComfyUI) -> Iterator[Canvas]:
-    """One page for all of them."""
-    canvas = Canvas(browser, comfyui_server)
-    yield canvas
-    canvas.close()
 
 
 def test_a_template_is_chosen_by_its_image(comfyui: ComfyUI, page: Canvas) -> None:

@@ -1,7 +1,6 @@
 """What our scripts show on the real canvas: sliders, messages, the headless command, and the window with models."""
 
 import subprocess
-from collections.abc import Iterator
 from io import BytesIO
 from pathlib import Path
 
@@ -10,7 +9,7 @@ import pytest
 from PIL import Image
 
 from .images import make_image, pixels
-from .peer.canvas import Browser, Canvas
+from .peer.canvas import Canvas
 from .peer.server import ComfyUI, Json, NodeFailed, PromptRejected
 from .videos import make_video, video
 
@@ -36,14 +35,6 @@ PAIRS = f"""(async () => {{
 }})()"""
 MODELS = "document.querySelector('dialog.upscale8k-models table')"
 ROW = f"[...{MODELS}.querySelectorAll('tr')].find((one) => one.querySelector('small')?.textContent.startsWith(value + '.'))"
-
-
-@pytest.fixture(scope="module")
-def page(browser: Browser, comfyui_server: ComfyUI) -> Iterator[Canvas]:
-    """One page for all of them."""
-    canvas = Canvas(browser, comfyui_server)
-    yield canvas
-    canvas.close()
 
 
 @pytest.fixture
