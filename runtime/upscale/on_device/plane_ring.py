@@ -8,6 +8,7 @@ frame that may be repeated.
 from __future__ import annotations
 
 from collections import defaultdict
+from typing import Any
 
 import torch
 from torch.multiprocessing.reductions import StorageWeakRef
@@ -44,7 +45,7 @@ class _Slot:
         # An encoder expects chroma right below luma.
         shape = (self._height + layout.chroma_size.height, -(-self._width // samples) * samples)
         self._memory = torch.empty(shape, dtype=dtype, device=device)
-        self._lent: StorageWeakRef | None = None
+        self._lent: Any = None  # a StorageWeakRef, which has no types
 
     @property
     def is_free(self) -> bool:

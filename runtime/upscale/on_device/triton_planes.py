@@ -5,8 +5,8 @@ whether a compiler fuses them. Used only where ``probe --calibrate`` found it fa
 """
 
 # pyright: reportUntypedFunctionDecorator=false, reportUnknownParameterType=false, reportMissingParameterType=false
-# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false, reportIndexIssue=false
-# pyright: reportOperatorIssue=false, reportMissingTypeStubs=false, reportOptionalSubscript=false, reportCallIssue=false
+# pyright: reportUnknownMemberType=false, reportUnknownVariableType=false, reportUnknownArgumentType=false
+# pyright: reportArgumentType=false, reportGeneralTypeIssues=false
 
 from collections.abc import Sequence
 
