@@ -262,6 +262,27 @@ def test_images_and_files_need_a_shared_folder(
             pool.find_lost()
 
 
+def test_a_shared_folder_may_have_another_path_on_the_nodes(
+    tmp_path: Path, fake: Callable[..., FakeRay], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake(make_node("a", CPU=2))
+    here, there = tmp_path / "here", tmp_path / "there"
+    (here / "o.mp4.parts").mkdir(parents=True)
+    there.symlink_to(here)
+    path = here / "o.mp4.parts" / "order.json"
+    replace(ORDER, input_dir=str(here / "in"), models_dirs=(str(here / "models"), "/models")).write(path)
+    started: list[list[str]] = []
+    ended = SimpleNamespace(poll=lambda: 3, kill=lambda: None, wait=lambda: None)
+    monkeypatch.setattr(ray_node.subprocess, "Popen", lambda command, **_: started.append(command) or ended)
+    shares = [(str(here), str(there))]
+    with pytest.raises(NodeError, match="it ended with code 3"), open_ray_pool("auto", shares, path, print) as pool:
+        while True:
+            pool.find_lost()
+    folders = ["--input-dir", str(there / "in"), "--models-dir", str(there / "models"), "--models-dir", "/models"]
+    order = str(there / "o.mp4.parts" / "order.json")
+    assert started[0][started[0].index("work") :] == ["work", order, "--attached", "worker 1 on a", *folders]
+
+
 def test_a_worker_gets_a_gpu_and_its_share_of_the_cores(order_path: Path, fake: Callable[..., FakeRay]) -> None:
     ray = fake(
         make_node("a", CPU=16, GPU=2),
@@ -563,7 +584,7 @@ def test_two_nodes_write_the_file_of_one_process_whatever_happens(
     run = runs(source, "two", "mp4", f"ray:{two_nodes.address}")
     happens(run, two_nodes)
     log = runs(source, "two", "mp4", f"ray:{two_nodes.address}").finish() if event == "driver killed" else run.finish()
-    assert said in log
+    assert said in log, [line for line in log.splitlines() if '"message"' in line]
     assert_same(tmp_path, "mp4", "two")
 
 
