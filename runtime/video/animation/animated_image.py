@@ -1,7 +1,7 @@
 """Write animated images, GIF, WebP and APNG, of the finished segments of a video, which are lossless.
 
-One frame is in memory at a time, whatever their number; libwebp also keeps the file until it is whole. The palette of a GIF is
-made of all frames in a first pass, so that still areas do not flicker.
+One frame is in memory at a time, whatever their number; libwebp keeps the file, about three times at its end. The palette of a
+GIF is made of all frames in a first pass, so that still areas do not flicker.
 """
 
 from __future__ import annotations
@@ -170,6 +170,7 @@ def _map_to_palette(segments: list[tuple[Path, Segment]], plan: SegmentPlan) -> 
     graph, (frames,), palettes = _build_graph([source], "palettegen", "")
     for number, frame in enumerate(_decode_segments(segments)):
         frames.push(_prepare(frame, number))
+        assert _pull(palettes) is None  # the filter takes a frame when it is asked for a result
     frames.push(None)
     palette = _pull(palettes)
     assert palette is not None

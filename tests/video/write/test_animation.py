@@ -4,14 +4,18 @@ from collections.abc import Iterator
 from dataclasses import replace
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import av
 import numpy as np
+import psutil
 import pytest
 from PIL import Image
 from upscale8k.runtime.errors import MediaError, OutputError
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.media.video_stream import ColorInfo, Frame, VideoStream
+from upscale8k.runtime.video.animation import animated_image
 from upscale8k.runtime.video.read.video_reader import open_video
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
 
@@ -136,3 +140,19 @@ def test_a_damaged_webp_animation_is_named(tmp_path: Path) -> None:
     path.write_bytes(before + frame + after[:4] + bytes(40) + after[44:])
     with pytest.raises(MediaError, match=r"in\.webp"), open_video(path).frames() as opened:
         list(opened)
+
+
+def test_the_palette_of_a_gif_holds_no_frames(monkeypatch: pytest.MonkeyPatch) -> None:
+    """80 frames of 1.2 MB, of one color, so that the filters remember no others."""
+    still, used = np.full((480, 640, 4), (64, 64, 64, 255), np.uint8), list[int]()
+
+    def decode(numbers: range) -> Iterator[av.VideoFrame]:
+        for _ in numbers:
+            used.append(psutil.Process().memory_info().rss)
+            yield av.VideoFrame.from_ndarray(still, format="bgra")
+
+    monkeypatch.setattr(animated_image, "_decode_segments", decode)
+    plan: Any = SimpleNamespace(size=Size(640, 480))
+    assert sum(1 for _ in animated_image._map_to_palette(range(80), plan)) == 80  # type: ignore[arg-type]
+    assert len(used) == 160, "each pass decodes again"
+    assert max(used) - used[0] < 40e6
