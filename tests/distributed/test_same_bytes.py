@@ -26,6 +26,7 @@ pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="signals of POSI
 PATIENCE = 600.0
 SETTINGS = ("--to", "96x64", "--backend", "null", "-m", "realesr-animevideov3", "--device", "cpu")
 CODECS = [("h264", "mp4"), ("hevc", "mkv"), ("av1", "mp4"), ("ffv1", "mkv"), ("prores", "mov")]
+OTHER_CONTAINERS = [("h264", "mkv"), ("h264", "mov"), ("hevc", "mp4"), ("hevc", "mov"), ("av1", "mkv")]
 
 
 def write_clip(path: Path, frames: int, *, variable: bool) -> Path:
@@ -229,9 +230,12 @@ def test_a_run_whose_only_other_worker_refuses_goes_on_alone(
     assert_same(tmp_path, "mp4", "two")
 
 
-@pytest.fixture(
-    params=list(product(CODECS, (False, True))), ids=lambda each: f"{each[0][0]}-{'variable' if each[1] else 'constant'}"
-)
+def name_job(job: tuple[tuple[str, str], bool]) -> str:
+    (codec, suffix), variable = job
+    return f"{codec}-{suffix}-{'variable' if variable else 'constant'}"
+
+
+@pytest.fixture(params=list(product(CODECS, (False, True))), ids=name_job)
 def job(request: pytest.FixtureRequest, tmp_path: Path, upscale: Callable[..., str]) -> tuple[Path, str, tuple[str, str]]:
     """A source, the suffix of its result and its options; ``one`` has what one process makes of it."""
     (codec, suffix), variable = request.param
@@ -264,3 +268,14 @@ def test_every_codec_has_the_same_bytes_after_the_driver_was_killed(
     first.process.wait()
     assert "Resuming after" in upscale(source, "again", suffix, *options, may_begin=lambda: True)
     assert_same(tmp_path, suffix, "again")
+
+
+@pytest.mark.full
+@pytest.mark.parametrize("job", list(product(OTHER_CONTAINERS, (False, True))), ids=name_job, indirect=True)
+def test_in_other_containers_two_processes_write_the_file_of_one(
+    tmp_path: Path, upscale: Callable[..., str], job: tuple[Path, str, tuple[str, str]]
+) -> None:
+    source, suffix, options = job
+    with cause(EVENTS["nothing"][0], tmp_path / "two" / f"o.{suffix}.parts") as has_happened:
+        upscale(source, "two", suffix, *options, may_begin=has_happened)
+    assert_same(tmp_path, suffix, "two")
