@@ -153,6 +153,7 @@ ELSEWHERE = {  # what does not get near the folders of the user
                 "distributed/segment_collector",
                 "distributed/tries",
                 "distributed/ray_cluster/ray_pool",
+                "distributed/shared_sequence",
                 "upscale/bands/band_job",
             ),
         ),
