@@ -9,10 +9,14 @@ from typing import Any
 import av
 import numpy as np
 import pytest
+from upscale8k.runtime.errors import MediaError
+from upscale8k.runtime.images.sequence_frames import make_frame_reader, make_frame_writer
 from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.media.video_stream import Frame, VideoInfo, VideoStream
 from upscale8k.runtime.video.read import decoder_process
 from upscale8k.runtime.video.read.video_reader import open_video
+from upscale8k.runtime.video.sequence.read import SequenceFrame, list_sequence_frames, open_sequence
+from upscale8k.runtime.video.sequence.write import SequenceSettings, write_sequence
 from upscale8k.runtime.video.write.encoders import ENCODERS
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
 
@@ -154,3 +158,33 @@ def test_who_asks_for_no_alpha_is_told_that_there_is_one(tmp_path: Path) -> None
     with open_video(tmp_path / "out.webm", on_message=messages.append).frames() as frames:
         assert next(frames).pixels.shape[2] == 3
     assert messages == ["out.webm has an alpha channel, which is left out here."]
+
+
+def test_images_keep_alpha_and_jpeg_says_that_it_does_not(tmp_path: Path) -> None:
+    for suffix, channels in (("png", 4), ("tif", 4), ("jpg", 3)):
+        seen, pattern = Seen(), tmp_path / f"%d.{suffix}"
+        write_sequence(video(), pattern, SequenceSettings(make_frame_writer({}), 8 if suffix == "jpg" else 16), seen)
+        said = [message for message in seen.messages if "alpha" in message]
+        assert len(said) == (suffix == "jpg")
+        stream = open_sequence(list_sequence_frames(pattern), Fraction(10), make_frame_reader(10_000, seen.message))
+        assert stream.info.has_alpha == (channels == 4)
+        with stream.frames() as frames:
+            for number, frame in enumerate(frames):
+                assert frame.pixels.shape[2] == channels
+                if channels == 4:
+                    np.testing.assert_array_equal(frame.pixels, rgba(number))
+
+
+def test_an_image_without_alpha_among_others_is_opaque_and_the_only_transparent_one_is_refused(tmp_path: Path) -> None:
+    pixels = {1: rgba(0), 2: rgba(0)[:, :, :3]}
+
+    def open_images(first: int, second: int) -> VideoStream:
+        frames = [SequenceFrame(tmp_path / str(number), index) for index, number in enumerate((first, second))]
+        return open_sequence(frames, Fraction(10), lambda path: pixels[int(path.name)])
+
+    for number in pixels:
+        (tmp_path / str(number)).touch()
+    with open_images(1, 2).frames() as opened:
+        assert [frame.pixels[:, :, 3].min() for frame in opened] == [0, 65535]
+    with open_images(2, 1).frames() as opened, pytest.raises(MediaError, match="1 has transparent pixels, and the first image"):
+        list(opened)
