@@ -133,7 +133,13 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:
-    patterns = ("models/catalog.toml", "workflows/*.json", "runtime/report/*.[cj]*", "runtime/bench/*.j2")
+    patterns = (
+        "models/catalog.toml",
+        "workflows/*.json",
+        "runtime/report/*.[cj]*",
+        "runtime/bench/*.j2",
+        "runtime/metrics/*.npz",
+    )
     found = (path for pattern in patterns for path in ROOT.glob(pattern) if path.is_file())
     shipped = {path.relative_to(ROOT).as_posix() for path in found}
     media = (ROOT / "workflows/media").iterdir()

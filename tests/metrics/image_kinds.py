@@ -1,10 +1,8 @@
 """Measure the classifier of images: python tests/metrics/image_kinds.py FOLDER... [--variants].
 
-``image_kinds.tsv`` names public images. The folders hold them: Debian's packages mate-backgrounds, ukui-wallpapers,
-lomiri-wallpapers-16.04, lomiri-wallpapers-20.04, plasma-workspace-wallpapers, openclipart-png, opencv-doc, endless-sky-data,
-tuxpaint-data, tuxpaint-stamps-default, renpy-demo, supertux-data, hedgewars-data, frozen-bubble-data, pingus-data,
-sway-backgrounds, kphotoalbum, debian-handbook, gnome-user-docs, mate-user-guide, khelpcenter and inkscape-tutorials unpacked
-by ``dpkg -x``, scikit-image, and ComfyUI's workflow templates. ``--variants`` also reduces and compresses each.
+``image_kinds.tsv`` has a row for each public image: set, what a person says, package, end of its path. The folders hold the
+packages: Debian's, unpacked by ``dpkg -x``, and checkouts of public repositories, each with its name in the path.
+``--variants`` also reduces and compresses each.
 """
 
 import sys
@@ -26,9 +24,25 @@ from upscale8k.runtime.metrics.image_kind import KINDS, classify_image
 Image.MAX_IMAGE_PIXELS = None
 
 
-def iterate_variants(path: Path, *, all_variants: bool) -> Iterator[tuple[str, Image.Image]]:
+def find_images(folders: list[str]) -> Iterator[tuple[str, str, str, Path | None]]:
+    """Yield set, kind, package and file of each row; None for a file that is not there."""
+    by_name: dict[str, list[Path]] = defaultdict(list)
+    for path in (path for folder in folders for path in Path(folder).rglob("*.*")):
+        by_name[path.name].append(path)
+    for line in Path(__file__).with_suffix(".tsv").read_text().splitlines():
+        split, kind, package, name = line.split("\t")
+        same = (path for path in by_name[Path(name).name] if path.as_posix().endswith(name))
+        found = [path for path in same if package in path.as_posix()]
+        yield split, kind, package, found[0] if found else None
+
+
+def read_image(path: Path) -> Image.Image:
     with Image.open(path) as opened:
-        image = Image.alpha_composite(Image.new("RGBA", opened.size, "white"), opened.convert("RGBA")).convert("RGB")
+        return Image.alpha_composite(Image.new("RGBA", opened.size, "white"), opened.convert("RGBA")).convert("RGB")
+
+
+def iterate_variants(path: Path, *, all_variants: bool) -> Iterator[tuple[str, Image.Image]]:
+    image = read_image(path)
     for side, quality in ((1024, 0), (512, 0), (256, 0), (1024, 75), (512, 80)) if all_variants else ((1024, 0),):
         variant = image.copy()
         if max(image.size) > side:
@@ -41,17 +55,12 @@ def iterate_variants(path: Path, *, all_variants: bool) -> Iterator[tuple[str, I
 
 def main(arguments: list[str]) -> None:
     folders = [argument for argument in arguments if argument != "--variants"]
-    rows = [line.split("\t") for line in Path(__file__).with_suffix(".tsv").read_text().splitlines()]
-    by_name: dict[str, list[Path]] = defaultdict(list)
-    for path in (path for folder in folders for path in Path(folder).rglob("*.*")):
-        by_name[path.name].append(path)
     tables: dict[tuple[str, str, str], Counter[str]] = defaultdict(Counter)
-    for split, kind, name in rows:
-        found = [path for path in by_name[Path(name).name] if path.as_posix().endswith(name)]
+    for split, kind, _, found in find_images(folders):
         if not found:
             tables[split, kind, "not found"]["missing"] += 1
             continue
-        for variant, image in iterate_variants(found[0], all_variants="--variants" in arguments):
+        for variant, image in iterate_variants(found, all_variants="--variants" in arguments):
             tables[split, kind, variant][classify_image([np.asarray(image, np.float32) / 255])] += 1
     print("| set | a person says | variant | " + " | ".join(KINDS) + " | not found |\n|---|---|---|---|---|---|---|")
     for names, answers in sorted(tables.items()):
