@@ -233,7 +233,11 @@ def _plan_video(path: Path, out: Path, options: JobOptions) -> UpscaleJob:
     if is_sequence_pattern(str(out)):
         settings = (_format_video_input(path), _format_sequence_output(out))
         return UpscaleJob(path, out, "video_to_frames.json", settings, options, is_named_by_user=True)
-    if _is_output_file(out, WRITABLE_VIDEO_SUFFIXES, "video"):
+    # A video with the name of one image is a mistake more often than an animation, which .apng names.
+    writable = (
+        WRITABLE_VIDEO_SUFFIXES if is_animation(path) else tuple(each for each in WRITABLE_VIDEO_SUFFIXES if each != ".png")
+    )
+    if _is_output_file(out, writable, "video"):
         return replace(_make_job(path, out, options), is_named_by_user=True)
     return _plan_named_by_us(_Source(path), out, options)
 
