@@ -12,7 +12,9 @@ Two machines of one kind give the same pixels, and so do an idle and a busy one.
   ``probe --forget``.
 """
 
+import os
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -52,7 +54,16 @@ def select_backend(model: UpscaleModel, device: torch.device, precision: Precisi
 
 def _prefers_bf16(model: UpscaleModel) -> bool:
     cpu = query_cpu()
+    if _is_bf16_masked():
+        return False
     return model.bfloat16_safe and model.architecture in ANY_SIZE and has_bf16(cpu) and is_bf16_accurate(model, cpu)
+
+
+def _is_bf16_masked() -> bool:
+    """Return whether the user keeps oneDNN from the instructions for bf16, so that torch refuses it."""
+    untyped: Any = torch
+    is_limited = any(name in os.environ for name in ("ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA"))
+    return is_limited and not untyped.ops.mkldnn._is_mkldnn_bf16_supported()
 
 
 def _select_fp32_backend(model: UpscaleModel) -> str:

@@ -1,6 +1,9 @@
 """What ``auto`` means: the same on every machine of one kind, whatever a clock says."""
 
 import json
+import os
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,6 +24,7 @@ from upscale8k.runtime.upscale.backends.torch import TorchBackend
 from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings, resolve_settings
 
 CPU = torch.device("cpu")
+ROOT = Path(__file__).parents[3]
 
 AMX = Cpu("Xeon", 2, 2, None, ("AVX2", "AVX-512", "AVX-512 BF16", "AMX"))
 AVX512 = Cpu("Xeon", 2, 2, None, ("AVX2", "AVX-512"))
@@ -205,3 +209,20 @@ def test_a_calibrated_backend_is_taken_if_its_pixels_are_the_same(
     assert taken(model, "auto") == (expected, "fp32")
     assert [file.name for file in forget_calibration()] == ["calibration.json"]
     assert taken(model, "auto") == ("torch", "fp32")
+
+
+def test_a_limit_of_instructions_is_respected(tmp_path: Path) -> None:
+    code = """
+from runtime.bootstrap import load_pack
+load_pack()
+from upscale8k.runtime.models import UpscaleModel, find_model, load_model
+from upscale8k.runtime.upscale.resolved_settings import TiledUpscaleSettings, resolve_settings
+model = UpscaleModel.from_descriptor(load_model(find_model("realesr-animevideov3", ())))
+print(resolve_settings(model, TiledUpscaleSettings("model scale", "cpu")).precision)
+"""
+    command = [sys.executable, "-c", code]
+    found = ""
+    for limits in {}, {"ONEDNN_MAX_CPU_ISA": "AVX2"}:  # the first finds out, where the processor has bf16, that it is accurate
+        variables = os.environ | {"UPSCALE8K_CACHE_DIR": str(tmp_path)} | limits
+        found = subprocess.run(command, cwd=ROOT, env=variables, capture_output=True, text=True, timeout=300, check=True).stdout
+    assert found.strip() == "fp32", "torch refuses bf16 without AVX-512"
