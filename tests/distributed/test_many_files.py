@@ -4,7 +4,8 @@ import json
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -66,26 +67,32 @@ def read_pixels(path: Path) -> np.ndarray:
         return np.asarray(image)
 
 
+class ThreadPool:
+    """Workers that are threads of this process."""
+
+    def __init__(self, works: Iterable[Callable[[], object]]) -> None:
+        self.threads = [threading.Thread(target=work) for work in works]
+
+    def __enter__(self) -> "ThreadPool":
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass  # they end when the folder of the order is gone
+
+    def find_lost(self) -> list[str]:
+        return []
+
+
 def share_with_threads(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
     """Let workers be threads of this process."""
 
-    class Pool:
-        def __init__(self, order_path: Path, _: object) -> None:
-            order = read_order(order_path)
-            self.threads = [threading.Thread(target=make_files, args=(order, order_path, f"w{n}")) for n in range(count)]
+    def open_pool(order_path: Path, _: object) -> ThreadPool:
+        order = read_order(order_path)
+        return ThreadPool(partial(make_files, order, order_path, f"w{n}") for n in range(count))
 
-        def __enter__(self) -> "Pool":
-            for thread in self.threads:
-                thread.start()
-            return self
-
-        def __exit__(self, *_: object) -> None:
-            pass  # they end when the folder of the order is gone
-
-        def find_lost(self) -> list[str]:
-            return []
-
-    monkeypatch.setattr(shared_files, "choose_pool", lambda _: (Pool, count))
+    monkeypatch.setattr(shared_files, "choose_pool", lambda _: (open_pool, count))
 
 
 def test_a_job_file_is_shared_out_with_its_own_settings(

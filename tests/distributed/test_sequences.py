@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +23,7 @@ from upscale8k.runtime.media import VideoInfo
 from upscale8k.runtime.video import SegmentFolder, SequenceJob, WrittenImage
 from upscale8k.runtime.video.sequence.write import ImageSequence
 
-from .test_many_files import read_folder
+from .test_many_files import ThreadPool, read_folder
 from .test_orders import ORDER
 from .test_ray_cluster import FakeRay, fake, make_node
 from .test_same_bytes import write_clip
@@ -32,23 +33,8 @@ FRAMES = 40
 NEVER = 10**9
 
 
-class Threads:
-    """Workers that are threads of this process."""
-
-    def __init__(self, order_path: Path, _: object) -> None:
-        work = ["work", str(order_path), "--name"]
-        self.threads = [threading.Thread(target=main, args=([*work, name],)) for name in ("w1", "w2")]
-
-    def __enter__(self) -> "Threads":
-        for thread in self.threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass  # they end when the folder of the order is gone
-
-    def find_lost(self) -> list[str]:
-        return []
+def open_threads(order_path: Path, _: object) -> ThreadPool:
+    return ThreadPool(partial(main, ["work", str(order_path), "--name", name]) for name in ("w1", "w2"))
 
 
 @pytest.fixture
@@ -58,7 +44,12 @@ def run(root: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable
     add_image = SequenceJob.add_image
 
     def start(
-        name: str, workflow: str, source: str, *options: str, stop_at: int = NEVER, choose_pool: Any = lambda _: (Threads, 2)
+        name: str,
+        workflow: str,
+        source: str,
+        *options: str,
+        stop_at: int = NEVER,
+        choose_pool: Any = lambda _: (open_threads, 2),
     ) -> int:
         def add_or_stop(job: SequenceJob, image: WrittenImage) -> None:
             add_image(job, image)
