@@ -1,14 +1,14 @@
 """Side data of decoded frames: orientation, HDR10 and dynamic metadata, parsed from FFmpeg's structures."""
 
 import struct
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import cast
+from typing import Any, cast
 
 import av
 import numpy as np
-from av.sidedata.sidedata import SideData, Type
+from av.sidedata.sidedata import Type
 
 from ...media import MasteringDisplay, Samples, Size
 
@@ -30,7 +30,9 @@ def read_side_data(frame: av.VideoFrame) -> dict[str, bytes]:
 
     Call it before ``make_writable``, which leaves PyAV's pointers into the frame dangling.
     """
-    return {one.type.name: bytes(one) for one in cast(Iterable[SideData], frame.side_data)}
+    container: Mapping[Any, Any] = frame.side_data
+    kinds = (getattr(one, "type", one) for one in container)  # PyAV 18 iterates over the data, PyAV 19 over their types
+    return {kind.name: bytes(container[kind]) for kind in kinds}
 
 
 def parse_mastering_display(data: bytes | None) -> MasteringDisplay | None:

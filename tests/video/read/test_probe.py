@@ -3,15 +3,18 @@ import os
 import shutil
 import struct
 import subprocess
+from collections.abc import Iterator
 from fractions import Fraction
 from io import BytesIO
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import av
 import numpy as np
 import psutil
 import pytest
+from av.sidedata.sidedata import Type
 from PIL import Image
 from upscale8k.runtime.comfyui.builtin.video import VideoFromFile
 from upscale8k.runtime.errors import MediaError
@@ -19,6 +22,7 @@ from upscale8k.runtime.media.geometry import Size
 from upscale8k.runtime.media.video_stream import ColorInfo, MasteringDisplay
 from upscale8k.runtime.video.read.container import open_container
 from upscale8k.runtime.video.read.probe import is_interlaced, read_video_info
+from upscale8k.runtime.video.read.side_data import read_side_data
 from upscale8k.runtime.video.read.video_reader import open_video
 
 from ..clips import TRANSFERS, image, numbered, overwrite, packets, shorten, write
@@ -95,6 +99,24 @@ def test_hdr10_metadata_is_read(tmp_path: Path) -> None:
     assert info.content_light == (900, 400)
     plain = read_video_info(write(tmp_path / "b.mkv", [gray(64, 64)]))
     assert plain.mastering_display is plain.content_light is None
+
+
+class EachVersionsSideData(dict[Type, bytes]):
+    """PyAV 18 iterates over the data, which know their types; PyAV 19 over the types."""
+
+    def __init__(self, found: dict[Type, bytes], version: int) -> None:
+        super().__init__(found)
+        self.version = version
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter([SimpleNamespace(type=kind) for kind in self.keys()] if self.version == 18 else self.keys())
+
+
+@pytest.mark.parametrize("version", [18, 19])
+def test_side_data_is_read_with_each_version_of_pyav(version: int) -> None:
+    found = EachVersionsSideData({Type.ICC_PROFILE: b"profile", Type.DISPLAYMATRIX: b"matrix"}, version)
+    frame: Any = SimpleNamespace(side_data=found)
+    assert read_side_data(frame) == {"ICC_PROFILE": b"profile", "DISPLAYMATRIX": b"matrix"}
 
 
 @pytest.mark.parametrize("transfer", sorted(TRANSFERS))
