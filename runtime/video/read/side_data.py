@@ -30,7 +30,7 @@ def read_side_data(frame: av.VideoFrame) -> dict[str, bytes]:
 
     Call it before ``make_writable``, which leaves PyAV's pointers into the frame dangling.
     """
-    container: Mapping[Any, Any] = frame.side_data
+    container = cast(Mapping[Any, Any], frame.side_data)
     kinds = (getattr(one, "type", one) for one in container)  # PyAV 18 iterates over the data, PyAV 19 over their types
     return {kind.name: bytes(container[kind]) for kind in kinds}
 
