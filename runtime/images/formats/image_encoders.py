@@ -293,4 +293,4 @@ def save_with_pillow(image: Image.Image, path: Path, format_name: str, **options
     """
     encoded = io.BytesIO()
     image.save(encoded, format_name, **options)
-    path.write_bytes(encoded.getbuffer())
+    path.write_bytes(encoded.getvalue())  # not getbuffer(): Python 3.12.1 crashes where a failed write keeps that one
