@@ -183,7 +183,7 @@ def _upscale_memory(source: Any, options: UpscaleOptions) -> Any:
         if model in AUTO_MODELS:
             choice = choose_model(classify_source(pixels), model, folders)
             model = choice.name
-            display.show_status(choice.reason)
+            display.show_status(f"{choice.reason} {choice.advice}".rstrip())
         descriptor = load_model(find_model(model, folders))
         settings = TiledUpscaleSettings(
             options.to,

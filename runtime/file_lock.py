@@ -24,10 +24,11 @@ def exclusive_lock(lock_path: Path, name: str) -> Generator[None]:
     try:
         lock_path.parent.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
-        if lock_path.parent.exists():
+        if lock_path.parent.exists() and not lock_path.parent.is_dir():
             raise
-        raise _make_locked_error(lock_path, name) from error  # a run that has just finished removed the folder
-    if lock_path.is_file() and lock_path.stat().st_size:
+        # A run that has just finished removed the folder, and by now yet another may have made it again.
+        raise _make_locked_error(lock_path, name) from error
+    if _has_content(lock_path):
         raise OutputError(
             f"There is a file {lock_path.name} that is not of this program.",
             "Rename it, or choose another name for the result.",
@@ -45,6 +46,13 @@ def exclusive_lock(lock_path: Path, name: str) -> Generator[None]:
         with suppress(OSError):  # Windows does not remove an open file
             lock_path.unlink(missing_ok=True)
         lock.release()
+
+
+def _has_content(path: Path) -> bool:
+    try:
+        return path.is_file() and path.stat().st_size > 0
+    except FileNotFoundError:  # removed between the two looks at it
+        return False
 
 
 def _make_locked_error(lock_path: Path, name: str) -> OutputLocked:

@@ -19,9 +19,6 @@ from .program_name import insert_program_name
 DisplayMode = Literal["auto", "rich", "plain", "json", "none"]
 DISPLAY_MODES: tuple[DisplayMode, ...] = ("auto", "rich", "plain", "json", "none")
 
-_PLAIN_INTERVAL_SECONDS = 5.0
-_JSON_INTERVAL_SECONDS = 0.5
-
 
 @dataclass
 class ProgressState:
@@ -196,31 +193,44 @@ class SilentDisplay(Display):
         return None
 
 
-class PlainDisplay(Display):
-    """Prints a line every few seconds, for logs."""
+class _LineDisplay(Display):
+    """Prints a line of progress now and then, and one at the end."""
 
-    def __init__(self) -> None:
-        self._next_line_at = 0.0
+    interval_seconds: float
+    _next_line_at = 0.0
+    _last_end: str = ""
 
     def start_node(self, label: str, node_id: str = "") -> None:
         super().start_node(label, node_id)
         self._next_line_at = 0.0
+        self._last_end = ""
+
+    def _is_due(self, state: ProgressState) -> bool:
+        end = f"{state.done} {state.numbers}" if state.done == state.total else ""
+        if time.monotonic() < self._next_line_at and end in ("", self._last_end):
+            return False
+        self._next_line_at, self._last_end = time.monotonic() + self.interval_seconds, end
+        return True
+
+
+class PlainDisplay(_LineDisplay):
+    """Prints a line every few seconds, for logs."""
+
+    interval_seconds = 5.0
 
     def show_message(self, text: str) -> None:
         print(self.add_prefix(text), file=sys.stderr, flush=True)
 
     def show_progress(self, state: ProgressState) -> None:
-        if time.monotonic() >= self._next_line_at or state.done == state.total:
-            self._next_line_at = time.monotonic() + _PLAIN_INTERVAL_SECONDS
+        if self._is_due(state):
             left = f", {_format_clock(state.remaining_seconds)} left" if state.has_total else ""
             self.show_message(f"{state.done_text}, {_format_clock(state.seconds)} elapsed{left}{state.details_text}")
 
 
-class JsonDisplay(Display):
+class JsonDisplay(_LineDisplay):
     """Prints one JSON object per line: ``job``, ``node``, ``message``, ``value``, ``progress``, ``error`` and ``summary``."""
 
-    def __init__(self) -> None:
-        self._next_line_at = 0.0
+    interval_seconds = 0.5
 
     def start_job(self, number: int, total: int, name: str, seconds_left: float | None = None) -> None:
         self.label = self.node_id = ""
@@ -229,7 +239,6 @@ class JsonDisplay(Display):
 
     def start_node(self, label: str, node_id: str = "") -> None:
         super().start_node(label, node_id)
-        self._next_line_at = 0.0
         self._print_event({"event": "node", **self._node})
 
     @property
@@ -249,8 +258,7 @@ class JsonDisplay(Display):
         self._print_event({"event": "summary", **asdict(summary)})
 
     def show_progress(self, state: ProgressState) -> None:
-        if time.monotonic() >= self._next_line_at or state.done == state.total:
-            self._next_line_at = time.monotonic() + _JSON_INTERVAL_SECONDS
+        if self._is_due(state):
             left = state.remaining_seconds
             total = state.total if state.has_total else None
             event = {"event": "progress", **self._node, "done": state.done, "total": total, "unit": state.unit}

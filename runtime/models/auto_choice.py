@@ -30,6 +30,8 @@ class ModelChoice:
     name: str
     reason: str
     """A sentence for the user."""
+    advice: str = ""
+    """Which missing model suits such images better, and the command that downloads it."""
 
 
 def choose_model(kind: ImageKind, mode: str, folders: Sequence[Path], *, is_animation: bool = False) -> ModelChoice:
@@ -45,6 +47,6 @@ def choose_model(kind: ImageKind, mode: str, folders: Sequence[Path], *, is_anim
         find_model(wanted, folders)
     except ModelNotFound:
         find_model(substitute, folders)
-        hint = f"{wanted} suits it better: python -m runtime models pull {wanted}"
-        return ModelChoice(substitute, f"It looks like {seen}: {substitute}. {hint}")
+        advice = f"{wanted} suits it better: python -m runtime models pull {wanted}"
+        return ModelChoice(substitute, f"It looks like {seen}: {substitute}.", advice)
     return ModelChoice(wanted, f"It looks like {seen}: {wanted}.")

@@ -43,6 +43,9 @@ def test_fast_is_a_choice_of_auto_and_not_beside_a_model(place: Place) -> None:
     place.image("cat.png", skimage.data.chelsea()[:200, :200])
     fast = place("upscale", "input/cat.png", "--fast", *LOUD)
     assert "a photograph: realesr-animevideov3. realesr-general-x4v3 suits it better" in fast.err
+    place.image("dog.png", skimage.data.chelsea()[100:300, :200])
+    both = place("upscale", "input/cat.png", "input/dog.png", "--fast", "-o", "output", *LOUD).err
+    assert (both.count("a photograph: realesr-animevideov3."), both.count("suits it better")) == (2, 1)
     place.refuses(place("upscale", "input/cat.png", "--fast", "-m", "realesrgan-x4plus", *NULL), "--fast chooses a model")
 
 

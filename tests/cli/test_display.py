@@ -38,6 +38,17 @@ def test_plain_lines_have_a_percentage_and_an_eta(place: Place, prompt: Prompt) 
     assert len(lines) == 2  # nothing in between within five seconds
 
 
+@pytest.mark.parametrize("mode", ["plain", "json"])
+def test_the_end_is_said_once(mode: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with open_display(mode).track_progress(10, "tile") as progress:
+        progress.advance(10)
+        progress.advance(0)
+        assert len(capsys.readouterr().err.splitlines()) == 2  # the beginning, and the end
+        progress.update(reused=3)
+        progress.advance(0)
+        assert "reused" in capsys.readouterr().err
+
+
 def test_none_is_nothing(place: Place, prompt: Prompt) -> None:
     answer = place("run", place.save(prompt), *SMALL_TILES, "--progress", "none")
     assert (answer.code, answer.err) == (0, "")

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import typer
 from upscale8k.runtime.cli import commands
+from upscale8k.runtime.paths import WORKFLOWS_FOLDER
 
 from .conftest import Place
 
@@ -64,10 +65,25 @@ def test_a_node_shows_its_inputs_and_outputs(place: Place) -> None:
     assert "  gain                   FLOAT; default 0.0; min 0.0; max 255.0" in lines
     assert lines[-1] == "  -> map                 IMAGE"
     place.refuses(place("nodes", "DifMap"), "There is no node 'DifMap'. Use one of: DiffMap")
+    place.refuses(place("nodes", "Qqq"), "There is no node 'Qqq'. All are listed by: ")
+
+
+def test_the_examples_of_run_find_a_file_of_the_user(place: Place) -> None:
+    """An example that cannot be typed as it stands, with one's own file, is worse than none."""
+    place.image("photo.jpg")
+    Path("input/photo.jpg").rename("photo.jpg")
+    for line in commands._EXAMPLES[""]:
+        if line.startswith("run "):
+            answer = place(*line.split(), "--backend", "null", "--set", "TiledUpscale.target=2x", "--progress", "none")
+            assert (answer.code, answer.new) == (0, ["output/Upscale8K/image_8k_00001_.png"]), answer.err
+            return
+    pytest.fail("no example of run")
 
 
 def test_shipped_workflows_are_listed_and_run_by_name(place: Place) -> None:
-    assert {"image_8k", "video_8k"} <= set(place("workflows", "list").out.split())
+    lines = place("workflows", "list").out.splitlines()
+    assert "image_8k           An image to 8K" in lines
+    assert {line.split()[0] for line in lines} == {path.stem for path in WORKFLOWS_FOLDER.glob("*.json")}
     answer = place("run", "image_8k", "--dry-run")
     assert (answer.code, answer.err) == (0, "")
     assert place("run", "workflows/image_8k.json", "--dry-run").out == answer.out

@@ -59,6 +59,19 @@ def test_recursive_keeps_the_tree(place: Place) -> None:
     place.refuses(place("upscale", "input/**/a.png", "-o", "three", *QUIET), "would both become three/a.png", "--recursive")
 
 
+def test_what_a_folder_holds_besides_is_said(place: Place) -> None:
+    for name in ("sub/b.png", "other/c.txt"):
+        Path("input", name).parent.mkdir()
+    place.image("sub/b.png")
+    for name in ("notes.txt", ".hidden", "other/c.txt"):
+        Path("input", name).write_text("text")
+    once = place("upscale", "input", "-o", "output", *LOUD)
+    assert "Left out, no image or video: notes.txt; without -r: the folder sub.\n" in once.err
+    tree = place("upscale", "input", "-r", "-o", "output", *LOUD)
+    assert "Left out, no image or video: notes.txt, c.txt.\n" in tree.err
+    assert "Left out" not in place("upscale", "input/a.png", "-o", "output", *LOUD).err
+
+
 def test_a_name_that_we_chose_is_never_replaced_unless_asked_for(place: Place) -> None:
     Path("output/a.png").write_bytes(b"mine")
     for options in ((), ("--skip-existing",)):
@@ -264,9 +277,9 @@ def test_a_job_file_sets_what_each_file_needs(place: Place) -> None:
     [
         ("j.toml", "", ["j.toml names no file"]),
         ("j.toml", "job = 3", ["[[job]]"]),
-        ("j.toml", "[[job", ["j.toml is no valid job file"]),
+        ("j.toml", "[[job", ["j.toml is not a job file"]),
         ("j.csv", "source,to\n,2x\n", ["j.csv, job 1: It has no source"]),
-        ("j.csv", "source,size\ninput/a.png,2x\n", ["job 1: size is no setting", "NODE.INPUT"]),
+        ("j.csv", "source,size\ninput/a.png,2x\n", ["job 1: Unknown setting 'size'", "NODE.INPUT"]),
         ("j.csv", "source,tile\ninput/a.png,big\n", ["job 1: tile is 'big'"]),
         ("j.csv", "source,tile,batch\ninput/a.png,-4,1\n", ["job 1: tile is '-4'"]),
         ("j.csv", "source\ninput/none.png\n", ["There is no file or folder input/none.png"]),

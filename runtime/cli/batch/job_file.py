@@ -44,9 +44,9 @@ def _read_rows(path: Path) -> Sequence[Mapping[str, Any]]:
     except OSError as error:
         raise WorkflowError(f"{path} cannot be read: {error.strerror}.", "Check its name.", path=path) from error
     except (ValueError, csv.Error) as error:
-        raise WorkflowError(f"{path} is no valid job file: {error}.", "Write TOML with [[job]], or CSV.", path=path) from error
+        raise WorkflowError(f"{path} is not a job file: {error}.", "Write TOML with [[job]], or CSV.", path=path) from error
     if not isinstance(rows, list) or not all(isinstance(row, dict) for row in cast("list[object]", rows)):
-        raise WorkflowError(f"{path}: job is no list of tables.", "Write [[job]] before each job.", path=path)
+        raise WorkflowError(f"{path}: job is not a list of tables.", "Write [[job]] before each job.", path=path)
     return cast("list[dict[str, Any]]", rows)
 
 
@@ -55,7 +55,7 @@ def _plan_row(
 ) -> list[UpscaleJob]:
     values = {str(key).strip(): str(value).strip() for key, value in row.items() if value not in (None, "")}
     if unknown := [key for key in values if key not in _KEYS and "." not in key]:
-        raise WorkflowError(f"{unknown[0]} is no setting.", f"Use {', '.join(_KEYS)} or NODE.INPUT.")
+        raise WorkflowError(f"Unknown setting {unknown[0]!r}.", f"Use {', '.join(_KEYS)} or NODE.INPUT.")
     if "source" not in values:
         raise WorkflowError("It has no source.", "Name a file, a folder or a glob.")
     changed = replace(

@@ -68,6 +68,8 @@ class _JobRunner:
     display: Display
     print_path: Callable[[Path], None]
     summary: BatchSummary = field(init=False)
+    _advice: set[str] = field(default_factory=set[str])
+    """What was said about models once, for the first of many files."""
 
     def __post_init__(self) -> None:
         self.summary = BatchSummary(len(self.jobs))
@@ -210,7 +212,9 @@ class _JobRunner:
         if self.options.download and model == AUTO_MODEL:
             pull_missing_model("realesrgan-x4plus", folders, self.display)
         choice = choose_model(kind, model, folders, is_animation=job.workflow != "image_any.json")
-        self.display.show_status(choice.reason)
+        advice = "" if choice.advice in self._advice else f" {choice.advice}".rstrip()
+        self._advice.add(choice.advice)
+        self.display.show_status(f"{choice.reason}{advice}")
         return ",".join([*first, choice.name]), kind
 
     def _compute_key(self, job: UpscaleJob, model: str, settings: Sequence[str]) -> str:

@@ -315,6 +315,23 @@ def _find_sources(name: str, out: Path | None, *, recursive: bool) -> list[_Sour
     return [_Source(file, file.parent.relative_to(root) if recursive else Path()) for file in files]
 
 
+def describe_left_out(sources: Sequence[str], *, recursive: bool) -> str:
+    """Return a sentence on what ``find_jobs`` leaves out of folders: other files, sub-folders with images; "" for nothing."""
+    folders = [Path(source) for source in sources if Path(source).is_dir()]
+    entries = [entry for folder in folders for entry in sorted(folder.rglob("*") if recursive else folder.iterdir())]
+    files = [entry.name for entry in entries if entry.is_file() and not _is_media_file(entry) and entry.name[0] != "."]
+    subfolders = [
+        entry.name for entry in entries if not recursive and entry.is_dir() and any(map(_is_media_file, entry.rglob("*")))
+    ]
+    parts = [f"no image or video: {_list_some(files)}"] if files else []
+    parts += [f"without -r: the folder{'s' if len(subfolders) > 1 else ''} {_list_some(subfolders)}"] if subfolders else []
+    return f"Left out, {'; '.join(parts)}." if parts else ""
+
+
+def _list_some(names: Sequence[str]) -> str:
+    return ", ".join([*names[:3], *([f"{len(names) - 3} more"] if len(names) > 3 else [])])
+
+
 def _is_media_file(path: Path) -> bool:
     return path.suffix.lower() in IMAGE_SUFFIXES + VIDEO_SUFFIXES and path.is_file()
 

@@ -19,7 +19,7 @@ from .work_command import work
 _EXAMPLES = {
     "": (
         "upscale photo.jpg -o photo_8k.png",
-        "run image_8k --set LoadImage.image=photo.jpg",
+        "run image_8k --input-dir . --set LoadImage.image=photo.jpg",
         "measure photo.jpg photo_8k.png --fail-above drift=1",
     ),
     "upscale": (
@@ -28,7 +28,7 @@ _EXAMPLES = {
         "upscale title.mov -o title.webp --to 2x",
         "upscale scans/ -r -o results/ -m realesrgan-x4plus --skip-existing",
     ),
-    "run": ("run video_8k --set VideoIn.video=clip.mp4", "run my_workflow.json --dry-run"),
+    "run": ("run video_8k --input-dir videos --set VideoIn.video=clip.mp4", "run my_workflow.json --dry-run"),
     "measure": ("measure originals/ results/ --json", "measure photo.jpg photo_8k.png --fail-above drift=1"),
 }
 """By command, what is typed after the name of the program."""

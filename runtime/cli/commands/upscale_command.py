@@ -12,7 +12,7 @@ from ...errors import WorkflowError
 from ...models import AUTO_FAST_MODEL, AUTO_MODEL
 from ..batch.job_file import read_job_file
 from ..batch.run_jobs import BatchOptions, run_jobs
-from ..batch.upscale_jobs import JobOptions, find_jobs
+from ..batch.upscale_jobs import JobOptions, describe_left_out, find_jobs
 from ..display import open_display
 from ..run_options import RunOptions
 from . import options
@@ -197,6 +197,8 @@ def upscale(
         jobs = read_job_file(jobs_file, out, job_options, recursive=recursive)
     else:
         jobs = find_jobs(sources or [], out, job_options, fps=fps, recursive=recursive)
+    if left_out := describe_left_out(sources or [], recursive=recursive):
+        display.show_message(left_out)
     batch_options = BatchOptions(run_options, download, overwrite, skip_existing)
     return run_jobs(jobs, batch_options, display, typer.echo)
 

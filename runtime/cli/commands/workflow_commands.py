@@ -141,7 +141,9 @@ def convert(
 def list_workflows() -> None:
     """List the shipped workflows, which run takes by name."""
     for path in sorted(WORKFLOWS_FOLDER.glob("*.json")):
-        typer.echo(path.stem)
+        nodes = json.loads(path.read_text(encoding="utf-8"))["nodes"]
+        note = next(node["widgets_values"][0] for node in nodes if node["type"] == "MarkdownNote")
+        typer.echo(f"{path.stem:18} {note.partition(chr(10))[0].lstrip('# ')}")
 
 
 def list_nodes(
@@ -156,8 +158,9 @@ def list_nodes(
     definitions = _describe_nodes(host, packs)
     if name is not None:
         if name not in definitions:
-            near = get_close_matches(name, definitions) or definitions
-            raise WorkflowError(f"There is no node {name!r}.", f"Use one of: {', '.join(near)}.")
+            near = get_close_matches(name, definitions)
+            hint = f"Use one of: {', '.join(near)}." if near else "All are listed by: python -m runtime nodes"
+            raise WorkflowError(f"There is no node {name!r}.", hint)
         definitions = {name: definitions[name]}
     if as_json:
         typer.echo(json.dumps(definitions, indent=2))
