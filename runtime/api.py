@@ -7,21 +7,22 @@ Their names and parameters are stable. Importing this module loads no torch; eac
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
-from contextlib import closing
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, cast, overload
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack, cast, overload
 
 from .cli.batch.run_jobs import BatchOptions, run_jobs
 from .cli.batch.upscale_jobs import JobOptions, find_jobs
 from .cli.commands.compare_command import run_comparison
 from .cli.display import Display, ProgressState
 from .cli.load_workflow import load_workflow
+from .cli.program_name import insert_program_name
 from .cli.run_options import RunOptions, find_workflow, open_node_catalog
 from .cli.run_workflow import RunOutcome
 from .cli.run_workflow import run_workflow as run_loaded_workflow
-from .errors import Cancelled, NodeError
+from .errors import Cancelled, NodeError, Upscale8KError, WorkflowRejected
 from .models import AUTO_MODEL, AUTO_MODELS, ModelRow, choose_model, list_models
 from .progress import ForwardedProgress, Progress
 
@@ -88,19 +89,55 @@ class _CancellableProgress(ForwardedProgress):
         self._check()
 
 
+class UpscaleKeywords(TypedDict, total=False):
+    """The keyword arguments of ``upscale`` as type checkers and editors see them; ``UpscaleOptions`` explains each."""
+
+    to: str
+    model: str
+    device: str
+    backend: str
+    precision: Precision
+    tile: int
+    color_fix: ColorFix
+    strength: float
+    grain: float
+    models_dirs: Sequence[PathLike]
+    overwrite: bool
+    settings: Mapping[str, object] | None
+    callbacks: Callbacks | None
+
+
+@contextmanager
+def _name_own_command() -> Generator[None]:
+    """Have errors name the command that the user has, which is not ``python -m runtime`` after ``pip install``."""
+    try:
+        yield
+    except Upscale8KError as error:
+        error.what, error.hint = insert_program_name(error.what), insert_program_name(error.hint)
+        if isinstance(error, WorkflowRejected):
+            error.problems = tuple(
+                replace(each, what=insert_program_name(each.what), hint=insert_program_name(each.hint))
+                for each in error.problems
+            )
+        raise
+
+
 @overload
-def upscale(source: PathLike | Sequence[PathLike], result: PathLike | None = None, **options: Any) -> list[Path]: ...
+def upscale(
+    source: PathLike | Sequence[PathLike], result: PathLike | None = None, **options: Unpack[UpscaleKeywords]
+) -> list[Path]: ...
 @overload
-def upscale(source: NDArray[np.uint8], result: None = None, **options: Any) -> NDArray[np.uint8]: ...
+def upscale(source: NDArray[np.uint8], result: None = None, **options: Unpack[UpscaleKeywords]) -> NDArray[np.uint8]: ...
 @overload
-def upscale(source: NDArray[np.uint16], result: None = None, **options: Any) -> NDArray[np.uint16]: ...
+def upscale(source: NDArray[np.uint16], result: None = None, **options: Unpack[UpscaleKeywords]) -> NDArray[np.uint16]: ...
 @overload
-def upscale(source: NDArray[np.float32], result: None = None, **options: Any) -> NDArray[np.float32]: ...
+def upscale(source: NDArray[np.float32], result: None = None, **options: Unpack[UpscaleKeywords]) -> NDArray[np.float32]: ...
 @overload
-def upscale(source: torch.Tensor, result: None = None, **options: Any) -> torch.Tensor: ...
+def upscale(source: torch.Tensor, result: None = None, **options: Unpack[UpscaleKeywords]) -> torch.Tensor: ...
 @overload
-def upscale(source: Image.Image, result: None = None, **options: Any) -> Image.Image: ...
-def upscale(source: Any, result: PathLike | None = None, **options: Any) -> Any:
+def upscale(source: Image.Image, result: None = None, **options: Unpack[UpscaleKeywords]) -> Image.Image: ...
+@_name_own_command()
+def upscale(source: Any, result: PathLike | None = None, **options: Unpack[UpscaleKeywords]) -> Any:
     """Upscale files to files, or an image in memory to one of the same type; ``options`` as in ``UpscaleOptions``.
 
     ``source`` is a path (image, video, folder, glob, ``in/%05d.png``) or several, and then ``result`` as for ``upscale -o``,
@@ -119,7 +156,7 @@ def upscale(source: Any, result: PathLike | None = None, **options: Any) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class UpscaleOptions:
-    """The keyword arguments of ``upscale``."""
+    """The keyword arguments of ``upscale``, with their defaults."""
 
     to: str = "8k"
     """``8k``, ``4k``, ``2x``, ``2.5x``, ``WIDTHxHEIGHT`` or ``model scale``."""
@@ -212,6 +249,7 @@ def _upscale_memory(source: Any, options: UpscaleOptions) -> Any:
     return result if pixels.ndim == 3 else result[..., 0]
 
 
+@_name_own_command()
 def compare(
     source: PathLike,
     folder: PathLike,
@@ -243,6 +281,7 @@ def measure(
 ) -> list[FileMetrics]: ...
 @overload
 def measure(reference: NDArray[Any], result: NDArray[Any], *, tile: int = 0, halo: int = 0) -> dict[str, float | None]: ...
+@_name_own_command()
 def measure(reference: Any, result: Any, *, tile: int = 0, halo: int = 0, every_nth: int = 1) -> Any:
     """Measure a result against its reference: paths of images, videos or folders, or two arrays (H, W, C).
 
@@ -262,6 +301,7 @@ def models(models_dirs: Sequence[PathLike] = ()) -> list[ModelRow]:
     return list_models(RunOptions(models_dirs=tuple(map(Path, models_dirs))).resolve_model_folders())
 
 
+@_name_own_command()
 def run_workflow(
     workflow: PathLike,
     values: Mapping[str, object] | None = None,

@@ -1,11 +1,10 @@
 """``from upscale8k import ...``: the page about it runs, types stay what they were, and importing costs nothing."""
 
-import json
 import re
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
 import numpy as np
 import pytest
@@ -13,6 +12,8 @@ import torch
 import upscale8k
 from PIL import Image
 from upscale8k import Callbacks, measure, models, run_workflow, upscale
+from upscale8k.runtime import api
+from upscale8k.runtime.api import UpscaleKeywords, UpscaleOptions
 from upscale8k.runtime.errors import Cancelled, MediaError, ModelNotFound, WorkflowError
 
 from .metrics.test_image_kind import draw
@@ -42,18 +43,18 @@ def test_the_examples_of_the_page_run(place: Path) -> None:
     assert (place / "report/report.html").is_file()
 
 
-@pytest.mark.full
-def test_the_examples_of_the_page_are_typed_strictly(tmp_path: Path) -> None:
-    (tmp_path / "site").mkdir()
-    (tmp_path / "site/upscale8k").symlink_to(ROOT, target_is_directory=True)
-    examples = re.findall(r"```python\n(.*?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL)
-    for number, example in enumerate(examples):
-        (tmp_path / f"example_{number}.py").write_text(example, encoding="utf-8")
-    settings = {"include": ["example_*.py"], "extraPaths": ["site"], "typeCheckingMode": "strict", "pythonVersion": "3.11"}
-    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
-    command = [sys.executable, "-m", "basedpyright", "--pythonpath", sys.executable, "--project", str(tmp_path)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
-    assert done.returncode == 0, done.stdout
+def test_errors_name_the_command_that_there_is(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("upscale8k.runtime.cli.program_name.is_checkout", lambda: False)
+    with pytest.raises(ModelNotFound, match="with: upscale8k models list"):
+        upscale(PHOTOGRAPH, model="nonsense")
+    with pytest.raises(WorkflowError, match="with: upscale8k models list") as rejected:
+        run_workflow("image_8k", {"UpscaleModel.model": "nonsense"})
+    assert "python -m runtime" not in str(rejected.value)
+
+
+def test_editors_know_the_options_that_there_are() -> None:
+    options = get_type_hints(UpscaleKeywords, vars(api))
+    assert options == get_type_hints(UpscaleOptions, vars(api))
 
 
 def test_the_page_lists_what_there_is() -> None:

@@ -209,14 +209,39 @@ def test_a_folder_that_another_run_removes_while_it_is_made_is_locked(tmp_path: 
     def lose(path: Path, *_: object, **__: object) -> None:
         raise FileExistsError(17, "File exists", str(path))
 
+    (tmp_path / "again.mp4.parts").mkdir()  # by now a third run has made it again
+    (tmp_path / "mine").write_bytes(b"mine")
     monkeypatch.setattr(Path, "mkdir", lose)
-    with (
-        pytest.raises(OutputLocked, match=r"Another run is writing o\.mp4"),
-        exclusive_lock(tmp_path / "o.mp4.parts/lock", "o.mp4"),
-    ):
-        pytest.fail("there is no folder")
-    with pytest.raises(FileExistsError), exclusive_lock(tmp_path / "lock", "o.mp4"):
-        pytest.fail("the folder is no folder")
+    for folder in ("o.mp4.parts", "again.mp4.parts"):
+        with (
+            pytest.raises(OutputLocked, match=r"Another run is writing o\.mp4"),
+            exclusive_lock(tmp_path / folder / "lock", "o.mp4"),
+        ):
+            pytest.fail("the folder was another run's")
+    with pytest.raises(FileExistsError), exclusive_lock(tmp_path / "mine/lock", "o.mp4"):
+        pytest.fail("a file is no folder")
+
+
+def test_a_run_that_finishes_leaves_the_next_one_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Once the lock's file is gone the next run may have its own, and all that it writes then."""
+    parts, unlink = SegmentFolder(tmp_path / "o.mp4"), Path.unlink
+    left_behind: list[str] = []
+
+    def begin_next_run(path: Path, *, missing_ok: bool = False) -> None:
+        unlink(path, missing_ok=missing_ok)
+        if path.name == "lock" and not left_behind:
+            left_behind.extend(["lock", *(each.name for each in parts.folder.iterdir())])
+            for name in ("lock", JOURNAL_NAME):
+                (parts.folder / name).write_bytes(b"")
+
+    monkeypatch.setattr(Path, "unlink", begin_next_run)
+    with parts.lock():
+        parts.begin_journal()
+        for number in range(3):
+            (parts.folder / f"{number:06}.mp4").write_bytes(b"segment")
+        parts.remove_contents()
+    assert left_behind == ["lock"]  # the next run finds nothing of the one before
+    assert {path.name for path in parts.folder.iterdir()} == {"lock", JOURNAL_NAME}
 
 
 def test_a_file_system_without_hard_links_keeps_existing_files_too(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

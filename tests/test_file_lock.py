@@ -44,23 +44,3 @@ def test_a_lock_on_a_removed_file_is_not_held(tmp_path: Path, monkeypatch: pytes
             holders += 1
     assert opened, "the race was not made"
     assert holders == 1
-
-
-def test_a_folder_that_others_remove_and_make_again_is_theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """mkdir finds a folder, looks once more and finds none, because its owner has just finished; then a third run makes it."""
-    lock = tmp_path / "o.mkv.parts" / "lock"
-    real_mkdir = Path.mkdir
-
-    def lose_the_race(path: Path, *args: Any, **kwargs: Any) -> None:
-        real_mkdir(path, *args, **kwargs)
-        raise FileExistsError(path)
-
-    monkeypatch.setattr(Path, "mkdir", lose_the_race)
-    with pytest.raises(OutputLocked, match=r"writing o\.mkv"), exclusive_lock(lock, "o.mkv"):
-        pytest.fail("the lock of another run was taken")
-
-
-def test_a_file_in_the_place_of_the_folder_is_an_error_of_the_user(tmp_path: Path) -> None:
-    (tmp_path / "o.mkv.parts").write_bytes(b"mine")
-    with pytest.raises(FileExistsError), exclusive_lock(tmp_path / "o.mkv.parts" / "lock", "o.mkv"):
-        pytest.fail("a file is no folder")

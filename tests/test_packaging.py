@@ -1,5 +1,6 @@
 """What is published: one list of dependencies in two files, complete metadata, and a wheel that holds the package whole."""
 
+import json
 import os
 import re
 import shutil
@@ -130,6 +131,32 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     assert not re.search("Deprecat|would be ignored", done.stderr), done.stderr
     (built,) = out.glob("*.whl")
     return built
+
+
+@pytest.mark.full
+def test_the_wheel_types_the_examples_of_its_page_strictly_and_finds_mistakes(wheel: Path, tmp_path: Path) -> None:
+    """A minute. The package is that of the wheel, for py.typed counts there."""
+    with zipfile.ZipFile(wheel) as archive:
+        archive.extractall(tmp_path / "site")
+    assert (tmp_path / "site/upscale8k/py.typed").is_file()
+    page = (ROOT / ".github/PYTHON_API.md").read_text(encoding="utf-8")
+    for number, example in enumerate(re.findall(r"```python\n(.*?)```", page, re.DOTALL)):
+        (tmp_path / f"example_{number}.py").write_text(example, encoding="utf-8")
+    settings = {"include": ["*.py"], "extraPaths": ["site"], "typeCheckingMode": "strict", "pythonVersion": "3.11"}
+    (tmp_path / "pyrightconfig.json").write_text(json.dumps(settings), encoding="utf-8")
+
+    def check_types() -> tuple[int, str]:
+        command = [sys.executable, "-m", "basedpyright", "--pythonpath", sys.executable, "--project", str(tmp_path)]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
+        return done.returncode, done.stdout
+
+    assert check_types()[0] == 0, check_types()[1]
+    for number, mistake in enumerate(
+        ('number: int = upscale("a.png")', 'upscale("a.png", size="2x")', 'upscale("a.png", tile="1")')
+    ):
+        (tmp_path / f"wrong_{number}.py").write_text(f"from upscale8k import upscale\n\n{mistake}\n", encoding="utf-8")
+    code, said = check_types()
+    assert (code, set(re.findall(r"wrong_(\d)\.py:3:\d+ - error", said))) == (1, {"0", "1", "2"}), said
 
 
 def test_the_wheel_holds_the_package_and_nothing_else(wheel: Path) -> None:

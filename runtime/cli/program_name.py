@@ -5,6 +5,8 @@
 import sys
 from pathlib import Path
 
+from ..paths import is_checkout
+
 MODULE_COMMAND = "python -m runtime"
 INSTALLED_COMMAND = "upscale8k"
 _CONTROL_CHARACTERS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32), *range(127, 160)) if chr(code) not in "\n\t"}
@@ -12,10 +14,11 @@ _CONTROL_CHARACTERS = {code: "\N{REPLACEMENT CHARACTER}" for code in (*range(32)
 
 
 def get_program_name() -> str:
-    """Return the command that started this process."""
-    return INSTALLED_COMMAND if Path(sys.argv[0]).stem == INSTALLED_COMMAND else MODULE_COMMAND
+    """Return the command that the user has: ``python -m runtime`` works in the folder of a checkout only."""
+    is_installed = Path(sys.argv[0]).stem == INSTALLED_COMMAND or not is_checkout()
+    return INSTALLED_COMMAND if is_installed else MODULE_COMMAND
 
 
 def insert_program_name(text: object) -> str:
-    """Return a message with the command that started this process, without control characters of names from outside."""
+    """Return a message with the command that the user has, without control characters of names from outside."""
     return str(text).replace(MODULE_COMMAND, get_program_name()).translate(_CONTROL_CHARACTERS)

@@ -131,14 +131,21 @@ class SegmentFolder:
         Raises ``OutputLocked`` when another run holds the lock, ``OutputError`` for a folder of this name that is not ours.
         """
         self._check_ours()
-        with exclusive_lock(self.folder / _LOCK_NAME, self.folder.name.removesuffix(".parts")):
-            try:
-                yield
-            finally:
-                if not self.count_finished_segments():
-                    self.remove()
-        if sys.platform == "win32" and not self._journal_path.exists():  # Windows keeps a folder whose lock is held
-            self.remove()
+        is_held = False
+        try:
+            with exclusive_lock(self.folder / _LOCK_NAME, self.folder.name.removesuffix(".parts")):
+                is_held = True
+                try:
+                    yield
+                finally:
+                    if not self.count_finished_segments():
+                        self.remove_contents()
+        finally:
+            with suppress(OSError):  # what is left in the folder keeps it: finished segments, or the lock of the next run
+                if is_held and sys.platform == "win32" and not self._journal_path.exists():  # it keeps a lock that is held
+                    (self.folder / _LOCK_NAME).unlink()
+                if is_held:
+                    self.folder.rmdir()
 
     def read_job_settings(self) -> Mapping[str, Any]:
         """Return the settings of the run that is writing here or was interrupted; empty without a journal of this format."""
@@ -218,18 +225,13 @@ class SegmentFolder:
     def get_segment_path(self, segment: Segment) -> Path:
         return self.folder / segment.file
 
-    def remove(self) -> None:
-        """Remove what runs of ours wrote, and the folder if nothing else is in it."""
+    def remove_contents(self) -> None:
+        """Remove what runs of ours wrote but for the lock: a next run that took it would find, and lose, the rest."""
         self.remove_order()
         with suppress(OSError):
             for path in _list_files(self.folder):
-                if (
-                    path.name in (JOURNAL_NAME, _LOCK_NAME)
-                    or _SEGMENT_NAME.fullmatch(path.name)
-                    or self._temp_name.fullmatch(path.name)
-                ):
+                if path.name == JOURNAL_NAME or _SEGMENT_NAME.fullmatch(path.name) or self._temp_name.fullmatch(path.name):
                     path.unlink()
-            self.folder.rmdir()
 
     def get_order_path(self) -> Path:
         return self.folder / ORDER_NAME

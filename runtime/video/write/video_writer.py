@@ -126,7 +126,7 @@ def write_video(
             files = [(segment_folder.get_segment_path(segment), segment) for segment in state.segments]
             _check_segments(segment_folder, state)
             path = _join_segments(job, files, path, numbered=fail_if_exists)
-            segment_folder.remove()
+            segment_folder.remove_contents()
     elapsed, size, encoder = time.monotonic() - started, path.stat().st_size, job.plan.encoding.encoder.name
     return WriteReport(path, state.frame_count, elapsed, size, resumed_frames, encoder, tuple(messages.messages))
 
