@@ -30,7 +30,12 @@ def measure(
         typer.Option("--fail-below", metavar=_LIMIT, help="Exit code 1 if a metric of any result is smaller. May be repeated."),
     ] = None,
     tile: Annotated[
-        int, typer.Option("--tile", min=0, help="Tile of the upscaler in pixels of the reference, to find seams; 0: none.")
+        int,
+        typer.Option(
+            "--tile",
+            min=0,
+            help="Tile of the upscaler in pixels of the reference, for seams too small to be found without it; 0: any tiles.",
+        ),
     ] = 0,
     halo: Annotated[int, typer.Option("--halo", min=0, help="Halo around each tile, in pixels of the reference.")] = 0,
     every_nth: Annotated[int, typer.Option("--every-nth", min=1, help="Of a video, measure every nth frame.")] = 1,
