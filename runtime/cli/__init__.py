@@ -1,7 +1,7 @@
 """The command line: ``python -m runtime COMMAND``. Results go to stdout, progress and messages to stderr.
 
-Exit codes: 0 success, 1 a node failed, 2 invalid workflow, input or arguments, 130 cancelled. Modules that load torch are
-imported when a command needs them.
+Exit codes: 0 success, 1 a node or a download failed, 2 invalid workflow, input or arguments, 130 cancelled. Modules that
+load torch are imported when a command needs them.
 
 * ``commands``           every command and option, one file per family
 * ``run_options``        folders, devices, the host and its node catalog

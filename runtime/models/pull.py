@@ -148,7 +148,9 @@ def _download_from_any(
                     break
     reasons = "; ".join(dict.fromkeys(failures))
     hint = f"Try again later, or download {entry.urls[0]} by hand and run: python -m runtime models import {entry.file}"
-    raise ModelError(f"{entry.file} could not be downloaded: {reasons}.", hint, model=entry.id)
+    error = ModelError(f"{entry.file} could not be downloaded: {reasons}.", hint, model=entry.id)
+    error.exit_code = 1  # the command was valid, and may succeed later
+    raise error
 
 
 class _UrlRejected(Exception):

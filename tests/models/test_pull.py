@@ -226,6 +226,7 @@ def test_without_a_network_one_sentence_names_the_host(entry: CatalogEntry, mode
     with pytest.raises(ModelError) as caught:
         pull_model(nowhere, models, session=plain_http)
     assert caught.value.what == "BSRGAN.pth could not be downloaded: 127.0.0.1 cannot be reached."
+    assert caught.value.exit_code == 1
     assert "models import BSRGAN.pth" in caught.value.hint
 
 
