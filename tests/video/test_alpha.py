@@ -128,13 +128,14 @@ def test_auto_takes_the_codec_of_the_container_that_keeps_alpha(
         assert file.streams.video[0].codec_context.codec.canonical_name == codec
 
 
-@pytest.mark.parametrize("pixel_format", ["rgba", "rgba64be", "ya8", "ya16be"])
+@pytest.mark.parametrize("pixel_format", ["rgba", "rgba64be", "ya8", "ya16be", "argb"])
 def test_alpha_of_packed_formats(pixel_format: str, tmp_path: Path) -> None:
-    """Of an animated PNG, which has its bytes in the other order."""
+    """Of an animated PNG, which has its bytes in the other order, and of QuickTime Animation, which has alpha first."""
     deep = "16" in pixel_format or "64" in pixel_format
-    path = tmp_path / "in.apng"
-    with av.open(str(path), "w", format="apng") as file:
-        stream = file.add_stream("apng", rate=10)
+    codec, container = ("qtrle", "mov") if pixel_format == "argb" else ("apng", "apng")
+    path = tmp_path / f"in.{container}"
+    with av.open(str(path), "w", format=container) as file:
+        stream = file.add_stream(codec, rate=10)
         stream.width, stream.height, stream.pix_fmt = SIZE.width, SIZE.height, pixel_format
         for number in range(2):
             source = av.VideoFrame.from_ndarray(np.ascontiguousarray(rgba(number)), format="rgba64le")

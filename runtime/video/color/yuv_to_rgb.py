@@ -147,7 +147,7 @@ def extract_alpha(frame: av.VideoFrame, bits: int) -> Samples:
     """
     frame = frame.reformat(format="bgra") if frame.format.name == "pal8" else frame
     name = frame.format.name
-    components = "" if _PLANAR_ALPHA.match(name) else name.rstrip("0123456789lbe")
+    components = "" if _PLANAR_ALPHA.match(name) else re.sub(r"\d*(le|be)?$", "", name)
     if components:
         packed = view_plane(frame.planes[0], frame.width * len(components), frame.height, bits)
         alpha = packed.reshape(frame.height, frame.width, -1)[:, :, components.index("a")]
