@@ -1,7 +1,8 @@
 """``bench limit``: how near a model comes to what this processor can do, in one run, and where the rest of the time goes.
 
-The limit of a network is the rate of its own convolutions: each shape that occurs in a tile, alone, on data of its own. All
-parts are timed in turn and the least of each counts, so that other programs slow down all of them alike.
+The limit of a network is the rate of its own convolutions as torch computes them directly: each shape that occurs in a tile,
+alone, on data of its own. A backend with fewer products, which ``auto`` may take in fp32, is measured too and can be beyond it.
+All parts are timed in turn and the least of each counts, so that other programs slow down all of them alike.
 """
 
 import time
@@ -19,7 +20,18 @@ from ..errors import WorkflowError
 from ..media import ColorInfo, Size
 from ..models import Descriptor, UpscaleModel
 from ..progress import SilentProgress
-from ..upscale import ResolvedPrecision, Tiling, TorchBackend, plan_scale, reuse_freed_memory, upscale_image
+from ..upscale import (
+    MODEL_SCALE,
+    REFERENCE_BACKEND,
+    ResolvedPrecision,
+    TiledUpscaleSettings,
+    Tiling,
+    open_backend,
+    plan_scale,
+    resolve_settings,
+    reuse_freed_memory,
+    upscale_image,
+)
 from ..video import RgbToYuv
 from .measure import make_test_image
 from .worker_jobs import parse_size
@@ -47,6 +59,7 @@ class LimitFigures:
 
     model: str
     precision: str
+    backend: str
     size: str
     operations: float
     """Of all convolutions; a multiply-add is two."""
@@ -62,9 +75,10 @@ class LimitFigures:
     def as_text(self) -> str:
         rate = {name: self.operations / self.seconds[name] / 1e12 for name in ("convolutions", "network")}
         stages = ", ".join(f"{name} {share:.0%}" for name, share in sorted(self.stages.items(), key=lambda item: -item[1]))
+        network = f"{self.model} {self.precision} {self.backend}, {self.size}"
         return "\n".join(
             [
-                f"{self.model} {self.precision}, {self.size}: {self.share_of_limit:.0%} of the rate of its own convolutions",
+                f"{network}: {self.share_of_limit:.0%} of the rate of its convolutions",
                 f"  convolutions alone {rate['convolutions']:.2f} TFLOP/s, the network {rate['network']:.2f}",
                 f"  seconds: {', '.join(f'{name} {value:.3f}' for name, value in self.seconds.items())}",
                 f"  processor time of the network: {stages}",
@@ -87,7 +101,10 @@ def measure_limits(models: Mapping[str, Descriptor], precisions: str, size: str,
     yield measure_ceilings(runs)
     for name, descriptor in models.items():
         for precision in wanted:
-            yield measure_limit(name, descriptor, precision, tile_size, runs=runs).as_text()
+            settings = TiledUpscaleSettings(MODEL_SCALE, "cpu", precision=precision)
+            preferred = resolve_settings(UpscaleModel.from_descriptor(descriptor), settings).backend
+            for backend in dict.fromkeys((REFERENCE_BACKEND, preferred)):
+                yield measure_limit(name, descriptor, precision, tile_size, backend=backend, runs=runs).as_text()
 
 
 def measure_ceilings(runs: int) -> str:
@@ -101,30 +118,32 @@ def measure_ceilings(runs: int) -> str:
     return f"matrix product: {', '.join(rates)}; memory, read and write: {2 * _COPIED_BYTES / seconds['copy'] / 1e9:.1f} GB/s"
 
 
-def measure_limit(name: str, descriptor: Descriptor, precision: ResolvedPrecision, size: Size, *, runs: int) -> LimitFigures:
+def measure_limit(
+    name: str, descriptor: Descriptor, precision: ResolvedPrecision, size: Size, *, runs: int, backend: str = REFERENCE_BACKEND
+) -> LimitFigures:
     """Measure one tile on the CPU, all parts ``runs`` times in turn."""
     model = UpscaleModel.from_descriptor(descriptor)
     pixels = (make_test_image(size) * 255).astype(np.uint8)
     batch = (pixels / np.float32(255))[None].astype(np.float32)
-    plan, tiling = plan_scale(size, model.scale, "model scale"), Tiling(max(*batch.shape[1:3]), model.halo)
+    plan, tiling = plan_scale(size, model.scale, MODEL_SCALE), Tiling(max(*batch.shape[1:3]), model.halo)
     out = np.empty((plan.final_size.height, plan.final_size.width, 3), np.uint16)
     pack, progress = RgbToYuv("yuv420p10le", ColorInfo(), plan.final_size), SilentProgress()
     shapes = find_convolutions(descriptor, size.height, size.width)
-    with reuse_freed_memory(), closing(TorchBackend(model, torch.device("cpu"), precision)) as backend:
+    with reuse_freed_memory(), closing(open_backend(backend, model, torch.device("cpu"), precision)) as opened:
         seconds = time_in_turn(
             {
                 **{str(shape): _make_convolution(shape, _DTYPES[precision]) for shape in shapes},
-                "network": lambda: backend.run(batch),
-                "image": lambda: upscale_image(pixels, model, backend, tiling, plan, out=out, progress=progress),
+                "network": lambda: opened.run(batch),
+                "image": lambda: upscale_image(pixels, model, opened, tiling, plan, out=out, progress=progress),
                 "planes": lambda: pack(out),
             },
             runs,
         )
-        stages = _profile_stages(lambda: backend.run(batch))
+        stages = _profile_stages(lambda: opened.run(batch), is_all_torch=backend == REFERENCE_BACKEND)
     alone = sum(count * seconds[str(shape)] for shape, count in shapes.items())
     parts = {part: seconds[part] for part in ("network", "image", "planes")}
     operations = float(sum(count * count_operations(shape) for shape, count in shapes.items()))
-    return LimitFigures(name, precision, str(size), operations, {"convolutions": alone, **parts}, stages)
+    return LimitFigures(name, precision, backend, str(size), operations, {"convolutions": alone, **parts}, stages)
 
 
 def find_convolutions(descriptor: Descriptor, height: int, width: int) -> Counter[ConvShape]:
@@ -178,19 +197,26 @@ def time_in_turn(works: Mapping[str, Callable[[], object]], runs: int) -> dict[s
     return least
 
 
-def _profile_stages(work: Callable[[], object]) -> dict[str, float]:
-    """Return the share of each stage in the time of all operators that ``work`` runs, in all threads."""
+def _profile_stages(work: Callable[[], object], *, is_all_torch: bool) -> dict[str, float]:
+    """Return the share of each stage in the time of all operators that ``work`` runs, in all threads.
+
+    Processor time outside torch's operators is that of another backend's convolutions.
+    """
     untyped: Any = torch
     try:
         config = untyped._C._profiler._ExperimentalConfig(profile_all_threads=True)
     except TypeError:  # a torch that profiles its own thread only
         config = None
     with profile(activities=[ProfilerActivity.CPU], experimental_config=config) as profiler:
+        began = time.process_time()
         work()
+        seconds = time.process_time() - began
     times: Counter[str] = Counter()
     events: Any = profiler.key_averages()
     for event in events:
         times[find_stage(event.key)] += event.self_cpu_time_total
+    if not is_all_torch:
+        times["convolution"] += max(int(seconds * 1e6) - times.total(), 0)
     return {stage: value / times.total() for stage, value in times.items()}
 
 

@@ -15,7 +15,8 @@ tiles survive a lack of memory, and a message tells the user what was done diffe
 * ``temporal/``                           steady frames, and frames between frames, before a video is upscaled or after.
 * ``bands/``                              rows of tiles of one image, made alone and joined.
 * ``finishing/``                          color fix, blend with the plain enlargement, and grain of a whole frame.
-* ``backends``                 what runs a model, one file each; ``autotune`` chooses, ``torch_optim`` makes torch fast.
+* ``backends``                 what runs a model, one file each; ``autotune`` chooses, ``torch_optim`` makes torch fast, and
+                             ``winograd`` computes convolutions with fewer products.
 """
 
 # pyright: reportUnusedImport=false

@@ -17,13 +17,15 @@ Batch = NDArray[np.float32]
 _graphs: WeakKeyDictionary[torch.nn.Module, bytes] = WeakKeyDictionary()
 
 
-def import_library(name: str, install: str) -> Any:
-    """Import the library of the backend ``name``. Raises ``HardwareMissing`` with the command that installs it."""
+def import_library(module: str, install: str, backend: str = "") -> Any:
+    """Import the library of ``backend``, by default of the same name. Raises ``HardwareMissing`` with the command for it."""
+    backend = backend or module
     try:
-        return import_module(name)
+        return import_module(module)
     except ImportError as error:
+        package = module.partition(".")[0]
         raise HardwareMissing(
-            f"The backend {name} needs the package {name}.", f"Install it with: {install}", feature=name
+            f"The backend {backend} needs the package {package}.", f"Install it with: {install}", feature=backend
         ) from error
 
 

@@ -121,7 +121,8 @@ def list_auto_alternatives(
     """Return what else ``auto`` in ``settings`` may have been on a CPU, in another version or elsewhere, and runs here."""
     if resolved.device.type != "cpu" or resolved.backend == "tensorrt":
         return []
-    candidates: list[tuple[str, ResolvedPrecision]] = [("torch", "fp32"), ("torch", "bf16"), ("openvino", "fp32")]
+    candidates: list[tuple[str, ResolvedPrecision]] = [("torch", "bf16")]
+    candidates += [(backend, "fp32") for backend in ("torch", "winograd", "openvino")]
     others = [
         replace(resolved, backend=backend, precision=precision)
         for backend, precision in candidates
@@ -220,7 +221,8 @@ def resolve_tiling(
     budget = TileBudget(memory, footprint, cost_tolerance)
     earlier_passes = max(plan_scale(size, model.scale, settings.target).passes - 1, 0) if size else 0
     gpu_image = size * model.scale**earlier_passes if size and on_gpu else None
-    return choose_tiling(model, budget, tile=tile, halo=settings.halo, batch=settings.batch, gpu_image=gpu_image)
+    block = get_backend_spec(backend).block
+    return choose_tiling(model, budget, tile=tile, halo=settings.halo, batch=settings.batch, block=block, gpu_image=gpu_image)
 
 
 def build_upscale_settings(

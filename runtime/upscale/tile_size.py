@@ -48,18 +48,20 @@ def choose_tiling(
     tile: int = AUTO_TILE,
     halo: int = AUTO_HALO,
     batch: int = 1,
+    block: int = 1,
     gpu_image: Size | None = None,
 ) -> Tiling:
     """Return the tiling for a model: the requested values, the rest by what the model needs and the memory allows.
 
-    ``gpu_image`` is the size of the image, or the largest one of several passes, on a GPU, where only memory asks for tiles.
-    Tiles are cross-faded where the halo is not known to cover the model's receptive field. Raises ``WorkflowError`` for a tile
-    below ``MIN_TILE``.
+    ``block`` is that of the backend. ``gpu_image`` is the size of the image, or the largest one of several passes, on a GPU,
+    where only memory asks for tiles. Tiles are cross-faded where the halo is not known to cover the model's receptive field.
+    Raises ``WorkflowError`` for a tile below ``MIN_TILE``.
     """
     if tile != AUTO_TILE and tile < MIN_TILE:
         raise WorkflowError(f"A tile of {tile} pixels is too small.", f"Use {AUTO_TILE} (automatic) or at least {MIN_TILE}.")
-    align = compute_alignment(model.window, model.multiple)
-    halo = model.halo if halo == AUTO_HALO else halo
+    align = compute_alignment(model.window, model.multiple) * block
+    if halo == AUTO_HALO:
+        halo = model.halo * block if model.halo == model.exact_halo else model.halo
     if tile != AUTO_TILE:
         side = tile
     elif gpu_image:

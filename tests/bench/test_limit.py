@@ -78,9 +78,11 @@ def test_the_command_prints_the_share_and_the_stages(
     monkeypatch.setattr(limit, "_MATRIX_SIDE", 64)
     monkeypatch.setattr(limit, "_COPIED_BYTES", 4096)
     assert main(["bench", "limit", "-m", ANIME, "--size", "24x16", "--runs", "1", "--precisions", "fp32"]) == 0
-    ceiling, first, rates, seconds, stages = capsys.readouterr().out.splitlines()
+    ceiling, *lines = capsys.readouterr().out.splitlines()
     assert ceiling.startswith("matrix product: fp32 ")
-    assert first.startswith(f"{ANIME} fp32, 24x16: ")
+    (first, rates, seconds, stages), others = lines[:4], lines[4:]
+    assert first.startswith(f"{ANIME} fp32 torch, 24x16: ")
+    assert [line.partition(",")[0] for line in others[::4]] == [f"{ANIME} fp32 winograd"]
     assert rates.startswith("  convolutions alone ")
     values = {part.split()[0]: float(part.split()[1]) for part in seconds.removeprefix("  seconds: ").split(", ")}
     assert list(values) == ["convolutions", "network", "image", "planes"]

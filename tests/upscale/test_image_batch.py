@@ -137,7 +137,7 @@ def test_a_run_that_is_cancelled_leaves_the_display_closed(model: Any) -> None:
 
 def test_a_tiling_is_made_for_the_machine(model: Any) -> None:
     facts = UpscaleModel.from_descriptor(model)
-    tiling = resolve_settings(facts, TiledUpscaleSettings("8K", "cpu")).tiling
+    tiling = resolve_settings(facts, TiledUpscaleSettings("8K", "cpu", backend="torch")).tiling
     assert tiling.halo == 18
     assert tiling.merge == "crop"
     assert 96 <= tiling.tile <= 1024

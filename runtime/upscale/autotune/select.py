@@ -2,12 +2,12 @@
 
 Two machines of one kind give the same pixels, and so do an idle and a busy one. On a CPU:
 
-* Precision: bf16 where the processor multiplies it natively, the network is one that bf16 is fast for, and ``bf16_check`` finds
-  it accurate. By ``bench peers`` it takes 0.37 (SRVGG) and 0.21 (RRDB-23) of the time of fp32 with AMX; with AVX-512 BF16
-  alone, tiles of 256 and 96 px took 0.47 and 0.54 of the processor time.
-* Backend in fp32: the row of ``BACKENDS`` that names the architecture, else torch. OpenVINO takes 0.93 (AMX) and 0.91 (AVX-512)
-  of torch's time with SRVGG. RRDB-23 stays with torch: a tile takes 0.80 of the time, but needs so much memory that tiles are
-  smaller and 1.36 times the pixels are computed (see ``hardware.tile_memory``).
+* Precision: bf16 where the processor multiplies it in matrices (AMX, Arm), the network is one that bf16 is fast for, and
+  ``bf16_check`` finds it accurate; and where AVX-512 BF16 does and ``winograd`` cannot, which is faster than that. By ``bench
+  peers`` bf16 takes 0.37 (SRVGG) and 0.21 (RRDB-23) of the time of direct convolutions in fp32 with AMX, and 0.5 with AVX-512
+  BF16 alone.
+* Backend in fp32: the first row of ``BACKENDS`` that names the architecture and whose instruction set there is, else torch.
+  ``winograd`` takes WINOGRAD_SRVGG (SRVGG) and WINOGRAD_RRDB (RRDB-23) of torch's time; OpenVINO 0.91 to 0.93 with SRVGG.
 * ``probe --calibrate`` may have found a faster backend with the same pixels, to 1e-4, on this machine. Its result stands until
   ``probe --forget``.
 """
@@ -18,11 +18,12 @@ from typing import Any
 
 import torch
 
-from ...hardware import choose_backend, detect_machine, find_measurements, has_bf16, load_calibration, query_cpu
+from ...hardware import Cpu, choose_backend, detect_machine, find_measurements, has_bf16, load_calibration, query_cpu
 from ...models import ANY_SIZE, UpscaleModel
 from ...trt import get_engine
 from ..backends.base import AUTO, BACKENDS, REFERENCE_BACKEND, Precision
 from ..device import resolve_precision
+from ..winograd.winograd_networks import has_winograd_layers
 from .bf16_check import is_bf16_accurate
 
 
@@ -56,6 +57,8 @@ def _prefers_bf16(model: UpscaleModel) -> bool:
     cpu = query_cpu()
     if _is_bf16_masked():
         return False
+    if "AMX" not in cpu.sets and _find_preferred(model, cpu) == "winograd":
+        return False
     return model.bfloat16_safe and model.architecture in ANY_SIZE and has_bf16(cpu) and is_bf16_accurate(model, cpu)
 
 
@@ -71,6 +74,14 @@ def _select_fp32_backend(model: UpscaleModel) -> str:
         measured = find_measurements(calibration, detect_machine(), "cpu", model.architecture, model.scale, "fp32")
         if (fastest := choose_backend(measured)) and BACKENDS[fastest].is_installed():
             return fastest
-    has_avx512 = "AVX-512" in query_cpu().sets
-    preferred = (spec.name for spec in BACKENDS.values() if has_avx512 and model.architecture in spec.cpu_architectures)
-    return next((name for name in preferred if BACKENDS[name].is_installed()), REFERENCE_BACKEND)
+    return _find_preferred(model, query_cpu())
+
+
+def _find_preferred(model: UpscaleModel, cpu: Cpu) -> str:
+    """Return the backend for fp32 on ``cpu``."""
+    rows = (spec for spec in BACKENDS.values() if model.architecture in spec.cpu_architectures and spec.cpu_set in cpu.sets)
+    return next((spec.name for spec in rows if spec.is_installed() and _can_run(spec.name, model)), REFERENCE_BACKEND)
+
+
+def _can_run(backend: str, model: UpscaleModel) -> bool:
+    return backend != "winograd" or has_winograd_layers(model.descriptor.model)

@@ -86,7 +86,12 @@ class BackendSpec:
     cpu_esrgan_memory: tuple[int, int] | None = None
     """Bytes per pixel and base of a tile in ESRGAN networks on a CPU, where they differ from other devices."""
     cpu_architectures: tuple[str, ...] = ()
-    """Architectures that ``auto`` gives to it in fp32 on a CPU with AVX-512; the numbers are in ``autotune.select``."""
+    """Architectures that ``auto`` gives to it in fp32 on a CPU with ``cpu_set``, the first row that can; the numbers are in
+    ``autotune.select``."""
+    cpu_set: str = "AVX-512"
+    block: int = 1
+    """It computes blocks of so many pixels a side, on whose whole content the rounding of each pixel depends: tiles begin at
+    multiples of it, and a halo must be so many times as wide for the bits of the untiled result."""
     has_device_tensors: bool = False
     """Whether it is a ``DeviceBackend``."""
     can_calibrate: bool = False
@@ -111,6 +116,20 @@ BACKENDS: dict[str, BackendSpec] = {
             precisions=("fp32", "fp16", "bf16"),
             cpu_esrgan_memory=(1_500, 300_000_000),
             has_device_tensors=True,
+            can_calibrate=True,
+        ),
+        BackendSpec(
+            "winograd",
+            "winograd.WinogradBackend",
+            description="fast fp32 on a CPU",
+            packages=("llvmlite",),
+            modules=("llvmlite",),
+            devices=("cpu",),
+            compact_bytes_per_pixel=850,
+            cpu_esrgan_memory=(1_800, 300_000_000),
+            cpu_architectures=("Compact", "ESRGAN"),
+            cpu_set="AVX2",
+            block=4,
             can_calibrate=True,
         ),
         BackendSpec(

@@ -43,8 +43,7 @@ class TorchBackend:
         self._net = self._copy_to_device(torch.float32)
         network = self._net.model
         stages = list(network.networks) if isinstance(network, ChainNetwork) else [network]
-        optimize = optimize_for_cpu if self._device.type == "cpu" else optimize_for_gpu
-        input_dtypes = [optimize(stage, dtype) for stage in stages]
+        input_dtypes = [self._optimize(stage, dtype) for stage in stages]
         self._input_dtype = input_dtypes[0]
         if isinstance(network, ChainNetwork):
             network.input_dtypes = input_dtypes
@@ -95,6 +94,10 @@ class TorchBackend:
         self._fp32_network = None
         self._finite = None
         release_memory(self._device)
+
+    def _optimize(self, net: torch.nn.Module, dtype: torch.dtype) -> torch.dtype:
+        """Change ``net``, in fp32, in place for the device; return its input dtype."""
+        return (optimize_for_cpu if self._device.type == "cpu" else optimize_for_gpu)(net, dtype)
 
     def _run(self, batch: NDArray[np.float32]) -> NDArray[np.float32]:
         with torch.inference_mode():

@@ -22,7 +22,7 @@ _DENSE_MARGIN = 5
 """Pixels that a dense block sees to each side: five convolutions of 3x3."""
 _DENSE_PATCH_SIDE, _DENSE_PATCH_SIDE_BF16 = 160, 120
 """Pixels at most; fewer where there would be less than one patch for each thread."""
-_RESIDUAL_SCALE = 0.2
+RESIDUAL_SCALE = 0.2
 """ESRGAN's residual scaling: this fraction of a block's output is added to its input."""
 
 
@@ -64,7 +64,7 @@ class _ResidualBlock(torch.nn.Module):
 
     def forward(self, trunk: Tensor) -> Tensor:
         output = self.dense(trunk)
-        return torch.add(trunk, output, alpha=_RESIDUAL_SCALE, out=output)
+        return torch.add(trunk, output, alpha=RESIDUAL_SCALE, out=output)
 
 
 class _DenseBlock(torch.nn.Module):
@@ -83,14 +83,14 @@ class _DenseBlock(torch.nn.Module):
 
     def forward(self, trunk: Tensor) -> Tensor:
         if self._workers is None:
-            return trunk.add(self._compute_whole(trunk), alpha=_RESIDUAL_SCALE)
+            return trunk.add(self._compute_whole(trunk), alpha=RESIDUAL_SCALE)
         largest = _DENSE_PATCH_SIDE_BF16 if self.last.weight.dtype is torch.bfloat16 else _DENSE_PATCH_SIDE
         height, width = trunk.shape[2:]
         result = torch.empty_like(trunk)
 
         def compute_patch(patch: Patch) -> None:
             output = self._compute_core(trunk, patch)
-            torch.add(patch.view_core(trunk), output, alpha=_RESIDUAL_SCALE, out=patch.view_core(result))
+            torch.add(patch.view_core(trunk), output, alpha=RESIDUAL_SCALE, out=patch.view_core(result))
 
         self._workers.run_each(
             compute_patch, split_into_patches(height, width, side=largest, margin=_DENSE_MARGIN, threads=self._workers.size)

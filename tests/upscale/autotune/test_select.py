@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from spandrel import MAIN_REGISTRY
+from spandrel.architectures.ESRGAN import ESRGAN
 from upscale8k.runtime.hardware import detect_machine
 from upscale8k.runtime.hardware.calibration import Measurement, forget_calibration, make_subject, store_calibration
 from upscale8k.runtime.hardware.cpu import Cpu
@@ -27,9 +29,11 @@ CPU = torch.device("cpu")
 ROOT = Path(__file__).parents[3]
 
 AMX = Cpu("Xeon", 2, 2, None, ("AVX2", "AVX-512", "AVX-512 BF16", "AMX"))
+AVX512_BF16 = Cpu("EPYC", 2, 2, None, ("AVX2", "AVX-512", "AVX-512 BF16"))
 AVX512 = Cpu("Xeon", 2, 2, None, ("AVX2", "AVX-512"))
 ARM = Cpu("Graviton", 2, 2, None, ("NEON", "Arm BF16"))
 OLD = Cpu("i7", 2, 2, None, ("AVX2",))
+VERY_OLD = Cpu("i7", 2, 2, None, ())
 
 
 @pytest.fixture(autouse=True)
@@ -46,9 +50,9 @@ def model(weights: Callable[[str], Any]) -> UpscaleModel:
 
 @pytest.fixture
 def processor(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
-    def pretend(cpu: Cpu, *, openvino: bool = True) -> None:
+    def pretend(cpu: Cpu, *missing: str) -> None:
         monkeypatch.setattr(select, "query_cpu", lambda: cpu)
-        monkeypatch.setattr(BackendSpec, "is_installed", lambda spec: openvino or spec.name != "openvino")
+        monkeypatch.setattr(BackendSpec, "is_installed", lambda spec: spec.name not in missing)
 
     return pretend
 
@@ -59,19 +63,24 @@ def taken(model: UpscaleModel, *asked: Any) -> tuple[str, str]:
 
 
 @pytest.mark.parametrize(
-    ("cpu", "openvino", "expected"),
+    ("cpu", "missing", "expected"),
     [
-        (AMX, True, ("torch", "bf16")),
-        (ARM, False, ("torch", "bf16")),
-        (AVX512, True, ("openvino", "fp32")),
-        (AVX512, False, ("torch", "fp32")),
-        (OLD, True, ("torch", "fp32")),
+        (AMX, (), ("torch", "bf16")),
+        (ARM, (), ("torch", "bf16")),
+        (AVX512_BF16, (), ("winograd", "fp32")),
+        (AVX512_BF16, ("winograd",), ("torch", "bf16")),
+        (AVX512, (), ("winograd", "fp32")),
+        (AVX512, ("winograd",), ("openvino", "fp32")),
+        (AVX512, ("winograd", "openvino"), ("torch", "fp32")),
+        (OLD, (), ("winograd", "fp32")),
+        (OLD, ("winograd",), ("torch", "fp32")),
+        (VERY_OLD, (), ("torch", "fp32")),
     ],
 )
 def test_the_processor_and_what_is_installed_decide(
-    cpu: Cpu, openvino: bool, expected: tuple[str, str], model: UpscaleModel, processor: Callable[..., None]
+    cpu: Cpu, missing: tuple[str, ...], expected: tuple[str, str], model: UpscaleModel, processor: Callable[..., None]
 ) -> None:
-    processor(cpu, openvino=openvino)
+    processor(cpu, *missing)
     assert taken(model, "auto") == expected
 
 
@@ -83,15 +92,25 @@ def test_no_clock_decides(model: UpscaleModel, processor: Callable[..., None], m
     assert taken(model, "auto") == ("torch", "bf16")
 
 
-def test_rrdb_keeps_torch_in_fp32(weights: Callable[[str], Any], processor: Callable[..., None]) -> None:
-    """OpenVINO's tiles must be so much smaller that 1.36 times the pixels are computed."""
+def test_rrdb_never_gets_openvino(weights: Callable[[str], Any], processor: Callable[..., None]) -> None:
+    """Its tiles must be so much smaller that 1.36 times the pixels are computed."""
+    model = UpscaleModel.from_descriptor(weights("realesrgan-x4plus"))
     processor(AVX512)
-    assert taken(UpscaleModel.from_descriptor(weights("realesrgan-x4plus")), "fp32") == ("torch", "fp32")
+    assert taken(model, "fp32") == ("winograd", "fp32")
+    processor(AVX512, "winograd")
+    assert taken(model, "fp32") == ("torch", "fp32")
+
+
+def test_a_network_that_winograd_cannot_run_stays_with_torch(processor: Callable[..., None]) -> None:
+    """An ESRGAN with 24 channels, where a vector holds 16."""
+    processor(AVX512)
+    net = MAIN_REGISTRY.load(ESRGAN(num_filters=24, num_blocks=1).state_dict()).eval()
+    assert taken(UpscaleModel.from_descriptor(net), "fp32") == ("torch", "fp32")
 
 
 def test_what_was_asked_for_is_taken(model: UpscaleModel, processor: Callable[..., None]) -> None:
     processor(AMX)
-    assert taken(model, "fp32") == ("openvino", "fp32")
+    assert taken(model, "fp32") == ("winograd", "fp32")
     assert taken(model, "auto", "torch") == ("torch", "bf16")
     assert taken(model, "fp32", "torch") == ("torch", "fp32")
     assert taken(model, "bf16") == ("torch", "bf16")
@@ -102,7 +121,7 @@ def test_what_was_asked_for_is_taken(model: UpscaleModel, processor: Callable[..
 def test_a_network_that_bf16_is_not_for_stays_in_fp32(
     change: dict[str, Any], model: UpscaleModel, processor: Callable[..., None]
 ) -> None:
-    processor(AMX, openvino=False)
+    processor(AMX, "winograd", "openvino")
     assert taken(replace(model, **change), "auto") == ("torch", "fp32")
 
 
@@ -139,7 +158,7 @@ def test_bf16_must_be_accurate(
         backend.by = by or 0.0 if precision == "bf16" else 0.0
         return backend
 
-    processor(AMX, openvino=False)
+    processor(AMX, "winograd", "openvino")
     monkeypatch.setattr(bf16_check, "open_backend", opened)
     assert taken(model, "auto") == ("torch", expected)
 
@@ -198,7 +217,7 @@ def test_the_check_image_is_the_same_for_ever() -> None:
 def test_a_calibrated_backend_is_taken_if_its_pixels_are_the_same(
     openvino: float, max_error: float | None, expected: str, model: UpscaleModel, processor: Callable[..., None]
 ) -> None:
-    processor(OLD)
+    processor(OLD, "winograd")
     machine = detect_machine()
 
     def subject(backend: str) -> Any:

@@ -85,7 +85,7 @@ def test_a_new_row_is_offered_described_remembered_and_run_everywhere(root: Path
 
 
 def test_the_choices_are_those_that_saved_workflows_hold() -> None:
-    assert list_backend_choices() == ("auto", "torch", "openvino", "onnxruntime", "tensorrt", "null")
+    assert list_backend_choices() == ("auto", "torch", "winograd", "openvino", "onnxruntime", "tensorrt", "null")
 
 
 @pytest.mark.parametrize(("name", "precision"), [("auto", "fp32"), ("torch", "auto"), ("auto", "auto")])

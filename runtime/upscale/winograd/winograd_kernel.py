@@ -1,0 +1,291 @@
+"""Writes one convolution as LLVM code: input tiles are transformed, multiplied by the kernels, and transformed back.
+
+24 tiles at a time, so that everything between the steps stays in a core's second-level cache. Features are (H, W, C) in memory,
+and a vector holds channels of one pixel. A convolution may read two tensors one after the other, as a dense block does, or an
+image of half the size; it may add its result to a tensor.
+"""
+
+from ctypes import Structure, c_int64
+from dataclasses import dataclass
+
+from .vector_code import FunctionCode, VectorCode
+from .winograd_transforms import (
+    FREQUENCIES,
+    INPUT_SIDE,
+    KERNEL_SIDE,
+    OUTPUT_SIDE,
+    write_input_transform,
+    write_kernel_transform,
+    write_output_transform,
+)
+
+PREPARE, CONVOLVE = "prepare", "convolve"
+"""The functions: ``prepare`` transforms the kernels, in one thread, before any thread calls ``convolve``."""
+TILES = 24
+"""Computed at a time."""
+_UNROLLED = 4
+_STAGGER = 32
+"""Floats between one frequency's tiles and the next one's: without them their addresses share a few sets of the cache."""
+
+
+@dataclass(frozen=True)
+class Blocking:
+    """What a processor keeps in registers while it multiplies: rows of tiles, each with ``vectors`` of ``width`` outputs."""
+
+    width: int
+    vectors: int
+    rows: int
+
+    @property
+    def outputs(self) -> int:
+        return self.width * self.vectors
+
+
+@dataclass(frozen=True)
+class KernelShape:
+    """What is constant in the code: channels, each a multiple of 16, and what is done besides."""
+
+    channels: int
+    more_channels: int
+    """Of the second tensor; 0 without one."""
+    outputs: int
+    doubles: bool
+    """Whether the input is enlarged twice, by repeating pixels, before it is convolved."""
+    adds: bool
+    blocking: Blocking
+
+    @property
+    def inputs(self) -> int:
+        return self.channels + self.more_channels
+
+    @property
+    def scratch(self) -> tuple[int, int, int]:
+        """Floats for transformed tiles, for their products, and for one tile at a border."""
+        tiles, products = self.tile_stride * FREQUENCIES, self.product_stride * FREQUENCIES
+        return tiles, products, FREQUENCIES * max(self.channels, self.more_channels)
+
+    @property
+    def kernels(self) -> int:
+        """Floats of all transformed kernels."""
+        return FREQUENCIES * self.inputs * self.outputs
+
+    @property
+    def tile_stride(self) -> int:
+        return TILES * self.inputs + _STAGGER
+
+    @property
+    def product_stride(self) -> int:
+        return TILES * self.outputs + _STAGGER
+
+
+ADDRESSES = (
+    "source",
+    "more",
+    "begun",
+    "weights",
+    "kernels",
+    "bias",
+    "slopes",
+    "target",
+    "addend",
+    "share",
+    "tiles",
+    "products",
+    "border",
+)
+ARGUMENTS = (
+    *("source", "source_row", "source_pixel", "more", "more_row", "more_pixel"),
+    *("height", "width", "columns", "count", "begun", "weights", "kernels", "bias", "slopes"),
+    *("target", "target_row", "target_pixel", "addend", "addend_row", "addend_pixel", "share", "tiles", "products", "border"),
+)
+
+
+class Arguments(Structure):
+    """What the function receives: addresses, strides in floats, and lengths in pixels, of 64 bits each.
+
+    ``columns`` of ``count`` tiles, counted from the top left, are side by side. ``begun`` is the address of the number of tiles
+    that some thread has begun; all that share it work on one image. ``weights`` are (3, 3, in, out). Negative
+    outputs are multiplied by ``slopes``. The rows and columns of ``target`` are multiples of four. ``share`` is the address of
+    what the result is multiplied by before it is added to ``addend``.
+    """
+
+    _fields_ = [(name, c_int64) for name in ARGUMENTS]
+
+
+def write_kernel(shape: KernelShape) -> str:
+    """Return the module with ``PREPARE`` and ``CONVOLVE``, which take the address of ``Arguments``."""
+    prepare, convolve = _Kernel(shape), _Kernel(shape)
+    prepare.write_preparation()
+    convolve.write_convolution()
+    return "\n".join([prepare.vectors.declarations, prepare.code.finish(PREPARE), convolve.code.finish(CONVOLVE), ""])
+
+
+class _Kernel:
+    def __init__(self, shape: KernelShape) -> None:
+        self.shape = shape
+        self.code = FunctionCode()
+        self.vectors = VectorCode(self.code, shape.blocking.width)
+        self.arguments: dict[str, str] = {}
+        for index, name in enumerate(ARGUMENTS):
+            address = self.code.let(f"getelementptr i64, ptr %arguments, i64 {index}")
+            kind = "ptr" if name in ADDRESSES else "i64"
+            self.arguments[name] = self.code.let(f"load {kind}, ptr {address}, align 8")
+
+    def write_preparation(self) -> None:
+        """Transform ``weights`` (3, 3, in, out) to ``kernels`` (36, out / block, in, block)."""
+        code, vectors, shape, block = self.code, self.vectors, self.shape, self.shape.blocking.outputs
+        side = range(KERNEL_SIDE)
+        with code.loop(shape.inputs) as channel, code.loop(shape.outputs, vectors.width) as output:
+            weights = code.point(self.arguments["weights"], code.multiply(channel, shape.outputs), output)
+            plane = weights, KERNEL_SIDE * shape.inputs * shape.outputs, shape.inputs * shape.outputs
+            columns = [
+                write_kernel_transform(vectors, [vectors.load(code.point_to_pixel(plane, y, x)) for y in side]) for x in side
+            ]
+            number, place = code.divide(output, block)
+            target = code.point(self.arguments["kernels"], code.multiply(number, shape.inputs * block), place)
+            target = code.point(target, code.multiply(channel, block))
+            for y in range(INPUT_SIDE):
+                for x, value in enumerate(write_kernel_transform(vectors, [column[y] for column in columns])):
+                    vectors.store(value, code.point(target, (y * INPUT_SIDE + x) * shape.inputs * shape.outputs))
+
+    def write_convolution(self) -> None:
+        code = self.code
+        count = self.arguments["count"]
+        with code.claim(self.arguments["begun"], TILES, count) as first:
+            with code.loop(TILES) as tile:
+                number = code.add(first, tile)
+                is_tile = code.compare("slt", number, count)  # the last one is computed again where there is none
+                self._transform_tile(tile, code.choose(is_tile, number, code.subtract(count, 1)))
+            self._multiply()
+            with code.loop(TILES) as tile:
+                number = code.add(first, tile)
+                with code.when(code.compare("slt", number, count)):
+                    self._store_tile(tile, number)
+
+    def _get_plane(self, name: str) -> tuple[str, str, str]:
+        return self.arguments[name], self.arguments[f"{name}_row"], self.arguments[f"{name}_pixel"]
+
+    def _locate_tile(self, number: str) -> tuple[str, str]:
+        """Return the row and column of a tile's first output."""
+        down, across = self.code.divide(number, self.arguments["columns"])
+        return self.code.multiply(down, OUTPUT_SIDE), self.code.multiply(across, OUTPUT_SIDE)
+
+    def _transform_tile(self, tile: str, number: str) -> None:
+        code, shape = self.code, self.shape
+        row, column = (code.subtract(first, 1) for first in self._locate_tile(number))
+        is_inside = code.all_true(
+            [
+                code.compare("sge", row, 0),
+                code.compare("sge", column, 0),
+                code.compare("sle", code.add(row, INPUT_SIDE), self.arguments["height"]),
+                code.compare("sle", code.add(column, INPUT_SIDE), self.arguments["width"]),
+            ]
+        )
+        target = code.point(self.arguments["tiles"], code.multiply(tile, shape.inputs))
+        for name, channels, offset in (("source", shape.channels, 0), ("more", shape.more_channels, shape.channels)):
+            if channels:
+                plane = self._get_plane(name)
+                if not shape.doubles:
+                    with code.when(code.let(f"xor i1 {is_inside}, true")):
+                        self._copy_tile(plane, row, column, channels)
+                inner = code.point_to_pixel(plane, row, column)
+                if shape.doubles:
+                    self._copy_tile(plane, row, column, channels)
+                    corner = (self.arguments["border"], INPUT_SIDE * channels, channels)
+                else:
+                    corner = (
+                        code.let(f"select i1 {is_inside}, ptr {inner}, ptr {self.arguments['border']}"),
+                        code.choose(is_inside, plane[1], INPUT_SIDE * channels),
+                        code.choose(is_inside, plane[2], channels),
+                    )
+                self._transform_channels(corner, channels, code.point(target, offset))
+
+    def _copy_tile(self, plane: tuple[str, str, str], row: str, column: str, channels: int) -> None:
+        """Copy a tile to ``border``, with zeros outside the image."""
+        code = self.code
+        with code.loop(FREQUENCIES) as index:
+            down, across = code.divide(index, INPUT_SIDE)
+            y, x = code.add(row, down), code.add(column, across)
+            # A number below zero is a large one without its sign.
+            inside = [code.compare("ult", y, self.arguments["height"]), code.compare("ult", x, self.arguments["width"])]
+            is_inside = code.all_true(inside)
+            if self.shape.doubles:
+                y, x = (code.let(f"lshr i64 {one}, 1") for one in (y, x))
+            pixel = code.point_to_pixel(plane, code.choose(is_inside, y, 0), code.choose(is_inside, x, 0))
+            copy = code.point(self.arguments["border"], code.multiply(index, channels))
+            with code.loop(channels, self.vectors.width) as channel:
+                values = self.vectors.choose(is_inside, self.vectors.load(code.point(pixel, channel)))
+                self.vectors.store(values, code.point(copy, channel))
+
+    def _transform_channels(self, corner: tuple[str, str | int, str | int], channels: int, target: str) -> None:
+        code, vectors, side = self.code, self.vectors, range(INPUT_SIDE)
+        pixels = {(y, x): code.point_to_pixel(corner, str(y), str(x)) for y in side for x in side}
+        with code.loop(channels, vectors.width) as channel:
+            columns = [
+                write_input_transform(vectors, [vectors.load(code.point(pixels[y, x], channel)) for y in side]) for x in side
+            ]
+            target = code.point(target, channel)
+            for y in side:
+                for x, value in enumerate(write_input_transform(vectors, [column[y] for column in columns])):
+                    vectors.store(value, code.point(target, (y * INPUT_SIDE + x) * self.shape.tile_stride))
+
+    def _multiply(self) -> None:
+        """For each frequency: tiles x inputs, times inputs x outputs."""
+        code, shape, blocking = self.code, self.shape, self.shape.blocking
+        with code.loop(FREQUENCIES) as frequency:
+            tiles = code.point(self.arguments["tiles"], code.multiply(frequency, shape.tile_stride))
+            kernels = code.point(self.arguments["kernels"], code.multiply(frequency, shape.inputs * shape.outputs))
+            products = code.point(self.arguments["products"], code.multiply(frequency, shape.product_stride))
+            with code.loop(shape.outputs, blocking.outputs) as output:
+                block = code.point(kernels, code.multiply(output, shape.inputs))
+                with code.loop(TILES, blocking.rows) as row:
+                    rows = code.point(tiles, code.multiply(row, shape.inputs))
+                    self._multiply_block(rows, block, code.point(products, code.multiply(row, shape.outputs), output))
+
+    def _multiply_block(self, tiles: str, kernels: str, products: str) -> None:
+        """Multiply some rows by some columns; LLVM keeps the sums in registers."""
+        code, vectors, shape, blocking = self.code, self.vectors, self.shape, self.shape.blocking
+        cells = [(row, vector) for row in range(blocking.rows) for vector in range(blocking.vectors)]
+        sums = {cell: code.declare_variable(vectors.type) for cell in cells}
+        for variable in sums.values():
+            code.do(f"store {vectors.type} zeroinitializer, ptr {variable}")
+        with code.loop(shape.inputs, _UNROLLED) as index:
+            for step in range(_UNROLLED):
+                kernel = code.point(kernels, code.multiply(index, blocking.outputs), step * blocking.outputs)
+                weights = [vectors.load(code.point(kernel, one * vectors.width)) for one in range(blocking.vectors)]
+                for row in range(blocking.rows):  # each value right before its use, or LLVM runs out of registers
+                    value = vectors.repeat(code.point(tiles, index, row * shape.inputs + step))
+                    for vector, weight in enumerate(weights):
+                        total = sums[row, vector]
+                        vectors.store(vectors.multiply_add(value, weight, vectors.load(total)), total)
+        for (row, vector), variable in sums.items():
+            vectors.store(vectors.load(variable), code.point(products, row * shape.outputs + vector * vectors.width))
+
+    def _store_tile(self, tile: str, number: str) -> None:
+        code, vectors, shape, side = self.code, self.vectors, self.shape, range(INPUT_SIDE)
+        row, column = self._locate_tile(number)
+        products = code.point(self.arguments["products"], code.multiply(tile, shape.outputs))
+        target, addend = self._get_pixels("target", row, column), self._get_pixels("addend", row, column) if shape.adds else {}
+        with code.loop(shape.outputs, vectors.width) as output:
+            cells = code.point(products, output)
+            columns = [
+                write_output_transform(
+                    vectors,
+                    [vectors.load(code.point(cells, (y * INPUT_SIDE + x) * shape.product_stride)) for y in side],
+                )
+                for x in side
+            ]
+            bias, slopes = (vectors.load(code.point(self.arguments[name], output)) for name in ("bias", "slopes"))
+            for y in range(OUTPUT_SIDE):
+                for x, value in enumerate(write_output_transform(vectors, [each[y] for each in columns])):
+                    value = vectors.add(value, bias)  # noqa: PLW2901
+                    value = vectors.choose_positive(value, vectors.multiply(value, slopes))  # noqa: PLW2901
+                    if shape.adds:
+                        added = vectors.load(code.point(addend[y, x], output))
+                        value = vectors.multiply_add(value, vectors.repeat(self.arguments["share"]), added)  # noqa: PLW2901
+                    vectors.store(value, code.point(target[y, x], output))
+
+    def _get_pixels(self, name: str, row: str, column: str) -> dict[tuple[int, int], str]:
+        corner = self.code.point_to_pixel(self._get_plane(name), row, column)
+        plane = (corner, *self._get_plane(name)[1:])
+        return {(y, x): self.code.point_to_pixel(plane, y, x) for y in range(OUTPUT_SIDE) for x in range(OUTPUT_SIDE)}
