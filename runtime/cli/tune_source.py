@@ -18,6 +18,7 @@ from .batch.announce import announce_upscale
 from .batch.upscale_jobs import JobOptions, find_jobs
 from .display import Display, format_duration
 from .load_workflow import LoadedWorkflow, load_workflow
+from .program_name import insert_program_name
 from .run_options import RunOptions, find_shipped_workflow, open_node_catalog
 
 if TYPE_CHECKING:
@@ -85,7 +86,7 @@ def tune_source(source: Path, folder: Path, to: str, run_options: RunOptions, di
     ):
         loaded = load_workflow(shipped, settings, catalog.classes, catalog.describe_nodes())
         for problem in loaded.problems:  # such as weights that are not there yet: the file is right all the same
-            display.show_message(str(problem))
+            display.show_message(insert_program_name(problem))
         with atomic_output(workflow, "Choose another folder with -o.") as temp:
             temp.write_text(json.dumps(loaded.prompt, indent=2), encoding="utf-8")
         forecast = announce_upscale(job, loaded.prompt, footage.kind, host, display, is_wanted=True)
@@ -106,8 +107,10 @@ def _try_settings(
     try:
         improved, trials = improve_advice(advice, footage, pixels, source, settings, open_silent_progress)
     except (ModelError, WorkflowError) as error:
-        display.show_message(f"No settings were tried: {error}")
+        display.show_message(insert_program_name(f"No settings were tried: {error}"))
         return advice, ()
+    finally:
+        display.label = ""
     return improved, tuple(trials)
 
 

@@ -1,11 +1,13 @@
 """``tune``: what it prints, and that the workflow that it writes runs and is the same as the options of ``upscale``."""
 
 import json
+import sys
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 import torch
 from safetensors.torch import save_file
 from spandrel.architectures.Compact import Compact
@@ -57,11 +59,13 @@ def test_the_prediction_has_size_time_and_bytes() -> None:
     assert text == f"The result has 7680x4320 pixels and takes about 1.5 h; its file has about {format_bytes(expected)}."
 
 
-def test_missing_weights_are_named_and_the_file_is_written(place: Place) -> None:
+def test_missing_weights_are_named_and_the_file_is_written(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
     place.image("a.png", noise(64, 64) // 8 + 100)
+    monkeypatch.setattr(sys, "argv", ["upscale8k"])
     answer = place("tune", "input/a.png", "-o", "output", "--no-trial", "--models-dir", "models")
     assert answer.code == 0
-    assert "models pull realesr-general-x4v3" in answer.err
+    assert "with: upscale8k models pull realesr-general-x4v3" in answer.err
+    assert "python -m runtime" not in answer.err
     assert Path("output/a_tuned.json").is_file()
 
 

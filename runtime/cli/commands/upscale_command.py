@@ -14,6 +14,7 @@ from ..batch.job_file import read_job_file
 from ..batch.run_jobs import BatchOptions, run_jobs
 from ..batch.upscale_jobs import JobOptions, describe_left_out, find_jobs
 from ..display import open_display
+from ..program_name import insert_program_name
 from ..run_options import RunOptions
 from . import options
 
@@ -198,7 +199,7 @@ def upscale(
     else:
         jobs = find_jobs(sources or [], out, job_options, fps=fps, recursive=recursive)
     if left_out := describe_left_out(sources or [], recursive=recursive):
-        display.show_message(left_out)
+        display.show_message(insert_program_name(left_out))
     batch_options = BatchOptions(run_options, download, overwrite, skip_existing)
     return run_jobs(jobs, batch_options, display, typer.echo)
 
