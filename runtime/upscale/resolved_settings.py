@@ -121,8 +121,12 @@ def list_auto_alternatives(
     """Return what else ``auto`` in ``settings`` may have been on a CPU, in another version or elsewhere, and runs here."""
     if resolved.device.type != "cpu" or resolved.backend == "tensorrt":
         return []
-    candidates: list[tuple[str, ResolvedPrecision]] = [("torch", "bf16")]
-    candidates += [(backend, "fp32") for backend in ("torch", "winograd", "openvino")]
+    candidates: list[tuple[str, ResolvedPrecision]] = [
+        ("torch", "fp32"),
+        ("torch", "bf16"),
+        ("winograd", "fp32"),
+        ("openvino", "fp32"),
+    ]
     others = [
         replace(resolved, backend=backend, precision=precision)
         for backend, precision in candidates

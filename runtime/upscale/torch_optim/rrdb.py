@@ -144,8 +144,13 @@ def has_nearest_tail(net: torch.nn.Module) -> bool:
         return False
     _, _, *tail = cast(torch.nn.Sequential, net.model)
     is_3x3 = all(one.kernel_size == (3, 3) for one in tail if isinstance(one, torch.nn.Conv2d))
-    doublings = [one.scale_factor in (2, 2.0) and one.mode == "nearest" for one in tail if isinstance(one, torch.nn.Upsample)]
+    doublings = [is_doubling(one) for one in tail if isinstance(one, torch.nn.Upsample)]
     return is_3x3 and 1 <= len(doublings) <= 2 and all(doublings) and all(isinstance(one, _TAIL_LAYER_TYPES) for one in tail)
+
+
+def is_doubling(layer: torch.nn.Module) -> bool:
+    """Whether ``layer`` repeats each pixel twice in both directions."""
+    return isinstance(layer, torch.nn.Upsample) and layer.scale_factor in (2, 2.0) and layer.mode == "nearest"
 
 
 class _PatchedTail(torch.nn.Module):

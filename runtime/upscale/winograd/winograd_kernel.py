@@ -78,21 +78,6 @@ class KernelShape:
         return TILES * self.outputs + _STAGGER
 
 
-ADDRESSES = (
-    "source",
-    "more",
-    "begun",
-    "weights",
-    "kernels",
-    "bias",
-    "slopes",
-    "target",
-    "addend",
-    "share",
-    "tiles",
-    "products",
-    "border",
-)
 ARGUMENTS = (
     *("source", "source_row", "source_pixel", "more", "more_row", "more_pixel"),
     *("height", "width", "columns", "count", "begun", "weights", "kernels", "bias", "slopes"),
@@ -101,12 +86,12 @@ ARGUMENTS = (
 
 
 class Arguments(Structure):
-    """What the function receives: addresses, strides in floats, and lengths in pixels, of 64 bits each.
+    """What a function receives: addresses, strides in floats, and lengths in pixels, of 64 bits each.
 
     ``columns`` of ``count`` tiles, counted from the top left, are side by side. ``begun`` is the address of the number of tiles
-    that some thread has begun; all that share it work on one image. ``weights`` are (3, 3, in, out). Negative
-    outputs are multiplied by ``slopes``. The rows and columns of ``target`` are multiples of four. ``share`` is the address of
-    what the result is multiplied by before it is added to ``addend``.
+    that some thread has begun; all that share it work on one image. ``weights`` are (3, 3, in, out). Negative outputs are
+    multiplied by ``slopes``. The rows and columns of ``target`` and ``addend`` are multiples of four. ``share`` is the address
+    of what the result is multiplied by before it is added to ``addend``.
     """
 
     _fields_ = [(name, c_int64) for name in ARGUMENTS]
@@ -128,7 +113,7 @@ class _Kernel:
         self.arguments: dict[str, str] = {}
         for index, name in enumerate(ARGUMENTS):
             address = self.code.let(f"getelementptr i64, ptr %arguments, i64 {index}")
-            kind = "ptr" if name in ADDRESSES else "i64"
+            kind = "i64" if name.endswith(("_row", "_pixel", "height", "width", "columns", "count")) else "ptr"
             self.arguments[name] = self.code.let(f"load {kind}, ptr {address}, align 8")
 
     def write_preparation(self) -> None:
@@ -184,21 +169,25 @@ class _Kernel:
         target = code.point(self.arguments["tiles"], code.multiply(tile, shape.inputs))
         for name, channels, offset in (("source", shape.channels, 0), ("more", shape.more_channels, shape.channels)):
             if channels:
-                plane = self._get_plane(name)
-                if not shape.doubles:
-                    with code.when(code.let(f"xor i1 {is_inside}, true")):
-                        self._copy_tile(plane, row, column, channels)
-                inner = code.point_to_pixel(plane, row, column)
-                if shape.doubles:
-                    self._copy_tile(plane, row, column, channels)
-                    corner = (self.arguments["border"], INPUT_SIDE * channels, channels)
-                else:
-                    corner = (
-                        code.let(f"select i1 {is_inside}, ptr {inner}, ptr {self.arguments['border']}"),
-                        code.choose(is_inside, plane[1], INPUT_SIDE * channels),
-                        code.choose(is_inside, plane[2], channels),
-                    )
-                self._transform_channels(corner, channels, code.point(target, offset))
+                tile_plane = self._find_tile(self._get_plane(name), row, column, channels, is_inside)
+                self._transform_channels(tile_plane, channels, code.point(target, offset))
+
+    def _find_tile(
+        self, plane: tuple[str, str, str], row: str, column: str, channels: int, is_inside: str
+    ) -> tuple[str, str | int, str | int]:
+        """Return a tile where it is, or a copy of it if the image ends in it or is enlarged."""
+        code, border = self.code, self.arguments["border"]
+        if self.shape.doubles:
+            self._copy_tile(plane, row, column, channels)
+            return border, INPUT_SIDE * channels, channels
+        with code.when(code.let(f"xor i1 {is_inside}, true")):
+            self._copy_tile(plane, row, column, channels)
+        corner = code.point_to_pixel(plane, row, column)
+        return (
+            code.let(f"select i1 {is_inside}, ptr {corner}, ptr {border}"),
+            code.choose(is_inside, plane[1], INPUT_SIDE * channels),
+            code.choose(is_inside, plane[2], channels),
+        )
 
     def _copy_tile(self, plane: tuple[str, str, str], row: str, column: str, channels: int) -> None:
         """Copy a tile to ``border``, with zeros outside the image."""
@@ -217,9 +206,9 @@ class _Kernel:
                 values = self.vectors.choose(is_inside, self.vectors.load(code.point(pixel, channel)))
                 self.vectors.store(values, code.point(copy, channel))
 
-    def _transform_channels(self, corner: tuple[str, str | int, str | int], channels: int, target: str) -> None:
+    def _transform_channels(self, plane: tuple[str, str | int, str | int], channels: int, target: str) -> None:
         code, vectors, side = self.code, self.vectors, range(INPUT_SIDE)
-        pixels = {(y, x): code.point_to_pixel(corner, str(y), str(x)) for y in side for x in side}
+        pixels = {(y, x): code.point_to_pixel(plane, str(y), str(x)) for y in side for x in side}
         with code.loop(channels, vectors.width) as channel:
             columns = [
                 write_input_transform(vectors, [vectors.load(code.point(pixels[y, x], channel)) for y in side]) for x in side

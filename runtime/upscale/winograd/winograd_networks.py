@@ -5,13 +5,13 @@ from typing import Any, cast
 
 import torch
 from torch import Tensor
-from torch.nn import Conv2d, Module, ModuleList, Sequential, Upsample
+from torch.nn import Conv2d, Module, ModuleList, Sequential
 
 from ...media import split_into_spans
 from ...models import Compact
 from ..torch_optim.optimize import add_before_shuffle
 from ..torch_optim.patches import Patch, SingleThreadWorkers
-from ..torch_optim.rrdb import RESIDUAL_SCALE, has_dense_blocks, has_nearest_tail
+from ..torch_optim.rrdb import RESIDUAL_SCALE, has_dense_blocks, has_nearest_tail, is_doubling
 from .compile_kernel import CHANNEL_MULTIPLE
 from .winograd_conv import WinogradConv, allocate_features, is_fusible, is_winograd_conv
 from .winograd_transforms import OUTPUT_SIDE
@@ -50,7 +50,7 @@ def _fuse(layers: Iterable[Module], workers: SingleThreadWorkers) -> list[Module
     fused_layers, pending = list[Module](), list(layers)
     while pending:
         layer = pending.pop(0)
-        doubles = isinstance(layer, Upsample) and bool(pending) and is_winograd_conv(pending[0])
+        doubles = is_doubling(layer) and bool(pending) and is_winograd_conv(pending[0])
         layer = pending.pop(0) if doubles else layer
         if is_winograd_conv(layer):
             activation = pending.pop(0) if pending and is_fusible(pending[0]) else None
@@ -63,8 +63,8 @@ class _Layers(Sequential):
     """Layers one after the other; two results of one shape share their memory with those that follow."""
 
     def forward(self, input: Tensor) -> Tensor:  # as the base class names it
-        features, free = input, cast("Tensor | None", None)
-        is_input = True
+        features, is_input = input, True
+        free: Tensor | None = None
         for layer in self:
             if isinstance(layer, WinogradConv):
                 fits = free is not None and free.shape == (len(features), layer.padded_outputs, *layer.get_size(features))
