@@ -1,8 +1,9 @@
 """Grow the trees of runtime/metrics/image_kind.npz: python tests/metrics/train_image_kinds.py FOLDER... (needs scikit-learn).
 
-Every image of ``image_kinds.tsv``, except of the second foreign set, counts three times: as it is, smaller as a JPEG, and as a
-part with noise, blur or without color. First each sixth of the packages is scored by trees of the others, for ``_SURE``; then
-the trees of all are written. The file in the repository was grown by these steps; other random copies give other trees.
+Every image of the development and the first foreign set of ``image_kinds.tsv`` counts three times: as it is, smaller as a JPEG,
+and as a part with noise, blur or without color. First each sixth of the packages is scored by trees of the others, for
+``_SURE``; then the trees of all are written. The file in the repository was grown by these steps; other random copies give
+other trees.
 """
 
 import random
@@ -107,7 +108,8 @@ def write(trees: ExtraTreesClassifier) -> None:
 
 
 def main(folders: list[str]) -> None:
-    found = [(kind, package, path) for split, kind, package, path in find_images(folders) if split != "second foreign" and path]
+    learned = ("development", "first foreign")
+    found = [(kind, package, path) for split, kind, package, path in find_images(folders) if split in learned and path]
     packages, kinds = [package for _, package, _ in found], np.array([image_kind.KINDS.index(kind) for kind, _, _ in found])
     features = np.array([describe_copies(path) for _, _, path in found])
     weights, folds = weigh(packages, kinds), split_packages(packages, kinds)
