@@ -32,7 +32,8 @@ def make_compared_model(name: str, folders: Sequence[Path]) -> report.ComparedMo
     try:
         find_model(name, folders)
     except ModelNotFound as error:
-        problem = f"Its weights are not here. {error.hint}"
+        # A report is read where the command may have another name: upscale8k after pip install.
+        problem = f"Its weights are not here. {error.hint.replace('python -m runtime ', '')}"
     return report.ComparedModel(name, title, good_for=good_for, licence=licence, problem=problem)
 
 

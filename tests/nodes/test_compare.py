@@ -67,7 +67,7 @@ def test_the_model_in_the_report_is_the_one_of_tiled_upscale(
 def test_a_missing_model_is_a_row_that_says_how_to_get_it(host: LocalHost, photograph: torch.Tensor) -> None:
     _, content = report(host, photograph, backend="null")
     rows = {one["id"]: one for one in content["contenders"]}
-    assert rows["swinir-m-x4"]["problem"].endswith("python -m runtime models pull swinir-m-x4")
+    assert rows["swinir-m-x4"]["problem"] == "Its weights are not here. Download them with: models pull swinir-m-x4"
     assert rows["swinir-m-x4"]["summary"] is None
     assert set(rows) == {"realesr-animevideov3", "swinir-m-x4", "bicubic", "lanczos"}
     assert str(host.output_dir) not in json.dumps(content["contenders"])
