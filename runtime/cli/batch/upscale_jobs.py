@@ -321,7 +321,7 @@ def describe_left_out(sources: Sequence[str], *, recursive: bool) -> str:
     entries = [entry for folder in folders for entry in sorted(folder.rglob("*") if recursive else folder.iterdir())]
     files = [entry.name for entry in entries if entry.is_file() and not _is_media_file(entry) and entry.name[0] != "."]
     subfolders = [
-        entry.name for entry in entries if not recursive and entry.is_dir() and any(map(_is_media_file, entry.rglob("*")))
+        entry.name for entry in entries if not recursive and entry.is_dir() and any(map(_is_media_file, entry.glob("*")))
     ]
     parts = [f"no image or video: {_list_some(files)}"] if files else []
     parts += [f"without -r: the folder{'s' if len(subfolders) > 1 else ''} {_list_some(subfolders)}"] if subfolders else []
