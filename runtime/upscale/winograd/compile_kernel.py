@@ -4,8 +4,6 @@ The code has the same steps in the same order for every processor, so the bits o
 """
 
 import os
-from collections.abc import Callable
-from ctypes import CFUNCTYPE, addressof, c_void_p
 from dataclasses import dataclass
 from functools import lru_cache
 from threading import Lock
@@ -14,7 +12,7 @@ from typing import Any
 from ...errors import HardwareMissing
 from ...hardware import query_cpu
 from ..onnx_graph import import_library
-from .winograd_kernel import CONVOLVE, PREPARE, Arguments, Blocking, KernelShape, write_kernel
+from .winograd_kernel import CONVOLVE, PREPARE, Blocking, KernelShape, write_kernel
 
 CHANNEL_MULTIPLE = 16
 """Of the channels of a kernel."""
@@ -34,25 +32,17 @@ _TARGETS = {
     "NEON": _Target("", (Blocking(4, 4, 6),)),
 }
 _LOCK = Lock()
+_ENGINES: list[Any] = []
+"""They hold the code in memory."""
 
 
 @dataclass(frozen=True)
 class CompiledKernel:
-    """A convolution in machine code."""
+    """A convolution in machine code: addresses of functions that take the addresses of ``Arguments`` and of scratch memory."""
 
     shape: KernelShape
-    _prepare: Callable[[int], None]
-    _convolve: Callable[[int], None]
-    _engine: Any
-    """Holds the code in memory."""
-
-    def prepare(self, arguments: Arguments) -> None:
-        """Transform the kernels."""
-        self._prepare(addressof(arguments))
-
-    def convolve(self, arguments: Arguments) -> None:
-        """Compute some tiles; other threads of Python run meanwhile. What ``arguments`` point to must exist."""
-        self._convolve(addressof(arguments))
+    prepare: int
+    convolve: int
 
 
 def find_target(sets: tuple[str, ...] | None = None) -> str | None:
@@ -83,7 +73,14 @@ def choose_blocking(outputs: int, target: str | None = None) -> Blocking:
 
 @lru_cache
 def compile_kernel(shape: KernelShape) -> CompiledKernel:
-    """Return machine code for ``shape``; each takes about 0.1 s, once in a process.
+    """Return machine code for ``shape``; each takes about 0.1 s, once in a process. Raises what ``compile_code`` raises."""
+    target = next(one for one in _TARGETS.values() if shape.blocking in one.blockings)
+    prepare, convolve = compile_code(write_kernel(shape), target.name, (PREPARE, CONVOLVE))
+    return CompiledKernel(shape, prepare, convolve)
+
+
+def compile_code(code: str, processor: str, functions: tuple[str, ...]) -> list[int]:
+    """Return the addresses of ``functions`` in LLVM's ``code``, compiled for a kind of processor, by default this one.
 
     Raises ``HardwareMissing`` without llvmlite.
     """
@@ -91,19 +88,17 @@ def compile_kernel(shape: KernelShape) -> CompiledKernel:
     with _LOCK:
         llvm.initialize_native_target()
         llvm.initialize_native_asmprinter()
-        module = llvm.parse_assembly(write_kernel(shape))
+        module = llvm.parse_assembly(code)
         module.verify()
-        target = next(one for one in _TARGETS.values() if shape.blocking in one.blockings)
         machine = llvm.Target.from_default_triple().create_target_machine(
-            cpu=target.name or llvm.get_host_cpu_name(), features="", opt=3
+            cpu=processor or llvm.get_host_cpu_name(), features="", opt=3
         )
         passes = llvm.create_new_function_pass_manager()
         passes.add_sroa_pass()  # variables become registers; the code is written as it shall run otherwise
         tuning = llvm.create_pipeline_tuning_options(speed_level=2)
-        for name in (PREPARE, CONVOLVE):
+        for name in functions:
             passes.run(module.get_function(name), llvm.create_pass_builder(machine, tuning))
         engine = llvm.create_mcjit_compiler(module, machine)
         engine.finalize_object()
-        kind = CFUNCTYPE(None, c_void_p)
-        prepare, convolve = (kind(engine.get_function_address(name)) for name in (PREPARE, CONVOLVE))
-        return CompiledKernel(shape, prepare, convolve, engine)
+        _ENGINES.append(engine)
+        return [engine.get_function_address(name) for name in functions]

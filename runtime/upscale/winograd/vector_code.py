@@ -122,8 +122,8 @@ class FunctionCode:
         self.begin_block(after)
 
     def finish(self, name: str) -> str:
-        """Return the function ``name``, which takes a pointer ``%arguments`` and returns nothing."""
-        header = f"define void @{name}(ptr noalias %arguments) nounwind {_WIDE_VECTORS} {{"
+        """Return the function ``name``, which takes the pointers ``%arguments`` and ``%scratch`` and returns nothing."""
+        header = f"define void @{name}(ptr noalias %arguments, ptr noalias %scratch) nounwind {_WIDE_VECTORS} {{"
         return "\n".join([header, "entry:", *self._variables, *self._lines, "  ret void", "}"])
 
     def _chain(self, operation: str, operands: Sequence[str | int]) -> str:

@@ -1,49 +1,44 @@
 """A 3x3 convolution by Winograd's minimal filtering, as a layer of torch."""
 
+from collections.abc import Sequence
 from math import ceil
-from threading import local
 
 import torch
 from torch import Tensor
 from torch.nn import Conv2d, LeakyReLU, Module, Parameter, PReLU, ReLU
 from torch.nn.functional import pad
 
-from ..torch_optim.patches import SingleThreadWorkers
 from .compile_kernel import CHANNEL_MULTIPLE, choose_blocking, compile_kernel
-from .winograd_kernel import Arguments, KernelShape
+from .winograd_kernel import KernelShape
+from .winograd_program import Program
 from .winograd_transforms import OUTPUT_SIDE
-
-_LINE = 16
-"""Floats in a line of the cache, at which scratch memory begins."""
-_scratch = local()
 
 
 class WinogradConv(Module):
     """A convolution, padded by one pixel of zeros, and the activation after it; in fp32 on a CPU.
 
     The last ``more_channels`` of its input are in a second tensor. With ``doubles`` the input is enlarged twice by repeating
-    pixels, and with ``adds`` the result is added to another tensor. The layers of one network share ``workers``.
+    pixels. A share of the result may be added to ``addends`` tensors.
     """
 
     def __init__(
         self,
         convolution: Conv2d,
-        workers: SingleThreadWorkers,
         activation: Module | None = None,
         *,
         more_channels: int = 0,
         doubles: bool = False,
-        adds: bool = False,
+        addends: int = 0,
     ) -> None:
         super().__init__()
-        self._workers, self.doubles = workers, doubles
+        self.doubles = doubles
         self.outputs = convolution.out_channels
         padding = -self.outputs % CHANNEL_MULTIPLE
         self.padded_outputs = self.outputs + padding
-        blocking = choose_blocking(self.padded_outputs)
         self._missing_channels = -convolution.in_channels % CHANNEL_MULTIPLE
         channels = convolution.in_channels + self._missing_channels - more_channels
-        self._kernel = compile_kernel(KernelShape(channels, more_channels, self.padded_outputs, doubles, adds, blocking))
+        blocking = choose_blocking(self.padded_outputs)
+        self._kernel = compile_kernel(KernelShape(channels, more_channels, self.padded_outputs, doubles, addends, blocking))
         weight = pad(convolution.weight.detach().permute(2, 3, 1, 0), (0, padding, 0, self._missing_channels))
         self.weight = Parameter(weight.contiguous(), requires_grad=False)
         bias = torch.zeros(self.outputs) if convolution.bias is None else convolution.bias.detach()
@@ -51,48 +46,40 @@ class WinogradConv(Module):
 
     def forward(
         self,
+        program: Program,
         features: Tensor,
         more: Tensor | None = None,
         *,
         out: Tensor | None = None,
-        addend: Tensor | None = None,
+        addends: Sequence[Tensor] = (),
         share: float = 1.0,
     ) -> Tensor:
-        """Return (N, outputs, H, W) of ``features`` and ``more`` (N, C, H, W), which are read one after the other.
+        """Append this layer to ``program``, and return its result (N, outputs, H, W), which ``program.run`` will compute.
 
-        The result is in ``out`` if given; with ``addend`` it is that plus ``share`` of the result. Both are memory of
-        ``allocate_features``, or some channels of it.
+        ``features`` and ``more`` (N, C, H, W) are read one after the other. The result is in ``out`` if given. With
+        ``addends`` it is the first one plus ``share`` of it, and then the second one plus ``share`` of that. ``out`` and
+        addends are memory of ``allocate_features``, or some channels of it.
         """
         count, (height, width) = len(features), self.get_size(features)
         out = allocate_features(count, self.padded_outputs, height, width) if out is None else out
         features = pad(features, (0, 0, 0, 0, 0, self._missing_channels)) if self._missing_channels else features
-        tensors = features, features if more is None else more, out, out if addend is None else addend
-        planes = [_put_channels_last(one) for one in tensors]
+        names = "source", "more", "target", "addend", "last_addend"
+        tensors = [features, features if more is None else more, out, *addends]
+        planes = {name: _put_channels_last(one) for name, one in zip(names, tensors, strict=False)}
+        columns, stored_share = ceil(width / OUTPUT_SIDE), torch.tensor([share], dtype=torch.float32)
+        constants = {"weights": self.weight, "bias": self._bias, "slopes": self._slopes, "share": stored_share}
         for index in range(count):
-            self._compute_image([one[index] for one in planes], height, width, share)
+            addresses = {name: one.data_ptr() for name, one in constants.items()}
+            for name, plane in planes.items():
+                addresses |= {name: plane[index].data_ptr(), f"{name}_row": plane.stride(1), f"{name}_pixel": plane.stride(2)}
+            size = {"height": height, "width": width, "columns": columns, "count": columns * ceil(height / OUTPUT_SIDE)}
+            program.append(self._kernel, [*planes.values(), *constants.values()], **addresses, **size)
         return out[:, : self.outputs]
 
     def get_size(self, features: Tensor) -> tuple[int, int]:
         """Return height and width of the result for ``features``."""
         height, width = features.shape[2:]
         return (2 * height, 2 * width) if self.doubles else (height, width)
-
-    def _compute_image(self, planes: list[Tensor], height: int, width: int, share: float) -> None:
-        features, more, out, addend = ((one.data_ptr(), one.stride(0), one.stride(1)) for one in planes)
-        columns = ceil(width / OUTPUT_SIDE)
-        stored_share, begun = torch.tensor([share], dtype=torch.float32), torch.zeros(1, dtype=torch.int64)
-        numbers = height, width, columns, columns * ceil(height / OUTPUT_SIDE), begun.data_ptr()
-        kernels = torch.empty(self._kernel.shape.kernels)  # four times the weights, so they do not stay
-        constants = [one.data_ptr() for one in (self.weight, kernels, self._bias, self._slopes)]
-
-        def make_arguments(*scratch: int) -> Arguments:
-            return Arguments(*features, *more, *numbers, *constants, *out, *addend, stored_share.data_ptr(), *scratch)
-
-        def compute_some(_: int) -> None:
-            self._kernel.convolve(make_arguments(*_get_scratch(self._kernel.shape.scratch)))
-
-        self._kernel.prepare(make_arguments())
-        self._workers.run_each(compute_some, range(self._workers.size))
 
 
 def is_winograd_conv(layer: Module) -> bool:
@@ -126,13 +113,3 @@ def _get_slopes(activation: Module | None, channels: int) -> Tensor:
     if isinstance(activation, LeakyReLU):
         return torch.full((channels,), activation.negative_slope)
     return torch.zeros(channels) if activation else torch.ones(channels)
-
-
-def _get_scratch(sizes: tuple[int, ...]) -> list[int]:
-    """Return the addresses of memory of this thread, one for each size in floats."""
-    rounded_sizes = [ceil(size / _LINE) * _LINE for size in sizes]
-    memory: Tensor | None = getattr(_scratch, "memory", None)
-    if memory is None or memory.numel() < sum(rounded_sizes) + _LINE:
-        memory = _scratch.memory = torch.empty(sum(rounded_sizes) + _LINE)
-    first = ceil(memory.data_ptr() / (_LINE * 4)) * _LINE * 4
-    return [first + 4 * sum(rounded_sizes[:index]) for index in range(len(sizes))]

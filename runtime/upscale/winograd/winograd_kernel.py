@@ -20,10 +20,11 @@ from .winograd_transforms import (
 )
 
 PREPARE, CONVOLVE = "prepare", "convolve"
-"""The functions: ``prepare`` transforms the kernels, in one thread, before any thread calls ``convolve``."""
+"""The functions: ``prepare`` transforms the kernels, before any thread calls ``convolve``. Threads share the work of both."""
 TILES = 24
 """Computed at a time."""
-_UNROLLED = 4
+_UNROLLED = _CHANNELS = 4
+"""Channels in the body of the inner loop, and in the least part of the kernels that a thread transforms."""
 _STAGGER = 32
 """Floats between one frequency's tiles and the next one's: without them their addresses share a few sets of the cache."""
 
@@ -51,7 +52,8 @@ class KernelShape:
     outputs: int
     doubles: bool
     """Whether the input is enlarged twice, by repeating pixels, before it is convolved."""
-    adds: bool
+    addends: int
+    """Tensors that a share of the result is added to: at most two, and the second is added to a share of that sum."""
     blocking: Blocking
 
     @property
@@ -59,10 +61,9 @@ class KernelShape:
         return self.channels + self.more_channels
 
     @property
-    def scratch(self) -> tuple[int, int, int]:
-        """Floats for transformed tiles, for their products, and for one tile at a border."""
-        tiles, products = self.tile_stride * FREQUENCIES, self.product_stride * FREQUENCIES
-        return tiles, products, FREQUENCIES * max(self.channels, self.more_channels)
+    def scratch(self) -> int:
+        """Floats that each thread needs: for transformed tiles, for their products, and for one tile at a border."""
+        return FREQUENCIES * (self.tile_stride + self.product_stride + max(self.channels, self.more_channels))
 
     @property
     def kernels(self) -> int:
@@ -80,18 +81,19 @@ class KernelShape:
 
 ARGUMENTS = (
     *("source", "source_row", "source_pixel", "more", "more_row", "more_pixel"),
-    *("height", "width", "columns", "count", "begun", "weights", "kernels", "bias", "slopes"),
-    *("target", "target_row", "target_pixel", "addend", "addend_row", "addend_pixel", "share", "tiles", "products", "border"),
+    *("height", "width", "columns", "count", "prepared", "begun", "weights", "kernels", "bias", "slopes"),
+    *("target", "target_row", "target_pixel", "addend", "addend_row", "addend_pixel", "share"),
+    *("last_addend", "last_addend_row", "last_addend_pixel"),
 )
 
 
 class Arguments(Structure):
     """What a function receives: addresses, strides in floats, and lengths in pixels, of 64 bits each.
 
-    ``columns`` of ``count`` tiles, counted from the top left, are side by side. ``begun`` is the address of the number of tiles
-    that some thread has begun; all that share it work on one image. ``weights`` are (3, 3, in, out). Negative outputs are
-    multiplied by ``slopes``. The rows and columns of ``target`` and ``addend`` are multiples of four. ``share`` is the address
-    of what the result is multiplied by before it is added to ``addend``.
+    ``columns`` of ``count`` tiles, counted from the top left, are side by side. ``prepared`` and ``begun`` are addresses of the
+    numbers of channels and tiles that some thread has begun. ``weights`` are (3, 3, in, out). Negative outputs are multiplied
+    by ``slopes``. The rows and columns of ``target`` and addends are multiples of four. ``share`` is the address of what the
+    result is multiplied by before an addend is added.
     """
 
     _fields_ = [(name, c_int64) for name in ARGUMENTS]
@@ -110,6 +112,8 @@ class _Kernel:
         self.shape = shape
         self.code = FunctionCode()
         self.vectors = VectorCode(self.code, shape.blocking.width)
+        self.products = self.code.point("%scratch", FREQUENCIES * shape.tile_stride)
+        self.border = self.code.point(self.products, FREQUENCIES * shape.product_stride)
         self.arguments: dict[str, str] = {}
         for index, name in enumerate(ARGUMENTS):
             address = self.code.let(f"getelementptr i64, ptr %arguments, i64 {index}")
@@ -120,7 +124,12 @@ class _Kernel:
         """Transform ``weights`` (3, 3, in, out) to ``kernels`` (36, out / block, in, block)."""
         code, vectors, shape, block = self.code, self.vectors, self.shape, self.shape.blocking.outputs
         side = range(KERNEL_SIDE)
-        with code.loop(shape.inputs) as channel, code.loop(shape.outputs, vectors.width) as output:
+        with (
+            code.claim(self.arguments["prepared"], _CHANNELS, str(shape.inputs)) as first,
+            code.loop(_CHANNELS) as offset,
+            code.loop(shape.outputs, vectors.width) as output,
+        ):
+            channel = code.add(first, offset)
             weights = code.point(self.arguments["weights"], code.multiply(channel, shape.outputs), output)
             plane = weights, KERNEL_SIDE * shape.inputs * shape.outputs, shape.inputs * shape.outputs
             columns = [
@@ -166,7 +175,7 @@ class _Kernel:
                 code.compare("sle", code.add(column, INPUT_SIDE), self.arguments["width"]),
             ]
         )
-        target = code.point(self.arguments["tiles"], code.multiply(tile, shape.inputs))
+        target = code.point("%scratch", code.multiply(tile, shape.inputs))
         for name, channels, offset in (("source", shape.channels, 0), ("more", shape.more_channels, shape.channels)):
             if channels:
                 tile_plane = self._find_tile(self._get_plane(name), row, column, channels, is_inside)
@@ -176,7 +185,7 @@ class _Kernel:
         self, plane: tuple[str, str, str], row: str, column: str, channels: int, is_inside: str
     ) -> tuple[str, str | int, str | int]:
         """Return a tile where it is, or a copy of it if the image ends in it or is enlarged."""
-        code, border = self.code, self.arguments["border"]
+        code, border = self.code, self.border
         if self.shape.doubles:
             self._copy_tile(plane, row, column, channels)
             return border, INPUT_SIDE * channels, channels
@@ -201,7 +210,7 @@ class _Kernel:
             if self.shape.doubles:
                 y, x = (code.let(f"lshr i64 {one}, 1") for one in (y, x))
             pixel = code.point_to_pixel(plane, code.choose(is_inside, y, 0), code.choose(is_inside, x, 0))
-            copy = code.point(self.arguments["border"], code.multiply(index, channels))
+            copy = code.point(self.border, code.multiply(index, channels))
             with code.loop(channels, self.vectors.width) as channel:
                 values = self.vectors.choose(is_inside, self.vectors.load(code.point(pixel, channel)))
                 self.vectors.store(values, code.point(copy, channel))
@@ -222,9 +231,9 @@ class _Kernel:
         """For each frequency: tiles x inputs, times inputs x outputs."""
         code, shape, blocking = self.code, self.shape, self.shape.blocking
         with code.loop(FREQUENCIES) as frequency:
-            tiles = code.point(self.arguments["tiles"], code.multiply(frequency, shape.tile_stride))
+            tiles = code.point("%scratch", code.multiply(frequency, shape.tile_stride))
             kernels = code.point(self.arguments["kernels"], code.multiply(frequency, shape.inputs * shape.outputs))
-            products = code.point(self.arguments["products"], code.multiply(frequency, shape.product_stride))
+            products = code.point(self.products, code.multiply(frequency, shape.product_stride))
             with code.loop(shape.outputs, blocking.outputs) as output:
                 block = code.point(kernels, code.multiply(output, shape.inputs))
                 with code.loop(TILES, blocking.rows) as row:
@@ -253,26 +262,23 @@ class _Kernel:
     def _store_tile(self, tile: str, number: str) -> None:
         code, vectors, shape, side = self.code, self.vectors, self.shape, range(INPUT_SIDE)
         row, column = self._locate_tile(number)
-        products = code.point(self.arguments["products"], code.multiply(tile, shape.outputs))
-        target, addend = self._get_pixels("target", row, column), self._get_pixels("addend", row, column) if shape.adds else {}
+        products = code.point(self.products, code.multiply(tile, shape.outputs))
+        target, *addends = (
+            self._get_pixels(name, row, column) for name in ("target", "addend", "last_addend")[: 1 + shape.addends]
+        )
         with code.loop(shape.outputs, vectors.width) as output:
             cells = code.point(products, output)
-            columns = [
-                write_output_transform(
-                    vectors,
-                    [vectors.load(code.point(cells, (y * INPUT_SIDE + x) * shape.product_stride)) for y in side],
-                )
-                for x in side
-            ]
+            addresses = [[code.point(cells, (y * INPUT_SIDE + x) * shape.product_stride) for y in side] for x in side]
+            columns = [write_output_transform(vectors, [vectors.load(one) for one in column]) for column in addresses]
             bias, slopes = (vectors.load(code.point(self.arguments[name], output)) for name in ("bias", "slopes"))
             for y in range(OUTPUT_SIDE):
                 for x, value in enumerate(write_output_transform(vectors, [each[y] for each in columns])):
-                    value = vectors.add(value, bias)  # noqa: PLW2901
-                    value = vectors.choose_positive(value, vectors.multiply(value, slopes))  # noqa: PLW2901
-                    if shape.adds:
+                    total = vectors.add(value, bias)
+                    total = vectors.choose_positive(total, vectors.multiply(total, slopes))
+                    for addend in addends:
                         added = vectors.load(code.point(addend[y, x], output))
-                        value = vectors.multiply_add(value, vectors.repeat(self.arguments["share"]), added)  # noqa: PLW2901
-                    vectors.store(value, code.point(target[y, x], output))
+                        total = vectors.multiply_add(total, vectors.repeat(self.arguments["share"]), added)
+                    vectors.store(total, code.point(target[y, x], output))
 
     def _get_pixels(self, name: str, row: str, column: str) -> dict[tuple[int, int], str]:
         corner = self.code.point_to_pixel(self._get_plane(name), row, column)

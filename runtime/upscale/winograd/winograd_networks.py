@@ -1,6 +1,6 @@
 """Networks whose convolutions are computed by Winograd's minimal filtering: SRVGG and ESRGAN."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import torch
@@ -10,15 +10,19 @@ from torch.nn import Conv2d, Module, ModuleList, Sequential
 from ...media import split_into_spans
 from ...models import Compact
 from ..torch_optim.optimize import add_before_shuffle
-from ..torch_optim.patches import Patch, SingleThreadWorkers
+from ..torch_optim.patches import Patch
 from ..torch_optim.rrdb import RESIDUAL_SCALE, has_dense_blocks, has_nearest_tail, is_doubling
 from .compile_kernel import CHANNEL_MULTIPLE
 from .winograd_conv import WinogradConv, allocate_features, is_fusible, is_winograd_conv
+from .winograd_program import Program, ProgramThreads
 from .winograd_transforms import OUTPUT_SIDE
 
 _TAIL_SIDE, _TAIL_MARGIN = 96, 8
 """Pixels at the trunk's size. A layer's rounding depends on whole output tiles, so four layers at two and four times the size
 reach 20 of the 32 pixels."""
+
+_GROUPED = 4
+"""Layers between two reports of progress."""
 
 
 def has_winograd_layers(net: Module) -> bool:
@@ -34,18 +38,18 @@ def has_winograd_layers(net: Module) -> bool:
 
 def use_winograd(net: Module) -> None:
     """Change ``net``, which ``has_winograd_layers``, in fp32 on a CPU, in place; it keeps its weights."""
-    workers, known = SingleThreadWorkers(), cast(Any, net)
+    threads, known = ProgramThreads(), cast(Any, net)
     if isinstance(net, Compact):
         add_before_shuffle(net)
-        known.body = ModuleList([_Layers(*_fuse(net.body, workers))])
+        known.body = ModuleList([_Layers(net.body, threads)])
         return
     first, trunk, *tail = known.model
-    tail = _Layers(*_fuse(tail, workers))
-    first = WinogradConv(first, workers)
-    known.model = Sequential(first, _Trunk(trunk.sub, workers), _PatchedTail(tail) if has_nearest_tail(net) else tail)
+    layers = _Layers(tail, threads)
+    tail = _PatchedTail(layers) if has_nearest_tail(net) else layers
+    known.model = Sequential(_Layers([first], threads), _Trunk(trunk.sub, threads), tail)
 
 
-def _fuse(layers: Iterable[Module], workers: SingleThreadWorkers) -> list[Module]:
+def _fuse(layers: Iterable[Module]) -> list[Module]:
     """Return ``layers`` with each doubling, convolution and activation that follow each other as one."""
     fused_layers, pending = list[Module](), list(layers)
     while pending:
@@ -54,36 +58,59 @@ def _fuse(layers: Iterable[Module], workers: SingleThreadWorkers) -> list[Module
         layer = pending.pop(0) if doubles else layer
         if is_winograd_conv(layer):
             activation = pending.pop(0) if pending and is_fusible(pending[0]) else None
-            layer = WinogradConv(cast(Conv2d, layer), workers, activation, doubles=doubles)
+            layer = WinogradConv(cast(Conv2d, layer), activation, doubles=doubles)
         fused_layers.append(layer)
     return fused_layers
 
 
-class _Layers(Sequential):
-    """Layers one after the other; two results of one shape share their memory with those that follow."""
+class _Layers(Module):
+    """Layers one after the other, a few at a time, so that progress is known; two results of one shape share their memory."""
 
-    def forward(self, input: Tensor) -> Tensor:  # as the base class names it
-        features, is_input = input, True
+    def __init__(self, layers: Iterable[Module], threads: ProgramThreads) -> None:
+        super().__init__()
+        fused_layers = _fuse(layers)
+        groups = [fused_layers[first : first + _GROUPED] for first in range(0, len(fused_layers), _GROUPED)]
+        self.groups = ModuleList(_Group(group, threads) for group in groups)
+
+    def forward(self, features: Tensor) -> Tensor:
         free: Tensor | None = None
-        for layer in self:
+        is_input = True
+        for group in self.groups:
+            features, free, is_input = group(features, free, is_input)
+        return features
+
+
+class _Group(Module):
+    def __init__(self, layers: Iterable[Module], threads: ProgramThreads) -> None:
+        super().__init__()
+        self.layers = ModuleList(layers)
+        self._threads = threads
+
+    def forward(self, features: Tensor, free: Tensor | None, is_input: bool) -> tuple[Tensor, Tensor | None, bool]:
+        """Return the result, memory that is free then, and whether the result is memory of another layer."""
+        program = Program(self._threads)
+        for layer in self.layers:
             if isinstance(layer, WinogradConv):
                 fits = free is not None and free.shape == (len(features), layer.padded_outputs, *layer.get_size(features))
-                result = layer(features, out=free if fits else None)
+                result = layer(program, features, out=free if fits else None)
                 free, is_input = None if is_input else features, False
             else:
+                program.run()
                 result, free, is_input = layer(features), None, True
             features = result
-        return features
+        program.run()
+        return features, free, is_input
 
 
 class _Trunk(Module):
     """The residual blocks of an ESRGAN and the convolution after them, added to their input, in memory allocated once."""
 
-    def __init__(self, layers: Sequential, workers: SingleThreadWorkers) -> None:
+    def __init__(self, layers: Sequential, threads: ProgramThreads) -> None:
         super().__init__()
         *blocks, last = layers
-        self.blocks = ModuleList(_ResidualBlock(block, workers) for block in blocks)
-        self.last = WinogradConv(cast(Conv2d, last), workers, adds=True)
+        self.blocks = ModuleList(_ResidualBlock(block, threads) for block in blocks)
+        self.last = WinogradConv(cast(Conv2d, last), addends=1)
+        self._threads = threads
         dense = cast(Any, blocks[0]).RDB1
         self._channels = dense.conv5[0].out_channels
         self._grown = dense.conv5[0].in_channels - self._channels
@@ -97,52 +124,62 @@ class _Trunk(Module):
             result = block(trunk, grown, free.pop(), free[-1])
             free += [] if trunk is features else [trunk]
             trunk = result
-        return self.last(trunk, addend=features)
+        program = Program(self._threads)
+        result = self.last(program, trunk, out=free.pop(), addends=[features])
+        program.run()
+        return result
 
 
 class _ResidualBlock(Module):
     """Three dense blocks, added to their input."""
 
-    def __init__(self, block: Any, workers: SingleThreadWorkers) -> None:
+    def __init__(self, block: Any, threads: ProgramThreads) -> None:
         super().__init__()
-        self.dense = ModuleList(_DenseBlock(one, workers) for one in (block.RDB1, block.RDB2, block.RDB3))
+        self.dense = ModuleList(
+            _DenseBlock(dense, addends) for dense, addends in ((block.RDB1, 1), (block.RDB2, 1), (block.RDB3, 2))
+        )
+        self._threads = threads
 
     def forward(self, trunk: Tensor, grown: Tensor, out: Tensor, between: Tensor) -> Tensor:
         """Return the result for ``trunk`` in ``out``; the other tensors are memory."""
         first, second, third = self.dense
-        third(second(first(trunk, grown, out), grown, between), grown, out)
-        return torch.add(trunk, out, alpha=RESIDUAL_SCALE, out=out)
+        program = Program(self._threads)
+        first(program, trunk, grown, out)
+        second(program, out, grown, between)
+        third(program, between, grown, out, [trunk])
+        program.run()
+        return out
 
 
 class _DenseBlock(Module):
     """Five convolutions, added to their input; each reads that and, side by side, what those before it wrote."""
 
-    def __init__(self, block: Any, workers: SingleThreadWorkers) -> None:
+    def __init__(self, block: Any, addends: int) -> None:
         super().__init__()
         trunk = block.conv1[0].in_channels
         self.growing = ModuleList(
-            WinogradConv(convolution, workers, activation, more_channels=convolution.in_channels - trunk)
+            WinogradConv(convolution, activation, more_channels=convolution.in_channels - trunk)
             for convolution, activation in (block.conv1, block.conv2, block.conv3, block.conv4)
         )
         (last,) = block.conv5
-        self.last = WinogradConv(last, workers, more_channels=last.in_channels - trunk, adds=True)
+        self.last = WinogradConv(last, more_channels=last.in_channels - trunk, addends=addends)
 
-    def forward(self, trunk: Tensor, grown: Tensor, out: Tensor) -> Tensor:
+    def forward(self, program: Program, trunk: Tensor, grown: Tensor, out: Tensor, addends: Sequence[Tensor] = ()) -> None:
         first = 0
         for layer in self.growing:
             last = first + cast(WinogradConv, layer).outputs
-            layer(trunk, grown, out=grown[:, first:last])
+            layer(program, trunk, grown, out=grown[:, first:last])
             first = last
-        return self.last(trunk, grown, out=out, addend=trunk, share=RESIDUAL_SCALE)
+        self.last(program, trunk, grown, out=out, addends=[trunk, *addends], share=RESIDUAL_SCALE)
 
 
 class _PatchedTail(Module):
     """The layers after the last block, which have 64 channels for each of 4 or 16 pixels, patch by patch."""
 
-    def __init__(self, layers: Sequential) -> None:
+    def __init__(self, layers: _Layers) -> None:
         super().__init__()
         self.layers = layers
-        convolutions = [layer for layer in layers if isinstance(layer, WinogradConv)]
+        convolutions = [layer for layer in layers.modules() if isinstance(layer, WinogradConv)]
         self._channels = convolutions[-1].outputs
         self._scale = 2 ** sum(layer.doubles for layer in convolutions)
 

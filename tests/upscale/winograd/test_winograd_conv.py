@@ -9,11 +9,11 @@ import torch
 from torch.nn.functional import conv2d, interpolate
 from upscale8k.runtime.errors import HardwareMissing
 from upscale8k.runtime.hardware import query_cpu
-from upscale8k.runtime.upscale.torch_optim.patches import SingleThreadWorkers
 from upscale8k.runtime.upscale.winograd import compile_kernel, winograd_conv
 from upscale8k.runtime.upscale.winograd.compile_kernel import choose_blocking, find_target
 from upscale8k.runtime.upscale.winograd.winograd_conv import WinogradConv, allocate_features, is_winograd_conv
 from upscale8k.runtime.upscale.winograd.winograd_kernel import Blocking, KernelShape, write_kernel
+from upscale8k.runtime.upscale.winograd.winograd_program import Program, ProgramThreads
 
 TARGETS = [name for name in ("AVX-512", "AVX2") if name in query_cpu().sets] + ["NEON"]
 """The code for NEON has vectors of four floats, which every processor has: only its machine code is another one."""
@@ -28,6 +28,13 @@ def make_features(*shape: int) -> torch.Tensor:
     return torch.randn(shape, generator=torch.Generator().manual_seed(sum(shape)))
 
 
+def run(layer: WinogradConv, features: torch.Tensor, *others: torch.Tensor, **settings: Any) -> torch.Tensor:
+    program = Program(ProgramThreads())
+    result = layer(program, features, *others, **settings)
+    program.run()
+    return result
+
+
 def convolve(layer: torch.nn.Conv2d, features: torch.Tensor) -> torch.Tensor:
     return conv2d(features.double(), layer.weight.double(), None if layer.bias is None else layer.bias.double(), padding=1)
 
@@ -36,7 +43,7 @@ def convolve(layer: torch.nn.Conv2d, features: torch.Tensor) -> torch.Tensor:
 @pytest.mark.parametrize(("inputs", "outputs"), [(64, 64), (64, 3), (3, 64), (16, 48), (192, 64)])
 def test_it_is_a_convolution(size: tuple[int, int], inputs: int, outputs: int) -> None:
     layer, features = make_conv(inputs, outputs), make_features(2, inputs, *size)
-    result = WinogradConv(layer, SingleThreadWorkers())(features)
+    result = run(WinogradConv(layer), features)
     np.testing.assert_allclose(result, convolve(layer, features), rtol=0, atol=1e-5)
 
 
@@ -47,14 +54,14 @@ PRELU.weight.copy_(torch.linspace(-1, 1, 32))
 @pytest.mark.parametrize("activation", [torch.nn.LeakyReLU(0.2), torch.nn.ReLU(), PRELU])
 def test_an_activation_is_applied(activation: torch.nn.Module) -> None:
     layer, features = make_conv(64, 32, bias=False), make_features(1, 64, 10, 7)
-    result = WinogradConv(layer, SingleThreadWorkers(), activation)(features)
+    result = run(WinogradConv(layer, activation), features)
     expected = activation(convolve(layer, features).float())
     np.testing.assert_allclose(result, expected, rtol=0, atol=1e-5)
 
 
 def test_a_doubling_is_part_of_it() -> None:
     layer, features = make_conv(64, 64), make_features(1, 64, 7, 11)
-    result = WinogradConv(layer, SingleThreadWorkers(), doubles=True)(features)
+    result = run(WinogradConv(layer, doubles=True), features)
     np.testing.assert_allclose(result, convolve(layer, interpolate(features, scale_factor=2)), rtol=0, atol=1e-5)
 
 
@@ -65,11 +72,13 @@ def test_two_tensors_are_read_and_the_result_is_added() -> None:
     addend = allocate_features(1, 32, 9, 10).copy_(make_features(1, 32, 9, 10))
     memory = allocate_features(1, 64, 9, 10)
     memory.fill_(7)
-    adding = WinogradConv(layer, SingleThreadWorkers(), more_channels=32, adds=True)
-    result = adding(trunk, grown, out=memory[:, 16:48], addend=addend, share=0.2)
+    adding = WinogradConv(layer, more_channels=32, addends=1)
+    result = run(adding, trunk, grown, out=memory[:, 16:48], addends=[addend], share=0.2)
     convolved = convolve(layer, torch.cat((trunk, grown), 1))
-    np.testing.assert_allclose(adding(trunk, grown, addend=addend), addend + convolved, rtol=0, atol=1e-5)
+    np.testing.assert_allclose(run(adding, trunk, grown, addends=[addend]), addend + convolved, rtol=0, atol=1e-5)
     expected = addend + 0.2 * convolved
+    twice = run(WinogradConv(layer, more_channels=32, addends=2), trunk, grown, addends=[addend, result], share=0.2)
+    np.testing.assert_allclose(twice, result + 0.2 * expected, rtol=0, atol=1e-5)
     np.testing.assert_allclose(result, expected, rtol=0, atol=1e-5)
     assert result.data_ptr() == memory[:, 16:48].data_ptr()
     assert (memory[:, :16] == 7).all()
@@ -81,10 +90,7 @@ def test_the_error_is_that_of_fp32() -> None:
     layer, features = make_conv(64, 64), make_features(1, 64, 64, 64)
     layer.weight.normal_(0, 1 / 24)
     expected = convolve(layer, features)
-    errors = [
-        (one.double() - expected).square().mean().sqrt()
-        for one in (layer(features), WinogradConv(layer, SingleThreadWorkers())(features))
-    ]
+    errors = [(one.double() - expected).square().mean().sqrt() for one in (layer(features), run(WinogradConv(layer), features))]
     assert errors[1] < 4 * errors[0]
 
 
@@ -101,7 +107,7 @@ def test_every_kind_of_processor_gives_the_same_bits(outputs: int, compiled_for:
     results: dict[str, torch.Tensor] = {}
     for target in TARGETS:
         compiled_for(target)
-        results[target] = WinogradConv(layer, SingleThreadWorkers(), torch.nn.LeakyReLU(0.1))(features)
+        results[target] = run(WinogradConv(layer, torch.nn.LeakyReLU(0.1)), features)
     for result in results.values():
         np.testing.assert_array_equal(result, results["NEON"])
 
@@ -109,11 +115,10 @@ def test_every_kind_of_processor_gives_the_same_bits(outputs: int, compiled_for:
 @pytest.mark.usefixtures("two_threads")
 def test_threads_share_the_tiles_and_change_no_bit() -> None:
     layer, features = make_conv(64, 64), make_features(1, 64, 90, 110)
-    workers = SingleThreadWorkers()
-    assert workers.size == 2
-    many = WinogradConv(layer, workers)(features)
+    assert ProgramThreads().workers.size == 2
+    many = run(WinogradConv(layer), features)
     torch.set_num_threads(1)
-    np.testing.assert_array_equal(many, WinogradConv(layer, SingleThreadWorkers())(features))
+    np.testing.assert_array_equal(many, run(WinogradConv(layer), features))
 
 
 def test_an_arm_processor_multiplies_and_adds_in_one_instruction() -> None:
@@ -122,7 +127,7 @@ def test_an_arm_processor_multiplies_and_adds_in_one_instruction() -> None:
 
     llvm.initialize_all_targets()
     llvm.initialize_all_asmprinters()
-    module = llvm.parse_assembly(write_kernel(KernelShape(64, 0, 32, doubles=False, adds=False, blocking=Blocking(4, 4, 6))))
+    module = llvm.parse_assembly(write_kernel(KernelShape(64, 0, 32, doubles=False, addends=0, blocking=Blocking(4, 4, 6))))
     module.verify()
     assembly = llvm.Target.from_triple("aarch64-linux-gnu").create_target_machine(opt=2).emit_assembly(module)
     assert assembly.count("fmla\tv") >= 4 * 24  # four values of the inner loop, each for six rows of 16 outputs
