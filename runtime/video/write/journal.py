@@ -156,18 +156,25 @@ class SegmentFolder:
         return sum(1 for path in _list_files(self.folder) if _SEGMENT_NAME.fullmatch(path.name))
 
     def set_aside(self) -> Path:
-        """Rename the folder to the next free ``NAME.parts.1``, and return that."""
-        number = next(number for number in count(1) if not self._get_aside_path(number).exists())
-        return self.folder.rename(self._get_aside_path(number))
+        """Move everything into the next free ``NAME.parts.1``, and return that. The lock is held, and stays."""
+        aside = next(path for number in count(1) if not (path := self._get_aside_path(number)).exists())
+        aside.mkdir()
+        _move_contents(self.folder, aside)
+        return aside
 
     def take_up(self, job_settings: Mapping[str, Any]) -> Path | None:
-        """Give a folder that was set aside its name back if it has exactly these settings; return the name it had."""
-        if self.folder.exists():
+        """Bring back what was set aside with exactly these settings, if nothing is here but the lock, which is held.
+
+        Return the folder that it was in.
+        """
+        if self._journal_path.exists():
             return None
         pattern = re.compile(re.escape(self.folder.name) + r"\.\d+")
         for folder in sorted(path for path in _list_files(self.folder.parent) if pattern.fullmatch(path.name)):
             if _read_job_settings(folder / JOURNAL_NAME) == job_settings:
-                folder.rename(self.folder)
+                _move_contents(folder, self.folder)
+                with suppress(OSError):  # another program has put something there
+                    folder.rmdir()
                 return folder
         return None
 
@@ -259,6 +266,13 @@ class SegmentFolder:
     def is_intact(self, segment: Segment) -> bool:
         path = self.folder / segment.file
         return path.is_file() and path.stat().st_size == segment.bytes and compute_sha256(path) == segment.sha256
+
+
+def _move_contents(source: Path, target: Path) -> None:
+    """Move all but the lock, the journal last: where a run is killed in between, it is with what its next run looks for."""
+    for path in sorted(_list_files(source), key=lambda path: path.name == JOURNAL_NAME):
+        if path.name != _LOCK_NAME:
+            path.replace(target / path.name)
 
 
 def _list_files(folder: Path) -> list[Path]:

@@ -108,11 +108,11 @@ def write_video(
     with translate_write_errors(path):
         _check_output_path(path, stream.info)
         segment_folder = SegmentFolder(path)
-        if resume:
-            _set_aside_other_run(segment_folder, job, messages.message)
         with segment_folder.lock():
             if fail_if_exists and path.exists():
                 raise OutputLocked(f"There is a {path.name} already.", "Choose another name.", path=path)
+            if resume:
+                _set_aside_other_run(segment_folder, job, messages.message)
             state = _load_resumable_state(segment_folder, job, resume=resume)
             resumed_frames = state.frame_count
             progress.update(resumed=resumed_frames)
@@ -257,16 +257,13 @@ def _check_output_path(path: Path, info: VideoInfo) -> None:
 
 def _set_aside_other_run(segment_folder: SegmentFolder, job: WriteJob, on_message: OnMessage) -> None:
     """Make way for a run that cannot continue what is there; take up what was set aside if this run can continue that."""
-    if segment_folder.count_finished_segments():
-        with segment_folder.lock():
-            state = segment_folder.read_state(verify=False)  # hashing hours of segments twice would delay the start
-            reason = _find_restart_reason(state, job) if state and state.segments else ""
-        if state and reason:
-            aside = segment_folder.set_aside()
-            on_message(
-                f"Starting anew: {reason}. {state.frame_count} finished frames are kept in {aside.name}: the earlier command "
-                "continues them. Delete that folder to give them up."
-            )
+    state = segment_folder.read_state(verify=False)  # hashing hours of segments twice would delay the start
+    if state and state.segments and (reason := _find_restart_reason(state, job)):
+        aside = segment_folder.set_aside()
+        on_message(
+            f"Starting anew: {reason}. {state.frame_count} finished frames are kept in {aside.name}: the earlier command "
+            "continues them. Delete that folder to give them up."
+        )
     if taken := segment_folder.take_up(job.job_settings):
         on_message(f"Taking up what was set aside as {taken.name}.")
 

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 from upscale8k.runtime.errors import MediaError, OutputError
+from upscale8k.runtime.file_lock import OutputLocked
 from upscale8k.runtime.media.video_stream import Frame, VideoStream
+from upscale8k.runtime.video.write.journal import SegmentFolder
 from upscale8k.runtime.video.write.video_writer import VideoWriteSettings, write_video
 
 from ..helpers import Seen, frame_hashes, make_source, video
@@ -51,6 +53,31 @@ def test_a_slip_in_the_command_sets_finished_frames_aside_and_the_right_command_
     assert [each.name for each in tmp_path.iterdir()] == ["o.mkv"]
     write_video(video(COUNT), tmp_path / "whole.mkv", SETTINGS, Seen())
     assert frame_hashes(path) == frame_hashes(tmp_path / "whole.mkv")
+
+
+@pytest.mark.parametrize("moment", ["set_aside", "take_up"])
+def test_finished_frames_move_while_no_other_run_can_begin(
+    moment: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "o.mkv"
+    stop(path)
+    if moment == "take_up":
+        write_video(video(COUNT), path, replace(SETTINGS, crf=21), Seen())
+    move, refused = getattr(SegmentFolder, moment), list[str]()
+
+    def let_another_run_try_first(folder: SegmentFolder, *given: object) -> Path | None:
+        monkeypatch.setattr(SegmentFolder, moment, move)
+        with pytest.raises(OutputLocked) as caught:
+            write_video(video(COUNT), path, SETTINGS if moment == "take_up" else replace(SETTINGS, crf=22), Seen())
+        refused.append(caught.value.what)
+        return move(folder, *given)
+
+    monkeypatch.setattr(SegmentFolder, moment, let_another_run_try_first)
+    write_video(video(COUNT), path, SETTINGS if moment == "take_up" else replace(SETTINGS, crf=21), Seen())
+    assert refused == ["Another run is writing o.mkv at the moment."]
+    assert [each.name for each in tmp_path.glob("o.mkv.parts*")] == ([] if moment == "take_up" else ["o.mkv.parts.1"])
+    if moment == "set_aside":
+        assert write_video(video(COUNT), path, SETTINGS, Seen()).resumed_frames == 20
 
 
 def test_two_slips_keep_both(tmp_path: Path) -> None:
