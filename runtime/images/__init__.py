@@ -25,7 +25,7 @@ from ..lazy_exports import lazy_exports
 if TYPE_CHECKING:
     from .alpha import clamp_to_neighbours, fill_transparent_pixels
     from .animation import is_animation, read_play_count
-    from .formats.gif import verify_blocks
+    from .formats.gif import can_turn_transparent, verify_blocks
     from .formats.header import (
         MAX_PIXELS,
         PILLOW_READERS,

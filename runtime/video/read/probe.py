@@ -13,7 +13,7 @@ from av.container import InputContainer
 from av.error import FFmpegError
 from av.video.stream import VideoStream
 
-from ...images import read_play_count
+from ...images import can_turn_transparent, read_play_count
 from ...media import ColorInfo, Size, VideoInfo
 from ..animation.animated_webp import is_animated_webp, read_webp_info
 from ..color.chroma_siting import detect_chroma_siting
@@ -111,6 +111,8 @@ def probe(path: Path) -> ProbedVideo:
         if frame is None:
             raise make_undecodable_error(path, f"none of its frames can be decoded ({stream.codec_context.name})")
         decoded_format = _require_pixel_format(path, frame)
+        if container.format.name == "gif" and not _has_gif_alpha(path, frame):  # FFmpeg gives bgra for every GIF
+            decoded_format = replace(decoded_format, has_alpha=False)
         coded_size = Size(frame.width, frame.height)
         side_data = read_side_data(frame)
         matrix = side_data.get("DISPLAYMATRIX")
@@ -133,6 +135,10 @@ def probe(path: Path) -> ProbedVideo:
             has_unsupported_rotation=orientation is None,
             is_stereo_3d="STEREO3D" in side_data,
         )
+
+
+def _has_gif_alpha(path: Path, first_frame: av.VideoFrame) -> bool:
+    return bool(first_frame.to_ndarray(format="bgra")[:, :, 3].min() < 255) or can_turn_transparent(path)
 
 
 def _probe_webp(path: Path) -> ProbedVideo:

@@ -128,6 +128,32 @@ def test_the_animations_of_pillow_are_read(kind: str, loop: int, plays: int, tmp
         assert [(frame.pts, frame.pixels[5, 5, 0]) for frame in opened] == [(0, 80)]
 
 
+@pytest.mark.parametrize(
+    ("holes", "disposal", "has_alpha"),
+    [
+        ([], 0, False),  # unchanged pixels of later frames have the transparent color
+        ([], 2, False),
+        ([0, 1, 2], 0, True),
+        ([1, 2], 2, True),
+    ],
+)
+def test_a_gif_has_alpha_where_a_frame_is_transparent(holes: list[int], disposal: int, has_alpha: bool, tmp_path: Path) -> None:
+    frames = [Image.new("RGBA", (32, 24), (50, 50, 50, 255)) for _ in range(3)]
+    for number, frame in enumerate(frames):
+        frame.paste((250, 10 * number, 10, 255), (3, 2 + number, 9, 8 + number))
+        if number in holes:
+            frame.putpixel((20, 20), (0, 0, 0, 0))
+    path, said = tmp_path / "in.gif", list[str]()
+    frames[0].save(path, save_all=True, append_images=frames[1:], duration=100, disposal=disposal)
+    assert (b"\x21\xf9\x04" + bytes([disposal << 2 | 1]) in path.read_bytes()) == (disposal == 0 or has_alpha)
+    stream = open_video(path, alpha=True)
+    with stream.frames() as opened:
+        *_, last_alpha = [frame.pixels[20, 20, 3:].tolist() for frame in opened]
+    assert last_alpha == ([0] if has_alpha else [])
+    open_video(path, on_message=said.append)
+    assert said == (["in.gif has an alpha channel, which is left out here."] if has_alpha else [])
+
+
 def test_a_damaged_webp_animation_is_named(tmp_path: Path) -> None:
     path = tmp_path / "in.webp"
     frames = [Image.effect_noise((64, 48), 80 + number) for number in range(3)]
