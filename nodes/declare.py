@@ -7,6 +7,7 @@ from copy import deepcopy
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
+from ..runtime.file_types import WRITABLE_IMAGE_SUFFIXES
 from ..runtime.metrics import SCORE_KEYS_TEXT
 from ..runtime.upscale import MIN_TILE, PRECISIONS, TARGET_NAMES, list_backend_choices
 
@@ -20,6 +21,7 @@ NUMBER, REPLACE, REFUSE = "number", "replace", "refuse"
 LANCZOS, LANCZOS_LINEAR = "lanczos", "lanczos, linear light"
 COLOR_FIXES = ["off", "mean", "low-frequency"]
 DEPTHS: dict[str, Literal[8, 16, 32]] = {"8": 8, "16": 16, "32": 32}
+IMAGE_FORMATS = [AS_SOURCE, *(suffix.removeprefix(".") for suffix in WRITABLE_IMAGE_SUFFIXES)]
 LARGEST_TILE = 4096
 
 TARGET_TOOLTIP = (

@@ -4,11 +4,12 @@ from typing import Any, ClassVar
 
 from ..runtime import comfyui, distributed, hardware, upscale
 from ..runtime.distributed import parse_workers
-from ..runtime.file_types import IMAGE_SUFFIXES, WRITABLE_IMAGE_SUFFIXES
+from ..runtime.file_types import IMAGE_SUFFIXES
 from .declare import (
     AS_SOURCE,
     DEPTHS,
     FILENAME_TOOLTIP,
+    IMAGE_FORMATS,
     LANCZOS,
     LANCZOS_LINEAR,
     NUMBER,
@@ -23,7 +24,7 @@ from .declare import (
     wire_input,
 )
 from .outputs import collect_workflow_text, format_ui_files, make_exact_path_finder, make_numbered_path_finder
-from .validate import check, file_is_there, first_problem, output_is_possible, upscale_is_valid
+from .validate import check, depth_is_possible, file_is_there, first_problem, output_is_possible, upscale_is_valid
 
 WORKERS_TOOLTIP = (
     "Who upscales a large image that this node writes. Empty: this process. A number: so many processes on this machine. gpus: "
@@ -191,7 +192,6 @@ class ImageOut(Node, title="Image Out"):
 
     @classmethod
     def INPUT_TYPES(cls) -> dict[str, Any]:
-        formats = [AS_SOURCE, *(suffix.removeprefix(".") for suffix in WRITABLE_IMAGE_SUFFIXES)]
         return {
             "required": {
                 "images": wire_input("IMAGE", "Images to save, one file each."),
@@ -200,7 +200,7 @@ class ImageOut(Node, title="Image Out"):
             "optional": {
                 "source": wire_input("IMAGE_SOURCE", "From Image In: bit depth, greyscale, profile and name of the original."),
                 "format": choice_input(
-                    formats, AS_SOURCE, "A suffix in the file name takes precedence. as source without a source is PNG."
+                    IMAGE_FORMATS, AS_SOURCE, "A suffix in the file name takes precedence. as source without a source is PNG."
                 ),
                 "bit_depth": choice_input(
                     [AS_SOURCE, *DEPTHS], AS_SOURCE, "Bits per channel; 32 is floating point. as source without a source is 8."
@@ -215,8 +215,20 @@ class ImageOut(Node, title="Image Out"):
         }
 
     @classmethod
-    def VALIDATE_INPUTS(cls, filename: str | None, workers: str | None = None) -> bool | str:
-        return first_problem((output_is_possible(cls.host, filename), check(lambda: parse_workers(workers or ""))))
+    def VALIDATE_INPUTS(
+        cls,
+        filename: str | None,
+        workers: str | None = None,
+        format: str | None = AS_SOURCE,
+        bit_depth: str | None = AS_SOURCE,
+    ) -> bool | str:
+        return first_problem(
+            (
+                output_is_possible(cls.host, filename),
+                check(lambda: parse_workers(workers or "")),
+                depth_is_possible(filename, bit_depth, format),
+            )
+        )
 
     def run(
         self,

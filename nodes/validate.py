@@ -7,15 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable
 from fractions import Fraction
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ..runtime import images
 from ..runtime.errors import ModelNotFound, Upscale8KError, WorkflowError
 from ..runtime.media import Size, parse_frame_rate
 from ..runtime.metrics import parse_scores
 from ..runtime.models import find_model, find_model_file, resolve_model_names, split_names
+from ..runtime.paths import add_default_name
 from ..runtime.report import parse_crop_specs
 from ..runtime.upscale import MIN_TILE, MODEL_SCALE, PRECISIONS, compute_final_size, list_backend_choices
-from .declare import LARGEST_TILE
+from .declare import AS_SOURCE, DEPTHS, IMAGE_FORMATS, LARGEST_TILE
 
 if TYPE_CHECKING:
     from ..runtime.host import Host
@@ -46,6 +49,22 @@ def file_is_there(host: Host, name: str) -> Answer:
 def output_is_possible(host: Host, name: str | None) -> Answer:
     """Check that a result of this name could be written."""
     return name is None or check(lambda: host.check_output("output", name))
+
+
+def depth_is_possible(filename: str | None, bit_depth: str | None, file_format: str | None = AS_SOURCE) -> Answer:
+    """Check that images of this name can have that depth. A format as the source's is known only when that is read."""
+    # ComfyUI leaves the choices of an input to the validator that takes it.
+    for given, choices in ((bit_depth, [AS_SOURCE, *DEPTHS]), (file_format, IMAGE_FORMATS)):
+        if given is not None and given not in choices:
+            return f"{given!r} is not one of {', '.join(choices)}."
+    if filename is None or file_format is None or bit_depth is None or bit_depth == AS_SOURCE:
+        return True
+    path = Path(add_default_name(filename))
+    if path.suffix[1:].lower() not in IMAGE_FORMATS:
+        if file_format == AS_SOURCE:
+            return True
+        path = Path(f"{path}.{file_format}")
+    return check(lambda: images.check_depth(path, DEPTHS[bit_depth]))
 
 
 def model_is_there(host: Host, name: str) -> Answer:

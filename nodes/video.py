@@ -32,6 +32,7 @@ from .outputs import dump_workflow_text, expand_exact_stem, format_ui_files
 from .validate import (
     DEFAULT_RIFE,
     check,
+    depth_is_possible,
     file_is_there,
     find_interpolation_network,
     find_network,
@@ -440,10 +441,16 @@ class SequenceOut(Node, title="Sequence Out"):
         }
 
     @classmethod
-    def VALIDATE_INPUTS(cls, filename: str | None, workers: str | None = None) -> bool | str:
+    def VALIDATE_INPUTS(cls, filename: str | None, workers: str | None = None, bit_depth: str | None = AS_SOURCE) -> bool | str:
         if filename is not None and not is_sequence_pattern(expand_tokens(filename)):
             return f"{filename} names one image, not a sequence. Add a number to it, such as frames/%05d.png."
-        return first_problem((output_is_possible(cls.host, filename), check(lambda: parse_workers(workers or ""))))
+        return first_problem(
+            (
+                output_is_possible(cls.host, filename),
+                check(lambda: parse_workers(workers or "")),
+                depth_is_possible(filename, bit_depth),
+            )
+        )
 
     def run(
         self,

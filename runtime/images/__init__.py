@@ -53,6 +53,6 @@ if TYPE_CHECKING:
     )
     from .sample_conversion import iter_strips, linear_image_to_srgb, srgb_image_to_linear, to_floats, to_integers
     from .sequence_frames import make_frame_reader, make_frame_writer
-    from .write import OUTPUT_FORMATS, OutputFormat, save_image, write_image_file
+    from .write import OUTPUT_FORMATS, OutputFormat, check_depth, save_image, write_image_file
 
 __getattr__ = lazy_exports(__name__, __file__)

@@ -109,7 +109,8 @@ def write_image_file(
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 2, 3, 4) or pixels.dtype.name not in ("float32", "uint8", "uint16"):
         raise ValueError(f"pixels are (H, W, 1..4) float32, uint8 or uint16, not {pixels.dtype} {pixels.shape}")
     depth = bits or (16 if pixels.dtype == np.uint16 or output_format is _EXR else 8)
-    _check_fits(file_path, output_format, pixels, depth)
+    check_depth(file_path, depth)
+    _check_fits(file_path, output_format, pixels)
     if output_format is _EXR and icc and not metadata.is_srgb(icc):
         raise OutputError(
             f"{file_path.name} would lose its colors: EXR stores no ICC profile.",
@@ -160,6 +161,17 @@ def save_image(path: Path, encode: Callable[[Path], object], *, numbered: bool =
         raise OutputError(f"{path} cannot be written: {reason}.", hint, path=path) from error
 
 
+def check_depth(path: Path, bits: BitDepth) -> None:
+    """Raise ``OutputError`` if the format of that name does not store ``bits``, or cannot be written."""
+    output_format = _find_output_format(path)
+    if bits not in output_format.bits:
+        others = ", ".join(sorted({other.name for other in OUTPUT_FORMATS.values() if bits in other.bits}))
+        depths = " or ".join(str(depth) for depth in output_format.bits)
+        raise OutputError(
+            f"{path.name}: {output_format.name} stores {depths} bits, not {bits}.", f"For {bits} bits use {others}.", path=path
+        )
+
+
 def _find_output_format(path: Path) -> OutputFormat:
     output_format = OUTPUT_FORMATS.get(path.suffix.lower())
     if output_format is None:
@@ -171,14 +183,8 @@ def _find_output_format(path: Path) -> OutputFormat:
     return output_format
 
 
-def _check_fits(path: Path, output_format: OutputFormat, pixels: Pixels, bits: BitDepth) -> None:
+def _check_fits(path: Path, output_format: OutputFormat, pixels: Pixels) -> None:
     size = Size(pixels.shape[1], pixels.shape[0])
-    if bits not in output_format.bits:
-        others = ", ".join(sorted({other.name for other in OUTPUT_FORMATS.values() if bits in other.bits}))
-        depths = " or ".join(str(depth) for depth in output_format.bits)
-        raise OutputError(
-            f"{path.name}: {output_format.name} stores {depths} bits, not {bits}.", f"For {bits} bits use {others}.", path=path
-        )
     if has_alpha(pixels) and not output_format.has_alpha:
         raise OutputError(
             f"{path.name}: {output_format.name} has no transparency and the image has.",

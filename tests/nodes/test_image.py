@@ -66,6 +66,30 @@ def test_questions_before_the_run_are_answered_with_a_sentence(host: LocalHost) 
     assert "nonsense" in nodes["UpscaleModel"].VALIDATE_INPUTS("nonsense")
 
 
+@pytest.mark.parametrize(
+    ("node", "given", "answer"),
+    [
+        ("ImageOut", {"filename": "a.jpg", "bit_depth": "16"}, "a.jpg: JPEG stores 8 bits, not 16. For 16 bits use EXR, "),
+        ("ImageOut", {"filename": "%name%", "format": "webp", "bit_depth": "16"}, "%name%.webp: WebP stores 8 bits, not 16. "),
+        ("ImageOut", {"filename": "sub/", "format": "avif", "bit_depth": "32"}, "AVIF stores 8 bits, not 32. "),
+        ("ImageOut", {"filename": "a.exr", "bit_depth": "8"}, "a.exr: EXR stores 16 or 32 bits, not 8. "),
+        ("ImageOut", {"filename": "a.png", "format": "jpg", "bit_depth": "16"}, True),
+        ("ImageOut", {"filename": "a", "format": "as source", "bit_depth": "16"}, True),
+        ("ImageOut", {"filename": None, "format": "jpg", "bit_depth": "16"}, True),
+        ("ImageOut", {"filename": "a", "format": None, "bit_depth": "16"}, True),
+        ("ImageOut", {"filename": "a.jpg", "bit_depth": "12"}, "'12' is not one of as source, 8, 16, 32."),
+        ("ImageOut", {"filename": "a", "format": "bmp"}, "'bmp' is not one of as source, png, jpg, "),
+        ("SequenceOut", {"filename": "%05d.jpg", "bit_depth": "16"}, "%05d.jpg: JPEG stores 8 bits, not 16. "),
+        ("SequenceOut", {"filename": "%05d.tif", "bit_depth": "16"}, True),
+    ],
+)
+def test_a_depth_that_the_format_does_not_hold_is_refused_before_the_run(
+    node: str, given: dict[str, str | None], answer: str | bool, host: LocalHost
+) -> None:
+    said = get_node_classes(host)[node].VALIDATE_INPUTS(**given)
+    assert said is True if answer is True else answer in said
+
+
 def test_a_file_that_changed_is_read_again(host: LocalHost) -> None:
     node = get_node_classes(host)["ImageIn"]
     path = host.input_dir / "a.png"
