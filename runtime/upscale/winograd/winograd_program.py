@@ -23,6 +23,8 @@ from .winograd_kernel import Arguments
 _RUN = "run"
 _SPINS = 4096
 """Looks at the other threads, some 10 us, before the processor is offered to others."""
+_STOPPED = 1 << 60
+"""More arrivals than there can be: every thread goes on, and ends with its step."""
 _CODE = f"""
 define void @{_RUN}(ptr %steps, i64 %count, i64 %threads, ptr %arrived, ptr %yield, ptr %scratch) nounwind {{
 entry:
@@ -30,7 +32,10 @@ entry:
 next:
   %index = phi i64 [ 0, %entry ], [ %following, %done ]
   %expected = phi i64 [ %threads, %entry ], [ %then_expected, %done ]
-  %is_step = icmp slt i64 %index, %count
+  %stopped = load atomic i64, ptr %arrived monotonic, align 8
+  %is_running = icmp slt i64 %stopped, {_STOPPED}
+  %is_left = icmp slt i64 %index, %count
+  %is_step = and i1 %is_left, %is_running
   br i1 %is_step, label %step, label %end
 step:
   %place = getelementptr {{ ptr, ptr }}, ptr %steps, i64 %index
@@ -93,29 +98,45 @@ class Program:
         self._tensors += tensors
 
     def run(self) -> None:
-        """Run all convolutions, if there are any; nothing is left of them afterwards."""
+        """Run all convolutions, if there are any; nothing is left of them afterwards.
+
+        A thread that fails or was never started, because the user stopped the run, lets no other one wait for it.
+        """
         if not self._steps:
             return
-        largest = max(kernel.shape.kernels for kernel, _ in self._steps)
-        kernels, counters = torch.empty(2, largest), torch.zeros(len(self._steps), 2, dtype=torch.int64)
-        words, arrived = self._link(kernels, counters), c_int64(0)
+        words, arrived = self._link(), c_int64(0)
         scratch_size = max(kernel.shape.scratch for kernel, _ in self._steps)
         run, size = _compile_runner(), self.threads.workers.size
 
         def run_words(_: int) -> None:
-            scratch = _get_scratch(scratch_size)
-            run(addressof(words), len(words) // 2, size, addressof(arrived), _find_yield(), scratch)
+            try:
+                scratch = _get_scratch(scratch_size)
+                run(addressof(words), len(words) // 2, size, addressof(arrived), _find_yield(), scratch)
+            except BaseException:
+                self._stop(arrived)
+                raise
 
         with self.threads.lock:
-            self.threads.workers.run_each(run_words, range(size))
+            try:
+                self.threads.workers.run_each(run_words, range(size))
+            except BaseException:
+                self._stop(arrived)
+                raise
         self._steps.clear()
         self._tensors.clear()
 
-    def _link(self, kernels: Tensor, counters: Tensor) -> Array[c_int64]:
+    def _stop(self, arrived: c_int64) -> None:
+        """Let the threads end. What they use exists until then, because each holds this program."""
+        arrived.value = _STOPPED
+
+    def _link(self) -> Array[c_int64]:
         """Return addresses of functions and arguments in pairs; where both are zero, threads wait for each other.
 
         Kernels are transformed while the convolution before is computed, in turn in one of two memories.
         """
+        largest = max(kernel.shape.kernels for kernel, _ in self._steps)
+        kernels, counters = torch.empty(2, largest), torch.zeros(len(self._steps), 2, dtype=torch.int64)
+        self._tensors += [kernels, counters]
         preparations, convolutions = list[tuple[int, int]](), list[tuple[int, int]]()
         for index, (kernel, arguments) in enumerate(self._steps):
             arguments.kernels = kernels[index % 2].data_ptr()
