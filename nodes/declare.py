@@ -176,8 +176,8 @@ def declare_upscale_inputs(source: str, source_input: Input) -> dict[str, Any]:
                 PRECISIONS,
                 "auto",
                 "Number format of the model. auto is fp16 on a GPU where the model is safe in it; on a CPU fp32, or bf16 where "
-                "the CPU has instructions for it and the model stays within 50 dB of fp32. A tile that overflows in fp16 is "
-                "computed again in fp32.",
+                "that is faster on this CPU and the model stays within 50 dB of it. A tile that overflows in fp16 is computed "
+                "again in fp32.",
                 advanced=True,
             ),
             "reduce": choice_input(
