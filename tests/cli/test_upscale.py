@@ -47,7 +47,7 @@ def test_a_folder_becomes_a_folder(place: Place) -> None:
     Path("input/notes.txt").write_text("no image")
     Path("input/folder.png").mkdir()
     answer = place("upscale", "input", "-o", "results.new", *TWICE)
-    assert (answer.code, answer.err) == (0, "")
+    assert (answer.code, answer.err) == (0, "Left out, no image or video: notes.txt.\n")
     assert answer.out.splitlines() == [f"results.new/{name}" for name in ("C.TIFF", "a.png", "b.jpg", "d.png")]
     assert answer.new == sorted(answer.out.splitlines())
     assert {pixels_of(name).shape for name in answer.new} == {(24, 32, 3)}

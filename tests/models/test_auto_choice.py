@@ -26,7 +26,7 @@ def test_each_kind_has_its_model(tmp_path: Path, kind: ImageKind, mode: str, is_
 
 def test_a_better_model_that_is_missing_is_named_with_its_command(tmp_path: Path) -> None:
     choice = choose_model("photograph", "auto fast", [tmp_path])
-    assert "models pull realesr-general-x4v3" in choice.reason
+    assert "models pull realesr-general-x4v3" in choice.advice
     (tmp_path / "realesr-general-x4v3.pth").write_bytes(b"weights")
     assert choose_model("photograph", "auto fast", [tmp_path]).name == "realesr-general-x4v3"
 

@@ -62,6 +62,7 @@ class WinogradConv(Module):
         """
         count, (height, width) = len(features), self.get_size(features)
         out = allocate_features(count, self.padded_outputs, height, width) if out is None else out
+        # An image, which is there already; what the program computes has all its channels and is not copied here.
         features = pad(features, (0, 0, 0, 0, 0, self._missing_channels)) if self._missing_channels else features
         names = "source", "more", "target", "addend", "last_addend"
         tensors = [features, features if more is None else more, out, *addends]
@@ -82,12 +83,12 @@ class WinogradConv(Module):
         return (2 * height, 2 * width) if self.doubles else (height, width)
 
 
-def is_winograd_conv(layer: Module) -> bool:
-    """Whether ``layer`` is a convolution that ``WinogradConv`` computes; of others than the first one, without a copy."""
+def is_winograd_conv(layer: Module, *, of_image: bool = False) -> bool:
+    """Whether ``layer`` is a convolution that ``WinogradConv`` computes: of features, or of an image with fewer channels."""
     if type(layer) is not Conv2d or layer.kernel_size != (3, 3) or layer.padding != (1, 1) or layer.padding_mode != "zeros":
         return False
     is_plain = layer.stride == layer.dilation == (1, 1) and layer.groups == 1
-    return is_plain and (layer.in_channels < CHANNEL_MULTIPLE or layer.in_channels % CHANNEL_MULTIPLE == 0)
+    return is_plain and (layer.in_channels % CHANNEL_MULTIPLE == 0 or (of_image and layer.in_channels < CHANNEL_MULTIPLE))
 
 
 def is_fusible(activation: Module) -> bool:

@@ -29,7 +29,7 @@ def has_winograd_layers(net: Module) -> bool:
     """Whether ``net``, as spandrel loads it, is one of these networks, and nearly all of its work is in these layers."""
     if isinstance(net, Compact):
         return is_winograd_conv(net.body[2])
-    if not (has_dense_blocks(net) and is_winograd_conv(cast(Any, net).model[0])):
+    if not (has_dense_blocks(net) and is_winograd_conv(cast(Any, net).model[0], of_image=True)):
         return False
     dense = cast(Any, net).model[1].sub[0].RDB1
     trunk, grown = dense.conv1[0].in_channels, dense.conv1[0].out_channels
@@ -56,7 +56,7 @@ def _fuse(layers: Iterable[Module]) -> list[Module]:
         layer = pending.pop(0)
         doubles = is_doubling(layer) and bool(pending) and is_winograd_conv(pending[0])
         layer = pending.pop(0) if doubles else layer
-        if is_winograd_conv(layer):
+        if is_winograd_conv(layer, of_image=not fused_layers):
             activation = pending.pop(0) if pending and is_fusible(pending[0]) else None
             layer = WinogradConv(cast(Conv2d, layer), activation, doubles=doubles)
         fused_layers.append(layer)

@@ -31,8 +31,9 @@ def read_side_data(frame: av.VideoFrame) -> dict[str, bytes]:
     Call it before ``make_writable``, which leaves PyAV's pointers into the frame dangling.
     """
     container = cast(Mapping[Any, Any], frame.side_data)
-    kinds = (getattr(one, "type", one) for one in container)  # PyAV 18 iterates over the data, PyAV 19 over their types
-    return {kind.name: bytes(container[kind]) for kind in kinds}
+    # PyAV 18 iterates over the data, and does not find those of an unnamed type again; PyAV 19 iterates over their types.
+    found = ((one.type, one) if hasattr(one, "type") else (one, container[one]) for one in container)
+    return {kind.name: bytes(data) for kind, data in found}
 
 
 def parse_mastering_display(data: bytes | None) -> MasteringDisplay | None:

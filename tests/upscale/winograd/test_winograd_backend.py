@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from spandrel import MAIN_REGISTRY
+from spandrel.architectures.Compact import Compact
 from spandrel.architectures.ESRGAN import ESRGAN
 from spandrel.architectures.SwinIR import SwinIR
 from upscale8k.runtime.errors import HardwareMissing, UnsupportedModel
@@ -148,6 +149,8 @@ def test_a_network_without_such_layers_is_refused() -> None:
 def test_networks_with_other_channels_are_recognised() -> None:
     assert has_winograd_layers(ESRGAN(num_filters=32, num_blocks=1))
     assert not has_winograd_layers(ESRGAN(num_filters=24, num_blocks=1))
+    assert has_winograd_layers(Compact(num_feat=48, num_conv=2))
+    assert not has_winograd_layers(Compact(num_feat=4, num_conv=2))
 
 
 def test_another_device_is_refused(small_esrgan: UpscaleModel) -> None:

@@ -101,6 +101,15 @@ def test_hdr10_metadata_is_read(tmp_path: Path) -> None:
     assert plain.mastering_display is plain.content_light is None
 
 
+class TypedBytes(bytes):
+    type: Type
+
+    def __new__(cls, kind: Type, data: bytes) -> "TypedBytes":
+        made = super().__new__(cls, data)
+        made.type = kind
+        return made
+
+
 class EachVersionsSideData(dict[Type, bytes]):
     """PyAV 18 iterates over the data, which know their types; PyAV 19 over the types."""
 
@@ -109,7 +118,7 @@ class EachVersionsSideData(dict[Type, bytes]):
         self.version = version
 
     def __iter__(self) -> Iterator[Any]:
-        return iter([SimpleNamespace(type=kind) for kind in self.keys()] if self.version == 18 else self.keys())
+        return iter([TypedBytes(kind, data) for kind, data in self.items()] if self.version == 18 else self.keys())
 
 
 @pytest.mark.parametrize("version", [18, 19])
