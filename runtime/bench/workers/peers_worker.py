@@ -42,6 +42,9 @@ def _set_up_node(job: dict[str, Any], backend: str, precision: str) -> PeerSetup
     settings = settings_module.TiledUpscaleSettings("model scale", "cpu", backend=backend, precision=precision)
     resolved = settings_module.resolve_settings(upscale_model, settings)
     job["how"] = f"{resolved.backend} in {resolved.precision}"
+    backends = worker_setup.import_own_module("runtime.upscale.backends")
+    # Compiled code stays in the process, as the graphs of other programs do.
+    backends.open_backend(resolved.backend, upscale_model, resolved.device, resolved.precision).close()
 
     def run(pixels: Any) -> Any:
         image = torch.from_numpy(pixels)[None]

@@ -12,7 +12,7 @@ from typing import Any
 from ...errors import HardwareMissing
 from ...hardware import query_cpu
 from ..onnx_graph import import_library
-from .winograd_kernel import CONVOLVE, PREPARE, Blocking, KernelShape, write_kernel
+from .winograd_kernel import CONVOLVE, PREPARE, Blocking, KernelShape, write_kernel, write_preparation
 
 CHANNEL_MULTIPLE = 16
 """Of the channels of a kernel."""
@@ -50,10 +50,15 @@ def find_target(sets: tuple[str, ...] | None = None) -> str | None:
 
     As oneDNN does, it keeps to AVX2 where ``ONEDNN_MAX_CPU_ISA`` says so.
     """
-    present = query_cpu().sets if sets is None else sets
+    present = _query_sets() if sets is None else sets
     limit = (os.environ.get("ONEDNN_MAX_CPU_ISA") or os.environ.get("DNNL_MAX_CPU_ISA") or "ALL").upper()
     is_limited = limit.startswith(("SSE", "AVX")) and not limit.startswith(("AVX512", "AVX10"))
     return next((name for name in _TARGETS if name in present and not (is_limited and name == "AVX-512")), None)
+
+
+@lru_cache
+def _query_sets() -> tuple[str, ...]:
+    return query_cpu().sets
 
 
 def choose_blocking(outputs: int, target: str | None = None) -> Blocking:
@@ -73,14 +78,22 @@ def choose_blocking(outputs: int, target: str | None = None) -> Blocking:
 
 @lru_cache
 def compile_kernel(shape: KernelShape) -> CompiledKernel:
-    """Return machine code for ``shape``; each takes about 0.1 s, once in a process. Raises what ``compile_code`` raises."""
-    target = next(one for one in _TARGETS.values() if shape.blocking in one.blockings)
-    prepare, convolve = compile_code(write_kernel(shape), target.name, (PREPARE, CONVOLVE))
-    return CompiledKernel(shape, prepare, convolve)
+    """Return machine code for ``shape``; each takes about 0.06 s, once in a process. Raises what ``compile_code`` raises."""
+    convolve = compile_code(write_kernel(shape), CONVOLVE, _find_processor(shape.blocking))
+    return CompiledKernel(shape, _compile_preparation(shape.blocking), convolve)
 
 
-def compile_code(code: str, processor: str, functions: tuple[str, ...]) -> list[int]:
-    """Return the addresses of ``functions`` in LLVM's ``code``, compiled for a kind of processor, by default this one.
+@lru_cache
+def _compile_preparation(blocking: Blocking) -> int:
+    return compile_code(write_preparation(blocking), PREPARE, _find_processor(blocking))
+
+
+def _find_processor(blocking: Blocking) -> str:
+    return next(target.name for target in _TARGETS.values() if blocking in target.blockings)
+
+
+def compile_code(code: str, function: str, processor: str = "") -> int:
+    """Return the address of ``function`` in LLVM's ``code``, compiled for a kind of processor, by default this one.
 
     Raises ``HardwareMissing`` without llvmlite.
     """
@@ -96,9 +109,8 @@ def compile_code(code: str, processor: str, functions: tuple[str, ...]) -> list[
         passes = llvm.create_new_function_pass_manager()
         passes.add_sroa_pass()  # variables become registers; the code is written as it shall run otherwise
         tuning = llvm.create_pipeline_tuning_options(speed_level=2)
-        for name in functions:
-            passes.run(module.get_function(name), llvm.create_pass_builder(machine, tuning))
+        passes.run(module.get_function(function), llvm.create_pass_builder(machine, tuning))
         engine = llvm.create_mcjit_compiler(module, machine)
         engine.finalize_object()
         _ENGINES.append(engine)
-        return [engine.get_function_address(name) for name in functions]
+        return engine.get_function_address(function)

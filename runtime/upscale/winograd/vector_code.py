@@ -12,6 +12,9 @@ import numpy as np
 _WIDE_VECTORS = '"prefer-vector-width"="512" "min-legal-vector-width"="512"'
 """Without it LLVM splits the vectors of some processors with AVX-512 in two."""
 
+Plane = tuple[str, str | int, str | int]
+"""An address, and the floats from row to row and from pixel to pixel."""
+
 
 class FunctionCode:
     """The instructions of one function. Integers have 64 bits, and a number in the code stands for itself."""
@@ -81,8 +84,12 @@ class FunctionCode:
             base = self.let(f"getelementptr float, ptr {base}, i64 {offset}") if offset != 0 else base
         return base
 
-    def point_to_pixel(self, plane: tuple[str, str | int, str | int], row: str | int, column: str | int) -> str:
-        """Return the address of a pixel of ``plane``: its base, and the floats from row to row and from pixel to pixel."""
+    def choose_plane(self, bit: str, first: Plane, second: Plane) -> Plane:
+        base = self.let(f"select i1 {bit}, ptr {first[0]}, ptr {second[0]}")
+        return base, self.choose(bit, first[1], second[1]), self.choose(bit, first[2], second[2])
+
+    def point_to_pixel(self, plane: Plane, row: str | int, column: str | int) -> str:
+        """Return the address of a pixel of ``plane``."""
         base, row_stride, pixel_stride = plane
         return self.point(base, self.multiply(row, row_stride), self.multiply(column, pixel_stride))
 

@@ -8,7 +8,7 @@ image of half the size; it may add its result to a tensor.
 from ctypes import Structure, c_int64
 from dataclasses import dataclass
 
-from .vector_code import FunctionCode, VectorCode
+from .vector_code import FunctionCode, Plane, VectorCode
 from .winograd_transforms import (
     FREQUENCIES,
     INPUT_SIDE,
@@ -81,7 +81,7 @@ class KernelShape:
 
 ARGUMENTS = (
     *("source", "source_row", "source_pixel", "more", "more_row", "more_pixel"),
-    *("height", "width", "columns", "count", "prepared", "begun", "weights", "kernels", "bias", "slopes"),
+    *("height", "width", "columns", "count", "inputs", "outputs", "prepared", "begun", "weights", "kernels", "bias", "slopes"),
     *("target", "target_row", "target_pixel", "addend", "addend_row", "addend_pixel", "share"),
     *("last_addend", "last_addend_row", "last_addend_pixel"),
 )
@@ -100,11 +100,47 @@ class Arguments(Structure):
 
 
 def write_kernel(shape: KernelShape) -> str:
-    """Return the module with ``PREPARE`` and ``CONVOLVE``, which take the address of ``Arguments``."""
-    prepare, convolve = _Kernel(shape), _Kernel(shape)
-    prepare.write_preparation()
-    convolve.write_convolution()
-    return "\n".join([prepare.vectors.declarations, prepare.code.finish(PREPARE), convolve.code.finish(CONVOLVE), ""])
+    """Return the module with ``CONVOLVE``, which takes the addresses of ``Arguments`` and of scratch memory."""
+    return _Kernel(shape).write()
+
+
+def write_preparation(blocking: Blocking) -> str:
+    """Return the module with ``PREPARE``, which takes the same and transforms the kernels for any shape with ``blocking``.
+
+    It turns ``weights`` into ``kernels`` (36, out / block, in, block).
+    """
+    code, side = FunctionCode(), range(KERNEL_SIDE)
+    vectors, arguments = VectorCode(code, blocking.width), _load_arguments(code)
+    inputs, outputs = arguments["inputs"], arguments["outputs"]
+    plane_size = code.multiply(inputs, outputs)
+    with (
+        code.claim(arguments["prepared"], _CHANNELS, inputs) as first,
+        code.loop(_CHANNELS) as offset,
+        code.loop(outputs, vectors.width) as output,
+    ):
+        channel = code.add(first, offset)
+        weights = code.point(arguments["weights"], code.multiply(channel, outputs), output)
+        plane = weights, code.multiply(plane_size, KERNEL_SIDE), plane_size
+        columns = [
+            write_kernel_transform(vectors, [vectors.load(code.point_to_pixel(plane, y, x)) for y in side]) for x in side
+        ]
+        number, place = code.divide(output, blocking.outputs)
+        target = code.point(arguments["kernels"], code.multiply(number, inputs, blocking.outputs), place)
+        target = code.point(target, code.multiply(channel, blocking.outputs))
+        for y in range(INPUT_SIDE):
+            for x, value in enumerate(write_kernel_transform(vectors, [column[y] for column in columns])):
+                vectors.store(value, code.point(target, code.multiply(plane_size, y * INPUT_SIDE + x)))
+    return f"{vectors.declarations}\n{code.finish(PREPARE)}\n"
+
+
+def _load_arguments(code: FunctionCode) -> dict[str, str]:
+    """Append what reads ``Arguments``, and return them by name."""
+    arguments: dict[str, str] = {}
+    for index, name in enumerate(ARGUMENTS):
+        address = code.let(f"getelementptr i64, ptr %arguments, i64 {index}")
+        kind = "i64" if name.endswith(("_row", "_pixel", "height", "width", "columns", "count", "puts")) else "ptr"
+        arguments[name] = code.let(f"load {kind}, ptr {address}, align 8")
+    return arguments
 
 
 class _Kernel:
@@ -114,35 +150,9 @@ class _Kernel:
         self.vectors = VectorCode(self.code, shape.blocking.width)
         self.products = self.code.point("%scratch", FREQUENCIES * shape.tile_stride)
         self.border = self.code.point(self.products, FREQUENCIES * shape.product_stride)
-        self.arguments: dict[str, str] = {}
-        for index, name in enumerate(ARGUMENTS):
-            address = self.code.let(f"getelementptr i64, ptr %arguments, i64 {index}")
-            kind = "i64" if name.endswith(("_row", "_pixel", "height", "width", "columns", "count")) else "ptr"
-            self.arguments[name] = self.code.let(f"load {kind}, ptr {address}, align 8")
+        self.arguments = _load_arguments(self.code)
 
-    def write_preparation(self) -> None:
-        """Transform ``weights`` (3, 3, in, out) to ``kernels`` (36, out / block, in, block)."""
-        code, vectors, shape, block = self.code, self.vectors, self.shape, self.shape.blocking.outputs
-        side = range(KERNEL_SIDE)
-        with (
-            code.claim(self.arguments["prepared"], _CHANNELS, str(shape.inputs)) as first,
-            code.loop(_CHANNELS) as offset,
-            code.loop(shape.outputs, vectors.width) as output,
-        ):
-            channel = code.add(first, offset)
-            weights = code.point(self.arguments["weights"], code.multiply(channel, shape.outputs), output)
-            plane = weights, KERNEL_SIDE * shape.inputs * shape.outputs, shape.inputs * shape.outputs
-            columns = [
-                write_kernel_transform(vectors, [vectors.load(code.point_to_pixel(plane, y, x)) for y in side]) for x in side
-            ]
-            number, place = code.divide(output, block)
-            target = code.point(self.arguments["kernels"], code.multiply(number, shape.inputs * block), place)
-            target = code.point(target, code.multiply(channel, block))
-            for y in range(INPUT_SIDE):
-                for x, value in enumerate(write_kernel_transform(vectors, [column[y] for column in columns])):
-                    vectors.store(value, code.point(target, (y * INPUT_SIDE + x) * shape.inputs * shape.outputs))
-
-    def write_convolution(self) -> None:
+    def write(self) -> str:
         code = self.code
         count = self.arguments["count"]
         with code.claim(self.arguments["begun"], TILES, count) as first:
@@ -155,8 +165,9 @@ class _Kernel:
                 number = code.add(first, tile)
                 with code.when(code.compare("slt", number, count)):
                     self._store_tile(tile, number)
+        return f"{self.vectors.declarations}\n{code.finish(CONVOLVE)}\n"
 
-    def _get_plane(self, name: str) -> tuple[str, str, str]:
+    def _get_plane(self, name: str) -> Plane:
         return self.arguments[name], self.arguments[f"{name}_row"], self.arguments[f"{name}_pixel"]
 
     def _locate_tile(self, number: str) -> tuple[str, str]:
@@ -175,30 +186,25 @@ class _Kernel:
                 code.compare("sle", code.add(column, INPUT_SIDE), self.arguments["width"]),
             ]
         )
-        target = code.point("%scratch", code.multiply(tile, shape.inputs))
-        for name, channels, offset in (("source", shape.channels, 0), ("more", shape.more_channels, shape.channels)):
-            if channels:
-                tile_plane = self._find_tile(self._get_plane(name), row, column, channels, is_inside)
-                self._transform_channels(tile_plane, channels, code.point(target, offset))
+        with code.loop(2 if shape.more_channels else 1) as source:
+            is_first = code.compare("eq", source, 0)
+            plane = code.choose_plane(is_first, self._get_plane("source"), self._get_plane("more"))
+            channels = code.choose(is_first, shape.channels, shape.more_channels)
+            target = code.point("%scratch", code.multiply(tile, shape.inputs), code.choose(is_first, 0, shape.channels))
+            self._transform_channels(self._find_tile(plane, row, column, channels, is_inside), channels, target)
 
-    def _find_tile(
-        self, plane: tuple[str, str, str], row: str, column: str, channels: int, is_inside: str
-    ) -> tuple[str, str | int, str | int]:
+    def _find_tile(self, plane: Plane, row: str, column: str, channels: str, is_inside: str) -> Plane:
         """Return a tile where it is, or a copy of it if the image ends in it or is enlarged."""
-        code, border = self.code, self.border
+        code = self.code
+        copy = (self.border, code.multiply(channels, INPUT_SIDE), channels)
         if self.shape.doubles:
             self._copy_tile(plane, row, column, channels)
-            return border, INPUT_SIDE * channels, channels
+            return copy
         with code.when(code.let(f"xor i1 {is_inside}, true")):
             self._copy_tile(plane, row, column, channels)
-        corner = code.point_to_pixel(plane, row, column)
-        return (
-            code.let(f"select i1 {is_inside}, ptr {corner}, ptr {border}"),
-            code.choose(is_inside, plane[1], INPUT_SIDE * channels),
-            code.choose(is_inside, plane[2], channels),
-        )
+        return code.choose_plane(is_inside, (code.point_to_pixel(plane, row, column), *plane[1:]), copy)
 
-    def _copy_tile(self, plane: tuple[str, str, str], row: str, column: str, channels: int) -> None:
+    def _copy_tile(self, plane: Plane, row: str, column: str, channels: str) -> None:
         """Copy a tile to ``border``, with zeros outside the image."""
         code = self.code
         with code.loop(FREQUENCIES) as index:
@@ -215,7 +221,7 @@ class _Kernel:
                 values = self.vectors.choose(is_inside, self.vectors.load(code.point(pixel, channel)))
                 self.vectors.store(values, code.point(copy, channel))
 
-    def _transform_channels(self, plane: tuple[str, str | int, str | int], channels: int, target: str) -> None:
+    def _transform_channels(self, plane: Plane, channels: str, target: str) -> None:
         code, vectors, side = self.code, self.vectors, range(INPUT_SIDE)
         pixels = {(y, x): code.point_to_pixel(plane, str(y), str(x)) for y in side for x in side}
         with code.loop(channels, vectors.width) as channel:

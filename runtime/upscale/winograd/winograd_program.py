@@ -94,6 +94,7 @@ class Program:
 
     def append(self, kernel: CompiledKernel, tensors: list[Tensor], **arguments: int) -> None:
         """Add a convolution to the end; ``tensors`` are kept until the program has run."""
+        arguments |= {"inputs": kernel.shape.inputs, "outputs": kernel.shape.outputs}
         self._steps.append((kernel, Arguments(**arguments)))
         self._tensors += tensors
 
@@ -151,8 +152,8 @@ class Program:
 
 @lru_cache
 def _compile_runner() -> Any:
-    (address,) = compile_code(_CODE, "", (_RUN,))
-    return CFUNCTYPE(None, c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_void_p)(address)
+    kind = CFUNCTYPE(None, c_void_p, c_int64, c_int64, c_void_p, c_void_p, c_void_p)
+    return kind(compile_code(_CODE, _RUN))
 
 
 @lru_cache
