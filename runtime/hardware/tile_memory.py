@@ -3,8 +3,8 @@
 The peak memory of a tile is linear in its pixels, halo included: ``base + bytes_per_pixel * pixels``. Measured in fp32 on 192
 to 640 px: SRVGG 472 bytes per pixel with torch (625 in bf16), 1414 with OpenVINO. RRDB-23 x4 with torch on a processor, which
 computes dense blocks and last layers in patches: 487 MB at 448 px and 758 MB at 640 px with two threads (in bf16 616 MB at 512
-and 1797 MB at 1024 px; about 50 MB for each further thread); with winograd, LLVM's 100 MB included, 932 MB at 640 and 1637 MB
-at 896 px, and SRVGG 304 MB at 512 and 886 MB at 1024 px; otherwise 10 000 bytes per pixel (OpenVINO 13 700, which still
+and 1797 MB at 1024 px; about 50 MB for each further thread); with winograd, LLVM's 100 MB included, 828 MB at 640 and 1508 MB
+at 896 px, and SRVGG 321 MB at 512 and 953 MB at 1024 px; otherwise 10 000 bytes per pixel (OpenVINO 13 700, which still
 fits in a quarter of the free memory). In fp16, with both ends in fp32, live tensors take 396 bytes per pixel in SRVGG and 4108
 in RRDB-23 x4 (all in fp16: 256 and 4096), counted on a processor. An unknown network counts as RRDB-23. ``probe --calibrate``
 measures again.

@@ -2,12 +2,12 @@
 
 Two machines of one kind give the same pixels, and so do an idle and a busy one. On a CPU:
 
-* Precision: bf16 where the processor multiplies it in matrices (AMX, Arm), the network is one that bf16 is fast for, and
-  ``bf16_check`` finds it accurate; and where AVX-512 BF16 does and ``winograd`` cannot, which is faster than that. By ``bench
+* Precision: bf16 where the processor multiplies matrices of it (AMX, Arm), the network is one that bf16 is fast for, and
+  ``bf16_check`` finds it accurate; with AVX-512 BF16 alone only where ``winograd``, which is faster, cannot run. By ``bench
   peers`` bf16 takes 0.37 (SRVGG) and 0.21 (RRDB-23) of the time of direct convolutions in fp32 with AMX, and 0.5 with AVX-512
   BF16 alone.
 * Backend in fp32: the first row of ``BACKENDS`` that names the architecture and whose instruction set there is, else torch.
-  ``winograd`` takes WINOGRAD_SRVGG (SRVGG) and WINOGRAD_RRDB (RRDB-23) of torch's time; OpenVINO 0.91 to 0.93 with SRVGG.
+  ``winograd`` takes 0.37 of torch's time (SRVGG and RRDB-23, ``bench limit``); OpenVINO 0.91 to 0.93 with SRVGG.
 * ``probe --calibrate`` may have found a faster backend with the same pixels, to 1e-4, on this machine. Its result stands until
   ``probe --forget``.
 """
