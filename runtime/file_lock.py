@@ -3,6 +3,7 @@
 from collections.abc import Generator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from stat import S_ISDIR
 
 from filelock import FileLock, Timeout
 
@@ -24,10 +25,10 @@ def exclusive_lock(lock_path: Path, name: str) -> Generator[None]:
     try:
         lock_path.parent.mkdir(parents=True, exist_ok=True)
     except FileExistsError as error:
-        if lock_path.parent.exists() and not lock_path.parent.is_dir():
-            raise
         # A run that has just finished removed the folder, and by now yet another may have made it again.
-        raise _make_locked_error(lock_path, name) from error
+        if _may_be_folder(lock_path.parent):
+            raise _make_locked_error(lock_path, name) from error
+        raise
     if _has_content(lock_path):
         raise OutputError(
             f"There is a file {lock_path.name} that is not of this program.",
@@ -46,6 +47,14 @@ def exclusive_lock(lock_path: Path, name: str) -> Generator[None]:
         with suppress(OSError):  # Windows does not remove an open file
             lock_path.unlink(missing_ok=True)
         lock.release()
+
+
+def _may_be_folder(path: Path) -> bool:
+    """Return whether ``path`` is a folder or was one, by a single look: between two it may be removed and made again."""
+    try:
+        return S_ISDIR(path.stat().st_mode)
+    except FileNotFoundError:
+        return True
 
 
 def _has_content(path: Path) -> bool:

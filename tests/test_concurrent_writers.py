@@ -1,12 +1,14 @@
 """Threads and processes that write the same files at the same time: every file is whole, and no result is lost."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Sequence
 from fractions import Fraction
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -220,6 +222,26 @@ def test_a_folder_that_another_run_removes_while_it_is_made_is_locked(tmp_path: 
             pytest.fail("the folder was another run's")
     with pytest.raises(FileExistsError), exclusive_lock(tmp_path / "mine/lock", "o.mp4"):
         pytest.fail("a file is no folder")
+
+
+def test_a_folder_that_is_removed_while_it_is_looked_at_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is there at every other look: runs make it and remove it all the time."""
+    folder, stat, looks = tmp_path / "o.mp4.parts", Path.stat, count()
+    folder.mkdir()
+
+    def look(path: Path, **settings: bool) -> os.stat_result:
+        if path == folder and next(looks) % 2:
+            raise FileNotFoundError(2, "No such file or directory", str(path))
+        return stat(path, **settings)
+
+    def lose(path: Path, *_: object, **__: object) -> None:
+        raise FileExistsError(17, "File exists", str(path))
+
+    monkeypatch.setattr(Path, "mkdir", lose)
+    monkeypatch.setattr(Path, "stat", look)
+    for _ in range(2):
+        with pytest.raises(OutputLocked, match=r"Another run is writing o\.mp4"), exclusive_lock(folder / "lock", "o.mp4"):
+            pytest.fail("the folder was another run's")
 
 
 def test_a_run_that_finishes_leaves_the_next_one_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -91,8 +91,9 @@ class _Group(Module):
         program = Program(self._threads)
         for layer in self.layers:
             if isinstance(layer, WinogradConv):
-                fits = free is not None and free.shape == (len(features), layer.padded_outputs, *layer.get_size(features))
-                result = layer(program, features, out=free if fits else None)
+                result = layer(
+                    program, features, out=_reuse(free, len(features), layer.padded_outputs, *layer.get_size(features))
+                )
                 free, is_input = None if is_input else features, False
             else:
                 program.run()
@@ -100,6 +101,13 @@ class _Group(Module):
             features = result
         program.run()
         return features, free, is_input
+
+
+def _reuse(free: Tensor | None, count: int, channels: int, height: int, width: int) -> Tensor | None:
+    """Return as many channels of memory that is free, if it is of that size."""
+    if free is None or (len(free), *free.shape[2:]) != (count, height, width) or free.shape[1] < channels:
+        return None
+    return free[:, :channels]
 
 
 class _Trunk(Module):
