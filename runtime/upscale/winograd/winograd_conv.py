@@ -36,7 +36,7 @@ class WinogradConv(Module):
         padding = -self.outputs % CHANNEL_MULTIPLE
         self.padded_outputs = self.outputs + padding
         self._missing_channels = -convolution.in_channels % CHANNEL_MULTIPLE
-        channels = convolution.in_channels + self._missing_channels - more_channels
+        self._channels = channels = convolution.in_channels + self._missing_channels - more_channels
         blocking = choose_blocking(self.padded_outputs)
         self._kernel = compile_kernel(KernelShape(channels, more_channels, self.padded_outputs, doubles, addends, blocking))
         weight = pad(convolution.weight.detach().permute(2, 3, 1, 0), (0, padding, 0, self._missing_channels))
@@ -62,8 +62,9 @@ class WinogradConv(Module):
         """
         count, (height, width) = len(features), self.get_size(features)
         out = allocate_features(count, self.padded_outputs, height, width) if out is None else out
-        # An image, which is there already; what the program computes has all its channels and is not copied here.
-        features = pad(features, (0, 0, 0, 0, 0, self._missing_channels)) if self._missing_channels else features
+        if self._missing_channels:  # of an image, which is there already; what a program computes has all its channels
+            image, features = features, torch.zeros((count, *features.shape[2:], self._channels)).permute(0, 3, 1, 2)
+            features[:, : image.shape[1]] = image
         names = "source", "more", "target", "addend", "last_addend"
         tensors = [features, features if more is None else more, out, *addends]
         planes = {name: _put_channels_last(one) for name, one in zip(names, tensors, strict=False)}

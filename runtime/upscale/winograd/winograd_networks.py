@@ -1,6 +1,8 @@
 """Networks whose convolutions are computed by Winograd's minimal filtering: SRVGG and ESRGAN."""
 
 from collections.abc import Iterable, Sequence
+from math import prod
+from types import MethodType
 from typing import Any, cast
 
 import torch
@@ -9,7 +11,6 @@ from torch.nn import Conv2d, Module, ModuleList, Sequential
 
 from ...media import split_into_spans
 from ...models import Compact
-from ..torch_optim.optimize import add_before_shuffle
 from ..torch_optim.patches import Patch
 from ..torch_optim.rrdb import RESIDUAL_SCALE, has_dense_blocks, has_nearest_tail, is_doubling
 from .compile_kernel import CHANNEL_MULTIPLE
@@ -28,7 +29,7 @@ _GROUPED = 4
 def has_winograd_layers(net: Module) -> bool:
     """Whether ``net``, as spandrel loads it, is one of these networks, and nearly all of its work is in these layers."""
     if isinstance(net, Compact):
-        return is_winograd_conv(net.body[2])
+        return is_winograd_conv(net.body[2]) and net.num_in_ch == net.num_out_ch
     if not (has_dense_blocks(net) and is_winograd_conv(cast(Any, net).model[0], of_image=True)):
         return False
     dense = cast(Any, net).model[1].sub[0].RDB1
@@ -40,8 +41,8 @@ def use_winograd(net: Module) -> None:
     """Change ``net``, which ``has_winograd_layers``, in fp32 on a CPU, in place; it keeps its weights."""
     threads, known = ProgramThreads(), cast(Any, net)
     if isinstance(net, Compact):
-        add_before_shuffle(net)
         known.body = ModuleList([_Layers(net.body, threads)])
+        known.forward = MethodType(_run_compact, net)
         return
     first, trunk, *tail = known.model
     layers = _Layers(tail, threads)
@@ -73,11 +74,30 @@ class _Layers(Module):
         self.groups = ModuleList(_Group(group, threads) for group in groups)
 
     def forward(self, features: Tensor) -> Tensor:
+        return self.run(features)[0]
+
+    def run(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return the result, and memory of a layer before that is free then."""
         free: Tensor | None = None
         is_input = True
         for group in self.groups:
             features, free, is_input = group(features, free, is_input)
-        return features
+        return features, free
+
+
+def _run_compact(net: Compact, image: Tensor) -> Tensor:
+    """The network with its input added before the pixel shuffle, as ``add_before_shuffle`` does; into memory of a layer."""
+    (layers,) = cast("list[_Layers]", list(net.body))
+    features, free = layers.run(image)
+    channels, scale = int(net.num_out_ch), int(net.upscale)
+    features.unflatten(1, (channels, scale**2)).add_(image.unsqueeze(2))
+    count, _, height, width = features.shape
+    shape = count, height, scale, width, scale, channels
+    if free is None or free.untyped_storage().nbytes() < prod(shape) * free.element_size():
+        free = torch.empty(prod(shape))
+    shuffled = free.as_strided((prod(shape),), (1,), 0).view(shape)
+    shuffled.permute(0, 5, 2, 4, 1, 3).copy_(features.unflatten(1, (channels, scale, scale)))
+    return shuffled.view(count, height * scale, width * scale, channels).permute(0, 3, 1, 2)
 
 
 class _Group(Module):
