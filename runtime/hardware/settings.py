@@ -30,8 +30,8 @@ _MAX_BATCH = 4
 _MAX_WORKSPACE_MB = 4096
 _CPU_FP16_REASONS = {
     False: "Processors compute in fp32, because fp16 is slower.",
-    True: "On a processor fp16 is slower than fp32. This one supports bf16: precision auto uses bf16 for each model "
-    "that is within 50 dB PSNR of fp32 in it.",
+    True: "On a processor fp16 is slower than fp32. This one supports bf16: precision auto uses it for each model "
+    "that it is faster for, and that is within 50 dB PSNR of fp32 in it.",
 }
 
 

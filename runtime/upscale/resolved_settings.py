@@ -211,7 +211,8 @@ def resolve_tiling(
     # In bf16 the largest layers stay fp32, so only fp16 halves the memory.
     footprint = default_footprint(model.architecture, model.scale, backend=backend, half=precision == "fp16", on_gpu=on_gpu)
     footprint = replace(footprint, bytes_per_pixel=footprint.bytes_per_pixel * model.inner_scale**2)
-    cost_tolerance = choose_cost_tolerance(model.architecture, on_gpu=on_gpu, bf16=precision == "bf16")
+    block = get_backend_spec(backend).block
+    cost_tolerance = choose_cost_tolerance(model.architecture, on_gpu=on_gpu, bf16=precision == "bf16", block=block)
     tile = settings.tile
     if tile == AUTO_TILE and backend == "tensorrt" and (info := find_engine_info(model)):
         tile = info.tile
@@ -225,7 +226,6 @@ def resolve_tiling(
     budget = TileBudget(memory, footprint, cost_tolerance)
     earlier_passes = max(plan_scale(size, model.scale, settings.target).passes - 1, 0) if size else 0
     gpu_image = size * model.scale**earlier_passes if size and on_gpu else None
-    block = get_backend_spec(backend).block
     return choose_tiling(model, budget, tile=tile, halo=settings.halo, batch=settings.batch, block=block, gpu_image=gpu_image)
 
 

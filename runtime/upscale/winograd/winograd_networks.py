@@ -90,13 +90,14 @@ def _run_compact(net: Compact, image: Tensor) -> Tensor:
     (layers,) = cast("list[_Layers]", list(net.body))
     features, free = layers.run(image)
     channels, scale = int(net.num_out_ch), int(net.upscale)
-    features.unflatten(1, (channels, scale**2)).add_(image.unsqueeze(2))
     count, _, height, width = features.shape
+    phases: Tensor = cast(Any, features).unflatten(1, (channels, scale, scale))
+    phases.add_(image[:, :, None, None])
     shape = count, height, scale, width, scale, channels
     if free is None or free.untyped_storage().nbytes() < prod(shape) * free.element_size():
         free = torch.empty(prod(shape))
     shuffled = free.as_strided((prod(shape),), (1,), 0).view(shape)
-    shuffled.permute(0, 5, 2, 4, 1, 3).copy_(features.unflatten(1, (channels, scale, scale)))
+    shuffled.permute(0, 5, 2, 4, 1, 3).copy_(phases)
     return shuffled.view(count, height * scale, width * scale, channels).permute(0, 3, 1, 2)
 
 
