@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from math import ceil
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import Conv2d, LeakyReLU, Module, Parameter, PReLU, ReLU
@@ -12,6 +13,9 @@ from .compile_kernel import CHANNEL_MULTIPLE, choose_blocking, compile_kernel
 from .winograd_kernel import KernelShape
 from .winograd_program import Program
 from .winograd_transforms import OUTPUT_SIDE
+
+_LINE = 16
+"""Floats in a line of the cache."""
 
 
 class WinogradConv(Module):
@@ -98,9 +102,17 @@ def is_fusible(activation: Module) -> bool:
 
 
 def allocate_features(count: int, channels: int, height: int, width: int) -> Tensor:
-    """Return uninitialized memory for (N, C, H, W), each pixel's channels together, in which whole output tiles fit."""
+    """Return uninitialized memory for (N, C, H, W), each pixel's channels together, in which whole output tiles fit.
+
+    It begins at a line of the cache. Not by ``torch.empty``: the C library's aligned memory often does not fit where equally
+    large memory was freed, so that a process grew with its tiles.
+    """
     rows, columns = (ceil(length / OUTPUT_SIDE) * OUTPUT_SIDE for length in (height, width))
-    return torch.empty((count, rows, columns, channels)).permute(0, 3, 1, 2)[:, :, :height, :width]
+    size = count * rows * columns * channels
+    memory = np.empty(size + _LINE, np.float32)
+    first = -memory.ctypes.data // memory.itemsize % _LINE
+    features = torch.as_tensor(memory[first : first + size]).view(count, rows, columns, channels)
+    return features.permute(0, 3, 1, 2)[:, :, :height, :width]
 
 
 def _put_channels_last(features: Tensor) -> Tensor:
