@@ -1,23 +1,28 @@
-"""Grow the trees of runtime/metrics/image_kind.npz: python tests/metrics/train_image_kinds.py FOLDER... (needs scikit-learn).
+"""Teach the network of runtime/metrics/image_kind.npz: python tests/metrics/train_image_kinds.py BASE FOLDER...
 
-Every image of the development and the first foreign set of ``image_kinds.tsv`` counts three times: as it is, smaller as a JPEG,
-and as a part with noise, blur or without color. First each sixth of the packages is scored by trees of the others, for
-``_SURE``; then the trees of all are written. The file in the repository was grown by these steps; other random copies give
-other trees.
+BASE holds MobileNetV2 with weights of ImageNet as TensorFlow.js stores the one of Keras: ``model.json`` and its shards. The npm
+package nsfwjs (MIT) has it as ``dist/models/mobilenet_v2/*.min.js``, which ``require`` turns into these; its own layers on top
+are not used. The blocks before ``_FIRST`` stay as they are, the others learn from six views of each image of ``LEARNED``, five
+times, in half an hour on two cores. ``image_kinds.py`` measures the other sets. The file in the repository was made by these
+steps; another order of the views gives other weights.
 """
 
+import json
+import math
 import random
 import sys
 import zlib
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import cv2
 import numpy as np
+import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from PIL import Image
-from sklearn.ensemble import ExtraTreesClassifier
+from torch import Tensor
+from torch.nn import Conv2d, Dropout, Linear, Module, ModuleList, ReLU, Sequential
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
@@ -28,100 +33,196 @@ from image_kinds import find_images, read_image
 from upscale8k.runtime.metrics import image_kind
 
 Bytes = NDArray[np.uint8]
-Values = NDArray[np.float64]
-FOLDS = 6
-COPIES = np.array([1.5, 1, 0.8])
-SHARES = (0.45, 0.4, 0.15)
+LEARNED = ("development", "second development", "second foreign", "third foreign")
+SHARES = (0.47, 0.4, 0.13)
+"""Of photographs, drawings and text in what is learned."""
+VIEWS, EPOCHS, BATCH, RATE = 6, 5, 64, 1e-3
+_FIRST = 6
+"""The first block that learns."""
 
 
-def iterate_copies(image: Bytes, chance: random.Random) -> Iterator[Bytes]:
-    yield image
-    scale = chance.choice([512, 384, 640]) / max(image.shape[:2])
-    method = cv2.INTER_AREA if scale < 1 else cv2.INTER_CUBIC
-    yield compress(cv2.resize(image, None, fx=scale, fy=scale, interpolation=method), chance.randint(60, 90))
-    height, width = (max(int(length * chance.uniform(0.5, 0.8)), 64) for length in image.shape[:2])
-    top, left = (chance.randint(0, max(length - kept, 0)) for length, kept in zip(image.shape, (height, width), strict=False))
-    part = image[top : top + height, left : left + width]
-    change = chance.random()
-    if change < 0.3:
-        part = cv2.cvtColor(cv2.cvtColor(part, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
-    elif change < 0.5:
-        part = cv2.GaussianBlur(part, (0, 0), chance.uniform(0.5, 1))
-    elif change < 0.75:
-        noise = np.random.default_rng(chance.getrandbits(31)).normal(0, chance.uniform(1, 5), part.shape)
-        part = np.clip(part + noise, 0, 255).astype(np.uint8)
-    yield compress(part, chance.randint(50, 92)) if chance.random() < 0.5 else part
+class Blocks(Module):
+    """MobileNetV2, its batch normalization folded into the convolutions, with two linear layers on top."""
+
+    def __init__(self, base: Path) -> None:
+        super().__init__()
+        stored = read_weights(base)
+        self.stem = fold(stored, "Conv1", "bn_Conv1")
+        self.blocks = ModuleList()
+        for block in range(len(image_kind._STRIDES)):
+            name = f"block_{block}" if block else "expanded_conv"
+            steps = ("expand", "depthwise", "project")[not block :]
+            self.blocks.append(ModuleList(fold(stored, f"{name}_{step}", f"{name}_{step}_BN") for step in steps))
+        channels = 2 * self.blocks[-1][-1].out_channels
+        self.head = Sequential(Linear(channels, 64), ReLU(), Dropout(0.3), Linear(64, 3))
+
+    def run_first(self, pixels: Tensor) -> Tensor:
+        """(N, 3, 224, 224) in -1..1 to (N, 32, 28, 28)."""
+        features = F.conv2d(F.pad(pixels, (0, 1, 0, 1)), self.stem.weight, self.stem.bias, 2).clamp(0, 6)
+        return self._run_blocks(features, 0, _FIRST)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(N, 32, 28, 28) to logits (N, 3)."""
+        features = self._run_blocks(features, _FIRST, len(self.blocks))
+        return self.head(torch.cat([features.mean((2, 3)), features.std((2, 3))], dim=1))
+
+    def _run_blocks(self, features: Tensor, first: int, end: int) -> Tensor:
+        for block in range(first, end):
+            *expand, depthwise, project = self.blocks[block]
+            wide = expand[0](features).clamp(0, 6) if expand else features
+            stride = image_kind._STRIDES[block]
+            padded = F.pad(wide, (0, 1, 0, 1) if stride == 2 else (1, 1, 1, 1))
+            seen = F.conv2d(padded, depthwise.weight, depthwise.bias, stride, groups=depthwise.out_channels)
+            narrow = project(seen.clamp(0, 6))
+            features = features + narrow if narrow.shape == features.shape else narrow
+        return features
 
 
-def describe_copies(path: Path) -> list[Values]:
+def read_weights(base: Path) -> dict[str, Tensor]:
+    model = json.loads((base / "model.json").read_text())["weightsManifest"][0]
+    content, at, found = b"".join((base / name).read_bytes() for name in model["paths"]), 0, dict[str, Tensor]()
+    for each in model["weights"]:
+        count, stored = math.prod(each["shape"]), each["quantization"]
+        values = np.frombuffer(content, stored["dtype"], count, at) * np.float32(stored["scale"]) + np.float32(stored["min"])
+        found[each["name"]] = torch.from_numpy(values.astype(np.float32).reshape(each["shape"]))
+        at += count * np.dtype(stored["dtype"]).itemsize
+    return found
+
+
+def fold(stored: dict[str, Tensor], name: str, norm: str) -> Conv2d:
+    by_channel = f"{name}/depthwise_kernel" in stored
+    kernel = (
+        stored[f"{name}/depthwise_kernel"].permute(2, 3, 0, 1) if by_channel else stored[f"{name}/kernel"].permute(3, 2, 0, 1)
+    )
+    gain = stored[f"{norm}/gamma"] / torch.sqrt(stored[f"{norm}/moving_variance"] + 1e-3)
+    groups = kernel.shape[0] if by_channel else 1
+    conv = Conv2d(kernel.shape[1] * groups, kernel.shape[0], kernel.shape[2], groups=groups)
+    conv.weight.data = (kernel * gain[:, None, None, None]).contiguous()
+    assert conv.bias is not None
+    conv.bias.data = stored[f"{norm}/beta"] - stored[f"{norm}/moving_mean"] * gain
+    return conv
+
+
+def cut_views(image: Bytes, chance: random.Random) -> list[Bytes]:
+    """Return the whole as it is and changed, a changed part of it, and three parts of its own pixels, two of them changed."""
+    side = image_kind._SIDE
+    sized = image_kind._resize(image, *(max(length, side) for length in image.shape[:2]))
+    scale = max(chance.choice((0.6, 0.8, 1, 1.3)), side / min(sized.shape[:2]))
+    other = image_kind._resize(sized, *(max(round(length * scale), side) for length in sized.shape[:2]))
+    wholes = [image, change(image, chance), change(cut(image, chance, chance.uniform(0.5, 0.95)), chance)]
+    return [image_kind._resize(whole, side, side) for whole in wholes] + [
+        cut(sized, chance),
+        change(cut(other, chance), chance),
+        change(cut(sized, chance), chance),
+    ]
+
+
+def cut(image: Bytes, chance: random.Random, share: float = 0) -> Bytes:
+    lengths = [max(int(length * share), 64) if share else image_kind._SIDE for length in image.shape[:2]]
+    kept = [min(length, whole) for length, whole in zip(lengths, image.shape[:2], strict=True)]
+    top, left = (chance.randint(0, whole - length) for whole, length in zip(image.shape[:2], kept, strict=True))
+    return image[top : top + kept[0], left : left + kept[1]]
+
+
+def change(image: Bytes, chance: random.Random) -> Bytes:
+    """Mirror, discolor, blur, roughen and compress, each at times."""
+    changed = np.ascontiguousarray(image[:, ::-1] if chance.random() < 0.5 else image)
+    if chance.random() < 0.12:
+        changed = cv2.cvtColor(cv2.cvtColor(changed, cv2.COLOR_RGB2GRAY), cv2.COLOR_GRAY2RGB)
+    if chance.random() < 0.4:
+        changed = to_bytes(changed * np.float32(chance.uniform(0.75, 1.25)) + chance.uniform(-20, 20))
+    if chance.random() < 0.3:
+        changed = to_bytes(255 * (np.arange(256) / 255) ** chance.uniform(0.7, 1.4))[changed]
+    if chance.random() < 0.2:
+        hue = cv2.cvtColor(changed, cv2.COLOR_RGB2HSV).astype(np.float32)
+        hue[..., 1] *= chance.uniform(0.5, 1.4)
+        hue[..., 0] = (hue[..., 0] + chance.uniform(-8, 8)) % 180
+        changed = cv2.cvtColor(to_bytes(hue), cv2.COLOR_HSV2RGB)
+    roll = chance.random()
+    if roll < 0.1:
+        changed = cv2.GaussianBlur(changed, (0, 0), chance.uniform(0.5, 1.2))
+    elif roll < 0.2:
+        noise = np.random.default_rng(chance.getrandbits(31)).normal(0, chance.uniform(1, 7), changed.shape)
+        changed = to_bytes(changed + noise)
+    if chance.random() < 0.5:
+        written = cv2.imencode(".jpg", changed, [cv2.IMWRITE_JPEG_QUALITY, chance.randint(35, 95)])[1]
+        changed = cv2.imdecode(written, cv2.IMREAD_COLOR)
+    return changed
+
+
+def to_bytes(values: NDArray[np.floating]) -> Bytes:
+    return np.clip(values, 0, 255).astype(np.uint8)
+
+
+def describe(network: Blocks, path: Path) -> NDArray[np.float16]:
     image = read_image(path)
-    image.thumbnail((768, 768), Image.Resampling.BOX)
-    chance = random.Random(zlib.crc32(path.name.encode()))
-    return [image_kind.compute_features(copy.astype(np.float32) / 255) for copy in iterate_copies(np.asarray(image), chance)]
+    image.thumbnail((image_kind._LONGEST,) * 2, Image.Resampling.BOX)
+    views = np.stack(cut_views(np.asarray(image), random.Random(zlib.crc32(path.name.encode()))))
+    with torch.inference_mode():
+        return network.run_first(torch.from_numpy(views).permute(0, 3, 1, 2).float() / 127.5 - 1).half().numpy()
 
 
-def compress(image: Bytes, quality: int) -> Bytes:
-    return cv2.imdecode(cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, quality])[1], cv2.IMREAD_COLOR)
-
-
-def split_packages(packages: list[str], kinds: Values) -> NDArray[np.int64]:
-    """Return a fold for each image: whole packages, largest first, each where its kinds are fewest."""
-    counts = {name: np.bincount(kinds[np.array(packages) == name], minlength=3) / np.bincount(kinds) for name in packages}
-    held, folds = np.zeros((FOLDS, 3)), dict[str, int]()
-    for name in sorted(counts, key=lambda name: (-counts[name].max(), name)):
-        folds[name] = int((np.square(held + counts[name]) - np.square(held)).sum(axis=1).argmin())
-        held[folds[name]] += counts[name]
-    return np.array([folds[name] for name in packages])
-
-
-def weigh(packages: list[str], kinds: Values) -> Values:
-    """Return a weight for each image: a package counts by the power 0.6 of its size, a kind by its share."""
+def weigh(packages: list[str], kinds: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return a weight for each image: a package counts by the power 0.7 of its size, a kind by its share."""
     sizes = Counter(zip(packages, kinds, strict=True))
-    weights = np.array([sizes[key] ** -0.4 for key in zip(packages, kinds, strict=True)])
+    weights = np.array([sizes[key] ** -0.3 for key in zip(packages, kinds, strict=True)])
     for kind, share in enumerate(SHARES):
         weights[kinds == kind] *= share * len(kinds) / weights[kinds == kind].sum()
     return weights
 
 
-def grow(features: Values, kinds: Values, weights: Values) -> ExtraTreesClassifier:
-    trees = ExtraTreesClassifier(80, max_leaf_nodes=100, max_features=0.25, random_state=0)
-    return trees.fit(features.reshape(-1, features.shape[2]), kinds.repeat(3), np.outer(weights, COPIES).ravel())
+def teach(network: Blocks, features: NDArray[np.float16], kinds: NDArray[np.int64], weights: NDArray[np.float64]) -> None:
+    """Leave the running mean of the weights in ``network``."""
+    learning = list(network.blocks[_FIRST:].parameters())
+    groups = [{"params": learning, "lr": 0.4 * RATE}, {"params": network.head.parameters(), "lr": 2 * RATE}]
+    optimizer = torch.optim.AdamW(groups, weight_decay=0.02)
+    rates = [group["lr"] for group in optimizer.param_groups]
+    chance, mean = np.random.default_rng(0), {name: value.clone() for name, value in network.state_dict().items()}
+    steps = len(kinds) * VIEWS // BATCH
+    network.train()
+    for step in range(EPOCHS * steps):
+        if step % steps == 0:
+            order = chance.permutation(len(kinds) * VIEWS)
+        images, views = np.divmod(order[step % steps * BATCH :][:BATCH], VIEWS)
+        batch = torch.from_numpy(features[images, views]).float()
+        mirrored = torch.from_numpy(chance.random(BATCH) < 0.5)
+        batch[mirrored] = batch[mirrored].flip(3)
+        for group, rate in zip(optimizer.param_groups, rates, strict=True):
+            group["lr"] = rate * min(1, (step + 1) / 100) * (0.5 + 0.5 * math.cos(math.pi * step / (EPOCHS * steps)))
+        losses = F.cross_entropy(network(batch), torch.from_numpy(kinds[images]), reduction="none", label_smoothing=0.05)
+        loss = (losses * torch.from_numpy(weights[images]).float()).mean()
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), 5.0)
+        optimizer.step()
+        for name, value in network.state_dict().items():
+            mean[name].lerp_(value, 0.01)
+        if step % 100 == 99:
+            print(f"{step + 1} of {EPOCHS * steps}: {loss.item():.3f}", flush=True)
+    network.load_state_dict(mean)
 
 
-def write(trees: ExtraTreesClassifier) -> None:
-    columns = dict[str, list[Values]]()
-    first, roots = 0, list[int]()
-    for tree in (each.tree_ for each in trees.estimators_):
-        leaf, itself = tree.children_left < 0, np.arange(tree.node_count) + first
-        share = tree.value[:, 0] / tree.value[:, 0].sum(axis=1, keepdims=True)
-        roots.append(first)
-        first += tree.node_count
-        for name, values, dtype in (
-            ("feature", np.where(leaf, 0, tree.feature), np.uint16),
-            ("threshold", np.where(leaf, 0, tree.threshold), np.float16),
-            ("right", np.where(leaf, itself, tree.children_right + itself[0]), np.uint16),
-            ("share", np.round(share[:, 1:] * 255), np.uint8),
-        ):
-            columns.setdefault(name, []).append(values.astype(dtype))
-    stored = {name: np.concatenate(values) for name, values in columns.items()}
-    np.savez_compressed(Path(image_kind.__file__).with_suffix(".npz"), root=np.array(roots, np.uint16), **stored)
+def write(network: Blocks) -> None:
+    """Store kernels in 8 bits, scaled for each output, in the order in which they are used."""
+    layers = [network.stem, *(layer for block in network.blocks for layer in block), network.head[0], network.head[3]]
+    stored = dict[str, NDArray[np.generic]]()
+    for index, layer in enumerate(layers):
+        kernel = layer.weight.detach().numpy().reshape(*layer.weight.shape, *(1,) * (4 - layer.weight.dim()))
+        scale = np.maximum(np.abs(kernel).max(axis=(1, 2, 3)), 1e-12).astype(np.float32) / 127
+        stored[f"kernel{index}"] = np.round(kernel / scale[:, None, None, None]).astype(np.int8)
+        stored[f"scale{index}"], stored[f"bias{index}"] = scale, layer.bias.detach().numpy()
+    np.savez_compressed(Path(image_kind.__file__).with_suffix(".npz"), **stored)
 
 
-def main(folders: list[str]) -> None:
-    learned = ("development", "first foreign")
-    found = [(kind, package, path) for split, kind, package, path in find_images(folders) if split in learned and path]
-    packages, kinds = [package for _, package, _ in found], np.array([image_kind.KINDS.index(kind) for kind, _, _ in found])
-    features = np.array([describe_copies(path) for _, _, path in found])
-    weights, folds = weigh(packages, kinds), split_packages(packages, kinds)
-    scores = np.zeros((len(found), 3))
-    for fold in range(FOLDS):
-        trees = grow(features[folds != fold], kinds[folds != fold], weights[folds != fold])
-        scores[folds == fold] = trees.predict_proba(features[folds == fold, 0])
-    for kind, name in enumerate(image_kind.KINDS):
-        drawn = scores[kinds == kind, 1] > image_kind._SURE
-        print(f"{name}: {drawn.sum()} of {drawn.size} images of packages left out are taken for drawings")
-    write(grow(features, kinds, weights))
+def main(base: str, *folders: str) -> None:
+    torch.manual_seed(0)
+    network = Blocks(Path(base)).eval()
+    found = [(kind, package, path) for split, kind, package, path in find_images(list(folders)) if split in LEARNED and path]
+    kinds = np.array([image_kind.KINDS.index(kind) for kind, _, _ in found])
+    features = np.array([describe(network, path) for _, _, path in found])
+    teach(network, features, kinds, weigh([package for _, package, _ in found], kinds))
+    write(network)
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    main(*sys.argv[1:])

@@ -28,23 +28,31 @@ def run(threads: ProgramThreads, layers: list[WinogradConv]) -> torch.Tensor:
     return features
 
 
-def test_steps_that_read_what_others_wrote_wait_for_it(layers: list[WinogradConv]) -> None:
-    threads = ProgramThreads()
+@pytest.fixture
+def threads() -> ProgramThreads:
+    return ProgramThreads()
+
+
+@pytest.fixture
+def expected(threads: ProgramThreads, layers: list[WinogradConv]) -> torch.Tensor:
+    """What the same threads give before anything goes wrong."""
+    return run(threads, layers)
+
+
+def test_steps_that_read_what_others_wrote_wait_for_it(threads: ProgramThreads, layers: list[WinogradConv]) -> None:
     assert threads.workers.size == 2
-    expected = FEATURES
+    one_by_one = FEATURES
     for layer in layers:
         program = Program(threads)
-        expected = layer(program, expected)
+        one_by_one = layer(program, one_by_one)
         program.run()
     for _ in range(20):
-        np.testing.assert_array_equal(run(threads, layers), expected)
+        np.testing.assert_array_equal(run(threads, layers), one_by_one)
 
 
 def test_a_thread_without_memory_is_an_error_and_not_a_wait(
-    layers: list[WinogradConv], monkeypatch: pytest.MonkeyPatch
+    threads: ProgramThreads, layers: list[WinogradConv], expected: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    threads = ProgramThreads()
-    expected = run(threads, layers)
     failures = [MemoryError("no scratch")]
 
     def allocate(size: int, allocate: Callable[[int], int] = winograd_program._get_scratch) -> int:
@@ -59,10 +67,8 @@ def test_a_thread_without_memory_is_an_error_and_not_a_wait(
 
 
 def test_ctrl_c_between_two_threads_leaves_none_of_them_waiting(
-    layers: list[WinogradConv], monkeypatch: pytest.MonkeyPatch
+    threads: ProgramThreads, layers: list[WinogradConv], expected: torch.Tensor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    threads = ProgramThreads()
-    expected = run(threads, layers)
 
     def start_one(process: Callable[[Any], None], items: Iterable[Any]) -> None:
         assert threads.workers._pool is not None
