@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import ctypes
 import datetime
 import gc
-import platform
-import sys
 import time
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -21,6 +18,7 @@ from numpy.typing import NDArray
 
 from ..hardware import Gpu, Machine, PeakSampler, detect_machine
 from ..media import Floats, Size
+from ..upscale import return_freed_memory
 
 if TYPE_CHECKING:
     import av
@@ -72,7 +70,7 @@ def _measure_device_memory(device: torch.device, cost: ResourceCost) -> Generato
 
 @contextmanager
 def _measure_resident_set(device: torch.device, cost: ResourceCost) -> Generator[None]:
-    _trim_heap()
+    return_freed_memory()
     process = psutil.Process()
     with PeakSampler(lambda: process.memory_info().rss, _INTERVAL_SECONDS) as sampler:
         yield
@@ -82,12 +80,6 @@ def _measure_resident_set(device: torch.device, cost: ResourceCost) -> Generator
 def _read_used_memory(device: torch.device) -> int:
     free, total = torch.cuda.mem_get_info(device)
     return total - free
-
-
-def _trim_heap() -> None:
-    """Release the free memory of the C library to the system."""
-    if sys.platform == "linux" and platform.libc_ver()[0] == "glibc":
-        ctypes.CDLL(None).malloc_trim(0)
 
 
 def describe_machine(device: str = "auto") -> tuple[str, dict[str, Any]]:

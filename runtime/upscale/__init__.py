@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from .forecast import Forecast, forecast_upscale, record_seconds
     from .frame_result import HostResult, group_new_frames
     from .image_batch import upscale_batch
-    from .memory import check_result_fits, fix_tile_memory, is_out_of_memory, reuse_freed_memory
+    from .memory import check_result_fits, fix_tile_memory, is_out_of_memory, return_freed_memory, reuse_freed_memory
     from .on_device.device_buffer import ResultImage
     from .on_device.device_tile_loop import DeviceResult
     from .on_device.device_types import keep_results_on

@@ -186,10 +186,10 @@ def reuse_freed_memory() -> Generator[Callable[[], object]]:
 
     Yields a function that returns it at once; the pages are cleared again when they are next used.
     """
-    if sys.platform != "linux" or platform.libc_ver()[0] != "glibc":
+    libc = _find_glibc()
+    if libc is None:
         yield skip_trim
         return
-    libc = ctypes.CDLL(None)
     libc.mallopt(_M_MMAP_THRESHOLD, _MAX_THRESHOLD)
     libc.mallopt(_M_TRIM_THRESHOLD, _MAX_THRESHOLD)
     try:
@@ -198,6 +198,17 @@ def reuse_freed_memory() -> Generator[Callable[[], object]]:
         libc.mallopt(_M_MMAP_THRESHOLD, _ADJUSTED_MMAP_THRESHOLD)
         libc.mallopt(_M_TRIM_THRESHOLD, 2 * _ADJUSTED_MMAP_THRESHOLD)
         libc.malloc_trim(0)
+
+
+def return_freed_memory() -> None:
+    """Return all free memory of the C library to the system, where that can be asked for."""
+    libc = _find_glibc()
+    if libc is not None:
+        libc.malloc_trim(0)
+
+
+def _find_glibc() -> ctypes.CDLL | None:
+    return ctypes.CDLL(None) if sys.platform == "linux" and platform.libc_ver()[0] == "glibc" else None
 
 
 def skip_trim() -> None:

@@ -5,6 +5,7 @@ from torch.nn import Module
 
 from ...errors import HardwareMissing, UnsupportedModel
 from ...models import UpscaleModel, list_stages
+from ..memory import return_freed_memory
 from ..winograd.winograd_networks import has_winograd_layers, use_winograd
 from .base import ResolvedPrecision
 from .torch import TorchBackend
@@ -34,4 +35,5 @@ class WinogradBackend(TorchBackend):
         if not has_winograd_layers(net):
             return super()._optimize(net, dtype)
         use_winograd(net)
+        return_freed_memory()  # LLVM frees 75 MB when it has compiled the kernels
         return dtype
