@@ -38,7 +38,7 @@ def exclusive_lock(lock_path: Path, name: str) -> Generator[None]:
     lock = FileLock(lock_path, timeout=0)
     try:
         lock.acquire()
-    except (Timeout, FileNotFoundError) as error:  # not found: a run that has just finished removed the folder
+    except (Timeout, FileNotFoundError, FileExistsError) as error:  # the last two: a finished run removed the folder meanwhile
         raise _make_locked_error(lock_path, name) from error
     try:
         yield

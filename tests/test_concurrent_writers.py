@@ -13,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from PIL import Image
 from upscale8k.runtime.comfyui.builtin.video_encode import save_numbered
 from upscale8k.runtime.comfyui.types.image import ImageSaveOptions, write_images
@@ -242,6 +243,17 @@ def test_a_folder_that_is_removed_while_it_is_looked_at_is_locked(tmp_path: Path
     for _ in range(2):
         with pytest.raises(OutputLocked, match=r"Another run is writing o\.mp4"), exclusive_lock(folder / "lock", "o.mp4"):
             pytest.fail("the folder was another run's")
+
+
+def test_a_folder_that_is_removed_while_the_lock_is_taken_is_locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """filelock makes the folder too, and looks at it afterwards."""
+
+    def lose(self: FileLock, *_: object, **__: object) -> None:
+        raise FileExistsError(17, "File exists", self.lock_file)
+
+    monkeypatch.setattr(FileLock, "acquire", lose)
+    with pytest.raises(OutputLocked, match=r"Another run is writing o\.mp4"), exclusive_lock(tmp_path / "lock", "o.mp4"):
+        pytest.fail("the folder was another run's")
 
 
 def test_a_run_that_finishes_leaves_the_next_one_its_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
