@@ -115,8 +115,8 @@ COST_TOLERANCE, _COST_TOLERANCE_BF16, _COST_TOLERANCE_RRDB = 1.05, 1.12, 1.02
 _COST_TOLERANCE_WIDE_HALO = 1.16
 """A smaller tile is chosen if its cost is at most this multiple of the best one's.
 
-With the wide halos of winograd (SRVGG: 72 pixels) that is 640, not 1024 pixels: 1920x1080 took 3 % longer and 0.15 GB less. With
-384 pixels it would be 0.18 GB less again, but 960x540 took half as long again.
+With the wide halos of winograd (SRVGG: 72 pixels) that is 640, not 1024 pixels: 1920x1080 took 3 % longer and 0.15 GB less.
+With 384 pixels it would be 0.18 GB less again, but 960x540 took half as long again.
 """
 
 
