@@ -37,6 +37,43 @@ print(outside, inside, held - resident())
 """
 
 
+CODE_SCRIPT = """
+import sys
+sys.path.insert(0, sys.argv[1])
+from runtime.bootstrap import load_pack
+load_pack()
+from torch.nn import Conv2d
+from upscale8k.runtime.upscale.memory import return_code
+from upscale8k.runtime.upscale.winograd.winograd_conv import WinogradConv
+
+def resident():
+    with open("/proc/self/smaps") as maps:
+        found, size = False, 0
+        for line in maps:
+            if "-" in line.split()[0]:
+                found = line.rstrip().endswith("libllvmlite.so") and " r-xp " in line
+            elif found and line.startswith("Rss:"):
+                size += int(line.split()[1])
+    return size
+
+WinogradConv(Conv2d(16, 16, 3, padding=1))
+before = resident()
+return_code("libllvmlite.so")
+after = resident()
+WinogradConv(Conv2d(32, 32, 3, padding=1))
+print(before, after)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux" or memory.platform.libc_ver()[0] != "glibc", reason="for glibc only")
+def test_the_code_of_a_library_is_given_back_and_runs_again(root: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", CODE_SCRIPT, str(root)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    before, after = map(int, done.stdout.split())
+    assert before > 20_000  # kB
+    assert after == 0
+
+
 @pytest.mark.skipif(sys.platform != "linux" or memory.platform.libc_ver()[0] != "glibc", reason="for glibc only")
 def test_pages_are_mapped_once_and_given_back(root: Path) -> None:
     done = subprocess.run([sys.executable, "-c", SCRIPT, str(root)], capture_output=True, text=True, check=False)

@@ -5,8 +5,9 @@ from torch.nn import Module
 
 from ...errors import HardwareMissing, UnsupportedModel
 from ...models import UpscaleModel, list_stages
-from ..memory import return_freed_memory
+from ..memory import return_code, return_freed_memory
 from ..winograd.winograd_networks import has_winograd_layers, use_winograd
+from ..winograd.winograd_program import NetworkResources
 from .base import ResolvedPrecision
 from .torch import TorchBackend
 
@@ -29,11 +30,18 @@ class WinogradBackend(TorchBackend):
                 "Use --device cpu, or the backend torch.",
                 feature="winograd",
             )
+        self._resources: list[NetworkResources] = []
         super().__init__(model, device, precision)
+
+    def close(self) -> None:
+        super().close()
+        for resources in self._resources:
+            resources.memory.release()
 
     def _optimize(self, net: Module, dtype: torch.dtype) -> torch.dtype:
         if not has_winograd_layers(net):
             return super()._optimize(net, dtype)
-        use_winograd(net)
-        return_freed_memory()  # LLVM frees 75 MB when it has compiled the kernels
+        self._resources.append(use_winograd(net))
+        return_freed_memory()  # LLVM has compiled the kernels: 75 MB, and 49 MB of its own code
+        return_code("libllvmlite.so")
         return dtype

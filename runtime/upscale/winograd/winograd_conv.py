@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from math import ceil
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import Conv2d, LeakyReLU, Module, Parameter, PReLU, ReLU
@@ -13,9 +12,6 @@ from .compile_kernel import CHANNEL_MULTIPLE, choose_blocking, compile_kernel
 from .winograd_kernel import KernelShape
 from .winograd_program import Program
 from .winograd_transforms import OUTPUT_SIDE
-
-_LINE = 16
-"""Floats in a line of the cache."""
 
 
 class WinogradConv(Module):
@@ -62,13 +58,14 @@ class WinogradConv(Module):
 
         ``features`` and ``more`` (N, C, H, W) are read one after the other. The result is in ``out`` if given. With
         ``addends`` it is the first one plus ``share`` of it, and then the second one plus ``share`` of that. ``out`` and
-        addends are memory of ``allocate_features``, or some channels of it.
+        addends are ``FeatureMemory``, or some channels of it.
         """
-        count, (height, width) = len(features), self.get_size(features)
-        out = allocate_features(count, self.padded_outputs, height, width) if out is None else out
+        count, (height, width), memory = len(features), self.get_size(features), program.resources.memory
+        out = memory.allocate(count, self.padded_outputs, height, width) if out is None else out
         if self._missing_channels:  # of an image, which is there already; what a program computes has all its channels
-            image, features = features, torch.zeros((count, *features.shape[2:], self._channels)).permute(0, 3, 1, 2)
+            image, features = features, memory.allocate(count, self._channels, *features.shape[2:])
             features[:, : image.shape[1]] = image
+            features[:, image.shape[1] :] = 0
         names = "source", "more", "target", "addend", "last_addend"
         tensors = [features, features if more is None else more, out, *addends]
         planes = {name: _put_channels_last(one) for name, one in zip(names, tensors, strict=False)}
@@ -99,20 +96,6 @@ def is_winograd_conv(layer: Module, *, of_image: bool = False) -> bool:
 def is_fusible(activation: Module) -> bool:
     """Whether ``activation`` does nothing but multiply negative values by a number, which each channel may have its own of."""
     return isinstance(activation, (LeakyReLU, PReLU, ReLU))
-
-
-def allocate_features(count: int, channels: int, height: int, width: int) -> Tensor:
-    """Return uninitialized memory for (N, C, H, W), each pixel's channels together, in which whole output tiles fit.
-
-    It begins at a line of the cache. Not by ``torch.empty``: the C library's aligned memory often does not fit where equally
-    large memory was freed, so that a process grew with its tiles.
-    """
-    rows, columns = (ceil(length / OUTPUT_SIDE) * OUTPUT_SIDE for length in (height, width))
-    size = count * rows * columns * channels
-    memory = np.empty(size + _LINE, np.float32)
-    first = -memory.ctypes.data // memory.itemsize % _LINE
-    features = torch.as_tensor(memory[first : first + size]).view(count, rows, columns, channels)
-    return features.permute(0, 3, 1, 2)[:, :, :height, :width]
 
 
 def _put_channels_last(features: Tensor) -> Tensor:

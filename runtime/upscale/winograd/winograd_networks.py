@@ -14,8 +14,8 @@ from ...models import Compact
 from ..torch_optim.patches import Patch
 from ..torch_optim.rrdb import RESIDUAL_SCALE, has_dense_blocks, has_nearest_tail, is_doubling
 from .compile_kernel import CHANNEL_MULTIPLE
-from .winograd_conv import WinogradConv, allocate_features, is_fusible, is_winograd_conv
-from .winograd_program import Program, ProgramThreads
+from .winograd_conv import WinogradConv, is_fusible, is_winograd_conv
+from .winograd_program import NetworkResources, Program
 from .winograd_transforms import OUTPUT_SIDE
 
 _TAIL_SIDE, _TAIL_MARGIN = 96, 8
@@ -37,17 +37,18 @@ def has_winograd_layers(net: Module) -> bool:
     return trunk % CHANNEL_MULTIPLE == grown % CHANNEL_MULTIPLE == 0
 
 
-def use_winograd(net: Module) -> None:
-    """Change ``net``, which ``has_winograd_layers``, in fp32 on a CPU, in place; it keeps its weights."""
-    threads, known = ProgramThreads(), cast(Any, net)
+def use_winograd(net: Module) -> NetworkResources:
+    """Change ``net``, which ``has_winograd_layers``, in fp32 on a CPU, in place; it keeps its weights. Return what it uses."""
+    resources, known = NetworkResources(), cast(Any, net)
     if isinstance(net, Compact):
-        known.body = ModuleList([_Layers(net.body, threads)])
+        known.body = ModuleList([_Layers(net.body, resources)])
         known.forward = MethodType(_run_compact, net)
-        return
+        return resources
     first, trunk, *tail = known.model
-    layers = _Layers(tail, threads)
-    tail = _PatchedTail(layers) if has_nearest_tail(net) else layers
-    known.model = Sequential(_Layers([first], threads), _Trunk(trunk.sub, threads), tail)
+    layers = _Layers(tail, resources)
+    tail = _PatchedTail(layers, resources) if has_nearest_tail(net) else layers
+    known.model = Sequential(_Layers([first], resources), _Trunk(trunk.sub, resources), tail)
+    return resources
 
 
 def _fuse(layers: Iterable[Module]) -> list[Module]:
@@ -67,11 +68,11 @@ def _fuse(layers: Iterable[Module]) -> list[Module]:
 class _Layers(Module):
     """Layers one after the other, a few at a time, so that progress is known; two results of one shape share their memory."""
 
-    def __init__(self, layers: Iterable[Module], threads: ProgramThreads) -> None:
+    def __init__(self, layers: Iterable[Module], resources: NetworkResources) -> None:
         super().__init__()
         fused_layers = _fuse(layers)
         groups = [fused_layers[first : first + _GROUPED] for first in range(0, len(fused_layers), _GROUPED)]
-        self.groups = ModuleList(_Group(group, threads) for group in groups)
+        self.groups = ModuleList(_Group(group, resources) for group in groups)
 
     def forward(self, features: Tensor) -> Tensor:
         return self.run(features)[0]
@@ -102,14 +103,14 @@ def _run_compact(net: Compact, image: Tensor) -> Tensor:
 
 
 class _Group(Module):
-    def __init__(self, layers: Iterable[Module], threads: ProgramThreads) -> None:
+    def __init__(self, layers: Iterable[Module], resources: NetworkResources) -> None:
         super().__init__()
         self.layers = ModuleList(layers)
-        self._threads = threads
+        self._resources = resources
 
     def forward(self, features: Tensor, free: Tensor | None, is_input: bool) -> tuple[Tensor, Tensor | None, bool]:
         """Return the result, memory that is free then, and whether the result is memory of another layer."""
-        program = Program(self._threads)
+        program = Program(self._resources)
         for layer in self.layers:
             if isinstance(layer, WinogradConv):
                 result = layer(
@@ -134,26 +135,26 @@ def _reuse(free: Tensor | None, count: int, channels: int, height: int, width: i
 class _Trunk(Module):
     """The residual blocks of an ESRGAN and the convolution after them, added to their input, in memory allocated once."""
 
-    def __init__(self, layers: Sequential, threads: ProgramThreads) -> None:
+    def __init__(self, layers: Sequential, resources: NetworkResources) -> None:
         super().__init__()
         *blocks, last = layers
-        self.blocks = ModuleList(_ResidualBlock(block, threads) for block in blocks)
+        self.blocks = ModuleList(_ResidualBlock(block, resources) for block in blocks)
         self.last = WinogradConv(cast(Conv2d, last), addends=1)
-        self._threads = threads
+        self._resources = resources
         dense = cast(Any, blocks[0]).RDB1
         self._channels = dense.conv5[0].out_channels
         self._grown = dense.conv5[0].in_channels - self._channels
 
     def forward(self, features: Tensor) -> Tensor:
         count, _, *size = features.shape
-        grown = allocate_features(count, self._grown, *size)
-        free = [allocate_features(count, self._channels, *size) for _ in range(3)]
+        grown = self._resources.memory.allocate(count, self._grown, *size)
+        free = [self._resources.memory.allocate(count, self._channels, *size) for _ in range(3)]
         trunk = features
         for block in self.blocks:
             result = block(trunk, grown, free.pop(), free[-1])
             free += [] if trunk is features else [trunk]
             trunk = result
-        program = Program(self._threads)
+        program = Program(self._resources)
         result = self.last(program, trunk, out=free.pop(), addends=[features])
         program.run()
         return result
@@ -162,17 +163,17 @@ class _Trunk(Module):
 class _ResidualBlock(Module):
     """Three dense blocks, added to their input."""
 
-    def __init__(self, block: Any, threads: ProgramThreads) -> None:
+    def __init__(self, block: Any, resources: NetworkResources) -> None:
         super().__init__()
         self.dense = ModuleList(
             _DenseBlock(dense, addends) for dense, addends in ((block.RDB1, 1), (block.RDB2, 1), (block.RDB3, 2))
         )
-        self._threads = threads
+        self._resources = resources
 
     def forward(self, trunk: Tensor, grown: Tensor, out: Tensor, between: Tensor) -> Tensor:
         """Return the result for ``trunk`` in ``out``; the other tensors are memory."""
         first, second, third = self.dense
-        program = Program(self._threads)
+        program = Program(self._resources)
         first(program, trunk, grown, out)
         second(program, out, grown, between)
         third(program, between, grown, out, [trunk])
@@ -205,17 +206,17 @@ class _DenseBlock(Module):
 class _PatchedTail(Module):
     """The layers after the last block, which have 64 channels for each of 4 or 16 pixels, patch by patch."""
 
-    def __init__(self, layers: _Layers) -> None:
+    def __init__(self, layers: _Layers, resources: NetworkResources) -> None:
         super().__init__()
         self.layers = layers
+        self._resources = resources
         convolutions = [layer for layer in layers.modules() if isinstance(layer, WinogradConv)]
         self._channels = convolutions[-1].outputs
         self._scale = 2 ** sum(layer.doubles for layer in convolutions)
 
     def forward(self, features: Tensor) -> Tensor:
         count, _, height, width = features.shape
-        shape = (count, self._channels, height * self._scale, width * self._scale)
-        result = torch.empty(shape, memory_format=torch.channels_last)
+        result = self._resources.memory.allocate(count, self._channels, height * self._scale, width * self._scale)
         rows, columns = (
             list(split_into_spans(0, length, length, tile=_TAIL_SIDE, halo=_TAIL_MARGIN, align=OUTPUT_SIDE))
             for length in (height, width)

@@ -18,6 +18,7 @@ from torch import Tensor
 
 from ..torch_optim.patches import SingleThreadWorkers
 from .compile_kernel import CompiledKernel, compile_code
+from .feature_memory import FeatureMemory
 from .winograd_kernel import Arguments
 
 _RUN = "run"
@@ -76,19 +77,21 @@ end:
 _scratch = local()
 
 
-class ProgramThreads:
-    """The threads of one network, which run one program at a time."""
+class NetworkResources:
+    """The threads of one network, which run one program at a time, and the memory of its features."""
 
     def __init__(self) -> None:
         self.workers = SingleThreadWorkers()
         self.lock = Lock()
+        self.memory = FeatureMemory()
+        self.run = _compile_runner()
 
 
 @dataclass
 class Program:
     """Convolutions in the order in which they run; what they read and write must exist until then."""
 
-    threads: ProgramThreads
+    resources: NetworkResources
     _steps: list[tuple[CompiledKernel, Arguments]] = field(default_factory=list)
     _tensors: list[Tensor] = field(default_factory=list)
 
@@ -107,7 +110,7 @@ class Program:
             return
         words, arrived = self._link(), c_int64(0)
         scratch_size = max(kernel.shape.scratch for kernel, _ in self._steps)
-        run, size = _compile_runner(), self.threads.workers.size
+        run, size = self.resources.run, self.resources.workers.size
 
         def run_words(_: int) -> None:
             try:
@@ -117,9 +120,9 @@ class Program:
                 self._stop(arrived)
                 raise
 
-        with self.threads.lock:
+        with self.resources.lock:
             try:
-                self.threads.workers.run_each(run_words, range(size))
+                self.resources.workers.run_each(run_words, range(size))
             except BaseException:
                 self._stop(arrived)
                 raise

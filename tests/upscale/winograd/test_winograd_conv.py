@@ -11,9 +11,10 @@ from upscale8k.runtime.errors import HardwareMissing
 from upscale8k.runtime.hardware import query_cpu
 from upscale8k.runtime.upscale.winograd import compile_kernel, winograd_conv
 from upscale8k.runtime.upscale.winograd.compile_kernel import choose_blocking, find_target
-from upscale8k.runtime.upscale.winograd.winograd_conv import WinogradConv, allocate_features, is_winograd_conv
+from upscale8k.runtime.upscale.winograd.feature_memory import FeatureMemory
+from upscale8k.runtime.upscale.winograd.winograd_conv import WinogradConv, is_winograd_conv
 from upscale8k.runtime.upscale.winograd.winograd_kernel import Blocking, KernelShape, write_kernel
-from upscale8k.runtime.upscale.winograd.winograd_program import Program, ProgramThreads
+from upscale8k.runtime.upscale.winograd.winograd_program import NetworkResources, Program
 
 TARGETS = [name for name in ("AVX-512", "AVX2") if name in query_cpu().sets] + ["NEON"]
 """The code for NEON has vectors of four floats, which every processor has: only its machine code is another one."""
@@ -29,7 +30,7 @@ def make_features(*shape: int) -> torch.Tensor:
 
 
 def run(layer: WinogradConv, features: torch.Tensor, *others: torch.Tensor, **settings: Any) -> torch.Tensor:
-    program = Program(ProgramThreads())
+    program = Program(NetworkResources())
     result = layer(program, features, *others, **settings)
     program.run()
     return result
@@ -69,8 +70,9 @@ def test_two_tensors_are_read_and_the_result_is_added() -> None:
     """As the last layer of a dense block does it, into memory that holds other channels too."""
     layer = make_conv(96, 32)
     trunk, grown = make_features(1, 64, 9, 10), make_features(1, 32, 9, 10)
-    addend = allocate_features(1, 32, 9, 10).copy_(make_features(1, 32, 9, 10))
-    memory = allocate_features(1, 64, 9, 10)
+    pool = FeatureMemory()
+    addend = pool.allocate(1, 32, 9, 10).copy_(make_features(1, 32, 9, 10))
+    memory = pool.allocate(1, 64, 9, 10)
     memory.fill_(7)
     adding = WinogradConv(layer, more_channels=32, addends=1)
     result = run(adding, trunk, grown, out=memory[:, 16:48], addends=[addend], share=0.2)
@@ -115,7 +117,7 @@ def test_every_kind_of_processor_gives_the_same_bits(outputs: int, compiled_for:
 @pytest.mark.usefixtures("two_threads")
 def test_threads_share_the_tiles_and_change_no_bit() -> None:
     layer, features = make_conv(64, 64), make_features(1, 64, 90, 110)
-    assert ProgramThreads().workers.size == 2
+    assert NetworkResources().workers.size == 2
     many = run(WinogradConv(layer), features)
     torch.set_num_threads(1)
     np.testing.assert_array_equal(many, run(WinogradConv(layer), features))
