@@ -33,6 +33,16 @@ class OutputFormat:
     max_xmp_bytes: int = 0
     max_iptc_bytes: int = 0
 
+    def describe_misfit(self, size: Size, *, alpha: bool = False, bits: BitDepth | None = None) -> str | None:
+        """Return why it cannot store an image of that size, with that depth if given; None if it can."""
+        if bits is not None and bits not in self.bits:
+            return f"{self.name} stores {' or '.join(str(depth) for depth in self.bits)} bits, not {bits}"
+        if alpha and not self.has_alpha:
+            return f"{self.name} has no transparency and the image has"
+        if max(size.width, size.height) > self.max_side:
+            return f"{self.name} is limited to {self.max_side:,} pixels a side, the image is {size}"
+        return None
+
 
 _ANY = 2**31 - 1
 _PNG = OutputFormat("PNG", image_encoders.write_png, (8, 16), True, 2**31 - 1, None, max_xmp_bytes=_ANY)
@@ -164,12 +174,9 @@ def save_image(path: Path, encode: Callable[[Path], object], *, numbered: bool =
 def check_depth(path: Path, bits: BitDepth) -> None:
     """Raise ``OutputError`` if the format of that name does not store ``bits``, or cannot be written."""
     output_format = _find_output_format(path)
-    if bits not in output_format.bits:
+    if misfit := output_format.describe_misfit(Size(1, 1), bits=bits):
         others = ", ".join(sorted({other.name for other in OUTPUT_FORMATS.values() if bits in other.bits}))
-        depths = " or ".join(str(depth) for depth in output_format.bits)
-        raise OutputError(
-            f"{path.name}: {output_format.name} stores {depths} bits, not {bits}.", f"For {bits} bits use {others}.", path=path
-        )
+        raise OutputError(f"{path.name}: {misfit}.", f"For {bits} bits use {others}.", path=path)
 
 
 def _find_output_format(path: Path) -> OutputFormat:
@@ -184,19 +191,11 @@ def _find_output_format(path: Path) -> OutputFormat:
 
 
 def _check_fits(path: Path, output_format: OutputFormat, pixels: Pixels) -> None:
-    size = Size(pixels.shape[1], pixels.shape[0])
-    if has_alpha(pixels) and not output_format.has_alpha:
-        raise OutputError(
-            f"{path.name}: {output_format.name} has no transparency and the image has.",
-            "Write a PNG or a WebP, or remove the alpha channel first.",
-            path=path,
-        )
-    if max(size.width, size.height) > output_format.max_side:
-        raise OutputError(
-            f"{path.name}: {output_format.name} is limited to {output_format.max_side:,} pixels a side, the image is {size}.",
-            "Write a PNG, TIFF or EXR.",
-            path=path,
-        )
+    alpha = has_alpha(pixels)
+    if misfit := output_format.describe_misfit(Size(pixels.shape[1], pixels.shape[0]), alpha=alpha):
+        is_opaque_format = alpha and not output_format.has_alpha
+        hint = "Write a PNG or a WebP, or remove the alpha channel first." if is_opaque_format else "Write a PNG, TIFF or EXR."
+        raise OutputError(f"{path.name}: {misfit}.", hint, path=path)
 
 
 def _resolve_quality(path: Path, output_format: OutputFormat, quality: int | None) -> int | None:

@@ -1,5 +1,6 @@
 """From file to IMAGE and back: what the nodes promise about depth, grey, alpha, profile, highlights and names."""
 
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,20 @@ from PIL import Image
 from upscale8k.runtime.comfyui.types.image import ImageSaveOptions, ImageSource, read_image, write_images
 from upscale8k.runtime.errors import OutputError
 from upscale8k.runtime.images.read import read_image_file
+from upscale8k.runtime.progress import OpenProgress, open_silent_progress
+
+from ..told import Told
 
 LIMIT = 10**8
 
 
 def write_in(
-    folder: Path, images: torch.Tensor, source: ImageSource | None, filename: str = "%name%", **more: Any
+    folder: Path,
+    images: torch.Tensor,
+    source: ImageSource | None,
+    filename: str = "%name%",
+    open_progress: OpenProgress = open_silent_progress,
+    **more: Any,
 ) -> list[Path]:
     """Write into ``folder`` by plain names, a number after the first."""
     wanted = ImageSaveOptions(**{"filename": filename, "suffix": None, "bits": None, "quality": 95, "text": {}, **more})
@@ -26,7 +35,7 @@ def write_in(
         stem = stem.replace("%width%", str(width)).replace("%height%", str(height))
         return folder / f"{stem}{f'_{index}' if index else ''}{suffix}"
 
-    return write_images(images, source, wanted, find)
+    return write_images(images, source, wanted, find, open_progress)
 
 
 @pytest.fixture
@@ -218,6 +227,34 @@ def test_a_format_that_cannot_be_written_becomes_png(tmp_path: Path, out: Path, 
     Image.fromarray(np.rint(rgb * 255).astype(np.uint8)).save(tmp_path / "a.bmp")
     (path,) = write_in(out, *read_image(tmp_path / "a.bmp", max_pixels=LIMIT))
     assert path.name == "a.png"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "shape", "bits", "expected", "reason"),
+    [
+        ("jpg", (4, 6, 3), 16, "a.png", "JPEG stores 8 bits, not 16"),
+        ("webp", (4, 6, 3), 32, "a.tiff", "WebP stores 8 bits, not 32"),
+        ("jpg", (4, 6, 4), None, "a.png", "JPEG has no transparency and the image has"),
+        ("webp", (1, 16_384, 3), None, "a.png", "WebP is limited to 16,383 pixels a side, the image is 16384x1"),
+        ("jpg", (65_501, 1, 3), None, "a.png", "JPEG is limited to 65,500 pixels a side, the image is 1x65501"),
+    ],
+)
+def test_a_format_that_nobody_asked_for_and_that_does_not_fit_becomes_a_lossless_one(
+    suffix: str, shape: tuple[int, ...], bits: int | None, expected: str, reason: str, tmp_path: Path, out: Path
+) -> None:
+    """Such a result may have taken hours; the formats asked for by name are refused before."""
+    Image.new("RGB", (6, 4), "teal").save(tmp_path / f"a.{suffix}")
+    _, source = read_image(tmp_path / f"a.{suffix}", max_pixels=LIMIT)
+    image = torch.rand(1, *shape, generator=torch.Generator().manual_seed(1))
+    told = Told()
+    (path,) = write_in(out, image, source, bits=bits, open_progress=lambda *_: nullcontext(told))
+    assert path.name == expected
+    step = 1e-5 if bits == 32 else 0.5 / (2 ** (bits or 8) - 1) + 1e-6  # 32 bits are linear light
+    np.testing.assert_allclose(read_image(path, max_pixels=LIMIT)[0], image, rtol=0, atol=step)
+    format_name = {"a.png": "PNG", "a.tiff": "TIFF"}[expected]
+    assert told.sentences == [f"a: {reason}. It is written as {format_name}."]
+    with pytest.raises(OutputError, match=reason):
+        write_in(out, image, source, suffix=f".{suffix}", bits=bits)
 
 
 def test_every_image_of_a_batch_gets_its_file(out: Path, rgb: np.ndarray) -> None:

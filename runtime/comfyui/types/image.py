@@ -19,7 +19,7 @@ from ...images import (
     srgb_image_to_linear,
     write_image_file,
 )
-from ...media import Floats
+from ...media import Floats, Size
 from ...progress import OpenProgress, open_silent_progress
 from ..builtin.load_save_image import load_image, save_png
 
@@ -125,13 +125,20 @@ def write_images(
     """Write each image of ``images`` (B, H, W, C) to its own file; return the paths.
 
     ``options`` take precedence; bit depth, gray, profile and metadata otherwise follow ``source`` as far as the format holds
-    them; depth and highlights above 1 that it cannot hold are a message. Raises ``OutputError`` for options it cannot hold.
+    them; depth and highlights above 1 that it cannot hold are a message. So is another format, where that of ``source``,
+    which no user named, does not hold the images. Raises ``OutputError`` for options that a requested format cannot hold.
     """
-    stem, suffix = _resolve_stem_and_suffix(options, source)
+    stem, suffix = _resolve_stem_and_suffix(options)
+    stem = stem.replace("%name%", source.name if source else "Upscale8K")
+    messages: list[str] = []
+    if not suffix:
+        suffix, misfit = _choose_suffix(images, source, options.bits)
+        messages += [f"{stem}: {misfit}. It is written as {OUTPUT_FORMATS[suffix].name}."] if misfit else []
     output_format = OUTPUT_FORMATS[suffix.lower()]
     written: list[Path] = []
     if source:
-        _report(open_progress, _find_depth_losses(stem + suffix, source, options, output_format))
+        messages += _find_depth_losses(stem + suffix, source, options, output_format)
+    _report(open_progress, messages)
     for index, image in enumerate(images):
         height, width = image.shape[:2]
         path = find_output_path(stem, suffix, index, width=width, height=height)
@@ -139,16 +146,27 @@ def write_images(
     return written
 
 
-def _resolve_stem_and_suffix(options: ImageSaveOptions, source: ImageSource | None) -> tuple[str, str]:
-    """Return stem and suffix. Only the suffix in ``filename`` counts, not one in a source name like ``photo.jpg.png``."""
-    stem, suffix = options.filename, Path(options.filename).suffix
+def _resolve_stem_and_suffix(options: ImageSaveOptions) -> tuple[str, str]:
+    """Return stem and requested suffix, "" where the source decides. A source named ``photo.jpg.png`` asks for no format."""
+    suffix = Path(options.filename).suffix
     if suffix.lower() in OUTPUT_FORMATS:
-        stem = stem[: -len(suffix)]
-    elif options.suffix:
-        suffix = options.suffix
-    else:
-        suffix = source.suffix if source and source.suffix in OUTPUT_FORMATS else ".png"
-    return stem.replace("%name%", source.name if source else "Upscale8K"), suffix
+        return options.filename[: -len(suffix)], suffix
+    return options.filename, options.suffix or ""
+
+
+_LOSSLESS_SUFFIXES = ".png", ".tiff"
+
+
+def _choose_suffix(images: torch.Tensor, source: ImageSource | None, bits: BitDepth | None) -> tuple[str, str | None]:
+    """Return the suffix of ``source``, or a lossless one if that format does not hold ``images``, and why it does not."""
+    size, alpha = Size(images.shape[2], images.shape[1]), images.shape[3] in (2, 4)
+
+    def find_misfit(suffix: str) -> str | None:
+        return OUTPUT_FORMATS[suffix].describe_misfit(size, alpha=alpha, bits=bits)
+
+    first = source.suffix if source and source.suffix in OUTPUT_FORMATS else _LOSSLESS_SUFFIXES[0]
+    suffix = next(one for one in (first, *_LOSSLESS_SUFFIXES) if not find_misfit(one) or one == _LOSSLESS_SUFFIXES[-1])
+    return suffix, find_misfit(first)
 
 
 def _write_image(
