@@ -124,7 +124,7 @@ def _measure_case(
     settings = upscale.TiledUpscaleSettings(
         upscale.MODEL_SCALE, device, tile=case.tile, precision=cast(Any, case.precision), backend=case.backend
     )
-    resolved = upscale.resolve_settings(model, settings)
+    resolved = upscale.resolve_settings(model, settings, size=size)
     tiling = resolved.tiling
     pixels = make_test_image(size)
     began = perf_counter()

@@ -99,7 +99,7 @@ def resolve_settings(
 ) -> ResolvedSettings:
     """Replace every ``auto`` of ``settings``. The tile is smaller where less memory is free than it takes.
 
-    ``size`` is that of the image, where it is known: on a GPU its tiles are as large as fits.
+    ``size`` is that of the image, where it is known: its tiles may be larger, see ``choose_tiling``.
     ``free_memory`` of the host is called before the tile is chosen on a GPU.
 
     Raises ``WorkflowError`` for an unknown backend or device, a precision that the model is not safe in, or a tile that is too
@@ -116,9 +116,12 @@ def resolve_settings(
 
 
 def list_auto_alternatives(
-    model: UpscaleModel, settings: TiledUpscaleSettings, resolved: ResolvedSettings
+    model: UpscaleModel, settings: TiledUpscaleSettings, resolved: ResolvedSettings, size: Size
 ) -> list[ResolvedSettings]:
-    """Return what else ``auto`` in ``settings`` may have been on a CPU, in another version or elsewhere, and runs here."""
+    """Return what else ``auto`` in ``settings`` may have been on a CPU, in another version or elsewhere, and runs here.
+
+    ``size`` is that of the images.
+    """
     if resolved.device.type != "cpu" or resolved.backend == "tensorrt":
         return []
     candidates: list[tuple[str, ResolvedPrecision]] = [
@@ -134,7 +137,7 @@ def list_auto_alternatives(
         if (backend, precision) != (resolved.backend, resolved.precision)
         if (precision != "bf16" or model.bfloat16_safe) and get_backend_spec(backend).is_installed()
     ]
-    return [replace(other, tiling=resolve_tiling(model, settings, other, None)) for other in others]
+    return [replace(other, tiling=resolve_tiling(model, settings, other, None, size)) for other in others]
 
 
 _KeptBackends = dict[tuple[int, torch.device, str, ResolvedPrecision], tuple[Backend, Callable[[], object]]]
@@ -225,8 +228,10 @@ def resolve_tiling(
     memory = get_tile_memory(device if is_visible else torch.device("cpu"))
     budget = TileBudget(memory, footprint, cost_tolerance)
     earlier_passes = max(plan_scale(size, model.scale, settings.target).passes - 1, 0) if size else 0
-    gpu_image = size * model.scale**earlier_passes if size and on_gpu else None
-    return choose_tiling(model, budget, tile=tile, halo=settings.halo, batch=settings.batch, block=block, gpu_image=gpu_image)
+    image = size * model.scale**earlier_passes if size else None
+    return choose_tiling(
+        model, budget, tile=tile, halo=settings.halo, batch=settings.batch, block=block, image=image, on_gpu=on_gpu
+    )
 
 
 def build_upscale_settings(

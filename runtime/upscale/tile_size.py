@@ -49,12 +49,14 @@ def choose_tiling(
     halo: int = AUTO_HALO,
     batch: int = 1,
     block: int = 1,
-    gpu_image: Size | None = None,
+    image: Size | None = None,
+    on_gpu: bool = False,
 ) -> Tiling:
     """Return the tiling for a model: the requested values, the rest by what the model needs and the memory allows.
 
-    ``block`` is that of the backend. ``gpu_image`` is the size of the image, or the largest one of several passes, on a GPU,
-    where only memory asks for tiles. Tiles are cross-faded where the halo is not known to cover the model's receptive field.
+    ``block`` is that of the backend. ``image`` is the size of the image, or the largest one of several passes: on a GPU only
+    memory asks for tiles, and a backend with a ``block``, whose halos are wide, does not cut what is no larger than a tile with
+    its halo. Tiles are cross-faded where the halo is not known to cover the model's receptive field.
     Raises ``WorkflowError`` for a tile below ``MIN_TILE``.
     """
     if tile != AUTO_TILE and tile < MIN_TILE:
@@ -64,11 +66,13 @@ def choose_tiling(
         halo = model.halo * block if model.halo == model.exact_halo else model.halo
     if tile != AUTO_TILE:
         side = tile
-    elif gpu_image:
+    elif image and on_gpu:
         most = min(budget.max_pixels, MAX_LAYER_VALUES // _count_largest_layer(model))
-        side = _find_largest_side(gpu_image, Tiling(MIN_TILE, halo, batch, align), most // batch)
+        side = _find_largest_side(image, Tiling(MIN_TILE, halo, batch, align), most // batch)
     else:
         side = _round_to_preferred_multiple(choose_tile_side(halo, budget.max_pixels // batch, budget.cost_tolerance), halo)
+        if image and block > 1 and image.pixel_count <= (side + 2 * halo) ** 2:
+            side = ceil(max(image.width, image.height) / align) * align
     min_tile = ceil(MIN_TILE / align) * align
     merge = "half-sine" if model.exact_halo is None and halo > 0 else "crop"
     return Tiling(max(side // align * align, min_tile), halo, batch, align, merge)

@@ -90,7 +90,7 @@ def upscale_video(
         info = replace(stream.info, size=plan.final_size, identity=describe(chosen))
         return VideoStream(info, open_frames, open_frames)
 
-    others = list_auto_alternatives(model, settings, resolved)
+    others = list_auto_alternatives(model, settings, resolved, stream.info.size)
     return replace(make_stream(resolved), variants={describe(other): partial(make_stream, other) for other in others})
 
 

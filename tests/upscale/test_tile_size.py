@@ -94,7 +94,7 @@ def test_on_a_gpu_tiles_are_as_large_as_fits(gigabytes: float, most: float) -> N
     """RRDB-23 in fp16 takes 5000 bytes a pixel; with the rule of the processor it computed 1.29 times a 1080p frame."""
     free = int(gigabytes * 1e9)
     budget = TileBudget(memory_budget(free, free, on_gpu=True), Footprint(5000))
-    tiling = choose_tiling(RRDB, budget, gpu_image=HD)
+    tiling = choose_tiling(RRDB, budget, image=HD, on_gpu=True)
     tiles = plan_tiles(HD, tiling)
     assert gigabytes < 0.1 or max(tile.padded.size.pixel_count for tile in tiles) * 5000 <= free * 0.6
     assert computed(HD, tiling) <= most
@@ -106,10 +106,10 @@ def test_a_tile_on_a_gpu_has_layers_that_32_bits_can_count() -> None:
     plenty = TileBudget(10**13, Footprint(5000))
     size = Size(6000, 4000)
     for model, values in ((RRDB, 64 * 16), (replace(RRDB, architecture="Compact"), 64)):
-        tiling = choose_tiling(model, plenty, gpu_image=size)
+        tiling = choose_tiling(model, plenty, image=size, on_gpu=True)
         assert max(tile.padded.size.pixel_count for tile in plan_tiles(size, tiling)) * values < 2**31
     assert len(plan_tiles(size, tiling)) == 1
-    batched = choose_tiling(RRDB, plenty, batch=4, gpu_image=HD)
+    batched = choose_tiling(RRDB, plenty, batch=4, image=HD, on_gpu=True)
     assert 4 * max(tile.padded.size.pixel_count for tile in plan_tiles(HD, batched)) * 64 * 16 < 2**31
 
 
@@ -124,3 +124,19 @@ def test_the_free_memory_of_a_card_decides_its_tiles_for_each_pass(monkeypatch: 
     on_cpu = replace(resolved, device=torch.device("cpu"))
     sized = resolve_tiling(RRDB, settings, on_cpu, None, Size(960, 540))
     assert sized == resolve_tiling(RRDB, settings, on_cpu, None)  # nothing changes on a processor
+
+
+@pytest.mark.parametrize(
+    ("size", "count"),
+    [(Size(960, 540), 1), (Size(961, 543), 1), (Size(2400, 200), 1), (Size(784, 784), 1), (Size(785, 784), 2), (HD, 6)],
+)
+def test_a_backend_with_wide_halos_does_not_cut_what_is_no_larger_than_a_tile_with_its_halo(size: Size, count: int) -> None:
+    model, budget = replace(MODEL, halo=18, exact_halo=18), TileBudget(10**10, Footprint(740), 1.16)
+    tiling = choose_tiling(model, budget, block=4, image=size)
+    tiles = plan_tiles(size, tiling)
+    assert len(tiles) == count
+    assert max(tile.padded.size.pixel_count for tile in tiles) <= (640 + 2 * 72) ** 2
+    assert choose_tiling(model, budget, block=4).tile == 640
+    assert choose_tiling(model, budget, tile=128, block=4, image=size).tile == 128
+    torch_tiling = choose_tiling(model, budget, image=size)
+    assert torch_tiling == choose_tiling(model, budget)

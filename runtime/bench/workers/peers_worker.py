@@ -40,7 +40,8 @@ def _set_up_node(job: dict[str, Any], backend: str, precision: str) -> PeerSetup
     tiles = worker_setup.import_own_module("runtime.upscale.tiles")
     geometry = worker_setup.import_own_module("runtime.media.geometry")
     settings = settings_module.TiledUpscaleSettings("model scale", "cpu", backend=backend, precision=precision)
-    resolved = settings_module.resolve_settings(upscale_model, settings)
+    size = geometry.Size(*job["size"])
+    resolved = settings_module.resolve_settings(upscale_model, settings, size=size)
     job["how"] = f"{resolved.backend} in {resolved.precision}"
     backends = worker_setup.import_own_module("runtime.upscale.backends")
     # Compiled code stays in the process, as the graphs of other programs do.
@@ -52,7 +53,7 @@ def _set_up_node(job: dict[str, Any], backend: str, precision: str) -> PeerSetup
         return upscaled[0][0].numpy()
 
     def cuts() -> Cuts:
-        cores = [tile.core for tile in tiles.plan_tiles(geometry.Size(*job["size"]), resolved.tiling)]
+        cores = [tile.core for tile in tiles.plan_tiles(size, resolved.tiling)]
         return sorted({core.x for core in cores} - {0}), sorted({core.y for core in cores} - {0})
 
     return run, cuts
