@@ -3,8 +3,8 @@
 The peak memory of a tile is linear in its pixels, halo included: ``base + bytes_per_pixel * pixels``. Measured in fp32 on 192
 to 640 px: SRVGG 472 bytes per pixel with torch (625 in bf16), 1414 with OpenVINO. RRDB-23 x4 with torch on a processor, which
 computes dense blocks and last layers in patches: 487 MB at 448 px and 758 MB at 640 px with two threads (in bf16 616 MB at 512
-and 1797 MB at 1024 px; about 50 MB for each further thread); with winograd, LLVM's 100 MB included, 828 MB at 640 and 1508 MB
-at 896 px, and SRVGG 265 MB at 512 and 746 MB at 1024 px; otherwise 10 000 bytes per pixel (OpenVINO 13 700, which still
+and 1797 MB at 1024 px; about 50 MB for each further thread); with winograd, LLVM included, 763 MB at 640 and 1374 MB at 896 px,
+and SRVGG 198 MB at 512 and 660 MB at 1024 px; otherwise 10 000 bytes per pixel (OpenVINO 13 700, which still
 fits in a quarter of the free memory). In fp16, with both ends in fp32, live tensors take 396 bytes per pixel in SRVGG and 4108
 in RRDB-23 x4 (all in fp16: 256 and 4096), counted on a processor. An unknown network counts as RRDB-23. ``probe --calibrate``
 measures again.
@@ -115,8 +115,8 @@ COST_TOLERANCE, _COST_TOLERANCE_BF16, _COST_TOLERANCE_RRDB = 1.05, 1.12, 1.02
 _COST_TOLERANCE_WIDE_HALO = 1.16
 """A smaller tile is chosen if its cost is at most this multiple of the best one's.
 
-With the wide halos of winograd (SRVGG: 72 pixels) that is 640, not 1024 pixels: 1920x1080 took 3 % longer and 0.15 GB less.
-With 384 pixels it would be 0.18 GB less again, but 960x540 took half as long again.
+With the wide halos of winograd (SRVGG: 72 pixels) that is 640, not 1024 pixels: 1920x1080 took 3 % longer and 0.38 GB less.
+With 384 pixels it takes a fifteenth more time and 0.1 GB less again.
 """
 
 
