@@ -7,6 +7,7 @@ of 1920x1080 pixels in tiles of 640 grew by one layer in three.
 import mmap
 import sys
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from math import ceil, prod
 from threading import Lock
@@ -85,7 +86,7 @@ class FeatureMemory:
         unused = [block for block in self._blocks if block.free == [range(len(block.pages))]]
         if unused:
             self._blocks.remove(max(unused, key=lambda block: len(block.pages)))
-            del unused
+            del unused  # so that its pages are free before others are asked for
         block = _Block(_map_pages(nbytes), [])
         self._blocks.append(block)
         return block, 0
@@ -97,5 +98,6 @@ def _map_pages(nbytes: int) -> mmap.mmap:
     except OSError as error:
         raise MemoryError(f"{nbytes / 1e6:.0f} MB for features: {error}") from error
     if hasattr(mmap, "MADV_HUGEPAGE"):
-        pages.madvise(mmap.MADV_HUGEPAGE)
+        with suppress(OSError):  # a kernel or container without huge pages
+            pages.madvise(mmap.MADV_HUGEPAGE)
     return pages

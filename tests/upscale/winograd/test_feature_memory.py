@@ -114,6 +114,19 @@ def test_garbage_that_is_found_during_an_allocation_is_returned(monkeypatch: pyt
         assert memory.allocate(1, 16, 8, 8).data_ptr() == place
 
 
+def test_a_system_without_huge_pages_gives_small_ones(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    class Pages(mmap.mmap):
+        def madvise(self, option: int, *_: int) -> None:
+            asked.append(option)
+            raise OSError(22, "Invalid argument")
+
+    monkeypatch.setattr(feature_memory.mmap, "mmap", Pages)
+    assert (FeatureMemory().allocate(1, 16, 8, 8).fill_(2) == 2).all()
+    assert asked == ([mmap.MADV_HUGEPAGE] if hasattr(mmap, "MADV_HUGEPAGE") else [])
+
+
 def test_no_memory_is_out_of_memory_so_that_a_smaller_tile_is_tried() -> None:
     with pytest.raises(MemoryError, match="MB for features") as error:
         FeatureMemory().allocate(1, 1 << 20, 1 << 18, 1 << 10)
