@@ -9,6 +9,7 @@ the heap, which add up over a video; returning free pages once per frame keeps t
 """
 
 import ctypes
+import os
 import platform
 import sys
 from collections.abc import Callable, Generator, Sequence
@@ -212,12 +213,12 @@ _MADV_DONTNEED = 4
 
 
 def return_code(library: str) -> None:
-    """Return the code of a library that has done its work, which the system reads again if it is called; Linux only.
+    """Return the code of a library that has done its work, which the system reads again if it is called.
 
-    Code is mapped from the file and never written, so nothing is lost.
+    Code is mapped from the file and never written, so nothing is lost. Elsewhere than on Linux, or without /proc, it stays.
     """
     libc = _find_glibc()
-    if libc is None:
+    if libc is None or not os.access("/proc/self/maps", os.R_OK):
         return
     for line in Path("/proc/self/maps").read_text(errors="replace").splitlines():
         addresses, permissions, *_, path = line.split(maxsplit=5)

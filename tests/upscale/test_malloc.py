@@ -84,6 +84,12 @@ def test_pages_are_mapped_once_and_given_back(root: Path) -> None:
     assert given_back > 30_000_000
 
 
+def test_without_proc_the_code_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory.os, "access", lambda path, mode: False)
+    monkeypatch.setattr(memory, "Path", lambda path: pytest.fail(f"{path} was read"))
+    memory.return_code("libllvmlite.so")
+
+
 def test_elsewhere_nothing_is_done(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(memory.platform, "libc_ver", lambda: ("musl", "1.2"))
     monkeypatch.setattr(memory.ctypes, "CDLL", lambda name: pytest.fail("the C library was touched"))

@@ -155,6 +155,7 @@ def _resolve_stem_and_suffix(options: ImageSaveOptions) -> tuple[str, str]:
 
 
 _LOSSLESS_SUFFIXES = ".png", ".tiff"
+"""The last one holds every image."""
 
 
 def _choose_suffix(images: torch.Tensor, source: ImageSource | None, bits: BitDepth | None) -> tuple[str, str | None]:
@@ -165,8 +166,7 @@ def _choose_suffix(images: torch.Tensor, source: ImageSource | None, bits: BitDe
         return OUTPUT_FORMATS[suffix].describe_misfit(size, alpha=alpha, bits=bits)
 
     first = source.suffix if source and source.suffix in OUTPUT_FORMATS else _LOSSLESS_SUFFIXES[0]
-    suffix = next(one for one in (first, *_LOSSLESS_SUFFIXES) if not find_misfit(one) or one == _LOSSLESS_SUFFIXES[-1])
-    return suffix, find_misfit(first)
+    return next(suffix for suffix in (first, *_LOSSLESS_SUFFIXES) if not find_misfit(suffix)), find_misfit(first)
 
 
 def _write_image(

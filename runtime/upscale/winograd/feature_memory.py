@@ -86,7 +86,6 @@ class FeatureMemory:
         unused = [block for block in self._blocks if block.free == [range(len(block.pages))]]
         if unused:
             self._blocks.remove(max(unused, key=lambda block: len(block.pages)))
-            del unused  # so that its pages are free before others are asked for
         block = _Block(_map_pages(nbytes), [])
         self._blocks.append(block)
         return block, 0
