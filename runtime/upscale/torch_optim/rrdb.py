@@ -9,19 +9,25 @@ After the second doubling there are 64 channels for each of 16 pixels: four fift
 Those layers see two pixels far, so a patch needs a margin of two.
 """
 
+from functools import lru_cache
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 
+from ...hardware import query_cpu
 from ...models import ESRGAN
 from .fused_conv import ConvLeakyReLU, DoublingConv, fuse_activations, fuse_doublings
 from .patches import Patch, PlacedFeatures, SingleThreadWorkers, Surroundings, split_into_patches
 
 _DENSE_MARGIN = 5
 """Pixels that a dense block sees to each side: five convolutions of 3x3."""
-_DENSE_PATCH_SIDE, _DENSE_PATCH_SIDE_BF16 = 160, 120
-"""Pixels at most; fewer where there would be less than one patch for each thread."""
+_DENSE_PATCH_SIDE, _DENSE_PATCH_SIDE_BF16, _DENSE_PATCH_SIDE_AMX = 160, 180, 120
+"""Pixels at most; fewer where there would be less than one patch for each thread.
+
+With AMX a patch in bf16 has to be small, because reading from memory counts more than the margins. On an EPYC with
+AVX-512 BF16, where products take longer, 256x256 takes 5 to 9 % less time with 180 than with 120.
+"""
 RESIDUAL_SCALE = 0.2
 """ESRGAN's residual scaling: this fraction of a block's output is added to its input."""
 
@@ -84,7 +90,7 @@ class _DenseBlock(torch.nn.Module):
     def forward(self, trunk: Tensor) -> Tensor:
         if self._workers is None:
             return trunk.add(self._compute_whole(trunk), alpha=RESIDUAL_SCALE)
-        largest = _DENSE_PATCH_SIDE_BF16 if self.last.weight.dtype is torch.bfloat16 else _DENSE_PATCH_SIDE
+        largest = _choose_patch_side(self.last.weight.dtype)
         height, width = trunk.shape[2:]
         result = torch.empty_like(trunk)
 
@@ -117,6 +123,13 @@ class _DenseBlock(torch.nn.Module):
             top, left = seen.rows.start, seen.columns.start
             parts = [PlacedFeatures(features, top, left), PlacedFeatures(layer(features), top + 1, left + 1)]
         return parts[-1].features
+
+
+@lru_cache
+def _choose_patch_side(dtype: torch.dtype) -> int:
+    if dtype is not torch.bfloat16:
+        return _DENSE_PATCH_SIDE
+    return _DENSE_PATCH_SIDE_AMX if "AMX" in query_cpu().sets else _DENSE_PATCH_SIDE_BF16
 
 
 _TAIL_MARGIN = 2

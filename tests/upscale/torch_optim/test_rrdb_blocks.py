@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("two_threads")
 @pytest.mark.parametrize("size", [(75, 61), (24, 130), (7, 9)])
 @pytest.mark.parametrize("workers", [True, False])
 def test_pieces_are_the_whole(size: tuple[int, int], workers: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(rrdb, "_DENSE_PATCH_SIDE", 20)
+    monkeypatch.setattr(rrdb, "_choose_patch_side", lambda dtype: 20)
     torch.manual_seed(8)
     net = ESRGAN(num_blocks=2, num_filters=64, scale=4).eval()
     changed = deepcopy(net)
@@ -38,8 +38,7 @@ def test_no_bit_depends_on_the_pieces(dtype: torch.dtype, monkeypatch: pytest.Mo
     image = torch.rand(1, 3, 61, 75)
     results: list[torch.Tensor] = []
     for side in (20, 33, 1000):
-        monkeypatch.setattr(rrdb, "_DENSE_PATCH_SIDE", side)
-        monkeypatch.setattr(rrdb, "_DENSE_PATCH_SIDE_BF16", side)
+        monkeypatch.setattr(rrdb, "_choose_patch_side", lambda dtype, side=side: side)
         changed = deepcopy(net)
         optimize_for_cpu(changed, dtype)
         with torch.inference_mode():
