@@ -2,8 +2,9 @@
 
 The whole tells what is shown; the parts, which keep their own pixels, tell how it was made: grain and soft steps, or flat areas
 and clean lines. The network is MobileNetV2 (Sandler et al. 2018, arXiv:1801.04381) up to its last block, with mean and standard
-deviation of each channel and two layers on top; 1.8 million weights in 8 bits. ``tests/metrics/train_image_kinds.py`` taught
-it; README.md has what it was measured to do, and where its first weights come from.
+deviation of each channel and two layers on top; 1.8 million weights in 8 and 16 bits.
+``tests/metrics/train_image_kinds.py`` taught it; README.md has what it was measured to do, and where its first weights come
+from.
 """
 
 from collections.abc import Sequence
@@ -21,8 +22,8 @@ from torch import Tensor
 from ..media import Floats
 
 KINDS = ("photograph", "drawing", "text")
-_SURE = 0.94
-"""Below this share an image is no drawing: a photograph must never get a model for drawings."""
+_SURE = 0.88
+"""Of drawing and photograph together a drawing has at least this share: a photograph must never get a model for drawings."""
 _LONGEST, _SIDE = 768, 224
 _PARTS = ((0.5, 0.5), (0.15, 0.15), (0.15, 0.85), (0.85, 0.15), (0.85, 0.85))
 """Where parts lie between the edges: down, right."""
@@ -40,7 +41,7 @@ def classify_image(images: Sequence[Floats]) -> str:
     ``photograph`` when unsure. Alpha is shown on white.
     """
     photograph, drawing, text = _normalize(np.mean([compute_log_shares(image) for image in images], axis=0))
-    if drawing > _SURE:
+    if drawing > _SURE * (drawing + photograph) and drawing > text:
         return "drawing"
     return "text" if text > photograph else "photograph"
 

@@ -4,6 +4,7 @@ import cv2
 import numpy as np
 import pytest
 import skimage.data
+from upscale8k.runtime.metrics import image_kind
 from upscale8k.runtime.metrics.image_kind import classify_image, compute_log_shares
 
 PHOTOGRAPHS = ("astronaut", "chelsea", "coffee", "rocket", "camera", "coins", "brick", "grass", "moon")
@@ -68,6 +69,26 @@ def test_a_window_with_little_text_is_no_drawing(paper: int, icons: int) -> None
     cv2.rectangle(image, (560, 430), (690, 460), (200, 120, 40), -1)
     cv2.putText(image, "Apply", (595, 450), cv2.FONT_HERSHEY_SIMPLEX, 0.5, (255, 255, 255), 1, cv2.LINE_AA)
     assert classify_image([image[:, :, ::-1].astype(np.float32) / 255]) == "text"
+
+
+@pytest.mark.parametrize(
+    ("shares", "kind"),
+    [
+        (
+            (0.05, 0.50, 0.45),
+            "drawing",
+        ),  # a comic strip with much text: text and drawing together leave no room for a photograph
+        ((0.05, 0.45, 0.50), "text"),
+        ((0.10, 0.80, 0.10), "drawing"),
+        ((0.12, 0.80, 0.08), "photograph"),
+        ((0.05, 0.30, 0.65), "text"),
+    ],
+)
+def test_text_does_not_count_between_drawing_and_photograph(
+    shares: tuple[float, float, float], kind: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(image_kind, "compute_log_shares", lambda image: np.log(shares))
+    assert classify_image([draw()]) == kind
 
 
 def test_alpha_is_shown_on_white() -> None:
