@@ -22,11 +22,11 @@ from .patches import Patch, PlacedFeatures, SingleThreadWorkers, Surroundings, s
 
 _DENSE_MARGIN = 5
 """Pixels that a dense block sees to each side: five convolutions of 3x3."""
-_DENSE_PATCH_SIDE, _DENSE_PATCH_SIDE_BF16, _DENSE_PATCH_SIDE_AMX = 160, 180, 120
+_DENSE_PATCH_SIDE, _DENSE_PATCH_SIDE_BF16, _DENSE_PATCH_SIDE_AMX = 160, 140, 120
 """Pixels at most; fewer where there would be less than one patch for each thread.
 
 With AMX a patch in bf16 has to be small, because reading from memory counts more than the margins. On an EPYC with
-AVX-512 BF16, where products take longer, 256x256 takes 5 to 9 % less time with 180 than with 120.
+AVX-512 BF16, where products take longer, 256x256 takes 5 to 9 % less time with 140 than with 120.
 """
 RESIDUAL_SCALE = 0.2
 """ESRGAN's residual scaling: this fraction of a block's output is added to its input."""
