@@ -7,6 +7,7 @@ import pytest
 import torch
 from spandrel.architectures.Compact import Compact
 from spandrel.architectures.ESRGAN import ESRGAN
+from upscale8k.runtime.hardware import Cpu
 from upscale8k.runtime.models.upscale_model import UpscaleModel
 from upscale8k.runtime.upscale.torch_optim import rrdb
 from upscale8k.runtime.upscale.torch_optim.optimize import optimize_for_cpu
@@ -44,6 +45,17 @@ def test_no_bit_depends_on_the_pieces(dtype: torch.dtype, monkeypatch: pytest.Mo
         with torch.inference_mode():
             results.append(changed(image))
     assert all(torch.equal(one, results[-1]) for one in results)
+
+
+def test_pieces_in_bf16_are_smaller_with_amx(monkeypatch: pytest.MonkeyPatch) -> None:
+    sides: dict[bool, dict[torch.dtype, int]] = {}
+    for has_amx in (True, False):
+        sets = ("AVX-512 BF16", "AMX") if has_amx else ("AVX-512 BF16",)
+        monkeypatch.setattr(rrdb, "query_cpu", lambda sets=sets: Cpu("", 2, 2, None, sets))
+        choose = rrdb._choose_patch_side.__wrapped__  # without what was kept for this processor
+        sides[has_amx] = {dtype: choose(dtype) for dtype in (torch.float32, torch.float16, torch.bfloat16)}
+    assert sides[True].pop(torch.bfloat16) < sides[False].pop(torch.bfloat16)
+    assert sides[True] == sides[False]
 
 
 def test_many_threads_compute_a_tiny_image(monkeypatch: pytest.MonkeyPatch) -> None:
