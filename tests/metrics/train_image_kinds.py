@@ -3,7 +3,7 @@
 BASE holds MobileNetV2 with weights of ImageNet as TensorFlow.js stores the one of Keras: ``model.json`` and its shards. The npm
 package nsfwjs (MIT) has it as ``dist/models/mobilenet_v2/*.min.js``, which ``require`` turns into these; its own layers on top
 are not used. The blocks before ``_FIRST`` stay as they are. The others learn in ``ROUNDS``, from six views of each image an
-epoch, for an hour and a half on two cores. ``image_kinds.py`` measures the other sets. The file in the repository was made by
+epoch, for two and a half hours on two cores. ``image_kinds.py`` measures the other sets. The file in the repository was made by
 these steps (the first round in fp32); another order of the views gives other weights.
 """
 
@@ -49,6 +49,7 @@ class Round(NamedTuple):
 ROUNDS = (
     Round(_FIRST_SETS, 5, ("",)),
     Round((*_FIRST_SETS, "third development"), 6, ("", "second")),
+    Round((*_FIRST_SETS, "third development", "fourth development"), 5, ("", "second")),
 )
 SHARES = (0.47, 0.4, 0.13)
 """Of photographs, drawings and text in what is learned."""
