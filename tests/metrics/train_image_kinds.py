@@ -39,18 +39,20 @@ _FIRST_SETS = ("development", "second development", "second foreign", "third for
 
 
 class Round(NamedTuple):
-    """Some epochs over some sets. Each of ``seeds`` gives five views of an image besides the whole."""
+    """Some epochs over some sets, from the first ``views`` of each image."""
 
     sets: tuple[str, ...]
     epochs: int
-    seeds: tuple[str, ...]
+    views: int
 
 
 ROUNDS = (
-    Round(_FIRST_SETS, 5, ("",)),
-    Round((*_FIRST_SETS, "third development"), 6, ("", "second")),
-    Round((*_FIRST_SETS, "third development", "fourth development"), 5, ("", "second")),
+    Round(_FIRST_SETS, 5, 6),
+    Round((*_FIRST_SETS, "third development"), 6, 11),
+    Round((*_FIRST_SETS, "third development", "fourth development"), 5, 11),
 )
+SEEDS = ("", "second")
+"""Each gives five views of an image besides the whole."""
 SHARES = (0.47, 0.4, 0.13)
 """Of photographs, drawings and text in what is learned."""
 VIEWS, BATCH, RATE = 6, 64, 1e-3
@@ -171,10 +173,11 @@ def to_bytes(values: NDArray[np.floating]) -> Bytes:
     return np.clip(values, 0, 255).astype(np.uint8)
 
 
-def describe(network: Blocks, path: Path, seeds: Sequence[str]) -> NDArray[np.float16]:
+def describe(network: Blocks, path: Path) -> NDArray[np.float16]:
+    """Return (views, channels, height, width): the whole, then the views of each seed, as the first blocks see them."""
     image = read_image(path)
     image.thumbnail((image_kind._LONGEST,) * 2, Image.Resampling.BOX)
-    numbers = [zlib.crc32(f"{seed}{path.name}".encode()) for seed in seeds]
+    numbers = [zlib.crc32(f"{seed}{path.name}".encode()) for seed in SEEDS]
     sets = [cut_views(np.asarray(image), random.Random(number)) for number in numbers]
     views = np.stack([sets[0][0], *(view for one in sets for view in one[1:])])
     with torch.inference_mode():
@@ -197,7 +200,11 @@ def choose_views(images: int, views: int, chance: np.random.Generator) -> NDArra
 
 
 def teach(
-    network: Blocks, features: NDArray[np.float16], kinds: NDArray[np.int64], weights: NDArray[np.float64], plan: Round
+    network: Blocks,
+    features: Sequence[NDArray[np.float16]],
+    kinds: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    plan: Round,
 ) -> None:
     """Leave the running mean of the weights in ``network``."""
     learning = list(network.blocks[_FIRST:].parameters())
@@ -210,9 +217,12 @@ def teach(
     for step in range(plan.epochs * steps):
         if step % steps == 0:
             order = chance.permutation(len(kinds) * VIEWS)
-            chosen = choose_views(*features.shape[:2], chance)
+            chosen = choose_views(len(kinds), plan.views, chance)
         images, places = np.divmod(order[step % steps * BATCH :][:BATCH], VIEWS)
-        batch = torch.from_numpy(features[images, chosen[images, places]]).float()
+        batch = torch.from_numpy(
+            np.stack([features[image][chosen[image, place]] for image, place in zip(images, places, strict=True)])
+        )
+        batch = batch.float()
         mirrored = torch.from_numpy(chance.random(BATCH) < 0.5)
         batch[mirrored] = batch[mirrored].flip(3)
         for group, rate in zip(optimizer.param_groups, rates, strict=True):
@@ -253,12 +263,13 @@ def write(network: Blocks) -> None:
 def main(base: str, *folders: str) -> None:
     torch.manual_seed(0)
     network = Blocks(Path(base)).eval()
-    rows = [(split, kind, package, path) for split, kind, package, path in find_images(list(folders)) if path]
+    rows = [row for row in find_images(list(folders)) if row[0] in ROUNDS[-1].sets and row[3]]
+    described = [describe(network, path) for *_, path in rows if path]  # once: the first blocks do not learn
     for plan in ROUNDS:
-        found = [(kind, package, path) for split, kind, package, path in rows if split in plan.sets]
-        kinds = np.array([image_kind.KINDS.index(kind) for kind, _, _ in found])
-        features = np.array([describe(network, path, plan.seeds) for _, _, path in found])
-        teach(network, features, kinds, weigh([package for _, package, _ in found], kinds), plan)
+        found = [index for index, (split, *_) in enumerate(rows) if split in plan.sets]
+        kinds = np.array([image_kind.KINDS.index(rows[index][1]) for index in found])
+        weights = weigh([rows[index][2] for index in found], kinds)
+        teach(network, [described[index] for index in found], kinds, weights, plan)
     write(network)
 
 
