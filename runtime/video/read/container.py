@@ -106,7 +106,7 @@ def open_decoder(stream: VideoStream) -> Callable[[Packet[VideoStream]], list[av
         return lambda packet: packet.decode()
     decoder = cast("VideoCodecContext", av.CodecContext.create(_ALPHA_DECODERS[context.name], "r"))
     decoder.color_primaries, decoder.color_trc = context.color_primaries, context.color_trc
-    decoder.thread_count = context.thread_count
+    decoder.thread_count, decoder.options = context.thread_count, context.options
     return lambda packet: cast("Any", decoder).decode(packet if packet.size else None)
 
 

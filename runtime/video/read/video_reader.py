@@ -28,7 +28,7 @@ from ...media import (
 from ...progress import OnMessage
 from ..color.yuv_to_rgb import YuvToRgb, extract_alpha
 from . import decoder_process
-from .frame_decoder import DeinterlaceMode, decode_frames, deinterlace_frames
+from .frame_decoder import DamagedVideo, Decoding, DeinterlaceMode, decode_frames, deinterlace_frames
 from .frame_position import FramePosition, find_frame, list_selected_pts
 from .probe import ProbedVideo, is_interlaced, probe, resolve_frame_color
 from .side_data import Orientation
@@ -189,27 +189,50 @@ def _read_frames(reading: _Reading, first_frame: int) -> Generator[Frame | str]:
     """Yield the selected frames from ``first_frame`` on, then a message for every issue.
 
     Of the frames before it only those since the last key frame are decoded, or all of them where the file's times do not tell
-    its position; none is converted. All are where the rate changes: which frame is dropped depends on those before it.
+    its position; none is converted. All are where the rate changes: which frame is dropped depends on those before it. All are
+    also in a damaged video, by one thread, from its first damage on: what a decoder fills in depends on what it decoded before.
     """
+    name, count = reading.probed.path.name, int(first_frame)
+    jump, decoding = None, Decoding.INTACT
+    convert = _FrameConverter(reading.probed, alpha=reading.alpha)
     if first_frame and reading.deinterlace not in _RATE_CHANGES:
         try:
             jump = find_frame(reading.probed, reading.trim_range, first_frame)
-            yield from _read_frames_from(reading, first_frame, jump)
+        except FrameTimesUnknown as reason:
+            yield f"{name}: {reason}, so the {first_frame} frames before are decoded again."
+    while True:
+        try:
+            for item in _read_frames_from(reading, count, jump, decoding, convert):
+                count += isinstance(item, Frame)
+                yield item
             return
         except FrameTimesUnknown as reason:
-            yield f"{reading.probed.path.name}: {reason}, so the {first_frame} frames before are decoded again."
-    yield from _read_frames_from(reading, first_frame, None)
+            jump = None
+            yield f"{name}: {reason}, so the {first_frame} frames before are decoded again."
+        except DamagedVideo as damage:
+            if damage.before_frames and decoding == Decoding.INTACT:
+                decoding = Decoding.INTACT_AFTER_START
+                continue
+            jump, decoding = None, Decoding.DAMAGED
+            where, rest = "before its first frame", "it"
+            if count:
+                where, rest = f"after frame {count}, so the {count} frames before are decoded again", "the rest"
+            yield f"{name}: {damage} {where}; one thread decodes {rest}."
 
 
-def _read_frames_from(reading: _Reading, first_frame: int, jump: FramePosition | None) -> Iterator[Frame | str]:
-    """Do the same from the key frame before ``jump`` on. Raises ``FrameTimesUnknown``, before any frame, if it misleads."""
+def _read_frames_from(
+    reading: _Reading, first_frame: int, jump: FramePosition | None, decoding: Decoding, convert: "_FrameConverter"
+) -> Iterator[Frame | str]:
+    """Do the same from the key frame before ``jump`` on. Raises ``FrameTimesUnknown``, before any frame, if it misleads.
+
+    Raises ``DamagedVideo`` as ``decode_frames`` does.
+    """
     probed, trim_range, deinterlace = reading.probed, reading.trim_range, reading.deinterlace
     issues, count = DecodeIssues(), first_frame if jump else 0
     position = _ReadPosition(probed, count, expects_progressive=deinterlace == "refuse")
-    convert = _FrameConverter(probed, position, alpha=reading.alpha)
     first_pts = jump.pts_before if jump else trim_range.first_pts
     try:
-        with closing(decode_frames(probed, first_pts, issues)) as frames:
+        with closing(decode_frames(probed, first_pts, issues, decoding)) as frames:
             full_frames = deinterlace_frames(frames, deinterlace, probed.info.frame_rate)
             if deinterlace in _RATE_CHANGES:
                 full_frames = deinterlace_frames(_set_times(frames, probed), deinterlace, probed.info.frame_rate)
@@ -224,7 +247,7 @@ def _read_frames_from(reading: _Reading, first_frame: int, jump: FramePosition |
                 if count <= first_frame:
                     continue
                 time = (timed_frame.pts - clocked.pts_shift, timed_frame.duration, probed.info.time_base)
-                yield convert.make_frame(timed_frame.av_frame, time, planes=reading.planes)
+                yield convert.make_frame(timed_frame.av_frame, time, position, planes=reading.planes)
     except FFmpegError as error:
         raise position.make_read_error(error) from error
     if not count:
@@ -297,17 +320,19 @@ class _ReadPosition:
 class _FrameConverter:
     """Converts each frame by its own color tags, which may change where recordings were joined."""
 
-    def __init__(self, probed: ProbedVideo, position: _ReadPosition, *, alpha: bool) -> None:
-        self._probed, self._position, self._alpha = probed, position, alpha
+    def __init__(self, probed: ProbedVideo, *, alpha: bool) -> None:
+        self._probed, self._alpha = probed, alpha
         self._converters: dict[tuple[int, ...], YuvToRgb] = {}
         self.messages: list[str] = []
 
-    def make_frame(self, frame: av.VideoFrame, time: tuple[int, int, Fraction], *, planes: bool) -> Frame:
+    def make_frame(
+        self, frame: av.VideoFrame, time: tuple[int, int, Fraction], position: _ReadPosition, *, planes: bool
+    ) -> Frame:
         """Return the frame at ``time`` (pts, duration, time base), with ``planes`` as its planes where they can be used."""
         tags = (int(frame.colorspace), int(frame.color_range), int(frame.color_trc), int(frame.color_primaries))
         converter = self._converters.get(tags)
         if converter is None:
-            converter = self._converters[tags] = self._make_converter(frame)
+            converter = self._converters[tags] = self._make_converter(frame, position)
         layout = converter.find_layout(Size(frame.width, frame.height)) if planes else None
         if layout:
             return PlanarFrame(layout, tuple(converter.extract_planes(frame)), partial(converter, frame), *time)
@@ -317,13 +342,13 @@ class _FrameConverter:
             pixels = cast("Samples", np.dstack((pixels, alpha)))
         return Frame(self._probed.orientation.apply(pixels), *time)
 
-    def _make_converter(self, frame: av.VideoFrame) -> YuvToRgb:
+    def _make_converter(self, frame: av.VideoFrame, position: _ReadPosition) -> YuvToRgb:
         """Raises ``MediaError`` if the new tags give R'G'B' another meaning: the result has one transfer function."""
         probed, first = self._probed, self._probed.info.color
         color = resolve_frame_color(probed.path, frame, probed.pixel_format)
         if color != first:
             was, now = ("/".join((each.matrix, each.transfer, each.primaries)) for each in (first, color))
-            change = f"{probed.path.name} changes its colors from {was} to {now} at {self._position}"
+            change = f"{probed.path.name} changes its colors from {was} to {now} at {position}"
             if color.transfer != first.transfer and not {color.transfer, first.transfer} <= _SAME_CURVE:
                 raise MediaError(f"{change}.", _SPLIT_HINT, path=probed.path)
             self.messages.append(f"{change}: each part is converted by its own tags, and the result is tagged like the first.")
