@@ -37,7 +37,7 @@ class FramePosition:
                 count += 1
             if count == 0 and frame.pts != self.pts_before:
                 break
-            if issues.broken_packets or issues.filled_timestamps or frame.av_frame.is_corrupt or count > every_nth:
+            if issues.broken_packets or issues.filled_timestamps or count > every_nth:
                 break
             if frame.pts >= self.pts:
                 if frame.pts > self.pts or count != every_nth:

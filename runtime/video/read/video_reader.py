@@ -207,7 +207,7 @@ def _read_frames(reading: _Reading, first_frame: int) -> Generator[Frame | str]:
                 yield item
             return
         except FrameTimesUnknown as reason:
-            jump = None
+            jump, decoding = None, Decoding.INTACT
             yield f"{name}: {reason}, so the {first_frame} frames before are decoded again."
         except DamagedVideo as damage:
             if damage.before_frames and decoding == Decoding.INTACT:
