@@ -96,7 +96,8 @@ def _remove_modules(replaced_modules: Mapping[str, ModuleType]) -> None:
     sys.meta_path.remove(_MISSING_FINDER)
     for name in _map_stub_names():
         del sys.modules[name]
-    for name in [name for name, module in sys.modules.items() if isinstance(module, MissingModule)]:
+    # A copy, because a lazy module may import others when it is asked for its class.
+    for name in [name for name, module in list(sys.modules.items()) if isinstance(module, MissingModule)]:
         del sys.modules[name]
     sys.modules.update(replaced_modules)
 

@@ -29,14 +29,10 @@ from .header import open_oiio
 # zlib level 1, all filters         0.45 /  9.0   1.5  / 39.0
 # zlib level 4, all filters         0.62 /  8.4   2.6  / 38.5
 # zlib level 6, all filters         2.7  /  7.9   2.5  / 38.5
-_PNG_SETTINGS = (
-    cv2.IMWRITE_PNG_COMPRESSION,
-    1,
-    cv2.IMWRITE_PNG_STRATEGY,
-    cv2.IMWRITE_PNG_STRATEGY_RLE,
-    cv2.IMWRITE_PNG_FILTER,
-    cv2.IMWRITE_PNG_FILTER_SUB,
-)
+_PNG_SETTINGS = [
+    *(cv2.IMWRITE_PNG_COMPRESSION, 1, cv2.IMWRITE_PNG_STRATEGY, cv2.IMWRITE_PNG_STRATEGY_RLE),
+    *((cv2.IMWRITE_PNG_FILTER, cv2.IMWRITE_PNG_FILTER_SUB) if hasattr(cv2, "IMWRITE_PNG_FILTER") else ()),  # OpenCV 4.12
+]
 _OPENCV_BYTES = 1 << 31
 """From this size on OpenCV overflows; larger PNGs are written row by row by OpenImageIO."""
 
