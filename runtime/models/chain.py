@@ -89,22 +89,23 @@ def chain_models(models: Sequence[Descriptor], *, ensemble: bool = False) -> Des
     scales = list(network.iterate_scales())
     sizes = [stage.size_requirements for stage in stages]
     scale = scales[-1] * stages[-1].scale
-    chain = ImageModelDescriptor(
-        network,
-        network.state_dict(),
-        max((stage.architecture for stage in stages), key=lambda one: _WEIGHT_OF_KINDS.get(one.id, len(_WEIGHT_OF_KINDS))),
-        "SR" if scale > 1 else "Restoration",
-        ["chain"],
-        supports_half=all(stage.supports_half for stage in stages),
-        supports_bfloat16=all(stage.supports_bfloat16 for stage in stages),
-        scale=scale,
-        input_channels=3,
-        output_channels=3,
-        size_requirements=SizeRequirements(
-            minimum=max(-(-size.minimum // before) for size, before in zip(sizes, scales, strict=True)),
-            multiple_of=combine_periods([size.multiple_of for size in sizes], scales),
-        ),
-    ).eval()
+    with torch.inference_mode():  # spandrel copies the weights onto themselves, also those that were made in this mode
+        chain = ImageModelDescriptor(
+            network,
+            network.state_dict(),
+            max((stage.architecture for stage in stages), key=lambda one: _WEIGHT_OF_KINDS.get(one.id, len(_WEIGHT_OF_KINDS))),
+            "SR" if scale > 1 else "Restoration",
+            ["chain"],
+            supports_half=all(stage.supports_half for stage in stages),
+            supports_bfloat16=all(stage.supports_bfloat16 for stage in stages),
+            scale=scale,
+            input_channels=3,
+            output_channels=3,
+            size_requirements=SizeRequirements(
+                minimum=max(-(-size.minimum // before) for size, before in zip(sizes, scales, strict=True)),
+                multiple_of=combine_periods([size.multiple_of for size in sizes], scales),
+            ),
+        ).eval()
     provenances = [get_provenance(stage) for stage in stages]
     if all(provenances):
         known = [one for one in provenances if one]

@@ -76,7 +76,8 @@ def load_model(found: FoundModel) -> Descriptor:
     with _cache_lock:
         descriptor = _model_cache.pop(key, None)
         if descriptor is None or descriptor.dtype != torch.float32:
-            descriptor = _load_uncached(found)
+            with torch.inference_mode(mode=False):  # weights of a node's inference mode could not be changed outside of it
+                descriptor = _load_uncached(found)
         _model_cache[key] = descriptor
         while len(_model_cache) > CACHED_MODELS:
             _model_cache.popitem(last=False)

@@ -265,6 +265,13 @@ def test_a_changed_file_is_read_again(official: Path, compact_state: State) -> N
     assert not torch.equal(before.model.state_dict()["body.0.weight"], after.model.state_dict()["body.0.weight"])
 
 
+def test_weights_that_a_node_loads_can_be_changed_outside_of_its_inference_mode(official: Path) -> None:
+    with torch.inference_mode():
+        descriptor = load_model(in_folder(official))
+    assert not any(weight.is_inference() for weight in descriptor.model.state_dict().values())
+    descriptor.model.load_state_dict(descriptor.model.state_dict())
+
+
 def test_a_model_that_a_caller_made_half_precision_is_read_again(official: Path) -> None:
     load_model(in_folder(official)).half()
     assert load_model(in_folder(official)).dtype == torch.float32

@@ -152,6 +152,16 @@ def test_a_chain_has_a_hash_of_its_own_and_flattens() -> None:
     assert chain_models([first]) is first
 
 
+def test_models_of_an_inference_mode_are_chained_outside_of_it() -> None:
+    """As ComfyUI's loader makes them: its nodes run in that mode."""
+    pixels = noise(12, 16)
+    expected = run(chain_models(CHAINS["1x, 4x"]()), pixels, Tiling(32, 6))
+    with torch.inference_mode():
+        models = CHAINS["1x, 4x"]()
+    assert all(weight.is_inference() for model in models for weight in model.model.state_dict().values())
+    np.testing.assert_array_equal(run(chain_models(models), pixels, Tiling(32, 6)), expected)
+
+
 def test_a_grey_model_is_refused_by_name() -> None:
     with pytest.raises(UnsupportedModel, match="takes 1 and gives 1 channels"):
         chain_models([make("compact", upscale=1, num_in_ch=1, num_out_ch=1), make("compact", 2)])

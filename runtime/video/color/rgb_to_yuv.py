@@ -14,7 +14,6 @@ import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from functools import cache
 from typing import Any, cast
 
 import av
@@ -111,13 +110,12 @@ class RgbToYuv:
 
     @property
     def plane_layout(self) -> PlaneLayout | None:
-        """What a device that holds the pixels needs to make the planes itself; None where PyAV cannot take them over."""
+        """What a device that holds the pixels needs to make the planes itself; None for alpha, R'G'B' and odd sizes."""
         size, factors = self._stored_size, (self._horizontal_factor, self._vertical_factor)
         if self._has_alpha or self._planar_format in _RGB_BIT_DEPTHS or size.width % factors[0] or size.height % factors[1]:
             return None
         matrix = tuple(map(tuple, self._matrix.tolist()))
-        layout = PlaneLayout(size, self._bit_depth, *factors, matrix, self._format != self._planar_format)
-        return layout if _can_wrap(layout, self._format) else None
+        return PlaneLayout(size, self._bit_depth, *factors, matrix, self._format != self._planar_format)
 
     def wrap_planes(self, planes: Sequence[Any]) -> av.VideoFrame:
         """Return a frame of the planes that ``plane_layout`` describes, which shares and keeps their memory.
@@ -126,7 +124,7 @@ class RgbToYuv:
         """
         kind, index = planes[0].__dlpack_device__()
         if kind == _DLPACK_CUDA and not self._cuda_context:
-            from av.video.frame import CudaContext  # since PyAV 17, with the current context since 18.1
+            from av.video.frame import CudaContext
 
             # torch has opened the primary context with flags of its own: FFmpeg takes it over only as the current one.
             self._cuda_context["cuda_context"] = CudaContext(device_id=index, primary_ctx=False, current_ctx=True)
@@ -221,19 +219,6 @@ class RgbToYuv:
     def _limit_codes(self, codes: NDArray[Any]) -> NDArray[np.uint16]:
         # Full-range chroma of a pure blue or red is half a code beyond the last one.
         return np.minimum(codes, 2**self._bit_depth - 1, out=codes).astype(np.uint16, copy=False)
-
-
-@cache
-def _can_wrap(layout: PlaneLayout, pixel_format: str) -> bool:
-    """Whether this PyAV takes over planes of that format; planar ones since version 18."""
-    dtype = np.uint8 if layout.bit_depth == 8 else np.uint16
-    chroma = (2 // layout.vertical_factor, 2 if layout.is_interleaved else 2 // layout.horizontal_factor)
-    shapes = [(2, 2), *[chroma] * (1 if layout.is_interleaved else 2)]
-    try:
-        av.VideoFrame.from_dlpack(tuple(np.zeros(shape, dtype) for shape in shapes), pixel_format)
-    except (AttributeError, NotImplementedError, TypeError, ValueError):
-        return False
-    return True
 
 
 def _pad_edges(rows: Samples, vertical_pad: tuple[int, int], horizontal_pad: tuple[int, int]) -> Samples:

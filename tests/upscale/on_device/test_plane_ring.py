@@ -177,20 +177,6 @@ def test_planes_of_a_card_come_with_the_context_that_torch_has_opened(monkeypatc
     assert (contexts[0].device_id, contexts[0].primary_ctx, contexts[0].current_ctx) == (1, False, True)
 
 
-@pytest.mark.parametrize("error", [AttributeError, NotImplementedError])
-def test_a_pyav_that_takes_over_no_such_planes_gets_pixels(error: type[Exception], monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(*values: object) -> None:
-        raise error("from_dlpack supports nv12/p010le only")
-
-    convert = RgbToYuv("yuv420p10le", ColorInfo(), SIZE)
-    rgb_to_yuv._can_wrap.cache_clear()
-    monkeypatch.setattr(rgb_to_yuv, "av", SimpleNamespace(VideoFrame=SimpleNamespace(from_dlpack=refuse)))
-    assert convert.plane_layout is None
-    rgb_to_yuv._can_wrap.cache_clear()
-    monkeypatch.undo()
-    assert convert.plane_layout is not None
-
-
 def test_work_is_waited_for_in_the_thread_of_the_encoder_alone(monkeypatch: pytest.MonkeyPatch) -> None:
     """The order of calls at the driver's boundary: nothing comes down, and the device of the thread is set first."""
     from .test_transfer import Driver
