@@ -14,6 +14,7 @@ from PIL import Image
 from upscale8k.runtime.cli import main
 from upscale8k.runtime.cli.batch.run_jobs import make_files
 from upscale8k.runtime.distributed import read_order, shared_files
+from upscale8k.runtime.video import SegmentFolder
 
 from .test_same_bytes import Run, runs, write_clip
 
@@ -68,9 +69,10 @@ def read_pixels(path: Path) -> np.ndarray:
 
 
 class ThreadPool:
-    """Workers that are threads of this process."""
+    """Workers that are threads of this process. They end before their order is done with, as processes are ended."""
 
-    def __init__(self, works: Iterable[Callable[[], object]]) -> None:
+    def __init__(self, order_path: Path, works: Iterable[Callable[[], object]]) -> None:
+        self.segment_folder = SegmentFolder(order_path.parent.with_suffix(""))
         self.threads = [threading.Thread(target=work) for work in works]
 
     def __enter__(self) -> "ThreadPool":
@@ -79,7 +81,10 @@ class ThreadPool:
         return self
 
     def __exit__(self, *_: object) -> None:
-        pass  # they end when the folder of the order is gone
+        self.segment_folder.remove_order()
+        for thread in self.threads:
+            thread.join(60)
+            assert not thread.is_alive()
 
     def find_lost(self) -> list[str]:
         return []
@@ -90,7 +95,7 @@ def share_with_threads(monkeypatch: pytest.MonkeyPatch, count: int) -> None:
 
     def open_pool(order_path: Path, _: object) -> ThreadPool:
         order = read_order(order_path)
-        return ThreadPool(partial(make_files, order, order_path, f"w{n}") for n in range(count))
+        return ThreadPool(order_path, (partial(make_files, order, order_path, f"w{n}") for n in range(count)))
 
     monkeypatch.setattr(shared_files, "choose_pool", lambda _: (open_pool, count))
 

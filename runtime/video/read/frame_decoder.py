@@ -102,7 +102,12 @@ def _decode_from_key_frame(
     except FFmpegError:
         return None
     frames = _decode_packets(container, stream, issues, decoding)
-    frame = next(frames, None)
+    try:
+        frame = next(frames, None)
+    except DamagedVideo:
+        if decoding == Decoding.INTACT:
+            raise
+        return None
     frame_pts = None if frame is None else frame.dts if probed.uses_decode_times else frame.pts
     if frame is None or frame_pts is None or not frame.key_frame or frame_pts > first_pts:
         return None

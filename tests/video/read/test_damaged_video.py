@@ -132,12 +132,13 @@ def test_intact_videos_are_decoded_by_many_threads_from_any_frame_on(tmp_path: P
     seen: list[Decoding] = []
     decode = frame_decoder._decode_packets
     monkeypatch.setattr(frame_decoder, "_decode_packets", lambda *a: seen.append(a[-1]) or decode(*a))
-    for name, (codec, options) in CODECS.items():
+    refresh = {"h264_intra_refresh.ts": ("libx264", H264 | {"x264-params": f"{X264}:intra-refresh=1"})}
+    for name, (codec, options) in (CODECS | refresh).items():
         path = write(tmp_path / name, moving(), codec=codec, options=options)
         whole, said = read_by(8, path, monkeypatch)
         assert set(seen) == {Decoding.INTACT}
         last = seen.copy()
-        for first in (1, 38, 47):
+        for first in (1, 38, 47, 58):
             seen.clear()
             assert read_by(8, path, monkeypatch, first)[0] == whole[first:]
             assert Decoding.DAMAGED not in seen
