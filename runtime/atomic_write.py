@@ -50,6 +50,7 @@ def atomic_write(path: Path, *, durable: bool = True) -> Generator[Path]:
     Raises:
         OSError: the system refuses. Exceptions of the block pass unchanged.
     """
+    path.parent.mkdir(parents=True, exist_ok=True)
     with _open_temp_path(path) as temp:
         yield temp
         publish_file(temp, path, durable=durable)
@@ -64,6 +65,8 @@ def write_atomically(
     temp_folder: Path | None = None,
 ) -> Path:
     """Call ``write`` with a temporary path, rename the result to ``path``, and return the final path.
+
+    The folder must exist: a worker would otherwise bring back that of an order that is done with.
 
     ``numbered``: we chose ``path``, a ``NUMBERED_NAME``; an existing file is kept, and the next free number is taken.
     ``exclusive``: an existing file is kept, and ``OutputError`` raised.
@@ -153,7 +156,6 @@ def find_next_counter(folder: Path, stem: str) -> int:
 
 @contextmanager
 def _open_temp_path(path: Path, folder: Path | None = None) -> Generator[Path]:
-    path.parent.mkdir(parents=True, exist_ok=True)
     temp = temp_path(folder / path.name if folder else path)
     try:
         yield temp

@@ -252,5 +252,6 @@ def copy_samples(folder: Path) -> list[str]:
     samples = [path for path in media if not (folder / path.name).exists()]
     for path in samples:
         with translate_os_errors(folder / path.name):
+            folder.mkdir(parents=True, exist_ok=True)
             write_atomically(folder / path.name, partial(shutil.copyfile, path), exclusive=True)
     return [path.name for path in samples]

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from upscale8k.runtime.atomic_write import atomic_output, atomic_write, temp_path
+from upscale8k.runtime.atomic_write import atomic_output, atomic_write, temp_path, write_atomically
 from upscale8k.runtime.errors import MediaError, OutputError
 
 
@@ -93,6 +93,13 @@ def test_a_writer_that_fails_takes_nothing_from_another(tmp_path: Path) -> None:
             other.write_bytes(b"half")
             raise RuntimeError
     assert path.read_bytes() == b"every byte"
+
+
+def test_a_folder_that_was_removed_does_not_come_back(tmp_path: Path) -> None:
+    """That of an order that is done with: its workers would go on in it for ever."""
+    with pytest.raises(FileNotFoundError):
+        write_atomically(tmp_path / "order.work" / "7.png", lambda temp: temp.write_bytes(b"late"))
+    assert not list(tmp_path.iterdir())
 
 
 def test_a_name_beside_is_drawn_anew_each_time(tmp_path: Path) -> None:

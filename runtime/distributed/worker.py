@@ -72,6 +72,10 @@ class WorkerHost(LocalHost):
             name=name,
         )
 
+    def folder(self, folder: Folder) -> Path:
+        """Return the root of one of the three folders; once items are begun, the output folder is that of the order here."""
+        return self.target.parent if folder == "output" and self.has_worked else super().folder(folder)
+
     def check_output(self, folder: Folder, name: str) -> None:
         """Accept every name: the driver has checked it."""
 

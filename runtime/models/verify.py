@@ -151,6 +151,7 @@ def _copy_checked(source: Path, target: Path, digest: str) -> None:
         if target.exists():
             _check_same_content(target, digest)
             return
+        target.parent.mkdir(parents=True, exist_ok=True)
         write_atomically(target, partial(_copy_with_hash, source, digest), exclusive=True)
 
 

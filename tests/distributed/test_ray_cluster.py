@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -483,6 +484,39 @@ def test_images_of_a_sequence_with_the_same_bytes_keep_their_own_dates(tmp_path:
     assert [(folder / f"shots/{number}.png").stat().st_mtime for number in range(3)] == [0, 1, 2]
     node.close()
     assert not folder.exists()
+
+
+def test_a_worker_removes_the_folders_of_dead_ones_and_no_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UPSCALE8K_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(ray_node.subprocess, "Popen", lambda *_, **__: None)
+    jobs = tmp_path / "cache" / "ray" / "jobs"
+    (jobs / "dead" / "input").mkdir(parents=True)
+    (jobs / "dead.lock").touch()
+
+    def start() -> ray_node.RayNode:
+        node = ray_node.RayNode("w")
+        node.start(str(tmp_path / "order.json"), "", [], {"input": [], "model": []})
+        return node
+
+    nodes = [start(), start()]
+    assert len([path for path in jobs.iterdir() if path.is_dir()]) == 2
+    assert not (jobs / "dead").exists()
+    for node in nodes:
+        node.close()
+    assert not list(jobs.iterdir())
+
+
+def test_nodes_that_start_at_once_do_not_take_each_other_for_dead(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("UPSCALE8K_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.setattr(ray_node.subprocess, "Popen", lambda *_, **__: None)
+
+    def start_and_close(_: int) -> None:
+        node = ray_node.RayNode("w")
+        node.start(str(tmp_path / "order.json"), "", [], {"input": [], "model": []})
+        node.close()
+
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(start_and_close, range(400)))
 
 
 def test_a_cluster_is_described_with_the_reasons_to_refuse(fake: Callable[..., FakeRay]) -> None:

@@ -90,11 +90,14 @@ def test_images_in_and_out_are_those_of_one_process_with_the_same_text(
 class WorkThread:
     """The process of a node, as a thread of this one."""
 
+    exit_codes: list[int]
+
     def __init__(self, command: list[str], **_: object) -> None:
         arguments = command[command.index("work") :]
         self.parts = Path(arguments[1]).parent
         arguments[arguments.index("--attached")] = "--name"
-        threading.Thread(target=main, args=(arguments,)).start()
+        self.thread = threading.Thread(target=lambda: self.exit_codes.append(main(arguments)))
+        self.thread.start()
 
     def poll(self) -> int | None:
         return None
@@ -103,7 +106,7 @@ class WorkThread:
         SegmentFolder(self.parts.with_suffix("")).remove_order()  # by which it ends
 
     def wait(self) -> None:
-        pass
+        self.thread.join()
 
 
 def test_images_of_nodes_that_share_nothing_come_back(
@@ -114,11 +117,13 @@ def test_images_of_nodes_that_share_nothing_come_back(
     assert run("one", "video_to_frames", "clip.mkv") == 0
     monkeypatch.setattr(tries, "_POLL_SECONDS", 0.02)
     fake(make_node("a", CPU=2), make_node("b", CPU=2), answers={"sees_order": ("", False)})
+    monkeypatch.setattr(WorkThread, "exit_codes", [], raising=False)
     monkeypatch.setattr(ray_node.subprocess, "Popen", WorkThread)
     monkeypatch.setattr(ray_node, "_is_at", lambda *_: False)
     assert run("two", "video_to_frames", "clip.mkv", "--workers", "ray:auto", choose_pool=choose_pool) == 0
     assert read_folder(tmp_path / "two" / "frames") == read_folder(tmp_path / "one" / "frames")
     assert len(list((tmp_path / "cache" / "ray" / "files").iterdir())) == 1
+    assert WorkThread.exit_codes == [0, 0]
 
 
 def test_a_stopped_run_is_resumed_with_or_without_workers(

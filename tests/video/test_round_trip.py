@@ -261,6 +261,5 @@ def test_memory_is_flat_over_300_frames_of_a_whole_run(tmp_path: Path, root: Pat
     done = run_child(root, MEMORY.format(source=str(source), path=str(tmp_path / "out.mp4")))
     held = [int(line) for line in done.stdout.split()]
     assert len(held) == 301, done.stderr  # the first is reported before the work, for what an earlier run finished
-    slope = np.polyfit(np.arange(200), held[101:], 1)[0]
-    assert slope < 500_000
-    assert held[-1] - held[101] < 200 * 100_000
+    # The encoder's memory rises and falls by 18 MB with each segment, so the peaks are compared.
+    assert max(held[201:]) - max(held[101:201]) < 100 * 100_000

@@ -3,7 +3,7 @@
 What was sent lies in the cache folder of the node::
 
     ray/files/SHA256             sources and weights; beyond ``_MAX_CACHE_BYTES`` the least recently used are removed
-    ray/jobs/ID/lock             held while a worker works; the next one removes the folders of dead ones
+    ray/jobs/ID.lock             held as long as a worker has the folder; the next one removes the folders of dead ones
     ray/jobs/ID/input, model     the same files by the names that the workflow has for them
     ray/jobs/ID/NAME.parts       the order and its tries, where the node does not see those of the driver
 """
@@ -123,7 +123,8 @@ class RayNode:
         ``folders`` are those of the order by kind, as they are called here. Raises ``OSError``.
         """
         _remove_dead_jobs(self._job.parent)
-        self._held.enter_context(exclusive_lock(self._job / "lock", self._name))
+        self._held.enter_context(exclusive_lock(_get_lock_path(self._job), self._name))
+        self._job.mkdir()
         needed = [NeededFile(**values) for values in files]
         path = Path(order_path)
         if order_text:
@@ -200,8 +201,8 @@ class RayNode:
         if self._process:
             self._process.kill()
             self._process.wait()
-        self._held.close()
         shutil.rmtree(self._job, ignore_errors=True)
+        self._held.close()
 
 
 def _is_at(file: NeededFile, path: Path) -> bool:
@@ -256,9 +257,11 @@ def _list_files(folder: Path) -> list[tuple[Path, os.stat_result]]:
 
 
 def _remove_dead_jobs(folder: Path) -> None:
-    """Remove the folders of jobs whose actors were killed, and whose lock nothing holds."""
-    for job in folder.iterdir() if folder.is_dir() else ():
-        with suppress(OutputLocked, OSError):
-            with exclusive_lock(job / "lock", job.name):
-                pass
+    """Remove the folders of jobs whose actors were killed, and whose lock nothing holds: a folder is made under its lock."""
+    for job in filter(Path.is_dir, folder.iterdir() if folder.is_dir() else ()):
+        with suppress(OutputLocked, OSError), exclusive_lock(_get_lock_path(job), job.name):
             shutil.rmtree(job, ignore_errors=True)
+
+
+def _get_lock_path(job: Path) -> Path:
+    return job.with_name(f"{job.name}.lock")
