@@ -118,7 +118,7 @@ def test_a_v1_pack_loads_by_its_path_and_runs(write_pack: WritePack, host: Local
         ("SaveImage",),
         {},
     )
-    assert pack.nodes["Add"].__module__ == f"{folder}.adding".replace(".pack", "_x_pack")
+    assert pack.nodes["Add"].__module__ == str(folder).replace(".", "_x_") + ".adding"
     assert sys.path == before
     ui = ui_of(pack, {"1": {"class_type": "Add", "inputs": {"a": 2, "b": 3}}}, host)
     assert ui == {"1": {"sum": [5], "folder": [str(host.output_dir)]}}
