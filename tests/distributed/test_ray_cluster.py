@@ -517,6 +517,7 @@ def test_nodes_that_start_at_once_do_not_take_each_other_for_dead(tmp_path: Path
 
     with ThreadPoolExecutor(8) as threads:
         list(threads.map(start_and_close, range(400)))
+    assert not list((tmp_path / "cache" / "ray" / "jobs").iterdir())
 
 
 def test_a_cluster_is_described_with_the_reasons_to_refuse(fake: Callable[..., FakeRay]) -> None:

@@ -446,4 +446,4 @@ print(json.dumps(held))
     assert done.returncode == 0, done.stderr
     held = json.loads(done.stdout.splitlines()[-1])
     assert len(held) == 301  # the first is reported before the work, for what an earlier run finished
-    assert max(held[201:]) - max(held[101:201]) < 100 * 100_000  # a frame kept would be 230 kB
+    assert max(held[201:]) - max(held[101:201]) < 100 * 50_000  # a tenth of what is allowed; a frame kept would be 230 kB
